@@ -1,0 +1,1 @@
+"""The command line: starts, watches, explains and replays what the services do."""

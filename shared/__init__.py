@@ -1,0 +1,1 @@
+"""What is the same for every service: the published language, the runtime of the fold, and pure helpers."""
