@@ -1,9 +1,9 @@
 """Korean business days: neither Saturday, Sunday, public holiday (substitute days included) nor Workers' Day.
 
-Public holidays follow 관공서의 공휴일에 관한 규정 and, since 2022, 공휴일에 관한 법률, as kept by the `holidays`
-library (statutory, substitute, election and government-declared days). Workers' Day became a public holiday
-in 2026 only, but banks never pay on it and 국세기본법 제5조 제1항 moves a tax deadline past it, so it is no
-business day in any year.
+Public holidays follow 관공서의 공휴일에 관한 규정 and, since 2022, 공휴일에 관한 법률, as the library
+`holidays` keeps them (statutory, substitute, election and government-declared days). Workers' Day became a
+public holiday in 2026 only, but banks never pay on it and 국세기본법 제5조 제1항 moves a tax deadline past
+it, so it is no business day in any year.
 """
 
 from datetime import date, timedelta

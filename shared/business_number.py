@@ -1,8 +1,8 @@
 """Korean business registration numbers (사업자등록번호): ten digits, the last one a check digit.
 
 With weights 1,3,7,1,3,7,1,3,5 over the first nine digits plus floor(ninth digit x 5 / 10), the sum and the
-check digit add up to a multiple of ten (domain.md section 5). Any single mistyped digit is caught: the weights
-1, 3 and 7 are prime to ten, and 5x + floor(5x / 10) has ten different last digits for the ninth.
+check digit add up to a multiple of ten (domain.md section 5). Any single mistyped digit is caught: the
+weights 1, 3 and 7 are prime to ten, and 5x + floor(5x / 10) has ten different last digits for the ninth.
 """
 
 import re
@@ -27,8 +27,8 @@ def is_valid(text: str) -> bool:
 def from_seed(seed: int) -> str:
     """A valid number of a corporation, the same one for the same seed.
 
-    Distinct for seeds that differ by less than 6,990,000: the tax office code (101..799) and the running number
-    are taken from the seed; the middle is 81, the code of a corporation, so it is never a person's number.
+    Distinct for seeds that differ by less than 6,990,000: the tax office code (101..799) and the running
+    number are taken from the seed; the middle is 81, the code of a corporation, so it is nobody's own number.
     """
     office = 101 + (seed // 10_000) % 699
     digits = f"{office:03d}81{seed % 10_000:04d}"

@@ -10,7 +10,7 @@ from datetime import date, datetime, time, timedelta, timezone
 
 KST = timezone(timedelta(hours=9), "KST")
 
-_MONTH = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])", re.ASCII)
+_MONTH = re.compile(r"([12][0-9]{3})-(0[1-9]|1[0-2])", re.ASCII)
 _LAST_MICROSECOND = time(23, 59, 59, 999_999, tzinfo=KST)
 
 
@@ -39,7 +39,7 @@ def month_of(instant: datetime) -> str:
 def parse_month(text: str) -> date:
     """The first day of a month written `2026-10`. Raises ValueError for anything else."""
     match = _MONTH.fullmatch(text)
-    if match is None or match[1] == "0000":
+    if match is None:
         raise ValueError(f"a month is written like 2026-10, not {text!r}")
     return date(int(match[1]), int(match[2]), 1)
 

@@ -1,8 +1,8 @@
 """Won and value-added tax.
 
-Every amount is integer Korean won. The VAT rate is 10 % (부가가치세법 제30조); the fraction of a won is dropped.
-The VAT of a partial refund is VAT(remaining before) - VAT(remaining after), so that the refunds of a payment,
-however it is split, give back exactly the VAT that was paid (domain.md section 5).
+Every amount is integer Korean won. The VAT rate is 10 % (부가가치세법 제30조); the fraction of a won is
+dropped. The VAT of a partial refund is VAT(remaining before) - VAT(remaining after), so that the refunds of a
+payment, however it is split, give back exactly the VAT that was paid (domain.md section 5).
 """
 
 from typing import NamedTuple

@@ -5,8 +5,8 @@
     INSERT INTO ...
 
 A block starts at its `-- name:` line; the comment lines that follow are its one-sentence story and are not
-sent to the server. `SQL = load(__file__)` (or the package's name) stands at the top of a module, so that a broken
-catalogue stops a service at start; a query that does not exist is an AttributeError where it is named.
+sent to the server. `SQL = load(__file__)` (or the package's name) stands at the top of a module, so that a
+broken catalogue stops a service at start; a query that does not exist is an AttributeError where it is named.
 """
 
 import re
