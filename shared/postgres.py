@@ -1,0 +1,44 @@
+"""Postgres as the services use it: a small pool, explicit isolation, bounded waits."""
+
+from typing import Any
+
+import asyncpg
+
+CONNECT_TIMEOUT = 10.0
+COMMAND_TIMEOUT = 60.0
+SESSION = {
+    "default_transaction_isolation": "read committed",
+    "idle_in_transaction_session_timeout": "60s",
+    "lock_timeout": "30s",
+    "jit": "off",
+    "timezone": "UTC",
+}
+
+
+def session_settings(service: str) -> dict[str, str]:
+    """What every session of a service sets; the schema is named after the service."""
+    return {**SESSION, "search_path": service, "application_name": f"pawl-{service}"}
+
+
+async def connect(url: str, service: str) -> asyncpg.Connection:
+    """One connection outside the pool, for what holds a session (the relay's lock, bulk work)."""
+    return await asyncpg.connect(
+        url, timeout=CONNECT_TIMEOUT, command_timeout=COMMAND_TIMEOUT, server_settings=session_settings(service)
+    )
+
+
+async def open_pool(url: str, service: str, size: int) -> asyncpg.Pool:
+    """The pool of a service. Connections are opened at once, so that a wrong URL is an error at start."""
+    return await asyncpg.create_pool(
+        url,
+        min_size=1,
+        max_size=size,
+        timeout=CONNECT_TIMEOUT,
+        command_timeout=COMMAND_TIMEOUT,
+        server_settings=session_settings(service),
+        reset=_nothing_to_reset,
+    )
+
+
+async def _nothing_to_reset(connection: Any) -> None:
+    """Saves a round trip a batch: pooled sessions take only transaction-bound locks and settings."""

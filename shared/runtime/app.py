@@ -1,0 +1,270 @@
+"""One service as a process: the FastStream application, its relay, its agents, its HTTP side, its end."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import structlog
+from aiokafka.errors import KafkaError
+from faststream import FastStream
+from faststream.kafka import KafkaBroker
+
+from shared import migrations
+from shared.clock import monotonic
+from shared.kafka import MissingTopic, new_producer, partition_counts
+from shared.postgres import connect, open_pool
+from shared.queries import load
+from shared.runtime import http
+from shared.runtime.consumer import Lane, subscribe
+from shared.runtime.fold import Fold
+from shared.runtime.health import STALLED_EXIT_CODE, Health, watch_loop
+from shared.runtime.outbox import FEEDBACK_TOPIC, Outbox
+from shared.runtime.relay import Relay
+from shared.runtime.service import Service
+from shared.runtime.signals import Metrics
+from shared.sealing import Sealer
+from shared.settings import S, ServiceSettings, WrongSetting, read_settings
+from shared.telemetry import set_up_logging
+
+SQL = load("shared.runtime")
+SWEEP_SECONDS = 5.0
+SWEEP_KEYS = 500
+HEARTBEAT_SECONDS = 0.5
+
+log = structlog.get_logger("pawl.app")
+
+
+class CannotStart(Exception):
+    """Something outside this process keeps it from starting; the message says what and what to do."""
+
+
+class Runtime:
+    """Everything that one running service consists of."""
+
+    def __init__(self, service: Service, settings: ServiceSettings, pool: asyncpg.Pool, partitions: dict[str, int]):
+        self.service = service
+        self.settings = settings
+        self.pool = pool
+        self.metrics = Metrics()
+        self.sealer = Sealer(settings.data_key.get_secret_value(), settings.data_key_id)
+        self.outbox = Outbox(service.name, partitions)
+        reach = crash_point(settings.crash_at)
+        self.fold = Fold(
+            service,
+            pool,
+            self.outbox,
+            self.sealer,
+            self.metrics,
+            timedelta(seconds=settings.wait_deadline_seconds),
+            reach,
+        )
+        self.relay = Relay(
+            lambda: connect(str(settings.database_url), service.name),
+            self.outbox,
+            lambda: new_producer(settings.kafka_bootstrap_servers, service.name),
+            self.metrics,
+            reach,
+        )
+        self.lanes = [Lane(self.fold.handle, self.metrics, self.give_up, reach) for _ in range(settings.lanes)]
+        self.health = Health(service.name, self.lanes, settings.stall_seconds, lambda: self.relay.leading)
+        self.exit_code = 0
+        self.stream: FastStream | None = None
+
+    def give_up(self, why: str) -> None:
+        """Ends the process; what is not committed comes again after the restart."""
+        self.exit_code = STALLED_EXIT_CODE
+        log.critical("giving up", why=why)
+        if self.stream is not None:
+            self.stream.exit()
+
+    async def observe(self) -> None:
+        """Reads the gauges that are not kept up to date by themselves."""
+        self.metrics.lag_events.set(sum(lane.lag() for lane in self.lanes))
+        with suppress(asyncpg.PostgresError, OSError):
+            backlog = await self.pool.fetchrow(SQL.outbox_backlog)
+            self.metrics.outbox_facts.set(backlog["facts"] if backlog else 0)
+            for row in await self.pool.fetch(SQL.parked_summary):
+                self.metrics.waiting.labels(row["kind"]).set(row["events"])
+
+    async def sweep(self) -> None:
+        """Gives what waits another chance from time to time, whoever's fact came while nobody looked."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                rows = await self.pool.fetch(SQL.keys_to_retry, timedelta(seconds=SWEEP_SECONDS), SWEEP_KEYS)
+                if rows:
+                    await self.fold.retry_keys([row["key"] for row in rows])
+
+    async def beat(self) -> None:
+        """Keeps the heartbeat, and ends the process when its work stands still."""
+        while True:
+            self.health.heartbeat = monotonic()
+            stalled = self.health.stalled()
+            if stalled and self.health.started and not self.health.stopping and await self._reachable():
+                self.give_up(stalled)
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+
+    async def _reachable(self) -> bool:
+        """Whether Postgres answers: while it does not, waiting is the right thing to do."""
+        try:
+            return await asyncio.wait_for(self.pool.fetchval("SELECT true"), 5) is True
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, asyncio.TimeoutError):
+            return False
+
+
+def crash_point(name: str) -> Callable[[str], None]:
+    """For fault tests: a probe that kills the process hard when it reaches the point of that name."""
+
+    def reach(point: str) -> None:
+        if point == name:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return reach if name else lambda point: None
+
+
+def main(model: type[S], build: Callable[[S], Service]) -> None:
+    """Runs one service until it is asked to stop. Exit codes: 0 stopped, 1 cannot start, 70 stalled."""
+    try:
+        settings = read_settings(model)
+        service = build(settings)
+        set_up_logging(service.name, settings.log_level)
+        sys.exit(asyncio.run(run(service, settings)))
+    except (WrongSetting, CannotStart) as error:
+        sys.exit(f"pawl: {error}")
+
+
+async def run(service: Service, settings: ServiceSettings) -> int:
+    """Starts everything, serves until a signal, stops in order. Returns the exit code."""
+    listener = _bind(settings)
+    partitions = await _patiently(settings, lambda: _partitions(service, settings))
+    pool = await _patiently(settings, lambda: _pool(service, settings))
+    runtime = Runtime(service, settings, pool, partitions)
+    broker = KafkaBroker(
+        settings.kafka_bootstrap_servers,
+        client_id=f"pawl-{service.name}",
+        allow_auto_create_topics=False,
+        graceful_timeout=settings.stop_grace_seconds,
+        logger=None,
+    )
+    for lane in runtime.lanes:
+        subscribe(
+            broker,
+            lane,
+            topics=service.topics,
+            group=f"pawl-{service.name}",
+            max_records=settings.max_records,
+            fetch_wait_ms=settings.fetch_wait_ms,
+        )
+    runtime.stream = FastStream(broker, logger=None)
+    runtime.stream.after_startup(lambda: _started(runtime))
+    runtime.stream.on_shutdown(lambda: _stopping(runtime))
+    try:
+        async with _beside(runtime, listener):
+            await runtime.stream.run()
+    except KafkaError as error:
+        raise CannotStart(f"Kafka at {settings.kafka_bootstrap_servers}: {error}") from None
+    finally:
+        await asyncio.wait([asyncio.ensure_future(pool.close())], timeout=5)
+    return runtime.exit_code
+
+
+@asynccontextmanager
+async def _beside(runtime: Runtime, listener: Any) -> AsyncIterator[None]:
+    """What runs beside the consumers, and is stopped after them so that their last facts still go out."""
+    server = http.server_for(http.application(runtime, runtime.service.http_routes(runtime)))
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    tasks = [
+        _named(runtime.relay.run(), "relay"),
+        _named(runtime.sweep(), "sweep"),
+        _named(runtime.beat(), "beat"),
+        *(_named(lane.commit_forever(), "commit") for lane in runtime.lanes),
+        *(_named(agent(runtime), getattr(agent, "__name__", "agent")) for agent in runtime.service.agents),
+    ]
+    for task in tasks:
+        task.add_done_callback(lambda ended: _died(runtime, ended))
+    watch_loop(runtime.health)
+    try:
+        yield
+    finally:
+        await _drain_outbox(runtime)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        server.should_exit = True
+        await serving
+
+
+def _named(coroutine: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
+    return asyncio.create_task(coroutine, name=name)
+
+
+def _died(runtime: Runtime, task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and (failure := task.exception()) is not None:
+        runtime.give_up(f"{task.get_name()} failed: {type(failure).__name__}: {failure}")
+
+
+async def _drain_outbox(runtime: Runtime) -> None:
+    """Lets the relay publish what the last batches committed, for as long as the grace lasts."""
+    with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, asyncio.TimeoutError):
+        async with asyncio.timeout(runtime.settings.stop_grace_seconds / 2):
+            while runtime.relay.leading and (await runtime.pool.fetchrow(SQL.outbox_backlog))["facts"]:
+                runtime.outbox.appended.set()
+                await asyncio.sleep(0.02)
+
+
+async def _started(runtime: Runtime) -> None:
+    runtime.health.started = True
+    log.info("service started", topics=list(runtime.service.topics), lanes=len(runtime.lanes))
+
+
+async def _stopping(runtime: Runtime) -> None:
+    runtime.health.stopping = True
+    for lane in runtime.lanes:
+        await lane.commit()
+    log.info("service stops")
+
+
+def _bind(settings: ServiceSettings) -> Any:
+    try:
+        return http.bind(settings.http_host, settings.http_port)
+    except OSError as error:
+        place = f"{settings.http_host}:{settings.http_port}"
+        raise CannotStart(f"cannot listen on {place} ({error.strerror}); choose another HTTP_PORT") from None
+
+
+async def _partitions(service: Service, settings: ServiceSettings) -> dict[str, int]:
+    topics = {*service.topics, f"{service.name}.events", FEEDBACK_TOPIC}
+    try:
+        return await partition_counts(settings.kafka_bootstrap_servers, sorted(topics))
+    except MissingTopic as error:
+        raise CannotStart(str(error)) from None
+
+
+async def _pool(service: Service, settings: ServiceSettings) -> asyncpg.Pool:
+    url = str(settings.database_url)
+    try:
+        pending = await migrations.pending(url, service.name)
+        if pending:
+            raise CannotStart(f"the schema {service.name} lacks {', '.join(pending)}: run `pawl migrate`")
+        return await open_pool(url, service.name, settings.lanes + 6)
+    except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
+        raise CannotStart(f"DATABASE_URL is refused: {error}; check role, password and database") from None
+
+
+async def _patiently(settings: ServiceSettings, operation: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    """Repeats a first contact for a while, since servers and services often start together."""
+    deadline = monotonic() + settings.startup_patience_seconds
+    while True:
+        try:
+            return await operation()
+        except (KafkaError, OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError) as error:
+            if monotonic() > deadline:
+                raise CannotStart(f"no answer: {type(error).__name__}: {error}; is it running, is the address right?"
+                                  ) from None
+            await asyncio.sleep(0.25)

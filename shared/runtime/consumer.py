@@ -1,0 +1,162 @@
+"""The FastStream side of the fold: batches in, explicit offset commits out.
+
+Defaults that matter, said aloud: manual acknowledgement, our own parser (FastStream's decodes headers and fails on
+one that is not UTF-8), offsets committed by partition after the transaction, co-partitioned range assignment so
+that one lane sees every topic of a key.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import KafkaError
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker
+from faststream.kafka.message import KafkaMessage
+
+from shared.clock import monotonic, now
+from shared.runtime.records import Record
+from shared.runtime.signals import Metrics
+
+COMMIT_EVERY_SECONDS = 1.0
+POLL_MILLISECONDS = 10
+LONGEST_PAUSE_MILLISECONDS = 3_600_000
+
+log = structlog.get_logger("pawl.consumer")
+
+
+class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
+    """One consumer of the service's group: takes batches and commits how far it came."""
+
+    def __init__(
+        self, handle: Callable[[Sequence[Record]], Awaitable[None]], metrics: Metrics, give_up: Callable[[str], None],
+        reach: Callable[[str], None] = lambda point: None,
+    ) -> None:
+        self._handle = handle
+        self._metrics = metrics
+        self._give_up = give_up
+        self._reach = reach
+        self._done: dict[TopicPartition, int] = {}
+        self._committed_at = 0.0
+        self.subscriber: Any = None
+        self.busy_since: float | None = None
+        self.progressed_at = monotonic()
+
+    @property
+    def consumer(self) -> AIOKafkaConsumer | None:
+        """The consumer behind this lane, once it has started."""
+        return self.subscriber.consumer if self.subscriber is not None else None
+
+    async def take(self, message: KafkaMessage) -> None:
+        """Handles one polled batch; never returns before its effects are committed."""
+        records: Sequence[Record] = message.raw_message  # type: ignore[assignment]
+        self.busy_since = monotonic()
+        try:
+            await self._handle(records)
+        except Exception as failure:
+            log.exception("the fold failed in an unforeseen way; the process ends and starts again")
+            self._give_up(f"{type(failure).__name__}: {failure}")
+            raise
+        self._observe(records)
+        for record in records:
+            self._done[TopicPartition(record.topic, record.partition)] = record.offset + 1
+        if monotonic() - self._committed_at >= COMMIT_EVERY_SECONDS:
+            await self.commit()
+
+    async def commit(self) -> None:
+        """Commits how far every partition came. Failing is harmless: the records come again and are known."""
+        consumer, done = self.consumer, dict(self._done)
+        if consumer is None or not done:
+            return
+        self._committed_at = monotonic()
+        self._reach("before_offset_commit")
+        try:
+            await asyncio.wait_for(consumer.commit(done), 10)
+        except (KafkaError, asyncio.TimeoutError) as trouble:
+            log.info("offsets not committed", trouble=f"{type(trouble).__name__}: {trouble}"[:200])
+        else:
+            self._forget(done)
+        self._reach("after_offset_commit")
+
+    async def commit_forever(self) -> None:
+        """Commits what the last batch before a pause left over."""
+        while True:
+            await asyncio.sleep(COMMIT_EVERY_SECONDS)
+            if self.busy_since is None:
+                await self.commit()
+
+    async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
+        """Tells the group how far this lane came before somebody else goes on."""
+        await self.commit()
+
+    async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
+        """Forgets the offsets of partitions that went elsewhere."""
+        self._done.clear()
+
+    def lag(self) -> int:
+        """Records that wait in the partitions of this lane, as far as the last fetch knows."""
+        consumer = self.consumer
+        if consumer is None:
+            return 0
+        return sum(_behind(consumer, partition) for partition in consumer.assignment())
+
+    def _observe(self, records: Sequence[Record]) -> None:
+        started = self.busy_since or monotonic()
+        self.progressed_at = monotonic()
+        self.busy_since = None
+        self._metrics.batch_size.observe(len(records))
+        self._metrics.batch_seconds.observe(self.progressed_at - started)
+        oldest = min(getattr(record, "timestamp", 0) for record in records)
+        age = max(0.0, now().timestamp() - oldest / 1000)
+        self._metrics.hop_seconds.observe(age)
+        self._metrics.lag_seconds.set(age)
+
+    def _forget(self, committed: dict[TopicPartition, int]) -> None:
+        for partition, offset in committed.items():
+            if self._done.get(partition) == offset:
+                del self._done[partition]
+
+
+def subscribe(
+    broker: KafkaBroker, lane: Lane, *, topics: Sequence[str], group: str, max_records: int, fetch_wait_ms: int
+) -> None:
+    """Adds a lane to the broker: batches, manual acknowledgement, bytes left alone."""
+    subscriber = broker.subscriber(
+        *topics,
+        group_id=group,
+        batch=True,
+        max_records=max_records,
+        batch_timeout_ms=POLL_MILLISECONDS,
+        ack_policy=AckPolicy.MANUAL,
+        auto_offset_reset="earliest",
+        partition_assignment_strategy=(RangePartitionAssignor,),
+        max_poll_interval_ms=LONGEST_PAUSE_MILLISECONDS,
+        fetch_max_wait_ms=fetch_wait_ms,
+        listener=lane,
+        parser=_parse,
+        decoder=_decode,
+        include_in_schema=False,
+    )
+    lane.subscriber = subscriber
+    subscriber(lane.take)
+
+
+async def _parse(records: Any, original: Any = None) -> KafkaMessage:
+    first = records[0]
+    return KafkaMessage(
+        body=b"", raw_message=records, message_id=f"{first.topic}/{first.partition}/{first.offset}", consumer=None
+    )
+
+
+async def _decode(message: KafkaMessage) -> KafkaMessage:
+    return message
+
+
+def _behind(consumer: AIOKafkaConsumer, partition: TopicPartition) -> int:
+    end = consumer.highwater(partition)
+    state = consumer._subscription.subscription.assignment.state_value(partition)
+    position = state.position if state is not None and state.has_valid_position else None
+    return max(0, end - position) if end is not None and position is not None else 0

@@ -1,0 +1,70 @@
+"""Health means progress: a process that has work and does nothing with it is not healthy.
+
+The verdict is also acted upon. An event loop that stands still cannot say so itself, hence the thread.
+"""
+
+import faulthandler
+import os
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared.clock import monotonic
+from shared.runtime.consumer import Lane
+
+STALLED_EXIT_CODE = 70
+
+
+@dataclass(slots=True)
+class Health:
+    """What is known about the progress of this process."""
+
+    service: str
+    lanes: Sequence[Lane]
+    stall_seconds: float
+    relay_leads: Callable[[], bool]
+    started: bool = False
+    stopping: bool = False
+    troubled_since: float | None = None
+    heartbeat: float = field(default_factory=monotonic)
+
+    def report(self) -> tuple[bool, dict[str, Any]]:
+        """Whether this process is well, and why (not)."""
+        lag = sum(lane.lag() for lane in self.lanes)
+        stalled = self.stalled()
+        ready = self.started and not self.stopping and stalled is None
+        return ready, {
+            "service": self.service,
+            "status": "ok" if ready else "stopping" if self.stopping else "starting" if not self.started else "stalled",
+            "why": stalled or "",
+            "lag": lag,
+            "relay_leads": self.relay_leads(),
+            "seconds_since_progress": round(monotonic() - max(lane.progressed_at for lane in self.lanes), 1),
+        }
+
+    def stalled(self) -> str | None:
+        """What has had work and made no progress for too long, or None."""
+        now = monotonic()
+        for number, lane in enumerate(self.lanes):
+            waits_since = lane.busy_since if lane.busy_since is not None else lane.progressed_at
+            has_work = lane.busy_since is not None or lane.lag() > 0
+            if has_work and now - max(waits_since, lane.progressed_at) > self.stall_seconds:
+                return f"lane {number} has work and made no progress for {now - waits_since:.0f} s"
+        return None
+
+
+def watch_loop(health: Health) -> threading.Thread:
+    """Ends the process when the event loop stands still for too long; the supervisor starts it again."""
+
+    def watch() -> None:
+        pause = threading.Event()
+        while not pause.wait(1.0):
+            if monotonic() - health.heartbeat > health.stall_seconds:
+                faulthandler.dump_traceback(file=sys.stderr)
+                os._exit(STALLED_EXIT_CODE)
+
+    thread = threading.Thread(target=watch, name="watch-loop", daemon=True)
+    thread.start()
+    return thread

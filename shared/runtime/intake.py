@@ -1,0 +1,177 @@
+"""Reading records: which of them concern this service, and what they say.
+
+Nothing here touches a database. A record that cannot be read becomes an item with a fault; it is never skipped
+silently, unless another service owns the answer to it.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from shared.events.canonical import content_hash
+from shared.events.catalogue import TYPES, decode, owner_of
+from shared.events.envelope import Envelope, read_envelope
+from shared.events.faults import Fault
+from shared.runtime.decisions import Event, Position, Route
+from shared.runtime.records import Record, position_of
+from shared.runtime.service import Service
+
+UPSTREAM = "checkout.events"
+
+
+@dataclass(slots=True)
+class Item:
+    """One record that concerns this service.
+
+    `event` is there when the document could be read, `fault` when it could not. `route` is absent for events of
+    a followed subject that change nothing here: only their sequence matters. `content` is there for upstream
+    events whose id could be read.
+    """
+
+    record: Record
+    position: Position
+    key: str
+    upstream: bool
+    source: str | None = None
+    event_id: str | None = None
+    type: str | None = None
+    content: bytes | None = None
+    event: Event | None = None
+    route: Route | None = None
+    fault: Fault | None = None
+
+
+class Intake:
+    """Turns the records of a batch into items for one service."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._followed = {
+            (TYPES[name].topic, TYPES[name].subject_kind)
+            for name, route in service.routes.items()
+            if route.tracked and TYPES[name].topic != UPSTREAM
+        }
+
+    def read(self, records: Iterable[Record]) -> list[Item]:
+        """The items of these records, in their order; records that do not concern this service fall out."""
+        return [item for record in records if (item := self.read_one(record)) is not None]
+
+    def read_one(self, record: Record) -> Item | None:
+        """One record as an item, or None when it does not concern this service."""
+        if record.topic == UPSTREAM:
+            return self._read_upstream(record)
+        return self._read_own(record)
+
+    def _read_upstream(self, record: Record) -> Item | None:
+        hint = _type_header(record.headers)
+        if hint is not None and hint in TYPES and owner_of(hint) != self._service.name:
+            return None
+        try:
+            envelope = read_envelope(record.headers, record.value)
+        except Fault as fault:
+            return self._refused(record, fault, getattr(fault, "envelope", None))
+        if owner_of(envelope.type) != self._service.name:
+            return None
+        key = _text(record.key)
+        item = self._item(record, envelope, upstream=True)
+        item.content = _content(envelope)
+        try:
+            data = decode(envelope, key)
+        except Fault as fault:
+            item.fault = fault
+            return item
+        route = self._service.routes.get(envelope.type)
+        if route is None:
+            item.fault = Fault("not_supported", "", f"{envelope.type} is not supported yet")
+            return item
+        item.route = route
+        item.event = _event(envelope, item, data)
+        return item
+
+    def _read_own(self, record: Record) -> Item | None:
+        try:
+            envelope = read_envelope(record.headers, record.value)
+        except Fault as fault:
+            item = self._item(record, getattr(fault, "envelope", None), upstream=False)
+            item.fault = fault
+            return item
+        route = self._service.routes.get(envelope.type)
+        kind = TYPES.get(envelope.type)
+        if kind is None or kind.topic != record.topic:
+            item = self._item(record, envelope, upstream=False)
+            item.fault = Fault("unknown_type", "", f"{envelope.type} does not belong to {record.topic}")
+            return item
+        if route is None and (kind.topic, kind.subject_kind) not in self._followed:
+            return None
+        item = self._item(record, envelope, upstream=False)
+        item.route = route
+        if envelope.sequence is None:
+            item.fault = Fault("missing_field", "/sequence", "an event of our own carries ce_sequence")
+            return item
+        try:
+            data = decode(envelope, item.key) if route else None
+        except Fault as fault:
+            item.fault = fault
+            return item
+        item.event = _event(envelope, item, data)
+        return item
+
+    def _refused(self, record: Record, fault: Fault, envelope: Envelope | None) -> Item | None:
+        type_name = envelope.type if envelope else None
+        if owner_of(type_name or None) != self._service.name:
+            return None
+        item = self._item(record, envelope, upstream=True)
+        item.fault = fault
+        if item.source and item.event_id:
+            item.content = blake2b(record.value or b"", digest_size=16).digest()
+        return item
+
+    def _item(self, record: Record, envelope: Envelope | None, *, upstream: bool) -> Item:
+        return Item(
+            record=record,
+            position=position_of(record),
+            key=_text(record.key) or "",
+            upstream=upstream,
+            source=envelope.source if envelope else None,
+            event_id=envelope.id if envelope else None,
+            type=envelope.type if envelope else None,
+        )
+
+
+def _event(envelope: Envelope, item: Item, data: object) -> Event:
+    return Event(
+        source=envelope.source,
+        id=envelope.id,
+        type=envelope.type,
+        subject=envelope.subject or item.key,
+        key=item.key,
+        time=envelope.time,
+        correlation=envelope.correlation or item.key,
+        sequence=envelope.sequence,
+        content=item.content,
+        data=data,
+        position=item.position,
+    )
+
+
+def _type_header(headers: Sequence[tuple[str, bytes]]) -> str | None:
+    for name, value in headers:
+        if name == "ce_type":
+            return value.decode("utf-8", "replace")
+    return None
+
+
+def _content(envelope: Envelope) -> bytes:
+    try:
+        return content_hash(envelope.type, envelope.body)
+    except ValueError:
+        return blake2b(envelope.type.encode() + b"\0" + envelope.body, digest_size=16).digest()
+
+
+def _text(key: bytes | None) -> str | None:
+    if key is None:
+        return None
+    try:
+        return key.decode("utf-8")
+    except UnicodeDecodeError:
+        return None

@@ -1,0 +1,137 @@
+-- name: claim_ids
+-- Claims upstream event ids; only the ones never seen before come back.
+INSERT INTO inbox (source, event_id, content)
+SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[])
+ON CONFLICT DO NOTHING
+RETURNING source, event_id;
+
+-- name: contents_of_ids
+-- What the ids that were seen before said at that time.
+SELECT i.source, i.event_id, i.content
+FROM inbox i
+JOIN unnest($1::text[], $2::text[]) AS seen (source, event_id) USING (source, event_id);
+
+-- name: read_cursors
+-- The last sequence handled of each of these subjects.
+SELECT c.source, c.subject, c.sequence
+FROM cursors c
+JOIN unnest($1::text[], $2::text[]) AS wanted (source, subject) USING (source, subject);
+
+-- name: move_cursors
+-- Moves cursors, each only when it still stands where this batch has read it; the count says whether all did.
+INSERT INTO cursors AS c (source, subject, sequence, previous)
+SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[])
+ON CONFLICT (source, subject) DO UPDATE
+SET sequence = EXCLUDED.sequence, previous = EXCLUDED.previous
+WHERE c.sequence = EXCLUDED.previous;
+
+-- name: parked_of_keys
+-- Everything that waits with these keys, oldest first.
+SELECT id, key, kind, reason, topic, partition, "offset", record
+FROM parked
+WHERE key = ANY($1::text[])
+ORDER BY id
+FOR UPDATE;
+
+-- name: park
+-- Lets events wait with their keys; a redelivered record is parked once.
+INSERT INTO parked (key, kind, reason, topic, partition, "offset", source, event_id, type, subject,
+                    sequence, event_time, record, overdue_at)
+SELECT key, kind, reason, topic, partition, "offset", source, event_id, type, subject,
+       sequence, event_time, record, now() + $14::interval
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::bigint[], $7::text[], $8::text[],
+            $9::text[], $10::text[], $11::bigint[], $12::timestamptz[], $13::bytea[])
+     AS p (key, kind, reason, topic, partition, "offset", source, event_id, type, subject,
+           sequence, event_time, record)
+ON CONFLICT (topic, partition, "offset") DO NOTHING;
+
+-- name: unpark
+-- Removes events that have been handled.
+DELETE FROM parked WHERE id = ANY($1::bigint[]);
+
+-- name: repark
+-- Says anew why an event waits.
+UPDATE parked p SET kind = n.kind, reason = n.reason, tried_at = now()
+FROM unnest($1::bigint[], $2::text[], $3::text[]) AS n (id, kind, reason)
+WHERE p.id = n.id;
+
+-- name: keys_to_retry
+-- Keys whose events have waited since before the given age; the sweep gives them another chance.
+SELECT DISTINCT key FROM parked
+WHERE kind IN ('waiting', 'gap') AND tried_at < now() - $1::interval
+LIMIT $2;
+
+-- name: note_retry
+-- Remembers that what waits with these keys was tried.
+UPDATE parked SET tried_at = now() WHERE key = ANY($1::text[]);
+
+-- name: bury
+-- Keeps refused and unreadable records; only the ones never kept before come back.
+INSERT INTO dead_letters (topic, partition, "offset", key, source, event_id, type, code, pointer, detail, record)
+SELECT * FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[],
+                     $8::text[], $9::text[], $10::text[], $11::bytea[])
+ON CONFLICT (topic, partition, "offset") DO NOTHING
+RETURNING topic, partition, "offset";
+
+-- name: dead_letters
+-- Open dead letters, newest first.
+SELECT id, topic, partition, "offset", key, source, event_id, type, code, pointer, detail, state, dead_at
+FROM dead_letters WHERE state = 'open' OR $1 ORDER BY id DESC LIMIT $2;
+
+-- name: dead_letter
+-- One dead letter with its sealed record.
+SELECT * FROM dead_letters WHERE id = $1;
+
+-- name: lock_dead_letter
+-- One dead letter, locked while it is handled again.
+SELECT * FROM dead_letters WHERE id = $1 FOR UPDATE;
+
+-- name: mark_replayed
+-- Notes who replayed a dead letter and why.
+UPDATE dead_letters SET state = 'replayed', replayed_at = now(), replayed_by = $2, replay_reason = $3 WHERE id = $1;
+
+-- name: parked_events
+-- What waits, oldest first.
+SELECT id, key, kind, reason, topic, partition, "offset", source, event_id, type, parked_at, overdue_at,
+       overdue_at < now() AS overdue
+FROM parked ORDER BY id LIMIT $1;
+
+-- name: parked_event
+-- One waiting event with its sealed record.
+SELECT * FROM parked WHERE id = $1;
+
+-- name: lock_outbox
+-- Held from the append to the commit, so that ids become visible in their order.
+SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '.outbox', 0));
+
+-- name: append_outbox
+-- Appends facts in the order given.
+INSERT INTO outbox (event_id, topic, partition, key, type, subject, sequence, time, correlation, causation, data)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::integer[], $4::text[], $5::text[], $6::text[], $7::bigint[],
+                     $8::text[], $9::text[], $10::text[], $11::bytea[]);
+
+-- name: take_relay_lead
+-- A new leader raises the epoch and learns how far its predecessor came.
+UPDATE relay SET epoch = epoch + 1 RETURNING epoch, published;
+
+-- name: try_relay_lock
+-- One relay at a time for each service.
+SELECT pg_try_advisory_lock(hashtextextended(current_schema() || '.relay', 0));
+
+-- name: unpublished
+-- The next facts to publish, in order.
+SELECT id, event_id, topic, partition, key, type, subject, sequence, time, correlation, causation, data
+FROM outbox WHERE id > $1 ORDER BY id LIMIT $2;
+
+-- name: mark_published
+-- Moves the published mark, unless a later leader has taken over.
+UPDATE relay SET published = $1 WHERE epoch = $2 AND published <= $1;
+
+-- name: outbox_backlog
+-- How many facts wait to be published and since when.
+SELECT count(*) AS facts, coalesce(extract(epoch FROM now() - min(recorded_at)), 0)::float8 AS seconds
+FROM outbox WHERE id > (SELECT published FROM relay);
+
+-- name: parked_summary
+-- How many events wait, by kind.
+SELECT kind, count(*) AS events, count(*) FILTER (WHERE overdue_at < now()) AS overdue FROM parked GROUP BY kind;

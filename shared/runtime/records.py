@@ -1,0 +1,75 @@
+"""A Kafka record as bytes and back, so that a parked or dead one can be handled again as it came."""
+
+from base64 import b64decode, b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import orjson
+
+from shared.runtime.decisions import Position
+
+
+class Record(Protocol):
+    """What the runtime needs of a consumed record (aiokafka's ConsumerRecord has it)."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...
+
+
+@dataclass(slots=True, frozen=True)
+class StoredRecord:
+    """A record that was taken out of `parked` or `dead_letters`."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+
+
+def position_of(record: Record) -> Position:
+    """Where the record stands in Kafka."""
+    return Position(record.topic, record.partition, record.offset)
+
+
+def pack(record: Record) -> bytes:
+    """The whole record but its position, as bytes; loses nothing, whatever the bytes are."""
+    return orjson.dumps(
+        {
+            "key": _encode(record.key),
+            "value": _encode(record.value),
+            "headers": [[name, _encode(value)] for name, value in record.headers],
+        }
+    )
+
+
+def unpack(position: Position, packed: bytes) -> StoredRecord:
+    """The record that `pack` made into bytes, at its old position."""
+    document = orjson.loads(packed)
+    headers = [(name, _decode(value) or b"") for name, value in document["headers"]]
+    return StoredRecord(*position, _decode(document["key"]), _decode(document["value"]), headers)
+
+
+def seal_context(position: Position) -> bytes:
+    """Binds a sealed record to its place, so that two rows cannot be exchanged unnoticed."""
+    return f"{position.topic}/{position.partition}/{position.offset}".encode()
+
+
+def _encode(value: bytes | None) -> str | None:
+    return None if value is None else b64encode(value).decode("ascii")
+
+
+def _decode(value: str | None) -> bytes | None:
+    return None if value is None else b64decode(value)

@@ -1,0 +1,164 @@
+"""The relay: outbox -> Kafka, in order, one leader per service.
+
+The leader reads forward from the published mark, keeps a whole batch in flight and moves the mark only after the
+broker acknowledged all of it. A send whose fate is unknown is repeated with a new producer: the log may then
+read A, B, A, B, and every reader drops what it knows by `ce_sequence` or event id.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+
+import asyncpg
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from shared.clock import monotonic
+from shared.events.envelope import write_headers
+from shared.queries import load
+from shared.runtime.outbox import FEEDBACK_TOPIC, Outbox
+from shared.runtime.retry import TRANSIENT, delay_before
+from shared.runtime.signals import Metrics
+
+SQL = load("shared.runtime")
+BATCH_ROWS = 2000
+BATCH_BYTES = 900_000
+POLL_SECONDS = 0.1
+LEADER_POLL_SECONDS = 1.0
+MARK_EVERY_SECONDS = 0.05
+SEND_TIMEOUT = 30.0
+
+log = structlog.get_logger("pawl.relay")
+
+
+class LostLead(Exception):
+    """A later leader has taken over; this one stops publishing."""
+
+
+class Relay:
+    """Publishes one service's outbox until it is cancelled."""
+
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[asyncpg.Connection]],
+        outbox: Outbox,
+        new_producer: Callable[[], AIOKafkaProducer],
+        metrics: Metrics,
+        reach: Callable[[str], None] = lambda point: None,
+    ) -> None:
+        self._connect = connect
+        self._outbox = outbox
+        self._new_producer = new_producer
+        self._metrics = metrics
+        self._reach = reach
+        self._source = f"/pawl/{outbox.service}"
+        self._published = 0
+        self._marked = 0
+        self._marked_at = 0.0
+        self._epoch = 0
+        self.leading = False
+
+    async def run(self) -> None:
+        """Leads whenever no other process does, and comes back after any trouble."""
+        attempt = 0
+        while True:
+            try:
+                await self._lead()
+                attempt = 0
+            except (*TRANSIENT, LostLead) as trouble:
+                attempt = attempt + 1 if not self.leading else 1
+                self._metrics.retries.labels("relay").inc()
+                log.warning("relay interrupted", trouble=f"{type(trouble).__name__}: {trouble}"[:200])
+                await asyncio.sleep(delay_before(attempt))
+            finally:
+                self.leading = False
+
+    async def _lead(self) -> None:
+        connection = await self._connect()
+        try:
+            while not await connection.fetchval(SQL.try_relay_lock):
+                await asyncio.sleep(LEADER_POLL_SECONDS)
+            row = await connection.fetchrow(SQL.take_relay_lead)
+            self._epoch, self._published, self._marked = row["epoch"], row["published"], row["published"]
+            await self._publish_with_new_producer(connection)
+        finally:
+            # closing the session gives the advisory lock back, also when the server never hears of it
+            connection.terminate()
+
+    async def _publish_with_new_producer(self, connection: asyncpg.Connection) -> None:
+        producer = self._new_producer()
+        try:
+            await asyncio.wait_for(producer.start(), SEND_TIMEOUT)
+            self.leading = True
+            log.info("relay leads", epoch=self._epoch, published=self._published)
+            await self._publish_forever(connection, producer)
+        finally:
+            with suppress(*TRANSIENT, LostLead):
+                await self._mark(connection)
+            with suppress(Exception):
+                await asyncio.wait_for(producer.stop(), 5)
+
+    async def _publish_forever(self, connection: asyncpg.Connection, producer: AIOKafkaProducer) -> None:
+        while True:
+            self._outbox.appended.clear()
+            rows = await connection.fetch(SQL.unpublished, self._published, BATCH_ROWS)
+            if rows:
+                await self._send(producer, rows)
+                self._published = rows[-1]["id"]
+                self._metrics.published.inc(len(rows))
+                if monotonic() - self._marked_at >= MARK_EVERY_SECONDS:
+                    await self._mark(connection)
+                continue
+            await self._mark(connection)
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._outbox.appended.wait(), POLL_SECONDS)
+
+    async def _send(self, producer: AIOKafkaProducer, rows: Sequence[asyncpg.Record]) -> None:
+        by_partition: dict[tuple[str, int], list[asyncpg.Record]] = {}
+        for row in rows:
+            by_partition.setdefault((row["topic"], row["partition"]), []).append(row)
+        self._reach("before_send")
+        sent = await asyncio.gather(
+            *(self._send_partition(producer, topic, partition, some) for (topic, partition), some in by_partition.items())
+        )
+        waiting = [future for futures in sent for future in futures]
+        await asyncio.wait_for(asyncio.gather(*waiting), SEND_TIMEOUT)
+        self._reach("after_acknowledgement")
+
+    async def _send_partition(
+        self, producer: AIOKafkaProducer, topic: str, partition: int, rows: Sequence[asyncpg.Record]
+    ) -> list[asyncio.Future[object]]:
+        futures = []
+        batch = producer.create_batch()
+        for row in rows:
+            key, value, headers = row["key"].encode(), row["data"], self._headers(row)
+            if batch.append(key=key, value=value, timestamp=None, headers=headers) is None:
+                futures.append(await producer.send_batch(batch, topic, partition=partition))
+                batch = producer.create_batch()
+                if batch.append(key=key, value=value, timestamp=None, headers=headers) is None:
+                    raise KafkaError(f"outbox row {row['id']} does not fit into a batch")
+        futures.append(await producer.send_batch(batch, topic, partition=partition))
+        return futures
+
+    def _headers(self, row: asyncpg.Record) -> list[tuple[str, bytes]]:
+        return write_headers(
+            id=str(row["event_id"]),
+            source=self._source,
+            type=row["type"],
+            subject=row["subject"],
+            time=row["time"],
+            sequence=None if row["topic"] == FEEDBACK_TOPIC else row["sequence"],
+            correlation=row["correlation"],
+            causation=row["causation"],
+        )
+
+    async def _mark(self, connection: asyncpg.Connection) -> None:
+        if self._published == self._marked:
+            return
+        self._reach("before_mark")
+        status = await connection.execute(SQL.mark_published, self._published, self._epoch)
+        if status != "UPDATE 1":
+            raise LostLead(f"epoch {self._epoch} is over")
+        self._marked, self._marked_at = self._published, monotonic()
+        self._reach("after_mark")
