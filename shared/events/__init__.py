@@ -1,0 +1,1 @@
+"""The published language: envelope, types, models, faults, answers, schemas and golden examples."""

@@ -1,0 +1,299 @@
+"""What upstream checkout says on `checkout.events`: payments, requests of partners and operators, answers on payouts.
+
+Required is what the table of the published language names; what only the golden documents show is optional, so
+that a checkout may leave it out. The rules that span several fields are plain functions beside the models: they
+are cheaper there, and their faults keep an exact pointer.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from shared.events.faults import Fault, shown
+from shared.events.fields import (
+    MAX_LINES,
+    NO_CONTROL,
+    Amount,
+    BusinessNumber,
+    Data,
+    Deadline,
+    Id,
+    Instant,
+    Lines,
+    LineUnits,
+    Month,
+    Name,
+    PaymentIds,
+    Quantity,
+    Text,
+    UnitPrice,
+    UsageDays,
+    Won,
+)
+
+PaymentMethod = Literal["card", "virtual_account", "bank_transfer", "mycash", "app_store"]
+Evidence = Literal["tax_invoice", "card_slip", "cash_receipt"]
+IssuePolicy = Literal["automatic", "on_request"]
+VatMode = Literal["exclusive", "inclusive"]
+Kind = Literal["serials", "metered", "prepaid", "goods"]
+Role = Literal["partner", "operator"]
+Decision = Literal["approve", "reject", "retry", "release"]
+AccountPart = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=NO_CONTROL)]
+
+_SERIALS_NEED_DAYS: dict[str, Any] = {
+    "if": {"properties": {"kind": {"const": "serials"}}, "required": ["kind"]},
+    "then": {"required": ["usage_days"], "properties": {"usage_days": {"type": "integer"}}},
+}
+_ACCOUNT_FIELDS = ("bank_code", "account_number", "holder")
+_ACCOUNTS_NEED_FIELDS: dict[str, Any] = {
+    "if": {"properties": {"method": {"const": "bank_account"}}, "required": ["method"]},
+    "then": {
+        "required": list(_ACCOUNT_FIELDS),
+        "properties": {name: {"type": "string"} for name in _ACCOUNT_FIELDS},
+    },
+}
+
+
+class Partner(Data):
+    """The buyer as it was when it paid. A wrong business number is no reason to refuse its money."""
+
+    partner_id: Id
+    business_number: BusinessNumber
+    name: Name
+    invoice_email: Name
+
+
+class Line(Data):
+    """One order line. `unit_price` is won per unit, supply value or gross by the order's `vat_mode`.
+
+    `usage_days` (how long a customer uses one unit) is required for kind `serials`.
+    """
+
+    model_config = ConfigDict(json_schema_extra=_SERIALS_NEED_DAYS)
+
+    line_id: Id
+    kind: Kind
+    product_id: Id
+    product_name: Name
+    unit_price: UnitPrice
+    quantity: Quantity
+    usage_days: UsageDays | None = None
+
+
+class Snapshot(Data):
+    """Everything about an order that later decisions need, as it was at payment."""
+
+    order_id: Id
+    partner: Partner
+    payment_method: PaymentMethod
+    evidence: Evidence
+    issue_policy: IssuePolicy
+    vat_mode: VatMode
+    lines: Annotated[list[Line], Field(min_length=1, max_length=MAX_LINES)]
+
+
+class PaymentPending(Snapshot):
+    """payment.pending.v1: an order waits for its deposit until `deposit_deadline`."""
+
+    deposit_deadline: Deadline
+    amount: Amount | None = None
+
+
+class PaymentCompleted(Snapshot):
+    """payment.completed.v1: the money of an order arrived. `amount` is won with VAT."""
+
+    payment_id: Id
+    amount: Amount
+    paid_at: Instant
+
+
+class PaymentCancelled(Data):
+    """payment.cancelled.v1: upstream took a payment back; the money is already with the payer."""
+
+    order_id: Id
+    payment_id: Id
+    cancelled_at: Instant
+
+
+class IssuanceRequested(Data):
+    """issuance.requested.v1: issue these units; without `lines` everything left."""
+
+    order_id: Id
+    request_id: Id
+    lines: Lines | None = None
+
+
+class UsageRecorded(Data):
+    """usage.recorded.v1: `used` is the running total of a metered or prepaid line, in units or won."""
+
+    order_id: Id
+    line_id: Id
+    used: Won
+    recorded_at: Instant
+
+
+class BalanceGranted(Data):
+    """balance.granted.v1: bonus cash in won on a prepaid line; never refunded."""
+
+    order_id: Id
+    line_id: Id
+    bonus: Amount
+    expires_at: Deadline
+
+
+class Destination(Data):
+    """Where a refund goes. `method` `bank_account` needs the account; its values are never repeated anywhere."""
+
+    model_config = ConfigDict(json_schema_extra=_ACCOUNTS_NEED_FIELDS)
+
+    method: Id
+    bank_code: AccountPart | None = Field(default=None, repr=False)
+    account_number: AccountPart | None = Field(default=None, repr=False)
+    holder: Name | None = Field(default=None, repr=False)
+
+
+class RefundRequested(Data):
+    """refund.requested.v1: refund these units; without `lines` everything refundable.
+
+    `reason` is free here, 1..200 characters: which reasons there are is a rule of the refunds service.
+    """
+
+    order_id: Id
+    refund_request_id: Id
+    requested_by: Id
+    role: Role
+    lines: Lines | None = None
+    reason: Name
+    message: Text
+    destination: Destination
+
+
+class Proof(Data):
+    """A document that the requester handed in; `reference` says where it is kept."""
+
+    reference: Text
+    kind: Id | None = None
+
+
+class RefundProofAttached(Data):
+    """refund.proof_attached.v1: the requester handed in a proof for a refund that is held."""
+
+    order_id: Id
+    refund_id: Id
+    proof: Proof | None = None
+    actor: Id | None = None
+    note: Text | None = None
+
+
+class RefundReviewed(Data):
+    """refund.reviewed.v1: an operator decided. `amount` is won, for an approval of a part."""
+
+    order_id: Id
+    refund_id: Id
+    decision: Decision
+    actor: Id
+    amount: Amount | None = None
+    note: Text | None = None
+
+
+class ReturnConfirmed(Data):
+    """return.confirmed.v1: the goods of a refund are back."""
+
+    order_id: Id
+    refund_id: Id
+    confirmed_at: Instant | None = None
+
+
+class RefundPaidOut(Data):
+    """refund.paid_out.v1: the payment gateway paid a refund out."""
+
+    order_id: Id
+    refund_id: Id
+    payout_id: Id
+    paid_out_at: Instant | None = None
+    reason: Name | None = None
+
+
+class RefundPayoutFailed(Data):
+    """refund.payout_failed.v1: the payment gateway could not pay a refund out."""
+
+    order_id: Id
+    refund_id: Id
+    payout_id: Id
+    reason: Name
+
+
+class MergeRequested(Data):
+    """merge.requested.v1: one invoice for these payments of a month; without `payment_ids` for all."""
+
+    partner_id: Id
+    business_number: BusinessNumber
+    month: Month
+    request_id: Id | None = None
+    payment_ids: PaymentIds | None = None
+
+
+class MergeUndone(MergeRequested):
+    """merge.undone.v1: the partner wants separate invoices again."""
+
+
+class PartnerChanged(Data):
+    """partner.changed.v1: the partner's invoice data and its standing preference to merge."""
+
+    partner_id: Id
+    business_number: BusinessNumber
+    name: Name
+    invoice_email: Name
+    always_merge: bool
+    changed_at: Instant | None = None
+
+
+class PartnerWithdrawalRequested(Data):
+    """partner.withdrawal_requested.v1: a partner wants to leave."""
+
+    partner_id: Id
+    request_id: Id | None = None
+    requested_at: Instant | None = None
+
+
+def check_snapshot(order: Snapshot) -> None:
+    """Raise the fault of lines that contradict each other or lack the days that serials need."""
+    for index, line in enumerate(order.lines):
+        if line.usage_days is None and line.kind == "serials":
+            raise _absent(line, "usage_days", f"/lines/{index}/usage_days", "for a line of kind serials")
+    check_line_ids(order.lines)
+
+
+def check_lines(request: IssuanceRequested | RefundRequested) -> None:
+    """Raise the fault of a request that names a line twice."""
+    if request.lines is not None:
+        check_line_ids(request.lines)
+
+
+def check_refund(request: RefundRequested) -> None:
+    """Raise the fault of a refund request whose lines or destination contradict themselves."""
+    check_lines(request)
+    to = request.destination
+    if to.method != "bank_account":
+        return
+    for name in _ACCOUNT_FIELDS:
+        if getattr(to, name) is None:
+            raise _absent(to, name, f"/destination/{name}", "for the method bank_account")
+
+
+def check_line_ids(lines: list[Line] | list[LineUnits]) -> None:
+    """Raise `inconsistent` at the second line of an id."""
+    if len(lines) == 1 or len({line.line_id for line in lines}) == len(lines):
+        return
+    seen: set[str] = set()
+    for index, line in enumerate(lines):
+        if line.line_id in seen:
+            detail = f"line_id must be unique in the document, got {shown(line.line_id)} again"
+            raise Fault("inconsistent", f"/lines/{index}/line_id", detail)
+        seen.add(line.line_id)
+
+
+def _absent(data: Data, name: str, pointer: str, when: str) -> Fault:
+    if name in data.model_fields_set:
+        return Fault("wrong_type", pointer, f"{name} must not be null {when}")
+    return Fault("missing_field", pointer, f"{name} is required {when}")

@@ -1,0 +1,206 @@
+"""What can be wrong with a document, said so that its writer can mend it.
+
+The codes are closed and stable: `docs/errors.md` has one section for each, with the code as its anchor.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any, Final, Literal, cast, get_args
+
+import orjson
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+Code = Literal[
+    "unreadable",
+    "unknown_type",
+    "missing_field",
+    "wrong_type",
+    "out_of_range",
+    "time_without_offset",
+    "wrong_key",
+    "duplicate_id",
+    "duplicate_request",
+    "inconsistent",
+    "not_supported",
+]
+CODES: Final[tuple[Code, ...]] = get_args(Code)
+
+SHOWN: Final = 80
+"""Longest value, in characters, that a fault repeats."""
+
+_SECRET: Final = "destination"
+"""Nothing below a key of this name is ever repeated: it is somebody's bank account."""
+
+
+@dataclass(slots=True)
+class Readable:
+    """What could be read of an envelope that has a fault; enough to name the event in an answer."""
+
+    source: str | None = None
+    id: str | None = None
+    type: str | None = None
+    subject: str | None = None
+    time: datetime | None = None
+    correlation: str | None = None
+
+
+class Fault(Exception):
+    """A document is wrong. Nothing was changed by it.
+
+    `pointer` is the JSON Pointer (RFC 6901) of the first fault, into the data; into the CloudEvents attributes
+    (`/id`, `/time`) where the envelope itself is at fault; empty for the whole. `detail` is one English
+    sentence. `envelope` is what could be read of the envelope, when it was being read.
+    """
+
+    def __init__(self, code: str, pointer: str, detail: str, envelope: Readable | None = None) -> None:
+        super().__init__(f"{code} at {pointer or 'the whole document'}: {detail}")
+        self.code = code
+        self.pointer = pointer
+        self.detail = detail
+        self.envelope = envelope
+
+    @property
+    def help(self) -> str:
+        """Where this code is explained."""
+        return f"docs/errors.md#{self.code}"
+
+
+def pointer_to(path: Sequence[str | int]) -> str:
+    """The JSON Pointer of a path of keys and indices, e.g. `/lines/0/line_id`."""
+    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
+
+
+def shown(value: object) -> str:
+    """A value as a fault may repeat it: as JSON, at most 80 characters, containers by their kind only."""
+    match value:
+        case Mapping():
+            return "an object"
+        case list() | tuple():
+            return "an array"
+        case bytes():
+            return "bytes"
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
+
+
+def fault_of(error: ValidationError, model: type[BaseModel], body: bytes) -> Fault:
+    """The first fault, in the order of the document, among those that the model found in `body`."""
+    first = _first(error.errors(include_url=False), body)
+    path = tuple(first["loc"])
+    code = _code_of(first)
+    if code == "unreadable":
+        return Fault(code, "", _unreadable(first))
+    return Fault(code, pointer_to(path), _sentence(code, first, path, model))
+
+
+def _first(errors: list[ErrorDetails], body: bytes) -> ErrorDetails:
+    if len(errors) == 1:
+        return errors[0]
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return errors[0]
+    return min(errors, key=lambda error: _place(document, error["loc"]))
+
+
+def _place(document: Any, path: Sequence[str | int]) -> tuple[int, ...]:
+    """Where a path stands in its document; a missing field stands behind its siblings."""
+    place: list[int] = []
+    for part in path:
+        if isinstance(document, dict):
+            keys = list(document)
+            place.append(keys.index(part) if part in document else len(keys))
+            document = document.get(part)
+        elif isinstance(document, list) and isinstance(part, int) and part < len(document):
+            place.append(part)
+            document = document[part]
+        else:
+            break
+    return tuple(place)
+
+
+def _code_of(error: ErrorDetails) -> Code:
+    kind = error["type"]
+    if kind == "json_invalid" or not error["loc"]:
+        return "unreadable"
+    if kind == "missing":
+        return "missing_field"
+    if kind == "timezone_aware":
+        return "time_without_offset"
+    if kind == "literal_error":
+        return "out_of_range" if isinstance(error["input"], str) else "wrong_type"
+    return "wrong_type" if kind.endswith("_type") else "out_of_range"
+
+
+def _unreadable(error: ErrorDetails) -> str:
+    if error["type"] == "json_invalid":
+        return f"the body must be JSON in UTF-8: {error.get('ctx', {}).get('error', 'it is not')}"
+    return f"the body must be a JSON object, got {shown(error['input'])}"
+
+
+def _sentence(code: Code, error: ErrorDetails, path: tuple[str | int, ...], model: type[BaseModel]) -> str:
+    name = next((part for part in reversed(path) if isinstance(part, str)), "value")
+    if code == "missing_field":
+        return f"{name} is required"
+    rule = rule_of(model, path)
+    if error["type"] == "too_long":
+        return f"{name} must be {rule}, got {error.get('ctx', {}).get('actual_length', 'more')}"
+    if _SECRET in path[:-1]:
+        return f"{name} must be {rule}; the value is not repeated here"
+    return f"{name} must be {rule}, got {shown(error['input'])}"
+
+
+def rule_of(model: type[BaseModel], path: Sequence[str | int]) -> str:
+    """What the published schema asks of the value at `path`, in words."""
+    schema = _schema_of(model)
+    definitions = schema.get("$defs", {})
+    here = schema
+    for part in path:
+        here = _resolved(here, definitions)
+        here = here.get("items", {}) if isinstance(part, int) else here.get("properties", {}).get(part, {})
+    return _words(_resolved(here, definitions))
+
+
+@cache
+def _schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    return model.model_json_schema()
+
+
+def _resolved(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    for choice in schema.get("anyOf", ()):
+        if choice.get("type") != "null":
+            schema = choice
+            break
+    if "$ref" in schema:
+        return cast(dict[str, Any], definitions[schema["$ref"].rsplit("/", 1)[-1]])
+    return schema
+
+
+def _words(schema: dict[str, Any]) -> str:
+    if "enum" in schema:
+        return f"one of {', '.join(schema['enum'])}"
+    match schema.get("type"):
+        case "integer":
+            return f"an integer {schema.get('minimum')}..{schema.get('maximum')}"
+        case "boolean":
+            return "true or false"
+        case "array":
+            return f"an array of {schema.get('minItems', 0)}..{schema.get('maxItems', 'any')} items"
+        case "object":
+            return "an object"
+        case "string":
+            return _text_words(schema)
+    return "a valid value"
+
+
+def _text_words(schema: dict[str, Any]) -> str:
+    if "description" in schema and "format" in schema:
+        return cast(str, schema["description"])
+    if schema.get("format") == "month" or "maxLength" not in schema:
+        return cast(str, schema.get("description", "text"))
+    without = "NUL" if schema.get("pattern") == r"^[^\x00]*$" else "control characters"
+    return f"text of {schema.get('minLength', 0)}..{schema['maxLength']} characters without {without}"

@@ -1,0 +1,102 @@
+"""What every service says on `checkout.feedback`: exactly one answer to each event of upstream checkout."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from shared.events.faults import Code, Fault
+from shared.events.fields import Count, Data, Id, Name, Subject
+
+_OF_PARTNERS = ("partner.", "merge.")
+
+
+class EventReference(Data):
+    """Which event is answered: as much of it as could be read."""
+
+    id: Subject
+    source: Subject | None = None
+    type: Id | None = None
+
+
+class RecordPosition(Data):
+    """Where the answered record stands in Kafka."""
+
+    topic: Name
+    partition: Count
+    offset: Count
+
+
+class Answer(Data):
+    """`order_id` is the record key of rows about an order, `partner_id` of rows about a partner.
+
+    `event` is absent only where the record has no readable id.
+    """
+
+    order_id: str | None = None
+    partner_id: str | None = None
+    event: EventReference | None = None
+    position: RecordPosition
+
+
+class EventAccepted(Answer):
+    """event.accepted.v1: the document is understood and recorded; business refusals are facts of their own."""
+
+    outcome: Literal["accepted"]
+
+
+class EventRejected(Answer):
+    """event.rejected.v1: the document is wrong and changed nothing. `retry`: whether the same bytes may pass later."""
+
+    outcome: Literal["rejected"]
+    code: Code
+    pointer: Annotated[str, Field(max_length=2_000)]
+    detail: Annotated[str, Field(max_length=2_000)]
+    retry: bool
+    help: Name
+
+
+def accepted(
+    *,
+    order_id: str,
+    source: str | None,
+    event_id: str | None,
+    event_type: str | None,
+    position: Sequence[Any],
+) -> dict[str, Any]:
+    """The data of event.accepted.v1. `order_id` is the record key, `position` (topic, partition, offset)."""
+    return {**_about(order_id, source, event_id, event_type, position), "outcome": "accepted"}
+
+
+def rejected(
+    *,
+    order_id: str,
+    source: str | None,
+    event_id: str | None,
+    event_type: str | None,
+    position: Sequence[Any],
+    fault: Fault,
+) -> dict[str, Any]:
+    """The data of event.rejected.v1; a wrong document stays wrong, so sending it again never helps."""
+    return {
+        **_about(order_id, source, event_id, event_type, position),
+        "outcome": "rejected",
+        "code": fault.code,
+        "pointer": fault.pointer,
+        "detail": fault.detail,
+        "retry": False,
+        "help": fault.help,
+    }
+
+
+def _about(
+    key: str, source: str | None, event_id: str | None, event_type: str | None, position: Sequence[Any]
+) -> dict[str, Any]:
+    subject = "partner_id" if (event_type or "").startswith(_OF_PARTNERS) else "order_id"
+    about: dict[str, Any] = {subject: key}
+    if event_id:
+        named = {"source": source, "id": event_id, "type": event_type}
+        about["event"] = {name: value for name, value in named.items() if value}
+    topic, partition, offset = position
+    about["position"] = {"topic": topic, "partition": partition, "offset": offset}
+    return about

@@ -1,0 +1,108 @@
+"""What the invoices service says on `invoices.events`: tax invoices and the months they belong to."""
+
+from typing import Literal
+
+from shared.events.fields import BusinessNumber, Count, Data, Day, Id, Instant, Month, Name, Total
+
+Modification = Literal["contract_cancelled", "supply_value_changed", "correction", "issued_twice"]
+"""수정세금계산서 reasons: 계약의 해제, 공급가액 변동, 착오 정정, 이중발급."""
+
+
+class InvoiceDrafted(Data):
+    """invoice.drafted.v1: a payment is in the drafts of its KST month."""
+
+    order_id: Id
+    invoice_id: Id
+    payment_id: Id
+    partner_id: Id
+    business_number: BusinessNumber
+    month: Month
+    supply: Total
+    vat: Total
+    total: Total
+
+
+class MonthlyInvoice(Data):
+    """Which invoice, of which business and month."""
+
+    invoice_id: Id
+    partner_id: Id
+    business_number: BusinessNumber
+    month: Month
+
+
+class InvoiceMerged(MonthlyInvoice):
+    """invoice.merged.v1: these payments share one draft."""
+
+    payment_ids: list[Id]
+    supply: Total
+    vat: Total
+    total: Total
+    written_date: Day
+    due_on: Day
+
+
+class InvoiceUnmerged(MonthlyInvoice):
+    """invoice.unmerged.v1: these payments have drafts of their own again."""
+
+    payment_ids: list[Id]
+
+
+class InvoiceIssued(MonthlyInvoice):
+    """invoice.issued.v1: a tax invoice exists and is never edited. `late` when its month was already closed."""
+
+    document_key: Id
+    payment_ids: list[Id]
+    supply: Total
+    vat: Total
+    total: Total
+    written_date: Day
+    issued_at: Instant
+    late: bool
+
+
+class InvoiceTransmitted(Data):
+    """invoice.transmitted.v1: the tax authority has the document."""
+
+    invoice_id: Id
+    partner_id: Id
+    document_key: Id
+    approval_number: Id
+    transmitted_at: Instant
+
+
+class InvoiceIssueFailed(MonthlyInvoice):
+    """invoice.issue_failed.v1: the document could not be issued; `next` says what mends it."""
+
+    reason: Name
+    next: Name
+
+
+class InvoiceModified(Data):
+    """invoice.modified.v1: a modified tax invoice; won are the difference, negative for a refund."""
+
+    invoice_id: Id
+    partner_id: Id
+    business_number: BusinessNumber
+    document_key: Id
+    original_document_key: Id
+    modification: Modification
+    payment_id: Id | None = None
+    refund_id: Id | None = None
+    supply: Total
+    vat: Total
+    total: Total
+    written_date: Day
+
+
+class MonthClosed(Data):
+    """month.closed.v1: the KST month is invoiced; counts of documents and payments, sums in won."""
+
+    month: Month
+    documents: Count
+    payments: Count
+    supply: Total
+    vat: Total
+    total: Total
+    issue_failed: Count
+    closed_at: Instant

@@ -1,0 +1,92 @@
+"""What the refunds service says on `refunds.events`: every request ends in exactly one outcome."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from shared.events.fields import MAX_LINES, Data, Day, Id, Instant, Lines, LineUnits, Name, Total
+
+
+class RefundLocked(Data):
+    """refund.locked.v1: nothing of the line can be refunded any more."""
+
+    order_id: Id
+    line_id: Id
+    locked_at: Instant
+    reason: Name
+
+
+class Refund(Data):
+    """Which refund, and which request of the partner it answers."""
+
+    order_id: Id
+    refund_id: Id
+    refund_request_id: Id
+
+
+class RefundAccepted(Refund):
+    """refund.accepted.v1: asks orders for the claim of these units."""
+
+    lines: Lines
+
+
+class RefundHeld(Refund):
+    """refund.held.v1: waits for `next` since `since`."""
+
+    reason: Name
+    next: Name
+    since: Instant
+
+
+class RefundRejected(Refund):
+    """refund.rejected.v1: refused before orders was asked; `at` is when the reason came to be."""
+
+    reason: Name
+    at: Instant | None = None
+
+
+class PayoutDestination(Data):
+    """Where the money goes, as a reference: the account itself is never in an event of ours."""
+
+    method: Id
+    reference: Id | None = None
+    masked: Name | None = None
+
+
+class RefundPayoutRequested(Refund):
+    """refund.payout_requested.v1: checkout is to pay `amount` won out, once for each `idempotency_key`."""
+
+    amount: Total
+    fee: Total
+    payment_id: Id
+    destination: PayoutDestination
+    idempotency_key: Id
+    expected_on: Day | None = None
+
+
+class RefundCompleted(Refund):
+    """refund.completed.v1: the money is out. `amount` = `supply` + `vat` - `fee`, in won."""
+
+    payment_id: Id
+    lines: Lines
+    supply: Total
+    vat: Total
+    fee: Total
+    amount: Total
+    payout_id: Id
+    completed_at: Instant
+
+
+class RefundFailed(Refund):
+    """refund.failed.v1: the payout failed; the units stay claimed until it is retried or released."""
+
+    reason: Name
+    next: Name
+
+
+class RefundReleased(Refund):
+    """refund.released.v1: an operator gave the units back to the order."""
+
+    lines: Annotated[list[LineUnits], Field(max_length=MAX_LINES)]
+    actor: Id
+    reason: Name
