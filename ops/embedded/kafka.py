@@ -100,7 +100,7 @@ class EmbeddedKafka:
 
     async def start(self, jars: Sequence[Path] | None = None) -> None:
         """Start and return when the broker answers an admin request. Raises Problem."""
-        paths = jars or await asyncio.to_thread(broker_jars)
+        paths = jars if jars is not None else await asyncio.to_thread(broker_jars)
         await asyncio.to_thread(self._prepare, paths)
         self._child = Child(self._java(paths, "kafka.Kafka", str(self._settings)), self.log)
         try:

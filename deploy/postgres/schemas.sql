@@ -1,0 +1,37 @@
+-- The four schemas of the database `pawl` and who may do what in them. Safe to repeat.
+-- Each service reaches its own schema only, and rows only: tables are made by pawl_owner's migrations.
+
+REVOKE ALL ON SCHEMA public FROM PUBLIC;
+
+DO $$
+DECLARE
+    service text;
+BEGIN
+    EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
+    EXECUTE format(
+        'GRANT CONNECT ON DATABASE %I TO pawl_owner, pawl_ops, pawl_orders, pawl_serials, pawl_refunds, pawl_invoices',
+        current_database()
+    );
+    -- Functions are the one kind of object that everybody may use by default.
+    ALTER DEFAULT PRIVILEGES FOR ROLE pawl_owner REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+
+    FOREACH service IN ARRAY ARRAY['orders', 'serials', 'refunds', 'invoices'] LOOP
+        EXECUTE format('CREATE SCHEMA IF NOT EXISTS %I AUTHORIZATION pawl_owner', service);
+        EXECUTE format('REVOKE ALL ON SCHEMA %I FROM PUBLIC', service);
+        EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I, pawl_ops', service, 'pawl_' || service);
+        EXECUTE format(
+            'ALTER DEFAULT PRIVILEGES FOR ROLE pawl_owner IN SCHEMA %I
+                 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO %I', service, 'pawl_' || service);
+        EXECUTE format(
+            'ALTER DEFAULT PRIVILEGES FOR ROLE pawl_owner IN SCHEMA %I
+                 GRANT USAGE ON SEQUENCES TO %I', service, 'pawl_' || service);
+        EXECUTE format(
+            'ALTER DEFAULT PRIVILEGES FOR ROLE pawl_owner IN SCHEMA %I
+                 GRANT EXECUTE ON FUNCTIONS TO %I', service, 'pawl_' || service);
+        EXECUTE format(
+            'ALTER DEFAULT PRIVILEGES FOR ROLE pawl_owner IN SCHEMA %I
+                 GRANT SELECT ON TABLES TO pawl_ops', service);
+        EXECUTE format('ALTER ROLE %I IN DATABASE %I SET search_path = %I', 'pawl_' || service, current_database(), service);
+    END LOOP;
+END
+$$;
