@@ -76,11 +76,12 @@ def without_password(url: str) -> str:
 
 def kept_passwords(file: Path) -> dict[str, str]:
     """The passwords of the roles, made at the first call and kept in `file` with rights 0600."""
-    text = read_or_make(
-        file, lambda: json.dumps({role: secrets.token_urlsafe(24) for role in ROLES}, indent=2)
-    )
-    passwords: dict[str, str] = json.loads(text)
+    passwords: dict[str, str] = json.loads(read_or_make(file, _new_passwords))
     return passwords
+
+
+def _new_passwords() -> str:
+    return json.dumps({role: secrets.token_urlsafe(24) for role in ROLES}, indent=2)
 
 
 async def provision(server_url: str, passwords: Mapping[str, str]) -> Database:
@@ -138,10 +139,9 @@ async def _require_rights(connection: Any, url: str) -> None:
 
 async def _set_passwords(connection: Any, passwords: Mapping[str, str]) -> None:
     for role, password in passwords.items():
-        statement = await connection.fetchval(
-            "SELECT format('ALTER ROLE %I PASSWORD %L', $1::text, $2::text)", role, password
-        )
-        await connection.execute(statement)
+        # ALTER ROLE takes no parameters, so the server itself does the quoting.
+        quoting = "SELECT format('ALTER ROLE %I PASSWORD %L', $1::text, $2::text)"
+        await connection.execute(await connection.fetchval(quoting, role, password))
 
 
 async def _create_database(connection: Any) -> None:

@@ -65,7 +65,7 @@ def refuse_other_counts(wanted: list[Topic], existing: Mapping[str, int]) -> Non
         found = existing.get(topic.name, topic.partitions)
         if found != topic.partitions:
             raise Problem(
-                f"Topic {topic.name} has {found} partitions, and {TOPICS_FILE.name} asks for {topic.partitions}.",
+                f"Topic {topic.name} has {found} partitions; {TOPICS_FILE.name} asks for {topic.partitions}.",
                 "A partition count is never changed under records (their keys would move): set the file to "
                 f"{found}, or use a broker without that topic.",
             )

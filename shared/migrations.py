@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 SHARED = ROOT / "shared" / "runtime" / "migrations"
 RECORD = "schema_migrations"
 LOCK_SECONDS = 60
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class MigrationFailed(Exception):
@@ -104,13 +105,11 @@ async def _protect_record(owner_url: str, service: str) -> None:
 def schema_url(url: str, service: str) -> str:
     """The address with the service's schema first, for tools that speak libpq's dialect.
 
-    Their default is to insist on TLS; ours is that of libpq: TLS where the server offers it.
+    They insist on TLS unless told otherwise, which a server on the same machine rarely offers.
     """
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query))
-    query.setdefault(
-        "sslmode", "disable" if parts.hostname in ("127.0.0.1", "localhost", "::1") else "require"
-    )
+    query.setdefault("sslmode", "disable" if parts.hostname in LOOPBACK else "require")
     query["search_path"] = service
     return urlunsplit(parts._replace(query=urlencode(query)))
 
