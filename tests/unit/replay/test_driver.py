@@ -1,0 +1,136 @@
+"""The driver says the history in causal order and ends with the same outcomes, whatever arrives first."""
+
+import pytest
+
+from ops.replay.driver import Driver, Stalled
+from ops.replay.ledger import Ledger
+from ops.replay.plan import Plan
+from ops.replay.summary import count_outcomes, most_interesting, summarise
+from tests.unit.replay.histories import line, planned
+from tests.unit.replay.toy_system import ToySystem
+
+
+def story(close_months: bool = False) -> Plan:
+    """Bought, partly refunded on day three, issued on day five, asked back on day six; with postage."""
+    return planned(
+        line("1001", quantity=10),
+        line("1001", product="POST", quantity=1, price="18"),
+        line("C1002", quantity=-4, at="2011-03-04T10:00"),
+        line("C1003", quantity=-2, at="2011-03-07T10:00"),
+        line("C1003", product="POST", quantity=-1, at="2011-03-07T10:00"),
+        line("C1003", product="99999", quantity=-1, at="2011-03-07T10:00"),
+        line("2001", quantity=5, at="2011-04-02T10:00", customer="12584"),
+        line("C2002", quantity=-5, at="2011-04-03T10:00", customer="12584"),
+        close_months=close_months,
+    )
+
+
+async def drive(plan: Plan, system: ToySystem, window: int = 2_000) -> Ledger:
+    return await Driver(plan, system, system.close, system.clock, window=window).run()
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_a_replay_ends_the_same_way_whatever_arrives_first(seed: int) -> None:
+    plan = story()
+    ledger = await drive(plan, ToySystem(seed))
+    assert count_outcomes(plan, ledger) == {
+        "cancel_without_order": 1,
+        "charge_paid": 1,
+        "issued_and_refunded": 1,
+        "refund_completed": 2,
+        "refund_not_supported": 1,
+        "refund_rejected_issued": 1,
+        "refunded": 1,
+    }
+
+
+async def test_an_order_hears_its_next_event_only_when_the_one_before_is_settled() -> None:
+    system = ToySystem()
+    await drive(story(), system)
+    said = [event.type.rsplit(".", 1)[0] for event in system.said if event.key == "1001"]
+    assert said == [
+        "payment.completed",
+        "refund.requested",
+        "refund.paid_out",
+        "issuance.requested",
+        "refund.requested",
+        "refund.requested",
+    ]
+
+
+async def test_a_second_replay_says_everything_again_and_reports_the_same() -> None:
+    plan, system = story(close_months=True), ToySystem()
+    first = await drive(plan, system)
+    before = len(system.log)
+    second = await drive(plan, system)
+    assert system.repeats == plan.steps
+    assert len(system.log) == before
+    told = [summarise(plan, ledger, 0, 0.0, None).document for ledger in (first, second)]
+    assert told[0] == told[1]
+
+
+async def test_a_replay_that_was_interrupted_goes_on_where_it_stopped() -> None:
+    plan = story()
+    system = ToySystem(mute=frozenset({"refund.paid_out.v1"}))
+    with pytest.raises(Stalled):
+        await drive(plan, system)
+    system.mute = frozenset()
+    ledger = await drive(plan, system)
+    assert count_outcomes(plan, ledger) == count_outcomes(plan, await drive(plan, ToySystem()))
+
+
+async def test_answers_that_the_feedback_topic_no_longer_keeps_are_asked_of_the_services() -> None:
+    plan, system = story(), ToySystem()
+    first = await drive(plan, system)
+    system.log = [answer for answer in system.log if not answer.type.startswith("event.")]
+    assert count_outcomes(plan, await drive(plan, system)) == count_outcomes(plan, first)
+
+
+async def test_many_orders_are_in_flight_but_never_more_than_the_window() -> None:
+    plan = planned(*(line(str(number)) for number in range(1000, 1300)))
+    system = ToySystem()
+    await drive(plan, system, window=40)
+    assert 30 <= system.most_unanswered <= 40
+
+
+async def test_months_close_in_order_and_nothing_later_is_said_before() -> None:
+    system = ToySystem()
+    plan = story(close_months=True)
+    ledger = await drive(plan, system)
+    assert [month for month, _ in system.closed] == ["2011-03", "2011-04"]
+    cut_off = system.closed[0][1]
+    closed = next(place for place, answer in enumerate(system.log) if answer.type == "month.closed.v1")
+    assert all(answer.time <= cut_off for answer in system.log[:closed])
+    assert all(
+        answer.time > cut_off for answer in system.log[closed + 1 :] if answer.type != "month.closed.v1"
+    )
+    assert list(ledger.books.closed) == ["2011-03", "2011-04"]
+
+
+@pytest.mark.parametrize(
+    ("mute", "named"),
+    [
+        ("payment.completed.v1", "1001 waits for the answer of orders to payment.completed.v1"),
+        ("refund.paid_out.v1", r"1001 waits for the end of refund request C1002-1 \(payout_requested\)"),
+        ("partner.changed.v1", "C12583 waits for the answer of invoices"),
+    ],
+)
+async def test_a_silent_system_ends_the_replay_with_what_it_waits_for(mute: str, named: str) -> None:
+    with pytest.raises(Stalled, match=named):
+        await drive(story(), ToySystem(mute=frozenset({mute})))
+
+
+async def test_the_summary_adds_up() -> None:
+    plan = story(close_months=True)
+    ledger = await drive(plan, ToySystem())
+    told = summarise(plan, ledger, said=9, seconds=2.0, check={"ok": True}).document
+    keys = "lines outcomes orders units refunds won months seconds orders_per_second check"
+    assert list(told) == keys.split()
+    assert told["lines"] == sum(told["outcomes"].values()) == 8
+    assert told["units"] == {"paid": 16, "issued": 6, "refunded": 9, "open": 1}
+    refunds = told["refunds"]
+    assert (refunds["requested"], refunds["granted"], refunds["completed"]) == (4, 2, 2)
+    assert (refunds["rejected"], refunds["not_accepted"]) == ({"issued": 1}, {"not_supported": 1})
+    assert told["months"].keys() == {"2011-03", "2011-04"}
+    assert told["orders_per_second"] == 1.0
+    assert most_interesting(ledger) == "1001"
