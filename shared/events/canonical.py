@@ -1,8 +1,8 @@
 """The content of an event as one hash: its type and its data as JSON values, whatever the spelling.
 
-Two documents have the same content when their types and their JSON values are equal: the order of keys, spacing,
-escapes and the way a number is written (`1`, `1.0`, `1e0`) make no difference. Where a key stands twice, the last
-one counts, as in every parser used here.
+Two documents have the same content when their types and their JSON values are equal: the order of keys,
+spacing, escapes and the way a number is written (`1`, `1.0`, `1e0`) make no difference. Where a key stands
+twice, the last one counts, as in every parser used here.
 """
 
 import json
@@ -21,7 +21,10 @@ _U64_MAX: Final = 2**64 - 1
 
 
 def content_hash(type_name: str, body: bytes) -> bytes:
-    """16 bytes (BLAKE2b) that are equal exactly when type and data are. A body that is not JSON counts as its bytes."""
+    """16 bytes (BLAKE2b) that are equal exactly when type and data are; never raises.
+
+    A body that is not JSON counts as its bytes.
+    """
     return blake2b(b"%b\0%b" % (type_name.encode(), canonical(body)), digest_size=16).digest()
 
 
@@ -52,7 +55,7 @@ def deeper_than(document: Any, limit: int = MAX_DEPTH) -> bool:
 
 
 def loads_exact(body: bytes) -> Any:
-    """The document with every number that is no 64 bit integer kept as it is written, ready to be dumped again."""
+    """The document, ready to be dumped again: a number that is no 64 bit integer is kept as it is written."""
     document = orjson.loads(body)
     if type(document) is dict and _has_float(document):
         return json.loads(body, parse_float=_verbatim, parse_int=_verbatim_integer)
@@ -86,7 +89,7 @@ def _number(text: str) -> int | orjson.Fragment:
         return 0
     power = int(exponent) + len(written) - len(significant)
     if power >= 0 and len(significant) + power <= 20:
-        value = int(significant) * 10**power * (-1 if sign else 1)
+        value = int(significant + "0" * power) * (-1 if sign else 1)
         if _I64_MIN <= value <= _U64_MAX:
             return value
     return orjson.Fragment(f"{'-' if sign else ''}{significant}E{power}")

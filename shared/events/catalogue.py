@@ -35,8 +35,8 @@ class Topic:
 class EventType:
     """One type of event.
 
-    `owner` answers for it: the service that decides on an upstream event, the writer of any other. The record key
-    equals the field `key_field` of the data. `check` raises the faults that span several fields.
+    `owner` answers for it: the service that decides on an upstream event, the writer of any other. The record
+    key equals the field `key_field` of the data. `check` raises the faults that span several fields.
     """
 
     name: str
@@ -85,7 +85,7 @@ TOPICS: Final[Mapping[str, Topic]] = {
             FEEDBACK,
             SERVICES,
             ("checkout",),
-            "Exactly one answer to each event of checkout: accepted, or rejected with the reason and the place.",
+            "Exactly one answer to each event of checkout: accepted, or rejected with reason and place.",
         ),
     )
 }
@@ -173,7 +173,7 @@ TYPES: Final[Mapping[str, EventType]] = {
 
 
 def owner_of(type_name: str | None) -> str:
-    """The service that answers for an event on `checkout.events`; orders for whatever nobody knows or can read."""
+    """The service that answers for an event of checkout; orders where nobody knows or can read it."""
     kind = TYPES.get(type_name) if type_name is not None else None
     return kind.owner if kind is not None and kind.topic == UPSTREAM else "orders"
 
@@ -207,19 +207,18 @@ def decode(envelope: Envelope, key: str | None, topic: str | None = None) -> Bas
 
 
 def encode(data: Mapping[str, Any] | BaseModel) -> bytes:
-    """The data of an event as it goes on the wire: instants in +09:00, days as dates, no field that was not set."""
+    """The data of an event as it goes on the wire: instants in +09:00, without fields that were not set."""
     document = data.model_dump(exclude_unset=True) if isinstance(data, BaseModel) else data
     return orjson.dumps(document, default=_wire, option=orjson.OPT_PASSTHROUGH_DATETIME)
 
 
 def _wire(value: Any) -> Any:
-    match value:
-        case datetime():
-            return wire_time(value)
-        case date():
-            return value.isoformat()
-        case BaseModel():
-            return value.model_dump(exclude_unset=True)
+    if isinstance(value, datetime):
+        return wire_time(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, BaseModel):
+        return value.model_dump(exclude_unset=True)
     raise TypeError(f"{type(value).__name__} has no place in an event")
 
 

@@ -1,10 +1,11 @@
-"""What upstream checkout says on `checkout.events`: payments, requests of partners and operators, answers on payouts.
+"""What upstream checkout says on `checkout.events`: payments, requests that it relays, answers on payouts.
 
-Required is what the table of the published language names; what only the golden documents show is optional, so
-that a checkout may leave it out. The rules that span several fields are plain functions beside the models: they
-are cheaper there, and their faults keep an exact pointer.
+Required is what `docs/events.md` calls required; what only the golden documents show is optional, so that a
+checkout may leave it out. The rules that span several fields are plain functions beside the models: they are
+cheaper there, and their faults keep an exact pointer.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
@@ -24,7 +25,6 @@ from shared.events.fields import (
     Month,
     Name,
     PaymentIds,
-    Quantity,
     Text,
     UnitPrice,
     UsageDays,
@@ -63,7 +63,7 @@ class Partner(Data):
     invoice_email: Name
 
 
-class Line(Data):
+class Line(LineUnits):
     """One order line. `unit_price` is won per unit, supply value or gross by the order's `vat_mode`.
 
     `usage_days` (how long a customer uses one unit) is required for kind `serials`.
@@ -71,12 +71,10 @@ class Line(Data):
 
     model_config = ConfigDict(json_schema_extra=_SERIALS_NEED_DAYS)
 
-    line_id: Id
     kind: Kind
     product_id: Id
     product_name: Name
     unit_price: UnitPrice
-    quantity: Quantity
     usage_days: UsageDays | None = None
 
 
@@ -142,7 +140,7 @@ class BalanceGranted(Data):
 
 
 class Destination(Data):
-    """Where a refund goes. `method` `bank_account` needs the account; its values are never repeated anywhere."""
+    """Where a refund goes. The method `bank_account` needs the account; its values are never repeated."""
 
     model_config = ConfigDict(json_schema_extra=_ACCOUNTS_NEED_FIELDS)
 
@@ -281,7 +279,7 @@ def check_refund(request: RefundRequested) -> None:
             raise _absent(to, name, f"/destination/{name}", "for the method bank_account")
 
 
-def check_line_ids(lines: list[Line] | list[LineUnits]) -> None:
+def check_line_ids(lines: Sequence[LineUnits]) -> None:
     """Raise `inconsistent` at the second line of an id."""
     if len(lines) == 1 or len({line.line_id for line in lines}) == len(lines):
         return

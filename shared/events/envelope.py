@@ -1,8 +1,8 @@
 """CloudEvents 1.0 on Kafka, binary and structured: reading what anyone may send, writing what we say.
 
-Reading never trusts: whatever is wrong with a record becomes a `Fault` that carries what could be read, so that the
-answer can still name the event. The body of a record in binary mode is passed on as it came and is parsed once,
-by the model of its type.
+Reading never trusts: whatever is wrong with a record becomes a `Fault` that carries what could be read, so
+that the answer can still name the event. The body of a record in binary mode is passed on as it came and is
+parsed once, by the model of its type.
 """
 
 import re
@@ -48,8 +48,8 @@ _REQUIRED: Final = ("specversion", "id", "source", "type", "time")
 class Envelope:
     """One readable event. `time` is a UTC instant; `body` the JSON data as bytes, not yet validated.
 
-    `subject` and `correlation` are absent where upstream set none: the record key stands in for them. `sequence`
-    is absent where there is none or it is not a number (only our own events are counted).
+    `subject` and `correlation` are absent where upstream set none: the record key stands in for them.
+    `sequence` is absent where there is none or it is not a number (only our own events are counted).
     """
 
     source: str
@@ -88,16 +88,19 @@ def read_envelope(headers: Headers, value: bytes | None) -> Envelope:
 
 def write_headers(
     *,
-    id: str,
+    id: str,  # noqa: A002 - the attribute's name in CloudEvents
     source: str,
-    type: str,
+    type: str,  # noqa: A002
     subject: str,
     time: datetime | str,
     sequence: int | None = None,
     correlation: str | None = None,
     causation: str | None = None,
 ) -> list[tuple[str, bytes]]:
-    """The headers of an event of ours, in the order of the golden documents; `time` as an instant or as wire text."""
+    """The headers of an event of ours, in the order of the golden documents.
+
+    `time` is an instant, or already text as it goes on the wire.
+    """
     type_header, schema_header = _headers_of(type)
     headers = [
         ("ce_specversion", b"1.0"),
@@ -119,7 +122,7 @@ def write_headers(
 
 
 def read_key(raw: bytes | None) -> str | None:
-    """A record key as text; None where it could not be the id of anything (absent, not UTF-8, control characters)."""
+    """A record key as text; None where it is no id: absent, not UTF-8, too long, with control characters."""
     if raw is None:
         return None
     try:

@@ -32,7 +32,7 @@ CODES: Final[tuple[Code, ...]] = get_args(Code)
 SHOWN: Final = 80
 """Longest value, in characters, that a fault repeats."""
 
-_SECRET: Final = "destination"
+_HIDDEN: Final = "destination"
 """Nothing below a key of this name is ever repeated: it is somebody's bank account."""
 
 
@@ -51,9 +51,9 @@ class Readable:
 class Fault(Exception):
     """A document is wrong. Nothing was changed by it.
 
-    `pointer` is the JSON Pointer (RFC 6901) of the first fault, into the data; into the CloudEvents attributes
-    (`/id`, `/time`) where the envelope itself is at fault; empty for the whole. `detail` is one English
-    sentence. `envelope` is what could be read of the envelope, when it was being read.
+    `pointer` is the JSON Pointer (RFC 6901) of the first fault, into the data; into the CloudEvents
+    attributes (`/id`, `/time`) where the envelope itself is at fault; empty for the whole. `detail` is one
+    English sentence. `envelope` is what could be read of the envelope.
     """
 
     def __init__(self, code: str, pointer: str, detail: str, envelope: Readable | None = None) -> None:
@@ -76,13 +76,10 @@ def pointer_to(path: Sequence[str | int]) -> str:
 
 def shown(value: object) -> str:
     """A value as a fault may repeat it: as JSON, at most 80 characters, containers by their kind only."""
-    match value:
-        case Mapping():
-            return "an object"
-        case list() | tuple():
-            return "an array"
-        case bytes():
-            return "bytes"
+    if isinstance(value, Mapping):
+        return "an object"
+    if isinstance(value, (list, tuple)):
+        return "an array"
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
 
@@ -149,7 +146,7 @@ def _sentence(code: Code, error: ErrorDetails, path: tuple[str | int, ...], mode
     rule = rule_of(model, path)
     if error["type"] == "too_long":
         return f"{name} must be {rule}, got {error.get('ctx', {}).get('actual_length', 'more')}"
-    if _SECRET in path[:-1]:
+    if _HIDDEN in path[:-1]:
         return f"{name} must be {rule}; the value is not repeated here"
     return f"{name} must be {rule}, got {shown(error['input'])}"
 
@@ -183,18 +180,14 @@ def _resolved(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, 
 def _words(schema: dict[str, Any]) -> str:
     if "enum" in schema:
         return f"one of {', '.join(schema['enum'])}"
-    match schema.get("type"):
-        case "integer":
-            return f"an integer {schema.get('minimum')}..{schema.get('maximum')}"
-        case "boolean":
-            return "true or false"
-        case "array":
-            return f"an array of {schema.get('minItems', 0)}..{schema.get('maxItems', 'any')} items"
-        case "object":
-            return "an object"
-        case "string":
-            return _text_words(schema)
-    return "a valid value"
+    kind = schema.get("type")
+    if kind == "integer":
+        return f"an integer {schema.get('minimum')}..{schema.get('maximum')}"
+    if kind == "array":
+        return f"an array of {schema.get('minItems', 0)}..{schema.get('maxItems', 'any')} items"
+    if kind == "string":
+        return _text_words(schema)
+    return "true or false" if kind == "boolean" else "an object"
 
 
 def _text_words(schema: dict[str, Any]) -> str:

@@ -40,13 +40,13 @@ class Answer(Data):
 
 
 class EventAccepted(Answer):
-    """event.accepted.v1: the document is understood and recorded; business refusals are facts of their own."""
+    """event.accepted.v1: the document is understood and recorded; a refusal by a rule is a later fact."""
 
     outcome: Literal["accepted"]
 
 
 class EventRejected(Answer):
-    """event.rejected.v1: the document is wrong and changed nothing. `retry`: whether the same bytes may pass later."""
+    """event.rejected.v1: the document is wrong and changed nothing. `retry`: may it pass as it is, later?"""
 
     outcome: Literal["rejected"]
     code: Code

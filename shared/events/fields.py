@@ -1,7 +1,7 @@
 """The kinds of value that documents are made of, with the limits of the published language.
 
-Every kind is strict: an integer is a JSON integer (no fraction, no text, no boolean), a time is RFC 3339 text with
-an offset. They validate inside pydantic's core, without Python code, because every event pays for them.
+Every kind is strict: an integer is a JSON integer (no fraction, no text, no boolean), a time is RFC 3339 text
+with an offset. They validate inside pydantic's core, without Python code, because every event pays for them.
 """
 
 from datetime import UTC, date, datetime

@@ -49,7 +49,7 @@ class InvoiceUnmerged(MonthlyInvoice):
 
 
 class InvoiceIssued(MonthlyInvoice):
-    """invoice.issued.v1: a tax invoice exists and is never edited. `late` when its month was already closed."""
+    """invoice.issued.v1: a tax invoice exists and is never edited. `late`: its month was already closed."""
 
     document_key: Id
     payment_ids: list[Id]

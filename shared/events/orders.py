@@ -1,4 +1,4 @@
-"""What the orders service says on `orders.events`: the state of an order and the one decision about its units."""
+"""What the orders service says on `orders.events`: the state of orders and every claim to their units."""
 
 from typing import Annotated, Literal
 
@@ -62,21 +62,21 @@ class OpenUnits(Data):
 class OrderCancelled(Data):
     """order.cancelled.v1: the payment was taken back. Terminal.
 
-    `lines` are the open units taken back with it, `supply`, `vat` and `amount` their won: nothing and 0 for an
-    order that was never paid.
+    `lines` are the open units taken back with it, `supply`, `vat` and `amount` their won: nothing and 0 for
+    an order that was never paid.
     """
 
     order_id: Id
     payment_id: Id
     cancelled_at: Instant
-    lines: Annotated[list[OpenUnits], Field(max_length=MAX_LINES)] = []
+    lines: Annotated[list[OpenUnits], Field(default_factory=list, max_length=MAX_LINES)]
     supply: Total = 0
     vat: Total = 0
     amount: Total = 0
 
 
 class IssuanceGranted(Data):
-    """issuance.granted.v1: these units are claimed for issue. `request_id` is absent where the policy asked."""
+    """issuance.granted.v1: these units are claimed for issue. No `request_id` where the policy asked."""
 
     order_id: Id
     grant_id: Id
