@@ -1,4 +1,4 @@
-"""Orders and their refunds in Postgres: read under a lock for a batch, only changed rows written, set-based."""
+"""Orders and their refunds in Postgres: read under a lock for a batch, written back set-based."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence

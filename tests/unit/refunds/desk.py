@@ -1,0 +1,267 @@
+"""A refunds service without servers: events take the real routes, every promise is checked after each."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from services.refunds.handlers import ROUTES, refuse_late
+from services.refunds.refund_order import CLAIMED, Refund, RefundOrder
+from services.refunds.store import World
+from shared.events import refunds as said
+from shared.events.canonical import content_hash
+from shared.kst import KST
+from shared.money import payment_money
+from shared.runtime.decisions import Applied, Context, Emit, Event, Outcome, Position, Reject, Wait
+
+ORDER = "A-1001"
+PAID_AT = datetime(2026, 10, 21, 14, 3, 5, tzinfo=KST)
+ACCOUNT = {
+    "method": "bank_account",
+    "bank_code": "088",
+    "account_number": "110123456789",
+    "holder": "가나다 주식회사",
+}
+MODELS = {
+    "refund.locked.v1": said.RefundLocked,
+    "refund.accepted.v1": said.RefundAccepted,
+    "refund.held.v1": said.RefundHeld,
+    "refund.rejected.v1": said.RefundRejected,
+    "refund.payout_requested.v1": said.RefundPayoutRequested,
+    "refund.completed.v1": said.RefundCompleted,
+    "refund.failed.v1": said.RefundFailed,
+    "refund.released.v1": said.RefundReleased,
+}
+
+
+def line(
+    line_id: str = "1", quantity: int = 100, unit_price: int = 1600, kind: str = "serials"
+) -> dict[str, Any]:
+    return {
+        "line_id": line_id,
+        "kind": kind,
+        "product_id": "study-30",
+        "product_name": "스터디 이용권 30일",
+        "unit_price": unit_price,
+        "quantity": quantity,
+        "usage_days": 30,
+    }
+
+
+def units(line_id: str, quantity: int) -> dict[str, Any]:
+    return {"line_id": line_id, "quantity": quantity}
+
+
+class Desk:
+    """One order at the refund desk. `now` is the time of the next event; it moves only when it is told to."""
+
+    def __init__(self) -> None:
+        self.world = World()
+        self.now = datetime(2026, 10, 22, 11, 0, tzinfo=KST)
+        self.said: list[Emit] = []
+        self._numbers = count(1)
+        self._ids = count(1)
+
+    # what orders says
+
+    def registered(self, *lines: Mapping[str, Any], **changes: Any) -> Outcome:
+        return self.tell(
+            "order.registered.v1", {**self._snapshot(lines, changes), "deposit_deadline": _wire(self.now)}
+        )
+
+    def paid(self, *lines: Mapping[str, Any], **changes: Any) -> Outcome:
+        snapshot = self._snapshot(lines, changes)
+        price = sum(row["unit_price"] * row["quantity"] for row in snapshot["lines"])
+        money = payment_money(snapshot["vat_mode"], price)
+        payment = {"payment_id": "pay-9001", "paid_at": _wire(PAID_AT)}
+        won = {"supply": money.supply, "vat": money.vat, "amount": money.total}
+        return self.tell("order.paid.v1", {**snapshot, **payment, **won})
+
+    def expired(self) -> Outcome:
+        return self.tell("order.expired.v1", {"expired_at": _wire(self.now)})
+
+    def cancelled(self) -> Outcome:
+        return self.tell("order.cancelled.v1", {"payment_id": "pay-9001", "cancelled_at": _wire(self.now)})
+
+    def issuance_granted(self, quantity: int, line_id: str = "1") -> Outcome:
+        snapshot = line(line_id)
+        data = {"grant_id": f"g-{next(self._ids)}", "partner_id": "P-17", **snapshot, "quantity": quantity}
+        return self.tell("issuance.granted.v1", data)
+
+    def granted(self, refund: Refund | None = None) -> Outcome:
+        refund = refund or self.refund
+        lines = [share._asdict() for share in refund.lines]
+        return self.tell("refund.granted.v1", {"refund_id": str(refund.refund_id), "lines": lines})
+
+    def denied(self, lost_at: datetime, reason: str = "issued", refund: Refund | None = None) -> Outcome:
+        refund = refund or self.refund
+        lines = [{**share._asdict(), "left": 0} for share in refund.lines]
+        data = {
+            "refund_id": str(refund.refund_id),
+            "lines": lines,
+            "reason": reason,
+            "lost_at": _wire(lost_at),
+        }
+        return self.tell("refund.denied.v1", data)
+
+    # what checkout says
+
+    def asked(self, quantity: int | None = None, request_id: str = "rr-77", **changes: Any) -> Outcome:
+        data = {
+            "refund_request_id": request_id,
+            "requested_by": "P-17",
+            "role": "partner",
+            "reason": "financial_burden",
+            "message": "수량을 잘못 주문했습니다",
+            "destination": ACCOUNT,
+            **changes,
+        }
+        if quantity is not None:
+            data["lines"] = [units("1", quantity)]
+        return self.tell("refund.requested.v1", data)
+
+    def proof_attached(self) -> Outcome:
+        proof = {"reference": "s3://proofs/rr-77/bankbook.pdf", "kind": "bankbook_copy"}
+        return self.tell("refund.proof_attached.v1", {**self._named(), "proof": proof, "actor": "P-17"})
+
+    def reviewed(self, decision: str, of: Refund | None = None, **more: Any) -> Outcome:
+        data = {**self._named(of), "decision": decision, "actor": "operator:kim", **more}
+        return self.tell("refund.reviewed.v1", data)
+
+    def paid_out(self, payout_id: str = "po-551", of: Refund | None = None, **more: Any) -> Outcome:
+        return self.tell("refund.paid_out.v1", {**self._named(of), "payout_id": payout_id, **more})
+
+    def payout_failed(
+        self, reason: str = "account_closed", payout_id: str = "po-551", of: Refund | None = None
+    ) -> Outcome:
+        data = {**self._named(of), "payout_id": payout_id, "reason": reason}
+        return self.tell("refund.payout_failed.v1", data)
+
+    # what there is to see
+
+    @property
+    def order(self) -> RefundOrder:
+        return self.world.orders[ORDER]
+
+    @property
+    def refunds(self) -> Sequence[Refund]:
+        return list(self.order.refunds.values())
+
+    @property
+    def refund(self) -> Refund:
+        return self.refunds[-1]
+
+    @property
+    def last(self) -> Emit:
+        return self.said[-1]
+
+    def types(self) -> list[str]:
+        return [emit.type.removesuffix(".v1") for emit in self.said]
+
+    def story(self) -> list[tuple[str, str, str]]:
+        return [(change.state, change.actor, change.reason) for change in self.refund.changes]
+
+    # how it is told
+
+    def event(self, type_name: str, data: Mapping[str, Any]) -> Event:
+        document = {"order_id": ORDER, **data}
+        model = ROUTES[type_name].model
+        assert model is not None
+        number = next(self._numbers)
+        return Event(
+            source="test",
+            id=f"evt-{number}",
+            type=type_name,
+            subject=ORDER,
+            key=ORDER,
+            time=self.now,
+            correlation=ORDER,
+            sequence=None,
+            content=content_hash(type_name, orjson.dumps(document)),
+            data=model.model_validate_json(orjson.dumps(document)),
+            position=Position("test", 0, number),
+        )
+
+    def tell(self, type_name: str, data: Mapping[str, Any]) -> Outcome:
+        return self.handle(self.event(type_name, data))
+
+    def handle(self, event: Event) -> Outcome:
+        before = dict(self.world.orders)
+        outcome = ROUTES[event.type].handle(self.world, event, Context(self._new_id))
+        self._keep(outcome, before)
+        return outcome
+
+    def refuse_late(self, event: Event, reject: Reject) -> Applied:
+        applied = refuse_late(self.world, event, reject)
+        self._keep(applied, {})
+        return applied
+
+    def _new_id(self) -> UUID:
+        return UUID(int=next(self._ids))
+
+    def _named(self, of: Refund | None = None) -> dict[str, str]:
+        return {"refund_id": str((of or self.refund).refund_id)}
+
+    def _snapshot(self, lines: Sequence[Mapping[str, Any]], changes: Mapping[str, Any]) -> dict[str, Any]:
+        partner = {
+            "partner_id": "P-17",
+            "business_number": "1168200276",
+            "name": "가나다 주식회사",
+            "invoice_email": "tax@ganada.example",
+        }
+        return {
+            "partner": partner,
+            "payment_method": "bank_transfer",
+            "evidence": "tax_invoice",
+            "issue_policy": "on_request",
+            "vat_mode": "exclusive",
+            "lines": list(lines) or [line()],
+            **changes,
+        }
+
+    def _keep(self, outcome: Outcome, before: Mapping[str, RefundOrder]) -> None:
+        if isinstance(outcome, Wait | Reject):
+            assert self.world.orders == before, "only what was applied may change the world"
+            return
+        self.said.extend(outcome.events)
+        for emit in outcome.events:
+            MODELS[emit.type].model_validate_json(orjson.dumps(emit.data))
+        check_facts(self.said)
+        for order in self.world.orders.values():
+            check_order(order)
+
+
+def check_facts(said_so_far: Sequence[Emit]) -> None:
+    """Sequences are contiguous from 1 for each subject; an account is never said."""
+    sequences: dict[str, int] = {}
+    for emit in said_so_far:
+        assert emit.sequence == sequences.get(emit.subject, 0) + 1
+        sequences[emit.subject] = emit.sequence
+        assert "110123456789" not in str(emit.data)
+
+
+def check_order(order: RefundOrder) -> None:
+    """Not a won and not a unit is lost or made."""
+    claims = [refund for refund in order.refunds.values() if refund.state in CLAIMED]
+    moneys = [refund.money for refund in claims if refund.money is not None]
+    remaining = order.payment.remaining
+    assert len(moneys) == len(claims)
+    assert min(remaining) >= 0
+    assert remaining.supply + sum(money.supply for money in moneys) == order.payment.paid.supply
+    assert remaining.vat + sum(money.vat for money in moneys) == order.payment.paid.vat
+    for row in order.lines.values():
+        claimed = sum(s.quantity for r in claims for s in r.lines if s.line_id == row.line_id)
+        assert claimed == row.units.refunding + row.units.refunded
+        assert row.units.granted + claimed <= row.units.paid
+        assert not row.locked or (row.units.granted and not row.units.open)
+
+
+def _wire(instant: datetime) -> str:
+    return instant.isoformat()
+
+
+def minutes(number: int) -> timedelta:
+    return timedelta(minutes=number)

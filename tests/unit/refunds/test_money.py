@@ -1,0 +1,140 @@
+"""Not a won and not a unit is lost or made, whatever happens in whatever order."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.refunds.judgement import eligibility
+from shared.money import Money
+from tests.unit.refunds.desk import Desk, line
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(
+            [
+                "ask",
+                "ask_everything",
+                "grant",
+                "deny",
+                "pay",
+                "fail",
+                "retry",
+                "release",
+                "issue",
+                "take_back",
+            ]
+        ),
+        st.integers(0, 9),
+        st.integers(1, 9),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    vat_mode=st.sampled_from(["exclusive", "inclusive"]),
+    prices=st.lists(st.integers(0, 37), min_size=1, max_size=2),
+    quantity=st.integers(1, 12),
+    steps=STEPS,
+)
+def test_remaining_and_refunded_are_always_what_was_paid(
+    vat_mode: str, prices: list[int], quantity: int, steps: list[tuple[str, int, int]]
+) -> None:
+    desk = Desk()
+    desk.paid(*(line(str(n), quantity, price) for n, price in enumerate(prices)), vat_mode=vat_mode)
+
+    for number, (step, which, size) in enumerate(steps):
+        _take(desk, step, which, size, f"rr-{number}")  # the desk checks every promise after each step
+
+    assert all(refund.amount > 0 for refund in desk.refunds if refund.money is not None)
+
+
+@settings(max_examples=50, deadline=None)
+@given(vat_mode=st.sampled_from(["exclusive", "inclusive"]), shares=st.lists(st.integers(1, 9), min_size=1))
+def test_refunding_all_units_gives_back_exactly_what_was_paid(vat_mode: str, shares: list[int]) -> None:
+    desk = Desk()
+    desk.paid(line("1", sum(shares), 1_999), vat_mode=vat_mode)
+
+    for number, share in enumerate(shares):
+        desk.asked(share, f"rr-{number}")
+        desk.granted()
+
+    assert desk.order.payment.remaining == Money(0, 0)
+
+
+def test_five_refunds_of_two_thousand_won_give_back_the_vat_to_the_won() -> None:
+    desk = Desk()
+    desk.paid(line("1", 5, 2_000), vat_mode="inclusive")
+
+    for number in range(5):
+        desk.asked(1, f"rr-{number}")
+        desk.granted()
+
+    vats = [refund.money.vat for refund in desk.refunds if refund.money]
+    assert (sum(vats), sorted(vats)) == (909, [181, 182, 182, 182, 182])
+
+
+def test_eligibility_says_how_much_and_why_not() -> None:
+    desk = Desk()
+    desk.paid(line("1"), line("2", 10), line("3", 5, kind="metered"))
+    desk.issuance_granted(10, "2")
+
+    answer = eligibility(desk.order, desk.now)
+
+    assert (answer.units, answer.amount, answer.fee) == (100, 176_000, 0)
+    assert answer.last_instant is None
+    assert answer.destination == "bank_account"
+    assert [(row.refundable, row.reason) for row in answer.lines] == [
+        (100, None),
+        (0, "issued"),
+        (0, "not_supported"),
+    ]
+
+
+def test_eligibility_of_an_app_store_payment_is_nothing() -> None:
+    desk = Desk()
+    desk.paid(payment_method="app_store")
+
+    answer = eligibility(desk.order, desk.now)
+
+    assert (answer.reason, answer.units, answer.amount) == ("app_store", 0, 0)
+    assert [(row.refundable, row.reason) for row in answer.lines] == [(0, "app_store")]
+
+
+def _take(desk: Desk, step: str, which: int, size: int, request_id: str) -> None:
+    cancelled = desk.order.payment.state == "cancelled"
+    lines = list(desk.order.lines.values())
+    row = lines[which % len(lines)]
+    refunds = [refund for refund in desk.refunds if refund.state not in ("rejected", "denied")]
+    refund = refunds[which % len(refunds)] if refunds else None
+    match step:
+        case "ask":
+            desk.asked(request_id=request_id, lines=[{"line_id": row.line_id, "quantity": size}])
+        case "ask_everything":
+            desk.asked(request_id=request_id)
+        case "issue" if row.units.open and not cancelled:
+            desk.issuance_granted(min(size, row.units.open), row.line_id)
+        case "take_back" if not cancelled and size == 1:
+            desk.cancelled()
+        case _ if refund is not None:
+            _answer(desk, step, refund.refund_id.int)
+
+
+def _answer(desk: Desk, step: str, refund_id: int) -> None:
+    """What orders and checkout may say about this refund; orders grants only what is open."""
+    refund = next(refund for refund in desk.refunds if refund.refund_id.int == refund_id)
+    fits = all(desk.order.lines[share.line_id].units.open >= share.quantity for share in refund.lines)
+    match step:
+        case "grant" | "deny" if refund.state == "accepted":
+            if step == "grant" and fits:
+                desk.granted(refund)
+            else:
+                desk.denied(desk.now, refund=refund)
+        case "pay":
+            desk.paid_out(of=refund)
+        case "fail":
+            desk.payout_failed(of=refund)
+        case "retry" | "release":
+            desk.reviewed(step, of=refund)
+        case _:
+            return

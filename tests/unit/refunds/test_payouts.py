@@ -1,0 +1,310 @@
+"""From the grant to the money: paid once, or released, and never silently lost (domain.md section 4)."""
+
+from datetime import datetime
+
+import pytest
+
+from shared.kst import KST
+from shared.runtime.decisions import Applied, Reject, Wait
+from tests.unit.refunds.desk import ORDER, Desk, line, minutes, units
+
+
+@pytest.fixture
+def desk() -> Desk:
+    """A desk with a refund of 40 units that orders has granted."""
+    desk = Desk()
+    desk.paid()
+    desk.asked(40)
+    desk.granted()
+    return desk
+
+
+def test_a_grant_asks_checkout_to_pay(desk: Desk) -> None:
+    refund = desk.refund
+
+    assert refund.state == "paying_out"
+    assert desk.last.data == {
+        "order_id": ORDER,
+        "refund_id": str(refund.refund_id),
+        "refund_request_id": "rr-77",
+        "amount": 70_400,
+        "fee": 0,
+        "payment_id": "pay-9001",
+        "destination": {
+            "method": "bank_account",
+            "reference": str(refund.destination.reference),
+            "masked": "088-*****6789",
+        },
+        "idempotency_key": str(refund.refund_id),
+        "expected_on": "2026-10-27",
+    }
+
+
+def test_a_payout_completes_the_refund(desk: Desk) -> None:
+    desk.paid_out(paid_out_at="2026-10-22T15:00:00+09:00")
+
+    assert desk.types() == ["refund.accepted", "refund.payout_requested", "refund.completed"]
+    assert desk.last.data == {
+        "order_id": ORDER,
+        "refund_id": str(desk.refund.refund_id),
+        "refund_request_id": "rr-77",
+        "payment_id": "pay-9001",
+        "lines": [units("1", 40)],
+        "supply": 64_000,
+        "vat": 6_400,
+        "fee": 0,
+        "amount": 70_400,
+        "payout_id": "po-551",
+        "completed_at": "2026-10-22T15:00:00+09:00",
+    }
+    assert [state for state, _, _ in desk.story()] == [
+        "requested",
+        "accepted",
+        "granted",
+        "paying_out",
+        "completed",
+    ]
+
+
+def test_the_same_payout_again_changes_nothing(desk: Desk) -> None:
+    desk.paid_out()
+
+    assert desk.paid_out() == Applied(())
+    assert desk.order.lines["1"].units.refunded == 40
+
+
+def test_a_second_payout_of_one_refund_is_told_as_a_loss_once(desk: Desk) -> None:
+    desk.paid_out("po-1")
+
+    desk.paid_out("po-2")
+    desk.paid_out("po-2")
+
+    assert desk.types()[-2:] == ["refund.completed", "refund.failed"]
+    assert (desk.last.data["reason"], desk.last.data["next"]) == ("paid_out_twice", "recover_payout")
+    assert desk.refund.state == "completed"
+
+
+def test_a_failed_payout_keeps_its_units_until_it_is_retried_with_the_same_key(desk: Desk) -> None:
+    key = desk.last.data["idempotency_key"]
+
+    desk.payout_failed("account_closed")
+    assert (desk.last.data["reason"], desk.last.data["next"]) == ("account_closed", "retry_or_release")
+    assert desk.order.lines["1"].units.refunding == 40
+
+    desk.now = datetime(2026, 10, 23, 9, 0, tzinfo=KST)
+    desk.reviewed("retry")
+    assert desk.last.data["idempotency_key"] == key
+    assert desk.last.data["expected_on"] == "2026-10-28"
+
+    desk.paid_out("po-552")
+    assert desk.refund.state == "completed"
+
+
+def test_the_same_failure_again_changes_nothing(desk: Desk) -> None:
+    desk.payout_failed()
+
+    assert desk.payout_failed() == Applied(())
+
+
+def test_a_success_after_a_failure_counts(desk: Desk) -> None:
+    desk.payout_failed()
+
+    desk.paid_out()
+
+    assert desk.refund.state == "completed"
+    assert desk.types()[-2:] == ["refund.failed", "refund.completed"]
+
+
+def test_a_failed_payout_can_be_released(desk: Desk) -> None:
+    desk.payout_failed()
+
+    desk.reviewed("release", note="requester_withdrew")
+
+    assert desk.last.type == "refund.released.v1"
+    assert desk.last.data["lines"] == [units("1", 40)]
+    assert (desk.last.data["actor"], desk.last.data["reason"]) == ("operator:kim", "requester_withdrew")
+    assert desk.order.lines["1"].units.open == 100
+    assert desk.order.payment.remaining == desk.order.payment.paid
+
+
+def test_a_payout_after_the_release_is_told_as_a_loss(desk: Desk) -> None:
+    desk.payout_failed()
+    desk.reviewed("release")
+
+    desk.paid_out()
+    desk.paid_out()
+
+    assert desk.types()[-2:] == ["refund.released", "refund.failed"]
+    assert (desk.last.data["reason"], desk.last.data["next"]) == ("paid_out_without_claim", "recover_payout")
+    assert desk.refund.payouts == ("po-551",)
+
+
+@pytest.mark.parametrize("reason", ["timeout", "unknown"])
+def test_an_unanswered_payout_is_asked_again_and_never_released(desk: Desk, reason: str) -> None:
+    desk.payout_failed(reason)
+    assert desk.refund.state == "unknown"
+    assert desk.last.data["next"] == "retry"
+
+    refused = desk.reviewed("release")
+    assert isinstance(refused, Reject)
+    assert refused.pointer == "/decision"
+
+    desk.reviewed("retry")
+    assert desk.types()[-1] == "refund.payout_requested"
+
+    desk.payout_failed("account_closed")
+    assert desk.refund.state == "failed"
+
+
+def test_an_earlier_failure_that_arrives_after_the_success_changes_nothing(desk: Desk) -> None:
+    desk.paid_out("po-552")
+
+    assert desk.payout_failed(payout_id="po-551") == Applied(())
+    assert isinstance(desk.payout_failed(payout_id="po-552"), Reject)
+
+
+def test_a_denial_says_what_was_lost_and_when() -> None:
+    desk = Desk()
+    desk.paid()
+    desk.asked(40)
+
+    desk.denied(lost_at=desk.now - minutes(1))
+
+    assert desk.refund.state == "denied"
+    assert (desk.refund.why, desk.refund.why_at) == ("issued", desk.now - minutes(1))
+    assert desk.types() == ["refund.accepted"], "orders has told it already"
+
+
+def test_answers_about_a_refund_nobody_knows_wait_for_it() -> None:
+    desk = Desk()
+    desk.paid()
+    data = {"refund_id": "nobody", "payout_id": "po-1", "reason": "r", "decision": "retry", "actor": "a"}
+
+    types = [
+        "refund.paid_out.v1",
+        "refund.payout_failed.v1",
+        "refund.reviewed.v1",
+        "refund.proof_attached.v1",
+    ]
+
+    assert [desk.tell(type_name, data) for type_name in types] == [Wait("refund nobody")] * 4
+
+
+def test_a_payout_before_the_grant_waits_for_it() -> None:
+    desk = Desk()
+    desk.paid()
+    desk.asked(40)
+
+    assert isinstance(desk.paid_out(), Wait)
+    assert isinstance(desk.payout_failed(), Wait)
+
+
+def test_a_payout_of_a_denied_refund_is_told_as_a_loss() -> None:
+    desk = Desk()
+    desk.paid()
+    desk.asked(40)
+    desk.denied(lost_at=desk.now)
+
+    desk.paid_out()
+
+    assert desk.last.data["reason"] == "paid_out_without_claim"
+
+
+@pytest.mark.parametrize("decision", ["approve", "reject", "retry", "release"])
+def test_a_review_of_a_refund_that_is_over_is_a_fault(desk: Desk, decision: str) -> None:
+    desk.paid_out()
+
+    outcome = desk.reviewed(decision)
+
+    assert isinstance(outcome, Reject)
+    assert (outcome.code, outcome.pointer) == ("inconsistent", "/decision")
+
+
+def test_a_proof_for_a_refund_that_needs_none_is_a_fault(desk: Desk) -> None:
+    outcome = desk.proof_attached()
+
+    assert isinstance(outcome, Reject)
+    assert outcome.pointer == "/refund_id"
+
+
+def test_own_cash_is_shown_as_three_to_seven_business_days() -> None:
+    desk = Desk()
+    desk.paid(payment_method="mycash")
+    desk.asked(40)
+
+    desk.granted()
+
+    assert (desk.last.data["expected_on"], desk.last.data["expected_until"]) == ("2026-10-27", "2026-11-02")
+
+
+def test_a_granted_refund_goes_on_after_the_payment_was_taken_back(desk: Desk) -> None:
+    desk.cancelled()
+    assert desk.order.lines["1"].units.taken_back == 60
+
+    desk.payout_failed()
+    desk.reviewed("retry")
+    desk.paid_out()
+
+    assert desk.refund.state == "completed"
+
+
+def test_units_released_after_the_payment_was_taken_back_do_not_open_again(desk: Desk) -> None:
+    desk.cancelled()
+    desk.payout_failed()
+
+    desk.reviewed("release")
+
+    assert desk.order.lines["1"].units.taken_back == 100
+
+
+def test_an_answer_of_orders_that_was_not_asked_for_is_no_silent_change(desk: Desk) -> None:
+    with pytest.raises(ValueError, match="was not asked"):
+        desk.granted()
+
+
+# The lock
+
+
+def test_a_line_is_locked_in_the_decision_that_sees_its_last_unit_go() -> None:
+    desk = Desk()
+    desk.paid()
+    desk.issuance_granted(60)
+    assert desk.types() == []
+
+    desk.now = datetime(2026, 10, 23, 9, 0, tzinfo=KST)
+    desk.issuance_granted(40)
+
+    assert desk.last.subject == "A-1001/1"
+    assert desk.last.data == {
+        "order_id": ORDER,
+        "line_id": "1",
+        "locked_at": "2026-10-23T09:00:00+09:00",
+        "reason": "issued",
+    }
+
+
+def test_the_rest_of_a_partly_refunded_line_is_locked_too(desk: Desk) -> None:
+    desk.issuance_granted(60)
+
+    assert desk.types()[-1] == "refund.locked"
+
+
+def test_every_line_has_its_own_lock() -> None:
+    desk = Desk()
+    desk.paid(line("1"), line("2", quantity=5))
+
+    desk.issuance_granted(5, "2")
+    desk.issuance_granted(100, "1")
+
+    assert [(emit.subject, emit.sequence) for emit in desk.said] == [("A-1001/2", 1), ("A-1001/1", 1)]
+
+
+def test_a_release_unlocks_the_line_and_the_next_lock_is_a_new_fact(desk: Desk) -> None:
+    desk.issuance_granted(60)
+    desk.payout_failed()
+    desk.reviewed("release")
+    assert not desk.order.lines["1"].locked
+
+    desk.issuance_granted(40)
+
+    assert (desk.last.type, desk.last.sequence) == ("refund.locked.v1", 2)

@@ -1,0 +1,417 @@
+"""Asking for money back: what is accepted, refused, held, and what waits (domain.md section 4)."""
+
+from datetime import datetime
+
+import pytest
+
+from shared.kst import KST
+from shared.runtime.decisions import Applied, Reject, Wait
+from tests.unit.refunds.desk import ACCOUNT, ORDER, Desk, line, minutes, units
+
+
+def test_a_partner_asks_for_forty_of_a_hundred_units() -> None:
+    desk = Desk()
+    desk.paid()
+
+    desk.asked(40)
+
+    assert desk.types() == ["refund.accepted"]
+    assert desk.last.data == {
+        "order_id": ORDER,
+        "refund_id": str(desk.refund.refund_id),
+        "refund_request_id": "rr-77",
+        "lines": [units("1", 40)],
+    }
+    assert desk.refund.state == "accepted"
+    assert desk.story() == [
+        ("requested", "P-17", "financial_burden"),
+        ("accepted", "refunds", "until_issued"),
+    ]
+
+
+def test_a_request_waits_until_its_order_is_known_and_paid() -> None:
+    desk = Desk()
+    assert desk.asked(40) == Wait("order A-1001 to be paid")
+
+    desk.registered(payment_method="virtual_account")
+    assert isinstance(desk.asked(40), Wait)
+
+    desk.paid(payment_method="virtual_account")
+    assert isinstance(desk.asked(40), Applied)
+
+
+def test_a_request_about_an_expired_order_is_refused() -> None:
+    desk = Desk()
+    desk.registered()
+    desk.expired()
+
+    desk.asked(40)
+
+    assert desk.types() == ["refund.rejected"]
+    assert desk.last.data["reason"] == "order_expired"
+
+
+def test_a_late_payment_never_resurrects_an_expired_order() -> None:
+    desk = Desk()
+    desk.registered()
+    desk.expired()
+
+    desk.paid()
+
+    assert desk.order.payment.state == "expired"
+
+
+def test_the_same_request_again_changes_nothing() -> None:
+    desk = Desk()
+    desk.paid()
+    desk.asked(40)
+
+    again = desk.asked(40)
+
+    assert again == Applied(())
+    assert len(desk.refunds) == 1
+
+
+def test_other_content_under_a_known_request_id_is_a_fault() -> None:
+    desk = Desk()
+    desk.paid()
+    desk.asked(40)
+
+    outcome = desk.asked(41)
+
+    assert isinstance(outcome, Reject)
+    assert (outcome.code, outcome.pointer) == ("duplicate_request", "/refund_request_id")
+
+
+def test_a_line_that_the_order_does_not_have_is_a_fault_of_the_document() -> None:
+    desk = Desk()
+    desk.paid()
+
+    outcome = desk.asked(lines=[units("1", 1), units("9", 1)])
+
+    assert isinstance(outcome, Reject)
+    assert (outcome.code, outcome.pointer) == ("inconsistent", "/lines/1/line_id")
+
+
+def test_a_fault_found_only_after_the_request_had_waited_becomes_a_fact() -> None:
+    desk = Desk()
+    desk.paid()
+    event = desk.event(
+        "refund.requested.v1",
+        {
+            "refund_request_id": "rr-9",
+            "requested_by": "P-17",
+            "role": "partner",
+            "lines": [units("9", 1)],
+            "reason": "financial_burden",
+            "message": "m",
+            "destination": ACCOUNT,
+        },
+    )
+    fault = desk.handle(event)
+    assert isinstance(fault, Reject)
+
+    desk.refuse_late(event, fault)
+
+    assert desk.types() == ["refund.rejected"]
+    assert desk.last.data["reason"] == "unknown_line"
+    assert desk.handle(event) == Applied(()), "the request is known now, and answered the same again"
+
+
+def test_a_late_duplicate_is_told_and_does_not_take_over_the_request() -> None:
+    desk = Desk()
+    desk.paid()
+    desk.asked(40)
+    first = desk.refund
+    event = desk.event("refund.requested.v1", {**_request(), "message": "other content"})
+    fault = desk.handle(event)
+    assert isinstance(fault, Reject)
+
+    desk.refuse_late(event, fault)
+
+    assert desk.last.data["reason"] == "duplicate_request"
+    assert desk.order.refund_of_request("rr-77") is first
+
+
+def test_everything_refundable_is_what_no_other_refund_has_asked_for() -> None:
+    desk = Desk()
+    desk.paid(line("1"), line("2", quantity=10))
+    desk.asked(40)
+
+    desk.asked(request_id="rr-78")
+
+    assert desk.last.data["lines"] == [units("1", 60), units("2", 10)]
+
+
+def test_everything_refundable_of_an_issued_order_says_when_the_last_unit_was_lost() -> None:
+    desk = Desk()
+    desk.paid()
+    desk.issuance_granted(60)
+    desk.now += minutes(5)
+    desk.issuance_granted(40)
+    desk.now += minutes(5)
+
+    desk.asked()
+
+    assert desk.last.data["reason"] == "issued"
+    assert desk.last.data["at"] == "2026-10-22T11:05:00+09:00"
+
+
+def test_nothing_is_left_after_everything_was_refunded() -> None:
+    desk = Desk()
+    desk.paid()
+    desk.asked()
+    desk.asked(request_id="rr-78")
+    assert desk.last.data["reason"] == "refund_in_progress"
+    first = desk.refunds[0]
+    desk.granted(first)
+    desk.paid_out(of=first)
+
+    desk.asked(request_id="rr-79")
+
+    assert desk.last.data["reason"] == "nothing_left"
+
+
+@pytest.mark.parametrize(
+    ("issued", "refunding", "refunded", "asked", "reason"),
+    [
+        (70, 0, 0, 40, "issued"),
+        (0, 70, 0, 40, "refund_in_progress"),
+        (0, 0, 70, 40, "already_refunded"),
+        (10, 0, 88, 5, "already_refunded"),
+        (0, 0, 0, 101, "more_than_paid"),
+    ],
+)
+def test_what_is_surely_lost_is_refused_without_asking_orders(
+    issued: int, refunding: int, refunded: int, asked: int, reason: str
+) -> None:
+    desk = Desk()
+    desk.paid()
+    if issued:
+        desk.issuance_granted(issued)
+    if refunded:
+        desk.asked(refunded, "rr-1")
+        desk.granted()
+        desk.paid_out()
+    if refunding:
+        desk.asked(refunding, "rr-2")
+        desk.granted()
+
+    desk.asked(asked, "rr-3")
+
+    assert desk.last.data["reason"] == reason
+    left = 100 - issued - refunding - refunded
+    assert desk.last.data["lines"] == [{**units("1", asked), "left": left}]
+
+
+def test_what_may_still_be_won_is_left_to_orders() -> None:
+    desk = Desk()
+    desk.paid()
+    desk.asked(70, "rr-1")
+
+    desk.asked(70, "rr-2")
+
+    assert desk.types() == ["refund.accepted", "refund.accepted"]
+
+
+def test_all_lines_are_refused_when_one_cannot_be_refunded() -> None:
+    desk = Desk()
+    desk.paid(line("1"), line("2"))
+    desk.issuance_granted(100, "2")
+
+    desk.asked(lines=[units("1", 1), units("2", 1)])
+
+    assert desk.last.data["reason"] == "issued"
+    assert [row["left"] for row in desk.last.data["lines"]] == [100, 0]
+
+
+def test_a_refund_of_nothing_is_refused() -> None:
+    desk = Desk()
+    desk.paid(line("1", unit_price=0), line("2"))
+
+    desk.asked(40)
+
+    assert desk.last.data["reason"] == "nothing_to_pay"
+
+
+def test_an_app_store_payment_is_pointed_to_its_store() -> None:
+    desk = Desk()
+    desk.paid(payment_method="app_store")
+
+    desk.asked(40)
+
+    assert (desk.last.data["reason"], desk.last.data["next"]) == ("app_store", "ask_app_store")
+    assert "app store" in desk.last.data["detail"]
+
+
+@pytest.mark.parametrize("reason", ["terminated_by_operator", "직권해지"])
+def test_only_an_operator_may_terminate(reason: str) -> None:
+    desk = Desk()
+    desk.paid()
+
+    desk.asked(40, "rr-1", reason=reason)
+    assert desk.last.data["reason"] == "operator_only"
+
+    desk.asked(40, "rr-2", reason=reason, role="operator", requested_by="operator:kim")
+    assert desk.types()[-1] == "refund.accepted"
+
+
+def test_an_unlisted_reason_is_kept_as_given() -> None:
+    desk = Desk()
+    desk.paid()
+
+    desk.asked(40, reason="그냥")
+
+    assert desk.refund.reason == "그냥"
+
+
+def test_an_account_in_another_name_is_held_until_a_proof_is_reviewed() -> None:
+    desk = Desk()
+    desk.paid()
+
+    desk.asked(40, destination={**ACCOUNT, "holder": "홍길동"})
+    assert desk.types() == ["refund.held"]
+    assert desk.last.data["reason"] == "holder_mismatch"
+    assert desk.last.data["next"] == "attach_proof"
+    assert desk.last.data["since"] == "2026-10-22T11:00:00+09:00"
+
+    desk.proof_attached()
+    assert desk.refund.state == "in_review"
+
+    desk.reviewed("approve", amount=70_400, note="예금주 확인")
+    assert desk.types() == ["refund.held", "refund.accepted"]
+    assert desk.story()[2:] == [
+        ("in_review", "P-17", "bankbook_copy"),
+        ("accepted", "operator:kim", "approved"),
+    ]
+
+
+@pytest.mark.parametrize("holder", ["가나다 주식회사", " 가나다  주식회사 ", "\u1100\u1161나다 주식회사"])
+def test_the_own_name_is_recognised_whatever_its_spacing_and_form(holder: str) -> None:
+    desk = Desk()
+    desk.paid()
+
+    desk.asked(40, destination={**ACCOUNT, "holder": holder})
+
+    assert desk.types() == ["refund.accepted"]
+
+
+def test_a_review_may_reject() -> None:
+    desk = Desk()
+    desk.paid()
+    desk.asked(40, destination={**ACCOUNT, "holder": "홍길동"})
+    desk.proof_attached()
+
+    desk.reviewed("reject")
+
+    assert desk.last.data["reason"] == "review_rejected"
+    assert desk.refund.state == "rejected"
+
+
+def test_units_issued_during_the_review_are_not_asked_for() -> None:
+    desk = Desk()
+    desk.paid()
+    desk.asked(40, destination={**ACCOUNT, "holder": "홍길동"})
+    desk.proof_attached()
+    desk.issuance_granted(61)
+
+    desk.reviewed("approve", amount=70_400)
+
+    assert desk.last.data["reason"] == "issued"
+
+
+def test_a_review_of_another_amount_than_the_units_are_worth_is_a_fault() -> None:
+    desk = Desk()
+    desk.paid()
+    desk.asked(40, destination={**ACCOUNT, "holder": "홍길동"})
+    desk.proof_attached()
+
+    outcome = desk.reviewed("approve", amount=70_000)
+
+    assert isinstance(outcome, Reject)
+    assert (outcome.code, outcome.pointer) == ("inconsistent", "/amount")
+
+
+def test_a_held_request_cannot_be_approved_without_a_proof() -> None:
+    desk = Desk()
+    desk.paid()
+    desk.asked(40, destination={**ACCOUNT, "holder": "홍길동"})
+
+    outcome = desk.reviewed("approve", amount=70_400)
+
+    assert isinstance(outcome, Reject)
+    assert outcome.pointer == "/decision"
+
+
+def test_a_bank_payment_needs_a_bank_account() -> None:
+    desk = Desk()
+    desk.paid()
+
+    desk.asked(40, destination={"method": "original_card"})
+
+    assert desk.last.data["reason"] == "destination_missing"
+
+
+@pytest.mark.parametrize(("method", "kind"), [("card", "original_card"), ("mycash", "mycash")])
+def test_card_and_own_cash_go_back_whence_they_came_whatever_was_asked(method: str, kind: str) -> None:
+    desk = Desk()
+    desk.paid(payment_method=method)
+
+    desk.asked(40, destination={**ACCOUNT, "holder": "홍길동"})
+    desk.granted()
+
+    assert desk.last.type == "refund.payout_requested.v1"
+    assert desk.last.data["destination"]["method"] == kind
+
+
+@pytest.mark.parametrize("kind", ["metered", "prepaid", "goods"])
+def test_kinds_that_are_not_supported_yet_are_answered_so(kind: str) -> None:
+    desk = Desk()
+    desk.paid(line("1", kind=kind))
+
+    named, everything = desk.asked(1), desk.asked()
+
+    assert isinstance(named, Reject)
+    assert isinstance(everything, Reject)
+    assert (named.code, named.pointer) == ("not_supported", "/lines/0/line_id")
+    assert (everything.code, everything.pointer) == ("not_supported", "/order_id")
+
+
+@pytest.mark.parametrize(
+    ("type_name", "data"),
+    [
+        ("usage.recorded.v1", {"line_id": "1", "used": 1, "recorded_at": "2026-10-22T10:00:00+09:00"}),
+        ("balance.granted.v1", {"line_id": "1", "bonus": 1, "expires_at": "2026-10-28T23:59:59+09:00"}),
+        ("return.confirmed.v1", {"refund_id": "r"}),
+    ],
+)
+def test_events_of_other_kinds_are_answered_never_ignored(type_name: str, data: dict[str, object]) -> None:
+    outcome = Desk().tell(type_name, data)
+
+    assert isinstance(outcome, Reject)
+    assert outcome.code == "not_supported"
+
+
+def test_the_payment_taken_back_ends_what_was_held() -> None:
+    desk = Desk()
+    desk.paid()
+    desk.asked(40, destination={**ACCOUNT, "holder": "홍길동"})
+    desk.now = datetime(2026, 10, 23, 9, 0, tzinfo=KST)
+
+    desk.cancelled()
+
+    assert desk.last.data["reason"] == "order_cancelled"
+    assert desk.last.data["at"] == "2026-10-23T09:00:00+09:00"
+    desk.asked(1, "rr-2")
+    assert desk.last.data["reason"] == "order_cancelled"
+
+
+def _request() -> dict[str, object]:
+    return {
+        "refund_request_id": "rr-77",
+        "requested_by": "P-17",
+        "role": "partner",
+        "reason": "financial_burden",
+        "message": "m",
+        "destination": ACCOUNT,
+    }
