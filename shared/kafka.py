@@ -27,7 +27,7 @@ def new_producer(bootstrap_servers: str, service: str) -> AIOKafkaProducer:
 
 
 async def partition_counts(bootstrap_servers: str, topics: Iterable[str]) -> dict[str, int]:
-    """How many partitions each of these topics has. Raises MissingTopic, or KafkaError when nobody answers."""
+    """How many partitions each topic has. Raises MissingTopic, or KafkaError when nobody answers."""
     client = AIOKafkaClient(bootstrap_servers=bootstrap_servers, client_id="pawl-setup")
     await client.bootstrap()
     try:
@@ -37,6 +37,8 @@ async def partition_counts(bootstrap_servers: str, topics: Iterable[str]) -> dic
         await client.close()
     missing = sorted(topic for topic, count in counts.items() if not count)
     if missing:
-        raise MissingTopic(f"topic {', '.join(missing)} does not exist on {bootstrap_servers}: run `pawl up` or "
-                           "create the topics of deploy/kafka/topics.yaml")
+        raise MissingTopic(
+            f"topic {', '.join(missing)} does not exist on {bootstrap_servers}: run `pawl up` or "
+            "create the topics of deploy/kafka/topics.yaml"
+        )
     return counts

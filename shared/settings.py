@@ -1,4 +1,4 @@
-"""Settings that every service has, from the environment. A wrong one stops the service with one clear line."""
+"""Settings of every service, from the environment. A wrong one stops the service with one clear line."""
 
 from base64 import b64decode
 from binascii import Error as Base64Error
@@ -36,19 +36,35 @@ class ServiceSettings(BaseSettings):
 
     kafka_bootstrap_servers: str = Field(min_length=1, description="host:port[,host:port] of the brokers")
     database_url: PostgresDsn = Field(description="postgresql://role:password@host:port/database")
-    data_key: Key = Field(description="32 bytes in base64: seals dead letters, parked records and bank accounts")
-    data_key_id: str = Field(default="1", min_length=1, max_length=64, description="name of data_key, stored with it")
+    data_key: Key = Field(
+        description="32 bytes in base64: seals dead letters, parked records and bank accounts"
+    )
+    data_key_id: str = Field(
+        default="1", min_length=1, max_length=64, description="name of data_key, stored with it"
+    )
     http_host: str = Field(default="127.0.0.1", description="address of health, metrics and documents")
     http_port: int = Field(default=0, ge=0, le=65535, description="its port; 0 takes a free one")
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
     lanes: int = Field(default=2, ge=1, le=64, description="consumers in this process")
     max_records: int = Field(default=2000, ge=1, le=20_000, description="records in one batch")
-    fetch_wait_ms: int = Field(default=50, ge=1, le=5_000, description="how long the broker may hold an empty fetch")
-    stall_seconds: float = Field(default=60, gt=0, description="no progress with work waiting for this long: exit")
-    wait_deadline_seconds: float = Field(default=3600, gt=0, description="an event that waits longer is overdue")
-    startup_patience_seconds: float = Field(default=30, ge=0, description="how long to wait for Kafka and Postgres")
-    stop_grace_seconds: float = Field(default=15, gt=0, description="time for the last batch when asked to stop")
-    crash_at: str = Field(default="", alias="PAWL_CRASH_AT", description="fault tests only: die at this point")
+    fetch_wait_ms: int = Field(
+        default=50, ge=1, le=5_000, description="how long the broker may hold an empty fetch"
+    )
+    stall_seconds: float = Field(
+        default=60, gt=0, description="no progress with work waiting for this long: exit"
+    )
+    wait_deadline_seconds: float = Field(
+        default=3600, gt=0, description="an event that waits longer is overdue"
+    )
+    startup_patience_seconds: float = Field(
+        default=30, ge=0, description="how long to wait for Kafka and Postgres"
+    )
+    stop_grace_seconds: float = Field(
+        default=15, gt=0, description="time for the last batch when asked to stop"
+    )
+    crash_at: str = Field(
+        default="", alias="PAWL_CRASH_AT", description="fault tests only: die at this point"
+    )
 
     @field_validator("kafka_bootstrap_servers")
     @classmethod
@@ -63,7 +79,7 @@ class ServiceSettings(BaseSettings):
 def read_settings(model: type[S]) -> S:
     """The settings of a service. Raises WrongSetting, which never repeats a secret."""
     try:
-        return model()  # type: ignore[call-arg]
+        return model()
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         name = "_".join(str(part) for part in first["loc"]).upper()

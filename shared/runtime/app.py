@@ -47,7 +47,9 @@ class CannotStart(Exception):
 class Runtime:
     """Everything that one running service consists of."""
 
-    def __init__(self, service: Service, settings: ServiceSettings, pool: asyncpg.Pool, partitions: dict[str, int]):
+    def __init__(
+        self, service: Service, settings: ServiceSettings, pool: asyncpg.Pool, partitions: dict[str, int]
+    ):
         self.service = service
         self.settings = settings
         self.pool = pool
@@ -71,7 +73,9 @@ class Runtime:
             self.metrics,
             reach,
         )
-        self.lanes = [Lane(self.fold.handle, self.metrics, self.give_up, reach) for _ in range(settings.lanes)]
+        self.lanes = [
+            Lane(self.fold.handle, self.metrics, self.give_up, reach) for _ in range(settings.lanes)
+        ]
         self.health = Health(service.name, self.lanes, settings.stall_seconds, lambda: self.relay.leading)
         self.exit_code = 0
         self.stream: FastStream | None = None
@@ -114,7 +118,7 @@ class Runtime:
         """Whether Postgres answers: while it does not, waiting is the right thing to do."""
         try:
             return await asyncio.wait_for(self.pool.fetchval("SELECT true"), 5) is True
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, asyncio.TimeoutError):
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
             return False
 
 
@@ -211,7 +215,7 @@ def _died(runtime: Runtime, task: "asyncio.Task[None]") -> None:
 
 async def _drain_outbox(runtime: Runtime) -> None:
     """Lets the relay publish what the last batches committed, for as long as the grace lasts."""
-    with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, asyncio.TimeoutError):
+    with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
         async with asyncio.timeout(runtime.settings.stop_grace_seconds / 2):
             while runtime.relay.leading and (await runtime.pool.fetchrow(SQL.outbox_backlog))["facts"]:
                 runtime.outbox.appended.set()
@@ -265,6 +269,7 @@ async def _patiently(settings: ServiceSettings, operation: Callable[[], Coroutin
             return await operation()
         except (KafkaError, OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError) as error:
             if monotonic() > deadline:
-                raise CannotStart(f"no answer: {type(error).__name__}: {error}; is it running, is the address right?"
-                                  ) from None
+                raise CannotStart(
+                    f"no answer: {type(error).__name__}: {error}; is it running, is the address right?"
+                ) from None
             await asyncio.sleep(0.25)

@@ -53,7 +53,9 @@ class Known:
 class Batch:
     """Takes items in order and collects what follows from them."""
 
-    def __init__(self, service: Service, world: Any, known: Known, rows: OutboxRows, context: Context) -> None:
+    def __init__(
+        self, service: Service, world: Any, known: Known, rows: OutboxRows, context: Context
+    ) -> None:
         self._service = service
         self.world = world
         self._known = known
@@ -122,11 +124,18 @@ class Batch:
 
     def settled_rows(self) -> list[int]:
         """Rows of `parked` that were handled."""
-        return [p.row for waiting in self._known.parked.values() for p in waiting if p.done and p.row is not None]
+        return [
+            p.row for waiting in self._known.parked.values() for p in waiting if p.done and p.row is not None
+        ]
 
     def changed_rows(self) -> list[Parked]:
         """Rows of `parked` that still wait, for another reason than before."""
-        return [p for waiting in self.parked.values() for p in waiting if p.row is not None and p.changed and not p.done]
+        return [
+            p
+            for waiting in self.parked.values()
+            for p in waiting
+            if p.row is not None and p.changed and not p.done
+        ]
 
     def _is_new(self, item: Item) -> bool:
         if item.source is None or item.event_id is None or item.content is None:
@@ -139,7 +148,9 @@ class Batch:
         said_before = first if first is not None else self._known.contents.get(identity)
         self.duplicates += 1
         if said_before != item.content:
-            detail = f"event id {item.event_id} was used before with other content; a new event needs a new id"
+            detail = (
+                f"event id {item.event_id} was used before with other content; a new event needs a new id"
+            )
             self.refusals.append(Refusal(item, Fault("duplicate_id", "", detail)))
         return False
 

@@ -1,8 +1,8 @@
 """The FastStream side of the fold: batches in, explicit offset commits out.
 
-Defaults that matter, said aloud: manual acknowledgement, our own parser (FastStream's decodes headers and fails on
-one that is not UTF-8), offsets committed by partition after the transaction, co-partitioned range assignment so
-that one lane sees every topic of a key.
+Defaults that matter, said aloud: manual acknowledgement, our own parser (FastStream's decodes headers and
+fails on one that is not UTF-8), offsets committed by partition after the transaction, co-partitioned range
+assignment so that one lane sees every topic of a key.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
-from faststream.kafka.message import KafkaMessage
+from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
 
 from shared.clock import monotonic, now
 from shared.runtime.records import Record
@@ -32,7 +32,10 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
     """One consumer of the service's group: takes batches and commits how far it came."""
 
     def __init__(
-        self, handle: Callable[[Sequence[Record]], Awaitable[None]], metrics: Metrics, give_up: Callable[[str], None],
+        self,
+        handle: Callable[[Sequence[Record]], Awaitable[None]],
+        metrics: Metrics,
+        give_up: Callable[[str], None],
         reach: Callable[[str], None] = lambda point: None,
     ) -> None:
         self._handle = handle
@@ -52,7 +55,7 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def take(self, message: KafkaMessage) -> None:
         """Handles one polled batch; never returns before its effects are committed."""
-        records: Sequence[Record] = message.raw_message  # type: ignore[assignment]
+        records: Sequence[Record] = message.raw_message
         self.busy_since = monotonic()
         try:
             await self._handle(records)
@@ -75,7 +78,7 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
         self._reach("before_offset_commit")
         try:
             await asyncio.wait_for(consumer.commit(done), 10)
-        except (KafkaError, asyncio.TimeoutError) as trouble:
+        except (KafkaError, TimeoutError) as trouble:
             log.info("offsets not committed", trouble=f"{type(trouble).__name__}: {trouble}"[:200])
         else:
             self._forget(done)
@@ -121,7 +124,13 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
 
 
 def subscribe(
-    broker: KafkaBroker, lane: Lane, *, topics: Sequence[str], group: str, max_records: int, fetch_wait_ms: int
+    broker: KafkaBroker,
+    lane: Lane,
+    *,
+    topics: Sequence[str],
+    group: str,
+    max_records: int,
+    fetch_wait_ms: int,
 ) -> None:
     """Adds a lane to the broker: batches, manual acknowledgement, bytes left alone."""
     subscriber = broker.subscriber(
@@ -147,7 +156,10 @@ def subscribe(
 async def _parse(records: Any, original: Any = None) -> KafkaMessage:
     first = records[0]
     return KafkaMessage(
-        body=b"", raw_message=records, message_id=f"{first.topic}/{first.partition}/{first.offset}", consumer=None
+        body=b"",
+        raw_message=records,
+        message_id=f"{first.topic}/{first.partition}/{first.offset}",
+        consumer=None,
     )
 
 

@@ -70,7 +70,7 @@ class Fold:
         return await until_done(lambda: self._transaction([], reopen=[key]), self._note_trouble)
 
     async def replay_dead(self, letter: int, actor: str, reason: str) -> Refusal | None:
-        """Handles a dead letter again, past the inbox. None when it went through, else why it is still refused."""
+        """Handles a dead letter again, past the inbox. None when it went through, else the refusal."""
         return await until_done(lambda: self._replay(letter, actor, reason), self._note_trouble)
 
     async def _settle(self, items: list[Item]) -> None:
@@ -111,7 +111,9 @@ class Fold:
             await transaction.start()
             try:
                 known = await self._read_known(connection, items, [*retry, *reopen])
-                world = await self._service.load(connection, [] if blocked else events_of(items, known.parked))
+                world = await self._service.load(
+                    connection, [] if blocked else events_of(items, known.parked)
+                )
                 batch = Batch(self._service, world, known, self._outbox.rows(), self._context)
                 if blocked is not None:
                     batch.block(items[0], blocked)
@@ -148,8 +150,13 @@ class Fold:
             if item.event is not None and item.event.sequence is not None:
                 known.cursors = await self._cursors(connection, [item])
             events = events_of([item], known.parked)
-            batch = Batch(self._service, await self._service.load(connection, events), known, self._outbox.rows(),
-                          self._context)
+            batch = Batch(
+                self._service,
+                await self._service.load(connection, events),
+                known,
+                self._outbox.rows(),
+                self._context,
+            )
             batch.take(item)
             if batch.refusals:
                 return batch.refusals[0]
@@ -297,7 +304,9 @@ class Fold:
         )
         place = f"{item.position.topic}/{item.position.partition}/{item.position.offset}"
         time = item.event.time if item.event else now()
-        cause = Cause(item.event_id or place, item.key, time, item.event.correlation if item.event else item.key)
+        cause = Cause(
+            item.event_id or place, item.key, time, item.event.correlation if item.event else item.key
+        )
         batch.rows.add_feedback("event.rejected.v1", cause, data)
 
     def _seal(self, record: Record, position: Position) -> bytes:

@@ -37,7 +37,13 @@ class Health:
         ready = self.started and not self.stopping and stalled is None
         return ready, {
             "service": self.service,
-            "status": "ok" if ready else "stopping" if self.stopping else "starting" if not self.started else "stalled",
+            "status": "ok"
+            if ready
+            else "stopping"
+            if self.stopping
+            else "starting"
+            if not self.started
+            else "stalled",
             "why": stalled or "",
             "lag": lag,
             "relay_leads": self.relay_leads(),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
+import structlog
 import uvicorn
 from prometheus_client import generate_latest
 from starlette.applications import Starlette
@@ -13,8 +14,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from shared.events import asyncapi
+from shared.events.asyncapi import asyncapi
 from shared.events.catalogue import TYPES
+from shared.events.schemas import schema_of
 from shared.queries import load
 from shared.runtime.decisions import Position
 from shared.runtime.records import seal_context, unpack
@@ -23,7 +25,10 @@ if TYPE_CHECKING:
     from shared.runtime.app import Runtime
 
 SQL = load("shared.runtime")
+LISTED = 1000
 SECRETIVE = re.compile(rb'("(?:account_number|card_number)"\s*:\s*")([^"]*)(")')
+
+log = structlog.get_logger("pawl.http")
 
 
 def problem(status: int, title: str, detail: str) -> Response:
@@ -32,49 +37,70 @@ def problem(status: int, title: str, detail: str) -> Response:
     return Response(body, status, media_type="application/problem+json")
 
 
-def application(runtime: "Runtime", extra: Sequence[BaseRoute]) -> Starlette:
-    """The routes that all services have, and those of one."""
+class Endpoints:
+    """The requests that every service answers."""
 
-    async def health(request: Request) -> Response:
-        well, report = runtime.health.report()
+    def __init__(self, runtime: "Runtime") -> None:
+        self._runtime = runtime
+
+    def routes(self) -> list[BaseRoute]:
+        """Path by path: the table of contents."""
+        return [
+            Route("/health", self.health),
+            Route("/metrics", self.metrics),
+            Route("/asyncapi.json", self.document),
+            Route("/schemas/{type}", self.schema),
+            Route("/dead", self.dead_and_parked),
+            Route("/dead/{id:int}", self.dead_letter),
+            Route("/dead/{id:int}/replay", self.replay, methods=["POST"]),
+            Route("/parked/{id:int}", self.parked_event),
+            Route("/parked/{id:int}/replay", self.reopen, methods=["POST"]),
+        ]
+
+    async def health(self, request: Request) -> Response:
+        """200 while there is progress or nothing to do, else 503 with the reason."""
+        well, report = self._runtime.health.report()
         return JSONResponse(report, 200 if well else 503)
 
-    async def metrics(request: Request) -> Response:
-        await runtime.observe()
-        return Response(generate_latest(runtime.metrics.registry), media_type="text/plain; version=0.0.4")
+    async def metrics(self, request: Request) -> Response:
+        """Prometheus text."""
+        await self._runtime.observe()
+        return Response(
+            generate_latest(self._runtime.metrics.registry), media_type="text/plain; version=0.0.4"
+        )
 
-    async def document(request: Request) -> Response:
-        return JSONResponse(asyncapi.document(runtime.service.name))
+    async def document(self, request: Request) -> Response:
+        """The AsyncAPI 3 document of this service."""
+        service, servers = self._runtime.service, self._runtime.settings.kafka_bootstrap_servers
+        return JSONResponse(asyncapi(service.name, kafka=servers.split(",")[0], reads=service.routes))
 
-    async def schema(request: Request) -> Response:
-        kind = TYPES.get(request.path_params["type"])
-        if kind is None:
+    async def schema(self, request: Request) -> Response:
+        """The JSON Schema of one event type."""
+        if request.path_params["type"] not in TYPES:
             return problem(404, "unknown type", "see /asyncapi.json for the types there are")
-        return JSONResponse(kind.model.model_json_schema())
+        return JSONResponse(schema_of(request.path_params["type"]), media_type="application/schema+json")
 
-    async def dead_letters(request: Request) -> Response:
-        rows = await runtime.pool.fetch(SQL.dead_letters, "all" in request.query_params, 1000)
-        parked = await runtime.pool.fetch(SQL.parked_events, 1000)
+    async def dead_and_parked(self, request: Request) -> Response:
+        """Open dead letters (all with ?all) and what waits, without the records themselves."""
+        rows = await self._runtime.pool.fetch(SQL.dead_letters, "all" in request.query_params, LISTED)
+        parked = await self._runtime.pool.fetch(SQL.parked_events, LISTED)
         return _json({"dead": [dict(row) for row in rows], "parked": [dict(row) for row in parked]})
 
-    async def dead_letter(request: Request) -> Response:
-        row = await runtime.pool.fetchrow(SQL.dead_letter, request.path_params["id"])
-        if row is None:
-            return problem(404, "no such dead letter", "GET /dead lists them")
-        return _json(_shown(runtime, row))
+    async def dead_letter(self, request: Request) -> Response:
+        """One dead letter with its record; account numbers are masked."""
+        return await self._show(SQL.dead_letter, request)
 
-    async def parked_event(request: Request) -> Response:
-        row = await runtime.pool.fetchrow(SQL.parked_event, request.path_params["id"])
-        if row is None:
-            return problem(404, "no such waiting event", "GET /dead lists them")
-        return _json(_shown(runtime, row))
+    async def parked_event(self, request: Request) -> Response:
+        """One waiting event with its record; account numbers are masked."""
+        return await self._show(SQL.parked_event, request)
 
-    async def replay(request: Request) -> Response:
-        order = await _order_of(request)
-        if isinstance(order, Response):
-            return order
+    async def replay(self, request: Request) -> Response:
+        """Handles a dead letter again. 409 when it is still refused."""
+        actor_and_reason = await _actor_and_reason(request)
+        if isinstance(actor_and_reason, Response):
+            return actor_and_reason
         try:
-            refusal = await runtime.fold.replay_dead(request.path_params["id"], *order)
+            refusal = await self._runtime.fold.replay_dead(request.path_params["id"], *actor_and_reason)
         except LookupError as missing:
             return problem(404, "nothing to replay", str(missing.args[0]))
         if refusal is None:
@@ -83,30 +109,28 @@ def application(runtime: "Runtime", extra: Sequence[BaseRoute]) -> Starlette:
         body = {"replayed": False, "code": fault.code, "pointer": fault.pointer, "detail": fault.detail}
         return JSONResponse(body, 409)
 
-    async def reopen(request: Request) -> Response:
-        order = await _order_of(request)
-        if isinstance(order, Response):
-            return order
-        row = await runtime.pool.fetchrow(SQL.parked_event, request.path_params["id"])
+    async def reopen(self, request: Request) -> Response:
+        """Handles again what waits with the key of a parked event."""
+        actor_and_reason = await _actor_and_reason(request)
+        if isinstance(actor_and_reason, Response):
+            return actor_and_reason
+        row = await self._runtime.pool.fetchrow(SQL.parked_event, request.path_params["id"])
         if row is None:
             return problem(404, "nothing to replay", "GET /dead lists what waits")
-        left = await runtime.fold.reopen_key(row["key"])
+        left = await self._runtime.fold.reopen_key(row["key"])
+        log.info("parked key replayed", key=row["key"], actor=actor_and_reason[0], reason=actor_and_reason[1])
         return JSONResponse({"replayed": left == 0, "key": row["key"], "still_waiting": left})
 
-    return Starlette(
-        routes=[
-            Route("/health", health),
-            Route("/metrics", metrics),
-            Route("/asyncapi.json", document),
-            Route("/schemas/{type}", schema),
-            Route("/dead", dead_letters),
-            Route("/dead/{id:int}", dead_letter),
-            Route("/dead/{id:int}/replay", replay, methods=["POST"]),
-            Route("/parked/{id:int}", parked_event),
-            Route("/parked/{id:int}/replay", reopen, methods=["POST"]),
-            *extra,
-        ]
-    )
+    async def _show(self, query: str, request: Request) -> Response:
+        row = await self._runtime.pool.fetchrow(query, request.path_params["id"])
+        if row is None:
+            return problem(404, "not found", "GET /dead lists what there is")
+        return _json(_shown(self._runtime, row))
+
+
+def application(runtime: "Runtime", extra: Sequence[BaseRoute]) -> Starlette:
+    """The routes that all services have, and those of one."""
+    return Starlette(routes=[*Endpoints(runtime).routes(), *extra])
 
 
 class Server(uvicorn.Server):
@@ -126,11 +150,13 @@ def bind(host: str, port: int) -> socket.socket:
 
 def server_for(app: Starlette) -> Server:
     """A quiet server for the application."""
-    config = uvicorn.Config(app, lifespan="off", access_log=False, log_config=None, timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        app, lifespan="off", access_log=False, log_config=None, timeout_graceful_shutdown=1
+    )
     return Server(config)
 
 
-async def _order_of(request: Request) -> tuple[str, str] | Response:
+async def _actor_and_reason(request: Request) -> tuple[str, str] | Response:
     try:
         body = orjson.loads(await request.body())
         actor, reason = body["actor"], body["reason"]

@@ -1,7 +1,7 @@
 """Reading records: which of them concern this service, and what they say.
 
-Nothing here touches a database. A record that cannot be read becomes an item with a fault; it is never skipped
-silently, unless another service owns the answer to it.
+Nothing here touches a database. A record that cannot be read becomes an item with a fault; it is never
+skipped silently, unless another service owns the answer to it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,9 +23,9 @@ UPSTREAM = "checkout.events"
 class Item:
     """One record that concerns this service.
 
-    `event` is there when the document could be read, `fault` when it could not. `route` is absent for events of
-    a followed subject that change nothing here: only their sequence matters. `content` is there for upstream
-    events whose id could be read.
+    `event` is there when the document could be read, `fault` when it could not. `route` is absent for
+    events of a followed subject that change nothing here: only their sequence matters. `content` is there
+    for upstream events whose id could be read.
     """
 
     record: Record

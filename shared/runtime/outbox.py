@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -16,7 +16,7 @@ from shared.partitioner import partition_for
 from shared.queries import load
 from shared.runtime.decisions import Emit, Event
 
-Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+Connection: TypeAlias = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 SQL = load("shared.runtime")
 
 FEEDBACK_TOPIC = "checkout.feedback"
@@ -62,7 +62,9 @@ class OutboxRows:
         """Appends one fact of this service."""
         topic = f"{self.service}.events"
         key = emit.key or cause.key
-        self._append(topic, key, emit.type, emit.subject, emit.sequence, emit.time or cause.time, cause, emit.data)
+        self._append(
+            topic, key, emit.type, emit.subject, emit.sequence, emit.time or cause.time, cause, emit.data
+        )
 
     def add_feedback(self, type_name: str, cause: Cause, data: dict[str, Any]) -> None:
         """Appends one answer to an upstream event. Answers carry no sequence."""

@@ -1,8 +1,8 @@
 """The relay: outbox -> Kafka, in order, one leader per service.
 
-The leader reads forward from the published mark, keeps a whole batch in flight and moves the mark only after the
-broker acknowledged all of it. A send whose fate is unknown is repeated with a new producer: the log may then
-read A, B, A, B, and every reader drops what it knows by `ce_sequence` or event id.
+The leader reads forward from the published mark, keeps a whole batch in flight and moves the mark only after
+the broker acknowledged all of it. A send whose fate is unknown is repeated with a new producer: the log may
+then read A, B, A, B, and every reader drops what it knows by `ce_sequence` or event id.
 """
 
 import asyncio
@@ -36,6 +36,9 @@ class LostLead(Exception):
     """A later leader has taken over; this one stops publishing."""
 
 
+INTERRUPTIONS: tuple[type[BaseException], ...] = (*TRANSIENT, LostLead)
+
+
 class Relay:
     """Publishes one service's outbox until it is cancelled."""
 
@@ -66,7 +69,7 @@ class Relay:
             try:
                 await self._lead()
                 attempt = 0
-            except (*TRANSIENT, LostLead) as trouble:
+            except INTERRUPTIONS as trouble:
                 attempt = attempt + 1 if not self.leading else 1
                 self._metrics.retries.labels("relay").inc()
                 log.warning("relay interrupted", trouble=f"{type(trouble).__name__}: {trouble}"[:200])
@@ -94,7 +97,7 @@ class Relay:
             log.info("relay leads", epoch=self._epoch, published=self._published)
             await self._publish_forever(connection, producer)
         finally:
-            with suppress(*TRANSIENT, LostLead):
+            with suppress(*INTERRUPTIONS):
                 await self._mark(connection)
             with suppress(Exception):
                 await asyncio.wait_for(producer.stop(), 5)
@@ -111,7 +114,7 @@ class Relay:
                     await self._mark(connection)
                 continue
             await self._mark(connection)
-            with suppress(asyncio.TimeoutError):
+            with suppress(TimeoutError):
                 await asyncio.wait_for(self._outbox.appended.wait(), POLL_SECONDS)
 
     async def _send(self, producer: AIOKafkaProducer, rows: Sequence[asyncpg.Record]) -> None:
@@ -120,7 +123,10 @@ class Relay:
             by_partition.setdefault((row["topic"], row["partition"]), []).append(row)
         self._reach("before_send")
         sent = await asyncio.gather(
-            *(self._send_partition(producer, topic, partition, some) for (topic, partition), some in by_partition.items())
+            *(
+                self._send_partition(producer, topic, partition, some)
+                for (topic, partition), some in by_partition.items()
+            )
         )
         waiting = [future for futures in sent for future in futures]
         await asyncio.wait_for(asyncio.gather(*waiting), SEND_TIMEOUT)

@@ -1,7 +1,7 @@
 """Backing off from trouble that passes: how long to wait, and which errors are of that kind."""
 
 import asyncio
-import random
+import secrets
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -21,7 +21,7 @@ class Conflict(Exception):
 TRANSIENT: tuple[type[BaseException], ...] = (
     Conflict,
     OSError,
-    asyncio.TimeoutError,
+    TimeoutError,
     KafkaError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
@@ -42,7 +42,7 @@ TRANSIENT: tuple[type[BaseException], ...] = (
 def delay_before(attempt: int) -> float:
     """Seconds to wait before the given attempt (1 is the first repeat): exponential, with full jitter."""
     ceiling = min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(attempt, 16))
-    return random.uniform(ceiling / 2, ceiling)  # noqa: S311  (spreads load, guards nothing)
+    return secrets.SystemRandom().uniform(ceiling / 2, ceiling)
 
 
 async def until_done(

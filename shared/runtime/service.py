@@ -1,6 +1,6 @@
 """What makes one of the four services different from the other three, in one value."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Load = Callable[[Connection, Sequence[Event]], Awaitable[Any]]
 Save = Callable[[Connection, Any], Awaitable[None]]
 RefuseLate = Callable[[Any, Event, Reject], Applied]
-Agent = Callable[["Runtime"], Awaitable[None]]
+Agent = Callable[["Runtime"], Coroutine[Any, Any, None]]
 
 
 @dataclass(slots=True, frozen=True)

@@ -1,4 +1,4 @@
-"""What the parts of one process tell each other and the outside: counters, gauges and the time of progress."""
+"""What one process tells the outside: counters, gauges and histograms, each with a sentence."""
 
 from dataclasses import dataclass, field
 
@@ -36,13 +36,19 @@ class Metrics:
             "pawl_events_rejected", "Records put into the dead letters, by code.", ["code"], registry=registry
         )
         self.parked = Counter(
-            "pawl_events_parked", "Events that began to wait with their key, by kind.", ["kind"], registry=registry
+            "pawl_events_parked",
+            "Events that began to wait with their key, by kind.",
+            ["kind"],
+            registry=registry,
         )
         self.published = Counter(
             "pawl_facts_published", "Outbox rows that the broker acknowledged.", registry=registry
         )
         self.retries = Counter(
-            "pawl_retries", "Repeats after trouble that passes, by what was repeated.", ["what"], registry=registry
+            "pawl_retries",
+            "Repeats after trouble that passes, by what was repeated.",
+            ["what"],
+            registry=registry,
         )
         self.batch_size = Histogram(
             "pawl_batch_records",
@@ -51,7 +57,10 @@ class Metrics:
             registry=registry,
         )
         self.batch_seconds = Histogram(
-            "pawl_batch_seconds", "Seconds from poll to commit of one batch.", buckets=BUCKETS, registry=registry
+            "pawl_batch_seconds",
+            "Seconds from poll to commit of one batch.",
+            buckets=BUCKETS,
+            registry=registry,
         )
         self.hop_seconds = Histogram(
             "pawl_hop_seconds",
@@ -63,7 +72,9 @@ class Metrics:
             "pawl_lag_events", "Records that wait in the partitions of this process.", registry=registry
         )
         self.lag_seconds = Gauge(
-            "pawl_lag_seconds", "Age in seconds of the last record that this process committed.", registry=registry
+            "pawl_lag_seconds",
+            "Age in seconds of the last record that this process committed.",
+            registry=registry,
         )
         self.outbox_facts = Gauge(
             "pawl_outbox_facts", "Facts that are committed and not yet published.", registry=registry
