@@ -18,7 +18,7 @@ import asyncpg
 
 from ops.private_files import read_or_make
 from ops.problem import Problem
-from shared.migrations import apply_migrations
+from shared.migrations import MigrationFailed, apply_migrations
 
 SERVICES = ("orders", "serials", "refunds", "invoices")
 DATABASE = "pawl"
@@ -99,8 +99,14 @@ async def provision(server_url: str, passwords: Mapping[str, str]) -> Database:
 
 
 async def migrate(database: Database) -> dict[str, list[str]]:
-    """Apply what is missing in each schema; the migrations applied, by service. Raises MigrationFailed."""
-    applied = await asyncio.gather(*(apply_migrations(database.owner_url, service) for service in SERVICES))
+    """Apply what is missing in each schema; the migrations applied, by service. Raises Problem."""
+    applying = (apply_migrations(database.owner_url, service) for service in SERVICES)
+    try:
+        applied = await asyncio.gather(*applying)
+    except MigrationFailed as error:
+        raise Problem(
+            str(error), "Nothing of that migration was kept; mend it and run: pawl migrate"
+        ) from error
     return dict(zip(SERVICES, applied, strict=True))
 
 

@@ -5,7 +5,7 @@ import base64
 import secrets
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -72,11 +72,17 @@ HEAP = ("-Xms256m", "-Xmx512m", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:
 class EmbeddedKafka:
     """One broker whose data, settings and log live in `directory`. It answers on `bootstrap_servers`.
 
-    start() after kill() or stop() is the same broker again: same port (when free), same data.
+    start() after kill() or stop() is the same broker again: same port (when free), same data. `spawned` hears
+    the pid of each new process at once, before it is ready.
     """
 
     def __init__(
-        self, directory: Path, ports: Ports, log: Path | None = None, port: int | None = None
+        self,
+        directory: Path,
+        ports: Ports,
+        log: Path | None = None,
+        port: int | None = None,
+        spawned: Callable[[int], None] | None = None,
     ) -> None:
         self.directory = directory.resolve()
         self.data = self.directory / "data"
@@ -85,6 +91,7 @@ class EmbeddedKafka:
         self._ports = ports
         self._fixed_port = port
         self._child: Child | None = None
+        self._spawned = spawned or (lambda pid: None)
 
     @property
     def bootstrap_servers(self) -> str:
@@ -103,6 +110,7 @@ class EmbeddedKafka:
         paths = jars if jars is not None else await asyncio.to_thread(broker_jars)
         await asyncio.to_thread(self._prepare, paths)
         self._child = Child(self._java(paths, "kafka.Kafka", str(self._settings)), self.log)
+        self._spawned(self._child.pid)
         try:
             await self._until_ready()
         except BaseException:

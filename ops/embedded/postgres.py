@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -49,6 +49,7 @@ class EmbeddedPostgres:
     """One PostgreSQL server whose data lives in `directory` (elsewhere when its account cannot get there).
 
     start() after kill() or stop() is the same server again: same port (when free), same data, same password.
+    `settings` add to SETTINGS; `spawned` hears the pid of each new process at once, before it is ready.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class EmbeddedPostgres:
         log: Path | None = None,
         port: int | None = None,
         settings: Mapping[str, str] | None = None,
+        spawned: Callable[[int], None] | None = None,
     ) -> None:
         self.directory = directory.resolve()
         self.data = self.directory / "data"
@@ -68,6 +70,7 @@ class EmbeddedPostgres:
         self._settings = dict(SETTINGS) | dict(settings or {})
         self._password = ""
         self._child: Child | None = None
+        self._spawned = spawned or (lambda pid: None)
 
     @property
     def pid(self) -> int | None:
@@ -150,28 +153,29 @@ class EmbeddedPostgres:
             raise start_failure("PostgreSQL", self.log, "could not prepare its data folder")
 
     async def _start_and_wait(self, command: list[str], account: SystemUser | None) -> None:
-        environment = os.environ | {"LC_ALL": "C"}
         try:
             async with asyncio.timeout(START_SECONDS):
-                self._child = Child(command, self.log, environment, account, directory=self.data)
+                self._spawn(command, account)
                 while not await answers(self.url()):
                     if not self.is_alive:
-                        await self._try_again(command, account, environment)
+                        await self._try_again(command, account)
                     await asyncio.sleep(0.05)
         except TimeoutError:
             raise start_failure(
                 "PostgreSQL", self.log, f"did not answer within {START_SECONDS:.0f} s"
             ) from None
 
-    async def _try_again(
-        self, command: list[str], account: SystemUser | None, environment: Mapping[str, str]
-    ) -> None:
+    async def _try_again(self, command: list[str], account: SystemUser | None) -> None:
         """The backends of a killed server need a moment to notice; until then the data folder is theirs."""
         if "is still in use" not in last_lines(self.log, 4):
             raise start_failure("PostgreSQL", self.log, "ended while starting")
         await asyncio.sleep(0.5)
         turn_over(self.log)
-        self._child = Child(command, self.log, environment, account, directory=self.data)
+        self._spawn(command, account)
+
+    def _spawn(self, command: list[str], account: SystemUser | None) -> None:
+        self._child = Child(command, self.log, os.environ | {"LC_ALL": "C"}, account, directory=self.data)
+        self._spawned(self._child.pid)
 
 
 async def answers(url: str) -> bool:

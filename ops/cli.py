@@ -1,0 +1,105 @@
+"""The command `pawl`. Each command lives in a module of its own; this list is the table of contents."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import version
+from typing import Annotated, Any, NamedTuple
+
+import typer
+from typer.core import TyperGroup
+
+from ops.problem import Exit, Problem
+
+
+class Command(NamedTuple):
+    """A command and the function (or the Typer app, for a group) that it runs, as `module:name`."""
+
+    name: str
+    target: str
+
+
+COMMANDS: Sequence[Command] = (
+    Command("up", "ops.up:up"),
+    Command("down", "ops.down:down"),
+    Command("migrate", "ops.migrate:migrate"),
+    Command("version", "ops.cli:show_version"),
+)
+
+
+class Commands(TyperGroup):
+    """Imports a command's module when that command is asked for, so that each starts quickly."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [command.name for command in COMMANDS]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        for command in COMMANDS:
+            if command.name == cmd_name:
+                return load(command)
+        return None
+
+
+def load(command: Command) -> Any:
+    """The command as the command line library wants it."""
+    module, _, name = command.target.partition(":")
+    target = getattr(import_module(module), name)
+    if isinstance(target, typer.Typer):
+        loaded = typer.main.get_command(target)
+        loaded.name = command.name
+        return loaded
+    single = typer.Typer(add_completion=False, rich_markup_mode="rich")
+    single.command(command.name)(target)
+    return typer.main.get_command(single)
+
+
+app = typer.Typer(
+    name="pawl",
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Payments become serials, refunds lock, months merge: start it, watch it, explain it, replay it.",
+    epilog="Exit codes: 0 ok, 1 failed, 2 usage, 3 a rule is broken, 4 nothing matched.",
+)
+
+
+@app.callback()
+def pawl() -> None:
+    """Payments become serials, refunds lock, months merge: start it, watch it, explain it, replay it."""
+
+
+def show_version(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Print the versions of Pawl and of the servers it embeds.
+
+    Example: [bold]pawl version[/bold]
+    """
+    import json
+
+    from ops.embedded.jars import KAFKA_VERSION
+    from ops.embedded.postgres import wheel_version
+
+    versions = {"pawl": version("pawl"), "kafka": KAFKA_VERSION, "postgres": wheel_version()}
+    print(json.dumps(versions) if as_json else "\n".join(f"{name} {is_}" for name, is_ in versions.items()))
+
+
+def main() -> None:
+    """The entry point: a Problem becomes two lines on stderr and its exit code."""
+    try:
+        app()
+    except Problem as problem:
+        print(f"pawl: {problem.message}", file=sys.stderr)
+        if problem.hint:
+            print(f"      {problem.hint}", file=sys.stderr)
+        sys.exit(problem.exit_code)
+    except BrokenPipeError:
+        # `pawl ... | head` has read enough.
+        sys.stderr.close()
+        sys.exit(Exit.OK)
+
+
+if __name__ == "__main__":
+    main()

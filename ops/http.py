@@ -1,0 +1,30 @@
+"""A small HTTP client for the services' own endpoints."""
+
+import asyncio
+import urllib.error
+import urllib.request
+from typing import NamedTuple
+
+
+class Answer(NamedTuple):
+    """What a service said; status 0 when nobody answered."""
+
+    status: int
+    text: str
+
+
+async def fetch(url: str, body: bytes | None = None, timeout: float = 5.0) -> Answer:
+    """GET the URL, or POST a JSON body to it. Never raises for an answer, whatever its status."""
+    return await asyncio.to_thread(_fetch, url, body, timeout)
+
+
+def _fetch(url: str, body: bytes | None, timeout: float) -> Answer:
+    headers = {"content-type": "application/json"} if body is not None else {}
+    request = urllib.request.Request(url, data=body, headers=headers)  # noqa: S310 our own address
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as response:  # noqa: S310
+            return Answer(response.status, response.read().decode("utf-8", "replace"))
+    except urllib.error.HTTPError as error:
+        return Answer(error.code, error.read().decode("utf-8", "replace"))
+    except (OSError, ValueError) as error:
+        return Answer(0, str(error))

@@ -1,0 +1,95 @@
+"""Where the system is: every command that talks to it starts here."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ops.problem import Exit, Problem
+from ops.run_directory import DEFAULT, RunDirectory
+
+
+@dataclass(slots=True, frozen=True)
+class Endpoint:
+    """The HTTP side of one service."""
+
+    name: str
+    base_url: str
+
+    @property
+    def health(self) -> str:
+        return f"{self.base_url}/health"
+
+    @property
+    def metrics(self) -> str:
+        return f"{self.base_url}/metrics"
+
+    @property
+    def asyncapi(self) -> str:
+        return f"{self.base_url}/asyncapi.json"
+
+
+@dataclass(slots=True, frozen=True)
+class System:
+    """The addresses of one system. An empty address was neither found nor given.
+
+    `postgres` administers the database, `ops_url` reads everything and writes nothing.
+    """
+
+    directory: Path
+    kafka: str = ""
+    postgres: str = ""
+    ops_url: str = ""
+    services: dict[str, Endpoint] = field(default_factory=dict)
+
+    def require_kafka(self) -> str:
+        """The broker's address. Raises Problem when it is not known."""
+        return self.kafka or _missing("--kafka HOST:PORT")
+
+    def require_ops_url(self) -> str:
+        """The database address for reading. Raises Problem when it is not known."""
+        return self.ops_url or _missing("--postgres URL")
+
+    def service(self, name: str) -> Endpoint:
+        """The endpoint of a service. Raises Problem when its address is not known."""
+        try:
+            return self.services[name]
+        except KeyError:
+            raise Problem(
+                f"The address of the service {name} is not known.", "Start the system with: pawl up"
+            ) from None
+
+
+def _missing(option: str) -> str:
+    raise Problem(
+        "No system is running here.", f"Start one with `pawl up`, or name one with {option}.", Exit.FAILED
+    )
+
+
+def find_system(
+    kafka: str | None = None, postgres: str | None = None, directory: Path | None = None
+) -> System:
+    """The system that runs in the directory (default: $PAWL_DIR or .pawl), with the addresses given instead.
+
+    Raises Problem when none runs there and no address is given.
+    """
+    folder = RunDirectory(directory or DEFAULT)
+    state = folder.read_state()
+    if state is None or state.up.find() is None:
+        return _named_system(kafka, postgres, folder.path)
+    if not state.ready:
+        raise Problem(f"The system in {folder.path} is still starting.", "Try again in a moment.")
+    return System(
+        directory=folder.path,
+        kafka=kafka or state.kafka,
+        postgres=postgres or state.postgres,
+        ops_url=postgres or state.ops,
+        services={name: Endpoint(name, url) for name, url in state.services.items()},
+    )
+
+
+def _named_system(kafka: str | None, postgres: str | None, directory: Path) -> System:
+    if not kafka and not postgres:
+        raise Problem(
+            f"No system is running in {directory}.",
+            "Start one with `pawl up`, name its directory with --dir or its servers with --kafka and --postgres.",
+        )
+    return System(directory, kafka or "", postgres or "", postgres or "")
