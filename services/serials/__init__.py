@@ -1,0 +1,1 @@
+"""Serials: exactly one secret code for each unit granted, and never a second set."""

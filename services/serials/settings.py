@@ -1,0 +1,75 @@
+"""What the serials service is told by the environment, beyond what every service is told."""
+
+from base64 import b64decode
+from binascii import Error as Base64Error
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from services.serials.store import Policy
+from services.serials.vault import LONGEST_KEY_ID, SerialKeys, Vault
+from shared.settings import Key, ServiceSettings
+
+
+class SerialsSettings(ServiceSettings):
+    """Keys of the serials and policies."""
+
+    serial_lookup_key: Key = Field(description="32 bytes in base64: finds a serial without storing it")
+    serial_text_key: Key = Field(description="32 bytes in base64, another key: encrypts serials")
+    serial_key_id: str = Field(
+        default="1",
+        min_length=1,
+        max_length=LONGEST_KEY_ID,
+        description="name of the two keys, stored with them",
+    )
+    serial_earlier_keys: SecretStr = Field(
+        default=SecretStr(""), description="id:lookup:text[,id:lookup:text] of keys that only find and open"
+    )
+    serials_window_days: int = Field(default=91, ge=1, le=3_650, description="KST days to register a serial")
+    serials_small_grant: int = Field(
+        default=2_000, ge=0, le=50_000, description="units up to which a grant is issued with its event"
+    )
+    serials_at_once: int = Field(
+        default=50_000, ge=0, le=200_000, description="units issued with one batch of events"
+    )
+    serials_chunk: int = Field(
+        default=50_000, ge=1, le=1_000_000, description="units in one transaction of bulk work"
+    )
+    serials_idle_seconds: float = Field(
+        default=0.5, gt=0, le=60, description="how often the issuing worker looks for grants left by others"
+    )
+
+    @field_validator("serial_earlier_keys")
+    @classmethod
+    def _is_readable(cls, value: SecretStr) -> SecretStr:
+        _earlier(value)
+        return value
+
+    @model_validator(mode="after")
+    def _keys_fit(self) -> "SerialsSettings":
+        self.vault()
+        return self
+
+    def vault(self) -> Vault:
+        """The keys of all generations. Raises ValueError when they do not fit together."""
+        lookup, text = self.serial_lookup_key.get_secret_value(), self.serial_text_key.get_secret_value()
+        return Vault(SerialKeys(self.serial_key_id, lookup, text), _earlier(self.serial_earlier_keys))
+
+    def policy(self) -> Policy:
+        """What may be changed without a new version."""
+        return Policy(
+            self.serials_window_days, self.serials_small_grant, self.serials_at_once, self.serials_chunk
+        )
+
+
+def _earlier(value: SecretStr) -> list[SerialKeys]:
+    generations = []
+    for each in filter(None, value.get_secret_value().split(",")):
+        key_id, *keys = each.strip().split(":")
+        if len(keys) != 2:
+            raise ValueError("is not id:lookup:text[,id:lookup:text]")
+        try:
+            lookup, text = (b64decode(key, validate=True) for key in keys)
+        except Base64Error:
+            raise ValueError("holds a key that is not base64") from None
+        generations.append(SerialKeys(key_id, lookup, text))
+    return generations
