@@ -24,6 +24,7 @@ from services.refunds.refund_order import (
     Share,
 )
 from shared.kst import wire_time
+from shared.money import Money
 from shared.runtime.decisions import Emit, Reject, Wait
 
 ReviewDecision = Literal["approve", "reject", "retry", "release"]
@@ -88,10 +89,13 @@ def cancel(order: RefundOrder, at: datetime) -> Decision:
 
     A refund that orders has granted goes on to its end: orders counts only open units as taken back, so the
     money of a granted refund is still owed. One that was asked and not answered waits for orders' answer.
+    Orders says `order.cancelled` again for units released later; here they went with the release itself.
     """
-    open_lines = [line for line in order.lines.values() if line.units.open]
-    gone = [_with_units(line, taken_back=line.units.taken_back + line.units.open) for line in open_lines]
-    order = replace(order, payment=replace(order.payment, state="cancelled", ended_at=at)).with_lines(gone)
+    if order.payment.state == "cancelled":
+        return Decision(order)
+    if order.payment.state == "paid":
+        order = order.with_lines(map(_taken_back, order.lines.values()))
+    order = replace(order, payment=replace(order.payment, state="cancelled", ended_at=at))
     events: list[Emit] = []
     for refund in list(order.refunds.values()):
         if refund.state in ("held", "in_review"):
@@ -115,13 +119,17 @@ def record_issuance(order: RefundOrder, share: Share, at: datetime) -> Decision:
     return Decision(order.with_lines([line]), [_locked(order, line, at)])
 
 
-def record_grant(order: RefundOrder, refund_id: UUID, shares: tuple[Share, ...], at: datetime) -> Decision:
-    """Orders has given the units: compute the money and ask checkout to pay it out.
+def record_grant(
+    order: RefundOrder, refund_id: UUID, shares: tuple[Share, ...], money: Money | None, at: datetime
+) -> Decision:
+    """Orders has given the units: ask checkout to pay them out.
 
-    Raises ValueError when this service never asked for it.
+    `money` is what orders decided with the claim. It stands, because only orders sees all claims in their
+    order; where it was not said it is computed by the same rule. Raises ValueError for a refund that this
+    service never asked for.
     """
     refund = _asked_of_orders(order, refund_id)
-    money = order.worth(shares)
+    money = order.worth(shares) if money is None else money
     order = order.claim(shares, money)
     refund = replace(refund, lines=shares, money=money).enter("granted", at, ORDERS, "granted")
     return _request_payout(order, refund, at, US, "granted")
@@ -455,6 +463,11 @@ def _unfit(pointer: str, refund: Refund, what: str) -> Reject:
 
 def _wire(shares: Iterable[Share]) -> list[dict[str, Any]]:
     return [share._asdict() for share in shares]
+
+
+def _taken_back(line: Line) -> Line:
+    units = line.units
+    return _with_units(line, taken_back=units.taken_back + units.open) if units.open else line
 
 
 def _with_units(line: Line, **counts: Any) -> Line:

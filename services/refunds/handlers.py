@@ -68,10 +68,12 @@ def record_issuance(world: World, event: Event, context: Context) -> Outcome:
 
 
 def record_grant(world: World, event: Event, context: Context) -> Outcome:
-    """Orders gave the units of a refund: its money is computed and its payout asked for."""
+    """Orders gave the units of a refund: checkout is asked to pay it out."""
     data: orders.RefundGranted = event.data
-    order = world.known(event.key)
-    return _settle(world, domain.record_grant(order, UUID(data.refund_id), _shares(data.lines), event.time))
+    order, shares = world.known(event.key), _shares(data.lines)
+    return _settle(
+        world, domain.record_grant(order, UUID(data.refund_id), shares, _decided_money(data), event.time)
+    )
 
 
 def record_denial(world: World, event: Event, context: Context) -> Outcome:
@@ -197,6 +199,12 @@ def _account(to: checkout.Destination) -> BankAccount | None:
     return BankAccount(to.bank_code or "", to.account_number or "", to.holder or "")
 
 
+def _decided_money(granted: orders.RefundGranted) -> Money | None:
+    """The won of a refund, where orders has said them with the units."""
+    supply, vat = getattr(granted, "supply", None), getattr(granted, "vat", None)
+    return None if supply is None or vat is None else Money(supply, vat)
+
+
 def _shares(lines: list[Any]) -> tuple[Share, ...]:
     return tuple(Share(line.line_id, line.quantity) for line in lines)
 
@@ -210,22 +218,22 @@ def _lines(snapshot: checkout.Snapshot) -> dict[str, Line]:
 
 ROUTES: dict[str, Route] = {
     # orders.events: who has paid, and who got which units
-    "order.registered.v1": Route(register_order, orders.OrderRegistered),
-    "order.paid.v1": Route(record_payment, orders.OrderPaid),
-    "order.expired.v1": Route(expire_order, orders.OrderExpired),
-    "order.cancelled.v1": Route(cancel_order, orders.OrderCancelled),
-    "issuance.granted.v1": Route(record_issuance, orders.IssuanceGranted),
-    "issuance.denied.v1": Route(note_nothing, orders.IssuanceDenied),
-    "refund.granted.v1": Route(record_grant, orders.RefundGranted),
-    "refund.denied.v1": Route(record_denial, orders.RefundDenied),
-    "payment.quarantined.v1": Route(note_nothing, orders.PaymentQuarantined),
+    "order.registered.v1": Route(register_order),
+    "order.paid.v1": Route(record_payment),
+    "order.expired.v1": Route(expire_order),
+    "order.cancelled.v1": Route(cancel_order),
+    "issuance.granted.v1": Route(record_issuance),
+    "issuance.denied.v1": Route(note_nothing),
+    "refund.granted.v1": Route(record_grant),
+    "refund.denied.v1": Route(record_denial),
+    "payment.quarantined.v1": Route(note_nothing),
     # checkout.events: what partners and operators want, and what became of payouts
-    "refund.requested.v1": Route(request_refund, checkout.RefundRequested),
-    "refund.proof_attached.v1": Route(attach_proof, checkout.RefundProofAttached),
-    "refund.reviewed.v1": Route(review_refund, checkout.RefundReviewed),
-    "refund.paid_out.v1": Route(record_payout, checkout.RefundPaidOut),
-    "refund.payout_failed.v1": Route(record_payout_failure, checkout.RefundPayoutFailed),
-    "return.confirmed.v1": Route(refuse_unsupported, checkout.ReturnConfirmed),
-    "usage.recorded.v1": Route(refuse_unsupported, checkout.UsageRecorded),
-    "balance.granted.v1": Route(refuse_unsupported, checkout.BalanceGranted),
+    "refund.requested.v1": Route(request_refund),
+    "refund.proof_attached.v1": Route(attach_proof),
+    "refund.reviewed.v1": Route(review_refund),
+    "refund.paid_out.v1": Route(record_payout),
+    "refund.payout_failed.v1": Route(record_payout_failure),
+    "return.confirmed.v1": Route(refuse_unsupported),
+    "usage.recorded.v1": Route(refuse_unsupported),
+    "balance.granted.v1": Route(refuse_unsupported),
 }

@@ -11,8 +11,8 @@ import orjson
 from services.refunds.handlers import ROUTES, refuse_late
 from services.refunds.refund_order import CLAIMED, Refund, RefundOrder
 from services.refunds.store import World
-from shared.events import refunds as said
 from shared.events.canonical import content_hash
+from shared.events.catalogue import TYPES
 from shared.kst import KST
 from shared.money import payment_money
 from shared.runtime.decisions import Applied, Context, Emit, Event, Outcome, Position, Reject, Wait
@@ -24,16 +24,6 @@ ACCOUNT = {
     "bank_code": "088",
     "account_number": "110123456789",
     "holder": "가나다 주식회사",
-}
-MODELS = {
-    "refund.locked.v1": said.RefundLocked,
-    "refund.accepted.v1": said.RefundAccepted,
-    "refund.held.v1": said.RefundHeld,
-    "refund.rejected.v1": said.RefundRejected,
-    "refund.payout_requested.v1": said.RefundPayoutRequested,
-    "refund.completed.v1": said.RefundCompleted,
-    "refund.failed.v1": said.RefundFailed,
-    "refund.released.v1": said.RefundReleased,
 }
 
 
@@ -168,8 +158,7 @@ class Desk:
 
     def event(self, type_name: str, data: Mapping[str, Any]) -> Event:
         document = {"order_id": ORDER, **data}
-        model = ROUTES[type_name].model
-        assert model is not None
+        model = TYPES[type_name].model
         number = next(self._numbers)
         return Event(
             source="test",
@@ -228,7 +217,7 @@ class Desk:
             return
         self.said.extend(outcome.events)
         for emit in outcome.events:
-            MODELS[emit.type].model_validate_json(orjson.dumps(emit.data))
+            TYPES[emit.type].model.model_validate_json(orjson.dumps(emit.data))
         check_facts(self.said)
         for order in self.world.orders.values():
             check_order(order)

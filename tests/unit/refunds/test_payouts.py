@@ -262,6 +262,27 @@ def test_an_answer_of_orders_that_was_not_asked_for_is_no_silent_change(desk: De
         desk.granted()
 
 
+def test_the_payment_taken_back_twice_is_taken_back_once(desk: Desk) -> None:
+    desk.cancelled()
+    before = desk.order
+
+    desk.now += minutes(1)
+    desk.cancelled()
+
+    assert desk.order == before
+
+
+def test_an_order_cancelled_before_it_was_paid_has_nothing_to_take_back() -> None:
+    desk = Desk()
+    desk.registered()
+
+    desk.cancelled()
+
+    assert desk.order.lines["1"].units.taken_back == 0
+    desk.asked(1)
+    assert desk.last.data["reason"] == "order_cancelled"
+
+
 # The lock
 
 
