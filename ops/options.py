@@ -17,4 +17,4 @@ PostgresUrl = Annotated[
     str | None,
     typer.Option("--postgres", metavar="URL", help="A PostgreSQL that runs already.", show_default=False),
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, everything else on stderr.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, all else on stderr.")]

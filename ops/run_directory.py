@@ -57,7 +57,7 @@ class ProcessMark:
 
 @dataclass(slots=True)
 class RunState:
-    """The content of run.json. `kafka`, `postgres`, `ops` are addresses; `services` maps names to base URLs."""
+    """The content of run.json. `kafka`, `postgres`, `ops` are addresses; `services` maps names to URLs."""
 
     up: ProcessMark
     ready: bool = False

@@ -90,6 +90,6 @@ def _named_system(kafka: str | None, postgres: str | None, directory: Path) -> S
     if not kafka and not postgres:
         raise Problem(
             f"No system is running in {directory}.",
-            "Start one with `pawl up`, name its directory with --dir or its servers with --kafka and --postgres.",
+            "Start one with `pawl up`, name its directory (--dir) or its servers (--kafka, --postgres).",
         )
     return System(directory, kafka or "", postgres or "", postgres or "")

@@ -1,0 +1,32 @@
+"""A service that is only a process: answers /health, stops on SIGTERM. `python -m tests.support.fake_service NAME`.
+
+Its behaviour is set by the environment: FAKE_DIES names a service that ends at once with code 7.
+"""
+
+import http.server
+import os
+import signal
+import sys
+
+
+class Health(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"status": "ok"}')
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def main(name: str) -> None:
+    print(f"{name} reads {os.environ['DATABASE_URL'].rpartition('@')[2]}")
+    if os.environ.get("FAKE_DIES") == name:
+        sys.exit(f"{name}: DATA_KEY has 3 bytes, 32 are needed")
+    server = http.server.ThreadingHTTPServer((os.environ["HTTP_HOST"], int(os.environ["HTTP_PORT"])), Health)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
