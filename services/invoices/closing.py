@@ -1,0 +1,181 @@
+"""The month close: merges what partners want merged, then issues every document of a month.
+
+It works through the partners of the month in chunks, one transaction each, so it can be interrupted
+anywhere and repeated at any time: what is issued stays issued, and a repeat without anything new changes and
+says nothing.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from services.invoices import domain
+from services.invoices.calendar import ends_at
+from services.invoices.merging import Scope, scope_of
+from services.invoices.state import World
+from services.invoices.store import SQL, Store
+from shared.ids import uuid7
+from shared.kst import wire_time
+from shared.runtime.decisions import Emit
+from shared.runtime.outbox import Cause, Connection, Outbox
+
+CHUNK = 200
+"""Partners in one transaction."""
+
+
+class MonthNotOver(Exception):
+    """The month has not ended yet in Seoul; `ends_at` is the first instant at which it can be closed."""
+
+    def __init__(self, month: str, ends: datetime) -> None:
+        super().__init__(f"{month} is not over: it can be closed from {wire_time(ends)} on")
+        self.month = month
+        self.ends_at = ends
+
+
+@dataclass(slots=True, frozen=True)
+class MonthSummary:
+    """A closed month. Counts and won are of all issued documents of the month, modified ones not included;
+    `already_issued` of the `documents` were issued before this close, `merged` are merged ones.
+    """
+
+    month: str
+    documents: int
+    payments: int
+    supply: int
+    vat: int
+    total: int
+    merged: int
+    issue_failed: int
+    already_issued: int
+
+
+@dataclass(slots=True, frozen=True)
+class MonthClose:
+    """One close command. `id` causes its events and `at` is their time."""
+
+    month: str
+    at: datetime
+    id: UUID
+
+
+async def close_month(
+    pool: asyncpg.Pool,
+    outbox: Outbox,
+    store: Store,
+    month: str,
+    at: datetime,
+    *,
+    chunk: int = CHUNK,
+    new_id: Callable[[], UUID] = uuid7,
+) -> MonthSummary:
+    """Closes `month` (`2026-10`) at the logical instant `at`. Safe to repeat and to interrupt.
+
+    Raises MonthNotOver when `at` is before the first instant of the next month in Seoul, and ValueError for a
+    month that is not written `YYYY-MM`.
+    """
+    if at < ends_at(month):
+        raise MonthNotOver(month, ends_at(month))
+    close = MonthClose(month, at, new_id())
+    await _open(pool, close)
+    before = await _documents(pool, month)
+    last: str | None = ""
+    while last is not None:
+        last = await _close_chunk(pool, outbox, store, close, last, chunk, new_id)
+        outbox.appended.set()
+    summary = await _report(pool, outbox, close, before)
+    outbox.appended.set()
+    return summary
+
+
+async def _open(pool: asyncpg.Pool, close: MonthClose) -> None:
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute(SQL.claim_month, close.month)
+        await connection.execute(SQL.open_month_close, close.month, close.at)
+
+
+async def _documents(pool: asyncpg.Pool, month: str) -> int:
+    async with pool.acquire() as connection:
+        row = await connection.fetchrow(SQL.summarise_month, month)
+        return int(row["documents"])
+
+
+async def _close_chunk(
+    pool: asyncpg.Pool,
+    outbox: Outbox,
+    store: Store,
+    close: MonthClose,
+    after: str,
+    chunk: int,
+    new_id: Callable[[], UUID],
+) -> str | None:
+    """Closes the next partners; returns the last of them, or None when there are no more."""
+    async with pool.acquire() as connection, connection.transaction():
+        rows = await connection.fetch(SQL.partners_to_close, close.month, after, chunk)
+        if not rows:
+            return None
+        partner_ids = [row["partner_id"] for row in rows]
+        world = await store.load_month(connection, close.month, partner_ids)
+        emits = issue_month(world, close.month, close.at, new_id)
+        await store.save(connection, world)
+        if emits:
+            await connection.execute(SQL.note_unreported, close.month)
+        await _append(connection, outbox, close, emits)
+        return str(partner_ids[-1])
+
+
+def issue_month(world: World, month: str, at: datetime, new_id: Callable[[], UUID]) -> list[Emit]:
+    """Merges, then issues, everything of `month` in the world that can be. Pure but for the world."""
+    emits: list[Emit] = []
+    for scope in _scopes(world, month):
+        change = domain.merge_at_close(world, scope, new_id)
+        world.apply(change)
+        emits += change.emits
+    for invoice_id in sorted(d.invoice_id for d in world.documents.values() if domain.is_unissued(d)):
+        document = world.documents[invoice_id]
+        if document.month == month:
+            change = domain.issue_at_close(world, document, at)
+            world.apply(change)
+            emits += change.emits
+    return emits
+
+
+def _scopes(world: World, month: str) -> Sequence[Scope]:
+    drafts = (d for d in world.documents.values() if domain.is_unissued(d) and d.month == month)
+    return sorted({scope_of(document) for document in drafts})
+
+
+async def _report(pool: asyncpg.Pool, outbox: Outbox, close: MonthClose, before: int) -> MonthSummary:
+    """Says month.closed when something was issued or failed since the last time, and sums the month up."""
+    async with pool.acquire() as connection, connection.transaction():
+        state = await connection.fetchrow(SQL.lock_month, close.month)
+        row = await connection.fetchrow(SQL.summarise_month, close.month)
+        summary = MonthSummary(close.month, **row, already_issued=before)
+        if state["unreported"]:
+            sequence = await connection.fetchval(SQL.mark_reported, close.month)
+            await _append(connection, outbox, close, [_closed(summary, close, sequence)])
+    return summary
+
+
+def _closed(summary: MonthSummary, close: MonthClose, sequence: int) -> Emit:
+    data = {
+        "month": summary.month,
+        "documents": summary.documents,
+        "payments": summary.payments,
+        "supply": summary.supply,
+        "vat": summary.vat,
+        "total": summary.total,
+        "issue_failed": summary.issue_failed,
+        "closed_at": wire_time(close.at),
+    }
+    return Emit("month.closed.v1", summary.month, sequence, data, key=summary.month)
+
+
+async def _append(connection: Connection, outbox: Outbox, close: MonthClose, emits: Sequence[Emit]) -> None:
+    rows = outbox.rows()
+    for emit in emits:
+        key = emit.key or close.month
+        rows.add(emit, Cause(str(close.id), key, close.at, key))
+    await outbox.append(connection, rows)

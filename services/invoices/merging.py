@@ -1,0 +1,150 @@
+"""Which payments a monthly merge (병합 발행) takes, with the reason for each one it leaves.
+
+Never across months or businesses; every remaining unit issued, no open refund, not yet issued, asked for
+before the cut-off (domain.md section 5). Pure.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Literal, NamedTuple
+
+from services.invoices.calendar import cut_off
+from services.invoices.state import Document, MergeRequest, Partner, Payment, Policy, World
+
+Reason = Literal[
+    "merged",
+    "other_month",
+    "other_business",
+    "not_a_tax_invoice",
+    "already_issued",
+    "month_closed",
+    "after_cut_off",
+    "nothing_left",
+    "units_not_issued",
+    "open_refund",
+    "only_one_payment",
+    "unknown_payment",
+]
+
+
+class Scope(NamedTuple):
+    """What a merge can cover: one business of one partner in one KST month."""
+
+    partner_id: str
+    business_number: str
+    month: str
+
+
+class Verdict(NamedTuple):
+    """What a merge makes of one payment. `payment` is None when nobody knows the id."""
+
+    payment_id: str
+    payment: Payment | None
+    reason: Reason
+
+
+class Wish(NamedTuple):
+    """What a partner wants merged: the payments named, or (None) all of the month."""
+
+    request_id: str
+    payment_ids: frozenset[str] | None
+
+
+def reason_for(payment: Payment, document: Document | None, scope: Scope) -> Reason:
+    """`merged` when the payment itself is fit for a merge of `scope`, else the first reason why it is not."""
+    if payment.month != scope.month:
+        return "other_month"
+    if payment.business_number != scope.business_number:
+        return "other_business"
+    if document is None:
+        return "not_a_tax_invoice"
+    if document.state == "issued":
+        return "already_issued"
+    return _reason_of_units(payment)
+
+
+def _reason_of_units(payment: Payment) -> Reason:
+    if payment.standing.total == 0:
+        return "nothing_left"
+    if payment.open_refunds:
+        return "open_refund"
+    if payment.issued_units + payment.returned_units < payment.serial_units:
+        return "units_not_issued"
+    return "merged"
+
+
+def refusal_of_time(scope: Scope, at: datetime, world: World) -> Reason | None:
+    """Why nobody can be merged any more at the instant `at`; None when it is early enough."""
+    if scope.month in world.closed:
+        return "month_closed"
+    if at >= cut_off(scope.month, world.policy.cut_off_day, world.policy.cut_off_hour):
+        return "after_cut_off"
+    return None
+
+
+def judge(world: World, scope: Scope, wanted: frozenset[str] | None, refusal: Reason | None) -> list[Verdict]:
+    """One verdict for each payment that is wanted (None: all of the partner's month), in the order paid.
+
+    A payment that is fit is refused with `refusal`, when there is one, and with `only_one_payment` when
+    there would be nobody to be merged with.
+    """
+    verdicts = [
+        Verdict(
+            payment.payment_id,
+            payment,
+            _soften(reason_for(payment, world.document_of(payment), scope), refusal),
+        )
+        for payment in _candidates(world, scope, wanted)
+    ]
+    known = {verdict.payment_id for verdict in verdicts}
+    missing = sorted((wanted or frozenset()) - known)
+    verdicts += [Verdict(payment_id, None, "unknown_payment") for payment_id in missing]
+    return _not_alone(verdicts, world.open_merge(*scope))
+
+
+def _candidates(world: World, scope: Scope, wanted: frozenset[str] | None) -> Iterable[Payment]:
+    mine = world.payments_of(scope.partner_id)
+    if wanted is None:
+        return [payment for payment in mine if payment.month == scope.month]
+    return [payment for payment in mine if payment.payment_id in wanted]
+
+
+def _soften(reason: Reason, refusal: Reason | None) -> Reason:
+    return refusal if reason == "merged" and refusal is not None else reason
+
+
+def _not_alone(verdicts: list[Verdict], merge: Document | None) -> list[Verdict]:
+    fit = sum(verdict.reason == "merged" for verdict in verdicts)
+    if fit != 1 or merge is not None:
+        return verdicts
+    return [v._replace(reason="only_one_payment") if v.reason == "merged" else v for v in verdicts]
+
+
+def scope_of(thing: Document | Payment | MergeRequest) -> Scope:
+    """The merge scope of a document, a payment or a request."""
+    return Scope(thing.partner_id, thing.business_number, thing.month)
+
+
+def wish_at_close(
+    scope: Scope, partner: Partner | None, requests: Sequence[MergeRequest], policy: Policy
+) -> Wish | None:
+    """What the month close has to merge for a business, from its standing requests and preference.
+
+    The last word about a month wins: an undo stands until a new request, and beats the preference. A request
+    stands as a wish, so a payment that became fit after it still joins. The preference counts when it was
+    turned on before the cut-off; its own merge is done by the close and therefore knows no cut-off.
+    """
+    if any(request.undo for request in requests):
+        return None
+    if partner is not None and _prefers(partner, scope, policy):
+        return Wish("always_merge", None)
+    if not requests:
+        return None
+    named = [request.payment_ids for request in requests]
+    union = frozenset(i for ids in named if ids is not None for i in ids)
+    return Wish(requests[-1].request_id, None if None in named else union)
+
+
+def _prefers(partner: Partner, scope: Scope, policy: Policy) -> bool:
+    last_moment = cut_off(scope.month, policy.cut_off_day, policy.cut_off_hour)
+    return partner.always_merge and partner.always_merge_since < last_moment

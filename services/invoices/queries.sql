@@ -1,0 +1,186 @@
+-- name: share_months
+-- Keeps these months from being closed until the commit: a payment is drafted in an open month or is late.
+SELECT count(pg_advisory_xact_lock_shared(hashtextextended(current_schema() || '.month.' || month, 0)))
+FROM unnest($1::text[]) AS month;
+
+-- name: claim_month
+-- Waits until nobody is drafting in a month, so that its close sees every draft.
+SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '.month.' || $1::text, 0));
+
+-- name: lock_partners
+-- Holds partners in the order given: a correction and a document that needs one see each other.
+SELECT count(pg_advisory_xact_lock(hashtextextended(current_schema() || '.partner.' || partner, 0)))
+FROM unnest($1::text[]) AS partner;
+
+-- name: closed_months
+-- Every closed month and the logical time of its close.
+SELECT month, closed_at FROM months;
+
+-- name: orders_of_businesses
+-- The payments of these partners' months.
+SELECT p.order_id FROM payments p
+JOIN unnest($1::text[], $2::text[]) AS wanted (partner_id, month) USING (partner_id, month);
+
+-- name: orders_of_named_payments
+-- The payments that these partners have named, in whatever month.
+SELECT p.order_id FROM payments p
+JOIN unnest($1::text[], $2::text[]) AS named (partner_id, payment_id) USING (partner_id, payment_id);
+
+-- name: orders_of_failed_documents
+-- The payments on documents that wait for these partners to be corrected.
+SELECT p.order_id FROM payments p JOIN documents d USING (partner_id, month)
+WHERE d.partner_id = ANY($1::text[]) AND d.state = 'issue_failed';
+
+-- name: lock_payments
+-- Locks payments in the order of their ids.
+SELECT order_id, payment_id, partner_id, business_number, month, evidence, paid_at, supply, vat,
+       refunded_supply, refunded_vat, standing_supply, standing_vat, serial_units, issued_units, returned_units,
+       other_lines, open_refunds, draft_id, invoice_id
+FROM payments WHERE order_id = ANY($1::text[]) ORDER BY order_id FOR UPDATE;
+
+-- name: lock_documents
+-- Locks documents in the order of their ids.
+SELECT invoice_id, kind, state, partner_id, business_number, month, supply, vat, sequence, late, payments,
+       document_key, written_date, issued_at, order_id, original_id, modification, refund_id
+FROM documents WHERE invoice_id = ANY($1::uuid[]) ORDER BY invoice_id FOR UPDATE;
+
+-- name: open_counters
+-- Starts the numbering of business numbers that have no document yet.
+INSERT INTO document_counters (business_number, last_number)
+SELECT business_number, 0 FROM unnest($1::text[]) AS business_number
+ON CONFLICT DO NOTHING;
+
+-- name: lock_counters
+-- Locks the last document numbers in the order of the business numbers.
+SELECT business_number, last_number
+FROM document_counters WHERE business_number = ANY($1::text[]) ORDER BY business_number FOR UPDATE;
+
+-- name: read_refunds
+-- What is known of these refunds; the locks of their payments protect them.
+SELECT refund_id, order_id, state, supply, vat, cancellation FROM refunds WHERE refund_id = ANY($1::text[]);
+
+-- name: read_partners
+-- What is known of these partners.
+SELECT partner_id, business_number, name, invoice_email, always_merge, always_merge_since, changed_at
+FROM partners WHERE partner_id = ANY($1::text[]);
+
+-- name: read_requests
+-- Every wish of these partners.
+SELECT partner_id, request_id, undo, business_number, month, payment_ids, requested_at, standing, content
+FROM merge_requests WHERE partner_id = ANY($1::text[]);
+
+-- name: save_payments
+-- Inserts new payments and rewrites what facts have changed of known ones.
+INSERT INTO payments AS p (order_id, payment_id, partner_id, business_number, month, evidence, paid_at, supply, vat,
+       refunded_supply, refunded_vat, standing_supply, standing_vat, serial_units, issued_units, returned_units,
+       other_lines, open_refunds, draft_id, invoice_id)
+SELECT order_id, payment_id, partner_id, business_number, month, evidence, paid_at, supply, vat,
+       refunded_supply, refunded_vat, standing_supply, standing_vat, serial_units, issued_units, returned_units,
+       string_to_array(other_lines, E'\x1f'), open_refunds, draft_id, invoice_id
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::bigint[],
+            $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::integer[], $15::integer[],
+            $16::integer[], $17::text[], $18::integer[], $19::uuid[], $20::uuid[])
+     AS n (order_id, payment_id, partner_id, business_number, month, evidence, paid_at, supply, vat,
+           refunded_supply, refunded_vat, standing_supply, standing_vat, serial_units, issued_units, returned_units,
+           other_lines, open_refunds, draft_id, invoice_id)
+ON CONFLICT (order_id) DO UPDATE
+SET refunded_supply = EXCLUDED.refunded_supply, refunded_vat = EXCLUDED.refunded_vat,
+    standing_supply = EXCLUDED.standing_supply, standing_vat = EXCLUDED.standing_vat,
+    issued_units = EXCLUDED.issued_units, returned_units = EXCLUDED.returned_units,
+    open_refunds = EXCLUDED.open_refunds, invoice_id = EXCLUDED.invoice_id;
+
+-- name: save_lines
+-- Keeps what was sold, once.
+INSERT INTO payment_lines (order_id, vat_mode, lines)
+SELECT * FROM unnest($1::text[], $2::text[], $3::jsonb[]);
+
+-- name: save_documents
+-- Inserts new documents and rewrites what changed of known ones.
+INSERT INTO documents AS d (invoice_id, kind, state, partner_id, business_number, month, supply, vat, sequence, late,
+       payments, document_key, written_date, issued_at, order_id, original_id, modification, refund_id)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::bigint[],
+       $9::bigint[], $10::boolean[], $11::integer[], $12::text[], $13::date[], $14::timestamptz[], $15::text[],
+       $16::uuid[], $17::text[], $18::text[])
+ON CONFLICT (invoice_id) DO UPDATE
+SET state = EXCLUDED.state, business_number = EXCLUDED.business_number, supply = EXCLUDED.supply,
+    vat = EXCLUDED.vat, sequence = EXCLUDED.sequence, late = EXCLUDED.late, payments = EXCLUDED.payments,
+    document_key = EXCLUDED.document_key, written_date = EXCLUDED.written_date, issued_at = EXCLUDED.issued_at;
+
+-- name: save_refunds
+-- Inserts refunds and rewrites how they ended.
+INSERT INTO refunds (refund_id, order_id, state, supply, vat, cancellation)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::boolean[])
+ON CONFLICT (refund_id) DO UPDATE
+SET state = EXCLUDED.state, supply = EXCLUDED.supply, vat = EXCLUDED.vat;
+
+-- name: save_partners
+-- Takes over partners as their last change says.
+INSERT INTO partners (partner_id, business_number, name, invoice_email, always_merge, always_merge_since, changed_at)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::boolean[], $6::timestamptz[],
+                     $7::timestamptz[])
+ON CONFLICT (partner_id) DO UPDATE
+SET business_number = EXCLUDED.business_number, name = EXCLUDED.name, invoice_email = EXCLUDED.invoice_email,
+    always_merge = EXCLUDED.always_merge, always_merge_since = EXCLUDED.always_merge_since,
+    changed_at = EXCLUDED.changed_at;
+
+-- name: save_requests
+-- Keeps wishes, and notes which ones a later wish has replaced.
+INSERT INTO merge_requests (partner_id, request_id, undo, business_number, month, payment_ids, requested_at,
+                            standing, content)
+SELECT * FROM unnest($1::text[], $2::text[], $3::boolean[], $4::text[], $5::text[], $6::jsonb[], $7::timestamptz[],
+                     $8::boolean[], $9::bytea[])
+ON CONFLICT (partner_id, request_id) DO UPDATE SET standing = EXCLUDED.standing;
+
+-- name: save_explanations
+-- Keeps why payments are or are not in a merge.
+INSERT INTO merge_explanations (partner_id, request_id, payment_id, order_id, reason)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[])
+ON CONFLICT (partner_id, request_id, payment_id) DO UPDATE
+SET order_id = EXCLUDED.order_id, reason = EXCLUDED.reason;
+
+-- name: save_counters
+-- Moves the last document numbers.
+UPDATE document_counters c SET last_number = n.last_number
+FROM unnest($1::text[], $2::bigint[]) AS n (business_number, last_number)
+WHERE c.business_number = n.business_number;
+
+-- name: open_month_close
+-- Notes that a month is closed; the first close says when.
+INSERT INTO months (month, closed_at) VALUES ($1, $2) ON CONFLICT DO NOTHING;
+
+-- name: partners_to_close
+-- The next partners, in order, with a document of a month that is still to be issued.
+SELECT DISTINCT partner_id FROM documents
+WHERE month = $1 AND partner_id > $2 AND state IN ('draft', 'issue_failed')
+ORDER BY partner_id LIMIT $3;
+
+-- name: note_unreported
+-- Remembers that month.closed has something to say, in case the close is interrupted before it.
+UPDATE months SET unreported = true WHERE month = $1 AND NOT unreported;
+
+-- name: lock_month
+-- The close of a month, locked while it is reported.
+SELECT closed_at, sequence, unreported FROM months WHERE month = $1 FOR UPDATE;
+
+-- name: summarise_month
+-- What is issued and what has failed of a month.
+SELECT count(*) FILTER (WHERE state = 'issued')::bigint AS documents,
+       coalesce(sum(payments) FILTER (WHERE state = 'issued'), 0)::bigint AS payments,
+       coalesce(sum(supply) FILTER (WHERE state = 'issued'), 0)::bigint AS supply,
+       coalesce(sum(vat) FILTER (WHERE state = 'issued'), 0)::bigint AS vat,
+       coalesce(sum(total) FILTER (WHERE state = 'issued'), 0)::bigint AS total,
+       count(*) FILTER (WHERE state = 'issued' AND kind = 'merged')::bigint AS merged,
+       count(*) FILTER (WHERE state = 'issue_failed')::bigint AS issue_failed
+FROM documents WHERE month = $1 AND kind <> 'modified';
+
+-- name: mark_reported
+-- Notes that month.closed said everything; returns its number.
+UPDATE months SET sequence = sequence + 1, unreported = false WHERE month = $1 RETURNING sequence;
+
+-- name: sum_evidence
+-- Where all won stand, by kind of evidence: for the auditor.
+SELECT (SELECT coalesce(sum(total), 0)::bigint FROM documents WHERE state = 'issued') AS invoiced,
+       (SELECT coalesce(sum(total), 0)::bigint FROM documents WHERE state IN ('draft', 'issue_failed')) AS uninvoiced,
+       coalesce(sum(standing_supply + standing_vat) FILTER (WHERE evidence = 'card_slip'), 0)::bigint AS card_slip,
+       coalesce(sum(standing_supply + standing_vat) FILTER (WHERE evidence = 'cash_receipt'), 0)::bigint AS cash_receipt
+FROM payments;

@@ -1,0 +1,199 @@
+"""The month close issues what is drafted; after it, documents never change and refunds become documents."""
+
+from tests.unit.invoices.books import CLOSED_AT, GANADA, PARTNER, WRONG, Books, line
+
+
+def issued_books(*orders: str, merge: bool = False) -> Books:
+    books = Books()
+    for order_id in orders:
+        books.paid_and_issued(order_id, lines=[line(kind="goods")])
+    if merge:
+        books.take(books.facts.merge())
+    books.close()
+    return books
+
+
+def test_the_close_issues_every_draft_with_a_key_of_its_own() -> None:
+    books = issued_books("A-1", "A-2")
+    emits = [emit for emit in books.said if emit.type == "invoice.issued.v1"]
+    assert [emit.data["document_key"] for emit in emits] == [
+        f"2026-10-{GANADA}-000001",
+        f"2026-10-{GANADA}-000002",
+    ]
+    first = emits[0]
+    assert first.key == PARTNER
+    assert first.data["written_date"] == "2026-10-31"
+    assert first.data["issued_at"] == CLOSED_AT
+    assert first.data["late"] is False
+    assert "estimated_penalty" not in first.data
+
+
+def test_document_numbers_go_on_over_months() -> None:
+    books = issued_books("A-1")
+    books.paid_and_issued("A-2", at="2026-11-03T10:00:00+09:00")
+    books.close("2026-11", "2026-12-05T18:00:00+09:00")
+    assert books.last("invoice.issued").data["document_key"] == f"2026-11-{GANADA}-000002"
+
+
+def test_a_repeated_close_issues_nothing_again() -> None:
+    books = issued_books("A-1", "A-2")
+    assert books.close(at="2026-11-06T18:00:00+09:00") == []
+
+
+def test_a_close_touches_its_own_month_only() -> None:
+    books = Books()
+    books.paid_and_issued("A-1", at="2026-11-01T00:00:00+09:00")
+    assert books.close() == []
+
+
+def test_a_wrong_business_number_fails_once_and_says_what_to_do() -> None:
+    books = Books()
+    books.paid_and_issued("A-1", number=WRONG)
+    (failed,) = books.close()
+    assert failed.type == "invoice.issue_failed.v1"
+    assert (failed.data["reason"], failed.data["next"]) == ("business_number_invalid", "correct_partner")
+    assert books.close(at="2026-11-06T18:00:00+09:00") == []
+
+
+def test_correcting_the_partner_issues_what_waited() -> None:
+    books = Books()
+    books.paid_and_issued("A-1", number=WRONG)
+    books.close()
+    books.take(books.facts.partner(at="2026-11-07T09:00:00+09:00"))
+    issued = books.last("invoice.issued")
+    assert issued.data["document_key"] == f"2026-10-{GANADA}-000001"
+    assert issued.data["business_number"] == GANADA
+    assert issued.data["issued_at"] == "2026-11-07T09:00:00+09:00"
+    assert issued.sequence == 3
+
+
+def test_another_wrong_number_corrects_nothing() -> None:
+    books = Books()
+    books.paid_and_issued("A-1", number=WRONG)
+    books.close()
+    books.take(books.facts.partner(number="1234567899", at="2026-11-07T09:00:00+09:00"))
+    assert books.types()[-1] == "invoice.issue_failed"
+
+
+def test_a_correction_before_the_close_is_used_by_it() -> None:
+    books = Books()
+    books.paid_and_issued("A-1", number=WRONG)
+    books.take(books.facts.partner())
+    assert [emit.type for emit in books.close()] == ["invoice.issued.v1"]
+
+
+def test_an_overtaken_change_of_a_partner_changes_nothing() -> None:
+    books = Books()
+    books.take(books.facts.partner(at="2026-11-02T10:00:00+09:00"))
+    books.take(books.facts.partner(number=WRONG, at="2026-11-01T10:00:00+09:00"))
+    assert books.world.partners[PARTNER].business_number == GANADA
+
+
+def test_the_number_of_a_payment_is_never_exchanged_while_it_is_right() -> None:
+    books = Books()
+    books.paid_and_issued("A-1")
+    books.take(books.facts.partner(number="1348672683"))
+    books.close()
+    assert books.last("invoice.issued").data["business_number"] == GANADA
+
+
+def test_a_payment_of_a_closed_month_is_issued_at_once_late_and_in_its_own_month() -> None:
+    books = issued_books("A-1")
+    books.paid("A-2", told_at="2026-11-20T09:00:00+09:00")
+    drafted, issued = books.said[-2:]
+    assert (drafted.type, issued.type) == ("invoice.drafted.v1", "invoice.issued.v1")
+    assert issued.data["month"] == "2026-10"
+    assert issued.data["late"] is True
+    assert issued.data["estimated_penalty"] == 1_600
+    assert issued.data["issued_at"] == "2026-11-20T09:00:00+09:00"
+
+
+def test_a_late_payment_is_never_issued_before_its_month_was_closed() -> None:
+    books = issued_books("A-1")
+    books.paid("A-2")
+    assert books.last("invoice.issued").data["issued_at"] == CLOSED_AT
+
+
+def test_a_late_payment_with_a_wrong_number_stays_late_when_it_is_corrected() -> None:
+    books = issued_books("A-1")
+    books.paid("A-2", number=WRONG, told_at="2026-11-20T09:00:00+09:00")
+    assert books.types()[-1] == "invoice.issue_failed"
+    books.take(books.facts.partner(at="2026-11-21T09:00:00+09:00"))
+    assert books.last("invoice.issued").data["late"] is True
+
+
+def test_a_full_refund_after_the_issue_cancels_the_contract() -> None:
+    books = issued_books("A-1")
+    original = books.documents("issued")[0]
+    books.refund("A-1", "r-1", 100, at="2026-11-12T15:00:00+00:00")
+    modified = books.last("invoice.modified")
+    assert modified.data["modification"] == "contract_cancelled"
+    assert (modified.data["supply"], modified.data["vat"], modified.data["total"]) == (
+        -160_000,
+        -16_000,
+        -176_000,
+    )
+    assert modified.data["written_date"] == "2026-11-13"
+    assert modified.data["document_key"] == f"2026-11-{GANADA}-000002"
+    assert modified.data["original_document_key"] == original.document_key
+    assert books.world.documents[original.invoice_id] == original
+
+
+def test_a_partial_refund_after_the_issue_changes_the_supply_value() -> None:
+    books = issued_books("A-1")
+    books.refund("A-1", "r-1", 40)
+    books.refund("A-1", "r-2", 60)
+    modifications = [emit.data for emit in books.said if emit.type == "invoice.modified.v1"]
+    assert [data["modification"] for data in modifications] == ["supply_value_changed"] * 2
+    assert sum(data["total"] for data in modifications) == -176_000
+
+
+def test_a_full_refund_of_one_payment_of_a_merge_changes_the_supply_value() -> None:
+    books = issued_books("A-1", "A-2", merge=True)
+    books.refund("A-2", "r-1", 100)
+    modified = books.last("invoice.modified")
+    assert modified.data["modification"] == "supply_value_changed"
+    assert modified.data["payment_id"] == "pay-A-2"
+    assert modified.key == PARTNER
+
+
+def test_what_was_netted_before_the_issue_is_not_in_the_modified_invoice() -> None:
+    books = Books()
+    books.paid("A-1")
+    books.refund("A-1", "r-1", 40)
+    books.close()
+    books.refund("A-1", "r-2", 60)
+    modified = books.last("invoice.modified")
+    assert modified.data["modification"] == "contract_cancelled"
+    assert modified.data["total"] == -105_600
+
+
+def test_a_refund_of_units_that_cost_nothing_makes_no_document() -> None:
+    books = Books()
+    books.paid("A-1", lines=[line(), line("2", unit_price=0)])
+    books.close()
+    books.take(books.facts.completed("A-1", "r-1", 10, 0, 0, line_id="2"))
+    assert "invoice.modified" not in books.types()
+
+
+def test_a_cancellation_after_the_issue_is_a_modified_invoice_too() -> None:
+    books = Books()
+    books.paid("A-1")
+    books.take(books.facts.issued("A-1", 60))
+    books.close()
+    books.take(books.facts.cancelled("A-1", 40, 64_000, 6_400, at="2026-11-12T10:00:00+09:00"))
+    modified = books.last("invoice.modified")
+    assert modified.data["cause"] == "cancellation"
+    assert modified.data["total"] == -70_400
+    assert modified.data["written_date"] == "2026-11-12"
+
+
+def test_a_payment_refunded_to_nothing_inside_a_merge_is_not_on_the_issued_document() -> None:
+    books = Books()
+    for order_id in ("A-1", "A-2", "A-3"):
+        books.paid_and_issued(order_id, lines=[line(kind="goods")])
+    books.take(books.facts.merge())
+    books.refund("A-2", "r-1", 100)
+    books.close()
+    assert books.last("invoice.issued").data["payment_ids"] == ["pay-A-1", "pay-A-3"]
+    assert books.documents("issued")[0].payments == 2

@@ -1,0 +1,154 @@
+"""Whatever the order of payments, refunds, merges, undo and closes: the won add up after every step.
+
+`Books.check` runs after each fact: payments minus refunds equal what stands on issued, modified and un-issued
+documents, slips and receipts; every document equals the sum of its lines; every sequence is contiguous.
+"""
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, rule
+
+from shared.money import Money, refund_money
+from tests.unit.invoices.books import GANADA, OTHER, WRONG, Books, line
+
+MONTHS = ("2026-10", "2026-11")
+PARTNERS = ("P-17", "P-18")
+NUMBERS = (GANADA, OTHER, WRONG)
+KINDS = st.sampled_from(["serials", "goods"])
+DAYS = {"2026-10": "2026-10-{:02d}T12:00:00+09:00", "2026-11": "2026-11-{:02d}T12:00:00+09:00"}
+AFTER = "2026-12-05T18:00:00+09:00"
+
+
+class Bookkeeping(RuleBasedStateMachine):
+    """Random lives of a few partners over two months."""
+
+    orders = Bundle("orders")
+    open_refunds = Bundle("open_refunds")
+
+    @initialize()
+    def start(self) -> None:
+        self.books = Books()
+        self.count = 0
+
+    def next(self, prefix: str) -> str:
+        self.count += 1
+        return f"{prefix}-{self.count}"
+
+    @rule(
+        target=orders,
+        month=st.sampled_from(MONTHS),
+        day=st.integers(1, 28),
+        partner=st.sampled_from(PARTNERS),
+        number=st.sampled_from(NUMBERS),
+        price=st.integers(0, 10**9),
+        quantity=st.integers(1, 1_000),
+        kind=KINDS,
+        vat_mode=st.sampled_from(["exclusive", "inclusive"]),
+        evidence=st.sampled_from(["tax_invoice", "tax_invoice", "tax_invoice", "card_slip", "cash_receipt"]),
+    )
+    def pay(
+        self,
+        month: str,
+        day: int,
+        partner: str,
+        number: str,
+        price: int,
+        quantity: int,
+        kind: str,
+        vat_mode: str,
+        evidence: str,
+    ) -> tuple[str, str]:
+        order_id = self.next("A")
+        lines = [line(kind=kind, unit_price=price, quantity=quantity), line("2", "metered", 1, 1)]
+        self.books.paid(
+            order_id,
+            at=DAYS[month].format(day),
+            partner=partner,
+            number=number,
+            lines=lines,
+            evidence=evidence,
+            vat_mode=vat_mode,
+        )
+        return order_id, vat_mode
+
+    @rule(order=orders, share=st.integers(1, 4))
+    def issue(self, order: tuple[str, str], share: int) -> None:
+        payment = self.books.world.payments[order[0]]
+        left = payment.serial_units - payment.issued_units - payment.returned_units
+        if quantity := -(-left // share):
+            self.books.take(self.books.facts.issued(order[0], quantity))
+
+    @rule(target=open_refunds, order=orders)
+    def ask_back(self, order: tuple[str, str]) -> tuple[str, str, str]:
+        refund_id = self.next("r")
+        self.books.take(self.books.facts.accepted(order[0], refund_id))
+        return *order, refund_id
+
+    @rule(refund=consumes(open_refunds), share=st.integers(1, 4), day=st.integers(1, 28), again=st.booleans())
+    def pay_back(self, refund: tuple[str, str, str], share: int, day: int, again: bool) -> None:
+        order_id, vat_mode, refund_id = refund
+        payment = self.books.world.payments[order_id]
+        left = Money(payment.paid.supply - payment.refunded.supply, payment.paid.vat - payment.refunded.vat)
+        whole = left.supply if vat_mode == "exclusive" else left.total
+        back = refund_money(vat_mode, left, -(-whole // share))
+        completed = self.books.facts.completed(
+            order_id, refund_id, 1, back.supply, back.vat, at=DAYS["2026-11"].format(day), line_id="2"
+        )
+        self.books.take(completed)
+        if again:
+            before = len(self.books.said)
+            self.books.take(completed)
+            assert len(self.books.said) == before
+
+    @rule(refund=consumes(open_refunds))
+    def give_up(self, refund: tuple[str, str, str]) -> None:
+        released = self.books.facts.refund(
+            "refund.released.v1", refund[0], refund[2], lines=[], actor="operator:kim", reason="withdrew"
+        )
+        self.books.take(released)
+
+    @rule(order=orders, share=st.integers(1, 4))
+    def cancel(self, order: tuple[str, str], share: int) -> None:
+        payment = self.books.world.payments[order[0]]
+        open_units = payment.serial_units - payment.issued_units - payment.returned_units
+        left = Money(payment.paid.supply - payment.refunded.supply, payment.paid.vat - payment.refunded.vat)
+        whole = left.supply if order[1] == "exclusive" else left.total
+        back = refund_money(order[1], left, whole // share)
+        self.books.take(self.books.facts.cancelled(order[0], open_units, back.supply, back.vat))
+
+    @rule(
+        month=st.sampled_from(MONTHS),
+        partner=st.sampled_from(PARTNERS),
+        number=st.sampled_from(NUMBERS),
+        undo=st.booleans(),
+    )
+    def wish(self, month: str, partner: str, number: str, undo: bool) -> None:
+        request = self.books.facts.merge(
+            self.next("mr"),
+            at="2026-11-02T10:00:00+09:00",
+            month=month,
+            partner=partner,
+            number=number,
+            undo=undo,
+        )
+        self.books.take(request)
+
+    @rule(partner=st.sampled_from(PARTNERS), number=st.sampled_from(NUMBERS), always_merge=st.booleans())
+    def correct(self, partner: str, number: str, always_merge: bool) -> None:
+        self.books.take(self.books.facts.partner(number=number, always_merge=always_merge, partner=partner))
+
+    @rule(month=st.sampled_from(MONTHS))
+    def close(self, month: str) -> None:
+        self.books.close(month, AFTER)
+        assert self.books.close(month, AFTER) == []
+        valid = [d for d in self.books.documents("draft") if d.month == month]
+        assert valid == []
+
+    def teardown(self) -> None:
+        if hasattr(self, "books"):
+            issued = self.books.documents("issued")
+            assert len({d.document_key for d in issued}) == len(issued)
+
+
+Bookkeeping.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+TestBookkeeping = Bookkeeping.TestCase
