@@ -1,6 +1,6 @@
-"""A service that is only a process: answers /health, stops on SIGTERM. `python -m tests.support.fake_service NAME`.
+"""A service that is only a process: it answers /health and stops on SIGTERM.
 
-Its behaviour is set by the environment: FAKE_DIES names a service that ends at once with code 7.
+Run as `python -m tests.support.fake_service NAME`. Its behaviour is set by the environment: FAKE_DIES names a service that ends at once with code 7.
 """
 
 import http.server
@@ -15,7 +15,7 @@ class Health(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b'{"status": "ok"}')
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *args: object) -> None:
         pass
 
 

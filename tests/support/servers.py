@@ -1,0 +1,125 @@
+"""Real servers for tests, started once per session: Kafka with six topics, PostgreSQL with four schemas.
+
+A test keeps to itself by using fresh ids, or asks for `clean_schemas`. Only what a test asks for is started.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from ops.embedded.kafka import EmbeddedKafka
+from ops.embedded.ports import Ports
+from ops.embedded.postgres import EmbeddedPostgres, wipe
+from ops.provision import Database, kept_passwords, migrate, provision
+from ops.run_directory import RunDirectory
+from ops.running import RunningSystem, Wanted, run_system
+from ops.topics import create_topics
+
+Connect = Callable[[str], Awaitable[Any]]
+# Nothing in a test survives a power cut, and waiting for the disk is most of a small test's time.
+FOR_TESTS = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "128MB"}
+
+ALL_TABLES = """
+    SELECT string_agg(format('%I.%I', schemaname, tablename), ', ')
+    FROM pg_tables
+    WHERE schemaname IN ('orders', 'serials', 'refunds', 'invoices') AND tablename <> 'schema_migrations'
+"""
+
+
+@pytest.fixture(scope="session")
+def run_directory() -> Iterator[RunDirectory]:
+    """A run directory of this session, removed at its end.
+
+    Not under tmp_path: that is closed to the account which runs PostgreSQL when the tests run as root.
+    """
+    path = Path(tempfile.mkdtemp(prefix="pawl-tests-"))
+    path.chmod(0o755)
+    folder = RunDirectory(path)
+    folder.create()
+    yield folder
+    wipe(folder.postgres)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+async def kafka_server(run_directory: RunDirectory) -> AsyncIterator[EmbeddedKafka]:
+    """The broker itself, for tests that stop or kill it; they start it again before they end."""
+    kafka = EmbeddedKafka(run_directory.kafka, Ports(run_directory.ports))
+    await kafka.start()
+    yield kafka
+    await kafka.stop()
+
+
+@pytest.fixture(scope="session")
+async def kafka(kafka_server: EmbeddedKafka) -> str:
+    """The address of a broker with the six topics."""
+    await create_topics(kafka_server.bootstrap_servers)
+    return kafka_server.bootstrap_servers
+
+
+@pytest.fixture(scope="session")
+async def postgres_server(run_directory: RunDirectory) -> AsyncIterator[EmbeddedPostgres]:
+    """The server itself, for tests that stop or kill it; they start it again before they end."""
+    ports = Ports(run_directory.ports)
+    postgres = EmbeddedPostgres(run_directory.postgres, ports, settings=FOR_TESTS)
+    await postgres.start()
+    yield postgres
+    await postgres.stop()
+
+
+@pytest.fixture(scope="session")
+async def database(postgres_server: EmbeddedPostgres, run_directory: RunDirectory) -> Database:
+    """The database `pawl`, roles and migrations included; `database.service_url("orders")` is a URL."""
+    database = await provision(postgres_server.url(), kept_passwords(run_directory.passwords))
+    await migrate(database)
+    return database
+
+
+@pytest.fixture
+async def connect() -> AsyncIterator[Connect]:
+    """Open a connection to a URL; all are closed after the test."""
+    opened: list[Any] = []
+
+    async def open_one(url: str) -> Any:
+        connection = await asyncpg.connect(url)
+        opened.append(connection)
+        return connection
+
+    yield open_one
+    for connection in opened:
+        await connection.close()
+
+
+@pytest.fixture
+async def admin(database: Database, connect: Connect) -> Any:
+    """A connection that may do everything in the database `pawl`."""
+    return await connect(database.admin_url)
+
+
+@pytest.fixture
+async def clean_schemas(admin: Any) -> None:
+    """Every table of the four schemas is empty when the test begins."""
+    tables = await admin.fetchval(ALL_TABLES)
+    if tables:
+        await admin.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
+
+
+@pytest.fixture(scope="session")
+async def running(
+    run_directory: RunDirectory, kafka: str, postgres_server: EmbeddedPostgres, database: Database
+) -> AsyncIterator[RunningSystem]:
+    """The four services as processes on the session's servers; `running.services.kill("orders")` etc."""
+    wanted = Wanted(
+        run_directory.path,
+        kafka=kafka,
+        postgres=postgres_server.url(),
+        environment={"LOG_LEVEL": os.environ.get("LOG_LEVEL", "WARNING")},
+    )
+    async with run_system(wanted) as system:
+        yield system
