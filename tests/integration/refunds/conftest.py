@@ -1,0 +1,77 @@
+"""A real PostgreSQL with the refunds schema; every test commits for real and finds the tables empty."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from ops.embedded.ports import Ports
+from ops.embedded.postgres import EmbeddedPostgres
+from ops.provision import Database, kept_passwords, provision
+from services.refunds.store import Store
+from shared.migrations import apply_migrations
+from shared.postgres import connect
+from shared.sealing import Sealer
+from tests.unit.refunds.desk import Desk
+
+TABLES = "orders, order_lines, refunds, refund_lines, refund_payouts, refund_history, refund_details"
+
+
+@pytest.fixture(scope="session")
+async def database(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Database]:
+    folder: Path = tmp_path_factory.mktemp("refunds-postgres")
+    server = EmbeddedPostgres(folder, Ports(folder / "ports.json"))
+    await server.start()
+    try:
+        database = await provision(server.url(), kept_passwords(folder / "passwords.json"))
+        await apply_migrations(database.owner_url, "refunds")
+        yield database
+    finally:
+        await server.stop()
+
+
+@pytest.fixture
+async def connection(database: Database) -> AsyncIterator[asyncpg.Connection]:
+    """A session of the service's own role."""
+    owner = await connect(database.owner_url, "refunds")
+    await owner.execute(f"TRUNCATE {TABLES}")
+    await owner.close()
+    session = await connect(database.service_url("refunds"), "refunds")
+    yield session
+    await session.close()
+
+
+@pytest.fixture
+async def other_connection(database: Database) -> AsyncIterator[asyncpg.Connection]:
+    session = await connect(database.service_url("refunds"), "refunds")
+    yield session
+    await session.close()
+
+
+@pytest.fixture
+def store() -> Store:
+    return Store(Sealer(b"k" * 32, "test"))
+
+
+class StoredDesk(Desk):
+    """A refund desk whose order lives in Postgres: what happens inside `at_work` is one committed batch."""
+
+    def __init__(self, store: Store, connection: asyncpg.Connection) -> None:
+        super().__init__()
+        self._store = store
+        self._connection = connection
+
+    @asynccontextmanager
+    async def at_work(self) -> AsyncIterator["StoredDesk"]:
+        about_the_order = [self.event("order.expired.v1", {"expired_at": self.now.isoformat()})]
+        async with self._connection.transaction():
+            self.world = await self._store.load(self._connection, about_the_order)
+            yield self
+            await self._store.save(self._connection, self.world)
+
+
+@pytest.fixture
+def desk(store: Store, connection: asyncpg.Connection) -> StoredDesk:
+    return StoredDesk(store, connection)

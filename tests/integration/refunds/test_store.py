@@ -1,0 +1,227 @@
+"""What the refunds service keeps in Postgres, and what Postgres refuses to keep."""
+
+from dataclasses import replace
+from typing import Any
+
+import asyncpg
+import pytest
+
+from services.refunds.refund_order import RefundOrder
+from services.refunds.store import SQL, Store, read_world
+from shared.runtime.decisions import Reject
+from tests.integration.refunds.conftest import StoredDesk
+from tests.unit.refunds.desk import ACCOUNT, ORDER, line
+
+
+async def test_a_refund_lives_through_a_commit_after_every_event(
+    desk: StoredDesk, connection: asyncpg.Connection
+) -> None:
+    async with desk.at_work():
+        desk.registered(payment_method="virtual_account")
+    async with desk.at_work():
+        desk.paid(line("1"), line("2", 10), payment_method="virtual_account")
+    async with desk.at_work():
+        desk.asked(destination={**ACCOUNT, "holder": "홍길동"})
+    async with desk.at_work():
+        desk.proof_attached()
+    async with desk.at_work():
+        desk.reviewed("approve", note="예금주 확인")
+    async with desk.at_work():
+        desk.granted()
+    async with desk.at_work():
+        desk.payout_failed()
+    async with desk.at_work():
+        desk.reviewed("retry")
+    async with desk.at_work():
+        desk.paid_out("po-552")
+
+    states = await connection.fetch("SELECT state FROM refund_history ORDER BY position")
+    refund = await connection.fetchrow("SELECT state, amount, everything FROM refunds")
+    lines = await connection.fetch("SELECT line_id, refunded FROM order_lines ORDER BY position")
+    money = await connection.fetchrow("SELECT remaining_supply, remaining_vat FROM orders")
+    assert [row["state"] for row in states] == [
+        "requested",
+        "held",
+        "in_review",
+        "accepted",
+        "granted",
+        "paying_out",
+        "failed",
+        "paying_out",
+        "completed",
+    ]
+    assert tuple(refund) == ("completed", 193_600, True)
+    assert [tuple(row) for row in lines] == [("1", 100), ("2", 10)]
+    assert tuple(money) == (0, 0)
+
+
+async def test_what_is_read_again_is_what_was_saved(desk: StoredDesk, connection: asyncpg.Connection) -> None:
+    async with desk.at_work():
+        desk.paid(line("1"), line("2"), vat_mode="inclusive")
+        desk.issuance_granted(100, "2")
+        desk.asked(40)
+        desk.granted()
+        desk.payout_failed()
+        desk.reviewed("release")
+        desk.paid_out()
+        desk.asked(1, "rr-78", destination={"method": "mycash"})
+        desk.asked(30, "rr-79")
+
+    read = (await read_world(connection, [ORDER])).orders[ORDER]
+
+    assert read == _without_changes(desk.order)
+
+
+async def test_one_batch_may_hold_a_whole_story(desk: StoredDesk, connection: asyncpg.Connection) -> None:
+    async with desk.at_work():
+        desk.paid()
+        desk.asked(40)
+        desk.granted()
+        desk.paid_out()
+
+    assert await connection.fetchval("SELECT count(*) FROM refund_history") == 5
+
+
+async def test_an_order_that_did_not_change_is_not_written(
+    desk: StoredDesk, connection: asyncpg.Connection
+) -> None:
+    async with desk.at_work():
+        desk.paid(line("1"), line("2"))
+    before = await _versions(connection)
+
+    async with desk.at_work():
+        desk.issuance_granted(1, "1")
+
+    after = await _versions(connection)
+    assert {key for key in before if before[key] != after[key]} == {"line 1"}
+
+
+async def test_the_bank_account_is_readable_only_with_the_key(
+    desk: StoredDesk, connection: asyncpg.Connection, store: Store
+) -> None:
+    async with desk.at_work():
+        desk.paid()
+        desk.asked(40)
+
+    tables = ["orders", "order_lines", "refunds", "refund_lines", "refund_history", "refund_details"]
+    dump = [str(tuple(row)) for table in tables for row in await connection.fetch(f"SELECT * FROM {table}")]
+    details = await store.open_details(connection, desk.refund.destination.reference)
+    assert not [row for row in dump if "110123456789" in row or "수량을" in row]
+    assert details["account"]["account_number"] == "110123456789"
+    assert details["message"] == "수량을 잘못 주문했습니다"
+
+
+async def test_details_that_nobody_has_are_not_found(connection: asyncpg.Connection, store: Store) -> None:
+    with pytest.raises(LookupError):
+        await store.open_details(connection, StoredDesk(store, connection)._new_id())
+
+
+async def test_two_batches_cannot_decide_about_one_order_at_once(
+    desk: StoredDesk, other_connection: asyncpg.Connection
+) -> None:
+    async with desk.at_work():
+        desk.paid()
+
+    async with desk.at_work():
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            await other_connection.fetch("SELECT FROM orders WHERE order_id = $1 FOR UPDATE NOWAIT", ORDER)
+
+
+async def test_an_order_that_another_batch_wrote_first_repeats_the_batch(
+    desk: StoredDesk, store: Store, other_connection: asyncpg.Connection
+) -> None:
+    other = StoredDesk(store, other_connection)
+
+    async def both_pay() -> None:
+        async with desk.at_work():
+            async with other.at_work():
+                other.paid()
+            desk.paid()
+
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await both_pay()
+
+
+async def test_a_late_duplicate_stands_beside_the_request_it_repeats(
+    desk: StoredDesk, connection: asyncpg.Connection
+) -> None:
+    async with desk.at_work():
+        desk.paid()
+        desk.asked(40)
+    async with desk.at_work():
+        event = desk.event("refund.requested.v1", _request())
+        fault = desk.handle(event)
+        assert isinstance(fault, Reject)
+        desk.refuse_late(event, fault)
+
+    rows = await connection.fetch("SELECT refund_request_id, state FROM refunds ORDER BY refund_id")
+    assert [tuple(row) for row in rows] == [("rr-77", "accepted"), ("rr-77", "rejected")]
+
+
+@pytest.mark.parametrize(
+    "forbidden",
+    [
+        "UPDATE order_lines SET granted = 61, last_granted_at = now()",
+        "UPDATE order_lines SET refunding = -1",
+        "UPDATE order_lines SET locked = true, locks = 1",
+        "UPDATE orders SET remaining_supply = paid_supply + 1",
+        "UPDATE orders SET remaining_vat = -1",
+        "UPDATE orders SET state = 'expired'",
+        "UPDATE refunds SET state = 'completed'",
+        "UPDATE refunds SET state = 'lost'",
+        "UPDATE refunds SET supply = 0, vat = 0",
+        "UPDATE refunds SET supply = NULL",
+        "UPDATE refund_lines SET quantity = 0",
+    ],
+)
+async def test_the_schema_refuses_what_the_rules_refuse(
+    desk: StoredDesk, connection: asyncpg.Connection, forbidden: str
+) -> None:
+    async with desk.at_work():
+        desk.paid()
+        desk.asked(40)
+        desk.granted()
+
+    with pytest.raises(asyncpg.CheckViolationError):
+        await connection.execute(forbidden)
+
+
+async def test_the_schema_refuses_a_second_refund_for_one_request(
+    desk: StoredDesk, connection: asyncpg.Connection
+) -> None:
+    async with desk.at_work():
+        desk.paid()
+        desk.asked(40, "rr-1")
+        desk.asked(40, "rr-2")
+
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await connection.execute("UPDATE refunds SET refund_request_id = 'rr-1'")
+
+
+@pytest.mark.parametrize("name", list(SQL))
+async def test_every_query_is_understood_by_postgres(connection: asyncpg.Connection, name: str) -> None:
+    await connection.prepare(getattr(SQL, name))
+
+
+def _without_changes(order: RefundOrder) -> RefundOrder:
+    refunds = {refund_id: replace(refund, changes=()) for refund_id, refund in order.refunds.items()}
+    return replace(order, refunds=refunds)
+
+
+async def _versions(connection: asyncpg.Connection) -> dict[str, Any]:
+    rows = await connection.fetch(
+        "SELECT 'line ' || line_id, xmin::text FROM order_lines"
+        " UNION ALL SELECT 'order', xmin::text FROM orders"
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def _request() -> dict[str, object]:
+    return {
+        "refund_request_id": "rr-77",
+        "requested_by": "P-17",
+        "role": "partner",
+        "reason": "financial_burden",
+        "message": "other content",
+        "destination": ACCOUNT,
+    }
