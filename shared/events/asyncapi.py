@@ -8,9 +8,9 @@ from shared.events.examples import golden
 from shared.events.schemas import WithoutTitles
 
 MURMUR2: Final = (
-    "Producers must place records with the Murmur2 partitioner of the Java client. librdkafka (confluent-kafka "
-    "for Python, Go and .NET, php-rdkafka) needs `partitioner=murmur2_random`: its default puts about nine keys "
-    "in ten into another partition, and one order's events are no longer in order."
+    "Producers must place records with the Murmur2 partitioner of the Java client. librdkafka and the "
+    "clients on top of it need `partitioner=murmur2_random`: its default puts about nine keys in ten into "
+    "another partition, and one order's events are no longer in order."
 )
 KEY_RULE: Final = (
     "The record key is the order id (the partner id on partner and merge rows, the month on month.closed) "
@@ -40,7 +40,7 @@ def asyncapi(
 ) -> dict[str, Any]:
     """The document of a service, ready for JSON.
 
-    `kafka` is the broker as `host:port`. `reads` are the types that it has handlers for; without it every type
+    `kafka` is the broker as `host:port`. `reads` are the types it has handlers for; without it every type
     of the topics that it subscribes to. Raises ValueError for a service that there is not.
     """
     if service not in SERVICES:

@@ -32,9 +32,9 @@ def canonical(body: bytes) -> bytes:
     """The body as canonical JSON, or after a NUL the bytes as they are where they cannot be parsed."""
     try:
         document = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return _canonical_exact(body)
-    if type(document) in (dict, list) and _has_float(document):
+        if type(document) is not dict or _has_float(document):
+            return _canonical_exact(body)
+    except (orjson.JSONDecodeError, RecursionError):
         return _canonical_exact(body)
     return orjson.dumps(document, option=_SORTED)
 
@@ -54,12 +54,12 @@ def deeper_than(document: Any, limit: int = MAX_DEPTH) -> bool:
     return bool(level)
 
 
-def loads_exact(body: bytes) -> Any:
-    """The document, ready to be dumped again: a number that is no 64 bit integer is kept as it is written."""
-    document = orjson.loads(body)
-    if type(document) is dict and _has_float(document):
-        return json.loads(body, parse_float=_verbatim, parse_int=_verbatim_integer)
-    return document
+def exact(document: dict[str, Any], body: bytes) -> dict[str, Any]:
+    """What `body` was parsed into, ready to be dumped again without changing how a number is written."""
+    if not _has_float(document):
+        return document
+    verbatim: dict[str, Any] = json.loads(body, parse_float=_verbatim, parse_int=_verbatim_integer)
+    return verbatim
 
 
 def _has_float(container: Any) -> bool:
@@ -76,7 +76,7 @@ def _canonical_exact(body: bytes) -> bytes:
     try:
         document = json.loads(body, parse_float=_number, parse_int=_number, parse_constant=_refuse)
         return orjson.dumps(document, option=_SORTED)
-    except (ValueError, RecursionError, TypeError):
+    except (ValueError, ArithmeticError, TypeError, RecursionError):
         return b"\0" + bytes(body)
 
 

@@ -1,8 +1,9 @@
 """Refuses a change of the published language that would break somebody who reads or writes it.
 
-`python -m shared.events.compat OLD_DIR NEW_DIR` compares two folders of schemas and exits with 3 when a type or
-a field was removed (or renamed, which is the same), got another type, or became required; when a field of our
-own events may be left out where it was always there; when a limit or an enumeration of inbound data narrowed.
+`python -m shared.events.compat OLD_DIR NEW_DIR` compares two folders of schemas and exits with 3 when a type
+or a field was removed (or renamed, which is the same), got another type, or became required; when a field of
+our own events may be left out where it was always there; when a limit or an enumeration of inbound data
+narrowed.
 What must change breakingly is a new type with a new major version.
 """
 

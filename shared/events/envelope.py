@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import orjson
 
-from shared.events.canonical import MAX_DEPTH, deeper_than, loads_exact
+from shared.events.canonical import MAX_DEPTH, deeper_than, exact
 from shared.events.faults import Code, Fault, Readable, shown
 from shared.events.fields import rfc_3339
 from shared.kst import wire_time
@@ -78,7 +78,7 @@ def read_envelope(headers: Headers, value: bytes | None) -> Envelope:
     if content_type is not None and content_type != "application/json":
         mode = content_type.partition(";")[0].strip().lower()
         if mode == _STRUCTURED:
-            return _read_structured(value)
+            return _read_structured(attributes, value)
         if mode.startswith("application/cloudevents"):
             raise _unreadable(attributes, f"content-type must be {_STRUCTURED}, got {shown(content_type)}")
     if value.count(b"{") + value.count(b"[") > MAX_DEPTH:
@@ -175,16 +175,18 @@ def _read_time(text: str) -> datetime | None:
     return None if instant.tzinfo is None else instant.astimezone(UTC)
 
 
-def _read_structured(value: bytes) -> Envelope:
+def _read_structured(headers: dict[str, str], value: bytes) -> Envelope:
     try:
-        document = loads_exact(value)
-    except ValueError as error:
-        raise Fault("unreadable", "", f"the body must be JSON in UTF-8: {error}", Readable()) from None
+        document = orjson.loads(value)
+    except orjson.JSONDecodeError as error:
+        raise _unreadable(headers, f"the body must be JSON in UTF-8: {error}") from None
     if not isinstance(document, dict):
-        raise Fault("unreadable", "", f"the body must be a JSON object, got {shown(document)}", Readable())
+        raise _unreadable(headers, f"the body must be a JSON object, got {shown(document)}")
     attributes = _text_attributes(document)
+    if deeper_than(document, MAX_DEPTH + 1):
+        raise _too_deep(attributes)
     _refuse_wrong_types(document, attributes)
-    body = _structured_body(document, attributes)
+    body = _structured_body(exact(document, value), attributes)
     return _read_attributes(attributes, body, structured=True)
 
 
@@ -215,8 +217,6 @@ def _structured_body(document: dict[str, Any], attributes: dict[str, str]) -> by
         return body
     if "data" not in document:
         raise Fault("missing_field", "/data", "data is required", _readable(attributes))
-    if deeper_than(document["data"]):
-        raise _too_deep(attributes)
     return orjson.dumps(document["data"])
 
 

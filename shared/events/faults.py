@@ -144,9 +144,11 @@ def _sentence(code: Code, error: ErrorDetails, path: tuple[str | int, ...], mode
     if code == "missing_field":
         return f"{name} is required"
     rule = rule_of(model, path)
+    if code == "out_of_range":
+        rule = rule.removeprefix("an integer ")
     if error["type"] == "too_long":
         return f"{name} must be {rule}, got {error.get('ctx', {}).get('actual_length', 'more')}"
-    if _HIDDEN in path[:-1]:
+    if _HIDDEN in path:
         return f"{name} must be {rule}; the value is not repeated here"
     return f"{name} must be {rule}, got {shown(error['input'])}"
 

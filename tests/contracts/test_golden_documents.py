@@ -1,0 +1,186 @@
+"""Every type has a golden document, and both sides can read and write it as it stands."""
+
+import base64
+import json
+
+import orjson
+import pytest
+from jsonschema import Draft202012Validator
+
+from shared.events.canonical import content_hash
+from shared.events.catalogue import (
+    FEEDBACK,
+    TOPICS,
+    TYPES,
+    UPSTREAM,
+    decode,
+    encode,
+    owner_of,
+    topics_read_by,
+)
+from shared.events.envelope import read_envelope, write_headers
+from shared.events.examples import Golden, golden
+from shared.events.schemas import FOLDER, schema_of, schema_text
+
+EVERY = pytest.mark.parametrize("document", golden().values(), ids=list(golden()))
+INBOUND = pytest.mark.parametrize(
+    "document",
+    [document for document in golden().values() if document.topic == UPSTREAM],
+    ids=[name for name, document in golden().items() if document.topic == UPSTREAM],
+)
+
+
+def structured(document: Golden, **changes: object) -> bytes:
+    attributes = {
+        name.removeprefix("ce_"): value for name, value in document.headers.items() if name != "content-type"
+    }
+    return orjson.dumps({**attributes, "data": document.data, **changes})
+
+
+def test_there_are_fifty_types_each_with_a_golden_document_and_a_schema_file() -> None:
+    assert len(TYPES) == 50
+    assert set(golden()) == set(TYPES)
+    assert {path.stem for path in FOLDER.glob("*.json")} == set(TYPES)
+
+
+def test_no_two_models_share_a_name() -> None:
+    assert len({kind.model.__name__ for kind in TYPES.values()}) == len(TYPES)
+
+
+@EVERY
+def test_the_catalogue_agrees_with_the_golden_document(document: Golden) -> None:
+    kind = TYPES[document.type]
+    assert kind.topic == document.topic
+    assert document.data[kind.key_field] == document.key
+    assert document.headers["ce_dataschema"] == f"urn:pawl:schema:{kind.name}"
+    if document.topic not in (UPSTREAM, FEEDBACK):
+        assert document.headers["ce_source"] == f"/pawl/{kind.owner}"
+
+
+@EVERY
+def test_the_subject_of_a_golden_document_is_what_the_catalogue_says(document: Golden) -> None:
+    data, subject = document.data, document.headers["ce_subject"]
+    match TYPES[document.type].subject_kind:
+        case "line":
+            assert subject == f"{data['order_id']}/{data['line_id']}"
+        case "month":
+            assert subject == data["month"]
+        case kind:
+            assert subject == data[f"{kind}_id"]
+
+
+@EVERY
+def test_a_golden_document_survives_reading_and_writing(document: Golden) -> None:
+    envelope = read_envelope(document.header_bytes(), orjson.dumps(document.data))
+    data = decode(envelope, document.key, document.topic)
+    assert json.loads(encode(data)) == document.data
+
+
+@EVERY
+def test_its_schema_accepts_a_golden_document(document: Golden) -> None:
+    schema = schema_of(document.type)
+    Draft202012Validator.check_schema(schema)
+    Draft202012Validator(schema).validate(document.data)
+
+
+@EVERY
+def test_the_schema_file_is_what_the_model_says(document: Golden) -> None:
+    kept = (FOLDER / f"{document.type}.json").read_text(encoding="utf-8")
+    assert kept == schema_text(document.type), "run: python -m shared.events.schemas"
+
+
+@EVERY
+def test_we_write_the_headers_of_a_golden_document_byte_for_byte(document: Golden) -> None:
+    envelope = read_envelope(document.header_bytes(), orjson.dumps(document.data))
+    written = write_headers(
+        id=envelope.id,
+        source=envelope.source,
+        type=envelope.type,
+        subject=envelope.subject or "",
+        time=envelope.time,
+        sequence=envelope.sequence,
+        correlation=envelope.correlation,
+        causation=envelope.causation,
+    )
+    assert written == document.header_bytes()
+
+
+@INBOUND
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/cloudevents+json",
+        "application/cloudevents+json; charset=utf-8",
+        "Application/CloudEvents+JSON;charset=UTF-8",
+    ],
+)
+def test_structured_mode_says_the_same_as_binary_mode(document: Golden, content_type: str) -> None:
+    binary = read_envelope(document.header_bytes(), orjson.dumps(document.data))
+    headers = [("content-type", content_type.encode())]
+    other = read_envelope(headers, structured(document, datacontenttype="application/json"))
+    assert other.structured
+    assert (other.source, other.id, other.type, other.subject, other.time) == (
+        binary.source,
+        binary.id,
+        binary.type,
+        binary.subject,
+        binary.time,
+    )
+    assert decode(other, document.key, UPSTREAM) == decode(binary, document.key, UPSTREAM)
+    assert content_hash(other.type, other.body) == content_hash(binary.type, binary.body)
+
+
+@INBOUND
+def test_structured_data_may_be_base64(document: Golden) -> None:
+    attributes = json.loads(structured(document))
+    del attributes["data"]
+    attributes["data_base64"] = base64.b64encode(orjson.dumps(document.data)).decode()
+    headers = [("content-type", b"application/cloudevents+json")]
+    envelope = read_envelope(headers, orjson.dumps(attributes))
+    assert json.loads(encode(decode(envelope, document.key))) == document.data
+
+
+@INBOUND
+def test_fields_and_headers_that_nobody_knows_are_ignored(document: Golden) -> None:
+    data = {**document.data, "campaign": {"name": "autumn", "share": 0.25}, "": None}
+    headers = [*document.header_bytes(), ("ce_traceparent", b"00-0af7-01"), ("retries", b"3")]
+    envelope = read_envelope(headers, orjson.dumps(data))
+    assert decode(envelope, document.key, UPSTREAM)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "owner"),
+    [
+        ("payment.", "orders"),
+        ("issuance.", "orders"),
+        ("partner.withdrawal_", "orders"),
+        ("refund.", "refunds"),
+        ("return.", "refunds"),
+        ("usage.", "refunds"),
+        ("balance.", "refunds"),
+        ("merge.", "invoices"),
+        ("partner.changed", "invoices"),
+    ],
+)
+def test_each_inbound_type_is_answered_by_the_service_that_decides(prefix: str, owner: str) -> None:
+    inbound = [name for name, kind in TYPES.items() if kind.topic == UPSTREAM and name.startswith(prefix)]
+    assert inbound
+    assert {owner_of(name) for name in inbound} == {owner}
+
+
+@pytest.mark.parametrize("name", [None, "", "payment.completed.v2", "order.paid.v1", "event.accepted.v1"])
+def test_orders_answers_what_nobody_knows(name: str | None) -> None:
+    assert owner_of(name) == "orders"
+
+
+def test_every_service_reads_checkout_and_nobody_reads_its_own_topic() -> None:
+    for service in ("orders", "serials", "refunds", "invoices"):
+        assert UPSTREAM in topics_read_by(service)
+        assert f"{service}.events" not in topics_read_by(service)
+    assert topics_read_by("checkout") == (
+        "orders.events",
+        "refunds.events",
+        "invoices.events",
+        FEEDBACK,
+    )
+    assert set(TOPICS) == {kind.topic for kind in TYPES.values()}

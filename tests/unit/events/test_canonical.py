@@ -1,0 +1,132 @@
+"""The content of an event is its type and its JSON values, however they are written."""
+
+import json
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.events.canonical import content_hash, deeper_than
+
+TYPE = "payment.completed.v1"
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**25), 10**25)
+    | st.text(st.characters(codec="utf-8"), max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(st.characters(codec="utf-8")), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+def same(left: str, right: str) -> bool:
+    return content_hash(TYPE, left.encode()) == content_hash(TYPE, right.encode())
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ('{"a": 1, "b": 2}', '{"b":2,"a":1}'),
+        ('{"a": [1, {"x": 1, "y": 2}]}', '{"a":[1,{"y":2,"x":1}]}'),
+        ('{"a": "\\u00e9\\/"}', '{"a": "é/"}'),
+        ('{"a": "\\ud83d\\ude42"}', '{"a": "🙂"}'),
+        ('{"a": 1, "a": 2}', '{"a": 2}'),
+        ('{"a": 1.0}', '{"a": 1}'),
+        ('{"a": 1e2}', '{"a": 100}'),
+        ('{"a": 1E+2}', '{"a": 100.00}'),
+        ('{"a": -0.0}', '{"a": 0}'),
+        ('{"a": -0}', '{"a": 0}'),
+        ('{"a": 0.10}', '{"a": 1e-1}'),
+        ('{"a": 1e400}', '{"a": 10e399}'),
+        ('{"a": 18446744073709551616}', '{"a": 18446744073709551616.0}'),
+        ('{"a": 123456789012345678901234567890}', '{"a": 12345678901234567890123456789.0e1}'),
+    ],
+)
+def test_equal_values_are_the_same_content(left: str, right: str) -> None:
+    assert same(left, right)
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ('{"a": 1}', '{"a": "1"}'),
+        ('{"a": 1}', '{"a": true}'),
+        ('{"a": null}', "{}"),
+        ('{"a": [1, 2]}', '{"a": [2, 1]}'),
+        ('{"a": 9007199254740993}', '{"a": 9007199254740992.0}'),
+        ('{"a": 123456789012345678901234567890}', '{"a": 123456789012345678901234567891}'),
+        ('{"a": 0.1}', '{"a": 0.10000000000000001}'),
+        ('{"a": 1e400}', '{"a": 1e401}'),
+        ('{"a": 1.5}', '{"a": "15E-1"}'),
+        ('{"a": "é"}', '{"a": "e\u0301"}'),
+        ("not json", "not  json"),
+    ],
+)
+def test_other_values_are_other_content(left: str, right: str) -> None:
+    assert not same(left, right)
+
+
+def test_the_type_is_part_of_the_content() -> None:
+    body = b'{"order_id": "A-1"}'
+    assert content_hash("payment.pending.v1", body) != content_hash(TYPE, body)
+    assert len(content_hash(TYPE, body)) == 16
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xff",
+        b"{",
+        b"[" * 100_000,
+        b"[" * 1_000 + b"]" * 1_000,
+        b'{"a": 1e99999999999999999999}',
+        b'{"a": NaN}',
+        b'{"a": "\\ud800"}',
+        b"1.5",
+    ],
+)
+def test_what_is_not_json_still_has_content(body: bytes) -> None:
+    assert content_hash(TYPE, body) == content_hash(TYPE, bytes(body))
+    assert content_hash(TYPE, body) != content_hash(TYPE, body + b"x")
+
+
+def test_a_document_too_deep_to_read_still_has_content() -> None:
+    deep = b'{"a":' + b"[" * 900 + b"1.0" + b"]" * 900 + b"}"
+    assert content_hash(TYPE, deep) == content_hash(TYPE, bytes(deep))
+
+
+def test_a_number_of_a_thousand_digits_takes_no_time_and_no_memory() -> None:
+    assert same('{"a": 1e999999999}', '{"a": 1.0e999999999}')
+    assert same('{"a": 1' + "0" * 9_000 + "}", '{"a": 1e9000}')
+
+
+@given(json_values)
+def test_spelling_makes_no_difference(value: object) -> None:
+    compact = json.dumps({"v": value}, ensure_ascii=False, separators=(",", ":"))
+    roomy = json.dumps({"v": value}, ensure_ascii=True, indent=1, sort_keys=True)
+    assert same(compact, roomy)
+
+
+@given(json_values, json_values)
+def test_contents_are_equal_exactly_when_values_are(left: object, right: object) -> None:
+    written = [json.dumps({"v": value}) for value in (left, right)]
+    alike = json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True)
+    assert same(*written) == alike
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_fraction_written_shortest_and_in_full_is_the_same(number: float) -> None:
+    assert same(f'{{"a": {number!r}}}', f'{{"a": {number!r}0}}') or "e" in repr(number)
+
+
+@pytest.mark.parametrize(("depth", "too_deep"), [(0, False), (3, False), (4, True)])
+def test_depth_counts_objects_and_arrays(depth: int, too_deep: bool) -> None:
+    document = orjson.loads(
+        b'{"a":[' * (depth // 2) + b"[" * (depth % 2) + b"]" * (depth % 2) + b"]}" * (depth // 2) or b"0"
+    )
+    assert deeper_than(document, 3) is too_deep
