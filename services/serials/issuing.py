@@ -1,8 +1,8 @@
 """The issuing worker: makes the serials of grants that were not issued with their event.
 
 Chunk by chunk, each in a short transaction of its own: lock grants, insert serials, count them, say so,
-commit. After a crash the count says where to go on. Several workers may run at once: a grant in another's hands
-is passed over, and if a lock ever failed, the primary key of serials would refuse the second set.
+commit. After a crash the count says where to go on. Several workers may run at once: a grant in the hands of
+another is passed over, and if a lock ever failed, the primary key of serials would refuse the second set.
 """
 
 import asyncio

@@ -3,7 +3,7 @@
 from base64 import b64decode
 from binascii import Error as Base64Error
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretBytes, SecretStr, ValidationInfo, field_validator
 
 from services.serials.store import Policy
 from services.serials.vault import LONGEST_KEY_ID, SerialKeys, Vault
@@ -38,19 +38,22 @@ class SerialsSettings(ServiceSettings):
         default=0.5, gt=0, le=60, description="how often the issuing worker looks for grants left by others"
     )
 
-    @field_validator("serial_earlier_keys")
+    @field_validator("serial_text_key")
     @classmethod
-    def _is_readable(cls, value: SecretStr) -> SecretStr:
-        _earlier(value)
+    def _differs(cls, value: SecretBytes, info: ValidationInfo) -> SecretBytes:
+        if value == info.data.get("serial_lookup_key"):
+            raise ValueError("is the same as SERIAL_LOOKUP_KEY, and must be another key")
         return value
 
-    @model_validator(mode="after")
-    def _keys_fit(self) -> "SerialsSettings":
-        self.vault()
-        return self
+    @field_validator("serial_earlier_keys")
+    @classmethod
+    def _is_readable(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+        if info.data.get("serial_key_id") in {keys.key_id for keys in _earlier(value)}:
+            raise ValueError("names the keys of SERIAL_KEY_ID again")
+        return value
 
     def vault(self) -> Vault:
-        """The keys of all generations. Raises ValueError when they do not fit together."""
+        """The keys of all generations."""
         lookup, text = self.serial_lookup_key.get_secret_value(), self.serial_text_key.get_secret_value()
         return Vault(SerialKeys(self.serial_key_id, lookup, text), _earlier(self.serial_earlier_keys))
 

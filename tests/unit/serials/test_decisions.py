@@ -1,0 +1,173 @@
+"""What serials does with a grant: once, at the logical time of the grant, whether it is small or large."""
+
+import json
+from dataclasses import replace
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.serials.domain import GrantState, Part, issue_units, start_issuing
+from services.serials.handlers import ROUTES, record_grant, refuse_late
+from services.serials.store import Policy, World
+from shared.ids import RUN_LIMIT, uuid7, uuid7_run
+from shared.runtime.decisions import Applied, Event, Reject
+from tests.support.granted import CONTEXT, GRANTED_AT, granted
+
+BATCH = UUID("0199f0c1-1111-7c11-9a51-2f6f3f000000")
+GRANT = UUID("0199f0c1-0000-7c11-9a51-2f6f3f3c1b01")
+
+
+def new_world(**policy: int) -> World:
+    return World(Policy(**policy), lambda: uuid7_run(RUN_LIMIT))
+
+
+def handle(world: World, event: Event) -> Applied:
+    outcome = record_grant(world, event, CONTEXT)
+    assert isinstance(outcome, Applied)
+    return outcome
+
+
+def test_a_small_grant_is_issued_with_its_event() -> None:
+    world = World(Policy(), lambda: BATCH)
+
+    outcome = handle(world, granted(60, grant_id=GRANT))
+
+    (fact,) = outcome.events
+    assert (fact.type, fact.subject, fact.sequence) == ("serials.issued.v1", str(GRANT), 1)
+    assert fact.data == {
+        "order_id": "A-1001",
+        "grant_id": str(GRANT),
+        "batch_id": str(BATCH),
+        "line_id": "1",
+        "quantity": 60,
+        "issued_at": "2026-10-23T09:00:01+09:00",
+        "registration_deadline": "2027-01-22T23:59:59.999999+09:00",
+    }
+    (grant,) = world.new
+    assert (grant.state, grant.issued, grant.issued_at) == (GrantState.ISSUED, 60, GRANTED_AT)
+
+
+def test_a_large_grant_is_left_to_the_worker_and_says_nothing_yet() -> None:
+    world = new_world(small_grant=100)
+
+    assert handle(world, granted(101)).events == ()
+
+    (grant,) = world.new
+    assert (grant.state, grant.left, grant.issued_at) == (GrantState.ISSUING, 101, None)
+
+
+def test_a_batch_issues_only_so_many_units_at_once() -> None:
+    world = new_world(small_grant=100, at_once=250)
+
+    facts = [len(handle(world, granted(100)).events) for _ in range(4)]
+
+    assert facts == [1, 1, 0, 0]
+    assert [grant.issued for grant in world.new] == [100, 100, 0, 0]
+
+
+def test_a_grant_that_is_known_is_no_change() -> None:
+    world = new_world()
+    handle(world, granted(60, grant_id=GRANT))
+
+    again = handle(world, granted(60, grant_id=GRANT))
+
+    assert again.events == ()
+    assert len(world.new) == 1
+
+
+def test_a_grant_known_from_an_earlier_batch_is_no_change() -> None:
+    world = new_world()
+    world.known.add(GRANT)
+
+    assert handle(world, granted(60, grant_id=GRANT)).events == ()
+    assert world.new == []
+
+
+def test_a_line_of_another_kind_is_refused_and_leaves_no_trace() -> None:
+    world = new_world()
+
+    with pytest.raises(ValueError, match="kind serials"):
+        record_grant(world, granted(60, kind="goods"), CONTEXT)
+
+    assert (world.known, world.new) == (set(), [])
+
+
+@given(st.integers(1, 1_000_000), st.lists(st.integers(1, 400_000), max_size=40))
+def test_the_facts_of_a_grant_are_contiguous_and_end_with_exactly_its_quantity(
+    quantity: int, chunks: list[int]
+) -> None:
+    grant = start_issuing(granted(quantity), BATCH, 91)
+    facts, parts = [], []
+
+    for chunk in [*chunks, quantity]:
+        units = min(chunk, grant.left)
+        if units:
+            parts.append(grant.next_part(units))
+            grant, fact = issue_units(grant, units)
+            facts.append(fact)
+
+    assert [fact.sequence for fact in facts] == list(range(1, len(facts) + 1))
+    assert [fact.type for fact in facts[:-1]] == ["issuance.progressed.v1"] * (len(facts) - 1)
+    assert facts[-1].type == "serials.issued.v1"
+    assert [fact.data["issued"] for fact in facts[:-1]] == [
+        part.first + part.units - 1 for part in parts[:-1]
+    ]
+    assert sum(part.units for part in parts) == quantity
+    assert [part.first for part in parts] == [1, *(part.first + part.units for part in parts[:-1])]
+
+
+def test_no_unit_more_than_granted_can_be_issued() -> None:
+    grant, _ = issue_units(start_issuing(granted(60), BATCH, 91), 60)
+
+    with pytest.raises(ValueError, match="0 units left"):
+        issue_units(grant, 1)
+    with pytest.raises(ValueError, match="cannot be issued"):
+        issue_units(replace(grant, issued=0), 0)
+
+
+def test_a_part_says_which_serials_of_the_grant_it_is() -> None:
+    grant, _ = issue_units(start_issuing(granted(60, grant_id=GRANT), BATCH, 91), 20)
+
+    assert grant.next_part(15) == Part(GRANT, BATCH, 21, 15)
+
+
+def test_a_grant_late_in_the_evening_of_seoul_counts_from_that_day() -> None:
+    time = datetime.fromisoformat("2026-10-22T15:30:00+00:00")
+
+    grant = start_issuing(granted(1, time=time), BATCH, 91)
+
+    assert grant.registration_deadline.isoformat() == "2027-01-22T23:59:59.999999+09:00"
+
+
+def test_serials_never_refuses_what_others_own() -> None:
+    with pytest.raises(AssertionError):
+        refuse_late(new_world(), granted(), Reject("inconsistent", "", "no"))
+    assert set(ROUTES) == {"issuance.granted.v1"}
+    assert not ROUTES["issuance.granted.v1"].tracked
+
+
+def test_ids_of_grants_never_meet() -> None:
+    world = new_world()
+    for _ in range(50):
+        handle(world, granted(1, grant_id=uuid7()))
+
+    batches = sorted(grant.batch_id.int for grant in world.new)
+
+    assert all(later - earlier >= RUN_LIMIT for earlier, later in pairwise(batches))
+
+
+def golden_documents() -> list[Path]:
+    return sorted(Path("shared/events/examples").glob("**/serials.issued.v1.json"))
+
+
+@pytest.mark.parametrize("path", golden_documents(), ids=lambda path: path.stem)
+def test_the_fact_has_the_fields_of_the_golden_document(path: Path) -> None:
+    golden = json.loads(path.read_text(encoding="utf-8"))["data"]
+    _, fact = issue_units(start_issuing(granted(60, grant_id=GRANT), BATCH, 91), 60)
+
+    assert {**fact.data, "batch_id": golden["batch_id"]} == golden

@@ -1,0 +1,64 @@
+"""A wrong setting stops the service with one line that shows no secret."""
+
+from base64 import b64encode
+
+import pytest
+
+from services.serials.app import build
+from services.serials.settings import SerialsSettings
+from shared.settings import WrongSetting, read_settings
+
+
+def text_of(byte: int) -> str:
+    return b64encode(bytes([byte]) * 32).decode()
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:9092")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://pawl_serials:pw@127.0.0.1:5432/pawl")
+    monkeypatch.setenv("DATA_KEY", text_of(1))
+    monkeypatch.setenv("SERIAL_LOOKUP_KEY", text_of(2))
+    monkeypatch.setenv("SERIAL_TEXT_KEY", text_of(3))
+    return monkeypatch
+
+
+def test_the_policies_have_defaults_and_can_be_set(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("SERIALS_CHUNK", "1000")
+    settings = read_settings(SerialsSettings)
+
+    assert settings.policy().chunk == 1000
+    assert settings.policy().window_days == 91
+    assert build(settings).topics == ("orders.events",)
+
+
+def test_keys_of_an_earlier_generation_are_read(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv(
+        "SERIAL_EARLIER_KEYS", f"old:{text_of(4)}:{text_of(5)},older:{text_of(6)}:{text_of(7)}"
+    )
+
+    assert len(read_settings(SerialsSettings).vault().tags_of("0" * 16)) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SERIAL_LOOKUP_KEY", "c2hvcnQ="),
+        ("SERIAL_TEXT_KEY", text_of(2)),
+        ("SERIAL_EARLIER_KEYS", "old:secret"),
+        ("SERIAL_EARLIER_KEYS", "old:?:secret"),
+        ("SERIAL_EARLIER_KEYS", f"1:{text_of(4)}:{text_of(5)}"),
+        ("SERIALS_CHUNK", "0"),
+        ("SERIALS_WINDOW_DAYS", "never"),
+    ],
+)
+def test_a_wrong_setting_is_refused_without_showing_it(
+    environment: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    environment.setenv(name, value)
+
+    with pytest.raises(WrongSetting) as refusal:
+        read_settings(SerialsSettings)
+
+    assert "secret" not in str(refusal.value)
+    assert text_of(2) not in str(refusal.value)
