@@ -1,35 +1,18 @@
-"""A real PostgreSQL with the refunds schema; every test commits for real and finds the tables empty."""
+"""A refund desk whose order lives in Postgres; every test commits for real and finds the tables empty."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import asyncpg
 import pytest
 
-from ops.embedded.ports import Ports
-from ops.embedded.postgres import EmbeddedPostgres
-from ops.provision import Database, kept_passwords, provision
+from ops.provision import Database
 from services.refunds.store import Store
-from shared.migrations import apply_migrations
 from shared.postgres import connect
 from shared.sealing import Sealer
 from tests.unit.refunds.desk import Desk
 
 TABLES = "orders, order_lines, refunds, refund_lines, refund_payouts, refund_history, refund_details"
-
-
-@pytest.fixture(scope="session")
-async def database(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Database]:
-    folder: Path = tmp_path_factory.mktemp("refunds-postgres")
-    server = EmbeddedPostgres(folder, Ports(folder / "ports.json"))
-    await server.start()
-    try:
-        database = await provision(server.url(), kept_passwords(folder / "passwords.json"))
-        await apply_migrations(database.owner_url, "refunds")
-        yield database
-    finally:
-        await server.stop()
 
 
 @pytest.fixture

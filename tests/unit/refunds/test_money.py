@@ -116,8 +116,9 @@ def _take(desk: Desk, step: str, which: int, size: int, request_id: str) -> None
             desk.issuance_granted(min(size, row.units.open), row.line_id)
         case "take_back" if not cancelled and size == 1:
             desk.cancelled()
-        case _ if refund is not None:
-            _answer(desk, step, refund.refund_id.int)
+        case _:
+            if refund is not None:
+                _answer(desk, step, refund.refund_id.int)
 
 
 def _answer(desk: Desk, step: str, refund_id: int) -> None:

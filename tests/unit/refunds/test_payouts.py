@@ -153,7 +153,7 @@ def test_an_unanswered_payout_is_asked_again_and_never_released(desk: Desk, reas
     assert desk.types()[-1] == "refund.payout_requested"
 
     desk.payout_failed("account_closed")
-    assert desk.refund.state == "failed"
+    assert desk.story()[-1] == ("failed", "checkout", "account_closed")
 
 
 def test_an_earlier_failure_that_arrives_after_the_success_changes_nothing(desk: Desk) -> None:
