@@ -1,0 +1,120 @@
+"""A real PostgreSQL with the invoices schema; every test commits for real and finds the tables empty."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import orjson
+import pytest
+
+from ops.embedded.ports import Ports
+from ops.embedded.postgres import EmbeddedPostgres
+from ops.provision import Database, kept_passwords, provision
+from services.invoices.closing import MonthSummary, close_month
+from services.invoices.handlers import ROUTES
+from services.invoices.state import Policy
+from services.invoices.store import SQL, Store
+from shared.ids import uuid7
+from shared.migrations import apply_migrations
+from shared.postgres import connect, open_pool
+from shared.runtime.decisions import Applied, Context, Event, Outcome
+from shared.runtime.outbox import Cause, Outbox
+from tests.unit.invoices.books import CLOSED_AT, Facts, line
+
+TABLES = (
+    "payments, payment_lines, documents, refunds, partners, merge_requests, merge_explanations, "
+    "document_counters, months, outbox"
+)
+
+
+@pytest.fixture(scope="session")
+async def database(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Database]:
+    folder: Path = tmp_path_factory.mktemp("invoices-postgres")
+    server = EmbeddedPostgres(folder, Ports(folder / "ports.json"))
+    await server.start()
+    try:
+        database = await provision(server.url(), kept_passwords(folder / "passwords.json"))
+        await apply_migrations(database.owner_url, "invoices")
+        yield database
+    finally:
+        await server.stop()
+
+
+@pytest.fixture
+async def pool(database: Database) -> AsyncIterator[asyncpg.Pool]:
+    """Sessions of the service's own role."""
+    owner = await connect(database.owner_url, "invoices")
+    await owner.execute(f"TRUNCATE {TABLES}")
+    await owner.close()
+    pool = await open_pool(database.service_url("invoices"), "invoices", 8)
+    yield pool
+    await pool.close()
+
+
+class StoredBooks:
+    """The invoices service on Postgres: each call of `take` is one committed batch."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self.pool = pool
+        self.facts = Facts()
+        self.store = Store(Policy())
+        self.outbox = Outbox("invoices", {"invoices.events": 12, "checkout.feedback": 12})
+
+    async def take(self, *events: Event) -> list[Outcome]:
+        async with self.pool.acquire() as connection, connection.transaction():
+            world = await self.store.load(connection, events)
+            outcomes, rows = [], self.outbox.rows()
+            for event in events:
+                outcome = ROUTES[event.type].handle(world, event, Context(uuid7))
+                outcomes.append(outcome)
+                for emit in outcome.events if isinstance(outcome, Applied) else ():
+                    rows.add(emit, Cause.of(event))
+            await self.store.save(connection, world)
+            await self.outbox.append(connection, rows)
+        return outcomes
+
+    async def paid_and_issued(self, *order_ids: str, **details: Any) -> None:
+        """Payments of 176,000 won each, with nothing left to issue."""
+        for order_id in order_ids:
+            await self.take(self.facts.paid(order_id, **({"lines": [line(kind="goods")]} | details)))
+
+    async def close(self, month: str = "2026-10", at: str = CLOSED_AT, chunk: int = 200) -> MonthSummary:
+        instant = datetime.fromisoformat(at)
+        return await close_month(self.pool, self.outbox, self.store, month, instant, chunk=chunk)
+
+    async def said(self, type_name: str) -> list[dict[str, Any]]:
+        rows = await self.pool.fetch("SELECT * FROM outbox WHERE type = $1 ORDER BY id", f"{type_name}.v1")
+        return [{**row, "data": orjson.loads(row["data"])} for row in rows]
+
+    async def won(self) -> dict[str, int]:
+        return dict(await self.pool.fetchrow(SQL.sum_evidence))
+
+    async def check(self) -> None:
+        """The auditor's view: won add up, documents equal their lines, sequences have no gap."""
+        won = await self.won()
+        kept = await self.pool.fetchval(
+            "SELECT coalesce(sum(supply + vat - refunded_supply - refunded_vat), 0)::bigint FROM payments"
+        )
+        assert sum(won.values()) == kept
+        wrong = await self.pool.fetch(
+            """SELECT d.invoice_id FROM documents d LEFT JOIN document_lines l USING (invoice_id)
+               WHERE d.state <> 'in_merge'
+               GROUP BY d.invoice_id
+               HAVING d.supply <> coalesce(sum(l.supply), 0) OR d.vat <> coalesce(sum(l.vat), 0)"""
+        )
+        assert wrong == []
+        gaps = await self.pool.fetch(
+            """SELECT subject FROM outbox GROUP BY subject
+               HAVING array_agg(sequence ORDER BY id) <> array_agg(sequence ORDER BY sequence)
+                   OR max(sequence) <> count(*)"""
+        )
+        assert gaps == []
+
+
+@pytest.fixture
+async def books(pool: asyncpg.Pool) -> AsyncIterator[StoredBooks]:
+    books = StoredBooks(pool)
+    yield books
+    await books.check()

@@ -1,0 +1,219 @@
+"""The month close on Postgres: repeated, interrupted, and together with everything else that happens."""
+
+import asyncio
+from datetime import datetime
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from services.invoices.app import build
+from services.invoices.closing import MonthNotOver
+from services.invoices.settings import InvoicesSettings
+from services.invoices.state import World
+from services.invoices.store import Store
+from tests.integration.invoices.conftest import StoredBooks
+from tests.unit.invoices.books import CLOSED_AT, OTHER, PAID_AT, WRONG, line
+
+NOVEMBER = "2026-11-12T10:00:00+09:00"
+
+
+async def test_a_close_sums_the_month_up_and_says_so_once(books: StoredBooks) -> None:
+    await books.paid_and_issued("A-1", "A-2")
+    await books.paid_and_issued("B-1", partner="P-18", number=OTHER)
+    await books.paid_and_issued("C-1", partner="P-19", number=WRONG)
+    await books.take(books.facts.partner(), books.facts.paid("A-9", evidence="card_slip"))
+
+    first = await books.close(chunk=1)
+    again = await books.close(chunk=1, at="2026-11-06T09:00:00+09:00")
+
+    assert (first.documents, first.payments, first.merged, first.issue_failed) == (2, 3, 1, 1)
+    assert (first.supply, first.vat, first.total) == (480_000, 48_000, 528_000)
+    assert (first.already_issued, again.already_issued) == (0, 2)
+    assert again.total == first.total
+    (closed,) = await books.said("month.closed")
+    assert (closed["key"], closed["subject"], closed["sequence"]) == ("2026-10", "2026-10", 1)
+    assert closed["data"] == {
+        "month": "2026-10",
+        "documents": 2,
+        "payments": 3,
+        "supply": 480_000,
+        "vat": 48_000,
+        "total": 528_000,
+        "issue_failed": 1,
+        "closed_at": CLOSED_AT,
+    }
+
+
+async def test_everything_a_close_says_is_caused_by_it_at_its_time(books: StoredBooks) -> None:
+    await books.paid_and_issued("A-1")
+    await books.close()
+    (issued,), (closed,) = await books.said("invoice.issued"), await books.said("month.closed")
+    assert issued["causation"] == closed["causation"]
+    assert issued["time"] == closed["time"] == CLOSED_AT
+    assert (issued["key"], issued["correlation"]) == ("P-17", "P-17")
+
+
+async def test_a_month_that_is_not_over_is_refused(books: StoredBooks) -> None:
+    await books.paid_and_issued("A-1")
+    with pytest.raises(MonthNotOver, match=r"can be closed from 2026-11-01T00:00:00\+09:00 on"):
+        await books.close(at="2026-10-31T23:59:59.999999+09:00")
+    assert await books.said("invoice.issued") == []
+
+
+async def test_an_interrupted_close_goes_on_where_it_was(books: StoredBooks) -> None:
+    for number in range(5):
+        await books.paid_and_issued(f"A-{number}", partner=f"P-{number}")
+    books.store = FailingStore(books.store, after=2)
+    with pytest.raises(ConnectionResetError):
+        await books.close(chunk=1)
+    assert len(await books.said("invoice.issued")) == 2
+    assert await books.said("month.closed") == []
+
+    summary = await books.close(chunk=1)
+
+    assert (summary.documents, summary.already_issued) == (5, 2)
+    assert [fact["data"]["documents"] for fact in await books.said("month.closed")] == [5]
+
+
+class FailingStore(Store):
+    """Loses its connection once, after some chunks."""
+
+    def __init__(self, store: Store, after: int) -> None:
+        super().__init__(store._policy)
+        self._left: int | None = after
+
+    async def save(self, connection: Any, world: World) -> None:
+        if self._left == 0:
+            self._left = None
+            raise ConnectionResetError
+        if self._left is not None:
+            self._left -= 1
+        await super().save(connection, world)
+
+
+async def test_an_interruption_before_the_report_does_not_swallow_it(books: StoredBooks) -> None:
+    await books.paid_and_issued("A-1")
+    await books.close()
+    await books.pool.execute("UPDATE months SET unreported = true")
+    await books.close()
+    assert [fact["sequence"] for fact in await books.said("month.closed")] == [1, 2]
+
+
+async def test_two_closes_at_once_issue_every_document_once(books: StoredBooks) -> None:
+    for number in range(30):
+        await books.paid_and_issued(f"A-{number}", partner=f"P-{number % 7}")
+    await asyncio.gather(*(books.close(chunk=2) for _ in range(3)))
+    assert len(await books.said("invoice.issued")) == 30
+    assert await books.pool.fetchval("SELECT last_number FROM document_counters") == 30
+
+
+async def test_a_payment_that_arrives_during_the_close_is_either_in_it_or_late(books: StoredBooks) -> None:
+    async def pay(number: int) -> None:
+        await books.paid_and_issued(f"B-{number:02}", partner=f"P-{number % 5}")
+
+    await books.paid_and_issued("A-1")
+    await asyncio.gather(books.close(chunk=1), *(pay(number) for number in range(20)))
+    assert await books.pool.fetchval("SELECT count(*) FROM documents WHERE state <> 'issued'") == 0
+    assert await books.pool.fetchval("SELECT count(*) FROM documents") == 21
+
+
+async def test_refunds_merges_and_the_close_never_wait_for_each_other_in_a_circle(books: StoredBooks) -> None:
+    orders = [f"A-{number:02}" for number in range(24)]
+    for number, order_id in enumerate(orders):
+        await books.paid_and_issued(order_id, partner=f"P-{number % 3}")
+    facts = books.facts
+    refunds = [facts.completed(o, f"r-{o}", 10, 16_000, 1_600, at=PAID_AT) for o in reversed(orders)]
+    later = [facts.completed(o, f"s-{o}", 10, 16_000, 1_600, at=NOVEMBER) for o in orders]
+    merges = [facts.merge(f"mr-{n}", partner=f"P-{n % 3}", undo=n % 4 == 3) for n in range(12)]
+    batches = (
+        [refunds[n::4] for n in range(4)] + [later[n::4] for n in range(4)] + [[merge] for merge in merges]
+    )
+    await asyncio.gather(*(books.take(*batch) for batch in batches), books.close(chunk=1))
+    won = await books.won()
+    assert won["invoiced"] == 24 * (176_000 - 2 * 17_600)
+    assert won["uninvoiced"] == 0
+
+
+async def test_refunds_of_two_payments_of_one_merge_at_once_both_count(books: StoredBooks) -> None:
+    orders = [f"A-{number}" for number in range(8)]
+    await books.paid_and_issued(*orders)
+    await books.take(books.facts.merge())
+    events = [books.facts.completed(o, f"r-{o}", 10, 16_000, 1_600) for o in orders]
+    await asyncio.gather(*(books.take(event) for event in events))
+    total = await books.pool.fetchval("SELECT total FROM documents WHERE kind = 'merged'")
+    assert total == 8 * (176_000 - 17_600)
+
+
+async def test_documents_of_one_business_are_numbered_without_a_gap_by_whoever_issues(
+    books: StoredBooks,
+) -> None:
+    orders = [f"A-{number}" for number in range(8)]
+    await books.paid_and_issued(*orders)
+    await books.close()
+    late = [books.facts.paid(f"B-{number}", lines=[line(kind="goods")]) for number in range(4)]
+    refunds = [books.facts.completed(o, f"r-{o}", 10, 16_000, 1_600, at=NOVEMBER) for o in orders]
+    await asyncio.gather(*(books.take(event) for event in [*late, *refunds]))
+    keys = await books.pool.fetch(
+        "SELECT right(document_key, 6)::int AS number FROM documents ORDER BY number"
+    )
+    assert [row["number"] for row in keys] == list(range(1, 21))
+
+
+@pytest.fixture
+def client(books: StoredBooks) -> httpx.AsyncClient:
+    settings = InvoicesSettings(
+        kafka_bootstrap_servers="localhost:1",
+        database_url="postgresql://nobody@localhost/x",
+        data_key=b"k" * 32,
+    )
+    runtime: Any = SimpleNamespace(pool=books.pool, outbox=books.outbox)
+    app = Starlette(routes=build(settings).http_routes(runtime))
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://invoices")
+
+
+async def test_an_operator_closes_a_month_over_http(books: StoredBooks, client: httpx.AsyncClient) -> None:
+    await books.paid_and_issued("A-1")
+    answer = await client.post("/months/2026-10/close", json={"at": CLOSED_AT})
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "month": "2026-10",
+        "documents": 1,
+        "payments": 1,
+        "supply": 160_000,
+        "vat": 16_000,
+        "total": 176_000,
+        "merged": 0,
+        "issue_failed": 0,
+        "already_issued": 0,
+    }
+
+
+async def test_without_an_instant_the_month_is_closed_now(
+    books: StoredBooks, client: httpx.AsyncClient
+) -> None:
+    await books.paid_and_issued("A-1", at="2011-03-01T10:00:00+09:00")
+    assert (await client.post("/months/2011-03/close", json={"at": None})).json()["documents"] == 1
+    (issued,) = await books.said("invoice.issued")
+    assert datetime.fromisoformat(issued["data"]["issued_at"]).year >= 2026
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/months/2026-13/close", "{}", 400),
+        ("/months/2026-10/close", '{"at": "2026-11-05T18:00:00"}', 400),
+        ("/months/2026-10/close", "[]", 400),
+        ("/months/2026-10/close", "not json", 400),
+        ("/months/2026-10/close", '{"at": "2026-10-31T18:00:00+09:00"}', 409),
+    ],
+)
+async def test_a_wrong_command_gets_problem_details(
+    client: httpx.AsyncClient, path: str, body: str, status: int
+) -> None:
+    answer = await client.post(path, content=body)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["detail"]

@@ -1,0 +1,173 @@
+"""What the invoices service keeps in Postgres, and what Postgres refuses to keep."""
+
+import asyncpg
+import pytest
+
+from services.invoices.handlers import ROUTES
+from services.invoices.store import SQL
+from shared.ids import uuid7
+from shared.runtime.decisions import Context, Reject
+from tests.integration.invoices.conftest import StoredBooks
+from tests.unit.invoices.books import GANADA, WRONG, line
+
+
+async def test_a_payment_lives_through_a_commit_after_every_event(books: StoredBooks) -> None:
+    facts = books.facts
+    await books.take(facts.paid("A-1"))
+    await books.take(facts.issued("A-1", 60))
+    await books.take(facts.accepted("A-1", "r-1"))
+    await books.take(facts.completed("A-1", "r-1", 30, 48_000, 4_800))
+    await books.close()
+    await books.take(facts.completed("A-1", "r-2", 10, 16_000, 1_600, at="2026-11-12T10:00:00+09:00"))
+
+    payment = await books.pool.fetchrow("SELECT * FROM payments")
+    assert (payment["standing_supply"], payment["refunded_supply"]) == (112_000, 64_000)
+    assert (payment["issued_units"], payment["returned_units"], payment["open_refunds"]) == (60, 40, 0)
+    states = await books.pool.fetch(
+        "SELECT kind, state, total FROM documents ORDER BY issued_at, document_key"
+    )
+    assert [tuple(row) for row in states] == [("payment", "issued", 123_200), ("modified", "issued", -17_600)]
+    assert await books.won() == {"invoiced": 105_600, "uninvoiced": 0, "card_slip": 0, "cash_receipt": 0}
+
+
+async def test_what_is_loaded_is_what_was_saved(books: StoredBooks) -> None:
+    facts = books.facts
+    batch = [
+        facts.paid("A-1", lines=[line(), line("2", "goods"), line("3", "metered")]),
+        facts.paid("A-2", lines=[line(kind="goods")]),
+        facts.paid("A-3", lines=[line(kind="goods")]),
+        facts.accepted("A-1", "r-1"),
+        facts.partner(),
+        facts.merge(orders=["A-2", "A-3"]),
+    ]
+    async with books.pool.acquire() as connection, connection.transaction():
+        saved = await books.store.load(connection, batch)
+        for event in batch:
+            ROUTES[event.type].handle(saved, event, Context(uuid7))
+        await books.store.save(connection, saved)
+    async with books.pool.acquire() as connection, connection.transaction():
+        again = await books.store.load(connection, [*batch, facts.partner(always_merge=False)])
+    assert again.payments == saved.payments
+    assert again.documents == saved.documents
+    assert again.refunds == saved.refunds
+    assert again.partners == saved.partners
+    assert again.requests == saved.requests
+
+
+async def test_a_merge_and_its_explanations_are_kept(books: StoredBooks) -> None:
+    await books.paid_and_issued("A-1", "A-2")
+    await books.take(books.facts.paid("A-3"))
+    await books.take(books.facts.merge())
+    rows = await books.pool.fetch("SELECT order_id, reason FROM merge_explanations ORDER BY order_id")
+    assert [tuple(row) for row in rows] == [("A-1", "merged"), ("A-2", "merged"), ("A-3", "units_not_issued")]
+    assert (await books.won())["uninvoiced"] == 3 * 176_000
+    await books.take(books.facts.merge("mr-2", undo=True))
+    states = await books.pool.fetch("SELECT state FROM documents ORDER BY state")
+    assert [row["state"] for row in states] == ["draft", "draft", "draft", "undone"]
+
+
+async def test_a_known_request_id_is_recognised_after_a_commit(books: StoredBooks) -> None:
+    await books.paid_and_issued("A-1", "A-2")
+    request = books.facts.merge()
+    await books.take(request)
+    await books.take(request)
+    assert len(await books.said("invoice.merged")) == 1
+    (refused,) = await books.take(books.facts.merge(orders=["A-1"]))
+    assert isinstance(refused, Reject)
+
+
+async def test_a_refund_of_one_payment_nets_out_of_its_merge(books: StoredBooks) -> None:
+    await books.paid_and_issued("A-1", "A-2")
+    await books.take(books.facts.merge())
+    await books.take(books.facts.completed("A-2", "r-1", 40, 64_000, 6_400))
+    assert await books.pool.fetchval("SELECT total FROM documents WHERE kind = 'merged'") == 281_600
+
+
+async def test_slips_and_receipts_are_summed_apart(books: StoredBooks) -> None:
+    await books.take(
+        books.facts.paid("A-1", method="card"),
+        books.facts.paid("A-2", evidence="cash_receipt"),
+        books.facts.paid("A-3"),
+    )
+    assert await books.won() == {
+        "invoiced": 0,
+        "uninvoiced": 176_000,
+        "card_slip": 176_000,
+        "cash_receipt": 176_000,
+    }
+
+
+async def test_correcting_a_partner_issues_what_failed(books: StoredBooks) -> None:
+    await books.paid_and_issued("A-1", "A-2", number=WRONG)
+    await books.close()
+    await books.take(books.facts.partner(at="2026-11-07T09:00:00+09:00"))
+    keys = [fact["data"]["document_key"] for fact in await books.said("invoice.issued")]
+    assert keys == [f"2026-10-{GANADA}-000001", f"2026-10-{GANADA}-000002"]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE documents SET supply = supply - 1, vat = vat + 1 WHERE kind = 'payment'",
+        "UPDATE documents SET state = 'draft', document_key = NULL, written_date = NULL, issued_at = NULL",
+        "DELETE FROM documents",
+    ],
+)
+async def test_an_issued_document_is_never_edited_or_deleted(books: StoredBooks, statement: str) -> None:
+    await books.paid_and_issued("A-1")
+    await books.close()
+    with pytest.raises(asyncpg.CheckViolationError, match="is issued and never changes"):
+        await books.pool.execute(statement)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE payments SET refunded_supply = supply + 1",
+        "UPDATE payments SET standing_supply = standing_supply - 1",
+        "UPDATE payments SET standing_supply = standing_supply + 1",
+        "UPDATE payments SET issued_units = serial_units + 1",
+        "UPDATE payments SET open_refunds = -1",
+        "UPDATE payments SET invoice_id = NULL",
+        "UPDATE payments SET evidence = 'card_slip'",
+        "UPDATE payments SET month = '2026-11'",
+        "UPDATE documents SET state = 'issued'",
+        "UPDATE documents SET supply = -supply",
+        "UPDATE documents SET state = 'void'",
+        "UPDATE documents SET supply = 0, vat = 0",
+        "UPDATE documents SET kind = 'modified'",
+        """UPDATE documents SET state = 'issued', document_key = '2026-10-1111111111-000001',
+                                written_date = '2026-10-31', issued_at = now()""",
+    ],
+)
+async def test_the_database_refuses_what_the_domain_refuses(books: StoredBooks, statement: str) -> None:
+    await books.take(books.facts.paid("A-1"))
+    with pytest.raises(asyncpg.CheckViolationError):
+        await books.pool.execute(statement)
+
+
+async def test_a_business_has_one_open_merge_a_month(books: StoredBooks) -> None:
+    await books.paid_and_issued("A-1", "A-2")
+    await books.take(books.facts.merge())
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await books.pool.execute(
+            "UPDATE documents SET kind = 'merged', state = 'draft' WHERE state = 'in_merge'"
+        )
+
+
+async def test_a_document_key_is_given_once(books: StoredBooks) -> None:
+    await books.paid_and_issued("A-1")
+    await books.close()
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await books.pool.execute(
+            """INSERT INTO documents (invoice_id, kind, state, partner_id, business_number, month, supply,
+                                      vat, sequence, late, payments, document_key, written_date, issued_at)
+               SELECT gen_random_uuid(), kind, state, partner_id, business_number, month, supply, vat,
+                      sequence, late, payments, document_key, written_date, issued_at FROM documents"""
+        )
+
+
+@pytest.mark.parametrize("name", list(SQL))
+async def test_every_query_of_the_catalogue_can_be_prepared(pool: asyncpg.Pool, name: str) -> None:
+    async with pool.acquire() as connection:
+        await connection.prepare(getattr(SQL, name))
