@@ -1,0 +1,117 @@
+"""Orders and events with defaults, so that a test says only what matters to it."""
+
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any
+from uuid import UUID
+
+from services.orders import domain
+from services.orders.domain import Decided
+from services.orders.state import Order
+from shared.events.checkout import IssuanceRequested, PaymentCancelled, PaymentCompleted, PaymentPending
+
+AT = datetime(2026, 10, 21, 5, 3, 5, tzinfo=UTC)
+DEADLINE = datetime(2026, 10, 28, 14, 59, 59, tzinfo=UTC)
+_numbers = count(1)
+
+
+def new_id() -> UUID:
+    """A fresh id."""
+    return UUID(int=next(_numbers))
+
+
+def ids() -> Any:
+    """Fresh ids without end."""
+    return iter(new_id, None)
+
+
+def line(
+    line_id: str = "1", quantity: int = 100, unit_price: int = 1600, kind: str = "serials"
+) -> dict[str, Any]:
+    """An order line."""
+    return {
+        "line_id": line_id,
+        "kind": kind,
+        "product_id": f"study-{line_id}",
+        "product_name": "Study pass",
+        "unit_price": unit_price,
+        "quantity": quantity,
+        "usage_days": 30,
+    }
+
+
+def snapshot(order_id: str = "A-1", *lines: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """The order snapshot that payments carry."""
+    partner = {
+        "partner_id": "P-17",
+        "business_number": "1168200276",
+        "name": "Ganada",
+        "invoice_email": "tax@ganada.example",
+    }
+    return {
+        "order_id": order_id,
+        "partner": partner,
+        "payment_method": "bank_transfer",
+        "evidence": "tax_invoice",
+        "issue_policy": "on_request",
+        "vat_mode": "exclusive",
+        "lines": list(lines) or [line()],
+        **more,
+    }
+
+
+def payment(
+    *lines: dict[str, Any], payment_id: str = "pay-1", amount: int = 176_000, at: datetime = AT, **more: Any
+) -> PaymentCompleted:
+    """Money that arrived."""
+    data = {
+        **snapshot("A-1", *lines, **more),
+        "payment_id": payment_id,
+        "amount": amount,
+        "paid_at": at.isoformat(),
+    }
+    return PaymentCompleted.model_validate(data, strict=False)
+
+
+def pending(*lines: dict[str, Any], deadline: datetime = DEADLINE, **more: Any) -> PaymentPending:
+    """An order that waits for its deposit."""
+    return PaymentPending.model_validate(
+        {**snapshot("A-1", *lines, **more), "deposit_deadline": deadline.isoformat()}, strict=False
+    )
+
+
+def cancelled(payment_id: str = "pay-1", at: datetime = AT) -> PaymentCancelled:
+    """A payment that upstream took back."""
+    return PaymentCancelled.model_validate(
+        {"order_id": "A-1", "payment_id": payment_id, "cancelled_at": at.isoformat()}, strict=False
+    )
+
+
+def request(*lines: tuple[str, int], request_id: str = "iss-1") -> IssuanceRequested:
+    """A request to issue; without lines everything left."""
+    asked = [{"line_id": line_id, "quantity": quantity} for line_id, quantity in lines] or None
+    return IssuanceRequested.model_validate({"order_id": "A-1", "request_id": request_id, "lines": asked})
+
+
+def paid_order(*lines: dict[str, Any], amount: int = 176_000, **more: Any) -> Order:
+    """An order whose money is here."""
+    return settled(
+        domain.record_payment(None, payment(*lines, amount=amount, **more), "evt-1", AT, ids(), False)
+    )
+
+
+def settled(decision: Any) -> Order:
+    """The new state of a decision that must have been made."""
+    assert isinstance(decision, Decided), decision
+    return decision.order
+
+
+def facts(decision: Any) -> list[tuple[str, dict[str, Any]]]:
+    """Type and data of what followed."""
+    assert isinstance(decision, Decided), decision
+    return [(emit.type, emit.data) for emit in decision.outcome.events]
+
+
+def types(decision: Any) -> list[str]:
+    """The types of what followed, without their version."""
+    return [name.removesuffix(".v1") for name, _ in facts(decision)]

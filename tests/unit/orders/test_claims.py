@@ -1,0 +1,232 @@
+"""Units are claimed once: issuing and refunding race for one row, and whoever is second hears when it lost."""
+
+from datetime import timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.orders import domain
+from services.orders.state import Asked, OrderState, Purpose
+from shared.runtime.decisions import Reject, Wait
+from tests.unit.orders.builders import (
+    AT,
+    cancelled,
+    facts,
+    ids,
+    line,
+    new_id,
+    paid_order,
+    payment,
+    pending,
+    request,
+    settled,
+    types,
+)
+
+CONTENT = b"c" * 16
+
+
+def issue(order, *lines, request_id="iss-1", content=CONTENT, at=AT):
+    return domain.request_issuance(order, request(*lines, request_id=request_id), content, at, ids())
+
+
+def refund(order, *asked, refund_id=None, at=AT):
+    wanted = [Asked(*pair) for pair in asked]
+    return domain.claim_refund(order, refund_id or new_id(), wanted, "rr-1", at)
+
+
+def grant_of(order):
+    return next(c for c in order.claims.values() if c.purpose is Purpose.ISSUE)
+
+
+def test_a_request_without_lines_claims_everything_left():
+    decision = issue(paid_order(line(), line("2", 5, 100), amount=176_550))
+    assert [(d["line_id"], d["quantity"]) for _, d in facts(decision)] == [("1", 100), ("2", 5)]
+
+
+def test_each_line_is_all_or_nothing():
+    decision = issue(paid_order(line(), line("2", 5, 100), amount=176_550), ("1", 60), ("2", 6))
+    assert types(decision) == ["issuance.granted", "issuance.denied"]
+    assert facts(decision)[1][1] == {
+        "order_id": "A-1",
+        "request_id": "iss-1",
+        "line_id": "2",
+        "quantity": 6,
+        "reason": "not_enough_left",
+        "left": 5,
+    }
+
+
+def test_nothing_left_is_said_for_every_line_of_serials():
+    order = settled(issue(paid_order()))
+    decision = issue(order, request_id="iss-2")
+    assert [(d["reason"], d["left"]) for _, d in facts(decision)] == [("nothing_left", 0)]
+
+
+def test_only_serials_can_be_issued():
+    order = paid_order(line(kind="goods"))
+    assert facts(issue(order, ("1", 1)))[0][1]["reason"] == "not_issuable"
+    assert facts(issue(order))[0][1]["reason"] == "not_issuable"
+
+
+def test_the_same_request_changes_nothing_and_another_content_is_refused():
+    order = settled(issue(paid_order(), ("1", 60)))
+    assert types(issue(order, ("1", 60))) == []
+    other = issue(order, ("1", 10), content=b"d" * 16)
+    assert isinstance(other, Reject)
+    assert (other.code, other.pointer) == ("duplicate_request", "/request_id")
+
+
+def test_a_line_that_the_order_does_not_have_is_inconsistent():
+    decision = issue(paid_order(), ("1", 1), ("9", 1))
+    assert isinstance(decision, Reject)
+    assert (decision.code, decision.pointer) == ("inconsistent", "/lines/1/line_id")
+
+
+def test_a_request_waits_for_the_payment():
+    assert isinstance(issue(None), Wait)
+    order = settled(domain.register_order(None, pending(), "evt-0", AT, False))
+    assert isinstance(issue(order), Wait)
+
+
+def test_issued_units_are_confirmed_once():
+    order = settled(issue(paid_order(), ("1", 60)))
+    grant = grant_of(order)
+    confirmed = settled(domain.confirm_issuance(order, grant.claim_id, 60, AT))
+    assert (confirmed.lines["1"].issuing, confirmed.lines["1"].issued) == (0, 60)
+    assert settled(domain.confirm_issuance(confirmed, grant.claim_id, 60, AT)) is confirmed
+
+
+def test_a_refund_of_units_being_issued_is_denied_with_the_moment_they_were_lost():
+    order = settled(issue(paid_order(), ("1", 60), at=AT + timedelta(hours=1)))
+
+    decision = refund(order, ("1", 41))
+
+    assert types(decision) == ["refund.denied"]
+    data = facts(decision)[0][1]
+    assert (data["reason"], data["lost_at"]) == ("issued", "2026-10-21T15:03:05+09:00")
+    assert data["lines"] == [{"line_id": "1", "quantity": 41, "left": 40}]
+
+
+def test_a_granted_refund_keeps_its_units_from_being_issued():
+    order = settled(refund(paid_order(), ("1", 40)))
+    decision = issue(order)
+    assert facts(decision)[0][1]["quantity"] == 60
+
+
+def test_a_refund_request_is_all_or_nothing_over_its_lines():
+    order = paid_order(line(), line("2", 5, 100), amount=176_550)
+    decision = refund(order, ("1", 1), ("2", 6))
+    assert types(decision) == ["refund.denied"]
+    assert settled(decision).lines["1"].refunding == 0
+
+
+def test_the_won_of_a_refund_are_decided_with_its_claim():
+    order = paid_order(line(quantity=5, unit_price=2_000), amount=10_000, vat_mode="inclusive")
+    vats = []
+    for _ in range(5):
+        decision = refund(order, ("1", 1))
+        vats.append(facts(decision)[0][1]["vat"])
+        order = settled(decision)
+    assert (sum(vats), sorted(vats)) == (909, [181, 182, 182, 182, 182])
+
+
+def test_a_refund_is_completed_once_and_the_last_unit_closes_the_order():
+    refund_id = new_id()
+    order = settled(refund(paid_order(), ("1", 100), refund_id=refund_id))
+    done = settled(domain.complete_refund(order, refund_id, AT))
+    assert (done.state, done.lines["1"].refunded) == (OrderState.REFUNDED, 100)
+    assert settled(domain.complete_refund(done, refund_id, AT)) is done
+
+
+def test_a_released_refund_opens_its_units_and_its_won_again():
+    refund_id = new_id()
+    order = settled(refund(paid_order(), ("1", 40), refund_id=refund_id))
+    open_again = settled(domain.release_refund(order, refund_id, AT))
+    assert (open_again.lines["1"].open, open_again.remaining.total) == (100, 176_000)
+
+
+def test_a_cancelled_payment_leaves_issued_units_issued_and_their_money_missing():
+    order = settled(issue(paid_order(), ("1", 60)))
+    decision = domain.cancel_payment(order, cancelled())
+    assert types(decision) == ["order.cancelled", "payment.quarantined"]
+    assert [data["amount"] for _, data in facts(decision)] == [70_400, -105_600]
+
+
+def test_units_of_a_refund_released_after_the_cancellation_follow_the_payment():
+    refund_id = new_id()
+    order = settled(
+        domain.cancel_payment(settled(refund(paid_order(), ("1", 40), refund_id=refund_id)), cancelled())
+    )
+    decision = domain.release_refund(order, refund_id, AT)
+    assert [data["amount"] for _, data in facts(decision)] == [70_400, 70_400]
+    assert sum(case.amount for case in settled(decision).cases) == 0
+
+
+def test_no_units_of_an_expired_order_are_granted():
+    order = settled(
+        domain.record_payment(
+            settled(domain.register_order(None, pending(), "e", AT, False)),
+            payment(at=AT + timedelta(days=30)),
+            "e2",
+            AT,
+            ids(),
+            False,
+        )
+    )
+    assert facts(issue(order, ("1", 1)))[0][1]["reason"] == "order_expired"
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("issue"), st.integers(1, 6)),
+        st.tuples(st.just("refund"), st.integers(1, 6)),
+        st.tuples(st.just("confirm"), st.integers(0, 5)),
+        st.tuples(st.just("complete"), st.integers(0, 5)),
+        st.tuples(st.just("release"), st.integers(0, 5)),
+        st.tuples(st.just("cancel"), st.just(0)),
+    ),
+    max_size=14,
+)
+
+
+@settings(max_examples=300)
+@given(STEPS, st.sampled_from(["exclusive", "inclusive"]), st.integers(1, 333))
+def test_whatever_happens_no_unit_is_claimed_twice_and_no_won_is_lost(steps, vat_mode, price):
+    amount = price * 6 + (price * 6 // 10 if vat_mode == "exclusive" else 0)
+    order = paid_order(line(quantity=6, unit_price=price), amount=amount, vat_mode=vat_mode)
+    back = 0
+    for number, (step, size) in enumerate(steps):
+        order, returned = _take(order, step, size, number)
+        back += returned
+        one = order.lines["1"]
+        assert one.open >= 0
+        assert min(one.issuing, one.issued, one.refunding, one.refunded) >= 0
+        claimed = sum(
+            c.supply + c.vat
+            for c in order.claims.values()
+            if c.purpose is Purpose.REFUND and c.state != "void"
+        )
+        assert order.remaining.total + claimed + back == amount
+
+
+def _take(order, step, size, number):
+    grants = [c for c in order.claims.values() if c.purpose is Purpose.ISSUE]
+    refunds = [c for c in order.claims.values() if c.purpose is Purpose.REFUND]
+    decision = None
+    if step == "issue":
+        decision = issue(order, ("1", size), request_id=f"iss-{number}")
+    elif step == "refund":
+        decision = refund(order, ("1", size))
+    elif step == "confirm" and grants:
+        claim = grants[size % len(grants)]
+        decision = domain.confirm_issuance(order, claim.claim_id, claim.lines[0].quantity, AT)
+    elif step == "complete" and refunds:
+        decision = domain.complete_refund(order, refunds[size % len(refunds)].claim_id, AT)
+    elif step == "release" and refunds:
+        decision = domain.release_refund(order, refunds[size % len(refunds)].claim_id, AT)
+    elif step == "cancel":
+        decision = domain.cancel_payment(order, cancelled())
+    if decision is None:
+        return order, 0
+    return settled(decision), sum(d["amount"] for name, d in facts(decision) if name == "order.cancelled.v1")
