@@ -22,7 +22,9 @@ from shared.events.fields import rfc_3339
 from shared.kst import wire_time
 
 MAX_BYTES: Final = 1_000_000
-"""Longest value of a record."""
+"""Longest value of a record of upstream."""
+MAX_OWN_BYTES: Final = 2_000_000
+"""Longest value of a record of ours: a fact repeats the document that caused it and adds to it."""
 MAX_ID: Final = 128
 MAX_SOURCE: Final = 256
 MAX_SUBJECT: Final = 257
@@ -64,16 +66,16 @@ class Envelope:
     structured: bool
 
 
-def read_envelope(headers: Headers, value: bytes | None) -> Envelope:
-    """The event of a record. Raises Fault, with `.envelope` set to what could be read."""
+def read_envelope(headers: Headers, value: bytes | None, limit: int = MAX_BYTES) -> Envelope:
+    """The event of a record of at most `limit` bytes. Raises Fault, `.envelope` set to what could be read."""
     try:
         attributes = {name: raw.decode() for name, raw in headers}
     except (UnicodeDecodeError, AttributeError):
         attributes = _decode_each(headers)
     if value is None:
         raise _unreadable(attributes, "the record has no value: an event is never deleted")
-    if len(value) > MAX_BYTES:
-        raise _unreadable(attributes, f"the value must be at most {MAX_BYTES} bytes, got {len(value)}")
+    if len(value) > limit:
+        raise _unreadable(attributes, f"the value must be at most {limit} bytes, got {len(value)}")
     content_type = attributes.get("content-type")
     if content_type is not None and content_type != "application/json":
         mode = content_type.partition(";")[0].strip().lower()
