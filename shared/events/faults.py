@@ -146,8 +146,8 @@ def _sentence(code: Code, error: ErrorDetails, path: tuple[str | int, ...], mode
     rule = rule_of(model, path)
     if code == "out_of_range":
         rule = rule.removeprefix("an integer ")
-    if error["type"] == "too_long":
-        return f"{name} must be {rule}, got {error.get('ctx', {}).get('actual_length', 'more')}"
+    if error["type"] in ("too_long", "too_short"):
+        return f"{name} must be {rule}, got {error.get('ctx', {}).get('actual_length')}"
     if _HIDDEN in path:
         return f"{name} must be {rule}; the value is not repeated here"
     return f"{name} must be {rule}, got {shown(error['input'])}"

@@ -103,11 +103,16 @@ class IssuanceDenied(Data):
 
 
 class RefundGranted(Data):
-    """refund.granted.v1: these units are claimed for a refund and can never be issued."""
+    """refund.granted.v1: these units are claimed for a refund and can never be issued.
+
+    `supply` and `vat` are what they are worth in won, decided with the claim; absent only in older events.
+    """
 
     order_id: Id
     refund_id: Id
     lines: Lines
+    supply: Total | None = None
+    vat: Total | None = None
 
 
 class DeniedUnits(LineUnits):

@@ -289,6 +289,7 @@ def test_there_are_1_to_1000_lines(name: str) -> None:
     for count in (0, 1_001):
         fault = refused(name, setting(name, "lines", lines_of(name, count)))
         assert (fault.code, fault.pointer) == ("out_of_range", "/lines")
+        assert fault.detail == f"lines must be an array of 1..1000 items, got {count}"
 
 
 @pytest.mark.parametrize("name", WITH_LINES)
