@@ -1,0 +1,119 @@
+"""A serials desk on a real PostgreSQL: every test commits for real and finds the tables empty."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import orjson
+import pytest
+
+from ops.provision import Database
+from services.serials.codes import make_serials
+from services.serials.handlers import ROUTES
+from services.serials.issuing import Issuer
+from services.serials.store import Policy, SerialWriter, Store
+from services.serials.vault import Vault
+from shared.ids import random_bytes
+from shared.postgres import connect, open_pool
+from shared.runtime.decisions import Applied, Event
+from shared.runtime.outbox import Cause, Outbox
+from tests.support.granted import CONTEXT, new_vault
+
+TABLES = "grants, serials, outbox"
+CHUNK = 500
+
+
+class RememberedBytes:
+    """A random source that remembers what it gave, so that a test knows the serials nobody else may read."""
+
+    def __init__(self, source: Callable[[int], bytes]) -> None:
+        self._source = source
+        self.given: list[bytes] = []
+
+    def __call__(self, count: int) -> bytes:
+        self.given.append(self._source(count))
+        return self.given[-1]
+
+    def serials(self) -> list[str]:
+        """Every serial that was ever made, also those of chunks that were rolled back."""
+        return [bytes(row).decode() for given in self.given for row in make_serials(given)]
+
+
+class Desk:
+    """The serials service without Kafka: `take` is one committed batch of events."""
+
+    def __init__(self, pool: asyncpg.Pool, random: Callable[[int], bytes]) -> None:
+        self.pool = pool
+        self.vault: Vault = new_vault()
+        self.policy = Policy(small_grant=200, at_once=1_000, chunk=CHUNK)
+        self.large_granted = asyncio.Event()
+        self.writer = SerialWriter(self.vault, random)
+        self.store = Store(self.writer, self.policy, self.large_granted)
+        self.outbox = Outbox("serials", {"serials.events": 12})
+
+    def worker(self, outbox: Outbox | None = None, writer: SerialWriter | None = None) -> Issuer:
+        """An issuing worker, as each instance of the service has one."""
+        return Issuer(
+            self.pool, outbox or self.outbox, writer or self.writer, CHUNK, self.large_granted, 0.05
+        )
+
+    async def take(self, *events: Event) -> None:
+        async with self.pool.acquire() as connection, connection.transaction():
+            world = await self.store.load(connection, events)
+            rows = self.outbox.rows()
+            for event in events:
+                outcome = ROUTES[event.type].handle(world, event, CONTEXT)
+                assert isinstance(outcome, Applied)
+                for fact in outcome.events:
+                    rows.add(fact, Cause.of(event))
+            await self.store.save(connection, world)
+            await self.outbox.append(connection, rows)
+
+    async def serials_of(self, grant_id: UUID) -> int:
+        count: int = await self.pool.fetchval("SELECT count(*) FROM serials WHERE grant_id = $1", grant_id)
+        return count
+
+    async def facts_of(self, grant_id: UUID) -> list[dict[str, Any]]:
+        rows = await self.pool.fetch("SELECT * FROM outbox WHERE subject = $1 ORDER BY id", str(grant_id))
+        return [{**row, "data": orjson.loads(row["data"])} for row in rows]
+
+    async def check(self) -> None:
+        """The auditor's view: one serial for each issued unit, numbered without a gap, and no other."""
+        wrong = await self.pool.fetch(
+            """SELECT grant_id FROM (SELECT grant_id, count(*) AS made,
+                      max(('x' || right(serial_id::text, 6))::bit(24)::integer) AS last FROM serials GROUP BY 1) s
+               FULL JOIN grants g USING (grant_id)
+               WHERE coalesce(made, 0) IS DISTINCT FROM g.issued OR coalesce(last, 0) IS DISTINCT FROM g.issued"""
+        )
+        assert wrong == []
+        gaps = await self.pool.fetch(
+            """SELECT subject FROM outbox GROUP BY subject
+               HAVING array_agg(sequence ORDER BY id) <> array_agg(sequence ORDER BY sequence)
+                   OR max(sequence) <> count(*)"""
+        )
+        assert gaps == []
+
+
+@pytest.fixture
+async def pool(database: Database) -> AsyncIterator[asyncpg.Pool]:
+    """Sessions of the service's own role."""
+    owner = await connect(database.owner_url, "serials")
+    await owner.execute(f"TRUNCATE {TABLES}")
+    await owner.close()
+    pool = await open_pool(database.service_url("serials"), "serials", 6)
+    yield pool
+    await pool.close()
+
+
+@pytest.fixture
+def random() -> RememberedBytes:
+    return RememberedBytes(random_bytes)
+
+
+@pytest.fixture
+async def desk(pool: asyncpg.Pool, random: RememberedBytes) -> AsyncIterator[Desk]:
+    desk = Desk(pool, random)
+    yield desk
+    await desk.check()

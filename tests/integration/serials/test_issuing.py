@@ -1,0 +1,207 @@
+"""Exactly one serial for each unit granted, whatever is repeated, interrupted or done twice at once."""
+
+import asyncio
+from collections.abc import Callable
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from services.serials.domain import start_issuing
+from services.serials.store import SerialWriter, insert_grants
+from shared.ids import random_bytes, uuid7, uuid7_run
+from shared.runtime.outbox import Connection, Outbox, OutboxRows
+from tests.integration.serials.conftest import CHUNK, Desk
+from tests.support.granted import GRANTED_AT, granted
+
+
+class PowerCut(Exception):
+    """Stands for a process that ends in the middle of a transaction."""
+
+
+class FailingOutbox(Outbox):
+    """Lets so many chunks commit, then cuts the power with the serials written and nothing committed."""
+
+    chunks_left = 2
+
+    async def append(self, connection: Connection, rows: OutboxRows) -> None:
+        if not self.chunks_left:
+            raise PowerCut
+        self.chunks_left -= 1
+        await super().append(connection, rows)
+
+
+def repeating(*blocks: bytes) -> Callable[[int], bytes]:
+    """A random source that gives these bytes first."""
+    left = list(blocks)
+    return lambda count: left.pop(0)[:count] if left else random_bytes(count)
+
+
+async def test_small_grants_are_issued_with_their_batch(desk: Desk) -> None:
+    first, second = uuid7(), uuid7()
+
+    await desk.take(granted(60, grant_id=first), granted(200, grant_id=second, order_id="A-1002"))
+
+    assert [await desk.serials_of(first), await desk.serials_of(second)] == [60, 200]
+    (fact,) = await desk.facts_of(first)
+    assert (fact["type"], fact["key"], fact["sequence"]) == ("serials.issued.v1", "A-1001", 1)
+    assert fact["time"] == GRANTED_AT.isoformat()
+    assert fact["data"]["registration_deadline"] == "2027-01-22T23:59:59.999999+09:00"
+
+
+async def test_a_repeated_grant_makes_no_second_set(desk: Desk) -> None:
+    small, large = uuid7(), uuid7()
+    events = [granted(60, grant_id=small), granted(1_200, grant_id=large)]
+
+    await desk.take(*events, *events)
+    await desk.worker().drain()
+    await desk.take(*events)
+    await desk.worker().drain()
+
+    assert [await desk.serials_of(small), await desk.serials_of(large)] == [60, 1_200]
+    assert len(await desk.facts_of(small)) == 1
+
+
+async def test_two_consumers_of_one_grant_cannot_both_record_it(desk: Desk) -> None:
+    grant_id = uuid7()
+
+    outcomes = await asyncio.gather(
+        desk.take(granted(60, grant_id=grant_id)),
+        desk.take(granted(60, grant_id=grant_id)),
+        return_exceptions=True,
+    )
+
+    refused = [outcome for outcome in outcomes if outcome is not None]
+    assert all(isinstance(outcome, asyncpg.UniqueViolationError) for outcome in refused)
+    assert await desk.serials_of(grant_id) == 60
+
+
+async def test_a_large_grant_is_issued_in_chunks_that_tell_how_far_they_are(desk: Desk) -> None:
+    grant_id = uuid7()
+    await desk.take(granted(2 * CHUNK + 300, grant_id=grant_id))
+    assert desk.large_granted.is_set()
+
+    assert await desk.worker().drain() == 2 * CHUNK + 300
+
+    facts = await desk.facts_of(grant_id)
+    assert [(fact["type"], fact["sequence"]) for fact in facts] == [
+        ("issuance.progressed.v1", 1),
+        ("issuance.progressed.v1", 2),
+        ("serials.issued.v1", 3),
+    ]
+    assert [fact["data"].get("issued") for fact in facts] == [CHUNK, 2 * CHUNK, None]
+    assert {fact["time"] for fact in facts} == {GRANTED_AT.isoformat()}
+    grant = await desk.pool.fetchrow("SELECT state, issued, issued_at FROM grants")
+    assert tuple(grant) == ("issued", 2 * CHUNK + 300, GRANTED_AT)
+
+
+async def test_a_grant_of_exactly_one_chunk_speaks_once(desk: Desk) -> None:
+    grant_id = uuid7()
+    await desk.take(granted(CHUNK, grant_id=grant_id))
+
+    await desk.worker().drain()
+
+    assert [fact["type"] for fact in await desk.facts_of(grant_id)] == ["serials.issued.v1"]
+
+
+async def test_many_middling_grants_share_a_transaction_and_do_not_wait_for_a_large_one(desk: Desk) -> None:
+    large, middling = uuid7(), [uuid7() for _ in range(5)]
+    await desk.take(granted(3 * CHUNK, grant_id=large), *(granted(201, grant_id=each) for each in middling))
+    worker = desk.worker()
+
+    assert await worker.issue_chunk() == 402
+
+    assert await desk.serials_of(large) == 0
+    await worker.drain()
+    assert [await desk.serials_of(each) for each in (large, *middling)] == [3 * CHUNK, *[201] * 5]
+
+
+async def test_after_a_power_cut_in_the_middle_the_rest_is_issued_and_no_unit_twice(desk: Desk) -> None:
+    grant_id = uuid7()
+    await desk.take(granted(4 * CHUNK, grant_id=grant_id))
+
+    with pytest.raises(PowerCut):
+        await desk.worker(FailingOutbox("serials", {"serials.events": 12})).drain()
+    assert await desk.serials_of(grant_id) == 2 * CHUNK
+
+    assert await desk.worker().drain() == 2 * CHUNK
+    assert await desk.serials_of(grant_id) == 4 * CHUNK
+    assert [fact["sequence"] for fact in await desk.facts_of(grant_id)] == [1, 2, 3, 4]
+
+
+async def test_two_workers_at_once_make_exactly_what_was_granted(desk: Desk) -> None:
+    grants = [uuid7() for _ in range(4)]
+    await desk.take(*(granted(3 * CHUNK + 7, grant_id=each) for each in grants))
+    workers = [desk.worker(), desk.worker()]
+
+    while sum(await asyncio.gather(*(worker.issue_chunk() for worker in workers))):
+        pass
+
+    assert [await desk.serials_of(each) for each in grants] == [3 * CHUNK + 7] * 4
+
+
+async def test_a_worker_that_runs_issues_what_was_left_before_it_started_and_what_comes(desk: Desk) -> None:
+    before, after = uuid7(), uuid7()
+    await desk.take(granted(CHUNK + 1, grant_id=before))
+    running = asyncio.create_task(desk.worker().run())
+
+    await desk.take(granted(CHUNK + 2, grant_id=after))
+    async with asyncio.timeout(20):
+        while await desk.serials_of(after) < CHUNK + 2:
+            await asyncio.wait_for(asyncio.shield(desk.outbox.appended.wait()), 20)
+            desk.outbox.appended.clear()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+    assert await desk.serials_of(before) == CHUNK + 1
+
+
+async def test_without_the_lock_the_schema_still_refuses_a_second_set(desk: Desk) -> None:
+    event = granted(100, grant_id=uuid7())
+    grant = start_issuing(event, uuid7_run(1 << 24), 91)
+    async with desk.pool.acquire() as connection:
+        await insert_grants(connection, [grant])
+        await desk.writer.write(connection, [grant.next_part(100)], await desk.writer.make(100))
+
+        with pytest.raises(asyncpg.UniqueViolationError, match="serials_pkey"):
+            await desk.writer.write(connection, [grant.next_part(100)], await desk.writer.make(100))
+
+    assert await desk.serials_of(grant.grant_id) == 100
+    await desk.pool.execute("DELETE FROM serials")
+    await desk.pool.execute("DELETE FROM grants")
+
+
+async def test_when_chance_repeats_a_serial_the_chunk_is_made_anew(desk: Desk) -> None:
+    first, second = uuid7(), uuid7()
+    block = random_bytes(15 * CHUNK)
+    await desk.take(granted(CHUNK, grant_id=first), granted(CHUNK, grant_id=second))
+    worker = desk.worker(writer=SerialWriter(desk.vault, repeating(block, block)))
+
+    await worker.drain()
+
+    assert [await desk.serials_of(first), await desk.serials_of(second)] == [CHUNK, CHUNK]
+    assert await desk.pool.fetchval("SELECT count(DISTINCT lookup_tag) FROM serials") == 2 * CHUNK
+
+
+async def test_a_broken_random_source_stops_the_worker_and_issues_nothing(desk: Desk) -> None:
+    await desk.take(granted(CHUNK))
+    worker = desk.worker(writer=SerialWriter(desk.vault, lambda count: bytes(count)))
+
+    with pytest.raises(RuntimeError, match="random source"):
+        await worker.drain()
+
+    assert await desk.pool.fetchval("SELECT count(*) FROM serials") == 0
+
+
+async def test_serials_of_many_grants_are_all_different_and_their_ids_belong_to_their_grants(
+    desk: Desk,
+) -> None:
+    await desk.take(*(granted(100, grant_id=uuid7()) for _ in range(12)))
+    await desk.worker().drain()
+
+    rows = await desk.pool.fetch(
+        "SELECT s.serial_id, s.lookup_tag, g.batch_id FROM serials s JOIN grants g USING (grant_id)"
+    )
+
+    assert len({row["lookup_tag"] for row in rows}) == len(rows) == 1_200
+    assert all(UUID(int=row["serial_id"].int & ~0xFFFFFF) == row["batch_id"] for row in rows)

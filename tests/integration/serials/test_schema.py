@@ -1,0 +1,57 @@
+"""What the schema refuses, and that every named query fits it."""
+
+import asyncpg
+import pytest
+
+from services.serials.store import SQL
+from shared.ids import uuid7
+from tests.integration.serials.conftest import Desk
+from tests.support.granted import granted
+
+CONTRADICTIONS = [
+    "UPDATE grants SET issued = quantity + 1",
+    "UPDATE grants SET issued = issued - 1",
+    "UPDATE grants SET state = 'issuing'",
+    "UPDATE grants SET state = 'lost'",
+    "UPDATE grants SET issued_at = NULL",
+    "UPDATE grants SET sequence = 0",
+    "UPDATE grants SET quantity = 0, issued = 0",
+    "UPDATE grants SET quantity = 1000001, issued = 1000001",
+    "UPDATE grants SET registration_deadline = granted_at",
+    "UPDATE grants SET batch_id = grant_id",
+    "UPDATE serials SET state = 'registered'",
+    "UPDATE serials SET state = 'revoked'",
+    "UPDATE serials SET state = 'lost'",
+    "UPDATE serials SET account = 'user-5'",
+    "UPDATE serials SET registered_at = now(), usage_ends_at = now(), account = 'user-5'",
+    "UPDATE serials SET revoked_at = now()",
+    "UPDATE serials SET lookup_tag = '\\x00'",
+    "UPDATE serials SET text = '\\x00'",
+    "UPDATE serials SET last_four = 'ABCDE'",
+    "UPDATE serials SET replaces = serial_id",
+]
+
+
+@pytest.mark.parametrize("statement", CONTRADICTIONS)
+async def test_the_schema_refuses_what_the_domain_never_does(desk: Desk, statement: str) -> None:
+    grant_id = uuid7()
+    await desk.take(granted(3, grant_id=grant_id))
+
+    with pytest.raises(asyncpg.CheckViolationError):
+        await desk.pool.execute(statement)
+
+
+async def test_a_serial_is_replaced_at_most_once(desk: Desk) -> None:
+    await desk.take(granted(3))
+    ids = [row[0] for row in await desk.pool.fetch("SELECT serial_id FROM serials ORDER BY serial_id")]
+    replace = "UPDATE serials SET replaces = $1 WHERE serial_id = $2"
+    await desk.pool.execute(replace, ids[0], ids[1])
+
+    with pytest.raises(asyncpg.UniqueViolationError, match="serials_replaces"):
+        await desk.pool.execute(replace, ids[0], ids[2])
+
+
+@pytest.mark.parametrize("name", list(SQL))
+async def test_every_named_query_fits_the_schema(pool: asyncpg.Pool, name: str) -> None:
+    async with pool.acquire() as connection:
+        await connection.prepare(getattr(SQL, name))
