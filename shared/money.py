@@ -52,13 +52,19 @@ def refund_money(vat_mode: str, remaining: Money, price_sum: int) -> Money:
 
     `remaining` is what is left of the payment after the refunds granted before this one. `price_sum` is the
     units at their unit price: supply value for `exclusive`, gross for `inclusive`.
+    Refunds that are released come back in another order than they were granted, which can leave the remaining
+    VAT one won beside VAT(remaining); the bounds keep every refund between nothing and what remains, and the
+    last one takes exactly the rest.
     Raises ValueError when it exceeds what remains, is negative, or the mode is unknown.
     """
     whole = remaining.supply if vat_mode == EXCLUSIVE else remaining.total
     if _amount(price_sum) > whole:
         raise ValueError(f"a refund of {price_sum} won exceeds the {whole} won that remain")
     vat = remaining.vat - payment_money(vat_mode, whole - price_sum).vat
-    return Money(price_sum, vat) if vat_mode == EXCLUSIVE else Money(price_sum - vat, vat)
+    if vat_mode == EXCLUSIVE:
+        return Money(price_sum, min(max(vat, 0), remaining.vat))
+    vat = min(max(vat, 0, price_sum - remaining.supply), price_sum, remaining.vat)
+    return Money(price_sum - vat, vat)
 
 
 def _amount(won: int) -> int:

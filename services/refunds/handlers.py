@@ -201,7 +201,7 @@ def _account(to: checkout.Destination) -> BankAccount | None:
 
 def _decided_money(granted: orders.RefundGranted) -> Money | None:
     """The won of a refund, where orders has said them with the units."""
-    supply, vat = getattr(granted, "supply", None), getattr(granted, "vat", None)
+    supply, vat = granted.supply, granted.vat
     return None if supply is None or vat is None else Money(supply, vat)
 
 

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from uuid import UUID
 
 from services.refunds.policies import DestinationKind, Units
-from shared.money import EXCLUSIVE, Money, refund_money
+from shared.money import Money, refund_money
 
 NOTHING = Money(0, 0)
 
@@ -186,18 +186,8 @@ class RefundOrder:
         return sum(self.lines[share.line_id].unit_price * share.quantity for share in shares)
 
     def worth(self, shares: Iterable[Share]) -> Money:
-        """What a refund of these units would give back now (events.md, "Amounts on the wire").
-
-        Releases may return refunds in another order than they were granted, which can leave the remaining VAT
-        one won beside VAT(remaining supply). The bounds keep every refund between nothing and what remains;
-        the last refund of a payment always takes exactly the rest.
-        """
-        price, remaining = self.price_of(shares), self.payment.remaining
-        money = refund_money(self.payment.vat_mode, remaining, price)
-        if self.payment.vat_mode == EXCLUSIVE:
-            return Money(price, min(max(money.vat, 0), remaining.vat))
-        vat = min(max(money.vat, 0, price - remaining.supply), price, remaining.vat)
-        return Money(price - vat, vat)
+        """What a refund of these units would give back now (events.md, "Amounts on the wire")."""
+        return refund_money(self.payment.vat_mode, self.payment.remaining, self.price_of(shares))
 
     def with_refund(self, refund: Refund) -> "RefundOrder":
         return replace(self, refunds={**self.refunds, refund.refund_id: refund})

@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -166,8 +167,8 @@ async def run(service: Service, settings: ServiceSettings) -> int:
             fetch_wait_ms=settings.fetch_wait_ms,
         )
     runtime.stream = FastStream(broker, logger=None)
-    runtime.stream.after_startup(lambda: _started(runtime))
-    runtime.stream.on_shutdown(lambda: _stopping(runtime))
+    runtime.stream.after_startup(partial(_started, runtime))
+    runtime.stream.on_shutdown(partial(_stopping, runtime))
     try:
         async with _beside(runtime, listener):
             await runtime.stream.run()

@@ -15,6 +15,7 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
+from faststream.kafka.annotations import KafkaMessage as InjectedMessage
 from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
 
 from shared.clock import monotonic, now
@@ -53,9 +54,8 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
         """The consumer behind this lane, once it has started."""
         return self.subscriber.consumer if self.subscriber is not None else None
 
-    async def take(self, message: KafkaMessage) -> None:
+    async def take(self, records: Sequence[Record]) -> None:
         """Handles one polled batch; never returns before its effects are committed."""
-        records: Sequence[Record] = message.raw_message
         self.busy_since = monotonic()
         try:
             await self._handle(records)
@@ -150,7 +150,11 @@ def subscribe(
         include_in_schema=False,
     )
     lane.subscriber = subscriber
-    subscriber(lane.take)
+
+    async def take(message: InjectedMessage) -> None:
+        await lane.take(message.raw_message)
+
+    subscriber(take)
 
 
 async def _parse(records: Any, original: Any = None) -> KafkaMessage:
@@ -159,7 +163,7 @@ async def _parse(records: Any, original: Any = None) -> KafkaMessage:
         body=b"",
         raw_message=records,
         message_id=f"{first.topic}/{first.partition}/{first.offset}",
-        consumer=None,
+        consumer=FAKE_CONSUMER,
     )
 
 

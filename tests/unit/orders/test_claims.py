@@ -1,4 +1,4 @@
-"""Units are claimed once: issuing and refunding race for one row, and whoever is second hears when it lost."""
+"""Units are claimed once: issuing and refunding race for one row; whoever is second hears when it lost."""
 
 from datetime import timedelta
 

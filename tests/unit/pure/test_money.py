@@ -101,3 +101,30 @@ def test_a_negative_amount_and_an_unknown_mode_are_refused() -> None:
         refund_money("inclusive", Money(10, 1), -1)
     with pytest.raises(ValueError, match="vat_mode"):
         payment_money("zero_rated", 1)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.booleans()), max_size=12),
+    st.integers(1, 50),
+    st.sampled_from(["exclusive", "inclusive"]),
+)
+def test_refunds_released_in_any_order_never_take_a_negative_amount_and_lose_no_won(
+    steps: list[tuple[int, bool]], price: int, vat_mode: str
+) -> None:
+    remaining = whole = payment_money(vat_mode, price * 10)
+    held: list[tuple[int, Money]] = []
+    units = 10
+    for number, release in steps:
+        if release and held:
+            back, money = held.pop(number % len(held))
+            units, remaining = units + back, Money(remaining.supply + money.supply, remaining.vat + money.vat)
+        elif units:
+            asked = number % units + 1
+            money = refund_money(vat_mode, remaining, price * asked)
+            units, remaining = (
+                units - asked,
+                Money(remaining.supply - money.supply, remaining.vat - money.vat),
+            )
+            held.append((asked, money))
+        assert min(remaining.supply, remaining.vat, *(part for _, money in held for part in money), 0) == 0
+        assert remaining.total + sum(money.total for _, money in held) == whole.total
