@@ -82,10 +82,13 @@ class Desk:
     async def check(self) -> None:
         """The auditor's view: one serial for each issued unit, numbered without a gap, and no other."""
         wrong = await self.pool.fetch(
-            """SELECT grant_id FROM (SELECT grant_id, count(*) AS made,
-                      max(('x' || right(serial_id::text, 6))::bit(24)::integer) AS last FROM serials GROUP BY 1) s
+            """SELECT grant_id
+               FROM (SELECT grant_id, count(*) AS made,
+                            max(('x' || right(serial_id::text, 6))::bit(24)::integer) AS last
+                     FROM serials GROUP BY grant_id) s
                FULL JOIN grants g USING (grant_id)
-               WHERE coalesce(made, 0) IS DISTINCT FROM g.issued OR coalesce(last, 0) IS DISTINCT FROM g.issued"""
+               WHERE coalesce(made, 0) IS DISTINCT FROM g.issued
+                  OR coalesce(last, 0) IS DISTINCT FROM g.issued"""
         )
         assert wrong == []
         gaps = await self.pool.fetch(

@@ -185,7 +185,7 @@ async def test_when_chance_repeats_a_serial_the_chunk_is_made_anew(desk: Desk) -
 
 async def test_a_broken_random_source_stops_the_worker_and_issues_nothing(desk: Desk) -> None:
     await desk.take(granted(CHUNK))
-    worker = desk.worker(writer=SerialWriter(desk.vault, lambda count: bytes(count)))
+    worker = desk.worker(writer=SerialWriter(desk.vault, bytes))
 
     with pytest.raises(RuntimeError, match="random source"):
         await worker.drain()
@@ -193,7 +193,7 @@ async def test_a_broken_random_source_stops_the_worker_and_issues_nothing(desk: 
     assert await desk.pool.fetchval("SELECT count(*) FROM serials") == 0
 
 
-async def test_serials_of_many_grants_are_all_different_and_their_ids_belong_to_their_grants(
+async def test_all_serials_are_different_and_their_ids_belong_to_their_grants(
     desk: Desk,
 ) -> None:
     await desk.take(*(granted(100, grant_id=uuid7()) for _ in range(12)))

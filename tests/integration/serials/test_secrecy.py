@@ -14,12 +14,9 @@ from tests.support.granted import granted
 async def everything_stored(pool: asyncpg.Pool) -> str:
     """Every value of every table as text, and every bytea also as the bytes it holds."""
     tables = await pool.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'serials'")
-    pieces = []
-    for (table,) in tables:
-        rows = await pool.fetch(f'SELECT * FROM "{table}"')
-        for value in (value for row in rows for value in row.values()):
-            pieces.append(value.decode("latin-1") if isinstance(value, bytes) else str(value))
-    return "\n".join(pieces)
+    rows = [row for (table,) in tables for row in await pool.fetch(f'SELECT * FROM "{table}"')]
+    values = [value for row in rows for value in row.values()]
+    return "\n".join(value.decode("latin-1") if isinstance(value, bytes) else str(value) for value in values)
 
 
 async def test_no_serial_can_be_read_in_the_database_or_a_log(desk: Desk, random: RememberedBytes) -> None:
