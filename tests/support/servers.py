@@ -28,7 +28,8 @@ FOR_TESTS = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "128MB
 ALL_TABLES = """
     SELECT string_agg(format('%I.%I', schemaname, tablename), ', ')
     FROM pg_tables
-    WHERE schemaname IN ('orders', 'serials', 'refunds', 'invoices') AND tablename NOT IN ('schema_migrations', 'relay')
+    WHERE schemaname IN ('orders', 'serials', 'refunds', 'invoices')
+      AND tablename NOT IN ('schema_migrations', 'relay')
 """
 
 

@@ -18,7 +18,6 @@ from ops.running import RunningSystem, Wanted, run_system
 from ops.system import find_system
 from ops.up import announce, text
 
-
 FAKE = "tests.support.fake_service"
 
 
