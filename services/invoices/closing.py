@@ -155,11 +155,12 @@ async def _report(pool: asyncpg.Pool, outbox: Outbox, close: MonthClose, before:
         summary = MonthSummary(close.month, **row, already_issued=before)
         if state["unreported"]:
             sequence = await connection.fetchval(SQL.mark_reported, close.month)
-            await _append(connection, outbox, close, [_closed(summary, close, sequence)])
+            await _append(connection, outbox, close, [closed_fact(summary, close, sequence)])
     return summary
 
 
-def _closed(summary: MonthSummary, close: MonthClose, sequence: int) -> Emit:
+def closed_fact(summary: MonthSummary, close: MonthClose, sequence: int) -> Emit:
+    """What month.closed says: the sums of the month."""
     data = {
         "month": summary.month,
         "documents": summary.documents,

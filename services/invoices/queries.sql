@@ -92,7 +92,7 @@ SET refunded_supply = EXCLUDED.refunded_supply, refunded_vat = EXCLUDED.refunded
 -- name: save_lines
 -- Keeps what was sold, once.
 INSERT INTO payment_lines (order_id, vat_mode, lines)
-SELECT * FROM unnest($1::text[], $2::text[], $3::jsonb[]);
+SELECT * FROM unnest($1::text[], $2::text[], $3::json[]);
 
 -- name: save_documents
 -- Inserts new documents and rewrites what changed of known ones.

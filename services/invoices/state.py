@@ -158,7 +158,7 @@ class Explanation:
 
 @dataclass(slots=True, frozen=True)
 class Snapshot:
-    """The lines of a payment as they were sold (JSON), from which a document is printed."""
+    """The lines of a payment as they were sold (JSON, one array a line), from which documents are printed."""
 
     order_id: str
     vat_mode: str

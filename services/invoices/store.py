@@ -55,15 +55,19 @@ class Store:
         """Locks and reads everything that these events may touch. Call it inside a transaction."""
         world = World(self._policy)
         paid = _of_type(events, "order.paid.v1")
-        await _share_months(connection, paid)
+        months = [month_of(event.data.paid_at) for event in paid]
+        await _share_months(connection, months)
         world.closed = await _closed_months(connection)
-        late = [event for event in paid if month_of(event.data.paid_at) in world.closed]
+        late = [event for event, month in zip(paid, months, strict=True) if month in world.closed]
         changed = _of_type(events, "partner.changed.v1")
         merges = _of_type(events, *MERGES)
         await _lock_partners(connection, [*_partners_of_late(late), *(e.key for e in [*changed, *merges])])
         order_ids = {e.data.order_id for e in events if hasattr(e.data, "order_id")}
-        order_ids |= await _orders_of_partners(connection, merges, changed)
-        await _lock_payments(connection, world, order_ids)
+        theirs = await _orders_of_partners(connection, merges, changed)
+        await _lock_payments(connection, world, order_ids | theirs)
+        await _lock_documents(
+            connection, world, theirs | {e.data.order_id for e in _of_type(events, *RETURNS)}
+        )
         if changed:
             world.closed = await _closed_months(connection)
         await _read_refunds(connection, world, events)
@@ -80,6 +84,7 @@ class Store:
         world.closed = await _closed_months(connection)
         order_ids = await _orders(connection, SQL.orders_of_businesses, [(p, month) for p in partner_ids])
         await _lock_payments(connection, world, order_ids)
+        await _lock_documents(connection, world, order_ids)
         await _read_partners(connection, world, partner_ids)
         await _read_requests(connection, world, partner_ids)
         numbers = {d.business_number for d in world.documents.values() if is_unissued(d)}
@@ -119,9 +124,9 @@ def _partners_of_late(late: Iterable[Event]) -> list[str]:
     return [e.data.partner.partner_id for e in late if not is_valid(e.data.partner.business_number)]
 
 
-async def _share_months(connection: Connection, paid: Sequence[Event]) -> None:
-    if paid:
-        await connection.fetchval(SQL.share_months, sorted({month_of(event.data.paid_at) for event in paid}))
+async def _share_months(connection: Connection, months: Iterable[str]) -> None:
+    if ordered := sorted(set(months)):
+        await connection.fetchval(SQL.share_months, ordered)
 
 
 async def _closed_months(connection: Connection) -> dict[str, Any]:
@@ -154,14 +159,17 @@ async def _orders(connection: Connection, sql: str, pairs: Sequence[tuple[str, s
 
 
 async def _lock_payments(connection: Connection, world: World, order_ids: Iterable[str]) -> None:
-    """Locks payments, then the documents that they are in and their own drafts."""
-    if not (wanted := sorted(order_ids)):
-        return
-    for row in await connection.fetch(SQL.lock_payments, wanted):
-        world.learn_payment(_payment(row))
-    held = world.payments.values()
-    invoice_ids = {i for p in held for i in (p.invoice_id, p.draft_id) if i is not None}
-    if invoice_ids:
+    if wanted := sorted(order_ids):
+        for row in await connection.fetch(SQL.lock_payments, wanted):
+            world.learn_payment(_payment(row))
+
+
+async def _lock_documents(connection: Connection, world: World, order_ids: Iterable[str]) -> None:
+    """Locks the documents that these payments are in, and their own drafts."""
+    held = [world.payments[order_id] for order_id in order_ids if order_id in world.payments]
+    if invoice_ids := {
+        i for payment in held for i in (payment.invoice_id, payment.draft_id) if i is not None
+    }:
         for row in await connection.fetch(SQL.lock_documents, sorted(invoice_ids)):
             world.learn_document(_document(row))
 

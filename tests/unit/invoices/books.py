@@ -316,6 +316,7 @@ class Books:
     def _check_sequences(self) -> None:
         said: dict[str, list[int]] = defaultdict(list)
         for emit in self.said:
+            TYPES[emit.type].model.model_validate(emit.data)
             said[emit.subject].append(emit.sequence)
         for subject, sequences in said.items():
             assert sequences == list(range(1, len(sequences) + 1)), subject
