@@ -111,14 +111,18 @@ class Runtime:
         while True:
             self.health.heartbeat = monotonic()
             stalled = self.health.stalled()
-            if stalled and self.health.started and not self.health.stopping and await self._reachable():
+            if stalled and self.health.started and not self.health.stopping and await self._servers_answer():
                 self.give_up(stalled)
             await asyncio.sleep(HEARTBEAT_SECONDS)
 
-    async def _reachable(self) -> bool:
-        """Whether Postgres answers: while it does not, waiting is the right thing to do."""
+    async def _servers_answer(self) -> bool:
+        """Whether Postgres and a broker answer: while they do not, waiting is the right thing to do."""
+        host, _, port = self.settings.kafka_bootstrap_servers.split(",")[0].strip().rpartition(":")
         try:
-            return await asyncio.wait_for(self.pool.fetchval("SELECT true"), 5) is True
+            async with asyncio.timeout(5):
+                _, writer = await asyncio.open_connection(host, int(port))
+                writer.close()
+                return await self.pool.fetchval("SELECT true") is True
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
             return False
 

@@ -23,7 +23,11 @@ from shared.runtime.records import Record
 from shared.runtime.signals import Metrics
 
 COMMIT_EVERY_SECONDS = 1.0
-POLL_MILLISECONDS = 10
+# FastStream sleeps this long again, blind, after a poll that found nothing: short enough for latency, long
+# enough to cost an idle process nothing.
+POLL_MILLISECONDS = 20
+SESSION_TIMEOUT_MILLISECONDS = 6_000
+HEARTBEAT_MILLISECONDS = 1_000
 LONGEST_PAUSE_MILLISECONDS = 3_600_000
 
 log = structlog.get_logger("pawl.consumer")
@@ -44,6 +48,7 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
         self._give_up = give_up
         self._reach = reach
         self._done: dict[TopicPartition, int] = {}
+        self._handled: dict[TopicPartition, int] = {}
         self._committed_at = 0.0
         self.subscriber: Any = None
         self.busy_since: float | None = None
@@ -64,8 +69,10 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
             self._give_up(f"{type(failure).__name__}: {failure}")
             raise
         self._observe(records)
-        for record in records:
-            self._done[TopicPartition(record.topic, record.partition)] = record.offset + 1
+        handled = {(record.topic, record.partition): record.offset + 1 for record in records}
+        reached = {TopicPartition(*place): offset for place, offset in handled.items()}
+        self._done.update(reached)
+        self._handled.update(reached)
         if monotonic() - self._committed_at >= COMMIT_EVERY_SECONDS:
             await self.commit()
 
@@ -98,13 +105,14 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         """Forgets the offsets of partitions that went elsewhere."""
         self._done.clear()
+        self._handled.clear()
 
     def lag(self) -> int:
-        """Records that wait in the partitions of this lane, as far as the last fetch knows."""
+        """Records that wait in partitions that this lane has read from, as far as the last fetch knows."""
         consumer = self.consumer
         if consumer is None:
             return 0
-        return sum(_behind(consumer, partition) for partition in consumer.assignment())
+        return sum(max(0, (consumer.highwater(p) or 0) - offset) for p, offset in self._handled.items())
 
     def _observe(self, records: Sequence[Record]) -> None:
         started = self.busy_since or monotonic()
@@ -144,6 +152,8 @@ def subscribe(
         partition_assignment_strategy=(RangePartitionAssignor,),
         max_poll_interval_ms=LONGEST_PAUSE_MILLISECONDS,
         fetch_max_wait_ms=fetch_wait_ms,
+        session_timeout_ms=SESSION_TIMEOUT_MILLISECONDS,
+        heartbeat_interval_ms=HEARTBEAT_MILLISECONDS,
         listener=lane,
         parser=_parse,
         decoder=_decode,
@@ -170,9 +180,3 @@ async def _parse(records: Any, original: Any = None) -> KafkaMessage:
 async def _decode(message: KafkaMessage) -> KafkaMessage:
     return message
 
-
-def _behind(consumer: AIOKafkaConsumer, partition: TopicPartition) -> int:
-    end = consumer.highwater(partition)
-    state = consumer._subscription.subscription.assignment.state_value(partition)
-    position = state.position if state is not None and state.has_valid_position else None
-    return max(0, end - position) if end is not None and position is not None else 0

@@ -6,11 +6,10 @@ skipped silently, unless another service owns the answer to it.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 
 from shared.events.canonical import content_hash
 from shared.events.catalogue import TYPES, decode, owner_of
-from shared.events.envelope import Envelope, read_envelope
+from shared.events.envelope import MAX_OWN_BYTES, Envelope, read_envelope
 from shared.events.faults import Fault
 from shared.runtime.decisions import Event, Position, Route
 from shared.runtime.records import Record, position_of
@@ -74,9 +73,9 @@ class Intake:
             return None
         key = _text(record.key)
         item = self._item(record, envelope, upstream=True)
-        item.content = _content(envelope)
+        item.content = content_hash(envelope.type, envelope.body)
         try:
-            data = decode(envelope, key)
+            data = decode(envelope, key, record.topic)
         except Fault as fault:
             item.fault = fault
             return item
@@ -90,7 +89,7 @@ class Intake:
 
     def _read_own(self, record: Record) -> Item | None:
         try:
-            envelope = read_envelope(record.headers, record.value)
+            envelope = read_envelope(record.headers, record.value, MAX_OWN_BYTES)
         except Fault as fault:
             item = self._item(record, getattr(fault, "envelope", None), upstream=False)
             item.fault = fault
@@ -109,7 +108,7 @@ class Intake:
             item.fault = Fault("missing_field", "/sequence", "an event of our own carries ce_sequence")
             return item
         try:
-            data = decode(envelope, item.key) if route else None
+            data = decode(envelope, item.key, record.topic) if route else None
         except Fault as fault:
             item.fault = fault
             return item
@@ -123,7 +122,7 @@ class Intake:
         item = self._item(record, envelope, upstream=True)
         item.fault = fault
         if item.source and item.event_id:
-            item.content = blake2b(record.value or b"", digest_size=16).digest()
+            item.content = content_hash(item.type or "", record.value or b"")
         return item
 
     def _item(self, record: Record, envelope: Envelope | None, *, upstream: bool) -> Item:
@@ -161,11 +160,6 @@ def _type_header(headers: Sequence[tuple[str, bytes]]) -> str | None:
     return None
 
 
-def _content(envelope: Envelope) -> bytes:
-    try:
-        return content_hash(envelope.type, envelope.body)
-    except ValueError:
-        return blake2b(envelope.type.encode() + b"\0" + envelope.body, digest_size=16).digest()
 
 
 def _text(key: bytes | None) -> str | None:

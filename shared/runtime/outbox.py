@@ -5,12 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias
-from uuid import UUID
 
 import asyncpg
 import orjson
 
-from shared.ids import uuid7
+from shared.ids import uuid7_batch
 from shared.kst import KST
 from shared.partitioner import partition_for
 from shared.queries import load
@@ -43,7 +42,6 @@ class OutboxRows:
 
     service: str
     partitions: Mapping[str, int]
-    event_ids: list[UUID] = field(default_factory=list)
     topics: list[str] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
@@ -56,7 +54,7 @@ class OutboxRows:
     data: list[bytes] = field(default_factory=list)
 
     def __len__(self) -> int:
-        return len(self.event_ids)
+        return len(self.data)
 
     def add(self, emit: Emit, cause: Cause) -> None:
         """Appends one fact of this service."""
@@ -81,7 +79,6 @@ class OutboxRows:
         cause: Cause,
         data: dict[str, Any],
     ) -> None:
-        self.event_ids.append(uuid7())
         self.topics.append(topic)
         self.places.append(partition_for(key, self.partitions[topic]))
         self.keys.append(key)
@@ -113,7 +110,7 @@ class Outbox:
         await connection.execute(SQL.lock_outbox)
         await connection.execute(
             SQL.append_outbox,
-            rows.event_ids,
+            uuid7_batch(len(rows)),
             rows.topics,
             rows.places,
             rows.keys,
