@@ -12,10 +12,10 @@ from uuid import UUID
 
 import asyncpg
 
-from services.invoices import domain
+from services.invoices import issuing, merging
 from services.invoices.calendar import ends_at
 from services.invoices.merging import Scope, scope_of
-from services.invoices.state import World
+from services.invoices.state import World, is_unissued
 from services.invoices.store import SQL, Store
 from shared.ids import uuid7
 from shared.kst import wire_time
@@ -130,20 +130,20 @@ def issue_month(world: World, month: str, at: datetime, new_id: Callable[[], UUI
     """Merges, then issues, everything of `month` in the world that can be. Pure but for the world."""
     emits: list[Emit] = []
     for scope in _scopes(world, month):
-        change = domain.merge_at_close(world, scope, new_id)
+        change = merging.merge_at_close(world, scope, new_id)
         world.apply(change)
         emits += change.emits
-    for invoice_id in sorted(d.invoice_id for d in world.documents.values() if domain.is_unissued(d)):
+    for invoice_id in sorted(d.invoice_id for d in world.documents.values() if is_unissued(d)):
         document = world.documents[invoice_id]
         if document.month == month:
-            change = domain.issue_at_close(world, document, at)
+            change = issuing.issue_at_close(world, document, at)
             world.apply(change)
             emits += change.emits
     return emits
 
 
 def _scopes(world: World, month: str) -> Sequence[Scope]:
-    drafts = (d for d in world.documents.values() if domain.is_unissued(d) and d.month == month)
+    drafts = (d for d in world.documents.values() if is_unissued(d) and d.month == month)
     return sorted({scope_of(document) for document in drafts})
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import orjson
 
-from services.invoices import domain
+from services.invoices import domain, issuing, merging
 from services.invoices.domain import Return
 from services.invoices.state import (
     NOTHING,
@@ -138,7 +138,7 @@ def request_merge(world: World, event: Event, context: Context) -> Outcome:
     refusal = _refusal(world, event, request)
     if refusal is not None:
         return refusal
-    return _take(world, domain.request_merge(world, request, context.new_id))
+    return _take(world, merging.request_merge(world, request, context.new_id))
 
 
 def undo_merge(world: World, event: Event, context: Context) -> Outcome:
@@ -147,7 +147,7 @@ def undo_merge(world: World, event: Event, context: Context) -> Outcome:
     refusal = _refusal(world, event, request)
     if refusal is not None:
         return refusal
-    return _take(world, domain.undo_merge(world, request))
+    return _take(world, merging.undo_merge(world, request))
 
 
 def _merge_request(event: Event, *, undo: bool) -> MergeRequest:
@@ -197,7 +197,7 @@ def change_partner(world: World, event: Event, context: Context) -> Outcome:
         always_merge_since=changed_at,
         changed_at=changed_at,
     )
-    return _take(world, domain.change_partner(world, partner, event.time))
+    return _take(world, issuing.change_partner(world, partner, event.time))
 
 
 def refuse_late(world: World, event: Event, rejection: Reject) -> Applied:

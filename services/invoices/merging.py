@@ -4,12 +4,29 @@ Never across months or businesses; every remaining unit issued, no open refund, 
 before the cut-off (domain.md section 5). Pure.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Literal, NamedTuple
+from uuid import UUID
 
+from services.invoices import facts
 from services.invoices.calendar import cut_off
-from services.invoices.state import Document, MergeRequest, Partner, Payment, Policy, World
+from services.invoices.state import (
+    NOTHING,
+    Change,
+    Contradiction,
+    Document,
+    Explanation,
+    MergeRequest,
+    Partner,
+    Payment,
+    Policy,
+    World,
+    plus,
+)
+
+NewId = Callable[[], UUID]
 
 Reason = Literal[
     "merged",
@@ -148,3 +165,100 @@ def wish_at_close(
 def _prefers(partner: Partner, scope: Scope, policy: Policy) -> bool:
     last_moment = cut_off(scope.month, policy.cut_off_day, policy.cut_off_hour)
     return partner.always_merge and partner.always_merge_since < last_moment
+
+
+def request_merge(world: World, request: MergeRequest, new_id: NewId) -> Change:
+    """Answers a merge request: the fit payments are merged, every payment gets its explanation.
+
+    A request that came in time stands as a wish until the close; it replaces an earlier undo.
+    """
+    scope = scope_of(request)
+    refusal = refusal_of_time(scope, request.requested_at, world)
+    change = Change(requests=[replace(request, standing=refusal is None)])
+    if refusal is None:
+        earlier = world.standing_requests(*scope)
+        change.requests += [replace(wish, standing=False) for wish in earlier if wish.undo]
+    wanted = None if request.payment_ids is None else frozenset(request.payment_ids)
+    verdicts = judge(world, scope, wanted, refusal)
+    change.explanations = list(_explanations(scope, request.request_id, verdicts))
+    _merge(world, change, scope, verdicts, new_id)
+    return change
+
+
+def _explanations(scope: Scope, request_id: str, verdicts: Iterable[Verdict]) -> Iterable[Explanation]:
+    for verdict in verdicts:
+        order_id = None if verdict.payment is None else verdict.payment.order_id
+        yield Explanation(scope.partner_id, request_id, verdict.payment_id, order_id, verdict.reason)
+
+
+def _merge(world: World, change: Change, scope: Scope, verdicts: Sequence[Verdict], new_id: NewId) -> None:
+    """Puts the fit payments on the merged document of `scope`; those that are on it already stay there."""
+    merge = world.open_merge(*scope)
+    fit = [
+        verdict.payment for verdict in verdicts if verdict.reason == "merged" and verdict.payment is not None
+    ]
+    joining = [payment for payment in fit if merge is None or payment.invoice_id != merge.invoice_id]
+    if not joining:
+        return
+    before = [] if merge is None else world.payments_in(merge)
+    target = merge or Document(new_id(), "merged", "draft", *scope, amount=NOTHING, sequence=0)
+    amount = target.amount
+    for payment in joining:
+        amount = plus(amount, payment.standing)
+        own = world.documents[_own_draft(payment)]
+        change.payments.append(replace(payment, invoice_id=target.invoice_id))
+        change.documents.append(replace(own, state="in_merge"))
+    target = replace(target, amount=amount, sequence=target.sequence + 1)
+    change.documents.append(target)
+    members = sorted([*before, *joining], key=lambda payment: (payment.paid_at, payment.order_id))
+    excluded = {v.payment_id: v.reason for v in verdicts if v.reason != "merged"}
+    change.emits.append(facts.merged(target, members, excluded))
+
+
+def _own_draft(payment: Payment) -> UUID:
+    if payment.draft_id is None:
+        raise Contradiction(f"order {payment.order_id} has no draft: its evidence is a {payment.evidence}")
+    return payment.draft_id
+
+
+def undo_merge(world: World, request: MergeRequest) -> Change:
+    """Gives the payments of an un-issued merge their own drafts back. An issued merge stays.
+
+    The undo is the last word about this month: it replaces earlier requests and beats a standing preference,
+    until a new request.
+    """
+    scope = scope_of(request)
+    change = Change(requests=[replace(request, standing=True)])
+    change.requests += [replace(wish, standing=False) for wish in world.standing_requests(*scope)]
+    merge = world.open_merge(*scope)
+    if merge is None:
+        return change
+    members = world.payments_in(merge)
+    for payment in members:
+        own = world.documents[_own_draft(payment)]
+        state = merge.state if payment.standing.total else "void"
+        change.payments.append(replace(payment, invoice_id=own.invoice_id))
+        change.documents.append(replace(own, state=state, amount=payment.standing))
+    undone = replace(merge, state="undone", amount=NOTHING, sequence=merge.sequence + 1)
+    change.documents.append(undone)
+    change.emits.append(facts.unmerged(undone, members))
+    return change
+
+
+def merge_at_close(world: World, scope: Scope, new_id: NewId) -> Change:
+    """What the month close merges for a business, by its standing preference or requests."""
+    wish = wish_at_close(
+        scope, world.partners.get(scope.partner_id), world.standing_requests(*scope), world.policy
+    )
+    change = Change()
+    if wish is not None:
+        verdicts = judge(world, scope, wish.payment_ids, None)
+        change.explanations = list(_close_explanations(scope, wish, verdicts))
+        _merge(world, change, scope, verdicts, new_id)
+    return change
+
+
+def _close_explanations(scope: Scope, wish: Wish, verdicts: Sequence[Verdict]) -> Iterable[Explanation]:
+    request_id = f"{wish.request_id}:{scope.month}" if wish.request_id == "always_merge" else wish.request_id
+    told_elsewhere: tuple[Reason, ...] = ("other_business", "already_issued")
+    yield from _explanations(scope, request_id, (v for v in verdicts if v.reason not in told_elsewhere))

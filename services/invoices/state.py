@@ -284,6 +284,11 @@ class World:
         self.snapshots.extend(change.snapshots)
 
 
+def is_unissued(document: Document) -> bool:
+    """Whether the document is still to be issued."""
+    return document.state in UNISSUED
+
+
 def paid_order(payment: Payment) -> tuple[datetime, str]:
     """Sorts payments by when they were paid."""
     return payment.paid_at, payment.order_id

@@ -10,7 +10,6 @@ from typing import Any
 
 import orjson
 
-from services.invoices.domain import is_unissued
 from services.invoices.state import (
     Document,
     Explanation,
@@ -21,6 +20,7 @@ from services.invoices.state import (
     Refund,
     Snapshot,
     World,
+    is_unissued,
 )
 from shared.business_number import is_valid, normalise
 from shared.kst import month_of
