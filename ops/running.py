@@ -23,6 +23,7 @@ from ops.system import Endpoint, System
 from ops.topics import create_topics
 
 READY_SECONDS = 60.0
+RETRY_SECONDS = 5.0
 Tell = Callable[[str], None]
 T = TypeVar("T")
 
@@ -63,9 +64,11 @@ class RunningSystem:
         self.kafka: EmbeddedKafka | None = None
         self.postgres: EmbeddedPostgres | None = None
         self.services = Supervisor([])
+        self.watching: asyncio.Task[None] | None = None
         self._tell = tell
         self._ports = Ports(folder.ports)
         self._marks: dict[str, ProcessMark] = {}
+        self._waits_for = ["Kafka", "PostgreSQL"]
         own = ProcessMark.of("pawl up", os.getpid())
         assert own is not None
         self._state = RunState(up=own)
@@ -112,8 +115,14 @@ class RunningSystem:
             await asyncio.sleep(0.5)
             if not server.is_alive:
                 self._tell(f"{name} has ended; it starts again. Its log of before: {server.log}.1")
-                with suppress(Problem):
-                    await server.start()
+                await self._start_again(server)
+
+    async def _start_again(self, server: EmbeddedKafka | EmbeddedPostgres) -> None:
+        try:
+            await server.start()
+        except Problem as problem:
+            self._tell(f"{problem}\nThe next try is in {RETRY_SECONDS:.0f} s.")
+            await asyncio.sleep(RETRY_SECONDS)
 
     async def _start_kafka(self, jars: Sequence[Path]) -> str:
         if self.wanted.kafka:
@@ -145,6 +154,7 @@ class RunningSystem:
     async def _make_topics(self, kafka: str) -> None:
         created = await create_topics(kafka)
         self._state.kafka = kafka
+        self._waits_for.remove("Kafka")
         if created:
             self._tell(f"Created the topics {', '.join(created)}.")
 
@@ -154,6 +164,7 @@ class RunningSystem:
         for service, names in (await migrate(self.database)).items():
             if names:
                 self._tell(f"Migrated {service}: {', '.join(names)}.")
+        self._waits_for.remove("PostgreSQL")
 
     def _start_services(self) -> None:
         keys = self.folder.service_keys()
@@ -204,7 +215,10 @@ class RunningSystem:
                     f"The service {name} is not healthy after {seconds}; it says: {said}\n{last_lines(log)}",
                     f"Its whole log: {log}",
                 )
-        return Problem(f"The servers were not ready after {seconds}.", f"Their logs: {self.folder.logs}")
+        return Problem(
+            f"Not ready after {seconds}: {' and '.join(self._waits_for) or 'the services'}.",
+            f"The logs are in {self.folder.logs}. On a busy machine try again: what is done stays done.",
+        )
 
     def _mark_services(self) -> None:
         for name, pid in self.services.pids().items():
@@ -238,8 +252,8 @@ async def run_system(wanted: Wanted, tell: Tell = tell_on_stderr) -> AsyncIterat
         at_the_end.callback(folder.forget_state)
         at_the_end.push_async_callback(running.stop)
         await running.start(jars)
-        watching = asyncio.create_task(running.watch())
-        at_the_end.push_async_callback(_cancel, watching)
+        running.watching = asyncio.create_task(running.watch())
+        at_the_end.push_async_callback(_cancel, running.watching)
         yield running
 
 

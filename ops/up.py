@@ -61,7 +61,8 @@ async def stay_up(wanted: Wanted, as_json: bool) -> None:
     with suppress(asyncio.CancelledError):
         async with run_system(wanted) as running:
             announce(running, as_json)
-            await asyncio.Event().wait()
+            assert running.watching is not None
+            await running.watching
     tell_on_stderr("Stopped.")
 
 

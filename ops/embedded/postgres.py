@@ -23,7 +23,7 @@ from ops.private_files import read_or_make
 from ops.problem import Problem, explain_os_errors
 
 SUPERUSER = "postgres"
-START_SECONDS = 45.0
+START_SECONDS = 90.0
 STOP_SECONDS = 15.0
 # What a laptop with two cores can afford; a commit is on the disk before it is answered.
 SETTINGS: Mapping[str, str] = {
