@@ -21,7 +21,7 @@ from shared.runtime.decisions import Applied, Event
 from shared.runtime.outbox import Cause, Outbox
 from tests.support.granted import CONTEXT, new_vault
 
-TABLES = "grants, serials, outbox"
+TABLES = "grants, serials, outbox, parked, dead_letters, cursors, inbox"
 CHUNK = 500
 
 
