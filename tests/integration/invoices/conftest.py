@@ -1,23 +1,19 @@
-"""A real PostgreSQL with the invoices schema; every test commits for real and finds the tables empty."""
+"""The invoices schema of a real PostgreSQL; every test commits for real and finds the tables empty."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import asyncpg
 import orjson
 import pytest
 
-from ops.embedded.ports import Ports
-from ops.embedded.postgres import EmbeddedPostgres
-from ops.provision import Database, kept_passwords, provision
+from ops.provision import Database
 from services.invoices.closing import MonthSummary, close_month
 from services.invoices.handlers import ROUTES
 from services.invoices.state import Policy
 from services.invoices.store import SQL, Store
 from shared.ids import uuid7
-from shared.migrations import apply_migrations
 from shared.postgres import connect, open_pool
 from shared.runtime.decisions import Applied, Context, Event, Outcome
 from shared.runtime.outbox import Cause, Outbox
@@ -27,19 +23,6 @@ TABLES = (
     "payments, payment_lines, documents, refunds, partners, merge_requests, merge_explanations, "
     "document_counters, months, outbox"
 )
-
-
-@pytest.fixture(scope="session")
-async def database(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Database]:
-    folder: Path = tmp_path_factory.mktemp("invoices-postgres")
-    server = EmbeddedPostgres(folder, Ports(folder / "ports.json"))
-    await server.start()
-    try:
-        database = await provision(server.url(), kept_passwords(folder / "passwords.json"))
-        await apply_migrations(database.owner_url, "invoices")
-        yield database
-    finally:
-        await server.stop()
 
 
 @pytest.fixture
