@@ -187,19 +187,6 @@ class Driver:
         self.progress.doing = f"closing {close.month}"
         await self._catch_up()
         await self.close_month(close.month, close.at)
-        self.heard_at = self.clock()
-        while close.month not in self.ledger.books.closed:
-            await self._hear_close(close.month)
-
-    async def _hear_close(self, month: str) -> None:
-        answers = await self.topics.hear(min(1.0, self.patience))
-        heard = [self.ledger.record(answer) for answer in answers]
-        if any(heard):
-            self.heard_at = self.clock()
-        elif self.clock() - self.heard_at >= self.patience:
-            raise Stalled(
-                f"no month.closed for {month} after {self.patience:.0f} s: ask `pawl lag` about invoices"
-            )
 
     async def _catch_up(self) -> None:
         if not await self.topics.caught_up(self.patience):

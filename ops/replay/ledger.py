@@ -35,7 +35,10 @@ class Verdict(NamedTuple):
 
 @dataclass(slots=True)
 class RefundState:
-    """One refund as far as it has come. `state` is the last part of the event type that led here."""
+    """One refund as far as it has come. `state` is the word of the event type that led here.
+
+    `money` is the supply value and VAT that went back, `amount` what was paid out (less the fee), in won.
+    """
 
     refund_id: str
     request_id: str | None = None
@@ -43,6 +46,7 @@ class RefundState:
     reason: str = ""
     granted: dict[str, int] = field(default_factory=dict)
     completed: dict[str, int] = field(default_factory=dict)
+    money: Money = NOTHING
     amount: int = 0
 
     @property
@@ -86,7 +90,10 @@ class OrderState:
 
     def line(self, line_id: str) -> LineState:
         """The state of a line, fresh when nothing was heard of it."""
-        return self.lines.setdefault(line_id, LineState())
+        found = self.lines.get(line_id)
+        if found is None:
+            found = self.lines[line_id] = LineState()
+        return found
 
     def deny(self, line_id: str | None) -> None:
         """Orders issues nothing of a line, or of the whole order."""
@@ -125,9 +132,9 @@ class Payout(NamedTuple):
 class Books:
     """The tax documents of the plan's payments, by id, so that a repeated record counts once."""
 
-    drafts: dict[str, tuple[str, Money]] = field(default_factory=dict)
+    drafts: set[str] = field(default_factory=set)
     merged: dict[str, frozenset[str]] = field(default_factory=dict)
-    issued: dict[str, tuple[str, frozenset[str], Money]] = field(default_factory=dict)
+    issued: dict[str, tuple[frozenset[str], Money]] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     modified: dict[str, Money] = field(default_factory=dict)
     closed: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -206,6 +213,7 @@ class Ledger:
             refund.granted = _quantities(data)
         if word == "completed":
             refund.completed, refund.amount = _quantities(data), data["amount"]
+            refund.money = Money(data["supply"], data["vat"])
         if word == "payout_requested" and refund.state != "completed":
             asked = Payout(answer.key, refund.refund_id, answer.time)
             self.payouts[refund.refund_id] = asked
@@ -229,13 +237,13 @@ class Ledger:
         books, document = self.books, data["invoice_id"]
         match type_:
             case "invoice.drafted.v1":
-                books.drafts[document] = (data["month"], Money(data["supply"], data["vat"]))
+                books.drafts.add(document)
             case "invoice.merged.v1":
                 books.merged[document] = ours
             case "invoice.unmerged.v1":
                 books.merged.pop(document, None)
             case "invoice.issued.v1":
-                books.issued[document] = (data["month"], ours, Money(data["supply"], data["vat"]))
+                books.issued[document] = (ours, Money(data["supply"], data["vat"]))
                 books.failed.pop(document, None)
             case "invoice.issue_failed.v1":
                 books.failed[document] = data["reason"]
@@ -337,6 +345,9 @@ class Ledger:
         match refund.state:
             case "completed":
                 return RefundEnd.COMPLETED
+            case "rejected" if refund.reason == "not_supported":
+                # Said on checkout.feedback when the order is known already, else as a fact of its own.
+                return RefundEnd.NOT_SUPPORTED
             case "rejected" | "denied" | "held" | "failed" | "released":
                 return with_reason(RefundEnd(f"refund_{refund.state}"), refund.reason)
             case _:

@@ -1,11 +1,13 @@
 """What a replay came to: counts and won, all of them from what the system said, none from the plan."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ops.replay.ledger import Ledger, RefundState
+from ops.replay.ledger import Ledger, OrderState, RefundState
 from ops.replay.plan import Plan
+from shared.money import Money
 
 
 @dataclass(slots=True, frozen=True)
@@ -31,7 +33,7 @@ def summarise(plan: Plan, ledger: Ledger, said: int, seconds: float, check: dict
         "units": count_units(plan, ledger),
         "refunds": count_refunds(plan, ledger),
         "won": count_won(ledger),
-        "months": months(ledger),
+        "months": months(plan, ledger),
         "seconds": round(seconds, 3),
         "orders_per_second": round(paid / seconds, 1) if seconds else 0.0,
         "check": check,
@@ -60,16 +62,19 @@ def count_units(plan: Plan, ledger: Ledger) -> dict[str, int]:
 
 
 def count_refunds(plan: Plan, ledger: Ledger) -> dict[str, Any]:
-    """Refund requests by how they ended; `granted` counts the claims that orders gave."""
+    """Refund requests by how they ended; `granted` counts the claims that orders gave.
+
+    A request refused on checkout.feedback counts as rejected: which of the two it is depends on whether the
+    order was known when it came.
+    """
     refunds = [refund for order in ledger.orders.values() for refund in order.refunds.values()]
-    invalid = Counter(ledger.verdicts[step_id].code for step_id in _refused_requests(plan, ledger))
+    refused = [ledger.verdicts[step_id].code for step_id in _refused_requests(plan, ledger)]
     return {
-        "requested": len(refunds) + invalid.total(),
+        "requested": len(refunds) + len(refused),
         "granted": sum(bool(refund.granted) for refund in refunds),
         "completed": _count(refunds, "completed"),
         "denied": _reasons(refunds, "denied"),
-        "rejected": _reasons(refunds, "rejected"),
-        "not_accepted": dict(sorted(invalid.items())),
+        "rejected": _reasons(refunds, "rejected", refused),
         "open": sum(not refund.over for refund in refunds),
     }
 
@@ -89,8 +94,10 @@ def _count(refunds: list[RefundState], state: str) -> int:
     return sum(refund.state == state for refund in refunds)
 
 
-def _reasons(refunds: list[RefundState], state: str) -> dict[str, int]:
-    return dict(sorted(Counter(refund.reason for refund in refunds if refund.state == state).items()))
+def _reasons(refunds: list[RefundState], state: str, others: Iterable[str] = ()) -> dict[str, int]:
+    counts = Counter(refund.reason for refund in refunds if refund.state == state)
+    counts.update(others)
+    return dict(sorted(counts.items()))
 
 
 def count_won(ledger: Ledger) -> dict[str, int]:
@@ -98,7 +105,7 @@ def count_won(ledger: Ledger) -> dict[str, int]:
     paid = sum(order.paid.total for order in ledger.orders.values() if order.paid is not None)
     refunded = sum(refund.amount for order in ledger.orders.values() for refund in order.refunds.values())
     books = ledger.books
-    invoiced = sum(money.total for _, _, money in books.issued.values())
+    invoiced = sum(money.total for _, money in books.issued.values())
     modified = sum(money.total for money in books.modified.values())
     return {"paid": paid, "refunded": refunded, "invoiced": invoiced + modified, "modified": modified}
 
@@ -110,22 +117,31 @@ def count_invoices(ledger: Ledger) -> dict[str, int]:
     return {
         "per payment": len(books.issued) - len(merged),
         "merged by month": len(merged),
-        "payments in merged ones": sum(len(books.issued[document][1]) for document in merged),
+        "payments in merged ones": sum(len(books.issued[document][0]) for document in merged),
         "modified": len(books.modified),
         "failed": len(books.failed),
     }
 
 
-def months(ledger: Ledger) -> dict[str, dict[str, int]]:
-    """Each month as it was closed; one that is still open shows its drafts and no documents."""
+def months(plan: Plan, ledger: Ledger) -> dict[str, dict[str, int]]:
+    """Each month as it was closed; an open one shows what was paid and not refunded, and no documents."""
+    open_months: dict[str, Counter[str]] = {}
+    for order_id, order in ledger.orders.items():
+        if order.paid is not None:
+            drafts = open_months.setdefault(plan.orders[order_id].month, Counter())
+            drafts.update(_draft(order, order.paid))
     names = ("payments", "documents", "supply", "vat", "total")
-    found: dict[str, dict[str, int]] = {}
-    for month, money in ledger.books.drafts.values():
-        draft = found.setdefault(month, dict.fromkeys(names, 0))
-        added = {"payments": 1, "supply": money.supply, "vat": money.vat, "total": money.total}
-        found[month] = draft | {name: draft[name] + won for name, won in added.items()}
-    closed = {month: {name: data[name] for name in names} for month, data in ledger.books.closed.items()}
-    return dict(sorted((found | {m: c for m, c in closed.items() if m in found}).items()))
+    return {
+        month: {name: ledger.books.closed.get(month, drafts)[name] for name in names}
+        for month, drafts in sorted(open_months.items())
+    }
+
+
+def _draft(order: OrderState, paid: Money) -> dict[str, int]:
+    back = [refund.money for refund in order.refunds.values()]
+    supply = paid.supply - sum(money.supply for money in back)
+    vat = paid.vat - sum(money.vat for money in back)
+    return {"payments": 1, "documents": 0, "supply": supply, "vat": vat, "total": supply + vat}
 
 
 def most_interesting(ledger: Ledger) -> str | None:

@@ -14,15 +14,15 @@ from aiokafka.admin import AIOKafkaAdminClient
 from ops.replay.driver import Saying
 from ops.replay.ledger import Answer
 from ops.replay.plan import SOURCE
-from shared import kst
 from shared.clock import monotonic
+from shared.events.envelope import write_headers
 
 CHECKOUT = "checkout.events"
 ANSWERS = ("checkout.feedback", "orders.events", "serials.events", "refunds.events", "invoices.events")
 READS = {
     "orders": (CHECKOUT, "serials.events", "refunds.events", "invoices.events"),
-    "serials": (CHECKOUT, "orders.events"),
-    "refunds": (CHECKOUT, "orders.events", "serials.events"),
+    "serials": ("orders.events",),
+    "refunds": (CHECKOUT, "orders.events"),
     "invoices": (CHECKOUT, "orders.events", "serials.events", "refunds.events"),
 }
 LOOK_EVERY = 0.05  # seconds; offsets and relay marks send no signal of their own
@@ -149,28 +149,21 @@ async def open_topics(bootstrap: str, database_url: str) -> AsyncIterator[KafkaT
 
 def headers(event: Saying) -> list[tuple[str, bytes]]:
     """CloudEvents 1.0, binary mode."""
-    named = {
-        "ce_specversion": "1.0",
-        "ce_id": event.id,
-        "ce_source": SOURCE,
-        "ce_type": event.type,
-        "ce_subject": event.key,
-        "ce_time": kst.wire_time(event.time),
-        "ce_dataschema": f"urn:pawl:schema:{event.type}",
-        "content-type": "application/json",
-    }
-    return [(name, value.encode()) for name, value in named.items()]
+    return write_headers(id=event.id, source=SOURCE, type=event.type, subject=event.key, time=event.time)
 
 
 def answer_of(record: Any) -> Answer | None:
     """An answer as it stands in a topic; None for a record that is no event of this system."""
     try:
-        said = {name: value.decode() for name, value in record.headers}
+        said = dict(record.headers)
+        data = orjson.loads(record.value)
+        if not isinstance(data, dict):
+            return None
         return Answer(
             key=record.key.decode(),
-            type=said["ce_type"],
-            time=datetime.fromisoformat(said["ce_time"]),
-            data=orjson.loads(record.value),
+            type=said["ce_type"].decode(),
+            time=datetime.fromisoformat(said["ce_time"].decode()),
+            data=data,
         )
     except (KeyError, ValueError, TypeError, AttributeError):
         return None

@@ -130,7 +130,7 @@ async def test_the_summary_adds_up() -> None:
     assert told["units"] == {"paid": 16, "issued": 6, "refunded": 9, "open": 1}
     refunds = told["refunds"]
     assert (refunds["requested"], refunds["granted"], refunds["completed"]) == (4, 2, 2)
-    assert (refunds["rejected"], refunds["not_accepted"]) == ({"issued": 1}, {"not_supported": 1})
+    assert refunds["rejected"] == {"issued": 1, "not_supported": 1}
     assert told["months"].keys() == {"2011-03", "2011-04"}
     assert told["orders_per_second"] == 1.0
     assert most_interesting(ledger) == "1001"

@@ -149,12 +149,14 @@ class ToySystem:
     def _complete(self, event: Saying, data: dict[str, Any]) -> None:
         request, lines = self.refunds[data["refund_id"]]
         prices = {line["line_id"]: line["unit_price"] for line in self.orders[event.key]["lines"]}
-        amount = sum(prices[line["line_id"]] * line["quantity"] for line in lines)
+        supply = sum(prices[line["line_id"]] * line["quantity"] for line in lines)
         done = {
             "refund_id": data["refund_id"],
             "refund_request_id": request,
             "lines": lines,
-            "amount": amount,
+            "amount": supply,
+            "supply": supply,
+            "vat": 0,
         }
         self._answer("refunds", event.key, "refund.completed.v1", event.time, done)
 

@@ -1,0 +1,95 @@
+"""A whole replay against a running system: read, plan, drive, sum up, audit."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import orjson
+
+from ops.check import audit
+from ops.http import fetch
+from ops.problem import Exit, Problem
+from ops.replay.driver import PATIENCE, CloseMonth, Driver, Progress, Stalled
+from ops.replay.plan import Plan, plan_history
+from ops.replay.reader import UnknownFile, read_lines
+from ops.replay.summary import Summary, most_interesting, summarise
+from ops.replay.wire import open_topics
+from ops.system import Endpoint, System
+from shared import kst
+from shared.clock import monotonic
+
+CLOSE_SECONDS = 300.0
+LOOK_EVERY = 0.2  # seconds between two looks at the progress; a display needs no more
+
+Show = Callable[[Progress], None]
+
+
+@dataclass(slots=True, frozen=True)
+class Replayed:
+    """The result of a replay. `interesting` is an order worth a look."""
+
+    summary: Summary
+    interesting: str | None
+
+
+def read_plan(file: Path, close_months: bool) -> Plan:
+    """The planned history of a file. Raises Problem when it is none."""
+    try:
+        return plan_history(read_lines(file), close_months)
+    except UnknownFile as error:
+        raise Problem(str(error), "docs/replay.md says how a file has to look.", Exit.USAGE) from error
+
+
+async def replay_file(
+    file: Path, system: System, close_months: bool, show: Show, patience: float = PATIENCE
+) -> Replayed:
+    """Replays a file. Raises Problem when it cannot be read or the system stops answering."""
+    close_month = _closer(system.service("invoices")) if close_months else _close_nothing
+    plan = await asyncio.to_thread(read_plan, file, close_months)
+    started = monotonic()
+    async with open_topics(system.require_kafka(), system.require_ops_url()) as topics:
+        driver = Driver(plan, topics, close_month, monotonic, patience=patience)
+        async with _shown(driver.progress, show):
+            try:
+                ledger = await driver.run()
+            except Stalled as error:
+                raise Problem(str(error)) from error
+    seconds = monotonic() - started
+    check = await audit(system.require_ops_url())
+    summary = summarise(plan, ledger, driver.progress.said, seconds, check.to_document())
+    return Replayed(summary, most_interesting(ledger))
+
+
+def _closer(invoices: Endpoint) -> CloseMonth:
+    async def close(month: str, at: datetime) -> None:
+        command = orjson.dumps({"at": kst.wire_time(at)})
+        answer = await fetch(f"{invoices.base_url}/months/{month}/close", command, CLOSE_SECONDS)
+        if answer.status != 200:
+            raise Problem(
+                f"The month {month} could not be closed: {answer.text[:300] or answer.status}",
+                f"Try `pawl close {month}`, then replay the same file again.",
+            )
+
+    return close
+
+
+async def _close_nothing(month: str, at: datetime) -> None:
+    raise AssertionError("a plan without closes closes nothing")
+
+
+@asynccontextmanager
+async def _shown(progress: Progress, show: Show) -> AsyncIterator[None]:
+    async def keep_showing() -> None:
+        while True:
+            show(progress)
+            await asyncio.sleep(LOOK_EVERY)
+
+    task = asyncio.create_task(keep_showing())
+    try:
+        yield
+    finally:
+        task.cancel()
+        show(progress)
