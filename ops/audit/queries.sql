@@ -1,0 +1,284 @@
+-- name: orders_books
+-- What orders holds about each order: money, units of each line, claims, quarantine.
+SELECT o.order_id, o.state, o.payment_id, o.supply, o.vat, o.remaining_supply + o.remaining_vat AS remaining,
+       l.lines, c.grants, c.refunds, coalesce(q.held, 0)::bigint AS quarantined, coalesce(q.unfit, 0)::bigint AS unfit
+FROM orders o
+LEFT JOIN (
+    SELECT order_id, json_agg(json_build_array(line_id, paid, issuing, issued, refunding, refunded)) AS lines
+    FROM order_lines WHERE $1::text[] IS NULL OR order_id = ANY($1) GROUP BY order_id
+) l USING (order_id)
+LEFT JOIN (
+    SELECT order_id,
+           json_agg(json_build_array(claim_id, line_id, quantity, state)) FILTER (WHERE purpose = 'issue') AS grants,
+           json_agg(json_build_array(claim_id, line_id, quantity, state, supply, vat)) FILTER (WHERE purpose = 'refund')
+               AS refunds
+    FROM claims WHERE $1::text[] IS NULL OR order_id = ANY($1) GROUP BY order_id
+) c USING (order_id)
+LEFT JOIN (
+    SELECT order_id, sum(amount) AS held, sum(amount) FILTER (WHERE reason <> 'cancelled_after_issue') AS unfit
+    FROM quarantine WHERE NOT taken_back AND ($1::text[] IS NULL OR order_id = ANY($1)) GROUP BY order_id
+) q USING (order_id)
+WHERE $1::text[] IS NULL OR o.order_id = ANY($1)
+ORDER BY o.order_id;
+
+-- name: serials_books
+-- What serials holds about each order: its grants and how far each is.
+SELECT order_id, json_agg(json_build_array(grant_id, line_id, quantity, issued, state)) AS grants
+FROM grants
+WHERE $1::text[] IS NULL OR order_id = ANY($1)
+GROUP BY order_id
+ORDER BY order_id;
+
+-- name: refunds_books
+-- What refunds holds about each order: its payment, units of each line, refunds.
+SELECT o.order_id, o.payment_id, o.paid_supply AS supply, o.paid_vat AS vat, l.lines, r.refunds
+FROM orders o
+LEFT JOIN (
+    SELECT order_id, json_agg(json_build_array(line_id, paid, granted, refunding, refunded, taken_back)) AS lines
+    FROM order_lines WHERE $1::text[] IS NULL OR order_id = ANY($1) GROUP BY order_id
+) l USING (order_id)
+LEFT JOIN (
+    SELECT order_id, json_agg(json_build_array(refund_id, state, supply, vat, fee, u.units)) AS refunds
+    FROM refunds
+    LEFT JOIN (
+        SELECT refund_id, json_object_agg(line_id, quantity) AS units
+        FROM refund_lines WHERE $1::text[] IS NULL OR order_id = ANY($1) GROUP BY refund_id
+    ) u USING (refund_id)
+    WHERE $1::text[] IS NULL OR order_id = ANY($1)
+    GROUP BY order_id
+) r USING (order_id)
+WHERE $1::text[] IS NULL OR o.order_id = ANY($1)
+ORDER BY o.order_id;
+
+-- name: invoices_books
+-- What invoices holds about each order: its payment, where its won stand, its refunds.
+SELECT p.order_id, p.payment_id, p.supply, p.vat, p.evidence, p.issued_units,
+       p.standing_supply + p.standing_vat AS standing, d.state AS document,
+       coalesce(m.modified, 0)::bigint AS modified, r.refunds
+FROM payments p
+LEFT JOIN documents d ON d.invoice_id = p.invoice_id
+LEFT JOIN (
+    SELECT order_id, sum(total) AS modified FROM documents
+    WHERE kind = 'modified' AND ($1::text[] IS NULL OR order_id = ANY($1)) GROUP BY order_id
+) m ON m.order_id = p.order_id
+LEFT JOIN (
+    SELECT order_id, json_agg(json_build_array(refund_id, supply, vat, cancellation)) AS refunds
+    FROM refunds WHERE state = 'completed' AND ($1::text[] IS NULL OR order_id = ANY($1)) GROUP BY order_id
+) r ON r.order_id = p.order_id
+WHERE $1::text[] IS NULL OR p.order_id = ANY($1)
+ORDER BY p.order_id;
+
+-- name: claims_within_paid
+-- Lines on which more units are claimed than were paid.
+SELECT order_id, format('line %s: %s issuing + %s issued + %s refunding + %s refunded > %s paid',
+                        line_id, issuing, issued, refunding, refunded, paid) AS detail
+FROM order_lines
+WHERE issuing + issued + refunding + refunded > paid
+   OR least(issuing, issued, refunding, refunded) < 0
+ORDER BY order_id, line_id LIMIT $1;
+
+-- name: counters_equal_claims
+-- Lines whose counters are not the sum of their claims. What a cancelled payment took back has no claim.
+SELECT order_id, format('line %s counts %s/%s/%s/%s issuing/issued/refunding/refunded, its claims say %s/%s/%s/%s',
+                        line_id, issuing, issued, refunding, refunded,
+                        c_issuing, c_issued, c_refunding, c_refunded) AS detail
+FROM (
+    SELECT l.order_id, l.line_id, l.paid, l.issuing, l.issued, l.refunding, l.refunded, o.state,
+           coalesce(c.issuing, 0) AS c_issuing, coalesce(c.issued, 0) AS c_issued,
+           coalesce(c.refunding, 0) AS c_refunding, coalesce(c.refunded, 0) AS c_refunded
+    FROM order_lines l
+    LEFT JOIN orders o USING (order_id)
+    LEFT JOIN (
+        SELECT order_id, line_id,
+               sum(quantity) FILTER (WHERE purpose = 'issue' AND state = 'claimed') AS issuing,
+               sum(quantity) FILTER (WHERE purpose = 'issue' AND state = 'confirmed') AS issued,
+               sum(quantity) FILTER (WHERE purpose = 'refund' AND state = 'claimed') AS refunding,
+               sum(quantity) FILTER (WHERE purpose = 'refund' AND state = 'confirmed') AS refunded
+        FROM claims GROUP BY order_id, line_id
+    ) c USING (order_id, line_id)
+) lines
+WHERE (issuing, issued, refunding) IS DISTINCT FROM (c_issuing::integer, c_issued::integer, c_refunding::integer)
+   OR CASE WHEN state = 'cancelled' THEN refunded < c_refunded OR issuing + issued + refunding + refunded <> paid
+           ELSE refunded <> c_refunded END
+ORDER BY order_id, line_id LIMIT $1;
+
+-- name: order_won
+-- Orders whose won are not those of their units: paid at the unit prices, left for the units that are left.
+WITH money AS (
+    SELECT o.order_id, o.vat_mode, o.state, o.amount, o.supply, o.vat, o.remaining_supply, o.remaining_vat,
+           coalesce(l.worth, 0) AS worth, coalesce(l.left_over, 0) AS left_over,
+           coalesce(c.supply, 0) AS refunded_supply, coalesce(c.vat, 0) AS refunded_vat
+    FROM orders o
+    LEFT JOIN (
+        SELECT order_id, sum(unit_price * paid) AS worth, sum(unit_price * (paid - refunding - refunded)) AS left_over
+        FROM order_lines GROUP BY order_id
+    ) l USING (order_id)
+    LEFT JOIN (
+        SELECT order_id, sum(supply) AS supply, sum(vat) AS vat
+        FROM claims WHERE purpose = 'refund' AND state <> 'void' AND position = 0 GROUP BY order_id
+    ) c USING (order_id)
+)
+SELECT order_id, CASE
+           WHEN vat_mode = 'exclusive' AND (supply, vat) IS DISTINCT FROM (worth::bigint, div(worth, 10)::bigint)
+             OR vat_mode = 'inclusive' AND (amount, vat) IS DISTINCT FROM (worth::bigint, div(worth, 11)::bigint)
+               THEN format('%s + %s VAT were taken for units worth %s won', supply, vat, worth)
+           WHEN CASE vat_mode WHEN 'exclusive' THEN remaining_supply ELSE remaining_supply + remaining_vat END <> left_over
+               THEN format('%s + %s VAT are left for units worth %s won', remaining_supply, remaining_vat, left_over)
+           ELSE format('%s + %s VAT paid, %s + %s refunded, %s + %s left: that does not add up', supply, vat,
+                       refunded_supply, refunded_vat, remaining_supply, remaining_vat)
+       END AS detail
+FROM money
+WHERE vat_mode = 'exclusive' AND (supply, vat) IS DISTINCT FROM (worth::bigint, div(worth, 10)::bigint)
+   OR vat_mode = 'inclusive' AND (amount, vat) IS DISTINCT FROM (worth::bigint, div(worth, 11)::bigint)
+   OR CASE vat_mode WHEN 'exclusive' THEN remaining_supply ELSE remaining_supply + remaining_vat END <> left_over
+   OR left_over = 0 AND remaining_supply + remaining_vat <> 0
+   OR state <> 'cancelled'
+      AND (supply - refunded_supply, vat - refunded_vat) IS DISTINCT FROM (remaining_supply::numeric, remaining_vat::numeric)
+ORDER BY order_id LIMIT $1;
+
+-- name: one_serial_per_unit
+-- Grants that do not have exactly one serial for each issued unit, and serials of no grant. Reissued ones replace.
+SELECT g.order_id, format('grant %s: %s units issued, %s serials', g.grant_id, g.issued, coalesce(s.serials, 0)) AS detail
+FROM grants g
+LEFT JOIN (SELECT grant_id, count(*) AS serials FROM serials WHERE replaces IS NULL GROUP BY grant_id) s USING (grant_id)
+WHERE g.issued <> coalesce(s.serials, 0) OR g.state = 'issued' AND g.issued <> g.quantity
+UNION ALL
+SELECT NULL, format('%s serials belong to grant %s, which is unknown', count(*), s.grant_id)
+FROM serials s LEFT JOIN grants g USING (grant_id)
+WHERE g.grant_id IS NULL GROUP BY s.grant_id
+LIMIT $1;
+
+-- name: refund_counters
+-- Lines whose counters are not the sum of their refunds, and payments whose rest is not what refunds left of it.
+SELECT l.order_id, format('line %s counts %s refunding, %s refunded; its refunds say %s, %s', l.line_id,
+                          l.refunding, l.refunded, coalesce(r.refunding, 0), coalesce(r.refunded, 0)) AS detail
+FROM order_lines l
+LEFT JOIN (
+    SELECT u.order_id, u.line_id,
+           sum(u.quantity) FILTER (WHERE f.state IN ('paying_out', 'unknown', 'failed')) AS refunding,
+           sum(u.quantity) FILTER (WHERE f.state = 'completed') AS refunded
+    FROM refund_lines u JOIN refunds f USING (refund_id) GROUP BY u.order_id, u.line_id
+) r USING (order_id, line_id)
+WHERE (l.refunding, l.refunded) IS DISTINCT FROM (coalesce(r.refunding, 0)::integer, coalesce(r.refunded, 0)::integer)
+UNION ALL
+SELECT o.order_id, format('%s + %s VAT are left of %s + %s after refunds of %s + %s', o.remaining_supply, o.remaining_vat,
+                          o.paid_supply, o.paid_vat, coalesce(r.supply, 0), coalesce(r.vat, 0))
+FROM orders o
+LEFT JOIN (
+    SELECT order_id, sum(supply) AS supply, sum(vat) AS vat
+    FROM refunds WHERE state IN ('paying_out', 'unknown', 'failed', 'completed') GROUP BY order_id
+) r USING (order_id)
+WHERE (o.paid_supply - coalesce(r.supply, 0), o.paid_vat - coalesce(r.vat, 0))
+      IS DISTINCT FROM (o.remaining_supply::numeric, o.remaining_vat::numeric)
+LIMIT $1;
+
+-- name: paid_out_once
+-- Refunds that were paid out twice, paid out without a claim, or completed without a payout.
+SELECT f.order_id, format('refund %s is %s and has %s payouts', f.refund_id, f.state, coalesce(p.payouts, 0)) AS detail
+FROM refunds f
+LEFT JOIN (SELECT refund_id, count(*) AS payouts FROM refund_payouts GROUP BY refund_id) p USING (refund_id)
+WHERE coalesce(p.payouts, 0) <> CASE f.state WHEN 'completed' THEN 1 ELSE 0 END
+ORDER BY f.order_id LIMIT $1;
+
+-- name: document_totals
+-- Documents whose total is not the sum of the payments on them.
+SELECT coalesce(d.order_id, l.order_id) AS order_id,
+       format('document %s (%s): %s + %s VAT, its payments %s + %s', coalesce(d.document_key, d.invoice_id::text), d.state,
+              d.supply, d.vat, coalesce(l.supply, 0), coalesce(l.vat, 0)) AS detail
+FROM documents d
+LEFT JOIN (
+    SELECT invoice_id, min(order_id) AS order_id, sum(standing_supply) AS supply, sum(standing_vat) AS vat
+    FROM payments WHERE invoice_id IS NOT NULL GROUP BY invoice_id
+) l USING (invoice_id)
+WHERE d.kind <> 'modified' AND d.state <> 'in_merge'
+  AND (d.supply, d.vat) IS DISTINCT FROM (coalesce(l.supply, 0)::bigint, coalesce(l.vat, 0)::bigint)
+LIMIT $1;
+
+-- name: one_evidence
+-- Payments that do not stand on exactly one evidence with what is left of them.
+SELECT p.order_id, format('paid %s + %s, refunded %s + %s, but %s + %s stand on %s and %s + %s on modified invoices',
+                          p.supply, p.vat, p.refunded_supply, p.refunded_vat, p.standing_supply, p.standing_vat,
+                          CASE WHEN d.invoice_id IS NULL AND p.evidence = 'tax_invoice' THEN 'no document'
+                               ELSE coalesce('a ' || d.state || ' document', 'a ' || p.evidence) END,
+                          coalesce(m.supply, 0), coalesce(m.vat, 0)) AS detail
+FROM payments p
+LEFT JOIN documents d ON d.invoice_id = p.invoice_id
+LEFT JOIN (
+    SELECT order_id, sum(supply) AS supply, sum(vat) AS vat FROM documents WHERE kind = 'modified' GROUP BY order_id
+) m ON m.order_id = p.order_id
+LEFT JOIN (
+    SELECT order_id, sum(supply) AS supply, sum(vat) AS vat FROM refunds WHERE state = 'completed' GROUP BY order_id
+) r ON r.order_id = p.order_id
+WHERE p.evidence = 'tax_invoice' AND (d.invoice_id IS NULL OR d.state IN ('in_merge', 'undone'))
+   OR (p.refunded_supply, p.refunded_vat) IS DISTINCT FROM (coalesce(r.supply, 0)::bigint, coalesce(r.vat, 0)::bigint)
+   OR (p.standing_supply + coalesce(m.supply, 0), p.standing_vat + coalesce(m.vat, 0))
+      IS DISTINCT FROM ((p.supply - p.refunded_supply)::numeric, (p.vat - p.refunded_vat)::numeric)
+LIMIT $1;
+
+-- name: documents_numbered
+-- Business numbers whose issued documents are not numbered from 1 without a gap.
+SELECT NULL AS order_id, format('business %s: %s documents issued, the last number is %s',
+                                business_number, coalesce(d.issued, 0), coalesce(c.last_number, 0)) AS detail
+FROM document_counters c
+FULL JOIN (
+    SELECT business_number, count(*) AS issued FROM documents WHERE state = 'issued' GROUP BY business_number
+) d USING (business_number)
+WHERE coalesce(d.issued, 0) <> coalesce(c.last_number, 0)
+LIMIT $1;
+
+-- name: months_closed
+-- Payments that are still in draft although their month was closed to the end.
+SELECT p.order_id, format('%s is closed, the document %s is still a draft', d.month, d.invoice_id) AS detail
+FROM documents d
+JOIN months m ON m.month = d.month AND m.sequence > 0 AND NOT m.unreported
+LEFT JOIN payments p ON p.invoice_id = d.invoice_id
+WHERE d.state = 'draft'
+LIMIT $1;
+
+-- name: sequences_contiguous
+-- Subjects whose facts are not numbered 1, 2, 3 ... in this outbox. Count, sum and sum of squares together say so
+-- and need no sorting.
+SELECT min(key) AS order_id, format('%s facts about %s are numbered %s to %s', count(*), subject,
+                                    min(sequence), max(sequence)) AS detail
+FROM outbox WHERE sequence IS NOT NULL
+GROUP BY subject
+HAVING count(*) <> max(sequence) OR min(sequence) <> 1
+    OR sum(sequence) <> count(*) * (count(*) + 1) / 2
+    OR sum(sequence * sequence) <> count(*) * (count(*) + 1) * (2 * count(*) + 1) / 6
+LIMIT $1;
+
+-- name: count_serials
+-- Serials of issued units; a reissued one stands for the unit of the one it replaces.
+SELECT count(*) FROM serials WHERE replaces IS NULL;
+
+-- name: sum_documents
+-- Won on issued tax invoices with the modified ones, and on those that are still to be issued.
+SELECT coalesce(sum(total) FILTER (WHERE state = 'issued'), 0)::bigint AS invoiced,
+       coalesce(sum(total) FILTER (WHERE state IN ('draft', 'issue_failed')), 0)::bigint AS uninvoiced
+FROM documents;
+
+-- name: newest_fact
+-- The last id of the outbox.
+SELECT coalesce(max(id), 0) FROM outbox;
+
+-- name: published
+-- How far the relay has published.
+SELECT published FROM relay;
+
+-- name: unfinished_grants
+-- Whether serials are being issued.
+SELECT EXISTS (SELECT FROM grants WHERE state = 'issuing');
+
+-- name: keys_that_wait
+-- Which of these keys have events that wait.
+SELECT DISTINCT key FROM parked WHERE key = ANY($1::text[]);
+
+-- name: long_waits
+-- Events that wait for an operator, or longer than they should.
+SELECT key AS order_id, kind, reason, type, id, overdue_at < now() AS overdue
+FROM parked WHERE kind IN ('blocked', 'gap') OR overdue_at < now()
+ORDER BY id LIMIT $1;
+
+-- name: unfinished_closes
+-- Months whose close was interrupted.
+SELECT month FROM months WHERE unreported ORDER BY month;

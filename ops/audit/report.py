@@ -1,0 +1,127 @@
+"""What an audit found, as a document and as tables."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ops.audit.rules import RULES, Finding, Won
+
+SHOWN = 20
+
+
+@dataclass(slots=True)
+class Totals:
+    """Sums over all orders. Units: paid = issued + refunded + open, so units on their way count as open."""
+
+    paid_units: int = 0
+    issued_units: int = 0
+    refunded_units: int = 0
+    serials: int = 0
+    won: Won = field(default_factory=Won)
+
+    def to_document(self) -> dict[str, int]:
+        won = self.won
+        return {
+            "paid_units": self.paid_units,
+            "issued_units": self.issued_units,
+            "refunded_units": self.refunded_units,
+            "open_units": self.paid_units - self.issued_units - self.refunded_units,
+            "serials": self.serials,
+            "paid_won": won.paid,
+            "refunded_won": won.refunded,
+            "fee_won": won.fee,
+            "invoiced_won": won.invoiced,
+            "card_slip_won": won.card_slip,
+            "cash_receipt_won": won.cash_receipt,
+            "uninvoiced_won": won.uninvoiced,
+            "quarantined_won": won.quarantined,
+        }
+
+
+@dataclass(slots=True)
+class AuditReport:
+    """The result of an audit.
+
+    `settled`: nothing was on its way. `in_flight` orders have events on their way and were compared only as
+    far as they are settled. `waiting` needs somebody's attention but breaks no rule.
+    """
+
+    orders: int = 0
+    violations: list[Finding] = field(default_factory=list)
+    totals: Totals = field(default_factory=Totals)
+    settled: bool = True
+    in_flight: int = 0
+    waiting: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every rule holds."""
+        return not self.violations
+
+    def to_document(self) -> dict[str, Any]:
+        """The JSON document of `pawl check --json`."""
+        return {
+            "ok": self.ok,
+            "orders": self.orders,
+            "violations": [
+                {"rule": found.rule, "order_id": found.order_id, "detail": found.detail}
+                for found in self.violations
+            ],
+            "totals": self.totals.to_document(),
+            "settled": self.settled,
+            "in_flight": self.in_flight,
+            "waiting": self.waiting,
+        }
+
+
+def print_report(console: Console, report: AuditReport) -> None:
+    """Rules, totals, what waits, and the verdict."""
+    console.print(_rules(report))
+    console.print(_totals(report))
+    for wait in report.waiting[:SHOWN]:
+        console.print(f"waits: {wait['detail']}  → {wait['next']}", highlight=False, soft_wrap=True)
+    console.print(_verdict(report))
+
+
+def _rules(report: AuditReport) -> Table:
+    broken = Counter(found.rule for found in report.violations)
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for rule in RULES:
+        count = broken[rule.name]
+        mark = Text("✗", style="bold red") if count else Text("✓", style="green")
+        table.add_row(mark, rule.name, rule.sentence, Text(f"{count:,} broken", style="red") if count else "")
+    return table
+
+
+def _totals(report: AuditReport) -> Table:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column()
+    table.add_column(justify="right")
+    for name, amount in report.totals.to_document().items():
+        kind = name.rpartition("_")[2]
+        table.add_row(name.replace("_", " "), f"₩{amount:,}" if kind == "won" else f"{amount:,}")
+    return table
+
+
+def _verdict(report: AuditReport) -> Text:
+    verdict = Text()
+    for found in report.violations[:SHOWN]:
+        verdict.append("✗ ", style="bold red")
+        verdict.append(f"{found.order_id or '-'}  {found.rule}: {found.detail}\n")
+    if len(report.violations) > SHOWN:
+        verdict.append(f"  and {len(report.violations) - SHOWN:,} more; all of them with --json\n")
+    if not report.settled:
+        verdict.append(
+            f"Work is going on: {report.in_flight:,} orders were compared as far as they are settled.\n"
+        )
+    if report.ok:
+        return verdict.append(f"Every rule holds for {report.orders:,} orders.", style="bold green")
+    named = len({found.order_id for found in report.violations})
+    return verdict.append(
+        f"{len(report.violations):,} violations in {named:,} orders. Look closer: pawl order ID",
+        style="bold red",
+    )
