@@ -53,7 +53,7 @@ class Topics(Protocol):
         """The next answers; empty when none came for that long."""
 
     async def caught_up(self, seconds: float) -> bool:
-        """Waits until every service has handled and said everything; False when that takes longer."""
+        """Waits until every service has handled all that was said by now; False when that takes longer."""
 
 
 @dataclass(slots=True)
@@ -100,6 +100,8 @@ class Driver:
             await self._settle(steps)
             if close is not None:
                 await self._close(close)
+        # Once for what was said until now, once more for what followed from it.
+        await self._catch_up()
         await self._catch_up()
         return self.ledger
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import orjson
 
 from ops.check import audit
+from ops.databases import urls_of
 from ops.http import fetch
 from ops.problem import Exit, Problem
 from ops.replay.driver import PATIENCE, CloseMonth, Driver, Progress, Stalled
@@ -50,7 +51,7 @@ async def replay_file(
     close_month = _closer(system.service("invoices")) if close_months else _close_nothing
     plan = await asyncio.to_thread(read_plan, file, close_months)
     started = monotonic()
-    async with open_topics(system.require_kafka(), system.require_ops_url()) as topics:
+    async with open_topics(system.require_kafka(), urls_of(system)) as topics:
         driver = Driver(plan, topics, close_month, monotonic, patience=patience)
         async with _shown(driver.progress, show):
             try:
@@ -58,7 +59,7 @@ async def replay_file(
             except Stalled as error:
                 raise Problem(str(error)) from error
     seconds = monotonic() - started
-    check = await audit(system.require_ops_url())
+    check = await audit(system)
     summary = summarise(plan, ledger, driver.progress.said, seconds, check.to_document())
     return Replayed(summary, most_interesting(ledger))
 

@@ -1,4 +1,4 @@
-"""The driver's side of the real system: Kafka for what is said and heard, Postgres for what is not yet."""
+"""The driver's side of the real system: Kafka for what is said and heard, Postgres for what was answered."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -6,11 +6,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from typing import Any
 
-import asyncpg
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 
+from ops.audit.pipeline import Pipeline, open_pipeline
+from ops.databases import Connections, Urls, connected
 from ops.replay.driver import Saying
 from ops.replay.ledger import Answer
 from ops.replay.plan import SOURCE
@@ -19,23 +19,9 @@ from shared.events.envelope import write_headers
 
 CHECKOUT = "checkout.events"
 ANSWERS = ("checkout.feedback", "orders.events", "serials.events", "refunds.events", "invoices.events")
-READS = {
-    "orders": (CHECKOUT, "serials.events", "refunds.events", "invoices.events"),
-    "serials": ("orders.events",),
-    "refunds": (CHECKOUT, "orders.events"),
-    "invoices": (CHECKOUT, "orders.events", "serials.events", "refunds.events"),
-}
-LOOK_EVERY = 0.05  # seconds; offsets and relay marks send no signal of their own
 MOST_RECORDS = 5_000
-UNSAID = " UNION ALL ".join(
-    f"SELECT (SELECT coalesce(max(id), 0) FROM {service}.outbox) - (SELECT published FROM {service}.relay)"  # noqa: S608
-    for service in READS
-)
-ACCEPTED = " UNION ALL ".join(f"SELECT event_id FROM {service}.inbox WHERE source = $1" for service in READS)  # noqa: S608
-REFUSED = " UNION ALL ".join(
-    f"SELECT event_id, code FROM {service}.dead_letters WHERE source = $1 AND code <> 'duplicate_id'"  # noqa: S608
-    for service in READS
-)
+ACCEPTED = "SELECT event_id FROM inbox WHERE source = $1"
+REFUSED = "SELECT event_id, code FROM dead_letters WHERE source = $1 AND code <> 'duplicate_id'"
 
 
 class KafkaTopics:
@@ -45,10 +31,11 @@ class KafkaTopics:
         self,
         producer: AIOKafkaProducer,
         consumer: AIOKafkaConsumer,
-        admin: AIOKafkaAdminClient,
-        database: asyncpg.Connection,
+        databases: Connections,
+        pipeline: Pipeline,
     ) -> None:
-        self._producer, self._consumer, self._admin, self._database = producer, consumer, admin, database
+        self._producer, self._consumer, self._databases = producer, consumer, databases
+        self._pipeline = pipeline
 
     async def backlog(self) -> Iterable[Answer]:
         """Reads on to where the topics end now."""
@@ -63,8 +50,12 @@ class KafkaTopics:
 
     async def answered(self) -> Mapping[str, str]:
         """From the inboxes and dead letters, which outlive what the feedback topic keeps."""
-        codes = {row["event_id"]: "" for row in await self._database.fetch(ACCEPTED, SOURCE)}
-        return codes | {row["event_id"]: row["code"] for row in await self._database.fetch(REFUSED, SOURCE)}
+        accepted: dict[str, str] = {}
+        refused: dict[str, str] = {}
+        for database in self._databases.values():
+            accepted |= {row["event_id"]: "" for row in await database.fetch(ACCEPTED, SOURCE)}
+            refused |= {row["event_id"]: row["code"] for row in await database.fetch(REFUSED, SOURCE)}
+        return accepted | refused
 
     async def say(self, events: Sequence[Saying]) -> None:
         """Waits for the broker's acknowledgement of all of them."""
@@ -83,68 +74,43 @@ class KafkaTopics:
         return [answer for answer in answers if answer is not None]
 
     async def caught_up(self, seconds: float) -> bool:
-        """Every outbox published, every group at the end of its topics, and still so after both looks."""
-        until = monotonic() + seconds
-        while monotonic() < until:
-            before = await self._ends()
-            if await self._all_said() and await self._all_read(before) and before == await self._ends():
-                return True
-            await asyncio.sleep(LOOK_EVERY)
-        return False
-
-    async def _all_said(self) -> bool:
-        return not any(row[0] for row in await self._database.fetch(UNSAID))
-
-    async def _ends(self) -> dict[TopicPartition, int]:
-        places = [
-            TopicPartition(topic, partition)
-            for topic in (CHECKOUT, *ANSWERS[1:])
-            for partition in await self._partitions(topic)
-        ]
-        ends: dict[TopicPartition, int] = await self._consumer.end_offsets(places)
-        return ends
-
-    async def _partitions(self, topic: str) -> set[int]:
-        return set(await self._producer.partitions_for(topic))
-
-    async def _all_read(self, ends: dict[TopicPartition, int]) -> bool:
-        for service, topics in READS.items():
-            committed = await self._admin.list_consumer_group_offsets(f"pawl-{service}")
-            read = {place: meta.offset for place, meta in committed.items()}
-            mine = {place: end for place, end in ends.items() if place.topic in topics}
-            if any(read.get(place, 0) < end for place, end in mine.items()):
-                return False
-        return True
+        """Everything the services have said by now is published, and every reader has handled it."""
+        return await self._pipeline.heard(await self._pipeline.mark(), monotonic() + seconds)
 
 
 @asynccontextmanager
-async def open_topics(bootstrap: str, database_url: str) -> AsyncIterator[KafkaTopics]:
-    """Connects to a running system; the answer topics are read from their first record, without a group."""
+async def open_topics(kafka: str, urls: Urls) -> AsyncIterator[KafkaTopics]:
+    """Connects to a running system; the answer topics are read from their first record, without a group.
+
+    Raises Problem when the system does not answer.
+    """
     async with AsyncExitStack() as stack:
+        pipeline = await stack.enter_async_context(open_pipeline(urls, kafka))
+        databases = await stack.enter_async_context(connected(urls))
         producer = AIOKafkaProducer(
-            bootstrap_servers=bootstrap,
+            bootstrap_servers=kafka,
             acks="all",
             enable_idempotence=True,
             linger_ms=5,
             max_batch_size=256 * 1024,
         )
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap,
+            bootstrap_servers=kafka,
             auto_offset_reset="earliest",
             enable_auto_commit=False,
             fetch_max_wait_ms=20,
         )
-        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-        for client, leave in ((producer, producer.stop), (consumer, consumer.stop), (admin, admin.close)):
-            stack.push_async_callback(leave)
+        for client in (producer, consumer):
+            stack.push_async_callback(client.stop)
             await client.start()
-        database = await asyncpg.connect(database_url)
-        stack.push_async_callback(database.close)
-        topics = KafkaTopics(producer, consumer, admin, database)
         consumer.assign(
-            [TopicPartition(topic, part) for topic in ANSWERS for part in await topics._partitions(topic)]
+            [
+                TopicPartition(topic, part)
+                for topic in ANSWERS
+                for part in await producer.partitions_for(topic)
+            ]
         )
-        yield topics
+        yield KafkaTopics(producer, consumer, databases, pipeline)
 
 
 def headers(event: Saying) -> list[tuple[str, bytes]]:
