@@ -19,8 +19,9 @@ from services.invoices.state import World, is_unissued
 from services.invoices.store import SQL, Store
 from shared.ids import uuid7
 from shared.kst import wire_time
+from shared.postgres import Connection
 from shared.runtime.decisions import Emit
-from shared.runtime.outbox import Cause, Connection, Outbox
+from shared.runtime.outbox import Cause, Outbox
 
 CHUNK = 200
 """Partners in one transaction."""

@@ -25,9 +25,9 @@ from services.invoices.state import (
 from shared.business_number import is_valid, normalise
 from shared.kst import month_of
 from shared.money import Money
+from shared.postgres import Connection
 from shared.queries import load
 from shared.runtime.decisions import Event
-from shared.runtime.outbox import Connection
 
 SQL = load(__file__)
 

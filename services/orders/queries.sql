@@ -28,22 +28,6 @@ SELECT order_id, request_id, content FROM issue_requests WHERE order_id = ANY($1
 SELECT order_id, payment_id, reason, amount, opened_at, taken_back
 FROM quarantine WHERE order_id = ANY($1::text[]) ORDER BY order_id, number;
 
--- name: insert_orders
--- New orders; a concurrent writer of the same order makes this fail and the batch start over.
-INSERT INTO orders (order_id, partner_id, state, payment_method, evidence, issue_policy, vat_mode, partner, expected,
-                    registered_by, registered_at, deposit_deadline, payment_id, paid_at, closed_at, amount, supply,
-                    vat, remaining_supply, remaining_vat, sequence, cancelled_payments)
-SELECT order_id, partner_id, state, payment_method, evidence, issue_policy, vat_mode, partner::json, expected,
-       registered_by, registered_at, deposit_deadline, payment_id, paid_at, closed_at, amount, supply,
-       vat, remaining_supply, remaining_vat, sequence, string_to_array(cancelled_payments, E'\x1f')
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-            $9::bigint[], $10::text[], $11::timestamptz[], $12::timestamptz[], $13::text[], $14::timestamptz[],
-            $15::timestamptz[], $16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[], $20::bigint[],
-            $21::integer[], $22::text[])
-     AS o (order_id, partner_id, state, payment_method, evidence, issue_policy, vat_mode, partner, expected,
-           registered_by, registered_at, deposit_deadline, payment_id, paid_at, closed_at, amount, supply,
-           vat, remaining_supply, remaining_vat, sequence, cancelled_payments);
-
 -- name: update_orders
 -- What changed of known orders. Snapshot columns change only while an order is unpaid.
 UPDATE orders t
@@ -66,14 +50,6 @@ WHERE t.order_id = o.order_id;
 -- Lines of an unpaid order that another payment replaces.
 DELETE FROM order_lines WHERE order_id = ANY($1::text[]) AND paid = 0;
 
--- name: insert_lines
--- Lines of new orders.
-INSERT INTO order_lines (order_id, line_id, position, kind, product_id, product_name, unit_price, usage_days,
-                         quantity, paid, issuing, issued, refunding, refunded, issue_claimed_at, refund_claimed_at)
-SELECT * FROM unnest($1::text[], $2::text[], $3::smallint[], $4::text[], $5::text[], $6::text[], $7::bigint[],
-                     $8::integer[], $9::integer[], $10::integer[], $11::integer[], $12::integer[], $13::integer[],
-                     $14::integer[], $15::timestamptz[], $16::timestamptz[]);
-
 -- name: update_lines
 -- The counters of known lines.
 UPDATE order_lines t
@@ -84,23 +60,11 @@ FROM unnest($1::text[], $2::text[], $3::integer[], $4::integer[], $5::integer[],
      AS l (order_id, line_id, paid, issuing, issued, refunding, refunded, issue_claimed_at, refund_claimed_at)
 WHERE t.order_id = l.order_id AND t.line_id = l.line_id;
 
--- name: insert_claims
--- New claims; a claim id is used once.
-INSERT INTO claims (claim_id, line_id, order_id, position, purpose, quantity, state, request_id, supply, vat,
-                    claimed_at, settled_at)
-SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::smallint[], $5::text[], $6::integer[], $7::text[],
-                     $8::text[], $9::bigint[], $10::bigint[], $11::timestamptz[], $12::timestamptz[]);
-
 -- name: settle_claims
 -- Claims that were confirmed or given back.
 UPDATE claims t SET state = c.state, settled_at = c.settled_at
 FROM unnest($1::uuid[], $2::text[], $3::timestamptz[]) AS c (claim_id, state, settled_at)
 WHERE t.claim_id = c.claim_id;
-
--- name: insert_requests
--- Requests to issue that are answered now.
-INSERT INTO issue_requests (order_id, request_id, content)
-SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[]);
 
 -- name: put_cases
 -- Quarantine cases, new or taken back.

@@ -10,12 +10,26 @@ from asyncpg import Record
 from services.orders.partners import Blocker, Partner
 from services.orders.state import Asked, Case, Claim, ClaimState, Line, Order, OrderState, Purpose
 from shared.events.checkout import Snapshot
+from shared.postgres import Connection, copy_rows
 from shared.queries import load as load_queries
 from shared.runtime.decisions import Event
-from shared.runtime.outbox import Connection
 
 SQL = load_queries(__file__)
 SEPARATOR = "\x1f"
+ORDER_COLUMNS = (
+    "order_id", "partner_id", "state", "payment_method", "evidence", "issue_policy", "vat_mode", "partner",
+    "expected", "registered_by", "registered_at", "deposit_deadline", "payment_id", "paid_at", "closed_at",
+    "amount", "supply", "vat", "remaining_supply", "remaining_vat", "sequence", "cancelled_payments",
+)  # fmt: skip
+LINE_COLUMNS = (
+    "order_id", "line_id", "position", "kind", "product_id", "product_name", "unit_price", "usage_days",
+    "quantity", "paid", "issuing", "issued", "refunding", "refunded", "issue_claimed_at", "refund_claimed_at",
+)  # fmt: skip
+CLAIM_COLUMNS = (
+    "claim_id", "line_id", "order_id", "position", "purpose", "quantity", "state", "request_id", "supply",
+    "vat", "claimed_at", "settled_at",
+)  # fmt: skip
+REQUEST_COLUMNS = ("order_id", "request_id", "content")
 WITHDRAWAL = "partner.withdrawal_requested.v1"
 INVOICED = "invoice.issued.v1"
 
@@ -83,21 +97,17 @@ async def save(connection: Connection, world: World) -> None:
     changed = [order for key, order in world.orders.items() if order is not world.stored.get(key)]
     new = [order for order in changed if order.order_id not in world.stored]
     old = [order for order in changed if order.order_id in world.stored]
-    await _execute(connection, SQL.insert_orders, (_order_row(order) for order in new))
-    await _execute(connection, SQL.update_orders, (_order_row(order) for order in old))
+    await _insert(connection, "orders", ORDER_COLUMNS, [_order_row(order) for order in new])
+    await _execute(connection, SQL.update_orders, [_update_row(order) for order in old])
     replaced = [order for order in old if world.stored[order.order_id].state is OrderState.UNPAID]
     if replaced:
         await connection.execute(SQL.drop_lines, [order.order_id for order in replaced])
-    await _execute(
-        connection,
-        SQL.insert_lines,
-        (_line_row(o, line) for o in [*new, *replaced] for line in o.lines.values()),
-    )
-    counted = [order for order in old if order not in replaced]
-    await _execute(connection, SQL.update_lines, _changed_lines(world, counted))
-    await _execute(connection, SQL.insert_claims, _new_claims(world, changed))
+    lines = [_line_row(order, line) for order in [*new, *replaced] for line in order.lines.values()]
+    await _insert(connection, "order_lines", LINE_COLUMNS, lines)
+    await _execute(connection, SQL.update_lines, _changed_lines(world, old))
+    await _insert(connection, "claims", CLAIM_COLUMNS, list(_new_claims(world, changed)))
     await _execute(connection, SQL.settle_claims, _settled_claims(world, old))
-    await _execute(connection, SQL.insert_requests, _new_requests(world, changed))
+    await _insert(connection, "issue_requests", REQUEST_COLUMNS, list(_new_requests(world, changed)))
     await _execute(connection, SQL.put_cases, _cases(world, changed))
     await _save_partners(connection, world)
     if world.invoiced:
@@ -123,6 +133,13 @@ async def _save_partners(connection: Connection, world: World) -> None:
         (p.partner_id, request_id, content) for p in changed for request_id, content in p.requests.items()
     )
     await _execute(connection, SQL.insert_withdrawal_requests, requests)
+
+
+async def _insert(
+    connection: Connection, table: str, columns: Sequence[str], rows: list[tuple[Any, ...]]
+) -> None:
+    if rows:
+        await copy_rows(connection, table, columns, rows)
 
 
 async def _execute(connection: Connection, query: str, rows: Iterable[tuple[Any, ...]]) -> None:
@@ -179,8 +196,13 @@ def _order_row(order: Order) -> tuple[Any, ...]:
         order.remaining_supply,
         order.remaining_vat,
         order.sequence,
-        SEPARATOR.join(sorted(order.cancelled_payments)),
+        sorted(order.cancelled_payments),
     )
+
+
+def _update_row(order: Order) -> tuple[Any, ...]:
+    *values, cancelled_payments = _order_row(order)
+    return (*values, SEPARATOR.join(cancelled_payments))
 
 
 def _line_row(order: Order, line: Line) -> tuple[Any, ...]:
@@ -206,9 +228,11 @@ def _line_row(order: Order, line: Line) -> tuple[Any, ...]:
 
 def _changed_lines(world: World, orders: Iterable[Order]) -> Iterator[tuple[Any, ...]]:
     for order in orders:
-        before = world.stored[order.order_id].lines
+        before = world.stored[order.order_id]
+        if before.state is OrderState.UNPAID:
+            continue
         for line in order.lines.values():
-            if line is not before.get(line.line_id):
+            if line is not before.lines.get(line.line_id):
                 row = _line_row(order, line)
                 yield (*row[:2], *row[9:])
 

@@ -13,9 +13,9 @@ from services.refunds.domain import Details
 from services.refunds.policies import Units
 from services.refunds.refund_order import Destination, Line, Payment, Refund, RefundOrder, Share
 from shared.money import Money
+from shared.postgres import Connection
 from shared.queries import load
 from shared.runtime.decisions import Event
-from shared.runtime.outbox import Connection
 from shared.sealing import Sealer
 
 SQL = load(__file__)

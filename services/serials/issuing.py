@@ -15,8 +15,9 @@ import structlog
 from services.serials.domain import Grant, Part, issue_units
 from services.serials.store import SerialWriter, advance_grants, lock_grants
 from services.serials.vault import KeptSerials
+from shared.postgres import Connection
 from shared.runtime.decisions import Emit
-from shared.runtime.outbox import Cause, Connection, Outbox
+from shared.runtime.outbox import Cause, Outbox
 from shared.runtime.retry import until_done
 
 GRANTS_A_CHUNK = 200

@@ -16,9 +16,9 @@ from services.serials.domain import Grant, Part, Product
 from services.serials.rows import COLUMNS, copy_bytes
 from services.serials.vault import KeptSerials, Vault
 from shared.ids import RUN_LIMIT, random_bytes, uuid7_run
+from shared.postgres import Connection
 from shared.queries import load
 from shared.runtime.decisions import Event
-from shared.runtime.outbox import Connection
 
 SQL = load(__file__)
 

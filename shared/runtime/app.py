@@ -1,6 +1,7 @@
 """One service as a process: the FastStream application, its relay, its agents, its HTTP side, its end."""
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -142,10 +143,18 @@ def main(model: type[S], build: Callable[[S], Service]) -> None:
     try:
         settings = read_settings(model)
         service = build(settings)
+        calm_garbage_collector()
         set_up_logging(service.name, settings.log_level)
         sys.exit(asyncio.run(run(service, settings)))
     except (WrongSetting, CannotStart) as error:
         sys.exit(f"pawl: {error}")
+
+
+def calm_garbage_collector() -> None:
+    """A batch makes many objects and no cycles: looking for them every 700 allocations costs a fifth of it."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 20)
 
 
 async def run(service: Service, settings: ServiceSettings) -> int:

@@ -179,4 +179,3 @@ async def _parse(records: Any, original: Any = None) -> KafkaMessage:
 
 async def _decode(message: KafkaMessage) -> KafkaMessage:
     return message
-

@@ -15,11 +15,12 @@ import structlog
 from shared.clock import now
 from shared.events import feedback
 from shared.ids import uuid7
+from shared.postgres import Connection
 from shared.queries import load
 from shared.runtime.batch import Batch, EventKey, Known, Parked, Refusal, events_of
 from shared.runtime.decisions import Context, Position
 from shared.runtime.intake import Intake, Item
-from shared.runtime.outbox import Cause, Connection, Outbox
+from shared.runtime.outbox import Cause, Outbox
 from shared.runtime.records import Record, pack, seal_context, unpack
 from shared.runtime.retry import TRANSIENT, Conflict, until_done
 from shared.runtime.service import Service

@@ -160,8 +160,6 @@ def _type_header(headers: Sequence[tuple[str, bytes]]) -> str | None:
     return None
 
 
-
-
 def _text(key: bytes | None) -> str | None:
     if key is None:
         return None

@@ -4,21 +4,33 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any
 
-import asyncpg
 import orjson
 
 from shared.ids import uuid7_batch
-from shared.kst import KST
+from shared.kst import wire_time
 from shared.partitioner import partition_for
+from shared.postgres import Connection, copy_rows
 from shared.queries import load
 from shared.runtime.decisions import Emit, Event
 
-Connection: TypeAlias = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 SQL = load("shared.runtime")
 
 FEEDBACK_TOPIC = "checkout.feedback"
+COLUMNS = (
+    "topic",
+    "partition",
+    "key",
+    "type",
+    "subject",
+    "sequence",
+    "time",
+    "correlation",
+    "causation",
+    "data",
+    "event_id",
+)
 
 
 @dataclass(slots=True)
@@ -29,44 +41,42 @@ class Cause:
     key: str
     time: datetime
     correlation: str
+    _time_text: str = ""
 
     @classmethod
     def of(cls, event: Event) -> "Cause":
         """The cause that an event is."""
         return cls(event.id, event.key, event.time, event.correlation)
 
+    @property
+    def time_text(self) -> str:
+        """The logical time as it goes on the wire."""
+        if not self._time_text:
+            self._time_text = wire_time(self.time)
+        return self._time_text
+
 
 @dataclass(slots=True)
 class OutboxRows:
-    """Facts on their way into one `append`, column by column (that is how they travel to Postgres)."""
+    """Facts on their way into one `append`, in order."""
 
     service: str
     partitions: Mapping[str, int]
-    topics: list[str] = field(default_factory=list)
-    places: list[int] = field(default_factory=list)
-    keys: list[str] = field(default_factory=list)
-    types: list[str] = field(default_factory=list)
-    subjects: list[str] = field(default_factory=list)
-    sequences: list[int | None] = field(default_factory=list)
-    times: list[str] = field(default_factory=list)
-    correlations: list[str] = field(default_factory=list)
-    causations: list[str] = field(default_factory=list)
-    data: list[bytes] = field(default_factory=list)
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
 
     def __len__(self) -> int:
-        return len(self.data)
+        return len(self.rows)
 
     def add(self, emit: Emit, cause: Cause) -> None:
         """Appends one fact of this service."""
         topic = f"{self.service}.events"
         key = emit.key or cause.key
-        self._append(
-            topic, key, emit.type, emit.subject, emit.sequence, emit.time or cause.time, cause, emit.data
-        )
+        time = wire_time(emit.time) if emit.time is not None else cause.time_text
+        self._append(topic, key, emit.type, emit.subject, emit.sequence, time, cause, emit.data)
 
     def add_feedback(self, type_name: str, cause: Cause, data: dict[str, Any]) -> None:
         """Appends one answer to an upstream event. Answers carry no sequence."""
-        self._append(FEEDBACK_TOPIC, cause.key, type_name, cause.key, None, cause.time, cause, data)
+        self._append(FEEDBACK_TOPIC, cause.key, type_name, cause.key, None, cause.time_text, cause, data)
 
     def _append(
         self,
@@ -75,20 +85,25 @@ class OutboxRows:
         type_name: str,
         subject: str,
         sequence: int | None,
-        time: datetime,
+        time: str,
         cause: Cause,
         data: dict[str, Any],
     ) -> None:
-        self.topics.append(topic)
-        self.places.append(partition_for(key, self.partitions[topic]))
-        self.keys.append(key)
-        self.types.append(type_name)
-        self.subjects.append(subject)
-        self.sequences.append(sequence)
-        self.times.append(time.astimezone(KST).isoformat())
-        self.correlations.append(cause.correlation)
-        self.causations.append(cause.id)
-        self.data.append(orjson.dumps(data))
+        place = partition_for(key, self.partitions[topic])
+        self.rows.append(
+            (
+                topic,
+                place,
+                key,
+                type_name,
+                subject,
+                sequence,
+                time,
+                cause.correlation,
+                cause.id,
+                orjson.dumps(data),
+            )
+        )
 
 
 @dataclass(slots=True)
@@ -107,18 +122,6 @@ class Outbox:
         """Appends the rows. Must be the last statement before the commit: it takes the outbox lock."""
         if not rows:
             return
+        records = [(*row, event_id) for row, event_id in zip(rows.rows, uuid7_batch(len(rows)), strict=True)]
         await connection.execute(SQL.lock_outbox)
-        await connection.execute(
-            SQL.append_outbox,
-            uuid7_batch(len(rows)),
-            rows.topics,
-            rows.places,
-            rows.keys,
-            rows.types,
-            rows.subjects,
-            rows.sequences,
-            rows.times,
-            rows.correlations,
-            rows.causations,
-            rows.data,
-        )
+        await copy_rows(connection, "outbox", COLUMNS, records)

@@ -104,12 +104,6 @@ SELECT * FROM parked WHERE id = $1;
 -- Held from the append to the commit, so that ids become visible in their order.
 SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '.outbox', 0));
 
--- name: append_outbox
--- Appends facts in the order given.
-INSERT INTO outbox (event_id, topic, partition, key, type, subject, sequence, time, correlation, causation, data)
-SELECT * FROM unnest($1::uuid[], $2::text[], $3::integer[], $4::text[], $5::text[], $6::text[], $7::bigint[],
-                     $8::text[], $9::text[], $10::text[], $11::bytea[]);
-
 -- name: take_relay_lead
 -- A new leader raises the epoch and learns how far its predecessor came.
 UPDATE relay SET epoch = epoch + 1 RETURNING epoch, published;

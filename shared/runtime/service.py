@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.routing import BaseRoute
 
+from shared.postgres import Connection
 from shared.runtime.decisions import Applied, Event, Reject, Route
-from shared.runtime.outbox import Connection
 
 if TYPE_CHECKING:
     from shared.runtime.app import Runtime

@@ -10,7 +10,8 @@ import pytest
 from services.serials.domain import start_issuing
 from services.serials.store import SerialWriter, insert_grants
 from shared.ids import random_bytes, uuid7, uuid7_run
-from shared.runtime.outbox import Connection, Outbox, OutboxRows
+from shared.postgres import Connection
+from shared.runtime.outbox import Outbox, OutboxRows
 from tests.integration.serials.conftest import CHUNK, Desk
 from tests.support.granted import GRANTED_AT, granted
 
