@@ -1,6 +1,6 @@
 """The invoices schema of a real PostgreSQL; every test commits for real and finds the tables empty."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,12 +11,12 @@ import pytest
 from ops.provision import Database
 from services.invoices.closing import MonthSummary, close_month
 from services.invoices.handlers import ROUTES
-from services.invoices.state import Policy
+from services.invoices.state import Policy, World
 from services.invoices.store import SQL, Store
 from shared.ids import uuid7
 from shared.postgres import connect, open_pool
 from shared.runtime.decisions import Applied, Context, Event, Outcome
-from shared.runtime.outbox import Cause, Outbox
+from shared.runtime.outbox import Cause, Connection, Outbox
 from tests.unit.invoices.books import CLOSED_AT, Facts, line
 
 TABLES = (
@@ -48,14 +48,18 @@ class StoredBooks:
     async def take(self, *events: Event) -> list[Outcome]:
         async with self.pool.acquire() as connection, connection.transaction():
             world = await self.store.load(connection, events)
-            outcomes, rows = [], self.outbox.rows()
-            for event in events:
-                outcome = ROUTES[event.type].handle(world, event, Context(uuid7))
-                outcomes.append(outcome)
-                for emit in outcome.events if isinstance(outcome, Applied) else ():
-                    rows.add(emit, Cause.of(event))
-            await self.store.save(connection, world)
-            await self.outbox.append(connection, rows)
+            return await self.write(connection, world, events)
+
+    async def write(self, connection: Connection, world: World, events: Sequence[Event]) -> list[Outcome]:
+        """Decides over a loaded world and saves what came out, up to the commit."""
+        outcomes, rows = [], self.outbox.rows()
+        for event in events:
+            outcome = ROUTES[event.type].handle(world, event, Context(uuid7))
+            outcomes.append(outcome)
+            for emit in outcome.events if isinstance(outcome, Applied) else ():
+                rows.add(emit, Cause.of(event))
+        await self.store.save(connection, world)
+        await self.outbox.append(connection, rows)
         return outcomes
 
     async def paid_and_issued(self, *order_ids: str, **details: Any) -> None:

@@ -18,6 +18,7 @@ from tests.integration.invoices.conftest import StoredBooks
 from tests.unit.invoices.books import CLOSED_AT, OTHER, PAID_AT, WRONG, line
 
 NOVEMBER = "2026-11-12T10:00:00+09:00"
+SOMEBODY_WAITS = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)"
 
 
 async def test_a_close_sums_the_month_up_and_says_so_once(books: StoredBooks) -> None:
@@ -118,6 +119,17 @@ async def test_a_payment_that_arrives_during_the_close_is_either_in_it_or_late(b
     await asyncio.gather(books.close(chunk=1), *(pay(number) for number in range(20)))
     assert await books.pool.fetchval("SELECT count(*) FROM documents WHERE state <> 'issued'") == 0
     assert await books.pool.fetchval("SELECT count(*) FROM documents") == 21
+
+
+async def test_the_close_waits_for_a_payment_that_is_being_drafted(books: StoredBooks) -> None:
+    paid = books.facts.paid("A-1")
+    async with books.pool.acquire() as connection, connection.transaction():
+        world = await books.store.load(connection, [paid])
+        close = asyncio.create_task(books.close())
+        while not close.done() and not await books.pool.fetchval(SOMEBODY_WAITS):
+            continue
+        await books.write(connection, world, [paid])
+    assert (await close).documents == 1
 
 
 async def test_refunds_merges_and_the_close_never_wait_for_each_other_in_a_circle(books: StoredBooks) -> None:
