@@ -1,5 +1,6 @@
 """The command `pawl`. Each command lives in a module of its own; this list is the table of contents."""
 
+import logging
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -23,6 +24,11 @@ COMMANDS: Sequence[Command] = (
     Command("up", "ops.up:up"),
     Command("down", "ops.down:down"),
     Command("migrate", "ops.migrate:migrate"),
+    Command("order", "ops.order:order"),
+    Command("check", "ops.check:check"),
+    Command("lag", "ops.lag:lag"),
+    Command("dead", "ops.dead:app"),
+    Command("close", "ops.close:close"),
     Command("version", "ops.cli:show_version"),
 )
 
@@ -88,6 +94,8 @@ def show_version(
 
 def main() -> None:
     """The entry point: a Problem becomes two lines on stderr and its exit code."""
+    # The Kafka client logs each failed connection; the commands say it in their own words.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         app()
     except Problem as problem:

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
 
+ELSEWHERE = "keep the data elsewhere with --dir /other/place/.pawl"
+
 
 class Exit(IntEnum):
     """The exit codes of every command."""
@@ -35,31 +37,26 @@ class Problem(Exception):
 
 
 @contextmanager
-def explain_os_errors(doing: str, path: Path) -> Iterator[None]:
-    """Turn a full disk or a missing permission into a Problem that names the path."""
+def explain_os_errors(doing: str, path: Path, elsewhere: str = ELSEWHERE) -> Iterator[None]:
+    """Turn a full disk or a missing permission into a Problem that names the path and the way out."""
     try:
         yield
     except OSError as error:
-        raise os_problem(error, doing, path) from error
+        raise os_problem(error, doing, path, elsewhere) from error
 
 
-def os_problem(error: OSError, doing: str, path: Path) -> Problem:
+def os_problem(error: OSError, doing: str, path: Path, elsewhere: str = ELSEWHERE) -> Problem:
     """The Problem for an operating system error met while `doing` something at `path`."""
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT:
-            return disk_full(path)
+            return disk_full(path, elsewhere)
         case errno.EACCES | errno.EPERM | errno.EROFS:
             where = error.filename or path
-            return Problem(
-                f"No permission for {doing}: {where}",
-                "Run in a directory that you may write to, or name one with --dir.",
-            )
+            return Problem(f"No permission for {doing}: {where}", f"Change its rights, or {elsewhere}")
         case _:
             return Problem(f"{doing} failed at {path}: {error.strerror or error}")
 
 
-def disk_full(path: Path) -> Problem:
-    return Problem(
-        f"The disk that holds {path} is full.",
-        "Free some space there, or keep the data elsewhere with --dir /other/disk/.pawl",
-    )
+def disk_full(path: Path, elsewhere: str = ELSEWHERE) -> Problem:
+    """The Problem for a disk without space."""
+    return Problem(f"The disk that holds {path} is full.", f"Free some space there, or {elsewhere}")

@@ -16,6 +16,8 @@ from ops.problem import Problem, explain_os_errors
 KAFKA_VERSION = "4.3.1"
 PINNED = Path(__file__).parent / f"kafka-{KAFKA_VERSION}-jars.txt"
 
+ELSEWHERE = "name another place for downloads: XDG_CACHE_HOME=/other/place pawl up"
+
 Fetch = Callable[["Jar", Path], Path]
 
 
@@ -68,7 +70,7 @@ def broker_jars(
     """
     directory = directory or cache_directory() / f"kafka-{KAFKA_VERSION}"
     wanted = list(jars) if jars is not None else pinned_jars()
-    with explain_os_errors("keeping the broker's jars", directory):
+    with explain_os_errors("keeping the broker's jars", directory, ELSEWHERE):
         directory.mkdir(parents=True, exist_ok=True)
         missing = [jar for jar in wanted if not is_intact(directory / jar.filename, jar)]
         if missing:

@@ -247,7 +247,10 @@ def _copy_package(package: Path, target: Path) -> None:
     for part in package.parent.glob(f"{package.name}*"):
         if part.suffix != ".dist-info":
             shutil.copytree(part, copying / part.name, symlinks=True, dirs_exist_ok=True)
-    copying.rename(target)
+    try:
+        copying.rename(target)
+    except FileExistsError:  # somebody else was faster
+        shutil.rmtree(copying)
 
 
 def reachable_data(directory: Path, account: SystemUser | None) -> Path:

@@ -1,5 +1,6 @@
 """The broker's jars: pinned, checked, fetched once."""
 
+import errno
 import hashlib
 from pathlib import Path
 
@@ -87,6 +88,27 @@ def test_a_jar_damaged_on_the_disk_is_fetched_again(tmp_path: Path) -> None:
 
     assert path.read_bytes() == CONTENT
     assert mirror.asked == ["org.example:thing:1.0"]
+
+
+def test_a_place_for_downloads_that_is_no_folder_is_told_with_a_way_out(tmp_path: Path) -> None:
+    (tmp_path / "cache").touch()
+
+    with pytest.raises(Problem, match="keeping the broker's jars failed at"):
+        broker_jars(tmp_path / "cache", [A_JAR], Mirror(CONTENT).fetch, silent)
+
+
+def test_a_closed_place_for_downloads_names_the_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path))
+
+    monkeypatch.setattr(Path, "mkdir", closed)
+
+    with pytest.raises(Problem) as caught:
+        broker_jars(tmp_path / "cache", [A_JAR], Mirror(CONTENT).fetch, silent)
+
+    assert "XDG_CACHE_HOME" in caught.value.hint
 
 
 def test_only_what_is_missing_is_fetched(tmp_path: Path) -> None:
