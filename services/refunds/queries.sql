@@ -33,14 +33,6 @@ LEFT JOIN LATERAL (
 WHERE r.order_id = ANY($1::text[])
 ORDER BY r.refund_id;
 
--- name: insert_orders
--- Orders heard of for the first time; a unique violation means that another batch was first, and repeats this one.
-INSERT INTO orders (order_id, state, payment_method, vat_mode, partner_id, partner_name, payment_id,
-                    paid_supply, paid_vat, remaining_supply, remaining_vat, paid_at, ended_at)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-                     $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::timestamptz[],
-                     $13::timestamptz[]);
-
 -- name: update_orders
 -- Locked orders whose payment or remaining money changed.
 UPDATE orders o
@@ -54,18 +46,17 @@ FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text
            paid_supply, paid_vat, remaining_supply, remaining_vat, paid_at, ended_at)
 WHERE o.order_id = n.order_id;
 
--- name: save_lines
--- New and changed lines; the lock on their order guards them.
-INSERT INTO order_lines AS l (order_id, line_id, position, kind, unit_price, paid, granted, refunding, refunded,
-                              taken_back, last_granted_at, locked, locks)
-SELECT * FROM unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::bigint[], $6::integer[],
-                     $7::integer[], $8::integer[], $9::integer[], $10::integer[], $11::timestamptz[],
-                     $12::boolean[], $13::integer[])
-ON CONFLICT (order_id, line_id) DO UPDATE
-SET position = EXCLUDED.position, kind = EXCLUDED.kind, unit_price = EXCLUDED.unit_price, paid = EXCLUDED.paid,
-    granted = EXCLUDED.granted, refunding = EXCLUDED.refunding, refunded = EXCLUDED.refunded,
-    taken_back = EXCLUDED.taken_back, last_granted_at = EXCLUDED.last_granted_at, locked = EXCLUDED.locked,
-    locks = EXCLUDED.locks;
+-- name: update_lines
+-- Lines of locked orders whose units moved.
+UPDATE order_lines l
+SET position = n.position, kind = n.kind, unit_price = n.unit_price, paid = n.paid, granted = n.granted,
+    refunding = n.refunding, refunded = n.refunded, taken_back = n.taken_back,
+    last_granted_at = n.last_granted_at, locked = n.locked, locks = n.locks
+FROM unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::bigint[], $6::integer[], $7::integer[],
+            $8::integer[], $9::integer[], $10::integer[], $11::timestamptz[], $12::boolean[], $13::integer[])
+     AS n (order_id, line_id, position, kind, unit_price, paid, granted, refunding, refunded, taken_back,
+           last_granted_at, locked, locks)
+WHERE l.order_id = n.order_id AND l.line_id = n.line_id;
 
 -- name: save_refunds
 -- New and changed refunds; what was requested never changes.

@@ -13,7 +13,7 @@ from services.refunds.domain import Details
 from services.refunds.policies import Units
 from services.refunds.refund_order import Destination, Line, Payment, Refund, RefundOrder, Share
 from shared.money import Money
-from shared.postgres import Connection
+from shared.postgres import Connection, copy_rows
 from shared.queries import load
 from shared.runtime.decisions import Event
 from shared.sealing import Sealer
@@ -21,6 +21,14 @@ from shared.sealing import Sealer
 SQL = load(__file__)
 
 Rows = list[tuple[Any, ...]]
+ORDER_COLUMNS = (
+    "order_id", "state", "payment_method", "vat_mode", "partner_id", "partner_name", "payment_id",
+    "paid_supply", "paid_vat", "remaining_supply", "remaining_vat", "paid_at", "ended_at",
+)  # fmt: skip
+LINE_COLUMNS = (
+    "order_id", "line_id", "position", "kind", "unit_price", "paid", "granted", "refunding", "refunded",
+    "taken_back", "last_granted_at", "locked", "locks",
+)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -56,6 +64,10 @@ class Store:
     async def save(self, connection: Connection, world: World) -> None:
         """Write what changed, one statement for each table that has changes."""
         changes = _Changes(world)
+        if changes.new_orders:
+            await copy_rows(connection, "orders", ORDER_COLUMNS, changes.new_orders)
+        if changes.new_lines:
+            await copy_rows(connection, "order_lines", LINE_COLUMNS, changes.new_lines)
         for sql, rows in changes.statements():
             await _execute(connection, sql, rows)
         await _execute(connection, SQL.add_details, [self._sealed(details) for details in world.details])
@@ -101,6 +113,7 @@ class _Changes:
 
     def __init__(self, world: World) -> None:
         self.new_orders: Rows = []
+        self.new_lines: Rows = []
         self.orders: Rows = []
         self.lines: Rows = []
         self.refunds: Rows = []
@@ -114,9 +127,8 @@ class _Changes:
 
     def statements(self) -> Iterator[tuple[str, Rows]]:
         """Statements with their rows, referenced tables first."""
-        yield SQL.insert_orders, self.new_orders
         yield SQL.update_orders, self.orders
-        yield SQL.save_lines, self.lines
+        yield SQL.update_lines, self.lines
         yield SQL.save_refunds, self.refunds
         yield SQL.save_refund_lines, self.refund_lines
         yield SQL.add_payouts, self.payouts
@@ -129,8 +141,10 @@ class _Changes:
         elif order.payment is not before.payment:
             self.orders.append(_payment_row(order))
         for line_id, line in order.lines.items():
-            if line is not before.lines.get(line_id):
-                self.lines.append(_line_row(order.order_id, line))
+            known = before.lines.get(line_id)
+            if line is not known:
+                rows = self.lines if known else self.new_lines
+                rows.append(_line_row(order.order_id, line))
         for refund_id, refund in order.refunds.items():
             if refund is not before.refunds.get(refund_id):
                 self._keep(order.order_id, refund, before.refunds.get(refund_id))
