@@ -23,6 +23,8 @@ class Command(NamedTuple):
 COMMANDS: Sequence[Command] = (
     Command("up", "ops.up:up"),
     Command("down", "ops.down:down"),
+    Command("demo", "ops.demo:demo"),
+    Command("replay", "ops.replay.command:replay"),
     Command("migrate", "ops.migrate:migrate"),
     Command("order", "ops.order:order"),
     Command("check", "ops.check:check"),

@@ -101,7 +101,7 @@ class TopicReader:
             record = await asyncio.wait_for(self._consumer.getone(place), ANSWER_SECONDS)
         except TimeoutError:
             return 0.0
-        return max(0.0, now().timestamp() - record.timestamp / 1000)
+        return max(0.0, now().timestamp() - int(record.timestamp) / 1000)
 
 
 @asynccontextmanager

@@ -113,7 +113,7 @@ class RefundsBook:
 
 @dataclass(slots=True)
 class InvoicesBook:
-    """A payment in invoices. `modified` won (negative) stand on modified invoices, `refunds` are the completed
+    """A payment in invoices. `modified` won (negative) stand on modified invoices, `refunds` are completed
     ones by id, `cancelled` won came back with a cancelled payment.
     """
 

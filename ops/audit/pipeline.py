@@ -37,17 +37,11 @@ class Pipeline:
     async def idle(self) -> bool:
         """Whether all facts are published and heard, and no serials are being issued."""
         before = await self.mark()
-        if not await self._published(before) or await self._connections["serials"].fetchval(
-            SQL.unfinished_grants
-        ):
+        if not await self._published(before) or await self._issuing():
             return False
         if self._topics is None:
             return True
-        lags = await self._topics.lags()
-        return (
-            not any(lag for topics in lags.values() for lag in topics.values())
-            and await self.mark() == before
-        )
+        return await self._topics.are_past(await self._topics.ends()) and await self.mark() == before
 
     async def heard(self, mark: Mark, deadline: float) -> bool:
         """Waits until every reader is past this mark; False when the deadline comes first."""
@@ -72,6 +66,9 @@ class Pipeline:
             if await self.idle():
                 return True
         return False
+
+    async def _issuing(self) -> bool:
+        return bool(await self._connections["serials"].fetchval(SQL.unfinished_grants))
 
     async def _published(self, mark: Mark) -> bool:
         for service, newest in mark.facts.items():

@@ -1,6 +1,7 @@
 """What an audit found, as a document and as tables."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -80,21 +81,22 @@ class AuditReport:
 
 def print_report(console: Console, report: AuditReport) -> None:
     """Rules, totals, what waits, and the verdict."""
-    console.print(_rules(report))
+    for line in _rules(report):
+        console.print(line, soft_wrap=True, highlight=False)
     console.print(_totals(report))
     for wait in report.waiting[:SHOWN]:
         console.print(f"waits: {wait['detail']}  → {wait['next']}", highlight=False, soft_wrap=True)
-    console.print(_verdict(report))
+    console.print(_verdict(report), soft_wrap=True)
 
 
-def _rules(report: AuditReport) -> Table:
+def _rules(report: AuditReport) -> Iterator[Text]:
     broken = Counter(found.rule for found in report.violations)
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for rule in RULES:
-        count = broken[rule.name]
-        mark = Text("✗", style="bold red") if count else Text("✓", style="green")
-        table.add_row(mark, rule.name, rule.sentence, Text(f"{count:,} broken", style="red") if count else "")
-    return table
+        mark = ("✗", "bold red") if broken[rule.name] else ("✓", "green")
+        line = Text.assemble(mark, f" {rule.name:<22} {rule.sentence}")
+        if broken[rule.name]:
+            line.append(f": broken {broken[rule.name]:,} times", style="red")
+        yield line
 
 
 def _totals(report: AuditReport) -> Table:

@@ -1,7 +1,7 @@
 """The rules of the auditor. Pure: the books of one order in, what is wrong with them out.
 
-A finding is `certain` when no event on its way can explain it: an effect without its cause, or two accounts of
-one fact that differ. Otherwise it says that something has not arrived; that is a violation only once
+A finding is `certain` when no event on its way can explain it: an effect without its cause, or two accounts
+of one fact that differ. Otherwise it says that something has not arrived; that is a violation only once
 everything said so far was heard.
 """
 
@@ -72,11 +72,9 @@ def grants_match(books: Books) -> Findings:
         if claim is None:
             yield CERTAIN, f"serials has grant {grant_id} of {grant.quantity} units, orders never made it"
         elif (claim.line_id, claim.quantity) != (grant.line_id, grant.quantity):
-            yield (
-                CERTAIN,
-                f"grant {grant_id}: line {claim.line_id} x{claim.quantity} in orders, "
-                f"line {grant.line_id} x{grant.quantity} in serials",
-            )
+            ours = f"line {claim.line_id} x{claim.quantity}"
+            theirs = f"line {grant.line_id} x{grant.quantity}"
+            yield CERTAIN, f"grant {grant_id} is {ours} in orders and {theirs} in serials"
         elif grant.state == "issued" and claim.state != "confirmed":
             yield ARRIVING, f"grant {grant_id} is issued, orders still counts its units as issuing"
     for grant_id, claim in claims.items():
@@ -127,11 +125,9 @@ def _claim_and_refund(refund_id: str, claim: RefundClaim, refund: RefundClaim) -
     elif refund.state == "accepted":
         yield ARRIVING, f"orders granted refund {refund_id}, refunds has not heard of it"
     elif (claim.supply, claim.vat, claim.units) != (refund.supply, refund.vat, refund.units):
-        yield (
-            CERTAIN,
-            f"refund {refund_id}: {claim.supply} + {claim.vat} won for {claim.units} in orders, "
-            f"{refund.supply} + {refund.vat} won for {refund.units} in refunds",
-        )
+        ours = f"{claim.supply} + {claim.vat} won for {claim.units}"
+        theirs = f"{refund.supply} + {refund.vat} won for {refund.units}"
+        yield CERTAIN, f"refund {refund_id} is {ours} in orders and {theirs} in refunds"
     elif claim.state == "claimed" and refund.state in ("completed", "released"):
         yield ARRIVING, f"refund {refund_id} is {refund.state}, orders still counts its units as refunding"
 
@@ -150,11 +146,8 @@ def units_match(books: Books) -> Findings:
         ours = (line.issuing + line.issued, line.refunding + line.refunded)
         theirs = (known.granted, known.refunding + known.refunded + known.taken_back)
         if ours != theirs:
-            yield (
-                ARRIVING,
-                f"line {line_id}: orders counts {ours[0]} units to issue and {ours[1]} to refund, "
-                f"refunds {theirs[0]} and {theirs[1]}",
-            )
+            counted = f"orders counts {ours[0]} units to issue and {ours[1]} to refund"
+            yield ARRIVING, f"line {line_id}: {counted}, refunds {theirs[0]} and {theirs[1]}"
 
 
 def payments_match(books: Books) -> Findings:
@@ -230,7 +223,7 @@ def won_of(books: Books) -> Won:
 
 
 def _upstream_took_back(orders: OrdersBook) -> int:
-    """A cancelled payment went back as a whole; what is missing for issued units is in quarantine (negative)."""
+    """A cancelled payment went back whole; what is missing for issued units is in quarantine (negative)."""
     return orders.amount if orders.state == "cancelled" else 0
 
 
@@ -255,11 +248,9 @@ def money_adds_up(books: Books) -> Findings:
 
 def unbalanced(won: Won) -> str:
     """The equation that does not hold, in numbers."""
-    return (
-        f"{won.paid} paid - {won.refunded} refunded is not {won.invoiced} invoiced + {won.uninvoiced} uninvoiced "
-        f"+ {won.card_slip} on slips + {won.cash_receipt} on receipts + {won.quarantined} in quarantine "
-        f"+ {won.fee} fees: {won.difference} won differ"
-    )
+    kept = f"{won.invoiced} invoiced + {won.uninvoiced} uninvoiced + {won.card_slip} on slips"
+    other = f"{won.cash_receipt} on receipts + {won.quarantined} in quarantine + {won.fee} fees"
+    return f"{won.paid} paid - {won.refunded} refunded is {won.difference} off {kept} + {other}"
 
 
 MONEY = "money_adds_up"
@@ -272,7 +263,7 @@ BETWEEN: dict[Rule, Callable[[Books], Findings]] = {
     Rule("units_match", "Orders and refunds count the same units of each line"): units_match,
     Rule("invoiced_units_match", "Invoices counts the units that serials issued"): invoiced_units_match,
     Rule(
-        "refunds_invoiced", "Each completed refund is netted or on a modified invoice, once"
+        "refunds_invoiced", "Each completed refund left the evidence of its payment, once"
     ): refunds_invoiced,
     Rule(MONEY, "Paid - refunded = invoices + slips + receipts + quarantine + fees"): money_adds_up,
 }
