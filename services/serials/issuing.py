@@ -13,8 +13,8 @@ import asyncpg
 import structlog
 
 from services.serials.domain import Grant, Part, issue_units
+from services.serials.stock import Stock
 from services.serials.store import SerialWriter, advance_grants, lock_grants
-from services.serials.vault import KeptSerials
 from shared.postgres import Connection
 from shared.runtime.decisions import Emit
 from shared.runtime.outbox import Cause, Outbox
@@ -45,8 +45,7 @@ class Issuer:
         self._chunk = chunk
         self._granted = granted
         self._idle_seconds = idle_seconds
-        self._ahead: asyncio.Task[KeptSerials] | None = None
-        self._ahead_units = 0
+        self._stock = Stock(writer)
 
     async def run(self) -> None:
         """Issue whatever is left, then wait for more; for ever."""
@@ -57,8 +56,7 @@ class Issuer:
                     with suppress(TimeoutError):
                         await asyncio.wait_for(self._granted.wait(), self._idle_seconds)
         finally:
-            if self._ahead is not None:
-                self._ahead.cancel()
+            self._stock.close()
 
     async def drain(self) -> int:
         """Issue until nothing is left that this worker can lock; returns the units issued."""
@@ -95,9 +93,8 @@ class Issuer:
         return units
 
     async def _issue(self, connection: Connection, parts: Sequence[Part], left: int) -> None:
-        kept = await self._made(sum(part.units for part in parts))
-        # While Postgres takes this chunk in, the next one of the same grant is made on another core.
-        self._make_ahead(min(left, self._chunk))
+        kept = await self._stock.take(sum(part.units for part in parts))
+        self._stock.expect(left, self._chunk)
         await self._writer.write(connection, parts, kept)
 
     async def _say(self, connection: Connection, grants: Sequence[Grant], facts: Sequence[Emit]) -> None:
@@ -105,17 +102,6 @@ class Issuer:
         for grant, fact in zip(grants, facts, strict=True):
             rows.add(fact, Cause(grant.causation, grant.order_id, grant.granted_at, grant.correlation))
         await self._outbox.append(connection, rows)
-
-    async def _made(self, units: int) -> KeptSerials:
-        ahead, self._ahead = self._ahead, None
-        if ahead is not None and self._ahead_units == units:
-            return await ahead
-        return await self._writer.make(units)
-
-    def _make_ahead(self, units: int) -> None:
-        if units:
-            self._ahead_units = units
-            self._ahead = asyncio.create_task(self._writer.make(units))
 
 
 Move = tuple[Grant, Part, Emit]

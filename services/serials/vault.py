@@ -64,6 +64,13 @@ class KeptSerials:
     def __len__(self) -> int:
         return len(self.tags)
 
+    def split(self, count: int) -> tuple["KeptSerials", "KeptSerials"]:
+        """The first `count` of them, and the others."""
+        return self._rows(slice(count)), self._rows(slice(count, None))
+
+    def _rows(self, rows: slice) -> "KeptSerials":
+        return KeptSerials(self.key_id, self.tags[rows], self.texts[rows], self.last_four[rows])
+
 
 class Vault:
     """Keeps serials with the current keys; finds and opens those of earlier generations too."""
