@@ -69,42 +69,29 @@ FROM partners WHERE partner_id = ANY($1::text[]);
 SELECT partner_id, request_id, undo, business_number, month, payment_ids, requested_at, standing, content
 FROM merge_requests WHERE partner_id = ANY($1::text[]);
 
--- name: save_payments
--- Inserts new payments and rewrites what facts have changed of known ones.
-INSERT INTO payments AS p (order_id, payment_id, partner_id, business_number, month, evidence, paid_at, supply, vat,
-       refunded_supply, refunded_vat, standing_supply, standing_vat, serial_units, issued_units, returned_units,
-       other_lines, open_refunds, draft_id, invoice_id)
-SELECT order_id, payment_id, partner_id, business_number, month, evidence, paid_at, supply, vat,
-       refunded_supply, refunded_vat, standing_supply, standing_vat, serial_units, issued_units, returned_units,
-       string_to_array(other_lines, E'\x1f'), open_refunds, draft_id, invoice_id
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::bigint[],
-            $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::integer[], $15::integer[],
-            $16::integer[], $17::text[], $18::integer[], $19::uuid[], $20::uuid[])
-     AS n (order_id, payment_id, partner_id, business_number, month, evidence, paid_at, supply, vat,
-           refunded_supply, refunded_vat, standing_supply, standing_vat, serial_units, issued_units, returned_units,
-           other_lines, open_refunds, draft_id, invoice_id)
-ON CONFLICT (order_id) DO UPDATE
-SET refunded_supply = EXCLUDED.refunded_supply, refunded_vat = EXCLUDED.refunded_vat,
-    standing_supply = EXCLUDED.standing_supply, standing_vat = EXCLUDED.standing_vat,
-    issued_units = EXCLUDED.issued_units, returned_units = EXCLUDED.returned_units,
-    open_refunds = EXCLUDED.open_refunds, invoice_id = EXCLUDED.invoice_id;
+-- name: update_payments
+-- What facts have changed of locked payments.
+UPDATE payments p
+SET refunded_supply = n.refunded_supply, refunded_vat = n.refunded_vat, standing_supply = n.standing_supply,
+    standing_vat = n.standing_vat, issued_units = n.issued_units, returned_units = n.returned_units,
+    open_refunds = n.open_refunds, invoice_id = n.invoice_id
+FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::integer[], $7::integer[],
+            $8::integer[], $9::uuid[])
+     AS n (order_id, refunded_supply, refunded_vat, standing_supply, standing_vat, issued_units, returned_units,
+           open_refunds, invoice_id)
+WHERE p.order_id = n.order_id;
 
--- name: save_lines
--- Keeps what was sold, once.
-INSERT INTO payment_lines (order_id, vat_mode, lines)
-SELECT * FROM unnest($1::text[], $2::text[], $3::json[]);
-
--- name: save_documents
--- Inserts new documents and rewrites what changed of known ones.
-INSERT INTO documents AS d (invoice_id, kind, state, partner_id, business_number, month, supply, vat, sequence, late,
-       payments, document_key, written_date, issued_at, order_id, original_id, modification, refund_id)
-SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::bigint[],
-       $9::bigint[], $10::boolean[], $11::integer[], $12::text[], $13::date[], $14::timestamptz[], $15::text[],
-       $16::uuid[], $17::text[], $18::text[])
-ON CONFLICT (invoice_id) DO UPDATE
-SET state = EXCLUDED.state, business_number = EXCLUDED.business_number, supply = EXCLUDED.supply,
-    vat = EXCLUDED.vat, sequence = EXCLUDED.sequence, late = EXCLUDED.late, payments = EXCLUDED.payments,
-    document_key = EXCLUDED.document_key, written_date = EXCLUDED.written_date, issued_at = EXCLUDED.issued_at;
+-- name: update_documents
+-- What changed of locked documents.
+UPDATE documents d
+SET state = n.state, business_number = n.business_number, supply = n.supply, vat = n.vat, sequence = n.sequence,
+    late = n.late, payments = n.payments, document_key = n.document_key, written_date = n.written_date,
+    issued_at = n.issued_at
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::boolean[],
+            $8::integer[], $9::text[], $10::date[], $11::timestamptz[])
+     AS n (invoice_id, state, business_number, supply, vat, sequence, late, payments, document_key, written_date,
+           issued_at)
+WHERE d.invoice_id = n.invoice_id;
 
 -- name: save_refunds
 -- Inserts refunds and rewrites how they ended.

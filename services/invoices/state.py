@@ -197,7 +197,8 @@ class World:
     """Everything that one batch of events may touch, loaded under locks.
 
     `closed` maps every closed month to the logical time of its close. `counters` holds the last document
-    number of each business number that may be issued in this batch.
+    number of each business number that may be issued in this batch. `stored` holds the order ids and invoice
+    ids that are rows already.
     """
 
     policy: Policy = field(default_factory=Policy)
@@ -211,6 +212,7 @@ class World:
     explanations: dict[tuple[str, str, str], Explanation] = field(default_factory=dict)
     snapshots: list[Snapshot] = field(default_factory=list)
     dirty: Dirty = field(default_factory=Dirty)
+    stored: set[str | UUID] = field(default_factory=set)
     _orders_of_partner: dict[str, dict[str, None]] = field(default_factory=dict)
     _open_merges: dict[tuple[str, str, str], UUID] = field(default_factory=dict)
 

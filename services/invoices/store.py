@@ -25,14 +25,23 @@ from services.invoices.state import (
 from shared.business_number import is_valid, normalise
 from shared.kst import month_of
 from shared.money import Money
-from shared.postgres import Connection
+from shared.postgres import Connection, copy_rows
 from shared.queries import load
 from shared.runtime.decisions import Event
 
 SQL = load(__file__)
 
-SEPARATOR = "\x1f"
-"""Between line ids in one text; ids carry no control characters (events.md, "Limits")."""
+PAYMENT_COLUMNS = (
+    "order_id", "payment_id", "partner_id", "business_number", "month", "evidence", "paid_at", "supply",
+    "vat", "refunded_supply", "refunded_vat", "standing_supply", "standing_vat", "serial_units", "issued_units",
+    "returned_units", "other_lines", "open_refunds", "draft_id", "invoice_id",
+)  # fmt: skip
+SNAPSHOT_COLUMNS = ("order_id", "vat_mode", "lines")
+DOCUMENT_COLUMNS = (
+    "invoice_id", "kind", "state", "partner_id", "business_number", "month", "supply", "vat", "sequence",
+    "late", "payments", "document_key", "written_date", "issued_at", "order_id", "original_id", "modification",
+    "refund_id",
+)  # fmt: skip
 
 MERGES = ("merge.requested.v1", "merge.undone.v1")
 REFUNDS = (
@@ -96,13 +105,18 @@ class Store:
     async def save(self, connection: Connection, world: World) -> None:
         """Writes what changed, one statement for each table."""
         dirty = world.dirty
-        await _write(
-            connection, SQL.save_payments, _payment_row, [world.payments[key] for key in dirty.payments]
-        )
-        await _write(connection, SQL.save_lines, _snapshot_row, world.snapshots)
-        await _write(
-            connection, SQL.save_documents, _document_row, [world.documents[key] for key in dirty.documents]
-        )
+        payments = [_payment_row(world.payments[key]) for key in dirty.payments if key not in world.stored]
+        await _insert(connection, "payments", PAYMENT_COLUMNS, payments)
+        moved = [world.payments[key] for key in dirty.payments if key in world.stored]
+        await _write(connection, SQL.update_payments, _moved_row, moved)
+        lines = [_snapshot_row(snapshot) for snapshot in world.snapshots]
+        await _insert(connection, "payment_lines", SNAPSHOT_COLUMNS, lines)
+        documents = [
+            _document_row(world.documents[key]) for key in dirty.documents if key not in world.stored
+        ]
+        await _insert(connection, "documents", DOCUMENT_COLUMNS, documents)
+        changed = [world.documents[key] for key in dirty.documents if key in world.stored]
+        await _write(connection, SQL.update_documents, _changed_row, changed)
         await _write(connection, SQL.save_refunds, _refund_row, [world.refunds[key] for key in dirty.refunds])
         await _write(
             connection, SQL.save_partners, _partner_row, [world.partners[key] for key in dirty.partners]
@@ -162,6 +176,7 @@ async def _lock_payments(connection: Connection, world: World, order_ids: Iterab
     if wanted := sorted(order_ids):
         for row in await connection.fetch(SQL.lock_payments, wanted):
             world.learn_payment(_payment(row))
+            world.stored.add(row["order_id"])
 
 
 async def _lock_documents(connection: Connection, world: World, order_ids: Iterable[str]) -> None:
@@ -172,6 +187,7 @@ async def _lock_documents(connection: Connection, world: World, order_ids: Itera
     }:
         for row in await connection.fetch(SQL.lock_documents, sorted(invoice_ids)):
             world.learn_document(_document(row))
+            world.stored.add(row["invoice_id"])
 
 
 async def _read_refunds(connection: Connection, world: World, events: Sequence[Event]) -> None:
@@ -253,6 +269,13 @@ def _request(row: Mapping[str, Any]) -> MergeRequest:
     return MergeRequest(payment_ids=None if named is None else tuple(orjson.loads(named)), **fields)
 
 
+async def _insert(
+    connection: Connection, table: str, columns: Sequence[str], rows: list[tuple[Any, ...]]
+) -> None:
+    if rows:
+        await copy_rows(connection, table, columns, rows)
+
+
 async def _write(
     connection: Connection, sql: str, row_of: Callable[[Any], tuple[Any, ...]], values: Iterable[Any]
 ) -> None:
@@ -276,10 +299,37 @@ def _payment_row(payment: Payment) -> tuple[Any, ...]:
         payment.serial_units,
         payment.issued_units,
         payment.returned_units,
-        SEPARATOR.join(payment.other_lines),
+        list(payment.other_lines),
         payment.open_refunds,
         payment.draft_id,
         payment.invoice_id,
+    )
+
+
+def _moved_row(payment: Payment) -> tuple[Any, ...]:
+    return (
+        payment.order_id,
+        *payment.refunded,
+        *payment.standing,
+        payment.issued_units,
+        payment.returned_units,
+        payment.open_refunds,
+        payment.invoice_id,
+    )
+
+
+def _changed_row(document: Document) -> tuple[Any, ...]:
+    return (
+        document.invoice_id,
+        document.state,
+        document.business_number,
+        *document.amount,
+        document.sequence,
+        document.late,
+        document.payments,
+        document.document_key,
+        document.written_date,
+        document.issued_at,
     )
 
 
