@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ops.options import Directory, Json, KafkaAddress, PostgresUrl
+from ops.problem import Problem
 from ops.run_directory import DEFAULT
 from ops.running import RunningSystem, Wanted, run_system, running_system, tell_on_stderr
 
@@ -53,16 +54,20 @@ def up(
 
 
 async def stay_up(wanted: Wanted, as_json: bool) -> None:
-    """Run until SIGINT or SIGTERM, also while starting; then end in order."""
+    """Run until SIGINT or SIGTERM; then end in order. Raises Problem when it ends before it was ready."""
     main = asyncio.current_task()
     assert main is not None
     _listen_for_the_end(main)
+    ready = False
     # The first signal cancels this task; what it has opened is closed on the way out.
     with suppress(asyncio.CancelledError):
         async with run_system(wanted) as running:
+            ready = True
             announce(running, as_json)
             assert running.watching is not None
             await running.watching
+    if not ready:
+        raise Problem("Stopped before it was ready.")
     tell_on_stderr("Stopped.")
 
 
