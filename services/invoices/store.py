@@ -32,15 +32,15 @@ from shared.runtime.decisions import Event
 SQL = load(__file__)
 
 PAYMENT_COLUMNS = (
-    "order_id", "payment_id", "partner_id", "business_number", "month", "evidence", "paid_at", "supply",
-    "vat", "refunded_supply", "refunded_vat", "standing_supply", "standing_vat", "serial_units", "issued_units",
-    "returned_units", "other_lines", "open_refunds", "draft_id", "invoice_id",
+    "order_id", "payment_id", "partner_id", "business_number", "month", "evidence", "paid_at",
+    "supply", "vat", "refunded_supply", "refunded_vat", "standing_supply", "standing_vat",
+    "serial_units", "issued_units", "returned_units", "other_lines", "open_refunds", "draft_id", "invoice_id",
 )  # fmt: skip
 SNAPSHOT_COLUMNS = ("order_id", "vat_mode", "lines")
 DOCUMENT_COLUMNS = (
     "invoice_id", "kind", "state", "partner_id", "business_number", "month", "supply", "vat", "sequence",
-    "late", "payments", "document_key", "written_date", "issued_at", "order_id", "original_id", "modification",
-    "refund_id",
+    "late", "payments", "document_key", "written_date", "issued_at", "order_id", "original_id",
+    "modification", "refund_id",
 )  # fmt: skip
 
 MERGES = ("merge.requested.v1", "merge.undone.v1")
