@@ -1,3 +1,3 @@
 """Fixtures for every test; the servers start only for tests that ask for them."""
 
-pytest_plugins = ["tests.support.servers"]
+pytest_plugins = ["tests.support.servers", "tests.support.scenario"]

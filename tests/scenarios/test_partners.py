@@ -1,0 +1,63 @@
+"""A partner leaves when nothing of it is unfinished, and hears of everything that is."""
+
+from datetime import timedelta
+from typing import Any
+
+from shared.kst import next_month
+from tests.support.driver import Checkout
+from tests.support.stories import BEGINS, Buyer, Story, first_day, fresh_month
+
+WEEK = timedelta(days=7)
+
+
+async def test_a_partner_hears_of_every_blocker_and_leaves_when_none_is_left(
+    checkout: Checkout, close_month: Any
+) -> None:
+    month, buyer = fresh_month(), Buyer(checkout)
+    begins = first_day(month)
+    pending = Story(checkout, buyer, begins)
+    await pending.waits_for_deposit(begins + WEEK, quantity=3)
+    await pending.until("order.registered.v1")
+    paid = await Story(checkout, buyer, begins).is_paid(quantity=100)
+    await paid.asks_refund(40)
+    asked = await paid.until("refund.payout_requested.v1")
+    await checkout.drain()
+
+    await buyer.asks_to_leave(begins + WEEK)
+    refused = await buyer.until("partner.withdrawal_refused.v1")
+
+    kinds = {(blocker["kind"], blocker["order_id"]) for blocker in refused.data["blockers"]}
+    assert kinds == {
+        ("pending_deposit", pending.order_id),
+        ("unissued_units", paid.order_id),
+        ("refund_in_progress", paid.order_id),
+        ("uninvoiced_payment", paid.order_id),
+    }
+
+    await pending.is_cancelled()
+    await pending.until("order.cancelled.v1")
+    await paid.is_paid_out(asked.data["refund_id"])
+    await paid.until("refund.completed.v1")
+    await paid.asks_to_issue()
+    await paid.until("serials.issued.v1")
+    await checkout.drain()
+    await close_month(month, f"{next_month(month)}-05T18:00:00+09:00")
+    await buyer.until("invoice.issued.v1")
+    await checkout.drain()
+    await buyer.asks_to_leave(first_day(next_month(next_month(month))))
+
+    await buyer.until("partner.withdrawn.v1")
+
+
+async def test_a_partner_that_left_cannot_order_and_its_money_is_quarantined(checkout: Checkout) -> None:
+    buyer = Buyer(checkout)
+    await buyer.asks_to_leave(BEGINS)
+    await buyer.until("partner.withdrawn.v1")
+    deposit, payment = Story(checkout, buyer), Story(checkout, buyer)
+
+    refused = await deposit.answer_to(await deposit.waits_for_deposit(BEGINS + WEEK, quantity=3))
+    await payment.pays(quantity=3)
+
+    assert (refused.data["code"], refused.data["pointer"]) == ("inconsistent", "/partner/partner_id")
+    case = await payment.until("payment.quarantined.v1")
+    assert case.data["reason"] == "order_closed"

@@ -1,0 +1,72 @@
+"""Fixtures of tests on the whole system: one a session, quiet and correct after each test."""
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import asyncpg
+import orjson
+import pytest
+
+from ops.http import fetch
+from ops.provision import Database
+from ops.running import RunningSystem
+from tests.support.audit import violations
+from tests.support.driver import Checkout
+from tests.support.servers import ALL_TABLES
+
+
+@pytest.fixture(scope="session")
+def impatient_policies() -> Iterator[None]:
+    """Deposits expire a second after their deadline, so that a test need not wait for it."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("ORDERS_EXPIRY_GRACE_SECONDS", "1")
+        environment.setenv("ORDERS_EXPIRY_POLL_SECONDS", "0.2")
+        environment.setenv("LOG_LEVEL", "warning")
+        yield
+
+
+@pytest.fixture(scope="session")
+async def empty_tables(database: Database) -> None:
+    """What earlier tests left in the tables without any event is gone before the services begin."""
+    connection = await asyncpg.connect(database.admin_url)
+    await connection.execute(f"TRUNCATE {await connection.fetchval(ALL_TABLES)} CASCADE")
+    await connection.close()
+
+
+@pytest.fixture(scope="session")
+async def system(impatient_policies: None, empty_tables: None, running: RunningSystem) -> RunningSystem:
+    """The four services on empty tables."""
+    return running
+
+
+@pytest.fixture(scope="session")
+async def listening_checkout(
+    system: RunningSystem, kafka: str, database: Database
+) -> AsyncIterator[Checkout]:
+    checkout = Checkout(kafka, database)
+    await checkout.start()
+    yield checkout
+    await checkout.stop()
+
+
+@pytest.fixture
+async def checkout(listening_checkout: Checkout) -> AsyncIterator[Checkout]:
+    """The session's checkout. After the test everything is quiet, and every promise is kept."""
+    first = len(listening_checkout.records)
+    yield listening_checkout
+    await listening_checkout.drain()
+    assert await violations(listening_checkout) == []
+    assert first <= len(listening_checkout.records)
+
+
+@pytest.fixture
+async def close_month(system: RunningSystem) -> Any:
+    """Closes a month as an operator does: `await close_month("2040-01", at)`."""
+
+    async def close(month: str, at: str) -> dict[str, Any]:
+        url = f"{system.system.service('invoices').base_url}/months/{month}/close"
+        answer = await fetch(url, orjson.dumps({"at": at}), 60)
+        assert answer.status == 200, answer.text
+        return dict(orjson.loads(answer.text))
+
+    return close

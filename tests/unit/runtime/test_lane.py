@@ -1,0 +1,119 @@
+"""How far a lane tells Kafka that it came: never before the effects, never what it does not own."""
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import IllegalStateError
+
+from shared.runtime.consumer import Lane
+from shared.runtime.health import Health
+from shared.runtime.records import Record
+from shared.runtime.signals import Metrics
+from tests.support.toy import said
+
+MINE, THEIRS = TopicPartition("checkout.events", 0), TopicPartition("checkout.events", 1)
+
+
+class Group:
+    """A consumer that owns partitions and, like aiokafka's, refuses offsets of any other."""
+
+    def __init__(self, *owned: TopicPartition) -> None:
+        self.owned = set(owned)
+        self.committed: dict[TopicPartition, int] = {}
+
+    def assignment(self) -> set[TopicPartition]:
+        return self.owned
+
+    async def commit(self, offsets: dict[TopicPartition, int]) -> None:
+        for place in offsets:
+            if place not in self.owned:
+                raise IllegalStateError(f"{place} is not assigned")
+        self.committed.update(offsets)
+
+
+def lane_of(group: Group, handle: Any = None, gave_up: list[str] | None = None) -> Lane:
+    async def take_in(records: Sequence[Record]) -> None:
+        """All is handled."""
+
+    told = gave_up if gave_up is not None else []
+    lane = Lane(handle or take_in, Metrics(), told.append)
+    lane.subscriber = SimpleNamespace(consumer=group)
+    return lane
+
+
+async def test_offsets_are_committed_after_the_batch() -> None:
+    group = Group(MINE)
+    before: list[dict[TopicPartition, int]] = []
+
+    async def handle(records: Sequence[Record]) -> None:
+        before.append(dict(group.committed))
+
+    await lane_of(group, handle).take([said("pay-1", offset=6), said("pay-2", offset=7)])
+
+    assert before == [{}]
+    assert group.committed == {MINE: 8}
+
+
+async def test_a_batch_that_fails_commits_nothing_and_ends_the_process() -> None:
+    group, gave_up = Group(MINE), list[str]()
+
+    async def handle(records: Sequence[Record]) -> None:
+        raise ValueError("unforeseen")
+
+    lane = lane_of(group, handle, gave_up)
+    with pytest.raises(ValueError, match="unforeseen"):
+        await lane.take([said("pay-1", offset=6)])
+    await lane.commit()
+
+    assert group.committed == {}
+    assert gave_up == ["ValueError: unforeseen"]
+
+
+async def test_a_partition_that_went_elsewhere_during_a_batch_holds_up_no_other_commit() -> None:
+    group = Group(MINE, THEIRS)
+
+    async def handle(records: Sequence[Record]) -> None:
+        group.owned = {MINE}
+        await lane.on_partitions_revoked([THEIRS])
+        await lane.on_partitions_assigned([MINE])
+
+    lane = lane_of(group, handle)
+    elsewhere = SimpleNamespace(topic=THEIRS.topic, partition=1, offset=41, timestamp=0)
+    await lane.take([elsewhere, said("pay-1", offset=6)])
+    await lane.commit()
+
+    assert group.committed == {MINE: 7}
+
+
+def test_a_lane_with_work_and_no_progress_is_not_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    lane = lane_of(Group(MINE))
+    health = Health("orders", [lane], 60, lambda: True, started=True)
+    assert health.report()[0]
+
+    lane.busy_since = lane.progressed_at
+    monkeypatch.setattr("shared.runtime.health.monotonic", lambda: lane.progressed_at + 61)
+
+    well, report = health.report()
+    assert not well
+    assert (report["status"], report["lag"]) == ("stalled", 0)
+    assert "lane 0 has work" in report["why"]
+
+
+def test_a_lane_without_work_is_well_however_long_it_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    lane = lane_of(Group(MINE))
+    health = Health("orders", [lane], 60, lambda: False, started=True)
+    monkeypatch.setattr("shared.runtime.health.monotonic", lambda: lane.progressed_at + 3_600)
+    monkeypatch.setattr(lane, "lag", lambda: 0)
+
+    assert health.report()[0]
+
+
+def test_health_says_whether_it_starts_or_stops() -> None:
+    health = Health("orders", [lane_of(Group())], 60, lambda: False)
+    assert health.report()[1]["status"] == "starting"
+    health.started = health.stopping = True
+    assert health.report() == (False, health.report()[1])
+    assert health.report()[1]["status"] == "stopping"
