@@ -78,8 +78,11 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def commit(self) -> None:
         """Commits how far every partition came. Failing is harmless: the records come again and are known."""
-        consumer, done = self.consumer, dict(self._done)
-        if consumer is None or not done:
+        consumer = self.consumer
+        if consumer is None:
+            return
+        done = self._still_owned(consumer)
+        if not done:
             return
         self._committed_at = monotonic()
         self._reach("before_offset_commit")
@@ -113,6 +116,12 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
         if consumer is None:
             return 0
         return sum(max(0, (consumer.highwater(p) or 0) - offset) for p, offset in self._handled.items())
+
+    def _still_owned(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, int]:
+        """Forgets partitions that went elsewhere while a batch was handled: one of them refuses them all."""
+        owned = consumer.assignment()
+        self._done = {place: offset for place, offset in self._done.items() if place in owned}
+        return dict(self._done)
 
     def _observe(self, records: Sequence[Record]) -> None:
         started = self.busy_since or monotonic()

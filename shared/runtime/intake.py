@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from shared.events.canonical import content_hash
 from shared.events.catalogue import TYPES, decode, owner_of
-from shared.events.envelope import MAX_OWN_BYTES, Envelope, read_envelope
+from shared.events.envelope import MAX_OWN_BYTES, Envelope, read_envelope, read_key
 from shared.events.faults import Fault
 from shared.runtime.decisions import Event, Position, Route
 from shared.runtime.records import Record, position_of
@@ -71,11 +71,10 @@ class Intake:
             return self._refused(record, fault, getattr(fault, "envelope", None))
         if owner_of(envelope.type) != self._service.name:
             return None
-        key = _text(record.key)
         item = self._item(record, envelope, upstream=True)
         item.content = content_hash(envelope.type, envelope.body)
         try:
-            data = decode(envelope, key, record.topic)
+            data = decode(envelope, read_key(record.key), record.topic)
         except Fault as fault:
             item.fault = fault
             return item
@@ -129,7 +128,7 @@ class Intake:
         return Item(
             record=record,
             position=position_of(record),
-            key=_text(record.key) or "",
+            key=read_key(record.key) or "",
             upstream=upstream,
             source=envelope.source if envelope else None,
             event_id=envelope.id if envelope else None,
@@ -153,17 +152,12 @@ def _event(envelope: Envelope, item: Item, data: object) -> Event:
     )
 
 
-def _type_header(headers: Sequence[tuple[str, bytes]]) -> str | None:
+def _type_header(headers: Sequence[tuple[str, bytes | None]]) -> str | None:
+    """The type as `read_envelope` will find it in binary mode; None where only the body can say it."""
+    found: str | None = None
     for name, value in headers:
-        if name == "ce_type":
-            return value.decode("utf-8", "replace")
-    return None
-
-
-def _text(key: bytes | None) -> str | None:
-    if key is None:
-        return None
-    try:
-        return key.decode("utf-8")
-    except UnicodeDecodeError:
-        return None
+        if name == "ce_type" and value is not None:
+            found = value.decode("utf-8", "replace")
+        elif name == "content-type" and value is not None and b"cloudevents" in value.lower():
+            return None
+    return found
