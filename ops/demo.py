@@ -66,17 +66,17 @@ async def _a_system(directory: Path) -> AsyncIterator[System]:
 
 def _next(directory: Path, order_id: str | None) -> str:
     elsewhere = "" if directory == DEFAULT else f" --dir {directory}"
+    first = (f"pawl up{elsewhere}", "start it again, with all of this in it")
+    others = (
+        (f"pawl order {order_id or '536370'}{elsewhere}", "the order above"),
+        (f"pawl replay {_relative(EXAMPLE)}{elsewhere}", "again: nothing changes"),
+        (f"pawl check{elsewhere}", "the auditor"),
+    )
+    width = max(len(command) for command, _ in (first, *others))
+    up, *then = (f"  {command:<{width}}  {what}" for command, what in (first, *others))
+    lines = ("", "Everything is kept. Try next:", up, "and then, in another terminal:", *then)
     return "\n".join(
-        (
-            "",
-            "Everything is kept. Try next:",
-            f"  pawl up{elsewhere:<42} start it again, with all of this in it",
-            "and then, in another terminal:",
-            f"  pawl order {order_id or '536370'}{elsewhere}",
-            f"  pawl replay {_relative(EXAMPLE)}{elsewhere}     again: nothing changes",
-            f"  pawl check{elsewhere}",
-            "`pawl` is in .venv/bin; docs/replay.md says how to replay a file of your own.",
-        )
+        (*lines, "`pawl` is in .venv/bin; docs/replay.md says how to replay a file of your own.")
     )
 
 
