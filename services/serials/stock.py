@@ -1,6 +1,6 @@
 """Serials made ahead for a large grant, hashed and encrypted already.
 
-While Postgres takes one chunk in, later ones are made on another core. They are made in growing blocks: a block
+While Postgres takes one chunk in, later ones are made on another core. They are made in growing blocks: each
 is sorted as a whole, so the fewer blocks a grant has, the fewer times its inserts walk the unique index.
 Serials that were handed out never come back, whatever became of their transaction.
 """
