@@ -29,5 +29,5 @@ def migrate(postgres: PostgresUrl = None, directory: Directory = None, as_json: 
 
 
 async def _prepare(url: str, folder: RunDirectory) -> dict[str, list[str]]:
-    database: Database = await provision(url, kept_passwords(folder.passwords))
+    database: Database = await provision(url, kept_passwords(folder.passwords, url))
     return await migrate_all(database)

@@ -5,6 +5,8 @@ CREATE DATABASE, which no transaction may contain.
 """
 
 import asyncio
+import base64
+import hmac
 import json
 import secrets
 from collections.abc import AsyncIterator, Mapping
@@ -12,7 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import asyncpg
 
@@ -74,14 +76,24 @@ def without_password(url: str) -> str:
     return urlunsplit(parts._replace(netloc=f"{user}@{place}" if user else place))
 
 
-def kept_passwords(file: Path) -> dict[str, str]:
-    """The passwords of the roles, made at the first call and kept in `file` with rights 0600."""
-    passwords: dict[str, str] = json.loads(read_or_make(file, _new_passwords))
+def kept_passwords(file: Path, server_url: str) -> dict[str, str]:
+    """The passwords of the roles, made at the first call and kept in `file` with rights 0600.
+
+    They are derived from the administrator's password, so that two systems which are started for one server
+    from two directories agree on them; a server that asks its administrator for none gets random ones.
+    """
+    passwords: dict[str, str] = json.loads(read_or_make(file, lambda: _new_passwords(server_url)))
     return passwords
 
 
-def _new_passwords() -> str:
-    return json.dumps({role: secrets.token_urlsafe(24) for role in ROLES}, indent=2)
+def _new_passwords(server_url: str) -> str:
+    secret = unquote(urlsplit(server_url).password or "") or secrets.token_urlsafe(24)
+    return json.dumps({role: _derived(secret, role) for role in ROLES}, indent=2)
+
+
+def _derived(secret: str, role: str) -> str:
+    digest = hmac.digest(secret.encode(), f"password of {role}".encode(), "sha256")
+    return base64.urlsafe_b64encode(digest[:24]).decode()
 
 
 async def provision(server_url: str, passwords: Mapping[str, str]) -> Database:

@@ -149,7 +149,9 @@ def _new_keys() -> str:
     def key() -> str:
         return base64.b64encode(secrets.token_bytes(32)).decode()
 
-    names = {"DATA_KEY_ID": "local-1", "SERIAL_KEY_ID": "local-1"}
+    # A name of its own for each directory: what another directory's key has sealed is then told apart.
+    name = f"local-{secrets.token_hex(4)}"
+    names = {"DATA_KEY_ID": name, "SERIAL_KEY_ID": name}
     return json.dumps({name: key() for name in ("DATA_KEY", "SERIAL_LOOKUP_KEY", "SERIAL_TEXT_KEY")} | names)
 
 

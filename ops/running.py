@@ -159,7 +159,7 @@ class RunningSystem:
             self._tell(f"Created the topics {', '.join(created)}.")
 
     async def _prepare_database(self, server_url: str) -> None:
-        self.database = await provision(server_url, kept_passwords(self.folder.passwords))
+        self.database = await provision(server_url, kept_passwords(self.folder.passwords, server_url))
         self._state.postgres, self._state.ops = self.database.admin_url, self.database.ops_url
         for service, names in (await migrate(self.database)).items():
             if names:

@@ -66,6 +66,11 @@ class ServiceSettings(BaseSettings):
         default="", alias="PAWL_CRASH_AT", description="fault tests only: die at this point"
     )
 
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _in_lower_case(cls, value: Any) -> Any:
+        return value.lower() if isinstance(value, str) else value
+
     @field_validator("kafka_bootstrap_servers")
     @classmethod
     def _has_ports(cls, value: str) -> str:

@@ -88,10 +88,11 @@ def _nothing_left(units: Units) -> Verdict:
 
 
 def _what_took_them(units: Units, quantity: int) -> Verdict:
-    """The first claim, in this order, without which the units would still be there."""
+    """Issuing when the line is locked, else the first claim without which the units would still be there."""
     if quantity > units.paid:
         return Verdict(0, "more_than_paid")
-    if quantity > units.paid - units.granted:
+    locked = units.granted > 0 and units.open == 0
+    if locked or quantity > units.paid - units.granted:
         return Verdict(0, "issued", units.last_granted_at)
     if quantity > units.paid - units.granted - units.refunded - units.taken_back:
         return Verdict(0, "already_refunded")

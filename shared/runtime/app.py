@@ -151,7 +151,7 @@ def main(model: type[S], build: Callable[[S], Service]) -> None:
 
 
 def calm_garbage_collector() -> None:
-    """A batch makes many objects and no cycles: looking for them every 700 allocations costs a fifth of it."""
+    """A batch makes many objects and no cycles: looking for them every 700 allocations is a fifth of it."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 20, 20)

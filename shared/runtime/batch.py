@@ -89,10 +89,17 @@ class Batch:
 
     def block(self, item: Item, reason: str) -> None:
         """Parks an item that the store refuses; later items of its key queue behind it."""
+        if item.upstream and not self._is_new(item):
+            return
         if item.fault is None:
             self._park(item, BLOCKED, reason)
         else:
             self.refusals.append(Refusal(item, item.fault))
+
+    def block_key(self, key: str, reason: str) -> None:
+        """Blocks a key of whose waiting events the store refuses one: the first of them stands for all."""
+        for parked in self.parked.get(key, ())[:1]:
+            self._set_kind(parked, BLOCKED, reason)
 
     def retry(self, key: str) -> None:
         """Gives what waits with a key another chance."""

@@ -5,7 +5,8 @@ outbox -> commit. Trouble that passes is repeated without limit; an item that th
 halving the batch and parked, so that it never holds up other keys.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -25,7 +26,7 @@ from shared.runtime.records import Record, pack, seal_context, unpack
 from shared.runtime.retry import TRANSIENT, Conflict, until_done
 from shared.runtime.service import Service
 from shared.runtime.signals import Metrics
-from shared.sealing import Sealer
+from shared.sealing import BrokenSealError, Sealer
 
 SQL = load("shared.runtime")
 RACES_BEFORE_HALVING = 3
@@ -63,8 +64,11 @@ class Fold:
             await self._settle(items)
 
     async def retry_keys(self, keys: Sequence[str]) -> None:
-        """Gives what waits with these keys another chance."""
-        await until_done(lambda: self._transaction([], retry=keys), self._note_trouble)
+        """Gives what waits with these keys another chance. A key that the database refuses is blocked."""
+        try:
+            await self._despite_races(lambda: self._transaction([], retry=keys))
+        except Exception as refusal:
+            await self._halve_keys(keys, refusal)
 
     async def reopen_key(self, key: str) -> int:
         """Handles again what is blocked with a key; returns how many events of it still wait."""
@@ -75,19 +79,18 @@ class Fold:
         return await until_done(lambda: self._replay(letter, actor, reason), self._note_trouble)
 
     async def _settle(self, items: list[Item]) -> None:
-        races = 0
-        while True:
-            try:
-                await until_done(lambda: self._transaction(items), self._note_trouble)
+        try:
+            await self._despite_races(lambda: self._transaction(items))
+        except Exception as refusal:
+            await self._halve(items, refusal)
+
+    async def _despite_races(self, operation: Callable[[], Awaitable[int]]) -> None:
+        """Repeats what two writers of the same new row may both have tried, a few times."""
+        for _ in range(RACES_BEFORE_HALVING):
+            with suppress(asyncpg.UniqueViolationError):
+                await until_done(operation, self._note_trouble)
                 return
-            except asyncpg.UniqueViolationError as clash:
-                races += 1
-                if races > RACES_BEFORE_HALVING:
-                    await self._halve(items, clash)
-                    return
-            except Exception as refusal:
-                await self._halve(items, refusal)
-                return
+        await until_done(operation, self._note_trouble)
 
     async def _halve(self, items: list[Item], refusal: Exception) -> None:
         if len(items) > 1:
@@ -95,9 +98,19 @@ class Fold:
             await self._settle(items[:middle])
             await self._settle(items[middle:])
             return
-        reason = f"{type(refusal).__name__}: {refusal}".splitlines()[0]
+        reason = _one_line(refusal)
         log.error("event blocked", key=items[0].key, event_id=items[0].event_id, reason=reason)
         await until_done(lambda: self._transaction(items, blocked=reason), self._note_trouble)
+
+    async def _halve_keys(self, keys: Sequence[str], refusal: Exception) -> None:
+        if len(keys) > 1:
+            middle = len(keys) // 2
+            await self.retry_keys(keys[:middle])
+            await self.retry_keys(keys[middle:])
+            return
+        reason = _one_line(refusal)
+        log.error("key blocked", key=keys[0], reason=reason)
+        await until_done(lambda: self._transaction([], retry=keys, blocked=reason), self._note_trouble)
 
     async def _transaction(
         self,
@@ -117,7 +130,10 @@ class Fold:
                 )
                 batch = Batch(self._service, world, known, self._outbox.rows(), self._context)
                 if blocked is not None:
-                    batch.block(items[0], blocked)
+                    for item in items:
+                        batch.block(item, blocked)
+                    for key in retry:
+                        batch.block_key(key, blocked)
                 else:
                     batch.take_all(items)
                     if retry:
@@ -148,8 +164,7 @@ class Fold:
                 raise LookupError(f"dead letter {letter} does not concern {self._service.name} any more")
             known = await self._read_known(connection, [], [item.key])
             known.fresh = {(item.source or "", item.event_id or "")}
-            if item.event is not None and item.event.sequence is not None:
-                known.cursors = await self._cursors(connection, [item])
+            known.cursors |= await self._cursors(connection, [item])
             events = events_of([item], known.parked)
             batch = Batch(
                 self._service,
@@ -314,8 +329,13 @@ class Fold:
         return self._sealer.seal(pack(record), seal_context(position))
 
     def _reread(self, row: asyncpg.Record) -> Item | None:
+        """A stored record as an item again; None when it concerns us no more or does not open."""
         position = Position(row["topic"], row["partition"], row["offset"])
-        packed = self._sealer.open(row["record"], seal_context(position))
+        try:
+            packed = self._sealer.open(row["record"], seal_context(position))
+        except BrokenSealError as broken:
+            log.error("stored record does not open: is its DATA_KEY here?", id=row["id"], why=str(broken))
+            return None
         return self._intake.read_one(unpack(position, packed))
 
     def _count(self, batch: Batch) -> None:

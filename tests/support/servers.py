@@ -77,7 +77,8 @@ async def postgres_server(run_directory: RunDirectory) -> AsyncIterator[Embedded
 @pytest.fixture(scope="session")
 async def database(postgres_server: EmbeddedPostgres, run_directory: RunDirectory) -> Database:
     """The database `pawl`, roles and migrations included; `database.service_url("orders")` is a URL."""
-    database = await provision(postgres_server.url(), kept_passwords(run_directory.passwords))
+    url = postgres_server.url()
+    database = await provision(url, kept_passwords(run_directory.passwords, url))
     await migrate(database)
     return database
 
