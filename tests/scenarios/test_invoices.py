@@ -1,7 +1,9 @@
-"""The payments of a month become invoices: one by one or merged, modified afterwards, never lost, never twice."""
+"""The payments of a month become invoices: one by one or merged, modified later, never lost, never twice."""
 
 from datetime import timedelta
 from typing import Any
+
+import pytest
 
 from shared.kst import next_month
 from tests.support.driver import Checkout
@@ -162,9 +164,5 @@ async def test_a_wrong_business_number_fails_once_and_is_mended_by_a_correction(
 
 async def test_a_month_that_is_not_over_cannot_be_closed(checkout: Checkout, close_month: Any) -> None:
     month = fresh_month()
-    try:
+    with pytest.raises(AssertionError, match="not over"):
         await close_month(month, f"{month}-28T12:00:00+09:00")
-    except AssertionError as refusal:
-        assert "not over" in str(refusal)
-    else:
-        raise AssertionError("the month was closed before its end")

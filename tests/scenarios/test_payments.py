@@ -1,4 +1,4 @@
-"""Money that fits pays an order; money that does not is kept in quarantine, and nothing closed opens again."""
+"""Money that fits pays an order; what does not is kept in quarantine, and nothing closed opens again."""
 
 from datetime import timedelta
 

@@ -257,7 +257,8 @@ class TestBlocked:
 
     def test_an_item_that_the_store_refuses_is_parked_or_buried(self) -> None:
         good, wrong = item(said("pay-1")), item(said("pay-2", cancelled_at="yesterday"))
-        batch = batch_of()
+        fresh = {(one.source or "", one.event_id or "") for one in (good, wrong)}
+        batch = batch_of(known=Known(fresh=fresh))
 
         batch.block(good, "CheckViolationError: orders_check")
         batch.block(wrong, "CheckViolationError: orders_check")

@@ -1,0 +1,269 @@
+"""The fold on a real Postgres: a batch has its effects once, whatever happens around it."""
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from shared.events.envelope import write_headers
+from shared.ids import uuid7
+from shared.runtime.records import StoredRecord
+from tests.support.desk import (
+    ACCOUNT_NUMBER,
+    NOW,
+    Desk,
+    again,
+    issuance,
+    payment,
+    refund_accepted,
+    refund_released,
+    refusing,
+    upstream,
+)
+
+CRASH_POINTS = ("before_commit", "after_commit")
+
+
+async def batch_of_many() -> list[StoredRecord]:
+    """A little of everything: payments, an automatic one, claims, a wrong amount, a wrong document."""
+    return [
+        payment("A-1"),
+        payment("A-2", policy="automatic"),
+        issuance("A-1", 60),
+        refund_accepted("A-1", 40),
+        payment("A-3", amount=1),
+        payment("A-4", vat_mode="imaginary"),
+        issuance("A-5", 1),
+    ]
+
+
+@pytest.mark.parametrize("point", CRASH_POINTS)
+async def test_a_crash_and_the_same_batch_again_have_the_effects_of_one_batch(
+    pool: asyncpg.Pool, point: str
+) -> None:
+    records = await batch_of_many()
+    await Desk(pool, crashing_at=point).take_and_crash(*records)
+
+    survivor = Desk(pool)
+    await survivor.take(*records)
+
+    once = await survivor.snapshot()
+    await survivor.take(*records)
+    await survivor.take(*(again(record) for record in records))
+    assert await survivor.snapshot() == once
+    assert set((await survivor.answers()).values()) == {1}
+    assert await survivor.line("A-1") == (100, 60, 0, 40, 0)
+    assert await survivor.line("A-2") == (100, 100, 0, 0, 0)
+    assert await survivor.waiting() == [("A-5", "waiting")]
+
+
+async def test_a_crash_before_the_commit_leaves_nothing_behind(pool: asyncpg.Pool) -> None:
+    desk = Desk(pool, crashing_at="before_commit")
+
+    await desk.take_and_crash(*await batch_of_many())
+
+    assert await desk.snapshot() == []
+
+
+async def test_two_owners_of_one_batch_have_one_effect(pool: asyncpg.Pool) -> None:
+    """During a rebalance the old owner may still be at work: the exclusion comes from Postgres."""
+    for number in range(10):
+        order = f"A-{number}"
+        records = [
+            payment(order),
+            issuance(order, 60),
+            refund_accepted(order, 40, sequence=1),
+            issuance(order, 1, "iss-2"),
+        ]
+        await asyncio.gather(Desk(pool).take(*records), Desk(pool).take(*records))
+
+        desk = Desk(pool)
+        assert await desk.line(order) == (100, 60, 0, 40, 0)
+        assert (await desk.types(order)).count("order.paid.v1") == 1
+        assert (await desk.types(order)).count("issuance.denied.v1") == 1
+    assert set((await Desk(pool).answers()).values()) == {1}
+
+
+async def test_two_lanes_that_race_for_the_same_units_never_take_them_twice(pool: asyncpg.Pool) -> None:
+    for number in range(10):
+        order = f"A-{number}"
+        await Desk(pool).take(payment(order))
+
+        await asyncio.gather(
+            Desk(pool).take(issuance(order, 100)), Desk(pool).take(refund_accepted(order, 100))
+        )
+
+        paid, issuing, _, refunding, _ = await Desk(pool).line(order)
+        assert issuing + refunding == paid == await Desk(pool).claimed(order)
+
+
+async def test_what_the_database_refuses_is_found_and_parked_while_all_others_commit(
+    pool: asyncpg.Pool,
+) -> None:
+    desk = Desk(pool)
+    desk = Desk(pool, refusing(desk.service, "A-250"))
+    records = [payment(f"A-{number}", quantity=1) for number in range(500)]
+
+    await desk.take(*records)
+
+    assert await pool.fetchval("SELECT count(*) FROM orders WHERE state = 'paid'") == 499
+    assert await desk.waiting() == [("A-250", "blocked")]
+    reason = await pool.fetchval("SELECT reason FROM parked")
+    assert reason.startswith("CheckViolationError")
+    assert set((await desk.answers()).values()) == {1}
+    assert len(await desk.answers()) == 500
+
+
+async def test_a_blocked_key_is_handled_in_order_once_its_fault_is_mended(pool: asyncpg.Pool) -> None:
+    broken = Desk(pool, refusing(Desk(pool).service, "A-1"))
+    await broken.take(payment("A-1"), issuance("A-1", 60), payment("A-2"))
+    assert await broken.waiting() == [("A-1", "blocked"), ("A-1", "behind")]
+
+    left = await Desk(pool).fold.reopen_key("A-1")
+
+    assert left == 0
+    assert await broken.line("A-1") == (100, 60, 0, 0, 0)
+    assert await broken.waiting() == []
+    assert set((await broken.answers()).values()) == {1}
+
+
+async def test_what_the_database_refuses_when_it_is_tried_again_stops_no_other_key(
+    pool: asyncpg.Pool,
+) -> None:
+    """Two requests wait for their orders; one of them can never be written."""
+    desk = Desk(pool)
+    await desk.take(issuance("A-1", 60), issuance("A-2", 60))
+    for order in ("A-1", "A-2"):
+        await _pay_unnoticed(desk, order)
+    broken = Desk(pool, refusing(desk.service, "A-1"))
+
+    await broken.fold.retry_keys(["A-1", "A-2"])
+
+    assert await desk.line("A-2") == (100, 60, 0, 0, 0)
+    assert await desk.waiting() == [("A-1", "blocked")]
+
+
+async def _pay_unnoticed(desk: Desk, order: str) -> None:
+    """The order is paid, and what waits for that is put back as if nobody had looked at it."""
+    rows = await desk.pool.fetch("DELETE FROM parked WHERE key = $1 RETURNING *", order)
+    await desk.take(payment(order))
+    for row in rows:
+        values = {name: value for name, value in row.items() if name != "id"}
+        columns = ", ".join(f'"{name}"' for name in values)
+        places = ", ".join(f"${number}" for number in range(1, len(values) + 1))
+        await desk.pool.execute(f"INSERT INTO parked ({columns}) VALUES ({places})", *values.values())
+
+
+async def test_a_fact_out_of_sequence_waits_for_the_missing_one(desk: Desk) -> None:
+    refund = uuid7()
+    asked, released = refund_accepted("A-1", 40, refund, 1), refund_released("A-1", 40, refund, 2)
+    await desk.take(payment("A-1"))
+
+    await desk.take(released)
+    assert await desk.waiting() == [("A-1", "gap")]
+    await desk.take(asked)
+
+    assert await desk.waiting() == []
+    assert await desk.line("A-1") == (100, 0, 0, 0, 0)
+    assert await desk.pool.fetchval("SELECT state FROM claims WHERE claim_id = $1", refund) == "void"
+
+
+async def test_a_cursor_that_somebody_else_moved_makes_the_batch_start_over(pool: asyncpg.Pool) -> None:
+    refund = uuid7()
+    await Desk(pool).take(payment("A-1"))
+    record = refund_accepted("A-1", 40, refund)
+
+    await asyncio.gather(*(Desk(pool).take(record) for _ in range(4)))
+
+    assert await Desk(pool).line("A-1") == (100, 0, 0, 40, 0)
+    assert await pool.fetchval("SELECT sequence FROM cursors WHERE subject = $1", str(refund)) == 1
+    assert (await Desk(pool).types()).count("refund.granted.v1") == 1
+
+
+async def test_a_dead_letter_is_sealed_and_its_answer_names_the_fault(desk: Desk) -> None:
+    data = {"request_id": "iss-1", "lines": "all", "account_number": ACCOUNT_NUMBER}
+    await desk.take(upstream("issuance.requested.v1", "A-1", data, "evt-wrong"))
+
+    row = dict(await desk.pool.fetchrow("SELECT * FROM dead_letters"))
+    assert (row["code"], row["pointer"], row["event_id"]) == ("wrong_type", "/lines", "evt-wrong")
+    assert ACCOUNT_NUMBER not in str(row)
+    assert ACCOUNT_NUMBER.encode() not in row["record"]
+    ((name, _, answer),) = await desk.said()
+    assert (name, answer["code"], answer["pointer"]) == ("event.rejected.v1", "wrong_type", "/lines")
+
+
+async def test_what_waits_is_sealed_too(desk: Desk) -> None:
+    data = {"request_id": "iss-1", "note": ACCOUNT_NUMBER}
+    await desk.take(upstream("issuance.requested.v1", "A-1", data))
+
+    record = await desk.pool.fetchval("SELECT record FROM parked")
+    assert ACCOUNT_NUMBER.encode() not in record
+
+
+async def test_a_dead_letter_goes_through_once_its_reason_is_gone(pool: asyncpg.Pool) -> None:
+    unready = Desk(pool)
+    unready.service = type(unready.service)(**{**_parts(unready), "routes": {}})
+    unready = Desk(pool, unready.service)
+    await unready.take(payment("A-1"))
+    letter = await pool.fetchval("SELECT id FROM dead_letters WHERE code = 'not_supported'")
+
+    refusal = await unready.fold.replay_dead(letter, "kim", "try it")
+    assert refusal is not None
+    assert await Desk(pool).fold.replay_dead(letter, "kim", "supported now") is None
+
+    assert await Desk(pool).line("A-1") == (100, 0, 0, 0, 0)
+    row = await pool.fetchrow("SELECT state, replayed_by, replay_reason FROM dead_letters")
+    assert tuple(row) == ("replayed", "kim", "supported now")
+    with pytest.raises(LookupError):
+        await Desk(pool).fold.replay_dead(letter, "kim", "again")
+
+
+def _parts(desk: Desk) -> dict[str, object]:
+    return {name: getattr(desk.service, name) for name in type(desk.service).__dataclass_fields__}
+
+
+@pytest.mark.parametrize(
+    "key",
+    [b"A\x00B", b"\xff\xfe", b"A" * 9_000, None, b""],
+    ids=["NUL", "not UTF-8", "long", "none", "empty"],
+)
+async def test_no_record_key_is_poison_for_the_tables(desk: Desk, key: bytes | None) -> None:
+    good = payment("A-1")
+    bad = StoredRecord("checkout.events", 0, 10**9, key, good.value, payment("A-2").headers)
+
+    await desk.take(bad, good)
+
+    assert await desk.pool.fetchval("SELECT code FROM dead_letters") == "wrong_key"
+    assert await desk.line("A-1") == (100, 0, 0, 0, 0)
+
+
+async def test_an_id_that_postgres_cannot_store_is_refused_like_any_other_wrong_document(desk: Desk) -> None:
+    headers = write_headers(
+        id="evt\x00",
+        source="https://checkout.example/desk",
+        type="payment.completed.v1",
+        subject="A",
+        time=NOW,
+    )
+    await desk.take(StoredRecord("checkout.events", 0, 10**9, b"A-1", payment("A-1").value, headers))
+
+    assert await desk.pool.fetchval("SELECT pointer FROM dead_letters") == "/id"
+    assert len(await desk.said()) == 1
+
+
+async def test_a_commit_whose_answer_was_lost_is_not_done_twice_for_a_blocked_event(
+    pool: asyncpg.Pool,
+) -> None:
+    broken = Desk(pool, refusing(Desk(pool).service, "A-1"), crashing_at="")
+    lost = iter([True, False])
+
+    def lose_the_answer(point: str) -> None:
+        if point == "after_commit" and next(lost, False):
+            raise OSError("the connection is gone")
+
+    broken.fold._reach = lose_the_answer
+
+    await broken.take(payment("A-1"))
+
+    assert await broken.waiting() == [("A-1", "blocked")]
+    assert set((await broken.answers()).values()) == {1}

@@ -1,0 +1,393 @@
+"""The checks can fail: each promise is asked of the real code, and of the same code with one bug planted.
+
+Every check below is one sentence about the outside of the system. It holds for the code as it is, and breaks
+for the planted bug that its test names.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
+from types import SimpleNamespace
+from typing import Any
+
+import asyncpg
+import pytest
+from aiokafka import TopicPartition
+
+from ops.provision import Database
+from services.orders import domain, store
+from shared.ids import uuid7
+from shared.postgres import connect
+from shared.queries import load
+from shared.runtime import fold as fold_module
+from shared.runtime import outbox as outbox_module
+from shared.runtime.batch import Batch
+from shared.runtime.consumer import Lane
+from shared.runtime.fold import Fold
+from shared.runtime.intake import Item
+from shared.runtime.outbox import Cause, Outbox
+from shared.runtime.records import Record
+from shared.runtime.relay import Relay
+from shared.runtime.signals import Metrics
+from tests.integration.runtime.test_relay import append_some
+from tests.support.audit import RULES
+from tests.support.desk import (
+    NOW,
+    Crash,
+    Desk,
+    Patched,
+    again,
+    issuance,
+    orders_service,
+    payment,
+    refund_accepted,
+    refund_released,
+)
+from tests.support.servers import ALL_TABLES
+
+RUNTIME_SQL = load("shared.runtime")
+StartOver = Callable[[], Awaitable[None]]
+
+
+def breaks(promise: str) -> Any:
+    """The block ends with this promise broken."""
+    return pytest.raises(AssertionError, match=promise)
+
+
+@pytest.fixture
+async def start_over(database: Database) -> AsyncIterator[StartOver]:
+    """Empties every table, between the code as it is and the code with its bug."""
+    admin = await asyncpg.connect(database.admin_url)
+
+    async def empty() -> None:
+        await admin.execute(f"TRUNCATE {await admin.fetchval(ALL_TABLES)} CASCADE")
+
+    yield empty
+    await admin.close()
+
+
+# -- the promises --------------------------------------------------------------------------------------------
+
+
+async def no_unit_is_claimed_twice(pool: asyncpg.Pool) -> None:
+    """Two lanes decide at the same moment: one issues all units of the order, one refunds them."""
+    meeting = asyncio.Barrier(2)
+
+    def slow() -> Desk:
+        service = orders_service()
+
+        async def load_and_meet(connection: Any, events: Sequence[Any]) -> Any:
+            world = await service.load(connection, events)
+            with suppress(TimeoutError, asyncio.BrokenBarrierError):
+                await asyncio.wait_for(meeting.wait(), 0.5)
+            return world
+
+        return Desk(pool, orders_service(load=load_and_meet))
+
+    await Desk(pool).take(payment("A-1"))
+    await asyncio.gather(slow().take(issuance("A-1", 100)), slow().take(refund_accepted("A-1", 100)))
+
+    assert await Desk(pool).claimed("A-1") <= 100, "a unit is claimed twice"
+
+
+class Broker:
+    """The committed offset of one partition: what a process that starts again goes on from."""
+
+    def __init__(self) -> None:
+        self.offset = 0
+
+    def assignment(self) -> set[TopicPartition]:
+        return {TopicPartition("checkout.events", 0)}
+
+    async def commit(self, offsets: dict[TopicPartition, int]) -> None:
+        (self.offset,) = offsets.values()
+
+
+async def nothing_is_lost_in_a_crash(pool: asyncpg.Pool, kind: type[Lane]) -> None:
+    """The process dies in the middle of a batch; the next one goes on from the committed offset."""
+    broker = Broker()
+    log = [again(payment(f"A-{number}"), offset=number) for number in range(5)]
+    for crashing_at in ("before_commit", ""):
+        lane = kind(Desk(pool, crashing_at=crashing_at).fold.handle, Metrics(), print)
+        lane.subscriber = SimpleNamespace(consumer=broker)
+        if rest := log[broker.offset :]:
+            with suppress(Crash):
+                await lane.take(rest)
+
+    paid = await pool.fetchval("SELECT count(*) FROM orders WHERE state = 'paid'")
+    assert paid == len(log), "an order is lost"
+
+
+async def every_event_is_answered_once(pool: asyncpg.Pool) -> None:
+    """The same events are read again, and published again."""
+    records = [payment("A-1"), issuance("A-1", 60), issuance("A-2", 1)]
+    for repeated in (records, records, [again(record) for record in records]):
+        await Desk(pool).take(*repeated)
+
+    assert set((await Desk(pool).answers()).values()) == {1}, "an event is answered twice"
+
+
+async def facts_follow_each_other_over_batches(pool: asyncpg.Pool, kind: type[Fold]) -> None:
+    """Two facts of one refund come in two batches, and the first of them once more."""
+    refund = uuid7()
+    asked, released = refund_accepted("A-1", 40, refund, 1), refund_released("A-1", 40, refund, 2)
+    for records in ([payment("A-1")], [asked], [again(asked)], [released]):
+        await Desk(pool).use(kind).take(*records)
+
+    assert await Desk(pool).waiting() == [], "a fact waits for one that was handled"
+    assert await Desk(pool).line("A-1") == (100, 0, 0, 0, 0)
+
+
+async def the_reader_passes_no_row(pool: asyncpg.Pool, outbox: Outbox) -> None:
+    """One writer appends and is slow to commit; another appends; the relay reads forward by id."""
+    async with pool.acquire() as slow:
+        transaction = slow.transaction()
+        await transaction.start()
+        rows = outbox.rows()
+        rows.add_feedback("event.accepted.v1", _cause("SLOW"), {})
+        await outbox.append(slow, rows)
+        fast = asyncio.create_task(append_some(pool, outbox, 1, times=1))
+        await asyncio.wait({fast}, timeout=0.3)
+        read = [row["id"] for row in await pool.fetch("SELECT id FROM outbox ORDER BY id")]
+        await transaction.commit()
+        await fast
+    last = max(read, default=0)
+    passed = await pool.fetchval(
+        "SELECT count(*) FROM outbox WHERE id < $1 AND id <> ALL($2::bigint[])", last, read
+    )
+    assert passed == 0, "the reader passed a row"
+
+
+async def a_fact_is_published_before_it_is_marked(
+    pool: asyncpg.Pool, database: Database, kind: type[Relay]
+) -> None:
+    """The broker takes nothing in, and the relay dies; what it left behind is what a new relay reads."""
+    await Desk(pool).take(payment("A-1"))
+    relay = kind(
+        lambda: connect(database.service_url("orders"), "orders"),
+        Outbox("orders", {}),
+        DeafProducer,
+        Metrics(),
+    )
+    with suppress(Crash):
+        await asyncio.wait_for(relay.run(), 10)
+
+    left = await pool.fetchval("SELECT count(*) FROM outbox WHERE id > (SELECT published FROM relay)")
+    assert left == await pool.fetchval("SELECT count(*) FROM outbox"), "a fact is marked and not published"
+
+
+class DeafProducer:
+    """A producer whose process dies while the broker has acknowledged nothing."""
+
+    async def start(self) -> None:
+        """Connected."""
+
+    async def stop(self) -> None:
+        """Gone."""
+
+    def create_batch(self) -> Any:
+        return SimpleNamespace(append=lambda **_: True)
+
+    async def send_batch(self, batch: Any, topic: str, partition: int) -> Any:
+        raise Crash("before the acknowledgement")
+
+
+async def the_audit_is_clean(pool: asyncpg.Pool, database: Database) -> None:
+    """An order with 100 units is asked for 150: by code that forgot to look at what is left."""
+    await Desk(pool).take(payment("A-1"), issuance("A-1", 100), issuance("A-1", 50, "iss-2"))
+
+    admin = await asyncpg.connect(database.admin_url)
+    rule = "claims exceed what was paid"
+    broken = [row["order_id"] for row in await admin.fetch(RULES[rule])]
+    await admin.close()
+    assert broken == [], rule
+
+
+def _cause(key: str) -> Cause:
+    return Cause(str(uuid7()), key, NOW, key)
+
+
+# -- the bugs ------------------------------------------------------------------------------------------------
+
+
+async def test_without_the_row_lock_a_unit_is_claimed_twice(
+    start_over: StartOver, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await no_unit_is_claimed_twice(pool)
+    await start_over()
+
+    unlocked = store.SQL.lock_orders.replace("FOR UPDATE", "")
+    monkeypatch.setattr(store, "SQL", Patched(store.SQL, lock_orders=unlocked))
+    with breaks("claimed twice"):
+        await no_unit_is_claimed_twice(pool)
+
+
+class CommitsFirst(Lane):
+    """Tells Kafka before the effects are committed, as an acknowledgement up front does."""
+
+    async def take(self, records: Sequence[Record]) -> None:
+        consumer = self.consumer
+        assert consumer is not None
+        last = records[-1]
+        await consumer.commit({TopicPartition(last.topic, last.partition): last.offset + 1})
+        await super().take(records)
+
+
+async def test_offsets_committed_before_the_effects_lose_an_order_in_a_crash(
+    start_over: StartOver, pool: asyncpg.Pool
+) -> None:
+    await nothing_is_lost_in_a_crash(pool, Lane)
+    await start_over()
+
+    with breaks("an order is lost"):
+        await nothing_is_lost_in_a_crash(pool, CommitsFirst)
+
+
+async def test_without_the_inbox_an_event_is_answered_twice(
+    start_over: StartOver, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await every_event_is_answered_once(pool)
+    await start_over()
+
+    forgetful = (
+        "SELECT source, event_id FROM unnest($1::text[], $2::text[], $3::bytea[]) "
+        "AS claims (source, event_id, content)"
+    )
+    monkeypatch.setattr(fold_module, "SQL", Patched(RUNTIME_SQL, claim_ids=forgetful))
+    with breaks("answered twice"):
+        await every_event_is_answered_once(pool)
+
+
+class AnswersAgain(Batch):
+    """Answers a repeated event once more."""
+
+    def _is_new(self, item: Item) -> bool:
+        new = super()._is_new(item)
+        if not new and item.event is not None:
+            self._accept(item, Cause.of(item.event))
+        return new
+
+
+async def test_an_answer_to_a_duplicate_is_noticed(
+    start_over: StartOver, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await every_event_is_answered_once(pool)
+    await start_over()
+
+    monkeypatch.setattr(fold_module, "Batch", AnswersAgain)
+    with breaks("answered twice"):
+        await every_event_is_answered_once(pool)
+
+
+class ForgetsCursors(Fold):
+    """Never writes down how far it has come with a subject."""
+
+    async def _move_cursors(self, connection: Any, batch: Batch) -> None:
+        """Forgotten."""
+
+
+async def test_without_cursors_a_fact_waits_for_ever(start_over: StartOver, pool: asyncpg.Pool) -> None:
+    await facts_follow_each_other_over_batches(pool, Fold)
+    await start_over()
+
+    with breaks("waits for one that was handled"):
+        await facts_follow_each_other_over_batches(pool, ForgetsCursors)
+
+
+async def test_an_outbox_without_its_lock_lets_the_reader_pass_a_row(
+    start_over: StartOver, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await the_reader_passes_no_row(desk.pool, desk.outbox)
+    await start_over()
+
+    monkeypatch.setattr(outbox_module, "SQL", Patched(RUNTIME_SQL, lock_outbox="SELECT true"))
+    with breaks("passed a row"):
+        await the_reader_passes_no_row(desk.pool, desk.outbox)
+
+
+class MarksFirst(Relay):
+    """Moves the mark before the broker has acknowledged."""
+
+    async def _send(self, producer: Any, rows: Sequence[asyncpg.Record]) -> None:
+        self._published = rows[-1]["id"]
+        await super()._send(producer, rows)
+
+
+async def test_a_mark_before_the_acknowledgement_loses_a_fact(
+    start_over: StartOver, pool: asyncpg.Pool, database: Database
+) -> None:
+    await a_fact_is_published_before_it_is_marked(pool, database, Relay)
+    await start_over()
+
+    with breaks("marked and not published"):
+        await a_fact_is_published_before_it_is_marked(pool, database, MarksFirst)
+
+
+@pytest.fixture
+async def without_the_constraint(database: Database) -> Any:
+    """`claims_never_exceed_paid` is gone for as long as a block lasts."""
+    owner = await connect(database.owner_url, "orders")
+    definition = await owner.fetchval(
+        "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'claims_never_exceed_paid'"
+    )
+    await owner.execute("ALTER TABLE order_lines DROP CONSTRAINT claims_never_exceed_paid")
+    yield
+    await owner.execute("TRUNCATE order_lines, claims")
+    await owner.execute(f"ALTER TABLE order_lines ADD CONSTRAINT claims_never_exceed_paid {definition}")
+    await owner.close()
+
+
+def forgets_to_look(order: Any, asked: Any) -> None:
+    """A decision that grants whatever is asked for."""
+
+
+async def test_the_database_stops_a_decision_that_forgets_to_look(
+    pool: asyncpg.Pool, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(domain, "_why_not_issuable", forgets_to_look)
+
+    await the_audit_is_clean(pool, database)
+
+    assert await Desk(pool).waiting() == [("A-1", "blocked")]
+
+
+async def test_without_code_and_constraint_the_audit_names_the_order(
+    pool: asyncpg.Pool, database: Database, monkeypatch: pytest.MonkeyPatch, without_the_constraint: None
+) -> None:
+    monkeypatch.setattr(domain, "_why_not_issuable", forgets_to_look)
+
+    with breaks("claims exceed what was paid"):
+        await the_audit_is_clean(pool, database)
+
+
+class BlocksNothing(Batch):
+    """Goes on with a key whose earlier event failed."""
+
+    def _is_blocked(self, key: str) -> bool:
+        return False
+
+
+async def test_a_key_that_is_not_held_back_runs_out_of_order(
+    start_over: StartOver, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await a_failed_event_holds_back_its_key(pool)
+    await start_over()
+
+    monkeypatch.setattr(fold_module, "Batch", BlocksNothing)
+    with breaks("overtook"):
+        await a_failed_event_holds_back_its_key(pool)
+
+
+async def a_failed_event_holds_back_its_key(pool: asyncpg.Pool) -> None:
+    """The first claim of an order fails in the code; the second one comes right after it."""
+    await Desk(pool).take(payment("A-1"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(domain, "_grant", _fails)
+        await Desk(pool).take(issuance("A-1", 60))
+    await Desk(pool).take(issuance("A-1", 50, "iss-2"))
+
+    assert await Desk(pool).claimed("A-1") == 0, "a later event overtook a failed one"
+
+
+def _fails(*_: Any) -> None:
+    raise RuntimeError("unforeseen")
