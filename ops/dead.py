@@ -13,7 +13,6 @@ from typing import Annotated, Any, NamedTuple
 import orjson
 import typer
 from rich.console import Console
-from rich.table import Table
 
 import ops
 from ops.databases import Urls, connected, urls_of
@@ -146,13 +145,11 @@ def ls(
 
 def print_groups(console: Console, found: Sequence[dict[str, Any]]) -> None:
     """A line for each cause."""
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("service", "kind", "cause", "where", "type", "count", "newest", "example"):
-        table.add_column(column, justify="right" if column == "count" else "left", overflow="fold")
     for group in found:
-        names = ("service", "kind", "code", "pointer", "type", "count", "newest", "example")
-        table.add_row(*(str(group[name]) for name in names))
-    console.print(table)
+        cause = f"{group['code']} {group['pointer']}".rstrip()
+        line = f"{group['count']:>7,} {group['kind']:<6} {group['service']:<8} {group['type']:<26} {cause}"
+        newest = group["newest"][:19].replace("T", " ")
+        console.print(f"{line}  newest {newest}  {group['example']}", soft_wrap=True, highlight=False)
     console.print(f"Look at one: [bold]pawl dead show {found[0]['example']}[/bold]", highlight=False)
 
 

@@ -116,6 +116,7 @@ class Dead:
     code: str
     pointer: str
     detail: str
+    topic: str
     type: str
     event_id: str
     state: str

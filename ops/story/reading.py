@@ -94,6 +94,7 @@ async def _read_runtime(connection: Any, service: str, story: Story) -> None:
                 row["code"],
                 row["pointer"],
                 row["detail"],
+                row["topic"],
                 row["type"] or "unreadable",
                 row["event_id"] or "",
                 row["state"],

@@ -8,11 +8,11 @@ from shared.kst import next_month, parse_month, wire_time
 
 def waits_for(story: Story) -> list[str]:
     """Sentences: who has to do what, most urgent first. Empty when nothing is left to happen by itself."""
-    reasons = (_stuck, _on_its_way, _deposit, _units, _refunds, _papers)
+    reasons = (_parked, _on_its_way, _deposit, _refunds, _units, _refused, _papers)
     return [sentence for reason in reasons for sentence in reason(story)]
 
 
-def _stuck(story: Story) -> Iterator[str]:
+def _parked(story: Story) -> Iterator[str]:
     for parked in story.parked:
         what, look = f"{parked.type} {parked.event_id}", f"pawl dead show {parked.name}"
         if parked.kind == "blocked":
@@ -20,10 +20,6 @@ def _stuck(story: Story) -> Iterator[str]:
         else:
             late = ", longer than it should" if parked.overdue else ""
             yield f"{parked.reason}: {what} is parked in {parked.service}{late}; {look}"
-    for dead in story.dead:
-        if dead.state == "open":
-            why = f"{dead.code} {dead.pointer}".strip()
-            yield f"an operator: {dead.type} was refused by {dead.service}, {why}; pawl dead show {dead.name}"
 
 
 def _on_its_way(story: Story) -> Iterator[str]:
@@ -76,6 +72,15 @@ def _refund(refund: Refund) -> str:
         case "in_review":
             return f"an operator to review {name}"
     return ""
+
+
+def _refused(story: Story) -> Iterator[str]:
+    """A wrong document of checkout is checkout's to mend; one of our own is a mistake in here."""
+    for dead in story.dead:
+        if dead.state == "open":
+            who = "checkout to send it right" if dead.topic == "checkout.events" else "an operator"
+            why = f"{dead.service} refused {dead.type} {dead.event_id}, {dead.code} {dead.pointer}".rstrip()
+            yield f"{who}: {why}; pawl dead show {dead.name}"
 
 
 def _papers(story: Story) -> Iterator[str]:

@@ -27,6 +27,19 @@ def refund(state: str, reason: str = "financial_burden", amount: int = 70_400) -
     return Refund("r-1", "rr-77", state, reason, amount, date(2026, 10, 27))
 
 
+def dead_letter(row: int, topic: str, state: str) -> Dead:
+    return Dead(
+        "invoices", row, "out_of_range", "/lines/0", "too many", topic, "order.paid.v1", "e", state, NOW
+    )
+
+
+def test_a_wrong_document_is_checkouts_to_mend() -> None:
+    story = paid_story()
+    story.dead = [dead_letter(7, "checkout.events", "open")]
+    (sentence,) = waits_for(story)
+    assert sentence.startswith("checkout to send it right: invoices refused order.paid.v1 e, out_of_range")
+
+
 def test_a_finished_order_waits_for_nothing() -> None:
     assert waits_for(paid_story()) == []
 
@@ -104,14 +117,12 @@ def test_a_blocked_event_and_an_open_dead_letter_wait_for_an_operator() -> None:
     story = paid_story()
     story.parked = [Parked("invoices", 1, "blocked", "KeyError: 'x'", "refund.completed.v1", "e", NOW, True)]
     story.dead = [
-        Dead("orders", 7, "out_of_range", "/lines/0", "too many", "payment.completed.v1", "e", "open", NOW),
-        Dead(
-            "orders", 8, "out_of_range", "/lines/0", "too many", "payment.completed.v1", "f", "replayed", NOW
-        ),
+        dead_letter(7, "orders.events", "open"),
+        dead_letter(8, "orders.events", "replayed"),
     ]
     sentences = waits_for(story)
     assert [sentence.partition(":")[0] for sentence in sentences] == ["an operator"] * 2
-    assert sentences[1].endswith("pawl dead show orders:7")
+    assert sentences[1].endswith("pawl dead show invoices:7")
 
 
 def test_money_in_quarantine_waits_for_a_decision() -> None:
