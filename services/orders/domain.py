@@ -20,6 +20,13 @@ from shared.runtime.decisions import Applied, Emit, Reject, Wait
 AUTOMATIC = "automatic"
 SERIALS = "serials"
 LARGEST_AMOUNT = 10**15
+_NEEDS_NO_MONEY = {
+    OrderState.PAID: "second_payment",
+    OrderState.CANCELLED: "order_closed",
+    OrderState.REFUNDED: "order_closed",
+    OrderState.EXPIRED: "late_deposit",
+}
+"""Why money for an order in one of these states goes to quarantine; the other states wait for money."""
 
 
 class Decided(NamedTuple):
@@ -259,19 +266,13 @@ def order_paid_data(order: Order) -> dict[str, Any]:
 
 
 def _misfit(order: Order, data: PaymentCompleted, refused: bool) -> str | None:
-    match order.state:
-        case OrderState.PAID:
-            return "second_payment"
-        case OrderState.CANCELLED | OrderState.REFUNDED:
-            return "order_closed"
-        case OrderState.EXPIRED:
-            return "late_deposit"
-        case OrderState.PENDING_DEPOSIT | OrderState.UNPAID:
-            if refused:
-                return "order_closed"
-            if order.deposit_deadline is not None and data.paid_at > order.deposit_deadline:
-                return "late_deposit"
-            return "wrong_amount" if data.amount != order.expected else None
+    if order.state in _NEEDS_NO_MONEY:
+        return _NEEDS_NO_MONEY[order.state]
+    if refused:
+        return "order_closed"
+    if order.deposit_deadline is not None and data.paid_at > order.deposit_deadline:
+        return "late_deposit"
+    return "wrong_amount" if data.amount != order.expected else None
 
 
 def _pay(order: Order, data: PaymentCompleted, at: datetime, new_ids: Iterable[UUID]) -> list[Emit]:

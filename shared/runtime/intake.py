@@ -50,6 +50,11 @@ class Intake:
             for name, route in service.routes.items()
             if route.tracked and TYPES[name].topic != UPSTREAM
         }
+        self._of_others = {
+            (kind.topic, name)
+            for name, kind in TYPES.items()
+            if name not in service.routes and (kind.topic, kind.subject_kind) not in self._followed
+        }
 
     def read(self, records: Iterable[Record]) -> list[Item]:
         """The items of these records, in their order; records that do not concern this service fall out."""
@@ -87,6 +92,8 @@ class Intake:
         return item
 
     def _read_own(self, record: Record) -> Item | None:
+        if (record.topic, _type_header(record.headers)) in self._of_others:
+            return None
         try:
             envelope = read_envelope(record.headers, record.value, MAX_OWN_BYTES)
         except Fault as fault:
