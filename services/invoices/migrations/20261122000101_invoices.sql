@@ -111,7 +111,6 @@ CREATE TABLE refunds (
     CHECK (state = 'completed' OR NOT cancellation)
 ) WITH (fillfactor = 80);
 CREATE INDEX refunds_order ON refunds (order_id);
-CREATE UNIQUE INDEX refunds_one_cancellation ON refunds (order_id) WHERE cancellation;
 
 -- Partners as their last change says.
 CREATE TABLE partners (

@@ -171,3 +171,11 @@ async def test_a_document_key_is_given_once(books: StoredBooks) -> None:
 async def test_every_query_of_the_catalogue_can_be_prepared(pool: asyncpg.Pool, name: str) -> None:
     async with pool.acquire() as connection:
         await connection.prepare(getattr(SQL, name))
+
+
+async def test_units_released_after_a_cancellation_are_taken_off_a_second_time(books: StoredBooks) -> None:
+    facts = books.facts
+    await books.take(facts.paid("A-1"))
+    await books.take(facts.cancelled("A-1", 60, 96_000, 9_600))
+    await books.take(facts.cancelled("A-1", 40, 64_000, 6_400))
+    assert await books.won() == {"invoiced": 0, "uninvoiced": 0, "card_slip": 0, "cash_receipt": 0}
