@@ -1,0 +1,146 @@
+"""What is to be reached: the goals as ratios, and how each is measured."""
+
+import statistics
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks import hop, pipeline, relays, shell
+from benchmarks.stage import Stage
+
+Measure = Callable[[Stage, "Sizes"], Awaitable[dict[str, float]]]
+
+
+@dataclass(slots=True, frozen=True)
+class Sizes:
+    """How much one run eats. Each side gets what it needs for a few seconds."""
+
+    hop: int = 30_000
+    hop_one: int = 1_000
+    hop_eight: int = 2_000
+    orders: int = 15_000
+    orders_usual: int = 800
+    relay: int = 100_000
+    relay_peer: int = 6_000
+    shell: int = 60_000
+    latency_seconds: float = 8.0
+
+
+QUICK = Sizes(10_000, 300, 600, 4_000, 200, 50_000, 2_000, 20_000, 4.0)
+
+
+@dataclass(slots=True, frozen=True)
+class Goal:
+    """One goal. `at_most` turns it around: the smaller the better. `unit` is empty for a ratio."""
+
+    name: str
+    says: str
+    goal: float
+    at_most: bool = False
+    unit: str = ""
+
+    def reached(self, value: float) -> bool:
+        """Whether the value is good enough."""
+        return value <= self.goal if self.at_most else value >= self.goal
+
+
+@dataclass(slots=True, frozen=True)
+class Trial:
+    """One run of everything that some goals compare, sides interleaved: values by the name of their goal."""
+
+    goals: Sequence[Goal]
+    measure: Measure
+
+
+@dataclass(slots=True)
+class Result:
+    """The values of all runs of one goal; the median counts."""
+
+    goal: Goal
+    runs: list[float] = field(default_factory=list)
+
+    @property
+    def value(self) -> float:
+        """The median of the runs."""
+        return statistics.median(self.runs)
+
+    @property
+    def reached(self) -> bool:
+        """Whether the median is good enough."""
+        return self.goal.reached(self.value)
+
+    def document(self) -> dict[str, Any]:
+        """As it stands in results.json."""
+        return {
+            "ratio": round(self.value, 3),
+            "goal": self.goal.goal,
+            "at_most": self.goal.at_most,
+            "unit": self.goal.unit or "ratio",
+            "reached": self.reached,
+            "says": self.goal.says,
+            "runs": [round(run, 3) for run in self.runs],
+        }
+
+
+async def measure_hop(stage: Stage, sizes: Sizes) -> dict[str, float]:
+    """G1 and G2: the orders service against COPY, and against a transaction a message."""
+    ours = await hop.ours(stage, sizes.hop)
+    copy = await hop.plain_copy(stage, sizes.hop)
+    one = await hop.usual(stage, sizes.hop_one, 1)
+    eight = await hop.usual(stage, sizes.hop_eight, 8)
+    return {"G1": ours / copy, "G2": ours / one, "G2 eight at once": ours / eight}
+
+
+async def measure_pipeline(stage: Stage, sizes: Sizes) -> dict[str, float]:
+    """G3: four services end to end."""
+    ours = await pipeline.throughput(stage, "ours", sizes.orders)
+    usual = await pipeline.throughput(stage, "usual", sizes.orders_usual)
+    return {"G3": ours / usual}
+
+
+async def measure_relay(stage: Stage, sizes: Sizes) -> dict[str, float]:
+    """G4: outbox to broker, against the peer."""
+    ours = await relays.ours(stage, sizes.relay)
+    return {"G4": ours / await relays.peer(stage, sizes.relay_peer)}
+
+
+async def measure_snapshot(stage: Stage, sizes: Sizes) -> dict[str, float]:
+    """G5: the relay while somebody holds a snapshot."""
+    return {"G5": await relays.ours_under_snapshot(stage)}
+
+
+async def measure_shell(stage: Stage, sizes: Sizes) -> dict[str, float]:
+    """G9: everything before the database, against the bare consumer."""
+    ours = await shell.ours(stage, sizes.shell)
+    return {"G9": ours / await shell.raw(stage, sizes.shell)}
+
+
+async def measure_latency(stage: Stage, sizes: Sizes) -> dict[str, float]:
+    """G10: how long an order takes at 200 a second, and the worst hop at 1,000 a second."""
+    ours = await pipeline.latencies(stage, "ours", 200, sizes.latency_seconds)
+    usual = await pipeline.latencies(stage, "usual", 200, sizes.latency_seconds)
+    loaded = await pipeline.latencies(stage, "ours", 1_000, sizes.latency_seconds)
+    return {"G10": ours.end_to_end / usual.end_to_end, "G10 worst hop": max(loaded.hops.values())}
+
+
+TRIALS: Sequence[Trial] = (
+    Trial(
+        (
+            Goal("G1", "one hop, of a plain consume + validate + COPY", 0.5),
+            Goal("G2", "one hop, against FastStream with a transaction and an ack a message", 50),
+            Goal("G2 eight at once", "the same, eight messages at once", 15),
+        ),
+        measure_hop,
+    ),
+    Trial((Goal("G3", "four services end to end, against the usual way", 20),), measure_pipeline),
+    Trial((Goal("G4", "relay, against faststream-outbox at its best settings", 20),), measure_relay),
+    Trial((Goal("G5", "relay after 100,000 rows under a snapshot, of its start", 0.9),), measure_snapshot),
+    Trial((Goal("G9", "FastStream batch path, of raw getmany + validate + commit", 0.6),), measure_shell),
+    Trial(
+        (
+            Goal("G10", "end-to-end p99 at 200 orders/s, of the usual way's", 0.5, at_most=True),
+            Goal("G10 worst hop", "worst hop p99 at 1,000 orders/s", 80, at_most=True, unit="ms"),
+        ),
+        measure_latency,
+    ),
+)
