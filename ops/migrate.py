@@ -1,33 +1,62 @@
-"""`pawl migrate`: bring the four schemas up to date."""
+"""`pawl migrate`: bring the topics and the four schemas up to date."""
 
 import asyncio
 import json
+from contextlib import suppress
 
-from ops.options import Directory, Json, PostgresUrl
+from ops.embedded.kafka import answers
+from ops.options import Directory, Json, KafkaAddress, PostgresUrl
+from ops.problem import Problem
 from ops.provision import Database, kept_passwords, provision
 from ops.provision import migrate as migrate_all
 from ops.run_directory import DEFAULT, RunDirectory
-from ops.system import find_system
+from ops.system import System, find_system
+from ops.topics import create_topics
+
+KAFKA_SECONDS = 30.0
 
 
-def migrate(postgres: PostgresUrl = None, directory: Directory = None, as_json: Json = False) -> None:
+def migrate(
+    kafka: KafkaAddress = None,
+    postgres: PostgresUrl = None,
+    directory: Directory = None,
+    as_json: Json = False,
+) -> None:
     """Make roles, database and schemas where they are missing, and apply the migrations that are missing.
 
-    Safe to repeat. [bold]pawl up[/bold] does the same before it starts the services.
+    Where a broker is known, missing topics are made too. Safe to repeat; [bold]pawl up[/bold] does the same
+    before it starts the services.
 
     Example: [bold]pawl migrate --postgres postgresql://admin:secret@db:5432/postgres[/bold]
     """
     folder = RunDirectory(directory or DEFAULT)
-    url = postgres or find_system(directory=directory).postgres
+    system = find_system(kafka, postgres, directory)
+    if not system.postgres:
+        raise Problem(
+            "The database is not known.", "Name it: --postgres postgresql://admin:secret@db:5432/postgres"
+        )
     folder.create()
-    applied = asyncio.run(_prepare(url, folder))
+    applied, topics = asyncio.run(_prepare(system, folder))
     if as_json:
         print(json.dumps(applied))
         return
     for service, names in applied.items():
         print(f"{service:<9} {', '.join(names) or 'is up to date'}")
+    if system.kafka:
+        print(f"{'topics':<9} {', '.join(topics) or 'are up to date'}")
 
 
-async def _prepare(url: str, folder: RunDirectory) -> dict[str, list[str]]:
-    database: Database = await provision(url, kept_passwords(folder.passwords, url))
-    return await migrate_all(database)
+async def _prepare(system: System, folder: RunDirectory) -> tuple[dict[str, list[str]], list[str]]:
+    passwords = kept_passwords(folder.passwords, system.postgres)
+    database: Database = await provision(system.postgres, passwords)
+    applied = await migrate_all(database)
+    return applied, await _make_topics(system.kafka) if system.kafka else []
+
+
+async def _make_topics(kafka: str) -> list[str]:
+    """A broker that has just started refuses topics until it takes part in its cluster."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(KAFKA_SECONDS):
+            while not await answers(kafka):
+                await asyncio.sleep(0.25)
+    return await create_topics(kafka)

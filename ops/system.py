@@ -1,10 +1,14 @@
 """Where the system is: every command that talks to it starts here."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ops.problem import Exit, Problem
 from ops.run_directory import DEFAULT, RunDirectory
+
+# Where a system is that `pawl up` did not start, e.g. in containers. What is given as an option wins.
+KAFKA, POSTGRES, SERVICES = "PAWL_KAFKA", "PAWL_POSTGRES", "PAWL_SERVICES"
 
 
 @dataclass(slots=True, frozen=True)
@@ -54,7 +58,8 @@ class System:
             return self.services[name]
         except KeyError:
             raise Problem(
-                f"The address of the service {name} is not known.", "Start the system with: pawl up"
+                f"The address of the service {name} is not known.",
+                f"Start the system with `pawl up`, or name it: {SERVICES}={name}=http://HOST:PORT",
             ) from None
 
 
@@ -69,12 +74,18 @@ def find_system(
 ) -> System:
     """The system that runs in the directory (default: $PAWL_DIR or .pawl), with the addresses given instead.
 
-    Raises Problem when none runs there and no address is given.
+    Unless a directory is given, $PAWL_KAFKA, $PAWL_POSTGRES and $PAWL_SERVICES (name=URL, between commas) are
+    addresses given too. Raises Problem when none runs there and no address is given.
     """
+    services: dict[str, Endpoint] = {}
+    if directory is None:
+        kafka = kafka or os.environ.get(KAFKA)
+        postgres = postgres or os.environ.get(POSTGRES)
+        services = named_services(os.environ.get(SERVICES, ""))
     folder = RunDirectory(directory or DEFAULT)
     state = folder.read_state()
     if state is None or state.up.find() is None:
-        return _named_system(kafka, postgres, folder.path)
+        return _named_system(kafka, postgres, services, folder.path)
     if not state.ready:
         raise Problem(f"The system in {folder.path} is still starting.", "Try again in a moment.")
     return System(
@@ -82,14 +93,31 @@ def find_system(
         kafka=kafka or state.kafka,
         postgres=postgres or state.postgres,
         ops_url=postgres or state.ops,
-        services={name: Endpoint(name, url) for name, url in state.services.items()},
+        services={name: Endpoint(name, url) for name, url in state.services.items()} | services,
     )
 
 
-def _named_system(kafka: str | None, postgres: str | None, directory: Path) -> System:
+def named_services(text: str) -> dict[str, Endpoint]:
+    """`orders=http://host:port,invoices=http://host:port` as endpoints. Raises Problem for anything else."""
+    endpoints = {}
+    for each in filter(None, (part.strip() for part in text.split(","))):
+        name, _, url = each.partition("=")
+        if not url.startswith(("http://", "https://")):
+            raise Problem(
+                f"{SERVICES} holds {each!r}, which is no service=URL.",
+                f"For example: {SERVICES}=orders=http://127.0.0.1:14002,invoices=http://127.0.0.1:14005",
+                Exit.USAGE,
+            )
+        endpoints[name] = Endpoint(name, url.rstrip("/"))
+    return endpoints
+
+
+def _named_system(
+    kafka: str | None, postgres: str | None, services: dict[str, Endpoint], directory: Path
+) -> System:
     if not kafka and not postgres:
         raise Problem(
             f"No system is running in {directory}.",
             "Start one with `pawl up`, name its directory (--dir) or its servers (--kafka, --postgres).",
         )
-    return System(directory, kafka or "", postgres or "", postgres or "")
+    return System(directory, kafka or "", postgres or "", postgres or "", services)
