@@ -115,7 +115,12 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
         consumer = self.consumer
         if consumer is None:
             return 0
-        return sum(max(0, (consumer.highwater(p) or 0) - offset) for p, offset in self._handled.items())
+        owned = consumer.assignment()
+        return sum(
+            max(0, (consumer.highwater(place) or 0) - offset)
+            for place, offset in self._handled.items()
+            if place in owned
+        )
 
     def _still_owned(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, int]:
         """Forgets partitions that went elsewhere while a batch was handled: one of them refuses them all."""

@@ -27,6 +27,10 @@ class Group:
     def assignment(self) -> set[TopicPartition]:
         return self.owned
 
+    def highwater(self, place: TopicPartition) -> int:
+        assert place in self.owned, "Partition is not assigned"
+        return 10
+
     async def commit(self, offsets: dict[TopicPartition, int]) -> None:
         for place in offsets:
             if place not in self.owned:
@@ -86,6 +90,11 @@ async def test_a_partition_that_went_elsewhere_during_a_batch_holds_up_no_other_
     await lane.commit()
 
     assert group.committed == {MINE: 7}
+    assert lane.lag() == 3
+
+
+def test_a_lane_that_has_read_nothing_has_no_lag() -> None:
+    assert lane_of(Group(MINE)).lag() == 0
 
 
 def test_a_lane_with_work_and_no_progress_is_not_well(monkeypatch: pytest.MonkeyPatch) -> None:
