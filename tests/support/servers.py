@@ -1,6 +1,7 @@
 """Real servers for tests, started once per session: Kafka with six topics, PostgreSQL with four schemas.
 
 A test keeps to itself by using fresh ids, or asks for `clean_schemas`. Only what a test asks for is started.
+They are the embedded servers, or with PAWL_TEST_SERVERS=containers the same servers in containers.
 """
 
 import os
@@ -33,6 +34,40 @@ ALL_TABLES = """
 """
 
 
+def in_containers() -> bool:
+    """Whether this session's servers run in containers."""
+    chosen = os.environ.get("PAWL_TEST_SERVERS", "embedded")
+    if chosen not in ("embedded", "containers"):
+        raise pytest.UsageError(f"PAWL_TEST_SERVERS is {chosen!r}: embedded or containers")
+    return chosen == "containers"
+
+
+def new_kafka(run_directory: RunDirectory) -> Any:
+    """A broker that is not started yet."""
+    ports = Ports(run_directory.ports)
+    if in_containers():
+        from tests.support.containers import ContainerKafka  # the Docker client is needed for these only
+
+        return ContainerKafka(ports)
+    return EmbeddedKafka(run_directory.kafka, ports)
+
+
+def new_postgres(run_directory: RunDirectory) -> Any:
+    """A database server that is not started yet."""
+    ports = Ports(run_directory.ports)
+    if in_containers():
+        from tests.support.containers import ContainerPostgres
+
+        return ContainerPostgres(ports, FOR_TESTS)
+    return EmbeddedPostgres(run_directory.postgres, ports, settings=FOR_TESTS)
+
+
+def remove(server: Any) -> None:
+    """A container is removed; what an embedded server leaves goes with the run directory."""
+    if in_containers():
+        server.remove()
+
+
 @pytest.fixture(scope="session")
 def run_directory() -> Iterator[RunDirectory]:
     """A run directory of this session, removed at its end.
@@ -51,10 +86,13 @@ def run_directory() -> Iterator[RunDirectory]:
 @pytest.fixture(scope="session")
 async def kafka_server(run_directory: RunDirectory) -> AsyncIterator[EmbeddedKafka]:
     """The broker itself, for tests that stop or kill it; they start it again before they end."""
-    kafka = EmbeddedKafka(run_directory.kafka, Ports(run_directory.ports))
-    await kafka.start()
-    yield kafka
-    await kafka.stop()
+    kafka = new_kafka(run_directory)
+    try:
+        await kafka.start()
+        yield kafka
+        await kafka.stop()
+    finally:
+        remove(kafka)
 
 
 @pytest.fixture(scope="session")
@@ -67,11 +105,13 @@ async def kafka(kafka_server: EmbeddedKafka) -> str:
 @pytest.fixture(scope="session")
 async def postgres_server(run_directory: RunDirectory) -> AsyncIterator[EmbeddedPostgres]:
     """The server itself, for tests that stop or kill it; they start it again before they end."""
-    ports = Ports(run_directory.ports)
-    postgres = EmbeddedPostgres(run_directory.postgres, ports, settings=FOR_TESTS)
-    await postgres.start()
-    yield postgres
-    await postgres.stop()
+    postgres = new_postgres(run_directory)
+    try:
+        await postgres.start()
+        yield postgres
+        await postgres.stop()
+    finally:
+        remove(postgres)
 
 
 @pytest.fixture(scope="session")
