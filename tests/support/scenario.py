@@ -7,6 +7,7 @@ import asyncpg
 import orjson
 import pytest
 
+from ops.check import audit
 from ops.http import fetch
 from ops.provision import Database
 from ops.running import RunningSystem
@@ -50,13 +51,14 @@ async def listening_checkout(
 
 
 @pytest.fixture
-async def checkout(listening_checkout: Checkout) -> AsyncIterator[Checkout]:
+async def checkout(listening_checkout: Checkout, system: RunningSystem) -> AsyncIterator[Checkout]:
     """The session's checkout. After the test everything is quiet, and every promise is kept."""
-    first = len(listening_checkout.records)
     yield listening_checkout
     await listening_checkout.drain()
     assert await violations(listening_checkout) == []
-    assert first <= len(listening_checkout.records)
+    report = await audit(system.system)
+    assert report.violations == []
+    assert report.settled
 
 
 @pytest.fixture

@@ -1,0 +1,76 @@
+"""Each service is killed in the middle of a load, or asked to stop: nothing is lost and nothing doubled."""
+
+import asyncio
+
+import pytest
+
+from ops.provision import SERVICES
+from ops.running import RunningSystem
+from tests.reliability.conftest import Begin
+
+ORDERS = 1_000
+MIDDLE = {
+    "orders": "order.paid.v1",
+    "serials": "serials.issued.v1",
+    "refunds": "refund.accepted.v1",
+    "invoices": "invoice.drafted.v1",
+}
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("service", SERVICES)
+async def test_a_service_killed_in_the_middle_of_a_load_loses_and_doubles_nothing(
+    begin: Begin, system: RunningSystem, service: str
+) -> None:
+    load = await begin(ORDERS)
+    await load.until(MIDDLE[service], 0.2)
+
+    system.services.kill(service)
+    system.services.start(service)
+
+    await load.end()
+    load.assert_complete()
+
+
+@pytest.mark.faults
+async def test_all_services_killed_at_once_go_on_where_they_were(begin: Begin, system: RunningSystem) -> None:
+    load = await begin(ORDERS)
+    await load.until("order.paid.v1", 0.3)
+
+    for service in SERVICES:
+        system.services.kill(service)
+    for service in SERVICES:
+        system.services.start(service)
+
+    await load.end()
+    load.assert_complete()
+
+
+@pytest.mark.faults
+async def test_a_graceful_restart_of_every_service_under_load_is_not_noticed(
+    begin: Begin, system: RunningSystem
+) -> None:
+    load = await begin(ORDERS)
+    await load.until("order.paid.v1", 0.1)
+
+    ended_by_itself = []
+    for service in SERVICES:
+        ended_by_itself.append(await system.services.stop(service))
+        system.services.start(service)
+    await load.end()
+
+    assert ended_by_itself == [True] * len(SERVICES)
+    load.assert_complete()
+    repeats = len(load.checkout.records) - len({(r.topic, r.id) for r in load.checkout.records})
+    assert repeats == 0, "a graceful stop publishes nothing twice"
+
+
+@pytest.mark.faults
+async def test_services_that_stop_and_start_together_are_quiet_and_well(system: RunningSystem) -> None:
+    ended = await asyncio.gather(*(system.services.stop(service) for service in SERVICES))
+    codes = [system.services.exit_code(service) for service in SERVICES]
+    for service in SERVICES:
+        system.services.start(service)
+
+    assert ended == [True] * len(SERVICES)
+    assert codes == [0] * len(SERVICES)
