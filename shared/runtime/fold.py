@@ -1,8 +1,8 @@
 """The fold: one batch of records, one transaction.
 
-claim ids -> read cursors and what waits -> lock and load -> decide -> save -> move cursors -> append to the
-outbox -> commit. Trouble that passes is repeated without limit; an item that the database refuses is found by
-halving the batch and parked, so that it never holds up other keys.
+claim ids -> read what waits -> lock and load -> read cursors -> decide -> save -> move cursors -> append to
+the outbox -> commit. Trouble that passes is repeated without limit; an item that the database refuses is found
+by halving the batch and parked, so that it never holds up other keys.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,7 +16,7 @@ import structlog
 from shared.clock import now
 from shared.events import feedback
 from shared.ids import uuid7
-from shared.postgres import Connection
+from shared.postgres import Connection, packed
 from shared.queries import load
 from shared.runtime.batch import Batch, EventKey, Known, Parked, Refusal, events_of
 from shared.runtime.decisions import Context, Position
@@ -128,6 +128,7 @@ class Fold:
                 world = await self._service.load(
                     connection, [] if blocked else events_of(items, known.parked)
                 )
+                known.cursors = await self._cursors(connection, items, known)
                 batch = Batch(self._service, world, known, self._outbox.rows(), self._context)
                 if blocked is not None:
                     for item in items:
@@ -164,15 +165,9 @@ class Fold:
                 raise LookupError(f"dead letter {letter} does not concern {self._service.name} any more")
             known = await self._read_known(connection, [], [item.key])
             known.fresh = {(item.source or "", item.event_id or "")}
-            known.cursors |= await self._cursors(connection, [item])
-            events = events_of([item], known.parked)
-            batch = Batch(
-                self._service,
-                await self._service.load(connection, events),
-                known,
-                self._outbox.rows(),
-                self._context,
-            )
+            world = await self._service.load(connection, events_of([item], known.parked))
+            known.cursors = await self._cursors(connection, [item], known)
+            batch = Batch(self._service, world, known, self._outbox.rows(), self._context)
             batch.take(item)
             if batch.refusals:
                 return batch.refusals[0]
@@ -187,15 +182,13 @@ class Fold:
         known = Known()
         await self._claim(connection, items, known)
         wanted = list({item.key for item in items if item.event is not None}.union(keys))
-        rows = await connection.fetch(SQL.parked_of_keys, wanted) if wanted else []
+        rows = await connection.fetch(SQL.parked_of_keys, packed(wanted)) if wanted else []
         parked: dict[str, list[Parked]] = {}
         for row in rows:
             item = self._reread(row)
             if item is not None:
                 parked.setdefault(row["key"], []).append(Parked(item, row["kind"], row["reason"], row["id"]))
         known.parked = parked
-        waiting = [p.item for waiting in parked.values() for p in waiting]
-        known.cursors = await self._cursors(connection, [*items, *waiting])
         return known
 
     async def _claim(self, connection: Connection, items: list[Item], known: Known) -> None:
@@ -206,19 +199,28 @@ class Fold:
         if not claims:
             return
         ordered = sorted(claims)
-        sources, ids = [source for source, _ in ordered], [event_id for _, event_id in ordered]
-        rows = await connection.fetch(SQL.claim_ids, sources, ids, [claims[identity] for identity in ordered])
+        sources, ids = packed(source for source, _ in ordered), packed(event_id for _, event_id in ordered)
+        contents = b"".join(claims[identity] for identity in ordered)
+        rows = await connection.fetch(SQL.claim_ids, sources, ids, contents)
         known.fresh = {(row[0], row[1]) for row in rows}
         old = [identity for identity in ordered if identity not in known.fresh]
         if old:
             rows = await connection.fetch(SQL.contents_of_ids, [s for s, _ in old], [i for _, i in old])
             known.contents = {(row[0], row[1]): row[2] for row in rows}
 
-    async def _cursors(self, connection: Connection, items: Sequence[Item]) -> dict[tuple[str, str], int]:
+    async def _cursors(
+        self, connection: Connection, items: Sequence[Item], known: Known
+    ) -> dict[tuple[str, str], int]:
+        """The cursors of these items and of what waits with their keys.
+
+        Read after the aggregates were locked: whoever handled the same events meanwhile has moved them, and
+        an event judged by a later state than its cursor would look like one that contradicts it.
+        """
+        waiting = [p.item for waiting in known.parked.values() for p in waiting]
         subjects = list(
             {
                 (item.event.source, item.event.subject)
-                for item in items
+                for item in [*items, *waiting]
                 if item.event is not None
                 and item.event.sequence is not None
                 and (item.route is None or item.route.tracked)
@@ -226,7 +228,8 @@ class Fold:
         )
         if not subjects:
             return {}
-        rows = await connection.fetch(SQL.read_cursors, [s for s, _ in subjects], [j for _, j in subjects])
+        sources, names = packed(source for source, _ in subjects), packed(name for _, name in subjects)
+        rows = await connection.fetch(SQL.read_cursors, sources, names)
         return {(row[0], row[1]): row[2] for row in rows}
 
     async def _write(self, connection: Connection, batch: Batch) -> None:
