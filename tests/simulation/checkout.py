@@ -1,0 +1,412 @@
+"""Upstream in the simulation: partners who buy and ask, a payment gateway that fails, operators who decide.
+
+Everything it says is drawn from one seeded generator. What it says about one order may arrive in any order and
+any number of times; that is what the contract allows it.
+"""
+
+from collections import defaultdict, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import count
+from random import Random
+from typing import Any
+
+import orjson
+
+from shared import business_number
+from shared.events.envelope import write_headers
+from shared.kst import KST, month_of, wire_time
+from shared.money import payment_money
+from shared.runtime.records import StoredRecord
+from tests.simulation.memory import Broker, Row
+
+SOURCE = "/checkout/kr"
+TOPIC = "checkout.events"
+START = datetime(2026, 8, 3, 9, tzinfo=KST)
+PRICES = (1600, 2400, 2000, 333, 101)
+METHODS = ("card", "virtual_account", "bank_transfer", "mycash", "bank_transfer", "virtual_account")
+HOLDER = "가나다교육"
+
+
+@dataclass(slots=True)
+class Said:
+    """One document on its way into the topic."""
+
+    key: str
+    id: str
+    type: str
+    time: datetime
+    data: dict[str, Any]
+    structured: bool = False
+    raw: tuple[bytes | None, bytes | None, tuple[tuple[str, bytes], ...]] | None = None
+
+    def put(self, broker: Broker) -> StoredRecord:
+        """Appends the document to the topic."""
+        if self.raw is not None:
+            key, value, headers = self.raw
+            return broker.append(TOPIC, key, value, headers)
+        if self.structured:
+            document = {
+                "specversion": "1.0", "id": self.id, "source": SOURCE, "type": self.type,
+                "subject": self.key, "time": wire_time(self.time), "data": self.data,
+            }  # fmt: skip
+            headers = [("content-type", b"application/cloudevents+json")]
+            return broker.append(TOPIC, self.key.encode(), orjson.dumps(document), headers)
+        headers = write_headers(id=self.id, source=SOURCE, type=self.type, subject=self.key, time=self.time)
+        return broker.append(TOPIC, self.key.encode(), orjson.dumps(self.data), headers)
+
+
+@dataclass(slots=True)
+class Checkout:
+    """What is still to be said, by key, and what the gateway and the operators remember."""
+
+    random: Random
+    broker: Broker
+    orders: int
+    queues: dict[str, deque[Said]] = field(default_factory=lambda: defaultdict(deque))
+    ghosts: set[str] = field(default_factory=set)
+    payouts: dict[str, int] = field(default_factory=dict)
+    payout_ids: dict[str, str] = field(default_factory=dict)
+    now: datetime = START
+    _numbers: Iterator[int] = field(default_factory=lambda: count(1))
+    _read: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+    _heard: set[str] = field(default_factory=set)
+
+    def plan(self) -> None:
+        """Draws the whole history, as far as it does not react to anything."""
+        partners = [self._partner(number) for number in range(1, 4)]
+        for number in range(1, self.orders + 1):
+            _Purchase(self, f"A-{number}", self.random.choice(partners)).plan()
+        for partner in partners:
+            self._plan_partner(partner)
+        self._plan_trouble()
+
+    def say(self) -> bool:
+        """Puts the next document into the topic; False when nothing is left."""
+        keys = [key for key, queue in self.queues.items() if queue]
+        if not keys:
+            return False
+        queue = self.queues[self.random.choice(keys)]
+        if len(queue) > 1 and self.random.random() < 0.2:
+            queue[0], queue[1] = queue[1], queue[0]
+        said = queue.popleft()
+        self.now = max(self.now, said.time)
+        said.put(self.broker)
+        self._maybe_again(queue, said)
+        return True
+
+    def listen(self) -> None:
+        """The gateway and the operators read what refunds says, as far as it is published."""
+        for (topic, place), log in self.broker.logs.items():
+            if topic == "refunds.events":
+                for record in log[self._read[place] :]:
+                    self._hear(record)
+                self._read[place] = len(log)
+
+    def nudge(self, refund: Row) -> None:
+        """An operator looks at a refund that waits, and does what it waits for."""
+        refund_id = str(refund["refund_id"])
+        about = {"order_id": refund["order_id"], "refund_id": refund_id}
+        state = refund["state"]
+        if state == "held":
+            self.queue(refund["order_id"], "refund.proof_attached.v1", {**about, "actor": "partner"})
+        elif state == "in_review":
+            self._review(about, self.random.choice(["approve", "approve", "reject"]))
+        elif state == "failed":
+            self._review(about, self.random.choice(["retry", "release"]))
+        elif state == "unknown":
+            self._review(about, "retry")
+        elif state == "paying_out":
+            self._pay_out(about, refund["supply"] + refund["vat"] - refund["fee"])
+
+    def queue(
+        self, key: str, type_name: str, data: dict[str, Any], time: datetime | None = None, id_: str | None = None
+    ) -> Said:
+        """One more document of a key."""
+        time = time or self.now + timedelta(minutes=self.random.randrange(1, 3_000))
+        said = Said(key, id_ or f"e-{next(self._numbers)}", type_name, time, data)
+        said.structured = self.random.random() < 0.15
+        self.queues[key].append(said)
+        return said
+
+    # faults of the transport and of the sender
+
+    def _maybe_again(self, queue: deque[Said], said: Said) -> None:
+        chance = self.random.random()
+        if chance < 0.1:
+            queue.insert(self.random.randint(0, len(queue)), said)
+        elif chance < 0.12 and said.raw is None:
+            other = {**said.data, "note_of_sender": next(self._numbers)}
+            queue.append(Said(said.key, said.id, said.type, said.time, other))
+
+    def _plan_trouble(self) -> None:
+        for said in [s for queue in self.queues.values() for s in queue]:
+            if self.random.random() < 0.03:
+                self.queues["trouble"].append(self._broken(said))
+        if self.random.random() < 0.5:
+            ghost = f"ghost-{self.random.randrange(100)}"
+            self.ghosts.add(ghost)
+            self.queue(ghost, "issuance.requested.v1", {"order_id": ghost, "request_id": "r"})
+
+    def _broken(self, said: Said) -> Said:
+        id_, key = f"bad-{next(self._numbers)}", said.key.encode()
+        headers = write_headers(id=id_, source=SOURCE, type=said.type, subject=said.key, time=said.time)
+        body = orjson.dumps(said.data)
+        kinds = (
+            (key, b"{", headers),
+            (key, b"\xff\xfe", headers),
+            (key, None, headers),
+            (b"other-key", body, headers),
+            (None, body, headers),
+            (key, b"{}", headers),
+            (key, body, [("ce_type", b"\xff"), *headers[:3]]),
+            (key, body, [h if h[0] != "ce_type" else ("ce_type", b"order.flew.v1") for h in headers]),
+            (key, body, [h for h in headers if h[0] != "ce_id"]),
+        )
+        chosen = self.random.choice(kinds)
+        return Said(said.key, id_, said.type, said.time, {}, raw=(chosen[0], chosen[1], tuple(chosen[2])))
+
+    # partners
+
+    def _partner(self, number: int) -> dict[str, Any]:
+        wrong = number == 3
+        return {
+            "partner_id": f"P-{number}",
+            "business_number": "1234567890" if wrong else business_number.from_seed(number),
+            "name": HOLDER,
+            "invoice_email": "tax@example.com",
+        }
+
+    def _plan_partner(self, partner: dict[str, Any]) -> None:
+        random, key = self.random, partner["partner_id"]
+        for _ in range(random.randrange(0, 3)):
+            changed = {**partner, "always_merge": random.random() < 0.5}
+            if random.random() < 0.5 and key == "P-3":
+                changed["business_number"] = business_number.from_seed(3)
+            self.queue(key, "partner.changed.v1", changed, START + timedelta(days=random.randrange(100)))
+        for number in range(random.randrange(0, 4)):
+            month = random.choice(["2026-08", "2026-09", "2026-10"])
+            wish: dict[str, Any] = {
+                "partner_id": key,
+                "business_number": partner["business_number"],
+                "month": month,
+                "request_id": f"m-{number}",
+            }
+            if random.random() < 0.4:
+                wish["payment_ids"] = [f"pay-A-{n}-1" for n in range(1, self.orders + 1) if random.random() < 0.5]
+                if not wish["payment_ids"]:
+                    del wish["payment_ids"]
+            kind = random.choice(["merge.requested.v1", "merge.requested.v1", "merge.undone.v1"])
+            self.queue(key, kind, wish, START + timedelta(days=random.randrange(100)))
+        if random.random() < 0.25:
+            self.queue(key, "partner.withdrawal_requested.v1", {"partner_id": key, "request_id": "leave"})
+
+    # the payment gateway and the operators
+
+    def _hear(self, record: StoredRecord) -> None:
+        headers = dict(record.headers)
+        if headers["ce_id"].decode() in self._heard:
+            return
+        self._heard.add(headers["ce_id"].decode())
+        data = orjson.loads(record.value or b"{}")
+        about = {name: data.get(name) for name in ("order_id", "refund_id")}
+        match headers["ce_type"].decode():
+            case "refund.payout_requested.v1":
+                self._try_payout(about, data["amount"])
+            case "refund.held.v1":
+                self.queue(data["order_id"], "refund.proof_attached.v1", {**about, "actor": "partner"})
+                self._review(about, self.random.choice(["approve", "reject", "release"]))
+            case "refund.failed.v1" if data["next"] == "retry":
+                self._review(about, self.random.choice(["retry", "release"]))
+            case "refund.failed.v1" if data["next"] == "retry_or_release":
+                self._review(about, self.random.choice(["retry", "release"]))
+
+    def _try_payout(self, about: dict[str, Any], amount: int) -> None:
+        chance = self.random.random()
+        if chance < 0.55 or about["refund_id"] in self.payouts:
+            self._pay_out(about, amount)
+            if self.random.random() < 0.15:
+                self._pay_out(about, amount)
+        elif chance < 0.8:
+            if chance < 0.65:
+                self.payouts[about["refund_id"]] = amount
+            self._fail(about, "timeout")
+        else:
+            self._fail(about, "account_closed")
+
+    def _fail(self, about: dict[str, Any], reason: str) -> None:
+        payout_id = f"try-{next(self._numbers)}"
+        data = {**about, "payout_id": payout_id, "reason": reason}
+        self.queue(about["order_id"], "refund.payout_failed.v1", data)
+
+    def _pay_out(self, about: dict[str, Any], amount: int) -> None:
+        """The refund id is the idempotency key: however often it is asked, the money goes out once."""
+        refund_id = about["refund_id"]
+        self.payouts[refund_id] = amount
+        payout_id = self.payout_ids.setdefault(refund_id, f"out-{next(self._numbers)}")
+        time = self.now + timedelta(minutes=self.random.randrange(1, 60_000))
+        data = {**about, "payout_id": payout_id, "paid_out_at": wire_time(time)}
+        self.queue(about["order_id"], "refund.paid_out.v1", data, time)
+
+    def _review(self, about: dict[str, Any], decision: str) -> None:
+        data = {**about, "decision": decision, "actor": "operator-7"}
+        if self.random.random() < 0.3:
+            data["note"] = "looked at"
+        self.queue(about["order_id"], "refund.reviewed.v1", data)
+
+
+@dataclass(slots=True)
+class _Purchase:
+    """One order's story, drawn before it happens."""
+
+    checkout: Checkout
+    order_id: str
+    partner: dict[str, Any]
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    paid_at: datetime = START
+    asked: int = 0
+
+    def plan(self) -> None:
+        random = self.checkout.random
+        self.paid_at = START + timedelta(minutes=random.randrange(0, 85 * 24 * 60))
+        self.lines = [self._line(str(number)) for number in range(1, random.choice([2, 2, 3]))]
+        snapshot = self._snapshot()
+        amount = payment_money(
+            snapshot["vat_mode"], sum(li["unit_price"] * li["quantity"] for li in self.lines)
+        ).total
+        if snapshot["payment_method"] == "virtual_account":
+            self._deposit(snapshot, amount)
+        else:
+            self._pay(snapshot, amount, self.paid_at, 1)
+        self._afterwards(snapshot, amount)
+
+    def _line(self, line_id: str) -> dict[str, Any]:
+        random = self.checkout.random
+        kind = "serials" if line_id == "1" or random.random() < 0.6 else "metered"
+        return {
+            "line_id": line_id,
+            "kind": kind,
+            "product_id": f"product-{random.randrange(3)}",
+            "product_name": "스터디 이용권 30일",
+            "unit_price": random.choice(PRICES),
+            "quantity": random.randint(1, 6),
+            "usage_days": 30,
+        }
+
+    def _snapshot(self) -> dict[str, Any]:
+        random = self.checkout.random
+        return {
+            "order_id": self.order_id,
+            "partner": self.partner,
+            "payment_method": random.choice(METHODS),
+            "evidence": random.choice(["tax_invoice"] * 4 + ["cash_receipt"]),
+            "issue_policy": random.choice(["automatic", "on_request", "on_request"]),
+            "vat_mode": random.choice(["exclusive", "inclusive"]),
+            "lines": self.lines,
+        }
+
+    def _deposit(self, snapshot: dict[str, Any], amount: int) -> None:
+        random = self.checkout.random
+        deadline = self.paid_at + timedelta(days=7)
+        data = {**snapshot, "deposit_deadline": wire_time(deadline)}
+        self._say("payment.pending.v1", data, self.paid_at - timedelta(hours=1))
+        chance = random.random()
+        if chance < 0.7:
+            self._pay(snapshot, amount, self.paid_at + timedelta(hours=random.randrange(160)), 1)
+        elif chance < 0.8:
+            self._pay(snapshot, amount, deadline + timedelta(hours=3), 1)
+        elif chance < 0.9:
+            self._cancel(1, self.paid_at + timedelta(hours=5))
+
+    def _pay(self, snapshot: dict[str, Any], amount: int, at: datetime, number: int) -> None:
+        if number == 1 and self.checkout.random.random() < 0.1:
+            self._say_payment(snapshot, amount + 10, at - timedelta(minutes=5), 9)
+        self._say_payment(snapshot, amount, at, number)
+
+    def _say_payment(self, snapshot: dict[str, Any], amount: int, at: datetime, number: int) -> None:
+        payment_id = f"pay-{self.order_id}-{number}"
+        data = {**snapshot, "payment_id": payment_id, "amount": amount, "paid_at": wire_time(at)}
+        self._say("payment.completed.v1", data, at)
+
+    def _cancel(self, number: int, at: datetime) -> None:
+        data = {
+            "order_id": self.order_id,
+            "payment_id": f"pay-{self.order_id}-{number}",
+            "cancelled_at": wire_time(at),
+        }
+        self._say("payment.cancelled.v1", data, at)
+
+    def _afterwards(self, snapshot: dict[str, Any], amount: int) -> None:
+        random = self.checkout.random
+        steps: list[Any] = [self._issue] * random.choice([0, 1, 1, 2, 3])
+        steps += [self._refund] * random.choice([0, 1, 1, 2, 3])
+        random.shuffle(steps)
+        at = self.paid_at
+        for step in steps:
+            at += timedelta(minutes=random.randrange(1, 20_000))
+            step(at)
+        if random.random() < 0.15:
+            self._say_payment(snapshot, amount, self.paid_at + timedelta(hours=2), 2)
+            if random.random() < 0.5:
+                self._cancel(2, at)
+        if random.random() < 0.2:
+            self._cancel(1, at + timedelta(hours=1))
+
+    def _issue(self, at: datetime) -> None:
+        self.asked += 1
+        data: dict[str, Any] = {"order_id": self.order_id, "request_id": f"i-{self.asked}"}
+        self._maybe_lines(data)
+        self._say("issuance.requested.v1", data, at)
+        if self.checkout.random.random() < 0.1:
+            self._say("issuance.requested.v1", dict(data), at)
+
+    def _refund(self, at: datetime) -> None:
+        random = self.checkout.random
+        self.asked += 1
+        data: dict[str, Any] = {
+            "order_id": self.order_id,
+            "refund_request_id": f"r-{self.asked}",
+            "requested_by": "partner-user",
+            "role": "partner",
+            "reason": "서비스 불만",
+            "message": "환불해 주세요",
+            "destination": self._destination(),
+        }
+        self._maybe_lines(data)
+        self._say("refund.requested.v1", data, at)
+        if random.random() < 0.1:
+            again = {**data, "message": random.choice([data["message"], "다른 말"])}
+            self._say("refund.requested.v1", again, at)
+
+    def _destination(self) -> dict[str, Any]:
+        holder = HOLDER if self.checkout.random.random() < 0.75 else "홍길동"
+        return {"method": "bank_account", "bank_code": "088", "account_number": "110123456789", "holder": holder}
+
+    def _maybe_lines(self, data: dict[str, Any]) -> None:
+        random = self.checkout.random
+        if random.random() < 0.4:
+            return
+        chosen = [li for li in self.lines if random.random() < 0.8] or self.lines[:1]
+        data["lines"] = [
+            {"line_id": li["line_id"], "quantity": random.randint(1, li["quantity"])} for li in chosen
+        ]
+        if random.random() < 0.05:
+            data["lines"].append({"line_id": "no-such-line", "quantity": 1})
+
+    def _say(self, type_name: str, data: dict[str, Any], at: datetime) -> None:
+        self.checkout.queue(self.order_id, type_name, data, at)
+
+
+def months_of(broker: Broker) -> Sequence[str]:
+    """The months in which something was paid, as far as it was said."""
+    months = set()
+    for record in broker.records_of(TOPIC):
+        if record.value and b"paid_at" in record.value:
+            try:
+                document = orjson.loads(record.value)
+            except orjson.JSONDecodeError:
+                continue
+            data = document.get("data", document)
+            months.add(month_of(datetime.fromisoformat(data["paid_at"])))
+    return sorted(months)

@@ -1,0 +1,272 @@
+"""The four services put together without a server: the real fold, stores and agents over memory.
+
+What is real: intake, fold, batch, every handler, decision and store, the outbox, the relay's headers and mark,
+the month close, the deposit expirer, the issuing worker. What is not: sockets, clocks, random bytes and SQL.
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+from uuid import UUID
+
+import services.invoices.handlers as invoices_handlers
+import services.orders.expiry as expiry
+import services.orders.handlers as orders_handlers
+import services.orders.store as orders_store
+import services.refunds.handlers as refunds_handlers
+import services.serials.handlers as serials_handlers
+import services.serials.issuing as issuing
+import services.serials.store as serials_store
+import shared.runtime.fold as fold_module
+import shared.runtime.outbox as outbox_module
+import shared.runtime.relay as relay_module
+import shared.runtime.retry as retry_module
+from services.invoices.closing import MonthSummary, close_month
+from services.invoices.state import Policy as InvoicePolicy
+from services.invoices.store import Store as InvoicesStore
+from services.refunds.store import Store as RefundsStore
+from services.serials.domain import Part
+from services.serials.store import Policy, Store
+from shared.events.catalogue import topics_read_by
+from shared.runtime.decisions import Context
+from shared.runtime.fold import Fold
+from shared.runtime.outbox import FEEDBACK_TOPIC, Outbox
+from shared.runtime.records import StoredRecord
+from shared.runtime.relay import LostLead, Relay
+from shared.runtime.service import Service
+from tests.simulation.memory import Broker, Connection, Database, Pool, Row, Running
+from tests.simulation.tables import open_database
+
+SERVICES = ("orders", "serials", "refunds", "invoices")
+TOPICS = ("checkout.events", *(f"{name}.events" for name in SERVICES), FEEDBACK_TOPIC)
+CHUNK = 3
+SMALL_GRANT = 3
+NEVER = timedelta(days=3650)
+
+
+class Plain:
+    """Seals nothing: what is sealed is tested elsewhere, and random bytes would differ from run to run."""
+
+    def seal(self, plain: bytes, context: bytes) -> bytes:
+        return plain
+
+    def open(self, sealed: bytes, context: bytes) -> bytes:
+        return sealed
+
+
+class Silence:
+    """Counts nothing and logs nothing."""
+
+    def __getattr__(self, name: str) -> "Silence":
+        return self
+
+    def __call__(self, *_: Any, **__: Any) -> "Silence":
+        return self
+
+
+class UnitWriter:
+    """Makes serials without their text: which unit exists is what matters here."""
+
+    async def make(self, units: int) -> int:
+        return units
+
+    async def write(self, connection: Connection, parts: Sequence[Part], kept: int) -> None:
+        ids = [UUID(int=p.batch_id.int + p.first + n) for p in parts for n in range(p.units)]
+        grants = [part.grant_id for part in parts for _ in range(part.units)]
+        assert len(ids) == kept
+        await connection.copy_records_to_table("serials", columns=ids, records=grants, timeout=0)  # type: ignore[arg-type]
+
+
+class UnitStock:
+    """Serials at hand, as many as are wanted."""
+
+    async def take(self, units: int) -> int:
+        return units
+
+    def expect(self, units: int, chunk: int) -> None:
+        """Nothing to make ahead."""
+
+    def close(self) -> None:
+        """Nothing to stop."""
+
+
+@dataclass(slots=True)
+class Site:
+    """One service: its database, its fold and the agents that run beside it."""
+
+    name: str
+    database: Database
+    service: Service
+    fold: Fold
+    outbox: Outbox
+    relay: Relay
+    invoices_store: InvoicesStore | None = None
+
+    @property
+    def topics(self) -> Sequence[str]:
+        return self.service.topics
+
+    def handle(self, records: Sequence[StoredRecord]) -> None:
+        """One batch, from poll to commit."""
+        Running(self.fold.handle(records)).finish()
+
+    def sweep(self) -> None:
+        """Gives everything that waits another chance."""
+        rows = Running(Pool(self.database).fetch(fold_module.SQL.keys_to_retry, NEVER, 1_000)).finish()
+        if rows:
+            Running(self.fold.retry_keys([row["key"] for row in rows])).finish()
+
+    def issue_chunk(self) -> int:
+        """The issuing worker's next chunk; 0 when nothing is left to do."""
+        issuer = issuing.Issuer(
+            Pool(self.database), self.outbox, UnitWriter(), CHUNK, asyncio.Event()  # type: ignore[arg-type]
+        )
+        issuer._stock = UnitStock()  # type: ignore[assignment]
+        units: int = Running(issuer.issue_chunk()).finish()
+        return units
+
+    def expire(self) -> int:
+        """The deposit expirer's next look, at the wall time of the database."""
+        runtime = SimpleNamespace(pool=Pool(self.database), outbox=self.outbox)
+        looked: int = Running(expiry.expire_some(runtime, timedelta(seconds=10))).finish()  # type: ignore[arg-type]
+        return looked
+
+    def close(self, month: str, at: datetime) -> MonthSummary:
+        """Closes a month, a partner a transaction."""
+        closing = close_month(
+            Pool(self.database), self.outbox, self.invoices_store, month, at,  # type: ignore[arg-type]
+            chunk=1, new_id=self.database.new_id,
+        )  # fmt: skip
+        summary: MonthSummary = Running(closing).finish()
+        return summary
+
+
+@dataclass(slots=True)
+class Leader:
+    """One process that leads the relay of a service, or believes so."""
+
+    site: Site
+    broker: Broker
+    epoch: int = 0
+    published: int = 0
+    relay: Relay = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.relay = new_relay(self.site)
+        row = Running(
+            Connection(self.site.database).fetchrow(relay_module.SQL.take_relay_lead)
+        ).finish()
+        self.relay._epoch = row["epoch"]
+        self.relay._published = self.relay._marked = self.published = row["published"]
+
+    def waiting(self, most: int) -> list[Row]:
+        """The next rows to publish."""
+        connection = Connection(self.site.database)
+        rows: list[Row] = Running(
+            connection.fetch(relay_module.SQL.unpublished, self.published, most)
+        ).finish()
+        return rows
+
+    def send(self, rows: Sequence[Row]) -> None:
+        """Puts rows into their partitions, in order."""
+        for row in rows:
+            headers = self.relay._headers(row)  # type: ignore[arg-type]
+            self.broker.append(row["topic"], row["key"].encode(), row["data"], headers, row["partition"])
+
+    def acknowledged(self, rows: Sequence[Row]) -> None:
+        """The broker has said yes to all of them."""
+        self.published = self.relay._published = rows[-1]["id"]
+
+    def mark(self) -> bool:
+        """Moves the mark; False when a later leader has taken over."""
+        try:
+            Running(self.relay._mark(Connection(self.site.database))).finish()  # type: ignore[arg-type]
+        except LostLead:
+            return False
+        return True
+
+
+def new_relay(site: Site) -> Relay:
+    return Relay(None, site.outbox, None, Silence())  # type: ignore[arg-type]
+
+
+class System:
+    """Four services and the topics between them."""
+
+    def __init__(self, partitions: int) -> None:
+        self.broker = Broker(dict.fromkeys(TOPICS, partitions))
+        self.sites = {
+            name: _site(name, number, self.broker) for number, name in enumerate(SERVICES, start=1)
+        }
+        self.wall = datetime(2026, 8, 1, tzinfo=UTC)
+
+    def set_wall(self, wall: datetime) -> None:
+        """The time on every wall."""
+        self.wall = wall
+        for site in self.sites.values():
+            site.database.wall = wall
+
+
+def _site(name: str, number: int, broker: Broker) -> Site:
+    database = open_database(name, number)
+    service, store = _service(name, database)
+    outbox = Outbox(name, broker.partitions)
+    fold = Fold(service, Pool(database), outbox, Plain(), Silence(), NEVER)  # type: ignore[arg-type]
+    fold._context = Context(new_id=database.new_id)
+    relay = Relay(None, outbox, None, Silence())  # type: ignore[arg-type]
+    return Site(name, database, service, fold, outbox, relay, store)
+
+
+def _service(name: str, database: Database) -> tuple[Service, InvoicesStore | None]:
+    topics = topics_read_by(name)
+    if name == "orders":
+        handlers: Any = orders_handlers
+        return _put_together(name, topics, handlers, orders_store), None
+    if name == "serials":
+        store: Any = Store(UnitWriter(), Policy(small_grant=SMALL_GRANT), asyncio.Event())  # type: ignore[arg-type]
+        return _put_together(name, topics, serials_handlers, store), None
+    if name == "refunds":
+        return _put_together(name, topics, refunds_handlers, RefundsStore(Plain())), None  # type: ignore[arg-type]
+    invoices = InvoicesStore(InvoicePolicy())
+    return _put_together(name, topics, invoices_handlers, invoices), invoices
+
+
+def _put_together(name: str, topics: Sequence[str], handlers: Any, store: Any) -> Service:
+    return Service(name, topics, handlers.ROUTES, store.load, store.save, handlers.refuse_late)
+
+
+async def _no_pause(seconds: float) -> None:
+    """Waiting is the simulator's business."""
+
+
+@contextmanager
+def without_the_machine(system: System) -> Iterator[None]:
+    """Ids, time and pauses come from the simulation while this is open, and nothing is logged."""
+    sites = system.sites
+    by_outbox = {id(site.outbox): site.database for site in sites.values()}
+    append = Outbox.append
+
+    async def numbered(outbox: Outbox, connection: Any, rows: Any) -> None:
+        with patch.object(outbox_module, "uuid7_batch", by_outbox[id(outbox)].new_ids):
+            await append(outbox, connection, rows)
+
+    silent, wall = Silence(), lambda: system.wall
+    with ExitStack() as stack:
+        for module, name, value in (
+            (outbox_module.Outbox, "append", numbered),
+            (fold_module, "now", wall),
+            (fold_module, "log", silent),
+            (expiry, "now", wall),
+            (expiry, "log", silent),
+            (issuing, "log", silent),
+            (refunds_handlers, "uuid7", sites["refunds"].database.new_id),
+            (serials_store, "uuid7_run", lambda count: sites["serials"].database.new_id()),
+            (retry_module, "asyncio", SimpleNamespace(sleep=_no_pause)),
+        ):
+            stack.enter_context(patch.object(module, name, value))
+        yield

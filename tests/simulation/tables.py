@@ -1,0 +1,704 @@
+"""The SQL catalogues of the services as functions over rows in memory, one for each statement, by its name.
+
+A statement that a service begins to use and that has no function here fails loudly. What these functions say
+is what `queries.sql` says; that both agree with Postgres is what the integration tests are for.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import services.invoices.store as invoices_store
+import services.orders.store as orders_store
+import services.refunds.store as refunds_store
+import services.serials.store as serials_store
+from services.orders.store import SEPARATOR
+from shared.queries import Queries, load
+from shared.runtime.outbox import COLUMNS
+from tests.simulation.memory import Database, Query, Row, Transaction
+
+Names = Sequence[str]
+
+
+def entries(names: Names, columns: Sequence[Iterable[Any]]) -> Iterator[Row]:
+    """The rows of a statement's array arguments, as `unnest` makes them."""
+    for values in zip(*columns, strict=True):
+        yield Row(zip(names, values, strict=True))
+
+
+def found(tx: Transaction, table: str, keys: Iterable[Any], *, lock: bool = False) -> list[Row]:
+    """The rows with these keys, in the order of the keys."""
+    rows = tx.rows(table)
+    chosen = [key for key in sorted(set(keys)) if key in rows]
+    if lock:
+        for key in chosen:
+            tx.lock(table, key)
+    return [Row(rows[key]) for key in chosen]
+
+
+def where(tx: Transaction, table: str, column: str, values: Iterable[Any], *order: str) -> list[Row]:
+    """The rows whose column has one of these values, in order."""
+    wanted = set(values)
+    rows = [Row(row) for row in tx.rows(table).values() if row[column] in wanted]
+    return sorted(rows, key=lambda row: tuple(row[name] for name in order))
+
+
+def update(tx: Transaction, table: str, key: Any, changes: Mapping[str, Any]) -> bool:
+    """Changes a row that is there; says whether it was."""
+    row = tx.get(table, key)
+    if row is None:
+        return False
+    changed = Row({**dict(row.items()), **changes})
+    tx.put(table, key, changed)
+    tx.refuse_twins(table, key, changed)
+    return True
+
+
+def updates(table: str, keys: Names, *names: str) -> Query:
+    """`UPDATE ... FROM unnest(...)`: the first columns are the key."""
+
+    def run(tx: Transaction, *columns: Sequence[Any]) -> int:
+        rows = list(entries([*keys, *names], columns))
+        return sum(
+            update(tx, table, _key(row, keys), {name: row[name] for name in names}) for row in rows
+        )
+
+    return run
+
+
+def inserts(table: str, keys: Names, names: Names, on_conflict: Names | None = None) -> Query:
+    """`INSERT ... SELECT * FROM unnest(...)`; a row that is there is refused, or updated in these columns."""
+
+    def run(tx: Transaction, *columns: Sequence[Any]) -> int:
+        count = 0
+        for row in entries(names, columns):
+            key = _key(row, keys)
+            if on_conflict is None or tx.get(table, key) is None:
+                tx.insert(table, key, row)
+            elif on_conflict:
+                update(tx, table, key, {name: row[name] for name in on_conflict})
+            count += 1
+        return count
+
+    return run
+
+
+def copies(table: str, keys: Names) -> Query:
+    """A binary COPY into a table."""
+
+    def run(tx: Transaction, columns: Names, records: Iterable[tuple[Any, ...]]) -> int:
+        rows = [Row(zip(columns, record, strict=True)) for record in records]
+        for row in rows:
+            tx.insert(table, _key(row, keys), row)
+        return len(rows)
+
+    return run
+
+
+def _key(row: Mapping[str, Any], names: Names) -> Any:
+    return row[names[0]] if len(names) == 1 else tuple(row[name] for name in names)
+
+
+# The tables that every service has
+
+
+def unpacked(texts: str) -> list[str]:
+    """What `shared.postgres.packed` made into one text."""
+    return texts.split("\x1f") if texts else []
+
+
+def claim_ids(tx: Transaction, sources: str, ids: str, contents: bytes) -> list[Any]:
+    fresh = []
+    each = [contents[place : place + 16] for place in range(0, len(contents), 16)]
+    for identity, content in zip(zip(unpacked(sources), unpacked(ids), strict=True), each, strict=True):
+        tx.lock("inbox", identity)
+        if tx.get("inbox", identity) is None:
+            tx.put("inbox", identity, content)
+            fresh.append(identity)
+    return fresh
+
+
+def contents_of_ids(tx: Transaction, sources: Names, ids: Names) -> list[Any]:
+    seen = tx.rows("inbox")
+    return [(*i, seen[i]) for i in zip(sources, ids, strict=True) if i in seen]
+
+
+def read_cursors(tx: Transaction, sources: str, subjects: str) -> list[Any]:
+    cursors = tx.rows("cursors")
+    return [(*i, cursors[i]) for i in zip(unpacked(sources), unpacked(subjects), strict=True) if i in cursors]
+
+
+def move_cursors(tx: Transaction, *columns: Sequence[Any]) -> int:
+    moved = 0
+    for source, subject, sequence, previous in zip(*columns, strict=True):
+        tx.lock("cursors", (source, subject))
+        stands = tx.get("cursors", (source, subject))
+        if stands is None or stands == previous:
+            tx.put("cursors", (source, subject), sequence)
+            moved += 1
+    return moved
+
+
+def parked_of_keys(tx: Transaction, keys: str) -> list[Row]:
+    rows = where(tx, "parked", "key", unpacked(keys), "id")
+    for row in rows:
+        tx.lock("parked", row["id"])
+    return rows
+
+
+PARKED = ("key", "kind", "reason", "topic", "partition", "offset", "source", "event_id", "type", "subject",
+          "sequence", "event_time", "record")  # fmt: skip
+
+
+def park(tx: Transaction, *arguments: Any) -> int:
+    *columns, _overdue_after = arguments
+    places = {(row["topic"], row["partition"], row["offset"]) for row in tx.rows("parked").values()}
+    count = 0
+    for row in entries(PARKED, columns):
+        if (row["topic"], row["partition"], row["offset"]) not in places:
+            tx.database.ids += 1
+            tx.put("parked", tx.database.ids, Row({"id": tx.database.ids, **dict(row.items())}))
+            count += 1
+    return count
+
+
+def unpark(tx: Transaction, ids: Sequence[int]) -> int:
+    for number in ids:
+        tx.put("parked", number, None)
+    return len(ids)
+
+
+def keys_to_retry(tx: Transaction, age: timedelta, most: int) -> list[Row]:
+    kinds = ("waiting", "gap")
+    keys = sorted({row["key"] for row in tx.rows("parked").values() if row["kind"] in kinds})
+    return [Row(key=key) for key in keys[:most]]
+
+
+DEAD = ("topic", "partition", "offset", "key", "source", "event_id", "type", "code", "pointer", "detail",
+        "record")  # fmt: skip
+
+
+def bury(tx: Transaction, *columns: Sequence[Any]) -> list[Any]:
+    new = []
+    for row in entries(DEAD, columns):
+        place = (row["topic"], row["partition"], row["offset"])
+        if tx.get("dead_letters", place) is None:
+            tx.put("dead_letters", place, row)
+            new.append(place)
+    return new
+
+
+def lock_outbox(tx: Transaction) -> list[Any]:
+    tx.lock("outbox", "lock")
+    return []
+
+
+def copy_outbox(tx: Transaction, columns: Names, records: Iterable[tuple[Any, ...]]) -> int:
+    assert tuple(columns) == COLUMNS
+    count = 0
+    for record in records:
+        number = tx.next_outbox_id()
+        tx.put("outbox", number, Row({"id": number, **dict(zip(columns, record, strict=True))}))
+        count += 1
+    return count
+
+
+def take_relay_lead(tx: Transaction) -> list[Row]:
+    epoch = tx.rows("relay").get("epoch", 0) + 1
+    tx.put("relay", "epoch", epoch)
+    return [Row(epoch=epoch, published=tx.rows("relay").get("published", 0))]
+
+
+def unpublished(tx: Transaction, published: int, most: int) -> list[Row]:
+    rows = tx.rows("outbox")
+    return [rows[number] for number in range(published + 1, min(published + most, len(rows)) + 1)]
+
+
+def mark_published(tx: Transaction, published: int, epoch: int) -> int:
+    relay = tx.rows("relay")
+    if relay.get("epoch", 0) != epoch or relay.get("published", 0) > published:
+        return 0
+    tx.put("relay", "published", published)
+    return 1
+
+
+RUNTIME: Mapping[str, Query] = {
+    "claim_ids": claim_ids,
+    "contents_of_ids": contents_of_ids,
+    "read_cursors": read_cursors,
+    "move_cursors": move_cursors,
+    "parked_of_keys": parked_of_keys,
+    "park": park,
+    "unpark": unpark,
+    "repark": updates("parked", ["id"], "kind", "reason"),
+    "keys_to_retry": keys_to_retry,
+    "note_retry": lambda tx, keys: 0,
+    "bury": bury,
+    "lock_outbox": lock_outbox,
+    "take_relay_lead": take_relay_lead,
+    "unpublished": unpublished,
+    "mark_published": mark_published,
+}
+RUNTIME_COPIES: Mapping[str, Query] = {"outbox": copy_outbox}
+
+
+# orders
+
+
+def lock_orders(tx: Transaction, ids: Names) -> list[Row]:
+    return found(tx, "orders", ids, lock=True)
+
+
+def cases_of_orders(tx: Transaction, ids: Names) -> list[Row]:
+    rows = where(tx, "quarantine", "order_id", ids, "order_id", "number")
+    names = ("order_id", "payment_id", "reason", "amount", "opened_at", "taken_back")
+    return [Row((name, row[name]) for name in names) for row in rows]
+
+
+def update_orders(tx: Transaction, *columns: Sequence[Any]) -> int:
+    for row in entries(orders_store.ORDER_COLUMNS, columns):
+        joined = row["cancelled_payments"]
+        row["cancelled_payments"] = joined.split(SEPARATOR) if joined else []
+        update(tx, "orders", row["order_id"], dict(row.items()))
+    return len(columns[0])
+
+
+def copy_orders(tx: Transaction, columns: Names, records: Iterable[tuple[Any, ...]]) -> int:
+    records = list(records)
+    for record in records:
+        tx.put("recorded_at", record[0], tx.database.wall)
+    return copies("orders", ["order_id"])(tx, columns, records)
+
+
+def drop_lines(tx: Transaction, ids: Names) -> int:
+    rows = [key for key, row in tx.rows("order_lines").items() if key[0] in ids and row["paid"] == 0]
+    for key in rows:
+        tx.put("order_lines", key, None)
+    return len(rows)
+
+
+def settle_claims(tx: Transaction, *columns: Sequence[Any]) -> int:
+    for row in entries(("claim_id", "state", "settled_at"), columns):
+        changes = {"state": row["state"], "settled_at": row["settled_at"]}
+        for key in [key for key in tx.rows("claims") if key[0] == row["claim_id"]]:
+            update(tx, "claims", key, changes)
+    return len(columns[0])
+
+
+def withdrawn_partners(tx: Transaction, ids: Names) -> list[Row]:
+    return [row for row in found(tx, "partners", ids) if row["withdrawn_at"] is not None]
+
+
+def stop_orders(tx: Transaction) -> int:
+    tx.lock_table("orders")
+    return 0
+
+
+def blockers_of_partners(tx: Transaction, ids: Names) -> list[Row]:
+    blockers = []
+    for order in where(tx, "orders", "partner_id", ids, "order_id"):
+        lines = where(tx, "order_lines", "order_id", [order["order_id"]], "line_id")
+        blockers += _blockers(tx, order, lines)
+    return sorted(
+        (Row(partner_id=o["partner_id"], kind=k, order_id=o["order_id"], line_id=i, quantity=q)
+         for o, k, i, q in blockers),
+        key=lambda b: (b["partner_id"], b["order_id"], b["kind"], b["line_id"] or "~"),
+    )  # fmt: skip
+
+
+def _blockers(tx: Transaction, order: Row, lines: Sequence[Row]) -> Iterator[tuple[Row, str, Any, Any]]:
+    if order["state"] == "pending_deposit":
+        yield order, "pending_deposit", None, None
+    for line in lines:
+        left = line["paid"] - line["issued"] - line["refunding"] - line["refunded"]
+        if line["kind"] == "serials" and left > 0:
+            yield order, "unissued_units", line["line_id"], left
+        if line["refunding"] > 0:
+            yield order, "refund_in_progress", line["line_id"], line["refunding"]
+    invoiced = order["payment_id"] in tx.rows("invoiced_payments")
+    taxed = order["evidence"] == "tax_invoice" and order["payment_method"] != "card"
+    if order["state"] in ("paid", "cancelled") and taxed and not invoiced:
+        if order["remaining_supply"] + order["remaining_vat"] > 0:
+            yield order, "uninvoiced_payment", None, None
+
+
+def note_invoiced(tx: Transaction, payments: Names) -> int:
+    for payment in payments:
+        tx.put("invoiced_payments", payment, True)
+    return len(payments)
+
+
+def overdue_deposits(tx: Transaction, grace: timedelta, most: int) -> list[Row]:
+    before, recorded = tx.database.wall - grace, tx.rows("recorded_at")
+    overdue = [
+        order_id
+        for order_id, row in tx.rows("orders").items()
+        if row["state"] == "pending_deposit"
+        and row["deposit_deadline"] < before
+        and recorded[order_id] < before
+    ]
+    return [Row(order_id=order_id) for order_id in sorted(overdue)[:most]]
+
+
+ORDERS: Mapping[str, Query] = {
+    "lock_orders": lock_orders,
+    "lines_of_orders": lambda tx, ids: where(tx, "order_lines", "order_id", ids, "order_id", "position"),
+    "claims_of_orders": lambda tx, ids: where(
+        tx, "claims", "order_id", ids, "order_id", "claim_id", "position"
+    ),
+    "requests_of_orders": lambda tx, ids: where(
+        tx, "issue_requests", "order_id", ids, "order_id", "request_id"
+    ),
+    "cases_of_orders": cases_of_orders,
+    "update_orders": update_orders,
+    "drop_lines": drop_lines,
+    "update_lines": updates(
+        "order_lines", ["order_id", "line_id"], *orders_store.LINE_COLUMNS[9:]
+    ),
+    "settle_claims": settle_claims,
+    "put_cases": inserts(
+        "quarantine",
+        ["order_id", "number"],
+        ("order_id", "number", "payment_id", "reason", "amount", "opened_at", "taken_back"),
+        on_conflict=["taken_back"],
+    ),
+    "withdrawn_partners": withdrawn_partners,
+    "stop_orders": stop_orders,
+    "lock_partners": lambda tx, ids: found(tx, "partners", ids, lock=True),
+    "requests_of_partners": lambda tx, ids: where(
+        tx, "withdrawal_requests", "partner_id", ids, "partner_id", "request_id"
+    ),
+    "blockers_of_partners": blockers_of_partners,
+    "put_partners": inserts(
+        "partners",
+        ["partner_id"],
+        ("partner_id", "withdrawn_at", "sequence"),
+        on_conflict=["withdrawn_at", "sequence"],
+    ),
+    "insert_withdrawal_requests": inserts(
+        "withdrawal_requests",
+        ["partner_id", "request_id"],
+        ("partner_id", "request_id", "content"),
+        on_conflict=[],
+    ),
+    "note_invoiced": note_invoiced,
+    "overdue_deposits": overdue_deposits,
+}
+ORDERS_COPIES: Mapping[str, Query] = {
+    "orders": copy_orders,
+    "order_lines": copies("order_lines", ["order_id", "line_id"]),
+    "claims": copies("claims", ["claim_id", "line_id"]),
+    "issue_requests": copies("issue_requests", ["order_id", "request_id"]),
+}
+
+
+# serials
+
+GRANT_COLUMNS = (
+    "grant_id", "batch_id", "order_id", "line_id", "partner_id", "product_id", "product_name", "unit_price",
+    "usage_days", "quantity", "issued", "state", "sequence", "granted_at", "issued_at",
+    "registration_deadline", "correlation", "causation",
+)  # fmt: skip
+
+
+def _grants_left(tx: Transaction, fits: Callable[[int], bool], most: int) -> list[Row]:
+    left = [
+        key
+        for key, row in sorted(tx.rows("grants").items())
+        if row["state"] == "issuing" and fits(row["quantity"] - row["issued"])
+    ]
+    return found(tx, "grants", left[:most], lock=True)
+
+
+def write_serials(tx: Transaction, serial_ids: Iterable[UUID], grant_ids: Iterable[UUID]) -> int:
+    """What the binary COPY of serials does: one row a unit, and no unit twice."""
+    count = 0
+    for serial_id, grant_id in zip(serial_ids, grant_ids, strict=True):
+        tx.insert("serials", serial_id, grant_id)
+        count += 1
+    return count
+
+
+SERIALS: Mapping[str, Query] = {
+    "known_grants": lambda tx, ids: found(tx, "grants", ids),
+    "insert_grants": inserts("grants", ["grant_id"], GRANT_COLUMNS),
+    "lock_small_grants": lambda tx, chunk, most: _grants_left(tx, lambda left: left <= chunk, most),
+    "lock_large_grant": lambda tx, chunk: _grants_left(tx, lambda left: left > chunk, 1),
+    "advance_grants": updates("grants", ["grant_id"], "issued", "state", "sequence", "issued_at"),
+}
+SERIALS_COPIES: Mapping[str, Query] = {"serials": write_serials}
+
+
+# refunds
+
+REFUND_COLUMNS = (
+    "refund_id", "order_id", "refund_request_id", "content", "state", "requested_by", "role", "reason",
+    "everything", "requested_at", "destination_kind", "destination_reference", "destination_masked", "why",
+    "why_at", "supply", "vat", "fee", "expected_on", "completed_at", "sequence", "steps",
+)  # fmt: skip
+REFUND_CHANGES = (
+    "state", "why", "why_at", "supply", "vat", "fee", "expected_on", "completed_at", "sequence", "steps",
+)  # fmt: skip
+
+
+def read_refunds_of_orders(tx: Transaction, ids: Names) -> list[Row]:
+    rows = []
+    for refund in where(tx, "refunds", "order_id", ids, "refund_id"):
+        lines = where(tx, "refund_lines", "refund_id", [refund["refund_id"]], "position")
+        payouts = where(tx, "refund_payouts", "refund_id", [refund["refund_id"]], "position")
+        refund["line_ids"] = [line["line_id"] for line in lines]
+        refund["quantities"] = [line["quantity"] for line in lines]
+        refund["payouts"] = [payout["payout_id"] for payout in payouts]
+        rows.append(refund)
+    return rows
+
+
+REFUNDS: Mapping[str, Query] = {
+    "lock_orders": lock_orders,
+    "read_lines": lambda tx, ids: where(tx, "order_lines", "order_id", ids, "order_id", "position"),
+    "read_refunds": read_refunds_of_orders,
+    "update_orders": updates("orders", ["order_id"], *refunds_store.ORDER_COLUMNS[1:]),
+    "update_lines": updates("order_lines", ["order_id", "line_id"], *refunds_store.LINE_COLUMNS[2:]),
+    "save_refunds": inserts("refunds", ["refund_id"], REFUND_COLUMNS, on_conflict=REFUND_CHANGES),
+    "save_refund_lines": inserts(
+        "refund_lines",
+        ["refund_id", "line_id"],
+        ("refund_id", "line_id", "order_id", "position", "quantity"),
+        on_conflict=["quantity", "position"],
+    ),
+    "add_payouts": inserts(
+        "refund_payouts", ["refund_id", "payout_id"], ("refund_id", "payout_id", "position")
+    ),
+    "add_history": inserts(
+        "refund_history",
+        ["refund_id", "position"],
+        ("refund_id", "position", "state", "at", "actor", "reason", "note"),
+    ),
+    "add_details": inserts(
+        "refund_details", ["reference"], ("reference", "refund_id", "order_id", "sealed")
+    ),
+}
+REFUNDS_COPIES: Mapping[str, Query] = {
+    "orders": copies("orders", ["order_id"]),
+    "order_lines": copies("order_lines", ["order_id", "line_id"]),
+}
+
+
+# invoices
+
+
+def share_months(tx: Transaction, months: Names) -> list[Row]:
+    return [Row(count=len(months))]
+
+
+def claim_month(tx: Transaction, month: str) -> int:
+    tx.lock_table("months")
+    return 0
+
+
+def lock_partners(tx: Transaction, partner_ids: Names) -> list[Row]:
+    for partner_id in partner_ids:
+        tx.lock("partner", partner_id)
+    return [Row(count=len(partner_ids))]
+
+
+def orders_of_businesses(tx: Transaction, partners: Names, months: Names) -> list[Row]:
+    wanted = set(zip(partners, months, strict=True))
+    rows = tx.rows("payments").values()
+    return [Row(order_id=p["order_id"]) for p in rows if (p["partner_id"], p["month"]) in wanted]
+
+
+def orders_of_named_payments(tx: Transaction, partners: Names, payments: Names) -> list[Row]:
+    wanted = set(zip(partners, payments, strict=True))
+    rows = tx.rows("payments").values()
+    return [Row(order_id=p["order_id"]) for p in rows if (p["partner_id"], p["payment_id"]) in wanted]
+
+
+def orders_of_failed_documents(tx: Transaction, partners: Names) -> list[Row]:
+    failed = {
+        (d["partner_id"], d["month"])
+        for d in tx.rows("documents").values()
+        if d["partner_id"] in partners and d["state"] == "issue_failed"
+    }
+    rows = tx.rows("payments").values()
+    return [Row(order_id=p["order_id"]) for p in rows if (p["partner_id"], p["month"]) in failed]
+
+
+def open_counters(tx: Transaction, numbers: Names) -> int:
+    for number in numbers:
+        tx.lock("document_counters", number)
+        if tx.get("document_counters", number) is None:
+            tx.put("document_counters", number, Row(business_number=number, last_number=0))
+    return len(numbers)
+
+
+def lock_counters(tx: Transaction, numbers: Names) -> list[Row]:
+    """The only statement that must see what its own transaction has just written."""
+    rows = [tx.get("document_counters", number) for number in sorted(numbers)]
+    return [row for row in rows if row is not None]
+
+
+def open_month_close(tx: Transaction, month: str, at: Any) -> int:
+    if tx.get("months", month) is None:
+        tx.put("months", month, Row(month=month, closed_at=at, sequence=0, unreported=False))
+    return 1
+
+
+def partners_to_close(tx: Transaction, month: str, after: str, most: int) -> list[Row]:
+    unissued = ("draft", "issue_failed")
+    partners = {
+        d["partner_id"]
+        for d in tx.rows("documents").values()
+        if d["month"] == month and d["partner_id"] > after and d["state"] in unissued
+    }
+    return [Row(partner_id=partner_id) for partner_id in sorted(partners)[:most]]
+
+
+def summarise_month(tx: Transaction, month: str) -> list[Row]:
+    documents = [
+        d for d in tx.rows("documents").values() if d["month"] == month and d["kind"] != "modified"
+    ]
+    issued = [d for d in documents if d["state"] == "issued"]
+    supply, vat = sum(d["supply"] for d in issued), sum(d["vat"] for d in issued)
+    return [
+        Row(
+            documents=len(issued),
+            payments=sum(d["payments"] for d in issued),
+            supply=supply,
+            vat=vat,
+            total=supply + vat,
+            merged=sum(d["kind"] == "merged" for d in issued),
+            issue_failed=sum(d["state"] == "issue_failed" for d in documents),
+        )
+    ]
+
+
+def lock_month(tx: Transaction, month: str) -> list[Row]:
+    tx.lock("months", month)
+    row = tx.rows("months")[month]
+    return [Row(closed_at=row["closed_at"], sequence=row["sequence"], unreported=row["unreported"])]
+
+
+def mark_reported(tx: Transaction, month: str) -> list[Row]:
+    sequence = tx.get("months", month)["sequence"] + 1
+    update(tx, "months", month, {"sequence": sequence, "unreported": False})
+    return [Row(sequence=sequence)]
+
+
+PARTNER_COLUMNS = (
+    "partner_id", "business_number", "name", "invoice_email", "always_merge", "always_merge_since",
+    "changed_at",
+)  # fmt: skip
+REQUEST_COLUMNS = (
+    "partner_id", "request_id", "undo", "business_number", "month", "payment_ids", "requested_at", "standing",
+    "content",
+)  # fmt: skip
+
+INVOICES: Mapping[str, Query] = {
+    "share_months": share_months,
+    "claim_month": claim_month,
+    "lock_partners": lock_partners,
+    "closed_months": lambda tx: [
+        Row(month=row["month"], closed_at=row["closed_at"]) for row in tx.rows("months").values()
+    ],
+    "orders_of_businesses": orders_of_businesses,
+    "orders_of_named_payments": orders_of_named_payments,
+    "orders_of_failed_documents": orders_of_failed_documents,
+    "lock_payments": lambda tx, ids: found(tx, "payments", ids, lock=True),
+    "lock_documents": lambda tx, ids: found(tx, "documents", ids, lock=True),
+    "open_counters": open_counters,
+    "lock_counters": lock_counters,
+    "read_refunds": lambda tx, ids: found(tx, "refunds", ids),
+    "read_partners": lambda tx, ids: found(tx, "partners", ids),
+    "read_requests": lambda tx, ids: where(
+        tx, "merge_requests", "partner_id", ids, "partner_id", "request_id"
+    ),
+    "update_payments": updates(
+        "payments", ["order_id"],
+        "refunded_supply", "refunded_vat", "standing_supply", "standing_vat", "issued_units",
+        "returned_units", "open_refunds", "invoice_id",
+    ),  # fmt: skip
+    "update_documents": updates(
+        "documents", ["invoice_id"],
+        "state", "business_number", "supply", "vat", "sequence", "late", "payments", "document_key",
+        "written_date", "issued_at",
+    ),  # fmt: skip
+    "save_refunds": inserts(
+        "refunds",
+        ["refund_id"],
+        ("refund_id", "order_id", "state", "supply", "vat", "cancellation"),
+        on_conflict=["state", "supply", "vat"],
+    ),
+    "save_partners": inserts("partners", ["partner_id"], PARTNER_COLUMNS, on_conflict=PARTNER_COLUMNS[1:]),
+    "save_requests": inserts(
+        "merge_requests", ["partner_id", "request_id"], REQUEST_COLUMNS, on_conflict=["standing"]
+    ),
+    "save_explanations": inserts(
+        "merge_explanations",
+        ["partner_id", "request_id", "payment_id"],
+        ("partner_id", "request_id", "payment_id", "order_id", "reason"),
+        on_conflict=["order_id", "reason"],
+    ),
+    "save_counters": updates("document_counters", ["business_number"], "last_number"),
+    "open_month_close": open_month_close,
+    "partners_to_close": partners_to_close,
+    "note_unreported": lambda tx, month: int(update(tx, "months", month, {"unreported": True})),
+    "lock_month": lock_month,
+    "summarise_month": summarise_month,
+    "mark_reported": mark_reported,
+}
+INVOICES_COPIES: Mapping[str, Query] = {
+    "payments": copies("payments", ["order_id"]),
+    "payment_lines": copies("payment_lines", ["order_id"]),
+    "documents": copies("documents", ["invoice_id"]),
+}
+
+UNIQUE: Mapping[str, Mapping[str, Sequence[Callable[[Any], Any]]]] = {
+    "orders": {},
+    "serials": {},
+    "refunds": {
+        "refunds": [
+            lambda r: (r["order_id"], r["refund_request_id"]) if r["why"] != "duplicate_request" else None
+        ],
+        "refund_payouts": [lambda r: (r["refund_id"], r["position"])],
+    },
+    "invoices": {
+        "refunds": [lambda r: r["order_id"] if r["cancellation"] else None],
+        "documents": [
+            lambda d: d["document_key"],
+            lambda d: (d["partner_id"], d["business_number"], d["month"])
+            if d["kind"] == "merged" and d["state"] in ("draft", "issue_failed")
+            else None,
+            lambda d: d["refund_id"] if d["kind"] == "modified" else None,
+        ],
+    },
+}
+"""The unique indexes beside the primary keys."""
+
+CATALOGUES: Mapping[str, tuple[Mapping[str, Query], Mapping[str, Query], Queries]] = {
+    "orders": (ORDERS, ORDERS_COPIES, orders_store.SQL),
+    "serials": (SERIALS, SERIALS_COPIES, serials_store.SQL),
+    "refunds": (REFUNDS, REFUNDS_COPIES, refunds_store.SQL),
+    "invoices": (INVOICES, INVOICES_COPIES, invoices_store.SQL),
+}
+PAUSES = frozenset({"share_months", "lock_orders", "known_grants", "closed_months", "update_orders", "orders",
+                    "insert_grants", "payments", "stop_orders", "move_cursors"})  # fmt: skip
+"""Statements before which another owner may come between: loading, saving, and moving cursors."""
+
+
+def open_database(service: str, number: int) -> Database:
+    """An empty schema of a service."""
+    known, copied, catalogue = CATALOGUES[service]
+    runtime = load("shared.runtime")
+    queries: dict[str, Query] = {}
+    names: dict[str, str] = {}
+    for source, functions in ((runtime, RUNTIME), (catalogue, known)):
+        for name in source:
+            sql = getattr(source, name)
+            names[sql] = name
+            if name in functions:
+                queries[sql] = functions[name]
+    for table, function in {**RUNTIME_COPIES, **copied}.items():
+        queries[f"COPY {table}"], names[f"COPY {table}"] = function, table
+    return Database(service, number, queries, names, UNIQUE[service], PAUSES)
