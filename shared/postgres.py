@@ -7,6 +7,7 @@ import asyncpg
 
 Connection: TypeAlias = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
+UNIT_SEPARATOR = "\x1f"
 CONNECT_TIMEOUT = 10.0
 COMMAND_TIMEOUT = 60.0
 SESSION = {
@@ -44,6 +45,14 @@ async def open_pool(url: str, service: str, size: int) -> asyncpg.Pool:
         server_settings=session_settings(service),
         reset=_nothing_to_reset,
     )
+
+
+def packed(texts: Iterable[str]) -> str:
+    """Ids as one text, for `string_to_array($1, E'\\x1f')`; they carry no control characters.
+
+    Cheaper than an array argument, of which asyncpg looks at every element twice.
+    """
+    return UNIT_SEPARATOR.join(texts)
 
 
 async def copy_rows(

@@ -211,7 +211,9 @@ class Batch:
         return event.sequence == self.cursors.get((event.source, event.subject), 0) + 1
 
     def _is_blocked(self, key: str) -> bool:
-        return any(parked.kind in (BLOCKED, BEHIND) for parked in self.parked.get(key, ()))
+        if key not in self.parked:
+            return False
+        return any(parked.kind in (BLOCKED, BEHIND) for parked in self.parked[key])
 
     def _wait(self, item: Item, parked: Parked | None, kind: str, reason: str) -> None:
         if parked is None:

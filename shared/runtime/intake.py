@@ -16,6 +16,7 @@ from shared.runtime.records import Record, position_of
 from shared.runtime.service import Service
 
 UPSTREAM = "checkout.events"
+PLAIN_JSON = b"application/json"
 
 
 @dataclass(slots=True)
@@ -165,6 +166,6 @@ def _type_header(headers: Sequence[tuple[str, bytes | None]]) -> str | None:
     for name, value in headers:
         if name == "ce_type" and value is not None:
             found = value.decode("utf-8", "replace")
-        elif name == "content-type" and value is not None and b"cloudevents" in value.lower():
+        elif name == "content-type" and value != PLAIN_JSON and b"cloudevents" in (value or b"").lower():
             return None
     return found

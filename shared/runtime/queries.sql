@@ -1,7 +1,9 @@
 -- name: claim_ids
 -- Claims upstream event ids; only the ones never seen before come back.
 INSERT INTO inbox (source, event_id, content)
-SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[])
+SELECT source, event_id, substr($3::bytea, (16 * number - 15)::integer, 16)
+FROM unnest(string_to_array($1, E'\x1f'), string_to_array($2, E'\x1f')) WITH ORDINALITY
+     AS claimed (source, event_id, number)
 ON CONFLICT DO NOTHING
 RETURNING source, event_id;
 
@@ -15,7 +17,8 @@ JOIN unnest($1::text[], $2::text[]) AS seen (source, event_id) USING (source, ev
 -- The last sequence handled of each of these subjects.
 SELECT c.source, c.subject, c.sequence
 FROM cursors c
-JOIN unnest($1::text[], $2::text[]) AS wanted (source, subject) USING (source, subject);
+JOIN unnest(string_to_array($1, E'\x1f'), string_to_array($2, E'\x1f')) AS wanted (source, subject)
+     USING (source, subject);
 
 -- name: move_cursors
 -- Moves cursors, each only when it still stands where this batch has read it; the count says whether all did.
@@ -29,7 +32,7 @@ WHERE c.sequence = EXCLUDED.previous;
 -- Everything that waits with these keys, oldest first.
 SELECT id, key, kind, reason, topic, partition, "offset", record
 FROM parked
-WHERE key = ANY($1::text[])
+WHERE key = ANY(string_to_array($1, E'\x1f'))
 ORDER BY id
 FOR UPDATE;
 
