@@ -4,9 +4,12 @@ import argparse
 import asyncio
 import logging
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from benchmarks import hop, machine, report
 from benchmarks.goals import QUICK, TRIALS, Goal, Result, Sizes, Trial
@@ -15,7 +18,8 @@ from benchmarks.stage import Stage, fresh_stage
 from shared.clock import monotonic
 from shared.telemetry import set_up_logging
 
-LONGEST_TRIAL_SECONDS = 300.0
+LONGEST_RUN_SECONDS = 300.0
+T = TypeVar("T")
 
 
 def main() -> None:
@@ -24,27 +28,37 @@ def main() -> None:
     set_up_logging("benchmarks", "error")
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     if asked.profile:
-        text = asyncio.run(profile(asked.events))
+        text = asyncio.run(_until_told(profile(asked.events)))
         print(text)
         if asked.output is not None:
             asked.output.write_text(text)
-    else:
-        asyncio.run(
-            measure(asked.goals, asked.runs or (2 if asked.quick else 5), QUICK if asked.quick else Sizes())
-        )
+        return
+    plan = Plan(2, QUICK, 230) if asked.quick else Plan(5, Sizes(), 840)
+    plan.runs = asked.runs or plan.runs
+    asyncio.run(_until_told(measure(asked.goals, plan)))
 
 
-async def measure(names: Sequence[str], runs: int, sizes: Sizes) -> None:
-    """One warm-up and `runs` runs of each trial. A trial that fails is said, and leaves the others alone."""
+@dataclass(slots=True)
+class Plan:
+    """How often and how much. On a slow machine the last runs are left out, so that it ends in `seconds`."""
+
+    runs: int
+    sizes: Sizes
+    seconds: float
+
+
+async def measure(names: Sequence[str], plan: Plan) -> None:
+    """A warm-up and the runs of each trial. A trial that fails is said, and leaves the others alone."""
     trials = [trial for trial in TRIALS if not names or {g.name.split()[0] for g in trial.goals} & set(names)]
     results: list[Result] = []
+    began = monotonic()
     async with fresh_stage() as stage:
         where = await machine.describe(stage)
         tell(machine.sentence(where))
         if where["load_before"] > (os.cpu_count() or 1) / 2:
             tell(f"This machine is busy (load {where['load_before']}): even ratios suffer.")
-        for trial in trials:
-            results += await _try(stage, trial, runs, sizes)
+        for number, trial in enumerate(trials, 1):
+            results += await _try(stage, trial, plan, began + plan.seconds * number / len(trials))
     if not results:
         sys.exit("nothing was measured")
     print(report.table(results))
@@ -53,23 +67,34 @@ async def measure(names: Sequence[str], runs: int, sizes: Sizes) -> None:
         tell(f"Written: {report.HERE / 'results.json'}, results.txt and results.svg beside it.")
 
 
-async def _try(stage: Stage, trial: Trial, runs: int, sizes: Sizes) -> list[Result]:
+async def _try(stage: Stage, trial: Trial, plan: Plan, deadline: float) -> list[Result]:
     results = {goal.name: Result(goal) for goal in trial.goals}
-    for number in range(runs + 1):
+    for number in range(plan.runs + 1):
         started = monotonic()
+        if number > 1 and started > deadline:
+            tell(f"{_names(trial.goals)}: time is up after {number - 1} of {plan.runs} runs")
+            break
         try:
-            async with asyncio.timeout(LONGEST_TRIAL_SECONDS):
-                values = await trial.measure(stage, QUICK if number == 0 else sizes)
+            async with asyncio.timeout(LONGEST_RUN_SECONDS):
+                # the Java virtual machine compiles in the first one, which does not count
+                values = await trial.measure(stage, QUICK if number == 0 else plan.sizes)
         except (TimeoutError, AssertionError, RuntimeError, OSError) as failure:
             tell(f"{_names(trial.goals)}: run {number} failed: {type(failure).__name__}: {failure}")
             continue
         if number == 0:
-            continue  # the Java virtual machine compiles in the first run
+            continue
         for name, value in values.items():
             results[name].runs.append(value)
         said = ", ".join(f"{name} {value:.3g}" for name, value in values.items())
-        tell(f"run {number} of {runs}, {monotonic() - started:.0f} s: {said}")
+        tell(f"run {number} of {plan.runs}, {monotonic() - started:.0f} s: {said}")
     return [result for result in results.values() if result.runs]
+
+
+async def _until_told(work: Coroutine[Any, Any, T]) -> T:
+    """Does the work; a signal to end cancels it, so that no server stays behind."""
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task
 
 
 async def profile(events: int) -> str:
@@ -90,7 +115,9 @@ def _names(goals: Sequence[Goal]) -> str:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("goals", nargs="*", help="only these, such as G1 G4; nothing is written then")
-    parser.add_argument("--quick", action="store_true", help="smaller and fewer runs, in about four minutes")
+    parser.add_argument(
+        "--quick", action="store_true", help="smaller and fewer runs, in less than four minutes"
+    )
     parser.add_argument("--runs", type=int, help="runs of each trial (5; with --quick 2)")
     parser.add_argument("--profile", action="store_true", help="where the time of the orders hop goes")
     parser.add_argument("--events", type=int, default=20_000, help="events of the profile")

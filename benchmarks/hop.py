@@ -23,6 +23,7 @@ from services.orders.settings import OrdersSettings
 from shared.clock import monotonic
 from shared.events.checkout import PaymentCompleted
 from shared.postgres import open_pool
+from shared.runtime.app import calm_garbage_collector
 from shared.runtime.consumer import COMMIT_EVERY_SECONDS, Lane, subscribe
 from shared.runtime.fold import Fold
 from shared.runtime.outbox import Outbox
@@ -64,6 +65,7 @@ async def ours(
 ) -> float:
     """Orders a second through the real orders service. `before` and `after` are called around the clock."""
     await _prepare(stage, count)
+    calm_garbage_collector()  # as the service does when it starts; it then holds for every side
     set_environment(stage.environment("orders"))
     settings = read_settings(OrdersSettings)
     service = build(settings)

@@ -13,6 +13,7 @@ from services.orders.app import build
 from services.orders.settings import OrdersSettings
 from shared.clock import monotonic
 from shared.events.checkout import PaymentCompleted
+from shared.runtime.app import calm_garbage_collector
 from shared.runtime.consumer import COMMIT_EVERY_SECONDS, Lane, subscribe
 from shared.runtime.intake import Intake
 from shared.runtime.records import Record
@@ -25,6 +26,7 @@ TOPIC = "checkout.events"
 async def ours(stage: Stage, count: int) -> float:
     """Events a second: lanes, envelope, content hash, validation; everything of a batch but the fold."""
     await _prepare(stage, count)
+    calm_garbage_collector()  # as the service does when it starts; it then holds for both sides
     set_environment(stage.environment("orders"))
     settings = read_settings(OrdersSettings)
     intake, metrics = Intake(build(settings)), Metrics()
