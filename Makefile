@@ -7,10 +7,10 @@ PYTEST_ARGS ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up down test lint format bench lock clean
+.PHONY: help venv demo up down test lint format bench lock clean images test-containers
 
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -43,6 +43,12 @@ down: $(VENV)/.run ## Stop what `make up` started in this directory
 
 test: lint ## Lint, types, contracts between packages, then every test that needs no Docker
 	$(BIN)/python -m pytest -m "not containers" $(PYTEST_ARGS)
+
+images: $(VENV)/.run ## Make the container images where no image registry can be reached (Debian, root)
+	@deploy/images/build.sh $(ARGS)
+
+test-containers: $(VENV)/.dev ## The images, docker-compose.yml, and the scenarios and faults on containers
+	@tests/containers/run.sh $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev ## Style, types and import rules only
 	$(BIN)/ruff check .

@@ -111,7 +111,7 @@ class ContainerServer:
             while not await self.answers():
                 if not self.is_alive:
                     raise AssertionError(f"{self.container.image} ended while starting:\n{self.last_lines()}")
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.25)
 
     async def answers(self) -> bool:
         raise NotImplementedError
