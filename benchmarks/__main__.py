@@ -59,11 +59,12 @@ async def measure(names: Sequence[str], plan: Plan) -> None:
             tell(f"This machine is busy (load {where['load_before']}): even ratios suffer.")
         for number, trial in enumerate(trials, 1):
             results += await _try(stage, trial, plan, began + plan.seconds * number / len(trials))
+            if results and not names:
+                report.write(where, results)  # after each one: whoever interrupts keeps what was measured
     if not results:
         sys.exit("nothing was measured")
     print(report.table(results))
     if not names:
-        report.write(where, results)
         tell(f"Written: {report.HERE / 'results.json'}, results.txt and results.svg beside it.")
 
 
@@ -115,9 +116,7 @@ def _names(goals: Sequence[Goal]) -> str:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("goals", nargs="*", help="only these, such as G1 G4; nothing is written then")
-    parser.add_argument(
-        "--quick", action="store_true", help="smaller and fewer runs, in less than four minutes"
-    )
+    parser.add_argument("--quick", action="store_true", help="smaller and fewer runs, in four minutes")
     parser.add_argument("--runs", type=int, help="runs of each trial (5; with --quick 2)")
     parser.add_argument("--profile", action="store_true", help="where the time of the orders hop goes")
     parser.add_argument("--events", type=int, default=20_000, help="events of the profile")

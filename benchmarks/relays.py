@@ -5,6 +5,7 @@ is acknowledged by the broker and marked or deleted in the table.
 """
 
 import asyncio
+import statistics
 import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -35,7 +36,7 @@ PATIENCE_SECONDS = 120.0
 APPEND_ROWS = 5_000
 # The fastest of those tried: 16 to 96 workers, 500 to 2,000 rows a fetch, 100 to 1,000 rows a flush.
 PEER_WORKERS, PEER_FETCH, PEER_FLUSH = 32, 1_000, 500
-ROUNDS, ROWS_A_ROUND = 7, 20_000
+ROUNDS, ROWS_A_ROUND, COMPARED = 14, 10_000, 3
 
 
 class _Watched:
@@ -91,7 +92,7 @@ async def ours_under_snapshot(stage: Stage) -> float:
             watched.outbox.appended.set()
             await watched.until(last)
             rates.append(ROWS_A_ROUND / (monotonic() - started))
-    return (rates[-1] + rates[-2]) / (rates[0] + rates[1])
+    return statistics.median(rates[-COMPARED:]) / statistics.median(rates[:COMPARED])
 
 
 async def peer(
