@@ -55,9 +55,12 @@ def expire_order(world: World, event: Event, context: Context) -> Outcome:
 
 
 def cancel_order(world: World, event: Event, context: Context) -> Outcome:
-    """Upstream took the payment back."""
+    """Upstream took the payment back. An order that orders knows from misfit money only has nothing here."""
     data: orders.OrderCancelled = event.data
-    return _settle(world, domain.cancel(world.known(event.key), data.cancelled_at))
+    order = world.orders.get(event.key)
+    if order is None:
+        return Applied()
+    return _settle(world, domain.cancel(order, data.cancelled_at))
 
 
 def record_issuance(world: World, event: Event, context: Context) -> Outcome:

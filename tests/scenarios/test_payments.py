@@ -138,6 +138,20 @@ async def test_a_deposit_that_is_cancelled_before_it_came_never_pays(checkout: C
     assert not story.facts("order.paid")
 
 
+async def test_a_cancelled_order_that_nobody_ever_paid_in_full_blocks_nothing(checkout: Checkout) -> None:
+    story = Story(checkout)
+    story.snapshot(quantity=10)
+    await story.pays(payment_id="pay-short", amount=1)
+    await story.until("payment.quarantined.v1")
+
+    await story.is_cancelled()
+    await story.until("order.cancelled.v1")
+    await story.pays(payment_id="pay-late")
+
+    case = await story.until("payment.quarantined.v1", 2)
+    assert case.data["reason"] == "order_closed"
+
+
 async def test_every_payment_has_exactly_one_evidence(checkout: Checkout, database: Database) -> None:
     card = await Story(checkout).is_paid(quantity=10, method="card")
     receipt = await Story(checkout).is_paid(quantity=10, evidence="cash_receipt")
