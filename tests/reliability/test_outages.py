@@ -8,10 +8,11 @@ from ops.provision import SERVICES
 from ops.running import RunningSystem
 from tests.reliability.conftest import Begin
 
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
+
 ORDERS = 1_000
 
 
-@pytest.mark.faults
 @pytest.mark.parametrize("ending", ["stopped", "killed"])
 async def test_a_database_that_goes_away_and_comes_back_loses_nothing(
     begin: Begin, system: RunningSystem, postgres_server: EmbeddedPostgres, ending: str
@@ -31,7 +32,6 @@ async def test_a_database_that_goes_away_and_comes_back_loses_nothing(
     assert system.services.pids() == pids, "a service ended instead of waiting for the database"
 
 
-@pytest.mark.faults
 @pytest.mark.parametrize("ending", ["stopped", "killed"])
 async def test_a_broker_that_goes_away_and_comes_back_loses_nothing(
     begin: Begin, system: RunningSystem, kafka_server: EmbeddedKafka, ending: str

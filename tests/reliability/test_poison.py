@@ -97,8 +97,6 @@ def whole(type_name: str, source: str) -> Raw:
         id=str(uuid7()), source=source, type=type_name, subject=key, time=BEGINS, sequence=1
     )
     data = {**document.data, named: key}
-    if data.get("month"):
-        data = {name: value for name, value in data.items() if name != "payment_ids"}
     return key.encode(), orjson.dumps(data), headers
 
 

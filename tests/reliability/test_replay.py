@@ -7,19 +7,20 @@ import pytest
 
 from ops.provision import SERVICES, Database
 from ops.running import RunningSystem
-from tests.support.driver import Checkout, Heard, facts_said, rewind, state_hash, topic_dump
+from tests.support.driver import Checkout, Heard, facts_said, rewind, table_hashes, topic_dump
 from tests.support.tour import tell_everything
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
 TIMES = 3
 
 
-@pytest.mark.faults
 async def test_topics_read_from_offset_zero_again_and_again_change_nothing(
     checkout: Checkout, system: RunningSystem, database: Database, close_month: Any
 ) -> None:
     await tell_everything(checkout, close_month, system)
     await checkout.drain()
-    state, said = await state_hash(database), await facts_said(database)
+    state, said = await table_hashes(database), await facts_said(database)
 
     for _ in range(TIMES):
         await asyncio.gather(*(system.services.stop(service) for service in SERVICES))
@@ -28,17 +29,16 @@ async def test_topics_read_from_offset_zero_again_and_again_change_nothing(
             system.services.start(service)
         await checkout.drain()
 
-        assert await state_hash(database) == state
+        assert await table_hashes(database) == state
         assert await facts_said(database) == said
 
 
-@pytest.mark.faults
 async def test_every_record_of_every_topic_published_again_changes_nothing(
     checkout: Checkout, system: RunningSystem, database: Database, close_month: Any
 ) -> None:
     await tell_everything(checkout, close_month, system)
     await checkout.drain()
-    state, said = await state_hash(database), await facts_said(database)
+    state, said = await table_hashes(database), await facts_said(database)
 
     records = await topic_dump(checkout.bootstrap_servers)
     answered_by_position = {tuple(r.data["position"].values()) for r in records if _names_no_event(r)}
@@ -49,7 +49,7 @@ async def test_every_record_of_every_topic_published_again_changes_nothing(
     )
     await checkout.drain()
 
-    assert await state_hash(database) == state
+    assert await table_hashes(database) == state
     assert await facts_said(database) == said
 
 

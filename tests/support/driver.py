@@ -24,6 +24,7 @@ from ops.provision import SERVICES, Database
 from shared.clock import monotonic
 from shared.events.catalogue import FEEDBACK, TOPICS, UPSTREAM
 from shared.events.envelope import write_headers
+from shared.kafka import Brokers
 
 T = TypeVar("T")
 Headers = Sequence[tuple[str, bytes]]
@@ -105,18 +106,17 @@ class Checkout:
 
     async def start(self) -> None:
         """Connects, and begins to listen where the topics end now."""
+        brokers = Brokers.at(self.bootstrap_servers).client()
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=self.bootstrap_servers,
+            **brokers,
             acks="all",
             enable_idempotence=True,
             max_request_size=4 * 1024 * 1024,
         )
         await self._producer.start()
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.bootstrap_servers, enable_auto_commit=False, fetch_max_wait_ms=20
-        )
+        self._consumer = AIOKafkaConsumer(**brokers, enable_auto_commit=False, fetch_max_wait_ms=20)
         await self._consumer.start()
-        self._admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap_servers)
+        self._admin = AIOKafkaAdminClient(**brokers)
         await self._admin.start()
         self.places = [
             TopicPartition(topic, partition)
@@ -315,7 +315,7 @@ class Checkout:
 
 async def topic_dump(bootstrap_servers: str) -> list[Heard]:
     """Every record of the six topics, from the first to the last there is now, by partition and offset."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**Brokers.at(bootstrap_servers).client(), enable_auto_commit=False)
     await consumer.start()
     try:
         await consumer._client.set_topics(list(TOPICS))
@@ -356,7 +356,13 @@ async def rewind(bootstrap_servers: str, service: str) -> None:
 
 
 async def state_hash(database: Database) -> str:
-    """One hash over every business table of the four schemas, whatever the order of rows.
+    """One hash over every business table of the four schemas, whatever the order of rows."""
+    hashes = await table_hashes(database)
+    return hashlib.blake2b(orjson.dumps(hashes, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
+
+
+async def table_hashes(database: Database) -> dict[str, str]:
+    """A hash of each business table by its name.
 
     What only the wall clock decides is left out, and so is the runtime's own book-keeping.
     """
@@ -368,16 +374,15 @@ async def state_hash(database: Database) -> str:
             list(SERVICES),
             list(RUNTIME_TABLES),
         )
-        digest = hashlib.blake2b(digest_size=16)
-        for schema, table in tables:
-            content = await connection.fetchval(
+        return {
+            f"{schema}.{table}": await connection.fetchval(
                 f"SELECT md5(coalesce(string_agg(row, '' ORDER BY row), '')) FROM ("
                 f"  SELECT md5((to_jsonb(t) - $1::text[])::text) AS row FROM {schema}.{table} t"
                 f") AS rows",
                 list(WALL_CLOCK_COLUMNS),
             )
-            digest.update(f"{schema}.{table}={content};".encode())
-        return digest.hexdigest()
+            for schema, table in tables
+        }
     finally:
         await connection.close()
 
