@@ -10,8 +10,10 @@ from ops.problem import Problem
 from ops.provision import Database, kept_passwords, provision
 from ops.provision import migrate as migrate_all
 from ops.run_directory import DEFAULT, RunDirectory
+from ops.secure import kept_kafka_passwords, secure_broker
 from ops.system import System, find_system
 from ops.topics import create_topics
+from shared.kafka import Brokers
 
 KAFKA_SECONDS = 30.0
 
@@ -24,8 +26,8 @@ def migrate(
 ) -> None:
     """Make roles, database and schemas where they are missing, and apply the migrations that are missing.
 
-    Where a broker is known, missing topics are made too. Safe to repeat; [bold]pawl up[/bold] does the same
-    before it starts the services.
+    Where a broker is known, missing topics are made too, and logins and rights if its address has the login
+    of an administrator. Safe to repeat; [bold]pawl up[/bold] does the same before it starts the services.
 
     Example: [bold]pawl migrate --postgres postgresql://admin:secret@db:5432/postgres[/bold]
     """
@@ -50,13 +52,20 @@ async def _prepare(system: System, folder: RunDirectory) -> tuple[dict[str, list
     passwords = kept_passwords(folder.passwords, system.postgres)
     database: Database = await provision(system.postgres, passwords)
     applied = await migrate_all(database)
-    return applied, await _make_topics(system.kafka) if system.kafka else []
+    return applied, await _prepare_broker(system.administrator, folder) if system.kafka else []
 
 
-async def _make_topics(kafka: str) -> list[str]:
-    """A broker that has just started refuses topics until it takes part in its cluster."""
+async def _prepare_broker(address: str, folder: RunDirectory) -> list[str]:
+    """Topics; and logins and rights where the broker asks for them.
+
+    A broker that has just started refuses both until it takes part in its cluster.
+    """
+    kafka = Brokers.at(address)
     with suppress(TimeoutError):
         async with asyncio.timeout(KAFKA_SECONDS):
             while not await answers(kafka):
                 await asyncio.sleep(0.25)
-    return await create_topics(kafka)
+    topics = await create_topics(kafka)
+    if kafka.username:
+        await secure_broker(kafka, kept_kafka_passwords(folder.kafka_passwords, kafka.password))
+    return topics

@@ -88,10 +88,11 @@ def kept_passwords(file: Path, server_url: str) -> dict[str, str]:
 
 def _new_passwords(server_url: str) -> str:
     secret = unquote(urlsplit(server_url).password or "") or secrets.token_urlsafe(24)
-    return json.dumps({role: _derived(secret, role) for role in ROLES}, indent=2)
+    return json.dumps({role: derived_password(secret, role) for role in ROLES}, indent=2)
 
 
-def _derived(secret: str, role: str) -> str:
+def derived_password(secret: str, role: str) -> str:
+    """The password of a role, from its administrator's."""
     digest = hmac.digest(secret.encode(), f"password of {role}".encode(), "sha256")
     return base64.urlsafe_b64encode(digest[:24]).decode()
 
@@ -111,7 +112,10 @@ async def provision(server_url: str, passwords: Mapping[str, str]) -> Database:
 
 
 async def migrate(database: Database) -> dict[str, list[str]]:
-    """Apply what is missing in each schema; the migrations applied, by service. Raises Problem."""
+    """Apply what is missing in each schema, and grant each service its rights on the tables.
+
+    Returns the migrations applied, by service. Raises Problem.
+    """
     applying = (apply_migrations(database.owner_url, service) for service in SERVICES)
     try:
         applied = await asyncio.gather(*applying)
@@ -119,6 +123,8 @@ async def migrate(database: Database) -> dict[str, list[str]]:
         raise Problem(
             str(error), "Nothing of that migration was kept; mend it and run: pawl migrate"
         ) from error
+    async with administrator(database.owner_url) as owner:
+        await owner.execute((SQL / "rights.sql").read_text())
     return dict(zip(SERVICES, applied, strict=True))
 
 

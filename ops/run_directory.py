@@ -3,6 +3,7 @@
 run.json          where everything listens and which processes are ours (0600: it holds passwords)
 keys.json         the keys of the services, made once (0600)
 passwords.json    the passwords of the database roles, made once (0600)
+kafka.json        the passwords on a broker that asks for logins, made once (0600)
 ports.json        the ports of the last run
 kafka/ postgres/  data of the embedded servers
 logs/             one log for each process; `.1` is that of the run before
@@ -64,6 +65,8 @@ class RunState:
     kafka: str = ""
     postgres: str = ""
     ops: str = ""
+    kafka_admin: str = ""
+    kafka_checkout: str = ""
     services: dict[str, str] = field(default_factory=dict)
     processes: list[ProcessMark] = field(default_factory=list)
 
@@ -90,6 +93,7 @@ class RunDirectory:
         self.ports = self.path / "ports.json"
         self.keys = self.path / "keys.json"
         self.passwords = self.path / "passwords.json"
+        self.kafka_passwords = self.path / "kafka.json"
         self.kafka = self.path / "kafka"
         self.postgres = self.path / "postgres"
         self._run = self.path / "run.json"

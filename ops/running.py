@@ -11,16 +11,18 @@ from typing import Any, TypeVar
 
 from ops.embedded.child import last_lines
 from ops.embedded.jars import broker_jars
-from ops.embedded.kafka import EmbeddedKafka
+from ops.embedded.kafka import ADMINISTRATOR, EmbeddedKafka
 from ops.embedded.ports import HOST, Ports
 from ops.embedded.postgres import EmbeddedPostgres
 from ops.http import fetch
 from ops.problem import Problem
 from ops.provision import SERVICES, Database, kept_passwords, migrate, provision
 from ops.run_directory import ProcessMark, RunDirectory, RunState, end_processes
+from ops.secure import kept_kafka_passwords, secure_broker
 from ops.supervisor import Launch, Supervisor
 from ops.system import Endpoint, System
 from ops.topics import create_topics
+from shared.kafka import Brokers
 
 READY_SECONDS = 60.0
 RETRY_SECONDS = 5.0
@@ -38,6 +40,7 @@ class Wanted:
 
     `services` names those that are started. `kafka` and `postgres` are addresses of servers that run already
     (None: embedded ones). `environment` is added to that of each service; `command` tells how one is run.
+    `secure`: Kafka asks everybody for a login (an address given for it is then its administrator's).
     With `restart_servers` an embedded server that dies is started again, as services always are.
     """
 
@@ -52,6 +55,7 @@ class Wanted:
     command: Callable[[str], Sequence[str]] = lambda service: [sys.executable, "-m", f"services.{service}"]
     ready_seconds: float = READY_SECONDS
     restart_servers: bool = False
+    secure: bool = False
 
 
 class RunningSystem:
@@ -68,6 +72,7 @@ class RunningSystem:
         self._tell = tell
         self._ports = Ports(folder.ports)
         self._marks: dict[str, ProcessMark] = {}
+        self._kafka_logins: dict[str, Brokers] = {}
         self._waits_for = ["Kafka", "PostgreSQL"]
         own = ProcessMark.of("pawl up", os.getpid())
         assert own is not None
@@ -82,6 +87,8 @@ class RunningSystem:
             postgres=self._state.postgres,
             ops_url=self._state.ops,
             services={name: Endpoint(name, url) for name, url in self._state.services.items()},
+            kafka_admin=self._state.kafka_admin,
+            kafka_checkout=self._state.kafka_checkout,
         )
 
     async def start(self, jars: Sequence[Path]) -> None:
@@ -127,15 +134,17 @@ class RunningSystem:
     async def _start_kafka(self, jars: Sequence[Path]) -> str:
         if self.wanted.kafka:
             return self.wanted.kafka
+        password = self.kafka_passwords()[ADMINISTRATOR] if self.wanted.secure else ""
         self.kafka = EmbeddedKafka(
             self.folder.kafka,
             self._ports,
             self.folder.logs / "kafka.log",
             self.wanted.kafka_port,
             lambda pid: self._mark("kafka", pid),
+            password,
         )
         await self.kafka.start(jars)
-        return self.kafka.bootstrap_servers
+        return self.kafka.administrator.address()
 
     async def _start_postgres(self) -> str:
         if self.wanted.postgres:
@@ -154,9 +163,25 @@ class RunningSystem:
     async def _make_topics(self, kafka: str) -> None:
         created = await create_topics(kafka)
         self._state.kafka = kafka
+        if self.wanted.secure:
+            await self._secure_kafka(Brokers.at(kafka))
         self._waits_for.remove("Kafka")
         if created:
             self._tell(f"Created the topics {', '.join(created)}.")
+
+    async def _secure_kafka(self, administrator: Brokers) -> None:
+        passwords = self.kafka_passwords(administrator.password)
+        await secure_broker(administrator, passwords)
+        self._state.kafka_admin = administrator.address()
+        for name in ("ops", "checkout", *SERVICES):
+            login = administrator.log_in_as(f"pawl_{name}", passwords[f"pawl_{name}"])
+            self._kafka_logins[name] = login
+        self._state.kafka = self._kafka_logins["ops"].address()
+        self._state.kafka_checkout = self._kafka_logins["checkout"].address()
+
+    def kafka_passwords(self, administrator: str = "") -> dict[str, str]:
+        """The passwords on a broker that asks for logins, by name."""
+        return kept_kafka_passwords(self.folder.kafka_passwords, administrator)
 
     async def _prepare_database(self, server_url: str) -> None:
         self.database = await provision(server_url, kept_passwords(self.folder.passwords, server_url))
@@ -179,7 +204,7 @@ class RunningSystem:
     def _launch(self, name: str, keys: Mapping[str, str]) -> Launch:
         own_keys = {key: value for key, value in keys.items() if name == "serials" or key.startswith("DATA_")}
         environment = {
-            "KAFKA_BOOTSTRAP_SERVERS": self._state.kafka,
+            **kafka_environment(self._kafka_logins.get(name) or Brokers.at(self._state.kafka)),
             "DATABASE_URL": self.database.service_url(name),
             "HTTP_HOST": HOST,
             "HTTP_PORT": self._state.services[name].rpartition(":")[2],
@@ -233,6 +258,18 @@ class RunningSystem:
     def _write_state(self) -> None:
         self._state.processes = list(self._marks.values())
         self.folder.write_state(self._state)
+
+
+def kafka_environment(brokers: Brokers) -> dict[str, str]:
+    """How a service is told where Kafka is and how to log in there."""
+    environment = {
+        "KAFKA_BOOTSTRAP_SERVERS": brokers.servers,
+        "KAFKA_SECURITY_PROTOCOL": brokers.protocol,
+        "KAFKA_SASL_MECHANISM": brokers.mechanism,
+        "KAFKA_SASL_USERNAME": brokers.username,
+        "KAFKA_SASL_PASSWORD": brokers.password,
+    }
+    return {name: value for name, value in environment.items() if value}
 
 
 @asynccontextmanager

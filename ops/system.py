@@ -6,9 +6,11 @@ from pathlib import Path
 
 from ops.problem import Exit, Problem
 from ops.run_directory import DEFAULT, RunDirectory
+from shared.kafka import Brokers
 
 # Where a system is that `pawl up` did not start, e.g. in containers. What is given as an option wins.
 KAFKA, POSTGRES, SERVICES = "PAWL_KAFKA", "PAWL_POSTGRES", "PAWL_SERVICES"
+KAFKA_CHECKOUT = "PAWL_KAFKA_CHECKOUT"
 
 
 @dataclass(slots=True, frozen=True)
@@ -35,7 +37,9 @@ class Endpoint:
 class System:
     """The addresses of one system. An empty address was neither found nor given.
 
-    `postgres` administers the database, `ops_url` reads everything and writes nothing.
+    `postgres` administers the database, `ops_url` reads everything and writes nothing. On a broker with
+    logins `kafka` reads everything, `kafka_admin` makes topics and `kafka_checkout` is upstream; without them
+    the last two are empty.
     """
 
     directory: Path
@@ -43,6 +47,18 @@ class System:
     postgres: str = ""
     ops_url: str = ""
     services: dict[str, Endpoint] = field(default_factory=dict)
+    kafka_admin: str = ""
+    kafka_checkout: str = ""
+
+    @property
+    def checkout(self) -> str:
+        """The broker as upstream reaches it."""
+        return self.kafka_checkout or self.kafka
+
+    @property
+    def administrator(self) -> str:
+        """The broker as its administrator reaches it."""
+        return self.kafka_admin or self.kafka
 
     def require_kafka(self) -> str:
         """The broker's address. Raises Problem when it is not known."""
@@ -75,17 +91,22 @@ def find_system(
     """The system that runs in the directory (default: $PAWL_DIR or .pawl), with the addresses given instead.
 
     Unless a directory is given, $PAWL_KAFKA, $PAWL_POSTGRES and $PAWL_SERVICES (name=URL, between commas) are
-    addresses given too. Raises Problem when none runs there and no address is given.
+    addresses given too; $PAWL_KAFKA_CHECKOUT is that of upstream, where the broker asks for logins. Raises
+    Problem when none runs there and no address is given.
     """
     services: dict[str, Endpoint] = {}
+    checkout = None
     if directory is None:
+        checkout = None if kafka else os.environ.get(KAFKA_CHECKOUT)
         kafka = kafka or os.environ.get(KAFKA)
         postgres = postgres or os.environ.get(POSTGRES)
         services = named_services(os.environ.get(SERVICES, ""))
+    for address in filter(None, (kafka, checkout)):
+        require_brokers(address)
     folder = RunDirectory(directory or DEFAULT)
     state = folder.read_state()
     if state is None or state.up.find() is None:
-        return _named_system(kafka, postgres, services, folder.path)
+        return _named_system(kafka, postgres, services, folder.path, checkout)
     if not state.ready:
         raise Problem(f"The system in {folder.path} is still starting.", "Try again in a moment.")
     return System(
@@ -94,7 +115,21 @@ def find_system(
         postgres=postgres or state.postgres,
         ops_url=postgres or state.ops,
         services={name: Endpoint(name, url) for name, url in state.services.items()} | services,
+        kafka_admin="" if kafka else state.kafka_admin,
+        kafka_checkout=checkout or ("" if kafka else state.kafka_checkout),
     )
+
+
+def require_brokers(address: str) -> Brokers:
+    """Where the brokers are and how to log in. Raises Problem for an address that cannot be one."""
+    try:
+        return Brokers.at(address)
+    except ValueError as error:
+        raise Problem(
+            f"This is no address of Kafka: {error}.",
+            "Give host:port, or sasl_ssl://user:password@host:port (docs/security.md).",
+            Exit.USAGE,
+        ) from None
 
 
 def named_services(text: str) -> dict[str, Endpoint]:
@@ -113,11 +148,17 @@ def named_services(text: str) -> dict[str, Endpoint]:
 
 
 def _named_system(
-    kafka: str | None, postgres: str | None, services: dict[str, Endpoint], directory: Path
+    kafka: str | None,
+    postgres: str | None,
+    services: dict[str, Endpoint],
+    directory: Path,
+    checkout: str | None,
 ) -> System:
     if not kafka and not postgres:
         raise Problem(
             f"No system is running in {directory}.",
             "Start one with `pawl up`, name its directory (--dir) or its servers (--kafka, --postgres).",
         )
-    return System(directory, kafka or "", postgres or "", postgres or "", services)
+    return System(
+        directory, kafka or "", postgres or "", postgres or "", services, kafka_checkout=checkout or ""
+    )

@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 
 from ops.problem import Problem
 from shared.clock import now
+from shared.kafka import Brokers
 
 READS: Mapping[str, Sequence[str]] = {
     "orders": ("checkout.events", "serials.events", "refunds.events", "invoices.events"),
@@ -105,10 +106,11 @@ class TopicReader:
 
 
 @asynccontextmanager
-async def reading_topics(bootstrap: str) -> AsyncIterator[TopicReader]:
+async def reading_topics(where: str | Brokers) -> AsyncIterator[TopicReader]:
     """A reader of this broker. Raises Problem when it does not answer."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="pawl-ops")
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, client_id="pawl-ops", enable_auto_commit=False)
+    brokers = Brokers.at(where)
+    admin = AIOKafkaAdminClient(**brokers.client(), client_id="pawl-ops")
+    consumer = AIOKafkaConsumer(**brokers.client(), client_id="pawl-ops", enable_auto_commit=False)
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             await admin.start()
@@ -118,7 +120,7 @@ async def reading_topics(bootstrap: str) -> AsyncIterator[TopicReader]:
         yield reader
     except (KafkaError, TimeoutError, OSError) as error:
         raise Problem(
-            f"Kafka does not answer at {bootstrap}: {str(error) or type(error).__name__}",
+            f"Kafka does not answer at {brokers}: {str(error) or type(error).__name__}",
             "Is the system running (`pawl up`)? Otherwise name the broker with --kafka.",
         ) from error
     finally:

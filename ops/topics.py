@@ -11,6 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
 from ops.problem import Problem
+from shared.kafka import Brokers
 
 TOPICS_FILE = Path(__file__).parents[1] / "deploy" / "kafka" / "topics.yaml"
 ALREADY_EXISTS = 36
@@ -43,14 +44,14 @@ def _topic(name: str, defaults: Mapping[str, Any], own: Mapping[str, Any]) -> To
     )
 
 
-async def create_topics(bootstrap_servers: str, topics: list[Topic] | None = None) -> list[str]:
+async def create_topics(brokers: str | Brokers, topics: list[Topic] | None = None) -> list[str]:
     """Create the topics that are missing and return their names.
 
     Raises Problem when a topic has another number of partitions (a key would then live in two places), when
     the broker refuses one, or when there is no broker.
     """
     wanted = topics if topics is not None else wanted_topics()
-    async with _admin(bootstrap_servers) as admin:
+    async with _admin(Brokers.at(brokers)) as admin:
         existing = await _partition_counts(admin)
         refuse_other_counts(wanted, existing)
         missing = [topic for topic in wanted if topic.name not in existing]
@@ -72,15 +73,15 @@ def refuse_other_counts(wanted: list[Topic], existing: Mapping[str, int]) -> Non
 
 
 @asynccontextmanager
-async def _admin(bootstrap_servers: str) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers, request_timeout_ms=20_000)
+async def _admin(brokers: Brokers) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(**brokers.client(), request_timeout_ms=20_000)
     try:
         await admin.start()
     except (KafkaError, OSError) as error:
         await admin.close()
         raise Problem(
-            f"No Kafka broker answers at {bootstrap_servers} ({error}).",
-            "Check the address given with --kafka and the broker's advertised listeners.",
+            f"No Kafka broker answers at {brokers} ({error}).",
+            "Check the address and the login given with --kafka, and the broker's advertised listeners.",
         ) from error
     try:
         yield admin

@@ -13,6 +13,7 @@ from ops.options import Directory, Json, KafkaAddress, PostgresUrl
 from ops.problem import Problem
 from ops.run_directory import DEFAULT
 from ops.running import RunningSystem, Wanted, run_system, running_system, tell_on_stderr
+from shared.kafka import Brokers
 
 __all__ = ["RunningSystem", "Wanted", "run_system", "running_system", "up"]
 
@@ -26,12 +27,18 @@ PostgresPort = Annotated[
 ]
 
 
+Secure = Annotated[
+    bool, typer.Option("--secure", help="Kafka asks everybody for a login and allows what acls.yaml says.")
+]
+
+
 def up(
     kafka: KafkaAddress = None,
     postgres: PostgresUrl = None,
     directory: Directory = None,
     kafka_port: KafkaPort = None,
     postgres_port: PostgresPort = None,
+    secure: Secure = False,
     as_json: Json = False,
 ) -> None:
     """Start Kafka, PostgreSQL and the four services, and keep them running until Ctrl-C.
@@ -49,6 +56,7 @@ def up(
         kafka_port=kafka_port,
         postgres_port=postgres_port,
         restart_servers=True,
+        secure=secure,
     )
     asyncio.run(stay_up(wanted, as_json))
 
@@ -99,6 +107,7 @@ def where(running: RunningSystem) -> dict[str, Any]:
     system = running.system
     return {
         "kafka": system.kafka,
+        **({"kafka_checkout": system.kafka_checkout} if system.kafka_checkout else {}),
         "postgres": system.postgres,
         "services": {
             name: {
@@ -117,7 +126,7 @@ def text(running: RunningSystem) -> str:
     lines = [
         "Pawl is up.",
         "",
-        f"  Kafka     {system.kafka}",
+        f"  Kafka     {Brokers.at(system.kafka)}",
         f"  Postgres  {system.postgres}",
         *(f"  {name:<9} {service.health}  {service.metrics}" for name, service in system.services.items()),
         f"  data, logs and keys are in {system.directory}",

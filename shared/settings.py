@@ -4,8 +4,19 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BeforeValidator, Field, PostgresDsn, SecretBytes, ValidationError, field_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PostgresDsn,
+    SecretBytes,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.kafka import USUAL_MECHANISM, Brokers
 
 S = TypeVar("S", bound="ServiceSettings")
 
@@ -35,6 +46,20 @@ class ServiceSettings(BaseSettings):
     model_config = SettingsConfigDict(extra="ignore", frozen=True)
 
     kafka_bootstrap_servers: str = Field(min_length=1, description="host:port[,host:port] of the brokers")
+    kafka_security_protocol: str = Field(
+        default="PLAINTEXT",
+        pattern="^(SASL_)?(PLAINTEXT|SSL)$",
+        description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL",
+    )
+    kafka_sasl_mechanism: str = Field(
+        default=USUAL_MECHANISM,
+        pattern="^(SCRAM-SHA-512|SCRAM-SHA-256|PLAIN)$",
+        description="how the password is shown to the broker",
+    )
+    kafka_sasl_username: str = Field(default="", validate_default=True, description="who logs in")
+    kafka_sasl_password: SecretStr = Field(
+        default=SecretStr(""), validate_default=True, description="its password"
+    )
     database_url: PostgresDsn = Field(description="postgresql://role:password@host:port/database")
     data_key: Key = Field(
         description="32 bytes in base64: seals dead letters, parked records and bank accounts"
@@ -71,6 +96,13 @@ class ServiceSettings(BaseSettings):
     def _in_lower_case(cls, value: Any) -> Any:
         return value.lower() if isinstance(value, str) else value
 
+    @field_validator("kafka_sasl_username", "kafka_sasl_password")
+    @classmethod
+    def _is_there_to_log_in(cls, value: str | SecretStr, info: ValidationInfo) -> str | SecretStr:
+        if not value and str(info.data.get("kafka_security_protocol")).startswith("SASL"):
+            raise ValueError("is needed with a SASL_ KAFKA_SECURITY_PROTOCOL")
+        return value
+
     @field_validator("kafka_bootstrap_servers")
     @classmethod
     def _has_ports(cls, value: str) -> str:
@@ -79,6 +111,16 @@ class ServiceSettings(BaseSettings):
             if not host or not port.isdigit():
                 raise ValueError(f"{server.strip()!r} is not host:port")
         return value
+
+    def brokers(self) -> Brokers:
+        """Where Kafka is and how this service logs in there."""
+        return Brokers(
+            self.kafka_bootstrap_servers,
+            self.kafka_security_protocol,
+            self.kafka_sasl_mechanism,
+            self.kafka_sasl_username,
+            self.kafka_sasl_password.get_secret_value(),
+        )
 
 
 def read_settings(model: type[S]) -> S:

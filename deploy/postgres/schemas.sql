@@ -1,5 +1,6 @@
 -- The four schemas of the database `pawl` and who may do what in them. Safe to repeat.
--- Each service reaches its own schema only, and rows only: tables are made by pawl_owner's migrations.
+-- Each service reaches its own schema only, and rows only: tables are made by pawl_owner's migrations. What it
+-- may do with the rows of each table is said in rights.sql; until then a new table can be read and no more.
 
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 
@@ -14,6 +15,10 @@ BEGIN
     );
     -- Functions are the one kind of object that everybody may use by default.
     ALTER DEFAULT PRIVILEGES FOR ROLE pawl_owner REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+    -- Large objects stand outside of all schemas: a role that may only read could fill the disk with them.
+    IF (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
+        REVOKE EXECUTE ON FUNCTION lo_creat(integer), lo_create(oid), lo_from_bytea(oid, bytea) FROM PUBLIC;
+    END IF;
 
     FOREACH service IN ARRAY ARRAY['orders', 'serials', 'refunds', 'invoices'] LOOP
         EXECUTE format('CREATE SCHEMA IF NOT EXISTS %I AUTHORIZATION pawl_owner', service);
@@ -21,16 +26,7 @@ BEGIN
         EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I, pawl_ops', service, 'pawl_' || service);
         EXECUTE format(
             'ALTER DEFAULT PRIVILEGES FOR ROLE pawl_owner IN SCHEMA %I
-                 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO %I', service, 'pawl_' || service);
-        EXECUTE format(
-            'ALTER DEFAULT PRIVILEGES FOR ROLE pawl_owner IN SCHEMA %I
-                 GRANT USAGE ON SEQUENCES TO %I', service, 'pawl_' || service);
-        EXECUTE format(
-            'ALTER DEFAULT PRIVILEGES FOR ROLE pawl_owner IN SCHEMA %I
-                 GRANT EXECUTE ON FUNCTIONS TO %I', service, 'pawl_' || service);
-        EXECUTE format(
-            'ALTER DEFAULT PRIVILEGES FOR ROLE pawl_owner IN SCHEMA %I
-                 GRANT SELECT ON TABLES TO pawl_ops', service);
+                 GRANT SELECT ON TABLES TO %I, pawl_ops', service, 'pawl_' || service);
         EXECUTE format('ALTER ROLE %I IN DATABASE %I SET search_path = %I', 'pawl_' || service, current_database(), service);
     END LOOP;
 END

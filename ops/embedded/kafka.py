@@ -18,8 +18,11 @@ from aiokafka.errors import KafkaError
 from ops.embedded.child import Child, require_space, start_failure, turn_over
 from ops.embedded.jars import KAFKA_VERSION, broker_jars, cache_directory
 from ops.embedded.ports import HOST, Ports
+from ops.private_files import write_private
 from ops.problem import Problem, explain_os_errors
+from shared.kafka import Brokers
 
+ADMINISTRATOR = "pawl_admin"
 START_SECONDS = 90.0
 STOP_SECONDS = 15.0
 # The controller takes a killed broker for alive until its session ends; only then may it register again.
@@ -29,7 +32,7 @@ node.id=1
 controller.quorum.voters=1@{host}:{controller_port}
 listeners=CLIENTS://{host}:{port},CONTROLLER://{host}:{controller_port}
 advertised.listeners=CLIENTS://{host}:{port}
-listener.security.protocol.map=CLIENTS:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=CLIENTS:{protocol},CONTROLLER:{protocol}
 inter.broker.listener.name=CLIENTS
 controller.listener.names=CONTROLLER
 log.dirs={data}
@@ -57,6 +60,21 @@ log.cleaner.dedupe.buffer.size=8388608
 log.segment.bytes=67108864
 log.index.size.max.bytes=1048576
 """
+# Whoever connects has to log in, and may do what deploy/kafka/acls.yaml says. The administrator's password
+# stands here, because somebody must be able to make the other logins; the broker itself uses it too.
+SECURE_SETTINGS = """\
+sasl.enabled.mechanisms=SCRAM-SHA-512,PLAIN
+sasl.mechanism.inter.broker.protocol=PLAIN
+sasl.mechanism.controller.protocol=PLAIN
+listener.name.clients.scram-sha-512.sasl.jaas.config={scram} required;
+listener.name.clients.plain.sasl.jaas.config={plain} required {login};
+listener.name.controller.sasl.enabled.mechanisms=PLAIN
+listener.name.controller.plain.sasl.jaas.config={plain} required {login};
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:{name}
+allow.everyone.if.no.acl.found=false
+"""
+MODULES = "org.apache.kafka.common.security"
 LOGGING = """\
 status = warn
 appender.out.type = Console
@@ -77,7 +95,8 @@ class EmbeddedKafka:
     """One broker whose data, settings and log live in `directory`. It answers on `bootstrap_servers`.
 
     start() after kill() or stop() is the same broker again: same port (when free), same data. `spawned` hears
-    the pid of each new process at once, before it is ready.
+    the pid of each new process at once, before it is ready. With the password of an administrator it asks
+    everybody for a login; `administrator` then is how to reach it as the one who may do everything.
     """
 
     def __init__(
@@ -87,6 +106,7 @@ class EmbeddedKafka:
         log: Path | None = None,
         port: int | None = None,
         spawned: Callable[[int], None] | None = None,
+        password: str = "",
     ) -> None:
         self.directory = directory.resolve()
         self.data = self.directory / "data"
@@ -96,10 +116,18 @@ class EmbeddedKafka:
         self._fixed_port = port
         self._child: Child | None = None
         self._spawned = spawned or (lambda pid: None)
+        self._password = password
 
     @property
     def bootstrap_servers(self) -> str:
         return f"{HOST}:{self.port}"
+
+    @property
+    def administrator(self) -> Brokers:
+        """The broker for somebody who may do everything."""
+        if not self._password:
+            return Brokers(self.bootstrap_servers)
+        return Brokers(self.bootstrap_servers, "SASL_PLAINTEXT", "PLAIN", ADMINISTRATOR, self._password)
 
     @property
     def pid(self) -> int | None:
@@ -147,13 +175,29 @@ class EmbeddedKafka:
             turn_over(self.log)
             self.port = self._ports.take("kafka", self._fixed_port)
             controller_port = self._ports.take("kafka-controller")
-            self._settings.write_text(
-                SETTINGS.format(host=HOST, port=self.port, controller_port=controller_port, data=self.data)
-            )
+            write_private(self._settings, self._all_settings(controller_port))
             self._logging.write_text(LOGGING)
             if not (self.data / "meta.properties").exists():
                 self._format(jars)
             _version_file(self.directory).write_text(KAFKA_VERSION + "\n")
+
+    def _all_settings(self, controller_port: int) -> str:
+        settings = SETTINGS.format(
+            host=HOST,
+            port=self.port,
+            controller_port=controller_port,
+            data=self.data,
+            protocol="SASL_PLAINTEXT" if self._password else "PLAINTEXT",
+        )
+        if not self._password:
+            return settings
+        name, password = ADMINISTRATOR, self._password
+        return settings + SECURE_SETTINGS.format(
+            name=name,
+            login=f'username="{name}" password="{password}" user_{name}="{password}"',
+            plain=f"{MODULES}.plain.PlainLoginModule",
+            scram=f"{MODULES}.scram.ScramLoginModule",
+        )
 
     def _format(self, jars: Sequence[Path]) -> None:
         cluster = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
@@ -179,7 +223,7 @@ class EmbeddedKafka:
     async def _until_ready(self) -> None:
         try:
             async with asyncio.timeout(START_SECONDS):
-                while not await answers(self.bootstrap_servers):
+                while not await answers(self.administrator):
                     if not self.is_alive:
                         raise start_failure("Kafka", self.log, "ended while starting")
                     await asyncio.sleep(0.1)
@@ -210,11 +254,12 @@ def class_archive() -> Path:
     return archive
 
 
-async def answers(bootstrap_servers: str) -> bool:
+async def answers(where: str | Brokers) -> bool:
     """Whether a broker there takes part in its cluster (a fenced one answers, but names no brokers)."""
-    if not await _listens(bootstrap_servers):
+    brokers = Brokers.at(where)
+    if not await _listens(brokers.servers):
         return False
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers, request_timeout_ms=3000)
+    admin = AIOKafkaAdminClient(**brokers.client(), request_timeout_ms=3000)
     try:
         await admin.start()
         cluster = await admin.describe_cluster()

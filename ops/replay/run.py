@@ -51,7 +51,7 @@ async def replay_file(
     close_month = _closer(system.service("invoices")) if close_months else _close_nothing
     plan = await asyncio.to_thread(read_plan, file, close_months)
     started = monotonic()
-    async with open_topics(system.require_kafka(), urls_of(system)) as topics:
+    async with open_topics(system.require_kafka(), system.checkout, urls_of(system)) as topics:
         driver = Driver(plan, topics, close_month, monotonic, patience=patience)
         async with _shown(driver.progress, show):
             try:

@@ -16,6 +16,7 @@ from ops.replay.ledger import Answer
 from ops.replay.plan import SOURCE
 from shared.clock import monotonic
 from shared.events.envelope import write_headers
+from shared.kafka import Brokers
 
 CHECKOUT = "checkout.events"
 ANSWERS = ("checkout.feedback", "orders.events", "serials.events", "refunds.events", "invoices.events")
@@ -79,23 +80,24 @@ class KafkaTopics:
 
 
 @asynccontextmanager
-async def open_topics(kafka: str, urls: Urls) -> AsyncIterator[KafkaTopics]:
+async def open_topics(kafka: str, checkout: str, urls: Urls) -> AsyncIterator[KafkaTopics]:
     """Connects to a running system; the answer topics are read from their first record, without a group.
 
+    `kafka` sees how far every service has come, `checkout` says and hears; without logins they are the same.
     Raises Problem when the system does not answer.
     """
     async with AsyncExitStack() as stack:
         pipeline = await stack.enter_async_context(open_pipeline(urls, kafka))
         databases = await stack.enter_async_context(connected(urls))
         producer = AIOKafkaProducer(
-            bootstrap_servers=kafka,
+            **Brokers.at(checkout).client(),
             acks="all",
             enable_idempotence=True,
             linger_ms=5,
             max_batch_size=256 * 1024,
         )
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=kafka,
+            **Brokers.at(checkout).client(),
             auto_offset_reset="earliest",
             enable_auto_commit=False,
             fetch_max_wait_ms=20,

@@ -71,7 +71,7 @@ class Runtime:
         self.relay = Relay(
             lambda: connect(str(settings.database_url), service.name),
             self.outbox,
-            lambda: new_producer(settings.kafka_bootstrap_servers, service.name),
+            lambda: new_producer(settings.brokers(), service.name),
             self.metrics,
             reach,
         )
@@ -168,6 +168,7 @@ async def run(service: Service, settings: ServiceSettings) -> int:
         client_id=f"pawl-{service.name}",
         allow_auto_create_topics=False,
         graceful_timeout=settings.stop_grace_seconds,
+        security=settings.brokers().security(),
         logger=None,
     )
     for lane in runtime.lanes:
@@ -259,7 +260,7 @@ def _bind(settings: ServiceSettings) -> Any:
 async def _partitions(service: Service, settings: ServiceSettings) -> dict[str, int]:
     topics = {*service.topics, f"{service.name}.events", FEEDBACK_TOPIC}
     try:
-        return await partition_counts(settings.kafka_bootstrap_servers, sorted(topics))
+        return await partition_counts(settings.brokers(), sorted(topics))
     except MissingTopic as error:
         raise CannotStart(str(error)) from None
 
@@ -284,6 +285,6 @@ async def _patiently(settings: ServiceSettings, operation: Callable[[], Coroutin
         except (KafkaError, OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError) as error:
             if monotonic() > deadline:
                 raise CannotStart(
-                    f"no answer: {type(error).__name__}: {error}; is it running, is the address right?"
+                    f"no answer: {type(error).__name__}: {error}; is it running, are address and login right?"
                 ) from None
             await asyncio.sleep(0.25)

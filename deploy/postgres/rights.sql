@@ -1,0 +1,70 @@
+-- What each service may do with the rows of each table. Run as pawl_owner after the migrations; safe to repeat.
+--
+-- `insert` means that a row stays as it was written; `insert, update` that it is never deleted. A service that
+-- was taken over can then neither rewrite what it has said (outbox), heard (inbox, refund_history) or refused
+-- (dead_letters), nor make a serial disappear. A table that is not named here can be read only, so a migration
+-- that adds one adds it here too.
+
+-- Two runs at once would change the same catalogue rows.
+SELECT pg_advisory_xact_lock(7205759404);
+
+DO $$
+DECLARE
+    rights CONSTANT jsonb := '{
+        "*": {
+            "inbox":               "insert",
+            "cursors":             "insert, update (sequence, previous)",
+            "parked":              "insert, update (kind, reason, tried_at), delete",
+            "dead_letters":        "insert, update (state, replayed_at, replayed_by, replay_reason)",
+            "outbox":              "insert",
+            "relay":               "update (epoch, published)"
+        },
+        "orders": {
+            "orders":              "insert, update",
+            "order_lines":         "insert, update, delete",
+            "claims":              "insert, update (state, settled_at)",
+            "issue_requests":      "insert",
+            "quarantine":          "insert, update (taken_back)",
+            "partners":            "insert, update",
+            "withdrawal_requests": "insert",
+            "invoiced_payments":   "insert"
+        },
+        "serials": {
+            "grants":              "insert, update (issued, state, sequence, issued_at)",
+            "serials":             "insert"
+        },
+        "refunds": {
+            "orders":              "insert, update",
+            "order_lines":         "insert, update",
+            "refunds":             "insert, update (state, why, why_at, supply, vat, fee, expected_on, completed_at, sequence, steps)",
+            "refund_lines":        "insert, update (quantity, position)",
+            "refund_payouts":      "insert",
+            "refund_history":      "insert",
+            "refund_details":      "insert"
+        },
+        "invoices": {
+            "payments":            "insert, update (refunded_supply, refunded_vat, standing_supply, standing_vat, issued_units, returned_units, open_refunds, invoice_id)",
+            "payment_lines":       "insert",
+            "documents":           "insert, update",
+            "refunds":             "insert, update (state, supply, vat)",
+            "partners":            "insert, update",
+            "merge_requests":      "insert, update (standing)",
+            "merge_explanations":  "insert, update (order_id, reason)",
+            "document_counters":   "insert, update (last_number)",
+            "months":              "insert, update (sequence, unreported)"
+        }
+    }';
+    place record;
+    wanted text;
+BEGIN
+    FOR place IN
+        SELECT n.nspname AS service, c.relname AS name, 'pawl_' || n.nspname AS role
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname IN ('orders', 'serials', 'refunds', 'invoices') AND c.relkind IN ('r', 'p', 'v', 'm')
+    LOOP
+        EXECUTE format('REVOKE ALL ON %I.%I FROM %I', place.service, place.name, place.role);
+        wanted := coalesce(rights -> '*' ->> place.name, rights -> place.service ->> place.name);
+        EXECUTE format('GRANT %s ON %I.%I TO %I', concat_ws(', ', 'select', wanted), place.service, place.name, place.role);
+    END LOOP;
+END
+$$;
