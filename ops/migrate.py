@@ -13,7 +13,7 @@ from ops.run_directory import DEFAULT, RunDirectory
 from ops.secure import kept_kafka_passwords, secure_broker
 from ops.system import System, find_system
 from ops.topics import create_topics
-from shared.kafka import Brokers
+from shared.brokers import Brokers
 
 KAFKA_SECONDS = 30.0
 

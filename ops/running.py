@@ -22,7 +22,7 @@ from ops.secure import kept_kafka_passwords, secure_broker
 from ops.supervisor import Launch, Supervisor
 from ops.system import Endpoint, System
 from ops.topics import create_topics
-from shared.kafka import Brokers
+from shared.brokers import Brokers
 
 READY_SECONDS = 60.0
 RETRY_SECONDS = 5.0

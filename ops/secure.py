@@ -36,7 +36,7 @@ from ops.embedded.kafka import ADMINISTRATOR
 from ops.private_files import read_or_make
 from ops.problem import Problem
 from ops.provision import derived_password
-from shared.kafka import Brokers
+from shared.brokers import Brokers
 
 ACLS_FILE = Path(__file__).parents[1] / "deploy" / "kafka" / "acls.yaml"
 ITERATIONS = 8192

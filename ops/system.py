@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ops.problem import Exit, Problem
 from ops.run_directory import DEFAULT, RunDirectory
-from shared.kafka import Brokers
+from shared.brokers import Brokers
 
 # Where a system is that `pawl up` did not start, e.g. in containers. What is given as an option wins.
 KAFKA, POSTGRES, SERVICES = "PAWL_KAFKA", "PAWL_POSTGRES", "PAWL_SERVICES"

@@ -10,8 +10,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from ops.problem import Problem
+from shared.brokers import Brokers
 from shared.clock import now
-from shared.kafka import Brokers
 
 READS: Mapping[str, Sequence[str]] = {
     "orders": ("checkout.events", "serials.events", "refunds.events", "invoices.events"),

@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
 from ops.problem import Problem
-from shared.kafka import Brokers
+from shared.brokers import Brokers
 
 TOPICS_FILE = Path(__file__).parents[1] / "deploy" / "kafka" / "topics.yaml"
 ALREADY_EXISTS = 36

@@ -13,7 +13,7 @@ from ops.options import Directory, Json, KafkaAddress, PostgresUrl
 from ops.problem import Problem
 from ops.run_directory import DEFAULT
 from ops.running import RunningSystem, Wanted, run_system, running_system, tell_on_stderr
-from shared.kafka import Brokers
+from shared.brokers import Brokers
 
 __all__ = ["RunningSystem", "Wanted", "run_system", "running_system", "up"]
 

@@ -16,7 +16,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from shared.kafka import USUAL_MECHANISM, Brokers
+from shared.brokers import USUAL_MECHANISM, Brokers
 
 S = TypeVar("S", bound="ServiceSettings")
 

@@ -20,7 +20,7 @@ from ops.embedded.jars import KAFKA_VERSION, broker_jars, cache_directory
 from ops.embedded.ports import HOST, Ports
 from ops.private_files import write_private
 from ops.problem import Problem, explain_os_errors
-from shared.kafka import Brokers
+from shared.brokers import Brokers
 
 ADMINISTRATOR = "pawl_admin"
 START_SECONDS = 90.0

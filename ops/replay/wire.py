@@ -14,9 +14,9 @@ from ops.databases import Connections, Urls, connected
 from ops.replay.driver import Saying
 from ops.replay.ledger import Answer
 from ops.replay.plan import SOURCE
+from shared.brokers import Brokers
 from shared.clock import monotonic
 from shared.events.envelope import write_headers
-from shared.kafka import Brokers
 
 CHECKOUT = "checkout.events"
 ANSWERS = ("checkout.feedback", "orders.events", "serials.events", "refunds.events", "invoices.events")

@@ -19,7 +19,7 @@ from faststream.kafka import KafkaBroker
 
 from shared import migrations
 from shared.clock import monotonic
-from shared.kafka import MissingTopic, new_producer, partition_counts
+from shared.kafka import MissingTopic, new_producer, partition_counts, security_of
 from shared.postgres import connect, open_pool
 from shared.queries import load
 from shared.runtime import http
@@ -168,7 +168,7 @@ async def run(service: Service, settings: ServiceSettings) -> int:
         client_id=f"pawl-{service.name}",
         allow_auto_create_topics=False,
         graceful_timeout=settings.stop_grace_seconds,
-        security=settings.brokers().security(),
+        security=security_of(settings.brokers()),
         logger=None,
     )
     for lane in runtime.lanes:

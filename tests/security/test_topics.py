@@ -37,8 +37,8 @@ from ops.secure import (
 )
 from ops.system import find_system
 from ops.topic_lag import READS
+from shared.brokers import Brokers
 from shared.events.catalogue import FEEDBACK, TOPICS, UPSTREAM
-from shared.kafka import Brokers
 
 WRITES = {
     **{f"pawl_{service}": {f"{service}.events", FEEDBACK} for service in SERVICES},

@@ -21,10 +21,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from ops.provision import SERVICES, Database
+from shared.brokers import Brokers
 from shared.clock import monotonic
 from shared.events.catalogue import FEEDBACK, TOPICS, UPSTREAM
 from shared.events.envelope import write_headers
-from shared.kafka import Brokers
 
 T = TypeVar("T")
 Headers = Sequence[tuple[str, bytes]]
