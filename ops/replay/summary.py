@@ -45,7 +45,9 @@ def count_outcomes(plan: Plan, ledger: Ledger) -> dict[str, int]:
     """How many source lines ended how, most frequent first. They add up to the lines read."""
     counts = Counter(ledger.outcome(fate) for fate in plan.fates.values())
     assert counts.total() == len(plan.fates)
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+    most_first = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    # Plain text for JSON: some of the names are members of an enumeration.
+    return {str(name): count for name, count in most_first}
 
 
 def count_units(plan: Plan, ledger: Ledger) -> dict[str, int]:

@@ -113,9 +113,9 @@ async def execute(postgres: ContainerPostgres, statement: str) -> str:
         await connection.close()
 
 
-@pytest.fixture
-async def broker(ports: Ports) -> AsyncIterator[ContainerKafka]:
-    kafka = ContainerKafka(ports)
+@pytest.fixture(scope="module")
+async def broker(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ContainerKafka]:
+    kafka = ContainerKafka(Ports(tmp_path_factory.mktemp("broker") / "ports.json"))
     try:
         await kafka.start()
         yield kafka

@@ -19,6 +19,7 @@ from testcontainers.core.container import DockerContainer
 from ops.embedded import kafka, postgres
 from ops.embedded.jars import KAFKA_VERSION
 from ops.embedded.ports import HOST, Ports
+from shared.kafka import Brokers
 
 KAFKA_IMAGE = os.environ.get("PAWL_KAFKA_IMAGE", f"apache/kafka:{KAFKA_VERSION}")
 POSTGRES_IMAGE = os.environ.get("PAWL_POSTGRES_IMAGE", "postgres:18")
@@ -170,6 +171,11 @@ class ContainerKafka(ContainerServer):
     @property
     def bootstrap_servers(self) -> str:
         return f"{HOST}:{self.port}"
+
+    @property
+    def administrator(self) -> Brokers:
+        """The broker for somebody who may do everything: it asks nobody for a login."""
+        return Brokers(self.bootstrap_servers)
 
     async def answers(self) -> bool:
         return await kafka.answers(self.bootstrap_servers)

@@ -1,5 +1,6 @@
 """The driver says the history in causal order and ends with the same outcomes, whatever arrives first."""
 
+import orjson
 import pytest
 
 from ops.replay.driver import Driver, Stalled
@@ -126,6 +127,7 @@ async def test_the_summary_adds_up() -> None:
     told = summarise(plan, ledger, said=9, seconds=2.0, check={"ok": True}).document
     keys = "lines outcomes orders units refunds won months seconds orders_per_second check"
     assert list(told) == keys.split()
+    assert orjson.loads(orjson.dumps(told)) == told
     assert told["lines"] == sum(told["outcomes"].values()) == 8
     assert told["units"] == {"paid": 16, "issued": 6, "refunded": 9, "open": 1}
     refunds = told["refunds"]
