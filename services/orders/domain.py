@@ -39,6 +39,18 @@ class Decided(NamedTuple):
 Decision = Decided | Wait | Reject
 
 
+class Arrival(NamedTuple):
+    """How a payment came: by which event and when, and what is known about it already.
+
+    `refused`: its partner has withdrawn. `taken_back`: upstream said that it was taken back before it came.
+    """
+
+    event_id: str
+    at: datetime
+    refused: bool = False
+    taken_back: bool = False
+
+
 def register_order(
     order: Order | None, data: PaymentPending, event_id: str, at: datetime, refused: bool
 ) -> Decision:
@@ -67,28 +79,23 @@ def register_order(
 
 
 def record_payment(
-    order: Order | None,
-    data: PaymentCompleted,
-    event_id: str,
-    at: datetime,
-    new_ids: Iterable[UUID],
-    refused: bool,
+    order: Order | None, data: PaymentCompleted, arrival: Arrival, new_ids: Iterable[UUID]
 ) -> Decision:
     """Money arrived: it pays the order, or goes to quarantine with the reason. It is never merely refused.
 
-    `refused` says that the partner has withdrawn. With the policy `automatic` all units are claimed to issue.
+    With the policy `automatic` all units are claimed to issue, unless the payment is known to be taken back.
     """
     if order is not None and _knows_payment(order, data.payment_id):
         return Decided(order, Applied())
     if order is None or order.state is OrderState.UNPAID:
         expected = payment_money(data.vat_mode, _price_sum(data.lines)).total
-        order = _new_order(data, OrderState.UNPAID, expected, event_id, at, order)
+        order = _new_order(data, OrderState.UNPAID, expected, arrival.event_id, arrival.at, order)
     else:
         order = order.copy()
-    reason = _misfit(order, data, refused)
+    reason = _misfit(order, data, arrival.refused)
     if reason is not None:
         return Decided(order, Applied(_quarantine(order, data.payment_id, reason, data.amount, data.paid_at)))
-    return Decided(order, Applied(_pay(order, data, at, new_ids)))
+    return Decided(order, Applied(_pay(order, data, arrival, new_ids)))
 
 
 def cancel_payment(order: Order | None, data: PaymentCancelled) -> Decision:
@@ -275,16 +282,16 @@ def _misfit(order: Order, data: PaymentCompleted, refused: bool) -> str | None:
     return "wrong_amount" if data.amount != order.expected else None
 
 
-def _pay(order: Order, data: PaymentCompleted, at: datetime, new_ids: Iterable[UUID]) -> list[Emit]:
+def _pay(order: Order, data: PaymentCompleted, arrival: Arrival, new_ids: Iterable[UUID]) -> list[Emit]:
     money = payment_money(order.vat_mode, _price_sum(order.lines.values()))
     order.state, order.payment_id, order.paid_at = OrderState.PAID, data.payment_id, data.paid_at
     order.amount, order.supply, order.vat = money.total, money.supply, money.vat
     order.remaining_supply, order.remaining_vat = money.supply, money.vat
     order.lines = {line_id: replace(line, paid=line.quantity) for line_id, line in order.lines.items()}
     events = [order.fact("order.paid.v1", order_paid_data(order))]
-    if order.issue_policy == AUTOMATIC:
+    if order.issue_policy == AUTOMATIC and not arrival.taken_back:
         everything = [Asked(line.line_id, line.open) for line in order.lines.values() if line.kind == SERIALS]
-        events += _claim_to_issue(order, everything, AUTOMATIC, at, iter(new_ids))
+        events += _claim_to_issue(order, everything, AUTOMATIC, arrival.at, new_ids)
     return events
 
 

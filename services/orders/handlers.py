@@ -10,6 +10,8 @@ from services.orders.state import Asked
 from services.orders.store import World
 from shared.runtime.decisions import Applied, Context, Event, Outcome, Reject, Route
 
+CANCELLED = "payment.cancelled.v1"
+
 
 def register_order(world: World, event: Event, context: Context) -> Outcome:
     """payment.pending: an order waits for its deposit."""
@@ -19,12 +21,19 @@ def register_order(world: World, event: Event, context: Context) -> Outcome:
 
 
 def record_payment(world: World, event: Event, context: Context) -> Outcome:
-    """payment.completed: money arrived."""
-    refused = event.data.partner.partner_id in world.withdrawn
-    order = world.orders.get(event.key)
-    return _keep(
-        world, domain.record_payment(order, event.data, event.id, event.time, _ids(context), refused)
+    """payment.completed: money arrived, maybe after the news that it was taken back."""
+    data = event.data
+    arrival = domain.Arrival(
+        event.id,
+        event.time,
+        refused=data.partner.partner_id in world.withdrawn,
+        taken_back=any(
+            waiting.type == CANCELLED and waiting.data.payment_id == data.payment_id
+            for waiting in context.waiting(event.key)
+        ),
     )
+    order = world.orders.get(event.key)
+    return _keep(world, domain.record_payment(order, data, arrival, _ids(context)))
 
 
 def cancel_payment(world: World, event: Event, context: Context) -> Outcome:

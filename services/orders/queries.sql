@@ -89,24 +89,22 @@ SELECT partner_id, withdrawn_at, sequence FROM partners WHERE partner_id = ANY($
 SELECT partner_id, request_id, content FROM withdrawal_requests WHERE partner_id = ANY($1::text[]);
 
 -- name: blockers_of_partners
--- Everything unfinished that keeps a partner from leaving.
-SELECT partner_id, 'pending_deposit' AS kind, order_id, NULL AS line_id, NULL::integer AS quantity
-FROM orders WHERE partner_id = ANY($1::text[]) AND state = 'pending_deposit'
-UNION ALL
-SELECT o.partner_id, 'unissued_units', o.order_id, l.line_id, l.paid - l.issued - l.refunding - l.refunded
-FROM orders o JOIN order_lines l USING (order_id)
-WHERE o.partner_id = ANY($1::text[]) AND l.kind = 'serials' AND l.paid - l.issued - l.refunding - l.refunded > 0
-UNION ALL
-SELECT o.partner_id, 'refund_in_progress', o.order_id, l.line_id, l.refunding
-FROM orders o JOIN order_lines l USING (order_id)
-WHERE o.partner_id = ANY($1::text[]) AND l.refunding > 0
-UNION ALL
-SELECT o.partner_id, 'uninvoiced_payment', o.order_id, NULL, NULL
+-- Everything unfinished that keeps a partner from leaving, line by line.
+SELECT o.partner_id, b.kind, o.order_id, l.line_id, b.quantity
 FROM orders o
-WHERE o.partner_id = ANY($1::text[]) AND o.state IN ('paid', 'cancelled') AND o.evidence = 'tax_invoice'
-  AND o.payment_method <> 'card' AND o.remaining_supply + o.remaining_vat > 0
-  AND NOT EXISTS (SELECT FROM invoiced_payments i WHERE i.payment_id = o.payment_id)
-ORDER BY 1, 3, 2, 4;
+JOIN order_lines l USING (order_id)
+CROSS JOIN LATERAL (VALUES
+    ('pending_deposit', CASE WHEN o.state = 'pending_deposit' THEN l.quantity END),
+    ('unissued_units', CASE WHEN l.kind = 'serials' THEN l.paid - l.issued - l.refunding - l.refunded END),
+    ('refund_in_progress', l.refunding),
+    ('uninvoiced_payment',
+     CASE WHEN o.state IN ('paid', 'cancelled') AND o.evidence = 'tax_invoice' AND o.payment_method <> 'card'
+               AND o.remaining_supply + o.remaining_vat > 0
+               AND NOT EXISTS (SELECT FROM invoiced_payments i WHERE i.payment_id = o.payment_id)
+          THEN l.paid - l.refunded END)
+) AS b (kind, quantity)
+WHERE o.partner_id = ANY($1::text[]) AND b.quantity > 0
+ORDER BY o.partner_id, o.order_id, b.kind, l.position;
 
 -- name: put_partners
 -- Partners that asked to leave.

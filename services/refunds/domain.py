@@ -113,10 +113,19 @@ def record_issuance(order: RefundOrder, share: Share, at: datetime) -> Decision:
     """Units were granted to issue: they are lost for refunds, and the line is locked when nothing is left."""
     line = order.lines[share.line_id]
     line = _with_units(line, granted=line.units.granted + share.quantity, last_granted_at=at)
-    if line.units.open or line.locked:
-        return Decision(order.with_lines([line]))
-    line = replace(line, locked=True, locks=line.locks + 1)
-    return Decision(order.with_lines([line]), [_locked(order, line, at)])
+    return _lock_what_is_gone(Decision(order.with_lines([line])), [line.line_id], at)
+
+
+def _lock_what_is_gone(decision: Decision, line_ids: Iterable[str], at: datetime) -> Decision:
+    """Lock lines of which nothing is left to refund because some units are issued and others refunded."""
+    order, events = decision.order, list(decision.events)
+    for line_id in line_ids:
+        line = order.lines[line_id]
+        if line.units.granted and not line.units.open and not line.locked:
+            line = replace(line, locked=True, locks=line.locks + 1)
+            order = order.with_lines([line])
+            events.append(_locked(order, line, at))
+    return decision._replace(order=order, events=events)
 
 
 def record_grant(
@@ -132,7 +141,8 @@ def record_grant(
     money = order.worth(shares) if money is None else money
     order = order.claim(shares, money)
     refund = replace(refund, lines=shares, money=money).enter("granted", at, ORDERS, "granted")
-    return _request_payout(order, refund, at, US, "granted")
+    asked = _request_payout(order, refund, at, US, "granted")
+    return _lock_what_is_gone(asked, [share.line_id for share in shares], at)
 
 
 def record_denial(
@@ -333,15 +343,17 @@ def _release(order: RefundOrder, refund: Refund, review: Review) -> Decision:
 
 def record_payout(
     order: RefundOrder, refund: Refund, payout_id: str, paid_out_at: datetime, at: datetime
-) -> Decision | Wait:
-    """Checkout has paid. A success after a failure counts; a payout without a claim is told as a loss."""
+) -> Decision | Wait | Reject:
+    """Checkout has paid. A success after a failure counts; a payout that nobody asked for is rejected."""
     match refund.state:
         case "paying_out" | "unknown" | "failed":
             return _complete(order, refund, payout_id, paid_out_at, at)
         case "completed":
-            return _stray_payout(order, refund, payout_id, "paid_out_twice", at)
+            if payout_id in refund.payouts:
+                return Decision(order)
+            return _unfit("/payout_id", refund, f"was paid out by {refund.payouts[0]}")
         case "rejected" | "denied" | "released":
-            return _stray_payout(order, refund, payout_id, "paid_out_without_claim", at)
+            return _unfit("/refund_id", refund, "was not to be paid out")
         case "requested" | "held" | "in_review" | "accepted" | "granted":
             return Wait(f"refund {refund.refund_id} to be granted")
 
@@ -411,16 +423,6 @@ def _payout_failed(order: RefundOrder, refund: Refund, payout_id: str, reason: s
     following = "retry" if state == "unknown" else "retry_or_release"
     refund = replace(refund, why=reason).enter(state, at, CHECKOUT, reason, payout_id)
     data = {"reason": reason, "next": following, "payout_id": payout_id}
-    return _said(order, refund, "refund.failed.v1", data)
-
-
-def _stray_payout(order: RefundOrder, refund: Refund, payout_id: str, reason: str, at: datetime) -> Decision:
-    """Money left without a claim. The state stays as it is; the loss is a fact that names what to do."""
-    if payout_id in refund.payouts:
-        return Decision(order)
-    refund = replace(refund, payouts=(*refund.payouts, payout_id))
-    refund = refund.enter(refund.state, at, CHECKOUT, reason, payout_id)
-    data = {"reason": reason, "next": "recover_payout", "payout_id": payout_id}
     return _said(order, refund, "refund.failed.v1", data)
 
 

@@ -28,12 +28,12 @@ class RecordPosition(Data):
 
 
 class Answer(Data):
-    """`order_id` is the record key of rows about an order, `partner_id` of rows about a partner.
+    """`order_id` is the record key; rows about a partner carry it as `partner_id` too.
 
     `event` is absent only where the record has no readable id.
     """
 
-    order_id: str | None = None
+    order_id: str
     partner_id: str | None = None
     event: EventReference | None = None
     position: RecordPosition
@@ -92,8 +92,9 @@ def rejected(
 def _about(
     key: str, source: str | None, event_id: str | None, event_type: str | None, position: Sequence[Any]
 ) -> dict[str, Any]:
-    subject = "partner_id" if (event_type or "").startswith(_OF_PARTNERS) else "order_id"
-    about: dict[str, Any] = {subject: key}
+    about: dict[str, Any] = {"order_id": key}
+    if (event_type or "").startswith(_OF_PARTNERS):
+        about["partner_id"] = key
     if event_id:
         named = {"source": source, "id": event_id, "type": event_type}
         about["event"] = {name: value for name, value in named.items() if value}

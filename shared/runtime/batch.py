@@ -59,7 +59,7 @@ class Batch:
         self._service = service
         self.world = world
         self._known = known
-        self._context = context
+        self._context = Context(context.new_id, self.waiting)
         self.rows = rows
         self.cursors: dict[Subject, int] = dict(known.cursors)
         self.parked: dict[str, list[Parked]] = {key: list(items) for key, items in known.parked.items()}
@@ -75,6 +75,9 @@ class Batch:
 
     def take(self, item: Item) -> None:
         """Takes one item: it applies, waits, is refused, or turns out to be known already."""
+        if item.foreign:
+            self._note_foreign(item)
+            return
         if item.upstream and not self._is_new(item):
             return
         if item.fault is not None:
@@ -100,6 +103,13 @@ class Batch:
         """Blocks a key of whose waiting events the store refuses one: the first of them stands for all."""
         for parked in self.parked.get(key, ())[:1]:
             self._set_kind(parked, BLOCKED, reason)
+
+    def waiting(self, key: str) -> list[Event]:
+        """The events that wait with a key for a fact, oldest first."""
+        waiting = self.parked.get(key, ())
+        return [
+            p.item.event for p in waiting if p.kind == WAITING and not p.done and p.item.event is not None
+        ]
 
     def retry(self, key: str) -> None:
         """Gives what waits with a key another chance."""
@@ -143,6 +153,12 @@ class Batch:
             for p in waiting
             if p.row is not None and p.changed and not p.done
         ]
+
+    def _note_foreign(self, item: Item) -> None:
+        """The id of an event that another service answers for is taken too."""
+        identity = (item.source or "", item.event_id or "")
+        if identity in self._known.fresh and item.content is not None:
+            self._first_content.setdefault(identity, item.content)
 
     def _is_new(self, item: Item) -> bool:
         if item.source is None or item.event_id is None or item.content is None:

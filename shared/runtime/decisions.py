@@ -90,9 +90,10 @@ Outcome = Applied | Wait | Reject
 
 @dataclass(slots=True)
 class Context:
-    """What a decision may use besides state and event: fresh ids, never a clock."""
+    """What a decision may use besides state and event: fresh ids and what waits with a key, never a clock."""
 
     new_id: Callable[[], UUID]
+    waiting: Callable[[str], Sequence[Event]] = lambda key: ()
 
 
 Handler = Callable[[Any, Event, Context], Outcome]

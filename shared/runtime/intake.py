@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from shared.events.canonical import content_hash
 from shared.events.catalogue import TYPES, decode, owner_of
-from shared.events.envelope import MAX_OWN_BYTES, Envelope, read_envelope, read_key
+from shared.events.envelope import MAX_ID, MAX_OWN_BYTES, MAX_SOURCE, Envelope, read_envelope, read_key
 from shared.events.faults import Fault
 from shared.runtime.decisions import Event, Position, Route
 from shared.runtime.records import Record, position_of
@@ -17,6 +17,8 @@ from shared.runtime.service import Service
 
 UPSTREAM = "checkout.events"
 PLAIN_JSON = b"application/json"
+NOT_OURS = b"\0" * 16
+"""The content kept with the id of an event that another service answers for: no content is equal to it."""
 
 
 @dataclass(slots=True)
@@ -25,7 +27,8 @@ class Item:
 
     `event` is there when the document could be read, `fault` when it could not. `route` is absent for
     events of a followed subject that change nothing here: only their sequence matters. `content` is there
-    for upstream events whose id could be read.
+    for upstream events whose id could be read. `foreign` events are another service's to answer; only their
+    id matters, which nobody may use for anything else.
     """
 
     record: Record
@@ -39,6 +42,7 @@ class Item:
     event: Event | None = None
     route: Route | None = None
     fault: Fault | None = None
+    foreign: bool = False
 
 
 class Intake:
@@ -70,13 +74,13 @@ class Intake:
     def _read_upstream(self, record: Record) -> Item | None:
         hint = _type_header(record.headers)
         if hint is not None and hint in TYPES and owner_of(hint) != self._service.name:
-            return None
+            return self._foreign(record, *_identity(record.headers))
         try:
             envelope = read_envelope(record.headers, record.value)
         except Fault as fault:
             return self._refused(record, fault, getattr(fault, "envelope", None))
         if owner_of(envelope.type) != self._service.name:
-            return None
+            return self._foreign(record, envelope.source, envelope.id)
         item = self._item(record, envelope, upstream=True)
         item.content = content_hash(envelope.type, envelope.body)
         try:
@@ -132,6 +136,14 @@ class Intake:
             item.content = content_hash(item.type or "", record.value or b"")
         return item
 
+    def _foreign(self, record: Record, source: str | None, event_id: str | None) -> Item | None:
+        if not source or not event_id or len(source) > MAX_SOURCE or len(event_id) > MAX_ID:
+            return None
+        if not (source + event_id).isprintable():
+            return None
+        position = position_of(record)
+        return Item(record, position, "", True, source, event_id, content=NOT_OURS, foreign=True)
+
     def _item(self, record: Record, envelope: Envelope | None, *, upstream: bool) -> Item:
         return Item(
             record=record,
@@ -158,6 +170,15 @@ def _event(envelope: Envelope, item: Item, data: object) -> Event:
         data=data,
         position=item.position,
     )
+
+
+def _identity(headers: Sequence[tuple[str, bytes | None]]) -> tuple[str | None, str | None]:
+    """Source and id of an event in binary mode, as far as they can be read."""
+    found = {name: value for name, value in headers if name in ("ce_source", "ce_id")}
+    try:
+        return (found.get("ce_source") or b"").decode(), (found.get("ce_id") or b"").decode()
+    except UnicodeDecodeError:
+        return None, None
 
 
 def _type_header(headers: Sequence[tuple[str, bytes | None]]) -> str | None:

@@ -48,5 +48,4 @@ def test_only_what_could_be_read_of_an_event_is_named() -> None:
 def test_a_row_about_a_partner_names_the_partner() -> None:
     about = {**ABOUT, "event_type": "merge.requested.v1"}
     answer = feedback.accepted(order_id="P-17", **about)  # type: ignore[arg-type]
-    assert answer["partner_id"] == "P-17"
-    assert "order_id" not in answer
+    assert answer["partner_id"] == answer["order_id"] == "P-17"

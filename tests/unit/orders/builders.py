@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from services.orders import domain
-from services.orders.domain import Decided
+from services.orders.domain import Arrival, Decided
 from services.orders.state import Order
 from shared.events.checkout import IssuanceRequested, PaymentCancelled, PaymentCompleted, PaymentPending
 
@@ -96,7 +96,7 @@ def request(*lines: tuple[str, int], request_id: str = "iss-1") -> IssuanceReque
 def paid_order(*lines: dict[str, Any], amount: int = 176_000, **more: Any) -> Order:
     """An order whose money is here."""
     return settled(
-        domain.record_payment(None, payment(*lines, amount=amount, **more), "evt-1", AT, ids(), False)
+        domain.record_payment(None, payment(*lines, amount=amount, **more), Arrival("evt-1", AT), ids())
     )
 
 

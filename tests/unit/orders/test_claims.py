@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.orders import domain
+from services.orders.domain import Arrival
 from services.orders.state import Asked, OrderState, Purpose
 from shared.runtime.decisions import Reject, Wait
 from tests.unit.orders.builders import (
@@ -168,10 +169,8 @@ def test_no_units_of_an_expired_order_are_granted():
         domain.record_payment(
             settled(domain.register_order(None, pending(), "e", AT, False)),
             payment(at=AT + timedelta(days=30)),
-            "e2",
-            AT,
+            Arrival("e2", AT),
             ids(),
-            False,
         )
     )
     assert facts(issue(order, ("1", 1)))[0][1]["reason"] == "order_expired"

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from services.orders import domain
+from services.orders.domain import Arrival
 from services.orders.state import OrderState
 from shared.runtime.decisions import Reject, Wait
 from tests.unit.orders.builders import (
@@ -23,7 +24,7 @@ from tests.unit.orders.builders import (
 
 
 def pay(order, data):
-    return domain.record_payment(order, data, "evt-2", AT, ids(), False)
+    return domain.record_payment(order, data, Arrival("evt-2", AT), ids())
 
 
 def registered(**more):
@@ -141,7 +142,7 @@ def test_an_order_that_costs_more_than_money_can_be_is_rejected():
 
 def test_a_partner_that_has_left_cannot_order_but_its_money_is_kept_apart():
     assert isinstance(domain.register_order(None, pending(), "evt-0", AT, True), Reject)
-    decision = domain.record_payment(None, payment(), "evt-1", AT, ids(), True)
+    decision = domain.record_payment(None, payment(), Arrival("evt-1", AT, refused=True), ids())
     assert facts(decision)[0][1]["reason"] == "order_closed"
 
 
@@ -179,3 +180,12 @@ def test_cancelling_a_payment_that_has_not_arrived_waits_for_it():
 def test_cancelling_twice_changes_nothing():
     order = settled(domain.cancel_payment(paid_order(), cancelled()))
     assert types(domain.cancel_payment(order, cancelled())) == []
+
+
+def test_a_payment_known_to_be_taken_back_pays_its_order_but_nothing_is_issued():
+    arrival = Arrival("evt-1", AT, taken_back=True)
+    decision = domain.record_payment(None, payment(issue_policy="automatic"), arrival, ids())
+    assert types(decision) == ["order.paid"]
+
+    decision = domain.cancel_payment(settled(decision), cancelled())
+    assert [(name, data["amount"]) for name, data in facts(decision)] == [("order.cancelled.v1", 176_000)]

@@ -316,6 +316,17 @@ def test_the_rest_of_a_partly_refunded_line_is_locked_too(desk: Desk) -> None:
     assert desk.types()[-1] == "refund.locked"
 
 
+def test_a_refund_of_the_last_units_of_a_partly_issued_line_locks_it() -> None:
+    desk = Desk()
+    desk.paid()
+    desk.issuance_granted(60)
+    desk.asked(40)
+
+    desk.granted()
+
+    assert desk.types()[-2:] == ["refund.payout_requested", "refund.locked"]
+
+
 def test_every_line_has_its_own_lock() -> None:
     desk = Desk()
     desk.paid(line("1"), line("2", quantity=5))

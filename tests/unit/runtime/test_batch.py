@@ -65,6 +65,22 @@ class TestDuplicates:
         assert len(batch.rows) == 0
         assert batch.refusals == []
 
+    def test_an_id_that_another_service_has_answered_is_taken(self) -> None:
+        used = replace(item(said("pay-1")), event=None, route=None, content=b"\0" * 16, foreign=True)
+
+        batch = batch_of(used, item(said("pay-1")))
+
+        assert batch.world.applied == []
+        assert [refusal.fault.code for refusal in batch.refusals] == ["duplicate_id"]
+
+    def test_an_id_that_another_service_uses_later_changes_nothing(self) -> None:
+        later = replace(item(said("pay-1")), event=None, route=None, content=b"\0" * 16, foreign=True)
+
+        batch = batch_of(item(said("pay-1")), later)
+
+        assert batch.world.applied == ["pay-1"]
+        assert batch.refusals == []
+
     def test_other_content_under_a_known_id_is_refused_within_a_batch(self) -> None:
         first, other = item(said("pay-1")), item(said("pay-2", event_id="pay-1"))
 

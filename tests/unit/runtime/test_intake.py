@@ -23,7 +23,8 @@ def named(service: str) -> Intake:
 
 def answered_by(record: StoredRecord) -> list[str]:
     """The services that answer for an upstream record."""
-    return [service for service in SERVICES if named(service).read([record])]
+    read = {service: named(service).read([record]) for service in SERVICES}
+    return [service for service, items in read.items() if any(not item.foreign for item in items)]
 
 
 def only(record: StoredRecord) -> Item:
@@ -143,7 +144,10 @@ def test_content_is_type_and_data_whatever_the_spacing() -> None:
 
 
 def test_a_type_of_another_service_is_none_of_our_business() -> None:
-    assert named("refunds").read([said("pay-1")]) == []
+    (one,) = named("refunds").read([said("pay-1")])
+
+    assert one.foreign
+    assert (one.event, one.fault, one.event_id) == (None, None, "pay-1")
 
 
 def test_an_upstream_type_without_a_handler_is_not_supported_yet() -> None:
