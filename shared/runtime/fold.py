@@ -1,8 +1,8 @@
 """The fold: one batch of records, one transaction.
 
-claim ids -> read what waits -> lock and load -> read cursors -> decide -> save -> move cursors -> append
-to the outbox -> commit. Trouble that passes is repeated without limit; an item that the database refuses is found by
-halving the batch and parked, so that it never holds up other keys.
+claim ids -> read what waits -> lock and load -> read cursors -> decide -> save -> move cursors ->
+append to the outbox -> commit. Trouble that passes is repeated without limit; an item that the database
+refuses is found by halving the batch and parked, so that it never holds up other keys.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
