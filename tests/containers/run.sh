@@ -16,7 +16,15 @@ PAWL_TEST_RUN="$(date +%s)-$$"
 PAWL_TEST_SERVERS=containers
 export PAWL_TEST_RUN PAWL_TEST_SERVERS
 
+# A test that runs out of time takes pytest with it, and leaves the services that it had started.
+end_processes() {
+  for folder in /proc/[0-9]*; do
+    grep -qzx "PAWL_TEST_RUN=$PAWL_TEST_RUN" "$folder/environ" 2>/dev/null && kill "${folder#/proc/}" 2>/dev/null
+  done
+}
+
 clean() {
+  end_processes
   for label in "org.pawl.tests=$PAWL_TEST_RUN" "com.docker.compose.project=pawl-test-$PAWL_TEST_RUN"; do
     docker ps -aq --filter "label=$label" | xargs -r docker rm --force --volumes >/dev/null
     docker volume ls -q --filter "label=$label" | xargs -r docker volume rm --force >/dev/null
@@ -41,5 +49,6 @@ fi
 say "the images and docker-compose.yml"
 .venv/bin/python -m pytest -m containers tests/containers "$@" || exit 1
 say "the scenario and reliability suites on containers"
-.venv/bin/python -m pytest tests/scenarios tests/reliability "$@" || exit 1
+# A session's first test waits for the servers and the services too.
+.venv/bin/python -m pytest --timeout 300 tests/scenarios tests/reliability "$@" || exit 1
 say "everything passed"
