@@ -1,8 +1,9 @@
-"""`pawl check`: the auditor. Every rule over the four schemas, and where each unit and won is."""
+"""`pawl check`: the auditor. Every rule over the four schemas, the topics and a recorded history."""
 
 import asyncio
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
@@ -11,12 +12,15 @@ from rich.console import Console
 
 from ops.audit.books import SQL, Books, read_books
 from ops.audit.pipeline import Pipeline, Tell, open_pipeline
-from ops.audit.report import AuditReport, print_report
+from ops.audit.report import AuditReport, print_report, print_topics
 from ops.audit.rules import MONEY, WITHIN, Finding, Won, findings, unbalanced, won_of
+from ops.audit.topic_check import audit_topics
 from ops.databases import Connections, Urls, Where, kafka_of, one_moment, urls_of
+from ops.history.judge import judge_file
+from ops.history.report import print_judged
 from ops.options import Directory, Json, KafkaAddress, PostgresUrl
 from ops.problem import Exit
-from ops.system import find_system
+from ops.system import System, find_system
 from shared.clock import monotonic
 
 SETTLE_SECONDS = 10.0
@@ -169,6 +173,13 @@ def check(
     settle: Annotated[
         float, typer.Option(min=0, help="Seconds to wait for work that is going on.")
     ] = SETTLE_SECONDS,
+    topics: Annotated[
+        bool, typer.Option("--topics", help="Also read all topics, from the beginning.")
+    ] = False,
+    history: Annotated[
+        Path | None,
+        typer.Option(help="Judge a recorded history instead; `pawl record` makes one.", show_default=False),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Audit everything: each unit, each serial and each won, over the four services.
@@ -178,12 +189,44 @@ def check(
     Example: [bold]pawl check[/bold]
 
     Example: [bold]pawl check --json | jq .violations[/bold]
+
+    Example: [bold]pawl check --topics[/bold]
+
+    Example: [bold]pawl check --history history.jsonl[/bold]
     """
-    system = find_system(kafka, postgres, directory)
-    report = asyncio.run(audit(system, settle=settle, tell=lambda said: print(said, file=sys.stderr)))
-    if as_json:
-        print(orjson.dumps(report.to_document()).decode())
+    if history is not None:
+        judged = judge_file(history)
+        _show(judged.to_document(), as_json, lambda console: print_judged(console, judged))
+        ok = judged.ok
     else:
-        print_report(Console(), report)
-    if not report.ok:
+        system = find_system(kafka, postgres, directory)
+        ok = asyncio.run(_check_system(system, settle, topics, as_json))
+    if not ok:
         raise typer.Exit(Exit.RULE_BROKEN)
+
+
+async def _check_system(system: System, settle: float, topics: bool, as_json: bool) -> bool:
+    report = await audit(system, settle=settle, tell=_tell)
+    read = await audit_topics(system, tell=_tell) if topics else None
+    document = report.to_document()
+    if read is not None:
+        document["topics"] = read.to_document()
+
+    def print_all(console: Console) -> None:
+        print_report(console, report)
+        if read is not None:
+            print_topics(console, read)
+
+    _show(document, as_json, print_all)
+    return report.ok and (read is None or read.ok)
+
+
+def _show(document: dict[str, Any], as_json: bool, tables: Callable[[Console], None]) -> None:
+    if as_json:
+        print(orjson.dumps(document).decode())
+    else:
+        tables(Console())
+
+
+def _tell(sentence: str) -> None:
+    print(sentence, file=sys.stderr)

@@ -28,6 +28,7 @@ COMMANDS: Sequence[Command] = (
     Command("migrate", "ops.migrate:migrate"),
     Command("order", "ops.order:order"),
     Command("check", "ops.check:check"),
+    Command("record", "ops.record:record"),
     Command("lag", "ops.lag:lag"),
     Command("dead", "ops.dead:app"),
     Command("close", "ops.close:close"),

@@ -282,3 +282,130 @@ ORDER BY id LIMIT $1;
 -- name: unfinished_closes
 -- Months whose close was interrupted.
 SELECT month FROM months WHERE unreported ORDER BY month;
+
+-- name: facts_by_place
+-- Every fact of the outbox, by topic and partition in the order in which it was said, with a hash of its data.
+SELECT topic, partition, id, event_id::text AS event_id, key, type, subject, sequence, time, sha256(data) AS digest
+FROM outbox
+ORDER BY topic, partition, id;
+
+-- name: facts_by_id
+-- The facts with these keys and ids.
+SELECT topic, partition, id, event_id::text AS event_id, key, type, subject, sequence, time, sha256(data) AS digest
+FROM outbox
+WHERE key = ANY($1::text[]) AND event_id = ANY($2::uuid[]);
+
+-- name: sequence_order
+-- Subjects whose facts are not numbered 1, 2, 3 ... in the order in which they were said.
+SELECT DISTINCT ON (subject) key AS order_id,
+       format('the fact %s (%s) about %s is number %s, %s comes before it', type, event_id, subject, sequence,
+              CASE place WHEN 1 THEN 'nothing' ELSE 'number ' || before END) AS detail
+FROM (
+    SELECT id, key, event_id, type, subject, sequence,
+           row_number() OVER said AS place, lag(sequence) OVER said AS before
+    FROM outbox WHERE sequence IS NOT NULL
+    WINDOW said AS (PARTITION BY subject ORDER BY id)
+) numbered
+WHERE sequence <> coalesce(before, 0) + 1
+ORDER BY subject, id LIMIT $1;
+
+-- name: one_grant_per_claim
+-- Claims that were not told as exactly one grant of their units, and grants without a claim.
+WITH told AS (
+    SELECT key, type, convert_from(data, 'UTF8')::json AS data FROM outbox
+    WHERE type IN ('issuance.granted.v1', 'refund.granted.v1')
+), said AS (
+    SELECT min(key) AS order_id, purpose, claim_id, count(*) AS times, min(units) AS units
+    FROM (
+        SELECT key, 'issue' AS purpose, data ->> 'grant_id' AS claim_id, (data ->> 'quantity')::bigint AS units
+        FROM told WHERE type = 'issuance.granted.v1'
+        UNION ALL
+        SELECT key, 'refund', data ->> 'refund_id',
+               (SELECT sum((line ->> 'quantity')::bigint) FROM json_array_elements(data -> 'lines') AS line)
+        FROM told WHERE type = 'refund.granted.v1'
+    ) grants
+    GROUP BY purpose, claim_id
+), claimed AS (
+    SELECT order_id, purpose, claim_id::text AS claim_id, sum(quantity) AS units FROM claims
+    GROUP BY order_id, purpose, claim_id
+)
+SELECT coalesce(c.order_id, s.order_id) AS order_id,
+       format('the claim %s to %s %s units was told %s times, for %s units', claim_id, purpose,
+              coalesce(c.units, 0), coalesce(s.times, 0), coalesce(s.units, 0)) AS detail
+FROM claimed c FULL JOIN said s USING (purpose, claim_id)
+WHERE s.times IS DISTINCT FROM 1 OR c.units IS DISTINCT FROM s.units OR c.order_id IS DISTINCT FROM s.order_id
+LIMIT $1;
+
+-- name: issued_once_per_grant
+-- Grants that were not told as issued exactly once with all their units, and issues that nobody was granted.
+WITH said AS (
+    SELECT min(key) AS order_id, grant_id, count(*) AS times, min(units) AS units
+    FROM (
+        SELECT key, data ->> 'grant_id' AS grant_id, (data ->> 'quantity')::bigint AS units
+        FROM (SELECT key, convert_from(data, 'UTF8')::json AS data FROM outbox WHERE type = 'serials.issued.v1') told
+    ) issued
+    GROUP BY grant_id
+), granted AS (
+    SELECT order_id, grant_id::text AS grant_id, quantity, state FROM grants
+)
+SELECT coalesce(g.order_id, s.order_id) AS order_id,
+       format('the grant %s of %s units (%s) was told as issued %s times, for %s units', grant_id,
+              coalesce(g.quantity, 0), coalesce(g.state, 'unknown'), coalesce(s.times, 0), coalesce(s.units, 0)) AS detail
+FROM granted g FULL JOIN said s USING (grant_id)
+WHERE coalesce(s.times, 0) <> CASE g.state WHEN 'issued' THEN 1 ELSE 0 END
+   OR s.units <> g.quantity OR s.order_id <> g.order_id
+LIMIT $1;
+
+-- name: answered_once
+-- Events of checkout that this service did not answer exactly once, and answers to nothing. An event that is refused for
+-- its id alone, or that has none, is known by its place. Each replay of a dead letter may answer once more. Ids of
+-- events that another service answers for stand in the inbox with a content of zeros.
+WITH answers AS (
+    SELECT key, data -> 'event' ->> 'source' AS source, data -> 'event' ->> 'id' AS event_id,
+           (data -> 'position' ->> 'partition')::integer AS partition, (data -> 'position' ->> 'offset')::bigint AS "offset",
+           coalesce(data ->> 'code', '') AS code
+    FROM (
+        SELECT key, convert_from(data, 'UTF8')::json AS data FROM outbox WHERE topic = 'checkout.feedback'
+    ) feedback
+), by_event AS (
+    SELECT source, event_id, min(key) AS key, count(*) AS times FROM answers
+    WHERE source IS NOT NULL AND event_id IS NOT NULL AND code <> 'duplicate_id'
+    GROUP BY source, event_id
+), by_place AS (
+    SELECT partition, "offset", min(key) AS key, count(*) AS times FROM answers
+    WHERE source IS NULL OR event_id IS NULL OR code = 'duplicate_id'
+    GROUP BY partition, "offset"
+), replays AS (
+    SELECT source, event_id, count(*) AS times FROM dead_letters
+    WHERE state = 'replayed' AND topic = 'checkout.events' GROUP BY source, event_id
+), letters AS (
+    SELECT key, partition, "offset" FROM dead_letters
+    WHERE topic = 'checkout.events' AND (source IS NULL OR event_id IS NULL OR code = 'duplicate_id')
+)
+SELECT key AS order_id, detail FROM (
+    SELECT a.key, format('event %s of %s has %s answers', event_id, source, coalesce(a.times, 0))
+                  || CASE WHEN i.known IS NULL THEN ' and is not in the inbox' ELSE '' END AS detail
+    FROM (SELECT source, event_id, true AS known, (content <> decode(repeat('00', 16), 'hex'))::integer AS ours
+          FROM inbox) i
+    FULL JOIN by_event a USING (source, event_id)
+    LEFT JOIN replays r USING (source, event_id)
+    WHERE i.known IS NULL OR coalesce(a.times, 0) NOT BETWEEN i.ours AND i.ours + coalesce(r.times, 0)
+    UNION ALL
+    SELECT coalesce(l.key, a.key), format('the record checkout.events/%s/%s has %s answers%s', partition, "offset",
+                                          coalesce(a.times, 0), CASE WHEN l.known IS NULL
+                                                                THEN ' and is no dead letter' ELSE '' END)
+    FROM (SELECT *, true AS known FROM letters) l FULL JOIN by_place a USING (partition, "offset")
+    WHERE l.known IS NULL OR coalesce(a.times, 0) <> 1
+) wrong
+LIMIT $1;
+
+-- name: contents_of_events
+-- What the events of checkout with these ids said when they came first.
+SELECT source, event_id, content FROM inbox JOIN unnest($1::text[], $2::text[]) AS w (source, event_id)
+USING (source, event_id);
+
+-- name: letters_at
+-- Which of these records of checkout are dead letters.
+SELECT partition, "offset" FROM dead_letters JOIN unnest($1::integer[], $2::bigint[]) AS w (partition, "offset")
+USING (partition, "offset")
+WHERE topic = 'checkout.events';

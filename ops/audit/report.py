@@ -1,7 +1,7 @@
 """What an audit found, as a document and as tables."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ops.audit.rules import RULES, Finding, Won
+from ops.audit.rules import RULES, Finding, Rule, Won
+from ops.audit.topic_check import TopicReport
+from ops.audit.topics import TOPIC_RULES
 
 SHOWN = 20
 
@@ -89,41 +91,70 @@ def print_report(console: Console, report: AuditReport) -> None:
     console.print(_verdict(report), soft_wrap=True)
 
 
+def print_topics(console: Console, report: TopicReport) -> None:
+    """Rules of the topics, what was read, and the verdict."""
+    for line in rule_lines(TOPIC_RULES, report.findings.counts):
+        console.print(line, soft_wrap=True, highlight=False)
+    console.print(counted({**report.records, **report.totals()}))
+    if report.deleted:
+        gone = f"Retention has deleted the beginning of {len(report.deleted):,} partitions"
+        console.print(f"{gone}; what is left was checked.", highlight=False, soft_wrap=True)
+    verdict = named(report.violations, report.findings.counts.total())
+    if report.ok:
+        verdict.append("The topics say what the services have committed.", style="bold green")
+    console.print(verdict, soft_wrap=True)
+
+
 def _rules(report: AuditReport) -> Iterator[Text]:
-    broken = Counter(found.rule for found in report.violations)
-    for rule in RULES:
-        mark = ("✗", "bold red") if broken[rule.name] else ("✓", "green")
+    return rule_lines(RULES, Counter(found.rule for found in report.violations))
+
+
+def rule_lines(rules: Iterable[Rule], broken: Mapping[str, int]) -> Iterator[Text]:
+    """A line for each rule: does it hold, and how often is it broken?"""
+    for rule in rules:
+        mark = ("✗", "bold red") if broken.get(rule.name) else ("✓", "green")
         line = Text.assemble(mark, f" {rule.name:<22} {rule.sentence}")
-        if broken[rule.name]:
-            line.append(f": broken {broken[rule.name]:,} times", style="red")
+        if times := broken.get(rule.name):
+            line.append(f": broken {times:,} times", style="red")
         yield line
 
 
 def _totals(report: AuditReport) -> Table:
+    return counted(report.totals.to_document())
+
+
+def counted(totals: Mapping[str, int]) -> Table:
+    """Names and amounts; a name that ends with `won` is money."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column()
     table.add_column(justify="right")
-    for name, amount in report.totals.to_document().items():
+    for name, amount in totals.items():
         kind = name.rpartition("_")[2]
         table.add_row(name.replace("_", " "), f"₩{amount:,}" if kind == "won" else f"{amount:,}")
     return table
 
 
+def named(violations: Sequence[Finding], total: int) -> Text:
+    """The first violations, a line each, and how many more there are."""
+    text = Text()
+    for found in violations[:SHOWN]:
+        text.append("✗ ", style="bold red")
+        text.append(f"{found.order_id or '-'}  {found.rule}: {found.detail}\n")
+    if total > SHOWN:
+        text.append(f"  and {total - SHOWN:,} more; all of them with --json\n")
+    return text
+
+
 def _verdict(report: AuditReport) -> Text:
-    verdict = Text()
-    for found in report.violations[:SHOWN]:
-        verdict.append("✗ ", style="bold red")
-        verdict.append(f"{found.order_id or '-'}  {found.rule}: {found.detail}\n")
-    if len(report.violations) > SHOWN:
-        verdict.append(f"  and {len(report.violations) - SHOWN:,} more; all of them with --json\n")
+    verdict = named(report.violations, len(report.violations))
     if not report.settled:
         verdict.append(
             f"Work is going on: {report.in_flight:,} orders were compared as far as they are settled.\n"
         )
     if report.ok:
         return verdict.append(f"Every rule holds for {report.orders:,} orders.", style="bold green")
-    named = len({found.order_id for found in report.violations})
+    orders = len({found.order_id for found in report.violations})
     return verdict.append(
-        f"{len(report.violations):,} violations in {named:,} orders. Look closer: pawl order ID",
+        f"{len(report.violations):,} violations in {orders:,} orders. Look closer: pawl order ID",
         style="bold red",
     )
