@@ -24,6 +24,10 @@ Raw = tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]
 Spoil = Callable[[Raw], Raw]
 
 
+REQUIRED = ("quantity", "lines", "business_number", "payout_id", "payment_id")
+"""Each type below requires the first of these that it has."""
+
+
 def spoil_header(name: str, value: bytes | None) -> Spoil:
     """The record with another value of a header, or without it."""
 
@@ -44,9 +48,9 @@ def spoil_key(value: bytes | None) -> Spoil:
 
 
 def spoil_field(raw: Raw) -> Raw:
-    """The record without the last field of its data."""
+    """The record without a field that its type requires."""
     data = orjson.loads(raw[1] or b"")
-    del data[list(data)[-1]]
+    del data[next(name for name in REQUIRED if name in data)]
     return raw[0], orjson.dumps(data), raw[2]
 
 
@@ -141,8 +145,6 @@ async def test_poison_on_a_topic_of_ours_is_kept_by_each_reader_and_answered_by_
     await story.pays(policy="automatic", quantity=2)
     places = {}
     for kind, (spoil, _) in OWN_KINDS.items():
-        if kind in ("a missing field",) and type_name == "issuance.granted.v1":
-            continue
         record = spoil(whole(type_name, "https://intruder.example"))
         places[kind] = await checkout.publish(*record, topic=topic)
     await story.until("serials.issued.v1")

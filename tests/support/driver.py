@@ -38,6 +38,8 @@ READS = {
     "invoices": (UPSTREAM, "orders.events", "serials.events", "refunds.events"),
 }
 RUNTIME_TABLES = ("inbox", "cursors", "parked", "dead_letters", "outbox", "relay", "schema_migrations")
+# A counter at zero has numbered no document: the row is there to be locked, and means what no row means.
+MEANS_NOTHING = {"invoices.document_counters": "last_number = 0"}
 WALL_CLOCK_COLUMNS = ("recorded_at", "tried_at", "parked_at", "dead_at")
 
 
@@ -378,7 +380,7 @@ async def table_hashes(database: Database) -> dict[str, str]:
             f"{schema}.{table}": await connection.fetchval(
                 f"SELECT md5(coalesce(string_agg(row, '' ORDER BY row), '')) FROM ("
                 f"  SELECT md5((to_jsonb(t) - $1::text[])::text) AS row FROM {schema}.{table} t"
-                f") AS rows",
+                f"  WHERE NOT {MEANS_NOTHING.get(f'{schema}.{table}', 'false')}) AS rows",
                 list(WALL_CLOCK_COLUMNS),
             )
             for schema, table in tables

@@ -69,7 +69,11 @@ class Load:
             for record in self.checkout.records
             if record.type == "refund.payout_requested.v1" and record.key in self._keys
         }
-        done = {r.data["refund_id"] for r in self.checkout.records if r.type == "refund.completed.v1"}
+        done = {
+            record.data["refund_id"]
+            for record in self.checkout.records
+            if record.type == "refund.completed.v1" and record.key in self._keys
+        }
         await self.checkout.say_all(
             (
                 "refund.paid_out.v1",
