@@ -95,7 +95,10 @@ async def _until_told(work: Coroutine[Any, Any, T]) -> T:
     """Does the work; a signal to end cancels it, so that no server stays behind."""
     task = asyncio.ensure_future(work)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    return await task
+    try:
+        return await task
+    except asyncio.CancelledError:
+        sys.exit("ended by a signal; everything that was started is stopped")
 
 
 async def profile(events: int) -> str:
