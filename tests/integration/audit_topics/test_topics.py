@@ -1,14 +1,18 @@
 """The auditor on real topics: silent after many stories, and loud about each planted fault."""
 
+import asyncio
 import io
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+from typer.testing import CliRunner
 
 from ops.audit.topic_check import TopicReport, audit_topics
 from ops.audit.topics import TOPIC_RULES
+from ops.cli import app
 from ops.databases import urls_of
 from ops.history.entries import entry_of
 from ops.history.judge import judge
@@ -89,6 +93,36 @@ async def test_a_recorded_history_of_the_same_stories_is_explained(
         assert secret.encode() not in file.getvalue()
 
 
+async def test_the_commands_say_what_they_found(
+    own_system: RunningSystem, told: Checkout, tmp_path: Path
+) -> None:
+    where = [
+        "--kafka",
+        own_system.system.kafka,
+        "--postgres",
+        own_system.system.ops_url,
+        "--dir",
+        str(tmp_path),
+    ]
+    file = str(tmp_path / "history.jsonl")
+
+    async def pawl(*command: str) -> tuple[int, str]:
+        done = await asyncio.to_thread(CliRunner().invoke, app, list(command))
+        return done.exit_code, done.stdout
+
+    code, text = await pawl("check", "--topics", *where)
+    assert code == 0
+    assert "✓ published_in_topic" in text
+    assert "The topics say what the services have committed." in text
+    code, text = await pawl("check", "--topics", "--json", *where)
+    assert (code, orjson.loads(text)["topics"]["ok"]) == (0, True)
+    assert "topics" not in orjson.loads((await pawl("check", "--json", *where))[1])
+    assert (await pawl("record", file, *where))[0] == 0
+    code, text = await pawl("check", "--history", file)
+    assert code == 0
+    assert "the model explains all of them" in text
+
+
 async def test_records_that_the_relay_repeats_are_counted(audit: Audit, told: Checkout, planted: Any) -> None:
     before = (await audit()).repeated
     fact = a_fact(told, "order.paid.v1")
@@ -110,7 +144,7 @@ async def test_a_row_gone_from_the_outbox_is_found(told: Checkout, owner: Any, p
 
 
 async def put_back(owner: Any, table: str, row: Any) -> None:
-    names = ", ".join(row.keys())
+    names = ", ".join(map('"{}"'.format, row.keys()))
     places = ", ".join(f"${n}" for n in range(1, len(row) + 1))
     query = f"INSERT INTO {table} ({names}) OVERRIDING SYSTEM VALUE VALUES ({places})"
     await owner.execute(query, *row.values())
@@ -118,18 +152,20 @@ async def put_back(owner: Any, table: str, row: Any) -> None:
 
 async def test_a_published_row_that_is_in_no_topic_is_found(told: Checkout, owner: Any, planted: Any) -> None:
     fact = a_fact(told, "serials.issued.v1")
-    await owner.execute(
-        "INSERT INTO serials.outbox (id, event_id, topic, partition, key, type, subject, sequence, time,"
-        " correlation, causation, data) OVERRIDING SYSTEM VALUE"
-        " SELECT 0, gen_random_uuid(), topic, partition, key, type, subject, sequence, time,"
-        " correlation, causation, data FROM serials.outbox"
-        " WHERE event_id = $1::uuid",
+    published = await owner.fetchval("SELECT published FROM serials.relay")
+    number = await owner.fetchval(
+        "INSERT INTO serials.outbox (event_id, topic, partition, key, type, subject, sequence, time,"
+        " correlation, causation, data) SELECT gen_random_uuid(), topic, partition, key, type, subject,"
+        " sequence, time, correlation, causation, data FROM serials.outbox WHERE event_id = $1::uuid"
+        " RETURNING id",
         fact.id,
     )
+    await owner.execute("UPDATE serials.relay SET published = $1", number)
     try:
         broken = await planted()
     finally:
-        await owner.execute("DELETE FROM serials.outbox WHERE id = 0")
+        await owner.execute("DELETE FROM serials.outbox WHERE id = $1", number)
+        await owner.execute("UPDATE serials.relay SET published = $1", published)
     assert broken["published_in_topic"] == {fact.key}
     assert broken["issued_once_per_grant"] == {fact.key}
 

@@ -24,7 +24,16 @@ SETTINGS = {
 
 @pytest.mark.parametrize(
     "command",
-    [["order"], ["check"], ["lag"], ["close"], ["dead", "ls"], ["dead", "show"], ["dead", "replay"]],
+    [
+        ["order"],
+        ["check"],
+        ["record"],
+        ["lag"],
+        ["close"],
+        ["dead", "ls"],
+        ["dead", "show"],
+        ["dead", "replay"],
+    ],
 )
 def test_every_command_shows_an_example(command: list[str]) -> None:
     result = CliRunner().invoke(app, [*command, "--help"])
