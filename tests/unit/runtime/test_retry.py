@@ -38,6 +38,7 @@ def test_pauses_grow_to_a_limit_and_scatter() -> None:
         asyncpg.DeadlockDetectedError("deadlock"),
         asyncpg.AdminShutdownError("stopping"),
         asyncpg.InterfaceError("connection is closed"),
+        asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress"),
     ],
 )
 async def test_trouble_that_passes_is_repeated_without_a_limit(
