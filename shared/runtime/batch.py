@@ -106,7 +106,9 @@ class Batch:
 
     def waiting(self, key: str) -> list[Event]:
         """The events that wait with a key for a fact, oldest first."""
-        waiting = self.parked.get(key, ())
+        if key not in self.parked:
+            return []
+        waiting = self.parked[key]
         return [
             p.item.event for p in waiting if p.kind == WAITING and not p.done and p.item.event is not None
         ]

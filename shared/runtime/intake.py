@@ -56,10 +56,11 @@ class Intake:
             if route.tracked and TYPES[name].topic != UPSTREAM
         }
         self._of_others = {
-            (kind.topic, name)
+            (kind.topic, name.encode())
             for name, kind in TYPES.items()
             if name not in service.routes and (kind.topic, kind.subject_kind) not in self._followed
         }
+        self._foreign_types = {name.encode() for name in TYPES if owner_of(name) != service.name}
 
     def read(self, records: Iterable[Record]) -> list[Item]:
         """The items of these records, in their order; records that do not concern this service fall out."""
@@ -72,8 +73,7 @@ class Intake:
         return self._read_own(record)
 
     def _read_upstream(self, record: Record) -> Item | None:
-        hint = _type_header(record.headers)
-        if hint is not None and hint in TYPES and owner_of(hint) != self._service.name:
+        if _type_header(record.headers) in self._foreign_types:
             return self._foreign(record, *_identity(record.headers))
         try:
             envelope = read_envelope(record.headers, record.value)
@@ -81,10 +81,11 @@ class Intake:
             return self._refused(record, fault, getattr(fault, "envelope", None))
         if owner_of(envelope.type) != self._service.name:
             return self._foreign(record, envelope.source, envelope.id)
-        item = self._item(record, envelope, upstream=True)
+        key = read_key(record.key)
+        item = self._item(record, envelope, key, upstream=True)
         item.content = content_hash(envelope.type, envelope.body)
         try:
-            data = decode(envelope, read_key(record.key), record.topic)
+            data = decode(envelope, key, record.topic)
         except Fault as fault:
             item.fault = fault
             return item
@@ -99,21 +100,22 @@ class Intake:
     def _read_own(self, record: Record) -> Item | None:
         if (record.topic, _type_header(record.headers)) in self._of_others:
             return None
+        key = read_key(record.key)
         try:
             envelope = read_envelope(record.headers, record.value, MAX_OWN_BYTES)
         except Fault as fault:
-            item = self._item(record, getattr(fault, "envelope", None), upstream=False)
+            item = self._item(record, getattr(fault, "envelope", None), key, upstream=False)
             item.fault = fault
             return item
         route = self._service.routes.get(envelope.type)
         kind = TYPES.get(envelope.type)
         if kind is None or kind.topic != record.topic:
-            item = self._item(record, envelope, upstream=False)
+            item = self._item(record, envelope, key, upstream=False)
             item.fault = Fault("unknown_type", "", f"{envelope.type} does not belong to {record.topic}")
             return item
         if route is None and (kind.topic, kind.subject_kind) not in self._followed:
             return None
-        item = self._item(record, envelope, upstream=False)
+        item = self._item(record, envelope, key, upstream=False)
         item.route = route
         if envelope.sequence is None:
             item.fault = Fault("missing_field", "/sequence", "an event of our own carries ce_sequence")
@@ -130,7 +132,7 @@ class Intake:
         type_name = envelope.type if envelope else None
         if owner_of(type_name or None) != self._service.name:
             return None
-        item = self._item(record, envelope, upstream=True)
+        item = self._item(record, envelope, read_key(record.key), upstream=True)
         item.fault = fault
         if item.source and item.event_id:
             item.content = content_hash(item.type or "", record.value or b"")
@@ -144,31 +146,28 @@ class Intake:
         position = position_of(record)
         return Item(record, position, "", True, source, event_id, content=NOT_OURS, foreign=True)
 
-    def _item(self, record: Record, envelope: Envelope | None, *, upstream: bool) -> Item:
+    def _item(self, record: Record, envelope: Envelope | None, key: str | None, *, upstream: bool) -> Item:
+        if envelope is None:
+            return Item(record, position_of(record), key or "", upstream)
         return Item(
-            record=record,
-            position=position_of(record),
-            key=read_key(record.key) or "",
-            upstream=upstream,
-            source=envelope.source if envelope else None,
-            event_id=envelope.id if envelope else None,
-            type=envelope.type if envelope else None,
+            record, position_of(record), key or "", upstream, envelope.source, envelope.id, envelope.type
         )
 
 
 def _event(envelope: Envelope, item: Item, data: object) -> Event:
+    key = item.key
     return Event(
-        source=envelope.source,
-        id=envelope.id,
-        type=envelope.type,
-        subject=envelope.subject or item.key,
-        key=item.key,
-        time=envelope.time,
-        correlation=envelope.correlation or item.key,
-        sequence=envelope.sequence,
-        content=item.content,
-        data=data,
-        position=item.position,
+        envelope.source,
+        envelope.id,
+        envelope.type,
+        envelope.subject or key,
+        key,
+        envelope.time,
+        envelope.correlation or key,
+        envelope.sequence,
+        item.content,
+        data,
+        item.position,
     )
 
 
@@ -181,12 +180,10 @@ def _identity(headers: Sequence[tuple[str, bytes | None]]) -> tuple[str | None, 
         return None, None
 
 
-def _type_header(headers: Sequence[tuple[str, bytes | None]]) -> str | None:
+def _type_header(headers: Sequence[tuple[str, bytes | None]]) -> bytes | None:
     """The type as `read_envelope` will find it in binary mode; None where only the body can say it."""
-    found: str | None = None
-    for name, value in headers:
-        if name == "ce_type" and value is not None:
-            found = value.decode("utf-8", "replace")
-        elif name == "content-type" and value != PLAIN_JSON and b"cloudevents" in (value or b"").lower():
-            return None
-    return found
+    named = dict(headers)
+    content_type = named.get("content-type")
+    if content_type is not None and content_type != PLAIN_JSON and b"cloudevents" in content_type.lower():
+        return None
+    return named.get("ce_type")
