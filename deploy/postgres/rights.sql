@@ -17,7 +17,7 @@ DECLARE
             "parked":              "insert, update (kind, reason, tried_at), delete",
             "dead_letters":        "insert, update (state, replayed_at, replayed_by, replay_reason)",
             "outbox":              "insert",
-            "relay":               "update (epoch, published)"
+            "relay":               "insert, update (epoch, published)"
         },
         "orders": {
             "orders":              "insert, update",

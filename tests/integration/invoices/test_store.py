@@ -113,11 +113,13 @@ async def test_correcting_a_partner_issues_what_failed(books: StoredBooks) -> No
         "DELETE FROM documents",
     ],
 )
-async def test_an_issued_document_is_never_edited_or_deleted(books: StoredBooks, statement: str) -> None:
+async def test_an_issued_document_is_never_edited_or_deleted(
+    books: StoredBooks, owner: asyncpg.Connection, statement: str
+) -> None:
     await books.paid_and_issued("A-1")
     await books.close()
     with pytest.raises(asyncpg.CheckViolationError, match="is issued and never changes"):
-        await books.pool.execute(statement)
+        await owner.execute(statement)
 
 
 @pytest.mark.parametrize(
@@ -140,10 +142,12 @@ async def test_an_issued_document_is_never_edited_or_deleted(books: StoredBooks,
                                 written_date = '2026-10-31', issued_at = now()""",
     ],
 )
-async def test_the_database_refuses_what_the_domain_refuses(books: StoredBooks, statement: str) -> None:
+async def test_the_database_refuses_what_the_domain_refuses(
+    books: StoredBooks, owner: asyncpg.Connection, statement: str
+) -> None:
     await books.take(books.facts.paid("A-1"))
     with pytest.raises(asyncpg.CheckViolationError):
-        await books.pool.execute(statement)
+        await owner.execute(statement)
 
 
 async def test_a_business_has_one_open_merge_a_month(books: StoredBooks) -> None:

@@ -16,6 +16,14 @@ TABLES = "orders, order_lines, refunds, refund_lines, refund_payouts, refund_his
 
 
 @pytest.fixture
+async def owner(database: Database) -> AsyncIterator[asyncpg.Connection]:
+    """A session of the tables' owner: the schema refuses what the service may not even try."""
+    session = await connect(database.owner_url, "refunds")
+    yield session
+    await session.close()
+
+
+@pytest.fixture
 async def connection(database: Database) -> AsyncIterator[asyncpg.Connection]:
     """A session of the service's own role."""
     owner = await connect(database.owner_url, "refunds")

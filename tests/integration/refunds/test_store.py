@@ -187,7 +187,7 @@ async def test_the_schema_refuses_what_the_rules_refuse(
 
 
 async def test_the_schema_refuses_a_second_refund_for_one_request(
-    desk: StoredDesk, connection: asyncpg.Connection
+    desk: StoredDesk, owner: asyncpg.Connection
 ) -> None:
     async with desk.at_work():
         desk.paid()
@@ -195,7 +195,7 @@ async def test_the_schema_refuses_a_second_refund_for_one_request(
         desk.asked(40, "rr-2")
 
     with pytest.raises(asyncpg.UniqueViolationError):
-        await connection.execute("UPDATE refunds SET refund_request_id = 'rr-1'")
+        await owner.execute("UPDATE refunds SET refund_request_id = 'rr-1'")
 
 
 @pytest.mark.parametrize("name", list(SQL))

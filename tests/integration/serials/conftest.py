@@ -100,6 +100,14 @@ class Desk:
 
 
 @pytest.fixture
+async def owner(database: Database) -> AsyncIterator[asyncpg.Connection]:
+    """A session of the tables' owner: the schema refuses what the service may not even try."""
+    session = await connect(database.owner_url, "serials")
+    yield session
+    await session.close()
+
+
+@pytest.fixture
 async def pool(database: Database) -> AsyncIterator[asyncpg.Pool]:
     """Sessions of the service's own role."""
     owner = await connect(database.owner_url, "serials")

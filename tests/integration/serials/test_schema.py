@@ -33,22 +33,24 @@ CONTRADICTIONS = [
 
 
 @pytest.mark.parametrize("statement", CONTRADICTIONS)
-async def test_the_schema_refuses_what_the_domain_never_does(desk: Desk, statement: str) -> None:
+async def test_the_schema_refuses_what_the_domain_never_does(
+    desk: Desk, owner: asyncpg.Connection, statement: str
+) -> None:
     grant_id = uuid7()
     await desk.take(granted(3, grant_id=grant_id))
 
     with pytest.raises(asyncpg.CheckViolationError):
-        await desk.pool.execute(statement)
+        await owner.execute(statement)
 
 
-async def test_a_serial_is_replaced_at_most_once(desk: Desk) -> None:
+async def test_a_serial_is_replaced_at_most_once(desk: Desk, owner: asyncpg.Connection) -> None:
     await desk.take(granted(3))
     ids = [row[0] for row in await desk.pool.fetch("SELECT serial_id FROM serials ORDER BY serial_id")]
     replace = "UPDATE serials SET replaces = $1 WHERE serial_id = $2"
-    await desk.pool.execute(replace, ids[0], ids[1])
+    await owner.execute(replace, ids[0], ids[1])
 
     with pytest.raises(asyncpg.UniqueViolationError, match="serials_replaces"):
-        await desk.pool.execute(replace, ids[0], ids[2])
+        await owner.execute(replace, ids[0], ids[2])
 
 
 @pytest.mark.parametrize("name", list(SQL))
