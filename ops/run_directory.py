@@ -11,6 +11,7 @@ logs/             one log for each process; `.1` is that of the run before
 
 import base64
 import fcntl
+import hmac
 import json
 import os
 import secrets
@@ -19,6 +20,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import urlsplit
 
 import psutil
 
@@ -142,21 +144,30 @@ class RunDirectory:
     def forget_state(self) -> None:
         self._run.unlink(missing_ok=True)
 
-    def service_keys(self) -> dict[str, str]:
-        """The keys of the services as environment variables, made at the first call."""
+    def service_keys(self, server_url: str = "") -> dict[str, str]:
+        """The keys of the services as environment variables, made at the first call.
+
+        They are derived from the password of the server's administrator, so that two systems started for one
+        server from two directories can read what the other has sealed; without a password they are random.
+        """
         with explain_os_errors("keeping the keys", self.keys):
-            keys: dict[str, str] = json.loads(read_or_make(self.keys, _new_keys))
+            keys: dict[str, str] = json.loads(read_or_make(self.keys, lambda: _new_keys(server_url)))
         return keys
 
 
-def _new_keys() -> str:
-    def key() -> str:
-        return base64.b64encode(secrets.token_bytes(32)).decode()
+def _new_keys(server_url: str) -> str:
+    secret = (urlsplit(server_url).password or "").encode() or secrets.token_bytes(32)
 
-    # A name of its own for each directory: what another directory's key has sealed is then told apart.
-    name = f"local-{secrets.token_hex(4)}"
-    names = {"DATA_KEY_ID": name, "SERIAL_KEY_ID": name}
-    return json.dumps({name: key() for name in ("DATA_KEY", "SERIAL_LOOKUP_KEY", "SERIAL_TEXT_KEY")} | names)
+    def derived(what: str) -> bytes:
+        return hmac.digest(secret, f"pawl {what}".encode(), "sha256")
+
+    # The name tells apart what a system with other keys has sealed.
+    name = f"local-{derived('key id').hex()[:8]}"
+    keys = {
+        key: base64.b64encode(derived(key)).decode()
+        for key in ("DATA_KEY", "SERIAL_LOOKUP_KEY", "SERIAL_TEXT_KEY")
+    }
+    return json.dumps(keys | {"DATA_KEY_ID": name, "SERIAL_KEY_ID": name})
 
 
 def end_processes(marks: Iterable[ProcessMark], seconds: float = 15.0) -> list[str]:

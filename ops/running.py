@@ -192,7 +192,7 @@ class RunningSystem:
         self._waits_for.remove("PostgreSQL")
 
     def _start_services(self) -> None:
-        keys = self.folder.service_keys()
+        keys = self.folder.service_keys(self._state.postgres)
         self._state.services = {name: self._base_url(name) for name in self.wanted.services}
         launches = [self._launch(name, keys) for name in self.wanted.services]
         self.services = Supervisor(launches, self._tell, self._mark_services)

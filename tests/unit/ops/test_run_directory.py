@@ -96,6 +96,18 @@ def test_the_keys_are_made_once(folder: RunDirectory) -> None:
     assert len({keys["DATA_KEY"], keys["SERIAL_LOOKUP_KEY"], keys["SERIAL_TEXT_KEY"]}) == 3
 
 
+def test_two_directories_of_one_server_agree_on_the_keys(tmp_path: Path) -> None:
+    url = "postgresql://postgres:made-up@127.0.0.1:5432/pawl"
+    folders = [RunDirectory(tmp_path / name) for name in ("one", "two", "other")]
+    for folder in folders:
+        folder.create()
+
+    one, two = folders[0].service_keys(url), folders[1].service_keys(url)
+
+    assert one == two
+    assert one != folders[2].service_keys(url.replace("made-up", "another"))
+
+
 def test_a_process_left_behind_is_ended(sleeper: "subprocess.Popen[bytes]") -> None:
     assert end_processes([mark_of(sleeper.pid)]) == ["orders"]
 
