@@ -7,7 +7,7 @@ PYTEST_ARGS ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up down test lint format bench lock clean images test-containers
+.PHONY: help venv demo up down test test-faults lint format bench lock clean images test-containers
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,7 +42,10 @@ down: $(VENV)/.run ## Stop what `make up` started in this directory
 	@$(BIN)/pawl down $(ARGS)
 
 test: lint ## Lint, types, contracts between packages, then every test that needs no Docker
-	$(BIN)/python -m pytest -m "not containers" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not containers and not faults" $(PYTEST_ARGS)
+
+test-faults: $(VENV)/.dev ## Stop and start Kafka and Postgres under load
+	$(BIN)/python -m pytest -m "faults and not containers" $(PYTEST_ARGS)
 
 images: $(VENV)/.run ## Make the container images where no image registry can be reached (Debian, root)
 	@deploy/images/build.sh $(ARGS)

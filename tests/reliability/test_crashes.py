@@ -9,7 +9,7 @@ from ops.running import RunningSystem
 from tests.reliability.conftest import Begin
 from tests.support.driver import Checkout
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 ORDERS = 1_000
 MIDDLE = {

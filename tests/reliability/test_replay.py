@@ -10,7 +10,7 @@ from ops.running import RunningSystem
 from tests.support.driver import Checkout, Heard, facts_said, rewind, table_hashes, topic_dump
 from tests.support.tour import tell_everything
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 TIMES = 3
 
