@@ -6,11 +6,15 @@ from typing import Any
 import asyncpg
 import orjson
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.records_to_delete import RecordsToDelete
 
 from ops.check import audit
 from ops.http import fetch
 from ops.provision import Database
 from ops.running import RunningSystem
+from shared.events.catalogue import TOPICS
 from tests.support.audit import violations
 from tests.support.driver import Checkout
 from tests.support.servers import ALL_TABLES
@@ -35,8 +39,29 @@ async def empty_tables(database: Database) -> None:
 
 
 @pytest.fixture(scope="session")
-async def system(impatient_policies: None, empty_tables: None, running: RunningSystem) -> RunningSystem:
-    """The four services on empty tables."""
+async def empty_topics(kafka: str) -> None:
+    """What earlier tests published from tables that are empty by now is gone from the topics as well."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False)
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await consumer.start()
+    await admin.start()
+    await consumer._client.set_topics(list(TOPICS))
+    places = [
+        TopicPartition(topic, place)
+        for topic in TOPICS
+        for place in consumer.partitions_for_topic(topic) or ()
+    ]
+    ends = await consumer.end_offsets(places)
+    await admin.delete_records({place: RecordsToDelete(end) for place, end in ends.items() if end})
+    await admin.close()
+    await consumer.stop()
+
+
+@pytest.fixture(scope="session")
+async def system(
+    impatient_policies: None, empty_tables: None, empty_topics: None, running: RunningSystem
+) -> RunningSystem:
+    """The four services on empty tables and topics."""
     return running
 
 
