@@ -68,6 +68,7 @@ class Checkout:
     ghosts: set[str] = field(default_factory=set)
     payouts: dict[str, int] = field(default_factory=dict)
     payout_ids: dict[str, str] = field(default_factory=dict)
+    buyers: dict[str, str] = field(default_factory=dict)
     now: datetime = START
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
     _read: dict[int, int] = field(default_factory=lambda: defaultdict(int))
@@ -121,7 +122,12 @@ class Checkout:
             self._pay_out(about, refund["supply"] + refund["vat"] - refund["fee"])
 
     def queue(
-        self, key: str, type_name: str, data: dict[str, Any], time: datetime | None = None, id_: str | None = None
+        self,
+        key: str,
+        type_name: str,
+        data: dict[str, Any],
+        time: datetime | None = None,
+        id_: str | None = None,
     ) -> Said:
         """One more document of a key."""
         time = time or self.now + timedelta(minutes=self.random.randrange(1, 3_000))
@@ -194,7 +200,9 @@ class Checkout:
                 "request_id": f"m-{number}",
             }
             if random.random() < 0.4:
-                wish["payment_ids"] = [f"pay-A-{n}-1" for n in range(1, self.orders + 1) if random.random() < 0.5]
+                wish["payment_ids"] = [
+                    f"pay-A-{n}-1" for n in range(1, self.orders + 1) if random.random() < 0.5
+                ]
                 if not wish["payment_ids"]:
                     del wish["payment_ids"]
             kind = random.choice(["merge.requested.v1", "merge.requested.v1", "merge.undone.v1"])
@@ -266,10 +274,12 @@ class _Purchase:
     lines: list[dict[str, Any]] = field(default_factory=list)
     paid_at: datetime = START
     asked: int = 0
+    paid: bool = False
 
     def plan(self) -> None:
         random = self.checkout.random
         self.paid_at = START + timedelta(minutes=random.randrange(0, 85 * 24 * 60))
+        self.checkout.buyers[self.order_id] = self.partner["partner_id"]
         self.lines = [self._line(str(number)) for number in range(1, random.choice([2, 2, 3]))]
         snapshot = self._snapshot()
         amount = payment_money(
@@ -320,6 +330,7 @@ class _Purchase:
             self._cancel(1, self.paid_at + timedelta(hours=5))
 
     def _pay(self, snapshot: dict[str, Any], amount: int, at: datetime, number: int) -> None:
+        self.paid = True
         if number == 1 and self.checkout.random.random() < 0.1:
             self._say_payment(snapshot, amount + 10, at - timedelta(minutes=5), 9)
         self._say_payment(snapshot, amount, at, number)
@@ -350,7 +361,7 @@ class _Purchase:
             self._say_payment(snapshot, amount, self.paid_at + timedelta(hours=2), 2)
             if random.random() < 0.5:
                 self._cancel(2, at)
-        if random.random() < 0.2:
+        if self.paid and random.random() < 0.25:
             self._cancel(1, at + timedelta(hours=1))
 
     def _issue(self, at: datetime) -> None:
@@ -381,7 +392,12 @@ class _Purchase:
 
     def _destination(self) -> dict[str, Any]:
         holder = HOLDER if self.checkout.random.random() < 0.75 else "홍길동"
-        return {"method": "bank_account", "bank_code": "088", "account_number": "110123456789", "holder": holder}
+        return {
+            "method": "bank_account",
+            "bank_code": "088",
+            "account_number": "110123456789",
+            "holder": holder,
+        }
 
     def _maybe_lines(self, data: dict[str, Any]) -> None:
         random = self.checkout.random

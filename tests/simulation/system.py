@@ -124,7 +124,11 @@ class Site:
     def issue_chunk(self) -> int:
         """The issuing worker's next chunk; 0 when nothing is left to do."""
         issuer = issuing.Issuer(
-            Pool(self.database), self.outbox, UnitWriter(), CHUNK, asyncio.Event()  # type: ignore[arg-type]
+            Pool(self.database),
+            self.outbox,
+            UnitWriter(),
+            CHUNK,
+            asyncio.Event(),  # type: ignore[arg-type]
         )
         issuer._stock = UnitStock()  # type: ignore[assignment]
         units: int = Running(issuer.issue_chunk()).finish()
@@ -158,9 +162,7 @@ class Leader:
 
     def __post_init__(self) -> None:
         self.relay = new_relay(self.site)
-        row = Running(
-            Connection(self.site.database).fetchrow(relay_module.SQL.take_relay_lead)
-        ).finish()
+        row = Running(Connection(self.site.database).fetchrow(relay_module.SQL.take_relay_lead)).finish()
         self.relay._epoch = row["epoch"]
         self.relay._published = self.relay._marked = self.published = row["published"]
 
@@ -200,9 +202,7 @@ class System:
 
     def __init__(self, partitions: int) -> None:
         self.broker = Broker(dict.fromkeys(TOPICS, partitions))
-        self.sites = {
-            name: _site(name, number, self.broker) for number, name in enumerate(SERVICES, start=1)
-        }
+        self.sites = {name: _site(name, number, self.broker) for number, name in enumerate(SERVICES, start=1)}
         self.wall = datetime(2026, 8, 1, tzinfo=UTC)
 
     def set_wall(self, wall: datetime) -> None:

@@ -6,6 +6,7 @@ is what `queries.sql` says; that both agree with Postgres is what the integratio
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from hashlib import blake2b
 from typing import Any
 from uuid import UUID
 
@@ -60,9 +61,7 @@ def updates(table: str, keys: Names, *names: str) -> Query:
 
     def run(tx: Transaction, *columns: Sequence[Any]) -> int:
         rows = list(entries([*keys, *names], columns))
-        return sum(
-            update(tx, table, _key(row, keys), {name: row[name] for name in names}) for row in rows
-        )
+        return sum(update(tx, table, _key(row, keys), {name: row[name] for name in names}) for row in rows)
 
     return run
 
@@ -154,12 +153,12 @@ PARKED = ("key", "kind", "reason", "topic", "partition", "offset", "source", "ev
 def park(tx: Transaction, *arguments: Any) -> int:
     *columns, _overdue_after = arguments
     places = {(row["topic"], row["partition"], row["offset"]) for row in tx.rows("parked").values()}
+    number = max(tx.rows("parked"), default=0)
     count = 0
     for row in entries(PARKED, columns):
         if (row["topic"], row["partition"], row["offset"]) not in places:
-            tx.database.ids += 1
-            tx.put("parked", tx.database.ids, Row({"id": tx.database.ids, **dict(row.items())}))
             count += 1
+            tx.put("parked", number + count, Row({"id": number + count, **dict(row.items())}))
     return count
 
 
@@ -198,10 +197,17 @@ def copy_outbox(tx: Transaction, columns: Names, records: Iterable[tuple[Any, ..
     assert tuple(columns) == COLUMNS
     count = 0
     for record in records:
-        number = tx.next_outbox_id()
-        tx.put("outbox", number, Row({"id": number, **dict(zip(columns, record, strict=True))}))
+        number, values = tx.next_outbox_id(), dict(zip(columns, record, strict=True))
+        values["event_id"] = _event_id(tx.database.service, values)
+        tx.put("outbox", number, Row({"id": number, **values}))
         count += 1
     return count
+
+
+def _event_id(service: str, values: Mapping[str, Any]) -> UUID:
+    """The same fact has the same id on whatever way it came about."""
+    said = [service, *(str(values[name]) for name in COLUMNS if name != "event_id")]
+    return UUID(bytes=blake2b("\0".join(said).encode(), digest_size=16).digest())
 
 
 def take_relay_lead(tx: Transaction) -> list[Row]:
@@ -353,9 +359,7 @@ ORDERS: Mapping[str, Query] = {
     "cases_of_orders": cases_of_orders,
     "update_orders": update_orders,
     "drop_lines": drop_lines,
-    "update_lines": updates(
-        "order_lines", ["order_id", "line_id"], *orders_store.LINE_COLUMNS[9:]
-    ),
+    "update_lines": updates("order_lines", ["order_id", "line_id"], *orders_store.LINE_COLUMNS[9:]),
     "settle_claims": settle_claims,
     "put_cases": inserts(
         "quarantine",
@@ -475,9 +479,7 @@ REFUNDS: Mapping[str, Query] = {
         ["refund_id", "position"],
         ("refund_id", "position", "state", "at", "actor", "reason", "note"),
     ),
-    "add_details": inserts(
-        "refund_details", ["reference"], ("reference", "refund_id", "order_id", "sealed")
-    ),
+    "add_details": inserts("refund_details", ["reference"], ("reference", "refund_id", "order_id", "sealed")),
 }
 REFUNDS_COPIES: Mapping[str, Query] = {
     "orders": copies("orders", ["order_id"]),
@@ -556,9 +558,7 @@ def partners_to_close(tx: Transaction, month: str, after: str, most: int) -> lis
 
 
 def summarise_month(tx: Transaction, month: str) -> list[Row]:
-    documents = [
-        d for d in tx.rows("documents").values() if d["month"] == month and d["kind"] != "modified"
-    ]
+    documents = [d for d in tx.rows("documents").values() if d["month"] == month and d["kind"] != "modified"]
     issued = [d for d in documents if d["state"] == "issued"]
     supply, vat = sum(d["supply"] for d in issued), sum(d["vat"] for d in issued)
     return [
@@ -615,14 +615,30 @@ INVOICES: Mapping[str, Query] = {
         tx, "merge_requests", "partner_id", ids, "partner_id", "request_id"
     ),
     "update_payments": updates(
-        "payments", ["order_id"],
-        "refunded_supply", "refunded_vat", "standing_supply", "standing_vat", "issued_units",
-        "returned_units", "open_refunds", "invoice_id",
+        "payments",
+        ["order_id"],
+        "refunded_supply",
+        "refunded_vat",
+        "standing_supply",
+        "standing_vat",
+        "issued_units",
+        "returned_units",
+        "open_refunds",
+        "invoice_id",
     ),  # fmt: skip
     "update_documents": updates(
-        "documents", ["invoice_id"],
-        "state", "business_number", "supply", "vat", "sequence", "late", "payments", "document_key",
-        "written_date", "issued_at",
+        "documents",
+        ["invoice_id"],
+        "state",
+        "business_number",
+        "supply",
+        "vat",
+        "sequence",
+        "late",
+        "payments",
+        "document_key",
+        "written_date",
+        "issued_at",
     ),  # fmt: skip
     "save_refunds": inserts(
         "refunds",
@@ -664,12 +680,13 @@ UNIQUE: Mapping[str, Mapping[str, Sequence[Callable[[Any], Any]]]] = {
         "refund_payouts": [lambda r: (r["refund_id"], r["position"])],
     },
     "invoices": {
-        "refunds": [lambda r: r["order_id"] if r["cancellation"] else None],
         "documents": [
             lambda d: d["document_key"],
-            lambda d: (d["partner_id"], d["business_number"], d["month"])
-            if d["kind"] == "merged" and d["state"] in ("draft", "issue_failed")
-            else None,
+            lambda d: (
+                (d["partner_id"], d["business_number"], d["month"])
+                if d["kind"] == "merged" and d["state"] in ("draft", "issue_failed")
+                else None
+            ),
             lambda d: d["refund_id"] if d["kind"] == "modified" else None,
         ],
     },

@@ -1,0 +1,388 @@
+"""Bugs on purpose: each is a piece of the real code with one mistake in it, put in its place while it is open.
+
+No switch in the production code knows of any of them. `PLANTED` is the list; the matrix test runs seeds with each
+until a check notices.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from unittest.mock import patch
+
+import services.invoices.domain as invoices
+import services.invoices.merging as merging
+import services.orders.domain as orders
+import services.refunds.domain as refunds
+import services.refunds.refund_order as refund_order
+import services.serials.handlers as serials
+import services.serials.issuing as issuing
+import shared.runtime.batch as batch_module
+import shared.runtime.fold as fold_module
+import shared.runtime.relay as relay_module
+from services.orders.state import Line, Order, OrderState
+from shared.kst import next_month
+from shared.money import Money, payment_money
+from shared.runtime.batch import Batch, Parked
+from shared.runtime.decisions import Applied, Event
+from shared.runtime.fold import Fold
+from shared.runtime.intake import Item
+from tests.simulation.system import Leader
+
+
+@dataclass(slots=True, frozen=True)
+class Bug:
+    """One mistake: where it goes, by which name, and what stands there then."""
+
+    name: str
+    owner: Any
+    attribute: str
+    wrong: Any
+
+    @contextmanager
+    def planted(self) -> Iterator[None]:
+        """The mistake is made while this is open."""
+        with patch.object(self.owner, self.attribute, self.wrong):
+            yield
+
+
+# The runtime
+
+
+_claim = Fold._claim
+
+
+async def _inbox_insert_dropped(fold: Fold, connection: Any, items: list[Item], known: Any) -> None:
+    await _claim(fold, connection, items, known)
+    for identity in known.fresh:
+        connection._transaction.staged.pop(("inbox", identity), None)
+
+
+_is_new = Batch._is_new
+
+
+def _content_not_compared(batch: Batch, item: Item) -> bool:
+    refusals = list(batch.refusals)
+    new = _is_new(batch, item)
+    batch.refusals[:] = refusals
+    return new
+
+
+def _cursor_not_moved(batch: Batch) -> list[Any]:
+    return []
+
+
+_wait = Batch._wait
+
+
+def _cursor_moved_on_wait(batch: Batch, item: Item, parked: Parked | None, kind: str, reason: str) -> None:
+    if item.event is not None and item.event.sequence is not None and kind == batch_module.WAITING:
+        batch.cursors[item.event.source, item.event.subject] = item.event.sequence
+    _wait(batch, item, parked, kind, reason)
+
+
+def _gap_out_of_order(batch: Batch, event: Event) -> bool:
+    return event.sequence > batch.cursors.get((event.source, event.subject), 0)  # type: ignore[operator]
+
+
+def _parked_forgotten(batch: Batch) -> list[Parked]:
+    return []
+
+
+_park = Batch._park
+
+
+def _feedback_repeated(batch: Batch, item: Item, kind: str, reason: str) -> None:
+    _park(batch, item, kind, reason)
+    if item.upstream and item.event is not None:
+        batch._accept(item, batch_module.Cause.of(item.event))
+
+
+def _no_conflict(batch: Batch) -> list[Any]:
+    """Cursors are written whatever they were meanwhile."""
+    return []
+
+
+_rows_append = fold_module.Outbox.append
+
+
+async def _outbox_without_commit(outbox: Any, connection: Any, rows: Any) -> None:
+    transaction, database = connection._transaction, connection._database
+    staged = dict(transaction.staged)
+    await _rows_append(outbox, connection, rows)
+    for key in [key for key in transaction.staged if key not in staged]:
+        database.tables[key[0]][key[1]] = transaction.staged[key]
+
+
+_publish_rows = Leader.send
+
+
+def _mark_first(leader: Leader, rows: Sequence[Any]) -> None:
+    """The mark moves before the broker has said yes; what is lost in between is lost for good."""
+    leader.acknowledged(rows)
+    leader.mark()
+    _publish_rows(leader, rows)
+
+
+_mark = relay_module.Relay._mark
+
+
+async def _mark_without_epoch(relay: Any, connection: Any) -> None:
+    relay._epoch = connection._database.tables["relay"].get("epoch", 0)
+    tables = connection._database.tables["relay"]
+    tables["published"] = relay._published
+
+
+# Orders
+
+
+def _refund_ignores_issuing(order: Order | None, *arguments: Any) -> Any:
+    with patch.object(Line, "open", property(lambda li: li.paid - li.issued - li.refunding - li.refunded)):
+        return _claim_refund(order, *arguments)
+
+
+def _issue_ignores_refunding(order: Order, *arguments: Any) -> Any:
+    with patch.object(Line, "open", property(lambda li: li.paid - li.issuing - li.issued - li.refunded)):
+        return _claim_to_issue(order, *arguments)
+
+
+_claim_refund, _claim_to_issue = orders.claim_refund, orders._claim_to_issue
+_release_refund = orders.release_refund
+
+
+def _release_keeps_units(order: Order | None, *arguments: Any) -> Any:
+    decided = _release_refund(order, *arguments)
+    if isinstance(decided, orders.Decided) and order is not None and decided.order is not order:
+        decided.order.lines = dict(order.lines)
+    return decided
+
+
+def _release_keeps_won(order: Order | None, *arguments: Any) -> Any:
+    decided = _release_refund(order, *arguments)
+    if isinstance(decided, orders.Decided) and order is not None and decided.order is not order:
+        decided.order.remaining_supply = order.remaining_supply
+        decided.order.remaining_vat = order.remaining_vat
+    return decided
+
+
+def _vat_of_the_refund_alone(vat_mode: str, remaining: Money, price_sum: int) -> Money:
+    return payment_money(vat_mode, price_sum)
+
+
+_quarantine = orders._quarantine
+
+
+def _quarantine_forgets(order: Order, payment_id: str, reason: str, amount: int, at: datetime) -> Any:
+    events = _quarantine(order, payment_id, reason, amount, at)
+    order.cases.pop()
+    return events
+
+
+def _cancelled_keeps_open(order: Order, payment_id: str, at: datetime) -> Any:
+    order.state, order.closed_at = OrderState.CANCELLED, at
+    return [orders._cancelled(order, payment_id, at, (), Money(0, 0))]
+
+
+_misfit = orders._misfit
+
+
+def _second_payment_pays(order: Order, *arguments: Any) -> str | None:
+    reason = _misfit(order, *arguments)
+    return None if reason == "second_payment" else reason
+
+
+def _expired_resurrected(order: Order, *arguments: Any) -> str | None:
+    reason = _misfit(order, *arguments)
+    return None if reason == "late_deposit" else reason
+
+
+_complete = orders.complete_refund
+
+
+def _completed_twice_in_orders(order: Order | None, refund_id: Any, at: datetime) -> Any:
+    decided = _complete(order, refund_id, at)
+    if isinstance(decided, orders.Decided) and decided.order is not order:
+        for asked in decided.order.claims[refund_id].lines:
+            line = decided.order.lines[asked.line_id]
+            decided.order.lines[asked.line_id] = replace(line, refunded=line.refunded + asked.quantity)
+    return decided
+
+
+_confirm = orders.confirm_issuance
+
+
+def _request_answered_again(order: Order, data: Any, *arguments: Any) -> Any:
+    known = order if order is None else replace(order, requests={})
+    return _request_issuance(known, data, *arguments)
+
+
+_request_issuance = orders.request_issuance
+
+
+# Serials
+
+
+def _grant_issued_again(world: Any, event: Event, context: Any) -> Any:
+    with patch.object(world, "known", set()):
+        return _record_grant(world, event, context)
+
+
+_record_grant = serials.record_grant
+
+
+class _Reissued:
+    """A restart that makes the whole grant again, whatever was made before."""
+
+    @staticmethod
+    async def lock(connection: Any, chunk: int, most: int) -> Any:
+        grants = await _lock_grants(connection, chunk, most)
+        database = connection._database
+        return [
+            replace(grant, issued=0, batch_id=database.new_id()) if grant.issued else grant
+            for grant in grants
+        ]
+
+
+_lock_grants = issuing.lock_grants
+
+
+def _one_too_few(grant: Any, units: int) -> Any:
+    """Says that a grant is whole when its last unit is missing."""
+    after, fact = _issue_units(grant, units)
+    if after.state == "issuing" and after.left == 1:
+        after = replace(after, issued=after.quantity)
+        return after, issuing_facts(after)
+    return after, fact
+
+
+_issue_units = issuing.issue_units
+
+
+def issuing_facts(grant: Any) -> Any:
+    """What is said when all units exist."""
+    from services.serials import domain
+
+    return domain._issued(grant)
+
+
+# Refunds
+
+_record_payout = refunds.record_payout
+
+
+def _completed_again(order: Any, refund: Any, payout_id: str, paid_out_at: datetime, at: datetime) -> Any:
+    if refund.state == "completed":
+        paying = replace(refund, state="paying_out")
+        order = order.with_lines(
+            [
+                order._moved(share, refunding=share.quantity, refunded=-share.quantity)
+                for share in refund.lines
+            ]
+        )
+        return _record_payout(order.with_refund(paying), paying, payout_id, paid_out_at, at)
+    return _record_payout(order, refund, payout_id, paid_out_at, at)
+
+
+def _void_keeps_money(order: Any, shares: Any, money: Money) -> Any:
+    return _void(order, shares, Money(0, 0))
+
+
+_void = refund_order.RefundOrder.void
+
+
+def _denial_not_heard(order: Any, *arguments: Any) -> Any:
+    return refunds.Decision(order)
+
+
+# Invoices
+
+
+def _merge_takes_all(payment: Any) -> str:
+    return "merged" if payment.standing.total else "nothing_left"
+
+
+_modify = invoices._modify
+
+
+def _wrong_sign(world: Any, change: Any, *arguments: Any) -> None:
+    _modify(world, change, *arguments)
+    wrong = change.documents[-1]
+    amount = Money(-wrong.amount.supply, -wrong.amount.vat)
+    change.documents[-1] = replace(wrong, amount=amount)
+    data = change.emits[-1].data
+    data.update(supply=amount.supply, vat=amount.vat, total=amount.total)
+
+
+_record_invoice_payment = invoices.record_payment
+
+
+def _late_fact_pushed_on(world: Any, payment: Any, *arguments: Any) -> Any:
+    while payment.month in world.closed:
+        payment = replace(payment, month=next_month(payment.month))
+    return _record_invoice_payment(world, payment, *arguments)
+
+
+def _refund_not_netted(change: Any, payment: Any, document: Any, amount: Money) -> None:
+    change.payments.append(replace(payment, standing=payment.standing))
+
+
+_end = invoices.end_refund
+
+
+def _release_not_heard(world: Any, payment: Any, refund_id: str, state: Any) -> Any:
+    return invoices.Change() if state == "released" else _end(world, payment, refund_id, state)
+
+
+def _issued_edited(world: Any, payment: Any, back: Any, issued_at: datetime, new_id: Any) -> Any:
+    """After the document is issued the refund is still taken off it."""
+    document = world.document_of(payment)
+    if document is None or document.state != "issued":
+        return _return_money(world, payment, back, issued_at, new_id)
+    draft = replace(document, state="draft")
+    world.documents[document.invoice_id] = draft
+    change = _return_money(world, payment, back, issued_at, new_id)
+    change.documents = [replace(d, state="issued") for d in change.documents]
+    return change
+
+
+_return_money = invoices.return_money
+
+
+def _nothing(*_: Any, **__: Any) -> Applied:
+    return Applied()
+
+
+PLANTED: Sequence[Bug] = (
+    Bug("the inbox insert is dropped", Fold, "_claim", _inbox_insert_dropped),
+    Bug("the content of an id is not compared", Batch, "_is_new", _content_not_compared),
+    Bug("the cursor is not moved", Batch, "moved_cursors", _cursor_not_moved),
+    Bug("the cursor moves on a waiting event", Batch, "_wait", _cursor_moved_on_wait),
+    Bug("a gap is applied out of order", Batch, "_is_next", _gap_out_of_order),
+    Bug("parked events are forgotten", Batch, "newly_parked", _parked_forgotten),
+    Bug("an answer is repeated", Batch, "_park", _feedback_repeated),
+    Bug("facts are appended without their commit", fold_module.Outbox, "append", _outbox_without_commit),
+    Bug("a replaced relay goes on marking", relay_module.Relay, "_mark", _mark_without_epoch),
+    Bug("a refund claim ignores issuing units", orders, "claim_refund", _refund_ignores_issuing),
+    Bug("an issue claim ignores refunding units", orders, "_claim_to_issue", _issue_ignores_refunding),
+    Bug("a release does not give units back", orders, "release_refund", _release_keeps_units),
+    Bug("a release does not give won back", orders, "release_refund", _release_keeps_won),
+    Bug("VAT is computed on the refund alone", orders, "refund_money", _vat_of_the_refund_alone),
+    Bug("a completed refund counts twice in orders", orders, "complete_refund", _completed_twice_in_orders),
+    Bug("quarantine forgets the amount", orders, "_quarantine", _quarantine_forgets),
+    Bug("a cancelled order keeps open units", orders, "_take_back", _cancelled_keeps_open),
+    Bug("a second payment pays again", orders, "_misfit", _second_payment_pays),
+    Bug("an expired order is resurrected", orders, "_misfit", _expired_resurrected),
+    Bug("a repeated request to issue is answered again", orders, "request_issuance", _request_answered_again),
+    Bug("a grant is issued again after a restart", issuing, "lock_grants", _Reissued.lock),
+    Bug("a grant is told whole with a unit missing", issuing, "issue_units", _one_too_few),
+    Bug("a payout completes a refund twice", refunds, "record_payout", _completed_again),
+    Bug("refunds keeps the won of a release", refund_order.RefundOrder, "void", _void_keeps_money),
+    Bug("a denial of orders is not heard", refunds, "record_denial", _denial_not_heard),
+    Bug("a merge takes in what is not fit", merging, "_reason_of_units", _merge_takes_all),
+    Bug("a modified invoice has the wrong sign", invoices, "_modify", _wrong_sign),
+    Bug("a late fact is pushed to the next month", invoices, "record_payment", _late_fact_pushed_on),
+    Bug("a refund is not netted from its draft", invoices, "_net", _refund_not_netted),
+    Bug("an issued document is edited", invoices, "return_money", _issued_edited),
+    Bug("a release is not heard by invoices", invoices, "end_refund", _release_not_heard),
+)

@@ -1,0 +1,542 @@
+"""What must hold after every step, and what must hold when everything has come to rest.
+
+The checks keep books of their own from the facts that were committed, and compare them with the rows; no check
+asks the code under test what is right. Each failure is a `Violation` that names the check.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from shared.events.canonical import content_hash
+from shared.events.envelope import read_envelope
+from shared.events.faults import Fault as DocumentFault
+from shared.kst import month_of
+from shared.runtime.intake import NOT_OURS
+from shared.runtime.records import StoredRecord
+from tests.simulation.memory import Row
+from tests.simulation.system import System
+
+ENDED = ("expired", "cancelled", "refunded")
+REFUND_ENDS = {
+    "refund.completed.v1": "completed",
+    "refund.rejected.v1": "rejected",
+    "refund.denied.v1": "denied",
+    "refund.released.v1": "released",
+}
+
+
+class Violation(AssertionError):
+    """A promise that was broken. `check` is its name in the matrix of planted bugs."""
+
+    def __init__(self, check: str, detail: str) -> None:
+        super().__init__(f"{check}: {detail}")
+        self.check = check
+        self.detail = detail
+
+
+def goes_on(before: str, after: str) -> bool:
+    """Whether an order that had ended has become something else. One that was refunded may still be taken
+    back by upstream, and is cancelled then: nothing is open, and the missing money is in quarantine."""
+    return before in ENDED and after != before and (before, after) != ("refunded", "cancelled")
+
+
+def must(holds: bool, check: str, detail: str) -> None:
+    """Raises Violation unless it holds."""
+    if not holds:
+        raise Violation(check, detail)
+
+
+@dataclass(slots=True)
+class OrderBook:
+    """An order as its facts tell it: units by line, and every claim to them."""
+
+    paid: dict[str, int] = field(default_factory=dict)
+    money: tuple[int, int] | None = None
+    grants: dict[str, tuple[str, int]] = field(default_factory=dict)
+    refunds: dict[str, dict[str, int]] = field(default_factory=dict)
+    released: set[str] = field(default_factory=set)
+    back: Counter[str] = field(default_factory=Counter)
+
+
+class Checks:
+    """Follows a system: call `step` after everything that may have committed, `rest` when nothing moves."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+        self._read = dict.fromkeys(system.sites, 0)
+        self.sequences: dict[tuple[str, str], int] = defaultdict(int)
+        self.books: dict[str, OrderBook] = defaultdict(OrderBook)
+        self.worth: dict[str, tuple[int, int]] = {}
+        self.ends: dict[str, list[str]] = defaultdict(list)
+        self.issued: dict[str, int] = {}
+        self.granted: dict[str, tuple[str, str, int]] = {}
+        self.answers: dict[tuple[str, int, int], list[str]] = defaultdict(list)
+        self.requests: set[tuple[str, str, str]] = set()
+        self.states: dict[str, str] = {}
+        self.documents: dict[Any, Row] = {}
+        self.upstream: Callable[[], Sequence[StoredRecord]] = lambda: system.broker.records_of(
+            "checkout.events"
+        )
+
+    def step(self) -> None:
+        """Everything that must hold at any time."""
+        self._hear_releases()
+        touched: dict[str, list[tuple[str, Any]]] = {}
+        for name, site in self._system.sites.items():
+            touched[name] = list(dict.fromkeys(site.database.changed))
+            site.database.changed.clear()
+            outbox = site.database.tables["outbox"]
+            for number in range(self._read[name] + 1, len(outbox) + 1):
+                self._hear(name, outbox[number])
+            self._read[name] = len(outbox)
+        self._look_at_orders(touched["orders"])
+        self._look_at_serials(touched["serials"])
+        self._look_at_refunds(touched["refunds"])
+        self._look_at_invoices(touched["invoices"])
+        self._look_at_parked()
+
+    # What was said
+
+    def _hear_releases(self) -> None:
+        """First of all, because what orders says in the same step may follow from them."""
+        outbox = self._system.sites["refunds"].database.tables["outbox"]
+        for number in range(self._read["refunds"] + 1, len(outbox) + 1):
+            if outbox[number]["type"] == "refund.released.v1":
+                data = orjson.loads(outbox[number]["data"])
+                self.books[data["order_id"]].released.add(data["refund_id"])
+
+    def _hear(self, service: str, fact: Row) -> None:
+        data = orjson.loads(fact["data"])
+        if fact["topic"] == "checkout.feedback":
+            self._hear_answer(fact["type"], data)
+            return
+        subject = (service, fact["subject"])
+        self.sequences[subject] += 1
+        must(
+            fact["sequence"] == self.sequences[subject],
+            "sequences are contiguous",
+            f"{fact['type']} of {subject} has {fact['sequence']}, not {self.sequences[subject]}",
+        )
+        hear = getattr(self, f"_hear_{fact['type'].replace('.', '_')}", None)
+        if hear is not None:
+            hear(self.books[data.get("order_id", "")], data)
+        if fact["type"] in REFUND_ENDS:
+            self.ends[data["refund_id"]].append(REFUND_ENDS[fact["type"]])
+            ends = self.ends[data["refund_id"]]
+            must(len(ends) == 1, "a refund ends once", f"{data['refund_id']} ended as {ends}")
+
+    def _hear_answer(self, type_name: str, data: Mapping[str, Any]) -> None:
+        position = data["position"]
+        said = "accepted" if type_name == "event.accepted.v1" else data["code"]
+        place = (position["topic"], position["partition"], position["offset"])
+        self.answers[place].append(said)
+        must(len(self.answers[place]) == 1, "one answer a record", f"{place}: {self.answers[place]}")
+
+    def _hear_order_paid_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
+        must(book.money is None, "an order is paid once", f"{data['order_id']} is paid again")
+        book.money = (data["supply"], data["vat"])
+        book.paid = {line["line_id"]: line["quantity"] for line in data["lines"]}
+
+    def _hear_issuance_granted_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
+        grant_id, line_id = data["grant_id"], data["line_id"]
+        self._hear_request_answered(data)
+        must(grant_id not in self.granted, "a grant is made once", grant_id)
+        self.granted[grant_id] = (data["order_id"], line_id, data["quantity"])
+        book.grants[grant_id] = (line_id, data["quantity"])
+        self._no_unit_twice(book, data["order_id"])
+
+    def _hear_issuance_denied_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
+        self._hear_request_answered(data)
+
+    def _hear_request_answered(self, data: Mapping[str, Any]) -> None:
+        request = (data["order_id"], data["request_id"], data["line_id"])
+        must(request not in self.requests, "a request is answered once", str(request))
+        self.requests.add(request)
+
+    def _hear_refund_granted_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
+        refund_id = data["refund_id"]
+        must(refund_id not in book.refunds, "a refund is granted once", refund_id)
+        book.refunds[refund_id] = {line["line_id"]: line["quantity"] for line in data["lines"]}
+        self.worth[refund_id] = (data["supply"], data["vat"])
+        self._no_unit_twice(book, data["order_id"])
+
+    def _hear_order_cancelled_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
+        for line in data["lines"]:
+            book.back[line["line_id"]] += line["quantity"]
+        self._no_unit_twice(book, data["order_id"])
+
+    def _hear_serials_issued_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
+        grant_id, quantity = data["grant_id"], data["quantity"]
+        must(grant_id not in self.issued, "a grant is issued once", grant_id)
+        must(grant_id in self.granted, "only what was granted is issued", grant_id)
+        must(self.granted[grant_id][2] == quantity, "a grant is issued whole", f"{grant_id}: {quantity}")
+        self.issued[grant_id] = quantity
+
+    def _hear_refund_completed_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
+        refund_id = data["refund_id"]
+        must(refund_id in self.worth, "only granted refunds are paid", refund_id)
+        must(
+            self.worth[refund_id] == (data["supply"], data["vat"]),
+            "refunds pay what orders decided",
+            f"{refund_id}: {self.worth[refund_id]} was granted, {data['supply'], data['vat']} completed",
+        )
+
+    def _hear_invoice_modified_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
+        total = data["total"]
+        must(total < 0, "a modified invoice takes back", f"{data['document_key']} is over {total} won")
+        if data.get("cause") == "refund":
+            supply, vat = self.worth[data["refund_id"]]
+            must(total == -supply - vat, "a modified invoice takes back", f"{data['refund_id']}: {total}")
+
+    def _no_unit_twice(self, book: OrderBook, order_id: str) -> None:
+        claimed: Counter[str] = Counter(book.back)
+        for line_id, quantity in book.grants.values():
+            claimed[line_id] += quantity
+        for refund_id, lines in book.refunds.items():
+            if refund_id not in book.released:
+                claimed.update(lines)
+        for line_id, units in claimed.items():
+            paid = book.paid.get(line_id, 0)
+            must(
+                units <= paid,
+                "claims never exceed what was paid",
+                f"{units} units of {order_id}/{line_id} are claimed, {paid} were paid",
+            )
+
+    # What is written
+
+    def _rows(self, service: str, table: str) -> dict[Any, Row]:
+        return self._system.sites[service].database.tables[table]
+
+    def _told(self, service: str, subject: object, sequence: int) -> None:
+        said = self.sequences[service, str(subject)]
+        must(
+            said == sequence,
+            "state and facts are one",
+            f"{service}: {subject} is at {sequence}, {said} facts were said",
+        )
+
+    def _look_at_orders(self, touched: Iterable[tuple[str, Any]]) -> None:
+        rows = [self._rows("orders", table).get(key) for table, key in touched if table in ORDER_TABLES]
+        for order_id in sorted({row["order_id"] for row in rows if row is not None}):
+            order = self._rows("orders", "orders").get(order_id)
+            if order is not None:
+                self._look_at_order(order_id, order)
+
+    def _look_at_order(self, order_id: str, order: Row) -> None:
+        claims = [c for c in self._rows("orders", "claims").values() if c["order_id"] == order_id]
+        lines = [li for (o, _), li in self._rows("orders", "order_lines").items() if o == order_id]
+        for line in lines:
+            self._look_at_line(order, line, [c for c in claims if c["line_id"] == line["line_id"]])
+        before = self.states.get(order_id)
+        must(
+            before is None or not goes_on(before, order["state"]),
+            "what has ended stays ended",
+            f"{order_id} went from {before} to {order['state']}",
+        )
+        self.states[order_id] = str(order["state"])
+        self._look_at_money(order, claims, lines)
+        self._told("orders", order_id, order["sequence"])
+
+    def _look_at_line(self, order: Row, line: Row, claims: list[Row]) -> None:
+        name = f"{line['order_id']}/{line['line_id']}"
+        counts = [line[c] for c in ("issuing", "issued", "refunding", "refunded")]
+        must(
+            min(counts) >= 0 and sum(counts) <= line["paid"],
+            "claims never exceed what was paid",
+            f"{name}: {counts} of {line['paid']}",
+        )
+        claimed = [_sum(claims, "issue", "claimed"), _sum(claims, "issue", "confirmed"),
+                   _sum(claims, "refund", "claimed"), _sum(claims, "refund", "confirmed")]  # fmt: skip
+        if order["state"] == "cancelled":
+            counts[3] = claimed[3] = 0
+            must(sum(counts) == line["paid"] - line["refunded"], "a cancelled order has no open units", name)
+        must(counts == claimed, "every unit has its claim", f"{name}: {counts} counted, {claimed} claimed")
+
+    def _look_at_money(self, order: Row, claims: list[Row], lines: list[Row]) -> None:
+        left = (order["remaining_supply"], order["remaining_vat"])
+        must(min(left) >= 0 and left[0] <= order["supply"] and left[1] <= order["vat"],
+             "refunds stay within the payment", f"{order['order_id']}: {left}")  # fmt: skip
+        if any(claim["state"] == "void" for claim in claims):
+            return
+        gross = sum(left)
+        rest = left[0] // 10 if order["vat_mode"] == "exclusive" else gross // 11
+        must(left[1] == rest, "VAT follows what remains", f"{order['order_id']}: {left} remain")
+        open_worth = sum(li["unit_price"] * (li["paid"] - li["refunding"] - li["refunded"]) for li in lines)
+        worth = left[0] if order["vat_mode"] == "exclusive" else gross
+        must(worth == open_worth, "won follow units", f"{order['order_id']}: {worth} won, {open_worth} worth")
+
+    def _look_at_serials(self, touched: Iterable[tuple[str, Any]]) -> None:
+        grants = {key for table, key in touched if table == "grants"}
+        if not grants and not any(table == "serials" for table, _ in touched):
+            return
+        counted = Counter(self._rows("serials", "serials").values())
+        for grant_id in sorted(grants | set(counted)):
+            grant = self._rows("serials", "grants")[grant_id]
+            granted = self.granted.get(str(grant_id))
+            must(granted is not None and granted[2] == grant["quantity"],
+                 "only what was granted is issued", str(grant_id))  # fmt: skip
+            must(counted[grant_id] == grant["issued"] <= grant["quantity"],
+                 "one serial a granted unit",
+                 f"{grant_id}: {counted[grant_id]} serials, {grant['issued']} counted")  # fmt: skip
+            self._told("serials", grant_id, grant["sequence"])
+
+    def _look_at_refunds(self, touched: Iterable[tuple[str, Any]]) -> None:
+        for table, key in touched:
+            if table == "refunds":
+                refund = self._rows("refunds", "refunds")[key]
+                self._told("refunds", key, refund["sequence"])
+            elif table == "order_lines":
+                line = self._rows("refunds", "order_lines")[key]
+                counts = [line[c] for c in ("granted", "refunding", "refunded", "taken_back")]
+                must(min(counts) >= 0 and sum(counts) <= line["paid"],
+                     "claims never exceed what was paid", f"refunds has {counts} for {key}")  # fmt: skip
+                self._told("refunds", "/".join(key), line["locks"])
+
+    def _look_at_invoices(self, touched: Iterable[tuple[str, Any]]) -> None:
+        documents = self._rows("invoices", "documents")
+        ids: dict[UUID, None] = {}
+        for table, key in touched:
+            if table == "payments":
+                payment = self._rows("invoices", "payments")[key]
+                self._look_at_payment(payment)
+                for name in ("invoice_id", "draft_id"):
+                    if payment[name] is not None:
+                        ids[payment[name]] = None
+            elif table == "documents":
+                ids[key] = None
+        for invoice_id in ids:
+            self._look_at_document(documents[invoice_id])
+
+    def _look_at_payment(self, payment: Row) -> None:
+        name = payment["order_id"]
+        paid, refunded, standing = (_won(payment, prefix) for prefix in ("", "refunded_", "standing_"))
+        must(all(0 <= r <= p for r, p in zip(refunded, paid, strict=True)),
+             "refunds stay within the payment", f"{name}: {refunded} of {paid}")  # fmt: skip
+        must(payment["issued_units"] + payment["returned_units"] <= payment["serial_units"],
+             "claims never exceed what was paid", f"invoices has {dict(payment.items())}")  # fmt: skip
+        must(payment["open_refunds"] >= 0, "refunds are opened and ended in pairs", name)
+        modified = [d for d in self._rows("invoices", "documents").values() if d["order_id"] == name]
+        back = (sum(d["supply"] for d in modified), sum(d["vat"] for d in modified))
+        for p, r, s, b in zip(paid, refunded, standing, back, strict=True):
+            must(p - r == s + b, "payments less refunds are on documents",
+                 f"{name}: {p} - {r} won, but {s} stand and {b} were modified")  # fmt: skip
+
+    def _look_at_document(self, document: Row) -> None:
+        name, key = document["document_key"] or document["invoice_id"], document["invoice_id"]
+        self._told("invoices", key, document["sequence"])
+        before = self.documents.get(key)
+        must(before is None or before["state"] != "issued" or before == document,
+             "an issued document never changes", str(name))  # fmt: skip
+        self.documents[key] = document
+        if document["kind"] == "modified":
+            must(document["supply"] + document["vat"] < 0, "a modified invoice takes back", str(name))
+            return
+        payments = self._rows("invoices", "payments").values()
+        on_it = [p for p in payments if p["invoice_id"] == key]
+        if document["state"] in ("draft", "issue_failed", "issued", "void"):
+            sums = tuple(sum(p[f"standing_{c}"] for p in on_it) for c in ("supply", "vat"))
+            must(sums == (document["supply"], document["vat"]), "a document is the sum of its payments",
+                 f"{name}: {document['supply'], document['vat']} for {sums}")  # fmt: skip
+        for payment in on_it:
+            must(document["month"] == payment["month"] == month_of(payment["paid_at"]),
+                 "a payment is invoiced in its own month", f"{payment['order_id']} in {name}")  # fmt: skip
+            must(document["partner_id"] == payment["partner_id"],
+                 "a merge never crosses businesses", str(name))  # fmt: skip
+        if document["kind"] == "merged" and before is None and document["state"] != "undone":
+            for p in on_it:
+                whole = p["issued_units"] + p["returned_units"] == p["serial_units"]
+                fit = not p["open_refunds"] and p["standing_supply"] + p["standing_vat"] > 0 and whole
+                must(fit, "a merge takes only what is fit", f"{p['order_id']} in {name}")
+        if document["written_date"] is not None:
+            must(str(document["written_date"])[:7] == document["month"],
+                 "a payment is invoiced in its own month", f"{name}: {document['written_date']}")  # fmt: skip
+
+    def _look_at_parked(self) -> None:
+        for name in self._system.sites:
+            for row in self._rows(name, "parked").values():
+                must(row["kind"] not in ("blocked", "behind"), "nothing is blocked",
+                     f"{name}: {row['type']} of {row['key']}: {row['reason']}")  # fmt: skip
+
+    # What must hold when everything has come to rest
+
+    def rest(self, ghosts: frozenset[str], payouts: Mapping[str, int], *, relayed: bool = True) -> None:
+        """Everything was delivered. `ghosts` are orders that were only ever asked about, `payouts` the won
+        that checkout has paid out, by refund. `relayed`: facts went through topics."""
+        self.step()
+        self._all_parked_are_ghosts(ghosts)
+        self._all_answered()
+        if relayed:
+            self._all_published()
+        self._all_issued()
+        self._all_views_agree()
+        self._all_requests_ended(ghosts)
+        self._all_won_are_somewhere(payouts)
+
+    def _all_parked_are_ghosts(self, ghosts: frozenset[str]) -> None:
+        for name in self._system.sites:
+            for row in self._rows(name, "parked").values():
+                must(row["key"] in ghosts, "nothing waits for ever",
+                     f"{name}: {row['type']} of {row['key']} waits for {row['reason']}")  # fmt: skip
+
+    def _all_answered(self) -> None:
+        contents: dict[Any, bytes] = {}
+        for name in self._system.sites:
+            contents.update((i, c) for i, c in self._rows(name, "inbox").items() if c != NOT_OURS)
+        answered: Counter[Any] = Counter()
+        for record in self.upstream():
+            said = self.answers.get((record.topic, record.partition, record.offset), [])
+            identity, content = identity_of(record)
+            if identity is None:
+                must(len(said) == 1 and said != ["accepted"], "every event is answered once", f"{record}")
+            elif contents.get(identity) == content:
+                answered[identity] += len(said)
+            else:
+                must(said == ["duplicate_id"], "every event is answered once", f"{identity}: {said}")
+        for identity in contents:
+            must(answered[identity] == 1, "every event is answered once",
+                 f"{identity} has {answered[identity]} answers")  # fmt: skip
+
+    def _all_published(self) -> None:
+        for name in self._system.sites:
+            outbox = Counter(str(row["event_id"]) for row in self._rows(name, "outbox").values())
+            topics = [f"{name}.events", "checkout.feedback"]
+            published: set[str] = set()
+            for topic in topics:
+                for record in self._system.broker.records_of(topic):
+                    headers = dict(record.headers)
+                    if headers["ce_source"] == f"/pawl/{name}".encode():
+                        published.add(headers["ce_id"].decode())
+            must(published == set(outbox), "what was committed was published, and nothing else",
+                 f"{name}: {len(outbox)} committed, {len(published)} published")  # fmt: skip
+
+    def _all_issued(self) -> None:
+        for grant_id, (order_id, _, quantity) in self.granted.items():
+            must(self.issued.get(grant_id) == quantity, "one serial a granted unit",
+                 f"{grant_id} of {order_id}: {self.issued.get(grant_id)} of {quantity}")  # fmt: skip
+        counted = Counter(self._rows("serials", "serials").values())
+        must(sum(counted.values()) == sum(self.issued.values()), "one serial a granted unit", "in all")
+
+    def _all_views_agree(self) -> None:
+        orders = self._rows("orders", "orders")
+        for (order_id, line_id), line in self._rows("orders", "order_lines").items():
+            if not line["paid"]:
+                continue
+            seen = self._rows("refunds", "order_lines").get((order_id, line_id))
+            mine = (line["issuing"] + line["issued"], line["refunding"], line["refunded"])
+            theirs = seen and (seen["granted"], seen["refunding"], seen["refunded"] + seen["taken_back"])
+            must(mine == theirs, "refunds sees what orders has", f"{order_id}/{line_id}: {mine}, {theirs}")
+            must(line["issuing"] == 0, "one serial a granted unit", f"{order_id}/{line_id} is still issuing")
+        for order_id, order in orders.items():
+            self._views_of_money_agree(order_id, order)
+
+    def _views_of_money_agree(self, order_id: str, order: Row) -> None:
+        payment = self._rows("invoices", "payments").get(order_id)
+        must((payment is None) == (order["payment_id"] is None), "invoices sees what orders has", order_id)
+        seen = self._rows("refunds", "orders").get(order_id)
+        if payment is None:
+            return
+        lines = [li for (o, _), li in self._rows("orders", "order_lines").items() if o == order_id]
+        serials = [li for li in lines if li["kind"] == "serials"]
+        mine = (
+            order["supply"] - order["remaining_supply"],
+            order["vat"] - order["remaining_vat"],
+            sum(li["issued"] for li in serials),
+            sum(li["refunded"] for li in serials),
+        )
+        theirs = (*_won(payment, "refunded_"), payment["issued_units"], payment["returned_units"])
+        must(mine == theirs, "invoices sees what orders has", f"{order_id}: {mine}, {theirs}")
+        must(payment["open_refunds"] == 0, "refunds are opened and ended in pairs", order_id)
+        must(seen is not None, "refunds sees what orders has", order_id)
+        if order["state"] != "cancelled":
+            left = _won(order, "remaining_")
+            must(left == _won(seen, "remaining_"), "refunds sees what orders has", f"{order_id}: {left}")
+
+    def _all_requests_ended(self, ghosts: frozenset[str]) -> None:
+        refunds = {
+            (r["order_id"], r["refund_request_id"]): r for r in self._rows("refunds", "refunds").values()
+        }
+        said = self._facts("orders")
+        asked = {(d["order_id"], d.get("request_id")) for t, d in said if t.startswith("issuance.")}
+        left = {d["partner_id"] for t, d in said if t.startswith("partner.withdraw")}
+        for type_name, key, data in self._accepted():
+            if key in ghosts:
+                continue
+            if type_name == "issuance.requested.v1":
+                must((key, data["request_id"]) in asked, "every request ends", f"{key}: {data}")
+            elif type_name == "refund.requested.v1":
+                refund = refunds.get((key, data["refund_request_id"]))
+                must(refund is not None, "every request ends", f"{key}: {data['refund_request_id']} is gone")
+                assert refund is not None
+                ends = self.ends[str(refund["refund_id"])]
+                must(ends == [refund["state"]], "every request ends",
+                     f"{key}: refund {refund['refund_id']} is {refund['state']}, was told as {ends}")  # fmt: skip
+            elif type_name == "partner.withdrawal_requested.v1":
+                must(key in left, "every request ends", f"{key} asked to leave")
+
+    def _accepted(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        for record in self.upstream():
+            if self.answers.get((record.topic, record.partition, record.offset)) == ["accepted"]:
+                envelope = read_envelope(record.headers, record.value)
+                yield envelope.type, (record.key or b"").decode(), orjson.loads(envelope.body)
+
+    def _facts(self, service: str) -> list[tuple[str, dict[str, Any]]]:
+        rows = self._rows(service, "outbox").values()
+        return [
+            (row["type"], orjson.loads(row["data"])) for row in rows if row["topic"] != "checkout.feedback"
+        ]
+
+    def _all_won_are_somewhere(self, payouts: Mapping[str, int]) -> None:
+        """Cash in less cash out is on documents, slips, receipts and in quarantine; order by order."""
+        cash: dict[str, dict[str, int]] = defaultdict(dict)
+        taken_back: dict[str, set[str]] = defaultdict(set)
+        for type_name, key, data in self._accepted():
+            if type_name == "payment.completed.v1":
+                cash[key].setdefault(data["payment_id"], data["amount"])
+            elif type_name == "payment.cancelled.v1":
+                taken_back[key].add(data["payment_id"])
+        paid_out: Counter[str] = Counter()
+        for type_name, data in self._facts("refunds"):
+            if type_name == "refund.completed.v1":
+                paid_out[data["order_id"]] += data["amount"]
+                must(payouts.get(data["refund_id"]) == data["amount"], "payouts are what was asked for",
+                     f"{data['refund_id']}: {payouts.get(data['refund_id'])} of {data['amount']}")  # fmt: skip
+        for order_id, order in self._rows("orders", "orders").items():
+            arrived = sum(
+                won for payment, won in cash[order_id].items() if payment not in taken_back[order_id]
+            )
+            payment = self._rows("invoices", "payments").get(order_id)
+            evidence = sum(_won(payment, "")) - sum(_won(payment, "refunded_")) if payment else 0
+            cases = [c for (o, _), c in self._rows("orders", "quarantine").items() if o == order_id]
+            quarantine = sum(case["amount"] for case in cases if not case["taken_back"])
+            must(arrived - paid_out[order_id] == evidence + quarantine, "no won is lost",
+                 f"{order_id} ({order['state']}): {arrived} came, {paid_out[order_id]} went, {evidence} stand, "
+                 f"{quarantine} are in quarantine")  # fmt: skip
+
+
+ORDER_TABLES = ("orders", "order_lines", "claims", "quarantine")
+
+
+def identity_of(record: Any) -> tuple[tuple[str, str] | None, bytes]:
+    """Source and id of a record of upstream with the hash of its content; no identity where none is readable."""
+    try:
+        envelope: Any = read_envelope(record.headers, record.value)
+    except DocumentFault as fault:
+        envelope = getattr(fault, "envelope", None)
+        if envelope is None or not envelope.source or not envelope.id:
+            return None, b""
+        return (envelope.source, envelope.id), content_hash(envelope.type or "", record.value or b"")
+    return (envelope.source, envelope.id), content_hash(envelope.type, envelope.body)
+
+
+def _sum(claims: Iterable[Row], purpose: str, state: str) -> int:
+    return sum(c["quantity"] for c in claims if c["purpose"] == purpose and c["state"] == state)
+
+
+def _won(row: Row | Any, prefix: str) -> tuple[int, int]:
+    return row[f"{prefix}supply"], row[f"{prefix}vat"]

@@ -1,0 +1,34 @@
+"""Every interleaving of small orders over the real code: see `exhaustive.py` for what a state and a step are."""
+
+import pytest
+
+from tests.simulation.bugs import PLANTED
+from tests.simulation.checks import Violation
+from tests.simulation.exhaustive import SCENARIOS, Scenario, explore
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_no_interleaving_breaks_a_promise(scenario: Scenario, capsys: pytest.CaptureFixture[str]) -> None:
+    found = explore(scenario)
+
+    with capsys.disabled():
+        print(f"\n  {scenario.name}: {found.told}")
+    assert found.ends > 0
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a refund claim ignores issuing units",
+        "an issue claim ignores refunding units",
+        "the inbox insert is dropped",
+        "a gap is applied out of order",
+    ],
+)
+def test_the_walk_finds_what_is_wrong_and_tells_the_way_there(name: str) -> None:
+    (bug,) = (bug for bug in PLANTED if bug.name == name)
+
+    with bug.planted(), pytest.raises(Violation, match=r"1\. checkout says"):
+        for scenario in SCENARIOS[:2]:
+            explore(scenario)

@@ -1,0 +1,54 @@
+"""Seeded histories of the whole system, with every fault that the contract allows, checked after every step."""
+
+import pytest
+
+from tests.simulation.__main__ import describe
+from tests.simulation.engine import ORDERS, Simulation, run_seed
+
+SEEDS, GROUP = 200, 20
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("first", range(1, SEEDS + 1, GROUP))
+def test_no_history_breaks_a_promise(first: int) -> None:
+    for seed in range(first, first + GROUP):
+        outcome = run_seed(seed)
+        assert outcome.violation is None, describe(outcome, ORDERS)
+
+
+def test_a_seed_always_makes_the_same_history() -> None:
+    one, other = Simulation(7), Simulation(7)
+
+    assert one.run() == other.run()
+    for name, site in one.system.sites.items():
+        assert site.database.content() == other.system.sites[name].database.content()
+
+
+def test_the_histories_reach_what_they_are_meant_to_reach() -> None:
+    """A generator that never draws a refund would prove nothing about refunds."""
+    seen: set[str] = set()
+    for seed in range(1, 31):
+        simulation = Simulation(seed)
+        simulation.run()
+        for site in simulation.system.sites.values():
+            tables = site.database.tables
+            seen |= {row["type"] for row in tables["outbox"].values()}
+            seen |= {str(row["code"]) for row in tables["dead_letters"].values()}
+            seen |= {str(row.get("reason")) for row in tables["quarantine"].values()}
+            seen |= {f"late={row['late']}" for row in tables["documents"].values()}
+
+    assert seen >= EVERYTHING, EVERYTHING - seen
+
+
+EVERYTHING = {
+    *("order.registered.v1", "order.paid.v1", "order.expired.v1", "order.cancelled.v1"),
+    *("issuance.granted.v1", "issuance.denied.v1", "refund.granted.v1", "refund.denied.v1"),
+    *("payment.quarantined.v1", "partner.withdrawn.v1", "partner.withdrawal_refused.v1"),
+    *("issuance.progressed.v1", "serials.issued.v1"),
+    *("refund.locked.v1", "refund.accepted.v1", "refund.held.v1", "refund.rejected.v1"),
+    *("refund.payout_requested.v1", "refund.completed.v1", "refund.failed.v1", "refund.released.v1"),
+    *("invoice.drafted.v1", "invoice.merged.v1", "invoice.issued.v1", "invoice.issue_failed.v1"),
+    *("invoice.modified.v1", "month.closed.v1", "event.accepted.v1", "event.rejected.v1"),
+    *("unreadable", "unknown_type", "missing_field", "wrong_key", "duplicate_id", "duplicate_request"),
+    *("second_payment", "wrong_amount", "late_deposit", "order_closed", "cancelled_after_issue", "late=True"),
+}
