@@ -42,7 +42,7 @@ down: $(VENV)/.run ## Stop what `make up` started in this directory
 	@$(BIN)/pawl down $(ARGS)
 
 test: lint ## Lint, types, contracts between packages, then every test that needs no Docker
-	$(BIN)/python -m pytest -m "not containers and not faults" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not containers and not faults" --ignore tests/simulation $(PYTEST_ARGS)
 
 test-faults: $(VENV)/.dev ## Stop and start Kafka and Postgres under load
 	$(BIN)/python -m pytest -m "faults and not containers" $(PYTEST_ARGS)
