@@ -1,4 +1,4 @@
-"""`python -m tests.simulation --seeds 200 --first 1` runs seeded histories of the whole system without a server."""
+"""`python -m tests.simulation --seeds 200 --first 1` runs seeded histories of the whole system."""
 
 import argparse
 import sys

@@ -1,7 +1,7 @@
-"""Bugs on purpose: each is a piece of the real code with one mistake in it, put in its place while it is open.
+"""Bugs on purpose: each is a piece of the real code with one mistake in it, put in its place for a while.
 
-No switch in the production code knows of any of them. `PLANTED` is the list; the matrix test runs seeds with each
-until a check notices.
+No switch in the production code knows of any of them. `PLANTED` is the list; the matrix test runs seeds with
+each until a check notices.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,6 +16,7 @@ import services.invoices.merging as merging
 import services.orders.domain as orders
 import services.refunds.domain as refunds
 import services.refunds.refund_order as refund_order
+import services.serials.domain as serials_domain
 import services.serials.handlers as serials
 import services.serials.issuing as issuing
 import shared.runtime.batch as batch_module
@@ -25,10 +26,9 @@ from services.orders.state import Line, Order, OrderState
 from shared.kst import next_month
 from shared.money import Money, payment_money
 from shared.runtime.batch import Batch, Parked
-from shared.runtime.decisions import Applied, Event
+from shared.runtime.decisions import Event
 from shared.runtime.fold import Fold
 from shared.runtime.intake import Item
-from tests.simulation.system import Leader
 
 
 @dataclass(slots=True, frozen=True)
@@ -99,11 +99,6 @@ def _feedback_repeated(batch: Batch, item: Item, kind: str, reason: str) -> None
         batch._accept(item, batch_module.Cause.of(item.event))
 
 
-def _no_conflict(batch: Batch) -> list[Any]:
-    """Cursors are written whatever they were meanwhile."""
-    return []
-
-
 _rows_append = fold_module.Outbox.append
 
 
@@ -113,19 +108,6 @@ async def _outbox_without_commit(outbox: Any, connection: Any, rows: Any) -> Non
     await _rows_append(outbox, connection, rows)
     for key in [key for key in transaction.staged if key not in staged]:
         database.tables[key[0]][key[1]] = transaction.staged[key]
-
-
-_publish_rows = Leader.send
-
-
-def _mark_first(leader: Leader, rows: Sequence[Any]) -> None:
-    """The mark moves before the broker has said yes; what is lost in between is lost for good."""
-    leader.acknowledged(rows)
-    leader.mark()
-    _publish_rows(leader, rows)
-
-
-_mark = relay_module.Relay._mark
 
 
 async def _mark_without_epoch(relay: Any, connection: Any) -> None:
@@ -209,9 +191,6 @@ def _completed_twice_in_orders(order: Order | None, refund_id: Any, at: datetime
     return decided
 
 
-_confirm = orders.confirm_issuance
-
-
 def _request_answered_again(order: Order, data: Any, *arguments: Any) -> Any:
     known = order if order is None else replace(order, requests={})
     return _request_issuance(known, data, *arguments)
@@ -231,17 +210,13 @@ def _grant_issued_again(world: Any, event: Event, context: Any) -> Any:
 _record_grant = serials.record_grant
 
 
-class _Reissued:
-    """A restart that makes the whole grant again, whatever was made before."""
-
-    @staticmethod
-    async def lock(connection: Any, chunk: int, most: int) -> Any:
-        grants = await _lock_grants(connection, chunk, most)
-        database = connection._database
-        return [
-            replace(grant, issued=0, batch_id=database.new_id()) if grant.issued else grant
-            for grant in grants
-        ]
+async def _made_again(connection: Any, chunk: int, most: int) -> Any:
+    """A restart makes the whole grant again, whatever was made before."""
+    new_id = connection._database.new_id
+    return [
+        replace(grant, issued=0, batch_id=new_id()) if grant.issued else grant
+        for grant in await _lock_grants(connection, chunk, most)
+    ]
 
 
 _lock_grants = issuing.lock_grants
@@ -252,18 +227,11 @@ def _one_too_few(grant: Any, units: int) -> Any:
     after, fact = _issue_units(grant, units)
     if after.state == "issuing" and after.left == 1:
         after = replace(after, issued=after.quantity)
-        return after, issuing_facts(after)
+        return after, serials_domain._issued(after)
     return after, fact
 
 
 _issue_units = issuing.issue_units
-
-
-def issuing_facts(grant: Any) -> Any:
-    """What is said when all units exist."""
-    from services.serials import domain
-
-    return domain._issued(grant)
 
 
 # Refunds
@@ -274,12 +242,8 @@ _record_payout = refunds.record_payout
 def _completed_again(order: Any, refund: Any, payout_id: str, paid_out_at: datetime, at: datetime) -> Any:
     if refund.state == "completed":
         paying = replace(refund, state="paying_out")
-        order = order.with_lines(
-            [
-                order._moved(share, refunding=share.quantity, refunded=-share.quantity)
-                for share in refund.lines
-            ]
-        )
+        back = [order._moved(s, refunding=s.quantity, refunded=-s.quantity) for s in refund.lines]
+        order = order.with_lines(back)
         return _record_payout(order.with_refund(paying), paying, payout_id, paid_out_at, at)
     return _record_payout(order, refund, payout_id, paid_out_at, at)
 
@@ -349,10 +313,6 @@ def _issued_edited(world: Any, payment: Any, back: Any, issued_at: datetime, new
 _return_money = invoices.return_money
 
 
-def _nothing(*_: Any, **__: Any) -> Applied:
-    return Applied()
-
-
 PLANTED: Sequence[Bug] = (
     Bug("the inbox insert is dropped", Fold, "_claim", _inbox_insert_dropped),
     Bug("the content of an id is not compared", Batch, "_is_new", _content_not_compared),
@@ -374,7 +334,7 @@ PLANTED: Sequence[Bug] = (
     Bug("a second payment pays again", orders, "_misfit", _second_payment_pays),
     Bug("an expired order is resurrected", orders, "_misfit", _expired_resurrected),
     Bug("a repeated request to issue is answered again", orders, "request_issuance", _request_answered_again),
-    Bug("a grant is issued again after a restart", issuing, "lock_grants", _Reissued.lock),
+    Bug("a grant is issued again after a restart", issuing, "lock_grants", _made_again),
     Bug("a grant is told whole with a unit missing", issuing, "issue_units", _one_too_few),
     Bug("a payout completes a refund twice", refunds, "record_payout", _completed_again),
     Bug("refunds keeps the won of a release", refund_order.RefundOrder, "void", _void_keeps_money),

@@ -1,7 +1,7 @@
 """What must hold after every step, and what must hold when everything has come to rest.
 
-The checks keep books of their own from the facts that were committed, and compare them with the rows; no check
-asks the code under test what is right. Each failure is a `Violation` that names the check.
+The checks keep books of their own from the facts that were committed, and compare them with the rows; no
+check asks the code under test what is right. Each failure is a `Violation` that names the check.
 """
 
 from collections import Counter, defaultdict
@@ -475,7 +475,7 @@ class Checks:
                 assert refund is not None
                 ends = self.ends[str(refund["refund_id"])]
                 must(ends == [refund["state"]], "every request ends",
-                     f"{key}: refund {refund['refund_id']} is {refund['state']}, was told as {ends}")  # fmt: skip
+                     f"{key}: {refund['refund_id']} is {refund['state']}, was told as {ends}")  # fmt: skip
             elif type_name == "partner.withdrawal_requested.v1":
                 must(key in left, "every request ends", f"{key} asked to leave")
 
@@ -504,8 +504,9 @@ class Checks:
         for type_name, data in self._facts("refunds"):
             if type_name == "refund.completed.v1":
                 paid_out[data["order_id"]] += data["amount"]
-                must(payouts.get(data["refund_id"]) == data["amount"], "payouts are what was asked for",
-                     f"{data['refund_id']}: {payouts.get(data['refund_id'])} of {data['amount']}")  # fmt: skip
+                went = payouts.get(data["refund_id"])
+                must(went == data["amount"], "payouts are what was asked for",
+                     f"{data['refund_id']}: {went} of {data['amount']}")  # fmt: skip
         for order_id, order in self._rows("orders", "orders").items():
             arrived = sum(
                 won for payment, won in cash[order_id].items() if payment not in taken_back[order_id]
@@ -515,15 +516,15 @@ class Checks:
             cases = [c for (o, _), c in self._rows("orders", "quarantine").items() if o == order_id]
             quarantine = sum(case["amount"] for case in cases if not case["taken_back"])
             must(arrived - paid_out[order_id] == evidence + quarantine, "no won is lost",
-                 f"{order_id} ({order['state']}): {arrived} came, {paid_out[order_id]} went, {evidence} stand, "
-                 f"{quarantine} are in quarantine")  # fmt: skip
+                 f"{order_id} ({order['state']}): {arrived} came, {paid_out[order_id]} went, "
+                 f"{evidence} stand, {quarantine} are in quarantine")  # fmt: skip
 
 
 ORDER_TABLES = ("orders", "order_lines", "claims", "quarantine")
 
 
 def identity_of(record: Any) -> tuple[tuple[str, str] | None, bytes]:
-    """Source and id of a record of upstream with the hash of its content; no identity where none is readable."""
+    """Source and id of a record of upstream, and the hash of its content; None where no id is readable."""
     try:
         envelope: Any = read_envelope(record.headers, record.value)
     except DocumentFault as fault:

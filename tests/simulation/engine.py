@@ -1,4 +1,4 @@
-"""One seeded history: a random schedule of everything that can happen, with faults, then rest, then replay."""
+"""One seeded history: a random schedule of everything that can happen; then rest; then replay."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -229,7 +229,7 @@ class Simulation:
                 must(not leader.mark() or not marked, "a replaced relay never marks", name)
 
     def _overtaking(self, rows: Sequence[Row]) -> int:
-        """Where to begin so that a fact overtakes an earlier one about the same thing, if there is such a pair."""
+        """Where to begin so that a fact overtakes an earlier one about the same thing, if there are two."""
         seen: set[tuple[str, str]] = set()
         later = []
         for number, row in enumerate(rows):
@@ -331,8 +331,8 @@ class Simulation:
         return moved
 
     def _never_paid(self) -> set[str]:
-        """Orders of which orders never said that they are registered or paid: all their money, if there is any, is
-        in quarantine. Requests about them wait, and are shown to operators when they are overdue."""
+        """Orders that were never registered nor paid: all their money, if there is any, is in quarantine.
+        Requests about them wait, and are shown to operators when they are overdue."""
         outbox = self.system.sites["orders"].database.tables["outbox"].values()
         known = {row["key"] for row in outbox if row["type"] in ("order.registered.v1", "order.paid.v1")}
         return set(self.checkout.buyers) - known

@@ -1,14 +1,14 @@
 """Every interleaving of a small order, over the real code of all four services.
 
-A state is the four databases, how far every consumer has come in every topic, and how many faults are left. A
-step is one delivery: of a document of checkout (in any order), of the next fact of a topic to one of its readers,
-or a fault: in every state every document and every fact that was heard is delivered again, which must change
-nothing; and so many times a fact overtakes the one before it.
-Relays are immediate: a fact that is published late is, to its readers, a fact that is read late. Invoices only
-listens to the other three, so it begins when they are done, and then reads their topics in every order.
+A state is the four databases, how far every consumer has come in every topic, and how many faults are left.
+A step is one delivery: of a document of checkout (in any order), of the next fact of a topic to one of its
+readers, or a fault: in every state every document and every fact that was heard is delivered again, which
+must change nothing; and so many times a fact overtakes the one before it.
+Relays are immediate: a fact that is published late is, to its readers, a fact that is read late. Invoices
+only listens to the other three, so it begins when they are done, and then reads their topics in every order.
 
-The databases of one service are interned by their content and their steps are remembered, so the real code runs
-once for each pair of database and record, and the walk over all combinations is a walk over small tuples.
+The databases of one service are interned by their content and their steps are remembered, so the real code
+runs once for each pair of database and record, and the walk over all combinations is one over small tuples.
 """
 
 from collections import defaultdict
@@ -68,8 +68,8 @@ class Step(NamedTuple):
 class Scenario:
     """What checkout says, in any order; `close` adds the month close, `failures` how often a payout fails.
 
-    `faults` and `invoices_faults` say how many facts may overtake others on their way to the first three services
-    and to invoices.
+    `faults` and `invoices_faults` say how many facts may overtake others on their way to the first three
+    services and to invoices.
     """
 
     name: str
@@ -331,8 +331,8 @@ class Walk:
         if SERVICES[service] == "orders":
             for order_id, order in before.get("orders", {}).items():
                 now = tables["orders"][order_id]["state"]
-                must(not goes_on(order["state"], now),
-                     "what has ended stays ended", f"{order_id} went from {order['state']} to {now}")  # fmt: skip
+                must(not goes_on(order["state"], now), "what has ended stays ended",
+                     f"{order_id} went from {order['state']} to {now}")  # fmt: skip
         if SERVICES[service] == "invoices":
             for invoice_id, document in before.get("documents", {}).items():
                 if document["state"] == "issued":

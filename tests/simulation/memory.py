@@ -1,8 +1,8 @@
 """Kafka and Postgres in memory, small and exact: what the real code can see of them, and nothing more.
 
-The services' own stores, the fold, the month close and the issuing worker run unchanged on `Connection`: every
-statement of the SQL catalogues has a function of its own in `tables.py`. A transaction is all or nothing; it
-reads what was committed before each statement (READ COMMITTED) and holds the rows that it locks.
+The services' own stores, the fold, the month close and the issuing worker run unchanged on `Connection`:
+every statement of the SQL catalogues has a function of its own in `tables.py`. A transaction is all or
+nothing; it reads what was committed before each statement (READ COMMITTED) and holds the rows that it locks.
 """
 
 from collections import defaultdict

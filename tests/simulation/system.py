@@ -1,7 +1,8 @@
 """The four services put together without a server: the real fold, stores and agents over memory.
 
-What is real: intake, fold, batch, every handler, decision and store, the outbox, the relay's headers and mark,
-the month close, the deposit expirer, the issuing worker. What is not: sockets, clocks, random bytes and SQL.
+What is real: intake, fold, batch, every handler, decision and store, the outbox, the relay's headers and
+mark, the month close, the deposit expirer, the issuing worker. What is not: sockets, clocks, random bytes and
+SQL.
 """
 
 import asyncio

@@ -324,9 +324,9 @@ def _blockers(tx: Transaction, order: Row, lines: Sequence[Row]) -> Iterator[tup
             yield order, "refund_in_progress", line["line_id"], line["refunding"]
     invoiced = order["payment_id"] in tx.rows("invoiced_payments")
     taxed = order["evidence"] == "tax_invoice" and order["payment_method"] != "card"
-    if order["state"] in ("paid", "cancelled") and taxed and not invoiced:
-        if order["remaining_supply"] + order["remaining_vat"] > 0:
-            yield order, "uninvoiced_payment", None, None
+    left = order["remaining_supply"] + order["remaining_vat"]
+    if order["state"] in ("paid", "cancelled") and taxed and not invoiced and left > 0:
+        yield order, "uninvoiced_payment", None, None
 
 
 def note_invoiced(tx: Transaction, payments: Names) -> int:
@@ -625,7 +625,7 @@ INVOICES: Mapping[str, Query] = {
         "returned_units",
         "open_refunds",
         "invoice_id",
-    ),  # fmt: skip
+    ),
     "update_documents": updates(
         "documents",
         ["invoice_id"],
@@ -639,7 +639,7 @@ INVOICES: Mapping[str, Query] = {
         "document_key",
         "written_date",
         "issued_at",
-    ),  # fmt: skip
+    ),
     "save_refunds": inserts(
         "refunds",
         ["refund_id"],

@@ -16,10 +16,10 @@ def matrix(request: pytest.FixtureRequest) -> Iterator[list[Caught]]:
     """Collects what was caught, and prints the table when all bugs have had their turn."""
     caught: list[Caught] = []
     yield caught
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is not None:
-        reporter.write_line("")
-        reporter.write_line(table(caught))
+    capture = request.config.pluginmanager.get_plugin("capturemanager")
+    assert capture is not None
+    with capture.global_and_fixture_disabled():
+        print(f"\n\n{table(caught)}")
 
 
 @pytest.mark.timeout(300)

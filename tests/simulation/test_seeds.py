@@ -1,4 +1,4 @@
-"""Seeded histories of the whole system, with every fault that the contract allows, checked after every step."""
+"""Seeded histories of the whole system, with every fault that the contract allows."""
 
 import pytest
 
