@@ -5,9 +5,11 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --require-virtualenv
 PYTEST_ARGS ?=
 ARGS ?=
+SEEDS ?= 200
+FIRST ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up down test test-faults lint format bench lock clean images test-containers
+.PHONY: help venv demo up down test test-faults simulate lint format bench lock clean images test-containers
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,16 +44,21 @@ down: $(VENV)/.run ## Stop what `make up` started in this directory
 	@$(BIN)/pawl down $(ARGS)
 
 test: lint ## Lint, types, contracts between packages, then every test that needs no Docker
-	$(BIN)/python -m pytest -m "not containers and not faults" --ignore tests/simulation $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not containers and not faults" \
+	  --ignore tests/simulation --ignore tests/scenarios --ignore tests/reliability $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/scenarios $(PYTEST_ARGS)
 
-test-faults: $(VENV)/.dev ## Stop and start Kafka and Postgres under load
-	$(BIN)/python -m pytest -m "faults and not containers" $(PYTEST_ARGS)
+test-faults: $(VENV)/.dev ## Poison, shuffled and repeated histories, kill -9, servers stopped and started under load
+	$(BIN)/python -m pytest tests/reliability $(PYTEST_ARGS)
 
 images: $(VENV)/.run ## Make the container images where no image registry can be reached (Debian, root)
 	@deploy/images/build.sh $(ARGS)
 
 test-containers: $(VENV)/.dev ## The images, docker-compose.yml, and the scenarios and faults on containers
 	@tests/containers/run.sh $(PYTEST_ARGS)
+
+simulate: $(VENV)/.dev ## Seeded histories of everything without a server: make simulate SEEDS=10000 FIRST=1
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST) $(ARGS)
 
 lint: $(VENV)/.dev ## Style, types and import rules only
 	$(BIN)/ruff check .

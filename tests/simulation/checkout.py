@@ -190,7 +190,7 @@ class Checkout:
             changed = {**partner, "always_merge": random.random() < 0.7}
             if random.random() < 0.5 and key == "P-3":
                 changed["business_number"] = business_number.from_seed(3)
-            self.queue(key, "partner.changed.v1", changed, START + timedelta(days=random.randrange(100)))
+            self.queue(key, "partner.changed.v1", changed, START + timedelta(days=random.randrange(60)))
         for number in range(random.randrange(0, 3)):
             month = random.choice(["2026-08", "2026-08", "2026-09"])
             wish: dict[str, Any] = {
@@ -206,7 +206,7 @@ class Checkout:
                 if not wish["payment_ids"]:
                     del wish["payment_ids"]
             kind = random.choice(["merge.requested.v1", "merge.requested.v1", "merge.undone.v1"])
-            self.queue(key, kind, wish, START + timedelta(days=random.randrange(100)))
+            self.queue(key, kind, wish, START + timedelta(days=random.randrange(60)))
         if random.random() < 0.25:
             self.queue(key, "partner.withdrawal_requested.v1", {"partner_id": key, "request_id": "leave"})
 
@@ -311,7 +311,7 @@ class _Purchase:
             "partner": self.partner,
             "payment_method": random.choice(METHODS),
             "evidence": random.choice(["tax_invoice"] * 4 + ["cash_receipt"]),
-            "issue_policy": random.choice(["automatic", "on_request", "on_request"]),
+            "issue_policy": random.choice(["automatic", "on_request"]),
             "vat_mode": random.choice(["exclusive", "inclusive"]),
             "lines": self.lines,
         }
@@ -357,7 +357,7 @@ class _Purchase:
         for step in steps:
             at += timedelta(minutes=random.randrange(1, 20_000))
             step(at)
-        if random.random() < 0.15:
+        if self.paid and random.random() < 0.15:
             self._say_payment(snapshot, amount, self.paid_at + timedelta(hours=2), 2)
             if random.random() < 0.5:
                 self._cancel(2, at)

@@ -16,7 +16,7 @@ from tests.simulation.memory import Crash, Fault, Held, Row, Running
 from tests.simulation.system import SERVICES, Leader, Site, System, without_the_machine
 
 PARTITIONS = 2
-ORDERS = 6
+ORDERS = 8
 MOST_STEPS = 20_000
 BROKEN = (Crash, asyncpg.PostgresConnectionError)
 POINTS = ("statement", "statement", "before_commit", "after_commit", "answer_lost")
