@@ -23,6 +23,9 @@ from shared.runtime.records import Record
 from shared.runtime.signals import Metrics
 
 COMMIT_EVERY_SECONDS = 1.0
+# A commit that timed out is not withdrawn: the client goes on sending it, and it may arrive after a later one
+# and set the group back. So long after the last trouble, everything is committed once more.
+SETTLE_SECONDS = 10.0
 # FastStream sleeps this long again, blind, after a poll that found nothing: short enough for latency, long
 # enough to cost an idle process nothing.
 POLL_MILLISECONDS = 20
@@ -50,6 +53,7 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
         self._done: dict[TopicPartition, int] = {}
         self._handled: dict[TopicPartition, int] = {}
         self._committed_at = 0.0
+        self._troubled_at: float | None = None
         self.subscriber: Any = None
         self.busy_since: float | None = None
         self.progressed_at = monotonic()
@@ -89,6 +93,7 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             await asyncio.wait_for(consumer.commit(done), 10)
         except (KafkaError, TimeoutError) as trouble:
+            self._troubled_at = monotonic()
             log.info("offsets not committed", trouble=f"{type(trouble).__name__}: {trouble}"[:200])
         else:
             self._forget(done)
@@ -106,9 +111,10 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
         await self.commit()
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
-        """Forgets the offsets of partitions that went elsewhere."""
-        self._done.clear()
-        self._handled.clear()
+        """Forgets the offsets of partitions that went elsewhere; of the others they are still to be told."""
+        kept = set(assigned)
+        self._done = {place: offset for place, offset in self._done.items() if place in kept}
+        self._handled = {place: offset for place, offset in self._handled.items() if place in kept}
 
     def lag(self) -> int:
         """Records that wait in partitions that this lane has read from, as far as the last fetch knows."""
@@ -125,6 +131,9 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
     def _still_owned(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, int]:
         """Forgets partitions that went elsewhere while a batch was handled: one of them refuses them all."""
         owned = consumer.assignment()
+        if self._troubled_at is not None and monotonic() - self._troubled_at >= SETTLE_SECONDS:
+            self._troubled_at = None
+            self._done = dict(self._handled)
         self._done = {place: offset for place, offset in self._done.items() if place in owned}
         return dict(self._done)
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.errors import IllegalStateError
+from aiokafka.errors import IllegalStateError, NodeNotReadyError
 
-from shared.runtime.consumer import Lane
+from shared.runtime.consumer import SETTLE_SECONDS, Lane
 from shared.runtime.health import Health
 from shared.runtime.records import Record
 from shared.runtime.signals import Metrics
@@ -22,6 +22,7 @@ class Group:
 
     def __init__(self, *owned: TopicPartition) -> None:
         self.owned = set(owned)
+        self.reachable = True
         self.committed: dict[TopicPartition, int] = {}
 
     def assignment(self) -> set[TopicPartition]:
@@ -32,6 +33,8 @@ class Group:
         return 10
 
     async def commit(self, offsets: dict[TopicPartition, int]) -> None:
+        if not self.reachable:
+            raise NodeNotReadyError
         for place in offsets:
             if place not in self.owned:
                 raise IllegalStateError(f"{place} is not assigned")
@@ -91,6 +94,40 @@ async def test_a_partition_that_went_elsewhere_during_a_batch_holds_up_no_other_
 
     assert group.committed == {MINE: 7}
     assert lane.lag() == 3
+
+
+async def test_what_could_not_be_committed_before_a_rebalance_is_committed_after_it() -> None:
+    group = Group(MINE, THEIRS)
+    lane = lane_of(group)
+    group.reachable = False
+    elsewhere = SimpleNamespace(topic=THEIRS.topic, partition=1, offset=41, timestamp=0)
+    await lane.take([elsewhere, said("pay-1", offset=6)])
+    await lane.on_partitions_revoked([MINE, THEIRS])
+
+    group.reachable, group.owned = True, {MINE}
+    await lane.on_partitions_assigned([MINE])
+    group.owned = {MINE, THEIRS}
+    await lane.commit()
+
+    assert group.committed == {MINE: 7}
+
+
+async def test_a_commit_that_arrives_after_a_later_one_is_put_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A commit that timed out is not withdrawn: the client goes on sending it, and it may come last."""
+    group = Group(MINE)
+    lane = lane_of(group)
+    group.reachable = False
+    await lane.take([said("pay-1", offset=6)])
+    group.reachable = True
+    await lane.take([said("pay-2", offset=7)])
+    await lane.commit()
+    group.committed[MINE] = 7
+
+    later = lane.progressed_at + 3 * SETTLE_SECONDS
+    monkeypatch.setattr("shared.runtime.consumer.monotonic", lambda: later)
+    await lane.commit()
+
+    assert group.committed == {MINE: 8}
 
 
 def test_a_lane_that_has_read_nothing_has_no_lag() -> None:
