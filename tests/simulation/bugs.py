@@ -19,9 +19,10 @@ import services.refunds.refund_order as refund_order
 import services.serials.domain as serials_domain
 import services.serials.handlers as serials
 import services.serials.issuing as issuing
+import services.serials.store as serials_store
 import shared.runtime.batch as batch_module
-import shared.runtime.fold as fold_module
 import shared.runtime.relay as relay_module
+from services.invoices.state import Change
 from services.orders.state import Line, Order, OrderState
 from shared.kst import next_month
 from shared.money import Money, payment_money
@@ -29,6 +30,8 @@ from shared.runtime.batch import Batch, Parked
 from shared.runtime.decisions import Event
 from shared.runtime.fold import Fold
 from shared.runtime.intake import Item
+from shared.runtime.outbox import Cause, Outbox
+from tests.simulation.system import Leader
 
 
 @dataclass(slots=True, frozen=True)
@@ -96,10 +99,10 @@ _park = Batch._park
 def _feedback_repeated(batch: Batch, item: Item, kind: str, reason: str) -> None:
     _park(batch, item, kind, reason)
     if item.upstream and item.event is not None:
-        batch._accept(item, batch_module.Cause.of(item.event))
+        batch._accept(item, Cause.of(item.event))
 
 
-_rows_append = fold_module.Outbox.append
+_rows_append = Outbox.append
 
 
 async def _outbox_without_commit(outbox: Any, connection: Any, rows: Any) -> None:
@@ -114,6 +117,16 @@ async def _mark_without_epoch(relay: Any, connection: Any) -> None:
     relay._epoch = connection._database.tables["relay"].get("epoch", 0)
     tables = connection._database.tables["relay"]
     tables["published"] = relay._published
+
+
+_send = Leader.send
+
+
+def _mark_first(leader: Leader, rows: Sequence[Any]) -> None:
+    """The mark moves before the broker has said yes."""
+    leader.acknowledged(rows)
+    leader.mark()
+    _send(leader, rows)
 
 
 # Orders
@@ -191,8 +204,8 @@ def _completed_twice_in_orders(order: Order | None, refund_id: Any, at: datetime
     return decided
 
 
-def _request_answered_again(order: Order, data: Any, *arguments: Any) -> Any:
-    known = order if order is None else replace(order, requests={})
+def _request_answered_again(order: Any, data: Any, *arguments: Any) -> Any:
+    known: Any = order and replace(order, requests={})
     return _request_issuance(known, data, *arguments)
 
 
@@ -219,7 +232,7 @@ async def _made_again(connection: Any, chunk: int, most: int) -> Any:
     ]
 
 
-_lock_grants = issuing.lock_grants
+_lock_grants = serials_store.lock_grants
 
 
 def _one_too_few(grant: Any, units: int) -> Any:
@@ -231,7 +244,7 @@ def _one_too_few(grant: Any, units: int) -> Any:
     return after, fact
 
 
-_issue_units = issuing.issue_units
+_issue_units = serials_domain.issue_units
 
 
 # Refunds
@@ -295,7 +308,7 @@ _end = invoices.end_refund
 
 
 def _release_not_heard(world: Any, payment: Any, refund_id: str, state: Any) -> Any:
-    return invoices.Change() if state == "released" else _end(world, payment, refund_id, state)
+    return Change() if state == "released" else _end(world, payment, refund_id, state)
 
 
 def _issued_edited(world: Any, payment: Any, back: Any, issued_at: datetime, new_id: Any) -> Any:
@@ -321,8 +334,9 @@ PLANTED: Sequence[Bug] = (
     Bug("a gap is applied out of order", Batch, "_is_next", _gap_out_of_order),
     Bug("parked events are forgotten", Batch, "newly_parked", _parked_forgotten),
     Bug("an answer is repeated", Batch, "_park", _feedback_repeated),
-    Bug("facts are appended without their commit", fold_module.Outbox, "append", _outbox_without_commit),
+    Bug("facts are appended without their commit", Outbox, "append", _outbox_without_commit),
     Bug("a replaced relay goes on marking", relay_module.Relay, "_mark", _mark_without_epoch),
+    Bug("the mark moves before the acknowledgement", Leader, "send", _mark_first),
     Bug("a refund claim ignores issuing units", orders, "claim_refund", _refund_ignores_issuing),
     Bug("an issue claim ignores refunding units", orders, "_claim_to_issue", _issue_ignores_refunding),
     Bug("a release does not give units back", orders, "release_refund", _release_keeps_units),

@@ -51,10 +51,10 @@ class Said:
                 "specversion": "1.0", "id": self.id, "source": SOURCE, "type": self.type,
                 "subject": self.key, "time": wire_time(self.time), "data": self.data,
             }  # fmt: skip
-            headers = [("content-type", b"application/cloudevents+json")]
-            return broker.append(TOPIC, self.key.encode(), orjson.dumps(document), headers)
-        headers = write_headers(id=self.id, source=SOURCE, type=self.type, subject=self.key, time=self.time)
-        return broker.append(TOPIC, self.key.encode(), orjson.dumps(self.data), headers)
+            mode = [("content-type", b"application/cloudevents+json")]
+            return broker.append(TOPIC, self.key.encode(), orjson.dumps(document), mode)
+        named = write_headers(id=self.id, source=SOURCE, type=self.type, subject=self.key, time=self.time)
+        return broker.append(TOPIC, self.key.encode(), orjson.dumps(self.data), named)
 
 
 @dataclass(slots=True)

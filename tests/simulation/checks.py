@@ -210,7 +210,7 @@ class Checks:
 
     # What is written
 
-    def _rows(self, service: str, table: str) -> dict[Any, Row]:
+    def _rows(self, service: str, table: str) -> dict[Any, Any]:
         return self._system.sites[service].database.tables[table]
 
     def _told(self, service: str, subject: object, sequence: int) -> None:

@@ -127,9 +127,9 @@ class Site:
         issuer = issuing.Issuer(
             Pool(self.database),
             self.outbox,
-            UnitWriter(),
+            UnitWriter(),  # type: ignore[arg-type]
             CHUNK,
-            asyncio.Event(),  # type: ignore[arg-type]
+            asyncio.Event(),
         )
         issuer._stock = UnitStock()  # type: ignore[assignment]
         units: int = Running(issuer.issue_chunk()).finish()
@@ -178,7 +178,7 @@ class Leader:
     def send(self, rows: Sequence[Row]) -> None:
         """Puts rows into their partitions, in order."""
         for row in rows:
-            headers = self.relay._headers(row)  # type: ignore[arg-type]
+            headers = self.relay._headers(row)
             self.broker.append(row["topic"], row["key"].encode(), row["data"], headers, row["partition"])
 
     def acknowledged(self, rows: Sequence[Row]) -> None:
@@ -188,7 +188,7 @@ class Leader:
     def mark(self) -> bool:
         """Moves the mark; False when a later leader has taken over."""
         try:
-            Running(self.relay._mark(Connection(self.site.database))).finish()  # type: ignore[arg-type]
+            Running(self.relay._mark(Connection(self.site.database))).finish()
         except LostLead:
             return False
         return True

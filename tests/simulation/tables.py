@@ -274,7 +274,8 @@ def copy_orders(tx: Transaction, columns: Names, records: Iterable[tuple[Any, ..
     records = list(records)
     for record in records:
         tx.put("recorded_at", record[0], tx.database.wall)
-    return copies("orders", ["order_id"])(tx, columns, records)
+    copies("orders", ["order_id"])(tx, columns, records)
+    return len(records)
 
 
 def drop_lines(tx: Transaction, ids: Names) -> int:
@@ -302,7 +303,7 @@ def stop_orders(tx: Transaction) -> int:
 
 
 def blockers_of_partners(tx: Transaction, ids: Names) -> list[Row]:
-    blockers = []
+    blockers: list[tuple[Row, str, Any, Any]] = []
     for order in where(tx, "orders", "partner_id", ids, "order_id"):
         lines = where(tx, "order_lines", "order_id", [order["order_id"]], "line_id")
         blockers += _blockers(tx, order, lines)

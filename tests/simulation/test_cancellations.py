@@ -1,6 +1,7 @@
 """Upstream takes a payment back while a refund of it is under way, and the refund is then given up."""
 
 from datetime import timedelta
+from typing import Any
 
 from shared.kst import wire_time
 from tests.simulation.checkout import START
@@ -21,7 +22,7 @@ def test_units_of_a_released_refund_follow_the_payment_that_was_taken_back() -> 
         )
         story.settle()
 
-        about = {"refund_id": str(refund_id)}
+        about: dict[str, Any] = {"refund_id": str(refund_id)}
         story.say("refund.payout_failed.v1", **about, payout_id="try-1", reason="account_closed")
         story.settle()
         story.say("refund.reviewed.v1", **about, decision="release", actor="operator-7")
