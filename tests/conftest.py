@@ -4,9 +4,18 @@ import pytest
 
 pytest_plugins = ["tests.support.servers", "tests.support.scenario"]
 
+SERVERS = ("kafka_server", "postgres_server", "run_directory")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of the running services come last: the services lead the relays and hold locks in the schemas
-    that the other tests empty and write by themselves.
+    """The quick tests come first, then those that need a server, then those of the running services:
+    the services lead the relays and hold locks in the schemas that the other tests empty and write.
     """
-    items.sort(key=lambda item: "running" in getattr(item, "fixturenames", ()))
+    items.sort(key=_needs)
+
+
+def _needs(item: pytest.Item) -> int:
+    fixtures = getattr(item, "fixturenames", ())
+    if "running" in fixtures:
+        return 2
+    return int(any(server in fixtures for server in SERVERS))

@@ -28,6 +28,7 @@ from shared.runtime.fold import Fold
 from shared.runtime.health import STALLED_EXIT_CODE, Health, watch_loop
 from shared.runtime.outbox import FEEDBACK_TOPIC, Outbox
 from shared.runtime.relay import Relay
+from shared.runtime.retry import TRANSIENT
 from shared.runtime.service import Service
 from shared.runtime.signals import Metrics
 from shared.sealing import Sealer
@@ -92,7 +93,7 @@ class Runtime:
     async def observe(self) -> None:
         """Reads the gauges that are not kept up to date by themselves."""
         self.metrics.lag_events.set(sum(lane.lag() for lane in self.lanes))
-        with suppress(asyncpg.PostgresError, OSError):
+        with suppress(*TRANSIENT):
             backlog = await self.pool.fetchrow(SQL.outbox_backlog)
             self.metrics.outbox_facts.set(backlog["facts"] if backlog else 0)
             for row in await self.pool.fetch(SQL.parked_summary):
@@ -102,7 +103,7 @@ class Runtime:
         """Gives what waits another chance from time to time, whoever's fact came while nobody looked."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
-            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            with suppress(*TRANSIENT):
                 rows = await self.pool.fetch(SQL.keys_to_retry, timedelta(seconds=SWEEP_SECONDS), SWEEP_KEYS)
                 if rows:
                     await self.fold.retry_keys([row["key"] for row in rows])
@@ -124,7 +125,7 @@ class Runtime:
                 _, writer = await asyncio.open_connection(host, int(port))
                 writer.close()
                 return await self.pool.fetchval("SELECT true") is True
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+        except TRANSIENT:
             return False
 
 
@@ -230,7 +231,7 @@ def _died(runtime: Runtime, task: "asyncio.Task[None]") -> None:
 
 async def _drain_outbox(runtime: Runtime) -> None:
     """Lets the relay publish what the last batches committed, for as long as the grace lasts."""
-    with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+    with suppress(*TRANSIENT):
         async with asyncio.timeout(runtime.settings.stop_grace_seconds / 2):
             while runtime.relay.leading and (await runtime.pool.fetchrow(SQL.outbox_backlog))["facts"]:
                 runtime.outbox.appended.set()
@@ -282,7 +283,7 @@ async def _patiently(settings: ServiceSettings, operation: Callable[[], Coroutin
     while True:
         try:
             return await operation()
-        except (KafkaError, OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError) as error:
+        except TRANSIENT as error:
             if monotonic() > deadline:
                 raise CannotStart(
                     f"no answer: {type(error).__name__}: {error}; is it running, are address and login right?"

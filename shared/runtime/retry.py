@@ -1,7 +1,7 @@
 """Backing off from trouble that passes: how long to wait, and which errors are of that kind."""
 
-import asyncio
 import secrets
+from asyncio import sleep
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -62,4 +62,4 @@ async def until_done(
             attempt += 1
             pause = delay_before(attempt)
             on_trouble(trouble, attempt, pause)
-            await asyncio.sleep(pause)
+            await sleep(pause)

@@ -17,7 +17,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def pause(seconds: float) -> None:
         made.append(seconds)
 
-    monkeypatch.setattr(retry.asyncio, "sleep", pause)
+    monkeypatch.setattr(retry, "sleep", pause)
     return made
 
 
