@@ -6,11 +6,12 @@ Instants are aware datetimes; a naive one raises ValueError. Months are written 
 """
 
 import re
+from calendar import monthrange
 from datetime import date, datetime, time, timedelta, timezone
 
 KST = timezone(timedelta(hours=9), "KST")
 
-_MONTH = re.compile(r"([12][0-9]{3})-(0[1-9]|1[0-2])", re.ASCII)
+_MONTH = re.compile(r"([1-9][0-9]{3})-(0[1-9]|1[0-2])", re.ASCII)
 _LAST_MICROSECOND = time(23, 59, 59, 999_999, tzinfo=KST)
 
 
@@ -52,7 +53,8 @@ def next_month(month: str) -> str:
 
 def month_end(month: str) -> date:
     """The last day of `month`."""
-    return parse_month(next_month(month)) - timedelta(days=1)
+    first = parse_month(month)
+    return first.replace(day=monthrange(first.year, first.month)[1])
 
 
 def end_of_day(day: date) -> datetime:

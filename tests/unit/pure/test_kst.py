@@ -23,7 +23,7 @@ INSTANTS = st.datetimes(
     max_value=datetime(2090, 1, 1),  # noqa: DTZ001
     timezones=st.sampled_from([UTC, KST, timezone(timedelta(hours=-8))]),
 )
-MONTHS = st.builds(lambda year, month: f"{year:04d}-{month:02d}", st.integers(1000, 2999), st.integers(1, 12))
+MONTHS = st.builds(lambda year, month: f"{year:04d}-{month:02d}", st.integers(1000, 9998), st.integers(1, 12))
 
 
 def test_an_evening_in_london_is_the_next_day_and_month_in_seoul() -> None:
@@ -80,6 +80,13 @@ def test_february_knows_leap_years_and_december_the_new_year() -> None:
     assert month_end("2012-02") == date(2012, 2, 29)
     assert month_end("2011-02") == date(2011, 2, 28)
     assert next_month("2011-12") == "2012-01"
+
+
+def test_the_last_instants_in_utc_that_an_event_may_carry_lie_in_the_next_millennium_in_seoul() -> None:
+    month = month_of(datetime(2999, 12, 31, 20, tzinfo=UTC))
+
+    assert month == "3000-01"
+    assert month_end(month) == date(3000, 1, 31)
 
 
 @pytest.mark.parametrize(
