@@ -1,6 +1,7 @@
 """A small HTTP client for the services' own endpoints."""
 
 import asyncio
+import http.client
 import urllib.error
 import urllib.request
 from typing import NamedTuple
@@ -26,5 +27,5 @@ def _fetch(url: str, body: bytes | None, timeout: float) -> Answer:
             return Answer(response.status, response.read().decode("utf-8", "replace"))
     except urllib.error.HTTPError as error:
         return Answer(error.code, error.read().decode("utf-8", "replace"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         return Answer(0, str(error))

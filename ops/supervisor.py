@@ -5,8 +5,9 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from ops.embedded.child import Child, turn_over
 from shared.clock import monotonic
@@ -15,6 +16,7 @@ LONGEST_PAUSE = 30.0
 LIFE_THAT_FORGETS = 60.0
 STOP_SECONDS = 15.0
 LOOK_EVERY = 0.1
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(slots=True, frozen=True)
@@ -37,6 +39,7 @@ class Kept:
     failures: int = 0
     wanted: bool = True
     due: float = 0.0
+    deaths: list[int | None] = field(default_factory=list)
 
     @property
     def is_alive(self) -> bool:
@@ -85,6 +88,10 @@ class Supervisor:
         child = self._kept[name].child
         return child.exit_code if child else None
 
+    def deaths(self, name: str) -> list[int | None]:
+        """The exit codes of those that ended without being asked to."""
+        return self._kept[name].deaths
+
     def log(self, name: str) -> Path:
         return self._kept[name].launch.log
 
@@ -94,11 +101,19 @@ class Supervisor:
             self._start(kept)
         self._changed()
 
-    def start(self, name: str) -> None:
-        """Start one that was stopped or killed, without waiting for its turn."""
+    def launch(self, name: str) -> Launch:
+        """How it is started; another instance of a service is started alike."""
+        return self._kept[name].launch
+
+    def start(self, name: str, only_once: Mapping[str, str] | None = None) -> None:
+        """Start one that was stopped or killed, without waiting for its turn.
+
+        `only_once` is added to the environment of this start, not to that of later ones.
+        """
         kept = self._kept[name]
         if not kept.is_alive:
-            self._start(kept)
+            kept.failures = 0
+            self._start(kept, only_once or {})
             self._changed()
 
     def kill(self, name: str) -> None:
@@ -107,8 +122,15 @@ class Supervisor:
         if kept.child:
             kept.child.kill()
 
-    def send(self, name: str, number: signal.Signals) -> None:
-        """Pass a signal on, e.g. SIGSTOP and SIGCONT."""
+    def halt(self, name: str) -> None:
+        """Let it stand still with everything that it holds, as a stalled machine would (SIGSTOP)."""
+        self._send(name, signal.SIGSTOP)
+
+    def resume(self, name: str) -> None:
+        """Let it go on where it was halted (SIGCONT)."""
+        self._send(name, signal.SIGCONT)
+
+    def _send(self, name: str, number: signal.Signals) -> None:
         kept = self._kept[name]
         if kept.child:
             kept.child.send(number)
@@ -148,14 +170,15 @@ class Supervisor:
         pause = min(pause_after(kept.failures), self._longest_pause)
         kept.due = monotonic() + pause
         code = kept.child.exit_code if kept.child else None
+        kept.deaths.append(code)
         self._tell(
             f"{kept.launch.name} {_ending(code)} after {lived:.0f} s; it starts again in {pause:.0f} s. "
             f"Its log: {kept.launch.log}"
         )
 
-    def _start(self, kept: Kept) -> None:
+    def _start(self, kept: Kept, only_once: Mapping[str, str] = NOTHING) -> None:
         launch = kept.launch
-        kept.child = Child(launch.command, launch.log, os.environ | launch.environment)
+        kept.child = Child(launch.command, launch.log, {**os.environ, **launch.environment, **only_once})
         kept.began, kept.due, kept.wanted = monotonic(), 0.0, True
 
 

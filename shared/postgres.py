@@ -12,7 +12,8 @@ CONNECT_TIMEOUT = 10.0
 COMMAND_TIMEOUT = 60.0
 SESSION = {
     "default_transaction_isolation": "read committed",
-    "idle_in_transaction_session_timeout": "60s",
+    # A process that is halted in the middle of a batch holds locks that others wait for: not for long.
+    "idle_in_transaction_session_timeout": "15s",
     "lock_timeout": "30s",
     "jit": "off",
     "timezone": "UTC",

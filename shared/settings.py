@@ -16,6 +16,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared import faults
 from shared.brokers import USUAL_MECHANISM, Brokers
 
 S = TypeVar("S", bound="ServiceSettings")
@@ -88,8 +89,19 @@ class ServiceSettings(BaseSettings):
         default=15, gt=0, description="time for the last batch when asked to stop"
     )
     crash_at: str = Field(
-        default="", alias="PAWL_CRASH_AT", description="fault tests only: die at this point"
+        default="",
+        alias="PAWL_CRASH_AT",
+        description="fault tests only: die at this point (shared/faults.py)",
     )
+    pause_at: str = Field(
+        default="", alias="PAWL_PAUSE_AT", description="fault tests only: stop (SIGSTOP) at this point"
+    )
+
+    @field_validator("crash_at", "pause_at")
+    @classmethod
+    def _is_a_point(cls, value: str) -> str:
+        faults.parse(value)
+        return value
 
     @field_validator("log_level", mode="before")
     @classmethod

@@ -31,7 +31,7 @@ process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{host}:{controller_port}
 listeners=CLIENTS://{host}:{port},CONTROLLER://{host}:{controller_port}
-advertised.listeners=CLIENTS://{host}:{port}
+advertised.listeners=CLIENTS://{host}:{advertised_port}
 listener.security.protocol.map=CLIENTS:{protocol},CONTROLLER:{protocol}
 inter.broker.listener.name=CLIENTS
 controller.listener.names=CONTROLLER
@@ -96,7 +96,8 @@ class EmbeddedKafka:
 
     start() after kill() or stop() is the same broker again: same port (when free), same data. `spawned` hears
     the pid of each new process at once, before it is ready. With the password of an administrator it asks
-    everybody for a login; `administrator` then is how to reach it as the one who may do everything.
+    everybody for a login; `administrator` then is how to reach it as the one who may do everything. With the
+    port of a proxy that stands before it, clients are told to come through that.
     """
 
     def __init__(
@@ -107,6 +108,7 @@ class EmbeddedKafka:
         port: int | None = None,
         spawned: Callable[[int], None] | None = None,
         password: str = "",
+        proxy_port: int | None = None,
     ) -> None:
         self.directory = directory.resolve()
         self.data = self.directory / "data"
@@ -117,10 +119,11 @@ class EmbeddedKafka:
         self._child: Child | None = None
         self._spawned = spawned or (lambda pid: None)
         self._password = password
+        self._proxy_port = proxy_port
 
     @property
     def bootstrap_servers(self) -> str:
-        return f"{HOST}:{self.port}"
+        return f"{HOST}:{self._proxy_port or self.port}"
 
     @property
     def administrator(self) -> Brokers:
@@ -185,6 +188,7 @@ class EmbeddedKafka:
         settings = SETTINGS.format(
             host=HOST,
             port=self.port,
+            advertised_port=self._proxy_port or self.port,
             controller_port=controller_port,
             data=self.data,
             protocol="SASL_PLAINTEXT" if self._password else "PLAINTEXT",

@@ -59,7 +59,9 @@ def _close_route(runtime: "Runtime", store: Store, chunk: int) -> BaseRoute:
             return command
         at: datetime = command.at or now()
         try:
-            summary = await close_month(runtime.pool, runtime.outbox, store, command.month, at, chunk=chunk)
+            summary = await close_month(
+                runtime.pool, runtime.outbox, store, command.month, at, chunk=chunk, reach=runtime.reach
+            )
         except MonthNotOver as early:
             return problem(409, "the month is not over", str(early))
         return JSONResponse(asdict(summary))

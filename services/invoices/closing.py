@@ -17,6 +17,7 @@ from services.invoices.calendar import ends_at
 from services.invoices.merging import Scope, scope_of
 from services.invoices.state import World, is_unissued
 from services.invoices.store import SQL, Store
+from shared.faults import Point, Reach, unharmed
 from shared.ids import uuid7
 from shared.kst import wire_time
 from shared.postgres import Connection
@@ -71,6 +72,7 @@ async def close_month(
     *,
     chunk: int = CHUNK,
     new_id: Callable[[], UUID] = uuid7,
+    reach: Reach = unharmed,
 ) -> MonthSummary:
     """Closes `month` (`2026-10`) at the logical instant `at`. Safe to repeat and to interrupt.
 
@@ -84,7 +86,8 @@ async def close_month(
     before = await _documents(pool, month)
     last: str | None = ""
     while last is not None:
-        last = await _close_chunk(pool, outbox, store, close, last, chunk, new_id)
+        last = await _close_chunk(pool, outbox, store, close, last, chunk, new_id, reach)
+        reach(Point.AFTER_CLOSE_COMMIT)
         outbox.appended.set()
     summary = await _report(pool, outbox, close, before)
     outbox.appended.set()
@@ -111,6 +114,7 @@ async def _close_chunk(
     after: str,
     chunk: int,
     new_id: Callable[[], UUID],
+    reach: Reach,
 ) -> str | None:
     """Closes the next partners; returns the last of them, or None when there are no more."""
     async with pool.acquire() as connection, connection.transaction():
@@ -124,6 +128,7 @@ async def _close_chunk(
         if emits:
             await connection.execute(SQL.note_unreported, close.month)
         await _append(connection, outbox, close, emits)
+        reach(Point.BEFORE_CLOSE_COMMIT)
         return str(partner_ids[-1])
 
 

@@ -14,6 +14,7 @@ from services.orders import domain
 from services.orders.settings import OrdersSettings
 from services.orders.store import SQL, World, load_orders, save
 from shared.clock import now
+from shared.faults import Point
 from shared.runtime.app import Runtime
 from shared.runtime.outbox import Cause
 from shared.runtime.retry import TRANSIENT
@@ -57,5 +58,6 @@ async def expire_some(runtime: Runtime, grace: timedelta) -> int:
                 rows.add(emit, cause)
         await save(connection, world)
         await runtime.outbox.append(connection, rows)
+        runtime.reach(Point.BEFORE_EXPIRY_COMMIT)
     runtime.outbox.appended.set()
     return len(due)

@@ -19,7 +19,7 @@ def build(settings: SerialsSettings) -> Service:
 
     async def issue_grants(runtime: Runtime) -> None:
         idle = settings.serials_idle_seconds
-        await Issuer(runtime.pool, runtime.outbox, writer, policy.chunk, granted, idle).run()
+        await Issuer(runtime.pool, runtime.outbox, writer, policy.chunk, granted, idle, runtime.reach).run()
 
     return Service(
         name="serials",

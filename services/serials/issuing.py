@@ -15,6 +15,7 @@ import structlog
 from services.serials.domain import Grant, Part, issue_units
 from services.serials.stock import Stock
 from services.serials.store import SerialWriter, advance_grants, lock_grants
+from shared.faults import Point, Reach, unharmed
 from shared.postgres import Connection
 from shared.runtime.decisions import Emit
 from shared.runtime.outbox import Cause, Outbox
@@ -38,6 +39,7 @@ class Issuer:
         chunk: int,
         granted: asyncio.Event,
         idle_seconds: float = 0.5,
+        reach: Reach = unharmed,
     ) -> None:
         self._pool = pool
         self._outbox = outbox
@@ -45,6 +47,7 @@ class Issuer:
         self._chunk = chunk
         self._granted = granted
         self._idle_seconds = idle_seconds
+        self._reach = reach
         self._stock = Stock(writer)
 
     async def run(self) -> None:
@@ -87,6 +90,8 @@ class Issuer:
             after = [grant for grant, _, _ in moves]
             await advance_grants(connection, after)
             await self._say(connection, after, [fact for _, _, fact in moves])
+            self._reach(Point.BEFORE_CHUNK_COMMIT)
+        self._reach(Point.AFTER_CHUNK_COMMIT)
         self._outbox.appended.set()
         units = sum(part.units for _, part, _ in moves)
         log.info("serials issued", grants=len(moves), units=units, left=moves[-1][0].left)

@@ -2,8 +2,6 @@
 
 import asyncio
 import gc
-import os
-import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
@@ -19,6 +17,7 @@ from faststream.kafka import KafkaBroker
 
 from shared import migrations
 from shared.clock import monotonic
+from shared.faults import reach_with
 from shared.kafka import MissingTopic, new_producer, partition_counts, security_of
 from shared.postgres import connect, open_pool
 from shared.queries import load
@@ -59,7 +58,7 @@ class Runtime:
         self.metrics = Metrics()
         self.sealer = Sealer(settings.data_key.get_secret_value(), settings.data_key_id)
         self.outbox = Outbox(service.name, partitions)
-        reach = crash_point(settings.crash_at)
+        self.reach = reach = reach_with(settings.crash_at, settings.pause_at)
         self.fold = Fold(
             service,
             pool,
@@ -127,16 +126,6 @@ class Runtime:
                 return await self.pool.fetchval("SELECT true") is True
         except TRANSIENT:
             return False
-
-
-def crash_point(name: str) -> Callable[[str], None]:
-    """For fault tests: a probe that kills the process hard when it reaches the point of that name."""
-
-    def reach(point: str) -> None:
-        if point == name:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    return reach if name else lambda point: None
 
 
 def main(model: type[S], build: Callable[[S], Service]) -> None:

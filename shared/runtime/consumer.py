@@ -19,6 +19,7 @@ from faststream.kafka.annotations import KafkaMessage as InjectedMessage
 from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
 
 from shared.clock import monotonic, now
+from shared.faults import Point, Reach, unharmed
 from shared.runtime.records import Record
 from shared.runtime.signals import Metrics
 
@@ -44,7 +45,7 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
         handle: Callable[[Sequence[Record]], Awaitable[None]],
         metrics: Metrics,
         give_up: Callable[[str], None],
-        reach: Callable[[str], None] = lambda point: None,
+        reach: Reach = unharmed,
     ) -> None:
         self._handle = handle
         self._metrics = metrics
@@ -89,7 +90,7 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
         if not done:
             return
         self._committed_at = monotonic()
-        self._reach("before_offset_commit")
+        self._reach(Point.BEFORE_OFFSET_COMMIT)
         try:
             await asyncio.wait_for(consumer.commit(done), 10)
         except (KafkaError, TimeoutError) as trouble:
@@ -97,7 +98,7 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
             log.info("offsets not committed", trouble=f"{type(trouble).__name__}: {trouble}"[:200])
         else:
             self._forget(done)
-        self._reach("after_offset_commit")
+        self._reach(Point.AFTER_OFFSET_COMMIT)
 
     async def commit_forever(self) -> None:
         """Commits what the last batch before a pause left over."""

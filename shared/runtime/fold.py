@@ -15,6 +15,7 @@ import structlog
 
 from shared.clock import now
 from shared.events import feedback
+from shared.faults import Point, Reach, unharmed
 from shared.ids import uuid7
 from shared.postgres import Connection, packed
 from shared.queries import load
@@ -45,7 +46,7 @@ class Fold:
         sealer: Sealer,
         metrics: Metrics,
         overdue_after: timedelta,
-        reach: Callable[[str], None] = lambda point: None,
+        reach: Reach = unharmed,
     ) -> None:
         self._service = service
         self._pool = pool
@@ -129,6 +130,7 @@ class Fold:
                     connection, [] if blocked else events_of(items, known.parked)
                 )
                 known.cursors = await self._cursors(connection, items, known)
+                self._reach(Point.AFTER_CLAIM)
                 batch = Batch(self._service, world, known, self._outbox.rows(), self._context)
                 if blocked is not None:
                     for item in items:
@@ -145,12 +147,12 @@ class Fold:
                         batch.reopen(key)
                     await self._service.save(connection, world)
                 await self._write(connection, batch)
-                self._reach("before_commit")
+                self._reach(Point.BEFORE_COMMIT)
             except BaseException:
                 await _roll_back(transaction)
                 raise
             await transaction.commit()
-            self._reach("after_commit")
+            self._reach(Point.AFTER_COMMIT)
         self._outbox.appended.set()
         self._count(batch)
         return sum(len(batch.parked.get(key, ())) for key in reopen)

@@ -115,6 +115,20 @@ UPDATE relay SET epoch = epoch + 1 RETURNING epoch, published;
 -- One relay at a time for each service.
 SELECT pg_try_advisory_lock(hashtextextended(current_schema() || '.relay', 0));
 
+-- name: end_silent_leader
+-- Ends the session of a leader that has asked for nothing for so long: its process is halted or out of reach,
+-- and while its session lives nobody else can lead. What it may still send is known to every reader.
+SELECT pg_terminate_backend(pid)
+FROM pg_locks AS held JOIN pg_stat_activity AS session USING (pid)
+WHERE held.locktype = 'advisory' AND held.granted AND held.objsubid = 1
+  AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND (held.classid::bigint << 32 | held.objid::bigint) = hashtextextended(current_schema() || '.relay', 0)
+  AND session.state_change < now() - $1::interval;
+
+-- name: sign_of_life
+-- What a leader asks while it waits for the broker.
+SELECT true;
+
 -- name: unpublished
 -- The next facts to publish, in order.
 SELECT id, event_id, topic, partition, key, type, subject, sequence, time, correlation, causation, data

@@ -8,6 +8,7 @@ then read A, B, A, B, and every reader drops what it knows by `ce_sequence` or e
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from datetime import timedelta
 
 import asyncpg
 import structlog
@@ -16,6 +17,7 @@ from aiokafka.errors import KafkaError
 
 from shared.clock import monotonic
 from shared.events.envelope import write_headers
+from shared.faults import Point, Reach, unharmed
 from shared.queries import load
 from shared.runtime.outbox import FEEDBACK_TOPIC, Outbox
 from shared.runtime.retry import TRANSIENT, delay_before
@@ -26,6 +28,10 @@ BATCH_ROWS = 2000
 BATCH_BYTES = 900_000
 POLL_SECONDS = 0.1
 LEADER_POLL_SECONDS = 1.0
+# A leader asks Postgres something at least every SIGN_OF_LIFE_SECONDS; one that was silent for a whole lease
+# is halted or cut off, and the next one ends its session.
+SIGN_OF_LIFE_SECONDS = 2.0
+LEASE = timedelta(seconds=10)
 MARK_EVERY_SECONDS = 0.05
 SEND_TIMEOUT = 30.0
 
@@ -48,7 +54,7 @@ class Relay:
         outbox: Outbox,
         new_producer: Callable[[], AIOKafkaProducer],
         metrics: Metrics,
-        reach: Callable[[str], None] = lambda point: None,
+        reach: Reach = unharmed,
     ) -> None:
         self._connect = connect
         self._outbox = outbox
@@ -81,6 +87,8 @@ class Relay:
         connection = await self._connect()
         try:
             while not await connection.fetchval(SQL.try_relay_lock):
+                if await connection.fetch(SQL.end_silent_leader, LEASE):
+                    log.warning("a silent leader was ended", silent_for=LEASE.total_seconds())
                 await asyncio.sleep(LEADER_POLL_SECONDS)
             row = await connection.fetchrow(SQL.take_relay_lead)
             self._epoch, self._published, self._marked = row["epoch"], row["published"], row["published"]
@@ -107,7 +115,7 @@ class Relay:
             self._outbox.appended.clear()
             rows = await connection.fetch(SQL.unpublished, self._published, BATCH_ROWS)
             if rows:
-                await self._send(producer, rows)
+                await self._send(connection, producer, rows)
                 self._published = rows[-1]["id"]
                 self._metrics.published.inc(len(rows))
                 if monotonic() - self._marked_at >= MARK_EVERY_SECONDS:
@@ -117,11 +125,25 @@ class Relay:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._outbox.appended.wait(), POLL_SECONDS)
 
-    async def _send(self, producer: AIOKafkaProducer, rows: Sequence[asyncpg.Record]) -> None:
+    async def _send(
+        self, connection: asyncpg.Connection, producer: AIOKafkaProducer, rows: Sequence[asyncpg.Record]
+    ) -> None:
+        """Sends and waits for every acknowledgement; asks Postgres something meanwhile, to keep the lead."""
+        self._reach(Point.BEFORE_SEND)
+        sending = asyncio.ensure_future(self._send_all(producer, rows))
+        try:
+            async with asyncio.timeout(SEND_TIMEOUT):
+                while not (await asyncio.wait({sending}, timeout=SIGN_OF_LIFE_SECONDS))[0]:
+                    await connection.execute(SQL.sign_of_life)
+            await sending
+        finally:
+            sending.cancel()
+        self._reach(Point.AFTER_ACKNOWLEDGEMENT)
+
+    async def _send_all(self, producer: AIOKafkaProducer, rows: Sequence[asyncpg.Record]) -> None:
         by_partition: dict[tuple[str, int], list[asyncpg.Record]] = {}
         for row in rows:
             by_partition.setdefault((row["topic"], row["partition"]), []).append(row)
-        self._reach("before_send")
         sent = await asyncio.gather(
             *(
                 self._send_partition(producer, topic, partition, some)
@@ -129,8 +151,8 @@ class Relay:
             )
         )
         waiting = [future for futures in sent for future in futures]
-        await asyncio.wait_for(asyncio.gather(*waiting), SEND_TIMEOUT)
-        self._reach("after_acknowledgement")
+        self._reach(Point.AFTER_SEND)
+        await asyncio.gather(*waiting)
 
     async def _send_partition(
         self, producer: AIOKafkaProducer, topic: str, partition: int, rows: Sequence[asyncpg.Record]
@@ -162,9 +184,9 @@ class Relay:
     async def _mark(self, connection: asyncpg.Connection) -> None:
         if self._published == self._marked:
             return
-        self._reach("before_mark")
+        self._reach(Point.BEFORE_MARK)
         status = await connection.execute(SQL.mark_published, self._published, self._epoch)
         if status != "UPDATE 1":
             raise LostLead(f"epoch {self._epoch} is over")
         self._marked, self._marked_at = self._published, monotonic()
-        self._reach("after_mark")
+        self._reach(Point.AFTER_MARK)

@@ -1,7 +1,5 @@
 """Money goes back for what was not issued: in part, after a proof, after a failure, never twice."""
 
-import signal
-
 import pytest
 
 from ops.running import RunningSystem
@@ -50,13 +48,13 @@ async def test_of_two_refunds_for_the_same_units_orders_grants_one(
     story = await Story(checkout).is_paid(quantity=100)
     await checkout.drain()
 
-    system.services.send("orders", signal.SIGSTOP)
+    system.services.halt("orders")
     try:
         await story.asks_refund(70, request="rr-1")
         await story.asks_refund(70, request="rr-2")
         await story.until("refund.accepted.v1", 2)
     finally:
-        system.services.send("orders", signal.SIGCONT)
+        system.services.resume("orders")
     granted = await story.until("refund.granted.v1")
     denied = await story.until("refund.denied.v1")
 
@@ -72,13 +70,13 @@ async def test_units_issued_while_the_refund_was_on_its_way_are_denied(
     story = await Story(checkout).is_paid(quantity=100)
     await checkout.drain()
 
-    system.services.send("orders", signal.SIGSTOP)
+    system.services.halt("orders")
     try:
         await story.asks_refund()
         await story.until("refund.accepted.v1")
         await story.asks_to_issue()
     finally:
-        system.services.send("orders", signal.SIGCONT)
+        system.services.resume("orders")
     await checkout.drain()
 
     issued, refunded = story.facts("issuance.granted"), story.facts("refund.granted")

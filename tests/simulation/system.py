@@ -34,6 +34,7 @@ from services.refunds.store import Store as RefundsStore
 from services.serials.domain import Part
 from services.serials.store import Policy, Store
 from shared.events.catalogue import topics_read_by
+from shared.faults import unharmed
 from shared.runtime.decisions import Context
 from shared.runtime.fold import Fold
 from shared.runtime.outbox import FEEDBACK_TOPIC, Outbox
@@ -137,7 +138,7 @@ class Site:
 
     def expire(self) -> int:
         """The deposit expirer's next look, at the wall time of the database."""
-        runtime = SimpleNamespace(pool=Pool(self.database), outbox=self.outbox)
+        runtime = SimpleNamespace(pool=Pool(self.database), outbox=self.outbox, reach=unharmed)
         looked: int = Running(expiry.expire_some(runtime, timedelta(seconds=10))).finish()  # type: ignore[arg-type]
         return looked
 

@@ -56,7 +56,7 @@ class OnLoopback(DockerContainer):
 class KafkaContainer(OnLoopback):
     """apache/kafka as one KRaft node that is reached at 127.0.0.1 and a fixed port."""
 
-    def __init__(self, port: int, image: str = KAFKA_IMAGE) -> None:
+    def __init__(self, port: int, proxy_port: int | None = None, image: str = KAFKA_IMAGE) -> None:
         super().__init__(image)
         self.with_local_port(9094, port)
         self.with_envs(
@@ -64,7 +64,7 @@ class KafkaContainer(OnLoopback):
             KAFKA_PROCESS_ROLES="broker,controller",
             KAFKA_CONTROLLER_QUORUM_VOTERS="1@127.0.0.1:9093",
             KAFKA_LISTENERS="INSIDE://127.0.0.1:9092,HOST://0.0.0.0:9094,CONTROLLER://127.0.0.1:9093",
-            KAFKA_ADVERTISED_LISTENERS=f"INSIDE://127.0.0.1:9092,HOST://{HOST}:{port}",
+            KAFKA_ADVERTISED_LISTENERS=f"INSIDE://127.0.0.1:9092,HOST://{HOST}:{proxy_port or port}",
             KAFKA_LISTENER_SECURITY_PROTOCOL_MAP="INSIDE:PLAINTEXT,HOST:PLAINTEXT,CONTROLLER:PLAINTEXT",
             KAFKA_INTER_BROKER_LISTENER_NAME="INSIDE",
             KAFKA_CONTROLLER_LISTENER_NAMES="CONTROLLER",
@@ -164,13 +164,14 @@ class ContainerServer:
 class ContainerKafka(ContainerServer):
     """The broker; looks like ops.embedded.kafka.EmbeddedKafka to a test."""
 
-    def __init__(self, ports: Ports) -> None:
+    def __init__(self, ports: Ports, proxy_port: int | None = None) -> None:
         port = ports.take("kafka")
-        super().__init__(KafkaContainer(port), port)
+        super().__init__(KafkaContainer(port, proxy_port), port)
+        self._proxy_port = proxy_port
 
     @property
     def bootstrap_servers(self) -> str:
-        return f"{HOST}:{self.port}"
+        return f"{HOST}:{self._proxy_port or self.port}"
 
     @property
     def administrator(self) -> Brokers:

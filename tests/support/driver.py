@@ -108,6 +108,20 @@ class Checkout:
 
     async def start(self) -> None:
         """Connects, and begins to listen where the topics end now."""
+        await self._connect()
+        await self._consumer.seek_to_end()
+        for place in self.places:
+            await self._consumer.position(place)
+        self._reading = asyncio.create_task(self._read())
+
+    async def reconnect(self) -> None:
+        """Connects anew and goes on listening from the first record; what was heard is not heard again."""
+        await self.stop()
+        await self._connect()
+        await self._consumer.seek_to_beginning()
+        self._reading = asyncio.create_task(self._read())
+
+    async def _connect(self) -> None:
         brokers = Brokers.at(self.bootstrap_servers).client()
         self._producer = AIOKafkaProducer(
             **brokers,
@@ -126,10 +140,6 @@ class Checkout:
             for partition in sorted(await self._producer.partitions_for(topic))
         ]
         self._consumer.assign(self.places)
-        await self._consumer.seek_to_end()
-        for place in self.places:
-            await self._consumer.position(place)
-        self._reading = asyncio.create_task(self._read())
 
     async def stop(self) -> None:
         """Disconnects."""
@@ -296,11 +306,12 @@ class Checkout:
             await connection.close()
 
     async def _unread(self, ends: Mapping[TopicPartition, int]) -> str:
+        begins = await self._consumer.beginning_offsets(self.places)
         for service, topics in READS.items():
             committed = await self._admin.list_consumer_group_offsets(f"pawl-{service}")
             read = {place: meta.offset for place, meta in committed.items()}
             left = sum(
-                max(0, end - max(0, read.get(place, 0)))
+                max(0, end - max(begins[place], read.get(place, 0)))
                 for place, end in ends.items()
                 if place.topic in topics
             )

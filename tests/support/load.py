@@ -54,11 +54,11 @@ class Load:
         records = self.checkout.records
         return len({r.key for r in records if r.type == type_name and r.key in self._keys})
 
-    async def until(self, type_name: str, share: float) -> None:
+    async def until(self, type_name: str, share: float, within: float = 90) -> None:
         """Waits until so large a share of the orders has come so far: the system is in the middle of it."""
         wanted = int(len(self.stories) * share)
         await self.checkout.until(
-            lambda: self.count(type_name) >= wanted, f"{wanted} orders with {type_name}", 90
+            lambda: self.count(type_name) >= wanted, f"{wanted} orders with {type_name}", within
         )
 
     async def end(self) -> None:

@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +43,14 @@ def in_containers() -> bool:
     return chosen == "containers"
 
 
-def new_kafka(run_directory: RunDirectory) -> Any:
-    """A broker that is not started yet."""
+def new_kafka(run_directory: RunDirectory, proxy_port: int | None = None) -> Any:
+    """A broker that is not started yet. With the port of a proxy, clients are told to come through that."""
     ports = Ports(run_directory.ports)
     if in_containers():
         from tests.support.containers import ContainerKafka  # the Docker client is needed for these only
 
-        return ContainerKafka(ports)
-    return EmbeddedKafka(run_directory.kafka, ports)
+        return ContainerKafka(ports, proxy_port)
+    return EmbeddedKafka(run_directory.kafka, ports, proxy_port=proxy_port)
 
 
 def new_postgres(run_directory: RunDirectory) -> Any:
@@ -68,9 +69,9 @@ def remove(server: Any) -> None:
         server.remove()
 
 
-@pytest.fixture(scope="session")
-def run_directory() -> Iterator[RunDirectory]:
-    """A run directory of this session, removed at its end.
+@contextmanager
+def new_run_directory() -> Iterator[RunDirectory]:
+    """A run directory that is removed at the end.
 
     Not under tmp_path: that is closed to the account which runs PostgreSQL when the tests run as root.
     """
@@ -81,6 +82,13 @@ def run_directory() -> Iterator[RunDirectory]:
     yield folder
     wipe(folder.postgres)
     shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def run_directory() -> Iterator[RunDirectory]:
+    """The run directory of this session."""
+    with new_run_directory() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")

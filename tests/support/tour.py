@@ -1,7 +1,6 @@
 """Stories that together make the services say every type of event that they can say."""
 
 import asyncio
-import signal
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -119,11 +118,11 @@ async def invoiced(checkout: Checkout, close_month: CloseMonth) -> None:
 async def denied(checkout: Checkout, system: RunningSystem) -> None:
     story = await Story(checkout).is_paid(quantity=10)
     await checkout.drain()
-    system.services.send("orders", signal.SIGSTOP)
+    system.services.halt("orders")
     try:
         await story.asks_refund(7, request="rr-1")
         await story.asks_refund(7, request="rr-2")
         await story.until("refund.accepted.v1", 2)
     finally:
-        system.services.send("orders", signal.SIGCONT)
+        system.services.resume("orders")
     await story.until("refund.denied.v1")
