@@ -37,6 +37,8 @@ from shared.telemetry import set_up_logging
 SQL = load("shared.runtime")
 SWEEP_SECONDS = 5.0
 SWEEP_KEYS = 500
+# Far longer than any COPY of ours takes, shorter than others have the patience to wait for its locks.
+SILENT_SESSION = timedelta(seconds=20)
 HEARTBEAT_SECONDS = 0.5
 
 log = structlog.get_logger("pawl.app")
@@ -99,10 +101,14 @@ class Runtime:
                 self.metrics.waiting.labels(row["kind"]).set(row["events"])
 
     async def sweep(self) -> None:
-        """Gives what waits another chance from time to time, whoever's fact came while nobody looked."""
+        """From time to time ends what another instance left hanging, and gives what waits another chance,
+        whoever's fact came while nobody looked.
+        """
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             with suppress(*TRANSIENT):
+                if ended := await self.pool.fetch(SQL.end_silent_sessions, SILENT_SESSION):
+                    log.warning("silent sessions were ended", sessions=len(ended))
                 rows = await self.pool.fetch(SQL.keys_to_retry, timedelta(seconds=SWEEP_SECONDS), SWEEP_KEYS)
                 if rows:
                     await self.fold.retry_keys([row["key"] for row in rows])

@@ -125,6 +125,15 @@ WHERE held.locktype = 'advisory' AND held.granted AND held.objsubid = 1
   AND (held.classid::bigint << 32 | held.objid::bigint) = hashtextextended(current_schema() || '.relay', 0)
   AND session.state_change < now() - $1::interval;
 
+-- name: end_silent_sessions
+-- Ends sessions of this service that hold a transaction open and have waited so long for their own client:
+-- one that is halted in the middle of a COPY, which no timeout of Postgres ends.
+SELECT pg_terminate_backend(pid)
+FROM pg_stat_activity
+WHERE usename = current_user AND application_name = current_setting('application_name')
+  AND datname = current_database() AND pid <> pg_backend_pid()
+  AND xact_start IS NOT NULL AND wait_event_type = 'Client' AND state_change < now() - $1::interval;
+
 -- name: sign_of_life
 -- What a leader asks while it waits for the broker.
 SELECT true;

@@ -13,7 +13,7 @@ from ops.check import audit
 from ops.provision import SERVICES
 from ops.running import RunningSystem, Wanted, run_system
 from tests.support.audit import violations
-from tests.support.driver import Checkout
+from tests.support.driver import PATIENCE, Checkout
 from tests.support.instances import until
 from tests.support.load import Load
 from tests.support.proxy import (
@@ -49,7 +49,7 @@ class Behind:
         await load.end()
         load.assert_complete()
         assert await violations(self.checkout) == []
-        report = await audit(self.system.system)
+        report = await audit(self.system.system, settle=PATIENCE)
         assert report.violations == []
         assert report.settled
 

@@ -16,7 +16,7 @@ from ops.provision import Database
 from ops.running import RunningSystem
 from shared.events.catalogue import TOPICS
 from tests.support.audit import violations
-from tests.support.driver import Checkout
+from tests.support.driver import PATIENCE, Checkout
 from tests.support.servers import ALL_TABLES
 
 
@@ -81,7 +81,7 @@ async def checkout(listening_checkout: Checkout, system: RunningSystem) -> Async
     yield listening_checkout
     await listening_checkout.drain()
     assert await violations(listening_checkout) == []
-    report = await audit(system.system)
+    report = await audit(system.system, settle=PATIENCE)
     assert report.violations == []
     assert report.settled
 
