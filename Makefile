@@ -43,12 +43,13 @@ up: $(VENV)/.run ## Start Kafka, Postgres and the four services; Ctrl-C stops th
 down: $(VENV)/.run ## Stop what `make up` started in this directory
 	@$(BIN)/pawl down $(ARGS)
 
+# The first part needs no server and takes all cores; the second shares one Kafka, one Postgres and four services.
 test: lint ## Lint, types, contracts between packages, then every test that needs no Docker
+	$(BIN)/python -m pytest -n auto --dist loadfile tests/unit tests/contracts tests/simulation $(PYTEST_ARGS)
 	$(BIN)/python -m pytest -m "not containers and not faults" \
-	  --ignore tests/simulation --ignore tests/scenarios --ignore tests/reliability $(PYTEST_ARGS)
-	$(BIN)/python -m pytest tests/scenarios $(PYTEST_ARGS)
+	  --ignore tests/unit --ignore tests/contracts --ignore tests/simulation $(PYTEST_ARGS)
 
-test-faults: $(VENV)/.dev ## Poison, shuffled and repeated histories, kill -9, servers stopped and started under load
+test-faults: $(VENV)/.dev ## All of the faults, the long ones too: outages of minutes, halted processes, dead connections
 	$(BIN)/python -m pytest tests/reliability $(PYTEST_ARGS)
 
 images: $(VENV)/.run ## Make the container images where no image registry can be reached (Debian, root)

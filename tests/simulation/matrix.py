@@ -30,10 +30,15 @@ def catch(bug: Bug) -> Caught:
     return Caught(bug, MOST_SEEDS, 0, None)
 
 
+HEAD = ("| planted bug | caught by | seed | step |", "|---|---|---|---|")
+
+
+def row(caught: Caught) -> str:
+    """One line of the matrix."""
+    check = caught.violation.check if caught.violation else "**nothing**"
+    return f"| {caught.bug.name} | {check} | {caught.seed} | {caught.step} |"
+
+
 def table(caught: Iterable[Caught]) -> str:
     """The matrix as a Markdown table."""
-    rows = ["| planted bug | caught by | seed | step |", "|---|---|---|---|"]
-    for one in caught:
-        check = one.violation.check if one.violation else "**nothing**"
-        rows.append(f"| {one.bug.name} | {check} | {one.seed} | {one.step} |")
-    return "\n".join(rows)
+    return "\n".join([*HEAD, *map(row, caught)])

@@ -268,7 +268,7 @@ def without_the_machine(system: System) -> Iterator[None]:
             (issuing, "log", silent),
             (refunds_handlers, "uuid7", sites["refunds"].database.new_id),
             (serials_store, "uuid7_run", lambda count: sites["serials"].database.new_id()),
-            (retry_module, "asyncio", SimpleNamespace(sleep=_no_pause)),
+            (retry_module, "sleep", _no_pause),
         ):
             stack.enter_context(patch.object(module, name, value))
         yield

@@ -1,21 +1,21 @@
 """Every interleaving of small orders over the real code; `exhaustive.py` says what a state is."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from tests.simulation.bugs import PLANTED
 from tests.simulation.checks import Violation
+from tests.simulation.conftest import WALKED
 from tests.simulation.exhaustive import SCENARIOS, Scenario, explore
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-def test_no_interleaving_breaks_a_promise(scenario: Scenario, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_interleaving_breaks_a_promise(scenario: Scenario, tell: Callable[[str, str], None]) -> None:
     found = explore(scenario)
 
-    with capsys.disabled():
-        print(f"\n  {scenario.name}: {found.told}")
+    tell(WALKED, f"{scenario.name}: {found.told}")
     assert found.ends > 0
 
 
