@@ -4,11 +4,11 @@ A service asked with PAWL_CRASH_AT or PAWL_PAUSE_AT ends or halts itself there, 
 machine would do it: `before_commit`, or `before_commit:20` for the twentieth time. Nobody else sets them.
 """
 
-import os
 import signal
 from collections import Counter
 from collections.abc import Callable
 from enum import StrEnum
+from os import getpid, kill
 
 
 class Point(StrEnum):
@@ -59,10 +59,13 @@ def parse(text: str) -> tuple[Point, int] | None:
         return None
     name, _, count = text.partition(":")
     try:
-        return Point(name), int(count or 1)
+        point, times = Point(name), int(count or 1)
+        if times < 1:
+            raise ValueError
     except ValueError:
         points = ", ".join(Point)
         raise ValueError(f"must be a point or point:count, of the points {points}; got {text!r}") from None
+    return point, times
 
 
 def reach_with(crash_at: str, pause_at: str) -> Reach:
@@ -77,6 +80,6 @@ def reach_with(crash_at: str, pause_at: str) -> Reach:
         seen[point] += 1
         number = plans.get((point, seen[point]))
         if number is not None:
-            os.kill(os.getpid(), number)
+            kill(getpid(), number)
 
     return reach
