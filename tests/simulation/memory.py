@@ -119,7 +119,7 @@ class Transaction:
 
     def refuse_twins(self, table: str, key: Any, row: Any) -> None:
         """Raises UniqueViolationError when a unique index refuses the row."""
-        for entry in self.database.unique.get(table, ()):
+        for entry in self.database.unique.get(table, {}).values():
             entered = entry(row)
             if entered is None:
                 continue
@@ -285,7 +285,7 @@ class Database:
     number: int
     queries: Mapping[str, Query]
     names: Mapping[str, str]
-    unique: Mapping[str, Sequence[Callable[[Any], Any]]] = field(default_factory=dict)
+    unique: Mapping[str, Mapping[str, Callable[[Any], Any]]] = field(default_factory=dict)
     pause_before: frozenset[str] = frozenset()
     tables: dict[str, Table] = field(default_factory=lambda: defaultdict(dict))
     open: list[Transaction] = field(default_factory=list)
