@@ -40,6 +40,8 @@ SWEEP_KEYS = 500
 # Far longer than any COPY of ours takes, shorter than others have the patience to wait for its locks.
 SILENT_SESSION = timedelta(seconds=20)
 HEARTBEAT_SECONDS = 0.5
+# More than the longest pause between two attempts, and the attempt itself.
+AFTER_AN_OUTAGE_SECONDS = 15.0
 
 log = structlog.get_logger("pawl.app")
 
@@ -114,11 +116,19 @@ class Runtime:
                     await self.fold.retry_keys([row["key"] for row in rows])
 
     async def beat(self) -> None:
-        """Keeps the heartbeat, and ends the process when its work stands still."""
+        """Keeps the heartbeat, and ends the process when its work stands still though the servers answer.
+
+        They may have come back just now, so the work gets a while to go on.
+        """
+        suspected_at: float | None = None
         while True:
             self.health.heartbeat = monotonic()
-            stalled = self.health.stalled()
-            if stalled and self.health.started and not self.health.stopping and await self._servers_answer():
+            stalled = self.health.stalled() if self.health.started and not self.health.stopping else None
+            if not stalled or not await self._servers_answer():
+                suspected_at = None
+            elif suspected_at is None:
+                suspected_at = monotonic()
+            elif monotonic() - suspected_at >= AFTER_AN_OUTAGE_SECONDS:
                 self.give_up(stalled)
             await asyncio.sleep(HEARTBEAT_SECONDS)
 
