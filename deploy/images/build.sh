@@ -21,56 +21,18 @@ KAFKA=${PAWL_KAFKA_IMAGE:-apache/kafka:$KAFKA_VERSION}
 POSTGRES=${PAWL_POSTGRES_IMAGE:-postgres:18}
 SERVICE=${PAWL_IMAGE:-pawl:local}
 LABEL=org.pawl.ingredients
+NAME=images
 LOG=${PAWL_IMAGES_LOG:-/tmp/pawl-images.log}
-DOCKERD_LOG=/var/log/pawl-dockerd.log
 VENV_PYTHON=.venv/bin/python
-export DOCKER_BUILDKIT=0 DOCKER_CLI_HINTS=false DEBIAN_FRONTEND=noninteractive
+export DOCKER_BUILDKIT=0 DOCKER_CLI_HINTS=false
 
-started=$(date +%s)
+# shellcheck source=deploy/images/common.sh
+. deploy/images/common.sh
+
 scratch=
 trap 'status=$?; [ -z "$scratch" ] || rm -rf "$scratch"; exit $status' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
-
-say() { echo "images: [$(($(date +%s) - started)) s] $*" >&2; }
-fail() { say "$*"; exit 1; }
-
-# Runs a long command with its output in the log; what it said last is shown when it fails.
-quietly() {
-  "$@" >>"$LOG" 2>&1 </dev/null && return
-  tail -n 25 "$LOG" >&2
-  fail "failed: $* (everything it said: $LOG)"
-}
-
-# ---- the engine ------------------------------------------------------------------------------------------------
-
-is_root() { [ "$(id -u)" = 0 ]; }
-
-install_missing() {
-  missing=
-  command -v docker >/dev/null && command -v dockerd >/dev/null || docker info >/dev/null 2>&1 || missing="docker.io"
-  docker compose version >/dev/null 2>&1 || command -v docker-compose >/dev/null || missing="$missing docker-compose"
-  needs_base && ! command -v debootstrap >/dev/null && missing="$missing debootstrap"
-  [ -n "$missing" ] || return 0
-  is_root && command -v apt-get >/dev/null || fail "missing:$missing. Install it, or run this as root on Debian."
-  say "installing$missing with apt-get"
-  quietly apt-get update -qq
-  # shellcheck disable=SC2086  # a list of packages
-  quietly apt-get install -y --no-install-recommends $missing iptables ca-certificates
-}
-
-start_engine() {
-  docker info >/dev/null 2>&1 && return
-  is_root || fail "the Docker engine is not running, or $(id -un) may not use it"
-  say "no Docker engine answers: starting dockerd by hand (its log: $DOCKERD_LOG; it keeps running)"
-  setsid nohup dockerd >"$DOCKERD_LOG" 2>&1 </dev/null &
-  tries=0
-  until docker info >/dev/null 2>&1; do
-    tries=$((tries + 1))
-    [ $tries -lt 60 ] || { tail -n 20 "$DOCKERD_LOG" >&2; fail "dockerd did not answer within 60 s"; }
-    sleep 1
-  done
-}
 
 # ---- which images are there already ----------------------------------------------------------------------------
 
@@ -91,12 +53,13 @@ is_current() {
 
 needs_base() { ! is_there "$BASE"; }
 
-# make_image NAME INGREDIENTS FOLDER [build arguments]
+# make_image NAME INGREDIENTS FOLDER [build arguments]. Building uses this machine's network: an engine without rules
+# in the firewall has no other way out.
 make_image() {
   name=$1 ingredients=$2 folder=$3
   shift 3
   say "building $name"
-  quietly nice docker build --label "$LABEL=$ingredients" --tag "$name" "$@" "$folder"
+  quietly nice docker build --network host --label "$LABEL=$ingredients" --tag "$name" "$@" "$folder"
   say "$name is ready ($(size_of "$name"))"
 }
 
@@ -107,6 +70,7 @@ size_of() { docker image inspect --format '{{.Size}}' "$1" | awk '{printf "%.0f 
 make_base() {
   needs_base || return 0
   is_root || fail "$BASE is missing, and only root can run debootstrap"
+  command -v debootstrap >/dev/null || install debootstrap
   say "building $BASE with debootstrap (about a minute)"
   new_scratch
   quietly nice debootstrap --variant=minbase "$SUITE" "$scratch/root"
@@ -186,8 +150,7 @@ for image in "$@"; do
     *) fail "there is no image '$image': postgres, kafka or service" ;;
   esac
 done
-install_missing
-start_engine
+deploy/images/engine.sh
 make_base
 for image in ${*:-postgres kafka service}; do "make_$image"; done
 say "done"
