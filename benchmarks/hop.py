@@ -29,7 +29,6 @@ from shared.runtime.fold import Fold
 from shared.runtime.outbox import Outbox
 from shared.runtime.records import Record, StoredRecord
 from shared.runtime.signals import Metrics
-from shared.sealing import Sealer
 from shared.settings import read_settings
 
 TOPIC = "checkout.events"
@@ -75,7 +74,7 @@ async def ours(
         service,
         pool,
         Outbox(service.name, stage.partitions),
-        Sealer(settings.data_key.get_secret_value(), settings.data_key_id),
+        settings.sealer(),
         metrics,
         timedelta(hours=1),
     )

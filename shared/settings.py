@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared import faults
 from shared.brokers import USUAL_MECHANISM, Brokers
+from shared.sealing import Sealer
 
 S = TypeVar("S", bound="ServiceSettings")
 
@@ -68,6 +69,9 @@ class ServiceSettings(BaseSettings):
     data_key_id: str = Field(
         default="1", min_length=1, max_length=64, description="name of data_key, stored with it"
     )
+    data_earlier_keys: SecretStr = Field(
+        default=SecretStr(""), description="id:key[,id:key] of keys that only open what they have sealed"
+    )
     http_host: str = Field(default="127.0.0.1", description="address of health, metrics and documents")
     http_port: int = Field(default=0, ge=0, le=65535, description="its port; 0 takes a free one")
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
@@ -103,6 +107,13 @@ class ServiceSettings(BaseSettings):
         faults.parse(value)
         return value
 
+    @field_validator("data_earlier_keys")
+    @classmethod
+    def _is_readable(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+        if info.data.get("data_key_id") in _earlier_keys(value):
+            raise ValueError("names the key of DATA_KEY_ID again")
+        return value
+
     @field_validator("log_level", mode="before")
     @classmethod
     def _in_lower_case(cls, value: Any) -> Any:
@@ -124,6 +135,11 @@ class ServiceSettings(BaseSettings):
                 raise ValueError(f"{server.strip()!r} is not host:port")
         return value
 
+    def sealer(self) -> Sealer:
+        """Seals with the present key; opens with the earlier ones too."""
+        earlier = _earlier_keys(self.data_earlier_keys)
+        return Sealer(self.data_key.get_secret_value(), self.data_key_id, earlier)
+
     def brokers(self) -> Brokers:
         """Where Kafka is and how this service logs in there."""
         return Brokers(
@@ -133,6 +149,18 @@ class ServiceSettings(BaseSettings):
             self.kafka_sasl_username,
             self.kafka_sasl_password.get_secret_value(),
         )
+
+
+def _earlier_keys(value: SecretStr) -> dict[str, bytes]:
+    keys: dict[str, bytes] = {}
+    for each in filter(None, (part.strip() for part in value.get_secret_value().split(","))):
+        key_id, _, text = each.partition(":")
+        if not text or not key_id.isascii() or not 1 <= len(key_id) <= 64:
+            raise ValueError("is not id:key[,id:key]")
+        if key_id in keys:
+            raise ValueError("names a key twice")
+        keys[key_id] = _key_of_32_bytes(text)
+    return keys
 
 
 def read_settings(model: type[S]) -> S:

@@ -4,12 +4,11 @@ from services.refunds.handlers import ROUTES, refuse_late
 from services.refunds.settings import RefundsSettings
 from services.refunds.store import Store
 from shared.runtime.service import Service
-from shared.sealing import Sealer
 
 
 def build(settings: RefundsSettings) -> Service:
     """What makes the runtime the refunds service."""
-    store = Store(Sealer(settings.data_key.get_secret_value(), settings.data_key_id))
+    store = Store(settings.sealer())
     return Service(
         name="refunds",
         topics=("checkout.events", "orders.events"),

@@ -30,7 +30,6 @@ from shared.runtime.relay import Relay
 from shared.runtime.retry import TRANSIENT
 from shared.runtime.service import Service
 from shared.runtime.signals import Metrics
-from shared.sealing import Sealer
 from shared.settings import S, ServiceSettings, WrongSetting, read_settings
 from shared.telemetry import set_up_logging
 
@@ -60,7 +59,7 @@ class Runtime:
         self.settings = settings
         self.pool = pool
         self.metrics = Metrics()
-        self.sealer = Sealer(settings.data_key.get_secret_value(), settings.data_key_id)
+        self.sealer = settings.sealer()
         self.outbox = Outbox(service.name, partitions)
         self.reach = reach = reach_with(settings.crash_at, settings.pause_at)
         self.fold = Fold(

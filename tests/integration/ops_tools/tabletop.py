@@ -26,7 +26,6 @@ from shared.runtime.fold import Fold
 from shared.runtime.outbox import FEEDBACK_TOPIC, Outbox
 from shared.runtime.records import StoredRecord
 from shared.runtime.signals import Metrics
-from shared.sealing import Sealer
 
 EXAMPLES = files("shared.events.examples")
 PARTITIONS = {f"{name}.events": 1 for name in ("checkout", *SERVICES)} | {FEEDBACK_TOPIC: 1}
@@ -136,8 +135,9 @@ async def tabletop(database: Database) -> AsyncIterator[Tabletop]:
             stack.push_async_callback(pools[name].close)
             outboxes[name] = Outbox(name, PARTITIONS)
             service = import_module(f"services.{name}.app").build(settings)
-            sealer = Sealer(settings.data_key.get_secret_value(), settings.data_key_id)
-            folds[name] = Fold(service, pools[name], outboxes[name], sealer, Metrics(), timedelta(hours=1))
+            folds[name] = Fold(
+                service, pools[name], outboxes[name], settings.sealer(), Metrics(), timedelta(hours=1)
+            )
             if name == "invoices":
                 store = Store(settings.policy())
             await pools[name].execute("INSERT INTO relay DEFAULT VALUES ON CONFLICT DO NOTHING")
