@@ -1,20 +1,28 @@
 #!/bin/sh
 # Writes .env for docker-compose.yml: random secrets (readable by you only) and the ports on 127.0.0.1.
 #
-#   deploy/compose/make-env.sh [--file .env] [--project pawl] [--first-port 14000]
+#   deploy/compose/make-env.sh [--secure] [--file .env] [--project pawl] [--first-port 14000]
+#
+# With --secure Kafka asks everybody for a login: it is the profile of that name that `docker compose up` starts.
 #
 # A file that is there is never touched: its secrets belong to the data in the volumes. In production the same
 # variables come from a store of secrets; nothing here is made for that.
 set -eu
 cd "$(dirname "$0")/../.."
 
-file=.env project=pawl first_port=14000
+usage() { echo "usage: $0 [--secure] [--file .env] [--project pawl] [--first-port 14000]" >&2; exit 2; }
+
+file=.env project=pawl first_port=14000 profile=plain
 while [ $# -gt 0 ]; do
+  case "$1" in
+    --secure) profile=secure; shift; continue ;;
+    --file | --project | --first-port) [ $# -ge 2 ] || usage ;;
+    *) usage ;;
+  esac
   case "$1" in
     --file) file=$2 ;;
     --project) project=$2 ;;
     --first-port) first_port=$2 ;;
-    *) echo "usage: $0 [--file .env] [--project pawl] [--first-port 14000]" >&2; exit 2 ;;
   esac
   shift 2
 done
@@ -24,12 +32,14 @@ if [ -e "$file" ]; then
   exit 0
 fi
 umask 077
-python3 - "$project" "$first_port" >"$file.new" <<'PYTHON'
+python3 - "$project" "$first_port" "$profile" >"$file.new" <<'PYTHON'
 import base64, hmac, secrets, sys
 
-project, first = sys.argv[1], int(sys.argv[2])
+project, first, profile = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 services = ("orders", "serials", "refunds", "invoices")
-administrator = secrets.token_urlsafe(32)
+# The name of the keys stands in everything that they have sealed.
+key_id = f"env-{secrets.token_hex(4)}"
+of_postgres, of_kafka = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
 
 
 def key():
@@ -37,9 +47,17 @@ def key():
 
 
 # As `pawl migrate` derives them (ops/provision.py), so that it and the services agree without a shared file.
-def password(role):
+def password(role, administrator=of_postgres):
     digest = hmac.digest(administrator.encode(), f"password of {role}".encode(), "sha256")
     return base64.urlsafe_b64encode(digest[:24]).decode()
+
+
+def kafka_as(principal):
+    return f"sasl_plaintext://{principal}:{password(principal, of_kafka)}@127.0.0.1:{first}"
+
+
+def only_in(wanted):
+    return "" if profile == wanted else "#"
 
 
 ports = {service: first + 2 + number for number, service in enumerate(services)}
@@ -48,6 +66,10 @@ print(f"""\
 # Made by deploy/compose/make-env.sh for docker-compose.yml. Keep it secret, and keep it with the volumes.
 COMPOSE_PROJECT_NAME={project}
 
+# plain: Kafka asks nobody for a login. secure: everybody. Of the addresses at the end those of the other one are
+# commented out.
+COMPOSE_PROFILES={profile}
+
 # Ports on 127.0.0.1
 PAWL_KAFKA_PORT={first}
 PAWL_POSTGRES_PORT={first + 1}""")
@@ -55,19 +77,28 @@ for service, port in ports.items():
     print(f"PAWL_{service.upper()}_PORT={port}")
 print(f"""
 # The database: its administrator, and one role for each service
-PAWL_POSTGRES_PASSWORD={administrator}""")
+PAWL_POSTGRES_PASSWORD={of_postgres}""")
 for service in services:
     print(f"PAWL_{service.upper()}_PASSWORD={password(f'pawl_{service}')}")
 print(f"""
+# Kafka with logins: its administrator, and one login for each service
+PAWL_KAFKA_PASSWORD={of_kafka}""")
+for service in services:
+    print(f"PAWL_{service.upper()}_KAFKA_PASSWORD={password(f'pawl_{service}', of_kafka)}")
+print(f"""
 # Keys of the services; without them nobody can read what they have sealed
 DATA_KEY={key()}
-DATA_KEY_ID={project}-1
+DATA_KEY_ID={key_id}
+DATA_EARLIER_KEYS=
 SERIAL_LOOKUP_KEY={key()}
 SERIAL_TEXT_KEY={key()}
-SERIAL_KEY_ID={project}-1
+SERIAL_KEY_ID={key_id}
+SERIAL_EARLIER_KEYS=
 
 # Where the `pawl` command finds it all from this machine: set -a; . ./.env; set +a
-PAWL_KAFKA=127.0.0.1:{first}
+{only_in("plain")}PAWL_KAFKA=127.0.0.1:{first}
+{only_in("secure")}PAWL_KAFKA={kafka_as("pawl_ops")}
+{only_in("secure")}PAWL_KAFKA_CHECKOUT={kafka_as("pawl_checkout")}
 PAWL_POSTGRES=postgresql://pawl_ops:{password("pawl_ops")}@127.0.0.1:{first + 1}/pawl
 PAWL_SERVICES={urls}""")
 PYTHON

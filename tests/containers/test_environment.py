@@ -9,7 +9,10 @@ import pytest
 
 from ops.problem import Problem
 from ops.provision import SERVICES, kept_passwords
+from ops.secure import kept_kafka_passwords
 from ops.system import find_system
+from services.serials.settings import SerialsSettings
+from shared.brokers import Brokers
 
 ROOT = Path(__file__).parents[2]
 MAKE_ENV = ROOT / "deploy" / "compose" / "make-env.sh"
@@ -25,7 +28,7 @@ def test_secrets_are_new_each_time_and_readable_by_their_owner_only(tmp_path: Pa
     first, second = made(tmp_path / "first"), made(tmp_path / "second")
 
     secret = [name for name in first if "PASSWORD" in name or name.endswith("_KEY")]
-    assert len(secret) == 8
+    assert len(secret) == 13
     assert all(first[name] != second[name] for name in secret)
     assert (tmp_path / "first").stat().st_mode & 0o777 == 0o600
 
@@ -45,6 +48,41 @@ def test_the_services_get_the_passwords_that_the_migration_sets(tmp_path: Path) 
     for service in SERVICES:
         assert environment[f"PAWL_{service.upper()}_PASSWORD"] == passwords[f"pawl_{service}"]
     assert urlsplit(environment["PAWL_POSTGRES"]).password == passwords["pawl_ops"]
+
+
+def test_the_services_take_the_keys_whatever_the_project_is_called(tmp_path: Path) -> None:
+    environment = made(tmp_path / "env", "--project", "a-project-with-a-long-name")
+
+    settings = SerialsSettings.model_validate(
+        {
+            **{name.lower(): value for name, value in environment.items() if "_KEY" in name},
+            "kafka_bootstrap_servers": "kafka:9092",
+            "database_url": "postgresql://role@host/db",
+        }
+    )
+
+    assert settings.data_key_id == settings.serial_key_id == environment["SERIAL_KEY_ID"]
+
+
+def test_the_services_log_in_as_the_migration_lets_them(tmp_path: Path) -> None:
+    environment = made(tmp_path / "env", "--secure")
+
+    passwords = kept_kafka_passwords(tmp_path / "kafka.json", environment["PAWL_KAFKA_PASSWORD"])
+
+    for service in SERVICES:
+        assert environment[f"PAWL_{service.upper()}_KAFKA_PASSWORD"] == passwords[f"pawl_{service}"]
+    for name, principal in (("PAWL_KAFKA", "pawl_ops"), ("PAWL_KAFKA_CHECKOUT", "pawl_checkout")):
+        login = Brokers.at(environment[name])
+        assert (login.username, login.password) == (principal, passwords[principal])
+
+
+def test_one_profile_is_meant_and_its_addresses_are_named(tmp_path: Path) -> None:
+    plain, secure = made(tmp_path / "plain"), made(tmp_path / "secure", "--secure")
+
+    assert (plain["COMPOSE_PROFILES"], secure["COMPOSE_PROFILES"]) == ("plain", "secure")
+    assert Brokers.at(plain["PAWL_KAFKA"]).protocol == "PLAINTEXT"
+    assert "PAWL_KAFKA_CHECKOUT" not in plain
+    assert "#PAWL_KAFKA_CHECKOUT=sasl_plaintext://" in (tmp_path / "plain").read_text()
 
 
 def test_compose_publishes_where_the_commands_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
