@@ -1,14 +1,17 @@
 #!/bin/sh
-# `make test-containers`: the images' own tests, the system in docker-compose.yml, then the scenario and reliability
-# suites on containers. Everything that it starts is removed at the end, also after a failure or a Ctrl-C.
-# Exit codes: 0 all passed, 1 a test failed, 2 there is no Docker or no image.
+# `make test-containers`: the images' own tests, the system in docker-compose.yml in both profiles, then the scenario
+# and reliability suites on containers. Everything that it starts is removed at the end, also after a failure or a
+# Ctrl-C. Exit codes: 0 all passed, 1 a test failed or time was up, 2 there is no Docker or no image.
 set -u
 cd "$(dirname "$0")/../.."
 
+# For everything together, in seconds.
+LIMIT=${PAWL_CONTAINERS_LIMIT:-3600}
 started=$(date +%s)
-say() { echo "test-containers: [$(($(date +%s) - started)) s] $*" >&2; }
+elapsed() { echo $(($(date +%s) - started)); }
+say() { echo "test-containers: [$(elapsed) s] $*" >&2; }
 
-docker info >/dev/null 2>&1 || { say "no Docker engine answers (make images installs and starts one on Debian)"; exit 2; }
+timeout 20 docker info >/dev/null 2>&1 || { say "no Docker engine answers (deploy/images/engine.sh starts one on Debian)"; exit 2; }
 docker compose version >/dev/null 2>&1 || command -v docker-compose >/dev/null ||
   { say "neither 'docker compose' nor docker-compose is installed"; exit 2; }
 
@@ -25,7 +28,8 @@ end_processes() {
 
 clean() {
   end_processes
-  for label in "org.pawl.tests=$PAWL_TEST_RUN" "com.docker.compose.project=pawl-test-$PAWL_TEST_RUN"; do
+  projects="com.docker.compose.project"
+  for label in "org.pawl.tests=$PAWL_TEST_RUN" $projects=pawl-test-"$PAWL_TEST_RUN" $projects=pawl-secure-"$PAWL_TEST_RUN"; do
     docker ps -aq --filter "label=$label" | xargs -r docker rm --force --volumes >/dev/null
     docker volume ls -q --filter "label=$label" | xargs -r docker volume rm --force >/dev/null
     docker network ls -q --filter "label=$label" | xargs -r docker network rm >/dev/null
@@ -46,9 +50,25 @@ else
   done
 fi
 
-say "the images and docker-compose.yml"
-.venv/bin/python -m pytest -m containers tests/containers "$@" || exit 1
-say "the scenario and reliability suites on containers"
-# A session's first test waits for the servers and the services too.
-.venv/bin/python -m pytest --timeout 300 tests/scenarios tests/reliability "$@" || exit 1
+# part NAME TESTS...
+part() {
+  name=$1 begun=$(elapsed)
+  shift
+  left=$((LIMIT - begun))
+  [ $left -gt 0 ] || left=1
+  say "$name ..."
+  # A session's first test waits for the servers and the services too.
+  timeout --foreground --kill-after=30 $left .venv/bin/python -m pytest --timeout 300 "$@"
+  case $? in
+    0) say "$name: passed in $(($(elapsed) - begun)) s" ;;
+    124 | 137) say "$name: stopped, because the $LIMIT s for everything are over"; exit 1 ;;
+    *) say "$name: failed after $(($(elapsed) - begun)) s"; exit 1 ;;
+  esac
+}
+
+part "the images" tests/containers/test_images.py "$@"
+part "docker-compose.yml" tests/containers/test_compose.py "$@"
+part "docker-compose.yml with logins" tests/containers/test_secure.py "$@"
+part "the scenarios on containers" tests/scenarios "$@"
+part "the reliability suite on containers" tests/reliability "$@"
 say "everything passed"

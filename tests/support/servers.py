@@ -43,6 +43,14 @@ def in_containers() -> bool:
     return chosen == "containers"
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Whoever asks for containers wants every test to run on them: one that is skipped fails the run."""
+    reporter = session.config.pluginmanager.getplugin("terminalreporter")
+    if in_containers() and reporter and reporter.stats.get("skipped"):
+        reporter.write_line("With PAWL_TEST_SERVERS=containers nothing passes by being skipped.", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 def new_kafka(run_directory: RunDirectory, proxy_port: int | None = None) -> Any:
     """A broker that is not started yet. With the port of a proxy, clients are told to come through that."""
     ports = Ports(run_directory.ports)
