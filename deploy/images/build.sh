@@ -53,13 +53,14 @@ is_current() {
 
 needs_base() { ! is_there "$BASE"; }
 
-# make_image NAME INGREDIENTS FOLDER [build arguments]. Building uses this machine's network: an engine without rules
-# in the firewall has no other way out.
+# make_image NAME INGREDIENTS FOLDER [build arguments]. Building uses this machine's network and proxies: an
+# engine without rules in the firewall has no other way out.
 make_image() {
   name=$1 ingredients=$2 folder=$3
   shift 3
   say "building $name"
-  quietly nice docker build --network host --label "$LABEL=$ingredients" --tag "$name" "$@" "$folder"
+  quietly nice docker build --network host --build-arg http_proxy --build-arg https_proxy --build-arg no_proxy \
+    --label "$LABEL=$ingredients" --tag "$name" "$@" "$folder"
   say "$name is ready ($(size_of "$name"))"
 }
 
@@ -73,7 +74,8 @@ make_base() {
   command -v debootstrap >/dev/null || install debootstrap
   say "building $BASE with debootstrap (about a minute)"
   new_scratch
-  quietly nice debootstrap --variant=minbase "$SUITE" "$scratch/root"
+  # shellcheck disable=SC2046  # nothing, or one mirror
+  quietly nice debootstrap --variant=minbase "$SUITE" "$scratch/root" $(mirror)
   # Security updates as this machine gets them, when it is the same Debian.
   if [ -f /etc/apt/sources.list.d/debian.sources ] && grep -q "VERSION_CODENAME=$SUITE" /etc/os-release; then
     cp /etc/apt/sources.list.d/debian.sources "$scratch/root/etc/apt/sources.list.d/"
@@ -86,6 +88,12 @@ make_base() {
     docker import --change 'CMD ["/bin/bash"]' --change 'ENV LANG=C.UTF-8' - "$BASE" >>"$LOG"
   say "$BASE is ready ($(size_of "$BASE"))"
   rm -rf "$scratch"
+}
+
+# Where this machine gets the same Debian from, if it does.
+mirror() {
+  apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 2>/dev/null |
+    awk -v suite="$SUITE" '$2 == suite && $1 ~ /^https?:/ { print $1; exit }'
 }
 
 new_scratch() { scratch=$(mktemp -d /var/tmp/pawl-images.XXXXXX); }
@@ -136,9 +144,10 @@ make_kafka() {
 
 make_service() {
   make_python
+  index=${PIP_INDEX_URL:-$($VENV_PYTHON -m pip config get global.index-url 2>/dev/null || true)}
   # Docker's own cache knows best what of it has changed.
   make_image "$SERVICE" "always" . --file deploy/Dockerfile --build-arg "BASE=$PYTHON" \
-    --build-arg "BUILD_BASE=$PYTHON_BUILD"
+    --build-arg "BUILD_BASE=$PYTHON_BUILD" ${index:+--build-arg "PIP_INDEX_URL=$index"}
 }
 
 [ "$(uname -s)" = Linux ] || fail "this script is for Linux; elsewhere the images are pulled"

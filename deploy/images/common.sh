@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # What the scripts of this folder share; each sets NAME and LOG and then reads this file.
 export DEBIAN_FRONTEND=noninteractive
 
