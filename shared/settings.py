@@ -75,10 +75,10 @@ class ServiceSettings(BaseSettings):
     http_host: str = Field(default="127.0.0.1", description="address of health, metrics and documents")
     http_port: int = Field(default=0, ge=0, le=65535, description="its port; 0 takes a free one")
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
-    lanes: int = Field(default=2, ge=1, le=64, description="consumers in this process")
+    lanes: int = Field(default=1, ge=1, le=64, description="consumers in this process")
     max_records: int = Field(default=2000, ge=1, le=20_000, description="records in one batch")
     fetch_wait_ms: int = Field(
-        default=50, ge=1, le=5_000, description="how long the broker may hold an empty fetch"
+        default=25, ge=1, le=5_000, description="how long the broker collects records for a fetch"
     )
     stall_seconds: float = Field(
         default=60, gt=0, description="no progress with work waiting for this long: exit"

@@ -11,6 +11,7 @@ from typing import Any
 
 import asyncpg
 import structlog
+import uvloop
 from aiokafka.errors import KafkaError
 from faststream import FastStream
 from faststream.kafka import KafkaBroker
@@ -150,7 +151,7 @@ def main(model: type[S], build: Callable[[S], Service]) -> None:
         service = build(settings)
         calm_garbage_collector()
         set_up_logging(service.name, settings.log_level)
-        sys.exit(asyncio.run(run(service, settings)))
+        sys.exit(uvloop.run(run(service, settings)))
     except (WrongSetting, CannotStart) as error:
         sys.exit(f"pawl: {error}")
 

@@ -32,7 +32,7 @@ LEADER_POLL_SECONDS = 1.0
 # is halted or cut off, and the next one ends its session.
 SIGN_OF_LIFE_SECONDS = 2.0
 LEASE = timedelta(seconds=10)
-MARK_EVERY_SECONDS = 0.05
+MARK_EVERY_SECONDS = 0.25
 SEND_TIMEOUT = 30.0
 
 log = structlog.get_logger("pawl.relay")
@@ -120,10 +120,12 @@ class Relay:
                 self._metrics.published.inc(len(rows))
                 if monotonic() - self._marked_at >= MARK_EVERY_SECONDS:
                     await self._mark(connection)
-                continue
-            await self._mark(connection)
-            with suppress(TimeoutError):
+                if len(rows) == BATCH_ROWS:
+                    continue
+            try:
                 await asyncio.wait_for(self._outbox.appended.wait(), POLL_SECONDS)
+            except TimeoutError:
+                await self._mark(connection)
 
     async def _send(
         self, connection: asyncpg.Connection, producer: AIOKafkaProducer, rows: Sequence[asyncpg.Record]
