@@ -172,7 +172,7 @@ def confirm_issuance(order: Order | None, grant_id: UUID, quantity: int, at: dat
         raise ValueError(f"grant {grant_id} is for {asked.quantity} units, serials says {quantity}")
     new = order.copy()
     line = new.lines[asked.line_id]
-    new.lines[asked.line_id] = replace(line, issuing=line.issuing - quantity, issued=line.issued + quantity)
+    new.lines[asked.line_id] = line.with_(issuing=line.issuing - quantity, issued=line.issued + quantity)
     new.claims[grant_id] = replace(claim, state=ClaimState.CONFIRMED, settled_at=at)
     return Decided(new, Applied())
 
@@ -192,7 +192,7 @@ def claim_refund(
     money = refund_money(new.vat_mode, new.remaining, _worth(new, asked))
     for a in asked:
         line = new.lines[a.line_id]
-        new.lines[a.line_id] = replace(line, refunding=line.refunding + a.quantity, refund_claimed_at=at)
+        new.lines[a.line_id] = line.with_(refunding=line.refunding + a.quantity, refund_claimed_at=at)
     new.remaining_supply -= money.supply
     new.remaining_vat -= money.vat
     new.claims[refund_id] = Claim(
@@ -213,8 +213,8 @@ def complete_refund(order: Order | None, refund_id: UUID, at: datetime) -> Decis
     new = order.copy()
     for asked in claim.lines:
         line = new.lines[asked.line_id]
-        new.lines[asked.line_id] = replace(
-            line, refunding=line.refunding - asked.quantity, refunded=line.refunded + asked.quantity
+        new.lines[asked.line_id] = line.with_(
+            refunding=line.refunding - asked.quantity, refunded=line.refunded + asked.quantity
         )
     new.claims[refund_id] = replace(claim, state=ClaimState.CONFIRMED, settled_at=at)
     if new.state is OrderState.PAID and all(line.refunded == line.paid for line in new.lines.values()):
@@ -232,7 +232,7 @@ def release_refund(order: Order | None, refund_id: UUID, at: datetime) -> Decisi
     new = order.copy()
     for asked in claim.lines:
         line = new.lines[asked.line_id]
-        new.lines[asked.line_id] = replace(line, refunding=line.refunding - asked.quantity)
+        new.lines[asked.line_id] = line.with_(refunding=line.refunding - asked.quantity)
     new.remaining_supply += claim.supply
     new.remaining_vat += claim.vat
     new.claims[refund_id] = replace(claim, state=ClaimState.VOID, settled_at=at)
@@ -287,7 +287,7 @@ def _pay(order: Order, data: PaymentCompleted, arrival: Arrival, new_ids: Iterab
     order.state, order.payment_id, order.paid_at = OrderState.PAID, data.payment_id, data.paid_at
     order.amount, order.supply, order.vat = money.total, money.supply, money.vat
     order.remaining_supply, order.remaining_vat = money.supply, money.vat
-    order.lines = {line_id: replace(line, paid=line.quantity) for line_id, line in order.lines.items()}
+    order.lines = {line_id: line.with_(paid=line.quantity) for line_id, line in order.lines.items()}
     events = [order.fact("order.paid.v1", order_paid_data(order))]
     if order.issue_policy == AUTOMATIC and not arrival.taken_back:
         everything = [Asked(line.line_id, line.open) for line in order.lines.values() if line.kind == SERIALS]
@@ -337,8 +337,8 @@ def _refund_open(order: Order, back: Sequence[Asked], at: datetime) -> Money:
     money = refund_money(order.vat_mode, order.remaining, _worth(order, back))
     for asked in back:
         line = order.lines[asked.line_id]
-        order.lines[asked.line_id] = replace(
-            line, refunded=line.refunded + asked.quantity, refund_claimed_at=at
+        order.lines[asked.line_id] = line.with_(
+            refunded=line.refunded + asked.quantity, refund_claimed_at=at
         )
     order.remaining_supply -= money.supply
     order.remaining_vat -= money.vat
@@ -392,7 +392,7 @@ def _why_not_issuable(order: Order, asked: Asked) -> str | None:
 
 def _grant(order: Order, asked: Asked, request_id: str, at: datetime, grant_id: UUID) -> Emit:
     line = order.lines[asked.line_id]
-    order.lines[asked.line_id] = replace(line, issuing=line.issuing + asked.quantity, issue_claimed_at=at)
+    order.lines[asked.line_id] = line.with_(issuing=line.issuing + asked.quantity, issue_claimed_at=at)
     order.claims[grant_id] = Claim(
         grant_id, Purpose.ISSUE, (asked,), ClaimState.CLAIMED, request_id, 0, 0, at
     )

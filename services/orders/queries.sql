@@ -4,7 +4,7 @@ SELECT order_id, partner_id, state, payment_method, evidence, issue_policy, vat_
        registered_by, registered_at, deposit_deadline, payment_id, paid_at, closed_at, amount, supply, vat,
        remaining_supply, remaining_vat, sequence, cancelled_payments
 FROM orders
-WHERE order_id = ANY($1::text[])
+WHERE order_id = ANY(string_to_array($1, E'\x1f'))
 ORDER BY order_id
 FOR UPDATE;
 
@@ -12,21 +12,22 @@ FOR UPDATE;
 -- Their lines in document order.
 SELECT order_id, line_id, position, kind, product_id, product_name, unit_price, usage_days, quantity,
        paid, issuing, issued, refunding, refunded, issue_claimed_at, refund_claimed_at
-FROM order_lines WHERE order_id = ANY($1::text[]) ORDER BY order_id, position;
+FROM order_lines WHERE order_id = ANY(string_to_array($1, E'\x1f')) ORDER BY order_id, position;
 
 -- name: claims_of_orders
 -- Who claimed their units, each claim's lines in order.
 SELECT order_id, claim_id, line_id, purpose, quantity, state, request_id, supply, vat, claimed_at, settled_at
-FROM claims WHERE order_id = ANY($1::text[]) ORDER BY order_id, claim_id, position;
+FROM claims WHERE order_id = ANY(string_to_array($1, E'\x1f')) ORDER BY order_id, claim_id, position;
 
--- name: requests_of_orders
--- Which requests to issue were answered.
-SELECT order_id, request_id, content FROM issue_requests WHERE order_id = ANY($1::text[]);
-
--- name: cases_of_orders
--- Their money in quarantine.
-SELECT order_id, payment_id, reason, amount, opened_at, taken_back
-FROM quarantine WHERE order_id = ANY($1::text[]) ORDER BY order_id, number;
+-- name: requests_and_cases_of_orders
+-- Which requests to issue were answered, and their money in quarantine, in order.
+SELECT order_id, NULL::smallint AS number, request_id, content, NULL AS payment_id, NULL AS reason,
+       NULL::bigint AS amount, NULL::timestamptz AS opened_at, NULL::boolean AS taken_back
+FROM issue_requests WHERE order_id = ANY(string_to_array($1, E'\x1f'))
+UNION ALL
+SELECT order_id, number, NULL, NULL, payment_id, reason, amount, opened_at, taken_back
+FROM quarantine WHERE order_id = ANY(string_to_array($1, E'\x1f'))
+ORDER BY order_id, number;
 
 -- name: update_orders
 -- What changed of known orders. Snapshot columns change only while an order is unpaid.
@@ -48,14 +49,16 @@ WHERE t.order_id = o.order_id;
 
 -- name: drop_lines
 -- Lines of an unpaid order that another payment replaces.
-DELETE FROM order_lines WHERE order_id = ANY($1::text[]) AND paid = 0;
+DELETE FROM order_lines WHERE order_id = ANY(string_to_array($1, E'\x1f')) AND paid = 0;
 
 -- name: update_lines
 -- The counters of known lines.
 UPDATE order_lines t
 SET paid = l.paid, issuing = l.issuing, issued = l.issued, refunding = l.refunding, refunded = l.refunded,
     issue_claimed_at = l.issue_claimed_at, refund_claimed_at = l.refund_claimed_at
-FROM unnest($1::text[], $2::text[], $3::integer[], $4::integer[], $5::integer[], $6::integer[], $7::integer[],
+FROM unnest(string_to_array($1, E'\x1f'), string_to_array($2, E'\x1f'), string_to_array($3, E'\x1f')::integer[],
+            string_to_array($4, E'\x1f')::integer[], string_to_array($5, E'\x1f')::integer[],
+            string_to_array($6, E'\x1f')::integer[], string_to_array($7, E'\x1f')::integer[],
             $8::timestamptz[], $9::timestamptz[])
      AS l (order_id, line_id, paid, issuing, issued, refunding, refunded, issue_claimed_at, refund_claimed_at)
 WHERE t.order_id = l.order_id AND t.line_id = l.line_id;

@@ -1,8 +1,9 @@
 """What the orders service knows about an order: its snapshot, its money, its units and who claimed them."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -69,6 +70,16 @@ class Line:
         """Units that are neither issued nor refunded nor claimed for either."""
         return self.paid - self.issuing - self.issued - self.refunding - self.refunded
 
+    def with_(self, **changes: Any) -> "Line":
+        """The line with some fields changed. `dataclasses.replace` takes three times as long."""
+        line = Line(*_LINE_FIELDS(self))
+        for name, value in changes.items():
+            setattr(line, name, value)
+        return line
+
+
+_LINE_FIELDS = attrgetter(*(each.name for each in fields(Line)))
+
 
 @dataclass(slots=True)
 class Claim:
@@ -129,13 +140,10 @@ class Order:
 
     def copy(self) -> "Order":
         """A copy to decide upon: what a decision changes is replaced in it, never in the original."""
-        return replace(
-            self,
-            lines=dict(self.lines),
-            claims=dict(self.claims),
-            requests=dict(self.requests),
-            cases=list(self.cases),
-        )
+        order = Order(*_ORDER_FIELDS(self))
+        order.lines, order.claims = dict(self.lines), dict(self.claims)
+        order.requests, order.cases = dict(self.requests), list(self.cases)
+        return order
 
     def fact(self, type_name: str, data: dict[str, Any]) -> Emit:
         """The next fact about this order."""
@@ -151,3 +159,6 @@ class Order:
     def is_closed(self) -> bool:
         """Whether money that comes now can only go to quarantine."""
         return self.state in (OrderState.EXPIRED, OrderState.CANCELLED, OrderState.REFUNDED)
+
+
+_ORDER_FIELDS = attrgetter(*(each.name for each in fields(Order)))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -10,7 +11,7 @@ from asyncpg import Record
 from services.orders.partners import Blocker, Partner
 from services.orders.state import Asked, Case, Claim, ClaimState, Line, Order, OrderState, Purpose
 from shared.events.checkout import Snapshot
-from shared.postgres import Connection, copy_rows
+from shared.postgres import Connection, copy_rows, packed
 from shared.queries import load as load_queries
 from shared.runtime.decisions import Event
 
@@ -21,6 +22,7 @@ ORDER_COLUMNS = (
     "expected", "registered_by", "registered_at", "deposit_deadline", "payment_id", "paid_at", "closed_at",
     "amount", "supply", "vat", "remaining_supply", "remaining_vat", "sequence", "cancelled_payments",
 )  # fmt: skip
+_OWN_COLUMNS = attrgetter(*ORDER_COLUMNS)
 LINE_COLUMNS = (
     "order_id", "line_id", "position", "kind", "product_id", "product_name", "unit_price", "usage_days",
     "quantity", "paid", "issuing", "issued", "refunding", "refunded", "issue_claimed_at", "refund_claimed_at",
@@ -77,17 +79,19 @@ async def load_orders(connection: Connection, world: World, keys: Sequence[str])
     """Locks these orders and reads their lines, claims, requests and cases."""
     if not keys:
         return
-    orders = {row["order_id"]: _order(row) for row in await connection.fetch(SQL.lock_orders, keys)}
+    orders = {row["order_id"]: _order(row) for row in await connection.fetch(SQL.lock_orders, packed(keys))}
     if orders:
-        known = list(orders)
+        known = packed(orders)
         for row in await connection.fetch(SQL.lines_of_orders, known):
             orders[row["order_id"]].lines[row["line_id"]] = Line(*tuple(row)[1:])
         for claim_row in await connection.fetch(SQL.claims_of_orders, known):
             _add_claim(orders[claim_row["order_id"]], claim_row)
-        for row in await connection.fetch(SQL.requests_of_orders, known):
-            orders[row["order_id"]].requests[row["request_id"]] = row["content"]
-        for row in await connection.fetch(SQL.cases_of_orders, known):
-            orders[row["order_id"]].cases.append(Case(*tuple(row)[1:]))
+        for row in await connection.fetch(SQL.requests_and_cases_of_orders, known):
+            order_id, number, request_id, content, *case = tuple(row)
+            if number is None:
+                orders[order_id].requests[request_id] = content
+            else:
+                orders[order_id].cases.append(Case(*case))
     world.orders = orders
     world.stored = dict(orders)
 
@@ -98,13 +102,14 @@ async def save(connection: Connection, world: World) -> None:
     new = [order for order in changed if order.order_id not in world.stored]
     old = [order for order in changed if order.order_id in world.stored]
     await _insert(connection, "orders", ORDER_COLUMNS, [_order_row(order) for order in new])
-    await _execute(connection, SQL.update_orders, [_update_row(order) for order in old])
+    moved = [order for order in old if _OWN_COLUMNS(order) != _OWN_COLUMNS(world.stored[order.order_id])]
+    await _execute(connection, SQL.update_orders, [_update_row(order) for order in moved])
     replaced = [order for order in old if world.stored[order.order_id].state is OrderState.UNPAID]
     if replaced:
         await connection.execute(SQL.drop_lines, [order.order_id for order in replaced])
     lines = [_line_row(order, line) for order in [*new, *replaced] for line in order.lines.values()]
     await _insert(connection, "order_lines", LINE_COLUMNS, lines)
-    await _execute(connection, SQL.update_lines, _changed_lines(world, old))
+    await _update_lines(connection, list(_changed_lines(world, old)))
     await _insert(connection, "claims", CLAIM_COLUMNS, list(_new_claims(world, changed)))
     await _execute(connection, SQL.settle_claims, _settled_claims(world, old))
     await _insert(connection, "issue_requests", REQUEST_COLUMNS, list(_new_requests(world, changed)))
@@ -140,6 +145,13 @@ async def _insert(
 ) -> None:
     if rows:
         await copy_rows(connection, table, columns, rows)
+
+
+async def _update_lines(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    if rows:
+        *numbers, issued_at, refunded_at = zip(*rows, strict=True)
+        texts = [packed(map(str, column)) for column in numbers]
+        await connection.execute(SQL.update_lines, *texts, list(issued_at), list(refunded_at))
 
 
 async def _execute(connection: Connection, query: str, rows: Iterable[tuple[Any, ...]]) -> None:

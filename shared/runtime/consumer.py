@@ -27,11 +27,11 @@ COMMIT_EVERY_SECONDS = 1.0
 # A commit that timed out is not withdrawn: the client goes on sending it, and it may arrive after a later one
 # and set the group back. So long after the last trouble, everything is committed once more.
 SETTLE_SECONDS = 10.0
-# A batch costs the same dozen round trips for one record or a thousand. So the broker, which can wait for free,
-# answers a fetch when this much is there or its time (`fetch_wait_ms`) is over: under load a batch is what came
-# in that time, not the one record that came first.
+# A batch costs the same dozen round trips for one record or a thousand. So the broker, which waits for free,
+# answers a fetch when this much is there or its time (`fetch_wait_ms`) is over: under load a batch is what
+# came in that time, not the one record that came first.
 FETCH_BYTES = 128 * 1024
-# FastStream sleeps as long as its poll again, blind, after one that found nothing. So a poll outlasts a fetch.
+# FastStream sleeps as long as its poll again, blind, after one that found nothing: a poll outlasts a fetch.
 POLL_BEYOND_FETCH_MILLISECONDS = 5
 # From so many records on, the partitions of a batch are handled in two shares at once: Postgres works on one
 # while Python works on the other.
@@ -75,7 +75,10 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
         """Handles one polled batch; never returns before its effects are committed."""
         self.busy_since = monotonic()
         try:
-            await asyncio.gather(*map(self._handle, _shares(records)))
+            if len(records) < SHARE_FROM:
+                await self._handle(records)
+            else:
+                await asyncio.gather(*map(self._handle, _shares(records)))
         except Exception as failure:
             log.exception("the fold failed in an unforeseen way; the process ends and starts again")
             self._give_up(f"{type(failure).__name__}: {failure}")
@@ -163,12 +166,10 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
 
 
 def _shares(records: Sequence[Record]) -> list[Sequence[Record]]:
-    """The records of a large batch in shares that have no key in common, each in the order of the batch.
+    """The records in shares that have no key in common, each in the order of the batch.
 
     A key lives in the same partition number of every topic, so the number says which share it belongs to.
     """
-    if len(records) < SHARE_FROM:
-        return [records]
     shares = ([r for r in records if r.partition % SHARES == number] for number in range(SHARES))
     return [share for share in shares if share]
 

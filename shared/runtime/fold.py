@@ -244,7 +244,7 @@ class Fold:
         moved = sorted(batch.moved_cursors())
         if not moved:
             return
-        columns: list[list[Any]] = [list(column) for column in zip(*moved, strict=True)]
+        columns = (packed(map(str, column)) for column in zip(*moved, strict=True))
         status = await connection.execute(SQL.move_cursors, *columns)
         if int(status.rpartition(" ")[2]) != len(moved):
             raise Conflict("another consumer has handled some of these events")

@@ -23,7 +23,8 @@ JOIN unnest(string_to_array($1, E'\x1f'), string_to_array($2, E'\x1f')) AS wante
 -- name: move_cursors
 -- Moves cursors, each only when it still stands where this batch has read it; the count says whether all did.
 INSERT INTO cursors AS c (source, subject, sequence, previous)
-SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[])
+SELECT * FROM unnest(string_to_array($1, E'\x1f'), string_to_array($2, E'\x1f'),
+                     string_to_array($3, E'\x1f')::bigint[], string_to_array($4, E'\x1f')::bigint[])
 ON CONFLICT (source, subject) DO UPDATE
 SET sequence = EXCLUDED.sequence, previous = EXCLUDED.previous
 WHERE c.sequence = EXCLUDED.previous;

@@ -128,9 +128,10 @@ def read_cursors(tx: Transaction, sources: str, subjects: str) -> list[Any]:
     return [(*i, cursors[i]) for i in zip(unpacked(sources), unpacked(subjects), strict=True) if i in cursors]
 
 
-def move_cursors(tx: Transaction, *columns: Sequence[Any]) -> int:
+def move_cursors(tx: Transaction, *columns: str) -> int:
     moved = 0
-    for source, subject, sequence, previous in zip(*columns, strict=True):
+    for source, subject, *numbers in zip(*map(unpacked, columns), strict=True):
+        sequence, previous = map(int, numbers)
         tx.lock("cursors", (source, subject))
         stands = tx.get("cursors", (source, subject))
         if stands is None or stands == previous:
@@ -252,14 +253,25 @@ RUNTIME_COPIES: Mapping[str, Query] = {"outbox": copy_outbox}
 # orders
 
 
-def lock_orders(tx: Transaction, ids: Names) -> list[Row]:
-    return found(tx, "orders", ids, lock=True)
+def lock_orders(tx: Transaction, ids: str) -> list[Row]:
+    return found(tx, "orders", unpacked(ids), lock=True)
 
 
-def cases_of_orders(tx: Transaction, ids: Names) -> list[Row]:
-    rows = where(tx, "quarantine", "order_id", ids, "order_id", "number")
-    names = ("order_id", "payment_id", "reason", "amount", "opened_at", "taken_back")
-    return [Row((name, row[name]) for name in names) for row in rows]
+def requests_and_cases_of_orders(tx: Transaction, packed: str) -> list[Row]:
+    ids = unpacked(packed)
+    requests = where(tx, "issue_requests", "order_id", ids, "order_id", "request_id")
+    cases = where(tx, "quarantine", "order_id", ids, "order_id", "number")
+    names = ("order_id", "number", "request_id", "content", "payment_id", "reason", "amount", "opened_at",
+             "taken_back")  # fmt: skip
+    return [Row((name, row.get(name)) for name in names) for row in (*requests, *cases)]
+
+
+def update_lines(tx: Transaction, *columns: Any) -> int:
+    orders, lines, *counters = map(unpacked, columns[:7])
+    numbers = [list(map(int, counter)) for counter in counters]
+    changed = updates("order_lines", ["order_id", "line_id"], *orders_store.LINE_COLUMNS[9:])
+    count: int = changed(tx, orders, lines, *numbers, *columns[7:])
+    return count
 
 
 def update_orders(tx: Transaction, *columns: Sequence[Any]) -> int:
@@ -350,17 +362,16 @@ def overdue_deposits(tx: Transaction, grace: timedelta, most: int) -> list[Row]:
 
 ORDERS: Mapping[str, Query] = {
     "lock_orders": lock_orders,
-    "lines_of_orders": lambda tx, ids: where(tx, "order_lines", "order_id", ids, "order_id", "position"),
+    "lines_of_orders": lambda tx, ids: where(
+        tx, "order_lines", "order_id", unpacked(ids), "order_id", "position"
+    ),
     "claims_of_orders": lambda tx, ids: where(
-        tx, "claims", "order_id", ids, "order_id", "claim_id", "position"
+        tx, "claims", "order_id", unpacked(ids), "order_id", "claim_id", "position"
     ),
-    "requests_of_orders": lambda tx, ids: where(
-        tx, "issue_requests", "order_id", ids, "order_id", "request_id"
-    ),
-    "cases_of_orders": cases_of_orders,
+    "requests_and_cases_of_orders": requests_and_cases_of_orders,
     "update_orders": update_orders,
     "drop_lines": drop_lines,
-    "update_lines": updates("order_lines", ["order_id", "line_id"], *orders_store.LINE_COLUMNS[9:]),
+    "update_lines": update_lines,
     "settle_claims": settle_claims,
     "put_cases": inserts(
         "quarantine",
