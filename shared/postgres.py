@@ -56,6 +56,11 @@ def packed(texts: Iterable[str]) -> str:
     return UNIT_SEPARATOR.join(texts)
 
 
+def packed_columns(rows: Iterable[tuple[Any, ...]]) -> list[str]:
+    """Rows of ids, numbers and flags, none of them null: each column as one text (see `packed`)."""
+    return [packed(map(str, column)) for column in zip(*rows, strict=True)]
+
+
 async def copy_rows(
     connection: Connection, table: str, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]
 ) -> None:

@@ -36,7 +36,7 @@ WHERE d.partner_id = ANY($1::text[]) AND d.state = 'issue_failed';
 SELECT order_id, payment_id, partner_id, business_number, month, evidence, paid_at, supply, vat,
        refunded_supply, refunded_vat, standing_supply, standing_vat, serial_units, issued_units, returned_units,
        other_lines, open_refunds, draft_id, invoice_id
-FROM payments WHERE order_id = ANY($1::text[]) ORDER BY order_id FOR UPDATE;
+FROM payments WHERE order_id = ANY(string_to_array($1, E'\x1f')) ORDER BY order_id FOR UPDATE;
 
 -- name: lock_documents
 -- Locks documents in the order of their ids.
@@ -75,8 +75,10 @@ UPDATE payments p
 SET refunded_supply = n.refunded_supply, refunded_vat = n.refunded_vat, standing_supply = n.standing_supply,
     standing_vat = n.standing_vat, issued_units = n.issued_units, returned_units = n.returned_units,
     open_refunds = n.open_refunds, invoice_id = n.invoice_id
-FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::integer[], $7::integer[],
-            $8::integer[], $9::uuid[])
+FROM unnest(string_to_array($1, E'\x1f'), string_to_array($2, E'\x1f')::bigint[],
+            string_to_array($3, E'\x1f')::bigint[], string_to_array($4, E'\x1f')::bigint[],
+            string_to_array($5, E'\x1f')::bigint[], string_to_array($6, E'\x1f')::integer[],
+            string_to_array($7, E'\x1f')::integer[], string_to_array($8, E'\x1f')::integer[], $9::uuid[])
      AS n (order_id, refunded_supply, refunded_vat, standing_supply, standing_vat, issued_units, returned_units,
            open_refunds, invoice_id)
 WHERE p.order_id = n.order_id;

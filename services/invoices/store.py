@@ -25,7 +25,7 @@ from services.invoices.state import (
 from shared.business_number import is_valid, normalise
 from shared.kst import month_of
 from shared.money import Money
-from shared.postgres import Connection, copy_rows
+from shared.postgres import Connection, copy_rows, packed, packed_columns
 from shared.queries import load
 from shared.runtime.decisions import Event
 
@@ -107,8 +107,10 @@ class Store:
         dirty = world.dirty
         payments = [_payment_row(world.payments[key]) for key in dirty.payments if key not in world.stored]
         await _insert(connection, "payments", PAYMENT_COLUMNS, payments)
-        moved = [world.payments[key] for key in dirty.payments if key in world.stored]
-        await _write(connection, SQL.update_payments, _moved_row, moved)
+        moved = [_moved_row(world.payments[key]) for key in dirty.payments if key in world.stored]
+        if moved:
+            sums = packed_columns(row[:-1] for row in moved)
+            await connection.execute(SQL.update_payments, *sums, [row[-1] for row in moved])
         lines = [_snapshot_row(snapshot) for snapshot in world.snapshots]
         await _insert(connection, "payment_lines", SNAPSHOT_COLUMNS, lines)
         documents = [
@@ -174,7 +176,7 @@ async def _orders(connection: Connection, sql: str, pairs: Sequence[tuple[str, s
 
 async def _lock_payments(connection: Connection, world: World, order_ids: Iterable[str]) -> None:
     if wanted := sorted(order_ids):
-        for row in await connection.fetch(SQL.lock_payments, wanted):
+        for row in await connection.fetch(SQL.lock_payments, packed(wanted)):
             world.learn_payment(_payment(row))
             world.stored.add(row["order_id"])
 

@@ -11,7 +11,7 @@ from asyncpg import Record
 from services.orders.partners import Blocker, Partner
 from services.orders.state import Asked, Case, Claim, ClaimState, Line, Order, OrderState, Purpose
 from shared.events.checkout import Snapshot
-from shared.postgres import Connection, copy_rows, packed
+from shared.postgres import Connection, copy_rows, packed, packed_columns
 from shared.queries import load as load_queries
 from shared.runtime.decisions import Event
 
@@ -149,9 +149,10 @@ async def _insert(
 
 async def _update_lines(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
     if rows:
-        *numbers, issued_at, refunded_at = zip(*rows, strict=True)
-        texts = [packed(map(str, column)) for column in numbers]
-        await connection.execute(SQL.update_lines, *texts, list(issued_at), list(refunded_at))
+        counters = packed_columns(row[:-2] for row in rows)
+        await connection.execute(
+            SQL.update_lines, *counters, [row[-2] for row in rows], [row[-1] for row in rows]
+        )
 
 
 async def _execute(connection: Connection, query: str, rows: Iterable[tuple[Any, ...]]) -> None:

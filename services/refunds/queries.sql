@@ -3,7 +3,7 @@
 SELECT order_id, state, payment_method, vat_mode, partner_id, partner_name, payment_id,
        paid_supply, paid_vat, remaining_supply, remaining_vat, paid_at, ended_at
 FROM orders
-WHERE order_id = ANY($1::text[])
+WHERE order_id = ANY(string_to_array($1, E'\x1f'))
 ORDER BY order_id
 FOR UPDATE;
 
@@ -12,7 +12,7 @@ FOR UPDATE;
 SELECT order_id, line_id, position, kind, unit_price, paid, granted, refunding, refunded, taken_back,
        last_granted_at, locked, locks
 FROM order_lines
-WHERE order_id = ANY($1::text[])
+WHERE order_id = ANY(string_to_array($1, E'\x1f'))
 ORDER BY order_id, position;
 
 -- name: read_refunds
@@ -30,7 +30,7 @@ LEFT JOIN LATERAL (
     SELECT array_agg(payout_id ORDER BY position) AS payouts
     FROM refund_payouts WHERE refund_id = r.refund_id
 ) p ON true
-WHERE r.order_id = ANY($1::text[])
+WHERE r.order_id = ANY(string_to_array($1, E'\x1f'))
 ORDER BY r.refund_id;
 
 -- name: update_orders
@@ -52,10 +52,14 @@ UPDATE order_lines l
 SET position = n.position, kind = n.kind, unit_price = n.unit_price, paid = n.paid, granted = n.granted,
     refunding = n.refunding, refunded = n.refunded, taken_back = n.taken_back,
     last_granted_at = n.last_granted_at, locked = n.locked, locks = n.locks
-FROM unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::bigint[], $6::integer[], $7::integer[],
-            $8::integer[], $9::integer[], $10::integer[], $11::timestamptz[], $12::boolean[], $13::integer[])
+FROM unnest(string_to_array($1, E'\x1f'), string_to_array($2, E'\x1f'), string_to_array($3, E'\x1f')::integer[],
+            string_to_array($4, E'\x1f'), string_to_array($5, E'\x1f')::bigint[],
+            string_to_array($6, E'\x1f')::integer[], string_to_array($7, E'\x1f')::integer[],
+            string_to_array($8, E'\x1f')::integer[], string_to_array($9, E'\x1f')::integer[],
+            string_to_array($10, E'\x1f')::integer[], string_to_array($11, E'\x1f')::boolean[],
+            string_to_array($12, E'\x1f')::integer[], $13::timestamptz[])
      AS n (order_id, line_id, position, kind, unit_price, paid, granted, refunding, refunded, taken_back,
-           last_granted_at, locked, locks)
+           locked, locks, last_granted_at)
 WHERE l.order_id = n.order_id AND l.line_id = n.line_id;
 
 -- name: save_refunds

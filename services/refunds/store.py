@@ -13,7 +13,7 @@ from services.refunds.domain import Details
 from services.refunds.policies import Units
 from services.refunds.refund_order import Destination, Line, Payment, Refund, RefundOrder, Share
 from shared.money import Money
-from shared.postgres import Connection, copy_rows
+from shared.postgres import Connection, copy_rows, packed, packed_columns
 from shared.queries import load
 from shared.runtime.decisions import Event
 from shared.sealing import Sealer
@@ -27,7 +27,7 @@ ORDER_COLUMNS = (
 )  # fmt: skip
 LINE_COLUMNS = (
     "order_id", "line_id", "position", "kind", "unit_price", "paid", "granted", "refunding", "refunded",
-    "taken_back", "last_granted_at", "locked", "locks",
+    "taken_back", "locked", "locks", "last_granted_at",
 )  # fmt: skip
 
 
@@ -68,6 +68,9 @@ class Store:
             await copy_rows(connection, "orders", ORDER_COLUMNS, changes.new_orders)
         if changes.new_lines:
             await copy_rows(connection, "order_lines", LINE_COLUMNS, changes.new_lines)
+        if changes.lines:
+            counters = packed_columns(row[:-1] for row in changes.lines)
+            await connection.execute(SQL.update_lines, *counters, [row[-1] for row in changes.lines])
         for sql, rows in changes.statements():
             await _execute(connection, sql, rows)
         await _execute(connection, SQL.add_details, [self._sealed(details) for details in world.details])
@@ -89,10 +92,10 @@ class Store:
 
 async def read_world(connection: Connection, order_ids: Sequence[str]) -> World:
     """The orders with these ids, locked until the transaction ends."""
-    payments = await connection.fetch(SQL.lock_orders, order_ids) if order_ids else []
+    payments = await connection.fetch(SQL.lock_orders, packed(order_ids)) if order_ids else []
     if not payments:
         return World()
-    known = [row["order_id"] for row in payments]
+    known = packed(row["order_id"] for row in payments)
     lines: dict[str, dict[str, Line]] = defaultdict(dict)
     for row in await connection.fetch(SQL.read_lines, known):
         lines[row["order_id"]][row["line_id"]] = _line(row)
@@ -128,7 +131,6 @@ class _Changes:
     def statements(self) -> Iterator[tuple[str, Rows]]:
         """Statements with their rows, referenced tables first."""
         yield SQL.update_orders, self.orders
-        yield SQL.update_lines, self.lines
         yield SQL.save_refunds, self.refunds
         yield SQL.save_refund_lines, self.refund_lines
         yield SQL.add_payouts, self.payouts
@@ -210,8 +212,8 @@ def _line_row(order_id: str, line: Line) -> tuple[Any, ...]:
     u = line.units
     return (
         *(order_id, line.line_id, line.position, line.kind, line.unit_price),
-        *(u.paid, u.granted, u.refunding, u.refunded, u.taken_back, u.last_granted_at),
-        *(line.locked, line.locks),
+        *(u.paid, u.granted, u.refunding, u.refunded, u.taken_back),
+        *(line.locked, line.locks, u.last_granted_at),
     )
 
 

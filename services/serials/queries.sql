@@ -2,15 +2,6 @@
 -- Which of these grants are known already.
 SELECT grant_id FROM grants WHERE grant_id = ANY($1::uuid[]);
 
--- name: insert_grants
--- Records new grants; a grant that another consumer has just recorded is a unique violation, and the batch repeats.
-INSERT INTO grants (grant_id, batch_id, order_id, line_id, partner_id, product_id, product_name, unit_price,
-                    usage_days, quantity, issued, state, sequence, granted_at, issued_at, registration_deadline,
-                    correlation, causation)
-SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[],
-                     $9::integer[], $10::integer[], $11::integer[], $12::text[], $13::bigint[], $14::timestamptz[],
-                     $15::timestamptz[], $16::timestamptz[], $17::text[], $18::text[]);
-
 -- name: lock_small_grants
 -- Grants that one chunk can finish, oldest first; those in another worker's hands are passed over.
 SELECT grant_id, batch_id, order_id, line_id, partner_id, product_id, product_name, unit_price, usage_days,

@@ -16,11 +16,16 @@ from services.serials.domain import Grant, Part, Product
 from services.serials.rows import COLUMNS, copy_bytes
 from services.serials.vault import KeptSerials, Vault
 from shared.ids import RUN_LIMIT, random_bytes, uuid7_run
-from shared.postgres import Connection
+from shared.postgres import Connection, copy_rows
 from shared.queries import load
 from shared.runtime.decisions import Event
 
 SQL = load(__file__)
+GRANT_COLUMNS = (
+    "grant_id", "batch_id", "order_id", "line_id", "partner_id", "product_id", "product_name", "unit_price",
+    "usage_days", "quantity", "issued", "state", "sequence", "granted_at", "issued_at",
+    "registration_deadline", "correlation", "causation",
+)  # fmt: skip
 
 INLINE_UNITS = 2_000
 """More serials than this are made in a thread, so that the event loop goes on."""
@@ -119,7 +124,10 @@ class Store:
 
 
 async def insert_grants(connection: Connection, grants: Iterable[Grant]) -> None:
-    """Records new grants, in the order of their ids."""
+    """Records new grants, in the order of their ids.
+
+    Raises UniqueViolationError for a grant that another consumer has just recorded: the batch repeats.
+    """
     rows = [
         (
             *(grant.grant_id, grant.batch_id, grant.order_id, grant.line_id, grant.partner_id),
@@ -130,7 +138,7 @@ async def insert_grants(connection: Connection, grants: Iterable[Grant]) -> None
         )
         for grant in sorted(grants, key=lambda grant: grant.grant_id)
     ]
-    await connection.execute(SQL.insert_grants, *zip(*rows, strict=True))
+    await copy_rows(connection, "grants", GRANT_COLUMNS, rows)
 
 
 async def lock_grants(connection: Connection, chunk: int, most: int) -> list[Grant]:

@@ -17,7 +17,7 @@ from shared.clock import now
 from shared.events import feedback
 from shared.faults import Point, Reach, unharmed
 from shared.ids import uuid7
-from shared.postgres import Connection, packed
+from shared.postgres import Connection, packed, packed_columns
 from shared.queries import load
 from shared.runtime.batch import Batch, EventKey, Known, Parked, Refusal, events_of
 from shared.runtime.decisions import Context, Position
@@ -244,8 +244,7 @@ class Fold:
         moved = sorted(batch.moved_cursors())
         if not moved:
             return
-        columns = (packed(map(str, column)) for column in zip(*moved, strict=True))
-        status = await connection.execute(SQL.move_cursors, *columns)
+        status = await connection.execute(SQL.move_cursors, *packed_columns(moved))
         if int(status.rpartition(" ")[2]) != len(moved):
             raise Conflict("another consumer has handled some of these events")
 

@@ -266,12 +266,19 @@ def requests_and_cases_of_orders(tx: Transaction, packed: str) -> list[Row]:
     return [Row((name, row.get(name)) for name in names) for row in (*requests, *cases)]
 
 
-def update_lines(tx: Transaction, *columns: Any) -> int:
-    orders, lines, *counters = map(unpacked, columns[:7])
-    numbers = [list(map(int, counter)) for counter in counters]
-    changed = updates("order_lines", ["order_id", "line_id"], *orders_store.LINE_COLUMNS[9:])
-    count: int = changed(tx, orders, lines, *numbers, *columns[7:])
-    return count
+def packed_updates(table: str, keys: Names, *names: str, texts: Names = (), flags: Names = ()) -> Query:
+    """`updates` whose columns but the arrays are packed; all are numbers but the keys, `texts` and `flags`."""
+    run = updates(table, keys, *names)
+
+    def read(name: str, column: Any) -> Sequence[Any]:
+        if not isinstance(column, str):
+            return list(column)
+        values = unpacked(column)
+        if name in flags:
+            return [value == "True" for value in values]
+        return values if name in keys or name in texts else list(map(int, values))
+
+    return lambda tx, *columns: run(tx, *map(read, [*keys, *names], columns))
 
 
 def update_orders(tx: Transaction, *columns: Sequence[Any]) -> int:
@@ -371,7 +378,9 @@ ORDERS: Mapping[str, Query] = {
     "requests_and_cases_of_orders": requests_and_cases_of_orders,
     "update_orders": update_orders,
     "drop_lines": drop_lines,
-    "update_lines": update_lines,
+    "update_lines": packed_updates(
+        "order_lines", ["order_id", "line_id"], *orders_store.LINE_COLUMNS[9:]
+    ),
     "settle_claims": settle_claims,
     "put_cases": inserts(
         "quarantine",
@@ -411,13 +420,6 @@ ORDERS_COPIES: Mapping[str, Query] = {
 
 # serials
 
-GRANT_COLUMNS = (
-    "grant_id", "batch_id", "order_id", "line_id", "partner_id", "product_id", "product_name", "unit_price",
-    "usage_days", "quantity", "issued", "state", "sequence", "granted_at", "issued_at",
-    "registration_deadline", "correlation", "causation",
-)  # fmt: skip
-
-
 def _grants_left(tx: Transaction, fits: Callable[[int], bool], most: int) -> list[Row]:
     left = [
         key
@@ -438,12 +440,11 @@ def write_serials(tx: Transaction, serial_ids: Iterable[UUID], grant_ids: Iterab
 
 SERIALS: Mapping[str, Query] = {
     "known_grants": lambda tx, ids: found(tx, "grants", ids),
-    "insert_grants": inserts("grants", ["grant_id"], GRANT_COLUMNS),
     "lock_small_grants": lambda tx, chunk, most: _grants_left(tx, lambda left: left <= chunk, most),
     "lock_large_grant": lambda tx, chunk: _grants_left(tx, lambda left: left > chunk, 1),
     "advance_grants": updates("grants", ["grant_id"], "issued", "state", "sequence", "issued_at"),
 }
-SERIALS_COPIES: Mapping[str, Query] = {"serials": write_serials}
+SERIALS_COPIES: Mapping[str, Query] = {"serials": write_serials, "grants": copies("grants", ["grant_id"])}
 
 
 # refunds
@@ -458,9 +459,9 @@ REFUND_CHANGES = (
 )  # fmt: skip
 
 
-def read_refunds_of_orders(tx: Transaction, ids: Names) -> list[Row]:
+def read_refunds_of_orders(tx: Transaction, ids: str) -> list[Row]:
     rows = []
-    for refund in where(tx, "refunds", "order_id", ids, "refund_id"):
+    for refund in where(tx, "refunds", "order_id", unpacked(ids), "refund_id"):
         lines = where(tx, "refund_lines", "refund_id", [refund["refund_id"]], "position")
         payouts = where(tx, "refund_payouts", "refund_id", [refund["refund_id"]], "position")
         refund["line_ids"] = [line["line_id"] for line in lines]
@@ -472,10 +473,18 @@ def read_refunds_of_orders(tx: Transaction, ids: Names) -> list[Row]:
 
 REFUNDS: Mapping[str, Query] = {
     "lock_orders": lock_orders,
-    "read_lines": lambda tx, ids: where(tx, "order_lines", "order_id", ids, "order_id", "position"),
+    "read_lines": lambda tx, ids: where(
+        tx, "order_lines", "order_id", unpacked(ids), "order_id", "position"
+    ),
     "read_refunds": read_refunds_of_orders,
     "update_orders": updates("orders", ["order_id"], *refunds_store.ORDER_COLUMNS[1:]),
-    "update_lines": updates("order_lines", ["order_id", "line_id"], *refunds_store.LINE_COLUMNS[2:]),
+    "update_lines": packed_updates(
+        "order_lines",
+        ["order_id", "line_id"],
+        *refunds_store.LINE_COLUMNS[2:],
+        texts=["kind"],
+        flags=["locked"],
+    ),
     "save_refunds": inserts("refunds", ["refund_id"], REFUND_COLUMNS, on_conflict=REFUND_CHANGES),
     "save_refund_lines": inserts(
         "refund_lines",
@@ -617,7 +626,7 @@ INVOICES: Mapping[str, Query] = {
     "orders_of_businesses": orders_of_businesses,
     "orders_of_named_payments": orders_of_named_payments,
     "orders_of_failed_documents": orders_of_failed_documents,
-    "lock_payments": lambda tx, ids: found(tx, "payments", ids, lock=True),
+    "lock_payments": lambda tx, ids: found(tx, "payments", unpacked(ids), lock=True),
     "lock_documents": lambda tx, ids: found(tx, "documents", ids, lock=True),
     "open_counters": open_counters,
     "lock_counters": lock_counters,
@@ -626,7 +635,7 @@ INVOICES: Mapping[str, Query] = {
     "read_requests": lambda tx, ids: where(
         tx, "merge_requests", "partner_id", ids, "partner_id", "request_id"
     ),
-    "update_payments": updates(
+    "update_payments": packed_updates(
         "payments",
         ["order_id"],
         "refunded_supply",
@@ -729,7 +738,7 @@ CATALOGUES: Mapping[str, tuple[Mapping[str, Query], Mapping[str, Query], Queries
     "invoices": (INVOICES, INVOICES_COPIES, invoices_store.SQL),
 }
 PAUSES = frozenset({"share_months", "lock_orders", "known_grants", "closed_months", "update_orders", "orders",
-                    "insert_grants", "payments", "stop_orders", "move_cursors"})  # fmt: skip
+                    "grants", "payments", "stop_orders", "move_cursors"})  # fmt: skip
 """Statements before which another owner may come between: loading, saving, and moving cursors."""
 
 
