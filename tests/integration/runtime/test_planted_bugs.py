@@ -308,9 +308,9 @@ async def test_an_outbox_without_its_lock_lets_the_reader_pass_a_row(
 class MarksFirst(Relay):
     """Moves the mark before the broker has acknowledged."""
 
-    async def _send(self, producer: Any, rows: Sequence[asyncpg.Record]) -> None:
+    async def _send(self, connection: Any, producer: Any, rows: Sequence[asyncpg.Record]) -> None:
         self._published = rows[-1]["id"]
-        await super()._send(producer, rows)
+        await super()._send(connection, producer, rows)
 
 
 async def test_a_mark_before_the_acknowledgement_loses_a_fact(
