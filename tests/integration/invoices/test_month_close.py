@@ -14,6 +14,7 @@ from services.invoices.closing import MonthNotOver
 from services.invoices.settings import InvoicesSettings
 from services.invoices.state import World
 from services.invoices.store import Store
+from shared.faults import unharmed
 from tests.integration.invoices.conftest import StoredBooks
 from tests.unit.invoices.books import CLOSED_AT, OTHER, PAID_AT, WRONG, line
 
@@ -181,7 +182,7 @@ def client(books: StoredBooks) -> httpx.AsyncClient:
         database_url="postgresql://nobody@localhost/x",
         data_key=b"k" * 32,
     )
-    runtime: Any = SimpleNamespace(pool=books.pool, outbox=books.outbox)
+    runtime: Any = SimpleNamespace(pool=books.pool, outbox=books.outbox, reach=unharmed)
     app = Starlette(routes=build(settings).http_routes(runtime))
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://invoices")
 
