@@ -16,6 +16,9 @@ SESSION = {
     "idle_in_transaction_session_timeout": "15s",
     "lock_timeout": "30s",
     "jit": "off",
+    # Every statement here names keys of an index. A plan made while a table is small or not yet counted would
+    # read the whole of it, batch after batch, until autovacuum comes along.
+    "enable_seqscan": "off",
     "timezone": "UTC",
 }
 
