@@ -87,8 +87,8 @@ async def _try(stage: Stage, trial: Trial, plan: Plan, deadline: float) -> list[
         if number == 0:
             continue
         for name, value in values.items():
-            results[name].runs.append(value)
-        said = ", ".join(f"{name} {value:.3g}" for name, value in values.items())
+            results[name].add(value)
+        said = ", ".join(f"{name} {value.value:.3g}" for name, value in values.items())
         tell(f"run {number} of {plan.runs}, {monotonic() - started:.0f} s: {said}")
     return [result for result in results.values() if result.runs]
 

@@ -3,12 +3,24 @@
 import statistics
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks import hop, pipeline, relays, shell
 from benchmarks.stage import Stage
 
-Measure = Callable[[Stage, "Sizes"], Awaitable[dict[str, float]]]
+Measure = Callable[[Stage, "Sizes"], Awaitable[dict[str, "Measured"]]]
+
+
+class Measured(NamedTuple):
+    """What one run says about a goal, and what it was made of: our side and the other one, where there are two."""
+
+    value: float
+    sides: tuple[float, ...] = ()
+
+
+def ratio(ours: float, other: float) -> Measured:
+    """Ours to the other side."""
+    return Measured(ours / other, (ours, other))
 
 
 @dataclass(slots=True, frozen=True)
@@ -58,6 +70,12 @@ class Result:
 
     goal: Goal
     runs: list[float] = field(default_factory=list)
+    sides: list[tuple[float, ...]] = field(default_factory=list)
+
+    def add(self, measured: Measured) -> None:
+        """Takes in one run."""
+        self.runs.append(measured.value)
+        self.sides.append(measured.sides)
 
     @property
     def value(self) -> float:
@@ -79,48 +97,52 @@ class Result:
             "reached": self.reached,
             "says": self.goal.says,
             "runs": [round(run, 3) for run in self.runs],
+            "sides": [round(statistics.median(side), 1) for side in zip(*self.sides, strict=True)],
         }
 
 
-async def measure_hop(stage: Stage, sizes: Sizes) -> dict[str, float]:
+async def measure_hop(stage: Stage, sizes: Sizes) -> dict[str, Measured]:
     """G1 and G2: the orders service against COPY, and against a transaction a message."""
     ours = await hop.ours(stage, sizes.hop)
     copy = await hop.plain_copy(stage, sizes.hop)
     one = await hop.usual(stage, sizes.hop_one, 1)
     eight = await hop.usual(stage, sizes.hop_eight, 8)
-    return {"G1": ours / copy, "G2": ours / one, "G2 eight at once": ours / eight}
+    return {"G1": ratio(ours, copy), "G2": ratio(ours, one), "G2 eight at once": ratio(ours, eight)}
 
 
-async def measure_pipeline(stage: Stage, sizes: Sizes) -> dict[str, float]:
+async def measure_pipeline(stage: Stage, sizes: Sizes) -> dict[str, Measured]:
     """G3: four services end to end."""
     ours = await pipeline.throughput(stage, "ours", sizes.orders)
     usual = await pipeline.throughput(stage, "usual", sizes.orders_usual)
-    return {"G3": ours / usual}
+    return {"G3": ratio(ours, usual)}
 
 
-async def measure_relay(stage: Stage, sizes: Sizes) -> dict[str, float]:
+async def measure_relay(stage: Stage, sizes: Sizes) -> dict[str, Measured]:
     """G4: outbox to broker, against the peer."""
     ours = await relays.ours(stage, sizes.relay)
-    return {"G4": ours / await relays.peer(stage, sizes.relay_peer)}
+    return {"G4": ratio(ours, await relays.peer(stage, sizes.relay_peer))}
 
 
-async def measure_snapshot(stage: Stage, sizes: Sizes) -> dict[str, float]:
+async def measure_snapshot(stage: Stage, sizes: Sizes) -> dict[str, Measured]:
     """G5: the relay while somebody holds a snapshot."""
-    return {"G5": await relays.ours_under_snapshot(stage)}
+    return {"G5": Measured(await relays.ours_under_snapshot(stage))}
 
 
-async def measure_shell(stage: Stage, sizes: Sizes) -> dict[str, float]:
+async def measure_shell(stage: Stage, sizes: Sizes) -> dict[str, Measured]:
     """G9: everything before the database, against the bare consumer."""
     ours = await shell.ours(stage, sizes.shell)
-    return {"G9": ours / await shell.raw(stage, sizes.shell)}
+    return {"G9": ratio(ours, await shell.raw(stage, sizes.shell))}
 
 
-async def measure_latency(stage: Stage, sizes: Sizes) -> dict[str, float]:
+async def measure_latency(stage: Stage, sizes: Sizes) -> dict[str, Measured]:
     """G10: how long an order takes at 200 a second, and the worst hop at 1,000 a second."""
     ours = await pipeline.latencies(stage, "ours", 200, sizes.latency_seconds)
     usual = await pipeline.latencies(stage, "usual", 200, sizes.latency_seconds)
     loaded = await pipeline.latencies(stage, "ours", 1_000, sizes.latency_seconds)
-    return {"G10": ours.end_to_end / usual.end_to_end, "G10 worst hop": max(loaded.hops.values())}
+    return {
+        "G10": ratio(ours.end_to_end, usual.end_to_end),
+        "G10 worst hop": Measured(max(loaded.hops.values())),
+    }
 
 
 TRIALS: Sequence[Trial] = (

@@ -24,7 +24,7 @@ from shared.clock import monotonic
 from shared.events.checkout import PaymentCompleted
 from shared.postgres import open_pool
 from shared.runtime.app import calm_garbage_collector
-from shared.runtime.consumer import COMMIT_EVERY_SECONDS, Lane, subscribe
+from shared.runtime.consumer import COMMIT_EVERY_SECONDS, SHARES, Lane, subscribe
 from shared.runtime.fold import Fold
 from shared.runtime.outbox import Outbox
 from shared.runtime.records import Record, StoredRecord
@@ -70,6 +70,7 @@ async def ours(
     service = build(settings)
     pool = await open_pool(str(settings.database_url), service.name, settings.lanes + 6)
     metrics, gate, finished = Metrics(), Gate(), asyncio.Event()
+    at_once = settings.lanes * SHARES
     fold = Fold(
         service,
         pool,
@@ -82,7 +83,7 @@ async def ours(
     async def handle(records: Sequence[Record]) -> None:
         await gate.passed()
         await fold.handle(records)
-        if metrics.handled._value.get() >= count + WARM_UP * settings.lanes:
+        if metrics.handled._value.get() >= count + WARM_UP * at_once:
             finished.set()
 
     broker = KafkaBroker(stage.kafka, logger=None, graceful_timeout=5)
@@ -100,7 +101,7 @@ async def ours(
         await broker.start()
         await until_assigned([lane.consumer for lane in lanes], stage.partitions[TOPIC])
         await gate.until_waiting(len(lanes))
-        await asyncio.gather(*(fold.handle(_warm_up(number)) for number in range(settings.lanes)))
+        await asyncio.gather(*(fold.handle(_warm_up(number)) for number in range(at_once)))
         if before is not None:
             await before()
         seconds = await _timed(gate, finished)

@@ -34,7 +34,8 @@ def kst_date(instant: datetime) -> date:
 
 def month_of(instant: datetime) -> str:
     """The month in Seoul, `2026-10`."""
-    return in_kst(instant).strftime("%Y-%m")
+    local = in_kst(instant)
+    return f"{local.year:04}-{local.month:02}"
 
 
 def parse_month(text: str) -> date:

@@ -337,9 +337,7 @@ def _refund_open(order: Order, back: Sequence[Asked], at: datetime) -> Money:
     money = refund_money(order.vat_mode, order.remaining, _worth(order, back))
     for asked in back:
         line = order.lines[asked.line_id]
-        order.lines[asked.line_id] = line.with_(
-            refunded=line.refunded + asked.quantity, refund_claimed_at=at
-        )
+        order.lines[asked.line_id] = line.with_(refunded=line.refunded + asked.quantity, refund_claimed_at=at)
     order.remaining_supply -= money.supply
     order.remaining_vat -= money.vat
     return money

@@ -267,7 +267,7 @@ def requests_and_cases_of_orders(tx: Transaction, packed: str) -> list[Row]:
 
 
 def packed_updates(table: str, keys: Names, *names: str, texts: Names = (), flags: Names = ()) -> Query:
-    """`updates` whose columns but the arrays are packed; all are numbers but the keys, `texts` and `flags`."""
+    """`updates` with packed columns: numbers, but for the keys, `texts` and `flags`. Arrays stay arrays."""
     run = updates(table, keys, *names)
 
     def read(name: str, column: Any) -> Sequence[Any]:
@@ -378,9 +378,7 @@ ORDERS: Mapping[str, Query] = {
     "requests_and_cases_of_orders": requests_and_cases_of_orders,
     "update_orders": update_orders,
     "drop_lines": drop_lines,
-    "update_lines": packed_updates(
-        "order_lines", ["order_id", "line_id"], *orders_store.LINE_COLUMNS[9:]
-    ),
+    "update_lines": packed_updates("order_lines", ["order_id", "line_id"], *orders_store.LINE_COLUMNS[9:]),
     "settle_claims": settle_claims,
     "put_cases": inserts(
         "quarantine",
@@ -419,6 +417,7 @@ ORDERS_COPIES: Mapping[str, Query] = {
 
 
 # serials
+
 
 def _grants_left(tx: Transaction, fits: Callable[[int], bool], most: int) -> list[Row]:
     left = [
@@ -473,9 +472,7 @@ def read_refunds_of_orders(tx: Transaction, ids: str) -> list[Row]:
 
 REFUNDS: Mapping[str, Query] = {
     "lock_orders": lock_orders,
-    "read_lines": lambda tx, ids: where(
-        tx, "order_lines", "order_id", unpacked(ids), "order_id", "position"
-    ),
+    "read_lines": lambda tx, ids: where(tx, "order_lines", "order_id", unpacked(ids), "order_id", "position"),
     "read_refunds": read_refunds_of_orders,
     "update_orders": updates("orders", ["order_id"], *refunds_store.ORDER_COLUMNS[1:]),
     "update_lines": packed_updates(
