@@ -12,7 +12,7 @@ Measure = Callable[[Stage, "Sizes"], Awaitable[dict[str, "Measured"]]]
 
 
 class Measured(NamedTuple):
-    """What one run says about a goal, and what it was made of: our side and the other one, where there are two."""
+    """What one run says about a goal, and its sides (ours first) where it is a ratio of two."""
 
     value: float
     sides: tuple[float, ...] = ()

@@ -118,14 +118,11 @@ class Relay:
                 await self._send(connection, producer, rows)
                 self._published = rows[-1]["id"]
                 self._metrics.published.inc(len(rows))
-                if monotonic() - self._marked_at >= MARK_EVERY_SECONDS:
-                    await self._mark(connection)
-                if len(rows) == BATCH_ROWS:
-                    continue
-            try:
-                await asyncio.wait_for(self._outbox.appended.wait(), POLL_SECONDS)
-            except TimeoutError:
+            if not rows or monotonic() - self._marked_at >= MARK_EVERY_SECONDS:
                 await self._mark(connection)
+            if len(rows) < BATCH_ROWS:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._outbox.appended.wait(), POLL_SECONDS)
 
     async def _send(
         self, connection: asyncpg.Connection, producer: AIOKafkaProducer, rows: Sequence[asyncpg.Record]
