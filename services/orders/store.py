@@ -106,7 +106,7 @@ async def save(connection: Connection, world: World) -> None:
     await _execute(connection, SQL.update_orders, [_update_row(order) for order in moved])
     replaced = [order for order in old if world.stored[order.order_id].state is OrderState.UNPAID]
     if replaced:
-        await connection.execute(SQL.drop_lines, [order.order_id for order in replaced])
+        await connection.execute(SQL.drop_lines, packed(order.order_id for order in replaced))
     lines = [_line_row(order, line) for order in [*new, *replaced] for line in order.lines.values()]
     await _insert(connection, "order_lines", LINE_COLUMNS, lines)
     await _update_lines(connection, list(_changed_lines(world, old)))

@@ -88,13 +88,13 @@ async def behind() -> AsyncIterator[Behind]:
 async def test_commits_whose_answer_is_lost_are_repeated_without_effect(behind: Behind) -> None:
     pids = behind.system.services.pids()
     cuts = behind.postgres.cuts
-    behind.postgres.lose_answers(commits_in_postgres, every=3, times=20)
+    behind.postgres.lose_answers(commits_in_postgres, every=2, times=12)
 
     load = await behind.load()
     await until_lost(behind.postgres)
 
     await behind.is_well(load)
-    assert behind.postgres.cuts >= cuts + 20
+    assert behind.postgres.cuts >= cuts + 12
     assert behind.system.services.pids() == pids, "a service ended instead of connecting again"
 
 
@@ -103,17 +103,17 @@ async def test_sends_whose_acknowledgement_is_lost_are_repeated_in_order(
     behind: Behind, service: str
 ) -> None:
     cuts = behind.kafka.cuts
-    behind.kafka.lose_answers(request_of_kafka(PRODUCE, f"pawl-{service}-relay".encode()), every=2, times=4)
+    behind.kafka.lose_answers(request_of_kafka(PRODUCE, f"pawl-{service}-relay".encode()), every=1, times=2)
 
     load = await behind.load()
     await until_lost(behind.kafka)
 
     await behind.is_well(load)
-    assert behind.kafka.cuts >= cuts + 4
+    assert behind.kafka.cuts >= cuts + 2
 
 
 async def test_offset_commits_whose_answer_is_lost_repeat_nothing(behind: Behind) -> None:
-    behind.kafka.lose_answers(request_of_kafka(OFFSET_COMMIT, b"pawl-"), every=1, times=6)
+    behind.kafka.lose_answers(request_of_kafka(OFFSET_COMMIT, b"pawl-"), every=1, times=4)
 
     load = await behind.load()
     await until_lost(behind.kafka)

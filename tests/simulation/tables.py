@@ -297,7 +297,8 @@ def copy_orders(tx: Transaction, columns: Names, records: Iterable[tuple[Any, ..
     return len(records)
 
 
-def drop_lines(tx: Transaction, ids: Names) -> int:
+def drop_lines(tx: Transaction, packed: str) -> int:
+    ids = unpacked(packed)
     rows = [key for key, row in tx.rows("order_lines").items() if key[0] in ids and row["paid"] == 0]
     for key in rows:
         tx.put("order_lines", key, None)

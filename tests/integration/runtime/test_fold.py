@@ -65,6 +65,16 @@ async def test_a_crash_before_the_commit_leaves_nothing_behind(pool: asyncpg.Poo
     assert await desk.snapshot() == []
 
 
+async def test_the_lines_of_an_unpaid_order_are_those_of_the_payment_that_pays_it(pool: asyncpg.Pool) -> None:
+    desk = Desk(pool)
+    await desk.take(*(payment(order, amount=1) for order in ("A-1", "A-2")))
+
+    await desk.take(*(payment(order, 30) for order in ("A-1", "A-2")))
+
+    assert await desk.line("A-1") == await desk.line("A-2") == (30, 0, 0, 0, 0)
+    assert await desk.waiting() == []
+
+
 async def test_two_owners_of_one_batch_have_one_effect(pool: asyncpg.Pool) -> None:
     """During a rebalance the old owner may still be at work: the exclusion comes from Postgres."""
     for number in range(10):
