@@ -1,6 +1,7 @@
 """How far a lane tells Kafka that it came: never before the effects, never what it does not own."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import IllegalStateError, NodeNotReadyError
 
-from shared.runtime.consumer import SETTLE_SECONDS, Lane
+from shared.runtime.consumer import SETTLE_SECONDS, SHARE_FROM, Lane
 from shared.runtime.health import Health
 from shared.runtime.records import Record
 from shared.runtime.signals import Metrics
@@ -62,6 +63,26 @@ async def test_offsets_are_committed_after_the_batch() -> None:
 
     assert before == [{}]
     assert group.committed == {MINE: 8}
+
+
+@pytest.mark.parametrize(("count", "shares"), [(SHARE_FROM - 1, 1), (SHARE_FROM, 2)])
+async def test_a_large_batch_is_handled_in_shares_that_have_no_key_in_common(count: int, shares: int) -> None:
+    group, handled = Group(MINE, THEIRS), list[Sequence[Record]]()
+
+    async def handle(records: Sequence[Record]) -> None:
+        handled.append(records)
+
+    places = [(offset % 2, offset) for offset in range(count)]
+    batch = [replace(said("pay"), partition=partition, offset=offset) for partition, offset in places]
+    await lane_of(group, handle).take(batch)
+
+    assert len(handled) == shares
+    assert sorted(each.offset for share in handled for each in share) == list(range(count))
+    for share in handled:
+        assert [each.offset for each in share] == sorted(each.offset for each in share)
+    if shares > 1:
+        assert [{each.partition for each in share} for share in handled] == [{0}, {1}]
+    assert max(group.committed.values()) == count
 
 
 async def test_a_batch_that_fails_commits_nothing_and_ends_the_process() -> None:
