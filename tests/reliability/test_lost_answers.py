@@ -98,7 +98,9 @@ async def test_commits_whose_answer_is_lost_are_repeated_without_effect(behind: 
     assert behind.system.services.pids() == pids, "a service ended instead of connecting again"
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize(
+    "service", ["orders", *(pytest.param(other, marks=pytest.mark.faults) for other in SERVICES[1:])]
+)
 async def test_sends_whose_acknowledgement_is_lost_are_repeated_in_order(
     behind: Behind, service: str
 ) -> None:
