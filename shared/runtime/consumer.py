@@ -60,6 +60,7 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
         self._reach = reach
         self._done: dict[TopicPartition, int] = {}
         self._handled: dict[TopicPartition, int] = {}
+        self._assignments = 0
         self._committed_at = 0.0
         self._troubled_at: float | None = None
         self.subscriber: Any = None
@@ -73,6 +74,7 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def take(self, records: Sequence[Record]) -> None:
         """Handles one polled batch; never returns before its effects are committed."""
+        assignments = self._assignments
         self.busy_since = monotonic()
         try:
             if len(records) < SHARE_FROM:
@@ -84,6 +86,8 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
             self._give_up(f"{type(failure).__name__}: {failure}")
             raise
         self._observe(records)
+        if assignments != self._assignments:
+            return
         handled = {(record.topic, record.partition): record.offset + 1 for record in records}
         reached = {TopicPartition(*place): offset for place, offset in handled.items()}
         self._done.update(reached)
@@ -122,10 +126,15 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
         await self.commit()
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
-        """Forgets the offsets of partitions that went elsewhere; of the others they are still to be told."""
-        kept = set(assigned)
-        self._done = {place: offset for place, offset in self._done.items() if place in kept}
-        self._handled = {place: offset for place, offset in self._handled.items() if place in kept}
+        """Forgets how far this lane came: it reads on from where the group stands.
+
+        Others may have gone on meanwhile, and a commit of what was handled before, also in the batch that is
+        in hand now, would set the group back behind them. What the group never heard of comes again.
+        """
+        self._assignments += 1
+        self._done.clear()
+        self._handled.clear()
+        self._troubled_at = None
 
     def lag(self) -> int:
         """Records that wait in partitions that this lane has read from, as far as the last fetch knows."""
