@@ -11,7 +11,9 @@ NAME=engine
 LOG=${PAWL_ENGINE_LOG:-/tmp/pawl-engine.log}
 DOCKERD_LOG=/var/log/pawl-dockerd.log
 ANSWER_SECONDS=60
-# Without rules in the firewall (a kernel without netfilter) docker-proxy carries the ports on 127.0.0.1.
+LEGACY=/run/pawl-iptables
+# Without rules in the firewall (a kernel without netfilter) docker-proxy still carries the ports on 127.0.0.1, and
+# images are built on the machine's own network. Containers do not find each other by name then, so Compose fails.
 NO_FIREWALL="--iptables=false --ip6tables=false"
 # Layers as plain folders, where the file system below takes no overlay. Slow and large.
 PLAIN_LAYERS="--storage-driver=vfs"
@@ -37,6 +39,12 @@ install_missing() {
 prepare_kernel() {
   grep -q ' /sys/fs/cgroup' /proc/mounts || mount -t cgroup2 none /sys/fs/cgroup 2>/dev/null || true
   is_running dockerd || is_running containerd || rm -f /run/docker.pid /run/docker/containerd/containerd.pid
+  # Some kernels know only the older of the two ways to write firewall rules.
+  if ! iptables -t nat -n -L >/dev/null 2>&1 && iptables-legacy -t nat -n -L >/dev/null 2>&1; then
+    mkdir -p $LEGACY
+    for tool in iptables ip6tables; do ln -sf "$(command -v $tool-legacy)" $LEGACY/$tool; done
+    PATH=$LEGACY:$PATH
+  fi
   # Containers inherit it.
   ulimit -n 65536 2>/dev/null || ulimit -n "$(ulimit -Hn)"
 }
@@ -90,7 +98,7 @@ start_engine() {
       return 0
     fi
     say "that does not run here; it said:"
-    { grep -E 'level=(error|fatal)|rror|failed' "$DOCKERD_LOG" || tail "$DOCKERD_LOG"; } | tail -n 8 | cut -c 1-400 >&2
+    { grep -E 'level=(error|fatal)|^failed' "$DOCKERD_LOG" || tail "$DOCKERD_LOG"; } | tail -n 8 | cut -c 1-400 >&2
   done
   fail "no Docker engine can be had on this machine: dockerd does not run (what it said is above)"
 }
