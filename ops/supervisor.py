@@ -105,7 +105,7 @@ class Supervisor:
         """How it is started; another instance of a service is started alike."""
         return self._kept[name].launch
 
-    def start(self, name: str, only_once: Mapping[str, str] | None = None) -> None:
+    def start(self, name: str, only_once: Mapping[str, str] = NOTHING) -> None:
         """Start one that was stopped or killed, without waiting for its turn.
 
         `only_once` is added to the environment of this start, not to that of later ones.
@@ -113,7 +113,7 @@ class Supervisor:
         kept = self._kept[name]
         if not kept.is_alive:
             kept.failures = 0
-            self._start(kept, only_once or {})
+            self._start(kept, only_once)
             self._changed()
 
     def kill(self, name: str) -> None:

@@ -59,9 +59,14 @@ def packed(texts: Iterable[str]) -> str:
     return UNIT_SEPARATOR.join(texts)
 
 
-def packed_columns(rows: Iterable[tuple[Any, ...]]) -> list[str]:
-    """Rows of ids, numbers and flags, none of them null: each column as one text (see `packed`)."""
-    return [packed(map(str, column)) for column in zip(*rows, strict=True)]
+def packed_columns(rows: Iterable[tuple[Any, ...]], arrays: int = 0) -> list[str | list[Any]]:
+    """Rows of ids, numbers and flags, none of them null: each column as one text (see `packed`).
+
+    The last so many columns stay `arrays`: what may be null or is any text.
+    """
+    columns = list(zip(*rows, strict=True))
+    plain = len(columns) - arrays
+    return [packed(map(str, column)) for column in columns[:plain]] + [list(c) for c in columns[plain:]]
 
 
 async def copy_rows(

@@ -109,8 +109,7 @@ class Store:
         await _insert(connection, "payments", PAYMENT_COLUMNS, payments)
         moved = [_moved_row(world.payments[key]) for key in dirty.payments if key in world.stored]
         if moved:
-            sums = packed_columns(row[:-1] for row in moved)
-            await connection.execute(SQL.update_payments, *sums, [row[-1] for row in moved])
+            await connection.execute(SQL.update_payments, *packed_columns(moved, arrays=1))
         lines = [_snapshot_row(snapshot) for snapshot in world.snapshots]
         await _insert(connection, "payment_lines", SNAPSHOT_COLUMNS, lines)
         documents = [

@@ -149,10 +149,7 @@ async def _insert(
 
 async def _update_lines(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
     if rows:
-        counters = packed_columns(row[:-2] for row in rows)
-        await connection.execute(
-            SQL.update_lines, *counters, [row[-2] for row in rows], [row[-1] for row in rows]
-        )
+        await connection.execute(SQL.update_lines, *packed_columns(rows, arrays=2))
 
 
 async def _execute(connection: Connection, query: str, rows: Iterable[tuple[Any, ...]]) -> None:

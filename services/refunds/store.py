@@ -69,8 +69,7 @@ class Store:
         if changes.new_lines:
             await copy_rows(connection, "order_lines", LINE_COLUMNS, changes.new_lines)
         if changes.lines:
-            counters = packed_columns(row[:-1] for row in changes.lines)
-            await connection.execute(SQL.update_lines, *counters, [row[-1] for row in changes.lines])
+            await connection.execute(SQL.update_lines, *packed_columns(changes.lines, arrays=1))
         for sql, rows in changes.statements():
             await _execute(connection, sql, rows)
         await _execute(connection, SQL.add_details, [self._sealed(details) for details in world.details])

@@ -25,8 +25,8 @@ from shared.runtime.signals import Metrics
 
 COMMIT_EVERY_SECONDS = 1.0
 # A commit that timed out is not withdrawn: the client goes on sending it, and it may arrive after a later one
-# and set the group back. So long after the last trouble, everything is committed once more.
-SETTLE_SECONDS = 10.0
+# and set the group back. So everything is committed once more this often, also when nothing is new.
+REPEAT_COMMIT_SECONDS = 30.0
 # A batch costs the same dozen round trips for one record or a thousand. So the broker, which waits for free,
 # answers a fetch when this much is there or its time (`fetch_wait_ms`) is over: under load a batch is what
 # came in that time, not the one record that came first.
@@ -58,11 +58,10 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
         self._metrics = metrics
         self._give_up = give_up
         self._reach = reach
-        self._done: dict[TopicPartition, int] = {}
         self._handled: dict[TopicPartition, int] = {}
         self._assignments = 0
+        self._is_ahead = False
         self._committed_at = 0.0
-        self._troubled_at: float | None = None
         self.subscriber: Any = None
         self.busy_since: float | None = None
         self.progressed_at = monotonic()
@@ -87,31 +86,32 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
             raise
         self._observe(records)
         if assignments != self._assignments:
+            # Its partitions may have gone to others, who are further by now, and come back: what was done is
+            # committed in Postgres, and how far the group came is not ours to say. The batch comes again.
             return
-        handled = {(record.topic, record.partition): record.offset + 1 for record in records}
-        reached = {TopicPartition(*place): offset for place, offset in handled.items()}
-        self._done.update(reached)
-        self._handled.update(reached)
+        reached = {(record.topic, record.partition): record.offset + 1 for record in records}
+        self._handled.update({TopicPartition(*place): offset for place, offset in reached.items()})
+        self._is_ahead = True
         if monotonic() - self._committed_at >= COMMIT_EVERY_SECONDS:
             await self.commit()
 
     async def commit(self) -> None:
         """Commits how far every partition came. Failing is harmless: the records come again and are known."""
         consumer = self.consumer
-        if consumer is None:
+        if consumer is None or not (self._is_ahead or self._is_to_repeat()):
             return
-        done = self._still_owned(consumer)
-        if not done:
+        owned = consumer.assignment()
+        # One partition that went elsewhere while a batch was handled would refuse the commit of all.
+        reached = {place: offset for place, offset in self._handled.items() if place in owned}
+        if not reached:
             return
-        self._committed_at = monotonic()
+        self._is_ahead, self._committed_at = False, monotonic()
         self._reach(Point.BEFORE_OFFSET_COMMIT)
         try:
-            await asyncio.wait_for(consumer.commit(done), 10)
+            await asyncio.wait_for(consumer.commit(reached), 10)
         except (KafkaError, TimeoutError) as trouble:
-            self._troubled_at = monotonic()
+            self._is_ahead = True
             log.info("offsets not committed", trouble=f"{type(trouble).__name__}: {trouble}"[:200])
-        else:
-            self._forget(done)
         self._reach(Point.AFTER_OFFSET_COMMIT)
 
     async def commit_forever(self) -> None:
@@ -132,9 +132,7 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
         in hand now, would set the group back behind them. What the group never heard of comes again.
         """
         self._assignments += 1
-        self._done.clear()
         self._handled.clear()
-        self._troubled_at = None
 
     def lag(self) -> int:
         """Records that wait in partitions that this lane has read from, as far as the last fetch knows."""
@@ -148,14 +146,8 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
             if place in owned
         )
 
-    def _still_owned(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, int]:
-        """Forgets partitions that went elsewhere while a batch was handled: one of them refuses them all."""
-        owned = consumer.assignment()
-        if self._troubled_at is not None and monotonic() - self._troubled_at >= SETTLE_SECONDS:
-            self._troubled_at = None
-            self._done = dict(self._handled)
-        self._done = {place: offset for place, offset in self._done.items() if place in owned}
-        return dict(self._done)
+    def _is_to_repeat(self) -> bool:
+        return monotonic() - self._committed_at >= REPEAT_COMMIT_SECONDS
 
     def _observe(self, records: Sequence[Record]) -> None:
         started = self.busy_since or monotonic()
@@ -167,11 +159,6 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
         age = max(0.0, now().timestamp() - oldest / 1000)
         self._metrics.hop_seconds.observe(age)
         self._metrics.lag_seconds.set(age)
-
-    def _forget(self, committed: dict[TopicPartition, int]) -> None:
-        for partition, offset in committed.items():
-            if self._done.get(partition) == offset:
-                del self._done[partition]
 
 
 def _shares(records: Sequence[Record]) -> list[Sequence[Record]]:

@@ -25,7 +25,6 @@ from shared.runtime.signals import Metrics
 
 SQL = load("shared.runtime")
 BATCH_ROWS = 2000
-BATCH_BYTES = 900_000
 POLL_SECONDS = 0.1
 LEADER_POLL_SECONDS = 1.0
 # A leader asks Postgres something at least every SIGN_OF_LIFE_SECONDS; one that was silent for a whole lease

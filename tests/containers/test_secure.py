@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
+from aiokafka.errors import TopicAuthorizationFailedError
 
 from ops.provision import SERVICES
 from shared.brokers import Brokers
 from shared.events.catalogue import FEEDBACK, TOPICS, UPSTREAM
 from tests.containers.stack import Stack, excerpt, running
+from tests.support.logins import lets_in
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(900)]
 
@@ -42,17 +42,6 @@ def logins(stack: Stack, broker: Brokers) -> dict[str, Brokers]:
         checkout.username: checkout,
         **{name: broker.log_in_as(name, password) for name, password in services.items()},
     }
-
-
-async def lets_in(brokers: Brokers) -> bool:
-    client = AIOKafkaClient(**brokers.client(), request_timeout_ms=5_000)
-    try:
-        await client.bootstrap()
-    except KafkaConnectionError:
-        return False
-    finally:
-        await client.close()
-    return True
 
 
 async def may_write(brokers: Brokers, topic: str) -> bool:

@@ -15,7 +15,6 @@ from ops.running import RunningSystem
 from shared.clock import monotonic
 from shared.faults import Point
 from tests.reliability.conftest import Begin
-from tests.support.driver import Checkout
 from tests.support.instances import Instances, until_halted, until_healthy
 
 pytestmark = pytest.mark.timeout(300)
@@ -26,9 +25,8 @@ BOUND_SECONDS = 45.0
 
 
 async def test_instances_that_join_and_leave_under_load_lose_and_double_nothing(
-    begin: Begin, checkout: Checkout, system: RunningSystem, instances: Instances
+    begin: Begin, system: RunningSystem, instances: Instances
 ) -> None:
-    first = len(checkout.records)
     load = await begin(2 * ORDERS)
     await load.until("order.paid.v1", 0.1)
 
@@ -44,8 +42,6 @@ async def test_instances_that_join_and_leave_under_load_lose_and_double_nothing(
     await load.end()
     load.assert_complete()
     assert ended_by_themselves == [True] * 3
-    said = {record.id for record in checkout.records[first:] if record.is_ours}
-    assert said, "nothing was heard"
 
 
 @pytest.mark.faults

@@ -10,10 +10,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import (
     GroupAuthorizationFailedError,
-    KafkaConnectionError,
     KafkaError,
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
@@ -39,6 +37,7 @@ from ops.system import find_system
 from ops.topic_lag import READS
 from shared.brokers import Brokers
 from shared.events.catalogue import FEEDBACK, TOPICS, UPSTREAM
+from tests.support.logins import lets_in
 
 WRITES = {
     **{f"pawl_{service}": {f"{service}.events", FEEDBACK} for service in SERVICES},
@@ -123,17 +122,6 @@ async def join(brokers: Brokers, topic: str, group: str) -> None:
         await consumer.getmany(timeout_ms=500)
     finally:
         await consumer.stop()
-
-
-async def lets_in(brokers: Brokers) -> bool:
-    client = AIOKafkaClient(**brokers.client(), request_timeout_ms=5_000)
-    try:
-        await client.bootstrap()
-    except KafkaConnectionError:
-        return False
-    finally:
-        await client.close()
-    return True
 
 
 async def test_an_order_goes_through_all_four_services_with_logins(

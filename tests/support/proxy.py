@@ -43,9 +43,9 @@ class Proxy:
         self._seen = 0
         self._open: dict[asyncio.Task[None], Conversation] = {}
 
-    async def start(self, port: int = 0) -> Self:
+    async def start(self) -> Self:
         """Begins to listen; `port` says where."""
-        self._server = await asyncio.start_server(self._serve, HOST, port, limit=PIECE)
+        self._server = await asyncio.start_server(self._serve, HOST, 0, limit=PIECE)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

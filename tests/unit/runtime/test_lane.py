@@ -9,7 +9,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import IllegalStateError, NodeNotReadyError
 
-from shared.runtime.consumer import SETTLE_SECONDS, SHARE_FROM, Lane
+from shared.runtime.consumer import REPEAT_COMMIT_SECONDS, SHARE_FROM, Lane
 from shared.runtime.health import Health
 from shared.runtime.records import Record
 from shared.runtime.signals import Metrics
@@ -149,7 +149,7 @@ async def test_a_commit_that_arrives_after_a_later_one_is_put_right(monkeypatch:
     await lane.commit()
     group.committed[MINE] = 7
 
-    later = lane.progressed_at + 3 * SETTLE_SECONDS
+    later = lane.progressed_at + 2 * REPEAT_COMMIT_SECONDS
     monkeypatch.setattr("shared.runtime.consumer.monotonic", lambda: later)
     await lane.commit()
 
