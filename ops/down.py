@@ -13,7 +13,7 @@ from ops.options import Directory
 from ops.problem import Exit, Problem, explain_os_errors
 from ops.run_directory import DEFAULT, RunDirectory, end_processes
 
-STOP_SECONDS = 45.0
+STOP_SECONDS = 60.0
 
 
 def down(

@@ -14,7 +14,9 @@ from shared.clock import monotonic
 
 LONGEST_PAUSE = 30.0
 LIFE_THAT_FORGETS = 60.0
-STOP_SECONDS = 15.0
+# A service gives its last batch 15 s and its last facts half of that (STOP_GRACE_SECONDS); and while its group
+# waits for a member that was killed, leaving takes as long as that one's session (6 s).
+STOP_SECONDS = 30.0
 LOOK_EVERY = 0.1
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -136,7 +138,7 @@ class Supervisor:
             kept.child.send(number)
 
     async def stop(self, name: str) -> bool:
-        """Ask it to end; killed after 15 s. It stays ended. Whether it ended by itself."""
+        """Ask it to end; killed after 30 s. It stays ended. Whether it ended by itself."""
         kept = self._kept[name]
         kept.wanted = False
         return kept.child is None or await kept.child.stop(signal.SIGTERM, STOP_SECONDS)

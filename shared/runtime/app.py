@@ -238,9 +238,7 @@ async def _drain_outbox(runtime: Runtime) -> None:
     """Lets the relay publish what the last batches committed, for as long as the grace lasts."""
     with suppress(*TRANSIENT):
         async with asyncio.timeout(runtime.settings.stop_grace_seconds / 2):
-            while runtime.relay.leading and (await runtime.pool.fetchrow(SQL.outbox_backlog))["facts"]:
-                runtime.outbox.appended.set()
-                await asyncio.sleep(0.02)
+            await runtime.relay.drain(runtime.pool)
 
 
 async def _started(runtime: Runtime) -> None:

@@ -148,6 +148,10 @@ FROM outbox WHERE id > $1 ORDER BY id LIMIT $2;
 -- Moves the published mark, unless a later leader has taken over.
 UPDATE relay SET published = $1 WHERE epoch = $2 AND published <= $1;
 
+-- name: last_fact
+-- How far the outbox goes by now.
+SELECT coalesce(max(id), 0) FROM outbox;
+
 -- name: outbox_backlog
 -- How many facts wait to be published and since when.
 SELECT count(*) AS facts, coalesce(extract(epoch FROM now() - min(recorded_at)), 0)::float8 AS seconds

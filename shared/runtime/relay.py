@@ -27,6 +27,7 @@ SQL = load("shared.runtime")
 BATCH_ROWS = 2000
 POLL_SECONDS = 0.1
 LEADER_POLL_SECONDS = 1.0
+DRAIN_POLL_SECONDS = 0.02
 # A leader asks Postgres something at least every SIGN_OF_LIFE_SECONDS; one that was silent for a whole lease
 # is halted or cut off, and the next one ends its session.
 SIGN_OF_LIFE_SECONDS = 2.0
@@ -81,6 +82,16 @@ class Relay:
                 await asyncio.sleep(delay_before(attempt))
             finally:
                 self.leading = False
+
+    async def drain(self, pool: asyncpg.Pool) -> None:
+        """Returns when all that is committed by now is published, or when somebody else leads.
+
+        Under load others always commit more: the next leader publishes that.
+        """
+        until = await pool.fetchval(SQL.last_fact)
+        while self.leading and self._published < until:
+            self._outbox.appended.set()
+            await asyncio.sleep(DRAIN_POLL_SECONDS)
 
     async def _lead(self) -> None:
         connection = await self._connect()

@@ -13,6 +13,7 @@ from ops.embedded.child import Child, last_lines
 from ops.embedded.ports import HOST, Ports
 from ops.http import fetch
 from ops.running import RunningSystem
+from ops.supervisor import STOP_SECONDS
 from shared.clock import monotonic
 from tests.support.driver import Checkout
 
@@ -70,7 +71,7 @@ class Instance:
 
     async def stop(self) -> bool:
         """Asks it to end; whether it ended by itself."""
-        return await self.child.stop(signal.SIGTERM, 15)
+        return await self.child.stop(signal.SIGTERM, STOP_SECONDS)
 
     def kill(self) -> None:
         """As a power cut does it."""

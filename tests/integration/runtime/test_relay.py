@@ -218,6 +218,26 @@ async def test_a_leader_that_was_overtaken_moves_no_mark(
     await connection.close()
 
 
+async def test_a_relay_that_stops_under_load_publishes_what_was_committed_before_and_waits_for_no_more(
+    desk: Desk, publishing: Publishing, listener: Listener
+) -> None:
+    """Others go on writing to the same outbox, so that it is never empty; the next leader publishes that."""
+    await sell(desk)
+    relay = publishing.relay()
+    publishing.start(relay)
+    others = asyncio.create_task(append_some(desk.pool, desk.outbox, 1, times=100_000))
+    await listener.until(await ids(desk.pool))
+    before = await ids(desk.pool)
+
+    await asyncio.wait_for(relay.drain(desk.pool), 5)
+
+    assert not others.done()
+    others.cancel()
+    await asyncio.gather(others, return_exceptions=True)
+    await publishing.stop()
+    assert before <= {headers["ce_id"] for headers in await listener.until(before)}
+
+
 async def test_ids_become_visible_in_their_order_whoever_writes(desk: Desk) -> None:
     """A reader that goes forward by id never passes a row that is committed later."""
     done = asyncio.Event()
