@@ -14,7 +14,7 @@ from shared.clock import monotonic
 
 LONGEST_PAUSE = 30.0
 LIFE_THAT_FORGETS = 60.0
-# A service gives its last batch 15 s and its last facts half of that (STOP_GRACE_SECONDS); and while its group
+# A service gives its last batch 15 s and its last facts half of that (STOP_GRACE_SECONDS). While its group
 # waits for a member that was killed, leaving takes as long as that one's session (6 s).
 STOP_SECONDS = 30.0
 LOOK_EVERY = 0.1
