@@ -1,5 +1,7 @@
 """How far a lane tells Kafka that it came: never before the effects, never what it does not own."""
 
+import gc
+import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 from types import SimpleNamespace
@@ -9,7 +11,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import IllegalStateError, NodeNotReadyError
 
-from shared.runtime.consumer import REPEAT_COMMIT_SECONDS, SHARE_FROM, Lane
+from shared.runtime.consumer import REPEAT_COMMIT_SECONDS, SHARE_FROM, Lane, _decode, _parse
 from shared.runtime.health import Health
 from shared.runtime.records import Record
 from shared.runtime.signals import Metrics
@@ -154,6 +156,20 @@ async def test_a_commit_that_arrives_after_a_later_one_is_put_right(monkeypatch:
     await lane.commit()
 
     assert group.committed == {MINE: 8}
+
+
+async def test_a_batch_is_let_go_as_soon_as_it_is_handled() -> None:
+    """By counting references: a batch in a cycle stays until the garbage collector comes, at a great cost."""
+    gc.disable()
+    try:
+        message = await _parse([said("pay-1", offset=6)])
+        message.set_decoder(_decode)
+        await message.decode()
+        held = weakref.ref(message)
+        del message
+        assert held() is None
+    finally:
+        gc.enable()
 
 
 def test_a_lane_that_has_read_nothing_has_no_lag() -> None:
