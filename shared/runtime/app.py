@@ -31,14 +31,11 @@ from shared.runtime.relay import Relay
 from shared.runtime.retry import TRANSIENT
 from shared.runtime.service import Service
 from shared.runtime.signals import Metrics
+from shared.runtime.sweep import end_silent_sessions, retry_waiting
 from shared.settings import S, ServiceSettings, WrongSetting, read_settings
 from shared.telemetry import set_up_logging
 
 SQL = load("shared.runtime")
-SWEEP_SECONDS = 5.0
-SWEEP_KEYS = 500
-# Far longer than any COPY of ours takes, shorter than others have the patience to wait for its locks.
-SILENT_SESSION = timedelta(seconds=20)
 HEARTBEAT_SECONDS = 0.5
 # More than the longest pause between two attempts, and the attempt itself.
 AFTER_AN_OUTAGE_SECONDS = 15.0
@@ -101,19 +98,6 @@ class Runtime:
             self.metrics.outbox_facts.set(backlog["facts"] if backlog else 0)
             for row in await self.pool.fetch(SQL.parked_summary):
                 self.metrics.waiting.labels(row["kind"]).set(row["events"])
-
-    async def sweep(self) -> None:
-        """From time to time ends what another instance left hanging, and gives what waits another chance,
-        whoever's fact came while nobody looked.
-        """
-        while True:
-            await asyncio.sleep(SWEEP_SECONDS)
-            with suppress(*TRANSIENT):
-                if ended := await self.pool.fetch(SQL.end_silent_sessions, SILENT_SESSION):
-                    log.warning("silent sessions were ended", sessions=len(ended))
-                rows = await self.pool.fetch(SQL.keys_to_retry, timedelta(seconds=SWEEP_SECONDS), SWEEP_KEYS)
-                if rows:
-                    await self.fold.retry_keys([row["key"] for row in rows])
 
     async def beat(self) -> None:
         """Keeps the heartbeat, and ends the process when its work stands still though the servers answer.
@@ -209,7 +193,8 @@ async def _beside(runtime: Runtime, listener: Any) -> AsyncIterator[None]:
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     tasks = [
         _named(runtime.relay.run(), "relay"),
-        _named(runtime.sweep(), "sweep"),
+        _named(end_silent_sessions(runtime.pool), "end_silent_sessions"),
+        _named(retry_waiting(runtime.pool, runtime.fold), "retry_waiting"),
         _named(runtime.beat(), "beat"),
         *(_named(lane.commit_forever(), "commit") for lane in runtime.lanes),
         *(_named(agent(runtime), getattr(agent, "__name__", "agent")) for agent in runtime.service.agents),
