@@ -43,11 +43,13 @@ up: $(VENV)/.run ## Start Kafka, Postgres and the four services; Ctrl-C stops th
 down: $(VENV)/.run ## Stop what `make up` started in this directory
 	@$(BIN)/pawl down $(ARGS)
 
-# The first part needs no server and takes all cores; the second shares one Kafka, one Postgres and four services.
+# The first part takes all cores, each with servers of its own where a test needs any; the second has one Kafka, one
+# Postgres and four services, and disturbs them.
+ALONE := tests/scenarios tests/reliability tests/integration/replay
 test: lint ## Lint, types, contracts between packages, then every test that needs no Docker
-	$(BIN)/python -m pytest -n auto --dist loadfile tests/unit tests/contracts tests/simulation $(PYTEST_ARGS)
-	$(BIN)/python -m pytest -m "not containers and not faults" \
-	  --ignore tests/unit --ignore tests/contracts --ignore tests/simulation $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not containers and not faults" -n auto --maxprocesses 4 --dist loadfile \
+	  $(addprefix --ignore ,$(ALONE)) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not containers and not faults" --durations 15 $(ALONE) $(PYTEST_ARGS)
 
 test-faults: $(VENV)/.dev ## All of the faults, the long ones too: outages of minutes, halted processes, dead connections
 	$(BIN)/python -m pytest tests/reliability $(PYTEST_ARGS)

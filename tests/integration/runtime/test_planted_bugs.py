@@ -47,6 +47,7 @@ from tests.support.servers import ALL_TABLES
 
 RUNTIME_SQL = load("shared.runtime")
 StartOver = Callable[[], Awaitable[None]]
+WAITS_FOR_THE_OUTBOX = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)"
 
 
 def breaks(promise: str) -> Any:
@@ -147,7 +148,9 @@ async def the_reader_passes_no_row(pool: asyncpg.Pool, outbox: Outbox) -> None:
         rows.add_feedback("event.accepted.v1", _cause("SLOW"), {})
         await outbox.append(slow, rows)
         fast = asyncio.create_task(append_some(pool, outbox, 1, times=1))
-        await asyncio.wait({fast}, timeout=0.3)
+        async with asyncio.timeout(20):
+            while not fast.done() and not await pool.fetchval(WAITS_FOR_THE_OUTBOX):
+                await asyncio.sleep(0.01)
         read = [row["id"] for row in await pool.fetch("SELECT id FROM outbox ORDER BY id")]
         await transaction.commit()
         await fast
