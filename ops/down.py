@@ -13,6 +13,7 @@ from ops.options import Directory
 from ops.problem import Exit, Problem, explain_os_errors
 from ops.run_directory import DEFAULT, RunDirectory, end_processes
 
+# `pawl up` gives its services 30 s and then its servers 15 s.
 STOP_SECONDS = 60.0
 
 
