@@ -42,7 +42,7 @@ LEFT JOIN (
     FROM refunds
     LEFT JOIN (
         SELECT refund_id, json_object_agg(line_id, quantity) AS units
-        FROM refund_lines WHERE $1::text[] IS NULL OR order_id = ANY($1) GROUP BY refund_id
+        FROM refund_lines WHERE quantity > 0 AND ($1::text[] IS NULL OR order_id = ANY($1)) GROUP BY refund_id
     ) u USING (refund_id)
     WHERE $1::text[] IS NULL OR order_id = ANY($1)
     GROUP BY order_id

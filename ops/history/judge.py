@@ -305,8 +305,23 @@ class Story:
                 yield fact
 
     def _data(self, entry: Entry) -> Mapping[str, Any]:
+        if entry.type == "refund.accepted.v1":
+            return {**entry.data, "everything": self._is_everything(entry)}
         partner = (entry.data.get("partner") or {}).get("partner_id")
         return {**entry.data, "withdrawn": True} if partner in self.known.withdrawn else entry.data
+
+    def _is_everything(self, accepted: Entry) -> bool:
+        """Whether the request named no units, and no operator has approved an amount for them.
+
+        As the request says it; as refunds says it where requests of that id differ.
+        """
+        reviews = self._accepted_requests(REVIEW)
+        if any(r.id == accepted.cause and r.data.get("amount") is not None for r in reviews):
+            return False
+        request_id = accepted.data["refund_request_id"]
+        requests = self._accepted_requests(REFUND)
+        said = {not r.data.get("lines") for r in requests if r.data.get("refund_request_id") == request_id}
+        return said.pop() if len(said) == 1 else bool(accepted.data.get("everything"))
 
     def _expiries(self, by_cause: Mapping[str, Sequence[Entry]]) -> Iterator[Happening]:
         payments = {r.id for r in self.requests if r.type == "payment.completed.v1"}
@@ -426,6 +441,7 @@ class Story:
 
 
 REFUND = "refund.requested.v1"
+REVIEW = "refund.reviewed.v1"
 
 
 def _paid_as_granted(told: Mapping[str, Any], claim: Mapping[str, Any] | None) -> Iterator[str]:

@@ -232,10 +232,13 @@ def _all_serials(order: Order) -> Shares:
 
 
 def _claim(order: Order, data: Mapping[str, Any]) -> Iterator[tuple[Order, Outcome]]:
-    """All or nothing for the request, with its won."""
+    """All or nothing for the request, with its won; of everything refundable what is left."""
     if order.status in WAITS_FOR_MONEY:
         return
     asked = shares_of(data)
+    left_of_it = tuple((name, min(units, order.open(name))) for name, units in asked if order.open(name))
+    if data.get("everything") and order.worth(left_of_it):
+        asked = left_of_it
     if any(order.open(line_id) < units for line_id, units in asked):
         left = tuple((line_id, units, order.open(line_id)) for line_id, units in asked)
         yield order, (("refund.denied", left),)

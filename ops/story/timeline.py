@@ -113,7 +113,8 @@ def _particulars(data: dict[str, Any]) -> str:
     if "quantity" in data:
         told.append(f"x{data['quantity']:,} of line {data.get('line_id', '?')}")
     elif data.get("lines") and "quantity" in data["lines"][0] and "product_id" not in data["lines"][0]:
-        told += [f"x{line['quantity']:,} of line {line['line_id']}" for line in data["lines"][:3]]
+        at_most = "up to " if data.get("everything") else ""
+        told += [f"{at_most}x{line['quantity']:,} of line {line['line_id']}" for line in data["lines"][:3]]
     won = next((data[name] for name in ("amount", "total") if name in data), None)
     if won is None and "supply" in data:
         won = data["supply"] + data["vat"]

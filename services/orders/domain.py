@@ -178,17 +178,29 @@ def confirm_issuance(order: Order | None, grant_id: UUID, quantity: int, at: dat
 
 
 def claim_refund(
-    order: Order | None, refund_id: UUID, asked: Sequence[Asked], request_id: str, at: datetime
+    order: Order | None,
+    refund_id: UUID,
+    asked: Sequence[Asked],
+    request_id: str,
+    at: datetime,
+    everything: bool = False,
 ) -> Decision:
-    """Claims units for a refund, all or nothing, and decides its won; or denies it and says what is left."""
+    """Claims units for a refund and decides its won; or denies it and says what is left.
+
+    All or nothing; but of `everything` whatever is still open, since refunds may have asked before it heard
+    what was issued. Denied only when that is worth nothing.
+    """
     if order is None or order.state in (OrderState.UNPAID, OrderState.PENDING_DEPOSIT):
         return Wait(f"order of refund {refund_id} to be paid")
     if refund_id in order.claims:
         return Decided(order, Applied())
     new = order.copy()
-    short = [a for a in asked if a.line_id not in new.lines or new.lines[a.line_id].open < a.quantity]
+    short = [a for a in asked if _open(new, a.line_id) < a.quantity]
     if short:
-        return Decided(new, Applied([_refund_denied(new, refund_id, asked, short[0])]))
+        rest = _still_open(new, asked) if everything else []
+        if not _worth(new, rest):
+            return Decided(new, Applied([_refund_denied(new, refund_id, asked, short[0])]))
+        asked = rest
     money = refund_money(new.vat_mode, new.remaining, _worth(new, asked))
     for a in asked:
         line = new.lines[a.line_id]
@@ -422,14 +434,7 @@ def _denied(order: Order, request_id: str, line_id: str, quantity: int, reason: 
 
 def _refund_denied(order: Order, refund_id: UUID, asked: Sequence[Asked], short: Asked) -> Emit:
     reason, lost_at = _why_not_refundable(order, order.lines.get(short.line_id))
-    lines = [
-        {
-            "line_id": a.line_id,
-            "quantity": a.quantity,
-            "left": order.lines[a.line_id].open if a.line_id in order.lines else 0,
-        }
-        for a in asked
-    ]
+    lines = [{**a._asdict(), "left": _open(order, a.line_id)} for a in asked]
     data = {"refund_id": refund_id, "lines": lines, "reason": reason, "lost_at": wire_time(lost_at)}
     return order.fact("refund.denied.v1", data)
 
@@ -529,6 +534,17 @@ def _same_goods(order: Order, data: PaymentPending) -> bool:
 
 def _price_sum(lines: Iterable[Any]) -> int:
     return sum(line.unit_price * line.quantity for line in lines)
+
+
+def _open(order: Order, line_id: str) -> int:
+    """Units of the line that nobody has claimed; none of a line that the order does not have."""
+    line = order.lines.get(line_id)
+    return 0 if line is None else line.open
+
+
+def _still_open(order: Order, asked: Iterable[Asked]) -> list[Asked]:
+    left = [Asked(a.line_id, min(a.quantity, _open(order, a.line_id))) for a in asked]
+    return [a for a in left if a.quantity]
 
 
 def _worth(order: Order, asked: Iterable[Asked]) -> int:

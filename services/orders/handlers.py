@@ -57,11 +57,10 @@ def confirm_issuance(world: World, event: Event, context: Context) -> Outcome:
 
 def claim_refund(world: World, event: Event, context: Context) -> Outcome:
     """refund.accepted: the refunds service asks for units."""
-    asked = [Asked(line.line_id, line.quantity) for line in event.data.lines]
     order, data = world.orders.get(event.key), event.data
-    return _keep(
-        world, domain.claim_refund(order, UUID(data.refund_id), asked, data.refund_request_id, event.time)
-    )
+    asked = [Asked(line.line_id, line.quantity) for line in data.lines]
+    refund_id, request_id = UUID(data.refund_id), data.refund_request_id
+    return _keep(world, domain.claim_refund(order, refund_id, asked, request_id, event.time, data.everything))
 
 
 def complete_refund(world: World, event: Event, context: Context) -> Outcome:

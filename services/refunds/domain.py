@@ -184,7 +184,8 @@ def request_refund(order: RefundOrder, request: Request, new_id: Callable[[], UU
         return _rejected(order, refund, judged, request.at)._replace(details=details)
     if not _own_account(order, refund, request.account):
         return _hold(order, refund, request.at)._replace(details=details)
-    return _accept(order, refund, judged, request.at, US, "until_issued")._replace(details=details)
+    accepted = _accept(order, refund, judged, request.at, US, "until_issued", at_most=refund.everything)
+    return accepted._replace(details=details)
 
 
 def refuse_accepted(
@@ -283,9 +284,15 @@ def _accept(
     actor: str,
     reason: str,
     note: str | None = None,
+    *,
+    at_most: bool,
 ) -> Decision:
+    """Ask orders for the units: for all of them or none, or for at most these."""
     refund = replace(refund, lines=shares, why=None).enter("accepted", at, actor, reason, note)
-    return _said(order, refund, "refund.accepted.v1", {"lines": _wire(shares)})
+    data: dict[str, Any] = {"lines": _wire(shares)}
+    if at_most:
+        data["everything"] = True
+    return _said(order, refund, "refund.accepted.v1", data)
 
 
 # Proof and review
@@ -317,14 +324,18 @@ def review(order: RefundOrder, refund: Refund, review: Review) -> Decision | Rej
 
 
 def _approve(order: RefundOrder, refund: Refund, review: Review) -> Decision | Reject:
-    """Judged again: units may have been issued while the request was in review."""
+    """Judged again: units may have been issued while the request was in review.
+
+    An approved amount stands for exactly the units that are worth it: orders then gives all of them or none.
+    """
     judged = judge(order, refund, review.at)
     if isinstance(judged, Refusal):
         return _rejected(order, refund, judged, review.at, review.actor, review.note)
     owed = order.worth(judged).total
     if review.amount is not None and review.amount != owed:
         return Reject("inconsistent", "/amount", f"these units are worth {owed} won, not {review.amount}")
-    return _accept(order, refund, judged, review.at, review.actor, "approved", review.note)
+    at_most = refund.everything and review.amount is None
+    return _accept(order, refund, judged, review.at, review.actor, "approved", review.note, at_most=at_most)
 
 
 def _release(order: RefundOrder, refund: Refund, review: Review) -> Decision:

@@ -24,7 +24,7 @@ SELECT r.*,
 FROM refunds r
 LEFT JOIN LATERAL (
     SELECT array_agg(line_id ORDER BY position) AS line_ids, array_agg(quantity ORDER BY position) AS quantities
-    FROM refund_lines WHERE refund_id = r.refund_id
+    FROM refund_lines WHERE refund_id = r.refund_id AND quantity > 0
 ) l ON true
 LEFT JOIN LATERAL (
     SELECT array_agg(payout_id ORDER BY position) AS payouts
@@ -77,7 +77,8 @@ SET state = EXCLUDED.state, why = EXCLUDED.why, why_at = EXCLUDED.why_at, supply
     completed_at = EXCLUDED.completed_at, sequence = EXCLUDED.sequence, steps = EXCLUDED.steps;
 
 -- name: save_refund_lines
--- The units of new refunds, and of refunds of everything once they are known.
+-- The units of new refunds, and of refunds of everything once they are known: at first those that orders was
+-- asked for, then those that it granted.
 INSERT INTO refund_lines AS l (refund_id, line_id, order_id, position, quantity)
 SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::integer[], $5::integer[])
 ON CONFLICT (refund_id, line_id) DO UPDATE SET quantity = EXCLUDED.quantity, position = EXCLUDED.position;

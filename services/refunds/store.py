@@ -152,10 +152,13 @@ class _Changes:
 
     def _keep(self, order_id: str, refund: Refund, before: Refund | None) -> None:
         self.refunds.append(_refund_row(order_id, refund))
-        if before is None or refund.lines != before.lines:
+        asked = before.lines if before else ()
+        if refund.lines != asked:
+            kept = {share.line_id for share in refund.lines}
+            dropped = [share._replace(quantity=0) for share in asked if share.line_id not in kept]
             self.refund_lines.extend(
                 (refund.refund_id, share.line_id, order_id, position, share.quantity)
-                for position, share in enumerate(refund.lines)
+                for position, share in enumerate([*refund.lines, *dropped])
             )
         old = len(before.payouts) if before else 0
         self.payouts.extend(

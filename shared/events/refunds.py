@@ -25,9 +25,14 @@ class Refund(Data):
 
 
 class RefundAccepted(Refund):
-    """refund.accepted.v1: asks orders for the claim of these units."""
+    """refund.accepted.v1: asks orders for the claim of these units.
+
+    All or nothing. With `everything` the request named no units: these are then the most that orders may
+    grant, and it grants what of them is open.
+    """
 
     lines: Lines
+    everything: bool = False
 
 
 class RefundHeld(Refund):

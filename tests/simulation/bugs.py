@@ -268,6 +268,13 @@ def _void_keeps_money(order: Any, shares: Any, money: Money) -> Any:
 _void = refund_order.RefundOrder.void
 
 
+_accept = refunds._accept
+
+
+def _everything_or_nothing(*arguments: Any, at_most: bool) -> Any:
+    return _accept(*arguments, at_most=False)
+
+
 def _denial_not_heard(order: Any, *arguments: Any) -> Any:
     return refunds.Decision(order)
 
@@ -352,6 +359,7 @@ PLANTED: Sequence[Bug] = (
     Bug("a grant is told whole with a unit missing", issuing, "issue_units", _one_too_few),
     Bug("a payout completes a refund twice", refunds, "record_payout", _completed_again),
     Bug("refunds keeps the won of a release", refund_order.RefundOrder, "void", _void_keeps_money),
+    Bug("a refund of everything is all or nothing", refunds, "_accept", _everything_or_nothing),
     Bug("a denial of orders is not heard", refunds, "record_denial", _denial_not_heard),
     Bug("a merge takes in what is not fit", merging, "_reason_of_units", _merge_takes_all),
     Bug("a modified invoice has the wrong sign", invoices, "_modify", _wrong_sign),

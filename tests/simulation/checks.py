@@ -165,6 +165,15 @@ class Checks:
         self.worth[refund_id] = (data["supply"], data["vat"])
         self._no_unit_twice(book, data["order_id"])
 
+    def _hear_refund_denied_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
+        refund = self._rows("refunds", "refunds")[UUID(data["refund_id"])]
+        left = {line["line_id"]: line["left"] for line in data["lines"]}
+        must(
+            not (refund["everything"] and any(left.values())),
+            "everything refundable is what is left",
+            f"{data['refund_id']} named no units and was denied although there are {left}",
+        )
+
     def _hear_order_cancelled_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
         for line in data["lines"]:
             book.back[line["line_id"]] += line["quantity"]

@@ -462,7 +462,8 @@ REFUND_CHANGES = (
 def read_refunds_of_orders(tx: Transaction, ids: str) -> list[Row]:
     rows = []
     for refund in where(tx, "refunds", "order_id", unpacked(ids), "refund_id"):
-        lines = where(tx, "refund_lines", "refund_id", [refund["refund_id"]], "position")
+        asked = where(tx, "refund_lines", "refund_id", [refund["refund_id"]], "position")
+        lines = [line for line in asked if line["quantity"] > 0]
         payouts = where(tx, "refund_payouts", "refund_id", [refund["refund_id"]], "position")
         refund["line_ids"] = [line["line_id"] for line in lines]
         refund["quantities"] = [line["quantity"] for line in lines]

@@ -10,7 +10,7 @@ from services.refunds.refund_order import RefundOrder
 from services.refunds.store import SQL, Store, read_world
 from shared.runtime.decisions import Reject
 from tests.integration.refunds.conftest import StoredDesk
-from tests.unit.refunds.desk import ACCOUNT, ORDER, line
+from tests.unit.refunds.desk import ACCOUNT, ORDER, line, units
 
 
 async def test_a_refund_lives_through_a_commit_after_every_event(
@@ -53,6 +53,24 @@ async def test_a_refund_lives_through_a_commit_after_every_event(
     assert tuple(refund) == ("completed", 193_600, True)
     assert [tuple(row) for row in lines] == [("1", 100), ("2", 10)]
     assert tuple(money) == (0, 0)
+
+
+async def test_a_line_that_was_not_granted_is_no_part_of_the_refund_any_more(
+    desk: StoredDesk, connection: asyncpg.Connection
+) -> None:
+    async with desk.at_work():
+        desk.paid(line("1"), line("2", quantity=10))
+        desk.asked()
+    async with desk.at_work():
+        desk.granted(lines=[units("2", 4)])
+    async with desk.at_work():
+        desk.paid_out()
+
+    refunded = await connection.fetch("SELECT line_id, refunded FROM order_lines ORDER BY position")
+    kept = await connection.fetch("SELECT line_id, quantity FROM refund_lines ORDER BY position")
+    assert desk.last.data["lines"] == [units("2", 4)]
+    assert [tuple(row) for row in refunded] == [("1", 0), ("2", 4)]
+    assert [tuple(row) for row in kept] == [("2", 4), ("1", 0)]
 
 
 async def test_what_is_read_again_is_what_was_saved(desk: StoredDesk, connection: asyncpg.Connection) -> None:
@@ -171,7 +189,7 @@ async def test_a_late_duplicate_stands_beside_the_request_it_repeats(
         "UPDATE refunds SET state = 'lost'",
         "UPDATE refunds SET supply = 0, vat = 0",
         "UPDATE refunds SET supply = NULL",
-        "UPDATE refund_lines SET quantity = 0",
+        "UPDATE refund_lines SET quantity = -1",
     ],
 )
 async def test_the_schema_refuses_what_the_rules_refuse(

@@ -115,9 +115,10 @@ class Tape:
     def grants(self, units: int, cause: str) -> "Tape":
         return self.tells("issuance.granted", cause, grant_id=f"g-{cause}", line_id="1", quantity=units)
 
-    def asks_refund(self, units: int, event_id: str = "ref") -> "Tape":
-        """Asked and accepted by refunds; orders has to answer."""
-        self.asks("refund.requested", event_id, refund_request_id=f"rr-{event_id}", lines=share(units))
+    def asks_refund(self, units: int, event_id: str = "ref", everything: bool = False) -> "Tape":
+        """Asked and accepted by refunds; orders has to answer. Of `everything` no units are named."""
+        named = {} if everything else {"lines": share(units)}
+        self.asks("refund.requested", event_id, refund_request_id=f"rr-{event_id}", **named)
         return self.tells(
             "refund.accepted",
             event_id,

@@ -57,6 +57,24 @@ def test_a_denial_before_the_other_had_asked_is_wrong() -> None:
     assert rules(judge(tape.ends())) == {"right_decisions"}
 
 
+def test_of_everything_refundable_orders_grants_what_is_left() -> None:
+    tape = Tape().is_paid().asks_refund(100, everything=True).issues(60)
+    tape.grants_refund(40, 64_000, 6_400).pays_out(40, 64_000, 6_400)
+    assert judge(tape.ends()).violations == []
+
+
+def test_a_denial_of_everything_while_units_were_left_is_found() -> None:
+    tape = Tape().is_paid().issues(60).asks_refund(100, everything=True)
+    tape.tells("refund.denied", "accepted-ref", refund_id="R-ref", lines=share(100, left=40), reason="issued")
+    assert rules(judge(tape.ends())) == {"right_decisions"}
+
+
+def test_less_than_the_units_that_were_named_is_no_grant() -> None:
+    tape = Tape().is_paid().issues(60).asks_refund(100)
+    tape.grants_refund(40, 64_000, 6_400).pays_out(40, 64_000, 6_400)
+    assert rules(judge(tape.ends())) == {"right_decisions"}
+
+
 def test_a_refund_completed_twice_is_found() -> None:
     tape = whole_story()
     tape.asks("refund.paid_out", "out-2", refund_id="R-ref", payout_id="po-2")

@@ -31,9 +31,9 @@ def issue(order, *lines, request_id="iss-1", content=CONTENT, at=AT):
     return domain.request_issuance(order, request(*lines, request_id=request_id), content, at, ids())
 
 
-def refund(order, *asked, refund_id=None, at=AT):
+def refund(order, *asked, refund_id=None, at=AT, everything=False):
     wanted = [Asked(*pair) for pair in asked]
-    return domain.claim_refund(order, refund_id or new_id(), wanted, "rr-1", at)
+    return domain.claim_refund(order, refund_id or new_id(), wanted, "rr-1", at, everything)
 
 
 def grant_of(order):
@@ -120,6 +120,40 @@ def test_a_refund_request_is_all_or_nothing_over_its_lines():
     decision = refund(order, ("1", 1), ("2", 6))
     assert types(decision) == ["refund.denied"]
     assert settled(decision).lines["1"].refunding == 0
+
+
+def test_a_refund_of_everything_takes_what_is_still_open():
+    """Refunds asked before it heard that 60 units were granted to issue."""
+    order = settled(issue(paid_order(line(), line("2", 5, 100), amount=176_550), ("1", 60), ("2", 5)))
+
+    decision = refund(order, ("1", 100), ("2", 5), everything=True)
+
+    assert types(decision) == ["refund.granted"]
+    assert facts(decision)[0][1]["lines"] == [{"line_id": "1", "quantity": 40}]
+    assert facts(decision)[0][1]["supply"] == 40 * 1600
+    after = settled(decision)
+    assert [(li.refunding, li.open) for li in after.lines.values()] == [(40, 0), (0, 0)]
+    (claim,) = (c for c in after.claims.values() if c.purpose is Purpose.REFUND)
+    assert claim.lines == (Asked("1", 40),)
+
+
+def test_a_refund_of_everything_is_denied_when_nothing_is_open():
+    order = settled(issue(paid_order(), ("1", 100)))
+
+    decision = refund(order, ("1", 100), everything=True)
+
+    assert types(decision) == ["refund.denied"]
+    assert facts(decision)[0][1]["reason"] == "issued"
+    assert facts(decision)[0][1]["lines"] == [{"line_id": "1", "quantity": 100, "left": 0}]
+
+
+def test_a_refund_of_everything_is_denied_when_only_free_units_are_open():
+    order = settled(issue(paid_order(line(), line("2", 5, 0), amount=176_000), ("1", 100)))
+
+    decision = refund(order, ("1", 100), ("2", 5), everything=True)
+
+    assert types(decision) == ["refund.denied"]
+    assert [row["left"] for row in facts(decision)[0][1]["lines"]] == [0, 5]
 
 
 def test_the_won_of_a_refund_are_decided_with_its_claim():

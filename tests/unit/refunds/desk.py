@@ -81,9 +81,10 @@ class Desk:
         data = {"grant_id": f"g-{next(self._ids)}", "partner_id": "P-17", **snapshot, "quantity": quantity}
         return self.tell("issuance.granted.v1", data)
 
-    def granted(self, refund: Refund | None = None) -> Outcome:
+    def granted(self, refund: Refund | None = None, lines: Sequence[Mapping[str, Any]] = ()) -> Outcome:
+        """The units that were asked for, or other `lines`."""
         refund = refund or self.refund
-        lines = [share._asdict() for share in refund.lines]
+        lines = lines or [share._asdict() for share in refund.lines]
         return self.tell("refund.granted.v1", {"refund_id": str(refund.refund_id), "lines": lines})
 
     def denied(self, lost_at: datetime, reason: str = "issued", refund: Refund | None = None) -> Outcome:

@@ -141,6 +141,46 @@ def test_everything_refundable_is_what_no_other_refund_has_asked_for() -> None:
     desk.asked(request_id="rr-78")
 
     assert desk.last.data["lines"] == [units("1", 60), units("2", 10)]
+    assert desk.last.data["everything"] is True
+
+
+def test_orders_may_grant_less_than_everything() -> None:
+    desk = Desk()
+    desk.paid(line("1"), line("2", quantity=10))
+    desk.asked()
+
+    desk.granted(lines=[units("1", 40)])
+
+    assert desk.types() == ["refund.accepted", "refund.payout_requested"]
+    assert desk.last.data["amount"] == 40 * 1_760
+    desk.issuance_granted(60)
+    desk.issuance_granted(10, "2")
+    desk.paid_out()
+    assert desk.last.data["lines"] == [units("1", 40)]
+    assert desk.order.lines["2"].units.refunded == 0
+
+
+def test_an_approved_amount_is_for_all_of_its_units_or_none() -> None:
+    desk = Desk()
+    desk.paid()
+    desk.asked(destination={**ACCOUNT, "holder": "홍길동"})
+    desk.proof_attached()
+
+    desk.reviewed("approve", amount=176_000)
+
+    assert desk.last.data["lines"] == [units("1", 100)]
+    assert "everything" not in desk.last.data
+
+
+def test_everything_approved_without_an_amount_may_become_less() -> None:
+    desk = Desk()
+    desk.paid()
+    desk.asked(destination={**ACCOUNT, "holder": "홍길동"})
+    desk.proof_attached()
+
+    desk.reviewed("approve")
+
+    assert desk.last.data["everything"] is True
 
 
 def test_everything_refundable_of_an_issued_order_says_when_the_last_unit_was_lost() -> None:
