@@ -22,6 +22,8 @@ READS: Mapping[str, Sequence[str]] = {
 """The topics that each service consumes; a test holds it against the services themselves."""
 
 ANSWER_SECONDS = 10.0
+# Asked for offsets the client learns of one topic after the other, and sleeps so long before each.
+RETRY_MILLISECONDS = 10
 Offsets: TypeAlias = dict[Any, int]
 Lags: TypeAlias = dict[str, dict[str, int]]
 
@@ -110,7 +112,12 @@ async def reading_topics(where: str | Brokers) -> AsyncIterator[TopicReader]:
     """A reader of this broker. Raises Problem when it does not answer."""
     brokers = Brokers.at(where)
     admin = AIOKafkaAdminClient(**brokers.client(), client_id="pawl-ops")
-    consumer = AIOKafkaConsumer(**brokers.client(), client_id="pawl-ops", enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(
+        **brokers.client(),
+        client_id="pawl-ops",
+        enable_auto_commit=False,
+        retry_backoff_ms=RETRY_MILLISECONDS,
+    )
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             await admin.start()

@@ -24,6 +24,8 @@ from shared.runtime.records import Record
 from shared.runtime.signals import Metrics
 
 COMMIT_EVERY_SECONDS = 1.0
+# After a pause of this length the last batch is committed too: whoever asks how far a service is sees it.
+PAUSE_SECONDS = 0.1
 # A commit that timed out is not withdrawn: the client goes on sending it, and it may arrive after a later one
 # and set the group back. So everything is committed once more this often, also when nothing is new.
 REPEAT_COMMIT_SECONDS = 30.0
@@ -117,9 +119,15 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
     async def commit_forever(self) -> None:
         """Commits what the last batch before a pause left over."""
         while True:
-            await asyncio.sleep(COMMIT_EVERY_SECONDS)
-            if self.busy_since is None:
+            await asyncio.sleep(PAUSE_SECONDS)
+            if self.busy_since is None and self._pauses():
                 await self.commit()
+
+    def _pauses(self) -> bool:
+        """Whether no batch came for a while; after a commit, which may have failed, a while is longer."""
+        if self.progressed_at > self._committed_at:
+            return monotonic() - self.progressed_at >= PAUSE_SECONDS
+        return monotonic() - self._committed_at >= COMMIT_EVERY_SECONDS
 
     async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
         """Tells the group how far this lane came before somebody else goes on."""

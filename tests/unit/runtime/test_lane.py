@@ -1,5 +1,6 @@
 """How far a lane tells Kafka that it came: never before the effects, never what it does not own."""
 
+import asyncio
 import gc
 import weakref
 from collections.abc import Sequence
@@ -11,7 +12,15 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import IllegalStateError, NodeNotReadyError
 
-from shared.runtime.consumer import REPEAT_COMMIT_SECONDS, SHARE_FROM, Lane, _decode, _parse
+from shared.runtime.consumer import (
+    COMMIT_EVERY_SECONDS,
+    PAUSE_SECONDS,
+    REPEAT_COMMIT_SECONDS,
+    SHARE_FROM,
+    Lane,
+    _decode,
+    _parse,
+)
 from shared.runtime.health import Health
 from shared.runtime.records import Record
 from shared.runtime.signals import Metrics
@@ -156,6 +165,46 @@ async def test_a_commit_that_arrives_after_a_later_one_is_put_right(monkeypatch:
     await lane.commit()
 
     assert group.committed == {MINE: 8}
+
+
+async def test_the_last_batch_before_a_pause_is_committed_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    group = Group(MINE)
+    lane = lane_of(group)
+    await lane.take([said("pay-1", offset=6)])
+    await lane.take([said("pay-2", offset=7)])
+    assert group.committed == {MINE: 7}, "a second has not gone by"
+
+    assert await committed_at(group, lane, lane.progressed_at + PAUSE_SECONDS / 2, monkeypatch) == 7
+    assert await committed_at(group, lane, lane.progressed_at + 2 * PAUSE_SECONDS, monkeypatch) == 8
+
+
+async def test_a_commit_that_failed_is_tried_again_after_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    group = Group(MINE)
+    lane = lane_of(group)
+    group.reachable = False
+    await lane.take([said("pay-1", offset=6)])
+    group.reachable = True
+
+    assert await committed_at(group, lane, lane.progressed_at + 2 * PAUSE_SECONDS, monkeypatch) is None
+    assert await committed_at(group, lane, lane.progressed_at + 2 * COMMIT_EVERY_SECONDS, monkeypatch) == 7
+
+
+async def committed_at(group: Group, lane: Lane, moment: float, patch: pytest.MonkeyPatch) -> int | None:
+    """What is committed when the lane has looked a few times at this moment."""
+    looks = iter(range(3))
+
+    async def sleep(seconds: float) -> None:
+        if next(looks, None) is None:
+            raise asyncio.CancelledError
+
+    with patch.context() as moved:
+        moved.setattr("shared.runtime.consumer.monotonic", lambda: moment)
+        moved.setattr(
+            "shared.runtime.consumer.asyncio", SimpleNamespace(sleep=sleep, wait_for=asyncio.wait_for)
+        )
+        with pytest.raises(asyncio.CancelledError):
+            await lane.commit_forever()
+    return group.committed.get(MINE)
 
 
 async def test_a_batch_is_let_go_as_soon_as_it_is_handled() -> None:
