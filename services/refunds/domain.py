@@ -184,7 +184,7 @@ def request_refund(order: RefundOrder, request: Request, new_id: Callable[[], UU
         return _rejected(order, refund, judged, request.at)._replace(details=details)
     if not _own_account(order, refund, request.account):
         return _hold(order, refund, request.at)._replace(details=details)
-    accepted = _accept(order, refund, judged, request.at, US, "until_issued", at_most=refund.everything)
+    accepted = _accept(order, refund, judged, request.at, US, "until_issued", everything=refund.everything)
     return accepted._replace(details=details)
 
 
@@ -285,12 +285,12 @@ def _accept(
     reason: str,
     note: str | None = None,
     *,
-    at_most: bool,
+    everything: bool,
 ) -> Decision:
-    """Ask orders for the units: for all of them or none, or for at most these."""
+    """Ask orders for the units: all of them or none; of `everything` refundable at most these."""
     refund = replace(refund, lines=shares, why=None).enter("accepted", at, actor, reason, note)
     data: dict[str, Any] = {"lines": _wire(shares)}
-    if at_most:
+    if everything:
         data["everything"] = True
     return _said(order, refund, "refund.accepted.v1", data)
 
@@ -334,8 +334,8 @@ def _approve(order: RefundOrder, refund: Refund, review: Review) -> Decision | R
     owed = order.worth(judged).total
     if review.amount is not None and review.amount != owed:
         return Reject("inconsistent", "/amount", f"these units are worth {owed} won, not {review.amount}")
-    at_most = refund.everything and review.amount is None
-    return _accept(order, refund, judged, review.at, review.actor, "approved", review.note, at_most=at_most)
+    everything = refund.everything and review.amount is None
+    return _accept(order, refund, judged, review.at, review.actor, "approved", review.note, everything=everything)
 
 
 def _release(order: RefundOrder, refund: Refund, review: Review) -> Decision:

@@ -271,8 +271,8 @@ _void = refund_order.RefundOrder.void
 _accept = refunds._accept
 
 
-def _everything_or_nothing(*arguments: Any, at_most: bool) -> Any:
-    return _accept(*arguments, at_most=False)
+def _everything_or_nothing(*arguments: Any, everything: bool) -> Any:
+    return _accept(*arguments, everything=False)
 
 
 def _denial_not_heard(order: Any, *arguments: Any) -> Any:
