@@ -335,7 +335,8 @@ def _approve(order: RefundOrder, refund: Refund, review: Review) -> Decision | R
     if review.amount is not None and review.amount != owed:
         return Reject("inconsistent", "/amount", f"these units are worth {owed} won, not {review.amount}")
     everything = refund.everything and review.amount is None
-    return _accept(order, refund, judged, review.at, review.actor, "approved", review.note, everything=everything)
+    actor, note = review.actor, review.note
+    return _accept(order, refund, judged, review.at, actor, "approved", note, everything=everything)
 
 
 def _release(order: RefundOrder, refund: Refund, review: Review) -> Decision:
