@@ -144,6 +144,22 @@ async def test_the_story_is_told_line_by_line(history: Tabletop, database: Datab
     assert "refund completed  x40 of line 1  ₩70,400" in text
 
 
+async def test_a_refund_of_everything_shows_the_most_that_was_asked_and_what_was_granted(
+    table: Tabletop, database: Database
+) -> None:
+    """Refunds is asked before it hears that orders granted 60 units to issue."""
+    await buy(table, "A-1")
+    table.say("issuance.requested.v1", "A-1", lines=[{"line_id": "1", "quantity": 60}])
+    table.say("refund.requested.v1", "A-1", lines=None)
+    await table.drain(["refunds"])
+    await table.drain()
+
+    text = await shown(database, "A-1")
+
+    assert "refund accepted  up to x100 of line 1" in text
+    assert "refund granted  x40 of line 1  ₩70,400" in text
+
+
 async def test_money_in_quarantine_is_waited_for(history: Tabletop, database: Database) -> None:
     story = await read_order(database.ops_url, "A-5")
     assert story is not None
