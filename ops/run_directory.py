@@ -15,6 +15,7 @@ import hmac
 import json
 import os
 import secrets
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -26,6 +27,7 @@ import psutil
 
 from ops.private_files import read_or_make, write_private
 from ops.problem import Problem, explain_os_errors
+from shared.clock import monotonic
 
 DEFAULT = Path(os.environ.get("PAWL_DIR", ".pawl"))
 
@@ -44,7 +46,7 @@ class ProcessMark:
         """The mark of a living process; None when it is gone already."""
         try:
             process = psutil.Process(pid)
-            return cls(name, pid, process.create_time(), tuple(process.cmdline()))
+            return cls(name, pid, process.create_time(), _command_of(process))
         except psutil.Error:
             return None
 
@@ -56,6 +58,17 @@ class ProcessMark:
             return process if same and process.status() != psutil.STATUS_ZOMBIE else None
         except psutil.Error:
             return None
+
+
+def _command_of(process: psutil.Process, seconds: float = 1.0) -> tuple[str, ...]:
+    """The arguments of a process, waited for while the kernel has not set them.
+
+    A parent goes on as soon as the program is loaded, which is a moment before the arguments can be read.
+    """
+    until = monotonic() + seconds
+    while not (command := tuple(process.cmdline())) and monotonic() < until:
+        time.sleep(0.001)
+    return command
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from ops.problem import Problem
@@ -112,6 +113,24 @@ def test_a_process_left_behind_is_ended(sleeper: "subprocess.Popen[bytes]") -> N
     assert end_processes([mark_of(sleeper.pid)]) == ["orders"]
 
     assert sleeper.poll() is not None
+
+
+def test_a_process_marked_while_it_starts_is_ended(
+    sleeper: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a kernel that has not set the arguments of the new program when they are first asked for
+    reads: list[int] = []
+
+    class Starting(psutil.Process):
+        def cmdline(self) -> list[str]:
+            reads.append(self.pid)
+            return super().cmdline() if len(reads) > 2 else []
+
+    with monkeypatch.context() as starting:
+        starting.setattr(psutil, "Process", Starting)
+        mark = mark_of(sleeper.pid)
+
+    assert end_processes([mark]) == ["orders"]
 
 
 def test_a_stranger_with_the_same_pid_is_left_alone(sleeper: "subprocess.Popen[bytes]") -> None:
