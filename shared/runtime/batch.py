@@ -5,6 +5,7 @@ The fold reads what a batch needs, lets it take the items one after another, and
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from shared.events import feedback
@@ -59,10 +60,12 @@ class Batch:
         self._service = service
         self.world = world
         self._known = known
-        self._context = Context(context.new_id, self.waiting)
         self.rows = rows
         self.cursors: dict[Subject, int] = dict(known.cursors)
         self.parked: dict[str, list[Parked]] = {key: list(items) for key, items in known.parked.items()}
+        # Not a method of this batch: one that held its own method would be let go, with all that it read, by
+        # the garbage collector only, which stops the process for as long as that takes.
+        self._context = Context(context.new_id, partial(_waiting, self.parked))
         self.refusals: list[Refusal] = []
         self.handled = 0
         self.duplicates = 0
@@ -103,15 +106,6 @@ class Batch:
         """Blocks a key of whose waiting events the store refuses one: the first of them stands for all."""
         for parked in self.parked.get(key, ())[:1]:
             self._set_kind(parked, BLOCKED, reason)
-
-    def waiting(self, key: str) -> list[Event]:
-        """The events that wait with a key for a fact, oldest first."""
-        if key not in self.parked:
-            return []
-        waiting = self.parked[key]
-        return [
-            p.item.event for p in waiting if p.kind == WAITING and not p.done and p.item.event is not None
-        ]
 
     def retry(self, key: str) -> None:
         """Gives what waits with a key another chance."""
@@ -273,6 +267,15 @@ class Batch:
             position=item.position,
         )
         self.rows.add_feedback("event.accepted.v1", cause, data)
+
+
+def _waiting(parked: Mapping[str, list[Parked]], key: str) -> list[Event]:
+    """The events that wait with a key for a fact, oldest first."""
+    return [
+        p.item.event
+        for p in parked.get(key, ())
+        if p.kind == WAITING and not p.done and p.item.event is not None
+    ]
 
 
 def events_of(items: Sequence[Item], parked: Mapping[str, list[Parked]]) -> list[Event]:

@@ -1,12 +1,15 @@
 """The fold on a real Postgres: a batch has its effects once, whatever happens around it."""
 
 import asyncio
+import gc
 
 import asyncpg
 import pytest
 
+from services.orders.store import World
 from shared.events.envelope import write_headers
 from shared.ids import uuid7
+from shared.runtime.batch import Batch
 from shared.runtime.records import StoredRecord
 from tests.support.desk import (
     ACCOUNT_NUMBER,
@@ -55,6 +58,19 @@ async def test_a_crash_and_the_same_batch_again_have_the_effects_of_one_batch(
     assert await survivor.line("A-1") == (100, 60, 0, 40, 0)
     assert await survivor.line("A-2") == (100, 100, 0, 0, 0)
     assert await survivor.waiting() == [("A-5", "waiting")]
+
+
+async def test_a_batch_is_let_go_when_it_is_committed(pool: asyncpg.Pool) -> None:
+    """By counting references: the garbage collector stops the process to find a batch that is in a cycle."""
+    desk, records = Desk(pool), await batch_of_many()
+    gc.disable()
+    try:
+        await desk.take(*records)
+        left = [each for each in gc.get_objects() if isinstance(each, Batch | World)]
+    finally:
+        gc.enable()
+
+    assert left == []
 
 
 async def test_a_crash_before_the_commit_leaves_nothing_behind(pool: asyncpg.Pool) -> None:
