@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import uvloop
-
 from benchmarks import hop, machine, report
 from benchmarks.goals import QUICK, TRIALS, Goal, Result, Sizes, Trial
 from benchmarks.profiling import PRELOADED, profile_hop
@@ -30,14 +28,14 @@ def main() -> None:
     set_up_logging("benchmarks", "error")
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     if asked.profile:
-        text = uvloop.run(_until_told(profile(asked.events)))
+        text = asyncio.run(_until_told(profile(asked.events)))
         print(text)
         if asked.output is not None:
             asked.output.write_text(text)
         return
     plan = Plan(2, QUICK, 230) if asked.quick else Plan(5, Sizes(), 840)
     plan.runs = asked.runs or plan.runs
-    uvloop.run(_until_told(measure(asked.goals, plan)))
+    asyncio.run(_until_told(measure(asked.goals, plan)))
 
 
 @dataclass(slots=True)

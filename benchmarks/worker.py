@@ -18,7 +18,6 @@ from typing import Any
 
 import asyncpg
 import orjson
-import uvloop
 from faststream.kafka import KafkaBroker
 
 from benchmarks.gate import Gate, until_assigned
@@ -98,7 +97,7 @@ def main() -> None:
     notes = Notes(LAST[name], int(count), Path(file))
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it tells of every rebalance
     app.calm_garbage_collector()  # as the service does when it starts; and the loop: both hold for both sides
-    uvloop.run((run_ours if side == "ours" else run_usual)(name, notes))
+    asyncio.run((run_ours if side == "ours" else run_usual)(name, notes))
     notes.write()
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import asyncpg
 import structlog
-import uvloop
 from aiokafka.errors import KafkaError
 from faststream import FastStream
 from faststream.kafka import KafkaBroker
@@ -135,7 +134,9 @@ def main(model: type[S], build: Callable[[S], Service]) -> None:
         service = build(settings)
         calm_garbage_collector()
         set_up_logging(service.name, settings.log_level)
-        sys.exit(uvloop.run(run(service, settings)))
+        # Not uvloop: on it, a write to a connection that broke is a RuntimeError, which aiokafka does not
+        # expect. It ends the task that keeps its metadata, and a broker that came back is never found.
+        sys.exit(asyncio.run(run(service, settings)))
     except (WrongSetting, CannotStart) as error:
         sys.exit(f"pawl: {error}")
 
