@@ -86,7 +86,7 @@ async def ours(
         if metrics.handled._value.get() >= count + WARM_UP * at_once:
             finished.set()
 
-    broker = KafkaBroker(stage.kafka, logger=None, graceful_timeout=5)
+    broker = KafkaBroker(stage.kafka, logger=None, graceful_timeout=5, apply_types=False)
     lanes = [Lane(handle, metrics, lambda why: finished.set()) for _ in range(settings.lanes)]
     for lane in lanes:
         subscribe(
@@ -95,7 +95,6 @@ async def ours(
             topics=(TOPIC,),
             group="pawl-orders",
             max_records=settings.max_records,
-            fetch_wait_ms=settings.fetch_wait_ms,
         )
     try:
         await broker.start()

@@ -39,7 +39,7 @@ async def ours(stage: Stage, count: int) -> float:
         if seen >= count:
             finished.set()
 
-    broker = KafkaBroker(stage.kafka, logger=None, graceful_timeout=5)
+    broker = KafkaBroker(stage.kafka, logger=None, graceful_timeout=5, apply_types=False)
     lane = Lane(handle, metrics, lambda why: finished.set())
     subscribe(
         broker,
@@ -47,7 +47,6 @@ async def ours(stage: Stage, count: int) -> float:
         topics=(TOPIC,),
         group="shell",
         max_records=settings.max_records,
-        fetch_wait_ms=settings.fetch_wait_ms,
     )
     try:
         await broker.start()

@@ -77,9 +77,6 @@ class ServiceSettings(BaseSettings):
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
     lanes: int = Field(default=1, ge=1, le=64, description="consumers in this process")
     max_records: int = Field(default=2000, ge=1, le=20_000, description="records in one batch")
-    fetch_wait_ms: int = Field(
-        default=25, ge=1, le=5_000, description="how long the broker collects records for a fetch"
-    )
     stall_seconds: float = Field(
         default=60, gt=0, description="no progress with work waiting for this long: exit"
     )

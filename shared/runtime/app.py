@@ -164,6 +164,7 @@ async def run(service: Service, settings: ServiceSettings) -> int:
         graceful_timeout=settings.stop_grace_seconds,
         security=security_of(settings.brokers()),
         logger=None,
+        apply_types=False,
     )
     for lane in runtime.lanes:
         subscribe(
@@ -172,7 +173,6 @@ async def run(service: Service, settings: ServiceSettings) -> int:
             topics=service.topics,
             group=f"pawl-{service.name}",
             max_records=settings.max_records,
-            fetch_wait_ms=settings.fetch_wait_ms,
         )
     runtime.stream = FastStream(broker, logger=None)
     runtime.stream.after_startup(partial(_started, runtime))

@@ -15,7 +15,6 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
-from faststream.kafka.annotations import KafkaMessage as InjectedMessage
 from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
 
 from shared.clock import monotonic, now
@@ -29,14 +28,15 @@ PAUSE_SECONDS = 0.1
 # A commit that timed out is not withdrawn: the client goes on sending it, and it may arrive after a later one
 # and set the group back. So everything is committed once more this often, also when nothing is new.
 REPEAT_COMMIT_SECONDS = 30.0
-# A batch costs the same dozen round trips for one record or a thousand. So the broker, which waits for free,
-# answers a fetch when this much is there or its time (`fetch_wait_ms`) is over: under load a batch is what
-# came in that time, not the one record that came first.
-FETCH_BYTES = 128 * 1024
-# FastStream sleeps as long as its poll again, blind, after one that found nothing: a poll outlasts a fetch.
-POLL_BEYOND_FETCH_MILLISECONDS = 5
-# From so many records on, the partitions of a batch are handled in two shares at once: Postgres works on one
-# while Python works on the other.
+# A fetch that finds nothing is answered with the first record, or after this time.
+FETCH_WAIT_MILLISECONDS = 500
+# FastStream sleeps as long as its poll again, blind, after one that found nothing. So none ends: ten years.
+POLL_MILLISECONDS = 10 * 365 * 86_400 * 1000
+# A batch costs the same dozen round trips for one record or a thousand. So after a small one a lane rests as
+# long as it took, and what comes meanwhile is the next batch: the busier the machine, the larger. At most:
+LONGEST_REST_SECONDS = 0.05
+# From so many records on there is a backlog: no rest, the next fetch goes on meanwhile, and the partitions
+# are handled in two shares at once, so that Postgres works on one while Python works on the other.
 SHARE_FROM = 200
 SHARES = 2
 SESSION_TIMEOUT_MILLISECONDS = 6_000
@@ -75,6 +75,18 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def take(self, records: Sequence[Record]) -> None:
         """Handles one polled batch; never returns before its effects are committed."""
+        if len(records) >= SHARE_FROM:
+            await self._take(records)
+            return
+        started = monotonic()
+        self._stop_fetching()
+        try:
+            await self._take(records)
+            await asyncio.sleep(rest_after(monotonic() - started))
+        finally:
+            self._go_on_fetching()
+
+    async def _take(self, records: Sequence[Record]) -> None:
         assignments = self._assignments
         self.busy_since = monotonic()
         try:
@@ -154,6 +166,15 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
             if place in owned
         )
 
+    def _stop_fetching(self) -> None:
+        """A fetch sent now would be answered with the first record that comes, and the rest stay behind."""
+        if (consumer := self.consumer) is not None:
+            consumer.pause(*consumer.assignment())
+
+    def _go_on_fetching(self) -> None:
+        if (consumer := self.consumer) is not None:
+            consumer.resume(*consumer.assignment())
+
     def _is_to_repeat(self) -> bool:
         return monotonic() - self._committed_at >= REPEAT_COMMIT_SECONDS
 
@@ -167,6 +188,11 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
         age = max(0.0, now().timestamp() - oldest / 1000)
         self._metrics.hop_seconds.observe(age)
         self._metrics.lag_seconds.set(age)
+
+
+def rest_after(busy_seconds: float) -> float:
+    """How many seconds a lane rests after a small batch that took `busy_seconds`."""
+    return min(busy_seconds, LONGEST_REST_SECONDS)
 
 
 def _shares(records: Sequence[Record]) -> list[Sequence[Record]]:
@@ -185,21 +211,23 @@ def subscribe(
     topics: Sequence[str],
     group: str,
     max_records: int,
-    fetch_wait_ms: int,
 ) -> None:
-    """Adds a lane to the broker: batches, manual acknowledgement, bytes left alone."""
+    """Adds a lane to the broker: batches, manual acknowledgement, bytes left alone.
+
+    The broker should have `apply_types=False`: FastStream's injection goes through a thread for every batch.
+    """
     subscriber = broker.subscriber(
         *topics,
         group_id=group,
         batch=True,
         max_records=max_records,
-        batch_timeout_ms=fetch_wait_ms + POLL_BEYOND_FETCH_MILLISECONDS,
+        batch_timeout_ms=POLL_MILLISECONDS,
         ack_policy=AckPolicy.MANUAL,
         auto_offset_reset="earliest",
         partition_assignment_strategy=(RangePartitionAssignor,),
         max_poll_interval_ms=LONGEST_PAUSE_MILLISECONDS,
-        fetch_min_bytes=FETCH_BYTES,
-        fetch_max_wait_ms=fetch_wait_ms,
+        fetch_min_bytes=1,
+        fetch_max_wait_ms=FETCH_WAIT_MILLISECONDS,
         session_timeout_ms=SESSION_TIMEOUT_MILLISECONDS,
         heartbeat_interval_ms=HEARTBEAT_MILLISECONDS,
         listener=lane,
@@ -209,8 +237,8 @@ def subscribe(
     )
     lane.subscriber = subscriber
 
-    async def take(message: InjectedMessage) -> None:
-        await lane.take(message.raw_message)
+    async def take(records: Any) -> None:
+        await lane.take(records)
 
     subscriber(take)
 
@@ -225,9 +253,10 @@ async def _parse(records: Any, original: Any = None) -> KafkaMessage:
     )
 
 
-async def _decode(message: KafkaMessage) -> None:
-    """Nothing: the lane reads the records themselves.
+async def _decode(message: KafkaMessage) -> Any:
+    """The records themselves.
 
     FastStream keeps what this returns in the message; the message itself would hold its batch until the
     garbage collector comes.
     """
+    return message.raw_message

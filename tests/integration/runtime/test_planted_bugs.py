@@ -100,6 +100,11 @@ class Broker:
     def assignment(self) -> set[TopicPartition]:
         return {TopicPartition("checkout.events", 0)}
 
+    def pause(self, *places: TopicPartition) -> None:
+        """Nothing is fetched here."""
+
+    resume = pause
+
     async def commit(self, offsets: dict[TopicPartition, int]) -> None:
         (self.offset,) = offsets.values()
 

@@ -14,12 +14,14 @@ from aiokafka.errors import IllegalStateError, NodeNotReadyError
 
 from shared.runtime.consumer import (
     COMMIT_EVERY_SECONDS,
+    LONGEST_REST_SECONDS,
     PAUSE_SECONDS,
     REPEAT_COMMIT_SECONDS,
     SHARE_FROM,
     Lane,
     _decode,
     _parse,
+    rest_after,
 )
 from shared.runtime.health import Health
 from shared.runtime.records import Record
@@ -36,6 +38,20 @@ class Group:
         self.owned = set(owned)
         self.reachable = True
         self.committed: dict[TopicPartition, int] = {}
+        self.paused: set[TopicPartition] = set()
+
+    def pause(self, *places: TopicPartition) -> None:
+        self._require_mine(*places)
+        self.paused.update(places)
+
+    def resume(self, *places: TopicPartition) -> None:
+        self._require_mine(*places)
+        self.paused.difference_update(places)
+
+    def _require_mine(self, *places: TopicPartition) -> None:
+        for place in places:
+            if place not in self.owned:
+                raise IllegalStateError(f"{place} is not assigned")
 
     def assignment(self) -> set[TopicPartition]:
         return self.owned
@@ -47,9 +63,7 @@ class Group:
     async def commit(self, offsets: dict[TopicPartition, int]) -> None:
         if not self.reachable:
             raise NodeNotReadyError
-        for place in offsets:
-            if place not in self.owned:
-                raise IllegalStateError(f"{place} is not assigned")
+        self._require_mine(*offsets)
         self.committed.update(offsets)
 
 
@@ -96,6 +110,49 @@ async def test_a_large_batch_is_handled_in_shares_that_have_no_key_in_common(cou
     assert max(group.committed.values()) == count
 
 
+async def test_nothing_is_fetched_while_a_small_batch_is_handled() -> None:
+    """A fetch sent meanwhile would come back with one record; what comes now is to be the next batch."""
+    group, paused = Group(MINE, THEIRS), list[set[TopicPartition]]()
+
+    async def handle(records: Sequence[Record]) -> None:
+        paused.append(set(group.paused))
+
+    await lane_of(group, handle).take([said("pay-1", offset=6)])
+
+    assert paused == [{MINE, THEIRS}]
+    assert group.paused == set()
+
+
+async def test_behind_a_backlog_the_next_fetch_goes_on_meanwhile() -> None:
+    group, paused = Group(MINE), list[set[TopicPartition]]()
+
+    async def handle(records: Sequence[Record]) -> None:
+        paused.append(set(group.paused))
+
+    await lane_of(group, handle).take([said("pay", offset=offset) for offset in range(SHARE_FROM)])
+
+    assert paused
+    assert not any(paused)
+
+
+async def test_a_partition_that_goes_elsewhere_while_a_batch_is_handled_is_let_go() -> None:
+    """The consumer refuses to resume what it does not own; what it owns must be fetched again."""
+    group = Group(MINE, THEIRS)
+
+    async def handle(records: Sequence[Record]) -> None:
+        group.owned = {MINE}
+        group.paused.discard(THEIRS)
+
+    await lane_of(group, handle).take([said("pay-1", offset=6)])
+
+    assert group.paused == set()
+
+
+@pytest.mark.parametrize(("busy", "rest"), [(0.004, 0.004), (LONGEST_REST_SECONDS * 3, LONGEST_REST_SECONDS)])
+def test_a_lane_rests_as_long_as_it_worked_but_never_long(busy: float, rest: float) -> None:
+    assert rest_after(busy) == rest
+
+
 async def test_a_batch_that_fails_commits_nothing_and_ends_the_process() -> None:
     group, gave_up = Group(MINE), list[str]()
 
@@ -108,6 +165,7 @@ async def test_a_batch_that_fails_commits_nothing_and_ends_the_process() -> None
     await lane.commit()
 
     assert group.committed == {}
+    assert group.paused == set()
     assert gave_up == ["ValueError: unforeseen"]
 
 
