@@ -62,6 +62,7 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
         self._reach = reach
         self._handled: dict[TopicPartition, int] = {}
         self._assignments = 0
+        self._assigned_at = 0.0
         self._is_ahead = False
         self._committed_at = 0.0
         self.subscriber: Any = None
@@ -152,6 +153,7 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
         in hand now, would set the group back behind them. What the group never heard of comes again.
         """
         self._assignments += 1
+        self._assigned_at = monotonic()
         self._handled.clear()
 
     def lag(self) -> int:
@@ -165,6 +167,19 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
             for place, offset in self._handled.items()
             if place in owned
         )
+
+    def answered_at(self) -> float | None:
+        """When the broker last answered a fetch, by the monotonic clock; None while nothing is assigned.
+
+        A lane that is not busy asks all the time, so an old answer means a broker that is away, or a client
+        that has died without a word.
+        """
+        consumer = self.consumer
+        owned = consumer.assignment() if consumer is not None else frozenset()
+        if consumer is None or not owned:
+            return None
+        answered = max(consumer.last_poll_timestamp(place) or 0 for place in owned)
+        return max(self._assigned_at, monotonic() - (now().timestamp() - answered / 1000))
 
     def _stop_fetching(self) -> None:
         """A fetch sent now would be answered with the first record that comes, and the rest stay behind."""

@@ -51,13 +51,18 @@ class Health:
         }
 
     def stalled(self) -> str | None:
-        """What has had work and made no progress for too long, or None."""
+        """What has had work and made no progress for too long, or cannot know whether it has any; or None."""
         now = monotonic()
         for number, lane in enumerate(self.lanes):
             waits_since = lane.busy_since if lane.busy_since is not None else lane.progressed_at
             has_work = lane.busy_since is not None or lane.lag() > 0
             if has_work and now - max(waits_since, lane.progressed_at) > self.stall_seconds:
                 return f"lane {number} has work and made no progress for {now - waits_since:.0f} s"
+            answered_at = lane.answered_at()
+            if lane.busy_since is None and answered_at is not None:
+                silence = now - max(answered_at, lane.progressed_at)
+                if silence > self.stall_seconds:
+                    return f"lane {number} asks for records and no broker has answered for {silence:.0f} s"
         return None
 
 

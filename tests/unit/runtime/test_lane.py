@@ -5,6 +5,7 @@ import gc
 import weakref
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import IllegalStateError, NodeNotReadyError
 
+from shared.clock import now
 from shared.runtime.consumer import (
     COMMIT_EVERY_SECONDS,
     LONGEST_REST_SECONDS,
@@ -39,6 +41,11 @@ class Group:
         self.reachable = True
         self.committed: dict[TopicPartition, int] = {}
         self.paused: set[TopicPartition] = set()
+        self.answered: datetime | None = None
+
+    def last_poll_timestamp(self, place: TopicPartition) -> int | None:
+        self._require_mine(place)
+        return int(self.answered.timestamp() * 1000) if self.answered else None
 
     def pause(self, *places: TopicPartition) -> None:
         self._require_mine(*places)
@@ -297,13 +304,41 @@ def test_a_lane_with_work_and_no_progress_is_not_well(monkeypatch: pytest.Monkey
     assert "lane 0 has work" in report["why"]
 
 
-def test_a_lane_without_work_is_well_however_long_it_rests(monkeypatch: pytest.MonkeyPatch) -> None:
-    lane = lane_of(Group(MINE))
+def test_a_lane_without_work_is_well_however_long_it_rests() -> None:
+    group = Group(MINE)
+    lane = lane_of(group)
     health = Health("orders", [lane], 60, lambda: False, started=True)
-    monkeypatch.setattr("shared.runtime.health.monotonic", lambda: lane.progressed_at + 3_600)
-    monkeypatch.setattr(lane, "lag", lambda: 0)
+    lane.progressed_at -= 3_600
+    group.answered = now()
 
     assert health.report()[0]
+
+
+async def test_a_lane_whose_fetches_nobody_answers_is_not_well() -> None:
+    """A client that has died without a word knows of no lag: that nothing waits is not to be believed."""
+    group = Group(MINE)
+    lane = lane_of(group)
+    health = Health("orders", [lane], 60, lambda: False, started=True)
+    await lane.on_partitions_assigned([MINE])
+    lane.progressed_at -= 3_600
+    assert health.report()[0], "a lane that has just been assigned its first partition has asked nobody yet"
+
+    group.answered = now() - timedelta(seconds=59)
+    lane._assigned_at -= 3_600
+    assert health.report()[0]
+
+    group.answered = now() - timedelta(seconds=61)
+    well, report = health.report()
+    assert not well
+    assert "no broker has answered for 61 s" in report["why"]
+
+
+def test_a_lane_that_owns_nothing_is_well() -> None:
+    """A group may have more lanes than there are partitions."""
+    lane = lane_of(Group())
+    lane.progressed_at -= 3_600
+
+    assert Health("orders", [lane], 60, lambda: False, started=True).report()[0]
 
 
 def test_health_says_whether_it_starts_or_stops() -> None:
