@@ -30,11 +30,12 @@ SET sequence = EXCLUDED.sequence, previous = EXCLUDED.previous
 WHERE c.sequence = EXCLUDED.previous;
 
 -- name: parked_of_keys
--- Everything that waits with these keys, oldest first.
+-- Everything that waits with these keys, by key, oldest first: the order of the index, so that a plan made while
+-- nothing waited does not read all that waits later.
 SELECT id, key, kind, reason, topic, partition, "offset", record
 FROM parked
 WHERE key = ANY(string_to_array($1, E'\x1f'))
-ORDER BY id
+ORDER BY key, id
 FOR UPDATE;
 
 -- name: park
@@ -54,10 +55,10 @@ ON CONFLICT (topic, partition, "offset") DO NOTHING;
 DELETE FROM parked WHERE id = ANY($1::bigint[]);
 
 -- name: repark
--- Says anew why an event waits.
+-- Says anew why an event waits; its id is asked for twice, so that here too no plan reads all that waits.
 UPDATE parked p SET kind = n.kind, reason = n.reason, tried_at = now()
 FROM unnest($1::bigint[], $2::text[], $3::text[]) AS n (id, kind, reason)
-WHERE p.id = n.id;
+WHERE p.id = n.id AND p.id = ANY($1::bigint[]);
 
 -- name: keys_to_retry
 -- Keys whose events have waited since before the given age; the sweep gives them another chance.

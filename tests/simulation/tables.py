@@ -141,7 +141,7 @@ def move_cursors(tx: Transaction, *columns: str) -> int:
 
 
 def parked_of_keys(tx: Transaction, keys: str) -> list[Row]:
-    rows = where(tx, "parked", "key", unpacked(keys), "id")
+    rows = where(tx, "parked", "key", unpacked(keys), "key", "id")
     for row in rows:
         tx.lock("parked", row["id"])
     return rows
