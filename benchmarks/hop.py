@@ -24,7 +24,7 @@ from shared.clock import monotonic
 from shared.events.checkout import PaymentCompleted
 from shared.postgres import open_pool
 from shared.runtime.app import calm_garbage_collector
-from shared.runtime.consumer import COMMIT_EVERY_SECONDS, SHARES, Lane, subscribe
+from shared.runtime.consumer import COMMIT_EVERY_SECONDS, SHARES, Lane, new_broker, subscribe
 from shared.runtime.fold import Fold
 from shared.runtime.outbox import Outbox
 from shared.runtime.records import Record, StoredRecord
@@ -86,7 +86,7 @@ async def ours(
         if metrics.handled._value.get() >= count + WARM_UP * at_once:
             finished.set()
 
-    broker = KafkaBroker(stage.kafka, logger=None, graceful_timeout=5, apply_types=False)
+    broker = new_broker(stage.kafka, grace_seconds=5)
     lanes = [Lane(handle, metrics, lambda why: finished.set()) for _ in range(settings.lanes)]
     for lane in lanes:
         subscribe(

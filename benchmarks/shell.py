@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Sequence
 
 from aiokafka import AIOKafkaConsumer
-from faststream.kafka import KafkaBroker
 
 from benchmarks.gate import Gate, until_assigned
 from benchmarks.material import payments
@@ -14,7 +13,7 @@ from services.orders.settings import OrdersSettings
 from shared.clock import monotonic
 from shared.events.checkout import PaymentCompleted
 from shared.runtime.app import calm_garbage_collector
-from shared.runtime.consumer import COMMIT_EVERY_SECONDS, Lane, subscribe
+from shared.runtime.consumer import COMMIT_EVERY_SECONDS, Lane, new_broker, subscribe
 from shared.runtime.intake import Intake
 from shared.runtime.records import Record
 from shared.runtime.signals import Metrics
@@ -39,7 +38,7 @@ async def ours(stage: Stage, count: int) -> float:
         if seen >= count:
             finished.set()
 
-    broker = KafkaBroker(stage.kafka, logger=None, graceful_timeout=5, apply_types=False)
+    broker = new_broker(stage.kafka, grace_seconds=5)
     lane = Lane(handle, metrics, lambda why: finished.set())
     subscribe(
         broker,

@@ -78,7 +78,9 @@ class ServiceSettings(BaseSettings):
     lanes: int = Field(default=1, ge=1, le=64, description="consumers in this process")
     max_records: int = Field(default=2000, ge=1, le=20_000, description="records in one batch")
     stall_seconds: float = Field(
-        default=60, gt=0, description="no progress with work waiting for this long: exit"
+        default=60,
+        gt=0,
+        description="exit after so long without progress on what waits, or an answered fetch",
     )
     wait_deadline_seconds: float = Field(
         default=3600, gt=0, description="an event that waits longer is overdue"

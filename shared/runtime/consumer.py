@@ -219,6 +219,14 @@ def _shares(records: Sequence[Record]) -> list[Sequence[Record]]:
     return [share for share in shares if share]
 
 
+def new_broker(servers: str, grace_seconds: float, **connection: Any) -> KafkaBroker:
+    """The FastStream broker that lanes subscribe with; `connection` is handed on to it.
+
+    Without FastStream's injection, which goes through a thread for every batch.
+    """
+    return KafkaBroker(servers, graceful_timeout=grace_seconds, logger=None, apply_types=False, **connection)
+
+
 def subscribe(
     broker: KafkaBroker,
     lane: Lane,
@@ -227,10 +235,7 @@ def subscribe(
     group: str,
     max_records: int,
 ) -> None:
-    """Adds a lane to the broker: batches, manual acknowledgement, bytes left alone.
-
-    The broker should have `apply_types=False`: FastStream's injection goes through a thread for every batch.
-    """
+    """Adds a lane to a broker of `new_broker`: batches, manual acknowledgement, bytes left alone."""
     subscriber = broker.subscriber(
         *topics,
         group_id=group,

@@ -314,7 +314,7 @@ def test_a_lane_without_work_is_well_however_long_it_rests() -> None:
     assert health.report()[0]
 
 
-async def test_a_lane_whose_fetches_nobody_answers_is_not_well() -> None:
+async def test_a_lane_whose_fetches_nobody_answers_is_not_well(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that has died without a word knows of no lag: that nothing waits is not to be believed."""
     group = Group(MINE)
     lane = lane_of(group)
@@ -323,8 +323,10 @@ async def test_a_lane_whose_fetches_nobody_answers_is_not_well() -> None:
     lane.progressed_at -= 3_600
     assert health.report()[0], "a lane that has just been assigned its first partition has asked nobody yet"
 
+    with monkeypatch.context() as earlier:
+        earlier.setattr("shared.runtime.consumer.monotonic", lambda: lane.progressed_at)
+        await lane.on_partitions_assigned([MINE])
     group.answered = now() - timedelta(seconds=59)
-    lane._assigned_at -= 3_600
     assert health.report()[0]
 
     group.answered = now() - timedelta(seconds=61)
