@@ -8,7 +8,7 @@ import asyncio
 import statistics
 import warnings
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
@@ -30,6 +30,7 @@ from shared.runtime.decisions import Emit
 from shared.runtime.outbox import Cause, Outbox
 from shared.runtime.relay import Relay
 from shared.runtime.signals import Metrics
+from shared.runtime.tasks import end_all
 
 SERVICE, TOPIC = "orders", "orders.events"
 PATIENCE_SECONDS = 120.0
@@ -164,9 +165,7 @@ async def _running(watched: _Watched) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await end_all([task])
 
 
 @asynccontextmanager

@@ -13,7 +13,6 @@ import asyncpg
 import structlog
 from aiokafka.errors import KafkaError
 from faststream import FastStream
-from faststream.kafka import KafkaBroker
 
 from shared import migrations
 from shared.clock import monotonic
@@ -22,7 +21,7 @@ from shared.kafka import MissingTopic, new_producer, partition_counts, security_
 from shared.postgres import connect, open_pool
 from shared.queries import load
 from shared.runtime import http
-from shared.runtime.consumer import Lane, subscribe
+from shared.runtime.consumer import Lane, new_broker, subscribe
 from shared.runtime.fold import Fold
 from shared.runtime.health import STALLED_EXIT_CODE, Health, watch_loop
 from shared.runtime.outbox import FEEDBACK_TOPIC, Outbox
@@ -31,6 +30,7 @@ from shared.runtime.retry import TRANSIENT
 from shared.runtime.service import Service
 from shared.runtime.signals import Metrics
 from shared.runtime.sweep import end_silent_sessions, retry_waiting
+from shared.runtime.tasks import end_all
 from shared.settings import S, ServiceSettings, WrongSetting, read_settings
 from shared.telemetry import set_up_logging
 
@@ -157,14 +157,12 @@ async def run(service: Service, settings: ServiceSettings) -> int:
     partitions = await _patiently(settings, lambda: _partitions(service, settings))
     pool = await _patiently(settings, lambda: _pool(service, settings))
     runtime = Runtime(service, settings, pool, partitions)
-    broker = KafkaBroker(
+    broker = new_broker(
         settings.kafka_bootstrap_servers,
+        settings.stop_grace_seconds,
         client_id=f"pawl-{service.name}",
         allow_auto_create_topics=False,
-        graceful_timeout=settings.stop_grace_seconds,
         security=security_of(settings.brokers()),
-        logger=None,
-        apply_types=False,
     )
     for lane in runtime.lanes:
         subscribe(
@@ -207,9 +205,7 @@ async def _beside(runtime: Runtime, listener: Any) -> AsyncIterator[None]:
         yield
     finally:
         await _drain_outbox(runtime)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_all(tasks)
         server.should_exit = True
         await serving
 

@@ -17,6 +17,7 @@ from shared.runtime.decisions import Emit
 from shared.runtime.outbox import FEEDBACK_TOPIC, Cause, Outbox
 from shared.runtime.relay import LostLead, Relay
 from shared.runtime.signals import Metrics
+from shared.runtime.tasks import end_all
 from tests.support.desk import NOW, Crash, Desk, issuance, payment
 
 KEYS = tuple(f"A-{number}" for number in range(20))
@@ -95,9 +96,7 @@ class Publishing:
         return task
 
     async def stop(self) -> None:
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await end_all(self._running)
 
 
 async def _until_it_crashes(relay: Relay) -> None:
@@ -176,8 +175,7 @@ async def test_a_new_relay_goes_on_where_the_last_one_marked(
     first = publishing.start(publishing.relay())
     await listener.until(await ids(desk.pool))
     await _published_up_to(desk.pool)
-    first.cancel()
-    await asyncio.gather(first, return_exceptions=True)
+    await end_all([first])
     before = len(listener.heard)
 
     await sell(desk, ("B-1",))
@@ -232,8 +230,7 @@ async def test_a_relay_that_stops_under_load_publishes_what_was_committed_before
     await asyncio.wait_for(relay.drain(desk.pool), 5)
 
     assert not others.done()
-    others.cancel()
-    await asyncio.gather(others, return_exceptions=True)
+    await end_all([others])
     await publishing.stop()
     assert before <= {headers["ce_id"] for headers in await listener.until(before)}
 

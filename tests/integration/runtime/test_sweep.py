@@ -12,6 +12,7 @@ import pytest
 from ops.provision import Database
 from shared.postgres import connect
 from shared.runtime import sweep
+from shared.runtime.tasks import end_all
 from tests.support.desk import Desk, issuance, payment
 
 
@@ -58,9 +59,7 @@ async def both(desk: Desk, holds: Callable[[], Coroutine[Any, Any, bool]]) -> No
             while not await holds():
                 await asyncio.sleep(0.05)
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_all(tasks)
 
 
 async def test_a_sweep_that_waits_for_a_halted_session_does_not_keep_it_alive(
