@@ -21,12 +21,15 @@ from shared.clock import monotonic, now
 from shared.faults import Point, Reach, unharmed
 from shared.runtime.records import Record
 from shared.runtime.signals import Metrics
+from shared.runtime.tasks import end_all
 
 COMMIT_EVERY_SECONDS = 1.0
 # After a pause of this length the last batch is committed too: whoever asks how far a service is sees it.
 PAUSE_SECONDS = 0.1
-# A commit that timed out is not withdrawn: the client goes on sending it, and it may arrive after a later one
-# and set the group back. So everything is committed once more this often, also when nothing is new.
+# Less than the group waits for its members when it is rebalanced, which is the session's timeout.
+COMMIT_PATIENCE_SECONDS = 5.0
+# A commit that was sent is not withdrawn when it times out: it may arrive after a later one and set the group
+# back. So everything is committed once more this often, also when nothing is new.
 REPEAT_COMMIT_SECONDS = 30.0
 # A fetch that finds nothing is answered with the first record, or after this time.
 FETCH_WAIT_MILLISECONDS = 500
@@ -60,8 +63,9 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
         self._metrics = metrics
         self._give_up = give_up
         self._reach = reach
-        self._handled: dict[TopicPartition, int] = {}
-        self._assignments = 0
+        # How far it came since its partitions were assigned; None while they are being assigned anew.
+        self._handled: dict[TopicPartition, int] | None = {}
+        self._commits: set[asyncio.Task[None]] = set()
         self._assigned_at = 0.0
         self._is_ahead = False
         self._committed_at = 0.0
@@ -88,7 +92,7 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
             self._go_on_fetching()
 
     async def _take(self, records: Sequence[Record]) -> None:
-        assignments = self._assignments
+        handled = self._handled
         self.busy_since = monotonic()
         try:
             if len(records) < SHARE_FROM:
@@ -100,12 +104,12 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
             self._give_up(f"{type(failure).__name__}: {failure}")
             raise
         self._observe(records)
-        if assignments != self._assignments:
+        if handled is None or handled is not self._handled:
             # Its partitions may have gone to others, who are further by now, and come back: what was done is
             # committed in Postgres, and how far the group came is not ours to say. The batch comes again.
             return
         reached = {(record.topic, record.partition): record.offset + 1 for record in records}
-        self._handled.update({TopicPartition(*place): offset for place, offset in reached.items()})
+        handled.update({TopicPartition(*place): offset for place, offset in reached.items()})
         self._is_ahead = True
         if monotonic() - self._committed_at >= COMMIT_EVERY_SECONDS:
             await self.commit()
@@ -113,7 +117,7 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
     async def commit(self) -> None:
         """Commits how far every partition came. Failing is harmless: the records come again and are known."""
         consumer = self.consumer
-        if consumer is None or not (self._is_ahead or self._is_to_repeat()):
+        if consumer is None or not self._handled or not (self._is_ahead or self._is_to_repeat()):
             return
         owned = consumer.assignment()
         # One partition that went elsewhere while a batch was handled would refuse the commit of all.
@@ -122,12 +126,29 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
             return
         self._is_ahead, self._committed_at = False, monotonic()
         self._reach(Point.BEFORE_OFFSET_COMMIT)
-        try:
-            await asyncio.wait_for(consumer.commit(reached), 10)
-        except (KafkaError, TimeoutError) as trouble:
+        trouble = await self._commit(consumer, reached)
+        if trouble:
             self._is_ahead = True
-            log.info("offsets not committed", trouble=f"{type(trouble).__name__}: {trouble}"[:200])
+            log.info("offsets not committed", trouble=trouble[:200])
         self._reach(Point.AFTER_OFFSET_COMMIT)
+
+    async def _commit(self, consumer: AIOKafkaConsumer, reached: dict[TopicPartition, int]) -> str:
+        """Tries for a while; what kept it from arriving, or nothing. In its own task, to be withdrawn."""
+        commit = asyncio.create_task(consumer.commit(reached), name="offset_commit")
+        self._commits.add(commit)
+        try:
+            await asyncio.wait({commit}, timeout=COMMIT_PATIENCE_SECONDS)
+        finally:
+            await end_all([commit])
+            self._commits.discard(commit)
+        if commit.cancelled():
+            return "no answer in time, or partitions were revoked"
+        failure = commit.exception()
+        if failure is None:
+            return ""
+        if isinstance(failure, KafkaError):
+            return f"{type(failure).__name__}: {failure}"
+        raise failure
 
     async def commit_forever(self) -> None:
         """Commits what the last batch before a pause left over."""
@@ -143,18 +164,23 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
         return monotonic() - self._committed_at >= COMMIT_EVERY_SECONDS
 
     async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
-        """Tells the group how far this lane came before somebody else goes on."""
+        """Tells the group how far this lane came before somebody else goes on, and then nothing more.
+
+        The client is in the next generation a moment before it knows its partitions, and a commit that meets
+        an error it tries again, in whatever generation it is by then. The broker would take either, and set
+        the group back behind those who went on: nobody reads again what lies between, but it looks unread.
+        """
         await self.commit()
+        self._handled = None
+        await end_all(self._commits)
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
-        """Forgets how far this lane came: it reads on from where the group stands.
+        """Starts anew: the lane reads on from where the group stands, since others may have gone on.
 
-        Others may have gone on meanwhile, and a commit of what was handled before, also in the batch that is
-        in hand now, would set the group back behind them. What the group never heard of comes again.
+        What the group never heard of comes again, also the batch that is in hand now.
         """
-        self._assignments += 1
+        self._handled = {}
         self._assigned_at = monotonic()
-        self._handled.clear()
 
     def lag(self) -> int:
         """Records that wait in partitions that this lane has read from, as far as the last fetch knows."""
@@ -164,7 +190,7 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
         owned = consumer.assignment()
         return sum(
             max(0, (consumer.highwater(place) or 0) - offset)
-            for place, offset in self._handled.items()
+            for place, offset in (self._handled or {}).items()
             if place in owned
         )
 

@@ -14,6 +14,7 @@ from ops.provision import SERVICES
 from ops.running import RunningSystem
 from shared.clock import monotonic
 from shared.faults import Point
+from shared.runtime.consumer import REPEAT_COMMIT_SECONDS
 from tests.reliability.conftest import Begin
 from tests.support.instances import Instances, until_halted, until_healthy
 
@@ -103,6 +104,20 @@ async def test_an_instance_that_still_holds_a_batch_when_its_partitions_move_doe
     begin: Begin, system: RunningSystem, instances: Instances, point: Point
 ) -> None:
     """The first of each service halts itself exactly there; the others finish the load; then all wake up."""
+    await _halted_at(point, begin, system, instances)
+
+
+@pytest.mark.faults
+async def test_an_instance_that_was_halted_for_long_does_not_set_its_group_back(
+    begin: Begin, system: RunningSystem, instances: Instances
+) -> None:
+    """It wakes up with an old commit to make and one to repeat; the others have read all there is by then."""
+    await _halted_at(Point.BEFORE_OFFSET_COMMIT, begin, system, instances, REPEAT_COMMIT_SECONDS + 1)
+
+
+async def _halted_at(
+    point: Point, begin: Begin, system: RunningSystem, instances: Instances, at_least_seconds: float = 0
+) -> None:
     await asyncio.gather(*(system.services.stop(service) for service in SERVICES))
     for service in SERVICES:
         system.services.start(service, {"PAWL_PAUSE_AT": f"{point}:2"})
@@ -113,8 +128,10 @@ async def test_an_instance_that_still_holds_a_batch_when_its_partitions_move_doe
     load = await begin(ORDERS)
     try:
         await asyncio.gather(*(until_halted(system.services.pid(service)) for service in SERVICES))
+        halted_at = monotonic()
         await load.end()
         load.assert_complete()
+        await asyncio.sleep(halted_at + at_least_seconds - monotonic())
     finally:
         for service in SERVICES:
             system.services.resume(service)

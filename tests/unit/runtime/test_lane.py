@@ -42,6 +42,8 @@ class Group:
         self.committed: dict[TopicPartition, int] = {}
         self.paused: set[TopicPartition] = set()
         self.answered: datetime | None = None
+        self.asked = asyncio.Event()
+        self.tries_again: asyncio.Event | None = None
 
     def last_poll_timestamp(self, place: TopicPartition) -> int | None:
         self._require_mine(place)
@@ -68,9 +70,12 @@ class Group:
         return 10
 
     async def commit(self, offsets: dict[TopicPartition, int]) -> None:
-        if not self.reachable:
-            raise NodeNotReadyError
         self._require_mine(*offsets)
+        self.asked.set()
+        while not self.reachable:
+            if self.tries_again is None:
+                raise NodeNotReadyError
+            await self.tries_again.wait()
         self.committed.update(offsets)
 
 
@@ -182,8 +187,8 @@ async def test_a_batch_that_a_rebalance_overtook_sets_nobody_back() -> None:
 
     async def handle(records: Sequence[Record]) -> None:
         if group.owned == {MINE, THEIRS}:
-            group.owned = {MINE}
             await lane.on_partitions_revoked([MINE, THEIRS])
+            group.owned = {MINE}
             await lane.on_partitions_assigned([MINE])
             group.committed[MINE] = 9
 
@@ -196,6 +201,48 @@ async def test_a_batch_that_a_rebalance_overtook_sets_nobody_back() -> None:
     await lane.take([said("pay-2", offset=9)])
     await lane.commit()
     assert group.committed == {MINE: 10}
+
+
+async def test_between_revocation_and_assignment_nothing_is_committed() -> None:
+    """The client is in the next generation already, so the broker would take what others are ahead of."""
+    group = Group(MINE)
+    handling, handled = asyncio.Event(), asyncio.Event()
+
+    async def handle(records: Sequence[Record]) -> None:
+        handling.set()
+        await handled.wait()
+
+    lane = lane_of(group, handle)
+    batch = asyncio.create_task(lane.take([said("pay-1", offset=6)]))
+    await handling.wait()
+    await lane.on_partitions_revoked([MINE])
+    group.committed[MINE] = 9
+    handled.set()
+    await batch
+    await lane.commit()
+
+    await lane.on_partitions_assigned([MINE])
+    await lane.commit()
+    assert group.committed == {MINE: 9}
+
+
+async def test_a_commit_on_its_way_is_withdrawn_before_the_next_generation() -> None:
+    """The client tries again after an error, and then says its new generation with the old offsets."""
+    group = Group(MINE)
+    lane = lane_of(group)
+    group.reachable = False
+    group.tries_again = asyncio.Event()
+    batch = asyncio.create_task(lane.take([said("pay-1", offset=6)]))
+    await group.asked.wait()
+
+    await lane.on_partitions_revoked([MINE])
+    group.committed[MINE] = 9
+    await lane.on_partitions_assigned([MINE])
+    group.reachable = True
+    group.tries_again.set()
+    await batch
+
+    assert group.committed == {MINE: 9}
 
 
 async def test_what_could_not_be_committed_before_a_rebalance_is_not_committed_after_it() -> None:
@@ -264,9 +311,7 @@ async def committed_at(group: Group, lane: Lane, moment: float, patch: pytest.Mo
 
     with patch.context() as moved:
         moved.setattr("shared.runtime.consumer.monotonic", lambda: moment)
-        moved.setattr(
-            "shared.runtime.consumer.asyncio", SimpleNamespace(sleep=sleep, wait_for=asyncio.wait_for)
-        )
+        moved.setattr("shared.runtime.consumer.asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": sleep}))
         with pytest.raises(asyncio.CancelledError):
             await lane.commit_forever()
     return group.committed.get(MINE)
