@@ -1,4 +1,4 @@
-"""Ending the tasks that run beside the fold."""
+"""Ending tasks for certain, whatever they wait for."""
 
 import asyncio
 from collections.abc import Iterable

@@ -104,7 +104,7 @@ async def test_an_instance_that_still_holds_a_batch_when_its_partitions_move_doe
     begin: Begin, system: RunningSystem, instances: Instances, point: Point
 ) -> None:
     """The first of each service halts itself exactly there; the others finish the load; then all wake up."""
-    await _halted_at(point, begin, system, instances)
+    await _halt_and_wake(point, begin, system, instances)
 
 
 @pytest.mark.faults
@@ -112,12 +112,13 @@ async def test_an_instance_that_was_halted_for_long_does_not_set_its_group_back(
     begin: Begin, system: RunningSystem, instances: Instances
 ) -> None:
     """It wakes up with an old commit to make and one to repeat; the others have read all there is by then."""
-    await _halted_at(Point.BEFORE_OFFSET_COMMIT, begin, system, instances, REPEAT_COMMIT_SECONDS + 1)
+    await _halt_and_wake(Point.BEFORE_OFFSET_COMMIT, begin, system, instances, REPEAT_COMMIT_SECONDS + 1)
 
 
-async def _halted_at(
+async def _halt_and_wake(
     point: Point, begin: Begin, system: RunningSystem, instances: Instances, at_least_seconds: float = 0
 ) -> None:
+    """The story of both: what the others finish meanwhile is complete, and still is when all are awake."""
     await asyncio.gather(*(system.services.stop(service) for service in SERVICES))
     for service in SERVICES:
         system.services.start(service, {"PAWL_PAUSE_AT": f"{point}:2"})

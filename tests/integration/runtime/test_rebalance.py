@@ -12,6 +12,7 @@ from shared.ids import uuid7
 from shared.runtime.consumer import Lane, new_broker, subscribe
 from shared.runtime.records import Record
 from shared.runtime.signals import Metrics
+from tests.support.instances import until
 from tests.support.toy import said
 
 TOPIC = "checkout.events"
@@ -32,9 +33,11 @@ async def join(kafka: str) -> AsyncIterator[Join]:
         brokers.append(broker)
         subscribe(broker, lane, topics=[TOPIC], group=group, max_records=100)
         await broker.start()
-        async with asyncio.timeout(30):
-            while not lane.consumer.assignment():
-                await asyncio.sleep(0.02)
+
+        async def owns_partitions() -> bool:
+            return bool(lane.consumer.assignment())
+
+        await until(owns_partitions, "the lane owns partitions")
         return lane
 
     yield joined
