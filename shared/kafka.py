@@ -1,16 +1,20 @@
-"""Kafka as the services use it: FastStream's way to log in, an idempotent producer, partition counts."""
+"""Kafka as the services use it: FastStream's way to log in, an idempotent producer, facts about topics."""
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from ssl import create_default_context
 from typing import Final
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.client import AIOKafkaClient
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
 from shared.brokers import Brokers
 
 LARGEST_RECORD = 4 * 1024 * 1024
+ANSWER_SECONDS = 30.0
+END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 LOGINS: Final = {"SCRAM-SHA-512": SASLScram512, "SCRAM-SHA-256": SASLScram256, "PLAIN": SASLPlaintext}
 
 
@@ -60,3 +64,28 @@ async def partition_counts(brokers: str | Brokers, topics: Iterable[str]) -> dic
             "run `pawl up` or create the topics of deploy/kafka/topics.yaml"
         )
     return counts
+
+
+async def oldest_record(brokers: str | Brokers, partitions: Mapping[str, int]) -> datetime:
+    """When the oldest record that these topics hold was appended (UTC); END_OF_TIME when they hold none.
+
+    `partitions` counts the partitions of each topic. The topics must be of the kind LogAppendTime, where the
+    first record of a partition is its oldest. Needs the right to describe the topics, not to read them.
+    Raises KafkaError, or TimeoutError when nobody answers.
+    """
+    places = [TopicPartition(topic, n) for topic, count in partitions.items() for n in range(count)]
+    client = AIOKafkaConsumer(
+        **Brokers.at(brokers).client(),
+        client_id="pawl-retention",
+        enable_auto_commit=False,
+        # How long the client sleeps when it does not know a topic yet, which is once for each.
+        retry_backoff_ms=10,
+    )
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await client.start()
+            firsts = await client.offsets_for_times(dict.fromkeys(places, 0))
+    finally:
+        await client.stop()
+    times = [first.timestamp for first in firsts.values() if first is not None]
+    return datetime.fromtimestamp(min(times) / 1000, UTC) if times else END_OF_TIME

@@ -91,6 +91,9 @@ class ServiceSettings(BaseSettings):
     stop_grace_seconds: float = Field(
         default=15, gt=0, description="time for the last batch when asked to stop"
     )
+    forget_every_seconds: float = Field(
+        default=60, gt=0, description="how often to look for what no topic holds any more"
+    )
     crash_at: str = Field(
         default="",
         alias="PAWL_CRASH_AT",

@@ -3,7 +3,7 @@
 -- `insert` means that a row stays as it was written; `insert, update` that it is never deleted. A service that
 -- was taken over can then neither rewrite what it has said (outbox), heard (inbox, refund_history) or refused
 -- (dead_letters), nor make a serial disappear. A table that is not named here can be read only, so a migration
--- that adds one adds it here too.
+-- that adds one adds it here too; and a function that is not named here can be called by nobody but the owner.
 
 -- Two runs at once would change the same catalogue rows.
 SELECT pg_advisory_xact_lock(7205759404);
@@ -12,7 +12,7 @@ DO $$
 DECLARE
     rights CONSTANT jsonb := '{
         "*": {
-            "inbox":               "insert",
+            "inbox":               "insert, update (repeated_at)",
             "cursors":             "insert, update (sequence, previous)",
             "parked":              "insert, update (kind, reason, tried_at), delete",
             "dead_letters":        "insert, update (state, replayed_at, replayed_by, replay_reason)",
@@ -54,6 +54,8 @@ DECLARE
             "months":              "insert, update (sequence, unreported)"
         }
     }';
+    -- They run with the rights of the owner, who decides what may be forgotten.
+    functions CONSTANT text[] := ARRAY['move_horizon', 'forget_facts', 'forget_ids'];
     place record;
     wanted text;
 BEGIN
@@ -65,6 +67,17 @@ BEGIN
         EXECUTE format('REVOKE ALL ON %I.%I FROM %I', place.service, place.name, place.role);
         wanted := coalesce(rights -> '*' ->> place.name, rights -> place.service ->> place.name);
         EXECUTE format('GRANT %s ON %I.%I TO %I', concat_ws(', ', 'select', wanted), place.service, place.name, place.role);
+    END LOOP;
+
+    FOR place IN
+        SELECT p.oid::regprocedure AS signature, p.proname AS name, 'pawl_' || n.nspname AS role
+        FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+        WHERE n.nspname IN ('orders', 'serials', 'refunds', 'invoices')
+    LOOP
+        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC, %I', place.signature, place.role);
+        IF place.name = ANY (functions) THEN
+            EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', place.signature, place.role);
+        END IF;
     END LOOP;
 END
 $$;

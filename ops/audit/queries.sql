@@ -236,15 +236,17 @@ WHERE d.state = 'draft'
 LIMIT $1;
 
 -- name: sequences_contiguous
--- Subjects whose facts are not numbered 1, 2, 3 ... in this outbox. Count, sum and sum of squares together say so
--- and need no sorting.
+-- Subjects whose facts are not numbered 1, 2, 3 ... in this outbox; where facts were forgotten, their first numbers
+-- may be missing. Count, sum and sum of squares together say so and need no sorting.
 SELECT min(key) AS order_id, format('%s facts about %s are numbered %s to %s', count(*), subject,
                                     min(sequence), max(sequence)) AS detail
 FROM outbox WHERE sequence IS NOT NULL
 GROUP BY subject
-HAVING count(*) <> max(sequence) OR min(sequence) <> 1
-    OR sum(sequence) <> count(*) * (count(*) + 1) / 2
-    OR sum(sequence * sequence) <> count(*) * (count(*) + 1) * (2 * count(*) + 1) / 6
+HAVING min(sequence) <> 1 AND (SELECT forgotten = 0 FROM retention)
+    OR count(*) <> max(sequence) - min(sequence) + 1
+    OR sum(sequence) <> count(*) * (min(sequence) + max(sequence)) / 2
+    OR sum(sequence * sequence) <> max(sequence) * (max(sequence) + 1) * (2 * max(sequence) + 1) / 6
+                                   - min(sequence) * (min(sequence) - 1) * (2 * min(sequence) - 1) / 6
 LIMIT $1;
 
 -- name: count_serials
@@ -296,7 +298,8 @@ FROM outbox
 WHERE key = ANY($1::text[]) AND event_id = ANY($2::uuid[]);
 
 -- name: sequence_order
--- Subjects whose facts are not numbered 1, 2, 3 ... in the order in which they were said.
+-- Subjects whose facts are not numbered 1, 2, 3 ... in the order in which they were said; where facts were
+-- forgotten, the first numbers may be missing.
 SELECT DISTINCT ON (subject) key AS order_id,
        format('the fact %s (%s) about %s is number %s, %s comes before it', type, event_id, subject, sequence,
               CASE place WHEN 1 THEN 'nothing' ELSE 'number ' || before END) AS detail
@@ -306,11 +309,13 @@ FROM (
     FROM outbox WHERE sequence IS NOT NULL
     WINDOW said AS (PARTITION BY subject ORDER BY id)
 ) numbered
-WHERE sequence <> coalesce(before, 0) + 1
+WHERE sequence <> coalesce(before, 0) + 1 AND (place > 1 OR (SELECT forgotten = 0 FROM retention))
 ORDER BY subject, id LIMIT $1;
 
 -- name: one_grant_per_claim
--- Claims that were not told as exactly one grant of their units, and grants without a claim.
+-- Claims that were not told as exactly one grant of their units, and grants without a claim. What an order from
+-- before the horizon was granted may be forgotten; a transaction that began a little earlier than the one that
+-- recorded the order may have written of it too, hence the minute.
 WITH told AS (
     SELECT key, type, convert_from(data, 'UTF8')::json AS data FROM outbox
     WHERE type IN ('issuance.granted.v1', 'refund.granted.v1')
@@ -328,16 +333,20 @@ WITH told AS (
 ), claimed AS (
     SELECT order_id, purpose, claim_id::text AS claim_id, sum(quantity) AS units FROM claims
     GROUP BY order_id, purpose, claim_id
+), remembered AS (
+    SELECT order_id FROM orders WHERE recorded_at > (SELECT horizon + interval '1 minute' FROM retention)
 )
 SELECT coalesce(c.order_id, s.order_id) AS order_id,
        format('the claim %s to %s %s units was told %s times, for %s units', claim_id, purpose,
               coalesce(c.units, 0), coalesce(s.times, 0), coalesce(s.units, 0)) AS detail
-FROM claimed c FULL JOIN said s USING (purpose, claim_id)
-WHERE s.times IS DISTINCT FROM 1 OR c.units IS DISTINCT FROM s.units OR c.order_id IS DISTINCT FROM s.order_id
+FROM claimed c FULL JOIN said s USING (purpose, claim_id) LEFT JOIN remembered r ON r.order_id = c.order_id
+WHERE s.times > 1 OR s.times IS NULL AND r.order_id IS NOT NULL
+   OR s.times = 1 AND (c.units IS DISTINCT FROM s.units OR c.order_id IS DISTINCT FROM s.order_id)
 LIMIT $1;
 
 -- name: issued_once_per_grant
--- Grants that were not told as issued exactly once with all their units, and issues that nobody was granted.
+-- Grants that were not told as issued exactly once with all their units, and issues that nobody was granted. That a
+-- grant from before the horizon was issued may be forgotten.
 WITH said AS (
     SELECT min(key) AS order_id, grant_id, count(*) AS times, min(units) AS units
     FROM (
@@ -346,26 +355,31 @@ WITH said AS (
     ) issued
     GROUP BY grant_id
 ), granted AS (
-    SELECT order_id, grant_id::text AS grant_id, quantity, state FROM grants
+    SELECT order_id, grant_id::text AS grant_id, quantity, state,
+           recorded_at < (SELECT horizon FROM retention) AS is_old
+    FROM grants
 )
 SELECT coalesce(g.order_id, s.order_id) AS order_id,
        format('the grant %s of %s units (%s) was told as issued %s times, for %s units', grant_id,
               coalesce(g.quantity, 0), coalesce(g.state, 'unknown'), coalesce(s.times, 0), coalesce(s.units, 0)) AS detail
 FROM granted g FULL JOIN said s USING (grant_id)
 WHERE coalesce(s.times, 0) <> CASE g.state WHEN 'issued' THEN 1 ELSE 0 END
+      AND NOT (g.is_old AND g.state = 'issued' AND s.times IS NULL)
    OR s.units <> g.quantity OR s.order_id <> g.order_id
 LIMIT $1;
 
 -- name: answered_once
 -- Events of checkout that this service did not answer exactly once, and answers to nothing. An event that is refused for
 -- its id alone, or that has none, is known by its place. Each replay of a dead letter may answer once more. Ids of
--- events that another service answers for stand in the inbox with a content of zeros.
+-- events that another service answers for stand in the inbox with a content of zeros. What was recorded before the
+-- horizon may be forgotten, event and answer each by itself, so neither is asked for.
 WITH answers AS (
     SELECT key, data -> 'event' ->> 'source' AS source, data -> 'event' ->> 'id' AS event_id,
            (data -> 'position' ->> 'partition')::integer AS partition, (data -> 'position' ->> 'offset')::bigint AS "offset",
            coalesce(data ->> 'code', '') AS code
     FROM (
-        SELECT key, convert_from(data, 'UTF8')::json AS data FROM outbox WHERE topic = 'checkout.feedback'
+        SELECT key, convert_from(data, 'UTF8')::json AS data FROM outbox
+        WHERE topic = 'checkout.feedback' AND recorded_at >= (SELECT horizon FROM retention)
     ) feedback
 ), by_event AS (
     SELECT source, event_id, min(key) AS key, count(*) AS times FROM answers
@@ -381,15 +395,19 @@ WITH answers AS (
 ), letters AS (
     SELECT key, partition, "offset" FROM dead_letters
     WHERE topic = 'checkout.events' AND (source IS NULL OR event_id IS NULL OR code = 'duplicate_id')
+      AND dead_at >= (SELECT horizon FROM retention)
 )
 SELECT key AS order_id, detail FROM (
     SELECT a.key, format('event %s of %s has %s answers', event_id, source, coalesce(a.times, 0))
                   || CASE WHEN i.known IS NULL THEN ' and is not in the inbox' ELSE '' END AS detail
-    FROM (SELECT source, event_id, true AS known, (content <> decode(repeat('00', 16), 'hex'))::integer AS ours
+    FROM (SELECT source, event_id, true AS known,
+                 (content <> decode(repeat('00', 16), 'hex') AND recorded_at >= (SELECT horizon FROM retention))::integer
+                     AS ours
           FROM inbox) i
     FULL JOIN by_event a USING (source, event_id)
     LEFT JOIN replays r USING (source, event_id)
-    WHERE i.known IS NULL OR coalesce(a.times, 0) NOT BETWEEN i.ours AND i.ours + coalesce(r.times, 0)
+    WHERE i.known IS NULL AND a.times > CASE WHEN (SELECT forgotten > 0 FROM retention) THEN coalesce(r.times, 0) ELSE 0 END
+       OR coalesce(a.times, 0) NOT BETWEEN i.ours AND i.ours + coalesce(r.times, 0)
     UNION ALL
     SELECT coalesce(l.key, a.key), format('the record checkout.events/%s/%s has %s answers%s', partition, "offset",
                                           coalesce(a.times, 0), CASE WHEN l.known IS NULL

@@ -130,7 +130,10 @@ class Dead:
 
 @dataclass(slots=True)
 class Story:
-    """Everything the four services know about one order. `state` is `unknown` until orders has a row."""
+    """Everything the four services know about one order. `state` is `unknown` until orders has a row.
+
+    `told_since`: of an order that is older than this, events from before may be forgotten; rows never are.
+    """
 
     order_id: str
     partner_id: str | None = None
@@ -139,6 +142,7 @@ class Story:
     payment_id: str | None = None
     amount: int = 0
     deposit_deadline: datetime | None = None
+    told_since: datetime | None = None
     evidence: str | None = None
     standing: int = 0
     invoice_id: str | None = None
@@ -216,4 +220,5 @@ class Story:
                 for event in self.events
             ],
             "waits_for": self.waits_for,
+            **({"told_since": self.told_since.isoformat()} if self.told_since else {}),
         }

@@ -1,7 +1,8 @@
 -- name: order_of
--- The order as orders decides it.
-SELECT order_id, partner_id, state, issue_policy, payment_id, amount, deposit_deadline, closed_at
-FROM orders WHERE order_id = $1;
+-- The order as orders decides it; with the horizon, where the order is older and its first facts may be forgotten.
+SELECT order_id, partner_id, state, issue_policy, payment_id, amount, deposit_deadline, closed_at,
+       (SELECT horizon FROM retention WHERE forgotten > 0 AND horizon > o.recorded_at) AS told_since
+FROM orders o WHERE order_id = $1;
 
 -- name: lines_of
 -- Where the units of each line are.

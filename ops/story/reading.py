@@ -38,7 +38,7 @@ async def _read_orders(connection: Any, story: Story) -> None:
         return
     story.partner_id, story.state, story.issue_policy = row["partner_id"], row["state"], row["issue_policy"]
     story.payment_id, story.amount = row["payment_id"], row["amount"]
-    story.deposit_deadline = row["deposit_deadline"]
+    story.deposit_deadline, story.told_since = row["deposit_deadline"], row["told_since"]
     story.lines = [Line(**line) for line in await connection.fetch(SQL.lines_of, story.order_id)]
     story.cases = [Case(**case) for case in await connection.fetch(SQL.cases_of, story.order_id)]
 

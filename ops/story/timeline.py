@@ -70,6 +70,9 @@ def _timeline(story: Story) -> Iterator[Text]:
     answered = {event.data.get("event", {}).get("id") for event in story.events if event.refused}
     rows += [_dead_row(dead) for dead in story.dead if dead.event_id not in answered]
     rows.sort(key=lambda row: (row.recorded_at, row.place))
+    if story.told_since is not None:
+        since = in_kst(story.told_since).strftime("%Y-%m-%d %H:%M:%S")
+        yield Text(f"{since}  what was said before is not kept any more", style="dim")
     for row in rows:
         yield Text.assemble(
             (row.time, "dim"),

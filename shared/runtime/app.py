@@ -16,8 +16,9 @@ from faststream import FastStream
 
 from shared import migrations
 from shared.clock import monotonic
+from shared.events.catalogue import UPSTREAM
 from shared.faults import reach_with
-from shared.kafka import MissingTopic, new_producer, partition_counts, security_of
+from shared.kafka import MissingTopic, new_producer, oldest_record, partition_counts, security_of
 from shared.postgres import connect, open_pool
 from shared.queries import load
 from shared.runtime import http
@@ -26,6 +27,7 @@ from shared.runtime.fold import Fold
 from shared.runtime.health import STALLED_EXIT_CODE, Health, watch_loop
 from shared.runtime.outbox import FEEDBACK_TOPIC, Outbox
 from shared.runtime.relay import Relay
+from shared.runtime.retention import Retention
 from shared.runtime.retry import TRANSIENT
 from shared.runtime.service import Service
 from shared.runtime.signals import Metrics
@@ -74,6 +76,12 @@ class Runtime:
             lambda: new_producer(settings.brokers(), service.name),
             self.metrics,
             reach,
+        )
+        self.retention = Retention(
+            pool,
+            partial(oldest_record, settings.brokers(), _remembered(service, partitions)),
+            lambda: self.relay.leading,
+            self.metrics,
         )
         self.lanes = [
             Lane(self.fold.handle, self.metrics, self.give_up, reach) for _ in range(settings.lanes)
@@ -194,6 +202,7 @@ async def _beside(runtime: Runtime, listener: Any) -> AsyncIterator[None]:
         _named(runtime.relay.run(), "relay"),
         _named(end_silent_sessions(runtime.pool), "end_silent_sessions"),
         _named(retry_waiting(runtime.pool, runtime.fold), "retry_waiting"),
+        _named(runtime.retention.run(runtime.settings.forget_every_seconds), "retention"),
         _named(runtime.beat(), "beat"),
         *(_named(lane.commit_forever(), "commit") for lane in runtime.lanes),
         *(_named(agent(runtime), getattr(agent, "__name__", "agent")) for agent in runtime.service.agents),
@@ -236,6 +245,15 @@ async def _stopping(runtime: Runtime) -> None:
     for lane in runtime.lanes:
         await lane.commit()
     log.info("service stops")
+
+
+def _remembered(service: Service, partitions: dict[str, int]) -> dict[str, int]:
+    """The topics that inbox and outbox must remember as long as the broker does.
+
+    Of the other services' topics only cursors are kept, and these are kept for ever.
+    """
+    others = set(service.topics) - {UPSTREAM}
+    return {topic: count for topic, count in partitions.items() if topic not in others}
 
 
 def _bind(settings: ServiceSettings) -> Any:

@@ -209,6 +209,8 @@ class Fold:
         if old:
             rows = await connection.fetch(SQL.contents_of_ids, [s for s, _ in old], [i for _, i in old])
             known.contents = {(row[0], row[1]): row[2] for row in rows}
+            if len(known.contents) < len(old):
+                raise Conflict("an event id was forgotten between two statements; it is new again")
 
     async def _cursors(
         self, connection: Connection, items: Sequence[Item], known: Known

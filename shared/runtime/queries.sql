@@ -8,10 +8,19 @@ ON CONFLICT DO NOTHING
 RETURNING source, event_id;
 
 -- name: contents_of_ids
--- What the ids that were seen before said at that time.
+-- What the ids that were seen before said at that time. That they came once more is noted, unless something of the
+-- kind was noted lately: the repeat stays in the topic longer than the first one, and must be known as long.
+WITH seen AS (
+    SELECT * FROM unnest($1::text[], $2::text[]) AS seen (source, event_id)
+), noted AS (
+    UPDATE inbox i SET repeated_at = now()
+    FROM seen, retention r
+    WHERE i.source = seen.source AND i.event_id = seen.event_id
+      AND greatest(i.recorded_at, i.repeated_at) < now() - r.keep / 10
+)
 SELECT i.source, i.event_id, i.content
 FROM inbox i
-JOIN unnest($1::text[], $2::text[]) AS seen (source, event_id) USING (source, event_id);
+JOIN seen USING (source, event_id);
 
 -- name: read_cursors
 -- The last sequence handled of each of these subjects.
@@ -161,3 +170,23 @@ FROM outbox WHERE id > (SELECT published FROM relay);
 -- name: parked_summary
 -- How many events wait, by kind.
 SELECT kind, count(*) AS events, count(*) FILTER (WHERE overdue_at < now()) AS overdue FROM parked GROUP BY kind;
+
+-- name: move_horizon
+-- Moves the instant before which things may be forgotten, given the age of the oldest record of our topics.
+SELECT move_horizon($1);
+
+-- name: forget_facts
+-- Forgets the oldest facts before the horizon, at most so many; how many they were.
+SELECT forget_facts($1);
+
+-- name: forget_ids
+-- Forgets the ids before the horizon on so many pages of the inbox; how many they were.
+SELECT forget_ids($1, $2);
+
+-- name: pages_of_inbox
+-- How many pages the inbox has now.
+SELECT pg_relation_size('inbox') / current_setting('block_size')::bigint;
+
+-- name: kept_for
+-- How long at least everything is kept.
+SELECT keep FROM retention;

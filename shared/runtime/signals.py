@@ -17,6 +17,7 @@ class Metrics:
     rejected: Counter = field(init=False)
     parked: Counter = field(init=False)
     published: Counter = field(init=False)
+    forgotten: Counter = field(init=False)
     retries: Counter = field(init=False)
     batch_size: Histogram = field(init=False)
     batch_seconds: Histogram = field(init=False)
@@ -43,6 +44,12 @@ class Metrics:
         )
         self.published = Counter(
             "pawl_facts_published", "Outbox rows that the broker acknowledged.", registry=registry
+        )
+        self.forgotten = Counter(
+            "pawl_rows_forgotten",
+            "Facts and event ids from before the horizon that were removed.",
+            ["what"],
+            registry=registry,
         )
         self.retries = Counter(
             "pawl_retries",

@@ -12,12 +12,12 @@ from ops.provision import ROLES, SERVICES, Database, migrate, provision
 from tests.support.servers import Connect
 
 RUNTIME = {"inbox", "cursors", "parked", "dead_letters", "outbox", "relay"}
+FORGETS = {"move_horizon", "forget_facts", "forget_ids"}
 LOGINS = ("pawl_ops", *(f"pawl_{service}" for service in SERVICES))
 # What a service may take away again. Everything else stays once it is written.
 DELETABLE = {"parked", "orders.order_lines"}
 # Rows that never change: what was heard, said, asked, done, and the serials.
 UNCHANGING = {
-    "inbox",
     "outbox",
     "orders.issue_requests",
     "orders.withdrawal_requests",
@@ -28,8 +28,11 @@ UNCHANGING = {
     "refunds.refund_details",
     "invoices.payment_lines",
 }
-READ_ONLY = {"schema_migrations", "invoices.document_lines"}
+READ_ONLY = {"schema_migrations", "retention", "invoices.document_lines"}
 FIXED_COLUMNS = (
+    ("orders", "inbox", "event_id"),
+    ("orders", "inbox", "content"),
+    ("orders", "inbox", "recorded_at"),
     ("orders", "claims", "quantity"),
     ("orders", "dead_letters", "record"),
     ("orders", "dead_letters", "code"),
@@ -247,6 +250,55 @@ async def test_what_a_row_is_about_is_never_rewritten(
     connection = await connect(database.service_url(service))
 
     assert await is_refused(connection, f"UPDATE {service}.{table} SET {column} = {column}")
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_a_service_forgets_in_its_own_schema_and_calls_no_other_function(admin: Any, role: str) -> None:
+    rows = await admin.fetch(
+        "SELECT pronamespace::regnamespace::text AS schema, proname AS name,"
+        " has_function_privilege($1, oid, 'EXECUTE') AS may, proowner::regrole::text AS owner"
+        " FROM pg_proc WHERE pronamespace::regnamespace::text = ANY($2)",
+        role,
+        list(SERVICES),
+    )
+
+    assert {row["owner"] for row in rows} == {"pawl_owner"}
+    assert {(row["schema"], row["name"]) for row in rows} >= {(s, f) for s in SERVICES for f in FORGETS}
+    for row in rows:
+        own = row["name"] in FORGETS and role == f"pawl_{row['schema']}"
+        assert row["may"] == (own or role == "pawl_owner"), dict(row)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_a_service_that_was_taken_over_forgets_nothing_that_is_to_be_kept(
+    database: Database, connect: Connect, admin: Any, service: str
+) -> None:
+    """It may lie about the topics and about what is published, and ask for everything."""
+    connection = await connect(database.service_url(service))
+    kept = {
+        table: await admin.fetchval(f"SELECT count(*) FROM {service}.{table}")
+        for table in ("inbox", "outbox")
+    }
+
+    async with undone(connection):
+        await connection.execute(
+            f"INSERT INTO {service}.outbox"
+            " VALUES (DEFAULT, gen_random_uuid(), 't', 0, 'k', 't', 's', 1, '', '', '', '')"
+        )
+        await connection.execute(
+            f"INSERT INTO {service}.inbox VALUES ('s', 'canary', decode(repeat('01', 16), 'hex'))"
+        )
+        await connection.execute(f"UPDATE {service}.relay SET published = 9223372036854775807")
+        await connection.execute(f"UPDATE {service}.inbox SET repeated_at = '-infinity'")
+        horizon = await connection.fetchval(f"SELECT {service}.move_horizon('infinity')")
+        facts = await connection.fetchval(f"SELECT {service}.forget_facts(1000000)")
+        ids = await connection.fetchval(f"SELECT {service}.forget_ids(0, 1000000)")
+        left = {table: await connection.fetchval(f"SELECT count(*) FROM {service}.{table}") for table in kept}
+
+    assert (facts, ids) == (0, 0)
+    assert left == {table: count + 1 for table, count in kept.items()}
+    assert horizon < await admin.fetchval("SELECT now() - interval '399 days'")
+    assert await is_refused(connection, f"UPDATE {service}.retention SET keep = '1 second'")
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -30,7 +30,7 @@ from shared.sealing import Sealer
 
 NOW = datetime(2031, 10, 21, 5, 3, 7, tzinfo=UTC)
 PARTITIONS = {"orders.events": 12, FEEDBACK_TOPIC: 12}
-WALL_CLOCK = ("recorded_at", "parked_at", "tried_at", "overdue_at", "dead_at")
+WALL_CLOCK = ("recorded_at", "repeated_at", "parked_at", "tried_at", "overdue_at", "dead_at")
 ACCOUNT_NUMBER = "110123456789"
 
 _offsets = count()

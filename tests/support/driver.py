@@ -37,7 +37,16 @@ READS = {
     "refunds": (UPSTREAM, "orders.events"),
     "invoices": (UPSTREAM, "orders.events", "serials.events", "refunds.events"),
 }
-RUNTIME_TABLES = ("inbox", "cursors", "parked", "dead_letters", "outbox", "relay", "schema_migrations")
+RUNTIME_TABLES = (
+    "inbox",
+    "cursors",
+    "parked",
+    "dead_letters",
+    "outbox",
+    "relay",
+    "retention",
+    "schema_migrations",
+)
 # A counter at zero has numbered no document: the row is there to be locked, and means what no row means.
 MEANS_NOTHING = {"invoices.document_counters": "last_number = 0"}
 WALL_CLOCK_COLUMNS = ("recorded_at", "tried_at", "parked_at", "dead_at")

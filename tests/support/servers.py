@@ -31,7 +31,7 @@ ALL_TABLES = """
     SELECT string_agg(format('%I.%I', schemaname, tablename), ', ')
     FROM pg_tables
     WHERE schemaname IN ('orders', 'serials', 'refunds', 'invoices')
-      AND tablename NOT IN ('schema_migrations', 'relay')
+      AND tablename NOT IN ('schema_migrations', 'relay', 'retention')
 """
 
 
