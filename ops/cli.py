@@ -30,6 +30,7 @@ COMMANDS: Sequence[Command] = (
     Command("check", "ops.check:check"),
     Command("record", "ops.record:record"),
     Command("lag", "ops.lag:lag"),
+    Command("storage", "ops.storage:storage"),
     Command("dead", "ops.dead:app"),
     Command("close", "ops.close:close"),
     Command("version", "ops.cli:show_version"),

@@ -45,3 +45,20 @@ SELECT min(id) AS id, min(kind) AS code, min(reason) AS pointer, min(type) AS ty
 FROM parked
 WHERE kind = 'blocked' AND kind = $1 AND ($2::text IS NULL OR type = $2) AND ($3::text IS NULL OR key = $3)
 GROUP BY key ORDER BY min(id) LIMIT $4;
+
+-- name: retention
+-- How much is kept at least, since when everything is there, and whether anything was forgotten at all.
+SELECT keep, CASE WHEN isfinite(horizon) THEN horizon END AS horizon, forgotten > 0 AS has_forgotten FROM retention;
+
+-- name: table_sizes
+-- Rows (as they were last counted, null where never) and bytes of the tables that every service has, with indexes.
+SELECT c.relname AS name, nullif(c.reltuples, -1)::bigint AS rows, pg_total_relation_size(c.oid) AS bytes
+FROM pg_class c
+WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r' AND c.relname = ANY($1::text[])
+ORDER BY array_position($1::text[], c.relname::text);
+
+-- name: bytes_of_schema
+-- Bytes of everything in the schema.
+SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint
+FROM pg_class c
+WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'm');

@@ -52,13 +52,13 @@ class TopicReader:
         return dict(await self._consumer.end_offsets(self._partitions))
 
     async def committed(self) -> dict[str, Offsets]:
-        """The next offset that each service would read; from the beginning where it never read."""
+        """The next offset that each service would read; where it never read, the first that is left."""
         begins = await self._consumer.beginning_offsets(self._partitions)
         committed: dict[str, Offsets] = {}
         for service, topics in READS.items():
             said = await self._admin.list_consumer_group_offsets(f"pawl-{service}")
             committed[service] = {
-                place: said[place].offset if place in said and said[place].offset >= 0 else begins[place]
+                place: max(begins[place], said[place].offset) if place in said else begins[place]
                 for place in self._partitions
                 if place.topic in topics
             }

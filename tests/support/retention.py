@@ -25,10 +25,15 @@ WALL_CLOCK = {
 
 async def set_policy(admin: Any, services: Sequence[str], keep: timedelta = USUAL) -> None:
     """From now on so much is kept, and nothing has been forgotten yet."""
+    await keep_for(admin, services, keep)
     for service in services:
-        await admin.execute(
-            f"UPDATE {service}.retention SET keep = $1, horizon = '-infinity', forgotten = 0", keep
-        )
+        await admin.execute(f"UPDATE {service}.retention SET horizon = '-infinity', forgotten = 0")
+
+
+async def keep_for(admin: Any, services: Sequence[str], keep: timedelta) -> None:
+    """From now on so much is kept; what is forgotten stays forgotten."""
+    for service in services:
+        await admin.execute(f"UPDATE {service}.retention SET keep = $1", keep)
 
 
 async def grow_old(admin: Any, services: Sequence[str], age: timedelta) -> None:
@@ -52,3 +57,12 @@ async def forget(pool: asyncpg.Pool, oldest_record: datetime = END_OF_TIME) -> N
         return oldest_record
 
     await Retention(pool, oldest, lambda: True, Metrics()).forget()
+
+
+async def rows_left(admin: Any, services: Sequence[str]) -> dict[str, int]:
+    """How many rows each inbox and outbox holds."""
+    return {
+        f"{service}.{table}": await admin.fetchval(f"SELECT count(*) FROM {service}.{table}")
+        for service in services
+        for table in ("inbox", "outbox")
+    }

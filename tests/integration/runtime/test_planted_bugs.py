@@ -7,6 +7,7 @@ for the planted bug that its test names.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,11 +17,13 @@ from aiokafka import TopicPartition
 
 from ops.provision import Database
 from services.orders import domain, store
+from shared.clock import now
 from shared.ids import uuid7
 from shared.postgres import connect
 from shared.queries import load
 from shared.runtime import fold as fold_module
 from shared.runtime import outbox as outbox_module
+from shared.runtime import retention as retention_module
 from shared.runtime.batch import Batch
 from shared.runtime.consumer import Lane
 from shared.runtime.fold import Fold
@@ -43,6 +46,7 @@ from tests.support.desk import (
     refund_accepted,
     refund_released,
 )
+from tests.support.retention import forget, grow_old, set_policy
 from tests.support.servers import ALL_TABLES
 
 RUNTIME_SQL = load("shared.runtime")
@@ -399,3 +403,67 @@ async def a_failed_event_holds_back_its_key(pool: asyncpg.Pool) -> None:
 
 def _fails(*_: Any) -> None:
     raise RuntimeError("unforeseen")
+
+
+# -- what is forgotten ---------------------------------------------------------------------------------------
+
+KEEP = timedelta(days=100)
+
+
+@pytest.fixture
+async def a_hundred_days(admin: Any, pool: asyncpg.Pool) -> AsyncIterator[None]:
+    """So long everything is kept; the usual policy afterwards."""
+    await set_policy(admin, ["orders"], KEEP)
+    yield
+    await set_policy(admin, ["orders"])
+
+
+async def no_duplicate_is_let_in_while_a_topic_holds_it(pool: asyncpg.Pool, admin: Any) -> None:
+    """A topic holds a record and its repeat, then the repeat only; each time all of it is read again."""
+    await set_policy(admin, ["orders"], KEEP)
+    desk, bought = Desk(pool), payment("A-1")
+    repeat, first_day = again(bought), now()
+    await desk.take(bought)
+    await grow_old(admin, ["orders"], KEEP * 2)
+    await forget(pool, oldest_record=first_day - KEEP * 2)
+    await desk.take(bought, repeat)
+    await grow_old(admin, ["orders"], KEEP + timedelta(days=1))
+    await forget(pool, oldest_record=first_day - KEEP)
+    await desk.take(repeat)
+
+    assert sum((await desk.answers()).values()) == 0, "a duplicate is let in: it was answered anew"
+
+
+async def test_a_repeat_that_is_not_noted_is_let_in_when_the_first_is_forgotten(
+    start_over: StartOver,
+    pool: asyncpg.Pool,
+    admin: Any,
+    a_hundred_days: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await no_duplicate_is_let_in_while_a_topic_holds_it(pool, admin)
+    await start_over()
+
+    only_looks = (
+        "SELECT source, event_id, content FROM inbox "
+        "JOIN unnest($1::text[], $2::text[]) AS seen (source, event_id) USING (source, event_id)"
+    )
+    monkeypatch.setattr(fold_module, "SQL", Patched(RUNTIME_SQL, contents_of_ids=only_looks))
+    with breaks("a duplicate is let in"):
+        await no_duplicate_is_let_in_while_a_topic_holds_it(pool, admin)
+
+
+async def test_a_horizon_that_does_not_ask_the_topics_lets_duplicates_in(
+    start_over: StartOver,
+    pool: asyncpg.Pool,
+    admin: Any,
+    a_hundred_days: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await no_duplicate_is_let_in_while_a_topic_holds_it(pool, admin)
+    await start_over()
+
+    asks_nobody = "SELECT move_horizon('infinity') WHERE $1::timestamptz IS NOT NULL"
+    monkeypatch.setattr(retention_module, "SQL", Patched(RUNTIME_SQL, move_horizon=asks_nobody))
+    with breaks("a duplicate is let in"):
+        await no_duplicate_is_let_in_while_a_topic_holds_it(pool, admin)
