@@ -96,17 +96,18 @@ def storage(
 
 
 def print_storage(console: Console, stored: dict[str, Storage]) -> None:
-    """A line for each service, and what the words mean."""
-    table = Table(box=None, padding=(0, 2, 0, 0))
+    """A line for each service, and what it means."""
+    table = Table(box=None, padding=(0, 3, 0, 0))
     table.add_column("")
-    for heading in ("keeps", "goes back to", *(name.replace("_", " ") for name in TABLES), "whole schema"):
-        table.add_column(heading, justify="right")
+    for heading in ("keeps", "goes back to", "inbox", "outbox", "all else"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for service, each in stored.items():
-        sizes = [_told(each.tables[name]) for name in TABLES]
-        table.add_row(service, f"{each.keep / DAY:g} days", _since(each), *sizes, in_bytes(each.bytes))
+        bounded = [each.tables[name].bytes for name in ("inbox", "outbox")]
+        sizes = [in_bytes(size) for size in (*bounded, each.bytes - sum(bounded))]
+        table.add_row(service, f"{each.keep / DAY:g} days", _since(each), *sizes)
     console.print(table)
     console.print(
-        "Inbox and outbox forget what is older than that and in no topic any more; everything else stays.",
+        "Inbox and outbox forget what is older than that and in no topic any more; all else stays.",
         highlight=False,
         soft_wrap=True,
     )
@@ -116,11 +117,6 @@ def _since(each: Storage) -> str:
     if each.horizon is None or not each.has_forgotten:
         return "the beginning"
     return in_kst(each.horizon).strftime("%Y-%m-%d %H:%M")
-
-
-def _told(size: Size) -> str:
-    rows = "" if size.rows is None else f"~{size.rows:,} rows, "
-    return f"{rows}{in_bytes(size.bytes)}"
 
 
 def in_bytes(count: int) -> str:

@@ -1,7 +1,7 @@
 """A broker that asks for logins: each service does its work there, and nothing else."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from ops.system import find_system
 from ops.topic_lag import READS
 from shared.brokers import Brokers
 from shared.events.catalogue import FEEDBACK, TOPICS, UPSTREAM
+from shared.kafka import END_OF_TIME, oldest_record
 from tests.support.logins import lets_in
 
 WRITES = {
@@ -138,6 +139,29 @@ async def test_an_order_goes_through_all_four_services_with_logins(
     assert document["check"]["ok"]
     story = await read_order(secure_system.system, "S1001")
     assert story is not None
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_a_service_learns_how_far_back_its_topics_go_also_those_that_it_only_writes(
+    logins: dict[str, Brokers], administrator: Brokers, service: str
+) -> None:
+    """What it has said and answered may be forgotten only when these topics hold nothing so old."""
+    topics = {f"{service}.events": 12, FEEDBACK: 12}
+    if UPSTREAM in READS[service]:
+        topics[UPSTREAM] = 12
+    await tell_something(administrator, topics)
+
+    oldest = await oldest_record(logins[f"pawl_{service}"], topics)
+
+    assert oldest < END_OF_TIME
+    assert oldest == await oldest_record(administrator, topics)
+
+
+async def tell_something(administrator: Brokers, topics: Iterable[str]) -> None:
+    """So that no topic is empty. Nobody can read it, and it goes to the dead letters of whoever tries."""
+    async with producing(administrator) as producer:
+        for topic in topics:
+            await producer.send_and_wait(topic, b"nobody")
 
 
 async def test_another_command_finds_the_login_of_operators_in_the_run_directory(
