@@ -8,9 +8,11 @@ import asyncio
 import statistics
 import warnings
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
+from datetime import datetime
 from typing import Any
 
+import asyncpg
 import orjson
 from aiokafka import AIOKafkaProducer
 from faststream.kafka import KafkaBroker
@@ -23,12 +25,13 @@ from benchmarks.material import payments
 from benchmarks.stage import Stage
 from shared.clock import monotonic, now
 from shared.events.envelope import write_headers
-from shared.kafka import new_producer
+from shared.kafka import END_OF_TIME, new_producer
 from shared.kst import KST
-from shared.postgres import connect
+from shared.postgres import connect, session_settings
 from shared.runtime.decisions import Emit
 from shared.runtime.outbox import Cause, Outbox
 from shared.runtime.relay import Relay
+from shared.runtime.retention import Retention
 from shared.runtime.signals import Metrics
 from shared.runtime.tasks import end_all
 
@@ -38,6 +41,7 @@ APPEND_ROWS = 5_000
 # Far above its defaults: the settings that did best when the peer was first measured for this project.
 PEER_WORKERS, PEER_FETCH, PEER_FLUSH = 32, 1_000, 500
 ROUNDS, ROWS_A_ROUND, COMPARED = 14, 10_000, 3
+FORGET_EVERY_SECONDS = 0.02
 
 
 class _Watched:
@@ -80,13 +84,16 @@ async def ours(stage: Stage, count: int) -> float:
     return count / seconds
 
 
-async def ours_under_snapshot(stage: Stage) -> float:
-    """The rate after 100,000 rows by the rate at the start, while another session holds a snapshot."""
+async def ours_under_snapshot(stage: Stage, *, forgetting: bool = False) -> float:
+    """The rate after 100,000 rows by the rate at the start, while another session holds a snapshot.
+
+    With `forgetting` all that is published is forgotten at once, so that as many dead rows lie about.
+    """
     await stage.clear()
     url = stage.database.service_url(SERVICE)
     watched = _Watched(stage, url)
     rates = []
-    async with _held_snapshot(stage), _running(watched):
+    async with _held_snapshot(stage), _forgetting(stage) if forgetting else nullcontext(), _running(watched):
         for _ in range(ROUNDS):
             last = await _append(watched.outbox, url, ROWS_A_ROUND)
             started = monotonic()
@@ -166,6 +173,29 @@ async def _running(watched: _Watched) -> AsyncIterator[None]:
         yield
     finally:
         await end_all([task])
+
+
+@asynccontextmanager
+async def _forgetting(stage: Stage) -> AsyncIterator[None]:
+    """Keeps next to nothing while it lasts. The topics hold everything and are not asked."""
+    async with stage.connected() as connection:
+        await connection.execute(f"UPDATE {SERVICE}.retention SET keep = '1 millisecond'")
+
+    async def oldest() -> datetime:
+        return END_OF_TIME
+
+    async with asyncpg.create_pool(
+        stage.database.service_url(SERVICE), min_size=1, max_size=1, server_settings=session_settings(SERVICE)
+    ) as pool:
+        retention = Retention(pool, oldest, lambda: True, Metrics())
+        task = asyncio.create_task(retention.run(FORGET_EVERY_SECONDS))
+        try:
+            yield
+        finally:
+            await end_all([task])
+        forgotten = await pool.fetchval("SELECT forgotten FROM retention")
+    if forgotten < ROUNDS * ROWS_A_ROUND / 2:
+        raise AssertionError(f"only {forgotten} facts were forgotten meanwhile")
 
 
 @asynccontextmanager

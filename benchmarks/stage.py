@@ -28,7 +28,7 @@ from shared.partitioner import partition_for
 USUAL = Path(__file__).parent / "usual" / "tables.sql"
 OURS = """
     SELECT string_agg(format('%I.%I', schemaname, tablename), ', ') FROM pg_tables
-    WHERE schemaname = ANY($1) AND tablename NOT IN ('schema_migrations', 'relay')
+    WHERE schemaname = ANY($1) AND tablename NOT IN ('schema_migrations', 'relay', 'retention')
 """
 Headers = Sequence[tuple[str, bytes]]
 Message = tuple[str, bytes, Headers]
@@ -51,6 +51,7 @@ class Stage:
             await connection.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
             for service in SERVICES:
                 await connection.execute(f"UPDATE {service}.relay SET published = 0")
+                await connection.execute(f"UPDATE {service}.retention SET keep = '400 days', forgotten = 0")
             await connection.execute("CHECKPOINT")
 
     @asynccontextmanager

@@ -16,7 +16,7 @@ WITH seen AS (
     UPDATE inbox i SET repeated_at = now()
     FROM seen, retention r
     WHERE i.source = seen.source AND i.event_id = seen.event_id
-      AND greatest(i.recorded_at, i.repeated_at) < now() - r.keep / 10
+      AND greatest(i.recorded_at, i.repeated_at) < now() - r.keep / 20
 )
 SELECT i.source, i.event_id, i.content
 FROM inbox i

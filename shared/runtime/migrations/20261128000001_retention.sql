@@ -23,7 +23,8 @@ CREATE TABLE retention (
 INSERT INTO retention DEFAULT VALUES;
 
 -- Moves the horizon, never back: to `keep` ago, and a tenth of that before the oldest record that a topic holds.
--- The tenth is for clocks that differ, for facts that were published late, and for repeats that were not noted.
+-- Half of that tenth is for repeats that were not noted (see contents_of_ids), the other half for clocks that differ and
+-- for facts that were published late.
 CREATE FUNCTION move_horizon(oldest_record timestamptz) RETURNS timestamptz
 LANGUAGE sql SECURITY DEFINER
 BEGIN ATOMIC
