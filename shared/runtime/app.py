@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError
 from faststream import FastStream
 
 from shared import migrations
+from shared.brokers import somebody_listens
 from shared.clock import monotonic
 from shared.events.catalogue import UPSTREAM
 from shared.faults import reach_with
@@ -125,11 +126,10 @@ class Runtime:
 
     async def _servers_answer(self) -> bool:
         """Whether Postgres and a broker answer: while they do not, waiting is the right thing to do."""
-        host, _, port = self.settings.kafka_bootstrap_servers.split(",")[0].strip().rpartition(":")
+        if not await somebody_listens(self.settings.kafka_bootstrap_servers, 5):
+            return False
         try:
             async with asyncio.timeout(5):
-                _, writer = await asyncio.open_connection(host, int(port))
-                writer.close()
                 return await self.pool.fetchval("SELECT true") is True
         except TRANSIENT:
             return False

@@ -248,9 +248,11 @@ def _shares(records: Sequence[Record]) -> list[Sequence[Record]]:
 def new_broker(servers: str, grace_seconds: float, **connection: Any) -> KafkaBroker:
     """The FastStream broker that lanes subscribe with; `connection` is handed on to it.
 
-    Without FastStream's injection, which goes through a thread for every batch.
+    `servers` is host:port[,host:port], which FastStream would take for one server. Without its injection,
+    which goes through a thread for every batch.
     """
-    return KafkaBroker(servers, graceful_timeout=grace_seconds, logger=None, apply_types=False, **connection)
+    places = [place.strip() for place in servers.split(",")]
+    return KafkaBroker(places, graceful_timeout=grace_seconds, logger=None, apply_types=False, **connection)
 
 
 def subscribe(
