@@ -33,7 +33,7 @@ def main() -> None:
         if asked.output is not None:
             asked.output.write_text(text)
         return
-    plan = Plan(2, QUICK, 230) if asked.quick else Plan(5, Sizes(), 840)
+    plan = Plan(2, QUICK, 230) if asked.quick else Plan(5, Sizes(), 960)
     plan.runs = asked.runs or plan.runs
     asyncio.run(_until_told(measure(asked.goals, plan)))
 

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from ops.check import audit
 from ops.provision import SERVICES
-from ops.running import RunningSystem, Wanted, run_system
-from tests.support.audit import violations
-from tests.support.driver import PATIENCE, Checkout
+from ops.running import RunningSystem
+from tests.support.alone import assert_all_is_well, services_on
+from tests.support.driver import Checkout
 from tests.support.instances import until
 from tests.support.load import Load
 from tests.support.proxy import (
@@ -48,10 +47,7 @@ class Behind:
         """The load comes to its end, every promise is kept, and no service had to end for it."""
         await load.end()
         load.assert_complete()
-        assert await violations(self.checkout) == []
-        report = await audit(self.system.system, settle=PATIENCE)
-        assert report.violations == []
-        assert report.settled
+        await assert_all_is_well(self.system, self.checkout)
 
 
 @pytest.fixture(scope="module")
@@ -65,17 +61,9 @@ async def behind() -> AsyncIterator[Behind]:
             await kafka.start()
             await postgres.start()
             url = postgres.url().replace(f":{postgres.port}/", f":{postgres_proxy.port}/")
-            wanted = Wanted(
-                folder.path,
-                kafka=kafka.bootstrap_servers,
-                postgres=url,
-                environment={"LOG_LEVEL": "warning", "ORDERS_EXPIRY_POLL_SECONDS": "0.2"},
-            )
-            async with run_system(wanted) as system:
-                checkout = Checkout(kafka.bootstrap_servers, system.database)
-                await checkout.start()
+            services = services_on(folder, kafka.bootstrap_servers, url, ORDERS_EXPIRY_POLL_SECONDS="0.2")
+            async with services as (system, checkout):
                 yield Behind(system, checkout, postgres_proxy, kafka_proxy)
-                await checkout.stop()
             await kafka.stop()
             await postgres.stop()
         finally:

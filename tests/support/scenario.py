@@ -10,13 +10,12 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.records_to_delete import RecordsToDelete
 
-from ops.check import audit
 from ops.http import fetch
 from ops.provision import Database
 from ops.running import RunningSystem
 from shared.events.catalogue import TOPICS
-from tests.support.audit import violations
-from tests.support.driver import PATIENCE, Checkout
+from tests.support.alone import assert_all_is_well
+from tests.support.driver import Checkout
 from tests.support.servers import ALL_TABLES
 
 
@@ -79,11 +78,7 @@ async def listening_checkout(
 async def checkout(listening_checkout: Checkout, system: RunningSystem) -> AsyncIterator[Checkout]:
     """The session's checkout. After the test everything is quiet, and every promise is kept."""
     yield listening_checkout
-    await listening_checkout.drain()
-    assert await violations(listening_checkout) == []
-    report = await audit(system.system, settle=PATIENCE)
-    assert report.violations == []
-    assert report.settled
+    await assert_all_is_well(system, listening_checkout)
 
 
 @pytest.fixture
