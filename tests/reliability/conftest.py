@@ -47,8 +47,7 @@ async def alone() -> AsyncIterator[Alone]:
             await postgres.start()
             async with services_on(folder, kafka.bootstrap_servers, postgres.url()) as (system, checkout):
                 yield Alone(system, checkout, kafka, postgres)
-            await kafka.stop()
-            await postgres.stop()
         finally:
-            remove(kafka)
-            remove(postgres)
+            for server in (kafka, postgres):
+                await server.stop()
+                remove(server)

@@ -32,8 +32,8 @@ async def replicated() -> AsyncIterator[tuple[Cluster, RunningSystem, Checkout]]
                 services_on(folder, cluster.bootstrap_servers, postgres.url()) as (system, checkout),
             ):
                 yield cluster, system, checkout
-            await postgres.stop()
         finally:
+            await postgres.stop()
             remove(postgres)
 
 

@@ -91,8 +91,8 @@ async def database() -> AsyncIterator[Database]:
             database = await provision(postgres.url(), kept_passwords(folder.passwords, postgres.url()))
             await migrate(database)
             yield database
-            await postgres.stop()
         finally:
+            await postgres.stop()
             remove(postgres)
 
 
