@@ -13,11 +13,11 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
 
-from ops.provision import SERVICES, Database
+from ops.provision import SERVICES
 from ops.running import RunningSystem
 from shared.events.catalogue import UPSTREAM
 from tests.reliability.conftest import Begin
-from tests.support.driver import READS, Checkout, rewind, table_hashes
+from tests.support.driver import READS, Checkout, rewind
 from tests.support.instances import until, until_healthy
 from tests.support.retention import USUAL, keep_for, rows_left
 
@@ -135,7 +135,7 @@ async def test_rotation_under_load_loses_and_doubles_nothing(
 
 
 async def test_a_duplicate_on_the_other_side_of_the_horizon_is_still_known(
-    begin: Begin, forgetful: RunningSystem, checkout: Checkout, database: Database, admin: Any
+    begin: Begin, forgetful: RunningSystem, checkout: Checkout, admin: Any
 ) -> None:
     """Each event came twice. The first record and what followed from it are gone, and all is read again."""
     load = await begin(ORDERS // 10)
@@ -146,15 +146,14 @@ async def test_a_duplicate_on_the_other_side_of_the_horizon_is_still_known(
     ends = {place: await checkout._consumer.position(place) for place in checkout.places}
     await checkout.publish_all(record.raw for record in said)
     await checkout.drain()
-    state, heard = await table_hashes(database), len(checkout.records)
+    heard = len(checkout.records)
 
     await cut(checkout, ends)
     await until_forgotten(admin, lambda table: table.endswith(".outbox"))
+    await asyncio.gather(*(forgetful.services.stop(service) for service in SERVICES))
+    await asyncio.gather(*(rewind(checkout.bootstrap_servers, service) for service in SERVICES))
     for service in SERVICES:
-        await forgetful.services.stop(service)
-        await rewind(checkout.bootstrap_servers, service)
         forgetful.services.start(service, HURRY)
     await checkout.drain()
 
-    assert await table_hashes(database) == state
-    assert len(checkout.records) == heard, "an event was answered again"
+    assert len(checkout.records) == heard, "an event was handled again: it was answered"
