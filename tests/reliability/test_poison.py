@@ -1,8 +1,11 @@
 """Poison of every kind, on every input of every service: it ends in the dead letters, and holds up nobody."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
+from itertools import cycle
+from statistics import median
 from typing import Any
 from uuid import uuid4
 
@@ -13,16 +16,22 @@ import pytest
 from ops.http import fetch
 from ops.provision import Database
 from ops.running import RunningSystem
+from shared.clock import monotonic
 from shared.events.catalogue import UPSTREAM
 from shared.events.envelope import write_headers
 from shared.events.examples import golden
 from shared.ids import uuid7
+from shared.runtime.tasks import end_all
 from tests.support.driver import Checkout
 from tests.support.stories import ACCOUNT, BEGINS, Story
 
 Raw = tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]
 Spoil = Callable[[Raw], Raw]
 
+ORDERS = 15
+POISON_A_SECOND = 100
+NO_LONGER = 3.0
+"""Times as long as without poison: a batch with poison in it is larger, and this machine has other work."""
 
 REQUIRED = ("quantity", "lines", "business_number", "payout_id", "payment_id")
 """Each type below requires the first of these that it has."""
@@ -134,6 +143,45 @@ async def test_upstream_poison_is_answered_and_kept_while_other_orders_go_on(
         (answer,) = checkout.answers_at(place)
         assert (answer.source, answer.data["code"]) == (f"/pawl/{owner}", KINDS[kind][1]), kind
         assert await dead_codes(database, owner, [place]) == [KINDS[kind][1]], kind
+
+
+async def test_other_orders_take_no_longer_while_poison_comes(checkout: Checkout) -> None:
+    """Poison of all kinds, a hundred records a second, against none."""
+    await usual_seconds(checkout)  # the first orders find everything cold
+    quiet = await usual_seconds(checkout)
+    async with poison_coming(checkout):
+        troubled = await usual_seconds(checkout)
+
+    assert troubled <= NO_LONGER * quiet, f"{troubled:.3f} s an order instead of {quiet:.3f}"
+
+
+async def usual_seconds(checkout: Checkout) -> float:
+    """The median of how long an order takes, from what checkout says to its serials and its lock."""
+    seconds = []
+    for _ in range(ORDERS):
+        began = monotonic()
+        await Story(checkout).is_issued(quantity=2)
+        seconds.append(monotonic() - began)
+    return median(seconds)
+
+
+@asynccontextmanager
+async def poison_coming(checkout: Checkout) -> AsyncIterator[None]:
+    """Records of one kind after the other, but for those so large that the network would be measured."""
+    kinds = [spoil for kind, (spoil, _) in KINDS.items() if kind != "a body of more than 1 MB"]
+
+    async def publish() -> None:
+        for spoil in cycle(kinds):
+            for type_name in INPUTS.values():
+                await checkout.publish(*spoil(whole(type_name, "https://poison.example")))
+                await asyncio.sleep(1 / POISON_A_SECOND)
+
+    publishing = asyncio.create_task(publish())
+    try:
+        yield
+        assert not publishing.done(), publishing.exception()
+    finally:
+        await end_all([publishing])
 
 
 @pytest.mark.parametrize("type_name", OWN_INPUTS)
