@@ -108,6 +108,7 @@ async def newest_facts(admin: Any) -> dict[str, int]:
     return {name: await admin.fetchval(f"SELECT max(id) FROM {name}.outbox") for name in SERVICES}
 
 
+@pytest.mark.faults
 async def test_rotation_under_load_loses_and_doubles_nothing(
     begin: Begin, forgetful: RunningSystem, checkout: Checkout, admin: Any
 ) -> None:
