@@ -4,7 +4,7 @@ Days pass in seconds here: little is kept, and the topics lose their beginning a
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -26,7 +26,6 @@ pytestmark = pytest.mark.timeout(300)
 ORDERS = 1_000
 KEEP = timedelta(seconds=2)
 HURRY = {"FORGET_EVERY_SECONDS": "0.2"}
-Rounds = Callable[[], Awaitable[None]]
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 -- migrate:up
 
--- Every upstream event that this service answers for, for ever: its identity and a hash of what it said.
+-- Every upstream event that this service answers for: its identity and a hash of what it said.
 CREATE TABLE inbox (
     source      text COLLATE "C" NOT NULL,
     event_id    text COLLATE "C" NOT NULL,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ from shared.runtime import fold as fold_module
 from shared.runtime import retention as retention_module
 from shared.runtime.retention import Retention
 from shared.runtime.signals import Metrics
+from shared.runtime.tasks import end_all
 from tests.support import retention
 from tests.support.desk import Desk, Patched, again, issuance, payment
 from tests.support.retention import forget, set_policy
@@ -45,6 +47,16 @@ async def grow_old(admin: Any, age: timedelta = OLD) -> None:
 
 async def publish_all(admin: Any) -> None:
     await retention.publish_all(admin, "orders")
+
+
+@asynccontextmanager
+async def running(retention: Retention) -> AsyncIterator[None]:
+    """It makes round after round while this lasts."""
+    rounds = asyncio.create_task(retention.run(0.01))
+    try:
+        yield
+    finally:
+        await end_all([rounds])
 
 
 async def keys_told(pool: asyncpg.Pool) -> set[str]:
@@ -232,9 +244,8 @@ async def test_a_process_that_does_not_lead_forgets_nothing(
         return END_OF_TIME
 
     forgetting = Retention(pool, oldest, lambda: next(leads, True), Metrics())
-    running = asyncio.create_task(forgetting.run(0.01))
-    await asyncio.wait_for(asked.wait(), 10)
-    running.cancel()
+    async with running(forgetting):
+        await asyncio.wait_for(asked.wait(), 10)
 
     assert next(leads, None) is None
 
@@ -251,10 +262,8 @@ async def test_a_broker_that_does_not_answer_is_asked_again(
             raise trouble
         return END_OF_TIME
 
-    running = asyncio.create_task(Retention(pool, oldest, lambda: True, Metrics()).run(0.01))
-    async with asyncio.timeout(10):
+    async with running(Retention(pool, oldest, lambda: True, Metrics())), asyncio.timeout(10):
         while await ids_known(pool):
             await asyncio.sleep(0.01)
-    running.cancel()
 
     assert await keys_told(pool) == set()
