@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from benchmarks import hop, pipeline, relays, shell
+from benchmarks import bulk, hop, pipeline, relays, shell
 from benchmarks.stage import Stage
 
 Measure = Callable[[Stage, "Sizes"], Awaitable[dict[str, "Measured"]]]
@@ -36,9 +36,12 @@ class Sizes:
     relay_peer: int = 6_000
     shell: int = 60_000
     latency_seconds: float = 8.0
+    serials: int = 1_000_000
+    serials_one_by_one: int = 20_000
+    serials_before: int = 10_000_000
 
 
-QUICK = Sizes(10_000, 300, 600, 4_000, 200, 50_000, 2_000, 20_000, 4.0)
+QUICK = Sizes(10_000, 300, 600, 4_000, 200, 50_000, 2_000, 20_000, 4.0, 200_000, 5_000, 1_000_000)
 
 
 @dataclass(slots=True, frozen=True)
@@ -148,6 +151,18 @@ async def measure_latency(stage: Stage, sizes: Sizes) -> dict[str, Measured]:
     }
 
 
+async def measure_issuing(stage: Stage, sizes: Sizes) -> dict[str, Measured]:
+    """G6: a large grant, against COPY of the same rows, and against an INSERT for each."""
+    ours, copy, single = await bulk.into_an_empty_table(stage, sizes.serials, sizes.serials_one_by_one)
+    return {"G6": ratio(ours.rate, copy.rate), "G6 a row at a time": ratio(ours.rate, single.rate)}
+
+
+async def measure_full_table(stage: Stage, sizes: Sizes) -> dict[str, Measured]:
+    """G7: a large grant when there are millions of serials, against COPY in the order of chance."""
+    ours, unsorted = await bulk.into_a_full_table(stage, sizes.serials_before, sizes.serials)
+    return {"G7": ratio(ours.rate, unsorted.rate), "G7 log": Measured(ours.wal)}
+
+
 TRIALS: Sequence[Trial] = (
     Trial(
         (
@@ -173,5 +188,19 @@ TRIALS: Sequence[Trial] = (
             Goal("G10 worst hop", "worst hop p99 at 1,000 orders/s", 80, at_most=True, unit="ms"),
         ),
         measure_latency,
+    ),
+    Trial(
+        (
+            Goal("G6", "a grant of 1 M serials, of a COPY of the same rows, sorted", 0.75),
+            Goal("G6 a row at a time", "the same, against an INSERT for each row", 80),
+        ),
+        measure_issuing,
+    ),
+    Trial(
+        (
+            Goal("G7", "a grant of 1 M into 10 M serials, against COPY in random order", 3),
+            Goal("G7 log", "its write-ahead log for each serial", 200, at_most=True, unit="bytes"),
+        ),
+        measure_full_table,
     ),
 )

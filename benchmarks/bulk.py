@@ -1,0 +1,175 @@
+"""Large grants: a million serials into an empty table (G6), and a million more among ten million (G7).
+
+Ours is the issuing worker of the service with its own chunks: it makes, hashes, encrypts and inserts serials,
+counts them in the grant and says how far it is. The other sides get rows that are ready, and insert them.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import numpy as np
+
+from benchmarks.material import FIRST_DAY
+from benchmarks.stage import Stage, set_environment
+from services.serials.domain import Grant, Part, Product
+from services.serials.issuing import Issuer
+from services.serials.rows import COLUMNS
+from services.serials.settings import SerialsSettings
+from services.serials.store import SerialWriter, insert_grants
+from services.serials.vault import KeptSerials
+from shared.clock import monotonic
+from shared.ids import RUN_LIMIT, uuid7, uuid7_run
+from shared.postgres import open_pool
+from shared.runtime.outbox import Outbox
+from shared.settings import read_settings
+
+SERVICE = "serials"
+LARGEST_GRANT = 1_000_000
+INSERT_ROW = f"INSERT INTO serials ({', '.join(COLUMNS)}) VALUES ($1, $2, $3, $4, $5, $6)"
+SORTED_ROWS = f"SELECT {', '.join(COLUMNS)} FROM serials ORDER BY lookup_tag"
+
+
+@dataclass(slots=True, frozen=True)
+class Bulk:
+    """What inserting so many serials took: serials a second, and bytes of write-ahead log for each."""
+
+    rate: float
+    wal: float
+
+
+@dataclass(slots=True, frozen=True)
+class _Desk:
+    """The parts of the serials service that large grants go through."""
+
+    pool: asyncpg.Pool
+    writer: SerialWriter
+    worker: Issuer
+    chunk: int
+
+    async def issue(self, units: int) -> None:
+        """One grant after the other of a million units at most, until there are so many more serials."""
+        for first in range(0, units, LARGEST_GRANT):
+            await self.grant(min(LARGEST_GRANT, units - first))
+            await self.worker.drain()
+
+    async def grant(self, units: int) -> None:
+        """Records a grant, of which no unit exists yet."""
+        async with self.pool.acquire() as connection:
+            await insert_grants(connection, [_new_grant(units)])
+
+
+async def into_an_empty_table(stage: Stage, units: int, one_by_one: int) -> tuple[Bulk, Bulk, Bulk]:
+    """Ours, one COPY of the same rows in the order of their tags, and some of them a row at a time.
+
+    All rows of the third side share one transaction, so it pays for one commit only.
+    """
+    await stage.clear()
+    async with _open_desk(stage) as desk, desk.pool.acquire() as connection:
+        await desk.grant(units)
+        ours = await _measured(stage, units, desk.worker.drain)
+        rows = await _stored_rows(connection)
+        await stage.clear()
+        copy = await _measured(stage, units, lambda: _copy(connection, rows))
+        some = await connection.fetch(f"{SORTED_ROWS} LIMIT {one_by_one}")
+        await stage.clear()
+        single = await _measured(stage, one_by_one, lambda: _insert_each(connection, some))
+    return ours, copy, single
+
+
+async def into_a_full_table(stage: Stage, full: int, units: int) -> tuple[Bulk, Bulk]:
+    """Ours, and COPY in the order of chance, a chunk a transaction, into a table of `full` rows or more.
+
+    The rows stay, so that not every run has to fill the table anew: each finds what the earlier ones made.
+    """
+    async with _open_desk(stage) as desk, desk.pool.acquire() as connection:
+        there = await connection.fetchval("SELECT coalesce(sum(issued), 0)::bigint FROM grants")
+        if there < full:
+            await desk.issue(full - there)
+        await desk.grant(units)
+        ours = await _measured(stage, units, desk.worker.drain)
+        chunks = [await _unsorted_chunk(desk) for _ in range(0, units, desk.chunk)]
+        made = sum(len(kept) for _, kept in chunks)
+
+        async def copy_chunks() -> None:
+            for part, kept in chunks:
+                await desk.writer.write(connection, [part], kept)
+
+        return ours, await _measured(stage, made, copy_chunks)
+
+
+async def _measured(stage: Stage, units: int, work: Callable[[], Awaitable[Any]]) -> Bulk:
+    async with stage.connected() as admin:
+        await admin.execute("CHECKPOINT")
+        before = await admin.fetchval("SELECT pg_current_wal_insert_lsn()")
+        started = monotonic()
+        await work()
+        seconds = monotonic() - started
+        wal = await admin.fetchval("SELECT pg_current_wal_insert_lsn() - $1::pg_lsn", before)
+    return Bulk(units / seconds, float(wal) / units)
+
+
+async def _stored_rows(connection: Any) -> bytes:
+    blocks: list[bytes] = []
+
+    async def keep(block: bytes) -> None:
+        blocks.append(block)
+
+    await connection.copy_from_query(SORTED_ROWS, output=keep, format="binary", timeout=120)
+    return b"".join(blocks)
+
+
+async def _copy(connection: Any, rows: bytes) -> None:
+    async def blocks() -> AsyncIterator[memoryview]:
+        view = memoryview(rows)
+        for first in range(0, len(view), 1 << 20):
+            yield view[first : first + (1 << 20)]
+
+    await connection.copy_to_table(SERVICE, source=blocks(), columns=COLUMNS, format="binary", timeout=120)
+
+
+async def _insert_each(connection: Any, rows: Sequence[Sequence[Any]]) -> None:
+    statement = await connection.prepare(INSERT_ROW)
+    async with connection.transaction():
+        for row in rows:
+            await statement.fetch(*row)
+
+
+async def _unsorted_chunk(desk: _Desk) -> tuple[Part, KeptSerials]:
+    kept = await desk.writer.make(desk.chunk)
+    order = np.random.default_rng().permutation(len(kept))
+    unsorted = KeptSerials(kept.key_id, kept.tags[order], kept.texts[order], kept.last_four[order])
+    return Part(uuid7(), uuid7_run(RUN_LIMIT), 1, len(kept)), unsorted
+
+
+@asynccontextmanager
+async def _open_desk(stage: Stage) -> AsyncIterator[_Desk]:
+    set_environment(stage.environment(SERVICE))
+    settings = read_settings(SerialsSettings)
+    writer, chunk = SerialWriter(settings.vault()), settings.policy().chunk
+    pool = await open_pool(str(settings.database_url), SERVICE, 3)
+    try:
+        worker = Issuer(pool, Outbox(SERVICE, stage.partitions), writer, chunk, asyncio.Event())
+        yield _Desk(pool, writer, worker, chunk)
+    finally:
+        await pool.close()
+
+
+def _new_grant(units: int) -> Grant:
+    return Grant(
+        grant_id=uuid7(),
+        batch_id=uuid7_run(RUN_LIMIT),
+        order_id="A-1",
+        line_id="1",
+        partner_id="P-1",
+        product=Product("study-30", "스터디 이용권 30일", 16_000, 30),
+        quantity=units,
+        granted_at=FIRST_DAY,
+        registration_deadline=FIRST_DAY + timedelta(days=91),
+        correlation="A-1",
+        causation="evt-1",
+    )
