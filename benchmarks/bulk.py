@@ -31,6 +31,7 @@ from shared.settings import read_settings
 SERVICE = "serials"
 LARGEST_GRANT = 1_000_000
 INSERT_ROW = f"INSERT INTO serials ({', '.join(COLUMNS)}) VALUES ($1, $2, $3, $4, $5, $6)"
+COUNT = "SELECT count(*) FROM serials.serials"
 SORTED_ROWS = f"SELECT {', '.join(COLUMNS)} FROM serials ORDER BY lookup_tag"
 
 
@@ -104,12 +105,16 @@ async def into_a_full_table(stage: Stage, full: int, units: int) -> tuple[Bulk, 
 
 async def _measured(stage: Stage, units: int, work: Callable[[], Awaitable[Any]]) -> Bulk:
     async with stage.connected() as admin:
+        there = await admin.fetchval(COUNT)
         await admin.execute("CHECKPOINT")
         before = await admin.fetchval("SELECT pg_current_wal_insert_lsn()")
         started = monotonic()
         await work()
         seconds = monotonic() - started
         wal = await admin.fetchval("SELECT pg_current_wal_insert_lsn() - $1::pg_lsn", before)
+        made = await admin.fetchval(COUNT) - there
+    if made != units:
+        raise AssertionError(f"{made} serials instead of {units}")
     return Bulk(units / seconds, float(wal) / units)
 
 
