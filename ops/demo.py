@@ -66,7 +66,7 @@ async def _a_system(directory: Path) -> AsyncIterator[System]:
 
 def _next(directory: Path, order_id: str | None) -> str:
     elsewhere = "" if directory == DEFAULT else f" --dir {directory}"
-    first = (f"pawl up{elsewhere}", "start it again, with all of this in it")
+    first = (f"pawl up{elsewhere}", "start it again with all of this")
     others = (
         (f"pawl order {order_id or '536370'}{elsewhere}", "the order above"),
         (f"pawl replay {_relative(EXAMPLE)}{elsewhere}", "again: nothing changes"),
