@@ -35,7 +35,8 @@ def main() -> None:
         return
     plan = Plan(2, QUICK, 280) if asked.quick else Plan(5, Sizes(), 1_200)
     plan.runs = asked.runs or plan.runs
-    asyncio.run(_until_told(measure(asked.goals, plan)))
+    if not asyncio.run(_until_told(measure(asked.goals, plan))):
+        sys.exit("nothing was measured: every run failed, as said above")
 
 
 @dataclass(slots=True)
@@ -47,9 +48,9 @@ class Plan:
     seconds: float
 
 
-async def measure(names: Sequence[str], plan: Plan) -> None:
+async def measure(names: Sequence[str], plan: Plan) -> list[Result]:
     """A warm-up and the runs of each trial. A trial that fails is said, and leaves the others alone."""
-    trials = [trial for trial in TRIALS if not names or {g.name.split()[0] for g in trial.goals} & set(names)]
+    trials = [trial for trial in TRIALS if not names or _names_of(trial) & set(names)]
     results: list[Result] = []
     began = monotonic()
     async with fresh_stage() as stage:
@@ -61,11 +62,11 @@ async def measure(names: Sequence[str], plan: Plan) -> None:
             results += await _try(stage, trial, plan, began + plan.seconds * number / len(trials))
             if results and not names:
                 report.write(where, results)  # after each one: whoever interrupts keeps what was measured
-    if not results:
-        sys.exit("nothing was measured")
-    print(report.table(results))
-    if not names:
+    if results:
+        print(report.table(results))
+    if results and not names:
         tell(f"Written: {report.HERE / 'results.json'}, results.txt and results.svg beside it.")
+    return results
 
 
 async def _try(stage: Stage, trial: Trial, plan: Plan, deadline: float) -> list[Result]:
@@ -116,6 +117,11 @@ def _names(goals: Sequence[Goal]) -> str:
     return ", ".join(goal.name for goal in goals)
 
 
+def _names_of(trial: Trial) -> set[str]:
+    """What its goals are called on the command line."""
+    return {goal.name.split()[0] for goal in trial.goals}
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("goals", nargs="*", help="only these, such as G1 G4; nothing is written then")
@@ -124,7 +130,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--profile", action="store_true", help="where the time of the orders hop goes")
     parser.add_argument("--events", type=int, default=20_000, help="events of the profile")
     parser.add_argument("--output", type=Path, help="where to put the profile as well")
-    return parser.parse_args()
+    asked = parser.parse_args()
+    known = set().union(*map(_names_of, TRIALS))
+    if unknown := set(asked.goals) - known:
+        wanted = ", ".join(sorted(known, key=lambda name: int(name[1:])))
+        parser.error(f"no goal is called {', '.join(sorted(unknown))}; there are {wanted}")
+    return asked
 
 
 if __name__ == "__main__":

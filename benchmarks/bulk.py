@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from io import BytesIO
 from typing import Any
 
 import asyncpg
@@ -129,12 +130,9 @@ async def _stored_rows(connection: Any) -> bytes:
 
 
 async def _copy(connection: Any, rows: bytes) -> None:
-    async def blocks() -> AsyncIterator[memoryview]:
-        view = memoryview(rows)
-        for first in range(0, len(view), 1 << 20):
-            yield view[first : first + (1 << 20)]
-
-    await connection.copy_to_table(SERVICE, source=blocks(), columns=COLUMNS, format="binary", timeout=120)
+    await connection.copy_to_table(
+        SERVICE, source=BytesIO(rows), columns=COLUMNS, format="binary", timeout=120
+    )
 
 
 async def _insert_each(connection: Any, rows: Sequence[Sequence[Any]]) -> None:
