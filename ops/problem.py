@@ -54,7 +54,8 @@ def os_problem(error: OSError, doing: str, path: Path, elsewhere: str = ELSEWHER
             where = error.filename or path
             return Problem(f"No permission for {doing}: {where}", f"Change its rights, or {elsewhere}")
         case _:
-            return Problem(f"{doing} failed at {path}: {error.strerror or error}")
+            what = f"{doing} failed at {path}: {error.strerror or error}"
+            return Problem(what, f"Check that place, or {elsewhere}")
 
 
 def disk_full(path: Path, elsewhere: str = ELSEWHERE) -> Problem:

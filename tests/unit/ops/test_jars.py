@@ -93,8 +93,9 @@ def test_a_jar_damaged_on_the_disk_is_fetched_again(tmp_path: Path) -> None:
 def test_a_place_for_downloads_that_is_no_folder_is_told_with_a_way_out(tmp_path: Path) -> None:
     (tmp_path / "cache").touch()
 
-    with pytest.raises(Problem, match="keeping the broker's jars failed at"):
+    with pytest.raises(Problem, match="keeping the broker's jars failed at") as caught:
         broker_jars(tmp_path / "cache", [A_JAR], Mirror(CONTENT).fetch, silent)
+    assert caught.value.hint.startswith("Check that place, or ")
 
 
 def test_a_closed_place_for_downloads_names_the_setting(
