@@ -179,7 +179,7 @@ DEAD = ("topic", "partition", "offset", "key", "source", "event_id", "type", "co
         "record")  # fmt: skip
 
 
-def bury(tx: Transaction, *columns: Sequence[Any]) -> list[Any]:
+def put_dead_letters(tx: Transaction, *columns: Sequence[Any]) -> list[Any]:
     new = []
     for row in entries(DEAD, columns):
         place = (row["topic"], row["partition"], row["offset"])
@@ -241,7 +241,7 @@ RUNTIME: Mapping[str, Query] = {
     "repark": updates("parked", ["id"], "kind", "reason"),
     "keys_to_retry": keys_to_retry,
     "note_retry": lambda tx, keys: 0,
-    "bury": bury,
+    "put_dead_letters": put_dead_letters,
     "lock_outbox": lock_outbox,
     "take_relay_lead": take_relay_lead,
     "unpublished": unpublished,
