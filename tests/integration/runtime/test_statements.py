@@ -1,4 +1,4 @@
-"""Every statement that a service may send is one that its schema understands, with the service's own rights."""
+"""Every statement that a service may send is one that its schema understands, with the service's rights."""
 
 from importlib import import_module
 from typing import Any
