@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from ops.provision import Database
+from ops.setup.provision import Database
 from shared.events.catalogue import SERVICES
 from shared.postgres import connect
 from shared.queries import load
