@@ -33,12 +33,11 @@ from ops.audit.topics import (
     judge_record,
     order_of,
 )
-from ops.setup.provision import SERVICES
 from ops.shell.databases import Connections, Urls, Where, connected, one_moment, urls_of
 from ops.shell.problem import Problem
 from ops.shell.system import System
 from ops.shell.topic_reader import reading_topics
-from shared.events.catalogue import FEEDBACK, TOPICS, UPSTREAM
+from shared.events.catalogue import FEEDBACK, SERVICES, TOPICS, UPSTREAM
 
 
 @dataclass(slots=True)

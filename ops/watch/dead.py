@@ -14,12 +14,12 @@ import orjson
 import typer
 from rich.console import Console
 
-from ops.setup.provision import SERVICES
 from ops.shell.databases import Urls, connected, urls_of
 from ops.shell.http_client import Answer, fetch
 from ops.shell.options import Directory, Json, PostgresUrl
 from ops.shell.problem import Exit, Problem
 from ops.shell.system import System, find_system
+from shared.events.catalogue import SERVICES, UPSTREAM
 from shared.kst import wire_time
 from shared.queries import load
 
@@ -227,7 +227,7 @@ def _why_dead(name: Name, document: dict[str, Any]) -> list[str]:
     if document["state"] == "replayed":
         who = f"Replayed {document['replayed_at']} by {document['replayed_by']}: {document['replay_reason']}"
         return [why, who]
-    if document["topic"] == "checkout.events":
+    if document["topic"] == UPSTREAM:
         return [
             why,
             "Checkout was told so and has to send a right document under a new event id.",

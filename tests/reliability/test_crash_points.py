@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from ops.local.running import RunningSystem
-from ops.setup.provision import SERVICES
 from shared.clock import now
+from shared.events.catalogue import SERVICES
 from shared.faults import Point
 from shared.kst import KST, next_month, wire_time
 from tests.reliability.conftest import Begin

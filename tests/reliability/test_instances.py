@@ -11,8 +11,8 @@ import asyncio
 import pytest
 
 from ops.local.running import RunningSystem
-from ops.setup.provision import SERVICES
 from shared.clock import monotonic
+from shared.events.catalogue import SERVICES
 from shared.faults import Point
 from shared.runtime.consumer import REPEAT_COMMIT_SECONDS
 from tests.reliability.conftest import Begin
