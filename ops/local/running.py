@@ -20,6 +20,7 @@ from ops.setup.logins import kept_kafka_passwords, secure_broker
 from ops.setup.provision import Database, kept_passwords, migrate, provision
 from ops.setup.topics import create_topics
 from ops.shell.http_client import fetch
+from ops.shell.output import Tell, tell_on_stderr
 from ops.shell.problem import Problem
 from ops.shell.run_directory import ProcessMark, RunDirectory, RunState, end_processes
 from ops.shell.system import Endpoint, System
@@ -28,12 +29,7 @@ from shared.events.catalogue import SERVICES
 
 READY_SECONDS = 60.0
 RETRY_SECONDS = 5.0
-Tell = Callable[[str], None]
 T = TypeVar("T")
-
-
-def tell_on_stderr(sentence: str) -> None:
-    print(sentence, file=sys.stderr, flush=True)
 
 
 @dataclass(slots=True, frozen=True)
