@@ -1,7 +1,7 @@
 """The lines of a recorded history: requests of checkout, their answers, and the events that followed.
 
-One JSON object a line (docs/history.md). A line holds nothing secret: it keeps only those fields of a document
-that the model needs, so neither bank accounts nor free texts of a refund request.
+One JSON object a line (docs/history.md). A line holds nothing secret: it keeps only those fields of a
+document that the model needs, so neither bank accounts nor free texts of a refund request.
 """
 
 from collections.abc import Iterator, Mapping
@@ -65,7 +65,7 @@ _SHOWN = (
 
 @dataclass(slots=True, frozen=True)
 class Entry:
-    """One line. `op` is invoke (checkout asks), ok or fail (the answer), or info (a service publishes an event).
+    """One line. `op` is invoke (checkout asks), ok or fail (the answer), or info (an event of a service).
 
     `time` is when the broker wrote it. `id` is the event's own id (of an answer: the event that it answers),
     `at` the place of the request or of what is answered, `answer` the id of an answer, `cause` the event that

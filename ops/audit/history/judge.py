@@ -24,13 +24,12 @@ XOR = Rule("issued_xor_refunded", "Units issued and units refunded are never mor
 MONEY = Rule("refunded_won", "What is paid back is what was granted, and never more than was paid")
 HISTORY_RULES = [ANSWERED_ONCE, CAUSED, RIGHT, ENDS_ONCE, ISSUED_ONCE, XOR, MONEY]
 CHECKS: dict[Rule, Callable[[KeyHistory], Iterator[str]]] = {
-    CAUSED: caused,
     ENDS_ONCE: ends_once,
     ISSUED_ONCE: issued_once,
     XOR: issued_xor_refunded,
     MONEY: refunded_won,
 }
-"""Rules that need every event of a key; RIGHT is one of them, and says besides whether it was decided."""
+"""The rules that come after the decisions. All but ANSWERED_ONCE need every event of a key."""
 
 PREFIXED = 20  # violations whose shortest offending prefix is looked for
 
@@ -147,6 +146,7 @@ def broken_rules(history: KeyHistory) -> tuple[list[tuple[Rule, str]], bool]:
     if history.partial:
         return broken, False
     decisions, undecided = right_decisions(history)
+    broken += [(CAUSED, detail) for detail in caused(history)]
     broken += [(RIGHT, detail) for detail in decisions]
     broken += [(rule, detail) for rule, check in CHECKS.items() for detail in check(history)]
     return broken, undecided

@@ -59,17 +59,14 @@ def _one_refund(history: KeyHistory, refund_id: str, events: Sequence[Entry]) ->
 
 def _place_in_refund(event: Entry) -> tuple[int, int]:
     """By the services' own numbers, with the answer of orders between asking and paying out."""
-    if event.type in ANSWERS_OF_ORDERS:
-        phase = 1
-    else:
-        phase = 0 if event.type in FIRST_STEPS else 2
-    return phase, event.sequence or 0
+    if event.type in FIRST_STEPS:
+        return 0, event.sequence or 0
+    return 1 if event.type in ANSWERS_OF_ORDERS else 2, event.sequence or 0
 
 
 def _requests_without_a_step(history: KeyHistory) -> Iterator[str]:
-    begun = {
-        e.data.get("refund_request_id") for e in history.events_of(*FIRST_STEPS) if e.sequence in (None, 1)
-    }
+    first = [event for event in history.events_of(*FIRST_STEPS) if event.sequence in (None, 1)]
+    begun = {event.data.get("refund_request_id") for event in first}
     accepted = {request.data.get("refund_request_id") for request in history.accepted_requests(REFUND)}
     if history.quiet and not history.waits_for_payment():
         for request_id in accepted - begun:
