@@ -167,12 +167,12 @@ class Outbox:
                 yield current
                 await self.append(connection, current.events)
                 is_reached = silent_too or len(current.events) > 0
-                self._reach(before_commit if is_reached else None)
+                self._on_crash_point(before_commit if is_reached else None)
             except BaseException:
                 await _roll_back(transaction)
                 raise
             await transaction.commit()
-            self._reach(after_commit if is_reached else None)
+            self._on_crash_point(after_commit if is_reached else None)
         self.appended.set()
 
     async def append(self, connection: Connection, rows: OutboxRows) -> None:

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from ops.local.ports import is_free
-from ops.setup.provision import SERVICES
 from ops.shell.system import KAFKA_CHECKOUT
 from shared.clock import monotonic
+from shared.events.catalogue import SERVICES
 from tests.containers.test_environment import ROOT, made
 from tests.support.containers import RUN
 

@@ -8,11 +8,12 @@ from urllib.parse import urlsplit
 import pytest
 
 from ops.setup.logins import kept_kafka_passwords
-from ops.setup.provision import SERVICES, kept_passwords
+from ops.setup.provision import kept_passwords
 from ops.shell.problem import Problem
 from ops.shell.system import find_system
 from services.serials.settings import SerialsSettings
 from shared.brokers import Brokers
+from shared.events.catalogue import SERVICES
 
 ROOT = Path(__file__).parents[2]
 MAKE_ENV = ROOT / "deploy" / "compose" / "make-env.sh"

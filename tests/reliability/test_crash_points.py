@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from ops.local.running import RunningSystem
-from ops.setup.provision import SERVICES
 from shared.clock import now
 from shared.crash_points import CrashPoint
+from shared.events.catalogue import SERVICES
 from shared.kst import KST, next_month, wire_time
 from tests.reliability.conftest import Begin
 from tests.support.driver import Checkout

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from ops.local.running import RunningSystem
-from ops.setup.provision import SERVICES
+from shared.events.catalogue import SERVICES
 from tests.reliability.conftest import Begin
 from tests.support.driver import Checkout
 

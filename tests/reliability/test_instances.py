@@ -11,9 +11,9 @@ import asyncio
 import pytest
 
 from ops.local.running import RunningSystem
-from ops.setup.provision import SERVICES
 from shared.clock import monotonic
 from shared.crash_points import CrashPoint
+from shared.events.catalogue import SERVICES
 from shared.runtime.consumer import REPEAT_COMMIT_SECONDS
 from tests.reliability.conftest import Begin
 from tests.support.instances import Instances, until_halted, until_healthy

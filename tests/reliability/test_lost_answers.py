@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from ops.local.running import RunningSystem
-from ops.setup.provision import SERVICES
+from shared.events.catalogue import SERVICES
 from tests.support.alone import assert_all_is_well, services_on
 from tests.support.driver import Checkout
 from tests.support.instances import until

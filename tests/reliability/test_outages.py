@@ -14,7 +14,7 @@ import pytest
 from ops.local.kafka import EmbeddedKafka
 from ops.local.postgres import EmbeddedPostgres
 from ops.local.running import RunningSystem
-from ops.setup.provision import SERVICES
+from shared.events.catalogue import SERVICES
 from tests.reliability.conftest import Alone, Begin
 from tests.support.alone import assert_all_is_well
 from tests.support.load import Inflow, Load

@@ -14,10 +14,10 @@ from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
 
 from ops.local.running import RunningSystem
-from ops.setup.provision import SERVICES
-from shared.events.catalogue import UPSTREAM
+from ops.shell.acls import topics_read
+from shared.events.catalogue import SERVICES, UPSTREAM
 from tests.reliability.conftest import Begin
-from tests.support.driver import READS, Checkout, rewind
+from tests.support.driver import Checkout, rewind
 from tests.support.instances import until, until_healthy
 from tests.support.retention import USUAL, keep_for, rows_left
 
@@ -66,7 +66,7 @@ async def topics_that_lose_their_beginning(checkout: Checkout) -> AsyncIterator[
 async def read_by_all(checkout: Checkout) -> dict[TopicPartition, int]:
     """How far each partition was read by every service that reads it, and by this checkout."""
     reached = {place: await checkout._consumer.position(place) for place in checkout.places}
-    for service, topics in READS.items():
+    for service, topics in topics_read().items():
         committed = await checkout._admin.list_consumer_group_offsets(f"pawl-{service}")
         for place in checkout.places:
             if place.topic in topics:

@@ -19,14 +19,13 @@ import pytest
 
 from ops.audit.check import audit
 from ops.local.running import RunningSystem
-from ops.setup.provision import SERVICES
 from ops.shell.http_client import Answer, fetch
 from ops.watch.lag import read_lag
 from ops.watch.order import read_order
 from services.refunds.store import Store
 from services.serials.codes import grouped
 from services.serials.settings import SerialsSettings
-from shared.events.catalogue import UPSTREAM
+from shared.events.catalogue import SERVICES, UPSTREAM
 from shared.events.envelope import write_headers
 from shared.sealing import Sealer
 from tests.security.conftest import CHUNK, SMALL_GRANT

@@ -19,6 +19,7 @@ from testcontainers.core.container import DockerContainer
 from ops.local import kafka, postgres
 from ops.local.jars import KAFKA_VERSION
 from ops.local.ports import HOST, Ports
+from ops.setup import broker
 from shared.kafka import Brokers
 
 KAFKA_IMAGE = os.environ.get("PAWL_KAFKA_IMAGE", f"apache/kafka:{KAFKA_VERSION}")
@@ -179,7 +180,7 @@ class ContainerKafka(ContainerServer):
         return Brokers(self.bootstrap_servers)
 
     async def answers(self) -> bool:
-        return await kafka.answers(self.bootstrap_servers)
+        return await broker.answers(self.bootstrap_servers)
 
 
 class ContainerPostgres(ContainerServer):

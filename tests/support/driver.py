@@ -20,10 +20,11 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from ops.setup.provision import SERVICES, Database
+from ops.setup.provision import Database
+from ops.shell.acls import topics_read
 from shared.brokers import Brokers
 from shared.clock import monotonic
-from shared.events.catalogue import FEEDBACK, TOPICS, UPSTREAM
+from shared.events.catalogue import FEEDBACK, SERVICES, TOPICS, UPSTREAM
 from shared.events.envelope import write_headers
 
 T = TypeVar("T")
@@ -31,12 +32,6 @@ Headers = Sequence[tuple[str, bytes]]
 
 SOURCE = "https://checkout.example/tests"
 PATIENCE = 45.0
-READS = {
-    "orders": (UPSTREAM, "serials.events", "refunds.events", "invoices.events"),
-    "serials": ("orders.events",),
-    "refunds": (UPSTREAM, "orders.events"),
-    "invoices": (UPSTREAM, "orders.events", "serials.events", "refunds.events"),
-}
 RUNTIME_TABLES = (
     "inbox",
     "cursors",
@@ -316,7 +311,7 @@ class Checkout:
 
     async def _unread(self, ends: Mapping[TopicPartition, int]) -> str:
         begins = await self._consumer.beginning_offsets(self.places)
-        for service, topics in READS.items():
+        for service, topics in topics_read().items():
             committed = await self._admin.list_consumer_group_offsets(f"pawl-{service}")
             read = {place: meta.offset for place, meta in committed.items()}
             left = sum(
@@ -365,10 +360,10 @@ async def rewind(bootstrap_servers: str, service: str) -> None:
     )
     await consumer.start()
     try:
-        await consumer._client.set_topics(list(READS[service]))
+        await consumer._client.set_topics(list(topics_read()[service]))
         places = [
             TopicPartition(topic, partition)
-            for topic in READS[service]
+            for topic in topics_read()[service]
             for partition in consumer.partitions_for_topic(topic) or ()
         ]
         consumer.assign(places)

@@ -12,11 +12,12 @@ import pytest
 from ops.local.postgres import EmbeddedPostgres
 from ops.local.running import RunningSystem, Wanted, run_system
 from ops.local.up import announce, text
-from ops.setup.provision import SERVICES, Database
+from ops.setup.provision import Database
 from ops.shell.http_client import fetch
 from ops.shell.problem import Problem
 from ops.shell.run_directory import ProcessMark, RunDirectory, RunState
 from ops.shell.system import find_system
+from shared.events.catalogue import SERVICES
 
 FAKE = "tests.support.fake_service"
 
