@@ -9,7 +9,7 @@ from ops.provision import SERVICES
 from ops.topics import create_topics
 from tests.containers.stack import Stack, excerpt, running
 
-pytestmark = [pytest.mark.containers, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.containers
 
 LINES = 700
 

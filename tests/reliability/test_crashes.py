@@ -9,8 +9,6 @@ from ops.running import RunningSystem
 from tests.reliability.conftest import Begin
 from tests.support.driver import Checkout
 
-pytestmark = pytest.mark.timeout(300)
-
 ORDERS = 1_000
 MIDDLE = {
     "orders": "order.paid.v1",

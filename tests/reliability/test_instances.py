@@ -18,8 +18,6 @@ from shared.runtime.consumer import REPEAT_COMMIT_SECONDS
 from tests.reliability.conftest import Begin
 from tests.support.instances import Instances, until_halted, until_healthy
 
-pytestmark = pytest.mark.timeout(300)
-
 ORDERS = 600
 BOUND_SECONDS = 45.0
 """The longest of the bounds above, what the others cost on the way, and the load itself on a busy machine."""

@@ -19,8 +19,6 @@ from tests.reliability.conftest import Alone, Begin
 from tests.support.alone import assert_all_is_well
 from tests.support.load import Inflow, Load
 
-pytestmark = pytest.mark.timeout(400)
-
 ORDERS = 1_000
 DATABASE_IS_AWAY = 60.0
 BROKER_IS_AWAY = 300.0
@@ -64,7 +62,6 @@ async def test_a_broker_that_goes_away_and_comes_back_loses_nothing(
 
 
 @pytest.mark.faults
-@pytest.mark.timeout(600)
 async def test_a_database_that_is_away_for_a_minute_is_waited_for_in_peace_and_caught_up_with(
     alone: Alone,
 ) -> None:
@@ -108,7 +105,7 @@ async def test_a_broker_that_is_away_for_five_minutes_is_waited_for_in_peace_and
 
 async def assert_nothing_was_lost(alone: Alone, load: Load) -> None:
     """The load comes to its end, nothing of it is missing or doubled, and every promise is kept."""
-    await load.end(within=300)
+    await load.end()
     load.assert_complete()
     await assert_all_is_well(alone.system, alone.checkout)
 

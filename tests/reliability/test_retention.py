@@ -21,8 +21,6 @@ from tests.support.driver import READS, Checkout, rewind
 from tests.support.instances import until, until_healthy
 from tests.support.retention import USUAL, keep_for, rows_left
 
-pytestmark = pytest.mark.timeout(300)
-
 ORDERS = 1_000
 KEEP = timedelta(seconds=2)
 HURRY = {"FORGET_EVERY_SECONDS": "0.2"}

@@ -25,12 +25,12 @@ from shared.brokers import Brokers
 from shared.clock import monotonic
 from shared.events.catalogue import FEEDBACK, TOPICS, UPSTREAM
 from shared.events.envelope import write_headers
+from tests.support.patience import PATIENCE
 
 T = TypeVar("T")
 Headers = Sequence[tuple[str, bytes]]
 
 SOURCE = "https://checkout.example/tests"
-PATIENCE = 45.0
 READS = {
     "orders": (UPSTREAM, "serials.events", "refunds.events", "invoices.events"),
     "serials": ("orders.events",),
@@ -278,7 +278,7 @@ class Checkout:
 
     # -- being quiet -----------------------------------------------------------------------------------------
 
-    async def drain(self, seconds: float = 90.0) -> None:
+    async def drain(self, seconds: float = PATIENCE) -> None:
         """Returns when nothing is left to be done anywhere. Raises AssertionError naming what is behind."""
         deadline, pause = monotonic() + seconds, 0.02
         while behind := await self._behind():
