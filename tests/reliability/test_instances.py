@@ -61,6 +61,7 @@ async def test_a_service_that_was_halted_and_resumed_goes_on(
 
 
 @pytest.mark.faults
+@pytest.mark.alone
 @pytest.mark.parametrize("service", SERVICES)
 async def test_the_work_of_a_halted_service_is_done_by_the_other_instance(
     begin: Begin, system: RunningSystem, instances: Instances, service: str
