@@ -32,6 +32,7 @@ async def test_a_service_killed_in_the_middle_of_a_load_loses_and_doubles_nothin
     load.assert_complete()
 
 
+@pytest.mark.smoke
 async def test_all_services_killed_at_once_go_on_where_they_were(begin: Begin, system: RunningSystem) -> None:
     load = await begin(ORDERS)
     await load.until("order.paid.v1", 0.3)

@@ -23,6 +23,7 @@ BOUND_SECONDS = 45.0
 """The longest of the bounds above, what the others cost on the way, and the load itself on a busy machine."""
 
 
+@pytest.mark.smoke
 async def test_instances_that_join_and_leave_under_load_lose_and_double_nothing(
     begin: Begin, system: RunningSystem, instances: Instances
 ) -> None:

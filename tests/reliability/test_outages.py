@@ -27,11 +27,15 @@ INFLOW = 40
 """Orders a second that come in before, during and after a long outage."""
 AT_LEAST = 2.0
 """How many times as fast as orders come in they are handled afterwards."""
+ENDINGS = [
+    pytest.param("stopped", marks=pytest.mark.faults),
+    pytest.param("killed", marks=pytest.mark.smoke),
+]
 BUSIEST = 0.25
 """The share of one core that a service may use while it waits for a server."""
 
 
-@pytest.mark.parametrize("ending", [pytest.param("stopped", marks=pytest.mark.faults), "killed"])
+@pytest.mark.parametrize("ending", ENDINGS)
 async def test_a_database_that_goes_away_and_comes_back_loses_nothing(
     begin: Begin, system: RunningSystem, postgres_server: EmbeddedPostgres, ending: str
 ) -> None:
@@ -47,7 +51,7 @@ async def test_a_database_that_goes_away_and_comes_back_loses_nothing(
     assert system.services.pids() == pids, "a service ended instead of waiting for the database"
 
 
-@pytest.mark.parametrize("ending", [pytest.param("stopped", marks=pytest.mark.faults), "killed"])
+@pytest.mark.parametrize("ending", ENDINGS)
 async def test_a_broker_that_goes_away_and_comes_back_loses_nothing(
     begin: Begin, system: RunningSystem, kafka_server: EmbeddedKafka, ending: str
 ) -> None:

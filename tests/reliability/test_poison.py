@@ -146,7 +146,7 @@ async def test_upstream_poison_is_answered_and_kept_while_other_orders_go_on(
 
 
 async def test_other_orders_take_no_longer_while_poison_comes(checkout: Checkout) -> None:
-    """Poison of all kinds, a hundred records a second, against none: by turns, for other work comes and goes."""
+    """Poison of all kinds, a hundred records a second, against none: by turns."""
     await seconds_of_orders(checkout)  # the first orders find everything cold
     quiet, troubled = [], []
     for _ in range(ROUNDS):

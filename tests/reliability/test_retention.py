@@ -135,6 +135,7 @@ async def test_rotation_under_load_loses_and_doubles_nothing(
     assert forgetful.services.pids() == pids
 
 
+@pytest.mark.smoke
 async def test_a_duplicate_on_the_other_side_of_the_horizon_is_still_known(
     begin: Begin, forgetful: RunningSystem, checkout: Checkout, admin: Any
 ) -> None:
