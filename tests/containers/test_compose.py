@@ -9,7 +9,7 @@ from ops.setup.topics import create_topics
 from shared.events.catalogue import SERVICES
 from tests.containers.stack import Stack, excerpt, running
 
-pytestmark = [pytest.mark.containers, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.containers
 
 LINES = 700
 

@@ -12,7 +12,7 @@ from shared.events.catalogue import FEEDBACK, SERVICES, TOPICS, UPSTREAM
 from tests.containers.stack import Stack, excerpt, running
 from tests.support.logins import lets_in
 
-pytestmark = [pytest.mark.containers, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.containers
 
 LINES = 200
 

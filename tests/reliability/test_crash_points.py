@@ -21,8 +21,6 @@ from tests.support.driver import Checkout
 from tests.support.instances import until, until_healthy
 from tests.support.stories import Story, first_day, fresh_month
 
-pytestmark = pytest.mark.timeout(300)
-
 ORDERS = 300
 OF_ONE_SERVICE = {
     CrashPoint.BEFORE_CHUNK_COMMIT,

@@ -21,8 +21,6 @@ from tests.support.driver import Checkout, rewind
 from tests.support.instances import until, until_healthy
 from tests.support.retention import USUAL, keep_for, rows_left
 
-pytestmark = pytest.mark.timeout(300)
-
 ORDERS = 1_000
 KEEP = timedelta(seconds=2)
 HURRY = {"FORGET_EVERY_SECONDS": "0.2"}
@@ -137,6 +135,7 @@ async def test_rotation_under_load_loses_and_doubles_nothing(
     assert forgetful.services.pids() == pids
 
 
+@pytest.mark.smoke
 async def test_a_duplicate_on_the_other_side_of_the_horizon_is_still_known(
     begin: Begin, forgetful: RunningSystem, checkout: Checkout, admin: Any
 ) -> None:

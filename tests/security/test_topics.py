@@ -51,8 +51,6 @@ MAY_READ = {
 }
 WRITE_CASES = [(who, topic) for who, own in WRITES.items() for topic in TOPICS if topic not in own]
 GROUP_CASES = [(f"pawl_{a}", f"pawl-{b}") for a in (*SERVICES, "checkout", "ops") for b in SERVICES if a != b]
-# Whoever comes first waits for a whole system to start.
-pytestmark = pytest.mark.timeout(300)
 HISTORY = """\
 InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country
 S1001,22728,ALARM CLOCK,10,3/1/2011 10:00,3.75,812583,France

@@ -26,6 +26,7 @@ from shared.brokers import Brokers
 from shared.clock import monotonic
 from shared.events.catalogue import FEEDBACK, SERVICES, TOPICS, UPSTREAM
 from shared.events.envelope import write_headers
+from tests.support.patience import PATIENCE
 
 T = TypeVar("T")
 Headers = Sequence[tuple[str, bytes]]
@@ -273,7 +274,7 @@ class Checkout:
 
     # -- being quiet -----------------------------------------------------------------------------------------
 
-    async def drain(self, seconds: float = 90.0) -> None:
+    async def drain(self, seconds: float = PATIENCE) -> None:
         """Returns when nothing is left to be done anywhere. Raises AssertionError naming what is behind."""
         deadline, pause = monotonic() + seconds, 0.02
         while behind := await self._behind():
