@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from ops.provision import SERVICES
-from ops.running import RunningSystem
+from ops.local.running import RunningSystem
+from ops.setup.provision import SERVICES
 from shared.clock import now
 from shared.faults import Point
 from shared.kst import KST, next_month, wire_time

@@ -10,8 +10,8 @@ import asyncio
 
 import pytest
 
-from ops.provision import SERVICES
-from ops.running import RunningSystem
+from ops.local.running import RunningSystem
+from ops.setup.provision import SERVICES
 from shared.clock import monotonic
 from shared.faults import Point
 from shared.runtime.consumer import REPEAT_COMMIT_SECONDS

@@ -13,7 +13,7 @@ import asyncpg
 import orjson
 import pytest
 
-from ops.provision import Database, kept_passwords, migrate, provision
+from ops.setup.provision import Database, kept_passwords, migrate, provision
 from services.serials.codes import read_serial
 from services.serials.issuing import Issuer
 from services.serials.store import Policy

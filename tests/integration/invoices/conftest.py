@@ -8,7 +8,7 @@ import asyncpg
 import orjson
 import pytest
 
-from ops.provision import Database
+from ops.setup.provision import Database
 from services.invoices.closing import MonthSummary, close_month
 from services.invoices.handlers import ROUTES
 from services.invoices.state import Policy, World

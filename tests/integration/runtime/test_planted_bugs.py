@@ -15,7 +15,7 @@ import asyncpg
 import pytest
 from aiokafka import TopicPartition
 
-from ops.provision import Database
+from ops.setup.provision import Database
 from services.orders import domain, store
 from shared.clock import now
 from shared.ids import uuid7

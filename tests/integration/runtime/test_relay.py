@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from ops.provision import Database
+from ops.setup.provision import Database
 from shared.ids import uuid7
 from shared.kafka import new_producer
 from shared.postgres import connect

@@ -9,7 +9,7 @@ import asyncpg
 import orjson
 import pytest
 
-from ops.provision import Database
+from ops.setup.provision import Database
 from services.serials.codes import make_serials
 from services.serials.handlers import ROUTES
 from services.serials.issuing import Issuer
