@@ -22,15 +22,17 @@ from ops.setup.provision import SERVICES, Database
 from ops.shell.topic_reader import READS
 from services.invoices.closing import MonthSummary, close_month
 from services.invoices.store import Store
+from shared.events.catalogue import FEEDBACK
 from shared.events.envelope import write_headers
 from shared.postgres import open_pool
 from shared.runtime.fold import Fold
-from shared.runtime.outbox import FEEDBACK_TOPIC, Outbox
+from shared.runtime.outbox import Outbox
 from shared.runtime.records import StoredRecord
 from shared.runtime.signals import Metrics
+from shared.runtime.surroundings import Surroundings
 
 EXAMPLES = files("shared.events.examples")
-PARTITIONS = {f"{name}.events": 1 for name in ("checkout", *SERVICES)} | {FEEDBACK_TOPIC: 1}
+PARTITIONS = {f"{name}.events": 1 for name in ("checkout", *SERVICES)} | {FEEDBACK: 1}
 KEYS = {
     "DATA_KEY": "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s=",
     "SERIAL_LOOKUP_KEY": "bGxsbGxsbGxsbGxsbGxsbGxsbGxsbGxsbGxsbGxsbGw=",
@@ -77,8 +79,7 @@ class Tabletop:
     async def close(self, month: str, at: str) -> MonthSummary:
         """Closes a month."""
         summary = await close_month(
-            self.pools["invoices"],
-            self.outboxes["invoices"],
+            Surroundings(self.pools["invoices"], self.outboxes["invoices"]),
             self.invoices,
             month,
             datetime.fromisoformat(at),
@@ -104,7 +105,7 @@ class Tabletop:
                 type=row["type"],
                 subject=row["subject"],
                 time=row["time"],
-                sequence=None if row["topic"] == FEEDBACK_TOPIC else row["sequence"],
+                sequence=None if row["topic"] == FEEDBACK else row["sequence"],
                 correlation=row["correlation"],
                 causation=row["causation"],
             )

@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
-from shared import faults
-from shared.faults import Point, reach_with, unharmed
+from shared import crash_points
+from shared.crash_points import CrashPoint, crash_at_points, ignore_crash_point
 
 
 @pytest.fixture
@@ -18,31 +18,31 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         assert pid == os.getpid()
         numbers.append(number)
 
-    monkeypatch.setattr(faults, "kill", kill)
+    monkeypatch.setattr(crash_points, "kill", kill)
     return numbers
 
 
 def test_nothing_happens_unless_it_is_asked_for() -> None:
-    assert reach_with("", "") is unharmed
+    assert crash_at_points("", "") is ignore_crash_point
 
 
 def test_a_process_dies_at_the_point_and_time_asked_for(sent: list[int]) -> None:
-    reach = reach_with("before_commit:3", "")
+    on_crash_point = crash_at_points("before_commit:3", "")
 
     for _ in range(2):
-        reach(Point.BEFORE_COMMIT)
-        reach(Point.AFTER_COMMIT)
+        on_crash_point(CrashPoint.BEFORE_COMMIT)
+        on_crash_point(CrashPoint.AFTER_COMMIT)
     assert sent == []
-    reach(Point.BEFORE_COMMIT)
+    on_crash_point(CrashPoint.BEFORE_COMMIT)
     assert sent == [signal.SIGKILL]
 
 
 def test_a_process_halts_at_one_point_and_dies_at_another(sent: list[int]) -> None:
-    reach = reach_with("after_mark", "before_mark")
+    on_crash_point = crash_at_points("after_mark", "before_mark")
 
-    reach(Point.BEFORE_MARK)
-    reach(Point.AFTER_MARK)
-    reach(Point.BEFORE_MARK)
+    on_crash_point(CrashPoint.BEFORE_MARK)
+    on_crash_point(CrashPoint.AFTER_MARK)
+    on_crash_point(CrashPoint.BEFORE_MARK)
 
     assert sent == [signal.SIGSTOP, signal.SIGKILL]
 
@@ -52,4 +52,4 @@ def test_a_process_halts_at_one_point_and_dies_at_another(sent: list[int]) -> No
 )
 def test_a_point_that_does_not_exist_is_refused_with_those_that_do(text: str) -> None:
     with pytest.raises(ValueError, match="after_claim, before_commit"):
-        faults.parse(text)
+        crash_points.parse(text)

@@ -1,4 +1,4 @@
-"""How far a lane tells Kafka that it came: never before the effects, never what it does not own."""
+"""How far a consumer tells Kafka that it came: never before the effects, never what it does not own."""
 
 import asyncio
 import gc
@@ -20,7 +20,7 @@ from shared.runtime.consumer import (
     PAUSE_SECONDS,
     REPEAT_COMMIT_SECONDS,
     SHARE_FROM,
-    Lane,
+    PartitionConsumer,
     _decode,
     _parse,
     rest_after,
@@ -79,14 +79,14 @@ class Group:
         self.committed.update(offsets)
 
 
-def lane_of(group: Group, handle: Any = None, gave_up: list[str] | None = None) -> Lane:
+def consumer_of(group: Group, handle: Any = None, gave_up: list[str] | None = None) -> PartitionConsumer:
     async def take_in(records: Sequence[Record]) -> None:
         """All is handled."""
 
     told = gave_up if gave_up is not None else []
-    lane = Lane(handle or take_in, Metrics(), told.append)
-    lane.subscriber = SimpleNamespace(consumer=group)
-    return lane
+    consumer = PartitionConsumer(handle or take_in, Metrics(), told.append)
+    consumer.subscriber = SimpleNamespace(consumer=group)
+    return consumer
 
 
 async def test_offsets_are_committed_after_the_batch() -> None:
@@ -96,7 +96,7 @@ async def test_offsets_are_committed_after_the_batch() -> None:
     async def handle(records: Sequence[Record]) -> None:
         before.append(dict(group.committed))
 
-    await lane_of(group, handle).take([said("pay-1", offset=6), said("pay-2", offset=7)])
+    await consumer_of(group, handle).take([said("pay-1", offset=6), said("pay-2", offset=7)])
 
     assert before == [{}]
     assert group.committed == {MINE: 8}
@@ -111,7 +111,7 @@ async def test_a_large_batch_is_handled_in_shares_that_have_no_key_in_common(cou
 
     places = [(offset % 2, offset) for offset in range(count)]
     batch = [replace(said("pay"), partition=partition, offset=offset) for partition, offset in places]
-    await lane_of(group, handle).take(batch)
+    await consumer_of(group, handle).take(batch)
 
     assert len(handled) == shares
     assert sorted(each.offset for share in handled for each in share) == list(range(count))
@@ -129,7 +129,7 @@ async def test_nothing_is_fetched_while_a_small_batch_is_handled() -> None:
     async def handle(records: Sequence[Record]) -> None:
         paused.append(set(group.paused))
 
-    await lane_of(group, handle).take([said("pay-1", offset=6)])
+    await consumer_of(group, handle).take([said("pay-1", offset=6)])
 
     assert paused == [{MINE, THEIRS}]
     assert group.paused == set()
@@ -141,7 +141,7 @@ async def test_behind_a_backlog_the_next_fetch_goes_on_meanwhile() -> None:
     async def handle(records: Sequence[Record]) -> None:
         paused.append(set(group.paused))
 
-    await lane_of(group, handle).take([said("pay", offset=offset) for offset in range(SHARE_FROM)])
+    await consumer_of(group, handle).take([said("pay", offset=offset) for offset in range(SHARE_FROM)])
 
     assert paused
     assert not any(paused)
@@ -155,7 +155,7 @@ async def test_a_partition_that_goes_elsewhere_while_a_batch_is_handled_is_let_g
         group.owned = {MINE}
         group.paused.discard(THEIRS)
 
-    await lane_of(group, handle).take([said("pay-1", offset=6)])
+    await consumer_of(group, handle).take([said("pay-1", offset=6)])
 
     assert group.paused == set()
 
@@ -171,10 +171,10 @@ async def test_a_batch_that_fails_commits_nothing_and_ends_the_process() -> None
     async def handle(records: Sequence[Record]) -> None:
         raise ValueError("unforeseen")
 
-    lane = lane_of(group, handle, gave_up)
+    consumer = consumer_of(group, handle, gave_up)
     with pytest.raises(ValueError, match="unforeseen"):
-        await lane.take([said("pay-1", offset=6)])
-    await lane.commit()
+        await consumer.take([said("pay-1", offset=6)])
+    await consumer.commit()
 
     assert group.committed == {}
     assert group.paused == set()
@@ -187,19 +187,19 @@ async def test_a_batch_that_a_rebalance_overtook_sets_nobody_back() -> None:
 
     async def handle(records: Sequence[Record]) -> None:
         if group.owned == {MINE, THEIRS}:
-            await lane.on_partitions_revoked([MINE, THEIRS])
+            await consumer.on_partitions_revoked([MINE, THEIRS])
             group.owned = {MINE}
-            await lane.on_partitions_assigned([MINE])
+            await consumer.on_partitions_assigned([MINE])
             group.committed[MINE] = 9
 
-    lane = lane_of(group, handle)
+    consumer = consumer_of(group, handle)
     elsewhere = SimpleNamespace(topic=THEIRS.topic, partition=1, offset=41, timestamp=0)
-    await lane.take([elsewhere, said("pay-1", offset=6)])
-    await lane.commit()
+    await consumer.take([elsewhere, said("pay-1", offset=6)])
+    await consumer.commit()
     assert group.committed == {MINE: 9}
 
-    await lane.take([said("pay-2", offset=9)])
-    await lane.commit()
+    await consumer.take([said("pay-2", offset=9)])
+    await consumer.commit()
     assert group.committed == {MINE: 10}
 
 
@@ -212,32 +212,32 @@ async def test_between_revocation_and_assignment_nothing_is_committed() -> None:
         handling.set()
         await handled.wait()
 
-    lane = lane_of(group, handle)
-    batch = asyncio.create_task(lane.take([said("pay-1", offset=6)]))
+    consumer = consumer_of(group, handle)
+    batch = asyncio.create_task(consumer.take([said("pay-1", offset=6)]))
     await handling.wait()
-    await lane.on_partitions_revoked([MINE])
+    await consumer.on_partitions_revoked([MINE])
     group.committed[MINE] = 9
     handled.set()
     await batch
-    await lane.commit()
+    await consumer.commit()
 
-    await lane.on_partitions_assigned([MINE])
-    await lane.commit()
+    await consumer.on_partitions_assigned([MINE])
+    await consumer.commit()
     assert group.committed == {MINE: 9}
 
 
 async def test_a_commit_on_its_way_is_withdrawn_before_the_next_generation() -> None:
     """The client tries again after an error, and then says its new generation with the old offsets."""
     group = Group(MINE)
-    lane = lane_of(group)
+    consumer = consumer_of(group)
     group.reachable = False
     group.tries_again = asyncio.Event()
-    batch = asyncio.create_task(lane.take([said("pay-1", offset=6)]))
+    batch = asyncio.create_task(consumer.take([said("pay-1", offset=6)]))
     await group.asked.wait()
 
-    await lane.on_partitions_revoked([MINE])
+    await consumer.on_partitions_revoked([MINE])
     group.committed[MINE] = 9
-    await lane.on_partitions_assigned([MINE])
+    await consumer.on_partitions_assigned([MINE])
     group.reachable = True
     group.tries_again.set()
     await batch
@@ -248,61 +248,68 @@ async def test_a_commit_on_its_way_is_withdrawn_before_the_next_generation() -> 
 async def test_what_could_not_be_committed_before_a_rebalance_is_not_committed_after_it() -> None:
     """The group stands where the last commit that arrived has left it, or where another has gone since."""
     group = Group(MINE)
-    lane = lane_of(group)
+    consumer = consumer_of(group)
     group.reachable = False
-    await lane.take([said("pay-1", offset=6)])
-    await lane.on_partitions_revoked([MINE])
+    await consumer.take([said("pay-1", offset=6)])
+    await consumer.on_partitions_revoked([MINE])
 
     group.reachable, group.committed[MINE] = True, 9
-    await lane.on_partitions_assigned([MINE])
-    await lane.commit()
+    await consumer.on_partitions_assigned([MINE])
+    await consumer.commit()
 
     assert group.committed == {MINE: 9}
-    assert lane.lag() == 0
+    assert consumer.lag() == 0
 
 
 async def test_a_commit_that_arrives_after_a_later_one_is_put_right(monkeypatch: pytest.MonkeyPatch) -> None:
     """A commit that timed out is not withdrawn: the client goes on sending it, and it may come last."""
     group = Group(MINE)
-    lane = lane_of(group)
+    consumer = consumer_of(group)
     group.reachable = False
-    await lane.take([said("pay-1", offset=6)])
+    await consumer.take([said("pay-1", offset=6)])
     group.reachable = True
-    await lane.take([said("pay-2", offset=7)])
-    await lane.commit()
+    await consumer.take([said("pay-2", offset=7)])
+    await consumer.commit()
     group.committed[MINE] = 7
 
-    later = lane.progressed_at + 2 * REPEAT_COMMIT_SECONDS
+    later = consumer.progressed_at + 2 * REPEAT_COMMIT_SECONDS
     monkeypatch.setattr("shared.runtime.consumer.monotonic", lambda: later)
-    await lane.commit()
+    await consumer.commit()
 
     assert group.committed == {MINE: 8}
 
 
 async def test_the_last_batch_before_a_pause_is_committed_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     group = Group(MINE)
-    lane = lane_of(group)
-    await lane.take([said("pay-1", offset=6)])
-    await lane.take([said("pay-2", offset=7)])
+    consumer = consumer_of(group)
+    await consumer.take([said("pay-1", offset=6)])
+    await consumer.take([said("pay-2", offset=7)])
     assert group.committed == {MINE: 7}, "a second has not gone by"
 
-    assert await committed_at(group, lane, lane.progressed_at + PAUSE_SECONDS / 2, monkeypatch) == 7
-    assert await committed_at(group, lane, lane.progressed_at + 2 * PAUSE_SECONDS, monkeypatch) == 8
+    assert await committed_at(group, consumer, consumer.progressed_at + PAUSE_SECONDS / 2, monkeypatch) == 7
+    assert await committed_at(group, consumer, consumer.progressed_at + 2 * PAUSE_SECONDS, monkeypatch) == 8
 
 
 async def test_a_commit_that_failed_is_tried_again_after_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     group = Group(MINE)
-    lane = lane_of(group)
+    consumer = consumer_of(group)
     group.reachable = False
-    await lane.take([said("pay-1", offset=6)])
+    await consumer.take([said("pay-1", offset=6)])
     group.reachable = True
 
-    assert await committed_at(group, lane, lane.progressed_at + 2 * PAUSE_SECONDS, monkeypatch) is None
-    assert await committed_at(group, lane, lane.progressed_at + 2 * COMMIT_EVERY_SECONDS, monkeypatch) == 7
+    assert (
+        await committed_at(group, consumer, consumer.progressed_at + 2 * PAUSE_SECONDS, monkeypatch) is None
+    )
+    assert (
+        await committed_at(group, consumer, consumer.progressed_at + 2 * COMMIT_EVERY_SECONDS, monkeypatch)
+        == 7
+    )
 
 
-async def committed_at(group: Group, lane: Lane, moment: float, patch: pytest.MonkeyPatch) -> int | None:
-    """What is committed when the lane has looked a few times at this moment."""
+async def committed_at(
+    group: Group, consumer: PartitionConsumer, moment: float, patch: pytest.MonkeyPatch
+) -> int | None:
+    """What is committed when the consumer has looked a few times at this moment."""
     looks = iter(range(3))
 
     async def sleep(seconds: float) -> None:
@@ -313,7 +320,7 @@ async def committed_at(group: Group, lane: Lane, moment: float, patch: pytest.Mo
         moved.setattr("shared.runtime.consumer.monotonic", lambda: moment)
         moved.setattr("shared.runtime.consumer.asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": sleep}))
         with pytest.raises(asyncio.CancelledError):
-            await lane.commit_forever()
+            await consumer.commit_forever()
     return group.committed.get(MINE)
 
 
@@ -332,28 +339,28 @@ async def test_a_batch_is_let_go_as_soon_as_it_is_handled() -> None:
 
 
 def test_a_lane_that_has_read_nothing_has_no_lag() -> None:
-    assert lane_of(Group(MINE)).lag() == 0
+    assert consumer_of(Group(MINE)).lag() == 0
 
 
 def test_a_lane_with_work_and_no_progress_is_not_well(monkeypatch: pytest.MonkeyPatch) -> None:
-    lane = lane_of(Group(MINE))
-    health = Health("orders", [lane], 60, lambda: True, started=True)
+    consumer = consumer_of(Group(MINE))
+    health = Health("orders", [consumer], 60, lambda: True, started=True)
     assert health.report()[0]
 
-    lane.busy_since = lane.progressed_at
-    monkeypatch.setattr("shared.runtime.health.monotonic", lambda: lane.progressed_at + 61)
+    consumer.busy_since = consumer.progressed_at
+    monkeypatch.setattr("shared.runtime.health.monotonic", lambda: consumer.progressed_at + 61)
 
     well, report = health.report()
     assert not well
     assert (report["status"], report["lag"]) == ("stalled", 0)
-    assert "lane 0 has work" in report["why"]
+    assert "consumer 0 has work" in report["why"]
 
 
 def test_a_lane_without_work_is_well_however_long_it_rests() -> None:
     group = Group(MINE)
-    lane = lane_of(group)
-    health = Health("orders", [lane], 60, lambda: False, started=True)
-    lane.progressed_at -= 3_600
+    consumer = consumer_of(group)
+    health = Health("orders", [consumer], 60, lambda: False, started=True)
+    consumer.progressed_at -= 3_600
     group.answered = now()
 
     assert health.report()[0]
@@ -362,15 +369,15 @@ def test_a_lane_without_work_is_well_however_long_it_rests() -> None:
 async def test_a_lane_whose_fetches_nobody_answers_is_not_well(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that has died without a word knows of no lag: that nothing waits is not to be believed."""
     group = Group(MINE)
-    lane = lane_of(group)
-    health = Health("orders", [lane], 60, lambda: False, started=True)
-    await lane.on_partitions_assigned([MINE])
-    lane.progressed_at -= 3_600
-    assert health.report()[0], "a lane that has just been assigned its first partition has asked nobody yet"
+    consumer = consumer_of(group)
+    health = Health("orders", [consumer], 60, lambda: False, started=True)
+    await consumer.on_partitions_assigned([MINE])
+    consumer.progressed_at -= 3_600
+    assert health.report()[0], "a consumer that just got its first partition has asked nobody yet"
 
     with monkeypatch.context() as earlier:
-        earlier.setattr("shared.runtime.consumer.monotonic", lambda: lane.progressed_at)
-        await lane.on_partitions_assigned([MINE])
+        earlier.setattr("shared.runtime.consumer.monotonic", lambda: consumer.progressed_at)
+        await consumer.on_partitions_assigned([MINE])
     group.answered = now() - timedelta(seconds=59)
     assert health.report()[0]
 
@@ -381,15 +388,15 @@ async def test_a_lane_whose_fetches_nobody_answers_is_not_well(monkeypatch: pyte
 
 
 def test_a_lane_that_owns_nothing_is_well() -> None:
-    """A group may have more lanes than there are partitions."""
-    lane = lane_of(Group())
-    lane.progressed_at -= 3_600
+    """A group may have more consumers than there are partitions."""
+    consumer = consumer_of(Group())
+    consumer.progressed_at -= 3_600
 
-    assert Health("orders", [lane], 60, lambda: False, started=True).report()[0]
+    assert Health("orders", [consumer], 60, lambda: False, started=True).report()[0]
 
 
 def test_health_says_whether_it_starts_or_stops() -> None:
-    health = Health("orders", [lane_of(Group())], 60, lambda: False)
+    health = Health("orders", [consumer_of(Group())], 60, lambda: False)
     assert health.report()[1]["status"] == "starting"
     health.started = health.stopping = True
     assert health.report() == (False, health.report()[1])

@@ -11,7 +11,7 @@ from enum import StrEnum
 from os import getpid, kill
 
 
-class Point(StrEnum):
+class CrashPoint(StrEnum):
     """A moment of the runtime; the names are what the settings take."""
 
     AFTER_CLAIM = "after_claim"
@@ -43,43 +43,43 @@ class Point(StrEnum):
     BEFORE_OFFSET_COMMIT = "before_offset_commit"
     """Handled records are about to be told to the group."""
     AFTER_OFFSET_COMMIT = "after_offset_commit"
-    """The group knows how far the lane came."""
+    """The group knows how far the partition consumer came."""
 
 
-Reach = Callable[[Point], None]
+OnCrashPoint = Callable[[CrashPoint], None]
 
 
-def unharmed(_: Point) -> None:
+def ignore_crash_point(_: CrashPoint) -> None:
     """What a service does at every point when nobody tests its faults: it goes on."""
 
 
-def parse(text: str) -> tuple[Point, int] | None:
+def parse(text: str) -> tuple[CrashPoint, int] | None:
     """A setting `point` or `point:count`; None when it is empty. Raises ValueError naming the points."""
     if not text:
         return None
     name, _, count = text.partition(":")
     try:
-        point, times = Point(name), int(count or 1)
+        point, times = CrashPoint(name), int(count or 1)
         if times < 1:
             raise ValueError
     except ValueError:
-        points = ", ".join(Point)
+        points = ", ".join(CrashPoint)
         raise ValueError(f"must be a point or point:count, of the points {points}; got {text!r}") from None
     return point, times
 
 
-def reach_with(crash_at: str, pause_at: str) -> Reach:
-    """A probe that kills (SIGKILL) or halts (SIGSTOP) the process at the point of that name."""
+def crash_at_points(crash_at: str, pause_at: str) -> OnCrashPoint:
+    """What kills (SIGKILL) or halts (SIGSTOP) the process at the point of that name."""
     wanted = [(parse(crash_at), signal.SIGKILL), (parse(pause_at), signal.SIGSTOP)]
     plans = {place: number for place, number in wanted if place}
     if not plans:
-        return unharmed
-    seen: Counter[Point] = Counter()
+        return ignore_crash_point
+    seen: Counter[CrashPoint] = Counter()
 
-    def reach(point: Point) -> None:
+    def on_crash_point(point: CrashPoint) -> None:
         seen[point] += 1
         number = plans.get((point, seen[point]))
         if number is not None:
             kill(getpid(), number)
 
-    return reach
+    return on_crash_point
