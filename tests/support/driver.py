@@ -32,7 +32,6 @@ T = TypeVar("T")
 Headers = Sequence[tuple[str, bytes]]
 
 SOURCE = "https://checkout.example/tests"
-PATIENCE = 45.0
 RUNTIME_TABLES = (
     "inbox",
     "cursors",
