@@ -75,8 +75,9 @@ class KafkaTopics:
         return [answer for answer in answers if answer is not None]
 
     async def caught_up(self, seconds: float) -> bool:
-        """Everything the services have said by now is published, and every reader has handled it."""
-        return await self._pipeline.heard(await self._pipeline.mark(), monotonic() + seconds)
+        """Waits until every reader has handled every event that the services have committed by now."""
+        committed = await self._pipeline.last_events()
+        return await self._pipeline.read_by_all(committed, monotonic() + seconds)
 
 
 @asynccontextmanager
