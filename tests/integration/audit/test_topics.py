@@ -114,7 +114,7 @@ async def test_the_commands_say_what_they_found(
     code, text = await pawl("check", "--topics", *where)
     assert code == 0
     assert "✓ published_in_topic" in text
-    assert "The topics say what the services have committed." in text
+    assert "The topics hold what the services have committed." in text
     code, text = await pawl("check", "--topics", "--json", *where)
     assert (code, orjson.loads(text)["topics"]["ok"]) == (0, True)
     assert "topics" not in orjson.loads((await pawl("check", "--json", *where))[1])
