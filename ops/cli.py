@@ -31,7 +31,7 @@ COMMANDS: Sequence[Command] = (
     Command("record", "ops.audit.record:record"),
     Command("lag", "ops.watch.lag:lag"),
     Command("storage", "ops.watch.storage:storage"),
-    Command("dead", "ops.watch.dead:app"),
+    Command("dead", "ops.watch.dead.commands:app"),
     Command("close", "ops.watch.close:close"),
     Command("version", "ops.cli:show_version"),
 )

@@ -7,7 +7,7 @@ from ops.cli import app
 from ops.shell.databases import share_a_database, urls_of
 from ops.shell.problem import Exit, Problem
 from ops.watch.close import require_instant, require_month
-from ops.watch.dead import Name, parse_name
+from ops.watch.dead.names import Name, parse_name
 
 
 @pytest.mark.parametrize(
