@@ -10,7 +10,7 @@ FIRST ?= 1
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo up down lint format bench lock clean images simulate \
-  test test-unit test-integration test-system test-faults test-smoke test-containers test-all
+  test test-unit test-integration test-system test-faults test-smoke test-containers test-all minutes
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,7 +50,7 @@ STEP := tests/support/step.sh
 PYTEST := $(BIN)/python -m pytest
 SIDE_BY_SIDE := -n auto --maxprocesses 4 --max-worker-restart 0
 
-test: lint test-unit test-integration test-system ## Style, types, import rules, then every test of at most a minute without Docker
+test: lint test-unit test-integration test-system ## Style, types, import rules, and every test but for long faults and containers
 
 test-unit: $(VENV)/.dev ## The tests that start no server: no Java, no PostgreSQL, a minute
 	@$(STEP) "unit tests" 900 $(PYTEST) -m unit -p tests.support.without_servers $(SIDE_BY_SIDE) $(PYTEST_ARGS)
@@ -72,6 +72,9 @@ test-all: FIRST = $(shell date +%Y%m%d)0000
 test-all: test test-faults simulate test-containers ## Everything once, with fresh seeds; needs Docker
 	@echo "make test-all passed: commit $$(git describe --always --dirty --abbrev=12 --exclude '*')," \
 	  "$$(date +%F), $$((($$(date +%s) - $(BEGAN) + 59) / 60)) minutes"
+
+minutes: $(VENV)/.dev ## Draw docs/images/minutes.svg from the steps that the last .ci/run has measured
+	@$(BIN)/python -m tests.support.minutes .ci/steps.jsonl
 
 images: $(VENV)/.run ## Make the container images where no image registry can be reached (Debian, root)
 	@deploy/images/build.sh $(ARGS)

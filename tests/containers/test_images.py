@@ -156,7 +156,8 @@ async def test_records_survive_a_stop_and_a_kill(broker: ContainerKafka) -> None
 
 
 async def say(broker: ContainerKafka, value: bytes) -> int:
-    async with AIOKafkaProducer(bootstrap_servers=broker.bootstrap_servers, acks="all") as producer:
+    servers = broker.bootstrap_servers
+    async with AIOKafkaProducer(bootstrap_servers=servers, enable_idempotence=True) as producer:
         return int((await producer.send_and_wait("kept", value)).offset)
 
 
