@@ -7,7 +7,13 @@ from uuid import UUID
 
 from services.orders.decisions.payments import Arrival, record_payment
 from services.orders.state import Order
-from shared.events.checkout import IssuanceRequested, PaymentCancelled, PaymentCompleted, PaymentPending
+from shared.events.checkout import (
+    IssuanceRequested,
+    PartnerWithdrawalRequested,
+    PaymentCancelled,
+    PaymentCompleted,
+    PaymentPending,
+)
 from shared.runtime.decisions import Decided
 
 AT = datetime(2026, 10, 21, 5, 3, 5, tzinfo=UTC)
@@ -91,6 +97,16 @@ def request(*lines: tuple[str, int], request_id: str = "iss-1") -> IssuanceReque
     """A request to issue; without lines everything left."""
     asked = [{"line_id": line_id, "quantity": quantity} for line_id, quantity in lines] or None
     return IssuanceRequested.model_validate({"order_id": "A-1", "request_id": request_id, "lines": asked})
+
+
+def withdrawal(
+    request_id: str | None = "wd-1", requested_at: datetime | None = None
+) -> PartnerWithdrawalRequested:
+    """A partner that wants to leave."""
+    at = None if requested_at is None else requested_at.isoformat()
+    return PartnerWithdrawalRequested.model_validate(
+        {"partner_id": "P-17", "request_id": request_id, "requested_at": at}, strict=False
+    )
 
 
 def paid_order(*lines: dict[str, Any], amount: int = 176_000, **more: Any) -> Order:
