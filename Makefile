@@ -21,7 +21,7 @@ $(BIN)/python:
 	  echo "This Python cannot make a virtual environment (on Debian and Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
 
 # The stamps say which lock file is installed; a changed lock installs again.
-$(VENV)/.run: requirements.lock pyproject.toml | $(BIN)/python
+$(VENV)/.run: requirements.lock pyproject.toml shared/__init__.py | $(BIN)/python
 	@echo "Installing what Pawl needs to run (once) ..." >&2
 	@$(PIP) install --quiet --require-hashes -r requirements.lock
 	@$(PIP) install --quiet --no-deps --editable .

@@ -3,14 +3,16 @@
 import logging
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError
 from typing import Annotated, Any, NamedTuple
 
 import typer
 from typer.core import TyperGroup
 
 from ops.problem import Exit, Problem
+from shared import __version__
 
 
 class Command(NamedTuple):
@@ -83,7 +85,7 @@ def pawl() -> None:
 def show_version(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """Print the versions of Pawl and of the servers it embeds.
+    """Print the versions of Pawl and of the servers it embeds, as far as they are installed here.
 
     Example: [bold]pawl version[/bold]
     """
@@ -92,8 +94,11 @@ def show_version(
     from ops.embedded.jars import KAFKA_VERSION
     from ops.embedded.postgres import wheel_version
 
-    versions = {"pawl": version("pawl"), "kafka": KAFKA_VERSION, "postgres": wheel_version()}
-    print(json.dumps(versions) if as_json else "\n".join(f"{name} {is_}" for name, is_ in versions.items()))
+    versions: dict[str, str | None] = {"pawl": __version__, "kafka": KAFKA_VERSION, "postgres": None}
+    with suppress(PackageNotFoundError):
+        versions["postgres"] = wheel_version()
+    lines = (f"{name} {is_ or 'is not installed here'}" for name, is_ in versions.items())
+    print(json.dumps(versions) if as_json else "\n".join(lines))
 
 
 def main() -> None:

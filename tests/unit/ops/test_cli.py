@@ -1,6 +1,7 @@
 """The command line as a whole: what it lists, what it says when something is wrong, how it ends."""
 
 import json
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,18 @@ def test_the_versions_are_one_json_document() -> None:
     result = runner.invoke(app, ["version", "--json"])
 
     assert set(json.loads(result.stdout)) == {"pawl", "kafka", "postgres"}
+
+
+def test_the_version_is_told_where_no_postgres_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The image of the services has no metadata of Pawl either: its version stands in the code."""
+
+    def missing(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("ops.embedded.postgres.version", missing)
+
+    assert json.loads(runner.invoke(app, ["version", "--json"]).stdout)["postgres"] is None
+    assert "postgres is not installed here" in runner.invoke(app, ["version"]).stdout
 
 
 def test_nothing_to_stop_matches_nothing(
