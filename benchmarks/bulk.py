@@ -27,6 +27,7 @@ from shared.clock import monotonic
 from shared.ids import RUN_LIMIT, uuid7, uuid7_run
 from shared.postgres import open_pool
 from shared.runtime.outbox import Outbox
+from shared.runtime.surroundings import Surroundings
 from shared.settings import read_settings
 
 SERVICE = "serials"
@@ -156,7 +157,8 @@ async def _open_desk(stage: Stage) -> AsyncIterator[_Desk]:
     writer, chunk = SerialWriter(settings.vault()), settings.policy().chunk
     pool = await open_pool(str(settings.database_url), SERVICE, 3)
     try:
-        worker = Issuer(pool, Outbox(SERVICE, stage.partitions), writer, chunk, asyncio.Event())
+        surroundings = Surroundings(pool, Outbox(SERVICE, stage.partitions))
+        worker = Issuer(surroundings, writer, chunk, asyncio.Event())
         yield _Desk(pool, writer, worker, chunk)
     finally:
         await pool.close()

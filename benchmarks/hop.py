@@ -1,6 +1,6 @@
 """One hop: payment.completed into the orders service, against a plain loop (G1) and the usual way (G2).
 
-Each side is one process that eats a topic filled beforehand. Ours is the real service: FastStream lanes, the
+Each side is one process that eats a topic filled beforehand. Ours is the real service: its consumer, the
 intake, the fold, all tables, the outbox. The relay, which is measured by itself, does not run in any of them.
 """
 
@@ -24,7 +24,7 @@ from shared.clock import monotonic
 from shared.events.checkout import PaymentCompleted
 from shared.postgres import open_pool
 from shared.runtime.app import calm_garbage_collector
-from shared.runtime.consumer import COMMIT_EVERY_SECONDS, SHARES, Lane, new_broker, subscribe
+from shared.runtime.consumer import COMMIT_EVERY_SECONDS, SHARES, PartitionConsumer, new_broker, subscribe
 from shared.runtime.fold import Fold
 from shared.runtime.outbox import Outbox
 from shared.runtime.records import Record, StoredRecord
@@ -68,9 +68,9 @@ async def ours(
     set_environment(stage.environment("orders"))
     settings = read_settings(OrdersSettings)
     service = build(settings)
-    pool = await open_pool(str(settings.database_url), service.name, settings.lanes + 6)
+    pool = await open_pool(str(settings.database_url), service.name, settings.partition_consumers + 6)
     metrics, gate, finished = Metrics(), Gate(), asyncio.Event()
-    at_once = settings.lanes * SHARES
+    at_once = settings.partition_consumers * SHARES
     fold = Fold(
         service,
         pool,
@@ -87,19 +87,22 @@ async def ours(
             finished.set()
 
     broker = new_broker(stage.kafka, grace_seconds=5)
-    lanes = [Lane(handle, metrics, lambda why: finished.set()) for _ in range(settings.lanes)]
-    for lane in lanes:
+    consumers = [
+        PartitionConsumer(handle, metrics, lambda why: finished.set())
+        for _ in range(settings.partition_consumers)
+    ]
+    for consumer in consumers:
         subscribe(
             broker,
-            lane,
+            consumer,
             topics=(TOPIC,),
             group="pawl-orders",
             max_records=settings.max_records,
         )
     try:
         await broker.start()
-        await until_assigned([lane.consumer for lane in lanes], stage.partitions[TOPIC])
-        await gate.until_waiting(len(lanes))
+        await until_assigned([consumer.consumer for consumer in consumers], stage.partitions[TOPIC])
+        await gate.until_waiting(len(consumers))
         await asyncio.gather(*(fold.handle(_warm_up(number)) for number in range(at_once)))
         if before is not None:
             await before()
@@ -213,11 +216,11 @@ async def _prepare(stage: Stage, count: int) -> None:
     await stage.load(TOPIC, payments(count, "on_request"))
 
 
-def _warm_up(lane: int) -> list[Record]:
+def _warm_up(consumer: int) -> list[Record]:
     """Orders of their own that let each connection prepare its statements before the clock starts."""
-    messages = payments(WARM_UP, "on_request", f"warm-{lane}")
+    messages = payments(WARM_UP, "on_request", f"warm-{consumer}")
     return [
-        StoredRecord(TOPIC, lane, offset - WARM_UP, key.encode(), value, headers)
+        StoredRecord(TOPIC, consumer, offset - WARM_UP, key.encode(), value, headers)
         for offset, (key, value, headers) in enumerate(messages)
     ]
 

@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaProducer
 from benchmarks.material import payments
 from benchmarks.stage import Stage
 from benchmarks.worker import LAST
-from ops.provision import SERVICES
+from ops.setup.provision import SERVICES
 from shared.clock import monotonic
 from shared.partitioner import partition_for
 

@@ -28,7 +28,7 @@ from shared.events.envelope import write_headers
 from shared.kafka import END_OF_TIME, new_producer
 from shared.kst import KST
 from shared.postgres import connect, session_settings
-from shared.runtime.decisions import Emit
+from shared.runtime.decisions import NewEvent
 from shared.runtime.outbox import Cause, Outbox
 from shared.runtime.relay import Relay
 from shared.runtime.retention import Retention
@@ -220,7 +220,7 @@ async def _append(outbox: Outbox, url: str, count: int) -> int:
             for number in range(first, min(first + APPEND_ROWS, count)):
                 data = documents[number % len(documents)]
                 cause = Cause(f"evt-{number}", data["order_id"], now(), data["order_id"])
-                rows.add(Emit("order.paid.v1", data["order_id"], 1, data), cause)
+                rows.add(NewEvent("order.paid.v1", data["order_id"], 1, data), cause)
             async with connection.transaction():
                 await outbox.append(connection, rows)
         last = await connection.fetchval("SELECT max(id) FROM outbox")

@@ -1,4 +1,4 @@
-"""The shell without a database: FastStream lanes and the intake, against a bare loop that validates (G9)."""
+"""The shell without a database: partition consumers and intake, against a bare loop that validates (G9)."""
 
 import asyncio
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from services.orders.settings import OrdersSettings
 from shared.clock import monotonic
 from shared.events.checkout import PaymentCompleted
 from shared.runtime.app import calm_garbage_collector
-from shared.runtime.consumer import COMMIT_EVERY_SECONDS, Lane, new_broker, subscribe
+from shared.runtime.consumer import COMMIT_EVERY_SECONDS, PartitionConsumer, new_broker, subscribe
 from shared.runtime.intake import Intake
 from shared.runtime.records import Record
 from shared.runtime.signals import Metrics
@@ -23,7 +23,7 @@ TOPIC = "checkout.events"
 
 
 async def ours(stage: Stage, count: int) -> float:
-    """Events a second: lanes, envelope, content hash, validation; everything of a batch but the fold."""
+    """Events a second: consumers, envelope, content hash, validation; everything of a batch but the fold."""
     await _prepare(stage, count)
     calm_garbage_collector()  # as the service does when it starts; it then holds for both sides
     set_environment(stage.environment("orders"))
@@ -39,17 +39,17 @@ async def ours(stage: Stage, count: int) -> float:
             finished.set()
 
     broker = new_broker(stage.kafka, grace_seconds=5)
-    lane = Lane(handle, metrics, lambda why: finished.set())
+    consumer = PartitionConsumer(handle, metrics, lambda why: finished.set())
     subscribe(
         broker,
-        lane,
+        consumer,
         topics=(TOPIC,),
         group="shell",
         max_records=settings.max_records,
     )
     try:
         await broker.start()
-        await until_assigned([lane.consumer], stage.partitions[TOPIC])
+        await until_assigned([consumer.consumer], stage.partitions[TOPIC])
         await gate.until_waiting(1)
         started = monotonic()
         gate.open()

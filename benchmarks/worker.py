@@ -30,9 +30,11 @@ from services.serials.settings import SerialsSettings
 from shared.clock import monotonic
 from shared.kafka import partition_counts
 from shared.runtime import app
+from shared.runtime.consumer import PartitionConsumer, subscribe
 from shared.runtime.fold import Fold
 from shared.runtime.records import Record
 from shared.runtime.service import Service
+from shared.runtime.surroundings import Surroundings
 from shared.settings import ServiceSettings, read_settings
 from shared.telemetry import set_up_logging
 
@@ -108,14 +110,21 @@ async def run_ours(name: str, notes: Notes) -> None:
     set_up_logging(name, settings.log_level)
     service: Service = import_module(f"services.{name}.app").build(settings)
 
-    async def announce(runtime: app.Runtime) -> None:
+    started: list[PartitionConsumer] = []
+
+    def subscribed(broker: KafkaBroker, consumer: PartitionConsumer, **options: Any) -> None:
+        started.append(consumer)
+        subscribe(broker, consumer, **options)
+
+    async def announce(surroundings: Surroundings) -> None:
         counts = await partition_counts(settings.kafka_bootstrap_servers, service.topics)
-        while not all(lane.consumer for lane in runtime.lanes):
+        while not all(consumer.consumer for consumer in started):
             await asyncio.sleep(0.02)
-        await until_assigned([lane.consumer for lane in runtime.lanes], sum(counts.values()))
+        await until_assigned([consumer.consumer for consumer in started], sum(counts.values()))
         notes.listen(lambda: os.kill(os.getpid(), signal.SIGTERM))
         say("ready")
 
+    setattr(app, "subscribe", subscribed)  # noqa: B010 as below
     setattr(Fold, "handle", _watched(Fold.handle, notes))  # noqa: B010 the type checker would not let us
     await app.run(replace(service, agents=(*service.agents, announce)), settings)
 

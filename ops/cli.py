@@ -11,7 +11,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from typer.core import TyperGroup
 
-from ops.problem import Exit, Problem
+from ops.shell.problem import Exit, Problem
 from shared import __version__
 
 
@@ -23,18 +23,18 @@ class Command(NamedTuple):
 
 
 COMMANDS: Sequence[Command] = (
-    Command("up", "ops.up:up"),
-    Command("down", "ops.down:down"),
-    Command("demo", "ops.demo:demo"),
+    Command("up", "ops.local.up:up"),
+    Command("down", "ops.local.down:down"),
+    Command("demo", "ops.replay.demo:demo"),
     Command("replay", "ops.replay.command:replay"),
-    Command("migrate", "ops.migrate:migrate"),
-    Command("order", "ops.order:order"),
-    Command("check", "ops.check:check"),
-    Command("record", "ops.record:record"),
-    Command("lag", "ops.lag:lag"),
-    Command("storage", "ops.storage:storage"),
-    Command("dead", "ops.dead:app"),
-    Command("close", "ops.close:close"),
+    Command("migrate", "ops.setup.migrate:migrate"),
+    Command("order", "ops.watch.order:order"),
+    Command("check", "ops.audit.check:check"),
+    Command("record", "ops.audit.record:record"),
+    Command("lag", "ops.watch.lag:lag"),
+    Command("storage", "ops.watch.storage:storage"),
+    Command("dead", "ops.watch.dead:app"),
+    Command("close", "ops.watch.close:close"),
     Command("version", "ops.cli:show_version"),
 )
 
@@ -91,8 +91,8 @@ def show_version(
     """
     import json
 
-    from ops.embedded.jars import KAFKA_VERSION
-    from ops.embedded.postgres import wheel_version
+    from ops.local.jars import KAFKA_VERSION
+    from ops.local.postgres import wheel_version
 
     versions: dict[str, str | None] = {"pawl": __version__, "kafka": KAFKA_VERSION, "postgres": None}
     with suppress(PackageNotFoundError):

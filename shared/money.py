@@ -22,6 +22,17 @@ class Money(NamedTuple):
         """What is paid: supply value and VAT together, in won."""
         return self.supply + self.vat
 
+    def plus(self, other: "Money") -> "Money":
+        """Both amounts together."""
+        return Money(self.supply + other.supply, self.vat + other.vat)
+
+    def minus(self, other: "Money") -> "Money":
+        """What is left when `other` is taken away; its parts may be negative."""
+        return Money(self.supply - other.supply, self.vat - other.vat)
+
+
+NOTHING = Money(0, 0)
+
 
 def vat_exclusive(supply: int) -> int:
     """The VAT on top of `supply` won. Raises ValueError when negative."""

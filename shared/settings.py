@@ -5,6 +5,7 @@ from binascii import Error as Base64Error
 from typing import Annotated, Any, TypeVar
 
 from pydantic import (
+    AliasChoices,
     BeforeValidator,
     Field,
     PostgresDsn,
@@ -16,7 +17,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from shared import faults
+from shared import crash_points
 from shared.brokers import USUAL_MECHANISM, Brokers
 from shared.sealing import Sealer
 
@@ -75,7 +76,14 @@ class ServiceSettings(BaseSettings):
     http_host: str = Field(default="127.0.0.1", description="address of health, metrics and documents")
     http_port: int = Field(default=0, ge=0, le=65535, description="its port; 0 takes a free one")
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
-    lanes: int = Field(default=1, ge=1, le=64, description="consumers in this process")
+    partition_consumers: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        # LANES is what it was called at first; who sets it goes on being heard.
+        validation_alias=AliasChoices("partition_consumers", "lanes"),
+        description="consumers of the service's group in this process",
+    )
     max_records: int = Field(default=2000, ge=1, le=20_000, description="records in one batch")
     stall_seconds: float = Field(
         default=60,
@@ -97,7 +105,7 @@ class ServiceSettings(BaseSettings):
     crash_at: str = Field(
         default="",
         alias="PAWL_CRASH_AT",
-        description="fault tests only: die at this point (shared/faults.py)",
+        description="fault tests only: die at this point (shared/crash_points.py)",
     )
     pause_at: str = Field(
         default="", alias="PAWL_PAUSE_AT", description="fault tests only: stop (SIGSTOP) at this point"
@@ -106,7 +114,7 @@ class ServiceSettings(BaseSettings):
     @field_validator("crash_at", "pause_at")
     @classmethod
     def _is_a_point(cls, value: str) -> str:
-        faults.parse(value)
+        crash_points.parse(value)
         return value
 
     @field_validator("data_earlier_keys")

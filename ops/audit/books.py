@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from ops.databases import Connections
+from ops.shell.databases import Connections
 from shared.queries import load
 
 SQL = load("ops.audit")

@@ -6,8 +6,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from ops.audit.books import SQL
-from ops.databases import Connections, Urls, connected
-from ops.topic_lag import Offsets, TopicReader, reading_topics
+from ops.shell.databases import Connections, Urls, connected
+from ops.shell.topic_reader import Offsets, TopicReader, reading_topics
 from shared.clock import monotonic
 
 LOOK_EVERY = 0.1

@@ -33,11 +33,11 @@ from ops.audit.topics import (
     judge_record,
     order_of,
 )
-from ops.databases import Connections, Urls, Where, connected, one_moment, urls_of
-from ops.problem import Problem
-from ops.provision import SERVICES
-from ops.system import System
-from ops.topic_lag import reading_topics
+from ops.setup.provision import SERVICES
+from ops.shell.databases import Connections, Urls, Where, connected, one_moment, urls_of
+from ops.shell.problem import Problem
+from ops.shell.system import System
+from ops.shell.topic_reader import reading_topics
 from shared.events.catalogue import FEEDBACK, TOPICS, UPSTREAM
 
 

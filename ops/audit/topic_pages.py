@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from ops.audit.topics import Seen
-from ops.problem import Problem
+from ops.shell.problem import Problem
 from shared.brokers import Brokers
 from shared.clock import monotonic
 from shared.events.catalogue import TOPICS

@@ -8,13 +8,13 @@ import orjson
 import typer
 from rich.console import Console
 
-from ops.options import Directory, Json, KafkaAddress, PostgresUrl
-from ops.problem import Exit, Problem
 from ops.replay.driver import PATIENCE
 from ops.replay.progress import shown_progress
 from ops.replay.run import Replayed, replay_file
 from ops.replay.tables import print_summary
-from ops.system import find_system
+from ops.shell.options import Directory, Json, KafkaAddress, PostgresUrl
+from ops.shell.problem import Exit, Problem
+from ops.shell.system import find_system
 
 
 def replay(

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import orjson
 
-from ops.check import audit
-from ops.databases import urls_of
-from ops.http import fetch
-from ops.problem import Exit, Problem
+from ops.audit.check import audit
 from ops.replay.driver import PATIENCE, CloseMonth, Driver, Progress, Stalled
 from ops.replay.plan import Plan, plan_history
 from ops.replay.reader import UnknownFile, read_lines
 from ops.replay.summary import Summary, most_interesting, summarise
 from ops.replay.wire import open_topics
-from ops.system import Endpoint, System
+from ops.shell.databases import urls_of
+from ops.shell.http_client import fetch
+from ops.shell.problem import Exit, Problem
+from ops.shell.system import Endpoint, System
 from shared import kst
 from shared.clock import monotonic
 

@@ -10,10 +10,10 @@ import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from ops.audit.pipeline import Pipeline, open_pipeline
-from ops.databases import Connections, Urls, connected
 from ops.replay.driver import Saying
 from ops.replay.ledger import Answer
 from ops.replay.plan import SOURCE
+from ops.shell.databases import Connections, Urls, connected
 from shared.brokers import Brokers
 from shared.clock import monotonic
 from shared.events.envelope import write_headers

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 import orjson
 from pydantic import BaseModel, ValidationError
@@ -19,11 +18,7 @@ from shared.clock import now
 from shared.events.fields import Instant, Month
 from shared.runtime.http import problem
 from shared.runtime.service import Service
-
-if TYPE_CHECKING:
-    from shared.runtime.app import Runtime
-
-TOPICS = ("checkout.events", "orders.events", "serials.events", "refunds.events")
+from shared.runtime.surroundings import Surroundings
 
 
 class CloseCommand(BaseModel):
@@ -37,21 +32,19 @@ def build(settings: InvoicesSettings) -> Service:
     """The invoices service for these settings."""
     store = Store(settings.policy())
 
-    def http_routes(runtime: "Runtime") -> Sequence[BaseRoute]:
-        return [_close_route(runtime, store, settings.invoices_close_chunk)]
+    def http_routes(surroundings: Surroundings) -> Sequence[BaseRoute]:
+        return [_close_route(surroundings, store, settings.invoices_close_chunk)]
 
     return Service(
         name="invoices",
-        topics=TOPICS,
         routes=ROUTES,
-        load=store.load,
-        save=store.save,
+        store=store,
         refuse_late=refuse_late,
         http_routes=http_routes,
     )
 
 
-def _close_route(runtime: "Runtime", store: Store, chunk: int) -> BaseRoute:
+def _close_route(surroundings: Surroundings, store: Store, chunk: int) -> BaseRoute:
     async def close(request: Request) -> Response:
         """Closes a month at the instant of the body, {"at": "2026-11-05T18:00:00+09:00"}, or now."""
         command = await _command(request)
@@ -59,9 +52,7 @@ def _close_route(runtime: "Runtime", store: Store, chunk: int) -> BaseRoute:
             return command
         at: datetime = command.at or now()
         try:
-            summary = await close_month(
-                runtime.pool, runtime.outbox, store, command.month, at, chunk=chunk, reach=runtime.reach
-            )
+            summary = await close_month(surroundings, store, command.month, at, chunk=chunk)
         except MonthNotOver as early:
             return problem(409, "the month is not over", str(early))
         return JSONResponse(asdict(summary))

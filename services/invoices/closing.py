@@ -17,12 +17,12 @@ from services.invoices.calendar import ends_at
 from services.invoices.merging import Scope, scope_of
 from services.invoices.state import World, is_unissued
 from services.invoices.store import SQL, Store
-from shared.faults import Point, Reach, unharmed
+from shared.crash_points import CrashPoint
 from shared.ids import uuid7
 from shared.kst import wire_time
-from shared.postgres import Connection
-from shared.runtime.decisions import Emit
-from shared.runtime.outbox import Cause, Outbox
+from shared.runtime.decisions import NewEvent
+from shared.runtime.outbox import Cause, OutboxRows
+from shared.runtime.surroundings import Surroundings
 
 CHUNK = 200
 """Partners in one transaction."""
@@ -64,15 +64,13 @@ class MonthClose:
 
 
 async def close_month(
-    pool: asyncpg.Pool,
-    outbox: Outbox,
+    surroundings: Surroundings,
     store: Store,
     month: str,
     at: datetime,
     *,
     chunk: int = CHUNK,
     new_id: Callable[[], UUID] = uuid7,
-    reach: Reach = unharmed,
 ) -> MonthSummary:
     """Closes `month` (`2026-10`) at the logical instant `at`. Safe to repeat and to interrupt.
 
@@ -82,16 +80,12 @@ async def close_month(
     if at < ends_at(month):
         raise MonthNotOver(month, ends_at(month))
     close = MonthClose(month, at, new_id())
-    await _open(pool, close)
-    before = await _documents(pool, month)
+    await _open(surroundings.pool, close)
+    before = await _documents(surroundings.pool, month)
     last: str | None = ""
     while last is not None:
-        last = await _close_chunk(pool, outbox, store, close, last, chunk, new_id, reach)
-        reach(Point.AFTER_CLOSE_COMMIT)
-        outbox.appended.set()
-    summary = await _report(pool, outbox, close, before)
-    outbox.appended.set()
-    return summary
+        last = await _close_chunk(surroundings, store, close, last, chunk, new_id)
+    return await _report(surroundings, close, before)
 
 
 async def _open(pool: asyncpg.Pool, close: MonthClose) -> None:
@@ -107,17 +101,17 @@ async def _documents(pool: asyncpg.Pool, month: str) -> int:
 
 
 async def _close_chunk(
-    pool: asyncpg.Pool,
-    outbox: Outbox,
+    surroundings: Surroundings,
     store: Store,
     close: MonthClose,
     after: str,
     chunk: int,
     new_id: Callable[[], UUID],
-    reach: Reach,
 ) -> str | None:
     """Closes the next partners; returns the last of them, or None when there are no more."""
-    async with pool.acquire() as connection, connection.transaction():
+    async with surroundings.outbox.transaction(
+        surroundings.pool, CrashPoint.BEFORE_CLOSE_COMMIT, CrashPoint.AFTER_CLOSE_COMMIT
+    ) as (connection, events):
         rows = await connection.fetch(SQL.partners_to_close, close.month, after, chunk)
         if not rows:
             return None
@@ -127,14 +121,13 @@ async def _close_chunk(
         await store.save(connection, world)
         if emits:
             await connection.execute(SQL.note_unreported, close.month)
-        await _append(connection, outbox, close, emits)
-        reach(Point.BEFORE_CLOSE_COMMIT)
+        _add(events, close, emits)
         return str(partner_ids[-1])
 
 
-def issue_month(world: World, month: str, at: datetime, new_id: Callable[[], UUID]) -> list[Emit]:
+def issue_month(world: World, month: str, at: datetime, new_id: Callable[[], UUID]) -> list[NewEvent]:
     """Merges, then issues, everything of `month` in the world that can be. Pure but for the world."""
-    emits: list[Emit] = []
+    emits: list[NewEvent] = []
     for scope in _scopes(world, month):
         change = merging.merge_at_close(world, scope, new_id)
         world.apply(change)
@@ -153,19 +146,19 @@ def _scopes(world: World, month: str) -> Sequence[Scope]:
     return sorted({scope_of(document) for document in drafts})
 
 
-async def _report(pool: asyncpg.Pool, outbox: Outbox, close: MonthClose, before: int) -> MonthSummary:
+async def _report(surroundings: Surroundings, close: MonthClose, before: int) -> MonthSummary:
     """Says month.closed when something was issued or failed since the last time, and sums the month up."""
-    async with pool.acquire() as connection, connection.transaction():
+    async with surroundings.outbox.transaction(surroundings.pool) as (connection, events):
         state = await connection.fetchrow(SQL.lock_month, close.month)
         row = await connection.fetchrow(SQL.summarise_month, close.month)
         summary = MonthSummary(close.month, **row, already_issued=before)
         if state["unreported"]:
             sequence = await connection.fetchval(SQL.mark_reported, close.month)
-            await _append(connection, outbox, close, [closed_fact(summary, close, sequence)])
+            _add(events, close, [closed_fact(summary, close, sequence)])
     return summary
 
 
-def closed_fact(summary: MonthSummary, close: MonthClose, sequence: int) -> Emit:
+def closed_fact(summary: MonthSummary, close: MonthClose, sequence: int) -> NewEvent:
     """What month.closed says: the sums of the month."""
     data = {
         "month": summary.month,
@@ -177,12 +170,10 @@ def closed_fact(summary: MonthSummary, close: MonthClose, sequence: int) -> Emit
         "issue_failed": summary.issue_failed,
         "closed_at": wire_time(close.at),
     }
-    return Emit("month.closed.v1", summary.month, sequence, data, key=summary.month)
+    return NewEvent("month.closed.v1", summary.month, sequence, data, key=summary.month)
 
 
-async def _append(connection: Connection, outbox: Outbox, close: MonthClose, emits: Sequence[Emit]) -> None:
-    rows = outbox.rows()
+def _add(events: OutboxRows, close: MonthClose, emits: Sequence[NewEvent]) -> None:
     for emit in emits:
         key = emit.key or close.month
-        rows.add(emit, Cause(str(close.id), key, close.at, key))
-    await outbox.append(connection, rows)
+        events.add(emit, Cause(str(close.id), key, close.at, key))

@@ -8,10 +8,10 @@ from services.invoices.calendar import due_on, written_date
 from services.invoices.state import Document, Payment
 from shared.kst import wire_time
 from shared.money import Money
-from shared.runtime.decisions import Emit
+from shared.runtime.decisions import NewEvent
 
 
-def drafted(payment: Payment, draft: Document) -> Emit:
+def drafted(payment: Payment, draft: Document) -> NewEvent:
     """A payment has its own draft."""
     data = {
         "order_id": payment.order_id,
@@ -19,10 +19,10 @@ def drafted(payment: Payment, draft: Document) -> Emit:
         "payment_id": payment.payment_id,
         **_won(draft.amount),
     }
-    return Emit("invoice.drafted.v1", str(draft.invoice_id), draft.sequence, data, key=payment.order_id)
+    return NewEvent("invoice.drafted.v1", str(draft.invoice_id), draft.sequence, data, key=payment.order_id)
 
 
-def merged(merge: Document, members: Sequence[Payment], excluded: Mapping[str, str]) -> Emit:
+def merged(merge: Document, members: Sequence[Payment], excluded: Mapping[str, str]) -> NewEvent:
     """These payments share one draft; `excluded` maps those that were left out to the reason."""
     data = {
         **_monthly(merge),
@@ -35,13 +35,13 @@ def merged(merge: Document, members: Sequence[Payment], excluded: Mapping[str, s
     return _of_partner("invoice.merged.v1", merge, data)
 
 
-def unmerged(merge: Document, members: Sequence[Payment]) -> Emit:
+def unmerged(merge: Document, members: Sequence[Payment]) -> NewEvent:
     """These payments have drafts of their own again."""
     data = {**_monthly(merge), "payment_ids": [payment.payment_id for payment in members]}
     return _of_partner("invoice.unmerged.v1", merge, data)
 
 
-def issued(document: Document, payments: Sequence[Payment], at: datetime) -> Emit:
+def issued(document: Document, payments: Sequence[Payment], at: datetime) -> NewEvent:
     """A tax invoice exists. Only a late one shows `estimated_penalty`, in won."""
     data: dict[str, Any] = {
         **_monthly(document),
@@ -65,13 +65,13 @@ def estimated_penalty(amount: Money) -> int:
     return amount.supply // 100
 
 
-def issue_failed(document: Document) -> Emit:
+def issue_failed(document: Document) -> NewEvent:
     """A document cannot be issued until its partner is corrected."""
     data = {**_monthly(document), "reason": "business_number_invalid", "next": "correct_partner"}
     return _of_partner("invoice.issue_failed.v1", document, data)
 
 
-def modified(document: Document, original: Document, payment: Payment, *, cancellation: bool) -> Emit:
+def modified(document: Document, original: Document, payment: Payment, *, cancellation: bool) -> NewEvent:
     """A modified invoice: the won by which a refund, or a cancellation, changes an issued document."""
     data = {
         "invoice_id": str(document.invoice_id),
@@ -90,9 +90,11 @@ def modified(document: Document, original: Document, payment: Payment, *, cancel
     return _of_partner("invoice.modified.v1", document, data)
 
 
-def _of_partner(type_name: str, document: Document, data: dict[str, Any], at: datetime | None = None) -> Emit:
+def _of_partner(
+    type_name: str, document: Document, data: dict[str, Any], at: datetime | None = None
+) -> NewEvent:
     subject = str(document.invoice_id)
-    return Emit(type_name, subject, document.sequence, data, key=document.partner_id, time=at)
+    return NewEvent(type_name, subject, document.sequence, data, key=document.partner_id, time=at)
 
 
 def _monthly(document: Document) -> dict[str, Any]:

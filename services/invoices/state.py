@@ -10,7 +10,7 @@ from typing import Literal
 from uuid import UUID
 
 from shared.money import Money
-from shared.runtime.decisions import Emit
+from shared.runtime.decisions import NewEvent
 
 Evidence = Literal["tax_invoice", "card_slip", "cash_receipt"]
 DocumentKind = Literal["payment", "merged", "modified"]
@@ -177,7 +177,7 @@ class Change:
     explanations: list[Explanation] = field(default_factory=list)
     snapshots: list[Snapshot] = field(default_factory=list)
     counters: dict[str, int] = field(default_factory=dict)
-    emits: list[Emit] = field(default_factory=list)
+    emits: list[NewEvent] = field(default_factory=list)
 
 
 @dataclass(slots=True)

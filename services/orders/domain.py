@@ -15,7 +15,7 @@ from services.orders.state import Asked, Case, Claim, ClaimState, Line, Order, O
 from shared.events.checkout import IssuanceRequested, PaymentCancelled, PaymentCompleted, PaymentPending
 from shared.kst import wire_time
 from shared.money import Money, payment_money, refund_money
-from shared.runtime.decisions import Applied, Emit, Reject, Wait
+from shared.runtime.decisions import Applied, NewEvent, Reject, Wait
 
 AUTOMATIC = "automatic"
 SERIALS = "serials"
@@ -294,7 +294,7 @@ def _misfit(order: Order, data: PaymentCompleted, refused: bool) -> str | None:
     return "wrong_amount" if data.amount != order.expected else None
 
 
-def _pay(order: Order, data: PaymentCompleted, arrival: Arrival, new_ids: Iterable[UUID]) -> list[Emit]:
+def _pay(order: Order, data: PaymentCompleted, arrival: Arrival, new_ids: Iterable[UUID]) -> list[NewEvent]:
     money = payment_money(order.vat_mode, _price_sum(order.lines.values()))
     order.state, order.payment_id, order.paid_at = OrderState.PAID, data.payment_id, data.paid_at
     order.amount, order.supply, order.vat = money.total, money.supply, money.vat
@@ -307,7 +307,7 @@ def _pay(order: Order, data: PaymentCompleted, arrival: Arrival, new_ids: Iterab
     return events
 
 
-def _quarantine(order: Order, payment_id: str, reason: str, amount: int, at: datetime) -> list[Emit]:
+def _quarantine(order: Order, payment_id: str, reason: str, amount: int, at: datetime) -> list[NewEvent]:
     events = []
     if reason == "late_deposit" and order.state is OrderState.PENDING_DEPOSIT:
         events.append(_expire(order))
@@ -318,14 +318,14 @@ def _quarantine(order: Order, payment_id: str, reason: str, amount: int, at: dat
     return events
 
 
-def _expire(order: Order) -> Emit:
+def _expire(order: Order) -> NewEvent:
     assert order.deposit_deadline is not None
     at = expired_at(order.deposit_deadline)
     order.state, order.closed_at = OrderState.EXPIRED, at
     return order.fact("order.expired.v1", {"expired_at": wire_time(at)})
 
 
-def _take_back(order: Order, payment_id: str, at: datetime) -> list[Emit]:
+def _take_back(order: Order, payment_id: str, at: datetime) -> list[NewEvent]:
     back = tuple(Asked(line.line_id, line.open) for line in order.lines.values() if line.open)
     money = _refund_open(order, back, at)
     order.state, order.closed_at = OrderState.CANCELLED, at
@@ -336,7 +336,7 @@ def _take_back(order: Order, payment_id: str, at: datetime) -> list[Emit]:
     return events
 
 
-def _take_back_released(order: Order, payment_id: str, claim: Claim, at: datetime) -> list[Emit]:
+def _take_back_released(order: Order, payment_id: str, claim: Claim, at: datetime) -> list[NewEvent]:
     """The units of a released refund follow the payment that was taken back; less is missing then."""
     money = _refund_open(order, claim.lines, at)
     events = [_cancelled(order, payment_id, at, claim.lines, money)]
@@ -355,7 +355,7 @@ def _refund_open(order: Order, back: Sequence[Asked], at: datetime) -> Money:
     return money
 
 
-def _cancelled(order: Order, payment_id: str, at: datetime, back: Sequence[Asked], money: Money) -> Emit:
+def _cancelled(order: Order, payment_id: str, at: datetime, back: Sequence[Asked], money: Money) -> NewEvent:
     data = {
         "payment_id": payment_id,
         "cancelled_at": wire_time(at),
@@ -377,7 +377,7 @@ def _wanted(order: Order, data: IssuanceRequested) -> list[Asked]:
 
 def _claim_to_issue(
     order: Order, wanted: Iterable[Asked], request_id: str, at: datetime, new_ids: Iterable[UUID]
-) -> list[Emit]:
+) -> list[NewEvent]:
     ids = iter(new_ids)
     events = []
     for asked in wanted:
@@ -400,7 +400,7 @@ def _why_not_issuable(order: Order, asked: Asked) -> str | None:
     return "not_enough_left" if asked.quantity > line.open else None
 
 
-def _grant(order: Order, asked: Asked, request_id: str, at: datetime, grant_id: UUID) -> Emit:
+def _grant(order: Order, asked: Asked, request_id: str, at: datetime, grant_id: UUID) -> NewEvent:
     line = order.lines[asked.line_id]
     order.lines[asked.line_id] = line.with_(issuing=line.issuing + asked.quantity, issue_claimed_at=at)
     order.claims[grant_id] = Claim(
@@ -423,7 +423,7 @@ def _grant(order: Order, asked: Asked, request_id: str, at: datetime, grant_id: 
     )
 
 
-def _denied(order: Order, request_id: str, line_id: str, quantity: int, reason: str) -> Emit:
+def _denied(order: Order, request_id: str, line_id: str, quantity: int, reason: str) -> NewEvent:
     line = order.lines.get(line_id)
     left = line.open if line is not None and line.kind == SERIALS else 0
     return order.fact(
@@ -432,7 +432,7 @@ def _denied(order: Order, request_id: str, line_id: str, quantity: int, reason: 
     )
 
 
-def _refund_denied(order: Order, refund_id: UUID, asked: Sequence[Asked], short: Asked) -> Emit:
+def _refund_denied(order: Order, refund_id: UUID, asked: Sequence[Asked], short: Asked) -> NewEvent:
     reason, lost_at = _why_not_refundable(order, order.lines.get(short.line_id))
     lines = [{**a._asdict(), "left": _open(order, a.line_id)} for a in asked]
     data = {"refund_id": refund_id, "lines": lines, "reason": reason, "lost_at": wire_time(lost_at)}

@@ -14,39 +14,37 @@ from services.orders import domain
 from services.orders.settings import OrdersSettings
 from services.orders.store import SQL, World, load_orders, save
 from shared.clock import now
-from shared.faults import Point
-from shared.runtime.app import Runtime
+from shared.crash_points import CrashPoint
 from shared.runtime.outbox import Cause
 from shared.runtime.retry import TRANSIENT
+from shared.runtime.surroundings import Surroundings
 
 ORDERS_AT_ONCE = 500
 
 log = structlog.get_logger("pawl.orders.expiry")
 
 
-async def expire_deposits(runtime: Runtime) -> None:
+async def expire_deposits(surroundings: Surroundings, settings: OrdersSettings) -> None:
     """Looks for overdue deposits again and again."""
-    settings = runtime.settings
-    assert isinstance(settings, OrdersSettings)
     grace = timedelta(seconds=settings.orders_expiry_grace_seconds)
     while True:
         try:
-            while await expire_some(runtime, grace) == ORDERS_AT_ONCE:
+            while await expire_some(surroundings, grace) == ORDERS_AT_ONCE:
                 pass
         except (*TRANSIENT, asyncpg.UniqueViolationError) as trouble:
             log.info("expiry repeated", trouble=f"{type(trouble).__name__}: {trouble}"[:200])
         await asyncio.sleep(settings.orders_expiry_poll_seconds)
 
 
-async def expire_some(runtime: Runtime, grace: timedelta) -> int:
+async def expire_some(surroundings: Surroundings, grace: timedelta) -> int:
     """Expires one set of overdue orders in one transaction; returns how many were looked at."""
-    async with runtime.pool.acquire() as connection, connection.transaction():
+    async with surroundings.outbox.transaction(surroundings.pool, CrashPoint.BEFORE_EXPIRY_COMMIT) as (
+        connection,
+        events,
+    ):
         due = [row["order_id"] for row in await connection.fetch(SQL.overdue_deposits, grace, ORDERS_AT_ONCE)]
-        if not due:
-            return 0
         world = World()
         await load_orders(connection, world, due)
-        rows = runtime.outbox.rows()
         for order in list(world.orders.values()):
             decided = domain.expire_deposit(order, now())
             if decided is None:
@@ -54,10 +52,6 @@ async def expire_some(runtime: Runtime, grace: timedelta) -> int:
             world.put(decided.order)
             assert decided.order.closed_at is not None
             cause = Cause(order.registered_by, order.order_id, decided.order.closed_at, order.order_id)
-            for emit in decided.outcome.events:
-                rows.add(emit, cause)
+            events.add_all(decided.outcome.events, cause)
         await save(connection, world)
-        await runtime.outbox.append(connection, rows)
-        runtime.reach(Point.BEFORE_EXPIRY_COMMIT)
-    runtime.outbox.appended.set()
     return len(due)

@@ -7,7 +7,7 @@ from typing import Any
 
 from shared.events.checkout import PartnerWithdrawalRequested
 from shared.kst import wire_time
-from shared.runtime.decisions import Applied, Emit, Reject
+from shared.runtime.decisions import Applied, NewEvent, Reject
 
 Blocker = dict[str, Any]
 
@@ -21,10 +21,10 @@ class Partner:
     sequence: int = 0
     requests: dict[str, bytes] = field(default_factory=dict)
 
-    def fact(self, type_name: str, data: dict[str, Any]) -> Emit:
+    def fact(self, type_name: str, data: dict[str, Any]) -> NewEvent:
         """The next fact about this partner."""
         self.sequence += 1
-        return Emit(type_name, self.partner_id, self.sequence, {"partner_id": self.partner_id, **data})
+        return NewEvent(type_name, self.partner_id, self.sequence, {"partner_id": self.partner_id, **data})
 
 
 def withdraw(

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from shared.money import Money
-from shared.runtime.decisions import Emit
+from shared.runtime.decisions import NewEvent
 
 
 class OrderState(StrEnum):
@@ -145,10 +145,10 @@ class Order:
         order.requests, order.cases = dict(self.requests), list(self.cases)
         return order
 
-    def fact(self, type_name: str, data: dict[str, Any]) -> Emit:
+    def fact(self, type_name: str, data: dict[str, Any]) -> NewEvent:
         """The next fact about this order."""
         self.sequence += 1
-        return Emit(type_name, self.order_id, self.sequence, {"order_id": self.order_id, **data})
+        return NewEvent(type_name, self.order_id, self.sequence, {"order_id": self.order_id, **data})
 
     @property
     def remaining(self) -> Money:

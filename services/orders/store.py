@@ -58,7 +58,19 @@ class World:
         self.changed_partners.add(partner.partner_id)
 
 
-async def load(connection: Connection, events: Sequence[Event]) -> World:
+class Store:
+    """Reads and writes for one service."""
+
+    async def load(self, connection: Connection, events: Sequence[Event[Any]]) -> World:
+        """Locks and reads everything that these events are about."""
+        return await load(connection, events)
+
+    async def save(self, connection: Connection, world: World) -> None:
+        """Writes what changed: orders, lines, claims, requests, cases, partners."""
+        await save(connection, world)
+
+
+async def load(connection: Connection, events: Sequence[Event[Any]]) -> World:
     """Locks and reads everything that these events are about."""
     world = World()
     leaving = sorted({event.key for event in events if event.type == WITHDRAWAL})

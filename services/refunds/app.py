@@ -11,9 +11,7 @@ def build(settings: RefundsSettings) -> Service:
     store = Store(settings.sealer())
     return Service(
         name="refunds",
-        topics=("checkout.events", "orders.events"),
         routes=ROUTES,
-        load=store.load,
-        save=store.save,
+        store=store,
         refuse_late=refuse_late,
     )

@@ -25,7 +25,7 @@ from services.refunds.refund_order import (
 )
 from shared.kst import wire_time
 from shared.money import Money
-from shared.runtime.decisions import Emit, Reject, Wait
+from shared.runtime.decisions import NewEvent, Reject, Wait
 
 ReviewDecision = Literal["approve", "reject", "retry", "release"]
 
@@ -51,7 +51,7 @@ class Decision(NamedTuple):
     """The order as it is now and what follows."""
 
     order: RefundOrder
-    events: Sequence[Emit] = ()
+    events: Sequence[NewEvent] = ()
     details: Details | None = None
 
 
@@ -96,7 +96,7 @@ def cancel(order: RefundOrder, at: datetime) -> Decision:
     if order.payment.state == "paid":
         order = order.with_lines(map(_taken_back, order.lines.values()))
     order = replace(order, payment=replace(order.payment, state="cancelled", ended_at=at))
-    events: list[Emit] = []
+    events: list[NewEvent] = []
     for refund in list(order.refunds.values()):
         if refund.state in ("held", "in_review"):
             order, said, _ = _rejected(order, refund, Refusal("order_cancelled", at), at, ORDERS)
@@ -447,7 +447,7 @@ def _said(order: RefundOrder, refund: Refund, type_name: str, data: Mapping[str,
     refund_id = str(refund.refund_id)
     head = {"order_id": order.order_id, "refund_id": refund_id, "refund_request_id": refund.request_id}
     return Decision(
-        order.with_refund(refund), [Emit(type_name, refund_id, refund.sequence, {**head, **data})]
+        order.with_refund(refund), [NewEvent(type_name, refund_id, refund.sequence, {**head, **data})]
     )
 
 
@@ -460,7 +460,7 @@ def _where(destination: Destination) -> dict[str, Any]:
     }
 
 
-def _locked(order: RefundOrder, line: Line, at: datetime) -> Emit:
+def _locked(order: RefundOrder, line: Line, at: datetime) -> NewEvent:
     subject = f"{order.order_id}/{line.line_id}"
     data = {
         "order_id": order.order_id,
@@ -468,7 +468,7 @@ def _locked(order: RefundOrder, line: Line, at: datetime) -> Emit:
         "locked_at": wire_time(at),
         "reason": "issued",
     }
-    return Emit("refund.locked.v1", subject, line.locks, data)
+    return NewEvent("refund.locked.v1", subject, line.locks, data)
 
 
 def _unfit(pointer: str, refund: Refund, what: str) -> Reject:

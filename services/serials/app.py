@@ -6,8 +6,8 @@ from services.serials.handlers import ROUTES, refuse_late
 from services.serials.issuing import Issuer
 from services.serials.settings import SerialsSettings
 from services.serials.store import SerialWriter, Store
-from shared.runtime.app import Runtime
 from shared.runtime.service import Service
+from shared.runtime.surroundings import Surroundings
 
 
 def build(settings: SerialsSettings) -> Service:
@@ -17,16 +17,13 @@ def build(settings: SerialsSettings) -> Service:
     granted = asyncio.Event()
     store = Store(writer, policy, granted)
 
-    async def issue_grants(runtime: Runtime) -> None:
-        idle = settings.serials_idle_seconds
-        await Issuer(runtime.pool, runtime.outbox, writer, policy.chunk, granted, idle, runtime.reach).run()
+    async def issue_grants(surroundings: Surroundings) -> None:
+        await Issuer(surroundings, writer, policy.chunk, granted, settings.serials_idle_seconds).run()
 
     return Service(
         name="serials",
-        topics=("orders.events",),
         routes=ROUTES,
-        load=store.load,
-        save=store.save,
+        store=store,
         refuse_late=refuse_late,
         agents=(issue_grants,),
     )

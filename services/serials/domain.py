@@ -13,7 +13,7 @@ from uuid import UUID
 
 from shared.events.orders import IssuanceGranted
 from shared.kst import window_end, wire_time
-from shared.runtime.decisions import Emit, Event
+from shared.runtime.decisions import Event, NewEvent
 
 PRODUCT_KIND = "serials"
 
@@ -108,7 +108,7 @@ def start_issuing(event: Event, batch_id: UUID, window_days: int) -> Grant:
     )
 
 
-def issue_units(grant: Grant, units: int) -> tuple[Grant, Emit]:
+def issue_units(grant: Grant, units: int) -> tuple[Grant, NewEvent]:
     """The grant with `units` more units in existence, and what there is to say about it.
 
     Raises ValueError when the grant does not have so many units left.
@@ -119,12 +119,12 @@ def issue_units(grant: Grant, units: int) -> tuple[Grant, Emit]:
     return after, _issued(after) if after.state is GrantState.ISSUED else _progressed(after)
 
 
-def _progressed(grant: Grant) -> Emit:
+def _progressed(grant: Grant) -> NewEvent:
     data = {**_identity(grant), "issued": grant.issued, "quantity": grant.quantity}
-    return Emit("issuance.progressed.v1", str(grant.grant_id), grant.sequence, data)
+    return NewEvent("issuance.progressed.v1", str(grant.grant_id), grant.sequence, data)
 
 
-def _issued(grant: Grant) -> Emit:
+def _issued(grant: Grant) -> NewEvent:
     data = {
         **_identity(grant),
         "batch_id": str(grant.batch_id),
@@ -132,7 +132,7 @@ def _issued(grant: Grant) -> Emit:
         "issued_at": wire_time(grant.granted_at),
         "registration_deadline": wire_time(grant.registration_deadline),
     }
-    return Emit("serials.issued.v1", str(grant.grant_id), grant.sequence, data)
+    return NewEvent("serials.issued.v1", str(grant.grant_id), grant.sequence, data)
 
 
 def _identity(grant: Grant) -> dict[str, str]:

@@ -4,7 +4,6 @@ from uuid import UUID
 
 from services.serials.domain import issue_units, start_issuing
 from services.serials.store import World
-from shared.events import orders
 from shared.runtime.decisions import Applied, Context, Event, Outcome, Reject, Route
 
 
@@ -31,5 +30,5 @@ def refuse_late(world: World, event: Event, reject: Reject) -> Applied:
 
 ROUTES: dict[str, Route] = {
     # Untracked: grants are independent of each other and known by their id, in whatever order they come.
-    "issuance.granted.v1": Route(record_grant, orders.IssuanceGranted, tracked=False),
+    "issuance.granted.v1": Route(record_grant, tracked=False),
 }

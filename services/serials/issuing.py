@@ -15,11 +15,12 @@ import structlog
 from services.serials.domain import Grant, Part, issue_units
 from services.serials.stock import Stock
 from services.serials.store import SerialWriter, advance_grants, lock_grants
-from shared.faults import Point, Reach, unharmed
+from shared.crash_points import CrashPoint
 from shared.postgres import Connection
-from shared.runtime.decisions import Emit
-from shared.runtime.outbox import Cause, Outbox
+from shared.runtime.decisions import NewEvent
+from shared.runtime.outbox import Cause
 from shared.runtime.retry import until_done
+from shared.runtime.surroundings import Surroundings
 
 GRANTS_A_CHUNK = 200
 CLASHES_IN_A_ROW = 5
@@ -33,21 +34,18 @@ class Issuer:
 
     def __init__(
         self,
-        pool: asyncpg.Pool,
-        outbox: Outbox,
+        surroundings: Surroundings,
         writer: SerialWriter,
         chunk: int,
         granted: asyncio.Event,
         idle_seconds: float = 0.5,
-        reach: Reach = unharmed,
     ) -> None:
-        self._pool = pool
-        self._outbox = outbox
+        self._pool = surroundings.pool
+        self._outbox = surroundings.outbox
         self._writer = writer
         self._chunk = chunk
         self._granted = granted
         self._idle_seconds = idle_seconds
-        self._reach = reach
         self._stock = Stock(writer)
 
     async def run(self) -> None:
@@ -81,18 +79,17 @@ class Issuer:
         )
 
     async def _transaction(self) -> int:
-        async with self._pool.acquire() as connection, connection.transaction():
+        async with self._outbox.transaction(
+            self._pool, CrashPoint.BEFORE_CHUNK_COMMIT, CrashPoint.AFTER_CHUNK_COMMIT
+        ) as (connection, events):
             grants = await lock_grants(connection, self._chunk, GRANTS_A_CHUNK)
             moves = _moves(grants, self._chunk)
             if not moves:
                 return 0
             await self._issue(connection, [part for _, part, _ in moves], moves[-1][0].left)
-            after = [grant for grant, _, _ in moves]
-            await advance_grants(connection, after)
-            await self._say(connection, after, [fact for _, _, fact in moves])
-            self._reach(Point.BEFORE_CHUNK_COMMIT)
-        self._reach(Point.AFTER_CHUNK_COMMIT)
-        self._outbox.appended.set()
+            await advance_grants(connection, [grant for grant, _, _ in moves])
+            for grant, _, event in moves:
+                events.add(event, Cause(grant.causation, grant.order_id, grant.granted_at, grant.correlation))
         units = sum(part.units for _, part, _ in moves)
         log.info("serials issued", grants=len(moves), units=units, left=moves[-1][0].left)
         return units
@@ -102,14 +99,8 @@ class Issuer:
         self._stock.expect(left, self._chunk)
         await self._writer.write(connection, parts, kept)
 
-    async def _say(self, connection: Connection, grants: Sequence[Grant], facts: Sequence[Emit]) -> None:
-        rows = self._outbox.rows()
-        for grant, fact in zip(grants, facts, strict=True):
-            rows.add(fact, Cause(grant.causation, grant.order_id, grant.granted_at, grant.correlation))
-        await self._outbox.append(connection, rows)
 
-
-Move = tuple[Grant, Part, Emit]
+Move = tuple[Grant, Part, NewEvent]
 
 
 def _moves(grants: Sequence[Grant], chunk: int) -> list[Move]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, Final
 
-from shared.events.catalogue import FEEDBACK, SERVICES, TOPICS, TYPES, UPSTREAM, EventType, topics_read_by
+from shared.events.catalogue import FEEDBACK, SERVICES, TOPICS, TYPES, UPSTREAM, EventType
 from shared.events.examples import golden
 from shared.events.schemas import WithoutTitles
 
@@ -36,16 +36,16 @@ _REQUIRED_OURS: Final = (*_REQUIRED, "ce_subject", "ce_dataschema", "content-typ
 
 
 def asyncapi(
-    service: str, *, version: str = "1.0.0", kafka: str | None = None, reads: Iterable[str] | None = None
+    service: str, reads: Iterable[str], *, version: str = "1.0.0", kafka: str | None = None
 ) -> dict[str, Any]:
     """The document of a service, ready for JSON.
 
-    `kafka` is the broker as `host:port`. `reads` are the types it has handlers for; without it every type
-    of the topics that it subscribes to. Raises ValueError for a service that there is not.
+    `reads` are the types that it has handlers for; `kafka` is the broker as `host:port`. Raises ValueError
+    for a service that does not exist.
     """
     if service not in SERVICES:
         raise ValueError(f"{service} is none of {', '.join(SERVICES)}")
-    received = _received(service, reads)
+    received = [TYPES[name] for name in reads]
     sent = [kind for kind in TYPES.values() if service in TOPICS[kind.topic].writers]
     return {
         "asyncapi": "3.0.0",
@@ -57,17 +57,6 @@ def asyncapi(
         "operations": {**_operations("receive", received), **_operations("send", sent)},
         "components": _components([*received, *sent]),
     }
-
-
-def _received(service: str, reads: Iterable[str] | None) -> list[EventType]:
-    if reads is not None:
-        return [TYPES[name] for name in reads]
-    topics = topics_read_by(service)
-    return [
-        kind
-        for kind in TYPES.values()
-        if kind.topic in topics and (kind.topic != UPSTREAM or kind.owner == service)
-    ]
 
 
 def _channels(kinds: Iterable[EventType]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Every event type there is: its topic, its writer, its model and the field that its record key repeats."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final, Literal
@@ -23,11 +23,14 @@ SERVICES: Final = ("orders", "serials", "refunds", "invoices")
 
 @dataclass(slots=True, frozen=True)
 class Topic:
-    """A topic, who writes it and who reads it."""
+    """A topic, who writes it and who outside of the services reads it.
+
+    Which services read it follows from the routes of their handlers (`topics_of`).
+    """
 
     name: str
     writers: tuple[str, ...]
-    readers: tuple[str, ...]
+    outside_readers: tuple[str, ...]
     about: str
 
 
@@ -54,31 +57,31 @@ TOPICS: Final[Mapping[str, Topic]] = {
         Topic(
             UPSTREAM,
             ("checkout",),
-            SERVICES,
+            (),
             "What upstream checkout systems say, and the requests of partners and operators that they relay.",
         ),
         Topic(
             "orders.events",
             ("orders",),
-            ("serials", "refunds", "invoices", "checkout"),
+            ("checkout",),
             "The state of orders, and every claim to issue or refund units.",
         ),
         Topic(
             "serials.events",
             ("serials",),
-            ("orders", "refunds", "invoices"),
+            (),
             "What became of granted units. Never a serial itself.",
         ),
         Topic(
             "refunds.events",
             ("refunds",),
-            ("orders", "invoices", "checkout"),
+            ("checkout",),
             "The way of every refund request, and the payouts that checkout is to make.",
         ),
         Topic(
             "invoices.events",
             ("invoices",),
-            ("orders", "checkout"),
+            ("checkout",),
             "Tax invoices and closed months.",
         ),
         Topic(
@@ -178,9 +181,10 @@ def owner_of(type_name: str | None) -> str:
     return kind.owner if kind is not None and kind.topic == UPSTREAM else "orders"
 
 
-def topics_read_by(service: str) -> tuple[str, ...]:
-    """The topics that a service subscribes to."""
-    return tuple(name for name, topic in TOPICS.items() if service in topic.readers)
+def topics_of(types: Iterable[str]) -> tuple[str, ...]:
+    """The topics that carry these types, in the order of `TOPICS`: what a service with such routes reads."""
+    carrying = {TYPES[name].topic for name in types}
+    return tuple(name for name in TOPICS if name in carrying)
 
 
 def decode(envelope: Envelope, key: str | None, topic: str | None = None) -> BaseModel:

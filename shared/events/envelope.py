@@ -9,12 +9,12 @@ import re
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Final
 
 import orjson
+from msgspec import Struct
 
 from shared.events.canonical import MAX_DEPTH, deeper_than, exact
 from shared.events.faults import Code, Fault, Readable, shown
@@ -32,6 +32,9 @@ MAX_SUBJECT: Final = 257
 
 Headers = Sequence[tuple[str, bytes]]
 
+TRACEPARENT: Final = "traceparent"
+"""The header of the trace context, as tracing clients of Kafka write it; for CloudEvents `ce_traceparent`."""
+_TRACE_CONTEXT: Final = re.compile("[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _RFC_3339: Final = re.compile(rfc_3339())
 _STRUCTURED: Final = "application/cloudevents+json"
@@ -46,12 +49,12 @@ _LIMITS: Final = {
 _REQUIRED: Final = ("specversion", "id", "source", "type", "time")
 
 
-@dataclass(slots=True)
-class Envelope:
+class Envelope(Struct, gc=False):
     """One readable event. `time` is a UTC instant; `body` the JSON data as bytes, not yet validated.
 
     `subject` and `correlation` are absent where upstream set none: the record key stands in for them.
-    `sequence` is absent where there is none or it is not a number (only our own events are counted).
+    `sequence` is absent where there is none or it is not a number (only our own events are counted), and
+    `traceparent` where the record came without a W3C trace context that can be read.
     """
 
     source: str
@@ -64,6 +67,7 @@ class Envelope:
     sequence: int | None
     body: bytes
     structured: bool
+    traceparent: str | None = None
 
 
 def read_envelope(headers: Headers, value: bytes | None, limit: int = MAX_BYTES) -> Envelope:
@@ -98,6 +102,7 @@ def write_headers(
     sequence: int | None = None,
     correlation: str | None = None,
     causation: str | None = None,
+    traceparent: str | None = None,
 ) -> list[tuple[str, bytes]]:
     """The headers of an event of ours, in the order of the golden documents.
 
@@ -120,6 +125,8 @@ def write_headers(
         headers.append(("ce_correlationid", correlation.encode()))
     if causation is not None:
         headers.append(("ce_causationid", causation.encode()))
+    if traceparent is not None:
+        headers.append((TRACEPARENT, traceparent.encode()))
     return headers
 
 
@@ -162,8 +169,26 @@ def _read_attributes(attributes: dict[str, str], body: bytes, *, structured: boo
     sequence = get("ce_sequence")
     number = int(sequence) if sequence is not None and _is_number(sequence) else None
     return Envelope(
-        source, id_, type_name, subject, instant, correlation, causation, number, body, structured
+        source,
+        id_,
+        type_name,
+        subject,
+        instant,
+        correlation,
+        causation,
+        number,
+        body,
+        structured,
+        _read_traceparent(get(TRACEPARENT) or get(f"ce_{TRACEPARENT}")),
     )
+
+
+def _read_traceparent(text: str | None) -> str | None:
+    """A trace context of any version that is written as version 00 is; anything else is no context.
+
+    W3C Trace Context, section 3.2: a vendor that cannot read it goes on without.
+    """
+    return text if text is not None and _TRACE_CONTEXT.fullmatch(text) else None
 
 
 def _read_time(text: str) -> datetime | None:
@@ -185,6 +210,8 @@ def _read_structured(headers: dict[str, str], value: bytes) -> Envelope:
     if not isinstance(document, dict):
         raise _unreadable(headers, f"the body must be a JSON object, got {shown(document)}")
     attributes = _text_attributes(document)
+    if TRACEPARENT in headers:
+        attributes[TRACEPARENT] = headers[TRACEPARENT]
     if deeper_than(document, MAX_DEPTH + 1):
         raise _too_deep(attributes)
     _refuse_wrong_types(document, attributes)

@@ -13,29 +13,31 @@ import asyncpg
 import structlog
 from aiokafka.errors import KafkaError
 from faststream import FastStream
+from starlette.routing import BaseRoute
 
 from shared import migrations
 from shared.brokers import somebody_listens
 from shared.clock import monotonic
-from shared.events.catalogue import UPSTREAM
-from shared.faults import reach_with
+from shared.crash_points import crash_at_points
+from shared.events.catalogue import FEEDBACK, UPSTREAM
 from shared.kafka import MissingTopic, new_producer, oldest_record, partition_counts, security_of
 from shared.postgres import connect, open_pool
 from shared.queries import load
 from shared.runtime import http
-from shared.runtime.consumer import Lane, new_broker, subscribe
+from shared.runtime.consumer import PartitionConsumer, new_broker, subscribe
 from shared.runtime.fold import Fold
 from shared.runtime.health import STALLED_EXIT_CODE, Health, watch_loop
-from shared.runtime.outbox import FEEDBACK_TOPIC, Outbox
+from shared.runtime.outbox import Outbox
 from shared.runtime.relay import Relay
 from shared.runtime.retention import Retention
 from shared.runtime.retry import TRANSIENT
 from shared.runtime.service import Service
 from shared.runtime.signals import Metrics
+from shared.runtime.surroundings import Surroundings
 from shared.runtime.sweep import end_silent_sessions, retry_waiting
 from shared.runtime.tasks import end_all
 from shared.settings import S, ServiceSettings, WrongSetting, read_settings
-from shared.telemetry import set_up_logging
+from shared.telemetry import is_traced, middlewares, set_up_logging
 
 SQL = load("shared.runtime")
 HEARTBEAT_SECONDS = 0.5
@@ -60,8 +62,9 @@ class Runtime:
         self.pool = pool
         self.metrics = Metrics()
         self.sealer = settings.sealer()
-        self.outbox = Outbox(service.name, partitions)
-        self.reach = reach = reach_with(settings.crash_at, settings.pause_at)
+        on_crash_point = crash_at_points(settings.crash_at, settings.pause_at)
+        self.outbox = Outbox(service.name, partitions, on_crash_point)
+        self.surroundings = Surroundings(pool, self.outbox, on_crash_point)
         self.fold = Fold(
             service,
             pool,
@@ -69,14 +72,13 @@ class Runtime:
             self.sealer,
             self.metrics,
             timedelta(seconds=settings.wait_deadline_seconds),
-            reach,
         )
         self.relay = Relay(
             lambda: connect(str(settings.database_url), service.name),
             self.outbox,
             lambda: new_producer(settings.brokers(), service.name),
             self.metrics,
-            reach,
+            on_crash_point,
         )
         self.retention = Retention(
             pool,
@@ -84,12 +86,27 @@ class Runtime:
             lambda: self.relay.leading,
             self.metrics,
         )
-        self.lanes = [
-            Lane(self.fold.handle, self.metrics, self.give_up, reach) for _ in range(settings.lanes)
+        self.consumers = [
+            PartitionConsumer(self.fold.handle, self.metrics, self.give_up, on_crash_point)
+            for _ in range(settings.partition_consumers)
         ]
-        self.health = Health(service.name, self.lanes, settings.stall_seconds, lambda: self.relay.leading)
+        self.health = Health(service.name, self.consumers, settings.stall_seconds, lambda: self.relay.leading)
         self.exit_code = 0
         self.stream: FastStream | None = None
+
+    def http_routes(self) -> list[BaseRoute]:
+        """The routes that every service has, and those of this one."""
+        common = http.Endpoints(
+            self.service,
+            self.settings.kafka_bootstrap_servers.split(",")[0],
+            self.surroundings,
+            self.fold,
+            self.sealer,
+            self.health,
+            self.metrics,
+            self.observe,
+        )
+        return [*common.routes(), *self.service.http_routes(self.surroundings)]
 
     def give_up(self, why: str) -> None:
         """Ends the process; what is not committed comes again after the restart."""
@@ -100,7 +117,7 @@ class Runtime:
 
     async def observe(self) -> None:
         """Reads the gauges that are not kept up to date by themselves."""
-        self.metrics.lag_events.set(sum(lane.lag() for lane in self.lanes))
+        self.metrics.lag_events.set(sum(consumer.lag() for consumer in self.consumers))
         with suppress(*TRANSIENT):
             backlog = await self.pool.fetchrow(SQL.outbox_backlog)
             self.metrics.outbox_facts.set(backlog["facts"] if backlog else 0)
@@ -171,14 +188,16 @@ async def run(service: Service, settings: ServiceSettings) -> int:
         client_id=f"pawl-{service.name}",
         allow_auto_create_topics=False,
         security=security_of(settings.brokers()),
+        middlewares=middlewares(service.name, runtime.metrics.registry),
     )
-    for lane in runtime.lanes:
+    for consumer in runtime.consumers:
         subscribe(
             broker,
-            lane,
+            consumer,
             topics=service.topics,
             group=f"pawl-{service.name}",
             max_records=settings.max_records,
+            traced=is_traced(),
         )
     runtime.stream = FastStream(broker, logger=None)
     runtime.stream.after_startup(partial(_started, runtime))
@@ -196,7 +215,7 @@ async def run(service: Service, settings: ServiceSettings) -> int:
 @asynccontextmanager
 async def _beside(runtime: Runtime, listener: Any) -> AsyncIterator[None]:
     """What runs beside the consumers, and is stopped after them so that their last facts still go out."""
-    server = http.server_for(http.application(runtime, runtime.service.http_routes(runtime)))
+    server = http.server_for(http.application(runtime.http_routes()))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     tasks = [
         _named(runtime.relay.run(), "relay"),
@@ -204,8 +223,11 @@ async def _beside(runtime: Runtime, listener: Any) -> AsyncIterator[None]:
         _named(retry_waiting(runtime.pool, runtime.fold), "retry_waiting"),
         _named(runtime.retention.run(runtime.settings.forget_every_seconds), "retention"),
         _named(runtime.beat(), "beat"),
-        *(_named(lane.commit_forever(), "commit") for lane in runtime.lanes),
-        *(_named(agent(runtime), getattr(agent, "__name__", "agent")) for agent in runtime.service.agents),
+        *(_named(consumer.commit_forever(), "commit") for consumer in runtime.consumers),
+        *(
+            _named(agent(runtime.surroundings), getattr(agent, "__name__", "agent"))
+            for agent in runtime.service.agents
+        ),
     ]
     for task in tasks:
         task.add_done_callback(lambda ended: _died(runtime, ended))
@@ -237,13 +259,13 @@ async def _drain_outbox(runtime: Runtime) -> None:
 
 async def _started(runtime: Runtime) -> None:
     runtime.health.started = True
-    log.info("service started", topics=list(runtime.service.topics), lanes=len(runtime.lanes))
+    log.info("service started", topics=list(runtime.service.topics), consumers=len(runtime.consumers))
 
 
 async def _stopping(runtime: Runtime) -> None:
     runtime.health.stopping = True
-    for lane in runtime.lanes:
-        await lane.commit()
+    for consumer in runtime.consumers:
+        await consumer.commit()
     log.info("service stops")
 
 
@@ -265,7 +287,7 @@ def _bind(settings: ServiceSettings) -> Any:
 
 
 async def _partitions(service: Service, settings: ServiceSettings) -> dict[str, int]:
-    topics = {*service.topics, f"{service.name}.events", FEEDBACK_TOPIC}
+    topics = {*service.topics, f"{service.name}.events", FEEDBACK}
     try:
         return await partition_counts(settings.brokers(), sorted(topics))
     except MissingTopic as error:
@@ -278,7 +300,7 @@ async def _pool(service: Service, settings: ServiceSettings) -> asyncpg.Pool:
         pending = await migrations.pending(url, service.name)
         if pending:
             raise CannotStart(f"the schema {service.name} lacks {', '.join(pending)}: run `pawl migrate`")
-        return await open_pool(url, service.name, settings.lanes + 6)
+        return await open_pool(url, service.name, settings.partition_consumers + 6)
     except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
         raise CannotStart(f"DATABASE_URL is refused: {error}; check role, password and database") from None
 

@@ -1,6 +1,6 @@
-"""One batch of items over one world: what applies, what waits, what is refused. No I/O in here.
+"""One batch of inbound messages over one world: what applies, waits or is refused. No I/O in here.
 
-The fold reads what a batch needs, lets it take the items one after another, and writes what came out.
+The fold reads what a batch needs, lets it take the messages one after another, and writes what came out.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +11,7 @@ from typing import Any
 from shared.events import feedback
 from shared.events.faults import Fault
 from shared.runtime.decisions import Applied, Context, Event, Reject, Wait
-from shared.runtime.intake import Item
+from shared.runtime.intake import InboundMessage
 from shared.runtime.outbox import Cause, OutboxRows
 from shared.runtime.service import Service
 
@@ -23,9 +23,9 @@ EventKey = tuple[str, str]
 
 @dataclass(slots=True)
 class Parked:
-    """An item that waits with its key: `row` is its id in the table, None when it began to wait just now."""
+    """A message that waits with its key: `row` is its id in the table, None when it only begins to wait."""
 
-    item: Item
+    message: InboundMessage
     kind: str
     reason: str
     row: int | None = None
@@ -37,13 +37,16 @@ class Parked:
 class Refusal:
     """A record on its way to the dead letters."""
 
-    item: Item
+    message: InboundMessage
     fault: Fault
 
 
 @dataclass(slots=True)
-class Known:
-    """What the store knew before this batch: claimed ids, cursors and what waits with the keys."""
+class PriorState:
+    """What inbox, cursors and parked events said before this batch.
+
+    `fresh` are the ids that it claimed, `contents` what the ids that were known already said.
+    """
 
     fresh: set[EventKey] = field(default_factory=set)
     contents: Mapping[EventKey, bytes] = field(default_factory=dict)
@@ -52,17 +55,17 @@ class Known:
 
 
 class Batch:
-    """Takes items in order and collects what follows from them."""
+    """Takes messages in order and collects what follows from them."""
 
     def __init__(
-        self, service: Service, world: Any, known: Known, rows: OutboxRows, context: Context
+        self, service: Service, world: Any, prior: PriorState, rows: OutboxRows, context: Context
     ) -> None:
         self._service = service
         self.world = world
-        self._known = known
+        self._prior = prior
         self.rows = rows
-        self.cursors: dict[Subject, int] = dict(known.cursors)
-        self.parked: dict[str, list[Parked]] = {key: list(items) for key, items in known.parked.items()}
+        self.cursors: dict[Subject, int] = dict(prior.cursors)
+        self.parked: dict[str, list[Parked]] = {key: list(messages) for key, messages in prior.parked.items()}
         # Not a method of this batch: one that held its own method would be let go, with all that it read, by
         # the garbage collector only, which stops the process for as long as that takes.
         self._context = Context(context.new_id, partial(_waiting, self.parked))
@@ -71,36 +74,36 @@ class Batch:
         self.duplicates = 0
         self._first_content: dict[EventKey, bytes] = {}
 
-    def take_all(self, items: Iterable[Item]) -> None:
-        """Takes the items in order."""
-        for item in items:
-            self.take(item)
+    def take_all(self, messages: Iterable[InboundMessage]) -> None:
+        """Takes the messages in order."""
+        for message in messages:
+            self.take(message)
 
-    def take(self, item: Item) -> None:
-        """Takes one item: it applies, waits, is refused, or turns out to be known already."""
-        if item.foreign:
-            self._note_foreign(item)
+    def take(self, message: InboundMessage) -> None:
+        """Takes one message: it applies, waits, is refused, or turns out to be known already."""
+        if message.foreign:
+            self._note_foreign(message)
             return
-        if item.upstream and not self._is_new(item):
+        if message.upstream and not self._is_new(message):
             return
-        if item.fault is not None:
-            self.refusals.append(Refusal(item, item.fault))
+        if message.fault is not None:
+            self.refusals.append(Refusal(message, message.fault))
             return
-        assert item.event is not None
-        if self._is_blocked(item.key):
-            self._park(item, BEHIND, "behind a blocked event of its key")
+        assert message.event is not None
+        if self._is_blocked(message.key):
+            self._park(message, BEHIND, "behind a blocked event of its key")
             return
-        if self._attempt(item):
-            self._retry_waiting(item.key)
+        if self._attempt(message):
+            self._retry_waiting(message.key)
 
-    def block(self, item: Item, reason: str) -> None:
-        """Parks an item that the store refuses; later items of its key queue behind it."""
-        if item.upstream and not self._is_new(item):
+    def block(self, message: InboundMessage, reason: str) -> None:
+        """Parks a message that the store refuses; later messages of its key queue behind it."""
+        if message.upstream and not self._is_new(message):
             return
-        if item.fault is None:
-            self._park(item, BLOCKED, reason)
+        if message.fault is None:
+            self._park(message, BLOCKED, reason)
         else:
-            self.refusals.append(Refusal(item, item.fault))
+            self.refusals.append(Refusal(message, message.fault))
 
     def block_key(self, key: str, reason: str) -> None:
         """Blocks a key of whose waiting events the store refuses one: the first of them stands for all."""
@@ -124,7 +127,7 @@ class Batch:
 
     def moved_cursors(self) -> list[tuple[str, str, int, int]]:
         """Source, subject, new and previous sequence of every subject that moved."""
-        before = self._known.cursors
+        before = self._prior.cursors
         return [
             (source, subject, sequence, before.get((source, subject), 0))
             for (source, subject), sequence in self.cursors.items()
@@ -138,7 +141,7 @@ class Batch:
     def settled_rows(self) -> list[int]:
         """Rows of `parked` that were handled."""
         return [
-            p.row for waiting in self._known.parked.values() for p in waiting if p.done and p.row is not None
+            p.row for waiting in self._prior.parked.values() for p in waiting if p.done and p.row is not None
         ]
 
     def changed_rows(self) -> list[Parked]:
@@ -150,73 +153,72 @@ class Batch:
             if p.row is not None and p.changed and not p.done
         ]
 
-    def _note_foreign(self, item: Item) -> None:
+    def _note_foreign(self, message: InboundMessage) -> None:
         """The id of an event that another service answers for is taken too."""
-        identity = (item.source or "", item.event_id or "")
-        if identity in self._known.fresh and item.content is not None:
-            self._first_content.setdefault(identity, item.content)
+        identity = (message.source or "", message.event_id or "")
+        if identity in self._prior.fresh and message.content is not None:
+            self._first_content.setdefault(identity, message.content)
 
-    def _is_new(self, item: Item) -> bool:
-        if item.source is None or item.event_id is None or item.content is None:
+    def _is_new(self, message: InboundMessage) -> bool:
+        if message.source is None or message.event_id is None or message.content is None:
             return True
-        identity = (item.source, item.event_id)
+        identity = (message.source, message.event_id)
         first = self._first_content.get(identity)
-        if first is None and identity in self._known.fresh:
-            self._first_content[identity] = item.content
+        if first is None and identity in self._prior.fresh:
+            self._first_content[identity] = message.content
             return True
-        said_before = first if first is not None else self._known.contents.get(identity)
+        said_before = first if first is not None else self._prior.contents.get(identity)
         self.duplicates += 1
-        if said_before != item.content:
+        if said_before != message.content:
             detail = (
-                f"event id {item.event_id} was used before with other content; a new event needs a new id"
+                f"event id {message.event_id} was used before with other content; a new event needs a new id"
             )
-            self.refusals.append(Refusal(item, Fault("duplicate_id", "", detail)))
+            self.refusals.append(Refusal(message, Fault("duplicate_id", "", detail)))
         return False
 
-    def _attempt(self, item: Item, parked: Parked | None = None) -> bool:
-        """Tries one readable item; says whether it is settled (applied, refused or known already)."""
-        event = item.event
+    def _attempt(self, message: InboundMessage, parked: Parked | None = None) -> bool:
+        """Tries one readable message; says whether it is settled (applied, refused or known already)."""
+        event = message.event
         if event is None:
-            reason = item.fault.detail if item.fault else "it cannot be read any more"
-            self._wait(item, parked, BLOCKED, reason)
+            reason = message.fault.detail if message.fault else "it cannot be read any more"
+            self._wait(message, parked, BLOCKED, reason)
             return False
         if event.sequence is not None and not self._is_next(event):
             if event.sequence <= self.cursors.get((event.source, event.subject), 0):
                 self.duplicates += 1
                 return self._settle(parked)
             wanted = self.cursors.get((event.source, event.subject), 0) + 1
-            self._wait(item, parked, GAP, f"sequence {wanted} of {event.subject} from {event.source}")
+            self._wait(message, parked, GAP, f"sequence {wanted} of {event.subject} from {event.source}")
             return False
         try:
-            outcome = item.route.handle(self.world, event, self._context) if item.route else Applied()
-            if isinstance(outcome, Reject) and (parked is not None or not item.upstream):
+            outcome = message.route.handle(self.world, event, self._context) if message.route else Applied()
+            if isinstance(outcome, Reject) and (parked is not None or not message.upstream):
                 outcome = self._service.refuse_late(self.world, event, outcome)
         except Exception as failure:  # an unforeseen state must not stop the other keys
-            self._wait(item, parked, BLOCKED, f"{type(failure).__name__}: {failure}")
+            self._wait(message, parked, BLOCKED, f"{type(failure).__name__}: {failure}")
             return False
         if isinstance(outcome, Wait):
-            self._wait(item, parked, WAITING, outcome.reason)
+            self._wait(message, parked, WAITING, outcome.reason)
             return False
         if isinstance(outcome, Reject):
-            self.refusals.append(Refusal(item, Fault(outcome.code, outcome.pointer, outcome.detail)))
+            self.refusals.append(Refusal(message, Fault(outcome.code, outcome.pointer, outcome.detail)))
             return True
-        self._apply(item, event, outcome, answered=parked is not None)
+        self._apply(message, event, outcome, answered=parked is not None)
         return self._settle(parked)
 
-    def _apply(self, item: Item, event: Event, applied: Applied, *, answered: bool) -> None:
+    def _apply(self, message: InboundMessage, event: Event[Any], applied: Applied, *, answered: bool) -> None:
         self.handled += 1
         cause = Cause.of(event)
-        if event.sequence is not None and self._follows(item):
+        if event.sequence is not None and self._follows(message):
             self.cursors[event.source, event.subject] = event.sequence
-        if item.upstream and not answered:
-            self._accept(item, cause)
-        for emit in applied.events:
-            self.rows.add(emit, cause)
+        if message.upstream and not answered:
+            self._accept(message, cause)
+        self.rows.add_all(applied.events, cause)
 
-    def _follows(self, item: Item) -> bool:
-        return item.route is None or item.route.tracked
+    def _follows(self, message: InboundMessage) -> bool:
+        return message.route is None or message.route.tracked
 
-    def _is_next(self, event: Event) -> bool:
+    def _is_next(self, event: Event[Any]) -> bool:
         route = self._service.routes.get(event.type)
         if route is not None and not route.tracked:
             return True
@@ -227,17 +229,17 @@ class Batch:
             return False
         return any(parked.kind in (BLOCKED, BEHIND) for parked in self.parked[key])
 
-    def _wait(self, item: Item, parked: Parked | None, kind: str, reason: str) -> None:
+    def _wait(self, message: InboundMessage, parked: Parked | None, kind: str, reason: str) -> None:
         if parked is None:
-            self._park(item, kind, reason)
+            self._park(message, kind, reason)
         elif (parked.kind, parked.reason) != (kind, reason):
             self._set_kind(parked, kind, reason)
 
-    def _park(self, item: Item, kind: str, reason: str) -> None:
-        assert item.event is not None
-        self.parked.setdefault(item.key, []).append(Parked(item, kind, reason))
-        if item.upstream:
-            self._accept(item, Cause.of(item.event))
+    def _park(self, message: InboundMessage, kind: str, reason: str) -> None:
+        assert message.event is not None
+        self.parked.setdefault(message.key, []).append(Parked(message, kind, reason))
+        if message.upstream:
+            self._accept(message, Cause.of(message.event))
 
     def _set_kind(self, parked: Parked, kind: str, reason: str) -> None:
         parked.kind, parked.reason, parked.changed = kind, reason, True
@@ -254,32 +256,34 @@ class Batch:
             for parked in self.parked[key]:
                 if self._is_blocked(key):
                     break
-                if self._attempt(parked.item, parked):
+                if self._attempt(parked.message, parked):
                     progress = True
             self.parked[key] = [parked for parked in self.parked[key] if not parked.done]
 
-    def _accept(self, item: Item, cause: Cause) -> None:
+    def _accept(self, message: InboundMessage, cause: Cause) -> None:
         data = feedback.accepted(
-            order_id=item.key,
-            source=item.source or "",
-            event_id=item.event_id or "",
-            event_type=item.type or "",
-            position=item.position,
+            order_id=message.key,
+            source=message.source or "",
+            event_id=message.event_id or "",
+            event_type=message.type or "",
+            position=message.position,
         )
         self.rows.add_feedback("event.accepted.v1", cause, data)
 
 
-def _waiting(parked: Mapping[str, list[Parked]], key: str) -> list[Event]:
+def _waiting(parked: Mapping[str, list[Parked]], key: str) -> list[Event[Any]]:
     """The events that wait with a key for a fact, oldest first."""
     return [
-        p.item.event
+        p.message.event
         for p in parked.get(key, ())
-        if p.kind == WAITING and not p.done and p.item.event is not None
+        if p.kind == WAITING and not p.done and p.message.event is not None
     ]
 
 
-def events_of(items: Sequence[Item], parked: Mapping[str, list[Parked]]) -> list[Event]:
+def events_of(messages: Sequence[InboundMessage], parked: Mapping[str, list[Parked]]) -> list[Event[Any]]:
     """Every event that this batch may hand to a handler: what a service must load for."""
-    fresh = [item.event for item in items if item.event is not None and item.route is not None]
-    waiting = [p.item.event for waiting in parked.values() for p in waiting if p.item.event and p.item.route]
+    fresh = [message.event for message in messages if message.event is not None and message.route is not None]
+    waiting = [
+        p.message.event for waiting in parked.values() for p in waiting if p.message.event and p.message.route
+    ]
     return fresh + waiting

@@ -2,11 +2,11 @@
 
 Defaults that matter, said aloud: manual acknowledgement, our own parser (FastStream's decodes headers and
 fails on one that is not UTF-8), offsets committed by partition after the transaction, co-partitioned range
-assignment so that one lane sees every topic of a key.
+assignment so that one partition consumer sees every topic of a key.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 import structlog
@@ -18,7 +18,8 @@ from faststream.kafka import KafkaBroker
 from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
 
 from shared.clock import monotonic, now
-from shared.faults import Point, Reach, unharmed
+from shared.crash_points import CrashPoint, OnCrashPoint, ignore_crash_point
+from shared.events.envelope import TRACEPARENT
 from shared.runtime.records import Record
 from shared.runtime.signals import Metrics
 from shared.runtime.tasks import end_all
@@ -35,8 +36,8 @@ REPEAT_COMMIT_SECONDS = 30.0
 FETCH_WAIT_MILLISECONDS = 500
 # FastStream sleeps as long as its poll again, blind, after one that found nothing. So none ends: ten years.
 POLL_MILLISECONDS = 10 * 365 * 86_400 * 1000
-# A batch costs the same dozen round trips for one record or a thousand. So after a small one a lane rests as
-# long as it took, and what comes meanwhile is the next batch: the busier the machine, the larger. At most:
+# A batch costs the same dozen round trips for one record or a thousand. So after a small one a consumer rests
+# as long as it took, and what comes meanwhile is the next batch: the busier the machine, the larger. At most:
 LONGEST_REST_SECONDS = 0.05
 # From so many records on there is a backlog: no rest, the next fetch goes on meanwhile, and the partitions
 # are handled in two shares at once, so that Postgres works on one while Python works on the other.
@@ -45,11 +46,13 @@ SHARES = 2
 SESSION_TIMEOUT_MILLISECONDS = 6_000
 HEARTBEAT_MILLISECONDS = 1_000
 LONGEST_PAUSE_MILLISECONDS = 3_600_000
+# What OpenTelemetry keeps of the links of one span.
+MOST_LINKS = 128
 
 log = structlog.get_logger("pawl.consumer")
 
 
-class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
+class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     """One consumer of the service's group: takes batches and commits how far it came."""
 
     def __init__(
@@ -57,12 +60,12 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
         handle: Callable[[Sequence[Record]], Awaitable[None]],
         metrics: Metrics,
         give_up: Callable[[str], None],
-        reach: Reach = unharmed,
+        on_crash_point: OnCrashPoint = ignore_crash_point,
     ) -> None:
         self._handle = handle
         self._metrics = metrics
         self._give_up = give_up
-        self._reach = reach
+        self._on_crash_point = on_crash_point
         # How far it came since its partitions were assigned; None while they are being assigned anew.
         self._handled: dict[TopicPartition, int] | None = {}
         self._commits: set[asyncio.Task[None]] = set()
@@ -75,7 +78,7 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
 
     @property
     def consumer(self) -> AIOKafkaConsumer | None:
-        """The consumer behind this lane, once it has started."""
+        """The Kafka client behind it, once it has started."""
         return self.subscriber.consumer if self.subscriber is not None else None
 
     async def take(self, records: Sequence[Record]) -> None:
@@ -125,12 +128,12 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
         if not reached:
             return
         self._is_ahead, self._committed_at = False, monotonic()
-        self._reach(Point.BEFORE_OFFSET_COMMIT)
+        self._on_crash_point(CrashPoint.BEFORE_OFFSET_COMMIT)
         trouble = await self._commit(consumer, reached)
         if trouble:
             self._is_ahead = True
             log.info("offsets not committed", trouble=trouble[:200])
-        self._reach(Point.AFTER_OFFSET_COMMIT)
+        self._on_crash_point(CrashPoint.AFTER_OFFSET_COMMIT)
 
     async def _commit(self, consumer: AIOKafkaConsumer, reached: dict[TopicPartition, int]) -> str:
         """Tries for a while; what kept it from arriving, or nothing. In its own task, to be withdrawn."""
@@ -164,7 +167,7 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
         return monotonic() - self._committed_at >= COMMIT_EVERY_SECONDS
 
     async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
-        """Tells the group how far this lane came before somebody else goes on, and then nothing more.
+        """Commits how far this consumer came before somebody else goes on, and then nothing more.
 
         The client is in the next generation a moment before it knows its partitions, and a commit that meets
         an error it tries again, in whatever generation it is by then. The broker would take either, and set
@@ -175,7 +178,7 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
         await end_all(self._commits)
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
-        """Starts anew: the lane reads on from where the group stands, since others may have gone on.
+        """Starts anew: it reads on from where the group stands, since others may have gone on.
 
         What the group never heard of comes again, also the batch that is in hand now.
         """
@@ -183,7 +186,7 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
         self._assigned_at = monotonic()
 
     def lag(self) -> int:
-        """Records that wait in partitions that this lane has read from, as far as the last fetch knows."""
+        """Records that wait in partitions that it has read from, as far as the last fetch knows."""
         consumer = self.consumer
         if consumer is None:
             return 0
@@ -197,8 +200,8 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
     def answered_at(self) -> float | None:
         """When the broker last answered a fetch, by the monotonic clock; None while nothing is assigned.
 
-        A lane that is not busy asks all the time, so an old answer means a broker that is away, or a client
-        that has died without a word.
+        A consumer that is not busy asks all the time, so an old answer means a broker that is away, or a
+        client that has died without a word.
         """
         consumer = self.consumer
         owned = consumer.assignment() if consumer is not None else frozenset()
@@ -232,7 +235,7 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
 
 
 def rest_after(busy_seconds: float) -> float:
-    """How many seconds a lane rests after a small batch that took `busy_seconds`."""
+    """How many seconds a partition consumer rests after a small batch that took `busy_seconds`."""
     return min(busy_seconds, LONGEST_REST_SECONDS)
 
 
@@ -246,7 +249,7 @@ def _shares(records: Sequence[Record]) -> list[Sequence[Record]]:
 
 
 def new_broker(servers: str, grace_seconds: float, **connection: Any) -> KafkaBroker:
-    """The FastStream broker that lanes subscribe with; `connection` is handed on to it.
+    """The FastStream broker that partition consumers subscribe with; `connection` is handed on to it.
 
     `servers` is host:port[,host:port], which FastStream would take for one server. Without its injection,
     which goes through a thread for every batch.
@@ -257,13 +260,17 @@ def new_broker(servers: str, grace_seconds: float, **connection: Any) -> KafkaBr
 
 def subscribe(
     broker: KafkaBroker,
-    lane: Lane,
+    partition_consumer: PartitionConsumer,
     *,
     topics: Sequence[str],
     group: str,
     max_records: int,
+    traced: bool = False,
 ) -> None:
-    """Adds a lane to a broker of `new_broker`: batches, manual acknowledgement, bytes left alone."""
+    """Adds a partition consumer to a broker of `new_broker`: batches, manual acknowledgement, raw bytes.
+
+    `traced`: the span of a batch links to the trace contexts of its records.
+    """
     subscriber = broker.subscriber(
         *topics,
         group_id=group,
@@ -278,27 +285,49 @@ def subscribe(
         fetch_max_wait_ms=FETCH_WAIT_MILLISECONDS,
         session_timeout_ms=SESSION_TIMEOUT_MILLISECONDS,
         heartbeat_interval_ms=HEARTBEAT_MILLISECONDS,
-        listener=lane,
-        parser=_parse,
+        listener=partition_consumer,
+        parser=_parse_traced if traced else _parse,
         decoder=_decode,
         include_in_schema=False,
     )
-    lane.subscriber = subscriber
+    partition_consumer.subscriber = subscriber
 
     async def take(records: Any) -> None:
-        await lane.take(records)
+        await partition_consumer.take(records)
 
     subscriber(take)
 
 
 async def _parse(records: Any, original: Any = None) -> KafkaMessage:
+    return _message_of(records)
+
+
+async def _parse_traced(records: Any, original: Any = None) -> KafkaMessage:
+    return _message_of(records, links_of(records))
+
+
+def _message_of(records: Any, batch_headers: list[dict[str, str]] | None = None) -> KafkaMessage:
     first = records[0]
     return KafkaMessage(
         body=b"",
         raw_message=records,
+        batch_headers=batch_headers,
         message_id=f"{first.topic}/{first.partition}/{first.offset}",
         consumer=FAKE_CONSUMER,
     )
+
+
+def links_of(records: Iterable[Record]) -> list[dict[str, str]]:
+    """The trace contexts of a batch, as FastStream takes them for the links of its span."""
+    links = []
+    for record in records:
+        header = dict(record.headers).get(TRACEPARENT)
+        if header is not None:
+            place = f"{record.topic}/{record.partition}/{record.offset}"
+            links.append({TRACEPARENT: header.decode("ascii", "replace"), "correlation_id": place})
+            if len(links) == MOST_LINKS:
+                break
+    return links
 
 
 async def _decode(message: KafkaMessage) -> Any:

@@ -1,17 +1,21 @@
 """The vocabulary of a decision: what a handler is given and what it may answer.
 
 A handler is called as `handler(world, event, context)` and answers with an `Outcome`. It never raises for
-anything a business rule foresees: an exception means that the code does not know what to do, and parks the
-event with its key until an operator looks at it.
+anything that a business rule foresees: an exception means that the code does not know what to do, and blocks
+the event with its key until an operator looks at it.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
-from pydantic import BaseModel
+from msgspec import Struct
+
+D = TypeVar("D")
+S = TypeVar("S")
+S_contra = TypeVar("S_contra", contravariant=True)
 
 
 class Position(NamedTuple):
@@ -22,13 +26,12 @@ class Position(NamedTuple):
     offset: int
 
 
-@dataclass(slots=True)
-class Event:
-    """One readable, validated event as a handler sees it.
+class Event(Struct, Generic[D], frozen=True, gc=False):
+    """One readable, validated event as a handler sees it; `Event[PaymentPending]` names its payload.
 
     `key` is the record key: the entity (order, partner or month) that the event is about. `time` is the
-    instant it happened (UTC aware). `sequence` is set on our own events only, `content` (a 16 byte hash of
-    type and data) on upstream events only.
+    instant at which it happened (UTC, aware). `sequence` is set on our own events only, `content` (a 16 byte
+    hash of type and data) on upstream events only. `traceparent` is the W3C trace context of its record.
     """
 
     source: str
@@ -40,15 +43,17 @@ class Event:
     correlation: str
     sequence: int | None
     content: bytes | None
-    data: Any
+    data: D
     position: Position
+    traceparent: str | None = None
 
 
 @dataclass(slots=True)
-class Emit:
-    """One new fact. `sequence` is contiguous from 1 for each subject, counted by the aggregate itself.
+class NewEvent:
+    """An event that follows from a decision.
 
-    `key` and `time` are those of the causing event unless they are given.
+    `sequence` is contiguous from 1 for each subject, counted by the aggregate itself. `key` and `time` are
+    those of the causing event unless they are given.
     """
 
     type: str
@@ -63,19 +68,19 @@ class Emit:
 class Applied:
     """The event was understood and recorded; `events` (maybe none) follow from it."""
 
-    events: Sequence[Emit] = field(default_factory=tuple)
+    events: Sequence[NewEvent] = field(default_factory=tuple)
 
 
 @dataclass(slots=True)
 class Wait:
-    """The event needs a fact that has not arrived yet, e.g. `order A-1001`. It waits with its key."""
+    """The event needs another one that has not arrived yet, e.g. `order A-1001`. It waits with its key."""
 
     reason: str
 
 
 @dataclass(slots=True)
 class Reject:
-    """The document is wrong in a way only the owner of the decision can see. Upstream events only.
+    """The document is wrong in a way that only the owner of the decision can see. Upstream events only.
 
     `code` is one of the codes of the published language, `pointer` a JSON Pointer into the data.
     """
@@ -88,25 +93,51 @@ class Reject:
 Outcome = Applied | Wait | Reject
 
 
+class Decided(NamedTuple, Generic[S]):
+    """What a pure decision answers: the state as it is now, and the events that follow (maybe none)."""
+
+    state: S
+    events: Sequence[NewEvent] = ()
+
+
+Decision = Decided[S] | Wait | Reject
+"""The closed answer of every decision."""
+
+
+class Keeper(Protocol[S_contra]):
+    """The world of a batch, as far as a decision's new state is concerned."""
+
+    def put(self, state: S_contra) -> None:
+        """Keeps the new state of an aggregate, to be saved with the batch."""
+
+
+def keep(world: Keeper[S], decision: Decision[S]) -> Outcome:
+    """Keeps what was decided in the world of its batch, and answers with what follows from it."""
+    if not isinstance(decision, Decided):
+        return decision
+    world.put(decision.state)
+    return Applied(decision.events)
+
+
 @dataclass(slots=True)
 class Context:
     """What a decision may use besides state and event: fresh ids and what waits with a key, never a clock."""
 
     new_id: Callable[[], UUID]
-    waiting: Callable[[str], Sequence[Event]] = lambda key: ()
+    waiting: Callable[[str], Sequence[Event[Any]]] = lambda key: ()
 
 
-Handler = Callable[[Any, Event, Context], Outcome]
+Handler = Callable[[Any, Event[Any], Context], Outcome]
 
 
 @dataclass(slots=True, frozen=True)
 class Route:
     """What a service does with one event type.
 
-    `model` validates the data. `tracked` routes are ordered by `ce_sequence` of their subject; untracked ones
-    must be harmless when repeated or reordered.
+    The handler's annotation of `event` names the payload, which is the model of the type in the catalogue.
+    `tracked` routes are ordered by `ce_sequence` of their subject; untracked ones must be harmless when
+    repeated or reordered.
     """
 
     handle: Handler
-    model: type[BaseModel] | None = None
     tracked: bool = True

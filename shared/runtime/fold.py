@@ -1,7 +1,7 @@
 """The fold: one batch of records, one transaction.
 
 claim ids -> read what waits -> lock and load -> read cursors -> decide -> save -> move cursors ->
-append to the outbox -> commit. Trouble that passes is repeated without limit; an item that the database
+append to the outbox -> commit. Trouble that passes is repeated without limit; a message that the database
 refuses is found by halving the batch and parked, so that it never holds up other keys.
 """
 
@@ -14,17 +14,17 @@ import asyncpg
 import structlog
 
 from shared.clock import now
+from shared.crash_points import CrashPoint
 from shared.events import feedback
-from shared.faults import Point, Reach, unharmed
 from shared.ids import uuid7
 from shared.postgres import Connection, packed, packed_columns
 from shared.queries import load
-from shared.runtime.batch import Batch, EventKey, Known, Parked, Refusal, events_of
+from shared.runtime.batch import Batch, EventKey, Parked, PriorState, Refusal, events_of
 from shared.runtime.decisions import Context, Position
-from shared.runtime.intake import Intake, Item
-from shared.runtime.outbox import Cause, Outbox
+from shared.runtime.intake import InboundMessage, Intake
+from shared.runtime.outbox import Cause, Outbox, OutboxRows
 from shared.runtime.records import Record, pack, seal_context, unpack
-from shared.runtime.retry import TRANSIENT, Conflict, until_done
+from shared.runtime.retry import Conflict, until_done
 from shared.runtime.service import Service
 from shared.runtime.signals import Metrics
 from shared.sealing import BrokenSealError, Sealer
@@ -33,6 +33,14 @@ SQL = load("shared.runtime")
 RACES_BEFORE_HALVING = 3
 
 log = structlog.get_logger("pawl.fold")
+
+
+class _StillRefused(Exception):
+    """A dead letter was tried again and is refused again: nothing of the try is kept."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.fault.detail)
+        self.refusal = refusal
 
 
 class Fold:
@@ -46,7 +54,6 @@ class Fold:
         sealer: Sealer,
         metrics: Metrics,
         overdue_after: timedelta,
-        reach: Reach = unharmed,
     ) -> None:
         self._service = service
         self._pool = pool
@@ -54,15 +61,14 @@ class Fold:
         self._sealer = sealer
         self._metrics = metrics
         self._overdue_after = overdue_after
-        self._reach = reach
         self._intake = Intake(service)
         self._context = Context(new_id=uuid7)
 
     async def handle(self, records: Sequence[Record]) -> None:
         """Handles records, all effects committed when it returns. Repeating it changes nothing."""
-        items = self._intake.read(records)
-        if items:
-            await self._settle(items)
+        messages = self._intake.read(records)
+        if messages:
+            await self._settle(messages)
 
     async def retry_keys(self, keys: Sequence[str]) -> None:
         """Gives what waits with these keys another chance. A key that the database refuses is blocked."""
@@ -79,11 +85,11 @@ class Fold:
         """Handles a dead letter again, past the inbox. None when it went through, else the refusal."""
         return await until_done(lambda: self._replay(letter, actor, reason), self._note_trouble)
 
-    async def _settle(self, items: list[Item]) -> None:
+    async def _settle(self, messages: list[InboundMessage]) -> None:
         try:
-            await self._despite_races(lambda: self._transaction(items))
+            await self._despite_races(lambda: self._transaction(messages))
         except Exception as refusal:
-            await self._halve(items, refusal)
+            await self._halve(messages, refusal)
 
     async def _despite_races(self, operation: Callable[[], Awaitable[int]]) -> None:
         """Repeats what two writers of the same new row may both have tried, a few times."""
@@ -93,15 +99,15 @@ class Fold:
                 return
         await until_done(operation, self._note_trouble)
 
-    async def _halve(self, items: list[Item], refusal: Exception) -> None:
-        if len(items) > 1:
-            middle = len(items) // 2
-            await self._settle(items[:middle])
-            await self._settle(items[middle:])
+    async def _halve(self, messages: list[InboundMessage], refusal: Exception) -> None:
+        if len(messages) > 1:
+            middle = len(messages) // 2
+            await self._settle(messages[:middle])
+            await self._settle(messages[middle:])
             return
         reason = _one_line(refusal)
-        log.error("event blocked", key=items[0].key, event_id=items[0].event_id, reason=reason)
-        await until_done(lambda: self._transaction(items, blocked=reason), self._note_trouble)
+        log.error("event blocked", key=messages[0].key, event_id=messages[0].event_id, reason=reason)
+        await until_done(lambda: self._transaction(messages, blocked=reason), self._note_trouble)
 
     async def _halve_keys(self, keys: Sequence[str], refusal: Exception) -> None:
         if len(keys) > 1:
@@ -115,119 +121,121 @@ class Fold:
 
     async def _transaction(
         self,
-        items: list[Item],
+        messages: list[InboundMessage],
         *,
         retry: Sequence[str] = (),
         reopen: Sequence[str] = (),
         blocked: str | None = None,
     ) -> int:
-        async with self._pool.acquire() as connection:
-            transaction = connection.transaction()
-            await transaction.start()
-            try:
-                known = await self._read_known(connection, items, [*retry, *reopen])
-                world = await self._service.load(
-                    connection, [] if blocked else events_of(items, known.parked)
-                )
-                known.cursors = await self._cursors(connection, items, known)
-                self._reach(Point.AFTER_CLAIM)
-                batch = Batch(self._service, world, known, self._outbox.rows(), self._context)
-                if blocked is not None:
-                    for item in items:
-                        batch.block(item, blocked)
-                    for key in retry:
-                        batch.block_key(key, blocked)
-                else:
-                    batch.take_all(items)
-                    if retry:
-                        await connection.execute(SQL.note_retry, list(retry))
-                    for key in retry:
-                        batch.retry(key)
-                    for key in reopen:
-                        batch.reopen(key)
-                    await self._service.save(connection, world)
-                await self._write(connection, batch)
-                self._reach(Point.BEFORE_COMMIT)
-            except BaseException:
-                await _roll_back(transaction)
-                raise
-            await transaction.commit()
-            self._reach(Point.AFTER_COMMIT)
-        self._outbox.appended.set()
+        async with self._outbox.transaction(
+            self._pool, CrashPoint.BEFORE_COMMIT, CrashPoint.AFTER_COMMIT, silent_too=True
+        ) as (connection, events):
+            prior = await self._read_prior(connection, messages, [*retry, *reopen])
+            world = await self._service.store.load(
+                connection, [] if blocked else events_of(messages, prior.parked)
+            )
+            prior.cursors = await self._cursors(connection, messages, prior)
+            self._outbox.on_crash_point(CrashPoint.AFTER_CLAIM)
+            batch = Batch(self._service, world, prior, events, self._context)
+            if blocked is not None:
+                for message in messages:
+                    batch.block(message, blocked)
+                for key in retry:
+                    batch.block_key(key, blocked)
+            else:
+                batch.take_all(messages)
+                if retry:
+                    await connection.execute(SQL.note_retry, list(retry))
+                for key in retry:
+                    batch.retry(key)
+                for key in reopen:
+                    batch.reopen(key)
+                await self._service.store.save(connection, world)
+            await self._write(connection, batch)
         self._count(batch)
         return sum(len(batch.parked.get(key, ())) for key in reopen)
 
     async def _replay(self, letter: int, actor: str, reason: str) -> Refusal | None:
-        async with self._pool.acquire() as connection, connection.transaction():
-            row = await connection.fetchrow(SQL.lock_dead_letter, letter)
-            if row is None or row["state"] != "open":
-                raise LookupError(f"no open dead letter {letter}")
-            item = self._reread(row)
-            if item is None:
-                raise LookupError(f"dead letter {letter} does not concern {self._service.name} any more")
-            known = await self._read_known(connection, [], [item.key])
-            known.fresh = {(item.source or "", item.event_id or "")}
-            world = await self._service.load(connection, events_of([item], known.parked))
-            known.cursors = await self._cursors(connection, [item], known)
-            batch = Batch(self._service, world, known, self._outbox.rows(), self._context)
-            batch.take(item)
-            if batch.refusals:
-                return batch.refusals[0]
-            await self._service.save(connection, batch.world)
-            await connection.execute(SQL.mark_replayed, letter, actor, reason)
-            await self._write(connection, batch)
-        self._outbox.appended.set()
+        try:
+            async with self._outbox.transaction(self._pool) as (connection, events):
+                batch = await self._take_again(connection, letter, events)
+                await self._service.store.save(connection, batch.world)
+                await connection.execute(SQL.mark_replayed, letter, actor, reason)
+                await self._write(connection, batch)
+        except _StillRefused as still:
+            return still.refusal
         self._count(batch)
         return None
 
-    async def _read_known(self, connection: Connection, items: list[Item], keys: Sequence[str]) -> Known:
-        known = Known()
-        await self._claim(connection, items, known)
-        wanted = list({item.key for item in items if item.event is not None}.union(keys))
+    async def _take_again(self, connection: Connection, letter: int, events: OutboxRows) -> Batch:
+        row = await connection.fetchrow(SQL.lock_dead_letter, letter)
+        if row is None or row["state"] != "open":
+            raise LookupError(f"no open dead letter {letter}")
+        message = self._reread(row)
+        if message is None:
+            raise LookupError(f"dead letter {letter} does not concern {self._service.name} any more")
+        prior = await self._read_prior(connection, [], [message.key])
+        prior.fresh = {(message.source or "", message.event_id or "")}
+        world = await self._service.store.load(connection, events_of([message], prior.parked))
+        prior.cursors = await self._cursors(connection, [message], prior)
+        batch = Batch(self._service, world, prior, events, self._context)
+        batch.take(message)
+        if batch.refusals:
+            raise _StillRefused(batch.refusals[0])
+        return batch
+
+    async def _read_prior(
+        self, connection: Connection, messages: list[InboundMessage], keys: Sequence[str]
+    ) -> PriorState:
+        prior = PriorState()
+        await self._claim(connection, messages, prior)
+        wanted = list({message.key for message in messages if message.event is not None}.union(keys))
         rows = await connection.fetch(SQL.parked_of_keys, packed(wanted)) if wanted else []
         parked: dict[str, list[Parked]] = {}
         for row in rows:
-            item = self._reread(row)
-            if item is not None:
-                parked.setdefault(row["key"], []).append(Parked(item, row["kind"], row["reason"], row["id"]))
-        known.parked = parked
-        return known
+            message = self._reread(row)
+            if message is not None:
+                parked.setdefault(row["key"], []).append(
+                    Parked(message, row["kind"], row["reason"], row["id"])
+                )
+        prior.parked = parked
+        return prior
 
-    async def _claim(self, connection: Connection, items: list[Item], known: Known) -> None:
+    async def _claim(self, connection: Connection, messages: list[InboundMessage], prior: PriorState) -> None:
         claims: dict[EventKey, bytes] = {}
-        for item in items:
-            if item.upstream and item.source and item.event_id and item.content:
-                claims.setdefault((item.source, item.event_id), item.content)
+        for message in messages:
+            if message.upstream and message.source and message.event_id and message.content:
+                claims.setdefault((message.source, message.event_id), message.content)
         if not claims:
             return
         ordered = sorted(claims)
         sources, ids = packed(source for source, _ in ordered), packed(event_id for _, event_id in ordered)
         contents = b"".join(claims[identity] for identity in ordered)
         rows = await connection.fetch(SQL.claim_ids, sources, ids, contents)
-        known.fresh = {(row[0], row[1]) for row in rows}
-        old = [identity for identity in ordered if identity not in known.fresh]
+        prior.fresh = {(row[0], row[1]) for row in rows}
+        old = [identity for identity in ordered if identity not in prior.fresh]
         if old:
             rows = await connection.fetch(SQL.contents_of_ids, [s for s, _ in old], [i for _, i in old])
-            known.contents = {(row[0], row[1]): row[2] for row in rows}
-            if len(known.contents) < len(old):
+            prior.contents = {(row[0], row[1]): row[2] for row in rows}
+            if len(prior.contents) < len(old):
                 raise Conflict("an event id was forgotten between two statements; it is new again")
 
     async def _cursors(
-        self, connection: Connection, items: Sequence[Item], known: Known
+        self, connection: Connection, messages: Sequence[InboundMessage], prior: PriorState
     ) -> dict[tuple[str, str], int]:
-        """The cursors of these items and of what waits with their keys.
+        """The cursors of these messages and of what waits with their keys.
 
         Read after the aggregates were locked: whoever handled the same events meanwhile has moved them, and
         an event judged by a later state than its cursor would look like one that contradicts it.
         """
-        waiting = [p.item for waiting in known.parked.values() for p in waiting]
+        waiting = [p.message for waiting in prior.parked.values() for p in waiting]
         subjects = list(
             {
-                (item.event.source, item.event.subject)
-                for item in [*items, *waiting]
-                if item.event is not None
-                and item.event.sequence is not None
-                and (item.route is None or item.route.tracked)
+                (message.event.source, message.event.subject)
+                for message in [*messages, *waiting]
+                if message.event is not None
+                and message.event.sequence is not None
+                and (message.route is None or message.route.tracked)
             }
         )
         if not subjects:
@@ -239,8 +247,7 @@ class Fold:
     async def _write(self, connection: Connection, batch: Batch) -> None:
         await self._move_cursors(connection, batch)
         await self._write_parked(connection, batch)
-        await self._bury(connection, batch)
-        await self._outbox.append(connection, batch.rows)
+        await self._write_dead_letters(connection, batch)
 
     async def _move_cursors(self, connection: Connection, batch: Batch) -> None:
         moved = sorted(batch.moved_cursors())
@@ -263,79 +270,85 @@ class Fold:
             await connection.execute(SQL.park, *columns, self._overdue_after)
 
     def _parked_row(self, parked: Parked) -> tuple[Any, ...]:
-        item, event = parked.item, parked.item.event
+        message, event = parked.message, parked.message.event
         assert event is not None
         return (
-            item.key,
+            message.key,
             parked.kind,
             parked.reason,
-            *item.position,
+            *message.position,
             event.source,
             event.id,
             event.type,
             event.subject,
             event.sequence,
             event.time,
-            self._seal(item.record, item.position),
+            self._seal(message.record, message.position),
         )
 
-    async def _bury(self, connection: Connection, batch: Batch) -> None:
+    async def _write_dead_letters(self, connection: Connection, batch: Batch) -> None:
         if not batch.refusals:
             return
         rows = [
             (
-                *r.item.position,
-                _storable(r.item.key),
-                _storable(r.item.source),
-                _storable(r.item.event_id),
-                _storable(r.item.type),
+                *r.message.position,
+                _storable(r.message.key),
+                _storable(r.message.source),
+                _storable(r.message.event_id),
+                _storable(r.message.type),
                 r.fault.code,
                 _storable(r.fault.pointer),
                 _storable(r.fault.detail),
-                self._seal(r.item.record, r.item.position),
+                self._seal(r.message.record, r.message.position),
             )
             for r in batch.refusals
         ]
-        new = await connection.fetch(SQL.bury, *[list(column) for column in zip(*rows, strict=True)])
+        new = await connection.fetch(
+            SQL.put_dead_letters, *[list(column) for column in zip(*rows, strict=True)]
+        )
         places = {Position(*row) for row in new}
         for refusal in batch.refusals:
-            if refusal.item.position in places:
+            if refusal.message.position in places:
                 self._answer(batch, refusal)
 
     def _answer(self, batch: Batch, refusal: Refusal) -> None:
-        item, fault = refusal.item, refusal.fault
+        message, fault = refusal.message, refusal.fault
         self._metrics.rejected.labels(fault.code).inc()
         log.warning(
             "record refused",
-            topic=item.position.topic,
-            partition=item.position.partition,
-            offset=item.position.offset,
-            event_id=item.event_id,
+            topic=message.position.topic,
+            partition=message.position.partition,
+            offset=message.position.offset,
+            event_id=message.event_id,
             code=fault.code,
             pointer=fault.pointer,
         )
-        if not item.upstream:
+        if not message.upstream:
             return
         data = feedback.rejected(
-            order_id=item.key,
-            source=item.source,
-            event_id=item.event_id,
-            event_type=item.type,
-            position=item.position,
+            order_id=message.key,
+            source=message.source,
+            event_id=message.event_id,
+            event_type=message.type,
+            position=message.position,
             fault=fault,
         )
-        place = f"{item.position.topic}/{item.position.partition}/{item.position.offset}"
-        time = item.event.time if item.event else now()
+        place = f"{message.position.topic}/{message.position.partition}/{message.position.offset}"
+        event = message.event
         cause = Cause(
-            item.event_id or place, item.key, time, item.event.correlation if item.event else item.key
+            message.event_id or place,
+            message.key,
+            event.time if event else now(),
+            event.correlation if event else message.key,
+            event.traceparent if event else None,
         )
         batch.rows.add_feedback("event.rejected.v1", cause, data)
 
     def _seal(self, record: Record, position: Position) -> bytes:
         return self._sealer.seal(pack(record), seal_context(position))
 
-    def _reread(self, row: asyncpg.Record) -> Item | None:
-        """A stored record as an item again; None when it concerns us no more or does not open."""
+    def _reread(self, row: asyncpg.Record) -> InboundMessage | None:
+        """A stored record as a message again; None when it concerns us no more or does not open."""
         position = Position(row["topic"], row["partition"], row["offset"])
         try:
             packed = self._sealer.open(row["record"], seal_context(position))
@@ -351,9 +364,9 @@ class Fold:
             self._metrics.parked.labels(parked.kind).inc()
             log.info(
                 "event waits",
-                key=parked.item.key,
-                event_id=parked.item.event_id,
-                type=parked.item.type,
+                key=parked.message.key,
+                event_id=parked.message.event_id,
+                type=parked.message.type,
                 kind=parked.kind,
                 reason=parked.reason,
             )
@@ -361,13 +374,6 @@ class Fold:
     def _note_trouble(self, trouble: BaseException, attempt: int, pause: float) -> None:
         self._metrics.retries.labels("batch").inc()
         log.warning("batch repeated", attempt=attempt, pause=round(pause, 2), trouble=_one_line(trouble))
-
-
-async def _roll_back(transaction: asyncpg.transaction.Transaction) -> None:
-    try:
-        await transaction.rollback()
-    except TRANSIENT:
-        log.debug("the connection is gone; the server rolls back by itself")
 
 
 def _storable(text: str | None) -> str | None:

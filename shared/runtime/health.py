@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.clock import monotonic
-from shared.runtime.consumer import Lane
+from shared.runtime.consumer import PartitionConsumer
 
 STALLED_EXIT_CODE = 70
 
@@ -22,7 +22,7 @@ class Health:
     """What is known about the progress of this process."""
 
     service: str
-    lanes: Sequence[Lane]
+    consumers: Sequence[PartitionConsumer]
     stall_seconds: float
     relay_leads: Callable[[], bool]
     started: bool = False
@@ -32,7 +32,7 @@ class Health:
 
     def report(self) -> tuple[bool, dict[str, Any]]:
         """Whether this process is well, and why (not)."""
-        lag = sum(lane.lag() for lane in self.lanes)
+        lag = sum(consumer.lag() for consumer in self.consumers)
         stalled = self.stalled()
         ready = self.started and not self.stopping and stalled is None
         return ready, {
@@ -47,22 +47,26 @@ class Health:
             "why": stalled or "",
             "lag": lag,
             "relay_leads": self.relay_leads(),
-            "seconds_since_progress": round(monotonic() - max(lane.progressed_at for lane in self.lanes), 1),
+            "seconds_since_progress": round(
+                monotonic() - max(consumer.progressed_at for consumer in self.consumers), 1
+            ),
         }
 
     def stalled(self) -> str | None:
         """What has had work and made no progress for too long, or cannot know whether it has any; or None."""
         now = monotonic()
-        for number, lane in enumerate(self.lanes):
-            waits_since = lane.busy_since if lane.busy_since is not None else lane.progressed_at
-            has_work = lane.busy_since is not None or lane.lag() > 0
-            if has_work and now - max(waits_since, lane.progressed_at) > self.stall_seconds:
-                return f"lane {number} has work and made no progress for {now - waits_since:.0f} s"
-            answered_at = lane.answered_at()
-            if lane.busy_since is None and answered_at is not None:
-                silence = now - max(answered_at, lane.progressed_at)
+        for number, consumer in enumerate(self.consumers):
+            waits_since = consumer.busy_since if consumer.busy_since is not None else consumer.progressed_at
+            has_work = consumer.busy_since is not None or consumer.lag() > 0
+            if has_work and now - max(waits_since, consumer.progressed_at) > self.stall_seconds:
+                return f"consumer {number} has work and made no progress for {now - waits_since:.0f} s"
+            answered_at = consumer.answered_at()
+            if consumer.busy_since is None and answered_at is not None:
+                silence = now - max(answered_at, consumer.progressed_at)
                 if silence > self.stall_seconds:
-                    return f"lane {number} asks for records and no broker has answered for {silence:.0f} s"
+                    return (
+                        f"consumer {number} asks for records and no broker has answered for {silence:.0f} s"
+                    )
         return None
 
 

@@ -2,8 +2,9 @@
 
 import re
 import socket
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import orjson
 import structlog
@@ -19,10 +20,13 @@ from shared.events.catalogue import TYPES
 from shared.events.schemas import schema_of
 from shared.queries import load
 from shared.runtime.decisions import Position
+from shared.runtime.fold import Fold
+from shared.runtime.health import Health
 from shared.runtime.records import seal_context, unpack
-
-if TYPE_CHECKING:
-    from shared.runtime.app import Runtime
+from shared.runtime.service import Service
+from shared.runtime.signals import Metrics
+from shared.runtime.surroundings import Surroundings
+from shared.sealing import Sealer
 
 SQL = load("shared.runtime")
 LISTED = 1000
@@ -41,11 +45,21 @@ def problem(status: int, title: str, detail: str) -> Response:
     return Response(body, status, media_type="application/problem+json")
 
 
+@dataclass(slots=True, frozen=True)
 class Endpoints:
-    """The requests that every service answers."""
+    """The requests that every service answers.
 
-    def __init__(self, runtime: "Runtime") -> None:
-        self._runtime = runtime
+    `broker` is host:port, for the AsyncAPI document. `observe` reads the gauges that are not kept up to date.
+    """
+
+    service: Service
+    broker: str
+    surroundings: Surroundings
+    fold: Fold
+    sealer: Sealer
+    health_of_process: Health
+    metrics_of_process: Metrics
+    observe: Callable[[], Awaitable[None]]
 
     def routes(self) -> list[BaseRoute]:
         """Path by path: the table of contents."""
@@ -63,20 +77,18 @@ class Endpoints:
 
     async def health(self, request: Request) -> Response:
         """200 while there is progress or nothing to do, else 503 with the reason."""
-        well, report = self._runtime.health.report()
+        well, report = self.health_of_process.report()
         return JSONResponse(report, 200 if well else 503)
 
     async def metrics(self, request: Request) -> Response:
         """Prometheus text."""
-        await self._runtime.observe()
-        return Response(
-            generate_latest(self._runtime.metrics.registry), media_type="text/plain; version=0.0.4"
-        )
+        await self.observe()
+        text = generate_latest(self.metrics_of_process.registry)
+        return Response(text, media_type="text/plain; version=0.0.4")
 
     async def document(self, request: Request) -> Response:
         """The AsyncAPI 3 document of this service."""
-        service, servers = self._runtime.service, self._runtime.settings.kafka_bootstrap_servers
-        return JSONResponse(asyncapi(service.name, kafka=servers.split(",")[0], reads=service.routes))
+        return JSONResponse(asyncapi(self.service.name, self.service.routes, kafka=self.broker))
 
     async def schema(self, request: Request) -> Response:
         """The JSON Schema of one event type."""
@@ -86,8 +98,8 @@ class Endpoints:
 
     async def dead_and_parked(self, request: Request) -> Response:
         """Open dead letters (all with ?all) and what waits, without the records themselves."""
-        rows = await self._runtime.pool.fetch(SQL.dead_letters, "all" in request.query_params, LISTED)
-        parked = await self._runtime.pool.fetch(SQL.parked_events, LISTED)
+        rows = await self.surroundings.pool.fetch(SQL.dead_letters, "all" in request.query_params, LISTED)
+        parked = await self.surroundings.pool.fetch(SQL.parked_events, LISTED)
         return _json({"dead": [dict(row) for row in rows], "parked": [dict(row) for row in parked]})
 
     async def dead_letter(self, request: Request) -> Response:
@@ -104,7 +116,7 @@ class Endpoints:
         if isinstance(actor_and_reason, Response):
             return actor_and_reason
         try:
-            refusal = await self._runtime.fold.replay_dead(request.path_params["id"], *actor_and_reason)
+            refusal = await self.fold.replay_dead(request.path_params["id"], *actor_and_reason)
         except LookupError as missing:
             return problem(404, "nothing to replay", str(missing.args[0]))
         if refusal is None:
@@ -118,23 +130,23 @@ class Endpoints:
         actor_and_reason = await _actor_and_reason(request)
         if isinstance(actor_and_reason, Response):
             return actor_and_reason
-        row = await self._runtime.pool.fetchrow(SQL.parked_event, request.path_params["id"])
+        row = await self.surroundings.pool.fetchrow(SQL.parked_event, request.path_params["id"])
         if row is None:
             return problem(404, "nothing to replay", "GET /dead lists what waits")
-        left = await self._runtime.fold.reopen_key(row["key"])
+        left = await self.fold.reopen_key(row["key"])
         log.info("parked key replayed", key=row["key"], actor=actor_and_reason[0], reason=actor_and_reason[1])
         return JSONResponse({"replayed": left == 0, "key": row["key"], "still_waiting": left})
 
     async def _show(self, query: str, request: Request) -> Response:
-        row = await self._runtime.pool.fetchrow(query, request.path_params["id"])
+        row = await self.surroundings.pool.fetchrow(query, request.path_params["id"])
         if row is None:
             return problem(404, "not found", "GET /dead lists what there is")
-        return _json(_shown(self._runtime, row))
+        return _json(_shown(self.sealer, row))
 
 
-def application(runtime: "Runtime", extra: Sequence[BaseRoute]) -> Starlette:
-    """The routes that all services have, and those of one."""
-    return Starlette(routes=[*Endpoints(runtime).routes(), *extra])
+def application(routes: Sequence[BaseRoute]) -> Starlette:
+    """The HTTP side of a service."""
+    return Starlette(routes=routes)
 
 
 class Server(uvicorn.Server):
@@ -171,9 +183,9 @@ async def _actor_and_reason(request: Request) -> tuple[str, str] | Response:
     return actor, reason
 
 
-def _shown(runtime: "Runtime", row: Any) -> dict[str, Any]:
+def _shown(sealer: Sealer, row: Any) -> dict[str, Any]:
     position = Position(row["topic"], row["partition"], row["offset"])
-    record = unpack(position, runtime.sealer.open(row["record"], seal_context(position)))
+    record = unpack(position, sealer.open(row["record"], seal_context(position)))
     shown = {name: item for name, item in dict(row).items() if name != "record"}
     shown["headers"] = [[name, text.decode("utf-8", "backslashreplace")] for name, text in record.headers]
     shown["value"] = masked(record.value) if record.value is not None else None

@@ -1,28 +1,28 @@
 """Reading records: which of them concern this service, and what they say.
 
-Nothing here touches a database. A record that cannot be read becomes an item with a fault; it is never
+Nothing here touches a database. A record that cannot be read becomes a message with a fault; it is never
 skipped silently, unless another service owns the answer to it.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import Any
+
+from msgspec import Struct
 
 from shared.events.canonical import content_hash
-from shared.events.catalogue import TYPES, decode, owner_of
+from shared.events.catalogue import TYPES, UPSTREAM, decode, owner_of
 from shared.events.envelope import MAX_ID, MAX_OWN_BYTES, MAX_SOURCE, Envelope, read_envelope, read_key
 from shared.events.faults import Fault
 from shared.runtime.decisions import Event, Position, Route
 from shared.runtime.records import Record, position_of
 from shared.runtime.service import Service
 
-UPSTREAM = "checkout.events"
 PLAIN_JSON = b"application/json"
 NOT_OURS = b"\0" * 16
 """The content kept with the id of an event that another service answers for: no content is equal to it."""
 
 
-@dataclass(slots=True)
-class Item:
+class InboundMessage(Struct, gc=False):
     """One record that concerns this service.
 
     `event` is there when the document could be read, `fault` when it could not. `route` is absent for
@@ -39,14 +39,14 @@ class Item:
     event_id: str | None = None
     type: str | None = None
     content: bytes | None = None
-    event: Event | None = None
+    event: Event[Any] | None = None
     route: Route | None = None
     fault: Fault | None = None
     foreign: bool = False
 
 
 class Intake:
-    """Turns the records of a batch into items for one service."""
+    """Turns the records of a batch into messages for one service."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -62,17 +62,17 @@ class Intake:
         }
         self._foreign_types = {name.encode() for name in TYPES if owner_of(name) != service.name}
 
-    def read(self, records: Iterable[Record]) -> list[Item]:
-        """The items of these records, in their order; records that do not concern this service fall out."""
-        return [item for record in records if (item := self.read_one(record)) is not None]
+    def read(self, records: Iterable[Record]) -> list[InboundMessage]:
+        """The messages of these records, in their order; what does not concern this service falls out."""
+        return [message for record in records if (message := self.read_one(record)) is not None]
 
-    def read_one(self, record: Record) -> Item | None:
-        """One record as an item, or None when it does not concern this service."""
+    def read_one(self, record: Record) -> InboundMessage | None:
+        """One record as a message, or None when it does not concern this service."""
         if record.topic == UPSTREAM:
             return self._read_upstream(record)
         return self._read_own(record)
 
-    def _read_upstream(self, record: Record) -> Item | None:
+    def _read_upstream(self, record: Record) -> InboundMessage | None:
         if _type_header(record.headers) in self._foreign_types:
             return self._foreign(record, *_identity(record.headers))
         try:
@@ -82,80 +82,82 @@ class Intake:
         if owner_of(envelope.type) != self._service.name:
             return self._foreign(record, envelope.source, envelope.id)
         key = read_key(record.key)
-        item = self._item(record, envelope, key, upstream=True)
-        item.content = content_hash(envelope.type, envelope.body)
+        message = self._message(record, envelope, key, upstream=True)
+        message.content = content_hash(envelope.type, envelope.body)
         try:
             data = decode(envelope, key, record.topic)
         except Fault as fault:
-            item.fault = fault
-            return item
+            message.fault = fault
+            return message
         route = self._service.routes.get(envelope.type)
         if route is None:
-            item.fault = Fault("not_supported", "", f"{envelope.type} is not supported yet")
-            return item
-        item.route = route
-        item.event = _event(envelope, item, data)
-        return item
+            message.fault = Fault("not_supported", "", f"{envelope.type} is not supported yet")
+            return message
+        message.route = route
+        message.event = _event(envelope, message, data)
+        return message
 
-    def _read_own(self, record: Record) -> Item | None:
+    def _read_own(self, record: Record) -> InboundMessage | None:
         if (record.topic, _type_header(record.headers)) in self._of_others:
             return None
         key = read_key(record.key)
         try:
             envelope = read_envelope(record.headers, record.value, MAX_OWN_BYTES)
         except Fault as fault:
-            item = self._item(record, getattr(fault, "envelope", None), key, upstream=False)
-            item.fault = fault
-            return item
+            message = self._message(record, getattr(fault, "envelope", None), key, upstream=False)
+            message.fault = fault
+            return message
         route = self._service.routes.get(envelope.type)
         kind = TYPES.get(envelope.type)
         if kind is None or kind.topic != record.topic:
-            item = self._item(record, envelope, key, upstream=False)
-            item.fault = Fault("unknown_type", "", f"{envelope.type} does not belong to {record.topic}")
-            return item
+            message = self._message(record, envelope, key, upstream=False)
+            message.fault = Fault("unknown_type", "", f"{envelope.type} does not belong to {record.topic}")
+            return message
         if route is None and (kind.topic, kind.subject_kind) not in self._followed:
             return None
-        item = self._item(record, envelope, key, upstream=False)
-        item.route = route
+        message = self._message(record, envelope, key, upstream=False)
+        message.route = route
         if envelope.sequence is None:
-            item.fault = Fault("missing_field", "/sequence", "an event of our own carries ce_sequence")
-            return item
+            message.fault = Fault("missing_field", "/sequence", "an event of our own carries ce_sequence")
+            return message
         try:
-            data = decode(envelope, item.key, record.topic) if route else None
+            data = decode(envelope, message.key, record.topic) if route else None
         except Fault as fault:
-            item.fault = fault
-            return item
-        item.event = _event(envelope, item, data)
-        return item
+            message.fault = fault
+            return message
+        message.event = _event(envelope, message, data)
+        return message
 
-    def _refused(self, record: Record, fault: Fault, envelope: Envelope | None) -> Item | None:
+    def _refused(self, record: Record, fault: Fault, envelope: Envelope | None) -> InboundMessage | None:
         type_name = envelope.type if envelope else None
         if owner_of(type_name or None) != self._service.name:
             return None
-        item = self._item(record, envelope, read_key(record.key), upstream=True)
-        item.fault = fault
-        if item.source and item.event_id:
-            item.content = content_hash(item.type or "", record.value or b"")
-        return item
+        message = self._message(record, envelope, read_key(record.key), upstream=True)
+        message.fault = fault
+        if message.source and message.event_id:
+            message.content = content_hash(message.type or "", record.value or b"")
+        return message
 
-    def _foreign(self, record: Record, source: str | None, event_id: str | None) -> Item | None:
+    def _foreign(self, record: Record, source: str | None, event_id: str | None) -> InboundMessage | None:
         if not source or not event_id or len(source) > MAX_SOURCE or len(event_id) > MAX_ID:
             return None
         if not (source + event_id).isprintable():
             return None
         position = position_of(record)
-        return Item(record, position, "", True, source, event_id, content=NOT_OURS, foreign=True)
+        return InboundMessage(record, position, "", True, source, event_id, content=NOT_OURS, foreign=True)
 
-    def _item(self, record: Record, envelope: Envelope | None, key: str | None, *, upstream: bool) -> Item:
+    def _message(
+        self, record: Record, envelope: Envelope | None, key: str | None, *, upstream: bool
+    ) -> InboundMessage:
         if envelope is None:
-            return Item(record, position_of(record), key or "", upstream)
-        return Item(
+            return InboundMessage(record, position_of(record), key or "", upstream)
+        return InboundMessage(
             record, position_of(record), key or "", upstream, envelope.source, envelope.id, envelope.type
         )
 
 
-def _event(envelope: Envelope, item: Item, data: object) -> Event:
-    key = item.key
+def _event(envelope: Envelope, message: InboundMessage, data: Any) -> Event[Any]:
+    key = message.key
     return Event(
         envelope.source,
         envelope.id,
@@ -165,9 +167,10 @@ def _event(envelope: Envelope, item: Item, data: object) -> Event:
         envelope.time,
         envelope.correlation or key,
         envelope.sequence,
-        item.content,
+        message.content,
         data,
-        item.position,
+        message.position,
+        envelope.traceparent,
     )
 
 

@@ -79,7 +79,7 @@ LIMIT $2;
 -- Remembers that what waits with these keys was tried.
 UPDATE parked SET tried_at = now() WHERE key = ANY($1::text[]);
 
--- name: bury
+-- name: put_dead_letters
 -- Keeps refused and unreadable records; only the ones never kept before come back.
 INSERT INTO dead_letters (topic, partition, "offset", key, source, event_id, type, code, pointer, detail, record)
 SELECT * FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[],
@@ -151,14 +151,15 @@ SELECT true;
 
 -- name: unpublished
 -- The next facts to publish, in order.
-SELECT id, event_id, topic, partition, key, type, subject, sequence, time, correlation, causation, data
+SELECT id, event_id, topic, partition, key, type, subject, sequence, time, correlation, causation, data,
+       traceparent
 FROM outbox WHERE id > $1 ORDER BY id LIMIT $2;
 
 -- name: mark_published
 -- Moves the published mark, unless a later leader has taken over.
 UPDATE relay SET published = $1 WHERE epoch = $2 AND published <= $1;
 
--- name: last_fact
+-- name: last_event
 -- How far the outbox goes by now.
 SELECT coalesce(max(id), 0) FROM outbox;
 

@@ -16,10 +16,11 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from shared.clock import monotonic
+from shared.crash_points import CrashPoint, OnCrashPoint, ignore_crash_point
+from shared.events.catalogue import FEEDBACK
 from shared.events.envelope import write_headers
-from shared.faults import Point, Reach, unharmed
 from shared.queries import load
-from shared.runtime.outbox import FEEDBACK_TOPIC, Outbox
+from shared.runtime.outbox import Outbox
 from shared.runtime.retry import TRANSIENT, delay_before
 from shared.runtime.signals import Metrics
 
@@ -54,13 +55,13 @@ class Relay:
         outbox: Outbox,
         new_producer: Callable[[], AIOKafkaProducer],
         metrics: Metrics,
-        reach: Reach = unharmed,
+        on_crash_point: OnCrashPoint = ignore_crash_point,
     ) -> None:
         self._connect = connect
         self._outbox = outbox
         self._new_producer = new_producer
         self._metrics = metrics
-        self._reach = reach
+        self._on_crash_point = on_crash_point
         self._source = f"/pawl/{outbox.service}"
         self._published = 0
         self._marked = 0
@@ -88,7 +89,7 @@ class Relay:
 
         Under load others always commit more: the next leader publishes that.
         """
-        until = await pool.fetchval(SQL.last_fact)
+        until = await pool.fetchval(SQL.last_event)
         while self.leading and self._published < until:
             self._outbox.appended.set()
             await asyncio.sleep(DRAIN_POLL_SECONDS)
@@ -138,7 +139,7 @@ class Relay:
         self, connection: asyncpg.Connection, producer: AIOKafkaProducer, rows: Sequence[asyncpg.Record]
     ) -> None:
         """Sends and waits for every acknowledgement; asks Postgres something meanwhile, to keep the lead."""
-        self._reach(Point.BEFORE_SEND)
+        self._on_crash_point(CrashPoint.BEFORE_SEND)
         sending = asyncio.ensure_future(self._send_all(producer, rows))
         try:
             async with asyncio.timeout(SEND_TIMEOUT):
@@ -147,7 +148,7 @@ class Relay:
             await sending
         finally:
             sending.cancel()
-        self._reach(Point.AFTER_ACKNOWLEDGEMENT)
+        self._on_crash_point(CrashPoint.AFTER_ACKNOWLEDGEMENT)
 
     async def _send_all(self, producer: AIOKafkaProducer, rows: Sequence[asyncpg.Record]) -> None:
         by_partition: dict[tuple[str, int], list[asyncpg.Record]] = {}
@@ -160,7 +161,7 @@ class Relay:
             )
         )
         waiting = [future for futures in sent for future in futures]
-        self._reach(Point.AFTER_SEND)
+        self._on_crash_point(CrashPoint.AFTER_SEND)
         await asyncio.gather(*waiting)
 
     async def _send_partition(
@@ -185,17 +186,18 @@ class Relay:
             type=row["type"],
             subject=row["subject"],
             time=row["time"],
-            sequence=None if row["topic"] == FEEDBACK_TOPIC else row["sequence"],
+            sequence=None if row["topic"] == FEEDBACK else row["sequence"],
             correlation=row["correlation"],
             causation=row["causation"],
+            traceparent=row["traceparent"],
         )
 
     async def _mark(self, connection: asyncpg.Connection) -> None:
         if self._published == self._marked:
             return
-        self._reach(Point.BEFORE_MARK)
+        self._on_crash_point(CrashPoint.BEFORE_MARK)
         status = await connection.execute(SQL.mark_published, self._published, self._epoch)
         if status != "UPDATE 1":
             raise LostLead(f"epoch {self._epoch} is over")
         self._marked, self._marked_at = self._published, monotonic()
-        self._reach(Point.AFTER_MARK)
+        self._on_crash_point(CrashPoint.AFTER_MARK)

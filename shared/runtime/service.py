@@ -1,37 +1,54 @@
 """What makes one of the four services different from the other three, in one value."""
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from starlette.routing import BaseRoute
 
+from shared.events.catalogue import topics_of
 from shared.postgres import Connection
 from shared.runtime.decisions import Applied, Event, Reject, Route
+from shared.runtime.surroundings import Surroundings
 
-if TYPE_CHECKING:
-    from shared.runtime.app import Runtime
 
-Load = Callable[[Connection, Sequence[Event]], Awaitable[Any]]
-Save = Callable[[Connection, Any], Awaitable[None]]
-RefuseLate = Callable[[Any, Event, Reject], Applied]
-Agent = Callable[["Runtime"], Coroutine[Any, Any, None]]
+class Store(Protocol):
+    """How a service reads and writes its tables. The world is whatever its handlers work on."""
+
+    async def load(self, connection: Connection, events: Sequence[Event[Any]]) -> Any:
+        """Locks and reads everything that these events are about. Call it inside a transaction."""
+
+    async def save(self, connection: Connection, world: Any) -> None:
+        """Writes what changed in the world, one statement for each table."""
+
+
+RefuseLate = Callable[[Any, Event[Any], Reject], Applied]
+Agent = Callable[[Surroundings], Coroutine[Any, Any, None]]
+HttpRoutes = Callable[[Surroundings], Sequence[BaseRoute]]
+
+
+def no_routes(surroundings: Surroundings) -> Sequence[BaseRoute]:
+    """The HTTP routes of a service that has none of its own."""
+    return ()
 
 
 @dataclass(slots=True, frozen=True)
 class Service:
     """One fold.
 
-    `routes` maps event types to handlers (the table of contents). `load` locks and reads what the events are
-    about, `save` writes what changed. `refuse_late` turns a rejection of an event that was accepted already,
-    because it had to wait, into a business fact. `agents` run beside the fold until they are cancelled.
+    `routes` maps event types to handlers (the table of contents). `refuse_late` turns a rejection of an event
+    that was accepted already, because it had to wait, into a business event. `agents` run beside the fold
+    until they are cancelled.
     """
 
     name: str
-    topics: Sequence[str]
     routes: Mapping[str, Route]
-    load: Load
-    save: Save
+    store: Store
     refuse_late: RefuseLate
     agents: Sequence[Agent] = field(default_factory=tuple)
-    http_routes: Callable[["Runtime"], Sequence[BaseRoute]] = lambda runtime: ()
+    http_routes: HttpRoutes = no_routes
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The topics that the service reads: those of the types that it has handlers for."""
+        return topics_of(self.routes)

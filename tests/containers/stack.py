@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ops.embedded.ports import is_free
-from ops.provision import SERVICES
-from ops.system import KAFKA_CHECKOUT
+from ops.local.ports import is_free
+from ops.setup.provision import SERVICES
+from ops.shell.system import KAFKA_CHECKOUT
 from shared.clock import monotonic
 from tests.containers.test_environment import ROOT, made
 from tests.support.containers import RUN

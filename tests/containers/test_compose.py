@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ops.provision import SERVICES
-from ops.topics import create_topics
+from ops.setup.provision import SERVICES
+from ops.setup.topics import create_topics
 from tests.containers.stack import Stack, excerpt, running
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(900)]

@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ops.problem import Problem
-from ops.provision import SERVICES, kept_passwords
-from ops.secure import kept_kafka_passwords
-from ops.system import find_system
+from ops.setup.logins import kept_kafka_passwords
+from ops.setup.provision import SERVICES, kept_passwords
+from ops.shell.problem import Problem
+from ops.shell.system import find_system
 from services.serials.settings import SerialsSettings
 from shared.brokers import Brokers
 

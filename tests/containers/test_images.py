@@ -13,8 +13,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from ops.embedded.ports import HOST, Ports
-from ops.embedded.postgres import answers
+from ops.local.ports import HOST, Ports
+from ops.local.postgres import answers
 from shared import __version__
 from tests.support.containers import POSTGRES_IMAGE, ContainerKafka, ContainerPostgres, OnLoopback
 

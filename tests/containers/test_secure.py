@@ -7,7 +7,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import TopicAuthorizationFailedError
 
-from ops.provision import SERVICES
+from ops.setup.provision import SERVICES
 from shared.brokers import Brokers
 from shared.events.catalogue import FEEDBACK, TOPICS, UPSTREAM
 from tests.containers.stack import Stack, excerpt, running

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from ops.provision import SERVICES
-from ops.running import RunningSystem
+from ops.local.running import RunningSystem
+from ops.setup.provision import SERVICES
 from shared.clock import now
-from shared.faults import Point
+from shared.crash_points import CrashPoint
 from shared.kst import KST, next_month, wire_time
 from tests.reliability.conftest import Begin
 from tests.support.driver import Checkout
@@ -25,18 +25,18 @@ pytestmark = pytest.mark.timeout(300)
 
 ORDERS = 300
 OF_ONE_SERVICE = {
-    Point.BEFORE_CHUNK_COMMIT,
-    Point.AFTER_CHUNK_COMMIT,
-    Point.BEFORE_EXPIRY_COMMIT,
-    Point.BEFORE_CLOSE_COMMIT,
-    Point.AFTER_CLOSE_COMMIT,
+    CrashPoint.BEFORE_CHUNK_COMMIT,
+    CrashPoint.AFTER_CHUNK_COMMIT,
+    CrashPoint.BEFORE_EXPIRY_COMMIT,
+    CrashPoint.BEFORE_CLOSE_COMMIT,
+    CrashPoint.AFTER_CLOSE_COMMIT,
 }
 LARGE_GRANT = 120_000
 # The moments between what is done and what is told; the others are hit by `make test-faults`.
 QUICK = {
-    Point.BEFORE_COMMIT,
-    Point.AFTER_COMMIT,
-    Point.AFTER_ACKNOWLEDGEMENT,
+    CrashPoint.BEFORE_COMMIT,
+    CrashPoint.AFTER_COMMIT,
+    CrashPoint.AFTER_ACKNOWLEDGEMENT,
 }
 
 
@@ -84,12 +84,12 @@ def armed(system: RunningSystem) -> Armed:
     "point",
     [
         pytest.param(point, marks=[] if point in QUICK else pytest.mark.faults)
-        for point in Point
+        for point in CrashPoint
         if point not in OF_ONE_SERVICE
     ],
 )
 async def test_a_crash_exactly_there_loses_and_doubles_nothing(
-    begin: Begin, armed: Armed, point: Point
+    begin: Begin, armed: Armed, point: CrashPoint
 ) -> None:
     await armed.crash_at(f"{point}:2", *SERVICES)
 
@@ -100,9 +100,9 @@ async def test_a_crash_exactly_there_loses_and_doubles_nothing(
     load.assert_complete()
 
 
-@pytest.mark.parametrize("point", [Point.BEFORE_CHUNK_COMMIT, Point.AFTER_CHUNK_COMMIT])
+@pytest.mark.parametrize("point", [CrashPoint.BEFORE_CHUNK_COMMIT, CrashPoint.AFTER_CHUNK_COMMIT])
 async def test_a_crash_in_the_middle_of_a_large_grant_issues_every_serial_once(
-    armed: Armed, checkout: Checkout, admin: Any, point: Point
+    armed: Armed, checkout: Checkout, admin: Any, point: CrashPoint
 ) -> None:
     await armed.crash_at(f"{point}:2", "serials")
     story = Story(checkout)
@@ -123,7 +123,7 @@ async def test_a_crash_in_the_middle_of_a_large_grant_issues_every_serial_once(
 async def test_a_crash_while_deposits_expire_expires_each_of_them_once(
     armed: Armed, checkout: Checkout
 ) -> None:
-    await armed.crash_at(Point.BEFORE_EXPIRY_COMMIT, "orders")
+    await armed.crash_at(CrashPoint.BEFORE_EXPIRY_COMMIT, "orders")
     last_week = now().astimezone(KST) - timedelta(days=8)
     stories = [Story(checkout, begins=last_week) for _ in range(20)]
 
@@ -137,9 +137,9 @@ async def test_a_crash_while_deposits_expire_expires_each_of_them_once(
     assert [len(story.facts("order.expired.v1")) for story in stories] == [1] * len(stories)
 
 
-@pytest.mark.parametrize("point", [Point.BEFORE_CLOSE_COMMIT, Point.AFTER_CLOSE_COMMIT])
+@pytest.mark.parametrize("point", [CrashPoint.BEFORE_CLOSE_COMMIT, CrashPoint.AFTER_CLOSE_COMMIT])
 async def test_a_close_that_dies_is_repeated_and_issues_each_document_once(
-    armed: Armed, checkout: Checkout, close_month: Any, point: Point
+    armed: Armed, checkout: Checkout, close_month: Any, point: CrashPoint
 ) -> None:
     month = fresh_month()
     stories = [Story(checkout, begins=first_day(month)) for _ in range(12)]

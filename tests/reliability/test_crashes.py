@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from ops.provision import SERVICES
-from ops.running import RunningSystem
+from ops.local.running import RunningSystem
+from ops.setup.provision import SERVICES
 from tests.reliability.conftest import Begin
 from tests.support.driver import Checkout
 

@@ -10,10 +10,10 @@ import asyncio
 
 import pytest
 
-from ops.provision import SERVICES
-from ops.running import RunningSystem
+from ops.local.running import RunningSystem
+from ops.setup.provision import SERVICES
 from shared.clock import monotonic
-from shared.faults import Point
+from shared.crash_points import CrashPoint
 from shared.runtime.consumer import REPEAT_COMMIT_SECONDS
 from tests.reliability.conftest import Begin
 from tests.support.instances import Instances, until_halted, until_healthy
@@ -90,18 +90,18 @@ async def test_the_work_of_a_halted_service_is_done_by_the_other_instance(
 @pytest.mark.parametrize(
     "point",
     [
-        Point.AFTER_CLAIM,
-        Point.BEFORE_COMMIT,
-        Point.AFTER_COMMIT,
-        Point.BEFORE_SEND,
-        Point.AFTER_SEND,
-        Point.AFTER_ACKNOWLEDGEMENT,
-        Point.BEFORE_MARK,
-        Point.BEFORE_OFFSET_COMMIT,
+        CrashPoint.AFTER_CLAIM,
+        CrashPoint.BEFORE_COMMIT,
+        CrashPoint.AFTER_COMMIT,
+        CrashPoint.BEFORE_SEND,
+        CrashPoint.AFTER_SEND,
+        CrashPoint.AFTER_ACKNOWLEDGEMENT,
+        CrashPoint.BEFORE_MARK,
+        CrashPoint.BEFORE_OFFSET_COMMIT,
     ],
 )
 async def test_an_instance_that_still_holds_a_batch_when_its_partitions_move_does_no_harm(
-    begin: Begin, system: RunningSystem, instances: Instances, point: Point
+    begin: Begin, system: RunningSystem, instances: Instances, point: CrashPoint
 ) -> None:
     """The first of each service halts itself exactly there; the others finish the load; then all wake up."""
     await _halt_and_wake(point, begin, system, instances)
@@ -112,11 +112,11 @@ async def test_an_instance_that_was_halted_for_long_does_not_set_its_group_back(
     begin: Begin, system: RunningSystem, instances: Instances
 ) -> None:
     """It wakes up with an old commit to make and one to repeat; the others have read all there is by then."""
-    await _halt_and_wake(Point.BEFORE_OFFSET_COMMIT, begin, system, instances, REPEAT_COMMIT_SECONDS + 1)
+    await _halt_and_wake(CrashPoint.BEFORE_OFFSET_COMMIT, begin, system, instances, REPEAT_COMMIT_SECONDS + 1)
 
 
 async def _halt_and_wake(
-    point: Point, begin: Begin, system: RunningSystem, instances: Instances, at_least_seconds: float = 0
+    point: CrashPoint, begin: Begin, system: RunningSystem, instances: Instances, at_least_seconds: float = 0
 ) -> None:
     """The story of both: what the others finish meanwhile is complete, and still is when all are awake."""
     await asyncio.gather(*(system.services.stop(service) for service in SERVICES))

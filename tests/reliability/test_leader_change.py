@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from ops.running import RunningSystem
+from ops.local.running import RunningSystem
 from tests.support.alone import assert_all_is_well, services_on
 from tests.support.cluster import Cluster, running_cluster
 from tests.support.driver import Checkout

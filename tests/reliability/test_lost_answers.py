@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from ops.provision import SERVICES
-from ops.running import RunningSystem
+from ops.local.running import RunningSystem
+from ops.setup.provision import SERVICES
 from tests.support.alone import assert_all_is_well, services_on
 from tests.support.driver import Checkout
 from tests.support.instances import until

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from ops.embedded.kafka import EmbeddedKafka
-from ops.embedded.postgres import EmbeddedPostgres
-from ops.provision import SERVICES
-from ops.running import RunningSystem
+from ops.local.kafka import EmbeddedKafka
+from ops.local.postgres import EmbeddedPostgres
+from ops.local.running import RunningSystem
+from ops.setup.provision import SERVICES
 from tests.reliability.conftest import Alone, Begin
 from tests.support.alone import assert_all_is_well
 from tests.support.load import Inflow, Load

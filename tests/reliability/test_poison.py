@@ -13,9 +13,9 @@ import asyncpg
 import orjson
 import pytest
 
-from ops.http import fetch
-from ops.provision import Database
-from ops.running import RunningSystem
+from ops.local.running import RunningSystem
+from ops.setup.provision import Database
+from ops.shell.http_client import fetch
 from shared.clock import monotonic
 from shared.events.catalogue import UPSTREAM
 from shared.events.envelope import write_headers

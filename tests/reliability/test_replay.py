@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from ops.provision import SERVICES, Database
-from ops.running import RunningSystem
+from ops.local.running import RunningSystem
+from ops.setup.provision import SERVICES, Database
 from tests.support.driver import Checkout, Heard, facts_said, rewind, table_hashes, topic_dump
 from tests.support.tour import tell_everything
 

@@ -13,8 +13,8 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
 
-from ops.provision import SERVICES
-from ops.running import RunningSystem
+from ops.local.running import RunningSystem
+from ops.setup.provision import SERVICES
 from shared.events.catalogue import UPSTREAM
 from tests.reliability.conftest import Begin
 from tests.support.driver import READS, Checkout, rewind

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.running import RunningSystem
+from ops.local.running import RunningSystem
 from shared.runtime.health import STALLED_EXIT_CODE
 from tests.reliability.conftest import Begin
 from tests.support.instances import until, until_healthy

@@ -13,13 +13,15 @@ import asyncpg
 import orjson
 import pytest
 
-from ops.provision import Database, kept_passwords, migrate, provision
+from ops.setup.provision import Database, kept_passwords, migrate, provision
 from services.serials.codes import read_serial
 from services.serials.issuing import Issuer
 from services.serials.store import Policy
-from shared.faults import Point, Reach, unharmed
+from shared.crash_points import CrashPoint, OnCrashPoint, ignore_crash_point
 from shared.ids import random_bytes, uuid7
 from shared.postgres import connect, open_pool
+from shared.runtime.outbox import Outbox
+from shared.runtime.surroundings import Surroundings
 from tests.integration.serials.conftest import Desk
 from tests.support.granted import granted
 from tests.support.servers import new_postgres, new_run_directory, remove
@@ -64,21 +66,22 @@ class PowerCut(Exception):
     """Stands for a process that ends there."""
 
 
-def cut_at(point: Point, chunk: int) -> Reach:
+def cut_at(point: CrashPoint, chunk: int) -> OnCrashPoint:
     """Cuts a worker's power when it comes to this point of this chunk, counted from 1."""
-    seen: Counter[Point] = Counter()
+    seen: Counter[CrashPoint] = Counter()
 
-    def reach(reached: Point) -> None:
+    def on_crash_point(reached: CrashPoint) -> None:
         seen[reached] += 1
         if reached is point and seen[point] == chunk:
             raise PowerCut
 
-    return reach
+    return on_crash_point
 
 
-def worker(desk: Desk, reach: Reach = unharmed) -> Issuer:
+def worker(desk: Desk, on_crash_point: OnCrashPoint = ignore_crash_point) -> Issuer:
     """An issuing worker as an instance of the service has one."""
-    return Issuer(desk.pool, desk.outbox, desk.writer, CHUNK, desk.large_granted, reach=reach)
+    outbox = Outbox("serials", desk.outbox.partitions, on_crash_point)
+    return Issuer(Surroundings(desk.pool, outbox), desk.writer, CHUNK, desk.large_granted)
 
 
 @pytest.fixture
@@ -123,8 +126,8 @@ async def test_ten_million_units_get_one_serial_each_and_no_two_are_alike(
     )
 
     endings = await asyncio.gather(
-        worker(desk, cut_at(Point.BEFORE_CHUNK_COMMIT, UNCOMMITTED)).drain(),
-        worker(desk, cut_at(Point.AFTER_CHUNK_COMMIT, UNTOLD)).drain(),
+        worker(desk, cut_at(CrashPoint.BEFORE_CHUNK_COMMIT, UNCOMMITTED)).drain(),
+        worker(desk, cut_at(CrashPoint.AFTER_CHUNK_COMMIT, UNTOLD)).drain(),
         return_exceptions=True,
     )
     assert [repr(ending) for ending in endings] == [repr(PowerCut())] * 2

@@ -2,7 +2,7 @@
 
 import asyncpg
 
-from ops.provision import Database
+from ops.setup.provision import Database
 from tests.support.driver import Checkout
 from tests.support.stories import Story
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import asyncpg
 
-from ops.provision import Database
+from ops.setup.provision import Database
 from shared.clock import now
 from shared.kst import KST
 from tests.support.driver import Checkout

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ops.running import RunningSystem
+from ops.local.running import RunningSystem
 from tests.support.driver import Checkout
 from tests.support.stories import Story
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ops.embedded.postgres import wipe
-from ops.running import RunningSystem, Wanted, run_system
+from ops.local.postgres import wipe
+from ops.local.running import RunningSystem, Wanted, run_system
 from tests.support.servers import FOR_TESTS
 
 SMALL_GRANT, CHUNK = 50, 100

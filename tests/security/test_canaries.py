@@ -17,12 +17,12 @@ import orjson
 import psutil
 import pytest
 
-from ops.check import audit
-from ops.http import Answer, fetch
-from ops.lag import read_lag
-from ops.order import read_order
-from ops.provision import SERVICES
-from ops.running import RunningSystem
+from ops.audit.check import audit
+from ops.local.running import RunningSystem
+from ops.setup.provision import SERVICES
+from ops.shell.http_client import Answer, fetch
+from ops.watch.lag import read_lag
+from ops.watch.order import read_order
 from services.refunds.store import Store
 from services.serials.codes import grouped
 from services.serials.settings import SerialsSettings

@@ -17,12 +17,9 @@ from aiokafka.errors import (
     TransactionalIdAuthorizationFailed,
 )
 
-from ops.lag import read_lag
-from ops.order import read_order
-from ops.provision import SERVICES
+from ops.local.running import RunningSystem
 from ops.replay.run import replay_file
-from ops.running import RunningSystem
-from ops.secure import (
+from ops.setup.logins import (
     ADMINISTRATOR,
     LITERAL,
     READ,
@@ -33,8 +30,11 @@ from ops.secure import (
     principals,
     secure_broker,
 )
-from ops.system import find_system
-from ops.topic_lag import READS
+from ops.setup.provision import SERVICES
+from ops.shell.system import find_system
+from ops.shell.topic_reader import READS
+from ops.watch.lag import read_lag
+from ops.watch.order import read_order
 from shared.brokers import Brokers
 from shared.events.catalogue import FEEDBACK, TOPICS, UPSTREAM
 from shared.kafka import END_OF_TIME, oldest_record

@@ -29,7 +29,7 @@ from shared.money import Money, payment_money
 from shared.runtime.batch import Batch, Parked
 from shared.runtime.decisions import Event
 from shared.runtime.fold import Fold
-from shared.runtime.intake import Item
+from shared.runtime.intake import InboundMessage
 from shared.runtime.outbox import Cause, Outbox
 from tests.simulation.system import Leader
 
@@ -56,18 +56,20 @@ class Bug:
 _claim = Fold._claim
 
 
-async def _inbox_insert_dropped(fold: Fold, connection: Any, items: list[Item], known: Any) -> None:
-    await _claim(fold, connection, items, known)
-    for identity in known.fresh:
+async def _inbox_insert_dropped(
+    fold: Fold, connection: Any, messages: list[InboundMessage], prior: Any
+) -> None:
+    await _claim(fold, connection, messages, prior)
+    for identity in prior.fresh:
         connection._transaction.staged.pop(("inbox", identity), None)
 
 
 _is_new = Batch._is_new
 
 
-def _content_not_compared(batch: Batch, item: Item) -> bool:
+def _content_not_compared(batch: Batch, message: InboundMessage) -> bool:
     refusals = list(batch.refusals)
-    new = _is_new(batch, item)
+    new = _is_new(batch, message)
     batch.refusals[:] = refusals
     return new
 
@@ -79,10 +81,12 @@ def _cursor_not_moved(batch: Batch) -> list[Any]:
 _wait = Batch._wait
 
 
-def _cursor_moved_on_wait(batch: Batch, item: Item, parked: Parked | None, kind: str, reason: str) -> None:
-    if item.event is not None and item.event.sequence is not None and kind == batch_module.WAITING:
-        batch.cursors[item.event.source, item.event.subject] = item.event.sequence
-    _wait(batch, item, parked, kind, reason)
+def _cursor_moved_on_wait(
+    batch: Batch, message: InboundMessage, parked: Parked | None, kind: str, reason: str
+) -> None:
+    if message.event is not None and message.event.sequence is not None and kind == batch_module.WAITING:
+        batch.cursors[message.event.source, message.event.subject] = message.event.sequence
+    _wait(batch, message, parked, kind, reason)
 
 
 def _gap_out_of_order(batch: Batch, event: Event) -> bool:
@@ -96,10 +100,10 @@ def _parked_forgotten(batch: Batch) -> list[Parked]:
 _park = Batch._park
 
 
-def _feedback_repeated(batch: Batch, item: Item, kind: str, reason: str) -> None:
-    _park(batch, item, kind, reason)
-    if item.upstream and item.event is not None:
-        batch._accept(item, Cause.of(item.event))
+def _feedback_repeated(batch: Batch, message: InboundMessage, kind: str, reason: str) -> None:
+    _park(batch, message, kind, reason)
+    if message.upstream and message.event is not None:
+        batch._accept(message, Cause.of(message.event))
 
 
 _rows_append = Outbox.append

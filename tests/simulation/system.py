@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 from uuid import UUID
@@ -33,19 +32,17 @@ from services.invoices.store import Store as InvoicesStore
 from services.refunds.store import Store as RefundsStore
 from services.serials.domain import Part
 from services.serials.store import Policy, Store
-from shared.events.catalogue import topics_read_by
-from shared.faults import unharmed
+from shared.events.catalogue import SERVICES, TOPICS
 from shared.runtime.decisions import Context
 from shared.runtime.fold import Fold
-from shared.runtime.outbox import FEEDBACK_TOPIC, Outbox
+from shared.runtime.outbox import Outbox
 from shared.runtime.records import StoredRecord
 from shared.runtime.relay import LostLead, Relay
 from shared.runtime.service import Service
+from shared.runtime.surroundings import Surroundings
 from tests.simulation.memory import Broker, Connection, Database, Pool, Row, Running
 from tests.simulation.tables import open_database
 
-SERVICES = ("orders", "serials", "refunds", "invoices")
-TOPICS = ("checkout.events", *(f"{name}.events" for name in SERVICES), FEEDBACK_TOPIC)
 CHUNK = 3
 SMALL_GRANT = 3
 NEVER = timedelta(days=3650)
@@ -110,6 +107,11 @@ class Site:
     invoices_store: InvoicesStore | None = None
 
     @property
+    def surroundings(self) -> Surroundings:
+        """What its agents work with."""
+        return Surroundings(Pool(self.database), self.outbox)  # type: ignore[arg-type]
+
+    @property
     def topics(self) -> Sequence[str]:
         return self.service.topics
 
@@ -126,8 +128,7 @@ class Site:
     def issue_chunk(self) -> int:
         """The issuing worker's next chunk; 0 when nothing is left to do."""
         issuer = issuing.Issuer(
-            Pool(self.database),
-            self.outbox,
+            self.surroundings,
             UnitWriter(),  # type: ignore[arg-type]
             CHUNK,
             asyncio.Event(),
@@ -138,14 +139,13 @@ class Site:
 
     def expire(self) -> int:
         """The deposit expirer's next look, at the wall time of the database."""
-        runtime = SimpleNamespace(pool=Pool(self.database), outbox=self.outbox, reach=unharmed)
-        looked: int = Running(expiry.expire_some(runtime, timedelta(seconds=10))).finish()  # type: ignore[arg-type]
+        looked: int = Running(expiry.expire_some(self.surroundings, timedelta(seconds=10))).finish()
         return looked
 
     def close(self, month: str, at: datetime) -> MonthSummary:
         """Closes a month, a partner a transaction."""
         closing = close_month(
-            Pool(self.database), self.outbox, self.invoices_store, month, at,  # type: ignore[arg-type]
+            self.surroundings, self.invoices_store, month, at,  # type: ignore[arg-type]
             chunk=1, new_id=self.database.new_id,
         )  # fmt: skip
         summary: MonthSummary = Running(closing).finish()
@@ -225,21 +225,19 @@ def _site(name: str, number: int, broker: Broker) -> Site:
 
 
 def _service(name: str, database: Database) -> tuple[Service, InvoicesStore | None]:
-    topics = topics_read_by(name)
     if name == "orders":
-        handlers: Any = orders_handlers
-        return _put_together(name, topics, handlers, orders_store), None
+        return _put_together(name, orders_handlers, orders_store.Store()), None
     if name == "serials":
         store: Any = Store(UnitWriter(), Policy(small_grant=SMALL_GRANT), asyncio.Event())  # type: ignore[arg-type]
-        return _put_together(name, topics, serials_handlers, store), None
+        return _put_together(name, serials_handlers, store), None
     if name == "refunds":
-        return _put_together(name, topics, refunds_handlers, RefundsStore(Plain())), None  # type: ignore[arg-type]
+        return _put_together(name, refunds_handlers, RefundsStore(Plain())), None  # type: ignore[arg-type]
     invoices = InvoicesStore(InvoicePolicy())
-    return _put_together(name, topics, invoices_handlers, invoices), invoices
+    return _put_together(name, invoices_handlers, invoices), invoices
 
 
-def _put_together(name: str, topics: Sequence[str], handlers: Any, store: Any) -> Service:
-    return Service(name, topics, handlers.ROUTES, store.load, store.save, handlers.refuse_late)
+def _put_together(name: str, handlers: Any, store: Any) -> Service:
+    return Service(name, handlers.ROUTES, store, handlers.refuse_late)
 
 
 async def _no_pause(seconds: float) -> None:

@@ -15,7 +15,8 @@ import services.orders.store as orders_store
 import services.refunds.store as refunds_store
 import services.serials.store as serials_store
 from services.orders.store import SEPARATOR
-from shared.queries import Queries, load
+from shared.queries import load
+from shared.rows import Column, Table
 from shared.runtime.outbox import COLUMNS
 from tests.simulation.memory import Database, Query, Row, Transaction
 
@@ -93,6 +94,50 @@ def copies(table: str, keys: Names) -> Query:
         return len(rows)
 
     return run
+
+
+def table_queries(*tables: Table[Any]) -> dict[str, Query]:
+    """The statements of `shared.rows` tables, by name; the names of copies begin with `COPY`."""
+    queries: dict[str, Query] = {}
+    for table in tables:
+        names = [column.name for column in table.columns]
+        changed = [column.name for column in table.columns if not column.is_fixed]
+        queries[f"COPY {table.name}"] = copies(table.name, table.key)
+        queries[f"upsert_{table.name}"] = _given(
+            table.columns, inserts(table.name, table.key, names, on_conflict=changed)
+        )
+        if table.update:
+            columns = [*(c for c in table.columns if c.name in table.key), *table.changing]
+            queries[f"update_{table.name}"] = _given(columns, _updates_of(table.name, table.key, columns))
+    return queries
+
+
+def _updates_of(table: str, keys: Names, columns: Sequence[Column]) -> Query:
+    names = [column.name for column in columns]
+
+    def run(tx: Transaction, *values: Sequence[Any]) -> int:
+        rows = list(entries(names, values))
+        return sum(
+            update(tx, table, _key(row, keys), {n: row[n] for n in names if n not in keys}) for row in rows
+        )
+
+    return run
+
+
+def _given(columns: Sequence[Column], run: Query) -> Query:
+    """A statement whose arguments are packed as `shared.rows` packs them."""
+    return lambda tx, *arguments: run(tx, *map(_column_values, columns, arguments))
+
+
+def _column_values(column: Column, argument: Any) -> Sequence[Any]:
+    if column.is_list:
+        return [value.split("\x1f") if value else [] for value in argument]
+    if not isinstance(argument, str):
+        return list(argument)
+    values = unpacked(argument)
+    if column.type == "boolean":
+        return [value == "True" for value in values]
+    return list(map(int, values)) if column.type == "bigint" else values
 
 
 def _key(row: Mapping[str, Any], names: Names) -> Any:
@@ -179,7 +224,7 @@ DEAD = ("topic", "partition", "offset", "key", "source", "event_id", "type", "co
         "record")  # fmt: skip
 
 
-def bury(tx: Transaction, *columns: Sequence[Any]) -> list[Any]:
+def put_dead_letters(tx: Transaction, *columns: Sequence[Any]) -> list[Any]:
     new = []
     for row in entries(DEAD, columns):
         place = (row["topic"], row["partition"], row["offset"])
@@ -241,7 +286,7 @@ RUNTIME: Mapping[str, Query] = {
     "repark": updates("parked", ["id"], "kind", "reason"),
     "keys_to_retry": keys_to_retry,
     "note_retry": lambda tx, keys: 0,
-    "bury": bury,
+    "put_dead_letters": put_dead_letters,
     "lock_outbox": lock_outbox,
     "take_relay_lead": take_relay_lead,
     "unpublished": unpublished,
@@ -730,29 +775,82 @@ UNMODELLED: Mapping[str, str] = {
 }
 """The unique indexes that are not played here, and why none is needed."""
 
-CATALOGUES: Mapping[str, tuple[Mapping[str, Query], Mapping[str, Query], Queries]] = {
-    "orders": (ORDERS, ORDERS_COPIES, orders_store.SQL),
-    "serials": (SERIALS, SERIALS_COPIES, serials_store.SQL),
-    "refunds": (REFUNDS, REFUNDS_COPIES, refunds_store.SQL),
-    "invoices": (INVOICES, INVOICES_COPIES, invoices_store.SQL),
+STORES: Mapping[str, Any] = {
+    "orders": orders_store,
+    "serials": serials_store,
+    "refunds": refunds_store,
+    "invoices": invoices_store,
 }
+FUNCTIONS: Mapping[str, tuple[Mapping[str, Query], Mapping[str, Query]]] = {
+    "orders": (ORDERS, ORDERS_COPIES),
+    "serials": (SERIALS, SERIALS_COPIES),
+    "refunds": (REFUNDS, REFUNDS_COPIES),
+    "invoices": (INVOICES, INVOICES_COPIES),
+}
+NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
+    "runtime": {
+        **dict.fromkeys(
+            (
+                "dead_letters",
+                "dead_letter",
+                "lock_dead_letter",
+                "mark_replayed",
+                "parked_events",
+                "parked_event",
+            ),
+            "an operator's look and repair over HTTP",
+        ),
+        **dict.fromkeys(
+            ("try_relay_lock", "end_silent_leader", "end_silent_sessions", "sign_of_life"),
+            "sessions and leases: leaders are played by the engine",
+        ),
+        **dict.fromkeys(
+            ("last_event", "outbox_backlog", "parked_summary"), "what a process tells about itself"
+        ),
+        **dict.fromkeys(
+            ("move_horizon", "forget_facts", "forget_ids", "pages_of_inbox", "kept_for"),
+            "retention: the topics here keep everything",
+        ),
+    },
+    "orders": {},
+    "serials": {},
+    "refunds": {"read_details": "opened for an operator, by no decision"},
+    "invoices": {"sum_evidence": "asked by auditors only"},
+}
+"""The statements that the simulation does not send, and why it need not."""
 PAUSES = frozenset({"share_months", "lock_orders", "known_grants", "closed_months", "update_orders", "orders",
                     "grants", "payments", "stop_orders", "move_cursors"})  # fmt: skip
 """Statements before which another owner may come between: loading, saving, and moving cursors."""
 
 
 def open_database(service: str, number: int) -> Database:
-    """An empty schema of a service."""
-    known, copied, catalogue = CATALOGUES[service]
-    runtime = load("shared.runtime")
+    """An empty schema of a service. Raises NotModelled for a statement that has no function here."""
+    known, copied = FUNCTIONS[service]
+    store = STORES[service]
+    tables = getattr(store, "TABLES", ())
     queries: dict[str, Query] = {}
     names: dict[str, str] = {}
-    for source, functions in ((runtime, RUNTIME), (catalogue, known)):
-        for name in source:
-            sql = getattr(source, name)
+    for source, functions, catalogue in (
+        ("runtime", RUNTIME, load("shared.runtime")),
+        (service, known, store.SQL),
+    ):
+        for name in catalogue:
+            sql = getattr(catalogue, name)
             names[sql] = name
             if name in functions:
                 queries[sql] = functions[name]
-    for table, function in {**RUNTIME_COPIES, **copied}.items():
-        queries[f"COPY {table}"], names[f"COPY {table}"] = function, table
+            elif name not in NOT_PLAYED[source]:
+                raise NotModelled(f"{source}: the simulation has no function for the statement {name}")
+    made = table_queries(*tables)
+    for table in tables:
+        for name, sql in table.statements.items():
+            queries[sql], names[sql] = made[name], name
+    copies_made = {name: query for name, query in made.items() if name.startswith("COPY ")}
+    given = {f"COPY {table}": query for table, query in {**RUNTIME_COPIES, **copied}.items()}
+    for name, query in {**copies_made, **given}.items():
+        queries[name], names[name] = query, name.removeprefix("COPY ")
     return Database(service, number, queries, names, UNIQUE[service], PAUSES)
+
+
+class NotModelled(Exception):
+    """A service has a statement that the simulation does not know."""

@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from ops.check import audit
-from ops.run_directory import RunDirectory
-from ops.running import RunningSystem, Wanted, run_system
+from ops.audit.check import audit
+from ops.local.running import RunningSystem, Wanted, run_system
+from ops.shell.run_directory import RunDirectory
 from tests.support.audit import violations
 from tests.support.driver import PATIENCE, Checkout
 

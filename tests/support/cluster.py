@@ -14,9 +14,9 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from ops.embedded.kafka import EmbeddedKafka, new_cluster_id
-from ops.embedded.ports import HOST, Ports
-from ops.topics import create_topics, wanted_topics
+from ops.local.kafka import EmbeddedKafka, new_cluster_id
+from ops.local.ports import HOST, Ports
+from ops.setup.topics import create_topics, wanted_topics
 from tests.support.instances import until
 
 NODES = (1, 2, 3)

@@ -16,9 +16,9 @@ import docker.errors
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 
-from ops.embedded import kafka, postgres
-from ops.embedded.jars import KAFKA_VERSION
-from ops.embedded.ports import HOST, Ports
+from ops.local import kafka, postgres
+from ops.local.jars import KAFKA_VERSION
+from ops.local.ports import HOST, Ports
 from shared.kafka import Brokers
 
 KAFKA_IMAGE = os.environ.get("PAWL_KAFKA_IMAGE", f"apache/kafka:{KAFKA_VERSION}")
@@ -162,7 +162,7 @@ class ContainerServer:
 
 
 class ContainerKafka(ContainerServer):
-    """The broker; looks like ops.embedded.kafka.EmbeddedKafka to a test."""
+    """The broker; looks like ops.local.kafka.EmbeddedKafka to a test."""
 
     def __init__(self, ports: Ports, proxy_port: int | None = None) -> None:
         port = ports.take("kafka")
@@ -183,7 +183,7 @@ class ContainerKafka(ContainerServer):
 
 
 class ContainerPostgres(ContainerServer):
-    """The database server; looks like ops.embedded.postgres.EmbeddedPostgres to a test."""
+    """The database server; looks like ops.local.postgres.EmbeddedPostgres to a test."""
 
     def __init__(self, ports: Ports, settings: dict[str, str] | None = None) -> None:
         port = ports.take("postgres")

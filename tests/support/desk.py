@@ -14,22 +14,23 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from ops.provision import Database
+from ops.setup.provision import Database
 from services.orders.app import build
 from services.orders.settings import OrdersSettings
+from shared.events.catalogue import FEEDBACK
 from shared.events.envelope import write_headers
 from shared.ids import uuid7
 from shared.money import payment_money
 from shared.postgres import open_pool
 from shared.runtime.fold import Fold
-from shared.runtime.outbox import FEEDBACK_TOPIC, Outbox
+from shared.runtime.outbox import Outbox
 from shared.runtime.records import Record, StoredRecord
-from shared.runtime.service import Service
+from shared.runtime.service import Service, Store
 from shared.runtime.signals import Metrics
 from shared.sealing import Sealer
 
 NOW = datetime(2031, 10, 21, 5, 3, 7, tzinfo=UTC)
-PARTITIONS = {"orders.events": 12, FEEDBACK_TOPIC: 12}
+PARTITIONS = {"orders.events": 12, FEEDBACK: 12}
 WALL_CLOCK = ("recorded_at", "repeated_at", "parked_at", "tried_at", "overdue_at", "dead_at")
 ACCOUNT_NUMBER = "110123456789"
 
@@ -46,22 +47,20 @@ class Desk:
     def __init__(self, pool: asyncpg.Pool, service: Service | None = None, crashing_at: str = "") -> None:
         self.pool = pool
         self.service = service or orders_service()
-        self.outbox = Outbox("orders", PARTITIONS)
+        self.outbox = Outbox("orders", PARTITIONS, self._crash)
         self.sealer = Sealer(b"k" * 32, "test")
         self.crashing_at = crashing_at
         self.fold = self._fold(Fold)
 
     def _fold(self, kind: type[Fold]) -> Fold:
-        return kind(
-            self.service, self.pool, self.outbox, self.sealer, Metrics(), timedelta(hours=1), self._reach
-        )
+        return kind(self.service, self.pool, self.outbox, self.sealer, Metrics(), timedelta(hours=1))
 
     def use(self, kind: type[Fold]) -> "Desk":
         """The same process with another fold."""
         self.fold = self._fold(kind)
         return self
 
-    def _reach(self, point: str) -> None:
+    def _crash(self, point: str) -> None:
         if point == self.crashing_at:
             raise Crash(point)
 
@@ -131,20 +130,29 @@ def orders_service(**changes: Any) -> Service:
     return Service(**{**parts, **changes})
 
 
+class RefusedStore:
+    """A store that makes the database refuse whatever is saved of one order."""
+
+    def __init__(self, store: Store, order: str) -> None:
+        self._store = store
+        self._order = order
+
+    async def load(self, connection: Any, events: Any) -> Any:
+        return await self._store.load(connection, events)
+
+    async def save(self, connection: Any, world: Any) -> None:
+        await self._store.save(connection, world)
+        if self._order in world.orders:
+            await connection.execute("UPDATE order_lines SET issuing = -1 WHERE order_id = $1", self._order)
+
+
 async def open_desk_pool(database: Database) -> asyncpg.Pool:
     return await open_pool(database.service_url("orders"), "orders", 12)
 
 
 def refusing(service: Service, order: str) -> Service:
     """The service with a world that makes the database refuse one order: its line counts below zero."""
-    save = service.save
-
-    async def save_badly(connection: Any, world: Any) -> None:
-        await save(connection, world)
-        if order in world.orders:
-            await connection.execute("UPDATE order_lines SET issuing = -1 WHERE order_id = $1", order)
-
-    return orders_service(save=save_badly)
+    return orders_service(store=RefusedStore(service.store, order))
 
 
 class Patched:

@@ -20,7 +20,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from ops.provision import SERVICES, Database
+from ops.setup.provision import SERVICES, Database
 from shared.brokers import Brokers
 from shared.clock import monotonic
 from shared.events.catalogue import FEEDBACK, TOPICS, UPSTREAM

@@ -10,9 +10,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.records_to_delete import RecordsToDelete
 
-from ops.http import fetch
-from ops.provision import Database
-from ops.running import RunningSystem
+from ops.local.running import RunningSystem
+from ops.setup.provision import Database
+from ops.shell.http_client import fetch
 from shared.events.catalogue import TOPICS
 from tests.support.alone import assert_all_is_well
 from tests.support.driver import Checkout

@@ -14,8 +14,8 @@ import orjson
 
 from shared.events.envelope import write_headers
 from shared.ids import uuid7
-from shared.runtime.decisions import Applied, Context, Emit, Event, Outcome, Position, Reject, Route, Wait
-from shared.runtime.intake import Intake, Item
+from shared.runtime.decisions import Applied, Context, Event, NewEvent, Outcome, Position, Reject, Route, Wait
+from shared.runtime.intake import InboundMessage, Intake
 from shared.runtime.records import StoredRecord
 from shared.runtime.service import Service
 
@@ -44,7 +44,7 @@ def record_it(world: World, event: Event, context: Context) -> Outcome:
         return outcome
     world.applied.append(name)
     fact = {"order_id": event.key, "expired_at": "2031-10-21T14:03:07+09:00"}
-    return Applied([Emit("order.expired.v1", event.key, len(world.applied), fact)])
+    return Applied([NewEvent("order.expired.v1", event.key, len(world.applied), fact)])
 
 
 def say_it_was_refused(world: World, event: Event, reject: Reject) -> Applied:
@@ -52,22 +52,22 @@ def say_it_was_refused(world: World, event: Event, reject: Reject) -> Applied:
     return Applied()
 
 
-async def load_nothing(connection: Any, events: Sequence[Event]) -> World:
-    return World()
+class NoStore:
+    """Tables that nobody reads or writes."""
 
+    async def load(self, connection: Any, events: Sequence[Event[Any]]) -> World:
+        return World()
 
-async def save_nothing(connection: Any, world: World) -> None:
-    """Nothing to write."""
+    async def save(self, connection: Any, world: World) -> None:
+        """Nothing to write."""
 
 
 def toy(**changes: Any) -> Service:
     """The toy service; it goes by the name `orders`, so that it answers for payments."""
     parts: dict[str, Any] = {
         "name": "orders",
-        "topics": ("checkout.events", "refunds.events"),
         "routes": {SAID: Route(record_it), OWN: Route(record_it)},
-        "load": load_nothing,
-        "save": save_nothing,
+        "store": NoStore(),
         "refuse_late": say_it_was_refused,
     }
     return Service(**{**parts, **changes})
@@ -106,13 +106,13 @@ def own(refund: str, sequence: int, order: str = "A-1", *, offset: int | None = 
     return StoredRecord("orders.events", 0, where, order.encode(), orjson.dumps(document), headers)
 
 
-def items(*records: StoredRecord, service: Service | None = None) -> list[Item]:
+def messages(*records: StoredRecord, service: Service | None = None) -> list[InboundMessage]:
     """The records as the intake of the toy service reads them."""
     return Intake(service or toy()).read(records)
 
 
-def item(record: StoredRecord, service: Service | None = None) -> Item:
-    (one,) = items(record, service=service)
+def message(record: StoredRecord, service: Service | None = None) -> InboundMessage:
+    (one,) = messages(record, service=service)
     return one
 
 

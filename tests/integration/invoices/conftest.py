@@ -8,7 +8,7 @@ import asyncpg
 import orjson
 import pytest
 
-from ops.provision import Database
+from ops.setup.provision import Database
 from services.invoices.closing import MonthSummary, close_month
 from services.invoices.handlers import ROUTES
 from services.invoices.state import Policy, World
@@ -17,6 +17,7 @@ from shared.ids import uuid7
 from shared.postgres import connect, open_pool
 from shared.runtime.decisions import Applied, Context, Event, Outcome
 from shared.runtime.outbox import Cause, Connection, Outbox
+from shared.runtime.surroundings import Surroundings
 from tests.unit.invoices.books import CLOSED_AT, Facts, line
 
 TABLES = (
@@ -77,7 +78,9 @@ class StoredBooks:
 
     async def close(self, month: str = "2026-10", at: str = CLOSED_AT, chunk: int = 200) -> MonthSummary:
         instant = datetime.fromisoformat(at)
-        return await close_month(self.pool, self.outbox, self.store, month, instant, chunk=chunk)
+        return await close_month(
+            Surroundings(self.pool, self.outbox), self.store, month, instant, chunk=chunk
+        )
 
     async def said(self, type_name: str) -> list[dict[str, Any]]:
         rows = await self.pool.fetch("SELECT * FROM outbox WHERE type = $1 ORDER BY id", f"{type_name}.v1")

@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import datetime
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -14,7 +13,7 @@ from services.invoices.closing import MonthNotOver
 from services.invoices.settings import InvoicesSettings
 from services.invoices.state import World
 from services.invoices.store import Store
-from shared.faults import unharmed
+from shared.runtime.surroundings import Surroundings
 from tests.integration.invoices.conftest import StoredBooks
 from tests.unit.invoices.books import CLOSED_AT, OTHER, PAID_AT, WRONG, line
 
@@ -182,8 +181,7 @@ def client(books: StoredBooks) -> httpx.AsyncClient:
         database_url="postgresql://nobody@localhost/x",
         data_key=b"k" * 32,
     )
-    runtime: Any = SimpleNamespace(pool=books.pool, outbox=books.outbox, reach=unharmed)
-    app = Starlette(routes=build(settings).http_routes(runtime))
+    app = Starlette(routes=build(settings).http_routes(Surroundings(books.pool, books.outbox)))
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://invoices")
 
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest
 
-from ops.provision import Database
+from ops.setup.provision import Database
 from services.refunds.store import Store
 from shared.postgres import connect
 from shared.sealing import Sealer

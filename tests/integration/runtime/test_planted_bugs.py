@@ -15,7 +15,7 @@ import asyncpg
 import pytest
 from aiokafka import TopicPartition
 
-from ops.provision import Database
+from ops.setup.provision import Database
 from services.orders import domain, store
 from shared.clock import now
 from shared.ids import uuid7
@@ -25,7 +25,7 @@ from shared.runtime import fold as fold_module
 from shared.runtime import outbox as outbox_module
 from shared.runtime import retention as retention_module
 from shared.runtime.batch import Batch
-from shared.runtime.consumer import Lane
+from shared.runtime.consumer import PartitionConsumer
 from shared.runtime.fold import Fold
 from shared.runtime.intake import Item
 from shared.runtime.outbox import Cause, Outbox
@@ -75,7 +75,7 @@ async def start_over(database: Database) -> AsyncIterator[StartOver]:
 
 
 async def no_unit_is_claimed_twice(pool: asyncpg.Pool) -> None:
-    """Two lanes decide at the same moment: one issues all units of the order, one refunds them."""
+    """Two consumers decide at the same moment: one issues all units of the order, one refunds them."""
     meeting = asyncio.Barrier(2)
 
     def slow() -> Desk:
@@ -113,16 +113,16 @@ class Broker:
         (self.offset,) = offsets.values()
 
 
-async def nothing_is_lost_in_a_crash(pool: asyncpg.Pool, kind: type[Lane]) -> None:
+async def nothing_is_lost_in_a_crash(pool: asyncpg.Pool, kind: type[PartitionConsumer]) -> None:
     """The process dies in the middle of a batch; the next one goes on from the committed offset."""
     broker = Broker()
     log = [again(payment(f"A-{number}"), offset=number) for number in range(5)]
     for crashing_at in ("before_commit", ""):
-        lane = kind(Desk(pool, crashing_at=crashing_at).fold.handle, Metrics(), print)
-        lane.subscriber = SimpleNamespace(consumer=broker)
+        consumer = kind(Desk(pool, crashing_at=crashing_at).fold.handle, Metrics(), print)
+        consumer.subscriber = SimpleNamespace(consumer=broker)
         if rest := log[broker.offset :]:
             with suppress(Crash):
-                await lane.take(rest)
+                await consumer.take(rest)
 
     paid = await pool.fetchval("SELECT count(*) FROM orders WHERE state = 'paid'")
     assert paid == len(log), "an order is lost"
@@ -234,7 +234,7 @@ async def test_without_the_row_lock_a_unit_is_claimed_twice(
         await no_unit_is_claimed_twice(pool)
 
 
-class CommitsFirst(Lane):
+class CommitsFirst(PartitionConsumer):
     """Tells Kafka before the effects are committed, as an acknowledgement up front does."""
 
     async def take(self, records: Sequence[Record]) -> None:
@@ -248,7 +248,7 @@ class CommitsFirst(Lane):
 async def test_offsets_committed_before_the_effects_lose_an_order_in_a_crash(
     start_over: StartOver, pool: asyncpg.Pool
 ) -> None:
-    await nothing_is_lost_in_a_crash(pool, Lane)
+    await nothing_is_lost_in_a_crash(pool, PartitionConsumer)
     await start_over()
 
     with breaks("an order is lost"):

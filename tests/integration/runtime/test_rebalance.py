@@ -1,4 +1,4 @@
-"""What the broker takes from a lane whose partitions move, with real clients in a real group."""
+"""What the broker takes from a consumer whose partitions move, with real clients in a real group."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -9,36 +9,36 @@ import pytest
 from aiokafka import TopicPartition
 
 from shared.ids import uuid7
-from shared.runtime.consumer import Lane, new_broker, subscribe
+from shared.runtime.consumer import PartitionConsumer, new_broker, subscribe
 from shared.runtime.records import Record
 from shared.runtime.signals import Metrics
 from tests.support.instances import until
 from tests.support.toy import said
 
 TOPIC = "checkout.events"
-Join = Callable[[], Awaitable[Lane]]
+Join = Callable[[], Awaitable[PartitionConsumer]]
 
 
 @pytest.fixture
 async def join(kafka: str) -> AsyncIterator[Join]:
-    """Lanes that join one group: `lane = await join()`; each owns partitions when this returns."""
+    """Consumers that join one group: `consumer = await join()`; each owns partitions when this returns."""
     group, brokers = f"rebalance-{uuid7()}", []
 
     async def handle(records: Sequence[Record]) -> None:
         """Everything is handled already."""
 
-    async def joined() -> Lane:
-        lane = Lane(handle, Metrics(), pytest.fail)
+    async def joined() -> PartitionConsumer:
+        consumer = PartitionConsumer(handle, Metrics(), pytest.fail)
         broker = new_broker(kafka, 5)
         brokers.append(broker)
-        subscribe(broker, lane, topics=[TOPIC], group=group, max_records=100)
+        subscribe(broker, consumer, topics=[TOPIC], group=group, max_records=100)
         await broker.start()
 
         async def owns_partitions() -> bool:
-            return bool(lane.consumer.assignment())
+            return bool(consumer.consumer.assignment())
 
-        await until(owns_partitions, "the lane owns partitions")
-        return lane
+        await until(owns_partitions, "the consumer owns partitions")
+        return consumer
 
     yield joined
     await asyncio.gather(*(broker.stop() for broker in brokers))

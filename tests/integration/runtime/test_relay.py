@@ -9,12 +9,13 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from ops.provision import Database
+from ops.setup.provision import Database
+from shared.events.catalogue import FEEDBACK
 from shared.ids import uuid7
 from shared.kafka import new_producer
 from shared.postgres import connect
-from shared.runtime.decisions import Emit
-from shared.runtime.outbox import FEEDBACK_TOPIC, Cause, Outbox
+from shared.runtime.decisions import NewEvent
+from shared.runtime.outbox import Cause, Outbox
 from shared.runtime.relay import LostLead, Relay
 from shared.runtime.signals import Metrics
 from shared.runtime.tasks import end_all
@@ -32,10 +33,10 @@ class Listener:
 
     async def start(self) -> None:
         await self._consumer.start()
-        await self._consumer._client.set_topics(["orders.events", FEEDBACK_TOPIC])
+        await self._consumer._client.set_topics(["orders.events", FEEDBACK])
         places = [
             TopicPartition(topic, partition)
-            for topic in ("orders.events", FEEDBACK_TOPIC)
+            for topic in ("orders.events", FEEDBACK)
             for partition in self._consumer.partitions_for_topic(topic)
         ]
         self._consumer.assign(places)
@@ -251,7 +252,7 @@ async def append_some(pool: asyncpg.Pool, outbox: Any, writer: int, times: int =
         rows = outbox.rows()
         cause = Cause(str(uuid7()), f"W-{writer}", NOW, f"W-{writer}")
         for step in (1, 2):
-            rows.add(Emit("order.expired.v1", f"W-{writer}", 2 * number + step, {}), cause)
+            rows.add(NewEvent("order.expired.v1", f"W-{writer}", 2 * number + step, {}), cause)
         async with pool.acquire() as connection, connection.transaction():
             await outbox.append(connection, rows)
             await asyncio.sleep(0)

@@ -2,7 +2,7 @@
 
 import asyncpg
 
-from ops.provision import SERVICES, Database
+from ops.setup.provision import SERVICES, Database
 from shared.postgres import connect
 from tests.simulation.tables import UNIQUE, UNMODELLED
 

@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from ops.provision import Database
+from ops.setup.provision import Database
 from shared.postgres import connect
 from shared.runtime import sweep
 from shared.runtime.tasks import end_all

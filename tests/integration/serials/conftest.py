@@ -9,7 +9,7 @@ import asyncpg
 import orjson
 import pytest
 
-from ops.provision import Database
+from ops.setup.provision import Database
 from services.serials.codes import make_serials
 from services.serials.handlers import ROUTES
 from services.serials.issuing import Issuer
@@ -19,6 +19,7 @@ from shared.ids import random_bytes
 from shared.postgres import connect, open_pool
 from shared.runtime.decisions import Applied, Event
 from shared.runtime.outbox import Cause, Outbox
+from shared.runtime.surroundings import Surroundings
 from tests.support.granted import CONTEXT, new_vault
 
 TABLES = "grants, serials, outbox, parked, dead_letters, cursors, inbox"
@@ -55,9 +56,8 @@ class Desk:
 
     def worker(self, outbox: Outbox | None = None, writer: SerialWriter | None = None) -> Issuer:
         """An issuing worker, as each instance of the service has one."""
-        return Issuer(
-            self.pool, outbox or self.outbox, writer or self.writer, CHUNK, self.large_granted, 0.05
-        )
+        surroundings = Surroundings(self.pool, outbox or self.outbox)
+        return Issuer(surroundings, writer or self.writer, CHUNK, self.large_granted, 0.05)
 
     async def take(self, *events: Event) -> None:
         async with self.pool.acquire() as connection, connection.transaction():

@@ -20,7 +20,7 @@ from tests.integration.serials.conftest import CHUNK, Desk
 @pytest.fixture
 def fold(desk: Desk) -> Fold:
     store = desk.store
-    service = Service("serials", ("orders.events",), ROUTES, store.load, store.save, refuse_late)
+    service = Service("serials", ROUTES, store, refuse_late)
     sealer = Sealer(bytes(32), "test")
     return Fold(service, desk.pool, desk.outbox, sealer, Metrics(), timedelta(hours=1))
 

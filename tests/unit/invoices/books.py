@@ -17,7 +17,7 @@ from services.invoices.handlers import ROUTES
 from services.invoices.state import Document, Payment, Policy, World
 from shared.events.catalogue import TYPES
 from shared.money import payment_money, refund_money
-from shared.runtime.decisions import Applied, Context, Emit, Event, Outcome, Position
+from shared.runtime.decisions import Applied, Context, Event, NewEvent, Outcome, Position
 
 PARTNER = "P-17"
 GANADA = "1168200276"
@@ -234,7 +234,7 @@ class Books:
     def __init__(self, policy: Policy | None = None) -> None:
         self.facts = Facts()
         self.world = World(policy or Policy(), counters=defaultdict(int))
-        self.said: list[Emit] = []
+        self.said: list[NewEvent] = []
         self._ids = count(1)
 
     def new_id(self) -> UUID:
@@ -273,7 +273,7 @@ class Books:
         self.take(self.facts.accepted(order_id, refund_id, quantity, at=at))
         return self.take(self.facts.completed(order_id, refund_id, quantity, money.supply, money.vat, at=at))
 
-    def close(self, month: str = "2026-10", at: str = CLOSED_AT) -> list[Emit]:
+    def close(self, month: str = "2026-10", at: str = CLOSED_AT) -> list[NewEvent]:
         closed_at = instant(at)
         assert closed_at >= ends_at(month)
         self.world.closed.setdefault(month, closed_at)
@@ -285,7 +285,7 @@ class Books:
     def types(self) -> list[str]:
         return [emit.type.removesuffix(".v1") for emit in self.said]
 
-    def last(self, type_name: str) -> Emit:
+    def last(self, type_name: str) -> NewEvent:
         return [emit for emit in self.said if emit.type == f"{type_name}.v1"][-1]
 
     def documents(self, *states: str) -> list[Document]:

@@ -15,7 +15,7 @@ from shared.events.canonical import content_hash
 from shared.events.catalogue import TYPES
 from shared.kst import KST
 from shared.money import payment_money
-from shared.runtime.decisions import Applied, Context, Emit, Event, Outcome, Position, Reject, Wait
+from shared.runtime.decisions import Applied, Context, Event, NewEvent, Outcome, Position, Reject, Wait
 
 ORDER = "A-1001"
 PAID_AT = datetime(2026, 10, 21, 14, 3, 5, tzinfo=KST)
@@ -51,7 +51,7 @@ class Desk:
     def __init__(self) -> None:
         self.world = World()
         self.now = datetime(2026, 10, 22, 11, 0, tzinfo=KST)
-        self.said: list[Emit] = []
+        self.said: list[NewEvent] = []
         self._numbers = count(1)
         self._ids = count(1)
 
@@ -146,7 +146,7 @@ class Desk:
         return self.refunds[-1]
 
     @property
-    def last(self) -> Emit:
+    def last(self) -> NewEvent:
         return self.said[-1]
 
     def types(self) -> list[str]:
@@ -224,7 +224,7 @@ class Desk:
             check_order(order)
 
 
-def check_facts(said_so_far: Sequence[Emit]) -> None:
+def check_facts(said_so_far: Sequence[NewEvent]) -> None:
     """Sequences are contiguous from 1 for each subject; an account is never said."""
     sequences: dict[str, int] = {}
     for emit in said_so_far:

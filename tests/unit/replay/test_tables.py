@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from ops.problem import Exit, Problem
 from ops.replay.driver import Progress
 from ops.replay.outcomes import OrderEnd, Surprise
 from ops.replay.progress import shown_progress
 from ops.replay.run import read_plan
 from ops.replay.summary import Summary, summarise
 from ops.replay.tables import MEANINGS, print_summary
+from ops.shell.problem import Exit, Problem
 from tests.unit.replay.test_driver import drive, story
 from tests.unit.replay.toy_system import ToySystem
 

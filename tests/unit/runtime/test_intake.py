@@ -8,9 +8,9 @@ import pytest
 from shared.events.canonical import content_hash
 from shared.events.catalogue import TYPES, UPSTREAM, owner_of
 from shared.events.examples import golden
-from shared.runtime.intake import Intake, Item
+from shared.runtime.intake import InboundMessage, Intake
 from shared.runtime.records import StoredRecord
-from tests.support.toy import items, own, said, toy
+from tests.support.toy import messages, own, said, toy
 
 SERVICES = ("orders", "serials", "refunds", "invoices")
 STRUCTURED = ("content-type", b"application/cloudevents+json")
@@ -27,8 +27,8 @@ def answered_by(record: StoredRecord) -> list[str]:
     return [service for service, items in read.items() if any(not item.foreign for item in items)]
 
 
-def only(record: StoredRecord) -> Item:
-    (one,) = items(record)
+def only(record: StoredRecord) -> InboundMessage:
+    (one,) = messages(record)
     return one
 
 
@@ -163,7 +163,7 @@ def test_a_fact_of_ours_without_a_handler_is_followed_when_its_subject_is() -> N
         "orders.events", 0, 0, expired.key.encode(), orjson.dumps(expired.data), expired.header_bytes()
     )
 
-    (followed,) = items(record)
+    (followed,) = messages(record)
 
     assert followed.route is None
     assert followed.event is not None
@@ -180,7 +180,7 @@ def test_a_fact_of_ours_without_a_handler_is_followed_when_its_subject_is() -> N
     ],
 )
 def test_a_broken_fact_of_ours_is_a_fault_too(spoil: object, code: str) -> None:
-    (one,) = items(spoil(own("r-1", 1)))  # type: ignore[operator]
+    (one,) = messages(spoil(own("r-1", 1)))  # type: ignore[operator]
 
     assert one.fault is not None
     assert one.fault.code == code

@@ -9,10 +9,10 @@ from faststream.security import SASLScram512
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.problem import Exit, Problem
-from ops.secure import kept_kafka_passwords, principals, wanted_rights
-from ops.system import require_brokers
-from ops.topic_lag import READS
+from ops.setup.logins import kept_kafka_passwords, principals, wanted_rights
+from ops.shell.problem import Exit, Problem
+from ops.shell.system import require_brokers
+from ops.shell.topic_reader import READS
 from shared.brokers import MECHANISMS, Brokers
 from shared.kafka import security_of
 from shared.runtime.http import masked

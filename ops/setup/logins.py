@@ -1,0 +1,285 @@
+"""Logins and rights on a broker that asks for them, as deploy/kafka/acls.yaml says. Safe to repeat.
+
+The administrator logs in with a password that the broker's own settings hold (SASL/PLAIN), because somebody
+must be able to make the other logins. Everybody else logs in with SCRAM-SHA-512: the broker keeps a salted
+hash, and the password itself is never sent, not even when it is set.
+"""
+
+import asyncio
+import hashlib
+import json
+import secrets
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError, for_code
+from aiokafka.protocol.admin import CreateAclsRequest_v1, DeleteAclsRequest_v1, DescribeAclsRequest_v1
+from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.types import (
+    CompactArray,
+    CompactBytes,
+    CompactString,
+    Int8,
+    Int16,
+    Int32,
+    Schema,
+    TaggedFields,
+)
+
+from ops.local.kafka import ADMINISTRATOR
+from ops.setup.provision import derived_password
+from ops.shell.private_files import read_or_make
+from ops.shell.problem import Problem
+from shared.brokers import Brokers
+
+ACLS_FILE = Path(__file__).parents[2] / "deploy" / "kafka" / "acls.yaml"
+ITERATIONS = 8192
+KNOWN_SECONDS = 20.0
+# The numbers of Kafka's protocol.
+ANY, LITERAL, PREFIXED, ALLOW, SCRAM_SHA_512 = 1, 3, 4, 3, 2
+TOPIC, GROUP, CLUSTER = 2, 3, 4
+READ, WRITE, DESCRIBE, DESCRIBE_CONFIGS = 3, 4, 8, 10
+SECURITY_DISABLED = 54
+
+
+@dataclass(slots=True, frozen=True, order=True)
+class Right:
+    """One allowed operation of one principal, in the numbers of Kafka's protocol."""
+
+    principal: str
+    resource: int
+    name: str
+    pattern: int
+    operation: int
+
+
+def principals(file: Path = ACLS_FILE) -> list[str]:
+    """Everybody who logs in, the administrator left out."""
+    return list(yaml.safe_load(file.read_text())["principals"])
+
+
+def wanted_rights(file: Path = ACLS_FILE) -> set[Right]:
+    """What the file allows."""
+    document = yaml.safe_load(file.read_text())["principals"]
+    return {right for name, wanted in document.items() for right in _rights(name, wanted)}
+
+
+def _rights(principal: str, wanted: Mapping[str, Any]) -> Iterator[Right]:
+    for topic in wanted.get("reads", ()):
+        yield Right(principal, TOPIC, topic, LITERAL, READ)
+    for topic in wanted.get("writes", ()):
+        yield Right(principal, TOPIC, topic, LITERAL, WRITE)
+    if "group" in wanted:
+        yield Right(principal, GROUP, wanted["group"], LITERAL, READ)
+    if "groups" in wanted:
+        yield Right(principal, GROUP, wanted["groups"], PREFIXED, READ)
+    if wanted.get("watches"):
+        yield Right(principal, GROUP, "*", LITERAL, DESCRIBE)
+        yield Right(principal, CLUSTER, "kafka-cluster", LITERAL, DESCRIBE)
+        yield Right(principal, TOPIC, "*", LITERAL, DESCRIBE_CONFIGS)
+
+
+def kept_kafka_passwords(file: Path, administrator: str = "") -> dict[str, str]:
+    """The password of the administrator and of every principal, made at the first call and kept with 0600.
+
+    Those of the principals are derived from the administrator's (random when none is given), so that whoever
+    starts the services elsewhere can derive the same.
+    """
+    passwords: dict[str, str] = json.loads(read_or_make(file, lambda: _new_passwords(administrator)))
+    return passwords
+
+
+def _new_passwords(administrator: str) -> str:
+    secret = administrator or secrets.token_urlsafe(24)
+    derived = {name: derived_password(secret, name) for name in principals()}
+    return json.dumps({ADMINISTRATOR: secret, **derived}, indent=2)
+
+
+async def secure_broker(administrator: Brokers, passwords: Mapping[str, str]) -> None:
+    """Set the passwords of all principals, and give and take rights until they are those of the file.
+
+    Raises Problem when the broker refuses, or does not ask for logins at all.
+    """
+    async with connected(administrator) as admin:
+        await _set_passwords(admin, {name: passwords[name] for name in principals()})
+        wanted, found = wanted_rights(), await _rights_there(admin, set(principals()))
+        await give(admin, sorted(wanted - found))
+        await _take_back(admin, sorted(found - wanted))
+        await _until_known(admin, administrator, passwords)
+
+
+@asynccontextmanager
+async def connected(brokers: Brokers) -> AsyncIterator[AIOKafkaAdminClient]:
+    """A connection for changing logins and rights. Raises Problem when the broker refuses."""
+    admin = AIOKafkaAdminClient(**brokers.client(), request_timeout_ms=20_000)
+    try:
+        await admin.start()
+        yield admin
+    except (KafkaError, OSError) as error:
+        raise Problem(
+            f"Kafka at {brokers} does not let us set logins and rights: {error or type(error).__name__}",
+            "Is this the address of an administrator, and has the broker an authorizer (docs/security.md)?",
+        ) from error
+    finally:
+        await admin.close()
+
+
+async def _set_passwords(admin: AIOKafkaAdminClient, passwords: Mapping[str, str]) -> None:
+    upsertions = [_salted(name, password) for name, password in passwords.items()]
+    answer = await _to_controller(admin, _AlterScramCredentials([], upsertions, {}))
+    for name, code, message, _ in answer.results:
+        _insist(code, f"the password of {name}", message)
+
+
+def _salted(name: str, password: str) -> tuple[str, int, int, bytes, bytes, dict[int, bytes]]:
+    salt = secrets.token_bytes(24)
+    salted = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, ITERATIONS)
+    return name, SCRAM_SHA_512, ITERATIONS, salt, salted, {}
+
+
+async def _rights_there(admin: AIOKafkaAdminClient, names: set[str]) -> set[Right]:
+    everything = (ANY, None, ANY, None, None, ANY, ANY)
+    answer = await admin._send_request(_DescribeAcls(*everything))
+    _insist(answer.error_code, "the list of rights", answer.error_message)
+    rights = (
+        Right(who.removeprefix("User:"), resource, name, pattern, operation)
+        for resource, name, pattern, acls in answer.resources
+        for who, _, operation, _ in acls
+    )
+    return {right for right in rights if right.principal in names}
+
+
+async def give(admin: AIOKafkaAdminClient, rights: Sequence[Right]) -> None:
+    """Allow these, beside what is allowed already. Raises Problem."""
+    if rights:
+        answer = await _to_controller(admin, _CreateAcls([_entry(right) for right in rights]))
+        for right, (code, message) in zip(rights, answer.creation_responses, strict=True):
+            _insist(code, f"a right of {right.principal} on {right.name}", message)
+
+
+async def _take_back(admin: AIOKafkaAdminClient, rights: Sequence[Right]) -> None:
+    if rights:
+        answer = await _to_controller(admin, _DeleteAcls([_entry(right) for right in rights]))
+        for right, (code, message, *_) in zip(rights, answer.filter_responses, strict=True):
+            _insist(code, f"a right of {right.principal} on {right.name}", message)
+
+
+async def _until_known(admin: AIOKafkaAdminClient, brokers: Brokers, passwords: Mapping[str, str]) -> None:
+    """The controller has taken it all; the brokers learn of it a moment later."""
+    names = principals()
+    login = brokers.log_in_as(names[-1], passwords[names[-1]])
+    try:
+        async with asyncio.timeout(KNOWN_SECONDS):
+            while await _rights_there(admin, set(names)) != wanted_rights() or not await _lets_in(login):
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise Problem(f"Kafka at {brokers} did not take over the new logins and rights.") from None
+
+
+async def _lets_in(brokers: Brokers) -> bool:
+    client = AIOKafkaClient(**brokers.client())
+    try:
+        await client.bootstrap()
+    except KafkaError:
+        return False
+    finally:
+        await client.close()
+    return True
+
+
+def _entry(right: Right) -> tuple[Any, ...]:
+    who = f"User:{right.principal}"
+    return right.resource, right.name, right.pattern, who, "*", right.operation, ALLOW
+
+
+def _insist(code: int, what: str, message: str | None) -> None:
+    if code == SECURITY_DISABLED:
+        raise Problem(
+            "This broker has no authorizer: whoever reaches it may do everything.",
+            "Give it one (docs/security.md), or leave out --secure.",
+        )
+    if code:
+        raise Problem(f"The broker refuses {what}: {message or for_code(code).__name__}")
+
+
+async def _to_controller(admin: AIOKafkaAdminClient, request: "_Exactly") -> Any:
+    return await admin._send_to_controller(request)
+
+
+class _Exactly(Request[RequestStruct]):  # type: ignore[misc]
+    """A request in the one version that we speak."""
+
+    STRUCT: type[RequestStruct]
+    API_KEY = -1
+
+    def __init_subclass__(cls, struct: type[RequestStruct]) -> None:
+        cls.STRUCT, cls.API_KEY, cls._CLASSES = struct, struct.API_KEY, (struct,)
+
+    def __init__(self, *fields: Any) -> None:
+        self._fields = fields
+
+    def build(self, request_struct_class: type[RequestStruct]) -> RequestStruct:
+        return request_struct_class(*self._fields)
+
+
+class _AlterScramCredentialsResponse(Response):  # type: ignore[misc]
+    API_KEY, API_VERSION = 51, 0
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        (
+            "results",
+            CompactArray(
+                ("user", CompactString("utf-8")),
+                ("error_code", Int16),
+                ("error_message", CompactString("utf-8")),
+                ("tags", TaggedFields),
+            ),
+        ),
+        ("tags", TaggedFields),
+    )
+
+
+class _AlterScramCredentialsStruct(RequestStruct):  # type: ignore[misc]
+    FLEXIBLE_VERSION = True
+    API_KEY, API_VERSION = 51, 0
+    RESPONSE_TYPE = _AlterScramCredentialsResponse
+    SCHEMA = Schema(
+        (
+            "deletions",
+            CompactArray(("name", CompactString("utf-8")), ("mechanism", Int8), ("tags", TaggedFields)),
+        ),
+        (
+            "upsertions",
+            CompactArray(
+                ("name", CompactString("utf-8")),
+                ("mechanism", Int8),
+                ("iterations", Int32),
+                ("salt", CompactBytes),
+                ("salted_password", CompactBytes),
+                ("tags", TaggedFields),
+            ),
+        ),
+        ("tags", TaggedFields),
+    )
+
+
+class _AlterScramCredentials(_Exactly, struct=_AlterScramCredentialsStruct):
+    """Sets or removes SCRAM passwords (KIP-554)."""
+
+
+class _DescribeAcls(_Exactly, struct=DescribeAclsRequest_v1):
+    """Lists rights."""
+
+
+class _CreateAcls(_Exactly, struct=CreateAclsRequest_v1):
+    """Gives rights."""
+
+
+class _DeleteAcls(_Exactly, struct=DeleteAclsRequest_v1):
+    """Takes rights back."""

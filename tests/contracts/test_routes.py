@@ -1,0 +1,36 @@
+"""What a service does with an event type: the handler names its payload, and the owner has one for it."""
+
+from typing import Any, get_args, get_type_hints
+
+import pytest
+
+from shared.events.catalogue import FEEDBACK, SERVICES, TYPES, UPSTREAM
+from tests.support.routes import ROUTES
+
+EVERY = [
+    pytest.param(service, name, id=f"{service}-{name}") for service in SERVICES for name in ROUTES[service]
+]
+
+
+@pytest.mark.parametrize(("service", "name"), EVERY)
+def test_the_signature_of_a_handler_names_the_payload_of_its_type(service: str, name: str) -> None:
+    """`Event[PaymentPending]`, or `Event[A | B]` for several types: mypy then sees the fields."""
+    hints = get_type_hints(ROUTES[service][name].handle)
+    (payload,) = get_args(hints["event"])
+    named = get_args(payload) or (payload,)
+
+    assert payload is not Any
+    assert TYPES[name].model in named
+
+
+@pytest.mark.parametrize("name", [name for name, kind in TYPES.items() if kind.topic == UPSTREAM])
+def test_the_owner_of_an_upstream_type_has_a_handler_for_it(name: str) -> None:
+    assert name in ROUTES[TYPES[name].owner], (
+        f"{TYPES[name].owner} answers for {name} and has no route for it"
+    )
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_has_routes_for_types_that_exist_and_are_not_its_own(service: str) -> None:
+    for name in ROUTES[service]:
+        assert TYPES[name].topic not in (f"{service}.events", FEEDBACK), name
