@@ -46,9 +46,7 @@ class PurityContract(Contract):
             impure |= graph.find_descendants(module.name)
         return impure
 
-    def _wrong_imports(
-        self, graph: ImportGraph, module: str, impure: set[str]
-    ) -> Iterator[tuple[str, int]]:
+    def _wrong_imports(self, graph: ImportGraph, module: str, impure: set[str]) -> Iterator[tuple[str, int]]:
         libraries = set(self.impure_libraries)  # type: ignore[call-overload]
         for imported in sorted(graph.find_modules_directly_imported_by(module)):
             if imported in impure or imported in libraries:
