@@ -43,7 +43,7 @@ def minus(whole: Money, part: Money) -> Money:
 
 @dataclass(slots=True, frozen=True)
 class Policy:
-    """What the operator may choose (domain.md, "policy")."""
+    """What the operator may choose (domain.md, "Policies")."""
 
     card_is_slip: bool = True
     cut_off_day: int = 5
