@@ -9,7 +9,7 @@ SEEDS ?= 200
 FIRST ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up down test test-faults simulate lint format bench lock clean images test-containers
+.PHONY: new-event new-migration packages hooks help venv demo up down test test-faults simulate lint format bench lock clean images test-containers
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,20 @@ lint: $(VENV)/.dev ## Style, types and import rules only
 format: $(VENV)/.dev ## Mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# make new-event NAME=partner.note_added.v1 OWNER=orders FIELDS="note:Text noted_at:Instant?" SAYS="a note on a partner."
+new-event: $(VENV)/.dev ## Write the parts of an event type: NAME=thing.happened.v1 OWNER=orders (CONTRIBUTING.md)
+	@$(BIN)/python -m devtools.new_event "$(NAME)" $(if $(OWNER),--owner "$(OWNER)") $(if $(WRITER),--writer "$(WRITER)") \
+	  $(if $(ABOUT),--about "$(ABOUT)") $(if $(SAYS),--says "$(SAYS)") $(if $(FIELDS),--fields "$(FIELDS)") $(ARGS)
+
+new-migration: $(VENV)/.dev ## Write an empty migration: SERVICE=orders NAME=add_note
+	@$(BIN)/python -m devtools.new_migration "$(SERVICE)" "$(NAME)" $(ARGS)
+
+packages: $(VENV)/.dev ## Draw docs/images/packages.svg from the imports
+	@$(BIN)/python -m devtools.packages
+
+hooks: $(VENV)/.dev ## Run the lints before each commit (pre-commit)
+	@$(BIN)/pre-commit install
 
 bench: $(VENV)/.dev ## Measure it against the usual way; writes benchmarks/results.json
 	$(BIN)/python -m benchmarks $(ARGS)

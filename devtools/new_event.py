@@ -31,7 +31,6 @@ from shared.events.catalogue import SERVICES, TYPES, UPSTREAM
 ROOT: Final = Path(__file__).parents[1]
 CATALOGUE: Final = "shared/events/catalogue.py"
 GUIDE: Final = "docs/events.md"
-GUIDE_TABLE: Final = "| type | data | answered by |"
 BAD_INPUT: Final = "tests/contracts/test_bad_input.py"
 GOLDEN_TEST: Final = "tests/contracts/test_golden_documents.py"
 
@@ -76,6 +75,8 @@ IDS: Final[Mapping[str, str]] = {
 """The ids of the story that the golden documents tell."""
 
 SUBJECTS: Final = ("order", "partner", "grant", "serial", "refund", "line", "invoice", "month")
+KEYS: Final = {"partner": "partner_id", "invoice": "partner_id", "month": "month"}
+"""The field that the record key repeats, for what is not keyed by its order."""
 UPSTREAM_SUBJECTS: Final = ("order", "partner")
 PARTNERS: Final = ("partner", "merge")
 """The first word of upstream types that are about a partner unless ABOUT says otherwise."""
@@ -99,10 +100,10 @@ class Field(NamedTuple):
         return f"    {self.name}: {self.kind}{' | None = None' if self.optional else ''}"
 
     @property
-    def places(self) -> list[str]:
-        """Where it stands in a document, as the contract tests write it."""
-        inner = [f"{self.name}/0/{name}" for name in ("line_id", "quantity")] if self.kind == "Lines" else []
-        return [self.name, *inner]
+    def required_places(self) -> list[str]:
+        """The places that must not be empty, as the contract tests write them; each line has its two fields."""
+        inside = [f"{self.name}/0/{name}" for name in ("line_id", "quantity")] if self.kind == "Lines" else []
+        return inside if self.optional else [self.name, *inside]
 
 
 @dataclass(slots=True, frozen=True)
@@ -136,8 +137,7 @@ class NewEvent:
     @property
     def key_field(self) -> str:
         """The field that the record key repeats."""
-        keys = {"partner": "partner_id", "invoice": "partner_id", "month": "month"}
-        return keys.get(self.about, "order_id")
+        return KEYS.get(self.about, "order_id")
 
     @property
     def subject(self) -> str:
@@ -153,26 +153,25 @@ class NewEvent:
         return {field.name: field.example for field in self.fields}
 
 
-def asked_for(arguments: argparse.Namespace) -> NewEvent:
+def asked_for(
+    name: str,
+    *,
+    owner: str | None = None,
+    writer: str | None = None,
+    about: str | None = None,
+    says: str | None = None,
+    fields: str = "",
+) -> NewEvent:
     """The event type that the command line asks for. Raises Refused with what to type instead."""
-    name = arguments.name
     found = _NAME.fullmatch(name)
     if found is None:
         raise Refused(f"{name!r} is no name of an event type: write thing.what_happened.v1, in small letters")
     if name in TYPES:
         raise Refused(f"{name} is in the catalogue already: {CATALOGUE} names its model and its topic")
-    if (arguments.owner is None) == (arguments.writer is None):
-        services = "|".join(SERVICES)
-        raise Refused(
-            f"say who decides on an upstream event, OWNER={services}, or who writes it, WRITER={services}"
-        )
-    owner, upstream = arguments.owner or arguments.writer, arguments.owner is not None
-    if owner not in SERVICES:
-        raise Refused(f"there is no service {owner!r}: one of {', '.join(SERVICES)}")
-    about = _about(arguments.about, found[1], upstream)
-    says = arguments.says or f"{name.rpartition('.v')[0].replace('.', ' ').replace('_', ' ')}."
-    new = NewEvent(name, owner, upstream, about, says, ())
-    return NewEvent(name, owner, upstream, about, says, _fields(new, arguments.fields))
+    service = _one_service(owner, writer)
+    subject = _about(about, found[1], owner is not None)
+    says = says or f"{found[1]} {found[2]}.".replace("_", " ")
+    return NewEvent(name, service, owner is not None, subject, says, _fields(subject, fields))
 
 
 def prepare(tree: Tree, new: NewEvent) -> None:
@@ -211,6 +210,12 @@ def golden_text(new: NewEvent) -> str:
     return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
 
 
+def write_schemas(root: Path) -> None:
+    """Make the schema files anew, in a process of its own: this one has the old catalogue in memory."""
+    command = [sys.executable, "-m", "shared.events.schemas"]
+    subprocess.run(command, cwd=root, check=True, stdout=subprocess.DEVNULL)
+
+
 def left_to_do(new: NewEvent) -> str:
     """What no generator can know, with the file that it belongs to."""
     if new.upstream:
@@ -240,23 +245,22 @@ def left_to_do(new: NewEvent) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the parts, or show them with --dry-run. 0 when done, 2 when the request is refused."""
-    arguments = _parser().parse_args(argv)
+    arguments = vars(_parser().parse_args(argv))
+    dry_run = arguments.pop("dry_run")
     tree = Tree(ROOT)
     try:
-        new = asked_for(arguments)
+        new = asked_for(**arguments)
         prepare(tree, new)
+        tree.tidy()
     except Refused as refused:
         print(f"new-event: {refused}", file=sys.stderr)
         return 2
-    if arguments.dry_run:
+    if dry_run:
         print("\n".join(tree.differences()))
         print(f"Nothing was written. It would be:\n{tree.summary()}")
         return 0
     tree.write()
-    # In a process of its own: this one has the catalogue from before in memory.
-    subprocess.run(
-        [sys.executable, "-m", "shared.events.schemas"], cwd=tree.root, check=True, stdout=subprocess.DEVNULL
-    )
+    write_schemas(tree.root)
     print(f"Made:\n{tree.summary()}\n  shared/events/schemas/{new.name}.json  the JSON Schema")
     print(f"Left to do:\n{left_to_do(new)}\nmake test-unit names what is still missing.")
     return 0
@@ -278,6 +282,18 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _one_service(owner: str | None, writer: str | None) -> str:
+    service = owner or writer
+    if service is None or (owner and writer):
+        names = "|".join(SERVICES)
+        raise Refused(
+            f"say who decides on an upstream event, OWNER={names}, or who writes it, WRITER={names}"
+        )
+    if service not in SERVICES:
+        raise Refused(f"there is no service {service!r}: one of {', '.join(SERVICES)}")
+    return service
+
+
 def _about(asked: str | None, first_word: str, upstream: bool) -> str:
     allowed = UPSTREAM_SUBJECTS if upstream else SUBJECTS
     guess = "partner" if first_word in PARTNERS else "order"
@@ -288,17 +304,17 @@ def _about(asked: str | None, first_word: str, upstream: bool) -> str:
     return about
 
 
-def _fields(new: NewEvent, asked: str) -> tuple[Field, ...]:
+def _fields(about: str, asked: str) -> tuple[Field, ...]:
     """The key and the subject first, then what FIELDS names."""
-    given = [Field(new.key_field, "Month" if new.about == "month" else "Id", optional=False)]
-    if new.about not in ("month", new.key_field.removesuffix("_id")):
-        given.append(Field(f"{new.about}_id", "Id", optional=False))
+    key = KEYS.get(about, "order_id")
+    given = [Field(key, "Month" if about == "month" else "Id", optional=False)]
+    if about != "month" and f"{about}_id" != key:
+        given.append(Field(f"{about}_id", "Id", optional=False))
     for word in asked.split():
         found = _FIELD.fullmatch(word)
         if found is None or found[2] not in EXAMPLES:
-            raise Refused(
-                f"{word!r} is no field: write name:Kind or name:Kind?, with Kind one of {', '.join(EXAMPLES)}"
-            )
+            kinds = ", ".join(EXAMPLES)
+            raise Refused(f"{word!r} is no field: write name:Kind or name:Kind?, with Kind one of {kinds}")
         if found[1] in {field.name for field in given}:
             raise Refused(f"the field {found[1]} is there already")
         given.append(Field(found[1], found[2], optional=found[3] is not None))
@@ -332,30 +348,25 @@ def _catalogue_line(tree: Tree, new: NewEvent) -> None:
 
 
 def _guide_row(tree: Tree, new: NewEvent) -> None:
-    text = tree.read(GUIDE)
     if new.upstream:
         names = (f"[`{field.name}`]" if field.optional else f"`{field.name}`" for field in new.fields)
-        row = f"| `{new.name}` | {', '.join(names)} | {new.owner} |"
-        tree.change(GUIDE, add_table_row(text, GUIDE_TABLE, row), "its row")
-        return
-    begins = f"| `{new.topic}` |"
-    lines = text.splitlines()
-    rows = [number for number, line in enumerate(lines) if line.startswith(begins)]
-    # Checkout does not read what serials says, so the guide has no row for it.
-    if rows:
-        lines[rows[-1]] = lines[rows[-1]].removesuffix(" |") + f"; `{new.name.rpartition('.v')[0]}` |"
-        tree.change(GUIDE, "\n".join(lines) + "\n", "its name in the row of its topic")
+        heading, row = "## What you may say", f"| `{new.name}` | {', '.join(names)} | {new.owner} |"
+    else:
+        heading, row = f"### {new.topic}", f"| `{new.name}` | {new.says.rstrip('.')} |"
+    tree.change(GUIDE, add_table_row(tree.read(GUIDE), heading, row), "its row")
 
 
 def _test_rows(tree: Tree, new: NewEvent) -> None:
-    for mapping, optional in (("REQUIRED", False), ("OPTIONAL", True)):
-        places = [place for field in new.fields if field.optional is optional for place in field.places]
-        if places:
-            comma = "," if len(places) == 1 else ""
-            entry = f'"{new.name}": ({", ".join(map(json.dumps, places))}{comma})'
-            tree.change(
-                BAD_INPUT, add_to_mapping(tree.read(BAD_INPUT), mapping, entry), f"its row in {mapping}"
-            )
+    places = {
+        "REQUIRED": [place for field in new.fields for place in field.required_places],
+        "OPTIONAL": [field.name for field in new.fields if field.optional],
+    }
+    for mapping, named in places.items():
+        if named:
+            comma = "," if len(named) == 1 else ""
+            entry = f'"{new.name}": ({", ".join(map(json.dumps, named))}{comma})'
+            text = add_to_mapping(tree.read(BAD_INPUT), mapping, entry)
+            tree.change(BAD_INPUT, text, f"its row in {mapping}")
     entry = f'"{new.name}": "{new.owner}"'
     tree.change(
         GOLDEN_TEST, add_to_mapping(tree.read(GOLDEN_TEST), "ANSWERED_BY", entry), "its row in ANSWERED_BY"

@@ -1,4 +1,4 @@
-"""Places in Python and Markdown sources where a generator inserts: the end of a mapping, of a class, of a table."""
+"""Where a generator inserts in Python and Markdown: the end of a mapping, of the classes, of a table."""
 
 import ast
 from collections.abc import Sequence
@@ -57,15 +57,18 @@ def add_imports(text: str, module: str, names: Sequence[str]) -> str:
     raise Refused(f"the module imports nothing from {module} any more")
 
 
-def add_table_row(text: str, header: str, row: str) -> str:
-    """The document with one more row at the end of the table that begins with `header`."""
+def add_table_row(text: str, heading: str, row: str) -> str:
+    """The document with one more row at the end of the first table below a heading."""
     lines = text.splitlines()
-    if header not in lines:
-        raise Refused(f"the table `{header}` is gone")
-    end = lines.index(header)
-    while end + 1 < len(lines) and lines[end + 1].startswith("|"):
+    if heading not in lines:
+        raise Refused(f"the heading {heading!r} is gone")
+    tables = [number for number in range(lines.index(heading), len(lines)) if lines[number].startswith("|")]
+    if not tables:
+        raise Refused(f"there is no table below {heading!r} any more")
+    end = tables[0]
+    while end < len(lines) and lines[end].startswith("|"):
         end += 1
-    return _insert_after(text, end + 1, row)
+    return _insert_after(text, end, row)
 
 
 def constant_of(node: ast.expr) -> object:

@@ -44,9 +44,7 @@ class Tree:
         self.changes[path] = Change(path, text, what, is_new=True)
 
     def change(self, path: str, text: str, what: str) -> None:
-        """Prepare another text of a file. Python is sorted and formatted as the linter wants it."""
-        if path.endswith(".py"):
-            text = self._tidy(path, text)
+        """Prepare another text of a file."""
         earlier = self.changes.get(path)
         self.changes[path] = Change(
             path,
@@ -54,6 +52,12 @@ class Tree:
             f"{earlier.what}; {what}" if earlier else what,
             is_new=bool(earlier and earlier.is_new),
         )
+
+    def tidy(self) -> None:
+        """Sort the imports of the changed modules and format them, as the linter wants it."""
+        for change in self.changes.values():
+            if change.path.endswith(".py"):
+                change.text = self._tidied(change.path, change.text)
 
     def write(self) -> None:
         """Write every prepared change."""
@@ -74,7 +78,7 @@ class Tree:
         width = max(len(path) for path in self.changes)
         return "\n".join(f"  {change.path:<{width}}  {change.what}" for change in self.changes.values())
 
-    def _tidy(self, path: str, text: str) -> str:
+    def _tidied(self, path: str, text: str) -> str:
         for command in (["check", "--select", "I", "--fix", "--quiet"], ["format", "--quiet"]):
             tidied = subprocess.run(
                 [sys.executable, "-m", "ruff", *command, "--stdin-filename", path, "-"],
