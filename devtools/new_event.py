@@ -101,7 +101,7 @@ class Field(NamedTuple):
 
     @property
     def required_places(self) -> list[str]:
-        """The places that must not be empty, as the contract tests write them; each line has its two fields."""
+        """The places that must not be empty, as the contract tests write them."""
         inside = [f"{self.name}/0/{name}" for name in ("line_id", "quantity")] if self.kind == "Lines" else []
         return inside if self.optional else [self.name, *inside]
 

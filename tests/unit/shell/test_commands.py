@@ -2,6 +2,7 @@
 
 import importlib
 import os
+from base64 import b64encode
 
 import pytest
 from typer.testing import CliRunner
@@ -16,9 +17,9 @@ from ops.watch.dead import Name, parse_name
 SETTINGS = {
     "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
     "DATABASE_URL": "postgresql://nobody:x@127.0.0.1:1/nothing",
-    "DATA_KEY": "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s=",
-    "SERIAL_LOOKUP_KEY": "bGxsbGxsbGxsbGxsbGxsbGxsbGxsbGxsbGxsbGxsbGw=",
-    "SERIAL_TEXT_KEY": "dHR0dHR0dHR0dHR0dHR0dHR0dHR0dHR0dHR0dHR0dHQ=",
+    "DATA_KEY": b64encode(b"k" * 32).decode(),
+    "SERIAL_LOOKUP_KEY": b64encode(b"l" * 32).decode(),
+    "SERIAL_TEXT_KEY": b64encode(b"t" * 32).decode(),
 }
 
 
