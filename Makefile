@@ -9,7 +9,7 @@ SEEDS ?= 200
 FIRST ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up down lint format bench lock clean images simulate \
+.PHONY: help venv demo up down lint format bench lock clean images simulate new-event new-migration packages hooks \
   test test-unit test-integration test-system test-faults test-smoke test-containers test-all minutes
 
 help: ## List the targets
@@ -22,7 +22,7 @@ $(BIN)/python:
 	  echo "This Python cannot make a virtual environment (on Debian and Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
 
 # The stamps say which lock file is installed; a changed lock installs again.
-$(VENV)/.run: requirements.lock pyproject.toml | $(BIN)/python
+$(VENV)/.run: requirements.lock pyproject.toml shared/__init__.py | $(BIN)/python
 	@echo "Installing what Pawl needs to run (once) ..." >&2
 	@$(PIP) install --quiet --require-hashes -r requirements.lock
 	@$(PIP) install --quiet --no-deps --editable .
@@ -97,6 +97,20 @@ lint: $(VENV)/.dev ## Style, types and import rules only
 format: $(VENV)/.dev ## Mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# make new-event NAME=partner.note_added.v1 OWNER=orders FIELDS="note:Text noted_at:Instant?" SAYS="a note on a partner."
+new-event: $(VENV)/.dev ## Write the parts of an event type: NAME=thing.happened.v1 OWNER=orders (CONTRIBUTING.md)
+	@$(BIN)/python -m devtools.new_event "$(NAME)" $(if $(OWNER),--owner "$(OWNER)") $(if $(WRITER),--writer "$(WRITER)") \
+	  $(if $(ABOUT),--about "$(ABOUT)") $(if $(SAYS),--says "$(SAYS)") $(if $(FIELDS),--fields "$(FIELDS)") $(ARGS)
+
+new-migration: $(VENV)/.dev ## Write an empty migration: SERVICE=orders NAME=add_note
+	@$(BIN)/python -m devtools.new_migration "$(SERVICE)" "$(NAME)" $(ARGS)
+
+packages: $(VENV)/.dev ## Draw docs/images/packages.svg from the imports
+	@$(BIN)/python -m devtools.packages
+
+hooks: $(VENV)/.dev ## Run the lints before each commit (pre-commit)
+	@$(BIN)/pre-commit install
 
 bench: $(VENV)/.dev ## Measure it against the usual way; writes benchmarks/results.json
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -4,13 +4,16 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
-from importlib import import_module, metadata
+from contextlib import suppress
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError
 from typing import Annotated, Any, NamedTuple
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from ops.shell.problem import Exit, Problem
+from shared import __version__
 
 
 class Command(NamedTuple):
@@ -101,21 +104,24 @@ def pawl(
 def show_version(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """Print the versions of Pawl and of the servers it embeds.
+    """Print the versions of Pawl and of the servers it embeds, as far as they are installed here.
 
     Example: [bold]pawl version[/bold]
     """
     versions = embedded_versions()
-    text = "\n".join(f"{name} {number}" for name, number in versions.items())
+    text = "\n".join(f"{name} {number or 'is not installed here'}" for name, number in versions.items())
     print(json.dumps(versions) if as_json else text)
 
 
-def embedded_versions() -> dict[str, str]:
-    """The versions of Pawl, Kafka and PostgreSQL."""
+def embedded_versions() -> dict[str, str | None]:
+    """The versions of Pawl, Kafka and PostgreSQL; None where PostgreSQL is not installed."""
     from ops.local.jars import KAFKA_VERSION
     from ops.local.postgres import wheel_version
 
-    return {"pawl": metadata.version("pawl"), "kafka": KAFKA_VERSION, "postgres": wheel_version()}
+    versions: dict[str, str | None] = {"pawl": __version__, "kafka": KAFKA_VERSION, "postgres": None}
+    with suppress(PackageNotFoundError):
+        versions["postgres"] = wheel_version()
+    return versions
 
 
 def main() -> None:
