@@ -93,7 +93,7 @@ def note_invoiced(world: World, event: Event, context: Context) -> Outcome:
     return Applied()
 
 
-def refuse_late(world: World, event: Event, reject: Reject) -> Applied:
+def refuse_late(world: World, event: Event, reject: Reject, context: Context) -> Applied:
     """A request that was accepted while its order was unknown, and turns out to be wrong: a fact says so."""
     order = world.orders.get(event.key)
     if event.type != "issuance.requested.v1" or order is None or reject.code == "duplicate_request":

@@ -9,7 +9,6 @@ from services.refunds.policies import Units
 from services.refunds.refund_order import BankAccount, Line, Payment, Refund, RefundOrder, Share
 from services.refunds.store import World
 from shared.events import checkout, orders
-from shared.ids import uuid7
 from shared.money import Money
 from shared.runtime.decisions import Applied, Context, Event, Outcome, Reject, Route, Wait
 
@@ -147,7 +146,7 @@ def refuse_unsupported(world: World, event: Event, context: Context) -> Outcome:
     return Reject("not_supported", "", f"{event.type} belongs to product kinds that are not supported yet")
 
 
-def refuse_late(world: World, event: Event, reject: Reject) -> Applied:
+def refuse_late(world: World, event: Event, reject: Reject, context: Context) -> Applied:
     """A document that checkout was told is accepted, because it waited, and that turned out to be wrong.
 
     A refund request ends with a fact; of any other event nothing follows.
@@ -156,7 +155,7 @@ def refuse_late(world: World, event: Event, reject: Reject) -> Applied:
     if event.type != "refund.requested.v1" or order is None:
         return Applied()
     reason = "unknown_line" if reject.code == "inconsistent" else reject.code
-    decision = domain.refuse_accepted(order, _request(event), reason, uuid7)
+    decision = domain.refuse_accepted(order, _request(event), reason, context.new_id)
     _take(world, decision)
     return Applied(decision.events)
 

@@ -185,7 +185,7 @@ class Desk:
         return outcome
 
     def refuse_late(self, event: Event, reject: Reject) -> Applied:
-        applied = refuse_late(self.world, event, reject)
+        applied = refuse_late(self.world, event, reject, Context(self._new_id))
         self._keep(applied, {})
         return applied
 
