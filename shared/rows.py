@@ -226,7 +226,7 @@ def _without_none(hint: Any) -> tuple[Any, bool]:
 def _tuple_field(name: str, kind: Any, names: tuple[str, ...], is_fixed: bool, nullable: bool) -> _Field:
     hints = get_type_hints(kind)
     columns = tuple(
-        Column(column, _TYPES[_without_none(hint)[0]], is_fixed, not nullable and hint is int)
+        Column(column, _type_of(_without_none(hint)[0]), is_fixed, not nullable and hint is int)
         for column, hint in zip(names, hints.values(), strict=True)
     )
     if not nullable:
@@ -252,6 +252,10 @@ _TYPES: Final[Mapping[Any, str]] = {
     date: "date",
     UUID: "uuid",
 }
+
+
+def _type_of(kind: Any) -> str:
+    return "text" if get_origin(kind) is Literal else _TYPES[kind]
 
 
 def _plain_field(name: str, kind: Any, is_fixed: bool, nullable: bool, *, is_key: bool) -> _Field:

@@ -200,7 +200,7 @@ def change_partner(world: World, event: Event, context: Context) -> Outcome:
     return _take(world, issuing.change_partner(world, partner, event.time))
 
 
-def refuse_late(world: World, event: Event, rejection: Reject) -> Applied:
+def refuse_late(world: World, event: Event, rejection: Reject, context: Context) -> Applied:
     """A wrong request that was accepted while its key was blocked changes nothing."""
     return Applied()
 

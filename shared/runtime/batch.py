@@ -193,7 +193,7 @@ class Batch:
         try:
             outcome = message.route.handle(self.world, event, self._context) if message.route else Applied()
             if isinstance(outcome, Reject) and (parked is not None or not message.upstream):
-                outcome = self._service.refuse_late(self.world, event, outcome)
+                outcome = self._service.refuse_late(self.world, event, outcome, self._context)
         except Exception as failure:  # an unforeseen state must not stop the other keys
             self._wait(message, parked, BLOCKED, f"{type(failure).__name__}: {failure}")
             return False

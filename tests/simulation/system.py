@@ -266,7 +266,6 @@ def without_the_machine(system: System) -> Iterator[None]:
             (expiry, "now", wall),
             (expiry, "log", silent),
             (issuing, "log", silent),
-            (refunds_handlers, "uuid7", sites["refunds"].database.new_id),
             (serials_store, "uuid7_run", lambda count: sites["serials"].database.new_id()),
             (retry_module, "sleep", _no_pause),
         ):
