@@ -340,7 +340,7 @@ class Fold:
             message.key,
             event.time if event else now(),
             event.correlation if event else message.key,
-            event.traceparent if event else None,
+            message.traceparent,
         )
         batch.rows.add_feedback("event.rejected.v1", cause, data)
 

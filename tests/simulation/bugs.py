@@ -12,6 +12,7 @@ from typing import Any
 from unittest.mock import patch
 
 import msgspec
+from msgspec import structs
 
 import services.invoices.domain as invoices
 import services.invoices.merging as merging
@@ -20,15 +21,16 @@ import services.orders.decisions.payments as payments
 import services.orders.decisions.refunds as orders_refunds
 import services.refunds.domain as refunds
 import services.refunds.refund_order as refund_order
-import services.serials.domain as serials_domain
 import services.serials.handlers as serials
 import services.serials.issuing as issuing
-import services.serials.store as serials_store
 import shared.runtime.batch as batch_module
 import shared.runtime.relay as relay_module
 from services.invoices.state import Change
 from services.orders.events import UnnumberedEvent
 from services.orders.state import Line, Order, OrderState
+from services.serials.events import serials_issued
+from services.serials.state import Grant, GrantState
+from services.serials.store import Store as SerialsStore
 from shared.kst import next_month
 from shared.money import Money, payment_money
 from shared.runtime.batch import Batch, Parked
@@ -226,35 +228,36 @@ _request_issuance = orders_issuance.request_issuance
 
 
 def _grant_issued_again(world: Any, event: Event, context: Any) -> Any:
-    with patch.object(world, "known", set()):
+    with patch.object(world, "recorded", set()):
         return _record_grant(world, event, context)
 
 
 _record_grant = serials.record_grant
 
 
-async def _made_again(connection: Any, chunk: int, most: int) -> Any:
+async def _made_again(store: SerialsStore, connection: Any, most: int) -> list[Grant]:
     """A restart makes the whole grant again, whatever was made before."""
     new_id = connection._database.new_id
     return [
-        replace(grant, issued=0, batch_id=new_id()) if grant.issued else grant
-        for grant in await _lock_grants(connection, chunk, most)
+        structs.replace(grant, issued=0, batch_id=new_id()) if grant.issued else grant
+        for grant in await _lock_grants(store, connection, most)
     ]
 
 
-_lock_grants = serials_store.lock_grants
+_lock_grants = SerialsStore.lock_grants
 
 
-def _one_too_few(grant: Any, units: int) -> Any:
+def _one_too_few(grant: Grant, units: int) -> Decided[Grant]:
     """Says that a grant is whole when its last unit is missing."""
-    after, fact = _issue_units(grant, units)
-    if after.state == "issuing" and after.left == 1:
-        after = replace(after, issued=after.quantity)
-        return after, serials_domain._issued(after)
-    return after, fact
+    decided = _issue_units(grant, units)
+    after = decided.state
+    if after.left != 1:
+        return decided
+    whole = structs.replace(after, issued=after.quantity, state=GrantState.ISSUED, issued_at=after.granted_at)
+    return Decided(whole, [serials_issued(whole)])
 
 
-_issue_units = serials_domain.issue_units
+_issue_units = issuing.issue_units
 
 
 # Refunds
@@ -377,8 +380,8 @@ PLANTED: Sequence[Bug] = (
         "request_issuance",
         _request_answered_again,
     ),
-    Bug("a grant is issued again after a restart", issuing, "lock_grants", _made_again),
-    Bug("a grant is told whole with a unit missing", issuing, "issue_units", _one_too_few),
+    Bug("a grant is issued again after a restart", SerialsStore, "lock_grants", _made_again),
+    Bug("a grant counts as issued with a unit missing", issuing, "issue_units", _one_too_few),
     Bug("a payout completes a refund twice", refunds, "record_payout", _completed_again),
     Bug("refunds keeps the won of a release", refund_order.RefundOrder, "void", _void_keeps_money),
     Bug("a refund of everything is all or nothing", refunds, "_accept", _everything_or_nothing),

@@ -5,7 +5,6 @@ mark, the month close, the deposit expirer, the issuing worker. What is not: soc
 SQL.
 """
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -30,8 +29,8 @@ from services.invoices.closing import MonthSummary, close_month
 from services.invoices.state import Policy as InvoicePolicy
 from services.invoices.store import Store as InvoicesStore
 from services.refunds.store import Store as RefundsStore
-from services.serials.domain import Part
-from services.serials.store import Policy, Store
+from services.serials.state import Part, Policy
+from services.serials.store import Store
 from shared.events.catalogue import SERVICES, TOPICS
 from shared.runtime.decisions import Context
 from shared.runtime.fold import Fold
@@ -94,6 +93,11 @@ class UnitStock:
         """Nothing to stop."""
 
 
+def new_serials_store() -> Store:
+    """The store of serials with a writer of units."""
+    return Store(UnitWriter(), Policy(small_grant=SMALL_GRANT, chunk=CHUNK))  # type: ignore[arg-type]
+
+
 @dataclass(slots=True)
 class Site:
     """One service: its database, its fold and the agents that run beside it."""
@@ -127,12 +131,7 @@ class Site:
 
     def issue_chunk(self) -> int:
         """The issuing worker's next chunk; 0 when nothing is left to do."""
-        issuer = issuing.Issuer(
-            self.surroundings,
-            UnitWriter(),  # type: ignore[arg-type]
-            CHUNK,
-            asyncio.Event(),
-        )
+        issuer = issuing.Issuer(self.surroundings, new_serials_store())
         issuer._stock = UnitStock()  # type: ignore[assignment]
         units: int = Running(issuer.issue_chunk()).finish()
         return units
@@ -230,8 +229,7 @@ def _service(name: str, database: Database) -> tuple[Service, InvoicesStore | No
     if name == "orders":
         return _put_together(name, orders_handlers, orders_store.Store()), None
     if name == "serials":
-        store: Any = Store(UnitWriter(), Policy(small_grant=SMALL_GRANT), asyncio.Event())  # type: ignore[arg-type]
-        return _put_together(name, serials_handlers, store), None
+        return _put_together(name, serials_handlers, new_serials_store()), None
     if name == "refunds":
         return _put_together(name, refunds_handlers, RefundsStore(Plain())), None  # type: ignore[arg-type]
     invoices = InvoicesStore(InvoicePolicy())

@@ -436,12 +436,11 @@ def write_serials(tx: Transaction, serial_ids: Iterable[UUID], grant_ids: Iterab
 
 
 SERIALS: Mapping[str, Query] = {
-    "known_grants": lambda tx, ids: found(tx, "grants", ids),
+    "recorded_grants": lambda tx, ids: found(tx, "grants", ids),
     "lock_small_grants": lambda tx, chunk, most: _grants_left(tx, lambda left: left <= chunk, most),
     "lock_large_grant": lambda tx, chunk: _grants_left(tx, lambda left: left > chunk, 1),
-    "advance_grants": updates("grants", ["grant_id"], "issued", "state", "sequence", "issued_at"),
 }
-SERIALS_COPIES: Mapping[str, Query] = {"serials": write_serials, "grants": copies("grants", ["grant_id"])}
+SERIALS_COPIES: Mapping[str, Query] = {"serials": write_serials}
 
 
 # refunds
@@ -770,8 +769,8 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
     "invoices": {"sum_evidence": "asked by auditors only"},
 }
 """The statements that the simulation does not send, and why it need not."""
-PAUSES = frozenset({"share_months", "lock_orders", "known_grants", "closed_months", "update_orders", "orders",
-                    "grants", "payments", "stop_orders", "move_cursors"})  # fmt: skip
+PAUSES = frozenset({"share_months", "lock_orders", "recorded_grants", "closed_months", "update_orders",
+                    "orders", "grants", "payments", "stop_orders", "move_cursors"})  # fmt: skip
 """Statements before which another owner may come between: loading, saving, and moving cursors."""
 
 
