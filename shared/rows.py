@@ -34,6 +34,7 @@ from typing import (
 )
 from uuid import UUID
 
+import msgspec
 import orjson
 
 from shared.postgres import UNIT_SEPARATOR, Connection, copy_rows, packed
@@ -44,6 +45,8 @@ V = TypeVar("V")
 
 FIXED: Final = "fixed"
 APART: Final = "apart"
+JSON: Final = "json"
+"""Marks a field whose values are kept as JSON: `Annotated[tuple[str, ...] | None, JSON]`; None is null."""
 Fixed = Annotated[V, FIXED]
 """A field that never changes once its row is written."""
 Apart = Annotated[V, APART]
@@ -209,6 +212,8 @@ def _field(name: str, hint: Any, key: tuple[str, ...]) -> _Field:
         hint, *rest = get_args(hint)
         notes = tuple(rest)
     is_fixed = FIXED in notes or name in key
+    if JSON in notes:
+        return _json_field(name, hint, is_fixed)
     kind, nullable = _without_none(hint)
     named = next((note for note in notes if isinstance(note, Columns)), None)
     if named is not None:
@@ -240,6 +245,16 @@ def _tuple_field(name: str, kind: Any, names: tuple[str, ...], is_fixed: bool, n
         decode=lambda parts: None if parts[0] is None else kind(*parts),
         is_tuple=True,
         is_spread=True,
+    )
+
+
+def _json_field(name: str, hint: Any, is_fixed: bool) -> _Field:
+    decode = msgspec.json.Decoder(hint).decode
+    return _Field(
+        (name,),
+        (Column(name, "json", is_fixed),),
+        encode=lambda value: None if value is None else msgspec.json.encode(value).decode(),
+        decode=lambda text: None if text is None else decode(text),
     )
 
 

@@ -25,7 +25,8 @@ import shared.runtime.fold as fold_module
 import shared.runtime.outbox as outbox_module
 import shared.runtime.relay as relay_module
 import shared.runtime.retry as retry_module
-from services.invoices.closing import MonthSummary, close_month
+from services.invoices.closing import close_month
+from services.invoices.state import MonthSummary
 from services.invoices.state import Policy as InvoicePolicy
 from services.invoices.store import Store as InvoicesStore
 from services.refunds.store import Store as RefundsStore

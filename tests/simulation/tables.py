@@ -602,15 +602,6 @@ def mark_reported(tx: Transaction, month: str) -> list[Row]:
     return [Row(sequence=sequence)]
 
 
-PARTNER_COLUMNS = (
-    "partner_id", "business_number", "name", "invoice_email", "always_merge", "always_merge_since",
-    "changed_at",
-)  # fmt: skip
-REQUEST_COLUMNS = (
-    "partner_id", "request_id", "undo", "business_number", "month", "payment_ids", "requested_at", "standing",
-    "content",
-)  # fmt: skip
-
 INVOICES: Mapping[str, Query] = {
     "share_months": share_months,
     "claim_month": claim_month,
@@ -630,60 +621,12 @@ INVOICES: Mapping[str, Query] = {
     "read_requests": lambda tx, ids: where(
         tx, "merge_requests", "partner_id", ids, "partner_id", "request_id"
     ),
-    "update_payments": packed_updates(
-        "payments",
-        ["order_id"],
-        "refunded_supply",
-        "refunded_vat",
-        "standing_supply",
-        "standing_vat",
-        "issued_units",
-        "returned_units",
-        "open_refunds",
-        "invoice_id",
-    ),
-    "update_documents": updates(
-        "documents",
-        ["invoice_id"],
-        "state",
-        "business_number",
-        "supply",
-        "vat",
-        "sequence",
-        "late",
-        "payments",
-        "document_key",
-        "written_date",
-        "issued_at",
-    ),
-    "save_refunds": inserts(
-        "refunds",
-        ["refund_id"],
-        ("refund_id", "order_id", "state", "supply", "vat", "cancellation"),
-        on_conflict=["state", "supply", "vat"],
-    ),
-    "save_partners": inserts("partners", ["partner_id"], PARTNER_COLUMNS, on_conflict=PARTNER_COLUMNS[1:]),
-    "save_requests": inserts(
-        "merge_requests", ["partner_id", "request_id"], REQUEST_COLUMNS, on_conflict=["standing"]
-    ),
-    "save_explanations": inserts(
-        "merge_explanations",
-        ["partner_id", "request_id", "payment_id"],
-        ("partner_id", "request_id", "payment_id", "order_id", "reason"),
-        on_conflict=["order_id", "reason"],
-    ),
-    "save_counters": updates("document_counters", ["business_number"], "last_number"),
     "open_month_close": open_month_close,
     "partners_to_close": partners_to_close,
     "note_unreported": lambda tx, month: int(update(tx, "months", month, {"unreported": True})),
     "lock_month": lock_month,
     "summarise_month": summarise_month,
     "mark_reported": mark_reported,
-}
-INVOICES_COPIES: Mapping[str, Query] = {
-    "payments": copies("payments", ["order_id"]),
-    "payment_lines": copies("payment_lines", ["order_id"]),
-    "documents": copies("documents", ["invoice_id"]),
 }
 
 UNIQUE: Mapping[str, Mapping[str, Mapping[str, Callable[[Any], Any]]]] = {
@@ -736,7 +679,7 @@ FUNCTIONS: Mapping[str, tuple[Mapping[str, Query], Mapping[str, Query]]] = {
     "orders": (ORDERS, ORDERS_COPIES),
     "serials": (SERIALS, SERIALS_COPIES),
     "refunds": (REFUNDS, REFUNDS_COPIES),
-    "invoices": (INVOICES, INVOICES_COPIES),
+    "invoices": (INVOICES, {}),
 }
 NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
     "runtime": {
