@@ -4,6 +4,7 @@ A statement that a service begins to use and that has no function here fails lou
 is what `queries.sql` says; that both agree with Postgres is what the integration tests are for.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from hashlib import blake2b
@@ -351,9 +352,12 @@ def drop_lines(tx: Transaction, packed: str) -> int:
 
 
 def settle_claims(tx: Transaction, *columns: Sequence[Any]) -> int:
+    lines = defaultdict(list)
+    for key in tx.rows("claims"):
+        lines[key[0]].append(key)
     for row in entries(("claim_id", "state", "settled_at"), columns):
         changes = {"state": row["state"], "settled_at": row["settled_at"]}
-        for key in [key for key in tx.rows("claims") if key[0] == row["claim_id"]]:
+        for key in lines[row["claim_id"]]:
             update(tx, "claims", key, changes)
     return len(columns[0])
 
