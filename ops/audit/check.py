@@ -1,24 +1,23 @@
 """`pawl check`: the auditor. Every rule over the four schemas, the topics and a recorded history."""
 
 import asyncio
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import orjson
 import typer
 from rich.console import Console
 
 from ops.audit.books import SQL, Books, read_books
 from ops.audit.history.judge import judge_file
 from ops.audit.history.report import print_judged
-from ops.audit.pipeline import Pipeline, Tell, open_pipeline
+from ops.audit.pipeline import Pipeline, open_pipeline
 from ops.audit.report import AuditReport, print_report, print_topics
 from ops.audit.rules import MONEY, WITHIN, Finding, Won, findings, unbalanced, won_of
 from ops.audit.topic_check import audit_topics
 from ops.shell.databases import Connections, Urls, Where, kafka_of, one_moment, urls_of
 from ops.shell.options import Directory, Json, KafkaAddress, PostgresUrl
+from ops.shell.output import Tell, print_json, tell_nobody, tell_on_stderr
 from ops.shell.problem import Exit
 from ops.shell.system import System, find_system
 from shared.clock import monotonic
@@ -28,11 +27,7 @@ NAMED = 1000  # violations named for each rule of one schema
 LISTED = 100  # waiting events listed for each service
 
 
-def say_nothing(sentence: str) -> None:
-    """For callers that show no progress."""
-
-
-async def audit(where: Where, *, settle: float = SETTLE_SECONDS, tell: Tell = say_nothing) -> AuditReport:
+async def audit(where: Where, *, settle: float = SETTLE_SECONDS, tell: Tell = tell_nobody) -> AuditReport:
     """Checks every rule over the four schemas.
 
     `where` is a System, one database URL, or a URL for each service. Work on its way is no violation: for up
@@ -206,8 +201,8 @@ def check(
 
 
 async def _check_system(system: System, settle: float, topics: bool, as_json: bool) -> bool:
-    report = await audit(system, settle=settle, tell=_tell)
-    read = await audit_topics(system, tell=_tell) if topics else None
+    report = await audit(system, settle=settle, tell=tell_on_stderr)
+    read = await audit_topics(system, tell=tell_on_stderr) if topics else None
     document = report.to_document()
     if read is not None:
         document["topics"] = read.to_document()
@@ -223,10 +218,6 @@ async def _check_system(system: System, settle: float, topics: bool, as_json: bo
 
 def _show(document: dict[str, Any], as_json: bool, tables: Callable[[Console], None]) -> None:
     if as_json:
-        print(orjson.dumps(document).decode())
+        print_json(document)
     else:
         tables(Console())
-
-
-def _tell(sentence: str) -> None:
-    print(sentence, file=sys.stderr)

@@ -1,17 +1,17 @@
 """Is anything on its way between the services, and has everything said until now been heard?"""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from ops.audit.books import SQL
 from ops.shell.databases import Connections, Urls, connected
+from ops.shell.output import Tell
 from ops.shell.topic_reader import Offsets, TopicReader, reading_topics
 from shared.clock import monotonic
 
 LOOK_EVERY = 0.1
-Tell = Callable[[str], None]
 
 
 @dataclass(slots=True, frozen=True)

@@ -1,7 +1,6 @@
 """`pawl record FILE`: requests, answers and facts as checkout sees them, for `pawl check --history`."""
 
 import asyncio
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +11,7 @@ from ops.audit.history.recorder import Recorded
 from ops.audit.history.recorder import record as record_topics
 from ops.shell.databases import urls_of
 from ops.shell.options import Directory, KafkaAddress, PostgresUrl
+from ops.shell.output import tell_on_stderr
 from ops.shell.problem import Problem, explain_os_errors
 from ops.shell.system import System, find_system
 from shared.kafka import MissingTopic
@@ -33,8 +33,8 @@ def record(
     system = find_system(kafka, postgres, directory)
     recorded = asyncio.run(_record(system, file, seconds))
     state = "" if recorded.quiet else "; work was going on at its end"
-    print(f"{recorded.entries:,} lines in {file}{state}", file=sys.stderr)
-    print(f"Judge it: pawl check --history {file}", file=sys.stderr)
+    tell_on_stderr(f"{recorded.entries:,} lines in {file}{state}")
+    tell_on_stderr(f"Judge it: pawl check --history {file}")
 
 
 async def _record(system: System, file: Path, seconds: float) -> Recorded:

@@ -16,7 +16,6 @@ from uuid import UUID
 
 from ops.audit.books import SQL
 from ops.audit.inbound import Inbound, inbound
-from ops.audit.pipeline import Tell
 from ops.audit.rules import Finding
 from ops.audit.topic_pages import PAGE, Pages, open_pages, seen
 from ops.audit.topics import (
@@ -33,12 +32,12 @@ from ops.audit.topics import (
     judge_record,
     order_of,
 )
-from ops.setup.provision import SERVICES
 from ops.shell.databases import Connections, Urls, Where, connected, one_moment, urls_of
+from ops.shell.output import Tell, tell_nobody
 from ops.shell.problem import Problem
 from ops.shell.system import System
 from ops.shell.topic_reader import reading_topics
-from shared.events.catalogue import FEEDBACK, TOPICS, UPSTREAM
+from shared.events.catalogue import FEEDBACK, SERVICES, TOPICS, UPSTREAM
 
 
 @dataclass(slots=True)
@@ -96,7 +95,7 @@ class TopicReport:
         }
 
 
-async def audit_topics(where: Where, kafka: str = "", tell: Tell = lambda sentence: None) -> TopicReport:
+async def audit_topics(where: Where, kafka: str = "", tell: Tell = tell_nobody) -> TopicReport:
     """Checks the topics against the four schemas. `where` is as for `audit`. Raises Problem."""
     urls = urls_of(where)
     bootstrap = kafka or (where.require_kafka() if isinstance(where, System) else "")

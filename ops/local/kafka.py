@@ -12,17 +12,14 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
-
 from ops.local.child import Child, require_space, start_failure, turn_over
 from ops.local.jars import KAFKA_VERSION, broker_jars, cache_directory
 from ops.local.ports import HOST, Ports
+from ops.setup.broker import ADMINISTRATOR, answers
 from ops.shell.private_files import write_private
 from ops.shell.problem import Problem, explain_os_errors
-from shared.brokers import Brokers, somebody_listens
+from shared.brokers import Brokers
 
-ADMINISTRATOR = "pawl_admin"
 START_SECONDS = 90.0
 STOP_SECONDS = 15.0
 # The controller takes a killed broker for alive until its session ends; only then may it register again.
@@ -261,24 +258,6 @@ def class_archive() -> Path:
         with suppress(OSError):
             making.replace(archive)
     return archive
-
-
-async def answers(where: str | Brokers) -> bool:
-    """Whether a broker there takes part in its cluster (a fenced one answers, but names no brokers)."""
-    brokers = Brokers.at(where)
-    # A cheap look first: the Kafka client logs an error for each connection refused.
-    if not await somebody_listens(brokers.servers, 3):
-        return False
-    admin = AIOKafkaAdminClient(**brokers.client(), request_timeout_ms=3000)
-    try:
-        await admin.start()
-        cluster = await admin.describe_cluster()
-        return bool(cluster["brokers"])
-    except (KafkaError, OSError):
-        return False
-    finally:
-        with suppress(KafkaError, OSError):
-            await admin.close()
 
 
 def _version_file(directory: Path) -> Path:

@@ -3,9 +3,9 @@
 import json
 import secrets
 import socket
-import sys
 from pathlib import Path
 
+from ops.shell.output import tell_on_stderr
 from ops.shell.problem import Problem, explain_os_errors
 
 HOST = "127.0.0.1"
@@ -45,7 +45,7 @@ class Ports:
         else:
             port = self._new_port(name)
             if remembered is not None:
-                print(f"Port {remembered} of {name} is in use now; it moves to {port}.", file=sys.stderr)
+                tell_on_stderr(f"Port {remembered} of {name} is in use now; it moves to {port}.")
         self._given[name] = port
         self._remember()
         return port

@@ -8,7 +8,6 @@ import secrets
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
@@ -19,6 +18,7 @@ import asyncpg
 
 from ops.local.child import Child, SystemUser, last_lines, require_space, start_failure, turn_over
 from ops.local.ports import HOST, Ports
+from ops.shell.output import tell_on_stderr
 from ops.shell.private_files import read_or_make
 from ops.shell.problem import Problem, explain_os_errors
 
@@ -235,7 +235,7 @@ def reachable_binaries(account: SystemUser | None) -> Path:
         return package / "pginstall" / "bin"
     public = _public_directory() / f"postgres-{wheel_version()}"
     if not public.exists():
-        print(f"Copying PostgreSQL to {public}: its account cannot read {package}.", file=sys.stderr)
+        tell_on_stderr(f"Copying PostgreSQL to {public}: its account cannot read {package}.")
         _copy_package(package, public)
     return public / package.name / "pginstall" / "bin"
 
@@ -267,10 +267,7 @@ def reachable_data(directory: Path, account: SystemUser | None) -> Path:
     place.mkdir(exist_ok=True)
     pointer.write_text(f"{place / 'data'}\n")
     name = account.name if account else "its account"
-    print(
-        f"PostgreSQL runs as {name}, which cannot enter {directory}: its data is kept in {place}.",
-        file=sys.stderr,
-    )
+    tell_on_stderr(f"PostgreSQL runs as {name}, which cannot enter {directory}: its data is kept in {place}.")
     return place / "data"
 
 

@@ -11,27 +11,25 @@ from typing import Any, TypeVar
 
 from ops.local.child import last_lines
 from ops.local.jars import broker_jars
-from ops.local.kafka import ADMINISTRATOR, EmbeddedKafka
+from ops.local.kafka import EmbeddedKafka
 from ops.local.ports import HOST, Ports
 from ops.local.postgres import EmbeddedPostgres
 from ops.local.supervisor import Launch, Supervisor
+from ops.setup.broker import ADMINISTRATOR
 from ops.setup.logins import kept_kafka_passwords, secure_broker
-from ops.setup.provision import SERVICES, Database, kept_passwords, migrate, provision
+from ops.setup.provision import Database, kept_passwords, migrate, provision
 from ops.setup.topics import create_topics
 from ops.shell.http_client import fetch
+from ops.shell.output import Tell, tell_on_stderr
 from ops.shell.problem import Problem
 from ops.shell.run_directory import ProcessMark, RunDirectory, RunState, end_processes
 from ops.shell.system import Endpoint, System
 from shared.brokers import Brokers
+from shared.events.catalogue import SERVICES
 
 READY_SECONDS = 60.0
 RETRY_SECONDS = 5.0
-Tell = Callable[[str], None]
 T = TypeVar("T")
-
-
-def tell_on_stderr(sentence: str) -> None:
-    print(sentence, file=sys.stderr, flush=True)
 
 
 @dataclass(slots=True, frozen=True)

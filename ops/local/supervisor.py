@@ -3,13 +3,13 @@
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
 from ops.local.child import Child, turn_over
+from ops.shell.output import Tell, tell_on_stderr
 from shared.clock import monotonic
 
 LONGEST_PAUSE = 30.0
@@ -62,12 +62,12 @@ class Supervisor:
     def __init__(
         self,
         launches: Iterable[Launch],
-        tell: Callable[[str], None] | None = None,
+        tell: Tell = tell_on_stderr,
         changed: Callable[[], None] | None = None,
         longest_pause: float = LONGEST_PAUSE,
     ) -> None:
         self._kept = {launch.name: Kept(launch) for launch in launches}
-        self._tell = tell or (lambda sentence: print(sentence, file=sys.stderr, flush=True))
+        self._tell = tell
         self._changed = changed or (lambda: None)
         self._longest_pause = longest_pause
 

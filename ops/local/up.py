@@ -9,13 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
-from ops.local.running import RunningSystem, Wanted, run_system, running_system, tell_on_stderr
+from ops.local.running import RunningSystem, Wanted, run_system
 from ops.shell.options import Directory, Json, KafkaAddress, PostgresUrl
+from ops.shell.output import tell_on_stderr
 from ops.shell.problem import Problem
 from ops.shell.run_directory import DEFAULT
 from shared.brokers import Brokers
-
-__all__ = ["RunningSystem", "Wanted", "run_system", "running_system", "up"]
 
 KafkaPort = Annotated[
     int | None,

@@ -16,10 +16,10 @@ from ops.replay.plan import SOURCE
 from ops.shell.databases import Connections, Urls, connected
 from shared.brokers import Brokers
 from shared.clock import monotonic
+from shared.events.catalogue import TOPICS, UPSTREAM
 from shared.events.envelope import write_headers
 
-CHECKOUT = "checkout.events"
-ANSWERS = ("checkout.feedback", "orders.events", "serials.events", "refunds.events", "invoices.events")
+ANSWERS = tuple(topic for topic in TOPICS if topic != UPSTREAM)
 MOST_RECORDS = 5_000
 ACCEPTED = "SELECT event_id FROM inbox WHERE source = $1"
 REFUSED = "SELECT event_id, code FROM dead_letters WHERE source = $1 AND code <> 'duplicate_id'"
@@ -62,7 +62,7 @@ class KafkaTopics:
         """Waits for the broker's acknowledgement of all of them."""
         sent = [
             await self._producer.send(
-                CHECKOUT, key=event.key.encode(), value=orjson.dumps(event.data), headers=headers(event)
+                UPSTREAM, key=event.key.encode(), value=orjson.dumps(event.data), headers=headers(event)
             )
             for event in events
         ]

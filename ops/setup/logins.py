@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError, for_code
@@ -32,13 +31,13 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
-from ops.local.kafka import ADMINISTRATOR
+from ops.setup.broker import ADMINISTRATOR
 from ops.setup.provision import derived_password
+from ops.shell.acls import acls
 from ops.shell.private_files import read_or_make
 from ops.shell.problem import Problem
 from shared.brokers import Brokers
 
-ACLS_FILE = Path(__file__).parents[2] / "deploy" / "kafka" / "acls.yaml"
 ITERATIONS = 8192
 KNOWN_SECONDS = 20.0
 # The numbers of Kafka's protocol.
@@ -59,15 +58,14 @@ class Right:
     operation: int
 
 
-def principals(file: Path = ACLS_FILE) -> list[str]:
+def principals() -> list[str]:
     """Everybody who logs in, the administrator left out."""
-    return list(yaml.safe_load(file.read_text())["principals"])
+    return list(acls())
 
 
-def wanted_rights(file: Path = ACLS_FILE) -> set[Right]:
+def wanted_rights() -> set[Right]:
     """What the file allows."""
-    document = yaml.safe_load(file.read_text())["principals"]
-    return {right for name, wanted in document.items() for right in _rights(name, wanted)}
+    return {right for name, wanted in acls().items() for right in _rights(name, wanted)}
 
 
 def _rights(principal: str, wanted: Mapping[str, Any]) -> Iterator[Right]:

@@ -4,7 +4,7 @@ import asyncio
 import json
 from contextlib import suppress
 
-from ops.local.kafka import answers
+from ops.setup.broker import answers
 from ops.setup.logins import kept_kafka_passwords, secure_broker
 from ops.setup.provision import Database, kept_passwords, provision
 from ops.setup.provision import migrate as migrate_all

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from ops.shell.http_client import fetch
 from ops.shell.options import Directory, Json
+from ops.shell.output import print_json
 from ops.shell.problem import Exit, Problem
 from ops.shell.system import find_system
 from shared.kst import parse_month, wire_time
@@ -71,7 +72,7 @@ def close(
     url = invoices or find_system(directory=directory).service("invoices").base_url
     summary = asyncio.run(close_month(url.rstrip("/"), month, instant))
     if as_json:
-        print(orjson.dumps(summary).decode())
+        print_json(summary)
     else:
         print_summary(Console(), summary)
 

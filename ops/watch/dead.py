@@ -14,12 +14,13 @@ import orjson
 import typer
 from rich.console import Console
 
-from ops.setup.provision import SERVICES
 from ops.shell.databases import Urls, connected, urls_of
 from ops.shell.http_client import Answer, fetch
 from ops.shell.options import Directory, Json, PostgresUrl
+from ops.shell.output import print_json
 from ops.shell.problem import Exit, Problem
 from ops.shell.system import System, find_system
+from shared.events.catalogue import SERVICES, UPSTREAM
 from shared.kst import wire_time
 from shared.queries import load
 
@@ -133,7 +134,7 @@ def ls(
     only = Filter(service, code, type_name, key)
     found = asyncio.run(groups(urls_of(find_system(None, postgres, directory)), only, everything))
     if as_json:
-        print(orjson.dumps({"groups": found}).decode())
+        print_json({"groups": found})
     elif found:
         print_groups(Console(), found)
     else:
@@ -169,7 +170,7 @@ def show(
     named = parse_name(name)
     document = asyncio.run(fetch_one(base_url(named.service, url, directory), named))
     if as_json:
-        print(orjson.dumps(document).decode())
+        print_json(document)
     else:
         print_one(Console(), named, document)
 
@@ -227,7 +228,7 @@ def _why_dead(name: Name, document: dict[str, Any]) -> list[str]:
     if document["state"] == "replayed":
         who = f"Replayed {document['replayed_at']} by {document['replayed_by']}: {document['replay_reason']}"
         return [why, who]
-    if document["topic"] == "checkout.events":
+    if document["topic"] == UPSTREAM:
         return [
             why,
             "Checkout was told so and has to send a right document under a new event id.",
@@ -350,7 +351,7 @@ async def replay_all(system: System, names: Sequence[Name], actor: str, reason: 
 
 def _print_plan(listed: Sequence[dict[str, Any]], as_json: bool) -> None:
     if as_json:
-        print(orjson.dumps({"would_replay": listed}).decode())
+        print_json({"would_replay": listed})
         return
     for row in listed:
         print(f"would replay {row['name']}  {row['type']}  {row['code']} {row['pointer']}  key {row['key']}")
@@ -360,7 +361,7 @@ def _print_plan(listed: Sequence[dict[str, Any]], as_json: bool) -> None:
 def _finish(outcomes: Sequence[dict[str, Any]], as_json: bool) -> None:
     done = sum(outcome["replayed"] for outcome in outcomes)
     if as_json:
-        print(orjson.dumps({"replayed": done, "outcomes": list(outcomes)}).decode())
+        print_json({"replayed": done, "outcomes": list(outcomes)})
     else:
         for outcome in outcomes:
             print(_told(outcome))

@@ -4,12 +4,12 @@ import asyncio
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import orjson
 from rich.console import Console
 from rich.text import Text
 
 from ops.shell.databases import Where, connected, urls_of
 from ops.shell.options import Directory, Json, KafkaAddress, PostgresUrl
+from ops.shell.output import print_json
 from ops.shell.problem import Problem
 from ops.shell.system import System, find_system
 from ops.shell.topic_reader import reading_topics
@@ -85,7 +85,7 @@ def lag(
     behind = asyncio.run(read_lag(system, require_servers(system)))
     if as_json:
         document = {name: {"reading": asdict(is_.reading), **asdict(is_)} for name, is_ in behind.items()}
-        print(orjson.dumps({"services": document}).decode())
+        print_json({"services": document})
     else:
         print_lag(Console(), behind)
 

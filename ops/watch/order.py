@@ -3,12 +3,12 @@
 import asyncio
 from typing import Annotated
 
-import orjson
 import typer
 from rich.console import Console
 
 from ops.shell.databases import Where, connected, urls_of
 from ops.shell.options import Directory, Json, KafkaAddress, PostgresUrl
+from ops.shell.output import print_json
 from ops.shell.problem import Exit, Problem
 from ops.shell.system import find_system
 from ops.watch.story.model import Story
@@ -63,6 +63,6 @@ def order(
     """
     story = asyncio.run(require_order(find_system(kafka, postgres, directory), order_id))
     if as_json:
-        print(orjson.dumps(story.to_document()).decode())
+        print_json(story.to_document())
     else:
         print_story(Console(), story)

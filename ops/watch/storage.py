@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import orjson
 from rich.console import Console
 from rich.table import Table
 
 from ops.shell.databases import Where, connected, urls_of
 from ops.shell.options import Directory, Json, PostgresUrl
+from ops.shell.output import print_json
 from ops.shell.system import find_system
 from shared.kst import in_kst
 from shared.queries import load
@@ -89,7 +89,7 @@ def storage(
     stored = asyncio.run(read_storage(system))
     if as_json:
         document = {"services": {name: each.to_document() for name, each in stored.items()}}
-        print(orjson.dumps(document).decode())
+        print_json(document)
     else:
         print_storage(Console(), stored)
 

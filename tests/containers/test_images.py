@@ -15,8 +15,9 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from ops.local.ports import HOST, Ports
 from ops.local.postgres import answers
 from tests.support.containers import POSTGRES_IMAGE, ContainerKafka, ContainerPostgres, OnLoopback
+from tests.support.patience import PATIENCE, PATIENCE_WITH_A_START
 
-pytestmark = [pytest.mark.containers, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.containers
 
 SERVICE_IMAGE = os.environ.get("PAWL_IMAGE", "pawl:local")
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -46,7 +47,7 @@ def postgres_image(ports: Ports) -> Iterator[Callable[..., tuple[OnLoopback, int
 
 
 async def until_it_answers(url: str) -> None:
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(PATIENCE_WITH_A_START):
         while not await answers(url):
             await asyncio.sleep(0.25)
 
@@ -173,7 +174,7 @@ def run() -> Run:
             ["docker", "run", "--rm", "--read-only", "--cap-drop=ALL", *variables, SERVICE_IMAGE, *command],
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE,
             check=False,
         )
 

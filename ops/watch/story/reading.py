@@ -8,10 +8,10 @@ import orjson
 
 from ops.shell.databases import Connections
 from ops.watch.story.model import Case, Dead, Event, Grant, Invoice, Line, Parked, Refund, Story
+from shared.events.catalogue import FEEDBACK
 from shared.queries import load
 
 SQL = load("ops.watch.story")
-FEEDBACK = "checkout.feedback"
 CHECKOUT = "checkout"
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from ops.watch.story.model import Refund, Story
+from shared.events.catalogue import UPSTREAM
 from shared.kst import next_month, parse_month, wire_time
 
 
@@ -78,7 +79,7 @@ def _refused(story: Story) -> Iterator[str]:
     """A wrong document of checkout is checkout's to mend; one of our own is a mistake in here."""
     for dead in story.dead:
         if dead.state == "open":
-            who = "checkout to send it right" if dead.topic == "checkout.events" else "an operator"
+            who = "checkout to send it right" if dead.topic == UPSTREAM else "an operator"
             why = f"{dead.service} refused {dead.type} {dead.event_id}, {dead.code} {dead.pointer}".rstrip()
             yield f"{who}: {why}; pawl dead show {dead.name}"
 

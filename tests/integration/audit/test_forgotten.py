@@ -11,8 +11,9 @@ from rich.console import Console
 from ops.audit.books import SQL
 from ops.audit.check import audit
 from ops.audit.topics import IN_SCHEMA
-from ops.setup.provision import SERVICES, Database
+from ops.setup.provision import Database
 from ops.watch.order import read_order, show_order
+from shared.events.catalogue import SERVICES
 from tests.support.retention import USUAL, forget, grow_old, set_policy
 from tests.support.tabletop import Tabletop, buy, refund_and_issue
 

@@ -25,7 +25,6 @@ from shared.partitioner import partition_for
 from tests.support.driver import Checkout, Heard
 from tests.support.stories import ACCOUNT
 
-pytestmark = pytest.mark.timeout(400)  # the first test starts a system
 Audit = Callable[[], Awaitable[TopicReport]]
 
 

@@ -46,6 +46,7 @@ from tests.support.desk import (
     refund_accepted,
     refund_released,
 )
+from tests.support.patience import PATIENCE
 from tests.support.retention import forget, grow_old, set_policy
 from tests.support.servers import ALL_TABLES
 
@@ -71,6 +72,10 @@ async def start_over(database: Database) -> AsyncIterator[StartOver]:
     await admin.close()
 
 
+MEETING_SECONDS = 3.0
+"""So long the first waits for the second, which comes only when nothing keeps it from coming."""
+
+
 # -- the promises --------------------------------------------------------------------------------------------
 
 
@@ -84,7 +89,7 @@ async def no_unit_is_claimed_twice(pool: asyncpg.Pool) -> None:
         async def load_and_meet(connection: Any, events: Sequence[Any]) -> Any:
             world = await service.load(connection, events)
             with suppress(TimeoutError, asyncio.BrokenBarrierError):
-                await asyncio.wait_for(meeting.wait(), 0.5)
+                await asyncio.wait_for(meeting.wait(), MEETING_SECONDS)
             return world
 
         return Desk(pool, orders_service(load=load_and_meet))
@@ -157,7 +162,7 @@ async def the_reader_passes_no_row(pool: asyncpg.Pool, outbox: Outbox) -> None:
         rows.add_feedback("event.accepted.v1", _cause("SLOW"), {})
         await outbox.append(slow, rows)
         fast = asyncio.create_task(append_some(pool, outbox, 1, times=1))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while not fast.done() and not await pool.fetchval(WAITS_FOR_THE_OUTBOX):
                 await asyncio.sleep(0.01)
         read = [row["id"] for row in await pool.fetch("SELECT id FROM outbox ORDER BY id")]
@@ -182,7 +187,7 @@ async def a_fact_is_published_before_it_is_marked(
         Metrics(),
     )
     with suppress(Crash):
-        await asyncio.wait_for(relay.run(), 10)
+        await asyncio.wait_for(relay.run(), PATIENCE)
 
     left = await pool.fetchval("SELECT count(*) FROM outbox WHERE id > (SELECT published FROM relay)")
     assert left == await pool.fetchval("SELECT count(*) FROM outbox"), "a fact is marked and not published"
