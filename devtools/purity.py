@@ -1,8 +1,8 @@
 """A contract for import-linter: whatever is not listed as impure is pure.
 
-A module that does input or output, or asks the machine for time, ids or chance, is named once in pyproject.toml.
-Every other module may import neither such a module nor a library of that kind, and a new module is pure until
-somebody names it.
+A module that does input or output, or asks the machine for time, ids or chance, is named once, in
+pyproject.toml. Every other module may import neither such a module nor a library of that kind. So a new
+module is pure until somebody names it.
 """
 
 from collections.abc import Iterator

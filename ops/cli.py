@@ -1,5 +1,6 @@
 """The command `pawl`. Each command lives in a module of its own; this list is the table of contents."""
 
+import json
 import logging
 import sys
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from importlib.metadata import PackageNotFoundError
 from typing import Annotated, Any, NamedTuple
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from ops.shell.problem import Exit, Problem
 from shared import __version__
@@ -33,14 +34,14 @@ COMMANDS: Sequence[Command] = (
     Command("record", "ops.audit.record:record"),
     Command("lag", "ops.watch.lag:lag"),
     Command("storage", "ops.watch.storage:storage"),
-    Command("dead", "ops.watch.dead:app"),
+    Command("dead", "ops.watch.dead.commands:app"),
     Command("close", "ops.watch.close:close"),
     Command("version", "ops.cli:show_version"),
 )
 
 
 class Commands(TyperGroup):
-    """Imports a command's module when that command is asked for, so that each starts quickly."""
+    """Imports the module of a command when somebody asks for that command, so that each starts quickly."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return [command.name for command in COMMANDS]
@@ -50,6 +51,11 @@ class Commands(TyperGroup):
             if command.name == cmd_name:
                 return load(command)
         return None
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        """Completes the names of commands from the table, without importing the commands."""
+        ctx.command = TyperGroup(commands=[TyperCommand(command.name) for command in COMMANDS])
+        return super().shell_complete(ctx, incomplete)
 
 
 def load(command: Command) -> Any:
@@ -69,7 +75,6 @@ app = typer.Typer(
     name="pawl",
     cls=Commands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="Payments become serials, refunds lock, months merge: start it, watch it, explain it, replay it.",
@@ -77,8 +82,22 @@ app = typer.Typer(
 )
 
 
+def print_version_and_exit(asked: bool) -> None:
+    """What `pawl --version` does."""
+    if asked:
+        show_version()
+        raise typer.Exit
+
+
 @app.callback()
-def pawl() -> None:
+def pawl(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the versions and exit.", callback=print_version_and_exit, is_eager=True
+        ),
+    ] = False,
+) -> None:
     """Payments become serials, refunds lock, months merge: start it, watch it, explain it, replay it."""
 
 
@@ -89,21 +108,25 @@ def show_version(
 
     Example: [bold]pawl version[/bold]
     """
-    import json
+    versions = embedded_versions()
+    text = "\n".join(f"{name} {number or 'is not installed here'}" for name, number in versions.items())
+    print(json.dumps(versions) if as_json else text)
 
+
+def embedded_versions() -> dict[str, str | None]:
+    """The versions of Pawl, Kafka and PostgreSQL; None where PostgreSQL is not installed."""
     from ops.local.jars import KAFKA_VERSION
     from ops.local.postgres import wheel_version
 
     versions: dict[str, str | None] = {"pawl": __version__, "kafka": KAFKA_VERSION, "postgres": None}
     with suppress(PackageNotFoundError):
         versions["postgres"] = wheel_version()
-    lines = (f"{name} {is_ or 'is not installed here'}" for name, is_ in versions.items())
-    print(json.dumps(versions) if as_json else "\n".join(lines))
+    return versions
 
 
 def main() -> None:
-    """The entry point: a Problem becomes two lines on stderr and its exit code."""
-    # The Kafka client logs each failed connection; the commands say it in their own words.
+    """The entry point: turns a Problem into two lines on stderr and its exit code."""
+    # The Kafka client logs each failed connection; the commands report it in their own words.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         app()

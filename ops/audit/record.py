@@ -1,7 +1,6 @@
-"""`pawl record FILE`: requests, answers and facts as checkout sees them, for `pawl check --history`."""
+"""`pawl record FILE`: requests, answers and events as checkout sees them, for `pawl check --history`."""
 
 import asyncio
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +11,7 @@ from ops.audit.history.recorder import Recorded
 from ops.audit.history.recorder import record as record_topics
 from ops.shell.databases import urls_of
 from ops.shell.options import Directory, KafkaAddress, PostgresUrl
+from ops.shell.output import tell_on_stderr
 from ops.shell.problem import Problem, explain_os_errors
 from ops.shell.system import System, find_system
 from shared.kafka import MissingTopic
@@ -24,17 +24,17 @@ def record(
     postgres: PostgresUrl = None,
     directory: Directory = None,
 ) -> None:
-    """Record all topics as a history of requests, answers and facts.
+    """Record all topics as a history of requests, answers and events.
 
-    Account numbers and free texts are left out.
+    The file holds no account numbers and no free texts.
 
     Example: [bold]pawl record history.jsonl --seconds 60[/bold]
     """
     system = find_system(kafka, postgres, directory)
     recorded = asyncio.run(_record(system, file, seconds))
     state = "" if recorded.quiet else "; work was going on at its end"
-    print(f"{recorded.entries:,} lines in {file}{state}", file=sys.stderr)
-    print(f"Judge it: pawl check --history {file}", file=sys.stderr)
+    tell_on_stderr(f"{recorded.entries:,} lines in {file}{state}")
+    tell_on_stderr(f"Judge it: pawl check --history {file}")
 
 
 async def _record(system: System, file: Path, seconds: float) -> Recorded:

@@ -1,7 +1,6 @@
 """`pawl down`: end what `pawl up` started, and remove what it kept when asked."""
 
 import shutil
-import sys
 from contextlib import suppress
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from ops.local import postgres
 from ops.shell.options import Directory
+from ops.shell.output import tell_on_stderr
 from ops.shell.problem import Exit, Problem, explain_os_errors
 from ops.shell.run_directory import DEFAULT, RunDirectory, end_processes
 
@@ -55,11 +55,11 @@ def stop(folder: RunDirectory) -> bool:
             supervisor.terminate()
         _, alive = psutil.wait_procs([supervisor], timeout=STOP_SECONDS)
         for process in alive:
-            print(f"`pawl up` did not end within {STOP_SECONDS:.0f} s and is killed.", file=sys.stderr)
+            tell_on_stderr(f"`pawl up` did not end within {STOP_SECONDS:.0f} s and is killed.")
             process.kill()
     ended = end_processes(state.processes)
     folder.forget_state()
-    print(f"Stopped the system in {folder.path}.", file=sys.stderr)
+    tell_on_stderr(f"Stopped the system in {folder.path}.")
     return supervisor is not None or bool(ended)
 
 
@@ -79,5 +79,5 @@ def remove(folder: RunDirectory) -> bool:
     with explain_os_errors("removing the run directory", folder.path):
         postgres.wipe(folder.postgres)
         shutil.rmtree(folder.path)
-    print(f"Removed {folder.path}.", file=sys.stderr)
+    tell_on_stderr(f"Removed {folder.path}.")
     return True

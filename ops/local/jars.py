@@ -3,7 +3,6 @@
 import hashlib
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -11,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ops.shell.output import Tell, tell_on_stderr
 from ops.shell.problem import Problem, explain_os_errors
 
 KAFKA_VERSION = "4.3.1"
@@ -62,11 +62,11 @@ def broker_jars(
     directory: Path | None = None,
     jars: Iterable[Jar] | None = None,
     fetch: Fetch | None = None,
-    tell: Callable[[str], None] | None = None,
+    tell: Tell = tell_on_stderr,
 ) -> list[Path]:
-    """The checked jars, downloading those that are missing or damaged.
+    """The checked jars. Downloads those that are missing or damaged.
 
-    `tell` hears a sentence as the download goes on. Raises Problem naming the jar that cannot be had.
+    It calls `tell` as the download goes on. Raises Problem, which names the jar that it cannot get.
     """
     directory = directory or cache_directory() / f"kafka-{KAFKA_VERSION}"
     wanted = list(jars) if jars is not None else pinned_jars()
@@ -74,7 +74,7 @@ def broker_jars(
         directory.mkdir(parents=True, exist_ok=True)
         missing = [jar for jar in wanted if not is_intact(directory / jar.filename, jar)]
         if missing:
-            _download(missing, directory, fetch or fetch_with_jgo, tell or _say)
+            _download(missing, directory, fetch or fetch_with_jgo, tell)
     return [directory / jar.filename for jar in wanted]
 
 
@@ -91,7 +91,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _download(missing: list[Jar], directory: Path, fetch: Fetch, tell: Callable[[str], None]) -> None:
+def _download(missing: list[Jar], directory: Path, fetch: Fetch, tell: Tell) -> None:
     megabytes = sum(jar.size for jar in missing) / 1e6
     tell(f"Fetching {len(missing)} jars of Apache Kafka {KAFKA_VERSION} ({megabytes:.0f} MB, once) ...")
     with (
@@ -142,7 +142,3 @@ def fetch_with_jgo(jar: Jar, place: Path) -> Path:
 
     context = MavenContext(repo_cache=place, timeout=60)
     return context.project(jar.group, jar.artifact).at_version(jar.version).artifact().resolve()
-
-
-def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr, flush=True)

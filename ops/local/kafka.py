@@ -12,17 +12,14 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
-
 from ops.local.child import Child, require_space, start_failure, turn_over
 from ops.local.jars import KAFKA_VERSION, broker_jars, cache_directory
 from ops.local.ports import HOST, Ports
+from ops.setup.broker import ADMINISTRATOR, answers
 from ops.shell.private_files import write_private
 from ops.shell.problem import Problem, explain_os_errors
-from shared.brokers import Brokers, somebody_listens
+from shared.brokers import Brokers
 
-ADMINISTRATOR = "pawl_admin"
 START_SECONDS = 90.0
 STOP_SECONDS = 15.0
 # The controller takes a killed broker for alive until its session ends; only then may it register again.
@@ -61,7 +58,7 @@ log.segment.bytes=67108864
 log.index.size.max.bytes=1048576
 """
 # Whoever connects has to log in, and may do what deploy/kafka/acls.yaml says. The administrator's password
-# stands here, because somebody must be able to make the other logins; the broker itself uses it too.
+# is one of the settings, because somebody must be able to make the other logins; the broker uses it too.
 SECURE_SETTINGS = """\
 sasl.enabled.mechanisms=SCRAM-SHA-512,PLAIN
 sasl.mechanism.inter.broker.protocol=PLAIN
@@ -94,10 +91,10 @@ JVM = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-
 class EmbeddedKafka:
     """One broker whose data, settings and log live in `directory`. It answers on `bootstrap_servers`.
 
-    start() after kill() or stop() is the same broker again: same port (when free), same data. `spawned` hears
+    start() after kill() or stop() is the same broker again: same port (when free), same data. `spawned` gets
     the pid of each new process at once, before it is ready. With the password of an administrator it asks
-    everybody for a login; `administrator` then is how to reach it as the one who may do everything. With the
-    port of a proxy that stands before it, clients are told to come through that.
+    everybody for a login, and `administrator` is the address of the one who may do everything. With the port
+    of a proxy before it, it sends its clients to that port.
     """
 
     def __init__(
@@ -236,7 +233,7 @@ class EmbeddedKafka:
 
 
 def new_cluster_id() -> str:
-    """What a broker that has no data yet writes into it."""
+    """A new cluster id, which a broker without data writes into its data folder."""
     return base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
 
 
@@ -261,24 +258,6 @@ def class_archive() -> Path:
         with suppress(OSError):
             making.replace(archive)
     return archive
-
-
-async def answers(where: str | Brokers) -> bool:
-    """Whether a broker there takes part in its cluster (a fenced one answers, but names no brokers)."""
-    brokers = Brokers.at(where)
-    # A cheap look first: the Kafka client logs an error for each connection refused.
-    if not await somebody_listens(brokers.servers, 3):
-        return False
-    admin = AIOKafkaAdminClient(**brokers.client(), request_timeout_ms=3000)
-    try:
-        await admin.start()
-        cluster = await admin.describe_cluster()
-        return bool(cluster["brokers"])
-    except (KafkaError, OSError):
-        return False
-    finally:
-        with suppress(KafkaError, OSError):
-            await admin.close()
 
 
 def _version_file(directory: Path) -> Path:

@@ -3,9 +3,9 @@
 import json
 import secrets
 import socket
-import sys
 from pathlib import Path
 
+from ops.shell.output import tell_on_stderr
 from ops.shell.problem import Problem, explain_os_errors
 
 HOST = "127.0.0.1"
@@ -35,7 +35,8 @@ class Ports:
     def take(self, name: str, fixed: int | None = None) -> int:
         """The port for `name`: the fixed one, else that of the last run, else a new one.
 
-        Raises Problem when a fixed port is in use. A remembered port that is taken is replaced, and said.
+        Raises Problem when a fixed port is in use. A new port replaces a remembered one
+        that is taken, with a line on stderr.
         """
         remembered = self._remembered().get(name)
         if fixed is not None:
@@ -45,7 +46,7 @@ class Ports:
         else:
             port = self._new_port(name)
             if remembered is not None:
-                print(f"Port {remembered} of {name} is in use now; it moves to {port}.", file=sys.stderr)
+                tell_on_stderr(f"Port {remembered} of {name} is in use now; it moves to {port}.")
         self._given[name] = port
         self._remember()
         return port

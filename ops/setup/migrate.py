@@ -4,7 +4,7 @@ import asyncio
 import json
 from contextlib import suppress
 
-from ops.local.kafka import answers
+from ops.setup.broker import answers
 from ops.setup.logins import kept_kafka_passwords, secure_broker
 from ops.setup.provision import Database, kept_passwords, provision
 from ops.setup.provision import migrate as migrate_all
@@ -24,10 +24,10 @@ def migrate(
     directory: Directory = None,
     as_json: Json = False,
 ) -> None:
-    """Make roles, database and schemas where they are missing, and apply the migrations that are missing.
+    """Make the roles, the database, the schemas, and apply the migrations; skip what is there already.
 
-    Where a broker is known, missing topics are made too, and logins and rights if its address has the login
-    of an administrator. Safe to repeat; [bold]pawl up[/bold] does the same before it starts the services.
+    With a broker it makes the topics too, and the logins and rights if its address has the login of an
+    administrator. Safe to repeat; [bold]pawl up[/bold] does the same before it starts the services.
 
     Example: [bold]pawl migrate --postgres postgresql://admin:secret@db:5432/postgres[/bold]
     """

@@ -14,15 +14,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 import asyncpg
 
 from ops.shell.private_files import read_or_make
 from ops.shell.problem import Problem
+from ops.shell.urls import with_database, with_login, without_password
+from shared.events.catalogue import SERVICES
 from shared.migrations import MigrationFailed, apply_migrations
 
-SERVICES = ("orders", "serials", "refunds", "invoices")
 DATABASE = "pawl"
 OWNER = "pawl_owner"
 ROLES = (OWNER, "pawl_ops", *(f"pawl_{service}" for service in SERVICES))
@@ -54,26 +55,6 @@ class Database:
     def owner_url(self) -> str:
         """Runs migrations."""
         return self.url(OWNER)
-
-
-def with_login(url: str, user: str, password: str) -> str:
-    """The same server and database with another user."""
-    parts = urlsplit(url)
-    place = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{quote(user)}:{quote(password, safe='')}@{place}"))
-
-
-def with_database(url: str, database: str) -> str:
-    """The same server and user with another database."""
-    return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
-
-
-def without_password(url: str) -> str:
-    """For messages."""
-    parts = urlsplit(url)
-    login, _, place = parts.netloc.rpartition("@")
-    user = login.partition(":")[0]
-    return urlunsplit(parts._replace(netloc=f"{user}@{place}" if user else place))
 
 
 def kept_passwords(file: Path, server_url: str) -> dict[str, str]:

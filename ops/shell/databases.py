@@ -7,9 +7,10 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from ops.setup.provision import SERVICES, without_password
 from ops.shell.problem import Problem
 from ops.shell.system import System
+from ops.shell.urls import without_password
+from shared.events.catalogue import SERVICES
 
 Urls: TypeAlias = Mapping[str, str]
 Where: TypeAlias = System | Urls | str

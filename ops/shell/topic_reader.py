@@ -1,7 +1,7 @@
-"""How far each service has read each topic: committed offsets against the ends of the topics."""
+"""Reads how far each service has come in each topic: committed offsets against the ends of the topics."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
@@ -9,17 +9,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from ops.shell.acls import topics_read
 from ops.shell.problem import Problem
 from shared.brokers import Brokers
 from shared.clock import now
-
-READS: Mapping[str, Sequence[str]] = {
-    "orders": ("checkout.events", "serials.events", "refunds.events", "invoices.events"),
-    "serials": ("orders.events",),
-    "refunds": ("checkout.events", "orders.events"),
-    "invoices": ("checkout.events", "orders.events", "serials.events", "refunds.events"),
-}
-"""The topics that each service consumes; a test holds it against the services themselves."""
 
 ANSWER_SECONDS = 10.0
 # Asked for offsets the client learns of one topic after the other, and sleeps so long before each.
@@ -38,7 +31,7 @@ class TopicReader:
 
     async def learn_partitions(self) -> None:
         """Raises Problem when a topic is missing."""
-        topics = sorted({topic for topics in READS.values() for topic in topics})
+        topics = sorted({topic for topics in topics_read().values() for topic in topics})
         known = {entry["topic"]: entry["partitions"] for entry in await self._admin.describe_topics(topics)}
         missing = [topic for topic in topics if not known.get(topic)]
         if missing:
@@ -55,10 +48,10 @@ class TopicReader:
         """The next offset that each service would read; where it never read, the first that is left."""
         begins = await self._consumer.beginning_offsets(self._partitions)
         committed: dict[str, Offsets] = {}
-        for service, topics in READS.items():
-            said = await self._admin.list_consumer_group_offsets(f"pawl-{service}")
+        for service, topics in topics_read().items():
+            offsets = await self._admin.list_consumer_group_offsets(f"pawl-{service}")
             committed[service] = {
-                place: max(begins[place], said[place].offset) if place in said else begins[place]
+                place: max(begins[place], offsets[place].offset) if place in offsets else begins[place]
                 for place in self._partitions
                 if place.topic in topics
             }
@@ -81,7 +74,7 @@ class TopicReader:
 
     async def lags(self) -> Lags:
         """Unread events of each service by topic."""
-        lags: Lags = {service: dict.fromkeys(topics, 0) for service, topics in READS.items()}
+        lags: Lags = {service: dict.fromkeys(topics, 0) for service, topics in topics_read().items()}
         for service, places in (await self.unread()).items():
             for place, (offset, end) in places.items():
                 lags[service][place.topic] += end - offset
@@ -90,7 +83,7 @@ class TopicReader:
     async def ages(self) -> dict[str, dict[str, float]]:
         """Seconds since the oldest unread record of each service by topic was written."""
         ages: dict[str, dict[str, float]] = {
-            service: dict.fromkeys(topics, 0.0) for service, topics in READS.items()
+            service: dict.fromkeys(topics, 0.0) for service, topics in topics_read().items()
         }
         for service, places in (await self.unread()).items():
             for place, (offset, _) in places.items():

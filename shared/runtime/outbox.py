@@ -167,12 +167,12 @@ class Outbox:
                 yield current
                 await self.append(connection, current.events)
                 is_reached = silent_too or len(current.events) > 0
-                self._reach(before_commit if is_reached else None)
+                self._pass(before_commit if is_reached else None)
             except BaseException:
                 await _roll_back(transaction)
                 raise
             await transaction.commit()
-            self._reach(after_commit if is_reached else None)
+            self._pass(after_commit if is_reached else None)
         self.appended.set()
 
     async def append(self, connection: Connection, rows: OutboxRows) -> None:
@@ -183,7 +183,7 @@ class Outbox:
         await connection.execute(SQL.lock_outbox)
         await copy_rows(connection, "outbox", COLUMNS, records)
 
-    def _reach(self, point: CrashPoint | None) -> None:
+    def _pass(self, point: CrashPoint | None) -> None:
         if point is not None:
             self.on_crash_point(point)
 

@@ -1,4 +1,4 @@
-"""docs/reliability.md and docs/simulation.md: each promise has its tests, and their tables are those of the code."""
+"""docs/reliability.md and docs/simulation.md: each promise has its tests, and tables agree with the code."""
 
 import re
 from datetime import date

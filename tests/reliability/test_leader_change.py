@@ -15,7 +15,7 @@ from tests.support.driver import Checkout
 from tests.support.load import Load
 from tests.support.servers import new_postgres, new_run_directory, remove
 
-pytestmark = [pytest.mark.timeout(600), pytest.mark.faults]
+pytestmark = pytest.mark.faults
 
 ORDERS = 300
 

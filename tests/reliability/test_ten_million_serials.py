@@ -26,7 +26,7 @@ from tests.integration.serials.conftest import Desk
 from tests.support.granted import granted
 from tests.support.servers import new_postgres, new_run_directory, remove
 
-pytestmark = [pytest.mark.timeout(900), pytest.mark.faults]
+pytestmark = [pytest.mark.timeout(1800), pytest.mark.faults]
 
 GRANTS = 10
 UNITS = 1_000_000

@@ -139,7 +139,9 @@ class Site:
 
     def expire(self) -> int:
         """The deposit expirer's next look, at the wall time of the database."""
-        looked: int = Running(expiry.expire_some(self.surroundings, timedelta(seconds=10))).finish()
+        looked: int = Running(
+            expiry.expire_some(self.surroundings, self.service.store, timedelta(seconds=10))
+        ).finish()
         return looked
 
     def close(self, month: str, at: datetime) -> MonthSummary:

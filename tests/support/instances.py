@@ -16,11 +16,12 @@ from ops.local.supervisor import STOP_SECONDS
 from ops.shell.http_client import fetch
 from shared.clock import monotonic
 from tests.support.driver import Checkout
+from tests.support.patience import PATIENCE
 
 Holds = Callable[[], Awaitable[bool]]
 
 
-async def until(holds: Holds, what: str, seconds: float = 60.0) -> None:
+async def until(holds: Holds, what: str, seconds: float = PATIENCE) -> None:
     """Looks again and again, for what nobody signals."""
     deadline = monotonic() + seconds
     while not await holds():

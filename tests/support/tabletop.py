@@ -19,11 +19,11 @@ from unittest.mock import patch
 
 import pytest
 
-from ops.setup.provision import SERVICES, Database
-from ops.shell.topic_reader import READS
+from ops.setup.provision import Database
+from ops.shell.acls import topics_read
 from services.invoices.closing import MonthSummary, close_month
 from services.invoices.store import Store
-from shared.events.catalogue import FEEDBACK
+from shared.events.catalogue import FEEDBACK, SERVICES
 from shared.events.envelope import write_headers
 from shared.postgres import open_pool
 from shared.runtime.fold import Fold
@@ -90,7 +90,7 @@ class Tabletop:
 
     def _unread(self, service: str) -> list[StoredRecord]:
         records: list[StoredRecord] = []
-        for topic in READS[service]:
+        for topic in topics_read()[service]:
             start = self.read.get((service, topic), 0)
             records += self.log[topic][start:]
             self.read[service, topic] = len(self.log[topic])

@@ -1,7 +1,7 @@
-"""The lines of a recorded history: requests of checkout, their answers, and the facts that followed.
+"""The lines of a recorded history: requests of checkout, their answers, and the events that followed.
 
-One JSON object a line (docs/history.md). Nothing secret is in it: of every document only the fields that the
-model needs are kept, so neither bank accounts nor free texts of a refund request.
+One JSON object a line (docs/history.md). A line holds nothing secret: it keeps only those fields of a
+document that the model needs, so neither bank accounts nor free texts of a refund request.
 """
 
 from collections.abc import Iterator, Mapping
@@ -65,11 +65,11 @@ _SHOWN = (
 
 @dataclass(slots=True, frozen=True)
 class Entry:
-    """One line. `op` is invoke (checkout asks), ok or fail (its answer), or info (a service tells a fact).
+    """One line. `op` is invoke (checkout asks), ok or fail (the answer), or info (an event of a service).
 
     `time` is when the broker wrote it. `id` is the event's own id (of an answer: the event that it answers),
     `at` the place of the request or of what is answered, `answer` the id of an answer, `cause` the event that
-    led to a fact. `content` is equal for requests that say the same.
+    led to an event of a service. `content` is equal for requests that say the same.
     """
 
     time: datetime
@@ -94,10 +94,10 @@ class Entry:
         """What makes two requests the same event."""
         return self.source, self.id
 
-    def told(self) -> str:
+    def text(self) -> str:
         """One readable line."""
         clock = self.time.strftime("%H:%M:%S.%f")[:-3]
-        said = [f"{name}={_short(self.data[name])}" for name in _SHOWN if name in self.data]
+        shown = [f"{name}={_short(self.data[name])}" for name in _SHOWN if name in self.data]
         parts = [
             clock,
             f"{self.process:<8}",
@@ -105,7 +105,7 @@ class Entry:
             self.type,
             self.id or self.at,
             self.code,
-            *said,
+            *shown,
         ]
         return " ".join(filter(None, parts))
 

@@ -33,9 +33,9 @@ class Recorded(NamedTuple):
 
 
 async def record(bootstrap: str, urls: Urls | None, file: BinaryIO, seconds: float = 0.0) -> Recorded:
-    """Writes the history of everything in the topics, and of what comes in the next `seconds`.
+    """Writes the history of everything in the topics, and of what arrives in the next `seconds`.
 
-    With `urls` it knows at its end whether anything is on its way, and which dead letters an operator has
+    With `urls` it can tell at its end whether anything is on its way, and which dead letters an operator has
     replayed. Raises Problem when the system does not answer.
     """
     async with AsyncExitStack() as stack:
@@ -64,7 +64,7 @@ class Recorder:
             await self._read()
 
     async def until_quiet(self, pipeline: Pipeline | None) -> bool:
-        """Whether nothing is on its way and everything said is recorded."""
+        """Whether nothing is on its way and every published event is recorded."""
         if pipeline is None or not await pipeline.idle():
             return False
         ends = await self._ends()
@@ -73,7 +73,7 @@ class Recorder:
         return await pipeline.idle() and await self._ends() == ends
 
     async def note_replays(self, urls: Urls) -> None:
-        """What an operator made the services handle again explains a second answer."""
+        """Writes what an operator replayed: it explains a second answer."""
         async with connected(urls) as connections:
             for connection in connections.values():
                 for row in await connection.fetch(REPLAYS):
@@ -120,7 +120,7 @@ async def _recorder(where: str, file: BinaryIO) -> AsyncIterator[Recorder]:
 
 
 def entries_of(record: Any) -> Iterator[Entry]:
-    """The line that a record is, or none for a record of ours that cannot be read."""
+    """The line of a record; none for a record of a service that cannot be read."""
     time = EPOCH + timedelta(milliseconds=record.timestamp)
     if record.topic == UPSTREAM:
         yield _request(record, time)
@@ -152,28 +152,28 @@ def entries_of(record: Any) -> Iterator[Entry]:
 
 
 def _request(record: Any, time: datetime) -> Entry:
-    said = inbound(record)
-    key = said.key or ""
+    event = inbound(record)
+    key = event.key or ""
     place = f"{record.topic}/{record.partition}/{record.offset}"
-    kind = TYPES.get(said.type)
+    kind = TYPES.get(event.type)
     about_order = key if kind is None or kind.key_field == "order_id" else None
     data: dict[str, Any] = {}
     try:
         body = orjson.loads(read_envelope(record.headers, record.value).body)
-        data = kept(said.type, body) if isinstance(body, dict) else {}
+        data = kept(event.type, body) if isinstance(body, dict) else {}
     except (Fault, orjson.JSONDecodeError):
         data = {}
     return Entry(
         time,
         CHECKOUT,
         "invoke",
-        said.type or "unreadable",
+        event.type or "unreadable",
         key,
         about_order or None,
-        id=said.event_id,
-        source=said.source,
+        id=event.event_id,
+        source=event.source,
         at=place,
-        content=said.content.hex() if said.content else "",
+        content=event.content.hex() if event.content else "",
         data=data,
     )
 
@@ -196,7 +196,7 @@ def _answer(data: Mapping[str, Any], id_: str, process: str, key: str, time: dat
 
 
 def kept(type_name: str, data: Mapping[str, Any]) -> dict[str, Any]:
-    """What the model needs of a document, and nothing that is secret or personal."""
+    """The fields of a document that the model needs, and nothing that is secret or personal."""
     found = {name: data[name] for name in KEPT if name in data}
     if isinstance(found.get("partner"), dict):
         found["partner"] = {"partner_id": found["partner"].get("partner_id")}

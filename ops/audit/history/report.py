@@ -18,8 +18,8 @@ def print_judged(console: Console, judged: Judged) -> None:
     for line in rule_lines(HISTORY_RULES, broken):
         console.print(line, soft_wrap=True, highlight=False)
     for violation in judged.violations[:SHOWN]:
-        told = f"✗ {violation.order_id or '-'}  {violation.rule}: {violation.detail}"
-        console.print(Text(told, style="bold red"), soft_wrap=True)
+        text = f"✗ {violation.order_id or '-'}  {violation.rule}: {violation.detail}"
+        console.print(Text(text, style="bold red"), soft_wrap=True)
         for number, entry in enumerate(violation.prefix[-LINES:], 1):
             console.print(Text(f"  {number:>3}  {entry}"), soft_wrap=True)
     if len(judged.violations) > SHOWN:
@@ -39,7 +39,7 @@ def _verdict(judged: Judged) -> Text:
         verdict.append(
             f"{judged.partial:,} orders begin before the recording; only their answers were judged.\n"
         )
-    read = f"{judged.requests:,} requests and {judged.facts:,} facts of {judged.orders:,} orders"
+    read = f"{judged.requests:,} requests and {judged.events:,} events of {judged.orders:,} orders"
     if judged.ok:
         return verdict.append(f"{read}: the model explains all of them.", style="bold green")
     return verdict.append(f"{read}: {len(judged.violations):,} violations.", style="bold red")

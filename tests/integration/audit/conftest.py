@@ -15,6 +15,7 @@ import pytest
 from ops.local.postgres import wipe
 from ops.local.running import RunningSystem, Wanted, run_system
 from tests.support.driver import Checkout
+from tests.support.patience import PATIENCE_WITH_A_START
 from tests.support.servers import FOR_TESTS
 from tests.support.stories import Story
 from tests.support.tabletop import history, table
@@ -37,7 +38,7 @@ async def own_system(own_directory: Path) -> AsyncIterator[RunningSystem]:
     """Servers and services that no other test shares."""
     wanted = Wanted(
         own_directory,
-        ready_seconds=300,
+        ready_seconds=PATIENCE_WITH_A_START,
         postgres_settings=FOR_TESTS,
         environment={"LOG_LEVEL": "WARNING"},
     )

@@ -9,8 +9,9 @@ import pytest
 
 from ops.audit import pipeline
 from ops.audit.check import audit
-from ops.setup.provision import SERVICES, Database
+from ops.setup.provision import Database
 from ops.shell.system import System
+from shared.events.catalogue import SERVICES
 from tests.support.tabletop import Tabletop, buy, refund_and_issue, refund_id_of
 
 

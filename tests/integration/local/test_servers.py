@@ -8,10 +8,11 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from ops.local.kafka import EmbeddedKafka
 from ops.local.postgres import EmbeddedPostgres
-from ops.setup.provision import Database, with_login
+from ops.setup.provision import Database
 from ops.setup.topics import Topic, create_topics, wanted_topics
 from ops.shell.problem import Problem
 from ops.shell.run_directory import RunDirectory
+from ops.shell.urls import with_login
 
 
 async def test_rows_survive_a_stop_and_a_kill_of_postgres(postgres_server: EmbeddedPostgres) -> None:
@@ -64,7 +65,7 @@ async def test_records_survive_a_stop_and_a_kill_of_kafka(kafka_server: Embedded
 
 
 async def _say(address: str, value: bytes) -> None:
-    async with AIOKafkaProducer(bootstrap_servers=address, acks="all") as producer:
+    async with AIOKafkaProducer(bootstrap_servers=address, enable_idempotence=True) as producer:
         await producer.send_and_wait("kept", value)
 
 

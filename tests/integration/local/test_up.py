@@ -12,11 +12,13 @@ import pytest
 from ops.local.postgres import EmbeddedPostgres
 from ops.local.running import RunningSystem, Wanted, run_system
 from ops.local.up import announce, text
-from ops.setup.provision import SERVICES, Database
+from ops.setup.provision import Database
 from ops.shell.http_client import fetch
 from ops.shell.problem import Problem
 from ops.shell.run_directory import ProcessMark, RunDirectory, RunState
 from ops.shell.system import find_system
+from shared.events.catalogue import SERVICES
+from tests.support.patience import PATIENCE, PATIENCE_WITH_A_START
 
 FAKE = "tests.support.fake_service"
 
@@ -42,7 +44,13 @@ def wanted(
     directory = tmp_path / ".pawl"
     directory.mkdir()
     (directory / "passwords.json").write_text(run_directory.passwords.read_text())
-    return Wanted(directory, kafka=kafka, postgres=postgres_server.url(), command=fake)
+    return Wanted(
+        directory,
+        kafka=kafka,
+        postgres=postgres_server.url(),
+        command=fake,
+        ready_seconds=PATIENCE_WITH_A_START,
+    )
 
 
 async def test_the_json_line_says_where_everything_is(
@@ -107,7 +115,7 @@ async def test_a_service_that_is_killed_is_back_at_the_same_address(wanted: Want
 
 
 async def until_healthy(url: str, running: RunningSystem, before: int | None) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while running.services.pid("orders") == before or (await fetch(url)).status != 200:
             await asyncio.sleep(0.05)
 
@@ -127,7 +135,7 @@ async def test_a_service_that_cannot_start_is_named_with_its_last_words(
 
 
 async def test_a_service_that_never_gets_healthy_is_named(wanted: Wanted, said: list[str]) -> None:
-    sick = replace(wanted, environment={"FAKE_SICK": "serials"}, ready_seconds=8.0)
+    sick = replace(wanted, services=("serials",), environment={"FAKE_SICK": "serials"}, ready_seconds=8.0)
 
     with pytest.raises(Problem, match="The service serials is not healthy after 8 s"):
         async with run_system(sick, said.append):
@@ -154,7 +162,7 @@ async def test_what_a_killed_run_left_behind_is_ended_first(wanted: Wanted, said
 
     async with run_system(wanted, said.append):
         assert "Ended what the last run had left behind: orders." in said
-        await asyncio.wait_for(orphan.wait(), 10)
+        await asyncio.wait_for(orphan.wait(), PATIENCE)
 
 
 async def test_a_second_system_in_the_same_directory_is_refused(wanted: Wanted, said: list[str]) -> None:

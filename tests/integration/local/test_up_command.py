@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from ops.local.postgres import EmbeddedPostgres
-from ops.setup.provision import SERVICES, Database
+from ops.setup.provision import Database
 from ops.shell.http_client import fetch
 from ops.shell.problem import Exit
 from ops.shell.run_directory import RunDirectory
+from shared.events.catalogue import SERVICES
 
 Up = Callable[..., Awaitable[Process]]
 

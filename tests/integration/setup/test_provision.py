@@ -7,9 +7,11 @@ import asyncpg
 import pytest
 
 from ops.local.postgres import EmbeddedPostgres
-from ops.setup.provision import SERVICES, Database, migrate, provision, with_login
+from ops.setup.provision import Database, migrate, provision
 from ops.shell.problem import Problem
+from ops.shell.urls import with_login
 from shared import migrations
+from shared.events.catalogue import SERVICES
 from shared.migrations import MigrationFailed, apply_migrations, pending
 from tests.support.servers import Connect
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from ops.setup.provision import SERVICES, Database
+from ops.setup.provision import Database
 from ops.watch.storage import Storage, in_bytes, print_storage, read_storage
+from shared.events.catalogue import SERVICES
 from tests.support.retention import USUAL, forget, grow_old, set_policy
 from tests.support.tabletop import Tabletop
 

@@ -10,7 +10,7 @@ import pytest
 from ops.local import child, postgres
 from ops.local.child import SystemUser, require_space, start_failure
 from ops.local.kafka import refuse_newer_data
-from ops.local.postgres import can_reach, reachable_binaries, refuse_other_version
+from ops.local.postgres import can_reach, refuse_other_version
 from ops.shell.private_files import read_or_make
 from ops.shell.problem import Problem, explain_os_errors
 
@@ -19,9 +19,12 @@ NOBODY = SystemUser("nobody", 65534, 65534)
 
 def test_data_of_another_postgres_is_refused(tmp_path: Path) -> None:
     (tmp_path / "PG_VERSION").write_text("17\n")
+    server = tmp_path / "postgres"
+    server.write_text("#!/bin/sh\necho 'postgres (PostgreSQL) 18.1'\n")
+    server.chmod(0o755)
 
     with pytest.raises(Problem) as caught:
-        refuse_other_version(tmp_path, reachable_binaries(None))
+        refuse_other_version(tmp_path, tmp_path)
 
     assert "was written by PostgreSQL 17; this is PostgreSQL 18" in caught.value.message
     assert "pawl down --wipe" in caught.value.hint

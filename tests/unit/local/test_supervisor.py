@@ -11,6 +11,7 @@ import pytest
 from ops.local import supervisor
 from ops.local.child import Child
 from ops.local.supervisor import Launch, Supervisor, pause_after
+from tests.support.patience import PATIENCE
 
 SLEEPS = [sys.executable, "-c", "import time; time.sleep(60)"]
 ENDS = [sys.executable, "-c", "import sys; sys.exit('cannot read DATA_KEY')"]
@@ -45,7 +46,7 @@ class Town:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while not holds():
             await asyncio.sleep(0.01)
 

@@ -1,6 +1,9 @@
 """The command line as a whole: what it lists, what it says when something is wrong, how it ends."""
 
 import json
+import os
+import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
@@ -39,6 +42,62 @@ def test_the_versions_are_one_json_document() -> None:
     result = runner.invoke(app, ["version", "--json"])
 
     assert set(json.loads(result.stdout)) == {"pawl", "kafka", "postgres"}
+
+
+def test_the_option_prints_the_same_versions_as_the_command() -> None:
+    option, command = runner.invoke(app, ["--version"]), runner.invoke(app, ["version"])
+
+    assert option.exit_code == Exit.OK
+    assert option.stdout == command.stdout
+    assert option.stdout.startswith("pawl ")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_gets_its_completion_script(shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shellingham.detect_shell", lambda: (shell, f"/bin/{shell}"))
+
+    result = runner.invoke(app, ["--show-completion"])
+
+    assert result.exit_code == Exit.OK
+    assert f"_PAWL_COMPLETE=complete_{shell}" in result.output
+
+
+def complete(*words: str) -> list[str]:
+    """What bash offers after these words, the last of which is not finished."""
+    environment = {
+        "_PAWL_COMPLETE": "complete_bash",
+        "COMP_WORDS": " ".join(("pawl", *words)),
+        "COMP_CWORD": str(len(words)),
+    }
+    return runner.invoke(app, env=environment).stdout.split()
+
+
+def test_completion_lists_the_commands() -> None:
+    assert complete("") == [command.name for command in COMMANDS]
+    assert complete("re") == ["replay", "record"]
+
+
+def test_completion_lists_the_options_of_a_command_and_the_commands_of_a_group() -> None:
+    assert {"--kafka", "--postgres", "--dir", "--json"} <= set(complete("lag", "--"))
+    assert complete("dead", "") == ["ls", "show", "replay"]
+    assert "--reason" in complete("dead", "replay", "--")
+
+
+def test_completing_a_command_imports_none() -> None:
+    code = "import sys, ops.cli as cli, atexit; atexit.register(lambda: print(*sys.modules)); cli.main()"
+    environment = {**os.environ, "_PAWL_COMPLETE": "complete_bash", "COMP_WORDS": "pawl ", "COMP_CWORD": "1"}
+
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; sys.argv[0] = 'pawl'; " + code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    ours = {name for name in done.stdout.split() if name.startswith(("ops", "shared", "services"))}
+    assert "lag" in done.stdout.splitlines()
+    assert ours == {"ops", "ops.cli", "ops.shell", "ops.shell.problem"}
 
 
 def test_the_version_is_told_where_no_postgres_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:

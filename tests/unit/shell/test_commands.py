@@ -1,7 +1,5 @@
 """What the commands make of their arguments, and that each explains itself."""
 
-import importlib
-import os
 from base64 import b64encode
 
 import pytest
@@ -10,9 +8,8 @@ from typer.testing import CliRunner
 from ops.cli import app
 from ops.shell.databases import share_a_database, urls_of
 from ops.shell.problem import Exit, Problem
-from ops.shell.topic_reader import READS
 from ops.watch.close import require_instant, require_month
-from ops.watch.dead import Name, parse_name
+from ops.watch.dead.names import Name, parse_name
 
 SETTINGS = {
     "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
@@ -76,15 +73,3 @@ def test_four_schemas_may_be_in_four_databases() -> None:
     assert share_a_database(one)
     assert not share_a_database({**one, "orders": "postgresql://ops:a@db/orders"})
     assert share_a_database({**one, "orders": "postgresql://other:b@db/pawl"})
-
-
-@pytest.mark.parametrize("name", sorted(READS))
-def test_lag_is_measured_on_the_topics_that_a_service_reads(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for variable, value in SETTINGS.items():
-        monkeypatch.setitem(os.environ, variable, value)
-    settings = getattr(importlib.import_module(f"services.{name}.settings"), f"{name.capitalize()}Settings")
-    service = importlib.import_module(f"services.{name}.app").build(settings())
-
-    assert set(service.topics) == set(READS[name])

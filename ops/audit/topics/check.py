@@ -1,6 +1,6 @@
-"""`pawl check --topics`: what the services committed, what the topics hold, what checkout was answered.
+"""Compares what the services committed with what the topics hold, and with the answers to checkout.
 
-Everything is read once: each outbox with one cursor in the order of places, each partition from its first
+It reads everything once: each outbox with one cursor in the order of places, each partition from its first
 record, both a page at a time, so memory does not grow with the number of events. The order of reading makes
 the comparison exact while work goes on: first how far the relays and the readers are, then where the topics
 end, then one snapshot of the tables. What was published before must be in a topic, what is in a topic must be
@@ -9,94 +9,34 @@ in the snapshot, and what was handled must be answered.
 
 from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID
 
 from ops.audit.books import SQL
 from ops.audit.inbound import Inbound, inbound
-from ops.audit.pipeline import Tell
-from ops.audit.rules import Finding
-from ops.audit.topic_pages import PAGE, Pages, open_pages, seen
-from ops.audit.topics import (
+from ops.audit.topics.matching import Matching
+from ops.audit.topics.outbox import OutboxCursor
+from ops.audit.topics.pages import PAGE, Pages, open_pages, topic_record
+from ops.audit.topics.report import TopicReport
+from ops.audit.topics.rules import (
     ANSWERED,
     FROM_OUTBOX,
     IN_SCHEMA,
     IN_TOPIC,
     NAMED,
-    Findings,
-    Matching,
-    Said,
-    Seen,
+    TopicRecord,
     judge_partition,
     judge_record,
     order_of,
 )
-from ops.setup.provision import SERVICES
 from ops.shell.databases import Connections, Urls, Where, connected, one_moment, urls_of
+from ops.shell.output import Tell, tell_nobody
 from ops.shell.problem import Problem
 from ops.shell.system import System
 from ops.shell.topic_reader import reading_topics
-from shared.events.catalogue import FEEDBACK, TOPICS, UPSTREAM
+from shared.events.catalogue import FEEDBACK, SERVICES, TOPICS, UPSTREAM
 
 
-@dataclass(slots=True)
-class TopicReport:
-    """What the topics hold and which rules they break.
-
-    `records` counts what was read of each topic; `facts` what was matched with an outbox; `repeated` records
-    that the relay published again; `unpublished` facts that no relay has published yet; `unread` records of
-    checkout that their service has not handled yet; `deleted` the first offset of each partition whose
-    beginning retention has deleted, and `expired` the facts that went with it.
-    """
-
-    records: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TOPICS, 0))
-    facts: int = 0
-    repeated: int = 0
-    unpublished: int = 0
-    answered: int = 0
-    unread: int = 0
-    deleted: dict[str, int] = field(default_factory=dict)
-    expired: int = 0
-    findings: Findings = field(default_factory=Findings)
-
-    @property
-    def ok(self) -> bool:
-        """Whether every rule holds."""
-        return not self.findings.counts
-
-    @property
-    def violations(self) -> list[Finding]:
-        return self.findings.named
-
-    def to_document(self) -> dict[str, Any]:
-        """`topics` in the JSON document of `pawl check --topics --json`."""
-        return {
-            "ok": self.ok,
-            "violations": [
-                {"rule": found.rule, "order_id": found.order_id, "detail": found.detail}
-                for found in self.violations
-            ],
-            "broken": dict(self.findings.counts),
-            "records": self.records,
-            "totals": self.totals(),
-            "deleted": self.deleted,
-        }
-
-    def totals(self) -> dict[str, int]:
-        """What the comparison came to, in records."""
-        return {
-            "facts": self.facts,
-            "repeated": self.repeated,
-            "unpublished": self.unpublished,
-            "answered": self.answered,
-            "unread": self.unread,
-            "expired": self.expired,
-        }
-
-
-async def audit_topics(where: Where, kafka: str = "", tell: Tell = lambda sentence: None) -> TopicReport:
+async def audit_topics(where: Where, kafka: str = "", tell: Tell = tell_nobody) -> TopicReport:
     """Checks the topics against the four schemas. `where` is as for `audit`. Raises Problem."""
     urls = urls_of(where)
     bootstrap = kafka or (where.require_kafka() if isinstance(where, System) else "")
@@ -135,13 +75,13 @@ class TopicAudit:
         self._pages, self._connections = pages, connections
         self._published, self._handled = published, handled
         self._begins, self._ends = begins, ends
-        self._shelves: dict[str, Facts] = {}
+        self._outboxes: dict[str, OutboxCursor] = {}
 
     async def run(self, tell: Tell) -> None:
         """Reads everything; `report` then has the result."""
         await self._judge_schemas()
         for service in SERVICES:
-            self._shelves[service] = await Facts.open(self._connections[service])
+            self._outboxes[service] = await OutboxCursor.open(self._connections[service])
         # Feedback first: it is the first topic of every outbox, in the order of the cursor.
         await self._read_topic(FEEDBACK, SERVICES, tell)
         for service in SERVICES:
@@ -169,52 +109,53 @@ class TopicAudit:
         }
         async for page in self._pages.read(topic, partition, begin, end):
             self.report.records[topic] += len(page)
-            records = [seen(record) for record in page]
-            by_writer: dict[str, list[Seen]] = defaultdict(list)
+            records = [topic_record(record) for record in page]
+            by_writer: dict[str, list[TopicRecord]] = defaultdict(list)
             for record in records:
                 judge_record(record, self._pages.partitions[topic], self.report.findings)
                 by_writer[record.source].append(record)
             for source, some in by_writer.items():
                 await self._take(matchings.get(source), source, some)
         for service, matching in matchings.items():
-            await self._finish(matching, self._shelves[service], topic, partition)
+            await self._finish(matching, self._outboxes[service], topic, partition)
 
-    async def _take(self, matching: Matching | None, source: str, records: Sequence[Seen]) -> None:
+    async def _take(self, matching: Matching | None, source: str, records: Sequence[TopicRecord]) -> None:
         if matching is None:
             for record in records:
-                told = (
-                    f"{record.place} says {record.type} {record.event_id} in the name of {source or 'nobody'}"
-                )
-                self.report.findings.add(FROM_OUTBOX, order_of(record.type, record.key), told)
+                what = f"{record.place} holds {record.type} {record.event_id}"
+                detail = f"{what} in the name of {source or 'nobody'}"
+                self.report.findings.add(FROM_OUTBOX, order_of(record.type, record.key), detail)
             return
-        shelf = self._shelves[matching.service]
+        outbox = self._outboxes[matching.service]
         missing = len(records) - len(matching.expected)
         if missing > 0:
-            matching.expect(await shelf.next(records[0].topic, records[0].partition, max(missing, PAGE)))
+            matching.expect(await outbox.next(records[0].topic, records[0].partition, max(missing, PAGE)))
         known = {row.event_id: row for row in matching.expected}
         strange = [record for record in records if record.event_id not in known]
         if strange:
-            known |= await shelf.find(strange)
+            known |= await outbox.find(strange)
         for record in records:
             matching.take(record, known)
 
-    async def _finish(self, matching: Matching, shelf: "Facts", topic: str, partition: int) -> None:
+    async def _finish(self, matching: Matching, outbox: OutboxCursor, topic: str, partition: int) -> None:
         matching.give_up_expected()
-        while rows := await shelf.next(topic, partition, PAGE):
+        while rows := await outbox.next(topic, partition, PAGE):
             matching.expect(rows)
             matching.give_up_expected()
         matching.finish()
-        self.report.facts += matching.matched
+        self.report.matched += matching.matched
         self.report.repeated += matching.repeated
         self.report.expired += matching.expired
         self.report.unpublished += matching.unpublished
 
     async def _nothing_else(self, service: str) -> None:
         """Rows of the outbox for places that do not exist, or for another's topic."""
-        for row in await self._shelves[service].others():
+        for row in await self._outboxes[service].others():
             place = f"{row.topic}/{row.partition}"
-            told = f"{service} has said {row.type} {row.event_id} for {place}, which is not its own"
-            self.report.findings.add(IN_TOPIC, order_of(row.type, row.key), told)
+            detail = (
+                f"the outbox of {service} holds {row.type} {row.event_id} for {place}, which is not its own"
+            )
+            self.report.findings.add(IN_TOPIC, order_of(row.type, row.key), detail)
 
     async def _read_upstream(self, tell: Tell) -> None:
         tell(f"reading {UPSTREAM}")
@@ -222,9 +163,10 @@ class TopicAudit:
             begin, end = self._span(UPSTREAM, partition)
             async for page in self._pages.read(UPSTREAM, partition, begin, end):
                 self.report.records[UPSTREAM] += len(page)
+                partitions = self._pages.partitions[UPSTREAM]
                 by_owner: dict[str, list[Inbound]] = defaultdict(list)
                 for record in page:
-                    judge_partition(seen(record), self._pages.partitions[UPSTREAM], self.report.findings)
+                    judge_partition(topic_record(record), partitions, self.report.findings)
                     event = inbound(record)
                     by_owner[event.owner].append(event)
                 for owner, events in by_owner.items():
@@ -246,8 +188,8 @@ class TopicAudit:
         for event in by_place:
             if event.offset not in letters:
                 place = f"{UPSTREAM}/{event.partition}/{event.offset}"
-                told = f"{place} ({event}) is handled by {owner} and not answered"
-                self.report.findings.add(ANSWERED, event.key or None, told)
+                detail = f"{owner} has handled {place} ({event}) and not answered it"
+                self.report.findings.add(ANSWERED, event.key or None, detail)
         self.report.answered += len(due)
 
     async def _letters_at(self, owner: str, events: Sequence[Inbound]) -> set[int]:
@@ -264,56 +206,3 @@ class TopicAudit:
         if begin:
             self.report.deleted[f"{topic}/{partition}"] = begin
         return begin, self._ends[place]
-
-
-class Facts:
-    """The outbox of one service in the order of places, fetched as it is needed."""
-
-    def __init__(self, connection: Any, cursor: Any) -> None:
-        self._connection, self._cursor = connection, cursor
-        self._rows: list[Said] = []
-        self._at = 0
-        self._others: list[Said] = []
-
-    @classmethod
-    async def open(cls, connection: Any) -> "Facts":
-        """The connection must be in a transaction."""
-        prepared = await connection.prepare(SQL.facts_by_place)
-        return cls(connection, await prepared.cursor())
-
-    async def next(self, topic: str, partition: int, most: int) -> list[Said]:
-        """The next rows of this place, empty when there are no more; places must be asked for in order."""
-        found: list[Said] = []
-        while len(found) < most and (row := await self._peek()) is not None:
-            place = (row.topic, row.partition)
-            if place > (topic, partition):
-                break
-            self._at += 1
-            if place == (topic, partition):
-                found.append(row)
-            elif len(self._others) < NAMED:
-                self._others.append(row)
-        return found
-
-    async def find(self, records: Sequence[Seen]) -> dict[str, Said]:
-        """The rows with the keys and ids of these records."""
-        ids = []
-        for record in records:
-            with suppress(ValueError):
-                ids.append(UUID(record.event_id))
-        keys = list({record.key for record in records if record.key is not None})
-        rows = await self._connection.fetch(SQL.facts_by_id, keys, ids)
-        return {row["event_id"]: Said(*row) for row in rows}
-
-    async def others(self) -> list[Said]:
-        """Rows of places that nobody asked for, the rest of the outbox among them."""
-        while (row := await self._peek()) is not None and len(self._others) < NAMED:
-            self._at += 1
-            self._others.append(row)
-        return self._others
-
-    async def _peek(self) -> Said | None:
-        if self._at == len(self._rows):
-            self._rows = [Said(*row) for row in await self._cursor.fetch(PAGE)]
-            self._at = 0
-        return self._rows[self._at] if self._rows else None

@@ -9,7 +9,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from ops.audit.topics import Seen
+from ops.audit.topics.rules import TopicRecord
 from ops.shell.problem import Problem
 from shared.brokers import Brokers
 from shared.clock import monotonic
@@ -40,20 +40,20 @@ class Pages:
         place = TopicPartition(topic, partition)
         self._consumer.assign([place])
         self._consumer.seek(place, begin)
-        heard_at = monotonic()
+        last_record_at = monotonic()
         while await self._consumer.position(place) < end:
             batches = await self._consumer.getmany(place, timeout_ms=500, max_records=PAGE)
             page = [record for record in batches.get(place, ()) if record.offset < end]
             if page:
-                heard_at = monotonic()
+                last_record_at = monotonic()
                 yield page
-            elif monotonic() - heard_at > PATIENCE:
+            elif monotonic() - last_record_at > PATIENCE:
                 raise Problem(f"{topic}/{partition} does not give its records up to {end}.")
 
 
 @asynccontextmanager
 async def open_pages(where: str | Brokers) -> AsyncIterator[Pages]:
-    """Pages of this broker, of whatever the services would read. Raises Problem when it does not answer."""
+    """Pages of the topics of this broker. Raises Problem when it does not answer."""
     brokers = Brokers.at(where)
     consumer = AIOKafkaConsumer(
         **brokers.client(),
@@ -76,15 +76,15 @@ async def open_pages(where: str | Brokers) -> AsyncIterator[Pages]:
         await consumer.stop()
 
 
-def seen(record: Any) -> Seen:
-    """A record of one of our topics, read as far as it can be."""
+def topic_record(record: Any) -> TopicRecord:
+    """A record of one of our topics, as far as it can be read."""
     headers = {name: (value or b"").decode("utf-8", "replace") for name, value in record.headers}
     value = record.value or b""
     data = None
     with suppress(orjson.JSONDecodeError):
         data = orjson.loads(value)
     number = headers.get("ce_sequence", "")
-    return Seen(
+    return TopicRecord(
         record.topic,
         record.partition,
         record.offset,
