@@ -76,7 +76,7 @@ def test_boxes_of_a_row_do_not_overlap() -> None:
 
     row = sorted((layout.boxes[name] for name in names), key=lambda box: box.x)
     assert all(left.x + left.width < right.x for left, right in pairwise(row))
-    assert row[-1].x + row[-1].width <= layout.width
+    assert row[-1].x + row[-1].width == pytest.approx(layout.width)
 
 
 def test_the_order_in_which_imports_are_found_does_not_matter() -> None:
