@@ -28,7 +28,7 @@ def test_the_hooks_are_what_pre_commit_understands() -> None:
 
 def test_the_hooks_run_what_make_lint_runs() -> None:
     recipe = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\nlint:")[2].partition("\n\n")[0]
-    commands = [line.strip().replace("$(BIN)/", ".venv/bin/") for line in recipe.splitlines()[1:]]
+    commands = [f".venv/bin/{command}" for command in re.findall(r"\$\(BIN\)/(.+)", recipe)]
 
     assert commands
     assert entries() == [".venv/bin/python -m devtools.staged_files", *commands]
