@@ -4,7 +4,6 @@ A statement that a service begins to use and that has no function here fails lou
 is what `queries.sql` says; that both agree with Postgres is what the integration tests are for.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from hashlib import blake2b
