@@ -15,7 +15,6 @@ columns.
 
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from operator import attrgetter, itemgetter
@@ -37,30 +36,11 @@ from uuid import UUID
 import msgspec
 import orjson
 
+from shared.columns import APART, FIXED, JSON, Columns
 from shared.postgres import UNIT_SEPARATOR, Connection, copy_rows, packed
 
 K = TypeVar("K")
 T = TypeVar("T")
-V = TypeVar("V")
-
-FIXED: Final = "fixed"
-APART: Final = "apart"
-JSON: Final = "json"
-"""Marks a field whose values are kept as JSON: `Annotated[tuple[str, ...] | None, JSON]`; None is null."""
-Fixed = Annotated[V, FIXED]
-"""A field that never changes once its row is written."""
-Apart = Annotated[V, APART]
-"""A field without a column: its values are rows of a table of their own."""
-
-
-@dataclass(slots=True, frozen=True, init=False)
-class Columns:
-    """The columns of a field that is a tuple of values, such as `Money`; None is null in all of them."""
-
-    names: tuple[str, ...]
-
-    def __init__(self, *names: str) -> None:
-        object.__setattr__(self, "names", names)
 
 
 class Column(NamedTuple):

@@ -10,9 +10,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from services.refunds.state import Change, Line, Order, Refund, World
+from shared.columns import Fixed
 from shared.postgres import Connection, packed
 from shared.queries import load as load_queries
-from shared.rows import Fixed, Table, pairs
+from shared.rows import Table, pairs
 from shared.runtime.decisions import Event
 from shared.sealing import Sealer
 from shared.units import LineUnits

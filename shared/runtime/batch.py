@@ -10,10 +10,9 @@ from typing import Any
 
 from shared.events import feedback
 from shared.events.faults import Fault
-from shared.runtime.decisions import Applied, Context, Event, Reject, Wait
+from shared.runtime.decisions import Applied, Context, Decider, Event, Reject, Wait
 from shared.runtime.intake import InboundMessage
-from shared.runtime.outbox import Cause, OutboxRows
-from shared.runtime.service import Service
+from shared.runtime.outgoing import Cause, OutboxRows
 
 WAITING, GAP, BLOCKED, BEHIND = "waiting", "gap", "blocked", "behind"
 
@@ -58,7 +57,7 @@ class Batch:
     """Takes messages in order and collects what follows from them."""
 
     def __init__(
-        self, service: Service, world: Any, prior: PriorState, rows: OutboxRows, context: Context
+        self, service: Decider, world: Any, prior: PriorState, rows: OutboxRows, context: Context
     ) -> None:
         self._service = service
         self.world = world

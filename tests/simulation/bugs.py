@@ -37,7 +37,8 @@ from shared.runtime.batch import Batch, Parked
 from shared.runtime.decisions import Decided, Event
 from shared.runtime.fold import Fold
 from shared.runtime.intake import InboundMessage
-from shared.runtime.outbox import Cause, Outbox
+from shared.runtime.outbox import Outbox
+from shared.runtime.outgoing import Cause
 from tests.simulation.system import Leader
 
 

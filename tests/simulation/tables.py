@@ -16,7 +16,7 @@ import services.refunds.store as refunds_store
 import services.serials.store as serials_store
 from shared.queries import load
 from shared.rows import Column, Table
-from shared.runtime.outbox import COLUMNS
+from shared.runtime.outgoing import COLUMNS
 from tests.simulation.memory import Database, Query, Row, Transaction
 
 Names = Sequence[str]

@@ -128,18 +128,18 @@ async def test_every_column_that_may_change_is_written_when_it_does(
             lambda: desk.registered(*lines, payment_method="virtual_account"),
             lambda: desk.paid(*lines, payment_method="virtual_account"),
             lambda: desk.asked(destination={**ACCOUNT, "holder": "홍길동"}),
-            lambda: desk.proof_attached(),
+            desk.proof_attached,
             lambda: desk.reviewed("approve"),
             lambda: desk.granted(lines=[units("2", 4)]),
-            lambda: desk.payout_failed(),
+            desk.payout_failed,
             lambda: desk.reviewed("release"),
             lambda: desk.asked(3, "rr-2"),
-            lambda: desk.granted(),
-            lambda: desk.paid_out(),
+            desk.granted,
+            desk.paid_out,
             lambda: desk.asked(3, "rr-3"),
             lambda: desk.denied(lost_at=desk.now),
             lambda: desk.issuance_granted(7),
-            lambda: desk.cancelled(),
+            desk.cancelled,
         ):
             before = await _rows(connection)
             async with desk.at_work():

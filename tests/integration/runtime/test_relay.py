@@ -15,7 +15,8 @@ from shared.ids import uuid7
 from shared.kafka import new_producer
 from shared.postgres import connect
 from shared.runtime.decisions import NewEvent
-from shared.runtime.outbox import Cause, Outbox
+from shared.runtime.outbox import Outbox
+from shared.runtime.outgoing import Cause
 from shared.runtime.relay import LostLead, Relay
 from shared.runtime.signals import Metrics
 from shared.runtime.tasks import end_all

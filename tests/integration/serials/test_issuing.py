@@ -12,7 +12,8 @@ from services.serials.store import GRANTS
 from services.serials.writer import SerialWriter
 from shared.ids import random_bytes, uuid7, uuid7_run
 from shared.postgres import Connection
-from shared.runtime.outbox import Outbox, OutboxRows
+from shared.runtime.outbox import Outbox
+from shared.runtime.outgoing import OutboxRows
 from tests.integration.serials.conftest import CHUNK, Desk
 from tests.support.granted import GRANTED_AT, granted
 from tests.support.patience import PATIENCE
