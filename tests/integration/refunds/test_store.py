@@ -128,18 +128,18 @@ async def test_every_column_that_may_change_is_written_when_it_does(
             lambda: desk.registered(*lines, payment_method="virtual_account"),
             lambda: desk.paid(*lines, payment_method="virtual_account"),
             lambda: desk.asked(destination={**ACCOUNT, "holder": "홍길동"}),
-            lambda: desk.proof_attached(),
+            desk.proof_attached,
             lambda: desk.reviewed("approve"),
             lambda: desk.granted(lines=[units("2", 4)]),
-            lambda: desk.payout_failed(),
+            desk.payout_failed,
             lambda: desk.reviewed("release"),
             lambda: desk.asked(3, "rr-2"),
-            lambda: desk.granted(),
-            lambda: desk.paid_out(),
+            desk.granted,
+            desk.paid_out,
             lambda: desk.asked(3, "rr-3"),
             lambda: desk.denied(lost_at=desk.now),
             lambda: desk.issuance_granted(7),
-            lambda: desk.cancelled(),
+            desk.cancelled,
         ):
             before = await _rows(connection)
             async with desk.at_work():
@@ -147,6 +147,23 @@ async def test_every_column_that_may_change_is_written_when_it_does(
             changed |= _differences(before, await _rows(connection))
 
     assert changed == {(table.name, column.name) for table in TABLES for column in table.changing}
+
+
+async def test_what_is_read_again_is_what_was_saved(desk: StoredDesk) -> None:
+    """In one batch; the desk compares when it ends."""
+    async with desk.at_work():
+        desk.paid(line("1"), line("2"), vat_mode="inclusive")
+        desk.issuance_granted(100, "2")
+        desk.asked(40)
+        desk.granted()
+        desk.payout_failed()
+        desk.reviewed("release")
+        desk.paid_out()
+        desk.asked(1, "rr-78", destination={"method": "mycash"})
+        desk.asked(30, "rr-79")
+
+    async with desk.at_work():
+        assert [refund.state for refund in desk.refunds] == ["released", "rejected", "accepted"]
 
 
 async def test_one_batch_may_hold_a_whole_story(desk: StoredDesk, connection: asyncpg.Connection) -> None:
