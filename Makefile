@@ -9,10 +9,11 @@ SEEDS ?= 200
 FIRST ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up down test test-faults simulate lint format bench lock clean images test-containers
+.PHONY: help venv demo up down lint format bench lock clean images simulate new-event new-migration packages hooks \
+  test test-unit test-integration test-system test-faults test-smoke test-containers test-all minutes
 
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -21,7 +22,7 @@ $(BIN)/python:
 	  echo "This Python cannot make a virtual environment (on Debian and Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
 
 # The stamps say which lock file is installed; a changed lock installs again.
-$(VENV)/.run: requirements.lock pyproject.toml | $(BIN)/python
+$(VENV)/.run: requirements.lock pyproject.toml shared/__init__.py | $(BIN)/python
 	@echo "Installing what Pawl needs to run (once) ..." >&2
 	@$(PIP) install --quiet --require-hashes -r requirements.lock
 	@$(PIP) install --quiet --no-deps --editable .
@@ -43,35 +44,73 @@ up: $(VENV)/.run ## Start Kafka, Postgres and the four services; Ctrl-C stops th
 down: $(VENV)/.run ## Stop what `make up` started in this directory
 	@$(BIN)/pawl down $(ARGS)
 
-# The first part takes all cores, each with servers of its own where a test needs any; the second has one Kafka, one
-# Postgres and four services, and disturbs them.
-ALONE := tests/scenarios tests/reliability tests/integration/replay
-test: lint ## Lint, types, contracts between packages, then every test that needs no Docker
-	$(BIN)/python -m pytest -m "not containers and not faults" -n auto --maxprocesses 4 --dist loadfile \
-	  $(addprefix --ignore ,$(ALONE)) $(PYTEST_ARGS)
-	$(BIN)/python -m pytest -m "not containers and not faults" --durations 15 $(ALONE) $(PYTEST_ARGS)
+# Each step has a bound of its own, and a test that hangs fails by itself long before that. A process of pytest that
+# dies fails the run; the others end what they have begun.
+STEP := tests/support/step.sh
+PYTEST := $(BIN)/python -m pytest
+SIDE_BY_SIDE := -n auto --maxprocesses 4 --max-worker-restart 0
 
-test-faults: $(VENV)/.dev ## All of the faults, the long ones too: outages of minutes, halted processes, dead connections
-	$(BIN)/python -m pytest tests/reliability $(PYTEST_ARGS)
+test: lint test-unit test-integration test-system ## Style, types, import rules, and every test but for long faults and containers
+
+test-unit: $(VENV)/.dev ## The tests that start no server: no Java, no PostgreSQL, a minute
+	@$(STEP) "unit tests" 900 $(PYTEST) -m unit -p tests.support.without_servers $(SIDE_BY_SIDE) $(PYTEST_ARGS)
+
+test-integration: $(VENV)/.dev ## The simulation, and the parts of the system on real servers
+	@$(STEP) "simulation and integration" 2400 $(PYTEST) -m "simulation or integration" $(SIDE_BY_SIDE) $(PYTEST_ARGS)
+
+test-system: $(VENV)/.dev ## The four services on real servers: scenarios, crashes, outages, poison
+	@$(STEP) "scenarios and quick faults" 2400 $(PYTEST) -m system $(SIDE_BY_SIDE) --durations 10 $(PYTEST_ARGS)
+
+test-faults: $(VENV)/.dev ## The long faults: outages of minutes, halted processes, dead connections
+	@$(STEP) "long faults side by side" 3600 $(PYTEST) -m "faults and not alone" -v $(SIDE_BY_SIDE) $(PYTEST_ARGS)
+	@$(STEP) "long faults that measure" 3600 $(PYTEST) -m "faults and alone" -v $(PYTEST_ARGS)
+
+# All that there is, once, with histories that were never simulated before. The last line is for docs/reliability.md.
+BEGAN := $(shell date +%s)
+test-all: SEEDS = 2000
+test-all: FIRST = $(shell date +%Y%m%d)0000
+test-all: test test-faults simulate test-containers ## Everything once, with fresh seeds; needs Docker
+	@echo "make test-all passed: commit $$(git describe --always --dirty --abbrev=12 --exclude '*')," \
+	  "$$(date +%F), $$((($$(date +%s) - $(BEGAN) + 59) / 60)) minutes"
+
+minutes: $(VENV)/.dev ## Draw docs/images/minutes.svg from the steps that the last .ci/run has measured
+	@$(BIN)/python -m tests.support.minutes .ci/steps.jsonl
 
 images: $(VENV)/.run ## Make the container images where no image registry can be reached (Debian, root)
 	@deploy/images/build.sh $(ARGS)
 
-test-containers: $(VENV)/.dev ## The images, docker-compose.yml, and the scenarios and faults on containers
-	@tests/containers/run.sh $(PYTEST_ARGS)
+test-containers: $(VENV)/.dev ## The images, docker-compose.yml, and every scenario and fault on containers
+	@tests/containers/run.sh whole $(PYTEST_ARGS)
+
+test-smoke: $(VENV)/.dev ## The images, docker-compose.yml, and a few scenarios and faults on containers
+	@tests/containers/run.sh smoke $(PYTEST_ARGS)
 
 simulate: $(VENV)/.dev ## Seeded histories of everything without a server: make simulate SEEDS=10000 FIRST=1
-	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST) $(ARGS)
+	@$(STEP) "seeded histories" 3600 $(BIN)/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST) $(ARGS)
 
 lint: $(VENV)/.dev ## Style, types and import rules only
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+	@$(STEP) style 120 $(BIN)/ruff check .
+	@$(STEP) format 120 $(BIN)/ruff format --check .
+	@$(STEP) types 900 $(BIN)/mypy
+	@$(STEP) "import rules" 300 $(BIN)/lint-imports
 
 format: $(VENV)/.dev ## Mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# make new-event NAME=partner.note_added.v1 OWNER=orders FIELDS="note:Text noted_at:Instant?" SAYS="a note on a partner."
+new-event: $(VENV)/.dev ## Write the parts of an event type: NAME=thing.happened.v1 OWNER=orders (CONTRIBUTING.md)
+	@$(BIN)/python -m devtools.new_event "$(NAME)" $(if $(OWNER),--owner "$(OWNER)") $(if $(WRITER),--writer "$(WRITER)") \
+	  $(if $(ABOUT),--about "$(ABOUT)") $(if $(SAYS),--says "$(SAYS)") $(if $(FIELDS),--fields "$(FIELDS)") $(ARGS)
+
+new-migration: $(VENV)/.dev ## Write an empty migration: SERVICE=orders NAME=add_note
+	@$(BIN)/python -m devtools.new_migration "$(SERVICE)" "$(NAME)" $(ARGS)
+
+packages: $(VENV)/.dev ## Draw docs/images/packages.svg from the imports
+	@$(BIN)/python -m devtools.packages
+
+hooks: $(VENV)/.dev ## Run the lints before each commit (pre-commit)
+	@$(BIN)/pre-commit install
 
 bench: $(VENV)/.dev ## Measure it against the usual way; writes benchmarks/results.json
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 
 from benchmarks.stage import Stage
-from ops.embedded.jars import KAFKA_VERSION
+from ops.local.jars import KAFKA_VERSION
 
 LIBRARIES = ("aiokafka", "asyncpg", "faststream", "faststream-outbox", "pydantic", "orjson")
 

@@ -18,8 +18,8 @@ from aiokafka import AIOKafkaProducer
 from benchmarks.material import payments
 from benchmarks.stage import Stage
 from benchmarks.worker import LAST
-from ops.provision import SERVICES
 from shared.clock import monotonic
+from shared.events.catalogue import SERVICES
 from shared.partitioner import partition_for
 
 TOPIC = "checkout.events"

@@ -18,11 +18,12 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
-from ops.embedded.kafka import EmbeddedKafka
-from ops.embedded.ports import Ports
-from ops.embedded.postgres import EmbeddedPostgres, wipe
-from ops.provision import SERVICES, Database, kept_passwords, migrate, provision
-from ops.topics import create_topics, wanted_topics
+from ops.local.kafka import EmbeddedKafka
+from ops.local.ports import Ports
+from ops.local.postgres import EmbeddedPostgres, wipe
+from ops.setup.provision import Database, kept_passwords, migrate, provision
+from ops.setup.topics import create_topics, wanted_topics
+from shared.events.catalogue import SERVICES
 from shared.partitioner import partition_for
 
 USUAL = Path(__file__).parent / "usual" / "tables.sql"

@@ -1,16 +1,19 @@
 """The command `pawl`. Each command lives in a module of its own; this list is the table of contents."""
 
+import json
 import logging
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError
 from typing import Annotated, Any, NamedTuple
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
-from ops.problem import Exit, Problem
+from ops.shell.problem import Exit, Problem
+from shared import __version__
 
 
 class Command(NamedTuple):
@@ -21,24 +24,24 @@ class Command(NamedTuple):
 
 
 COMMANDS: Sequence[Command] = (
-    Command("up", "ops.up:up"),
-    Command("down", "ops.down:down"),
-    Command("demo", "ops.demo:demo"),
+    Command("up", "ops.local.up:up"),
+    Command("down", "ops.local.down:down"),
+    Command("demo", "ops.replay.demo:demo"),
     Command("replay", "ops.replay.command:replay"),
-    Command("migrate", "ops.migrate:migrate"),
-    Command("order", "ops.order:order"),
-    Command("check", "ops.check:check"),
-    Command("record", "ops.record:record"),
-    Command("lag", "ops.lag:lag"),
-    Command("storage", "ops.storage:storage"),
-    Command("dead", "ops.dead:app"),
-    Command("close", "ops.close:close"),
+    Command("migrate", "ops.setup.migrate:migrate"),
+    Command("order", "ops.watch.order:order"),
+    Command("check", "ops.audit.check:check"),
+    Command("record", "ops.audit.record:record"),
+    Command("lag", "ops.watch.lag:lag"),
+    Command("storage", "ops.watch.storage:storage"),
+    Command("dead", "ops.watch.dead.commands:app"),
+    Command("close", "ops.watch.close:close"),
     Command("version", "ops.cli:show_version"),
 )
 
 
 class Commands(TyperGroup):
-    """Imports a command's module when that command is asked for, so that each starts quickly."""
+    """Imports the module of a command when somebody asks for that command, so that each starts quickly."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return [command.name for command in COMMANDS]
@@ -48,6 +51,11 @@ class Commands(TyperGroup):
             if command.name == cmd_name:
                 return load(command)
         return None
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        """Completes the names of commands from the table, without importing the commands."""
+        ctx.command = TyperGroup(commands=[TyperCommand(command.name) for command in COMMANDS])
+        return super().shell_complete(ctx, incomplete)
 
 
 def load(command: Command) -> Any:
@@ -67,7 +75,6 @@ app = typer.Typer(
     name="pawl",
     cls=Commands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="Payments become serials, refunds lock, months merge: start it, watch it, explain it, replay it.",
@@ -75,30 +82,51 @@ app = typer.Typer(
 )
 
 
+def print_version_and_exit(asked: bool) -> None:
+    """What `pawl --version` does."""
+    if asked:
+        show_version()
+        raise typer.Exit
+
+
 @app.callback()
-def pawl() -> None:
+def pawl(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the versions and exit.", callback=print_version_and_exit, is_eager=True
+        ),
+    ] = False,
+) -> None:
     """Payments become serials, refunds lock, months merge: start it, watch it, explain it, replay it."""
 
 
 def show_version(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """Print the versions of Pawl and of the servers it embeds.
+    """Print the versions of Pawl and of the servers it embeds, as far as they are installed here.
 
     Example: [bold]pawl version[/bold]
     """
-    import json
+    versions = embedded_versions()
+    text = "\n".join(f"{name} {number or 'is not installed here'}" for name, number in versions.items())
+    print(json.dumps(versions) if as_json else text)
 
-    from ops.embedded.jars import KAFKA_VERSION
-    from ops.embedded.postgres import wheel_version
 
-    versions = {"pawl": version("pawl"), "kafka": KAFKA_VERSION, "postgres": wheel_version()}
-    print(json.dumps(versions) if as_json else "\n".join(f"{name} {is_}" for name, is_ in versions.items()))
+def embedded_versions() -> dict[str, str | None]:
+    """The versions of Pawl, Kafka and PostgreSQL; None where PostgreSQL is not installed."""
+    from ops.local.jars import KAFKA_VERSION
+    from ops.local.postgres import wheel_version
+
+    versions: dict[str, str | None] = {"pawl": __version__, "kafka": KAFKA_VERSION, "postgres": None}
+    with suppress(PackageNotFoundError):
+        versions["postgres"] = wheel_version()
+    return versions
 
 
 def main() -> None:
-    """The entry point: a Problem becomes two lines on stderr and its exit code."""
-    # The Kafka client logs each failed connection; the commands say it in their own words.
+    """The entry point: turns a Problem into two lines on stderr and its exit code."""
+    # The Kafka client logs each failed connection; the commands report it in their own words.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         app()

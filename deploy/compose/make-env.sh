@@ -46,7 +46,7 @@ def key():
     return base64.b64encode(secrets.token_bytes(32)).decode()
 
 
-# As `pawl migrate` derives them (ops/provision.py), so that it and the services agree without a shared file.
+# As `pawl migrate` derives them (ops/setup/provision.py), so that it and the services agree without a shared file.
 def password(role, administrator=of_postgres):
     digest = hmac.digest(administrator.encode(), f"password of {role}".encode(), "sha256")
     return base64.urlsafe_b64encode(digest[:24]).decode()

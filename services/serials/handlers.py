@@ -23,7 +23,7 @@ def record_grant(world: World, event: Event[IssuanceGranted], context: Context) 
     return keep(world, started)
 
 
-def refuse_late(world: World, event: Event[Any], reject: Reject) -> Applied:
+def refuse_late(world: World, event: Event[Any], reject: Reject, context: Context) -> Applied:
     """Serials answers for no upstream event, so it never refuses one. Raises: that is a mistake in here."""
     raise AssertionError(f"serials cannot refuse {event.type}: {reject.detail}")
 

@@ -21,7 +21,7 @@ from services.serials.store import GRANTS, Store
 from shared.crash_points import CrashPoint
 from shared.postgres import Connection
 from shared.runtime.decisions import Decided
-from shared.runtime.outbox import Cause
+from shared.runtime.outgoing import Cause
 from shared.runtime.retry import until_done
 from shared.runtime.surroundings import Surroundings
 

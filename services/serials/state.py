@@ -12,7 +12,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from shared.rows import FIXED, Columns, Fixed
+from shared.columns import FIXED, Columns, Fixed
 
 
 class GrantState(StrEnum):

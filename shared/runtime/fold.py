@@ -22,7 +22,8 @@ from shared.queries import load
 from shared.runtime.batch import Batch, EventKey, Parked, PriorState, Refusal, events_of
 from shared.runtime.decisions import Context, Position
 from shared.runtime.intake import InboundMessage, Intake
-from shared.runtime.outbox import Cause, Outbox, OutboxRows
+from shared.runtime.outbox import Outbox
+from shared.runtime.outgoing import Cause, OutboxRows
 from shared.runtime.records import Record, pack, seal_context, unpack
 from shared.runtime.retry import Conflict, until_done
 from shared.runtime.service import Service

@@ -13,9 +13,8 @@ from shared.events.canonical import content_hash
 from shared.events.catalogue import TYPES, UPSTREAM, decode, owner_of
 from shared.events.envelope import MAX_ID, MAX_OWN_BYTES, MAX_SOURCE, Envelope, read_envelope, read_key
 from shared.events.faults import Fault, Readable
-from shared.runtime.decisions import Event, Position, Route
+from shared.runtime.decisions import Decider, Event, Position, Route
 from shared.runtime.records import Record, position_of
-from shared.runtime.service import Service
 
 PLAIN_JSON = b"application/json"
 NOT_OURS = b"\0" * 16
@@ -49,7 +48,7 @@ class InboundMessage(Struct, gc=False):
 class Intake:
     """Turns the records of a batch into messages for one service."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Decider) -> None:
         self._service = service
         self._followed = {
             (TYPES[name].topic, TYPES[name].subject_kind)

@@ -1,12 +1,17 @@
 #!/bin/sh
-# `make test-containers`: the images' own tests, the system in docker-compose.yml in both profiles, then the scenario
-# and reliability suites on containers. Everything that it starts is removed at the end, also after a failure or a
-# Ctrl-C. Exit codes: 0 all passed, 1 a test failed or time was up, 2 there is no Docker or no image.
+# run.sh whole|smoke [options of pytest]
+#
+# The images' own tests, the system in docker-compose.yml in both profiles, then scenarios and faults on containers:
+# all of them (`make test-containers`), or the few that are marked `smoke` (`make test-smoke`). Everything that it
+# starts is removed at the end, also after a failure or a Ctrl-C. Exit codes: 0 all passed, 1 a test failed or time was
+# up, 2 there is no Docker or no image.
 set -u
 cd "$(dirname "$0")/../.."
 
-# For everything together, in seconds.
-LIMIT=${PAWL_CONTAINERS_LIMIT:-3600}
+case ${1:-} in
+  whole | smoke) much=$1 && shift ;;
+  *) echo "usage: tests/containers/run.sh whole|smoke [options of pytest]" >&2 && exit 2 ;;
+esac
 started=$(date +%s)
 elapsed() { echo $(($(date +%s) - started)); }
 say() { echo "test-containers: [$(elapsed) s] $*" >&2; }
@@ -19,15 +24,7 @@ PAWL_TEST_RUN="$(date +%s)-$$"
 PAWL_TEST_SERVERS=containers
 export PAWL_TEST_RUN PAWL_TEST_SERVERS
 
-# A test that runs out of time takes pytest with it, and leaves the services that it had started.
-end_processes() {
-  for folder in /proc/[0-9]*; do
-    grep -qzx "PAWL_TEST_RUN=$PAWL_TEST_RUN" "$folder/environ" 2>/dev/null && kill "${folder#/proc/}" 2>/dev/null
-  done
-}
-
 clean() {
-  end_processes
   projects="com.docker.compose.project"
   for label in "org.pawl.tests=$PAWL_TEST_RUN" $projects=pawl-test-"$PAWL_TEST_RUN" $projects=pawl-secure-"$PAWL_TEST_RUN"; do
     docker ps -aq --filter "label=$label" | xargs -r docker rm --force --volumes >/dev/null
@@ -50,26 +47,23 @@ else
   done
 fi
 
-# part NAME TESTS...
+# part NAME SECONDS OPTIONS...
 part() {
-  name=$1 begun=$(elapsed)
-  shift
-  left=$((LIMIT - begun))
-  [ $left -gt 0 ] || left=1
-  say "$name ..."
-  # A session's first test waits for the servers and the services too.
-  timeout --foreground --kill-after=30 $left .venv/bin/python -m pytest --timeout 300 "$@"
-  case $? in
-    0) say "$name: passed in $(($(elapsed) - begun)) s" ;;
-    124 | 137) say "$name: stopped, because the $LIMIT s for everything are over"; exit 1 ;;
-    *) say "$name: failed after $(($(elapsed) - begun)) s"; exit 1 ;;
-  esac
+  name=$1 limit=$2
+  shift 2
+  tests/support/step.sh "$name" "$limit" .venv/bin/python -m pytest "$@" || exit 1
 }
 
-part "the images" tests/containers/test_images.py "$@"
-part "docker-compose.yml" tests/containers/test_compose.py "$@"
-part "docker-compose.yml with logins" tests/containers/test_secure.py "$@"
-part "the scenarios on containers" tests/scenarios "$@"
-# A cluster of three brokers is made of embedded ones everywhere, so containers add nothing to its test.
-part "the reliability suite on containers" tests/reliability --ignore tests/reliability/test_leader_change.py "$@"
+SIDE_BY_SIDE="-n auto --maxprocesses 4 --max-worker-restart 0"
+# shellcheck disable=SC2086  # a list of options, here and below
+part "images and docker-compose.yml" 1800 -m containers $SIDE_BY_SIDE "$@"
+if [ "$much" = smoke ]; then
+  part "smoke on containers" 1200 -m smoke $SIDE_BY_SIDE "$@"
+else
+  # A cluster of three brokers is made of embedded ones everywhere, so containers add nothing to its test.
+  EMBEDDED="--ignore tests/reliability/test_leader_change.py"
+  part "scenarios and quick faults on containers" 2400 tests/scenarios tests/reliability -m system $SIDE_BY_SIDE "$@"
+  part "long faults on containers" 3600 tests/reliability -m "faults and not alone" $EMBEDDED $SIDE_BY_SIDE "$@"
+  part "long faults on containers that measure" 3600 tests/reliability -m "faults and alone" "$@"
+fi
 say "everything passed"

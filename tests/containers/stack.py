@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ops.embedded.ports import is_free
-from ops.provision import SERVICES
-from ops.system import KAFKA_CHECKOUT
+from ops.local.ports import is_free
+from ops.shell.system import KAFKA_CHECKOUT
 from shared.clock import monotonic
+from shared.events.catalogue import SERVICES
 from tests.containers.test_environment import ROOT, made
 from tests.support.containers import RUN
-
-HEALTHY_SECONDS = 120.0
+from tests.support.patience import PATIENCE, PATIENCE_WITH_A_START
 
 
 @dataclass(slots=True, frozen=True)
@@ -38,7 +37,7 @@ class Stack:
 
     def compose(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         project = ("--env-file", str(self.file), "-p", self.project, *self.options)
-        return self._run(*compose_command(), *project, *arguments, timeout=600)
+        return self._run(*compose_command(), *project, *arguments, timeout=PATIENCE_WITH_A_START)
 
     def _run(self, *command: str, timeout: float) -> subprocess.CompletedProcess[str]:
         # What somebody's shell knows of another project would win over the file.
@@ -57,7 +56,7 @@ class Stack:
         """Everything is started, and every health check is content."""
         done = self.compose("up", "-d")
         assert done.returncode == 0, done.stdout + done.stderr
-        deadline = monotonic() + HEALTHY_SECONDS
+        deadline = monotonic() + PATIENCE_WITH_A_START
         while (states := self.health()) != dict.fromkeys(("kafka", "postgres", *SERVICES), "healthy"):
             assert monotonic() < deadline, f"{states}\n{self.compose('logs', '--tail=20').stdout}"
 
@@ -87,20 +86,22 @@ class Stack:
 
     def pawl(self, *arguments: str) -> Any:
         """A command on this machine, which finds the project by the environment."""
-        done = self._run(sys.executable, "-m", "ops.cli", *arguments, "--json", timeout=300)
+        done = self._run(sys.executable, "-m", "ops.cli", *arguments, "--json", timeout=PATIENCE_WITH_A_START)
         assert done.returncode == 0, done.stdout + done.stderr
         return json.loads(done.stdout)
 
 
 def docker(*arguments: str) -> str:
     return subprocess.run(
-        ["docker", *arguments], capture_output=True, text=True, timeout=60, check=True
+        ["docker", *arguments], capture_output=True, text=True, timeout=PATIENCE, check=True
     ).stdout
 
 
 def compose_command() -> list[str]:
     """The plugin, or docker-compose 1.29 where that is what there is."""
-    plugin = subprocess.run(["docker", "compose", "version"], capture_output=True, timeout=60, check=False)
+    plugin = subprocess.run(
+        ["docker", "compose", "version"], capture_output=True, timeout=PATIENCE, check=False
+    )
     return (
         ["docker", "compose"]
         if plugin.returncode == 0
@@ -109,8 +110,10 @@ def compose_command() -> list[str]:
 
 
 def first_free_port() -> int:
-    """The first of six neighbours that nobody uses."""
-    return next(first for first in range(14_100, 15_000, 6) if all(is_free(first + n) for n in range(6)))
+    """The first of six neighbours that nobody uses. Processes of `-n` do not look at the same ones."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    begin = 14_000 + 120 * worker
+    return next(first for first in range(begin, begin + 120, 6) if all(is_free(first + n) for n in range(6)))
 
 
 @contextmanager

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from ops.provision import SERVICES
-from ops.topics import create_topics
+from ops.setup.topics import create_topics
+from shared.events.catalogue import SERVICES
 from tests.containers.stack import Stack, excerpt, running
 
-pytestmark = [pytest.mark.containers, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.containers
 
 LINES = 700
 

@@ -7,19 +7,23 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ops.problem import Problem
-from ops.provision import SERVICES, kept_passwords
-from ops.secure import kept_kafka_passwords
-from ops.system import find_system
+from ops.setup.logins import kept_kafka_passwords
+from ops.setup.provision import kept_passwords
+from ops.shell.problem import Problem
+from ops.shell.system import find_system
 from services.serials.settings import SerialsSettings
 from shared.brokers import Brokers
+from shared.events.catalogue import SERVICES
+from tests.support.patience import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 MAKE_ENV = ROOT / "deploy" / "compose" / "make-env.sh"
 
 
 def made(file: Path, *arguments: str) -> dict[str, str]:
-    subprocess.run([MAKE_ENV, "--file", str(file), *arguments], check=True, capture_output=True, timeout=60)
+    subprocess.run(
+        [MAKE_ENV, "--file", str(file), *arguments], check=True, capture_output=True, timeout=PATIENCE
+    )
     lines = (line for line in file.read_text().splitlines() if line and not line.startswith("#"))
     return dict(line.split("=", 1) for line in lines)
 
@@ -139,7 +143,7 @@ def test_git_ignores_the_secrets() -> None:
         cwd=ROOT,
         env=os.environ,
         capture_output=True,
-        timeout=30,
+        timeout=PATIENCE,
         check=False,
     )
 

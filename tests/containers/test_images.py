@@ -1,6 +1,7 @@
 """The images behave as the originals do, as far as this project relies on it; the services' image is bare."""
 
 import asyncio
+import json
 import os
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -12,11 +13,13 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from ops.embedded.ports import HOST, Ports
-from ops.embedded.postgres import answers
+from ops.local.ports import HOST, Ports
+from ops.local.postgres import answers
+from shared import __version__
 from tests.support.containers import POSTGRES_IMAGE, ContainerKafka, ContainerPostgres, OnLoopback
+from tests.support.patience import PATIENCE, PATIENCE_WITH_A_START
 
-pytestmark = [pytest.mark.containers, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.containers
 
 SERVICE_IMAGE = os.environ.get("PAWL_IMAGE", "pawl:local")
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -46,7 +49,7 @@ def postgres_image(ports: Ports) -> Iterator[Callable[..., tuple[OnLoopback, int
 
 
 async def until_it_answers(url: str) -> None:
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(PATIENCE_WITH_A_START):
         while not await answers(url):
             await asyncio.sleep(0.25)
 
@@ -155,7 +158,8 @@ async def test_records_survive_a_stop_and_a_kill(broker: ContainerKafka) -> None
 
 
 async def say(broker: ContainerKafka, value: bytes) -> int:
-    async with AIOKafkaProducer(bootstrap_servers=broker.bootstrap_servers, acks="all") as producer:
+    servers = broker.bootstrap_servers
+    async with AIOKafkaProducer(bootstrap_servers=servers, enable_idempotence=True) as producer:
         return int((await producer.send_and_wait("kept", value)).offset)
 
 
@@ -173,7 +177,7 @@ def run() -> Run:
             ["docker", "run", "--rm", "--read-only", "--cap-drop=ALL", *variables, SERVICE_IMAGE, *command],
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE,
             check=False,
         )
 
@@ -194,6 +198,12 @@ def test_a_service_without_settings_says_in_one_line_what_it_lacks(run: Run) -> 
     assert said.returncode == 1
     assert len(said.stderr.splitlines()) == 1
     assert "KAFKA_BOOTSTRAP_SERVERS" in said.stderr
+
+
+def test_the_image_knows_its_version(run: Run) -> None:
+    said = run("pawl", "version", "--json")
+
+    assert json.loads(said.stdout)["pawl"] == __version__, said.stderr
 
 
 def test_the_commands_are_in_the_image(run: Run) -> None:

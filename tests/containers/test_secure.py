@@ -7,13 +7,12 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import TopicAuthorizationFailedError
 
-from ops.provision import SERVICES
 from shared.brokers import Brokers
-from shared.events.catalogue import FEEDBACK, TOPICS, UPSTREAM
+from shared.events.catalogue import FEEDBACK, SERVICES, TOPICS, UPSTREAM
 from tests.containers.stack import Stack, excerpt, running
 from tests.support.logins import lets_in
 
-pytestmark = [pytest.mark.containers, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.containers
 
 LINES = 200
 

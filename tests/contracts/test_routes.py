@@ -1,4 +1,4 @@
-"""What a service does with an event type: its handler names the payload, and each type has its owner's handler."""
+"""What a service does with an event type: the handler names its payload, and the owner has one for it."""
 
 from typing import Any, get_args, get_type_hints
 
@@ -14,7 +14,7 @@ EVERY = [
 
 @pytest.mark.parametrize(("service", "name"), EVERY)
 def test_the_signature_of_a_handler_names_the_payload_of_its_type(service: str, name: str) -> None:
-    """`Event[PaymentPending]`, or `Event[A | B]` for a handler of several types; mypy then sees the fields."""
+    """`Event[PaymentPending]`, or `Event[A | B]` for several types: mypy then sees the fields."""
     hints = get_type_hints(ROUTES[service][name].handle)
     (payload,) = get_args(hints["event"])
     named = get_args(payload) or (payload,)

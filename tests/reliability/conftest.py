@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ops.running import RunningSystem
+from ops.local.running import RunningSystem
 from tests.support.alone import services_on
 from tests.support.driver import Checkout
 from tests.support.load import Load

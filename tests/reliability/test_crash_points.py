@@ -11,17 +11,15 @@ from typing import Any
 
 import pytest
 
-from ops.provision import SERVICES
-from ops.running import RunningSystem
+from ops.local.running import RunningSystem
 from shared.clock import now
 from shared.crash_points import CrashPoint
+from shared.events.catalogue import SERVICES
 from shared.kst import KST, next_month, wire_time
 from tests.reliability.conftest import Begin
 from tests.support.driver import Checkout
 from tests.support.instances import until, until_healthy
 from tests.support.stories import Story, first_day, fresh_month
-
-pytestmark = pytest.mark.timeout(300)
 
 ORDERS = 300
 OF_ONE_SERVICE = {

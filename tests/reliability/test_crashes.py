@@ -4,12 +4,10 @@ import asyncio
 
 import pytest
 
-from ops.provision import SERVICES
-from ops.running import RunningSystem
+from ops.local.running import RunningSystem
+from shared.events.catalogue import SERVICES
 from tests.reliability.conftest import Begin
 from tests.support.driver import Checkout
-
-pytestmark = pytest.mark.timeout(300)
 
 ORDERS = 1_000
 MIDDLE = {
@@ -34,6 +32,7 @@ async def test_a_service_killed_in_the_middle_of_a_load_loses_and_doubles_nothin
     load.assert_complete()
 
 
+@pytest.mark.smoke
 async def test_all_services_killed_at_once_go_on_where_they_were(begin: Begin, system: RunningSystem) -> None:
     load = await begin(ORDERS)
     await load.until("order.paid.v1", 0.3)

@@ -10,21 +10,20 @@ import asyncio
 
 import pytest
 
-from ops.provision import SERVICES
-from ops.running import RunningSystem
+from ops.local.running import RunningSystem
 from shared.clock import monotonic
 from shared.crash_points import CrashPoint
+from shared.events.catalogue import SERVICES
 from shared.runtime.consumer import REPEAT_COMMIT_SECONDS
 from tests.reliability.conftest import Begin
 from tests.support.instances import Instances, until_halted, until_healthy
-
-pytestmark = pytest.mark.timeout(300)
 
 ORDERS = 600
 BOUND_SECONDS = 45.0
 """The longest of the bounds above, what the others cost on the way, and the load itself on a busy machine."""
 
 
+@pytest.mark.smoke
 async def test_instances_that_join_and_leave_under_load_lose_and_double_nothing(
     begin: Begin, system: RunningSystem, instances: Instances
 ) -> None:
@@ -63,6 +62,7 @@ async def test_a_service_that_was_halted_and_resumed_goes_on(
 
 
 @pytest.mark.faults
+@pytest.mark.alone
 @pytest.mark.parametrize("service", SERVICES)
 async def test_the_work_of_a_halted_service_is_done_by_the_other_instance(
     begin: Begin, system: RunningSystem, instances: Instances, service: str

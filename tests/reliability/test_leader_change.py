@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from ops.running import RunningSystem
+from ops.local.running import RunningSystem
 from tests.support.alone import assert_all_is_well, services_on
 from tests.support.cluster import Cluster, running_cluster
 from tests.support.driver import Checkout
 from tests.support.load import Load
 from tests.support.servers import new_postgres, new_run_directory, remove
 
-pytestmark = [pytest.mark.timeout(600), pytest.mark.faults]
+pytestmark = pytest.mark.faults
 
 ORDERS = 300
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 
-from ops.provision import Database
+from ops.setup.provision import Database
 from tests.support.driver import UPSTREAM, Checkout, Heard
 from tests.support.stories import Buyer, Story
 

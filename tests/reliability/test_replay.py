@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 
-from ops.provision import SERVICES, Database
-from ops.running import RunningSystem
+from ops.local.running import RunningSystem
+from ops.setup.provision import Database
+from shared.events.catalogue import SERVICES
 from tests.support.driver import Checkout, Heard, facts_said, rewind, table_hashes, topic_dump
 from tests.support.tour import tell_everything
-
-pytestmark = pytest.mark.timeout(300)
 
 AGAIN = pytest.mark.parametrize("times", [1, pytest.param(3, marks=pytest.mark.faults)])
 SEED = 20_261_122

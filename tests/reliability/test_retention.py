@@ -13,15 +13,13 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
 
-from ops.provision import SERVICES
-from ops.running import RunningSystem
-from shared.events.catalogue import UPSTREAM
+from ops.local.running import RunningSystem
+from ops.shell.acls import topics_read
+from shared.events.catalogue import SERVICES, UPSTREAM
 from tests.reliability.conftest import Begin
-from tests.support.driver import READS, Checkout, rewind
+from tests.support.driver import Checkout, rewind
 from tests.support.instances import until, until_healthy
 from tests.support.retention import USUAL, keep_for, rows_left
-
-pytestmark = pytest.mark.timeout(300)
 
 ORDERS = 1_000
 KEEP = timedelta(seconds=2)
@@ -66,7 +64,7 @@ async def topics_that_lose_their_beginning(checkout: Checkout) -> AsyncIterator[
 async def read_by_all(checkout: Checkout) -> dict[TopicPartition, int]:
     """How far each partition was read by every service that reads it, and by this checkout."""
     reached = {place: await checkout._consumer.position(place) for place in checkout.places}
-    for service, topics in READS.items():
+    for service, topics in topics_read().items():
         committed = await checkout._admin.list_consumer_group_offsets(f"pawl-{service}")
         for place in checkout.places:
             if place.topic in topics:
@@ -137,6 +135,7 @@ async def test_rotation_under_load_loses_and_doubles_nothing(
     assert forgetful.services.pids() == pids
 
 
+@pytest.mark.smoke
 async def test_a_duplicate_on_the_other_side_of_the_horizon_is_still_known(
     begin: Begin, forgetful: RunningSystem, checkout: Checkout, admin: Any
 ) -> None:

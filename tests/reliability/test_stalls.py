@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from ops.running import RunningSystem
+from ops.local.running import RunningSystem
 from shared.runtime.health import STALLED_EXIT_CODE
 from tests.reliability.conftest import Begin
 from tests.support.instances import until, until_healthy
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.faults]
+pytestmark = pytest.mark.faults
 
 ORDERS = 300
 DEAF_CLIENT = """

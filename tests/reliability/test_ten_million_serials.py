@@ -13,7 +13,7 @@ import asyncpg
 import orjson
 import pytest
 
-from ops.provision import Database, kept_passwords, migrate, provision
+from ops.setup.provision import Database, kept_passwords, migrate, provision
 from services.serials.codes import read_serial
 from services.serials.issuing import Issuer
 from services.serials.state import Policy
@@ -27,7 +27,7 @@ from tests.integration.serials.conftest import Desk
 from tests.support.granted import granted
 from tests.support.servers import new_postgres, new_run_directory, remove
 
-pytestmark = [pytest.mark.timeout(900), pytest.mark.faults]
+pytestmark = [pytest.mark.timeout(1800), pytest.mark.faults]
 
 GRANTS = 10
 UNITS = 1_000_000

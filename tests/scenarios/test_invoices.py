@@ -22,6 +22,7 @@ async def bought(checkout: Checkout, buyer: Buyer, month: str, quantity: int = 1
     return await Story(checkout, buyer, first_day(month)).is_issued(quantity=quantity)
 
 
+@pytest.mark.smoke
 async def test_two_payments_are_merged_on_request_and_issued_at_the_close(
     checkout: Checkout, close_month: Any
 ) -> None:
@@ -107,6 +108,7 @@ async def test_a_refund_before_the_close_nets_out_of_the_draft(checkout: Checkou
     assert (issued.data["supply"], issued.data["vat"], issued.data["total"]) == (96_000, 9_600, 105_600)
 
 
+@pytest.mark.smoke
 async def test_a_refund_after_the_close_makes_a_modified_invoice(
     checkout: Checkout, close_month: Any
 ) -> None:

@@ -1,14 +1,16 @@
 """Paid units become serials: by themselves, when asked for, and in any number."""
 
 import asyncpg
+import pytest
 
-from ops.provision import Database
+from ops.setup.provision import Database
 from tests.support.driver import Checkout
 from tests.support.stories import Story
 
 LARGE = 120_000
 
 
+@pytest.mark.smoke
 async def test_an_automatic_order_is_issued_and_locked_by_its_payment(checkout: Checkout) -> None:
     story = await Story(checkout).is_issued(quantity=100)
 
@@ -86,6 +88,7 @@ async def test_a_late_rejection_of_a_request_that_waited_becomes_a_fact(checkout
     assert denied.data["reason"] == "unknown_line"
 
 
+@pytest.mark.smoke
 async def test_a_large_grant_is_issued_in_chunks_that_report_progress(
     checkout: Checkout, database: Database
 ) -> None:

@@ -3,6 +3,8 @@
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from shared.kst import next_month
 from tests.support.driver import Checkout
 from tests.support.stories import BEGINS, Buyer, Story, first_day, fresh_month
@@ -10,6 +12,7 @@ from tests.support.stories import BEGINS, Buyer, Story, first_day, fresh_month
 WEEK = timedelta(days=7)
 
 
+@pytest.mark.smoke
 async def test_a_partner_hears_of_every_blocker_and_leaves_when_none_is_left(
     checkout: Checkout, close_month: Any
 ) -> None:

@@ -3,8 +3,9 @@
 from datetime import timedelta
 
 import asyncpg
+import pytest
 
-from ops.provision import Database
+from ops.setup.provision import Database
 from shared.clock import now
 from shared.kst import KST
 from tests.support.driver import Checkout
@@ -60,6 +61,7 @@ async def test_a_deposit_after_its_deadline_is_late_and_the_order_expires(checko
     assert case.data["reason"] == "late_deposit"
 
 
+@pytest.mark.smoke
 async def test_an_order_without_a_deposit_expires_by_itself_and_stays_expired(checkout: Checkout) -> None:
     story = Story(checkout, begins=now().astimezone(KST) - timedelta(days=8))
     await story.waits_for_deposit(story.now + WEEK, quantity=10)

@@ -10,7 +10,7 @@ import orjson
 import pytest
 from jsonschema import Draft202012Validator
 
-from ops.running import RunningSystem
+from ops.local.running import RunningSystem
 from shared.events.catalogue import FEEDBACK, TYPES, UPSTREAM, owner_of
 from shared.events.examples import Golden, golden
 from shared.events.schemas import schema_of

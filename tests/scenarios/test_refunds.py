@@ -2,11 +2,12 @@
 
 import pytest
 
-from ops.running import RunningSystem
+from ops.local.running import RunningSystem
 from tests.support.driver import Checkout
 from tests.support.stories import Story
 
 
+@pytest.mark.smoke
 async def test_the_rest_of_an_order_is_refunded_after_a_part_was_issued(checkout: Checkout) -> None:
     story = await Story(checkout).is_paid(quantity=100)
     await story.asks_to_issue(60)
@@ -98,6 +99,7 @@ async def test_the_same_request_again_is_accepted_and_starts_no_second_refund(ch
     assert len(story.facts("refund.accepted")) == 1
 
 
+@pytest.mark.smoke
 async def test_another_holder_is_held_until_a_proof_was_reviewed(checkout: Checkout) -> None:
     story = await Story(checkout).is_paid(quantity=100)
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ops.embedded.postgres import wipe
-from ops.running import RunningSystem, Wanted, run_system
+from ops.local.postgres import wipe
+from ops.local.running import RunningSystem, Wanted, run_system
+from tests.support.patience import PATIENCE_WITH_A_START
 from tests.support.servers import FOR_TESTS
 
 SMALL_GRANT, CHUNK = 50, 100
@@ -35,7 +36,7 @@ async def secure_system(secure_directory: Path) -> AsyncIterator[RunningSystem]:
             "SERIALS_SMALL_GRANT": str(SMALL_GRANT),
             "SERIALS_CHUNK": str(CHUNK),
         },
-        ready_seconds=120,
+        ready_seconds=PATIENCE_WITH_A_START,
         secure=True,
     )
     async with run_system(wanted) as system:

@@ -8,7 +8,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from ops.provision import ROLES, SERVICES, Database, migrate, provision
+from ops.setup.provision import ROLES, Database, migrate, provision
+from shared.events.catalogue import SERVICES
 from tests.support.servers import Connect
 
 RUNTIME = {"inbox", "cursors", "parked", "dead_letters", "outbox", "relay"}

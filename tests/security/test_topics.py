@@ -17,26 +17,18 @@ from aiokafka.errors import (
     TransactionalIdAuthorizationFailed,
 )
 
-from ops.lag import read_lag
-from ops.order import read_order
-from ops.provision import SERVICES
+from ops.local.running import RunningSystem
 from ops.replay.run import replay_file
-from ops.running import RunningSystem
-from ops.secure import (
-    ADMINISTRATOR,
-    LITERAL,
-    READ,
-    TOPIC,
-    Right,
-    connected,
-    give,
-    principals,
-    secure_broker,
-)
-from ops.system import find_system
-from ops.topic_lag import READS
+from ops.setup.broker import ADMINISTRATOR
+from ops.setup.kafka_protocol import LITERAL, READ, TOPIC
+from ops.setup.logins import connected, give, principals, secure_broker
+from ops.setup.rights import Right
+from ops.shell.acls import topics_read
+from ops.shell.system import find_system
+from ops.watch.lag import read_lag
+from ops.watch.order import read_order
 from shared.brokers import Brokers
-from shared.events.catalogue import FEEDBACK, TOPICS, UPSTREAM
+from shared.events.catalogue import FEEDBACK, SERVICES, TOPICS, UPSTREAM
 from shared.kafka import END_OF_TIME, oldest_record
 from tests.support.logins import lets_in
 
@@ -46,14 +38,12 @@ WRITES = {
     "pawl_ops": set(),
 }
 MAY_READ = {
-    **{f"pawl_{service}": set(topics) for service, topics in READS.items()},
+    **{f"pawl_{service}": set(topics) for service, topics in topics_read().items()},
     "pawl_checkout": set(TOPICS) - {UPSTREAM},
     "pawl_ops": set(TOPICS),
 }
 WRITE_CASES = [(who, topic) for who, own in WRITES.items() for topic in TOPICS if topic not in own]
 GROUP_CASES = [(f"pawl_{a}", f"pawl-{b}") for a in (*SERVICES, "checkout", "ops") for b in SERVICES if a != b]
-# Whoever comes first waits for a whole system to start.
-pytestmark = pytest.mark.timeout(300)
 HISTORY = """\
 InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country
 S1001,22728,ALARM CLOCK,10,3/1/2011 10:00,3.75,812583,France
@@ -147,7 +137,7 @@ async def test_a_service_learns_how_far_back_its_topics_go_also_those_that_it_on
 ) -> None:
     """What it has said and answered may be forgotten only when these topics hold nothing so old."""
     topics = {f"{service}.events": 12, FEEDBACK: 12}
-    if UPSTREAM in READS[service]:
+    if UPSTREAM in topics_read()[service]:
         topics[UPSTREAM] = 12
     await tell_something(administrator, topics)
 

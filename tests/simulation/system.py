@@ -25,7 +25,8 @@ import shared.runtime.fold as fold_module
 import shared.runtime.outbox as outbox_module
 import shared.runtime.relay as relay_module
 import shared.runtime.retry as retry_module
-from services.invoices.closing import MonthSummary, close_month
+from services.invoices.closing import close_month
+from services.invoices.state import MonthSummary
 from services.invoices.state import Policy as InvoicePolicy
 from services.invoices.store import Store as InvoicesStore
 from services.refunds.store import Store as RefundsStore
@@ -138,7 +139,9 @@ class Site:
 
     def expire(self) -> int:
         """The deposit expirer's next look, at the wall time of the database."""
-        looked: int = Running(expiry.expire_some(self.surroundings, timedelta(seconds=10))).finish()
+        looked: int = Running(
+            expiry.expire_some(self.surroundings, self.service.store, timedelta(seconds=10))
+        ).finish()
         return looked
 
     def close(self, month: str, at: datetime) -> MonthSummary:
@@ -262,7 +265,6 @@ def without_the_machine(system: System) -> Iterator[None]:
             (expiry, "now", wall),
             (expiry, "log", silent),
             (issuing, "log", silent),
-            (refunds_handlers, "uuid7", sites["refunds"].database.new_id),
             (serials_store, "uuid7_run", lambda count: sites["serials"].database.new_id()),
             (retry_module, "sleep", _no_pause),
         ):

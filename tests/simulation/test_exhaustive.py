@@ -10,7 +10,6 @@ from tests.simulation.conftest import WALKED
 from tests.simulation.exhaustive import SCENARIOS, Scenario, explore
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 def test_no_interleaving_breaks_a_promise(scenario: Scenario, tell: Callable[[str, str], None]) -> None:
     found = explore(scenario)

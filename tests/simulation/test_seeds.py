@@ -8,7 +8,6 @@ from tests.simulation.engine import ORDERS, Simulation, run_seed
 SEEDS, GROUP = 200, 20
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("first", range(1, SEEDS + 1, GROUP))
 def test_no_history_breaks_a_promise(first: int) -> None:
     for seed in range(first, first + GROUP):

@@ -3,11 +3,12 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from ops.check import audit
-from ops.run_directory import RunDirectory
-from ops.running import RunningSystem, Wanted, run_system
+from ops.audit.check import audit
+from ops.local.running import RunningSystem, Wanted, run_system
+from ops.shell.run_directory import RunDirectory
 from tests.support.audit import violations
-from tests.support.driver import PATIENCE, Checkout
+from tests.support.driver import Checkout
+from tests.support.patience import PATIENCE, PATIENCE_WITH_A_START
 
 
 @asynccontextmanager
@@ -16,7 +17,11 @@ async def services_on(
 ) -> AsyncIterator[tuple[RunningSystem, Checkout]]:
     """The four services on these servers, and a checkout that listens from now on."""
     wanted = Wanted(
-        folder.path, kafka=kafka, postgres=postgres, environment={"LOG_LEVEL": "warning", **environment}
+        folder.path,
+        kafka=kafka,
+        postgres=postgres,
+        environment={"LOG_LEVEL": "warning", **environment},
+        ready_seconds=PATIENCE_WITH_A_START,
     )
     async with run_system(wanted) as system:
         checkout = Checkout(kafka, system.database)

@@ -14,9 +14,9 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from ops.embedded.kafka import EmbeddedKafka, new_cluster_id
-from ops.embedded.ports import HOST, Ports
-from ops.topics import create_topics, wanted_topics
+from ops.local.kafka import EmbeddedKafka, new_cluster_id
+from ops.local.ports import HOST, Ports
+from ops.setup.topics import create_topics, wanted_topics
 from tests.support.instances import until
 
 NODES = (1, 2, 3)
@@ -91,7 +91,7 @@ class Cluster:
             partitions = await self._partitions()
             return bool(partitions) and all(len(partition["isr"]) == len(NODES) for partition in partitions)
 
-        await until(in_sync, "every partition is on every node", 90)
+        await until(in_sync, "every partition is on every node")
 
     async def until_led_by_others(self, number: int) -> None:
         """Returns when this node, which is gone, leads nothing any more."""
@@ -100,7 +100,7 @@ class Cluster:
             leaders = await self.leaders()
             return bool(leaders) and not leaders[number] and NOBODY not in leaders
 
-        await until(led_by_others, f"node {number} leads nothing any more", 60)
+        await until(led_by_others, f"node {number} leads nothing any more")
 
     async def _partitions(self) -> list[dict[str, Any]]:
         """Every partition of the six topics; none while the client still asks a node that is gone."""

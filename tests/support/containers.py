@@ -16,14 +16,15 @@ import docker.errors
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 
-from ops.embedded import kafka, postgres
-from ops.embedded.jars import KAFKA_VERSION
-from ops.embedded.ports import HOST, Ports
+from ops.local import kafka, postgres
+from ops.local.jars import KAFKA_VERSION
+from ops.local.ports import HOST, Ports
+from ops.setup import broker
 from shared.kafka import Brokers
+from tests.support.patience import PATIENCE_WITH_A_START
 
 KAFKA_IMAGE = os.environ.get("PAWL_KAFKA_IMAGE", f"apache/kafka:{KAFKA_VERSION}")
 POSTGRES_IMAGE = os.environ.get("PAWL_POSTGRES_IMAGE", "postgres:18")
-START_SECONDS = 90.0
 STOP_SECONDS = 15
 # The label by which tests/containers/run.sh finds what a killed test run has left behind.
 RUN_LABEL = "org.pawl.tests"
@@ -108,7 +109,7 @@ class ContainerServer:
     async def start(self) -> None:
         """Start (again), and return when it answers."""
         await asyncio.to_thread(self._start)
-        async with asyncio.timeout(START_SECONDS):
+        async with asyncio.timeout(PATIENCE_WITH_A_START):
             while not await self.answers():
                 if not self.is_alive:
                     raise AssertionError(f"{self.container.image} ended while starting:\n{self.last_lines()}")
@@ -162,7 +163,7 @@ class ContainerServer:
 
 
 class ContainerKafka(ContainerServer):
-    """The broker; looks like ops.embedded.kafka.EmbeddedKafka to a test."""
+    """The broker; looks like ops.local.kafka.EmbeddedKafka to a test."""
 
     def __init__(self, ports: Ports, proxy_port: int | None = None) -> None:
         port = ports.take("kafka")
@@ -179,11 +180,11 @@ class ContainerKafka(ContainerServer):
         return Brokers(self.bootstrap_servers)
 
     async def answers(self) -> bool:
-        return await kafka.answers(self.bootstrap_servers)
+        return await broker.answers(self.bootstrap_servers)
 
 
 class ContainerPostgres(ContainerServer):
-    """The database server; looks like ops.embedded.postgres.EmbeddedPostgres to a test."""
+    """The database server; looks like ops.local.postgres.EmbeddedPostgres to a test."""
 
     def __init__(self, ports: Ports, settings: dict[str, str] | None = None) -> None:
         port = ports.take("postgres")

@@ -14,7 +14,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from ops.provision import Database
+from ops.setup.provision import Database
 from services.orders.app import build
 from services.orders.settings import OrdersSettings
 from shared.events.catalogue import FEEDBACK

@@ -20,23 +20,18 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from ops.provision import SERVICES, Database
+from ops.setup.provision import Database
+from ops.shell.acls import topics_read
 from shared.brokers import Brokers
 from shared.clock import monotonic
-from shared.events.catalogue import FEEDBACK, TOPICS, UPSTREAM
+from shared.events.catalogue import FEEDBACK, SERVICES, TOPICS, UPSTREAM
 from shared.events.envelope import write_headers
+from tests.support.patience import PATIENCE
 
 T = TypeVar("T")
 Headers = Sequence[tuple[str, bytes]]
 
 SOURCE = "https://checkout.example/tests"
-PATIENCE = 45.0
-READS = {
-    "orders": (UPSTREAM, "serials.events", "refunds.events", "invoices.events"),
-    "serials": ("orders.events",),
-    "refunds": (UPSTREAM, "orders.events"),
-    "invoices": (UPSTREAM, "orders.events", "serials.events", "refunds.events"),
-}
 RUNTIME_TABLES = (
     "inbox",
     "cursors",
@@ -278,7 +273,7 @@ class Checkout:
 
     # -- being quiet -----------------------------------------------------------------------------------------
 
-    async def drain(self, seconds: float = 90.0) -> None:
+    async def drain(self, seconds: float = PATIENCE) -> None:
         """Returns when nothing is left to be done anywhere. Raises AssertionError naming what is behind."""
         deadline, pause = monotonic() + seconds, 0.02
         while behind := await self._behind():
@@ -316,7 +311,7 @@ class Checkout:
 
     async def _unread(self, ends: Mapping[TopicPartition, int]) -> str:
         begins = await self._consumer.beginning_offsets(self.places)
-        for service, topics in READS.items():
+        for service, topics in topics_read().items():
             committed = await self._admin.list_consumer_group_offsets(f"pawl-{service}")
             read = {place: meta.offset for place, meta in committed.items()}
             left = sum(
@@ -365,10 +360,10 @@ async def rewind(bootstrap_servers: str, service: str) -> None:
     )
     await consumer.start()
     try:
-        await consumer._client.set_topics(list(READS[service]))
+        await consumer._client.set_topics(list(topics_read()[service]))
         places = [
             TopicPartition(topic, partition)
-            for topic in READS[service]
+            for topic in topics_read()[service]
             for partition in consumer.partitions_for_topic(topic) or ()
         ]
         consumer.assign(places)

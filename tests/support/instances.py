@@ -9,18 +9,19 @@ from pathlib import Path
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
-from ops.embedded.child import Child, last_lines
-from ops.embedded.ports import HOST, Ports
-from ops.http import fetch
-from ops.running import RunningSystem
-from ops.supervisor import STOP_SECONDS
+from ops.local.child import Child, last_lines
+from ops.local.ports import HOST, Ports
+from ops.local.running import RunningSystem
+from ops.local.supervisor import STOP_SECONDS
+from ops.shell.http_client import fetch
 from shared.clock import monotonic
 from tests.support.driver import Checkout
+from tests.support.patience import PATIENCE
 
 Holds = Callable[[], Awaitable[bool]]
 
 
-async def until(holds: Holds, what: str, seconds: float = 60.0) -> None:
+async def until(holds: Holds, what: str, seconds: float = PATIENCE) -> None:
     """Looks again and again, for what nobody signals."""
     deadline = monotonic() + seconds
     while not await holds():

@@ -11,6 +11,7 @@ from shared.clock import monotonic
 from shared.events.catalogue import UPSTREAM
 from shared.kst import wire_time
 from tests.support.driver import Checkout, Heard
+from tests.support.patience import PATIENCE_WITH_A_LOAD
 from tests.support.stories import ACCOUNT, BEGINS, MINUTE, Buyer, Story
 
 UNITS, ISSUED = 5, 3
@@ -86,14 +87,14 @@ class Load:
             followed.add(record.id)
             self._handled += len(followed) == len(BEFORE_PAYOUT) + SAID
 
-    async def until(self, type_name: str, share: float, within: float = 90) -> None:
+    async def until(self, type_name: str, share: float, within: float = PATIENCE_WITH_A_LOAD) -> None:
         """Waits until so large a share of the orders has come so far: the system is in the middle of it."""
         wanted = int(len(self.stories) * share)
         await self.checkout.until(
             lambda: self.count(type_name) >= wanted, f"{wanted} orders with {type_name}", within
         )
 
-    async def end(self, within: float = 90) -> None:
+    async def end(self, within: float = PATIENCE_WITH_A_LOAD) -> None:
         """Pays out every refund that was asked for, and waits until nothing is left to be done."""
         await self.checkout.drain(within)
         asked = {
@@ -225,7 +226,7 @@ class Inflow:
         """The orders that are not handled yet."""
         return self.came_in() - self.load.handled()
 
-    async def until_steady(self, seconds: int, within: float = 60) -> None:
+    async def until_steady(self, seconds: int, within: float = PATIENCE_WITH_A_LOAD) -> None:
         """Waits until the orders of so many seconds are handled, and the services keep up."""
         orders = seconds * self.a_second
         await self._until(lambda: self.load.handled() >= orders and self._keeps_up(), within)

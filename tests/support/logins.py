@@ -4,13 +4,12 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError
 
 from shared.brokers import Brokers
-
-PATIENCE_MILLISECONDS = 5_000
+from tests.support.patience import PATIENCE
 
 
 async def lets_in(brokers: Brokers) -> bool:
     """Whether the broker accepts this login (it closes the connection when it does not)."""
-    client = AIOKafkaClient(**brokers.client(), request_timeout_ms=PATIENCE_MILLISECONDS)
+    client = AIOKafkaClient(**brokers.client(), request_timeout_ms=int(1_000 * PATIENCE))
     try:
         await client.bootstrap()
     except KafkaConnectionError:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Self
 
-from ops.embedded.ports import HOST
+from ops.local.ports import HOST
 
 PIECE = 256 * 1024
 PRODUCE, OFFSET_COMMIT = 0, 8

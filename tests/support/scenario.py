@@ -10,12 +10,13 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.records_to_delete import RecordsToDelete
 
-from ops.http import fetch
-from ops.provision import Database
-from ops.running import RunningSystem
+from ops.local.running import RunningSystem
+from ops.setup.provision import Database
+from ops.shell.http_client import fetch
 from shared.events.catalogue import TOPICS
 from tests.support.alone import assert_all_is_well
 from tests.support.driver import Checkout
+from tests.support.patience import PATIENCE
 from tests.support.servers import ALL_TABLES
 
 
@@ -87,7 +88,7 @@ async def close_month(system: RunningSystem) -> Any:
 
     async def close(month: str, at: str) -> dict[str, Any]:
         url = f"{system.system.service('invoices').base_url}/months/{month}/close"
-        answer = await fetch(url, orjson.dumps({"at": at}), 60)
+        answer = await fetch(url, orjson.dumps({"at": at}), PATIENCE)
         assert answer.status == 200, answer.text
         return dict(orjson.loads(answer.text))
 

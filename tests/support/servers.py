@@ -15,13 +15,14 @@ from typing import Any
 import asyncpg
 import pytest
 
-from ops.embedded.kafka import EmbeddedKafka
-from ops.embedded.ports import Ports
-from ops.embedded.postgres import EmbeddedPostgres, wipe
-from ops.provision import Database, kept_passwords, migrate, provision
-from ops.run_directory import RunDirectory
-from ops.running import RunningSystem, Wanted, run_system
-from ops.topics import create_topics
+from ops.local.kafka import EmbeddedKafka
+from ops.local.ports import Ports
+from ops.local.postgres import EmbeddedPostgres, wipe
+from ops.local.running import RunningSystem, Wanted, run_system
+from ops.setup.provision import Database, kept_passwords, migrate, provision
+from ops.setup.topics import create_topics
+from ops.shell.run_directory import RunDirectory
+from tests.support.patience import PATIENCE_WITH_A_START
 
 Connect = Callable[[str], Awaitable[Any]]
 # Nothing in a test survives a power cut, and waiting for the disk is most of a small test's time.
@@ -177,6 +178,7 @@ async def running(
         kafka=kafka,
         postgres=postgres_server.url(),
         environment={"LOG_LEVEL": os.environ.get("LOG_LEVEL", "WARNING")},
+        ready_seconds=PATIENCE_WITH_A_START,
     )
     async with run_system(wanted) as system:
         yield system

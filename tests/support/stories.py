@@ -14,7 +14,8 @@ from shared import business_number
 from shared.events.catalogue import FEEDBACK, UPSTREAM
 from shared.kst import KST, month_of, wire_time
 from shared.money import payment_money
-from tests.support.driver import PATIENCE, Checkout, Heard
+from tests.support.driver import Checkout, Heard
+from tests.support.patience import PATIENCE
 
 BEGINS = datetime(2031, 10, 21, 14, 3, 5, tzinfo=KST)
 MINUTE = timedelta(minutes=1)

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
-from ops.running import RunningSystem
+from ops.local.running import RunningSystem
 from shared.clock import now
 from shared.kst import KST, next_month
 from tests.support.driver import Checkout

@@ -1,6 +1,5 @@
 """Every event that a unit test makes is one that its model, and so every reader, would take."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -22,7 +21,6 @@ def _make_valid(event: NewEvent, *arguments: Any, **named: Any) -> None:
 
 
 @pytest.fixture(autouse=True)
-def new_events_are_valid(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def new_events_are_valid(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever makes an event that nobody could read fails where it is made."""
     monkeypatch.setattr(NewEvent, "__init__", _make_valid)
-    yield

@@ -8,7 +8,7 @@ import asyncpg
 import orjson
 import pytest
 
-from ops.provision import Database
+from ops.setup.provision import Database
 from services.invoices.closing import MonthSummary, close_month
 from services.invoices.handlers import ROUTES
 from services.invoices.state import Policy, World
@@ -16,7 +16,8 @@ from services.invoices.store import SQL, Store
 from shared.ids import uuid7
 from shared.postgres import connect, open_pool
 from shared.runtime.decisions import Applied, Context, Event, Outcome
-from shared.runtime.outbox import Cause, Connection, Outbox
+from shared.runtime.outbox import Connection, Outbox
+from shared.runtime.outgoing import Cause
 from shared.runtime.surroundings import Surroundings
 from tests.unit.invoices.books import CLOSED_AT, Facts, line
 

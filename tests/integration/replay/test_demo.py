@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from ops import demo
-from ops.order import read_order
-from ops.run_directory import DEFAULT, RunDirectory
-from ops.running import running_system
+from ops.local.running import running_system
+from ops.replay import demo
+from ops.shell.run_directory import DEFAULT, RunDirectory
+from ops.watch.order import read_order
 from tests.support.history import STORY, history
 
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from ops.order import read_order
+from ops.local.running import RunningSystem
 from ops.replay.run import replay_file
-from ops.running import RunningSystem
+from ops.watch.order import read_order
 from tests.support.history import STORY, history
 
 OUTCOMES = {

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from ops.provision import Database
+from ops.setup.provision import Database
 from tests.support.desk import Desk, open_desk_pool
 
 

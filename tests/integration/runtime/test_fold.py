@@ -6,7 +6,7 @@ import gc
 import asyncpg
 import pytest
 
-from services.orders.store import World
+from services.orders.state import World
 from shared.events.envelope import write_headers
 from shared.ids import uuid7
 from shared.runtime.batch import Batch
@@ -111,7 +111,7 @@ async def test_two_owners_of_one_batch_have_one_effect(pool: asyncpg.Pool) -> No
     assert set((await Desk(pool).answers()).values()) == {1}
 
 
-async def test_two_lanes_that_race_for_the_same_units_never_take_them_twice(pool: asyncpg.Pool) -> None:
+async def test_two_consumers_that_race_for_the_same_units_never_take_them_twice(pool: asyncpg.Pool) -> None:
     for number in range(10):
         order = f"A-{number}"
         await Desk(pool).take(payment(order))

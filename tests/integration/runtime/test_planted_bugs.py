@@ -15,8 +15,9 @@ import asyncpg
 import pytest
 from aiokafka import TopicPartition
 
-from ops.provision import Database
-from services.orders import domain, store
+from ops.setup.provision import Database
+from services.orders import store
+from services.orders.decisions import issuance as issuing
 from shared.clock import now
 from shared.ids import uuid7
 from shared.postgres import connect
@@ -27,8 +28,9 @@ from shared.runtime import retention as retention_module
 from shared.runtime.batch import Batch
 from shared.runtime.consumer import PartitionConsumer
 from shared.runtime.fold import Fold
-from shared.runtime.intake import Item
-from shared.runtime.outbox import Cause, Outbox
+from shared.runtime.intake import InboundMessage
+from shared.runtime.outbox import Outbox
+from shared.runtime.outgoing import Cause
 from shared.runtime.records import Record
 from shared.runtime.relay import Relay
 from shared.runtime.signals import Metrics
@@ -46,6 +48,7 @@ from tests.support.desk import (
     refund_accepted,
     refund_released,
 )
+from tests.support.patience import PATIENCE
 from tests.support.retention import forget, grow_old, set_policy
 from tests.support.servers import ALL_TABLES
 
@@ -71,6 +74,10 @@ async def start_over(database: Database) -> AsyncIterator[StartOver]:
     await admin.close()
 
 
+MEETING_SECONDS = 3.0
+"""So long the first waits for the second, which comes only when nothing keeps it from coming."""
+
+
 # -- the promises --------------------------------------------------------------------------------------------
 
 
@@ -84,7 +91,7 @@ async def no_unit_is_claimed_twice(pool: asyncpg.Pool) -> None:
         async def load_and_meet(connection: Any, events: Sequence[Any]) -> Any:
             world = await service.load(connection, events)
             with suppress(TimeoutError, asyncio.BrokenBarrierError):
-                await asyncio.wait_for(meeting.wait(), 0.5)
+                await asyncio.wait_for(meeting.wait(), MEETING_SECONDS)
             return world
 
         return Desk(pool, orders_service(load=load_and_meet))
@@ -157,7 +164,7 @@ async def the_reader_passes_no_row(pool: asyncpg.Pool, outbox: Outbox) -> None:
         rows.add_feedback("event.accepted.v1", _cause("SLOW"), {})
         await outbox.append(slow, rows)
         fast = asyncio.create_task(append_some(pool, outbox, 1, times=1))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while not fast.done() and not await pool.fetchval(WAITS_FOR_THE_OUTBOX):
                 await asyncio.sleep(0.01)
         read = [row["id"] for row in await pool.fetch("SELECT id FROM outbox ORDER BY id")]
@@ -182,7 +189,7 @@ async def a_fact_is_published_before_it_is_marked(
         Metrics(),
     )
     with suppress(Crash):
-        await asyncio.wait_for(relay.run(), 10)
+        await asyncio.wait_for(relay.run(), PATIENCE)
 
     left = await pool.fetchval("SELECT count(*) FROM outbox WHERE id > (SELECT published FROM relay)")
     assert left == await pool.fetchval("SELECT count(*) FROM outbox"), "a fact is marked and not published"
@@ -273,10 +280,10 @@ async def test_without_the_inbox_an_event_is_answered_twice(
 class AnswersAgain(Batch):
     """Answers a repeated event once more."""
 
-    def _is_new(self, item: Item) -> bool:
-        new = super()._is_new(item)
-        if not new and item.event is not None:
-            self._accept(item, Cause.of(item.event))
+    def _is_new(self, message: InboundMessage) -> bool:
+        new = super()._is_new(message)
+        if not new and message.event is not None:
+            self._accept(message, Cause.of(message.event))
         return new
 
 
@@ -349,14 +356,14 @@ async def without_the_constraint(database: Database) -> Any:
     await owner.close()
 
 
-def forgets_to_look(order: Any, asked: Any) -> None:
+def forgets_to_look(*_: Any) -> None:
     """A decision that grants whatever is asked for."""
 
 
 async def test_the_database_stops_a_decision_that_forgets_to_look(
     pool: asyncpg.Pool, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(domain, "_why_not_issuable", forgets_to_look)
+    monkeypatch.setattr(issuing, "_why_not_issuable", forgets_to_look)
 
     await the_audit_is_clean(pool, database)
 
@@ -366,7 +373,7 @@ async def test_the_database_stops_a_decision_that_forgets_to_look(
 async def test_without_code_and_constraint_the_audit_names_the_order(
     pool: asyncpg.Pool, database: Database, monkeypatch: pytest.MonkeyPatch, without_the_constraint: None
 ) -> None:
-    monkeypatch.setattr(domain, "_why_not_issuable", forgets_to_look)
+    monkeypatch.setattr(issuing, "_why_not_issuable", forgets_to_look)
 
     with breaks("claims exceed what was paid"):
         await the_audit_is_clean(pool, database)
@@ -394,7 +401,7 @@ async def a_failed_event_holds_back_its_key(pool: asyncpg.Pool) -> None:
     """The first claim of an order fails in the code; the second one comes right after it."""
     await Desk(pool).take(payment("A-1"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(domain, "_grant", _fails)
+        patch.setattr(issuing, "issuance_granted", _fails)
         await Desk(pool).take(issuance("A-1", 60))
     await Desk(pool).take(issuance("A-1", 50, "iss-2"))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from shared.ids import uuid7
 from shared.runtime.consumer import PartitionConsumer, new_broker, subscribe
@@ -15,12 +16,22 @@ from shared.runtime.signals import Metrics
 from tests.support.instances import until
 from tests.support.toy import said
 
-TOPIC = "checkout.events"
+PARTITIONS = 12
 Join = Callable[[], Awaitable[PartitionConsumer]]
 
 
 @pytest.fixture
-async def join(kafka: str) -> AsyncIterator[Join]:
+async def topic(kafka: str) -> str:
+    """An empty topic: whoever reads a record commits it."""
+    name, admin = f"rebalance-{uuid7()}", AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    await admin.create_topics([NewTopic(name, PARTITIONS, 1)])
+    await admin.close()
+    return name
+
+
+@pytest.fixture
+async def join(kafka: str, topic: str) -> AsyncIterator[Join]:
     """Consumers that join one group: `consumer = await join()`; each owns partitions when this returns."""
     group, brokers = f"rebalance-{uuid7()}", []
 
@@ -31,7 +42,7 @@ async def join(kafka: str) -> AsyncIterator[Join]:
         consumer = PartitionConsumer(handle, Metrics(), pytest.fail)
         broker = new_broker(kafka, 5)
         brokers.append(broker)
-        subscribe(broker, consumer, topics=[TOPIC], group=group, max_records=100)
+        subscribe(broker, consumer, topics=[topic], group=group, max_records=100)
         await broker.start()
 
         async def owns_partitions() -> bool:
@@ -45,7 +56,7 @@ async def join(kafka: str) -> AsyncIterator[Join]:
 
 
 async def test_a_commit_that_waits_in_the_client_does_not_set_the_next_owner_back(
-    join: Join, monkeypatch: pytest.MonkeyPatch
+    join: Join, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It waits for its coordinator, or tries again; what it says then, it says in its new generation."""
     first = await join()
@@ -59,7 +70,7 @@ async def test_a_commit_that_waits_in_the_client_does_not_set_the_next_owner_bac
 
     monkeypatch.setattr(coordinator, "commit_offsets", commit_late)
     all_places = sorted(first.consumer.assignment())
-    batch = [replace(said(f"pay-{n}"), partition=n, offset=6) for n in range(len(all_places))]
+    batch = [replace(said(f"pay-{n}"), topic=topic, partition=n, offset=6) for n in range(len(all_places))]
     handling = asyncio.create_task(first.take(batch))
     await waits.wait()
 

@@ -9,17 +9,19 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from ops.provision import Database
+from ops.setup.provision import Database
 from shared.events.catalogue import FEEDBACK
 from shared.ids import uuid7
 from shared.kafka import new_producer
 from shared.postgres import connect
 from shared.runtime.decisions import NewEvent
-from shared.runtime.outbox import Cause, Outbox
+from shared.runtime.outbox import Outbox
+from shared.runtime.outgoing import Cause
 from shared.runtime.relay import LostLead, Relay
 from shared.runtime.signals import Metrics
 from shared.runtime.tasks import end_all
 from tests.support.desk import NOW, Crash, Desk, issuance, payment
+from tests.support.patience import PATIENCE
 from tests.support.traces import TRACE, traced
 
 KEYS = tuple(f"A-{number}" for number in range(20))
@@ -50,7 +52,7 @@ class Listener:
 
     async def until(self, ids: set[str]) -> list[dict[str, str]]:
         """Listens until all these facts were heard."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while not ids <= {headers["ce_id"] for headers in self.heard}:
                 batches = await self._consumer.getmany(timeout_ms=1000)
                 for records in batches.values():
@@ -165,7 +167,7 @@ async def test_a_relay_that_dies_is_followed_by_one_that_leaves_nothing_out(
     desk: Desk, publishing: Publishing, listener: Listener, point: str
 ) -> None:
     await sell(desk)
-    await asyncio.wait_for(publishing.start(publishing.relay(point)), 20)
+    await asyncio.wait_for(publishing.start(publishing.relay(point)), PATIENCE)
 
     publishing.start(publishing.relay())
     heard = await listener.until(await ids(desk.pool))
@@ -176,7 +178,7 @@ async def test_a_relay_that_dies_is_followed_by_one_that_leaves_nothing_out(
 
 async def _published_up_to(pool: asyncpg.Pool) -> int:
     """The mark, once it has reached the end of the outbox."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while await pool.fetchval("SELECT count(*) FROM outbox WHERE id > (SELECT published FROM relay)"):
             await asyncio.sleep(0.02)
     return int(await pool.fetchval("SELECT published FROM relay"))
@@ -241,7 +243,7 @@ async def test_a_relay_that_stops_under_load_publishes_what_was_committed_before
     await listener.until(await ids(desk.pool))
     before = await ids(desk.pool)
 
-    await asyncio.wait_for(relay.drain(desk.pool), 5)
+    await asyncio.wait_for(relay.drain(desk.pool), PATIENCE)
 
     assert not others.done()
     await end_all([others])

@@ -18,6 +18,7 @@ from shared.runtime.signals import Metrics
 from shared.runtime.tasks import end_all
 from tests.support import retention
 from tests.support.desk import Desk, Patched, again, issuance, payment
+from tests.support.patience import PATIENCE
 from tests.support.retention import forget, set_policy
 
 RUNTIME_SQL = load("shared.runtime")
@@ -191,7 +192,7 @@ async def test_an_id_that_is_being_forgotten_is_waited_for_and_new_again(
 
 async def _until_somebody_waits(pool: asyncpg.Pool) -> None:
     waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted)"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not await pool.fetchval(waits):
             await asyncio.sleep(0.01)
 
@@ -245,7 +246,7 @@ async def test_a_process_that_does_not_lead_forgets_nothing(
 
     forgetting = Retention(pool, oldest, lambda: next(leads, True), Metrics())
     async with running(forgetting):
-        await asyncio.wait_for(asked.wait(), 10)
+        await asyncio.wait_for(asked.wait(), PATIENCE)
 
     assert next(leads, None) is None
 
@@ -262,7 +263,7 @@ async def test_a_broker_that_does_not_answer_is_asked_again(
             raise trouble
         return END_OF_TIME
 
-    async with running(Retention(pool, oldest, lambda: True, Metrics())), asyncio.timeout(10):
+    async with running(Retention(pool, oldest, lambda: True, Metrics())), asyncio.timeout(PATIENCE):
         while await ids_known(pool):
             await asyncio.sleep(0.01)
 

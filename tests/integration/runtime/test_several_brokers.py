@@ -2,7 +2,7 @@
 
 import pytest
 
-from ops.embedded.kafka import answers
+from ops.setup.broker import answers
 from shared.brokers import somebody_listens
 from shared.kafka import partition_counts
 from shared.runtime.consumer import new_broker

@@ -2,7 +2,8 @@
 
 import asyncpg
 
-from ops.provision import SERVICES, Database
+from ops.setup.provision import Database
+from shared.events.catalogue import SERVICES
 from shared.postgres import connect
 from tests.simulation.tables import UNIQUE, UNMODELLED
 

@@ -1,4 +1,4 @@
-"""Every statement that a service may send is one that its schema understands, with the service's own rights."""
+"""Every statement that a service may send is one that its schema understands, with the service's rights."""
 
 from importlib import import_module
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from ops.provision import Database
+from ops.setup.provision import Database
 from shared.events.catalogue import SERVICES
 from shared.postgres import connect
 from shared.queries import load

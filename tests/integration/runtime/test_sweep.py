@@ -9,11 +9,12 @@ from typing import Any
 import asyncpg
 import pytest
 
-from ops.provision import Database
+from ops.setup.provision import Database
 from shared.postgres import connect
 from shared.runtime import sweep
 from shared.runtime.tasks import end_all
 from tests.support.desk import Desk, issuance, payment
+from tests.support.patience import PATIENCE
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +56,7 @@ async def both(desk: Desk, holds: Callable[[], Coroutine[Any, Any, bool]]) -> No
         asyncio.create_task(sweep.end_silent_sessions(desk.pool)),
     ]
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while not await holds():
                 await asyncio.sleep(0.05)
     finally:

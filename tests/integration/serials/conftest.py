@@ -8,7 +8,7 @@ import asyncpg
 import orjson
 import pytest
 
-from ops.provision import Database
+from ops.setup.provision import Database
 from services.serials.codes import make_serials
 from services.serials.handlers import ROUTES
 from services.serials.issuing import Issuer
@@ -20,7 +20,8 @@ from shared.events.orders import IssuanceGranted
 from shared.ids import random_bytes
 from shared.postgres import connect, open_pool
 from shared.runtime.decisions import Applied, Event
-from shared.runtime.outbox import Cause, Outbox
+from shared.runtime.outbox import Outbox
+from shared.runtime.outgoing import Cause
 from shared.runtime.surroundings import Surroundings
 from tests.support.granted import CONTEXT, new_vault
 

@@ -12,9 +12,11 @@ from services.serials.store import GRANTS
 from services.serials.writer import SerialWriter
 from shared.ids import random_bytes, uuid7, uuid7_run
 from shared.postgres import Connection
-from shared.runtime.outbox import Outbox, OutboxRows
+from shared.runtime.outbox import Outbox
+from shared.runtime.outgoing import OutboxRows
 from tests.integration.serials.conftest import CHUNK, Desk
 from tests.support.granted import GRANTED_AT, granted
+from tests.support.patience import PATIENCE
 
 
 class PowerCut(Exception):
@@ -148,9 +150,9 @@ async def test_a_worker_that_runs_issues_what_was_left_before_it_started_and_wha
     running = asyncio.create_task(desk.worker().run())
 
     await desk.take(granted(CHUNK + 2, grant_id=after))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while await desk.serials_of(after) < CHUNK + 2:
-            await asyncio.wait_for(asyncio.shield(desk.outbox.appended.wait()), 20)
+            await asyncio.wait_for(asyncio.shield(desk.outbox.appended.wait()), PATIENCE)
             desk.outbox.appended.clear()
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

@@ -7,20 +7,20 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from ops.problem import Exit, Problem
 from ops.replay.driver import Progress
 from ops.replay.outcomes import OrderEnd, Surprise
 from ops.replay.progress import shown_progress
 from ops.replay.run import read_plan
 from ops.replay.summary import Summary, summarise
 from ops.replay.tables import MEANINGS, print_summary
+from ops.shell.problem import Exit, Problem
 from tests.unit.replay.test_driver import drive, story
 from tests.unit.replay.toy_system import ToySystem
 
 
 async def summary(check: dict[str, Any]) -> Summary:
     plan = story(close_months=True)
-    return summarise(plan, await drive(plan, ToySystem()), said=9, seconds=2.0, check=check)
+    return summarise(plan, await drive(plan, ToySystem()), published=9, seconds=2.0, check=check)
 
 
 def printed(told: Summary) -> str:

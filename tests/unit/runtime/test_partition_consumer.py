@@ -172,7 +172,7 @@ async def test_a_partition_that_goes_elsewhere_while_a_batch_is_handled_is_let_g
 
 
 @pytest.mark.parametrize(("busy", "rest"), [(0.004, 0.004), (LONGEST_REST_SECONDS * 3, LONGEST_REST_SECONDS)])
-def test_a_lane_rests_as_long_as_it_worked_but_never_long(busy: float, rest: float) -> None:
+def test_a_consumer_rests_as_long_as_it_worked_but_never_long(busy: float, rest: float) -> None:
     assert rest_after(busy) == rest
 
 
@@ -356,11 +356,11 @@ async def test_a_batch_is_let_go_as_soon_as_it_is_handled(is_traced: bool) -> No
         gc.enable()
 
 
-def test_a_lane_that_has_read_nothing_has_no_lag() -> None:
+def test_a_consumer_that_has_read_nothing_has_no_lag() -> None:
     assert consumer_of(Group(MINE)).lag() == 0
 
 
-def test_a_lane_with_work_and_no_progress_is_not_well(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_consumer_with_work_and_no_progress_is_not_well(monkeypatch: pytest.MonkeyPatch) -> None:
     consumer = consumer_of(Group(MINE))
     health = Health("orders", [consumer], 60, lambda: True, started=True)
     assert health.report()[0]
@@ -374,7 +374,7 @@ def test_a_lane_with_work_and_no_progress_is_not_well(monkeypatch: pytest.Monkey
     assert "consumer 0 has work" in report["why"]
 
 
-def test_a_lane_without_work_is_well_however_long_it_rests() -> None:
+def test_a_consumer_without_work_is_well_however_long_it_rests() -> None:
     group = Group(MINE)
     consumer = consumer_of(group)
     health = Health("orders", [consumer], 60, lambda: False, started=True)
@@ -384,7 +384,7 @@ def test_a_lane_without_work_is_well_however_long_it_rests() -> None:
     assert health.report()[0]
 
 
-async def test_a_lane_whose_fetches_nobody_answers_is_not_well(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_consumer_whose_fetches_nobody_answers_is_not_well(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that has died without a word knows of no lag: that nothing waits is not to be believed."""
     group = Group(MINE)
     consumer = consumer_of(group)
@@ -405,7 +405,7 @@ async def test_a_lane_whose_fetches_nobody_answers_is_not_well(monkeypatch: pyte
     assert "no broker has answered for 61 s" in report["why"]
 
 
-def test_a_lane_that_owns_nothing_is_well() -> None:
+def test_a_consumer_that_owns_nothing_is_well() -> None:
     """A group may have more consumers than there are partitions."""
     consumer = consumer_of(Group())
     consumer.progressed_at -= 3_600

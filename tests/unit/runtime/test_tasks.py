@@ -3,6 +3,7 @@
 import asyncio
 
 from shared.runtime.tasks import end_all
+from tests.support.patience import PATIENCE
 
 
 async def test_a_task_that_swallows_a_cancellation_is_cancelled_again() -> None:
@@ -18,7 +19,7 @@ async def test_a_task_that_swallows_a_cancellation_is_cancelled_again() -> None:
     task = asyncio.create_task(connects_and_works())
     await begun.wait()
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await end_all([task], again_seconds=0.01)
 
     assert task.cancelled()
@@ -31,7 +32,7 @@ async def test_a_task_that_has_failed_stops_nobody_from_ending() -> None:
     failed, waiting = asyncio.create_task(fails()), asyncio.create_task(asyncio.sleep(60))
     await asyncio.sleep(0)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await end_all([failed, waiting])
 
     assert (failed.done(), waiting.cancelled()) == (True, True)

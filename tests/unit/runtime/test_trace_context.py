@@ -11,7 +11,8 @@ from shared.runtime.batch import WAITING, Batch, Parked, PriorState
 from shared.runtime.consumer import MOST_LINKS, links_of
 from shared.runtime.decisions import Wait
 from shared.runtime.intake import InboundMessage
-from shared.runtime.outbox import COLUMNS, Outbox, OutboxRows
+from shared.runtime.outbox import Outbox
+from shared.runtime.outgoing import COLUMNS, OutboxRows
 from shared.runtime.records import StoredRecord, pack, position_of, unpack
 from shared.runtime.relay import Relay
 from shared.runtime.signals import Metrics

@@ -9,10 +9,11 @@ from faststream.security import SASLScram512
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.problem import Exit, Problem
-from ops.secure import kept_kafka_passwords, principals, wanted_rights
-from ops.system import require_brokers
-from ops.topic_lag import READS
+from ops.setup.logins import kept_kafka_passwords, principals
+from ops.setup.rights import wanted_rights
+from ops.shell.acls import topics_read
+from ops.shell.problem import Exit, Problem
+from ops.shell.system import require_brokers
 from shared.brokers import MECHANISMS, Brokers
 from shared.kafka import security_of
 from shared.runtime.http import masked
@@ -87,7 +88,7 @@ def test_a_service_logs_in_with_scram_unless_told_otherwise(monkeypatch: pytest.
 
 
 def test_the_rights_are_those_that_the_services_need() -> None:
-    for service, topics in READS.items():
+    for service, topics in topics_read().items():
         own = {right for right in wanted_rights() if right.principal == f"pawl_{service}"}
         named = {(right.name, right.operation) for right in own}
 

@@ -171,7 +171,7 @@ def test_a_grant_late_in_the_evening_of_seoul_counts_from_that_day() -> None:
 
 def test_serials_never_refuses_what_others_own() -> None:
     with pytest.raises(AssertionError):
-        refuse_late(new_world(), granted(), Reject("inconsistent", "", "no"))
+        refuse_late(new_world(), granted(), Reject("inconsistent", "", "no"), CONTEXT)
     assert set(ROUTES) == {"issuance.granted.v1"}
     assert not ROUTES["issuance.granted.v1"].tracked
 

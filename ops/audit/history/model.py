@@ -1,0 +1,149 @@
+"""The business in small: an order as the open units of its lines and the won that are left.
+
+Written from the rules (domain.md sections 2, 4 and 5), not from the services: it shares no line with them.
+Orders are values; `decisions` says what each operation may do to one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, NamedTuple, TypeAlias
+
+UNKNOWN, UNPAID, PENDING, PAID, EXPIRED, CANCELLED = (
+    "unknown",
+    "unpaid",
+    "pending",
+    "paid",
+    "expired",
+    "cancelled",
+)
+WAITS_FOR_MONEY = (UNKNOWN, UNPAID, PENDING)
+
+Outcome: TypeAlias = tuple[tuple[Any, ...], ...]
+"""The events that follow from an operation, in their order: type without version, then what it decides."""
+Units: TypeAlias = tuple[tuple[str, int], ...]
+"""Units by line: (line id, quantity)."""
+
+
+class Won(NamedTuple):
+    """Supply value and VAT, in won."""
+
+    supply: int = 0
+    vat: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.supply + self.vat
+
+    def plus(self, other: "Won") -> "Won":
+        return Won(self.supply + other.supply, self.vat + other.vat)
+
+    def minus(self, other: "Won") -> "Won":
+        return Won(self.supply - other.supply, self.vat - other.vat)
+
+
+NO_WON = Won()
+
+
+class Operation(NamedTuple):
+    """Something that was asked of an order. `id` is the id of the event that asks, `kind` its type."""
+
+    kind: str
+    id: str
+    data: Mapping[str, Any]
+
+
+class Line(NamedTuple):
+    """A line of an order. `open` units are neither issued nor refunded nor claimed for either."""
+
+    kind: str
+    price: int
+    quantity: int
+    open: int = 0
+
+
+class Claim(NamedTuple):
+    """A refund that holds units and won."""
+
+    refund_id: str
+    units: Units
+    won: Won
+
+
+@dataclass(slots=True, frozen=True)
+class Order:
+    """One order. `left` won are neither refunded nor claimed; `claims` are refunds that hold units.
+
+    `quarantined` and `taken_back` are payment ids; `requests` are the ids of issuance requests.
+    """
+
+    status: str = UNKNOWN
+    lines: tuple[tuple[str, Line], ...] = ()
+    vat_mode: str = "exclusive"
+    automatic: bool = False
+    expected: int = 0
+    deadline: datetime | None = None
+    payment_id: str | None = None
+    amount: int = 0
+    left: Won = NO_WON
+    quarantined: frozenset[str] = frozenset()
+    taken_back: frozenset[str] = frozenset()
+    requests: frozenset[str] = frozenset()
+    claims: tuple[Claim, ...] = ()
+
+    def line(self, line_id: str) -> Line | None:
+        return dict(self.lines).get(line_id)
+
+    def open(self, line_id: str) -> int:
+        """Open units of a line; none of a line that does not exist."""
+        line = self.line(line_id)
+        return line.open if line else 0
+
+    def issuable(self, line_id: str) -> int:
+        """Open units of a line that has serials."""
+        line = self.line(line_id)
+        return line.open if line is not None and line.kind == "serials" else 0
+
+    def without(self, units: Units) -> "Order":
+        """The order with these units no longer open."""
+        taken = dict(units)
+        lines = tuple((name, line._replace(open=line.open - taken.get(name, 0))) for name, line in self.lines)
+        return replace(self, lines=lines)
+
+    def reopening(self, units: Units) -> "Order":
+        """The order with these units open again."""
+        return self.without(tuple((line_id, -quantity) for line_id, quantity in units))
+
+    def worth(self, units: Units) -> int:
+        """The price of these units, in won."""
+        quantities = dict(units)
+        return sum(line.price * quantities.get(name, 0) for name, line in self.lines)
+
+
+def price_of_all(data: Mapping[str, Any]) -> int:
+    """The price of all units of a snapshot, in won."""
+    return sum(line["unit_price"] * line["quantity"] for line in data["lines"])
+
+
+def paid_won(vat_mode: str, price: int) -> Won:
+    """The won of units at this price, by the VAT mode of the order."""
+    if vat_mode == "inclusive":
+        return Won(price - price // 11, price // 11)
+    return Won(price, price // 10)
+
+
+def refund_won(vat_mode: str, left: Won, price: int) -> Won:
+    """The won that units at this price give back: the VAT of what is left before less that of what stays.
+
+    Released refunds can leave the VAT a won beside that rule, so it is held between nothing and what is left.
+    """
+    if vat_mode == "inclusive":
+        vat = max(left.vat - (left.total - price) // 11, 0, price - left.supply)
+        vat = min(vat, price, left.vat)
+        return Won(price - vat, vat)
+    return Won(price, min(max(left.vat - (left.supply - price) // 10, 0), left.vat))
+
+
+def units_of(data: Mapping[str, Any]) -> Units:
+    """The units that a document names by line."""
+    return tuple((line["line_id"], line["quantity"]) for line in data.get("lines") or ())

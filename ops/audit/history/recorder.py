@@ -1,0 +1,210 @@
+"""Records what an outside client can see: every topic, as lines of a history."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, BinaryIO, NamedTuple
+
+import orjson
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from ops.audit.history.entries import CHECKOUT, ENDED, KEPT, OPERATOR, RECORDER, REPLAYED, Entry
+from ops.audit.inbound import inbound
+from ops.audit.pipeline import Pipeline, open_pipeline
+from ops.shell.databases import Urls, connected
+from shared.brokers import Brokers
+from shared.clock import monotonic, now
+from shared.events.catalogue import FEEDBACK, TOPICS, TYPES, UPSTREAM
+from shared.events.envelope import read_envelope
+from shared.events.faults import Fault
+from shared.kafka import partition_counts
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MOST_RECORDS = 5_000
+REPLAYS = "SELECT key, source, event_id, type, replayed_at FROM dead_letters WHERE state = 'replayed'"
+
+
+class Recorded(NamedTuple):
+    """What a recording came to."""
+
+    entries: int
+    quiet: bool
+
+
+async def record(bootstrap: str, urls: Urls | None, file: BinaryIO, seconds: float = 0.0) -> Recorded:
+    """Writes the history of everything in the topics, and of what arrives in the next `seconds`.
+
+    With `urls` it can tell at its end whether anything is on its way, and which dead letters an operator has
+    replayed. Raises Problem when the system does not answer.
+    """
+    async with AsyncExitStack() as stack:
+        pipeline = await stack.enter_async_context(open_pipeline(urls, bootstrap)) if urls else None
+        recorder = await stack.enter_async_context(_recorder(bootstrap, file))
+        await recorder.listen(seconds)
+        quiet = await recorder.until_quiet(pipeline)
+        if urls:
+            await recorder.note_replays(urls)
+        recorder.write([Entry(now(), RECORDER, "info", ENDED, data={"quiet": quiet})])
+        return Recorded(recorder.entries, quiet)
+
+
+class Recorder:
+    """Follows all topics from their first records."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, file: BinaryIO) -> None:
+        self._consumer, self._file = consumer, file
+        self.entries = 0
+
+    async def listen(self, seconds: float) -> None:
+        """Reads for this long, and at least up to where the topics end now."""
+        deadline = monotonic() + seconds
+        ends = await self._ends()
+        while not await self._past(ends) or monotonic() < deadline:
+            await self._read()
+
+    async def until_quiet(self, pipeline: Pipeline | None) -> bool:
+        """Whether nothing is on its way and every published event is recorded."""
+        if pipeline is None or not await pipeline.idle():
+            return False
+        ends = await self._ends()
+        while not await self._past(ends):
+            await self._read()
+        return await pipeline.idle() and await self._ends() == ends
+
+    async def note_replays(self, urls: Urls) -> None:
+        """Writes what an operator replayed: it explains a second answer."""
+        async with connected(urls) as connections:
+            for connection in connections.values():
+                for row in await connection.fetch(REPLAYS):
+                    key, id_, source = row["key"] or "", row["event_id"] or "", row["source"] or ""
+                    entry = Entry(row["replayed_at"], OPERATOR, "info", REPLAYED, key, id=id_, source=source)
+                    self.write([entry])
+
+    def write(self, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            self._file.write(entry.to_line())
+            self.entries += 1
+
+    async def _read(self) -> None:
+        batches = await self._consumer.getmany(timeout_ms=200, max_records=MOST_RECORDS)
+        entries = [e for records in batches.values() for record in records for e in entries_of(record)]
+        entries.sort(key=lambda entry: entry.time)
+        await asyncio.to_thread(self.write, entries)
+
+    async def _ends(self) -> dict[Any, int]:
+        return dict(await self._consumer.end_offsets(self._consumer.assignment()))
+
+    async def _past(self, ends: Mapping[Any, int]) -> bool:
+        return all([await self._consumer.position(place) >= end for place, end in ends.items()])
+
+
+@asynccontextmanager
+async def _recorder(where: str, file: BinaryIO) -> AsyncIterator[Recorder]:
+    brokers = Brokers.at(where)
+    counts = await partition_counts(brokers, TOPICS)
+    consumer = AIOKafkaConsumer(
+        **brokers.client(),
+        client_id="pawl-recorder",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=50,
+    )
+    await consumer.start()
+    try:
+        consumer.assign([TopicPartition(topic, p) for topic, count in counts.items() for p in range(count)])
+        await consumer.seek_to_beginning()
+        yield Recorder(consumer, file)
+    finally:
+        await consumer.stop()
+
+
+def entries_of(record: Any) -> Iterator[Entry]:
+    """The line of a record; none for a record of a service that cannot be read."""
+    time = EPOCH + timedelta(milliseconds=record.timestamp)
+    if record.topic == UPSTREAM:
+        yield _request(record, time)
+        return
+    try:
+        event = read_envelope(record.headers, record.value, 4_000_000)
+        data = orjson.loads(event.body)
+    except (Fault, orjson.JSONDecodeError):
+        return
+    key = (record.key or b"").decode("utf-8", "replace")
+    process = event.source.removeprefix("/pawl/")
+    if record.topic == FEEDBACK:
+        yield _answer(data, event.id, process, key, time)
+        return
+    yield Entry(
+        time,
+        process,
+        "info",
+        event.type,
+        key,
+        data.get("order_id"),
+        id=event.id,
+        source=event.source,
+        cause=event.causation or "",
+        subject=event.subject or "",
+        sequence=event.sequence,
+        data=kept(event.type, data),
+    )
+
+
+def _request(record: Any, time: datetime) -> Entry:
+    event = inbound(record)
+    key = event.key or ""
+    place = f"{record.topic}/{record.partition}/{record.offset}"
+    kind = TYPES.get(event.type)
+    about_order = key if kind is None or kind.key_field == "order_id" else None
+    data: dict[str, Any] = {}
+    try:
+        body = orjson.loads(read_envelope(record.headers, record.value).body)
+        data = kept(event.type, body) if isinstance(body, dict) else {}
+    except (Fault, orjson.JSONDecodeError):
+        data = {}
+    return Entry(
+        time,
+        CHECKOUT,
+        "invoke",
+        event.type or "unreadable",
+        key,
+        about_order or None,
+        id=event.event_id,
+        source=event.source,
+        at=place,
+        content=event.content.hex() if event.content else "",
+        data=data,
+    )
+
+
+def _answer(data: Mapping[str, Any], id_: str, process: str, key: str, time: datetime) -> Entry:
+    event, position = data.get("event") or {}, data["position"]
+    return Entry(
+        time,
+        process,
+        "ok" if data["outcome"] == "accepted" else "fail",
+        event.get("type") or "unreadable",
+        key,
+        (data.get("order_id") or None) if "partner_id" not in data else None,
+        id=event.get("id") or "",
+        source=event.get("source") or "",
+        at=f"{position['topic']}/{position['partition']}/{position['offset']}",
+        answer=id_,
+        code=data.get("code") or "",
+    )
+
+
+def kept(type_name: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a document that the model needs, and nothing that is secret or personal."""
+    found = {name: data[name] for name in KEPT if name in data}
+    if isinstance(found.get("partner"), dict):
+        found["partner"] = {"partner_id": found["partner"].get("partner_id")}
+    if isinstance(found.get("lines"), list):
+        found["lines"] = [_line(line) for line in found["lines"] if isinstance(line, dict)]
+    return found
+
+
+def _line(line: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("line_id", "kind", "unit_price", "quantity", "left")
+    return {name: line[name] for name in names if name in line}

@@ -1,0 +1,73 @@
+"""Rule `ends_once`: each refund request ends once, and each step follows the one before."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+from ops.audit.history.entries import Entry
+from ops.audit.history.explanation import REFUND
+from ops.audit.history.key_history import KeyHistory
+
+NEXT_STEPS: Mapping[str, set[str]] = {
+    "": {"refund.accepted.v1", "refund.held.v1", "refund.rejected.v1"},
+    "refund.held.v1": {"refund.accepted.v1", "refund.rejected.v1"},
+    "refund.accepted.v1": {"refund.granted.v1", "refund.denied.v1"},
+    "refund.granted.v1": {"refund.payout_requested.v1"},
+    "refund.payout_requested.v1": {"refund.payout_requested.v1", "refund.completed.v1", "refund.failed.v1"},
+    "refund.failed.v1": {
+        "refund.failed.v1",
+        "refund.payout_requested.v1",
+        "refund.completed.v1",
+        "refund.released.v1",
+    },
+    "refund.completed.v1": set(),
+    "refund.rejected.v1": set(),
+    "refund.denied.v1": set(),
+    "refund.released.v1": set(),
+}
+"""What may follow each step of a refund. A failure may be overtaken by a success, never the other way."""
+ENDS = frozenset({"refund.completed.v1", "refund.rejected.v1", "refund.denied.v1", "refund.released.v1"})
+FIRST_STEPS = ("refund.accepted.v1", "refund.held.v1", "refund.rejected.v1")
+WAITING_FOR_A_SERVICE = frozenset({"refund.accepted.v1", "refund.granted.v1"})
+"""Steps after which the services themselves have to go on; other steps wait for checkout or an operator."""
+ANSWERS_OF_ORDERS = frozenset({"refund.granted.v1", "refund.denied.v1"})
+
+
+def ends_once(history: KeyHistory) -> Iterator[str]:
+    """Refunds that take a wrong step, end twice, or stand still."""
+    steps: dict[str, list[Entry]] = defaultdict(list)
+    for event in history.events:
+        if event.data.get("refund_id") and event.type != "refund.locked.v1":
+            steps[event.data["refund_id"]].append(event)
+    for refund_id, events in steps.items():
+        yield from _one_refund(history, refund_id, events)
+    yield from _requests_without_a_step(history)
+
+
+def _one_refund(history: KeyHistory, refund_id: str, events: Sequence[Entry]) -> Iterator[str]:
+    last = ""
+    for event in sorted(events, key=_place_in_refund):
+        if event.type not in NEXT_STEPS[last] and not (event.type in ENDS and event.type == last):
+            yield f"refund {refund_id}: {event.type} {event.id} follows {last or 'no step'}"
+        last = event.type
+    ends = Counter(event.type for event in events if event.type in ENDS)
+    if ends.total() > 1:
+        all_ends = " and ".join(f"{name} x{times}" for name, times in ends.items())
+        yield f"refund {refund_id} ends more than once: {all_ends}"
+    if history.quiet and last in WAITING_FOR_A_SERVICE and not history.waits_for_payment():
+        yield f"refund {refund_id} stands still after {last}"
+
+
+def _place_in_refund(event: Entry) -> tuple[int, int]:
+    """By the services' own numbers, with the answer of orders between asking and paying out."""
+    if event.type in FIRST_STEPS:
+        return 0, event.sequence or 0
+    return 1 if event.type in ANSWERS_OF_ORDERS else 2, event.sequence or 0
+
+
+def _requests_without_a_step(history: KeyHistory) -> Iterator[str]:
+    first = [event for event in history.events_of(*FIRST_STEPS) if event.sequence in (None, 1)]
+    begun = {event.data.get("refund_request_id") for event in first}
+    accepted = {request.data.get("refund_request_id") for request in history.accepted_requests(REFUND)}
+    if history.quiet and not history.waits_for_payment():
+        for request_id in accepted - begun:
+            yield f"refund request {request_id} was accepted and came to nothing"

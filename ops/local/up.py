@@ -1,0 +1,139 @@
+"""`pawl up`: the whole system, until Ctrl-C."""
+
+import asyncio
+import json
+import signal
+import sys
+from contextlib import suppress
+from typing import Annotated, Any
+
+import typer
+
+from ops.local.running import RunningSystem, Wanted, run_system
+from ops.shell.options import Directory, Json, KafkaAddress, PostgresUrl
+from ops.shell.output import tell_on_stderr
+from ops.shell.problem import Problem
+from ops.shell.run_directory import DEFAULT
+from shared.brokers import Brokers
+
+KafkaPort = Annotated[
+    int | None,
+    typer.Option(min=1, max=65535, help="A fixed port for the embedded broker.", show_default=False),
+]
+PostgresPort = Annotated[
+    int | None,
+    typer.Option(min=1, max=65535, help="A fixed port for the embedded database.", show_default=False),
+]
+Secure = Annotated[
+    bool, typer.Option("--secure", help="Kafka asks everybody for a login and allows what acls.yaml says.")
+]
+
+
+def up(
+    kafka: KafkaAddress = None,
+    postgres: PostgresUrl = None,
+    directory: Directory = None,
+    kafka_port: KafkaPort = None,
+    postgres_port: PostgresPort = None,
+    secure: Secure = False,
+    as_json: Json = False,
+) -> None:
+    """Start Kafka, PostgreSQL and the four services, and keep them running until Ctrl-C.
+
+    What they hold stays in the run directory and is there again next time.
+
+    Example: [bold]pawl up[/bold]
+
+    Example: [bold]pawl up --kafka broker:9092 --postgres postgresql://admin:secret@db:5432/postgres[/bold]
+    """
+    wanted = Wanted(
+        directory=directory or DEFAULT,
+        kafka=kafka,
+        postgres=postgres,
+        kafka_port=kafka_port,
+        postgres_port=postgres_port,
+        restart_servers=True,
+        secure=secure,
+    )
+    asyncio.run(stay_up(wanted, as_json))
+
+
+async def stay_up(wanted: Wanted, as_json: bool) -> None:
+    """Run until SIGINT or SIGTERM; then end in order. Raises Problem when it ends before it was ready."""
+    main = asyncio.current_task()
+    assert main is not None
+    _listen_for_the_end(main)
+    ready = False
+    # The first signal cancels this task; what it has opened is closed on the way out.
+    with suppress(asyncio.CancelledError):
+        async with run_system(wanted) as running:
+            ready = True
+            announce(running, as_json)
+            assert running.watching is not None
+            await running.watching
+    if not ready:
+        raise Problem("Stopped before it was ready.")
+    tell_on_stderr("Stopped.")
+
+
+def _listen_for_the_end(main: asyncio.Task[Any]) -> None:
+    asked = False
+
+    def end() -> None:
+        nonlocal asked
+        if asked:
+            tell_on_stderr("Still stopping, 30 s at most ...")
+            return
+        asked = True
+        tell_on_stderr("\nStopping the services, then the servers ...")
+        main.cancel()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, end)
+
+
+def announce(running: RunningSystem, as_json: bool) -> None:
+    """Say on stdout where everything is: one line of JSON, or a text for people."""
+    print(json.dumps(where(running)) if as_json else text(running))
+    sys.stdout.flush()
+
+
+def where(running: RunningSystem) -> dict[str, Any]:
+    """The addresses as `pawl up --json` prints them."""
+    system = running.system
+    return {
+        "kafka": system.kafka,
+        **({"kafka_checkout": system.kafka_checkout} if system.kafka_checkout else {}),
+        "postgres": system.postgres,
+        "services": {
+            name: {
+                "health": service.health,
+                "metrics": service.metrics,
+                "asyncapi": service.asyncapi,
+                "pid": running.services.pid(name),
+            }
+            for name, service in system.services.items()
+        },
+    }
+
+
+def text(running: RunningSystem) -> str:
+    """The addresses, and what to try next."""
+    system = running.system
+    lines = [
+        "Pawl is up.",
+        "",
+        f"  Kafka     {Brokers.at(system.kafka)}",
+        f"  Postgres  {system.postgres}",
+        *(f"  {name:<9} {service.health}  {service.metrics}" for name, service in system.services.items()),
+        f"  data, logs and keys are in {system.directory}",
+        "",
+        "Try next, in another terminal:",
+        "  pawl replay examples/online_retail.csv.gz   a year of real orders",
+        "  pawl lag                                    who is behind, and how far",
+        "  pawl check                                  does every rule hold",
+        "",
+        "Ctrl-C stops it; what it holds is kept.",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,104 @@
+"""Reading the services' databases: one URL for each service, although they usually share one database."""
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import Any, TypeAlias
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from ops.shell.problem import Problem
+from ops.shell.system import System
+from ops.shell.urls import without_password
+from shared.events.catalogue import SERVICES
+
+Urls: TypeAlias = Mapping[str, str]
+Where: TypeAlias = System | Urls | str
+Connections: TypeAlias = dict[str, Any]
+
+CONNECT_SECONDS = 10.0
+READING = {
+    "default_transaction_read_only": "on",
+    "application_name": "pawl-ops",
+    "timezone": "UTC",
+    "jit": "off",
+    "work_mem": "64MB",
+}
+
+
+def urls_of(where: Where) -> dict[str, str]:
+    """The URL of each service's schema. Raises Problem when a system has no database."""
+    if isinstance(where, System):
+        where = where.require_ops_url()
+    if isinstance(where, str):
+        return dict.fromkeys(SERVICES, where)
+    return {service: where[service] for service in SERVICES}
+
+
+def kafka_of(where: Where) -> str:
+    """The broker's address, empty when only databases are known."""
+    return where.kafka if isinstance(where, System) else ""
+
+
+def share_a_database(urls: Urls) -> bool:
+    """Whether all schemas stand in one database, so that one snapshot shows them all."""
+    return len({(urlsplit(url).netloc.rpartition("@")[2], urlsplit(url).path) for url in urls.values()}) == 1
+
+
+async def connect_to(url: str, service: str) -> Any:
+    """A connection that only reads, with the service's schema in front. Raises Problem."""
+    try:
+        return await asyncpg.connect(
+            url, timeout=CONNECT_SECONDS, server_settings={**READING, "search_path": service}
+        )
+    except (OSError, TimeoutError, asyncpg.PostgresError, ValueError) as error:
+        raise Problem(
+            f"PostgreSQL does not answer at {without_password(url)}: {error or type(error).__name__}",
+            "Is the system running (`pawl up`)? Otherwise name the database with --postgres.",
+        ) from error
+
+
+@asynccontextmanager
+async def connected(urls: Urls) -> AsyncIterator[Connections]:
+    """One reading connection for each service. Raises Problem, also when a schema is missing."""
+    async with AsyncExitStack() as stack:
+        connections: Connections = {}
+        for service, url in urls.items():
+            connections[service] = await connect_to(url, service)
+            stack.push_async_callback(connections[service].close)
+        with explained():
+            yield connections
+
+
+@asynccontextmanager
+async def one_moment(urls: Urls) -> AsyncIterator[tuple[Connections, bool]]:
+    """Connections that all see the same moment, and whether they do.
+
+    In one database they share a snapshot, so whoever sees an effect sees its cause too. Several databases
+    have no common snapshot: each is seen at a moment of its own.
+    """
+    shared = share_a_database(urls)
+    async with connected(urls) as connections:
+        snapshot = ""
+        for connection in connections.values():
+            await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            if snapshot:
+                await connection.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
+            elif shared:
+                snapshot = await connection.fetchval("SELECT pg_export_snapshot()")
+        yield connections, shared
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turns SQL errors that a person can mend into a Problem."""
+    try:
+        yield
+    except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError) as error:
+        raise Problem(
+            f"The database does not have the tables of this version: {error}", "Run: pawl migrate"
+        ) from error
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise Problem(
+            f"This role may not read the schemas: {error}", "Use the role pawl_ops, or a superuser."
+        ) from error

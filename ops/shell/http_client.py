@@ -1,0 +1,31 @@
+"""A small HTTP client for the services' own endpoints."""
+
+import asyncio
+import http.client
+import urllib.error
+import urllib.request
+from typing import NamedTuple
+
+
+class Answer(NamedTuple):
+    """The answer of a service. Status 0: nobody answered, and `text` says why."""
+
+    status: int
+    text: str
+
+
+async def fetch(url: str, body: bytes | None = None, timeout: float = 5.0) -> Answer:
+    """GET the URL, or POST a JSON body to it. Never raises for an answer, whatever its status."""
+    return await asyncio.to_thread(_fetch, url, body, timeout)
+
+
+def _fetch(url: str, body: bytes | None, timeout: float) -> Answer:
+    headers = {"content-type": "application/json"} if body is not None else {}
+    request = urllib.request.Request(url, data=body, headers=headers)  # noqa: S310 our own address
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as response:  # noqa: S310
+            return Answer(response.status, response.read().decode("utf-8", "replace"))
+    except urllib.error.HTTPError as error:
+        return Answer(error.code, error.read().decode("utf-8", "replace"))
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        return Answer(0, str(error))

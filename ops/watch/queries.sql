@@ -1,0 +1,64 @@
+-- name: waiting_to_publish
+-- Events that the relay has not published, and for how long.
+SELECT count(*)::bigint AS events, coalesce(extract(epoch FROM now() - min(recorded_at)), 0)::float8 AS seconds
+FROM outbox WHERE id > (SELECT published FROM relay);
+
+-- name: parked_by_kind
+-- How many events wait, why, and how many of them longer than they should.
+SELECT count(*) FILTER (WHERE kind = 'waiting') AS waiting, count(*) FILTER (WHERE kind = 'gap') AS gap,
+       count(*) FILTER (WHERE kind = 'blocked') AS blocked, count(*) FILTER (WHERE kind = 'behind') AS behind,
+       count(*) FILTER (WHERE overdue_at < now()) AS overdue
+FROM parked;
+
+-- name: open_dead_letters
+-- How many dead letters nobody has handled.
+SELECT count(*) FROM dead_letters WHERE state = 'open';
+
+-- name: dead_by_cause
+-- Dead letters grouped by what was wrong with them, the most frequent first.
+SELECT code AS cause, pointer, coalesce(type, 'unreadable') AS type, count(*) AS count, max(dead_at) AS newest,
+       max(id) AS example
+FROM dead_letters
+WHERE (state = 'open' OR $1) AND ($2::text IS NULL OR code = $2) AND ($3::text IS NULL OR type = $3)
+  AND ($4::text IS NULL OR key = $4)
+GROUP BY code, pointer, type ORDER BY count(*) DESC, max(id) DESC;
+
+-- name: parked_by_cause
+-- Waiting events grouped by why they wait.
+SELECT kind AS cause, CASE WHEN kind IN ('blocked', 'behind') THEN reason ELSE '' END AS pointer, type, count(*) AS count,
+       max(parked_at) AS newest, max(id) AS example
+FROM parked
+WHERE ($1::text IS NULL OR kind = $1) AND ($2::text IS NULL OR type = $2) AND ($3::text IS NULL OR key = $3)
+GROUP BY 1, 2, 3 ORDER BY count(*) DESC, max(id) DESC;
+
+-- name: dead_to_replay
+-- The open dead letters of a cause, oldest first: a frozen list.
+SELECT id, code, pointer, coalesce(type, 'unreadable') AS type, key
+FROM dead_letters
+WHERE state = 'open' AND ($1::text IS NULL OR code = $1) AND ($2::text IS NULL OR type = $2)
+  AND ($3::text IS NULL OR key = $3)
+ORDER BY id LIMIT $4;
+
+-- name: parked_to_replay
+-- The first blocked event of each key, when blocked ones are asked for; replaying it replays its key.
+SELECT min(id) AS id, min(kind) AS code, min(reason) AS pointer, min(type) AS type, key
+FROM parked
+WHERE kind = 'blocked' AND kind = $1 AND ($2::text IS NULL OR type = $2) AND ($3::text IS NULL OR key = $3)
+GROUP BY key ORDER BY min(id) LIMIT $4;
+
+-- name: retention
+-- How much is kept at least, since when everything is there, and whether anything was forgotten at all.
+SELECT keep, CASE WHEN isfinite(horizon) THEN horizon END AS horizon, forgotten > 0 AS has_forgotten FROM retention;
+
+-- name: table_sizes
+-- Rows (as they were last counted, null where never) and bytes of the tables that every service has, with indexes.
+SELECT c.relname AS name, nullif(c.reltuples, -1)::bigint AS rows, pg_total_relation_size(c.oid) AS bytes
+FROM pg_class c
+WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r' AND c.relname = ANY($1::text[])
+ORDER BY array_position($1::text[], c.relname::text);
+
+-- name: bytes_of_schema
+-- Bytes of everything in the schema.
+SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint
+FROM pg_class c
+WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'm');

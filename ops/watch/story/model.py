@@ -1,0 +1,225 @@
+"""One order as an operator sees it. `reading` reads it, `waits` judges it, `timeline` shows it."""
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+
+@dataclass(slots=True)
+class Line:
+    """Where the units of a line are. `open`: neither issued nor refunded nor claimed for either."""
+
+    line_id: str
+    kind: str
+    product_name: str
+    paid: int
+    issuing: int
+    issued: int
+    refunding: int
+    refunded: int
+
+    @property
+    def open(self) -> int:
+        return self.paid - self.issuing - self.issued - self.refunding - self.refunded
+
+
+@dataclass(slots=True)
+class Grant:
+    """Units that serials issues; `last_fours` of a few serials."""
+
+    grant_id: str
+    line_id: str
+    quantity: int
+    issued: int
+    state: str
+    last_fours: list[str]
+
+
+@dataclass(slots=True)
+class Refund:
+    """`reason` says why it is in its state, or why it was asked for; `amount` is 0 before it is granted."""
+
+    refund_id: str
+    refund_request_id: str
+    state: str
+    reason: str
+    amount: int
+    expected_on: date | None
+
+
+@dataclass(slots=True)
+class Invoice:
+    """A document that the payment stands on, or a modified invoice. The total is the document's own."""
+
+    invoice_id: str
+    kind: str
+    document_key: str | None
+    month: str
+    state: str
+    total: int
+
+
+@dataclass(slots=True)
+class Case:
+    """Won in quarantine, negative where they are missing."""
+
+    payment_id: str
+    reason: str
+    amount: int
+
+
+@dataclass(slots=True)
+class Event:
+    """An event of a service, or an event of checkout that a service answered.
+
+    `time` is that of the business (RFC 3339), `recorded_at` the wall clock of the service that recorded it.
+    `place` sorts what one transaction recorded. `refused` says why, for answers that refuse.
+    """
+
+    time: str
+    service: str
+    topic: str
+    type: str
+    id: str
+    recorded_at: datetime
+    place: tuple[int, int] = (0, 0)
+    data: dict[str, Any] = field(default_factory=dict)
+    refused: str = ""
+    published: bool = True
+
+
+@dataclass(slots=True)
+class Parked:
+    """An event that waits with the order's key in a service."""
+
+    service: str
+    row: int
+    kind: str
+    reason: str
+    type: str
+    event_id: str
+    parked_at: datetime
+    overdue: bool
+
+    @property
+    def name(self) -> str:
+        """How `pawl dead` names it."""
+        return f"{self.service}:p{self.row}"
+
+
+@dataclass(slots=True)
+class Dead:
+    """A record of the order's key that a service refused."""
+
+    service: str
+    row: int
+    code: str
+    pointer: str
+    detail: str
+    topic: str
+    type: str
+    event_id: str
+    state: str
+    dead_at: datetime
+
+    @property
+    def name(self) -> str:
+        """How `pawl dead` names it."""
+        return f"{self.service}:{self.row}"
+
+
+@dataclass(slots=True)
+class Story:
+    """Everything that the four services know about one order. `state` is `unknown` until orders has a row.
+
+    `events_since`: the order is older than this, and its events from before may be forgotten; rows never are.
+    `know_payment`: the services that have read of the payment.
+    """
+
+    order_id: str
+    partner_id: str | None = None
+    state: str = "unknown"
+    issue_policy: str | None = None
+    payment_id: str | None = None
+    amount: int = 0
+    deposit_deadline: datetime | None = None
+    events_since: datetime | None = None
+    evidence: str | None = None
+    standing: int = 0
+    invoice_id: str | None = None
+    know_payment: set[str] = field(default_factory=set)
+    lines: list[Line] = field(default_factory=list)
+    grants: list[Grant] = field(default_factory=list)
+    refunds: list[Refund] = field(default_factory=list)
+    invoices: list[Invoice] = field(default_factory=list)
+    cases: list[Case] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    parked: list[Parked] = field(default_factory=list)
+    dead: list[Dead] = field(default_factory=list)
+    waits_for: list[str] = field(default_factory=list)
+
+    @property
+    def refunded_won(self) -> int:
+        """Won paid out, and the whole payment when upstream has taken it back."""
+        paid_out = sum(refund.amount for refund in self.refunds if refund.state == "completed")
+        return paid_out + (self.amount if self.state == "cancelled" else 0)
+
+    @property
+    def invoiced_won(self) -> int:
+        """Won of this order on issued tax invoices, modified ones included."""
+        modified = sum(invoice.total for invoice in self.invoices if invoice.kind == "modified")
+        standing = any(i.invoice_id == self.invoice_id and i.state == "issued" for i in self.invoices)
+        return modified + (self.standing if standing else 0)
+
+    def to_document(self) -> dict[str, Any]:
+        """The JSON document of `pawl order --json`."""
+        return {
+            "order_id": self.order_id,
+            "partner_id": self.partner_id,
+            "state": self.state,
+            "lines": [
+                {
+                    "line_id": line.line_id,
+                    "paid": line.paid,
+                    "issuing": line.issuing,
+                    "issued": line.issued,
+                    "refunding": line.refunding,
+                    "refunded": line.refunded,
+                    "open": line.open,
+                }
+                for line in self.lines
+            ],
+            "won": {"paid": self.amount, "refunded": self.refunded_won, "invoiced": self.invoiced_won},
+            "refunds": [
+                {
+                    "refund_id": refund.refund_id,
+                    "refund_request_id": refund.refund_request_id,
+                    "state": refund.state,
+                    "reason": refund.reason,
+                    "amount": refund.amount,
+                }
+                for refund in self.refunds
+            ],
+            "invoices": [
+                {
+                    "invoice_id": invoice.invoice_id,
+                    "document_key": invoice.document_key,
+                    "month": invoice.month,
+                    "state": invoice.state,
+                    "total": invoice.total,
+                }
+                for invoice in self.invoices
+            ],
+            "events": [
+                {
+                    "time": event.time,
+                    "service": event.service,
+                    "topic": event.topic,
+                    "type": event.type,
+                    "id": event.id,
+                }
+                for event in self.events
+            ],
+            "waits_for": self.waits_for,
+            **({"told_since": self.events_since.isoformat()} if self.events_since else {}),
+        }

@@ -1,0 +1,67 @@
+-- name: order_of
+-- The order as orders decides it; with the horizon, where the order is older and its first events may be forgotten.
+SELECT order_id, partner_id, state, issue_policy, payment_id, amount, deposit_deadline, closed_at,
+       (SELECT horizon FROM retention WHERE forgotten > 0 AND horizon > o.recorded_at) AS events_since
+FROM orders o WHERE order_id = $1;
+
+-- name: lines_of
+-- Where the units of each line are.
+SELECT line_id, kind, product_name, paid, issuing, issued, refunding, refunded
+FROM order_lines WHERE order_id = $1 ORDER BY position;
+
+-- name: cases_of
+-- Money of the order that fits nothing.
+SELECT payment_id, reason, amount FROM quarantine WHERE order_id = $1 AND NOT taken_back ORDER BY number;
+
+-- name: grants_of
+-- What serials issues, with the last four characters of a few serials.
+SELECT g.grant_id, g.line_id, g.quantity, g.issued, g.state,
+       ARRAY(SELECT last_four FROM serials s
+             WHERE s.serial_id BETWEEN g.batch_id AND overlay(g.batch_id::text PLACING 'ffffff' FROM 31)::uuid
+             ORDER BY s.serial_id LIMIT 3) AS last_fours
+FROM grants g WHERE g.order_id = $1 ORDER BY g.granted_at, g.grant_id;
+
+-- name: refund_order_of
+-- Whose order it is and what was paid, as refunds knows it.
+SELECT partner_id, state, payment_id FROM orders WHERE order_id = $1;
+
+-- name: refunds_of
+-- The refund requests of the order.
+SELECT refund_id, refund_request_id, state, coalesce(why, reason) AS reason, coalesce(amount, 0) AS amount, expected_on
+FROM refunds WHERE order_id = $1 ORDER BY requested_at, refund_id;
+
+-- name: payment_of
+-- The payment as invoices knows it.
+SELECT partner_id, payment_id, evidence, invoice_id, standing_supply + standing_vat AS standing
+FROM payments WHERE order_id = $1;
+
+-- name: documents_of
+-- The document that the payment stands on, and its modified invoices.
+SELECT d.invoice_id, d.kind, d.document_key, d.month, d.state, d.total, d.partner_id
+FROM documents d
+WHERE d.invoice_id = (SELECT p.invoice_id FROM payments p WHERE p.order_id = $1)
+   OR d.kind = 'modified' AND d.refund_id IN (SELECT r.refund_id FROM refunds r WHERE r.order_id = $1)
+ORDER BY d.kind = 'modified', d.issued_at, d.invoice_id;
+
+-- name: events_of
+-- Every event of this service with the order's key, answers to checkout included.
+SELECT id, event_id, topic, type, subject, time, causation, data, recorded_at FROM outbox WHERE key = $1 ORDER BY id;
+
+-- name: partner_events_of
+-- Events of invoices with the partner's key and the payment's id in them.
+SELECT id, event_id, topic, type, subject, time, causation, data, recorded_at
+FROM outbox WHERE key = $1 AND topic = 'invoices.events' AND position(convert_to($2, 'UTF8') IN data) > 0
+ORDER BY id;
+
+-- name: published_up_to
+-- How far the relay has published.
+SELECT published FROM relay;
+
+-- name: parked_of
+-- What waits with the order's key.
+SELECT id, kind, reason, topic, type, source, event_id, parked_at, overdue_at < now() AS overdue
+FROM parked WHERE key = $1 ORDER BY id;
+
+-- name: dead_of
+-- What was refused of the order's key.
+SELECT id, code, pointer, detail, topic, type, event_id, state, dead_at FROM dead_letters WHERE key = $1 ORDER BY id;

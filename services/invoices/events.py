@@ -1,0 +1,127 @@
+"""The events of the invoices service: one function for each type."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from services.invoices.calendar import due_on, written_date
+from services.invoices.state import Document, MonthSummary, Payment
+from shared.kst import wire_time
+from shared.money import Money
+from shared.runtime.decisions import NewEvent
+
+
+def invoice_drafted(payment: Payment, draft: Document) -> NewEvent:
+    """A payment has its own draft."""
+    data = {
+        "order_id": payment.order_id,
+        **_monthly(draft),
+        "payment_id": payment.payment_id,
+        **_won(draft.amount),
+    }
+    return NewEvent("invoice.drafted.v1", str(draft.invoice_id), draft.sequence, data, key=payment.order_id)
+
+
+def invoice_merged(merge: Document, members: Sequence[Payment], excluded: Mapping[str, str]) -> NewEvent:
+    """These payments share one draft; `excluded` maps those that were left out to the reason."""
+    data = {
+        **_monthly(merge),
+        "payment_ids": [payment.payment_id for payment in members],
+        **_won(merge.amount),
+        "written_date": str(written_date(merge.month)),
+        "due_on": str(due_on(merge.month)),
+        "excluded": [{"payment_id": payment_id, "reason": reason} for payment_id, reason in excluded.items()],
+    }
+    return _of_partner("invoice.merged.v1", merge, data)
+
+
+def invoice_unmerged(merge: Document, members: Sequence[Payment]) -> NewEvent:
+    """These payments have drafts of their own again."""
+    data = {**_monthly(merge), "payment_ids": [payment.payment_id for payment in members]}
+    return _of_partner("invoice.unmerged.v1", merge, data)
+
+
+def invoice_issued(document: Document, payments: Sequence[Payment], at: datetime) -> NewEvent:
+    """A tax invoice exists. Only a late one shows `estimated_penalty`, in won."""
+    data: dict[str, Any] = {
+        **_monthly(document),
+        "document_key": document.document_key,
+        "payment_ids": [payment.payment_id for payment in payments if payment.standing.total],
+        **_won(document.amount),
+        "written_date": str(document.written_date),
+        "issued_at": wire_time(at),
+        "late": document.late,
+    }
+    if document.late:
+        data["estimated_penalty"] = estimated_penalty(document.amount)
+    return _of_partner("invoice.issued.v1", document, data, at)
+
+
+def estimated_penalty(amount: Money) -> int:
+    """The penalty to expect for a late invoice, in won: 1 % of its supply value, floor.
+
+    부가가치세법 제60조 제2항 제1호 (지연발급). Never issuing it would be 2 %.
+    """
+    return amount.supply // 100
+
+
+def invoice_issue_failed(document: Document) -> NewEvent:
+    """A document cannot be issued until its partner is corrected."""
+    data = {**_monthly(document), "reason": "business_number_invalid", "next": "correct_partner"}
+    return _of_partner("invoice.issue_failed.v1", document, data)
+
+
+def invoice_modified(
+    document: Document, original: Document, payment: Payment, *, cancellation: bool
+) -> NewEvent:
+    """A modified invoice: the won by which a refund, or a cancellation, changes an issued document."""
+    data = {
+        "invoice_id": str(document.invoice_id),
+        "partner_id": document.partner_id,
+        "business_number": document.business_number,
+        "document_key": document.document_key,
+        "original_document_key": original.document_key,
+        "modification": document.modification,
+        "payment_id": payment.payment_id,
+        "refund_id": document.refund_id,
+        **_won(document.amount),
+        "written_date": str(document.written_date),
+        "cause": "cancellation" if cancellation else "refund",
+        "order_id": payment.order_id,
+    }
+    return _of_partner("invoice.modified.v1", document, data)
+
+
+def month_closed(summary: MonthSummary, closed_at: datetime, sequence: int) -> NewEvent:
+    """The sums of a month; again whenever documents were issued or failed since the last time."""
+    data = {
+        "month": summary.month,
+        "documents": summary.documents,
+        "payments": summary.payments,
+        "supply": summary.supply,
+        "vat": summary.vat,
+        "total": summary.total,
+        "issue_failed": summary.issue_failed,
+        "closed_at": wire_time(closed_at),
+    }
+    return NewEvent("month.closed.v1", summary.month, sequence, data, key=summary.month)
+
+
+def _of_partner(
+    type_name: str, document: Document, data: dict[str, Any], at: datetime | None = None
+) -> NewEvent:
+    subject = str(document.invoice_id)
+    return NewEvent(type_name, subject, document.sequence, data, key=document.partner_id, time=at)
+
+
+def _monthly(document: Document) -> dict[str, Any]:
+    return {
+        "invoice_id": str(document.invoice_id),
+        "partner_id": document.partner_id,
+        "business_number": document.business_number,
+        "month": document.month,
+    }
+
+
+def _won(amount: Money) -> dict[str, int]:
+    return {"supply": amount.supply, "vat": amount.vat, "total": amount.total}

@@ -1,0 +1,301 @@
+"""The auditor on a real database: silent when all is well, and loud about each planted violation."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ops.audit import pipeline
+from ops.audit.check import audit
+from ops.setup.provision import Database
+from ops.shell.system import System
+from shared.events.catalogue import SERVICES
+from tests.support.tabletop import Tabletop, buy, refund_and_issue, refund_id_of
+
+
+async def broken_rules(database: Database) -> dict[str, set[str | None]]:
+    """Which rules are broken, in which orders, when nothing more is waited for."""
+    report = await audit(database.ops_url, settle=0)
+    broken: dict[str, set[str | None]] = {}
+    for found in report.violations:
+        broken.setdefault(found.rule, set()).add(found.order_id)
+    return broken
+
+
+async def test_an_empty_system_breaks_no_rule(table: Tabletop, database: Database) -> None:
+    report = await audit(database.ops_url, settle=0)
+    assert report.ok
+    assert report.orders == 0
+
+
+async def test_a_history_with_everything_in_it_adds_up(history: Tabletop, database: Database) -> None:
+    report = await audit(database.ops_url, settle=0)
+    assert report.violations == []
+    assert (report.orders, report.in_flight, report.waiting) == (6, 0, [])
+    totals = report.to_document()["totals"]
+    assert totals == {
+        "paid_units": 500,
+        "issued_units": 220,
+        "refunded_units": 80,
+        "open_units": 200,
+        "serials": 220,
+        "paid_won": 6 * 176_000,
+        "refunded_won": 2 * 70_400 + 176_000,
+        "fee_won": 0,
+        "invoiced_won": 4 * 176_000 - 2 * 70_400,
+        "card_slip_won": 176_000,
+        "cash_receipt_won": 0,
+        "uninvoiced_won": 0,
+        "quarantined_won": 176_000 - 176_000,
+    }
+
+
+async def test_four_urls_say_the_same_as_one(history: Tabletop, database: Database) -> None:
+    report = await audit(dict.fromkeys(SERVICES, database.ops_url), settle=0)
+    assert report.ok
+    assert report.totals.won.difference == 0
+
+
+THE_GRANT = "(SELECT grant_id FROM serials.grants WHERE order_id = 'A-1')"
+PLANTED = [
+    (
+        "orders",
+        "UPDATE orders.order_lines SET issued = issued - 1 WHERE order_id = 'A-1'",
+        "counters_equal_claims",
+    ),
+    (
+        "orders",
+        "UPDATE orders.claims SET vat = vat + 1 WHERE order_id = 'A-1' AND purpose = 'refund'",
+        "order_won",
+    ),
+    (
+        "orders",
+        "UPDATE orders.orders SET remaining_vat = remaining_vat - 1 WHERE order_id = 'A-1'",
+        "order_won",
+    ),
+    (
+        "serials",
+        f"DELETE FROM serials.serials WHERE grant_id = {THE_GRANT} AND last_four > 'G'",
+        "one_serial_per_unit",
+    ),
+    (
+        "serials",
+        "UPDATE serials.grants SET quantity = 61, issued = 61 WHERE order_id = 'A-1'",
+        "grants_match",
+    ),
+    ("serials", "DELETE FROM serials.grants WHERE order_id = 'A-1'", "grants_match"),
+    (
+        "refunds",
+        "UPDATE refunds.refund_lines SET quantity = 41 WHERE order_id = 'A-1'",
+        "issued_xor_refunded",
+    ),
+    ("refunds", "UPDATE refunds.refunds SET vat = vat + 1 WHERE order_id = 'A-1'", "refunds_match"),
+    (
+        "refunds",
+        "UPDATE refunds.order_lines SET refunded = 39, locked = false WHERE order_id = 'A-1'",
+        "refund_counters",
+    ),
+    (
+        "refunds",
+        "INSERT INTO refunds.refund_payouts SELECT refund_id, 'b', 9 FROM refunds.refunds",
+        "paid_out_once",
+    ),
+    ("refunds", "UPDATE refunds.orders SET paid_vat = paid_vat + 1 WHERE order_id = 'A-1'", "payments_match"),
+    (
+        "invoices",
+        "UPDATE invoices.payments SET standing_vat = standing_vat + 1 WHERE order_id = 'A-1'",
+        "document_totals",
+    ),
+    (
+        "invoices",
+        "UPDATE invoices.payments SET standing_vat = standing_vat + 1 WHERE order_id = 'A-1'",
+        "one_evidence",
+    ),
+    (
+        "invoices",
+        "UPDATE invoices.refunds SET vat = vat + 1 WHERE order_id = 'A-1'",
+        "refunds_invoiced",
+    ),
+    (
+        "invoices",
+        "UPDATE invoices.payments SET issued_units = 60 WHERE order_id = 'A-3'",
+        "invoiced_units_match",
+    ),
+    (
+        "orders",
+        "DELETE FROM orders.outbox WHERE key = 'A-1' AND sequence = 2",
+        "sequences_contiguous",
+    ),
+    ("orders", "DELETE FROM orders.orders WHERE order_id = 'A-1'", "payments_match"),
+]
+
+
+@pytest.mark.parametrize(("schema", "plant", "rule"), PLANTED)
+async def test_a_planted_violation_is_found_and_its_order_named(
+    history: Tabletop, database: Database, admin: Any, schema: str, plant: str, rule: str
+) -> None:
+    status = await admin.execute(plant)
+    assert status.split()[-1] != "0", "the plant must change something"
+
+    broken = await broken_rules(database)
+
+    assert rule in broken
+    assert broken[rule] <= {"A-1", "A-3", "A-6"}
+    assert None not in broken[rule]
+
+
+async def test_claims_beyond_what_was_paid_are_found(
+    history: Tabletop, database: Database, admin: Any
+) -> None:
+    """The schema refuses it; this is for the day that it does not."""
+    await admin.execute("ALTER TABLE orders.order_lines DROP CONSTRAINT claims_never_exceed_paid")
+    try:
+        await admin.execute("UPDATE orders.order_lines SET refunding = 1 WHERE order_id = 'A-1'")
+        assert (await broken_rules(database))["claims_within_paid"] == {"A-1"}
+    finally:
+        await admin.execute("UPDATE orders.order_lines SET refunding = 0 WHERE order_id = 'A-1'")
+        await admin.execute(
+            "ALTER TABLE orders.order_lines ADD CONSTRAINT claims_never_exceed_paid"
+            " CHECK (issuing + issued + refunding + refunded <= paid)"
+        )
+
+
+async def test_a_serial_of_no_grant_is_found(history: Tabletop, database: Database, admin: Any) -> None:
+    await admin.execute(
+        "UPDATE serials.serials SET grant_id = gen_random_uuid() WHERE serial_id ="
+        " (SELECT max(serial_id::text)::uuid FROM serials.serials)"
+    )
+    assert "one_serial_per_unit" in await broken_rules(database)
+
+
+async def test_a_missing_document_number_is_found(history: Tabletop, database: Database, admin: Any) -> None:
+    await admin.execute("UPDATE invoices.document_counters SET last_number = last_number + 1")
+    assert set(await broken_rules(database)) == {"documents_numbered"}
+
+
+async def test_a_draft_left_in_a_closed_month_is_found(
+    table: Tabletop, database: Database, admin: Any
+) -> None:
+    await buy(table, "A-1")
+    await admin.execute(
+        "INSERT INTO invoices.months (month, closed_at, sequence) VALUES ('2026-10', now(), 1)"
+    )
+    assert await broken_rules(database) == {"months_closed": {"A-1"}}
+
+
+async def test_an_interrupted_close_waits_and_breaks_no_rule(
+    table: Tabletop, database: Database, admin: Any
+) -> None:
+    await buy(table, "A-1")
+    await admin.execute(
+        "INSERT INTO invoices.months (month, closed_at, unreported) VALUES ('2026-10', now(), true)"
+    )
+    report = await audit(database.ops_url, settle=0)
+    assert report.ok
+    assert [wait["next"] for wait in report.waiting] == ["pawl close 2026-10"]
+
+
+@pytest.mark.parametrize("absent", SERVICES[1:])
+async def test_work_on_its_way_is_no_violation(table: Tabletop, database: Database, absent: str) -> None:
+    """One service is down while the others go on, at every step of a history."""
+    present = [name for name in SERVICES if name != absent]
+    table.say("payment.completed.v1", "A-1", payment_id="pay-A-1", issue_policy="automatic")
+    table.say("payment.completed.v1", "A-2", payment_id="pay-A-2")
+    await table.drain(present)
+    assert (await audit(database.ops_url, settle=0)).ok
+    table.say("refund.requested.v1", "A-2")
+    await table.drain(present)
+    report = await audit(database.ops_url, settle=0)
+    assert report.ok
+    assert report.in_flight > 0
+    assert not report.settled
+
+    await table.drain()
+    report = await audit(database.ops_url, settle=0)
+    assert report.ok
+    assert report.in_flight == 0
+
+
+async def test_each_single_step_of_each_service_leaves_every_certain_rule_intact(
+    table: Tabletop, database: Database
+) -> None:
+    """Services read one after the other, one round each; between any two of them the audit is quiet."""
+    table.say("payment.completed.v1", "A-1", payment_id="pay-A-1")
+    table.say("refund.requested.v1", "A-1")
+    for name in SERVICES * 3:
+        await table.drain([name])
+        assert (await audit(database.ops_url, settle=0)).violations == []
+    table.say("refund.paid_out.v1", "A-1", refund_id=await refund_id_of(table, "A-1"))
+    table.say("issuance.requested.v1", "A-1", lines=[{"line_id": "1", "quantity": 60}])
+    for name in [*SERVICES, *reversed(SERVICES), *SERVICES]:
+        await table.drain([name])
+        assert (await audit(database.ops_url, settle=0)).violations == []
+    report = await audit(database.ops_url, settle=0)
+    assert (report.in_flight, report.totals.issued_units, report.totals.refunded_units) == (0, 60, 40)
+
+
+async def test_an_event_that_blocks_is_told_as_waiting(
+    table: Tabletop, database: Database, admin: Any
+) -> None:
+    await buy(table, "A-1")
+    await refund_and_issue(table, "A-1")
+    await admin.execute(
+        'INSERT INTO invoices.parked (key, kind, reason, topic, partition, "offset", source, event_id, type,'
+        " subject, event_time, record, overdue_at) VALUES ('A-1', 'blocked', 'KeyError', 'refunds.events', 0,"
+        " 1, '/pawl/refunds', 'e', 'refund.completed.v1', 's', now(), 'x', now())"
+    )
+    report = await audit(database.ops_url, settle=0)
+    assert report.ok
+    (wait,) = report.waiting
+    assert wait["order_id"] == "A-1"
+    assert wait["next"].startswith("pawl dead show invoices:p")
+
+
+class BrokerThatSays:
+    """Stands for the topics when a test only needs to say whether everything was heard."""
+
+    def __init__(self, *, heard: bool) -> None:
+        self._heard = heard
+
+    async def ends(self) -> dict[Any, int]:
+        return {}
+
+    async def are_past(self, ends: dict[Any, int]) -> bool:
+        return self._heard
+
+
+async def audit_with_broker(database: Database, monkeypatch: pytest.MonkeyPatch, *, heard: bool) -> Any:
+    @asynccontextmanager
+    async def reading(kafka: str) -> AsyncIterator[BrokerThatSays]:
+        yield BrokerThatSays(heard=heard)
+
+    monkeypatch.setattr(pipeline, "reading_topics", reading)
+    system = System(Path(), kafka="broker:9092", ops_url=database.ops_url)
+    return await audit(system, settle=0)
+
+
+async def test_what_is_missing_although_everything_was_heard_is_a_violation(
+    history: Tabletop, database: Database, admin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await admin.execute("DELETE FROM invoices.payments WHERE order_id = 'A-3'")
+
+    report = await audit_with_broker(database, monkeypatch, heard=True)
+
+    assert {(found.rule, found.order_id) for found in report.violations} == {
+        ("payments_match", "A-3"),
+        ("money_adds_up", "A-3"),
+    }
+    assert (report.in_flight, report.settled) == (0, True)
+
+
+async def test_what_is_missing_while_events_are_unread_is_in_flight(
+    history: Tabletop, database: Database, admin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await admin.execute("DELETE FROM invoices.payments WHERE order_id = 'A-3'")
+
+    report = await audit_with_broker(database, monkeypatch, heard=False)
+
+    assert report.ok
+    assert (report.in_flight, report.settled) == (1, False)

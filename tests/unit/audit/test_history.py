@@ -1,0 +1,271 @@
+"""Recorded histories, good and bad, before the model."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from ops.audit.history.entries import Entry, entry_of
+from ops.audit.history.judge import Judged, judge, judge_file
+from ops.shell.problem import Problem
+from tests.unit.audit.histories import BEGINS, Tape, share
+
+
+def rules(judged: Judged) -> set[str]:
+    return {broken.rule for broken in judged.violations}
+
+
+def whole_story() -> Tape:
+    """40 units paid back, 60 issued."""
+    tape = Tape().is_paid().asks_refund(40).grants_refund(40, 64_000, 6_400).pays_out(40, 64_000, 6_400)
+    return tape.issues(60)
+
+
+def test_a_whole_story_is_explained() -> None:
+    judged = judge(whole_story().ends())
+    assert judged.violations == []
+    assert (judged.orders, judged.requests, judged.quiet) == (1, 4, True)
+
+
+def test_a_unit_granted_twice_is_found_with_the_lines_that_show_it() -> None:
+    judged = judge(Tape().is_paid().issues(60).issues(60, "again").ends())
+    assert rules(judged) == {"right_decisions", "issued_xor_refunded"}
+    wrong = next(broken for broken in judged.violations if broken.rule == "right_decisions")
+    assert "right would be issuance.denied 1 60 40" in wrong.detail
+    assert "issuance.granted.v1" in wrong.prefix[-1]
+    assert not any("serials.issued" in line and "again" in line for line in wrong.prefix)
+
+
+def test_a_denial_while_units_were_left_is_found() -> None:
+    tape = Tape().is_paid().asks("issuance.requested", "iss", request_id="r", lines=share(60))
+    tape.tells("issuance.denied", "iss", line_id="1", quantity=60, left=0, reason="nothing_left")
+    assert rules(judge(tape.ends())) == {"right_decisions"}
+
+
+def test_a_denial_is_right_when_the_race_was_lost_in_time() -> None:
+    tape = Tape().is_paid().asks_refund(60)
+    tape.asks("issuance.requested", "iss", request_id="r", lines=share(60))
+    tape.tells("issuance.denied", "iss", line_id="1", quantity=60, left=40, reason="not_enough_left")
+    tape.grants_refund(60, 96_000, 9_600).pays_out(60, 96_000, 9_600)
+    assert judge(tape.ends()).violations == []
+
+
+def test_a_denial_before_the_other_had_asked_is_wrong() -> None:
+    tape = Tape().is_paid().asks("issuance.requested", "iss", request_id="r", lines=share(60))
+    tape.tells("issuance.denied", "iss", line_id="1", quantity=60, left=40, reason="not_enough_left")
+    tape.asks_refund(60).grants_refund(60, 96_000, 9_600).pays_out(60, 96_000, 9_600)
+    assert rules(judge(tape.ends())) == {"right_decisions"}
+
+
+def test_of_everything_refundable_orders_grants_what_is_left() -> None:
+    tape = Tape().is_paid().asks_refund(100, everything=True).issues(60)
+    tape.grants_refund(40, 64_000, 6_400).pays_out(40, 64_000, 6_400)
+    assert judge(tape.ends()).violations == []
+
+
+def test_a_denial_of_everything_while_units_were_left_is_found() -> None:
+    tape = Tape().is_paid().issues(60).asks_refund(100, everything=True)
+    tape.tells("refund.denied", "accepted-ref", refund_id="R-ref", lines=share(100, left=40), reason="issued")
+    assert rules(judge(tape.ends())) == {"right_decisions"}
+
+
+def test_less_than_the_units_that_were_named_is_no_grant() -> None:
+    tape = Tape().is_paid().issues(60).asks_refund(100)
+    tape.grants_refund(40, 64_000, 6_400).pays_out(40, 64_000, 6_400)
+    assert rules(judge(tape.ends())) == {"right_decisions"}
+
+
+def test_a_refund_completed_twice_is_found() -> None:
+    tape = whole_story()
+    tape.asks("refund.paid_out", "out-2", refund_id="R-ref", payout_id="po-2")
+    tape.completes(40, 64_000, 6_400, cause="out-2")
+    assert {"ends_once", "issued_xor_refunded"} <= rules(judge(tape.ends()))
+
+
+def test_a_refund_that_is_completed_and_denied_is_found() -> None:
+    tape = Tape().is_paid().asks_refund(40)
+    tape.tells("refund.denied", "accepted-ref", refund_id="R-ref", lines=share(40, left=100))
+    tape.pays_out(40, 64_000, 6_400)
+    assert {"ends_once", "right_decisions"} <= rules(judge(tape.ends()))
+
+
+def test_a_missing_answer_is_found_when_all_was_quiet() -> None:
+    tape = Tape().is_paid().asks("usage.recorded", "use", answer="")
+    assert rules(judge(tape.ends())) == {"answered_once"}
+    assert judge(tape.ends(quiet=False)).violations == []
+
+
+def test_an_answer_for_nothing_is_found() -> None:
+    tape = Tape().is_paid().answers("payment.completed", "ghost", "checkout.events/0/99")
+    judged = judge(tape.ends())
+    assert rules(judged) == {"answered_once"}
+    assert "where nobody asked" in judged.violations[0].detail
+
+
+def test_two_answers_are_found_and_a_repeated_record_is_not() -> None:
+    tape = Tape().is_paid()
+    tape.lines.append(tape.lines[1])
+    assert judge(tape.ends()).violations == []
+    tape.answers("payment.completed", "pay", "checkout.events/0/0")
+    assert rules(judge(tape.ends())) == {"answered_once"}
+
+
+def test_an_id_used_again_for_something_else_is_refused_at_its_place() -> None:
+    tape = Tape().is_paid().asks("payment.completed", "pay", answer="duplicate_id", content="other")
+    assert judge(tape.ends()).violations == []
+    silent = Tape().is_paid().asks("payment.completed", "pay", answer="", content="other")
+    assert rules(judge(silent.ends())) == {"answered_once"}
+
+
+def test_the_same_request_again_needs_no_answer() -> None:
+    tape = Tape().is_paid()
+    tape.pays()
+    tape.lines.pop()
+    assert judge(tape.ends()).violations == []
+
+
+def test_wrong_won_are_found() -> None:
+    tape = Tape().is_paid().asks_refund(40).grants_refund(40, 64_000, 6_401).pays_out(40, 64_000, 6_401)
+    judged = judge(tape.ends())
+    assert rules(judged) == {"right_decisions"}
+    assert "right would be refund.granted (('1', 40),) 64000 6400" in judged.violations[0].detail
+
+
+def test_a_payout_of_other_won_than_granted_is_found() -> None:
+    tape = Tape().is_paid().asks_refund(40).grants_refund(40, 64_000, 6_400).pays_out(40, 64_000, 6_500)
+    assert rules(judge(tape.ends())) == {"refunded_won"}
+
+
+def test_more_won_back_than_were_paid_are_found() -> None:
+    tape = Tape().is_paid().asks_refund(40).grants_refund(40, 264_000, 6_400).pays_out(40, 264_000, 6_400)
+    assert {"refunded_won", "right_decisions"} <= rules(judge(tape.ends()))
+
+
+def test_a_grant_that_is_never_issued_or_issued_twice_is_found() -> None:
+    tape = Tape().is_paid().asks("issuance.requested", "iss", request_id="r", lines=share(60))
+    tape.grants(60, "iss")
+    assert rules(judge(tape.ends())) == {"issued_once"}
+    assert judge(tape.ends(quiet=False)).violations == []
+    issued = {"by": "serials", "grant_id": "g-iss", "line_id": "1", "quantity": 60}
+    tape.tells("serials.issued", "x", **issued).tells("serials.issued", "y", **issued)  # type: ignore[arg-type]
+    assert "issued_once" in rules(judge(tape.ends()))
+
+
+def test_a_decision_that_nobody_asked_for_is_found() -> None:
+    assert "caused" in rules(judge(Tape().is_paid().grants(5, "nothing").ends()))
+
+
+def test_an_accepted_payment_that_came_to_nothing_is_found() -> None:
+    tape = Tape().is_paid().pays("pay-b", "pay-2")
+    judged = judge(tape.ends())
+    assert rules(judged) == {"right_decisions"}
+    assert "was accepted and nothing followed" in judged.violations[0].detail
+
+
+def test_a_second_payment_goes_to_quarantine() -> None:
+    tape = Tape().is_paid().pays("pay-b", "pay-2")
+    tape.tells("payment.quarantined", "pay-b", payment_id="pay-2", amount=176_000, reason="second_payment")
+    assert judge(tape.ends()).violations == []
+
+
+def test_a_request_that_waits_for_its_payment_is_no_loss() -> None:
+    tape = Tape().asks("issuance.requested", "iss", request_id="r", lines=share(5))
+    assert judge(tape.ends()).violations == []
+
+
+def test_a_request_that_waited_is_explained_when_the_payment_comes() -> None:
+    tape = Tape().asks("issuance.requested", "iss", request_id="r", lines=share(100)).is_paid()
+    tape.grants(100, "iss")
+    tape.tells("serials.issued", "g", by="serials", grant_id="g-iss", line_id="1", quantity=100)
+    assert judge(tape.ends()).violations == []
+
+
+def test_a_cancelled_payment_takes_open_units_back_and_misses_the_rest() -> None:
+    tape = Tape().is_paid().issues(60)
+    tape.asks("payment.cancelled", "back", payment_id="pay-1", cancelled_at="2031-10-22T00:00:00+09:00")
+    won = {"supply": 64_000, "vat": 6_400, "amount": 70_400}
+    tape.tells("order.cancelled", "back", payment_id="pay-1", lines=share(40), **won)
+    tape.tells(
+        "payment.quarantined", "back", payment_id="pay-1", amount=-105_600, reason="cancelled_after_issue"
+    )
+    assert judge(tape.ends()).violations == []
+
+
+def test_a_rejected_refund_is_right_only_when_its_units_are_gone() -> None:
+    def rejected(tape: Tape) -> Judged:
+        tape.asks("refund.requested", "ref", refund_request_id="rr", lines=share(50))
+        tape.tells(
+            "refund.rejected", "ref", by="refunds", refund_id="R", refund_request_id="rr", reason="issued"
+        )
+        return judge(tape.ends())
+
+    assert rejected(Tape().is_paid().issues(60)).violations == []
+    assert rules(rejected(Tape().is_paid())) == {"right_decisions"}
+
+
+def test_units_of_a_released_refund_can_be_issued() -> None:
+    tape = Tape().is_paid().asks_refund(100).grants_refund(100, 160_000, 16_000)
+    refund = {"refund_id": "R-ref", "refund_request_id": "rr-ref"}
+    tape.tells("refund.payout_requested", "x", by="refunds", **refund)  # type: ignore[arg-type]
+    tape.tells("refund.failed", "y", by="refunds", reason="account_closed", **refund)  # type: ignore[arg-type]
+    tape.tells("refund.released", "z", by="refunds", lines=share(100), **refund)  # type: ignore[arg-type]
+    tape.issues(100)
+    assert judge(tape.ends()).violations == []
+
+
+def test_an_order_that_begins_before_the_recording_is_judged_by_its_answers_only() -> None:
+    tape = whole_story()
+    del tape.lines[:3]
+    judged = judge(tape.ends())
+    assert judged.partial == 1
+    assert judged.violations == []
+
+
+def test_a_line_of_the_file_reads_back_as_it_was() -> None:
+    for entry in whole_story().ends():
+        assert entry_of(entry.to_line()) == entry
+
+
+def test_a_history_is_judged_from_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "history.jsonl"
+    file.write_bytes(b"".join(entry.to_line() for entry in whole_story().ends()))
+    judged = judge_file(file)
+    assert judged.ok
+    assert judged.orders == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["no json", "[]", '{"time": "now"}', '{"time":"2031-01-01T00:00:00","process":"a","op":"ok","type":"b"}'],
+)
+def test_a_file_that_is_no_history_is_refused_with_its_line(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "history.jsonl"
+    file.write_text(line)
+    with pytest.raises(Problem, match="line 1 is no entry of a history"):
+        judge_file(file)
+
+
+def test_what_happens_at_once_may_have_happened_in_any_order() -> None:
+    """Six grants of one instant for a hundred units: the two that were denied came last."""
+    tape = Tape().is_paid()
+    at = BEGINS + timedelta(minutes=5)
+    lines: list[Entry] = []
+    for number in range(6):
+        other = Tape().asks("issuance.requested", f"i{number}", request_id=f"r{number}", lines=share(25))
+        if number in (0, 3):
+            other.tells(
+                "issuance.denied", f"i{number}", line_id="1", quantity=25, left=0, reason="nothing_left"
+            )
+        else:
+            other.grants(25, f"i{number}")
+            issued = {"grant_id": f"g-i{number}", "line_id": "1", "quantity": 25}
+            other.tells("serials.issued", "g", by="serials", **issued)  # type: ignore[arg-type]
+        for entry in other.lines:
+            named = {name: getattr(entry, name) for name in Entry.__slots__}
+            place = f"checkout.events/1/{number}" if entry.at else ""
+            answer = f"answer-i{number}" if entry.answer else ""
+            unique = {"id": f"{entry.id}-{number}"} if entry.op == "info" else {}
+            moment = {"time": at, "at": place, "answer": answer, "sequence": None}
+            lines.append(Entry(**{**named, **moment, **unique}))
+    judged = judge([*tape.lines, *lines, *Tape().ends()])
+    assert judged.violations == []
