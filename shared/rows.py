@@ -34,7 +34,6 @@ from typing import (
 from uuid import UUID
 
 import msgspec
-import orjson
 from msgspec import Struct
 from msgspec.structs import astuple
 
@@ -193,9 +192,9 @@ def _field(name: str, hint: Any, key: tuple[str, ...]) -> _Field:
         hint, *rest = get_args(hint)
         notes = tuple(rest)
     is_fixed = FIXED in notes or name in key
-    if JSON in notes:
-        return _json_field(name, hint, is_fixed)
     kind, nullable = _without_none(hint)
+    if JSON in notes or get_origin(kind) is dict:
+        return _json_field(name, hint, is_fixed)
     named = next((note for note in notes if isinstance(note, Columns)), None)
     if named is not None:
         return _tuple_field(name, kind, named.names, is_fixed, nullable)
@@ -257,20 +256,16 @@ def _plain_field(name: str, kind: Any, is_fixed: bool, nullable: bool, *, is_key
     if origin is Literal:
         return _Field(name, (Column(name, "text", is_fixed, not nullable),))
     if origin in (frozenset, tuple):
+        if nullable:
+            raise TypeError(f"{name}: a list of ids is never null; mark it with JSON if it is to be")
         order = sorted if origin is frozenset else list
         return _Field(name, (Column(name, "text", is_fixed, is_list=True),), order, origin)
-    if origin is dict:
-        return _Field(name, (Column(name, "json", is_fixed),), _to_json, orjson.loads)
     if isinstance(kind, type) and issubclass(kind, StrEnum):
         members: Mapping[Any, Any] = {None: None, **{member.value: member for member in kind}}
         column = Column(name, "text", is_fixed, not nullable)
         return _Field(name, (column,), decode=members.__getitem__)
     is_packed = not nullable and (kind in (int, bool) or (kind is str and is_key))
     return _Field(name, (Column(name, _TYPES[kind], is_fixed, is_packed),))
-
-
-def _to_json(value: Any) -> str:
-    return orjson.dumps(value).decode()
 
 
 def _places(fields: Sequence[_Field]) -> list[tuple[int, _Field]]:
