@@ -15,7 +15,6 @@ columns.
 
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from operator import attrgetter, itemgetter
@@ -34,30 +33,14 @@ from typing import (
 )
 from uuid import UUID
 
+import msgspec
 import orjson
 
+from shared.columns import APART, FIXED, JSON, Columns
 from shared.postgres import UNIT_SEPARATOR, Connection, copy_rows, packed
 
 K = TypeVar("K")
 T = TypeVar("T")
-V = TypeVar("V")
-
-FIXED: Final = "fixed"
-APART: Final = "apart"
-Fixed = Annotated[V, FIXED]
-"""A field that never changes once its row is written."""
-Apart = Annotated[V, APART]
-"""A field without a column: its values are rows of a table of their own."""
-
-
-@dataclass(slots=True, frozen=True, init=False)
-class Columns:
-    """The columns of a field that is a tuple of values, such as `Money`; None is null in all of them."""
-
-    names: tuple[str, ...]
-
-    def __init__(self, *names: str) -> None:
-        object.__setattr__(self, "names", names)
 
 
 class Column(NamedTuple):
@@ -209,6 +192,8 @@ def _field(name: str, hint: Any, key: tuple[str, ...]) -> _Field:
         hint, *rest = get_args(hint)
         notes = tuple(rest)
     is_fixed = FIXED in notes or name in key
+    if JSON in notes:
+        return _json_field(name, hint, is_fixed)
     kind, nullable = _without_none(hint)
     named = next((note for note in notes if isinstance(note, Columns)), None)
     if named is not None:
@@ -226,7 +211,7 @@ def _without_none(hint: Any) -> tuple[Any, bool]:
 def _tuple_field(name: str, kind: Any, names: tuple[str, ...], is_fixed: bool, nullable: bool) -> _Field:
     hints = get_type_hints(kind)
     columns = tuple(
-        Column(column, _TYPES[_without_none(hint)[0]], is_fixed, not nullable and hint is int)
+        Column(column, _type_of(_without_none(hint)[0]), is_fixed, not nullable and hint is int)
         for column, hint in zip(names, hints.values(), strict=True)
     )
     if not nullable:
@@ -243,6 +228,16 @@ def _tuple_field(name: str, kind: Any, names: tuple[str, ...], is_fixed: bool, n
     )
 
 
+def _json_field(name: str, hint: Any, is_fixed: bool) -> _Field:
+    decode = msgspec.json.Decoder(hint).decode
+    return _Field(
+        (name,),
+        (Column(name, "json", is_fixed),),
+        encode=lambda value: None if value is None else msgspec.json.encode(value).decode(),
+        decode=lambda text: None if text is None else decode(text),
+    )
+
+
 _TYPES: Final[Mapping[Any, str]] = {
     str: "text",
     int: "bigint",
@@ -252,6 +247,10 @@ _TYPES: Final[Mapping[Any, str]] = {
     date: "date",
     UUID: "uuid",
 }
+
+
+def _type_of(kind: Any) -> str:
+    return "text" if get_origin(kind) is Literal else _TYPES[kind]
 
 
 def _plain_field(name: str, kind: Any, is_fixed: bool, nullable: bool, *, is_key: bool) -> _Field:

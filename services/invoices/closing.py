@@ -2,26 +2,26 @@
 
 It works through the partners of the month in chunks, one transaction each, so it can be interrupted
 anywhere and repeated at any time: what is issued stays issued, and a repeat without anything new changes and
-says nothing.
+publishes nothing.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
 
-from services.invoices import issuing, merging
 from services.invoices.calendar import ends_at
-from services.invoices.merging import Scope, scope_of
-from services.invoices.state import World, is_unissued
+from services.invoices.decisions.closing import issue_month
+from services.invoices.events import month_closed
+from services.invoices.state import MonthSummary, NewId
 from services.invoices.store import SQL, Store
 from shared.crash_points import CrashPoint
 from shared.ids import uuid7
 from shared.kst import wire_time
 from shared.runtime.decisions import NewEvent
-from shared.runtime.outbox import Cause, OutboxRows
+from shared.runtime.outgoing import Cause, OutboxRows
 from shared.runtime.surroundings import Surroundings
 
 CHUNK = 200
@@ -37,25 +37,7 @@ class MonthNotOver(Exception):
         self.ends_at = ends
 
 
-@dataclass(slots=True, frozen=True)
-class MonthSummary:
-    """A closed month. Counts and won are of all issued documents of the month, modified ones not included;
-    `already_issued` of the `documents` were issued before this close, `merged` are merged ones.
-    """
-
-    month: str
-    documents: int
-    payments: int
-    supply: int
-    vat: int
-    total: int
-    merged: int
-    issue_failed: int
-    already_issued: int
-
-
-@dataclass(slots=True, frozen=True)
-class MonthClose:
+class MonthClose(NamedTuple):
     """One close command. `id` causes its events and `at` is their time."""
 
     month: str
@@ -70,7 +52,7 @@ async def close_month(
     at: datetime,
     *,
     chunk: int = CHUNK,
-    new_id: Callable[[], UUID] = uuid7,
+    new_id: NewId = uuid7,
 ) -> MonthSummary:
     """Closes `month` (`2026-10`) at the logical instant `at`. Safe to repeat and to interrupt.
 
@@ -101,12 +83,7 @@ async def _documents(pool: asyncpg.Pool, month: str) -> int:
 
 
 async def _close_chunk(
-    surroundings: Surroundings,
-    store: Store,
-    close: MonthClose,
-    after: str,
-    chunk: int,
-    new_id: Callable[[], UUID],
+    surroundings: Surroundings, store: Store, close: MonthClose, after: str, chunk: int, new_id: NewId
 ) -> str | None:
     """Closes the next partners; returns the last of them, or None when there are no more."""
     async with surroundings.outbox.transaction(
@@ -117,63 +94,27 @@ async def _close_chunk(
             return None
         partner_ids = [row["partner_id"] for row in rows]
         world = await store.load_month(connection, close.month, partner_ids)
-        emits = issue_month(world, close.month, close.at, new_id)
+        new_events = issue_month(world, close.month, close.at, new_id)
         await store.save(connection, world)
-        if emits:
+        if new_events:
             await connection.execute(SQL.note_unreported, close.month)
-        _add(events, close, emits)
+        _add(events, close, new_events)
         return str(partner_ids[-1])
 
 
-def issue_month(world: World, month: str, at: datetime, new_id: Callable[[], UUID]) -> list[NewEvent]:
-    """Merges, then issues, everything of `month` in the world that can be. Pure but for the world."""
-    emits: list[NewEvent] = []
-    for scope in _scopes(world, month):
-        change = merging.merge_at_close(world, scope, new_id)
-        world.apply(change)
-        emits += change.emits
-    for invoice_id in sorted(d.invoice_id for d in world.documents.values() if is_unissued(d)):
-        document = world.documents[invoice_id]
-        if document.month == month:
-            change = issuing.issue_at_close(world, document, at)
-            world.apply(change)
-            emits += change.emits
-    return emits
-
-
-def _scopes(world: World, month: str) -> Sequence[Scope]:
-    drafts = (d for d in world.documents.values() if is_unissued(d) and d.month == month)
-    return sorted({scope_of(document) for document in drafts})
-
-
 async def _report(surroundings: Surroundings, close: MonthClose, before: int) -> MonthSummary:
-    """Says month.closed when something was issued or failed since the last time, and sums the month up."""
+    """Sums the month up, and publishes it when documents were issued or failed since the last time."""
     async with surroundings.outbox.transaction(surroundings.pool) as (connection, events):
         state = await connection.fetchrow(SQL.lock_month, close.month)
         row = await connection.fetchrow(SQL.summarise_month, close.month)
         summary = MonthSummary(close.month, **row, already_issued=before)
         if state["unreported"]:
             sequence = await connection.fetchval(SQL.mark_reported, close.month)
-            _add(events, close, [closed_fact(summary, close, sequence)])
+            _add(events, close, [month_closed(summary, close.at, sequence)])
     return summary
 
 
-def closed_fact(summary: MonthSummary, close: MonthClose, sequence: int) -> NewEvent:
-    """What month.closed says: the sums of the month."""
-    data = {
-        "month": summary.month,
-        "documents": summary.documents,
-        "payments": summary.payments,
-        "supply": summary.supply,
-        "vat": summary.vat,
-        "total": summary.total,
-        "issue_failed": summary.issue_failed,
-        "closed_at": wire_time(close.at),
-    }
-    return NewEvent("month.closed.v1", summary.month, sequence, data, key=summary.month)
-
-
-def _add(events: OutboxRows, close: MonthClose, emits: Sequence[NewEvent]) -> None:
-    for emit in emits:
-        key = emit.key or close.month
-        events.add(emit, Cause(str(close.id), key, close.at, key))
+def _add(events: OutboxRows, close: MonthClose, new_events: Sequence[NewEvent]) -> None:
+    for event in new_events:
+        key = event.key or close.month
+        events.add(event, Cause(str(close.id), key, close.at, key))

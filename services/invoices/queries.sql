@@ -33,16 +33,11 @@ WHERE d.partner_id = ANY($1::text[]) AND d.state = 'issue_failed';
 
 -- name: lock_payments
 -- Locks payments in the order of their ids.
-SELECT order_id, payment_id, partner_id, business_number, month, evidence, paid_at, supply, vat,
-       refunded_supply, refunded_vat, standing_supply, standing_vat, serial_units, issued_units, returned_units,
-       other_lines, open_refunds, draft_id, invoice_id
-FROM payments WHERE order_id = ANY(string_to_array($1, E'\x1f')) ORDER BY order_id FOR UPDATE;
+SELECT * FROM payments WHERE order_id = ANY(string_to_array($1, E'\x1f')) ORDER BY order_id FOR UPDATE;
 
 -- name: lock_documents
 -- Locks documents in the order of their ids.
-SELECT invoice_id, kind, state, partner_id, business_number, month, supply, vat, sequence, late, payments,
-       document_key, written_date, issued_at, order_id, original_id, modification, refund_id
-FROM documents WHERE invoice_id = ANY($1::uuid[]) ORDER BY invoice_id FOR UPDATE;
+SELECT * FROM documents WHERE invoice_id = ANY($1::uuid[]) ORDER BY invoice_id FOR UPDATE;
 
 -- name: open_counters
 -- Starts the numbering of business numbers that have no document yet.
@@ -52,86 +47,19 @@ ON CONFLICT DO NOTHING;
 
 -- name: lock_counters
 -- Locks the last document numbers in the order of the business numbers.
-SELECT business_number, last_number
-FROM document_counters WHERE business_number = ANY($1::text[]) ORDER BY business_number FOR UPDATE;
+SELECT * FROM document_counters WHERE business_number = ANY($1::text[]) ORDER BY business_number FOR UPDATE;
 
 -- name: read_refunds
--- What is known of these refunds; the locks of their payments protect them.
-SELECT refund_id, order_id, state, supply, vat, cancellation FROM refunds WHERE refund_id = ANY($1::text[]);
+-- What is recorded of these refunds; the locks of their payments protect them.
+SELECT * FROM refunds WHERE refund_id = ANY($1::text[]);
 
 -- name: read_partners
--- What is known of these partners.
-SELECT partner_id, business_number, name, invoice_email, always_merge, always_merge_since, changed_at
-FROM partners WHERE partner_id = ANY($1::text[]);
+-- What is recorded of these partners.
+SELECT * FROM partners WHERE partner_id = ANY($1::text[]);
 
 -- name: read_requests
 -- Every wish of these partners.
-SELECT partner_id, request_id, undo, business_number, month, payment_ids, requested_at, standing, content
-FROM merge_requests WHERE partner_id = ANY($1::text[]);
-
--- name: update_payments
--- What facts have changed of locked payments.
-UPDATE payments p
-SET refunded_supply = n.refunded_supply, refunded_vat = n.refunded_vat, standing_supply = n.standing_supply,
-    standing_vat = n.standing_vat, issued_units = n.issued_units, returned_units = n.returned_units,
-    open_refunds = n.open_refunds, invoice_id = n.invoice_id
-FROM unnest(string_to_array($1, E'\x1f'), string_to_array($2, E'\x1f')::bigint[],
-            string_to_array($3, E'\x1f')::bigint[], string_to_array($4, E'\x1f')::bigint[],
-            string_to_array($5, E'\x1f')::bigint[], string_to_array($6, E'\x1f')::integer[],
-            string_to_array($7, E'\x1f')::integer[], string_to_array($8, E'\x1f')::integer[], $9::uuid[])
-     AS n (order_id, refunded_supply, refunded_vat, standing_supply, standing_vat, issued_units, returned_units,
-           open_refunds, invoice_id)
-WHERE p.order_id = n.order_id;
-
--- name: update_documents
--- What changed of locked documents.
-UPDATE documents d
-SET state = n.state, business_number = n.business_number, supply = n.supply, vat = n.vat, sequence = n.sequence,
-    late = n.late, payments = n.payments, document_key = n.document_key, written_date = n.written_date,
-    issued_at = n.issued_at
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::boolean[],
-            $8::integer[], $9::text[], $10::date[], $11::timestamptz[])
-     AS n (invoice_id, state, business_number, supply, vat, sequence, late, payments, document_key, written_date,
-           issued_at)
-WHERE d.invoice_id = n.invoice_id;
-
--- name: save_refunds
--- Inserts refunds and rewrites how they ended.
-INSERT INTO refunds (refund_id, order_id, state, supply, vat, cancellation)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::boolean[])
-ON CONFLICT (refund_id) DO UPDATE
-SET state = EXCLUDED.state, supply = EXCLUDED.supply, vat = EXCLUDED.vat;
-
--- name: save_partners
--- Takes over partners as their last change says.
-INSERT INTO partners (partner_id, business_number, name, invoice_email, always_merge, always_merge_since, changed_at)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::boolean[], $6::timestamptz[],
-                     $7::timestamptz[])
-ON CONFLICT (partner_id) DO UPDATE
-SET business_number = EXCLUDED.business_number, name = EXCLUDED.name, invoice_email = EXCLUDED.invoice_email,
-    always_merge = EXCLUDED.always_merge, always_merge_since = EXCLUDED.always_merge_since,
-    changed_at = EXCLUDED.changed_at;
-
--- name: save_requests
--- Keeps wishes, and notes which ones a later wish has replaced.
-INSERT INTO merge_requests (partner_id, request_id, undo, business_number, month, payment_ids, requested_at,
-                            standing, content)
-SELECT * FROM unnest($1::text[], $2::text[], $3::boolean[], $4::text[], $5::text[], $6::jsonb[], $7::timestamptz[],
-                     $8::boolean[], $9::bytea[])
-ON CONFLICT (partner_id, request_id) DO UPDATE SET standing = EXCLUDED.standing;
-
--- name: save_explanations
--- Keeps why payments are or are not in a merge.
-INSERT INTO merge_explanations (partner_id, request_id, payment_id, order_id, reason)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[])
-ON CONFLICT (partner_id, request_id, payment_id) DO UPDATE
-SET order_id = EXCLUDED.order_id, reason = EXCLUDED.reason;
-
--- name: save_counters
--- Moves the last document numbers.
-UPDATE document_counters c SET last_number = n.last_number
-FROM unnest($1::text[], $2::bigint[]) AS n (business_number, last_number)
-WHERE c.business_number = n.business_number;
+SELECT * FROM merge_requests WHERE partner_id = ANY($1::text[]);
 
 -- name: open_month_close
 -- Notes that a month is closed; the first close says when.

@@ -1,48 +1,49 @@
-"""What the invoices service knows: values that decisions read and answer with. Nothing here is ever mutated
-but the `World`, and that only by `World.apply`.
+"""What the invoices service keeps: payments and where their won stand, tax invoices, partners and wishes.
 
 Money is won, instants are aware datetimes, months are KST months written `2026-10`.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Literal
+from typing import Annotated, Literal, NamedTuple
 from uuid import UUID
 
-from shared.money import Money
-from shared.runtime.decisions import NewEvent
+from msgspec import Struct
+from msgspec.structs import astuple
+
+from shared.columns import JSON, Columns, Fixed
+from shared.money import NOTHING, Money
 
 Evidence = Literal["tax_invoice", "card_slip", "cash_receipt"]
 DocumentKind = Literal["payment", "merged", "modified"]
 DocumentState = Literal["draft", "in_merge", "undone", "void", "issue_failed", "issued"]
 Modification = Literal["contract_cancelled", "supply_value_changed"]
 RefundState = Literal["open", "completed", "rejected", "denied", "released"]
+Reason = Literal[
+    "merged",
+    "other_month",
+    "other_business",
+    "not_a_tax_invoice",
+    "already_issued",
+    "month_closed",
+    "after_cut_off",
+    "nothing_left",
+    "units_not_issued",
+    "open_refund",
+    "only_one_payment",
+    "unknown_payment",
+]
 
-NOTHING = Money(0, 0)
+NewId = Callable[[], UUID]
 UNISSUED: tuple[DocumentState, ...] = ("draft", "issue_failed")
 
 
 class Contradiction(Exception):
-    """A fact that cannot be true together with those already recorded. It parks the event for an operator."""
+    """An event cannot be true together with those recorded before it. It is parked for an operator."""
 
 
-def plus(left: Money, right: Money) -> Money:
-    """Both amounts together."""
-    return Money(left.supply + right.supply, left.vat + right.vat)
-
-
-def minus(whole: Money, part: Money) -> Money:
-    """What is left of `whole`. Raises Contradiction when `part` exceeds it in supply value or VAT."""
-    left = Money(whole.supply - part.supply, whole.vat - part.vat)
-    if left.supply < 0 or left.vat < 0:
-        raise Contradiction(
-            f"{part.supply} + {part.vat} won exceed the {whole.supply} + {whole.vat} that are left"
-        )
-    return left
-
-
-@dataclass(slots=True, frozen=True)
-class Policy:
+class Policy(Struct, frozen=True, gc=False):
     """What the operator may choose (domain.md, "Policies")."""
 
     card_is_slip: bool = True
@@ -50,8 +51,7 @@ class Policy:
     cut_off_hour: int = 18
 
 
-@dataclass(slots=True, frozen=True)
-class Payment:
+class Payment(Struct, frozen=True, gc=False):
     """One paid order and where its won stand.
 
     `standing` is the part of it on its evidence: on the document `invoice_id`, on the card slip or on the
@@ -60,68 +60,89 @@ class Payment:
     Units count lines of kind `serials` only; `other_lines` names the lines of all other kinds.
     """
 
-    order_id: str
-    payment_id: str
-    partner_id: str
-    business_number: str
-    month: str
-    evidence: Evidence
-    paid_at: datetime
-    paid: Money
-    refunded: Money
-    standing: Money
-    serial_units: int
-    issued_units: int
-    returned_units: int
-    other_lines: tuple[str, ...]
-    open_refunds: int
-    draft_id: UUID | None
-    invoice_id: UUID | None
+    order_id: Fixed[str]
+    payment_id: Fixed[str]
+    partner_id: Fixed[str]
+    business_number: Fixed[str]
+    month: Fixed[str]
+    evidence: Fixed[Evidence]
+    paid_at: Fixed[datetime]
+    paid: Fixed[Annotated[Money, Columns("supply", "vat")]]
+    standing: Annotated[Money, Columns("standing_supply", "standing_vat")]
+    serial_units: Fixed[int]
+    other_lines: Fixed[tuple[str, ...]]
+    refunded: Annotated[Money, Columns("refunded_supply", "refunded_vat")] = NOTHING
+    issued_units: int = 0
+    returned_units: int = 0
+    open_refunds: int = 0
+    draft_id: Fixed[UUID | None] = None
+    invoice_id: UUID | None = None
 
 
-@dataclass(slots=True, frozen=True)
-class Document:
+class SoldLine(NamedTuple):
+    """One line of a payment as it was sold; `unit_price` is in won."""
+
+    line_id: str
+    kind: str
+    product_id: str
+    product_name: str
+    unit_price: int
+    quantity: int
+
+
+class Snapshot(Struct, frozen=True, gc=False):
+    """The lines of a payment as they were sold, from which documents are printed."""
+
+    order_id: Fixed[str]
+    vat_mode: Fixed[str]
+    lines: Fixed[Annotated[tuple[SoldLine, ...], JSON]]
+
+
+class Document(Struct, frozen=True, gc=False):
     """One tax invoice, from its draft on.
 
     `payments` counts the payments with won on it, once it is issued. The last four fields belong to modified
     invoices only.
     """
 
-    invoice_id: UUID
-    kind: DocumentKind
+    invoice_id: Fixed[UUID]
+    kind: Fixed[DocumentKind]
     state: DocumentState
-    partner_id: str
+    partner_id: Fixed[str]
     business_number: str
-    month: str
-    amount: Money
+    month: Fixed[str]
+    amount: Annotated[Money, Columns("supply", "vat")]
     sequence: int
     late: bool = False
     payments: int = 1
     document_key: str | None = None
     written_date: date | None = None
     issued_at: datetime | None = None
-    order_id: str | None = None
-    original_id: UUID | None = None
-    modification: Modification | None = None
-    refund_id: str | None = None
+    order_id: Fixed[str | None] = None
+    original_id: Fixed[UUID | None] = None
+    modification: Fixed[Modification | None] = None
+    refund_id: Fixed[str | None] = None
+
+    @property
+    def is_unissued(self) -> bool:
+        """Whether the document is still to be issued."""
+        return self.state in UNISSUED
 
 
-@dataclass(slots=True, frozen=True)
-class Refund:
+class Refund(Struct, frozen=True, gc=False):
     """A refund of a payment, or the units that a cancellation took back (`cancellation`)."""
 
-    refund_id: str
-    order_id: str
+    refund_id: Fixed[str]
+    order_id: Fixed[str]
     state: RefundState
-    amount: Money = NOTHING
-    cancellation: bool = False
+    amount: Annotated[Money, Columns("supply", "vat")] = NOTHING
+    cancellation: Fixed[bool] = False
 
 
-@dataclass(slots=True, frozen=True)
-class Partner:
+class Partner(Struct, frozen=True, gc=False):
     """A partner as its last change says. `always_merge_since`: when its preference last changed."""
 
-    partner_id: str
+    partner_id: Fixed[str]
     business_number: str
     name: str
     invoice_email: str
@@ -130,75 +151,96 @@ class Partner:
     changed_at: datetime
 
 
-@dataclass(slots=True, frozen=True)
-class MergeRequest:
-    """A wish to merge (or, `undo`, not to merge) a month. `standing` until a later wish replaces it."""
+class MergeRequest(Struct, frozen=True, gc=False):
+    """A wish to merge (or, `undo`, not to merge) a month.
 
-    partner_id: str
-    request_id: str
-    undo: bool
-    business_number: str
-    month: str
-    payment_ids: tuple[str, ...] | None
-    requested_at: datetime
+    `payment_ids` is None for all payments of the month. The request is `standing` until a later one replaces
+    it. `content` is the hash of what was asked for.
+    """
+
+    partner_id: Fixed[str]
+    request_id: Fixed[str]
+    undo: Fixed[bool]
+    business_number: Fixed[str]
+    month: Fixed[str]
+    payment_ids: Fixed[Annotated[tuple[str, ...] | None, JSON]]
+    requested_at: Fixed[datetime]
     standing: bool
-    content: bytes
+    content: Fixed[bytes]
 
 
-@dataclass(slots=True, frozen=True)
-class Explanation:
+class Explanation(Struct, frozen=True, gc=False):
     """Why a payment is (`merged`) or is not in a merge. `order_id` is None for a payment nobody knows."""
 
-    partner_id: str
-    request_id: str
-    payment_id: str
+    partner_id: Fixed[str]
+    request_id: Fixed[str]
+    payment_id: Fixed[str]
     order_id: str | None
-    reason: str
+    reason: Reason
+
+
+class DocumentCounter(Struct, frozen=True, gc=False):
+    """The number of the last document of a business. It goes on over months: document keys never repeat."""
+
+    business_number: Fixed[str]
+    last_number: int = 0
+
+    def next(self) -> "DocumentCounter":
+        """The counter after one more document."""
+        return DocumentCounter(self.business_number, self.last_number + 1)
+
+
+class MonthSummary(Struct, frozen=True, gc=False):
+    """A closed month. Counts and won are of all issued documents of the month, modified ones not included;
+    `already_issued` of the `documents` were issued before this close, `merged` are merged ones.
+    """
+
+    month: str
+    documents: int
+    payments: int
+    supply: int
+    vat: int
+    total: int
+    merged: int
+    issue_failed: int
+    already_issued: int
+
+
+class Change(Struct, frozen=True, gc=False):
+    """The state that a decision answers with: new values for what changed."""
+
+    payments: tuple[Payment, ...] = ()
+    snapshots: tuple[Snapshot, ...] = ()
+    documents: tuple[Document, ...] = ()
+    refunds: tuple[Refund, ...] = ()
+    partners: tuple[Partner, ...] = ()
+    requests: tuple[MergeRequest, ...] = ()
+    explanations: tuple[Explanation, ...] = ()
+    counters: tuple[DocumentCounter, ...] = ()
+
+    def plus(self, later: "Change") -> "Change":
+        """Both changes; what `later` says of the same thing counts."""
+        return Change(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(later), strict=True)))
 
 
 @dataclass(slots=True, frozen=True)
-class Snapshot:
-    """The lines of a payment as they were sold (JSON, one array a line), from which documents are printed."""
+class Stored:
+    """The rows of a batch as they were read."""
 
-    order_id: str
-    vat_mode: str
-    lines: str
-
-
-@dataclass(slots=True)
-class Change:
-    """What a decision answers: new values for what changed, and the events that follow."""
-
-    payments: list[Payment] = field(default_factory=list)
-    documents: list[Document] = field(default_factory=list)
-    refunds: list[Refund] = field(default_factory=list)
-    partners: list[Partner] = field(default_factory=list)
-    requests: list[MergeRequest] = field(default_factory=list)
-    explanations: list[Explanation] = field(default_factory=list)
-    snapshots: list[Snapshot] = field(default_factory=list)
-    counters: dict[str, int] = field(default_factory=dict)
-    emits: list[NewEvent] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Dirty:
-    """The keys of what must be written, in the order it changed first."""
-
-    payments: dict[str, None] = field(default_factory=dict)
-    documents: dict[UUID, None] = field(default_factory=dict)
-    refunds: dict[str, None] = field(default_factory=dict)
-    partners: dict[str, None] = field(default_factory=dict)
-    requests: dict[tuple[str, str], None] = field(default_factory=dict)
-    counters: dict[str, None] = field(default_factory=dict)
+    payments: Mapping[str, Payment] = field(default_factory=dict)
+    documents: Mapping[UUID, Document] = field(default_factory=dict)
+    refunds: Mapping[str, Refund] = field(default_factory=dict)
+    partners: Mapping[str, Partner] = field(default_factory=dict)
+    requests: Mapping[tuple[str, str], MergeRequest] = field(default_factory=dict)
+    counters: Mapping[str, DocumentCounter] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class World:
-    """Everything that one batch of events may touch, loaded under locks.
+    """What one batch works on: everything that its events may touch, loaded under locks.
 
-    `closed` maps every closed month to the logical time of its close. `counters` holds the last document
-    number of each business number that may be issued in this batch. `stored` holds the order ids and invoice
-    ids that are rows already.
+    `closed` maps every closed month to the logical time of its close. `counters` are those of the businesses
+    that may be issued a document in this batch. `stored` are the rows as they were read, to see what changed.
     """
 
     policy: Policy = field(default_factory=Policy)
@@ -207,29 +249,13 @@ class World:
     refunds: dict[str, Refund] = field(default_factory=dict)
     partners: dict[str, Partner] = field(default_factory=dict)
     requests: dict[tuple[str, str], MergeRequest] = field(default_factory=dict)
-    counters: dict[str, int] = field(default_factory=dict)
+    counters: dict[str, DocumentCounter] = field(default_factory=dict)
     closed: dict[str, datetime] = field(default_factory=dict)
-    explanations: dict[tuple[str, str, str], Explanation] = field(default_factory=dict)
     snapshots: list[Snapshot] = field(default_factory=list)
-    dirty: Dirty = field(default_factory=Dirty)
-    stored: set[str | UUID] = field(default_factory=set)
+    explanations: dict[tuple[str, str, str], Explanation] = field(default_factory=dict)
+    stored: Stored = field(default_factory=Stored)
     _orders_of_partner: dict[str, dict[str, None]] = field(default_factory=dict)
-    _open_merges: dict[tuple[str, str, str], UUID] = field(default_factory=dict)
-
-    def learn_payment(self, payment: Payment) -> None:
-        """Takes in a payment as it stands."""
-        self.payments[payment.order_id] = payment
-        self._orders_of_partner.setdefault(payment.partner_id, {})[payment.order_id] = None
-
-    def learn_document(self, document: Document) -> None:
-        """Takes in a document as it stands."""
-        self.documents[document.invoice_id] = document
-        if document.kind == "merged":
-            scope = (document.partner_id, document.business_number, document.month)
-            if document.state in UNISSUED:
-                self._open_merges[scope] = document.invoice_id
-            elif self._open_merges.get(scope) == document.invoice_id:
-                del self._open_merges[scope]
+    _merges: dict[tuple[str, str, str], UUID] = field(default_factory=dict)
 
     def payments_of(self, partner_id: str) -> list[Payment]:
         """The loaded payments of a partner, in the order they were paid."""
@@ -246,8 +272,9 @@ class World:
 
     def open_merge(self, partner_id: str, business_number: str, month: str) -> Document | None:
         """The merged document of a business's month that is not issued yet. There is at most one."""
-        invoice_id = self._open_merges.get((partner_id, business_number, month))
-        return None if invoice_id is None else self.documents[invoice_id]
+        invoice_id = self._merges.get((partner_id, business_number, month))
+        merge = None if invoice_id is None else self.documents[invoice_id]
+        return merge if merge is not None and merge.is_unissued else None
 
     def standing_requests(self, partner_id: str, business_number: str, month: str) -> list[MergeRequest]:
         """The wishes for a business's month that no later wish has replaced, oldest first."""
@@ -259,36 +286,42 @@ class World:
         ]
         return sorted(found, key=lambda request: (request.requested_at, request.request_id))
 
-    def apply(self, change: Change) -> None:
-        """Takes a decision over into the world, to be saved."""
-        dirty = self.dirty
-        for payment in change.payments:
-            self.learn_payment(payment)
-            dirty.payments[payment.order_id] = None
-        for document in change.documents:
-            self.learn_document(document)
-            dirty.documents[document.invoice_id] = None
-        for refund in change.refunds:
+    def put(self, state: Change) -> None:
+        """Keeps what a decision changed, to be saved with the batch."""
+        for payment in state.payments:
+            self.payments[payment.order_id] = payment
+            self._orders_of_partner.setdefault(payment.partner_id, {})[payment.order_id] = None
+        for document in state.documents:
+            self._put_document(document)
+        for refund in state.refunds:
             self.refunds[refund.refund_id] = refund
-            dirty.refunds[refund.refund_id] = None
-        for partner in change.partners:
+        for partner in state.partners:
             self.partners[partner.partner_id] = partner
-            dirty.partners[partner.partner_id] = None
-        for request in change.requests:
+        for request in state.requests:
             self.requests[request.partner_id, request.request_id] = request
-            dirty.requests[request.partner_id, request.request_id] = None
-        for business_number, number in change.counters.items():
-            self.counters[business_number] = number
-            dirty.counters[business_number] = None
-        for explanation in change.explanations:
+        for explanation in state.explanations:
             key = (explanation.partner_id, explanation.request_id, explanation.payment_id)
             self.explanations[key] = explanation
-        self.snapshots.extend(change.snapshots)
+        for counter in state.counters:
+            self.counters[counter.business_number] = counter
+        self.snapshots.extend(state.snapshots)
 
+    def _put_document(self, document: Document) -> None:
+        self.documents[document.invoice_id] = document
+        if document.kind == "merged" and document.is_unissued:
+            scope = (document.partner_id, document.business_number, document.month)
+            self._merges[scope] = document.invoice_id
 
-def is_unissued(document: Document) -> bool:
-    """Whether the document is still to be issued."""
-    return document.state in UNISSUED
+    def mark_stored(self) -> None:
+        """Notes that the rows are read: what is put from now on is to be saved."""
+        self.stored = Stored(
+            dict(self.payments),
+            dict(self.documents),
+            dict(self.refunds),
+            dict(self.partners),
+            dict(self.requests),
+            dict(self.counters),
+        )
 
 
 def paid_order(payment: Payment) -> tuple[datetime, str]:

@@ -15,7 +15,7 @@ from services.orders.settings import OrdersSettings
 from services.orders.store import SQL, Store
 from shared.clock import now
 from shared.crash_points import CrashPoint
-from shared.runtime.outbox import Cause
+from shared.runtime.outgoing import Cause
 from shared.runtime.retry import TRANSIENT
 from shared.runtime.surroundings import Surroundings
 

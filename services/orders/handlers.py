@@ -97,7 +97,7 @@ def note_invoiced(world: World, event: Event[InvoiceIssued], context: Context) -
     return Applied()
 
 
-def refuse_late(world: World, event: Event[Any], reject: Reject) -> Applied:
+def refuse_late(world: World, event: Event[Any], reject: Reject, context: Context) -> Applied:
     """A request to issue was accepted while its order was unknown, and is wrong: an event denies it."""
     order = world.orders.get(event.key)
     asks_to_issue = isinstance(event.data, IssuanceRequested)

@@ -9,8 +9,8 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
+from shared.columns import Apart, Columns, Fixed
 from shared.money import NOTHING, Money
-from shared.rows import Apart, Columns, Fixed
 
 
 class OrderState(StrEnum):

@@ -12,30 +12,33 @@ from typing import Any
 from unittest.mock import patch
 
 import msgspec
+from msgspec import structs
 
-import services.invoices.domain as invoices
-import services.invoices.merging as merging
+import services.invoices.decisions.eligibility as eligibility
+import services.invoices.decisions.payments as invoices
 import services.orders.decisions.issuance as orders_issuance
 import services.orders.decisions.payments as payments
 import services.orders.decisions.refunds as orders_refunds
 import services.refunds.domain as refunds
 import services.refunds.refund_order as refund_order
-import services.serials.domain as serials_domain
 import services.serials.handlers as serials
 import services.serials.issuing as issuing
-import services.serials.store as serials_store
 import shared.runtime.batch as batch_module
 import shared.runtime.relay as relay_module
-from services.invoices.state import Change
+from services.invoices.state import Change, Payment, World
 from services.orders.events import UnnumberedEvent
 from services.orders.state import Line, Order, OrderState
+from services.serials.events import serials_issued
+from services.serials.state import Grant, GrantState
+from services.serials.store import Store as SerialsStore
 from shared.kst import next_month
-from shared.money import Money, payment_money
+from shared.money import NOTHING, Money, payment_money
 from shared.runtime.batch import Batch, Parked
 from shared.runtime.decisions import Decided, Event
 from shared.runtime.fold import Fold
 from shared.runtime.intake import InboundMessage
-from shared.runtime.outbox import Cause, Outbox
+from shared.runtime.outbox import Outbox
+from shared.runtime.outgoing import Cause
 from tests.simulation.system import Leader
 
 
@@ -226,35 +229,36 @@ _request_issuance = orders_issuance.request_issuance
 
 
 def _grant_issued_again(world: Any, event: Event, context: Any) -> Any:
-    with patch.object(world, "known", set()):
+    with patch.object(world, "recorded", set()):
         return _record_grant(world, event, context)
 
 
 _record_grant = serials.record_grant
 
 
-async def _made_again(connection: Any, chunk: int, most: int) -> Any:
+async def _made_again(store: SerialsStore, connection: Any, most: int) -> list[Grant]:
     """A restart makes the whole grant again, whatever was made before."""
     new_id = connection._database.new_id
     return [
-        replace(grant, issued=0, batch_id=new_id()) if grant.issued else grant
-        for grant in await _lock_grants(connection, chunk, most)
+        structs.replace(grant, issued=0, batch_id=new_id()) if grant.issued else grant
+        for grant in await _lock_grants(store, connection, most)
     ]
 
 
-_lock_grants = serials_store.lock_grants
+_lock_grants = SerialsStore.lock_grants
 
 
-def _one_too_few(grant: Any, units: int) -> Any:
+def _one_too_few(grant: Grant, units: int) -> Decided[Grant]:
     """Says that a grant is whole when its last unit is missing."""
-    after, fact = _issue_units(grant, units)
-    if after.state == "issuing" and after.left == 1:
-        after = replace(after, issued=after.quantity)
-        return after, serials_domain._issued(after)
-    return after, fact
+    decided = _issue_units(grant, units)
+    after = decided.state
+    if after.left != 1:
+        return decided
+    whole = structs.replace(after, issued=after.quantity, state=GrantState.ISSUED, issued_at=after.granted_at)
+    return Decided(whole, [serials_issued(whole)])
 
 
-_issue_units = serials_domain.issue_units
+_issue_units = issuing.issue_units
 
 
 # Refunds
@@ -299,45 +303,44 @@ def _merge_takes_all(payment: Any) -> str:
 _modify = invoices._modify
 
 
-def _wrong_sign(world: Any, change: Any, *arguments: Any) -> None:
-    _modify(world, change, *arguments)
-    wrong = change.documents[-1]
-    amount = Money(-wrong.amount.supply, -wrong.amount.vat)
-    change.documents[-1] = replace(wrong, amount=amount)
-    data = change.emits[-1].data
-    data.update(supply=amount.supply, vat=amount.vat, total=amount.total)
+def _wrong_sign(*arguments: Any) -> Decided[Change]:
+    change, (event,) = _modify(*arguments)
+    (modified,) = change.documents
+    amount = NOTHING.minus(modified.amount)
+    event.data.update(supply=amount.supply, vat=amount.vat, total=amount.total)
+    return Decided(structs.replace(change, documents=(structs.replace(modified, amount=amount),)), (event,))
 
 
 _record_invoice_payment = invoices.record_payment
 
 
-def _late_fact_pushed_on(world: Any, payment: Any, *arguments: Any) -> Any:
+def _late_payment_pushed_on(world: World, payment: Payment, *arguments: Any) -> Any:
     while payment.month in world.closed:
-        payment = replace(payment, month=next_month(payment.month))
+        payment = structs.replace(payment, month=next_month(payment.month))
     return _record_invoice_payment(world, payment, *arguments)
 
 
-def _refund_not_netted(change: Any, payment: Any, document: Any, amount: Money) -> None:
-    change.payments.append(replace(payment, standing=payment.standing))
+def _refund_not_netted(payment: Payment, document: Any, amount: Money) -> Change:
+    return Change(payments=(payment,))
 
 
 _end = invoices.end_refund
 
 
-def _release_not_heard(world: Any, payment: Any, refund_id: str, state: Any) -> Any:
-    return Change() if state == "released" else _end(world, payment, refund_id, state)
+def _release_ignored(world: World, order_id: str, refund_id: str, state: Any) -> Any:
+    return Decided(Change()) if state == "released" else _end(world, order_id, refund_id, state)
 
 
-def _issued_edited(world: Any, payment: Any, back: Any, issued_at: datetime, new_id: Any) -> Any:
+def _issued_edited(world: World, back: invoices.Return, issued_at: datetime, new_id: Any) -> Any:
     """After the document is issued the refund is still taken off it."""
-    document = world.document_of(payment)
+    payment = world.payments.get(back.order_id)
+    document = None if payment is None else world.document_of(payment)
     if document is None or document.state != "issued":
-        return _return_money(world, payment, back, issued_at, new_id)
-    draft = replace(document, state="draft")
-    world.documents[document.invoice_id] = draft
-    change = _return_money(world, payment, back, issued_at, new_id)
-    change.documents = [replace(d, state="issued") for d in change.documents]
-    return change
+        return _return_money(world, back, issued_at, new_id)
+    world.put(Change(documents=(structs.replace(document, state="draft"),)))
+    change, events = _return_money(world, back, issued_at, new_id)
+    edited = tuple(structs.replace(each, state="issued") for each in change.documents)
+    return Decided(structs.replace(change, documents=edited), events)
 
 
 _return_money = invoices.return_money
@@ -377,16 +380,16 @@ PLANTED: Sequence[Bug] = (
         "request_issuance",
         _request_answered_again,
     ),
-    Bug("a grant is issued again after a restart", issuing, "lock_grants", _made_again),
-    Bug("a grant is told whole with a unit missing", issuing, "issue_units", _one_too_few),
+    Bug("a grant is issued again after a restart", SerialsStore, "lock_grants", _made_again),
+    Bug("a grant counts as issued with a unit missing", issuing, "issue_units", _one_too_few),
     Bug("a payout completes a refund twice", refunds, "record_payout", _completed_again),
     Bug("refunds keeps the won of a release", refund_order.RefundOrder, "void", _void_keeps_money),
     Bug("a refund of everything is all or nothing", refunds, "_accept", _everything_or_nothing),
     Bug("a denial of orders is not heard", refunds, "record_denial", _denial_not_heard),
-    Bug("a merge takes in what is not fit", merging, "_reason_of_units", _merge_takes_all),
+    Bug("a merge takes in what is not fit", eligibility, "_reason_of_units", _merge_takes_all),
     Bug("a modified invoice has the wrong sign", invoices, "_modify", _wrong_sign),
-    Bug("a late fact is pushed to the next month", invoices, "record_payment", _late_fact_pushed_on),
+    Bug("a late payment is pushed to the next month", invoices, "record_payment", _late_payment_pushed_on),
     Bug("a refund is not netted from its draft", invoices, "_net", _refund_not_netted),
     Bug("an issued document is edited", invoices, "return_money", _issued_edited),
-    Bug("a release is not heard by invoices", invoices, "end_refund", _release_not_heard),
+    Bug("invoices ignores a release", invoices, "end_refund", _release_ignored),
 )

@@ -21,7 +21,8 @@ import pytest
 
 from ops.setup.provision import Database
 from ops.shell.acls import topics_read
-from services.invoices.closing import MonthSummary, close_month
+from services.invoices.closing import close_month
+from services.invoices.state import MonthSummary
 from services.invoices.store import Store
 from shared.events.catalogue import FEEDBACK, SERVICES
 from shared.events.envelope import write_headers

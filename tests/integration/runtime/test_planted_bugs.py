@@ -29,7 +29,8 @@ from shared.runtime.batch import Batch
 from shared.runtime.consumer import PartitionConsumer
 from shared.runtime.fold import Fold
 from shared.runtime.intake import InboundMessage
-from shared.runtime.outbox import Cause, Outbox
+from shared.runtime.outbox import Outbox
+from shared.runtime.outgoing import Cause
 from shared.runtime.records import Record
 from shared.runtime.relay import Relay
 from shared.runtime.signals import Metrics

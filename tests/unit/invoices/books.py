@@ -12,9 +12,9 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from services.invoices.calendar import ends_at
-from services.invoices.closing import issue_month
+from services.invoices.decisions.closing import issue_month
 from services.invoices.handlers import ROUTES
-from services.invoices.state import Document, Payment, Policy, World
+from services.invoices.state import Document, DocumentCounter, Payment, Policy, World
 from shared.events.catalogue import TYPES
 from shared.money import payment_money, refund_money
 from shared.runtime.decisions import Applied, Context, Event, NewEvent, Outcome, Position
@@ -233,7 +233,8 @@ class Books:
 
     def __init__(self, policy: Policy | None = None) -> None:
         self.facts = Facts()
-        self.world = World(policy or Policy(), counters=defaultdict(int))
+        counters = {number: DocumentCounter(number) for number in (GANADA, OTHER)}
+        self.world = World(policy or Policy(), counters=counters)
         self.said: list[NewEvent] = []
         self._ids = count(1)
 
@@ -266,10 +267,7 @@ class Books:
     ) -> Outcome:
         """Refunds units of an order from request to payout, with the VAT that the rule gives."""
         payment = self.world.payments[order_id]
-        left = type(payment.paid)(
-            payment.paid.supply - payment.refunded.supply, payment.paid.vat - payment.refunded.vat
-        )
-        money = refund_money("exclusive", left, price * quantity)
+        money = refund_money("exclusive", payment.paid.minus(payment.refunded), price * quantity)
         self.take(self.facts.accepted(order_id, refund_id, quantity, at=at))
         return self.take(self.facts.completed(order_id, refund_id, quantity, money.supply, money.vat, at=at))
 

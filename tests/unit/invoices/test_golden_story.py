@@ -3,13 +3,13 @@
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import orjson
 import pytest
 
 import shared.events
-from services.invoices.closing import MonthClose, MonthSummary, closed_fact
+from services.invoices.events import month_closed
+from services.invoices.state import MonthSummary
 from tests.unit.invoices.books import GANADA, WRONG, Books, line
 
 EXAMPLES = Path(shared.events.__file__).with_name("examples") / "invoices.events"
@@ -93,6 +93,6 @@ def test_a_closed_month_has_every_field_of_its_golden_document() -> None:
     expected = golden("month.closed")
     at = datetime.fromisoformat("2026-11-05T18:00:04+09:00")
     summary = MonthSummary("2026-10", 812, 1930, 402_116_000, 40_211_600, 442_327_600, 400, 3, 0)
-    said = closed_fact(summary, MonthClose("2026-10", at, UUID(int=1)), 1)
+    said = month_closed(summary, at, 1)
     assert said.data == expected["data"]
     assert (said.key, said.subject, said.sequence) == ("2026-10", "2026-10", 1)

@@ -1,17 +1,17 @@
-"""What the invoices service says on `invoices.events`: one function for each type (but `month.closed`)."""
+"""The events of the invoices service: one function for each type."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from services.invoices.calendar import due_on, written_date
-from services.invoices.state import Document, Payment
+from services.invoices.state import Document, MonthSummary, Payment
 from shared.kst import wire_time
 from shared.money import Money
 from shared.runtime.decisions import NewEvent
 
 
-def drafted(payment: Payment, draft: Document) -> NewEvent:
+def invoice_drafted(payment: Payment, draft: Document) -> NewEvent:
     """A payment has its own draft."""
     data = {
         "order_id": payment.order_id,
@@ -22,7 +22,7 @@ def drafted(payment: Payment, draft: Document) -> NewEvent:
     return NewEvent("invoice.drafted.v1", str(draft.invoice_id), draft.sequence, data, key=payment.order_id)
 
 
-def merged(merge: Document, members: Sequence[Payment], excluded: Mapping[str, str]) -> NewEvent:
+def invoice_merged(merge: Document, members: Sequence[Payment], excluded: Mapping[str, str]) -> NewEvent:
     """These payments share one draft; `excluded` maps those that were left out to the reason."""
     data = {
         **_monthly(merge),
@@ -35,13 +35,13 @@ def merged(merge: Document, members: Sequence[Payment], excluded: Mapping[str, s
     return _of_partner("invoice.merged.v1", merge, data)
 
 
-def unmerged(merge: Document, members: Sequence[Payment]) -> NewEvent:
+def invoice_unmerged(merge: Document, members: Sequence[Payment]) -> NewEvent:
     """These payments have drafts of their own again."""
     data = {**_monthly(merge), "payment_ids": [payment.payment_id for payment in members]}
     return _of_partner("invoice.unmerged.v1", merge, data)
 
 
-def issued(document: Document, payments: Sequence[Payment], at: datetime) -> NewEvent:
+def invoice_issued(document: Document, payments: Sequence[Payment], at: datetime) -> NewEvent:
     """A tax invoice exists. Only a late one shows `estimated_penalty`, in won."""
     data: dict[str, Any] = {
         **_monthly(document),
@@ -65,13 +65,15 @@ def estimated_penalty(amount: Money) -> int:
     return amount.supply // 100
 
 
-def issue_failed(document: Document) -> NewEvent:
+def invoice_issue_failed(document: Document) -> NewEvent:
     """A document cannot be issued until its partner is corrected."""
     data = {**_monthly(document), "reason": "business_number_invalid", "next": "correct_partner"}
     return _of_partner("invoice.issue_failed.v1", document, data)
 
 
-def modified(document: Document, original: Document, payment: Payment, *, cancellation: bool) -> NewEvent:
+def invoice_modified(
+    document: Document, original: Document, payment: Payment, *, cancellation: bool
+) -> NewEvent:
     """A modified invoice: the won by which a refund, or a cancellation, changes an issued document."""
     data = {
         "invoice_id": str(document.invoice_id),
@@ -88,6 +90,21 @@ def modified(document: Document, original: Document, payment: Payment, *, cancel
         "order_id": payment.order_id,
     }
     return _of_partner("invoice.modified.v1", document, data)
+
+
+def month_closed(summary: MonthSummary, closed_at: datetime, sequence: int) -> NewEvent:
+    """The sums of a month; again whenever documents were issued or failed since the last time."""
+    data = {
+        "month": summary.month,
+        "documents": summary.documents,
+        "payments": summary.payments,
+        "supply": summary.supply,
+        "vat": summary.vat,
+        "total": summary.total,
+        "issue_failed": summary.issue_failed,
+        "closed_at": wire_time(closed_at),
+    }
+    return NewEvent("month.closed.v1", summary.month, sequence, data, key=summary.month)
 
 
 def _of_partner(

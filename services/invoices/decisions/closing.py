@@ -1,0 +1,35 @@
+"""The month close as a series of decisions: merges first, then every document of the month is issued."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from services.invoices.decisions.eligibility import Scope, scope_of
+from services.invoices.decisions.issuing import issue_at_close
+from services.invoices.decisions.merging import merge_at_close
+from services.invoices.state import Change, NewId, World
+from shared.runtime.decisions import Decided, NewEvent
+
+
+def issue_month(world: World, month: str, at: datetime, new_id: NewId) -> list[NewEvent]:
+    """Merges, then issues, everything of `month` in the world that can be; answers with the events.
+
+    Each decision is kept in the world before the next one, which goes on from its documents and numbers.
+    """
+    events: list[NewEvent] = []
+    for scope in _scopes(world, month):
+        events += _keep(world, merge_at_close(world, scope, new_id))
+    for invoice_id in sorted(d.invoice_id for d in world.documents.values() if d.is_unissued):
+        document = world.documents[invoice_id]
+        if document.month == month:
+            events += _keep(world, issue_at_close(world, document, at))
+    return events
+
+
+def _scopes(world: World, month: str) -> Sequence[Scope]:
+    drafts = (d for d in world.documents.values() if d.is_unissued and d.month == month)
+    return sorted({scope_of(document) for document in drafts})
+
+
+def _keep(world: World, decision: Decided[Change]) -> Sequence[NewEvent]:
+    world.put(decision.state)
+    return decision.events

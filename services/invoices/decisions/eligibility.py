@@ -1,0 +1,103 @@
+"""Who is fit for a monthly merge (병합 발행), with the reason for each payment that is not.
+
+Never across months or businesses; every remaining unit issued, no open refund, not yet issued, asked for
+before the cut-off.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import NamedTuple
+
+from services.invoices.calendar import cut_off
+from services.invoices.state import Document, MergeRequest, Payment, Reason, World
+
+
+class Scope(NamedTuple):
+    """What a merge can cover: one business of one partner in one KST month."""
+
+    partner_id: str
+    business_number: str
+    month: str
+
+
+class Verdict(NamedTuple):
+    """What a merge makes of one payment. `payment` is None when nobody knows the id."""
+
+    payment_id: str
+    payment: Payment | None
+    reason: Reason
+
+
+def scope_of(thing: Document | Payment | MergeRequest) -> Scope:
+    """The merge scope of a document, a payment or a request."""
+    return Scope(thing.partner_id, thing.business_number, thing.month)
+
+
+def judge(world: World, scope: Scope, wanted: frozenset[str] | None, refusal: Reason | None) -> list[Verdict]:
+    """One verdict for each payment that is wanted (None: all of the partner's month), in the order paid.
+
+    A payment that is fit is refused with `refusal`, when there is one, and with `only_one_payment` when
+    there would be nobody to be merged with.
+    """
+    verdicts = [
+        Verdict(
+            payment.payment_id,
+            payment,
+            _soften(reason_for(payment, world.document_of(payment), scope), refusal),
+        )
+        for payment in _candidates(world, scope, wanted)
+    ]
+    found = {verdict.payment_id for verdict in verdicts}
+    missing = sorted((wanted or frozenset()) - found)
+    verdicts += [Verdict(payment_id, None, "unknown_payment") for payment_id in missing]
+    return _not_alone(verdicts, world.open_merge(*scope))
+
+
+def refusal_of_time(scope: Scope, at: datetime, world: World) -> Reason | None:
+    """Why nobody can be merged any more at the instant `at`; None when it is early enough."""
+    if scope.month in world.closed:
+        return "month_closed"
+    if at >= cut_off(scope.month, world.policy.cut_off_day, world.policy.cut_off_hour):
+        return "after_cut_off"
+    return None
+
+
+def reason_for(payment: Payment, document: Document | None, scope: Scope) -> Reason:
+    """`merged` when the payment itself is fit for a merge of `scope`, else the first reason why it is not."""
+    if payment.month != scope.month:
+        return "other_month"
+    if payment.business_number != scope.business_number:
+        return "other_business"
+    if document is None:
+        return "not_a_tax_invoice"
+    if document.state == "issued":
+        return "already_issued"
+    return _reason_of_units(payment)
+
+
+def _reason_of_units(payment: Payment) -> Reason:
+    if payment.standing.total == 0:
+        return "nothing_left"
+    if payment.open_refunds:
+        return "open_refund"
+    if payment.issued_units + payment.returned_units < payment.serial_units:
+        return "units_not_issued"
+    return "merged"
+
+
+def _candidates(world: World, scope: Scope, wanted: frozenset[str] | None) -> Iterable[Payment]:
+    mine = world.payments_of(scope.partner_id)
+    if wanted is None:
+        return [payment for payment in mine if payment.month == scope.month]
+    return [payment for payment in mine if payment.payment_id in wanted]
+
+
+def _soften(reason: Reason, refusal: Reason | None) -> Reason:
+    return refusal if reason == "merged" and refusal is not None else reason
+
+
+def _not_alone(verdicts: list[Verdict], merge: Document | None) -> list[Verdict]:
+    fit = sum(verdict.reason == "merged" for verdict in verdicts)
+    if fit != 1 or merge is not None:
+        return verdicts
+    return [v._replace(reason="only_one_payment") if v.reason == "merged" else v for v in verdicts]

@@ -1,0 +1,234 @@
+"""Payments: their drafts, their issued units, their refunds before and after the issue of their document."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from services.invoices.decisions.issuing import correction_for, document_key, issue
+from services.invoices.events import invoice_drafted, invoice_modified
+from services.invoices.state import (
+    Change,
+    Contradiction,
+    Document,
+    DocumentCounter,
+    Evidence,
+    Modification,
+    NewId,
+    Payment,
+    Policy,
+    Refund,
+    RefundState,
+    Snapshot,
+    World,
+)
+from shared.kst import kst_date, month_of
+from shared.money import NOTHING, Money
+from shared.runtime.decisions import Decided, Decision, Wait
+from shared.units import LineUnits
+
+
+class Return(NamedTuple):
+    """Won and units of a payment that went back: a completed refund, or a cancellation.
+
+    `at` is the instant it happened; its KST day is the written date of the modified invoice, if there is one.
+    """
+
+    refund_id: str
+    order_id: str
+    amount: Money
+    units: tuple[LineUnits, ...]
+    at: datetime
+    cancellation: bool = False
+
+
+def evidence_of(asked: Evidence, payment_method: str, policy: Policy) -> Evidence:
+    """The one evidence of a payment. A card payment has its card slip already.
+
+    부가가치세법 제33조 제2항; a policy here.
+    """
+    return "card_slip" if payment_method == "card" and policy.card_is_slip else asked
+
+
+def record_payment(
+    world: World, payment: Payment, snapshot: Snapshot, at: datetime, new_id: NewId
+) -> Decided[Change]:
+    """Records a paid order with the draft of its tax invoice, issued at once when the month is closed.
+
+    A payment that is recorded already changes nothing.
+    """
+    if payment.order_id in world.payments:
+        return Decided(Change())
+    if payment.evidence != "tax_invoice":
+        return Decided(Change(payments=(payment,), snapshots=(snapshot,)))
+    draft = _draft_of(payment, new_id())
+    payment = replace(payment, draft_id=draft.invoice_id, invoice_id=draft.invoice_id)
+    drafted = invoice_drafted(payment, draft)
+    closed_at = world.closed.get(payment.month)
+    if closed_at is None:
+        change = Change(payments=(payment,), snapshots=(snapshot,), documents=(draft,))
+        return Decided(change, (drafted,))
+    correction = correction_for(world.partners.get(payment.partner_id), [payment])
+    issued_at = max(at, closed_at)
+    issued = issue(draft, [payment], world.counters, issued_at, late=True, correction=correction)
+    change = Change(payments=(payment,), snapshots=(snapshot,)).plus(issued.state)
+    return Decided(change, (drafted, *issued.events))
+
+
+def record_issued_units(world: World, order_id: str, units: int) -> Decision[Change]:
+    """Counts serials that were issued for a payment. Raises Contradiction when they exceed what was paid."""
+    payment = world.payments.get(order_id)
+    if payment is None:
+        return _wait_for(order_id)
+    return Decided(Change(payments=(_checked(replace(payment, issued_units=payment.issued_units + units)),)))
+
+
+def open_refund(world: World, order_id: str, refund_id: str) -> Decision[Change]:
+    """Notes a refund in progress. One that already ended (its end came on another topic) stays ended."""
+    payment = world.payments.get(order_id)
+    if payment is None:
+        return _wait_for(order_id)
+    if refund_id in world.refunds:
+        return Decided(Change())
+    payment = replace(payment, open_refunds=payment.open_refunds + 1)
+    return Decided(Change(payments=(payment,), refunds=(Refund(refund_id, order_id, "open"),)))
+
+
+def end_refund(world: World, order_id: str, refund_id: str, state: RefundState) -> Decision[Change]:
+    """Notes that a refund ended without money going back. An ended refund stays as it is."""
+    payment = world.payments.get(order_id)
+    if payment is None:
+        return _wait_for(order_id)
+    earlier = world.refunds.get(refund_id)
+    ended = Refund(refund_id, order_id, state)
+    if earlier is None:
+        return Decided(Change(refunds=(ended,)))
+    if earlier.state != "open":
+        return Decided(Change())
+    payment = replace(payment, open_refunds=payment.open_refunds - 1)
+    return Decided(Change(payments=(payment,), refunds=(ended,)))
+
+
+def return_money(world: World, back: Return, issued_at: datetime, new_id: NewId) -> Decision[Change]:
+    """Takes refunded won off the payment and off its evidence.
+
+    Before the document is issued they are netted; afterwards the document is never touched again, and a
+    modified invoice states the difference (부가가치세법 시행령 제70조). A repeated refund changes nothing.
+    Raises Contradiction when more goes back than was paid.
+    """
+    payment = world.payments.get(back.order_id)
+    if payment is None:
+        return _wait_for(back.order_id)
+    earlier = world.refunds.get(back.refund_id)
+    if earlier is not None and earlier.state == "completed":
+        return Decided(Change())
+    payment = _with_returned(payment, back, was_open=earlier is not None and earlier.state == "open")
+    refund = Refund(back.refund_id, back.order_id, "completed", back.amount, back.cancellation)
+    document = world.document_of(payment)
+    if document is None or document.state != "issued":
+        return Decided(_net(payment, document, back.amount).plus(Change(refunds=(refund,))))
+    change = Change(payments=(payment,), refunds=(refund,))
+    if not back.amount.total:
+        return Decided(change)
+    modified = _modify(payment, document, back, world.counters, issued_at, new_id)
+    return Decided(change.plus(modified.state), modified.events)
+
+
+def modification_of(original: Document, amount: Money) -> Modification:
+    """Why an issued document is modified: the whole of it in one go is 계약의 해제, a part is 공급가액 변동.
+
+    Only a document that stands on one payment can equal a single refund, so a payment of a merged document is
+    always a change of its supply value.
+    """
+    return "contract_cancelled" if amount == original.amount else "supply_value_changed"
+
+
+def _wait_for(order_id: str) -> Wait:
+    return Wait(f"order {order_id} to be paid")
+
+
+def _draft_of(payment: Payment, invoice_id: UUID) -> Document:
+    return Document(
+        invoice_id,
+        "payment",
+        "draft",
+        payment.partner_id,
+        payment.business_number,
+        payment.month,
+        payment.paid,
+        sequence=1,
+    )
+
+
+def _checked(payment: Payment) -> Payment:
+    if payment.issued_units + payment.returned_units > payment.serial_units:
+        raise Contradiction(
+            f"order {payment.order_id}: {payment.issued_units} issued and {payment.returned_units} returned "
+            f"units exceed the {payment.serial_units} that were paid"
+        )
+    return payment
+
+
+def _with_returned(payment: Payment, back: Return, *, was_open: bool) -> Payment:
+    serials = sum(quantity for line_id, quantity in back.units if line_id not in payment.other_lines)
+    after = replace(
+        payment,
+        refunded=payment.refunded.plus(back.amount),
+        returned_units=payment.returned_units + serials,
+        open_refunds=payment.open_refunds - was_open,
+    )
+    _checked(after)
+    _left(payment.paid, after.refunded)
+    return after
+
+
+def _left(whole: Money, part: Money) -> Money:
+    """What is left of `whole`. Raises Contradiction when `part` exceeds it in supply value or VAT."""
+    left = whole.minus(part)
+    if left.supply < 0 or left.vat < 0:
+        raise Contradiction(
+            f"{part.supply} + {part.vat} won exceed the {whole.supply} + {whole.vat} that are left"
+        )
+    return left
+
+
+def _net(payment: Payment, document: Document | None, amount: Money) -> Change:
+    payment = replace(payment, standing=_left(payment.standing, amount))
+    if document is None:
+        return Change(payments=(payment,))
+    left = _left(document.amount, amount)
+    state = document.state if left.total else "void"
+    return Change(payments=(payment,), documents=(replace(document, amount=left, state=state),))
+
+
+def _modify(
+    payment: Payment,
+    original: Document,
+    back: Return,
+    counters: Mapping[str, DocumentCounter],
+    issued_at: datetime,
+    new_id: NewId,
+) -> Decided[Change]:
+    counter = counters[original.business_number].next()
+    month = month_of(back.at)
+    modified = Document(
+        invoice_id=new_id(),
+        kind="modified",
+        state="issued",
+        partner_id=original.partner_id,
+        business_number=original.business_number,
+        month=month,
+        amount=NOTHING.minus(back.amount),
+        sequence=1,
+        document_key=document_key(month, counter),
+        written_date=kst_date(back.at),
+        issued_at=issued_at,
+        order_id=payment.order_id,
+        original_id=original.invoice_id,
+        modification=modification_of(original, back.amount),
+        refund_id=back.refund_id,
+    )
+    event = invoice_modified(modified, original, payment, cancellation=back.cancellation)
+    return Decided(Change(documents=(modified,), counters=(counter,)), (event,))
