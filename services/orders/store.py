@@ -16,6 +16,7 @@ from services.orders.state import (
     WithdrawalRequest,
     World,
 )
+from shared.events.catalogue import TYPES, UPSTREAM
 from shared.events.checkout import Snapshot
 from shared.postgres import Connection, packed
 from shared.queries import load as load_queries
@@ -34,6 +35,10 @@ TABLES = (ORDERS, LINES, CLAIMS, ISSUE_REQUESTS, CASES, PARTNERS, WITHDRAWAL_REQ
 
 WITHDRAWAL = "partner.withdrawal_requested.v1"
 INVOICED = "invoice.issued.v1"
+ABOUT_PARTNERS = frozenset(
+    kind.name for kind in TYPES.values() if kind.topic == UPSTREAM and kind.key_field == "partner_id"
+)
+"""The requests that are about a partner, and not about one of its orders."""
 
 ChangedOrder = tuple[Order, Order | None]
 """An order as it is now, and as it was read; None where it is new."""
@@ -47,10 +52,13 @@ class Store:
         leaving = sorted({event.key for event in events if event.type == WITHDRAWAL})
         if leaving:
             await connection.execute(SQL.stop_orders)
-        keys = sorted({event.key for event in events if event.type not in (WITHDRAWAL, INVOICED)})
+        keys = sorted({event.key for event in events if event.type not in (*ABOUT_PARTNERS, INVOICED)})
         world = await self.load_orders(connection, keys)
+        partner_ids = sorted({event.key for event in events if event.type in ABOUT_PARTNERS})
+        if partner_ids:
+            await _load_partners(connection, world, partner_ids)
         if leaving:
-            await _load_partners(connection, world, leaving)
+            await _load_blockers(connection, world, leaving)
         buyers = {event.data.partner.partner_id for event in events if isinstance(event.data, Snapshot)}
         if buyers:
             rows = await connection.fetch(SQL.withdrawn_partners, list(buyers))
@@ -105,9 +113,12 @@ async def _load_partners(connection: Connection, world: World, partner_ids: Sequ
     for row in await connection.fetch(SQL.requests_of_partners, partner_ids):
         request = WITHDRAWAL_REQUESTS.read(row)
         world.partners[request.partner_id].requests[request.request_id] = request
+    world.stored_partners = dict(world.partners)
+
+
+async def _load_blockers(connection: Connection, world: World, partner_ids: Sequence[str]) -> None:
     for partner_id, *blocker in await connection.fetch(SQL.blockers_of_partners, partner_ids):
         world.blockers.setdefault(partner_id, []).append(Blocker(*blocker))
-    world.stored_partners = dict(world.partners)
 
 
 async def _save_lines(connection: Connection, changed: Sequence[ChangedOrder]) -> None:

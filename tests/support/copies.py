@@ -63,3 +63,14 @@ class Copy:
         text, count = re.subn(pattern, "", self.read(path))
         assert count == 1, f"{path} has {pattern!r} {count} times"
         (self.root / path).write_text(text, encoding="utf-8")
+
+    def insert(self, path: str, heading: str, after: str, addition: str) -> None:
+        """Adds to a file behind the first `after` that follows on `heading`."""
+        before, _, rest = self.read(path).partition(heading)
+        up_to, found, tail = rest.partition(after)
+        assert found, f"{path} has no {after!r} after {heading!r}"
+        (self.root / path).write_text(before + heading + up_to + found + addition + tail, encoding="utf-8")
+
+    def append(self, path: str, addition: str) -> None:
+        """Adds at the end of a file."""
+        (self.root / path).write_text(self.read(path) + addition, encoding="utf-8")
