@@ -11,11 +11,11 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from prometheus_client.parser import text_string_to_metric_families
 
-from ops.embedded.child import Child, last_lines
-from ops.embedded.ports import HOST, Ports
-from ops.http import fetch
-from ops.provision import Database
-from ops.run_directory import RunDirectory
+from ops.local.child import Child, last_lines
+from ops.local.ports import HOST, Ports
+from ops.setup.provision import Database
+from ops.shell.http_client import fetch
+from ops.shell.run_directory import RunDirectory
 from shared.runtime.records import Record
 from tests.support.collector import Collector, collecting
 from tests.support.desk import payment
