@@ -9,9 +9,9 @@ import orjson
 import pytest
 
 from ops.setup.provision import Database
-from services.invoices.closing import MonthSummary, close_month
+from services.invoices.closing import close_month
 from services.invoices.handlers import ROUTES
-from services.invoices.state import Policy, World
+from services.invoices.state import MonthSummary, Policy, World
 from services.invoices.store import SQL, Store
 from shared.ids import uuid7
 from shared.postgres import connect, open_pool
@@ -86,6 +86,11 @@ class StoredBooks:
     async def said(self, type_name: str) -> list[dict[str, Any]]:
         rows = await self.pool.fetch("SELECT * FROM outbox WHERE type = $1 ORDER BY id", f"{type_name}.v1")
         return [{**row, "data": orjson.loads(row["data"])} for row in rows]
+
+    async def row(self, table: str, key: str = "true") -> dict[str, Any]:
+        """The one row of a table for which `key` is true, with all its columns."""
+        (row,) = await self.pool.fetch(f"SELECT * FROM {table} WHERE {key}")
+        return dict(row)
 
     async def won(self) -> dict[str, int]:
         return dict(await self.pool.fetchrow(SQL.sum_evidence))

@@ -15,7 +15,7 @@ from services.invoices.state import World
 from services.invoices.store import Store
 from shared.runtime.surroundings import Surroundings
 from tests.integration.invoices.conftest import StoredBooks
-from tests.unit.invoices.books import CLOSED_AT, OTHER, PAID_AT, WRONG, line
+from tests.unit.invoices.books import CLOSED_AT, GANADA, OTHER, PAID_AT, WRONG, line
 
 NOVEMBER = "2026-11-12T10:00:00+09:00"
 SOMEBODY_WAITS = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)"
@@ -126,10 +126,74 @@ async def test_the_close_waits_for_a_payment_that_is_being_drafted(books: Stored
     async with books.pool.acquire() as connection, connection.transaction():
         world = await books.store.load(connection, [paid])
         close = asyncio.create_task(books.close())
-        while not close.done() and not await books.pool.fetchval(SOMEBODY_WAITS):
-            continue
+        await somebody_waits_beside(books, close)
         await books.write(connection, world, [paid])
     assert (await close).documents == 1
+
+
+async def test_a_correction_that_is_being_made_is_used_by_the_close(books: StoredBooks) -> None:
+    """The close waits for the partner: else it would fail the document, and the correction never see that."""
+    await books.paid_and_issued("A-1", number=WRONG)
+    corrected = books.facts.partner()
+    async with books.pool.acquire() as connection, connection.transaction():
+        world = await books.store.load(connection, [corrected])
+        close = asyncio.create_task(books.close())
+        await somebody_waits_beside(books, close)
+        await books.write(connection, world, [corrected])
+    summary = await close
+    assert (summary.documents, summary.issue_failed) == (1, 0)
+    await issued_once(books)
+
+
+async def test_a_correction_during_the_close_issues_what_the_close_could_not(books: StoredBooks) -> None:
+    await books.paid_and_issued("A-1", number=WRONG)
+    pausing = books.store = PausingStore(books.store)
+    close = asyncio.create_task(books.close())
+    await pausing.loaded.wait()
+    correction = asyncio.create_task(books.take(books.facts.partner(at=NOVEMBER)))
+    await somebody_waits_beside(books, correction)
+    pausing.go_on.set()
+    assert (await close).issue_failed == 1
+    await correction
+    await issued_once(books)
+
+
+async def test_a_correction_and_a_late_payment_at_once_issue_it_once(books: StoredBooks) -> None:
+    await books.close()
+    paid = books.facts.paid("A-1", number=WRONG, lines=[line(kind="goods")], told_at=NOVEMBER)
+    async with books.pool.acquire() as connection, connection.transaction():
+        world = await books.store.load(connection, [paid])
+        correction = asyncio.create_task(books.take(books.facts.partner(at=NOVEMBER)))
+        await somebody_waits_beside(books, correction)
+        await books.write(connection, world, [paid])
+    await correction
+    await issued_once(books)
+
+
+async def somebody_waits_beside(books: StoredBooks, task: asyncio.Task[Any]) -> None:
+    """Until the task waits for an advisory lock, or has ended without waiting for one."""
+    while not task.done() and not await books.pool.fetchval(SOMEBODY_WAITS):
+        await asyncio.sleep(0)
+
+
+async def issued_once(books: StoredBooks) -> None:
+    assert [event["data"]["business_number"] for event in await books.said("invoice.issued")] == [GANADA]
+    states = await books.pool.fetch("SELECT state FROM documents")
+    assert [row["state"] for row in states] == ["issued"]
+
+
+class PausingStore(Store):
+    """Stops once, between reading a month and writing it."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store._policy)
+        self.loaded, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def load_month(self, connection: Any, month: str, partner_ids: Any) -> World:
+        world = await super().load_month(connection, month, partner_ids)
+        self.loaded.set()
+        await self.go_on.wait()
+        return world
 
 
 async def test_refunds_merges_and_the_close_never_wait_for_each_other_in_a_circle(books: StoredBooks) -> None:

@@ -4,7 +4,6 @@ import asyncpg
 import pytest
 
 from services.invoices.handlers import ROUTES
-from services.invoices.store import SQL
 from shared.ids import uuid7
 from shared.runtime.decisions import Context, Reject
 from tests.integration.invoices.conftest import StoredBooks
@@ -169,12 +168,6 @@ async def test_a_document_key_is_given_once(books: StoredBooks) -> None:
                SELECT gen_random_uuid(), kind, state, partner_id, business_number, month, supply, vat,
                       sequence, late, payments, document_key, written_date, issued_at FROM documents"""
         )
-
-
-@pytest.mark.parametrize("name", list(SQL))
-async def test_every_query_of_the_catalogue_can_be_prepared(pool: asyncpg.Pool, name: str) -> None:
-    async with pool.acquire() as connection:
-        await connection.prepare(getattr(SQL, name))
 
 
 async def test_units_released_after_a_cancellation_are_taken_off_a_second_time(books: StoredBooks) -> None:

@@ -1,7 +1,7 @@
 """The invoices service without servers: facts go through the real handlers, and after each the won add up."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
@@ -150,14 +150,17 @@ class Facts:
         *,
         at: str = PAID_AT,
         line_id: str = "1",
+        more: Mapping[str, int] | None = None,
     ) -> Event:
+        """`more` names the units of other lines that the refund has besides."""
+        units = {line_id: quantity, **(more or {})}
         return self.refund(
             "refund.completed.v1",
             order_id,
             refund_id,
             at=at,
             payment_id=f"pay-{order_id}",
-            lines=[{"line_id": line_id, "quantity": quantity}],
+            lines=[{"line_id": line_id, "quantity": quantity} for line_id, quantity in units.items()],
             supply=supply,
             vat=vat,
             fee=0,

@@ -6,7 +6,7 @@ import pytest
 
 from services.invoices.state import World
 from shared.runtime.decisions import Applied, Reject
-from tests.unit.invoices.books import CLOSED_AT, GANADA, OTHER, PARTNER, Books, line
+from tests.unit.invoices.books import CLOSED_AT, GANADA, OTHER, PARTNER, WRONG, Books, line
 
 
 def merged_books(*orders: str) -> Books:
@@ -205,6 +205,19 @@ def test_an_issued_merge_is_not_undone() -> None:
     books = merged_books("A-1", "A-2")
     books.close()
     books.take(books.facts.merge("mr-2", undo=True, at="2026-11-06T09:00:00+09:00"))
+    assert "invoice.unmerged" not in books.types()
+
+
+def test_a_merge_that_a_correction_has_just_issued_is_not_undone() -> None:
+    books = Books()
+    for order_id in ("A-1", "A-2"):
+        books.paid_and_issued(order_id, number=WRONG)
+    books.take(books.facts.merge(number=WRONG))
+    books.close()
+    books.take(books.facts.partner(at="2026-11-07T09:00:00+09:00"))
+    (issued,) = books.documents("issued")
+    books.take(books.facts.merge("mr-2", undo=True, number=WRONG, at="2026-11-08T09:00:00+09:00"))
+    assert books.world.documents[issued.invoice_id] == issued
     assert "invoice.unmerged" not in books.types()
 
 
