@@ -53,13 +53,13 @@ SIDE_BY_SIDE := -n auto --maxprocesses 4 --max-worker-restart 0
 test: lint test-unit test-integration test-system ## Style, types, import rules, and every test but for long faults and containers
 
 test-unit: $(VENV)/.dev ## The tests that start no server: no Java, no PostgreSQL, a minute
-	@$(STEP) "unit tests" 900 $(PYTEST) -m unit -p tests.support.without_servers $(SIDE_BY_SIDE) $(PYTEST_ARGS)
+	@$(STEP) "unit tests" 1800 $(PYTEST) -m unit -p tests.support.without_servers $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 test-integration: $(VENV)/.dev ## The simulation, and the parts of the system on real servers
-	@$(STEP) "simulation and integration" 2400 $(PYTEST) -m "simulation or integration" $(SIDE_BY_SIDE) $(PYTEST_ARGS)
+	@$(STEP) "simulation and integration" 3600 $(PYTEST) -m "simulation or integration" $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 test-system: $(VENV)/.dev ## The four services on real servers: scenarios, crashes, outages, poison
-	@$(STEP) "scenarios and quick faults" 2400 $(PYTEST) -m system $(SIDE_BY_SIDE) --durations 10 $(PYTEST_ARGS)
+	@$(STEP) "scenarios and quick faults" 3600 $(PYTEST) -m system $(SIDE_BY_SIDE) --durations 10 $(PYTEST_ARGS)
 
 test-faults: $(VENV)/.dev ## The long faults: outages of minutes, halted processes, dead connections
 	@$(STEP) "long faults side by side" 3600 $(PYTEST) -m "faults and not alone" -v $(SIDE_BY_SIDE) $(PYTEST_ARGS)
