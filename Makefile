@@ -9,7 +9,7 @@ SEEDS ?= 200
 FIRST ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up down lint format bench lock clean images simulate new-event new-migration packages hooks \
+.PHONY: help venv demo pictures up down lint format bench lock clean images simulate new-event new-migration packages hooks \
   test test-unit test-integration test-system test-faults test-smoke test-containers test-all minutes
 
 help: ## List the targets
@@ -37,6 +37,10 @@ venv: $(VENV)/.dev ## Make the virtual environment with everything in it
 
 demo: $(VENV)/.run ## Start it all and replay a real order history, then show what became of it
 	@$(BIN)/pawl demo $(ARGS)
+
+# A new run first, on a quiet machine: make demo ARGS="--record docs/images/demo.json"
+pictures: $(VENV)/.run ## Draw README's pictures and docs/replay.md's figures from the recorded run of the demo
+	@$(BIN)/python -m devtools.pictures
 
 up: $(VENV)/.run ## Start Kafka, Postgres and the four services; Ctrl-C stops them
 	@$(BIN)/pawl up $(ARGS)

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
@@ -24,8 +25,6 @@ from shared.events.catalogue import UPSTREAM
 from tests.simulation import system as simulated
 from tests.simulation.system import Leader, System, UnitWriter, without_the_machine
 
-ALL_UNITS = 10**6
-"""Every grant is issued at once, or in one chunk."""
 EVERYTHING = 10**9
 
 
@@ -35,10 +34,10 @@ async def write_no_rows(*_: object) -> None:
 
 @contextmanager
 def large_grants() -> Iterator[None]:
-    """Real orders have thousands of units, where the simulation's own have three."""
+    """Real orders have thousands of units, where the simulation's own have three; all are issued at once."""
     with (
-        patch.object(simulated, "SMALL_GRANT", ALL_UNITS),
-        patch.object(simulated, "CHUNK", ALL_UNITS),
+        patch.object(simulated, "SMALL_GRANT", EVERYTHING),
+        patch.object(simulated, "Policy", partial(simulated.Policy, at_once=EVERYTHING)),
         patch.object(UnitWriter, "write", write_no_rows),
     ):
         yield
@@ -95,8 +94,6 @@ class SimulatedTopics:
                 site.handle(records)
                 self.handled[name, topic] += len(records)
                 found = True
-        while name == "serials" and site.issue_chunk():
-            pass
         self.publish(name)
         return found
 
