@@ -12,7 +12,7 @@ JSON: Final = "json"
 Fixed = Annotated[V, FIXED]
 """A field that never changes once its row is written."""
 Apart = Annotated[V, APART]
-"""A field without a column: its values are rows of a table of their own."""
+"""A field without a column: its values are rows of a table of their own. These fields are a struct's last."""
 
 
 @dataclass(slots=True, frozen=True, init=False)

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from shared.columns import Apart, Columns, Fixed
+from shared.columns import JSON, Apart, Columns, Fixed
 from shared.money import NOTHING, Money
 
 
@@ -123,7 +123,7 @@ class Order(Struct, frozen=True, gc=False):
     evidence: str
     issue_policy: str
     vat_mode: str
-    partner: dict[str, Any]
+    partner: Annotated[dict[str, Any], JSON]
     expected: int
     registered_by: str
     registered_at: datetime

@@ -20,7 +20,7 @@ from shared.events.catalogue import TYPES, UPSTREAM
 from shared.events.checkout import Snapshot
 from shared.postgres import Connection, packed
 from shared.queries import load as load_queries
-from shared.rows import Table, pairs
+from shared.rows import Table
 from shared.runtime.decisions import Event
 
 SQL = load_queries(__file__)
@@ -132,7 +132,8 @@ async def _save_lines(connection: Connection, changed: Sequence[ChangedOrder]) -
 def _lines(changed: Sequence[ChangedOrder]) -> Iterator[tuple[Line, Line | None]]:
     for order, before in changed:
         known = {} if before is None or before.state is OrderState.UNPAID else before.lines
-        yield from pairs(order.lines, known)
+        for line_id, line in order.lines.items():
+            yield line, known.get(line_id)
 
 
 def _claims(changed: Sequence[ChangedOrder]) -> Iterator[tuple[Claim, Claim | None]]:
@@ -144,12 +145,16 @@ def _claims(changed: Sequence[ChangedOrder]) -> Iterator[tuple[Claim, Claim | No
 
 def _issue_requests(changed: Sequence[ChangedOrder]) -> Iterator[tuple[IssueRequest, IssueRequest | None]]:
     for order, before in changed:
-        yield from pairs(order.requests, {} if before is None else before.requests)
+        known = {} if before is None else before.requests
+        for request_id, request in order.requests.items():
+            yield request, known.get(request_id)
 
 
 def _cases(changed: Sequence[ChangedOrder]) -> Iterator[tuple[Case, Case | None]]:
     for order, before in changed:
-        yield from pairs(order.cases, {} if before is None else before.cases)
+        known = {} if before is None else before.cases
+        for number, case in order.cases.items():
+            yield case, known.get(number)
 
 
 async def _save_partners(connection: Connection, world: World) -> None:

@@ -309,7 +309,7 @@ async def _parse_traced(records: Any, original: Any = None) -> KafkaMessage:
 def _message_of(records: Any, batch_headers: list[dict[str, str]] | None = None) -> KafkaMessage:
     first = records[0]
     return KafkaMessage(
-        body=b"",
+        body=[record.value or b"" for record in records],
         raw_message=records,
         batch_headers=batch_headers,
         message_id=f"{first.topic}/{first.partition}/{first.offset}",

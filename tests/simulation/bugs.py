@@ -6,7 +6,7 @@ each until a check notices.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from unittest.mock import patch
@@ -19,8 +19,10 @@ import services.invoices.decisions.payments as invoices
 import services.orders.decisions.issuance as orders_issuance
 import services.orders.decisions.payments as payments
 import services.orders.decisions.refunds as orders_refunds
-import services.refunds.domain as refunds
-import services.refunds.refund_order as refund_order
+import services.refunds.decisions.claims as refund_claims
+import services.refunds.decisions.payouts as refund_payouts
+import services.refunds.decisions.requests as refund_requests
+import services.refunds.decisions.reviews as refund_reviews
 import services.serials.handlers as serials
 import services.serials.issuing as issuing
 import shared.runtime.batch as batch_module
@@ -28,6 +30,7 @@ import shared.runtime.relay as relay_module
 from services.invoices.state import Change, Payment, World
 from services.orders.events import UnnumberedEvent
 from services.orders.state import Line, Order, OrderState
+from services.refunds.decisions.units import move, with_lines
 from services.serials.events import serials_issued
 from services.serials.state import Grant, GrantState
 from services.serials.store import Store as SerialsStore
@@ -263,34 +266,33 @@ _issue_units = issuing.issue_units
 
 # Refunds
 
-_record_payout = refunds.record_payout
+_record_payout = refund_payouts.record_payout
 
 
 def _completed_again(order: Any, refund: Any, payout_id: str, paid_out_at: datetime, at: datetime) -> Any:
     if refund.state == "completed":
-        paying = replace(refund, state="paying_out")
-        back = [order._moved(s, refunding=s.quantity, refunded=-s.quantity) for s in refund.lines]
-        order = order.with_lines(back)
-        return _record_payout(order.with_refund(paying), paying, payout_id, paid_out_at, at)
+        back = [move(order.lines[i], refunding=units, refunded=-units) for i, units in refund.lines]
+        refund = structs.replace(refund, state="paying_out")
+        return _record_payout(with_lines(order, back), refund, payout_id, paid_out_at, at)
     return _record_payout(order, refund, payout_id, paid_out_at, at)
 
 
-def _void_keeps_money(order: Any, shares: Any, money: Money) -> Any:
-    return _void(order, shares, Money(0, 0))
+def _void_keeps_money(order: Any, units: Any, money: Money) -> Any:
+    return _void(order, units, Money(0, 0))
 
 
-_void = refund_order.RefundOrder.void
+_void = refund_reviews.void
 
 
-_accept = refunds._accept
+_refund_accepted = refund_requests.refund_accepted
 
 
-def _everything_or_nothing(*arguments: Any, everything: bool) -> Any:
-    return _accept(*arguments, everything=False)
+def _everything_or_nothing(refund: Any, *, everything: bool) -> Any:
+    return _refund_accepted(refund, everything=False)
 
 
-def _denial_not_heard(order: Any, *arguments: Any) -> Any:
-    return refunds.Decision(order)
+def _denial_ignored(order: Any, *arguments: Any) -> Any:
+    return Decided(order)
 
 
 # Invoices
@@ -382,10 +384,15 @@ PLANTED: Sequence[Bug] = (
     ),
     Bug("a grant is issued again after a restart", SerialsStore, "lock_grants", _made_again),
     Bug("a grant counts as issued with a unit missing", issuing, "issue_units", _one_too_few),
-    Bug("a payout completes a refund twice", refunds, "record_payout", _completed_again),
-    Bug("refunds keeps the won of a release", refund_order.RefundOrder, "void", _void_keeps_money),
-    Bug("a refund of everything is all or nothing", refunds, "_accept", _everything_or_nothing),
-    Bug("a denial of orders is not heard", refunds, "record_denial", _denial_not_heard),
+    Bug("a payout completes a refund twice", refund_payouts, "record_payout", _completed_again),
+    Bug("refunds keeps the won of a release", refund_reviews, "void", _void_keeps_money),
+    Bug(
+        "a refund of everything is all or nothing",
+        refund_requests,
+        "refund_accepted",
+        _everything_or_nothing,
+    ),
+    Bug("a denial of orders is ignored", refund_claims, "record_denial", _denial_ignored),
     Bug("a merge takes in what is not fit", eligibility, "_reason_of_units", _merge_takes_all),
     Bug("a modified invoice has the wrong sign", invoices, "_modify", _wrong_sign),
     Bug("a late payment is pushed to the next month", invoices, "record_payment", _late_payment_pushed_on),

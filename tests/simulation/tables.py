@@ -445,17 +445,8 @@ SERIALS_COPIES: Mapping[str, Query] = {"serials": write_serials}
 
 # refunds
 
-REFUND_COLUMNS = (
-    "refund_id", "order_id", "refund_request_id", "content", "state", "requested_by", "role", "reason",
-    "everything", "requested_at", "destination_kind", "destination_reference", "destination_masked", "why",
-    "why_at", "supply", "vat", "fee", "expected_on", "completed_at", "sequence", "steps",
-)  # fmt: skip
-REFUND_CHANGES = (
-    "state", "why", "why_at", "supply", "vat", "fee", "expected_on", "completed_at", "sequence", "steps",
-)  # fmt: skip
 
-
-def read_refunds_of_orders(tx: Transaction, ids: str) -> list[Row]:
+def refunds_of_orders(tx: Transaction, ids: str) -> list[Row]:
     rows = []
     for refund in where(tx, "refunds", "order_id", unpacked(ids), "refund_id"):
         asked = where(tx, "refund_lines", "refund_id", [refund["refund_id"]], "position")
@@ -470,36 +461,10 @@ def read_refunds_of_orders(tx: Transaction, ids: str) -> list[Row]:
 
 REFUNDS: Mapping[str, Query] = {
     "lock_orders": lock_orders,
-    "read_lines": lambda tx, ids: where(tx, "order_lines", "order_id", unpacked(ids), "order_id", "position"),
-    "read_refunds": read_refunds_of_orders,
-    "update_orders": updates("orders", ["order_id"], *refunds_store.ORDER_COLUMNS[1:]),
-    "update_lines": packed_updates(
-        "order_lines",
-        ["order_id", "line_id"],
-        *refunds_store.LINE_COLUMNS[2:],
-        texts=["kind"],
-        flags=["locked"],
+    "lines_of_orders": lambda tx, ids: where(
+        tx, "order_lines", "order_id", unpacked(ids), "order_id", "position"
     ),
-    "save_refunds": inserts("refunds", ["refund_id"], REFUND_COLUMNS, on_conflict=REFUND_CHANGES),
-    "save_refund_lines": inserts(
-        "refund_lines",
-        ["refund_id", "line_id"],
-        ("refund_id", "line_id", "order_id", "position", "quantity"),
-        on_conflict=["quantity", "position"],
-    ),
-    "add_payouts": inserts(
-        "refund_payouts", ["refund_id", "payout_id"], ("refund_id", "payout_id", "position")
-    ),
-    "add_history": inserts(
-        "refund_history",
-        ["refund_id", "position"],
-        ("refund_id", "position", "state", "at", "actor", "reason", "note"),
-    ),
-    "add_details": inserts("refund_details", ["reference"], ("reference", "refund_id", "order_id", "sealed")),
-}
-REFUNDS_COPIES: Mapping[str, Query] = {
-    "orders": copies("orders", ["order_id"]),
-    "order_lines": copies("order_lines", ["order_id", "line_id"]),
+    "refunds_of_orders": refunds_of_orders,
 }
 
 
@@ -678,7 +643,7 @@ STORES: Mapping[str, Any] = {
 FUNCTIONS: Mapping[str, tuple[Mapping[str, Query], Mapping[str, Query]]] = {
     "orders": (ORDERS, ORDERS_COPIES),
     "serials": (SERIALS, SERIALS_COPIES),
-    "refunds": (REFUNDS, REFUNDS_COPIES),
+    "refunds": (REFUNDS, {}),
     "invoices": (INVOICES, {}),
 }
 NOT_PLAYED: Mapping[str, Mapping[str, str]] = {

@@ -442,6 +442,19 @@ async def test_a_partner_that_wants_to_leave_is_told_everything_that_is_unfinish
     ]
 
 
+async def test_only_who_waits_for_a_tax_invoice_is_kept_for_one(desk: StoredDesk) -> None:
+    goods = line(kind="goods")
+    await desk.take(
+        paid(goods, amount=176_000, payment_method="card"),
+        of("A-3", paid(goods, amount=176_000, evidence="cash_receipt", payment_id="pay-A-3")),
+        of("A-4", paid(goods, amount=176_000, payment_id="pay-A-4")),
+    )
+
+    await desk.take(withdrawal())
+
+    assert {blocker["order_id"] for blocker in desk.last["blockers"]} == {"A-2", "A-4"}
+
+
 async def test_a_partner_leaves_when_nothing_is_unfinished_and_its_money_is_kept_apart(
     desk: StoredDesk,
 ) -> None:

@@ -149,6 +149,23 @@ async def test_every_column_that_may_change_is_written_when_it_does(
     assert changed == {(table.name, column.name) for table in TABLES for column in table.changing}
 
 
+async def test_what_is_read_again_is_what_was_saved(desk: StoredDesk) -> None:
+    """In one batch; the desk compares when it ends."""
+    async with desk.at_work():
+        desk.paid(line("1"), line("2"), vat_mode="inclusive")
+        desk.issuance_granted(100, "2")
+        desk.asked(40)
+        desk.granted()
+        desk.payout_failed()
+        desk.reviewed("release")
+        desk.paid_out()
+        desk.asked(1, "rr-78", destination={"method": "mycash"})
+        desk.asked(30, "rr-79")
+
+    async with desk.at_work():
+        assert [refund.state for refund in desk.refunds] == ["released", "rejected", "accepted"]
+
+
 async def test_one_batch_may_hold_a_whole_story(desk: StoredDesk, connection: asyncpg.Connection) -> None:
     async with desk.at_work():
         desk.paid()
