@@ -13,7 +13,6 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from ops.shell.problem import Exit, Problem
-from shared import __version__
 
 
 class Command(NamedTuple):
@@ -117,6 +116,7 @@ def embedded_versions() -> dict[str, str | None]:
     """The versions of Pawl, Kafka and PostgreSQL; None where PostgreSQL is not installed."""
     from ops.local.jars import KAFKA_VERSION
     from ops.local.postgres import wheel_version
+    from shared import __version__
 
     versions: dict[str, str | None] = {"pawl": __version__, "kafka": KAFKA_VERSION, "postgres": None}
     with suppress(PackageNotFoundError):

@@ -7,7 +7,10 @@ import subprocess
 from tests.support.copies import ROOT, Copy
 
 GUIDE = ROOT / "CONTRIBUTING.md"
-_BLOCK = re.compile(r"(?:^In `(\S+)`, [^\n]*|^and [^\n]*):\n\n```\w*\n(.*?)```", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(
+    r"^(?:In `(?P<file>\S+)`, (?:the new file \*(?P<new>\S+)\*)?|and )[^\n]*:\n\n```\w*\n(?P<block>.*?)```",
+    re.MULTILINE | re.DOTALL,
+)
 _COMMAND = re.compile(r"^```\n(make [^`]*?)\n```$", re.MULTILINE)
 
 IMPORTS = {
@@ -39,9 +42,9 @@ def command(target: str) -> list[str]:
 def blocks(folder: str) -> list[tuple[str, str]]:
     """The blocks of the guide for files below a folder of the services, each with its file, in order."""
     found, file = [], ""
-    for named, block in _BLOCK.findall(GUIDE.read_text(encoding="utf-8")):
-        file = named or file
-        found.append((file, block))
+    for said in _BLOCK.finditer(GUIDE.read_text(encoding="utf-8")):
+        file = said["file"] + (said["new"] or "") if said["file"] else file
+        found.append((file, said["block"]))
     return [(file, block) for file, block in found if folder in file]
 
 

@@ -85,16 +85,17 @@ async def no_unit_is_claimed_twice(pool: asyncpg.Pool) -> None:
     """Two consumers decide at the same moment: one issues all units of the order, one refunds them."""
     meeting = asyncio.Barrier(2)
 
-    def slow() -> Desk:
-        service = orders_service()
+    class Meeting(store.Store):
+        """Loads, and then waits for the other one to have loaded as well."""
 
-        async def load_and_meet(connection: Any, events: Sequence[Any]) -> Any:
-            world = await service.load(connection, events)
+        async def load(self, connection: Any, events: Sequence[Any]) -> Any:
+            world = await super().load(connection, events)
             with suppress(TimeoutError, asyncio.BrokenBarrierError):
                 await asyncio.wait_for(meeting.wait(), MEETING_SECONDS)
             return world
 
-        return Desk(pool, orders_service(load=load_and_meet))
+    def slow() -> Desk:
+        return Desk(pool, orders_service(store=Meeting()))
 
     await Desk(pool).take(payment("A-1"))
     await asyncio.gather(slow().take(issuance("A-1", 100)), slow().take(refund_accepted("A-1", 100)))
