@@ -85,19 +85,16 @@ async def no_unit_is_claimed_twice(pool: asyncpg.Pool) -> None:
     """Two consumers decide at the same moment: one issues all units of the order, one refunds them."""
     meeting = asyncio.Barrier(2)
 
-    def slow() -> Desk:
-        service = orders_service()
-
-        async def load_and_meet(connection: Any, events: Sequence[Any]) -> Any:
-            world = await service.load(connection, events)
+    class MeetingStore(store.Store):
+        async def load(self, connection: Any, events: Sequence[Any]) -> Any:
+            world = await super().load(connection, events)
             with suppress(TimeoutError, asyncio.BrokenBarrierError):
                 await asyncio.wait_for(meeting.wait(), MEETING_SECONDS)
             return world
 
-        return Desk(pool, orders_service(load=load_and_meet))
-
+    one, other = (Desk(pool, orders_service(store=MeetingStore())) for _ in range(2))
     await Desk(pool).take(payment("A-1"))
-    await asyncio.gather(slow().take(issuance("A-1", 100)), slow().take(refund_accepted("A-1", 100)))
+    await asyncio.gather(one.take(issuance("A-1", 100)), other.take(refund_accepted("A-1", 100)))
 
     assert await Desk(pool).claimed("A-1") <= 100, "a unit is claimed twice"
 
