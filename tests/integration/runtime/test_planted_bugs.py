@@ -85,20 +85,16 @@ async def no_unit_is_claimed_twice(pool: asyncpg.Pool) -> None:
     """Two consumers decide at the same moment: one issues all units of the order, one refunds them."""
     meeting = asyncio.Barrier(2)
 
-    class Meeting(store.Store):
-        """Loads, and then waits for the other one to have loaded as well."""
-
+    class MeetingStore(store.Store):
         async def load(self, connection: Any, events: Sequence[Any]) -> Any:
             world = await super().load(connection, events)
             with suppress(TimeoutError, asyncio.BrokenBarrierError):
                 await asyncio.wait_for(meeting.wait(), MEETING_SECONDS)
             return world
 
-    def slow() -> Desk:
-        return Desk(pool, orders_service(store=Meeting()))
-
+    one, other = (Desk(pool, orders_service(store=MeetingStore())) for _ in range(2))
     await Desk(pool).take(payment("A-1"))
-    await asyncio.gather(slow().take(issuance("A-1", 100)), slow().take(refund_accepted("A-1", 100)))
+    await asyncio.gather(one.take(issuance("A-1", 100)), other.take(refund_accepted("A-1", 100)))
 
     assert await Desk(pool).claimed("A-1") <= 100, "a unit is claimed twice"
 
