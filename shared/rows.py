@@ -79,7 +79,10 @@ class Table(Generic[T]):
         self.name = name
         self.key = key
         self._struct = struct
-        self._fields = [_field(*hint, key) for hint in _hints(struct) if not _is_apart(hint[1])]
+        hints = _hints(struct)
+        self._fields = [_field(*hint, key) for hint in hints if not _is_apart(hint[1])]
+        if any(_is_apart(hint) for _, hint in hints[: len(self._fields)]):
+            raise TypeError(f"{struct.__name__}: the fields without a column stand last")
         self.columns = tuple(column for each in self._fields for column in each.columns)
         self.changing = tuple(c for c in self.columns if not c.is_fixed)
         self._columns_of = _getter(itemgetter, [column.name for column in self.columns])

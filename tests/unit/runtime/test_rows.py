@@ -118,6 +118,17 @@ class TestColumns:
         with pytest.raises(TypeError, match="ids: a list of ids is never null"):
             Table(Nullable, "nullable", key=("key",))
 
+    def test_fields_without_a_column_stand_last(self) -> None:
+        """A row is the values of the fields in their order, as far as they have columns."""
+
+        class Scattered(Struct, frozen=True):
+            key: str
+            children: Apart[tuple[str, ...]]
+            count: int
+
+        with pytest.raises(TypeError, match="Scattered: the fields without a column stand last"):
+            Table(Scattered, "scattered", key=("key",))
+
     def test_a_kind_of_field_that_has_no_column_is_refused_when_the_service_starts(self) -> None:
         class Strange(Struct, frozen=True):
             key: str
@@ -129,7 +140,7 @@ class TestColumns:
 
 class TestRows:
     def test_a_tuple_of_values_lies_in_its_columns(self) -> None:
-        assert LINES.row(LINE) == ("A-1", "1", "study-30", 1_600, 160, 0, None)
+        assert LINES.row(LINE) == ["A-1", "1", "study-30", 1_600, 160, 0, None]
 
     def test_none_is_null_in_all_columns_of_a_tuple(self) -> None:
         row = as_stored(EXAMPLE)
@@ -164,7 +175,7 @@ class TestRows:
             name: str
 
         table = Table(Name, "names", key=("name",))
-        assert table.row(Name("kim")) == ("kim",)
+        assert table.row(Name("kim")) == ["kim"]
         assert table.read({"name": "kim"}) == Name("kim")
 
     @given(anything)
