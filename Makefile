@@ -9,8 +9,8 @@ SEEDS ?= 200
 FIRST ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up down lint format bench lock clean images simulate \
-  test test-unit test-integration test-system test-faults test-smoke test-containers test-all
+.PHONY: help venv demo pictures up down lint format bench lock clean images simulate new-event new-migration packages hooks \
+  test test-unit test-integration test-system test-faults test-smoke test-containers test-all minutes
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,7 +22,7 @@ $(BIN)/python:
 	  echo "This Python cannot make a virtual environment (on Debian and Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
 
 # The stamps say which lock file is installed; a changed lock installs again.
-$(VENV)/.run: requirements.lock pyproject.toml | $(BIN)/python
+$(VENV)/.run: requirements.lock pyproject.toml shared/__init__.py | $(BIN)/python
 	@echo "Installing what Pawl needs to run (once) ..." >&2
 	@$(PIP) install --quiet --require-hashes -r requirements.lock
 	@$(PIP) install --quiet --no-deps --editable .
@@ -38,6 +38,10 @@ venv: $(VENV)/.dev ## Make the virtual environment with everything in it
 demo: $(VENV)/.run ## Start it all and replay a real order history, then show what became of it
 	@$(BIN)/pawl demo $(ARGS)
 
+# A new run first, on a quiet machine: make demo ARGS="--record docs/images/demo.json"
+pictures: $(VENV)/.run ## Draw README's pictures and docs/replay.md's figures from the recorded run of the demo
+	@$(BIN)/python -m devtools.pictures
+
 up: $(VENV)/.run ## Start Kafka, Postgres and the four services; Ctrl-C stops them
 	@$(BIN)/pawl up $(ARGS)
 
@@ -50,16 +54,16 @@ STEP := tests/support/step.sh
 PYTEST := $(BIN)/python -m pytest
 SIDE_BY_SIDE := -n auto --maxprocesses 4 --max-worker-restart 0
 
-test: lint test-unit test-integration test-system ## Style, types, import rules, then every test of at most a minute without Docker
+test: lint test-unit test-integration test-system ## Style, types, import rules, and every test but for long faults and containers
 
 test-unit: $(VENV)/.dev ## The tests that start no server: no Java, no PostgreSQL, a minute
-	@$(STEP) "unit tests" 900 $(PYTEST) -m unit -p tests.support.without_servers $(SIDE_BY_SIDE) $(PYTEST_ARGS)
+	@$(STEP) "unit tests" 1800 $(PYTEST) -m unit -p tests.support.without_servers $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 test-integration: $(VENV)/.dev ## The simulation, and the parts of the system on real servers
-	@$(STEP) "simulation and integration" 2400 $(PYTEST) -m "simulation or integration" $(SIDE_BY_SIDE) $(PYTEST_ARGS)
+	@$(STEP) "simulation and integration" 3600 $(PYTEST) -m "simulation or integration" $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 test-system: $(VENV)/.dev ## The four services on real servers: scenarios, crashes, outages, poison
-	@$(STEP) "scenarios and quick faults" 2400 $(PYTEST) -m system $(SIDE_BY_SIDE) --durations 10 $(PYTEST_ARGS)
+	@$(STEP) "scenarios and quick faults" 3600 $(PYTEST) -m system $(SIDE_BY_SIDE) --durations 10 $(PYTEST_ARGS)
 
 test-faults: $(VENV)/.dev ## The long faults: outages of minutes, halted processes, dead connections
 	@$(STEP) "long faults side by side" 3600 $(PYTEST) -m "faults and not alone" -v $(SIDE_BY_SIDE) $(PYTEST_ARGS)
@@ -72,6 +76,9 @@ test-all: FIRST = $(shell date +%Y%m%d)0000
 test-all: test test-faults simulate test-containers ## Everything once, with fresh seeds; needs Docker
 	@echo "make test-all passed: commit $$(git describe --always --dirty --abbrev=12 --exclude '*')," \
 	  "$$(date +%F), $$((($$(date +%s) - $(BEGAN) + 59) / 60)) minutes"
+
+minutes: $(VENV)/.dev ## Draw docs/images/minutes.svg from the steps that the last .ci/run has measured
+	@$(BIN)/python -m tests.support.minutes .ci/steps.jsonl
 
 images: $(VENV)/.run ## Make the container images where no image registry can be reached (Debian, root)
 	@deploy/images/build.sh $(ARGS)
@@ -94,6 +101,20 @@ lint: $(VENV)/.dev ## Style, types and import rules only
 format: $(VENV)/.dev ## Mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# make new-event NAME=partner.note_added.v1 OWNER=orders FIELDS="note:Text noted_at:Instant?" SAYS="a note on a partner."
+new-event: $(VENV)/.dev ## Write the parts of an event type: NAME=thing.happened.v1 OWNER=orders (CONTRIBUTING.md)
+	@$(BIN)/python -m devtools.new_event "$(NAME)" $(if $(OWNER),--owner "$(OWNER)") $(if $(WRITER),--writer "$(WRITER)") \
+	  $(if $(ABOUT),--about "$(ABOUT)") $(if $(SAYS),--says "$(SAYS)") $(if $(FIELDS),--fields "$(FIELDS)") $(ARGS)
+
+new-migration: $(VENV)/.dev ## Write an empty migration: SERVICE=orders NAME=add_note
+	@$(BIN)/python -m devtools.new_migration "$(SERVICE)" "$(NAME)" $(ARGS)
+
+packages: $(VENV)/.dev ## Draw docs/images/packages.svg from the imports
+	@$(BIN)/python -m devtools.packages
+
+hooks: $(VENV)/.dev ## Run the lints before each commit (pre-commit)
+	@$(BIN)/pre-commit install
 
 bench: $(VENV)/.dev ## Measure it against the usual way; writes benchmarks/results.json
 	$(BIN)/python -m benchmarks $(ARGS)

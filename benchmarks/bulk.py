@@ -4,7 +4,6 @@ Ours is the issuing worker of the service with its own chunks: it makes, hashes,
 counts them in the grant and says how far it is. The other sides get rows that are ready, and insert them.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,12 +16,13 @@ import numpy as np
 
 from benchmarks.material import FIRST_DAY
 from benchmarks.stage import Stage, set_environment
-from services.serials.domain import Grant, Part, Product
 from services.serials.issuing import Issuer
 from services.serials.rows import COLUMNS
 from services.serials.settings import SerialsSettings
-from services.serials.store import SerialWriter, insert_grants
+from services.serials.state import Grant, Part, Product
+from services.serials.store import GRANTS, Store
 from services.serials.vault import KeptSerials
+from services.serials.writer import SerialWriter
 from shared.clock import monotonic
 from shared.ids import RUN_LIMIT, uuid7, uuid7_run
 from shared.postgres import open_pool
@@ -63,7 +63,7 @@ class _Desk:
     async def grant(self, units: int) -> None:
         """Records a grant, of which no unit exists yet."""
         async with self.pool.acquire() as connection:
-            await insert_grants(connection, [_new_grant(units)])
+            await GRANTS.save(connection, [(_new_grant(units), None)])
 
 
 async def into_an_empty_table(stage: Stage, units: int, one_by_one: int) -> tuple[Bulk, Bulk, Bulk]:
@@ -154,12 +154,11 @@ async def _unsorted_chunk(desk: _Desk) -> tuple[Part, KeptSerials]:
 async def _open_desk(stage: Stage) -> AsyncIterator[_Desk]:
     set_environment(stage.environment(SERVICE))
     settings = read_settings(SerialsSettings)
-    writer, chunk = SerialWriter(settings.vault()), settings.policy().chunk
+    store = Store(SerialWriter(settings.vault()), settings.policy())
     pool = await open_pool(str(settings.database_url), SERVICE, 3)
     try:
         surroundings = Surroundings(pool, Outbox(SERVICE, stage.partitions))
-        worker = Issuer(surroundings, writer, chunk, asyncio.Event())
-        yield _Desk(pool, writer, worker, chunk)
+        yield _Desk(pool, store.writer, Issuer(surroundings, store), store.policy.chunk)
     finally:
         await pool.close()
 

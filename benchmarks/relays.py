@@ -29,7 +29,8 @@ from shared.kafka import END_OF_TIME, new_producer
 from shared.kst import KST
 from shared.postgres import connect, session_settings
 from shared.runtime.decisions import NewEvent
-from shared.runtime.outbox import Cause, Outbox
+from shared.runtime.outbox import Outbox
+from shared.runtime.outgoing import Cause
 from shared.runtime.relay import Relay
 from shared.runtime.retention import Retention
 from shared.runtime.signals import Metrics

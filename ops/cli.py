@@ -4,7 +4,9 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
-from importlib import import_module, metadata
+from contextlib import suppress
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -31,7 +33,7 @@ COMMANDS: Sequence[Command] = (
     Command("record", "ops.audit.record:record"),
     Command("lag", "ops.watch.lag:lag"),
     Command("storage", "ops.watch.storage:storage"),
-    Command("dead", "ops.watch.dead:app"),
+    Command("dead", "ops.watch.dead.commands:app"),
     Command("close", "ops.watch.close:close"),
     Command("version", "ops.cli:show_version"),
 )
@@ -101,21 +103,25 @@ def pawl(
 def show_version(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """Print the versions of Pawl and of the servers it embeds.
+    """Print the versions of Pawl and of the servers it embeds, as far as they are installed here.
 
     Example: [bold]pawl version[/bold]
     """
     versions = embedded_versions()
-    text = "\n".join(f"{name} {number}" for name, number in versions.items())
+    text = "\n".join(f"{name} {number or 'is not installed here'}" for name, number in versions.items())
     print(json.dumps(versions) if as_json else text)
 
 
-def embedded_versions() -> dict[str, str]:
-    """The versions of Pawl, Kafka and PostgreSQL."""
+def embedded_versions() -> dict[str, str | None]:
+    """The versions of Pawl, Kafka and PostgreSQL; None where PostgreSQL is not installed."""
     from ops.local.jars import KAFKA_VERSION
     from ops.local.postgres import wheel_version
+    from shared import __version__
 
-    return {"pawl": metadata.version("pawl"), "kafka": KAFKA_VERSION, "postgres": wheel_version()}
+    versions: dict[str, str | None] = {"pawl": __version__, "kafka": KAFKA_VERSION, "postgres": None}
+    with suppress(PackageNotFoundError):
+        versions["postgres"] = wheel_version()
+    return versions
 
 
 def main() -> None:

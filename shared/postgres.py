@@ -72,7 +72,7 @@ def packed_columns(rows: Iterable[tuple[Any, ...]], arrays: int = 0) -> list[str
 
 
 async def copy_rows(
-    connection: Connection, table: str, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]
+    connection: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
 ) -> None:
     """Inserts rows with a binary COPY, in their order; columns that are not named take their defaults.
 

@@ -15,7 +15,6 @@ columns.
 
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from operator import attrgetter, itemgetter
@@ -35,32 +34,14 @@ from typing import (
 from uuid import UUID
 
 import msgspec
-import orjson
+from msgspec import Struct
+from msgspec.structs import astuple
 
+from shared.columns import APART, FIXED, JSON, Columns
 from shared.postgres import UNIT_SEPARATOR, Connection, copy_rows, packed
 
 K = TypeVar("K")
-T = TypeVar("T")
-V = TypeVar("V")
-
-FIXED: Final = "fixed"
-APART: Final = "apart"
-JSON: Final = "json"
-"""Marks a field whose values are kept as JSON: `Annotated[tuple[str, ...] | None, JSON]`; None is null."""
-Fixed = Annotated[V, FIXED]
-"""A field that never changes once its row is written."""
-Apart = Annotated[V, APART]
-"""A field without a column: its values are rows of a table of their own."""
-
-
-@dataclass(slots=True, frozen=True, init=False)
-class Columns:
-    """The columns of a field that is a tuple of values, such as `Money`; None is null in all of them."""
-
-    names: tuple[str, ...]
-
-    def __init__(self, *names: str) -> None:
-        object.__setattr__(self, "names", names)
+T = TypeVar("T", bound=Struct)
 
 
 class Column(NamedTuple):
@@ -80,16 +61,15 @@ class Column(NamedTuple):
 class _Field(NamedTuple):
     """How one field becomes values of columns and back.
 
-    `paths` are the attributes that hold the values. `encode` and `decode` are None where a column holds the
-    value as it is. `is_tuple`: `decode` takes all of its columns; `is_spread`: `encode` gives all of them.
+    `encode` and `decode` are None where a column holds the value as it is. `is_tuple`: `encode` gives the
+    values of all of its columns, and `decode` takes them.
     """
 
-    paths: tuple[str, ...]
+    name: str
     columns: tuple[Column, ...]
     encode: Callable[[Any], Any] | None = None
     decode: Callable[[Any], Any] | None = None
     is_tuple: bool = False
-    is_spread: bool = False
 
 
 class Table(Generic[T]):
@@ -103,10 +83,13 @@ class Table(Generic[T]):
         self.columns = tuple(column for each in self._fields for column in each.columns)
         self.changing = tuple(c for c in self.columns if not c.is_fixed)
         self._columns_of = _getter(itemgetter, [column.name for column in self.columns])
-        self._values_of = _getter(attrgetter, [path for each in self._fields for path in each.paths])
         # From the last place to the first, so that a place stays true when what follows it grows or shrinks.
-        self._encoders = [(place, each) for place, each in _places(self._fields, "paths") if each.encode]
-        self._decoders = [(place, each) for place, each in _places(self._fields, "columns") if each.decode]
+        self._encoders = [
+            (place, each.encode, each.is_tuple)
+            for place, each in reversed(list(enumerate(self._fields)))
+            if each.encode
+        ]
+        self._decoders = [(place, each) for place, each in _places(self._fields) if each.decode]
         self._fixed_of = self._some_of(fixed=True)
         self._changing_of = self._some_of(fixed=False)
         self._update_columns = (*(c for c in self.columns if c.name in key), *self.changing)
@@ -134,19 +117,16 @@ class Table(Generic[T]):
                 fields[place] = each.decode(fields[place])
         return self._struct(*fields)
 
-    def row(self, value: T) -> tuple[Any, ...]:
+    def row(self, value: T) -> list[Any]:
         """The values of the columns, in their order."""
-        values = self._values_of(value)
-        if not self._encoders:
-            return values
-        row = list(values)
-        for place, each in self._encoders:
-            assert each.encode is not None
-            if each.is_spread:
-                row[place : place + 1] = each.encode(row[place])
+        values = list(astuple(value))
+        del values[len(self._fields) :]
+        for place, encode, is_tuple in self._encoders:
+            if is_tuple:
+                values[place : place + 1] = encode(values[place])
             else:
-                row[place] = each.encode(row[place])
-        return tuple(row)
+                values[place] = encode(values[place])
+        return values
 
     async def save(self, connection: Connection, pairs: Iterable[tuple[T, T | None]]) -> None:
         """Writes values that are new (their pair is None) and those whose columns differ from before.
@@ -175,15 +155,15 @@ class Table(Generic[T]):
         assert self._fixed_of(value) == self._fixed_of(before), f"a fixed column of {self.name} was changed"
         return bool(self._changing_of(value) != self._changing_of(before))
 
-    def _parameters(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
+    def _parameters(self, rows: Iterable[list[Any]]) -> Iterator[Any]:
         by_name = dict(zip(self.columns, zip(*rows, strict=True), strict=True))
         for column in self._update_columns:
             values = by_name[column]
             yield packed(map(str, values)) if column.is_packed else _array(column, values)
 
     def _some_of(self, *, fixed: bool) -> Callable[[T], Any]:
-        paths = [path for each in self._fields if each.columns[0].is_fixed is fixed for path in each.paths]
-        return attrgetter(*paths) if paths else lambda value: ()
+        names = [each.name for each in self._fields if each.columns[0].is_fixed is fixed]
+        return attrgetter(*names) if names else lambda value: ()
 
 
 def pairs(now: Mapping[K, T], before: Mapping[K, T]) -> Iterator[tuple[T, T | None]]:
@@ -212,9 +192,9 @@ def _field(name: str, hint: Any, key: tuple[str, ...]) -> _Field:
         hint, *rest = get_args(hint)
         notes = tuple(rest)
     is_fixed = FIXED in notes or name in key
-    if JSON in notes:
-        return _json_field(name, hint, is_fixed)
     kind, nullable = _without_none(hint)
+    if JSON in notes or get_origin(kind) is dict:
+        return _json_field(name, hint, is_fixed)
     named = next((note for note in notes if isinstance(note, Columns)), None)
     if named is not None:
         return _tuple_field(name, kind, named.names, is_fixed, nullable)
@@ -231,27 +211,25 @@ def _without_none(hint: Any) -> tuple[Any, bool]:
 def _tuple_field(name: str, kind: Any, names: tuple[str, ...], is_fixed: bool, nullable: bool) -> _Field:
     hints = get_type_hints(kind)
     columns = tuple(
-        Column(column, _TYPES[_without_none(hint)[0]], is_fixed, not nullable and hint is int)
+        Column(column, _type_of(_without_none(hint)[0]), is_fixed, not nullable and hint is int)
         for column, hint in zip(names, hints.values(), strict=True)
     )
     if not nullable:
-        paths = tuple(f"{name}.{part}" for part in hints)
-        return _Field(paths, columns, decode=lambda parts: kind(*parts), is_tuple=True)
+        return _Field(name, columns, tuple, lambda parts: kind(*parts), is_tuple=True)
     nothing = (None,) * len(columns)
     return _Field(
-        (name,),
+        name,
         columns,
-        encode=lambda value: nothing if value is None else attrgetter(*hints)(value),
+        encode=lambda value: nothing if value is None else value,
         decode=lambda parts: None if parts[0] is None else kind(*parts),
         is_tuple=True,
-        is_spread=True,
     )
 
 
 def _json_field(name: str, hint: Any, is_fixed: bool) -> _Field:
     decode = msgspec.json.Decoder(hint).decode
     return _Field(
-        (name,),
+        name,
         (Column(name, "json", is_fixed),),
         encode=lambda value: None if value is None else msgspec.json.encode(value).decode(),
         decode=lambda text: None if text is None else decode(text),
@@ -269,33 +247,33 @@ _TYPES: Final[Mapping[Any, str]] = {
 }
 
 
+def _type_of(kind: Any) -> str:
+    return "text" if get_origin(kind) is Literal else _TYPES[kind]
+
+
 def _plain_field(name: str, kind: Any, is_fixed: bool, nullable: bool, *, is_key: bool) -> _Field:
     origin = get_origin(kind)
     if origin is Literal:
-        return _Field((name,), (Column(name, "text", is_fixed, not nullable),))
+        return _Field(name, (Column(name, "text", is_fixed, not nullable),))
     if origin in (frozenset, tuple):
+        if nullable:
+            raise TypeError(f"{name}: a list of ids is never null; mark it with JSON if it is to be")
         order = sorted if origin is frozenset else list
-        return _Field((name,), (Column(name, "text", is_fixed, is_list=True),), order, origin)
-    if origin is dict:
-        return _Field((name,), (Column(name, "json", is_fixed),), _to_json, orjson.loads)
+        return _Field(name, (Column(name, "text", is_fixed, is_list=True),), order, origin)
     if isinstance(kind, type) and issubclass(kind, StrEnum):
         members: Mapping[Any, Any] = {None: None, **{member.value: member for member in kind}}
         column = Column(name, "text", is_fixed, not nullable)
-        return _Field((name,), (column,), decode=members.__getitem__)
+        return _Field(name, (column,), decode=members.__getitem__)
     is_packed = not nullable and (kind in (int, bool) or (kind is str and is_key))
-    return _Field((name,), (Column(name, _TYPES[kind], is_fixed, is_packed),))
+    return _Field(name, (Column(name, _TYPES[kind], is_fixed, is_packed),))
 
 
-def _to_json(value: Any) -> str:
-    return orjson.dumps(value).decode()
-
-
-def _places(fields: Sequence[_Field], counted: Literal["paths", "columns"]) -> list[tuple[int, _Field]]:
-    """Each field with its first place among all paths or all columns, from the last to the first."""
+def _places(fields: Sequence[_Field]) -> list[tuple[int, _Field]]:
+    """Each field with the place of its first column among all columns, from the last to the first."""
     places, place = [], 0
     for each in fields:
         places.append((place, each))
-        place += len(getattr(each, counted))
+        place += len(each.columns)
     return places[::-1]
 
 

@@ -3,12 +3,18 @@
 import logging
 import os
 import sys
+import threading
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
-from faststream.kafka.prometheus import KafkaPrometheusMiddleware
+from faststream.kafka.prometheus.provider import BatchKafkaMetricsSettingsProvider
+from faststream.message import StreamMessage
+from faststream.prometheus import ConsumeAttrs, PrometheusMiddleware
 from prometheus_client import CollectorRegistry
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
 
 COLLECTORS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 """The standard settings of OpenTelemetry that name where spans go."""
@@ -46,28 +52,59 @@ def set_up_logging(service: str, level: str) -> None:
     structlog.contextvars.bind_contextvars(service=service)
 
 
-def is_traced(environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether a collector of spans is named."""
-    return any(environment.get(name) for name in COLLECTORS)
+class _BatchOfTopics(BatchKafkaMetricsSettingsProvider):
+    """A batch counts under the names of all its topics: FastStream would take that of its first record."""
+
+    def get_consume_attrs_from_message(self, msg: StreamMessage[Any]) -> ConsumeAttrs:
+        topics = sorted({record.topic for record in msg.raw_message})
+        return {**super().get_consume_attrs_from_message(msg), "destination_name": ",".join(topics)}
 
 
-def middlewares(service: str, registry: CollectorRegistry) -> Sequence[Any]:
-    """FastStream's own metrics (batches by topic), and a span for each batch where a collector is named.
+def middlewares(
+    service: str, registry: CollectorRegistry, spans: "TracerProvider | None" = None
+) -> Sequence[Any]:
+    """FastStream's own metrics, put into this registry, and a span for each batch where there are spans.
 
-    The collector and everything else about spans is set with OpenTelemetry's own variables.
+    The metrics' label `handler` names the topics of a batch.
     """
-    metrics = KafkaPrometheusMiddleware(registry=registry, app_name=f"pawl-{service}")
-    return [metrics, _tracing(service)] if is_traced() else [metrics]
-
-
-def _tracing(service: str) -> Any:
-    """Spans over OTLP and HTTP. Its libraries are imported here: without a collector nobody needs them."""
+    metrics = PrometheusMiddleware[Any, Any](
+        settings_provider_factory=lambda message: _BatchOfTopics(),
+        registry=registry,
+        app_name=f"pawl-{service}",
+    )
+    if spans is None:
+        return [metrics]
     from faststream.kafka.opentelemetry import KafkaTelemetryMiddleware
+
+    return [metrics, KafkaTelemetryMiddleware(tracer_provider=spans)]
+
+
+def open_spans(service: str, environment: Mapping[str, str] = os.environ) -> "TracerProvider | None":
+    """Where the spans of this process go, over OTLP and HTTP; None where no collector is named.
+
+    What else there is to choose about spans is set with OpenTelemetry's own variables. Its libraries are
+    imported here: without a collector nobody needs them.
+    """
+    if not any(environment.get(name) for name in COLLECTORS):
+        return None
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-    provider = TracerProvider(resource=Resource.create({"service.name": f"pawl-{service}"}))
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    return KafkaTelemetryMiddleware(tracer_provider=provider)
+    resource = Resource.create({"service.name": f"pawl-{service}"})
+    # Its own way to end would hold up the exit of the process for a collector that is away; see close_spans.
+    spans = TracerProvider(resource=resource, shutdown_on_exit=False)
+    spans.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    return spans
+
+
+def close_spans(spans: "TracerProvider | None", patience_seconds: float) -> None:
+    """Sends the last spans; those that the collector does not take within this time are lost.
+
+    In a thread that ends with the process: its own patience with a collector that is away is half a minute.
+    """
+    if spans is not None:
+        closing = threading.Thread(target=spans.shutdown, name="close_spans", daemon=True)
+        closing.start()
+        closing.join(patience_seconds)

@@ -67,8 +67,8 @@ class RefundClaim:
 
 @dataclass(slots=True)
 class OrdersBook:
-    """An order in orders. `remaining` won are neither refunded nor claimed for it; `unfit` won were paid and
-    are in quarantine; `quarantined` also counts what is missing (negative).
+    """An order in orders. `remaining` won are neither refunded nor claimed for a refund; `unfit` won
+    were paid and are in quarantine; `quarantined` also counts what is missing (negative).
     """
 
     state: str
@@ -203,7 +203,7 @@ def _list(text: str | None) -> list[Any]:
     return orjson.loads(text) if text else []
 
 
-SHELVES = {
+BOOKS = {
     "orders": (SQL.orders_books, orders_book),
     "serials": (SQL.serials_books, serials_book),
     "refunds": (SQL.refunds_books, refunds_book),
@@ -211,7 +211,7 @@ SHELVES = {
 }
 
 
-class Shelf:
+class BookCursor:
     """The rows of one service in the order of their ids, fetched as they are needed."""
 
     def __init__(self, cursor: Any) -> None:
@@ -220,7 +220,7 @@ class Shelf:
         self.row: Any = None
 
     async def advance(self) -> None:
-        """Moves to the next row; `row` is None after the last."""
+        """Moves to the next row; `row` is None after the last one."""
         if not self._rows:
             self._rows = (await self._cursor.fetch(AT_ONCE))[::-1]
         self.row = self._rows.pop() if self._rows else None
@@ -231,18 +231,18 @@ async def read_books(connections: Connections, only: Sequence[str] | None = None
 
     Each connection must be in a transaction.
     """
-    shelves: dict[str, Shelf] = {}
-    for service, (query, _) in SHELVES.items():
+    cursors: dict[str, BookCursor] = {}
+    for service, (query, _) in BOOKS.items():
         prepared = await connections[service].prepare(query)
-        shelves[service] = Shelf(await prepared.cursor(only))
-        await shelves[service].advance()
+        cursors[service] = BookCursor(await prepared.cursor(only))
+        await cursors[service].advance()
     while True:
-        heads = [shelf.row["order_id"] for shelf in shelves.values() if shelf.row is not None]
+        heads = [cursor.row["order_id"] for cursor in cursors.values() if cursor.row is not None]
         if not heads:
             return
         books = Books(min(heads))
-        for service, shelf in shelves.items():
-            if shelf.row is not None and shelf.row["order_id"] == books.order_id:
-                setattr(books, service, SHELVES[service][1](shelf.row))
-                await shelf.advance()
+        for service, cursor in cursors.items():
+            if cursor.row is not None and cursor.row["order_id"] == books.order_id:
+                setattr(books, service, BOOKS[service][1](cursor.row))
+                await cursor.advance()
         yield books

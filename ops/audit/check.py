@@ -11,10 +11,10 @@ from rich.console import Console
 from ops.audit.books import SQL, Books, read_books
 from ops.audit.history.judge import judge_file
 from ops.audit.history.report import print_judged
-from ops.audit.pipeline import Pipeline, open_pipeline
+from ops.audit.pipeline import LastEvents, Pipeline, open_pipeline
 from ops.audit.report import AuditReport, print_report, print_topics
 from ops.audit.rules import MONEY, WITHIN, Finding, Won, findings, unbalanced, won_of
-from ops.audit.topic_check import audit_topics
+from ops.audit.topics.check import audit_topics
 from ops.shell.databases import Connections, Urls, Where, kafka_of, one_moment, urls_of
 from ops.shell.options import Directory, Json, KafkaAddress, PostgresUrl
 from ops.shell.output import Tell, print_json, tell_nobody, tell_on_stderr
@@ -30,23 +30,23 @@ LISTED = 100  # waiting events listed for each service
 async def audit(where: Where, *, settle: float = SETTLE_SECONDS, tell: Tell = tell_nobody) -> AuditReport:
     """Checks every rule over the four schemas.
 
-    `where` is a System, one database URL, or a URL for each service. Work on its way is no violation: for up
-    to `settle` seconds the audit waits for it to end, and what then still seems to be missing is looked at
-    again once every reader has heard everything that was said before the first look. That needs a broker (a
-    System that has one); without it, what has not arrived is counted as in flight. Raises Problem.
+    `where` is a System, one database URL, or a URL for each service. Work on its way is no violation: the
+    audit waits up to `settle` seconds for it to end. What then still seems to be missing it examines again,
+    once every reader has read every event that was committed before the first look. That needs a broker (a
+    System that has one); without it, what has not arrived counts as in flight. Raises Problem.
     """
     urls = urls_of(where)
     async with open_pipeline(urls, kafka_of(where)) as pipeline:
         settled = await pipeline.until_idle(settle, tell)
-        mark = await pipeline.mark()
+        committed = await pipeline.last_events()
         report, doubtful = await examine(urls)
-        await _decide_doubts(report, doubtful, urls, pipeline, mark, settle)
+        await _decide_doubts(report, doubtful, urls, pipeline, committed, settle)
         report.settled = settled and not report.in_flight
     return report
 
 
 async def examine(urls: Urls) -> tuple[AuditReport, list[Finding]]:
-    """One look at everything: what is certain is in the report, the rest are doubts."""
+    """Examines everything once: the report has what is certain, the rest are doubts."""
     report = AuditReport()
     doubtful: list[Finding] = []
     async with one_moment(urls) as (connections, same_moment):
@@ -103,7 +103,7 @@ async def _count_documents(report: AuditReport, connections: Connections, money:
 
 
 async def _without_parked(connections: Connections, doubtful: list[Finding]) -> list[Finding]:
-    """What is missing of an order whose events wait is explained by these; `waiting` tells of them."""
+    """Events that wait explain what is missing of their order; the report lists them as `waiting`."""
     keys = sorted({found.order_id for found in doubtful if found.order_id is not None})
     if not keys:
         return doubtful
@@ -135,24 +135,24 @@ async def _decide_doubts(
     doubtful: list[Finding],
     urls: Urls,
     pipeline: Pipeline,
-    mark: Any,
+    committed: LastEvents,
     settle: float,
 ) -> None:
-    """A doubt is a violation when it is the same after everything said before was heard by everybody."""
+    """A doubt is a violation when it is the same after every reader has read all events from before."""
     if not doubtful:
         return
     deadline = monotonic() + max(settle, 1.0)
     orders = _orders_of(doubtful)
-    if not await pipeline.heard(mark, deadline):
+    if not await pipeline.read_by_all(committed, deadline):
         report.in_flight = len(orders)
         return
-    again = set(await _look_again(urls, orders))
+    again = set(await _examine_again(urls, orders))
     confirmed = [found for found in doubtful if found in again]
     report.violations += confirmed
     report.in_flight = len(set(orders) - set(_orders_of(confirmed)))
 
 
-async def _look_again(urls: Urls, orders: Sequence[str]) -> list[Finding]:
+async def _examine_again(urls: Urls, orders: Sequence[str]) -> list[Finding]:
     async with one_moment(urls) as (connections, _):
         return [found async for books in read_books(connections, orders) for found in findings(books)]
 

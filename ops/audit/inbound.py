@@ -25,7 +25,7 @@ class Inbound(NamedTuple):
 
 
 def inbound(record: Any) -> Inbound:
-    """The record as far as it can be read; never raises."""
+    """The record as far as it can be read. Never raises."""
     source, event_id, type_name, body = _identity(record)
     return Inbound(
         record.partition,

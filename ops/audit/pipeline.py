@@ -1,4 +1,4 @@
-"""Is anything on its way between the services, and has everything said until now been heard?"""
+"""Tells whether any event is on its way between the services, and waits until all readers have read."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,44 +15,45 @@ LOOK_EVERY = 0.1
 
 
 @dataclass(slots=True, frozen=True)
-class Mark:
-    """The last fact in the outbox of each service at some moment."""
+class LastEvents:
+    """The id of the last event in each outbox at some moment, by service."""
 
-    facts: dict[str, int]
+    ids: dict[str, int]
 
 
 class Pipeline:
-    """The way of facts from outboxes through the broker to their readers.
+    """The way of events from outboxes through the broker to their readers.
 
-    Without a broker (`topics` is None) only the outboxes can be seen, and nothing is ever known to be heard.
+    Without a broker (`topics` is None) only the outboxes are visible, and nobody knows what was read.
     """
 
     def __init__(self, connections: Connections, topics: TopicReader | None) -> None:
         self._connections = connections
         self._topics = topics
 
-    async def mark(self) -> Mark:
-        return Mark({name: await c.fetchval(SQL.newest_fact) for name, c in self._connections.items()})
+    async def last_events(self) -> LastEvents:
+        """The ends of the outboxes now."""
+        return LastEvents({name: await c.fetchval(SQL.newest_event) for name, c in self._connections.items()})
 
     async def idle(self) -> bool:
-        """Whether all facts are published and heard, and no serials are being issued."""
-        before = await self.mark()
+        """Whether all events are published and read, and no serials are being issued."""
+        before = await self.last_events()
         if not await self._published(before) or await self._issuing():
             return False
         if self._topics is None:
             return True
-        return await self._topics.are_past(await self._topics.ends()) and await self.mark() == before
+        return await self._topics.are_past(await self._topics.ends()) and await self.last_events() == before
 
-    async def heard(self, mark: Mark, deadline: float) -> bool:
-        """Waits until every reader is past this mark; False when the deadline comes first."""
+    async def read_by_all(self, events: LastEvents, deadline: float) -> bool:
+        """Waits until every reader has read these events; False when the deadline comes first."""
         if self._topics is None:
             return False
-        while not await self._published(mark):
-            if not await _later(deadline):
+        while not await self._published(events):
+            if not await _pause_before(deadline):
                 return False
         ends: Offsets = await self._topics.ends()
         while not await self._topics.are_past(ends):
-            if not await _later(deadline):
+            if not await _pause_before(deadline):
                 return False
         return True
 
@@ -62,7 +63,7 @@ class Pipeline:
             return True
         deadline = monotonic() + seconds
         tell(f"Work is going on; waiting up to {seconds:g} s for it to end.")
-        while await _later(deadline):
+        while await _pause_before(deadline):
             if await self.idle():
                 return True
         return False
@@ -70,14 +71,15 @@ class Pipeline:
     async def _issuing(self) -> bool:
         return bool(await self._connections["serials"].fetchval(SQL.unfinished_grants))
 
-    async def _published(self, mark: Mark) -> bool:
-        for service, newest in mark.facts.items():
+    async def _published(self, events: LastEvents) -> bool:
+        for service, newest in events.ids.items():
             if await self._connections[service].fetchval(SQL.published) < newest:
                 return False
         return True
 
 
-async def _later(deadline: float) -> bool:
+async def _pause_before(deadline: float) -> bool:
+    """Waits a moment; False when the deadline has come."""
     if monotonic() >= deadline:
         return False
     await asyncio.sleep(LOOK_EVERY)

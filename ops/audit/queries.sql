@@ -236,9 +236,9 @@ WHERE d.state = 'draft'
 LIMIT $1;
 
 -- name: sequences_contiguous
--- Subjects whose facts are not numbered 1, 2, 3 ... in this outbox; where facts were forgotten, their first numbers
+-- Subjects whose events are not numbered 1, 2, 3 ... in this outbox; where events were forgotten, their first numbers
 -- may be missing. Count, sum and sum of squares together say so and need no sorting.
-SELECT min(key) AS order_id, format('%s facts about %s are numbered %s to %s', count(*), subject,
+SELECT min(key) AS order_id, format('%s events about %s are numbered %s to %s', count(*), subject,
                                     min(sequence), max(sequence)) AS detail
 FROM outbox WHERE sequence IS NOT NULL
 GROUP BY subject
@@ -259,7 +259,7 @@ SELECT coalesce(sum(total) FILTER (WHERE state = 'issued'), 0)::bigint AS invoic
        coalesce(sum(total) FILTER (WHERE state IN ('draft', 'issue_failed')), 0)::bigint AS uninvoiced
 FROM documents;
 
--- name: newest_fact
+-- name: newest_event
 -- The last id of the outbox.
 SELECT coalesce(max(id), 0) FROM outbox;
 
@@ -285,49 +285,49 @@ ORDER BY id LIMIT $1;
 -- Months whose close was interrupted.
 SELECT month FROM months WHERE unreported ORDER BY month;
 
--- name: facts_by_place
--- Every fact of the outbox, by topic and partition in the order in which it was said, with a hash of its data.
+-- name: events_by_place
+-- Every event of the outbox, by topic and partition in the order of the outbox, with a hash of its data.
 SELECT topic, partition, id, event_id::text AS event_id, key, type, subject, sequence, time, sha256(data) AS digest
 FROM outbox
 ORDER BY topic, partition, id;
 
--- name: facts_by_id
--- The facts with these keys and ids.
+-- name: events_by_id
+-- The events with these keys and ids.
 SELECT topic, partition, id, event_id::text AS event_id, key, type, subject, sequence, time, sha256(data) AS digest
 FROM outbox
 WHERE key = ANY($1::text[]) AND event_id = ANY($2::uuid[]);
 
 -- name: sequence_order
--- Subjects whose facts are not numbered 1, 2, 3 ... in the order in which they were said; where facts were
+-- Subjects whose events are not numbered 1, 2, 3 ... in the order of the outbox; where events were
 -- forgotten, the first numbers may be missing.
 SELECT DISTINCT ON (subject) key AS order_id,
-       format('the fact %s (%s) about %s is number %s, %s comes before it', type, event_id, subject, sequence,
+       format('the event %s (%s) about %s is number %s, %s comes before it', type, event_id, subject, sequence,
               CASE place WHEN 1 THEN 'nothing' ELSE 'number ' || before END) AS detail
 FROM (
     SELECT id, key, event_id, type, subject, sequence,
-           row_number() OVER said AS place, lag(sequence) OVER said AS before
+           row_number() OVER by_subject AS place, lag(sequence) OVER by_subject AS before
     FROM outbox WHERE sequence IS NOT NULL
-    WINDOW said AS (PARTITION BY subject ORDER BY id)
+    WINDOW by_subject AS (PARTITION BY subject ORDER BY id)
 ) numbered
 WHERE sequence <> coalesce(before, 0) + 1 AND (place > 1 OR (SELECT forgotten = 0 FROM retention))
 ORDER BY subject, id LIMIT $1;
 
 -- name: one_grant_per_claim
--- Claims that were not told as exactly one grant of their units, and grants without a claim. What an order from
--- before the horizon was granted may be forgotten; a transaction that began a little earlier than the one that
+-- Claims without exactly one granted event of their units, and granted events without a claim. The grants of an
+-- order from before the horizon may be forgotten; a transaction that began a little earlier than the one that
 -- recorded the order may have written of it too, hence the minute.
-WITH told AS (
+WITH published AS (
     SELECT key, type, convert_from(data, 'UTF8')::json AS data FROM outbox
     WHERE type IN ('issuance.granted.v1', 'refund.granted.v1')
-), said AS (
+), granted AS (
     SELECT min(key) AS order_id, purpose, claim_id, count(*) AS times, min(units) AS units
     FROM (
         SELECT key, 'issue' AS purpose, data ->> 'grant_id' AS claim_id, (data ->> 'quantity')::bigint AS units
-        FROM told WHERE type = 'issuance.granted.v1'
+        FROM published WHERE type = 'issuance.granted.v1'
         UNION ALL
         SELECT key, 'refund', data ->> 'refund_id',
                (SELECT sum((line ->> 'quantity')::bigint) FROM json_array_elements(data -> 'lines') AS line)
-        FROM told WHERE type = 'refund.granted.v1'
+        FROM published WHERE type = 'refund.granted.v1'
     ) grants
     GROUP BY purpose, claim_id
 ), claimed AS (
@@ -337,22 +337,22 @@ WITH told AS (
     SELECT order_id FROM orders WHERE recorded_at > (SELECT horizon + interval '1 minute' FROM retention)
 )
 SELECT coalesce(c.order_id, s.order_id) AS order_id,
-       format('the claim %s to %s %s units was told %s times, for %s units', claim_id, purpose,
+       format('the claim %s to %s %s units has %s granted events, for %s units', claim_id, purpose,
               coalesce(c.units, 0), coalesce(s.times, 0), coalesce(s.units, 0)) AS detail
-FROM claimed c FULL JOIN said s USING (purpose, claim_id) LEFT JOIN remembered r ON r.order_id = c.order_id
+FROM claimed c FULL JOIN granted s USING (purpose, claim_id) LEFT JOIN remembered r ON r.order_id = c.order_id
 WHERE s.times > 1 OR s.times IS NULL AND r.order_id IS NOT NULL
    OR s.times = 1 AND (c.units IS DISTINCT FROM s.units OR c.order_id IS DISTINCT FROM s.order_id)
 LIMIT $1;
 
 -- name: issued_once_per_grant
--- Grants that were not told as issued exactly once with all their units, and issues that nobody was granted. That a
--- grant from before the horizon was issued may be forgotten.
-WITH said AS (
+-- Grants without exactly one issued event with all their units, and issued events without a grant. The issued event
+-- of a grant from before the horizon may be forgotten.
+WITH issued AS (
     SELECT min(key) AS order_id, grant_id, count(*) AS times, min(units) AS units
     FROM (
         SELECT key, data ->> 'grant_id' AS grant_id, (data ->> 'quantity')::bigint AS units
-        FROM (SELECT key, convert_from(data, 'UTF8')::json AS data FROM outbox WHERE type = 'serials.issued.v1') told
-    ) issued
+        FROM (SELECT key, convert_from(data, 'UTF8')::json AS data FROM outbox WHERE type = 'serials.issued.v1') published
+    ) units
     GROUP BY grant_id
 ), granted AS (
     SELECT order_id, grant_id::text AS grant_id, quantity, state,
@@ -360,9 +360,9 @@ WITH said AS (
     FROM grants
 )
 SELECT coalesce(g.order_id, s.order_id) AS order_id,
-       format('the grant %s of %s units (%s) was told as issued %s times, for %s units', grant_id,
+       format('the grant %s of %s units (%s) has %s issued events, for %s units', grant_id,
               coalesce(g.quantity, 0), coalesce(g.state, 'unknown'), coalesce(s.times, 0), coalesce(s.units, 0)) AS detail
-FROM granted g FULL JOIN said s USING (grant_id)
+FROM granted g FULL JOIN issued s USING (grant_id)
 WHERE coalesce(s.times, 0) <> CASE g.state WHEN 'issued' THEN 1 ELSE 0 END
       AND NOT (g.is_old AND g.state = 'issued' AND s.times IS NULL)
    OR s.units <> g.quantity OR s.order_id <> g.order_id
@@ -418,7 +418,7 @@ SELECT key AS order_id, detail FROM (
 LIMIT $1;
 
 -- name: contents_of_events
--- What the events of checkout with these ids said when they came first.
+-- The content of the events of checkout with these ids, as they came first.
 SELECT source, event_id, content FROM inbox JOIN unnest($1::text[], $2::text[]) AS w (source, event_id)
 USING (source, event_id);
 

@@ -1,4 +1,4 @@
-"""`pawl record FILE`: requests, answers and facts as checkout sees them, for `pawl check --history`."""
+"""`pawl record FILE`: requests, answers and events as checkout sees them, for `pawl check --history`."""
 
 import asyncio
 from pathlib import Path
@@ -24,9 +24,9 @@ def record(
     postgres: PostgresUrl = None,
     directory: Directory = None,
 ) -> None:
-    """Record all topics as a history of requests, answers and facts.
+    """Record all topics as a history of requests, answers and events.
 
-    Account numbers and free texts are left out.
+    The file holds no account numbers and no free texts.
 
     Example: [bold]pawl record history.jsonl --seconds 60[/bold]
     """

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ops.audit.rules import RULES, Finding, Rule, Won
-from ops.audit.topic_check import TopicReport
-from ops.audit.topics import TOPIC_RULES
+from ops.audit.topics.report import TopicReport
+from ops.audit.topics.rules import TOPIC_RULES
 
 SHOWN = 20
 
@@ -101,7 +101,7 @@ def print_topics(console: Console, report: TopicReport) -> None:
         console.print(f"{gone}; what is left was checked.", highlight=False, soft_wrap=True)
     verdict = named(report.violations, report.findings.counts.total())
     if report.ok:
-        verdict.append("The topics say what the services have committed.", style="bold green")
+        verdict.append("The topics hold what the services have committed.", style="bold green")
     console.print(verdict, soft_wrap=True)
 
 

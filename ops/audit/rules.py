@@ -1,8 +1,8 @@
 """The rules of the auditor. Pure: the books of one order in, what is wrong with them out.
 
 A finding is `certain` when no event on its way can explain it: an effect without its cause, or two accounts
-of one fact that differ. Otherwise it says that something has not arrived; that is a violation only once
-everything said so far was heard.
+of one event that differ. Otherwise something has not arrived; that is a violation only once every reader has
+read every event published so far.
 """
 
 from collections.abc import Callable, Iterator
@@ -123,7 +123,7 @@ def _claim_and_refund(refund_id: str, claim: RefundClaim, refund: RefundClaim) -
     elif refund.state not in CLAIMED and refund.state not in ("accepted", "released"):
         yield CERTAIN, f"orders granted refund {refund_id}, which is {refund.state} in refunds"
     elif refund.state == "accepted":
-        yield ARRIVING, f"orders granted refund {refund_id}, refunds has not heard of it"
+        yield ARRIVING, f"orders granted refund {refund_id}, refunds has not read of it"
     elif (claim.supply, claim.vat, claim.units) != (refund.supply, refund.vat, refund.units):
         ours = f"{claim.supply} + {claim.vat} won for {claim.units}"
         theirs = f"{refund.supply} + {refund.vat} won for {refund.units}"
@@ -154,9 +154,12 @@ def payments_match(books: Books) -> Findings:
     ours = _payment(books.orders)
     for name, theirs in (("refunds", _payment(books.refunds)), ("invoices", _payment(books.invoices))):
         if theirs is not None and theirs != ours:
-            yield CERTAIN, f"the payment is {_told(ours)} in orders and {_told(theirs)} in {name}"
+            yield (
+                CERTAIN,
+                f"the payment is {_payment_text(ours)} in orders and {_payment_text(theirs)} in {name}",
+            )
         elif theirs is None and ours is not None:
-            yield ARRIVING, f"the payment {_told(ours)} is not in {name}"
+            yield ARRIVING, f"the payment {_payment_text(ours)} is not in {name}"
     if books.orders is None and books.serials is not None:
         yield CERTAIN, "serials has grants for an order that orders does not know"
 
@@ -166,7 +169,7 @@ def _payment(book: object) -> tuple[str, int, int] | None:
     return None if payment_id is None else (payment_id, book.supply, book.vat)  # type: ignore[attr-defined]
 
 
-def _told(payment: tuple[str, int, int] | None) -> str:
+def _payment_text(payment: tuple[str, int, int] | None) -> str:
     return "unknown" if payment is None else f"{payment[0]} ({payment[1]} + {payment[2]} VAT)"
 
 
@@ -189,10 +192,10 @@ def refunds_invoiced(books: Books) -> Findings:
     for refund_id, money in books.invoices.refunds.items():
         refund = completed.get(refund_id)
         if refund is None or (refund.supply, refund.vat) != money:
-            told = "is not completed" if refund is None else f"is {refund.supply} + {refund.vat} won"
+            state = "is not completed" if refund is None else f"is {refund.supply} + {refund.vat} won"
             yield (
                 CERTAIN,
-                f"invoices netted refund {refund_id} of {money[0]} + {money[1]} won, in refunds it {told}",
+                f"invoices netted refund {refund_id} of {money[0]} + {money[1]} won, in refunds it {state}",
             )
     for refund_id in completed.keys() - books.invoices.refunds.keys():
         yield ARRIVING, f"refund {refund_id} is completed, invoices has not netted it"
@@ -280,7 +283,7 @@ WITHIN: dict[Rule, tuple[str, ...]] = {
     Rule("document_totals", "A document is the sum of its payments"): ("invoices",),
     Rule("documents_numbered", "The documents of a business are numbered without a gap"): ("invoices",),
     Rule("months_closed", "A closed month has no draft left"): ("invoices",),
-    Rule("sequences_contiguous", "The facts about a subject are numbered without a gap"): (
+    Rule("sequences_contiguous", "The events about a subject are numbered without a gap"): (
         "orders",
         "serials",
         "refunds",
@@ -293,7 +296,7 @@ RULES = [*WITHIN, *BETWEEN]
 
 
 def findings(books: Books) -> Iterator[Finding]:
-    """What the four services' books of one order do not agree on."""
+    """Where the four services' books of one order differ."""
     for rule, judge in BETWEEN.items():
         for certain, detail in judge(books):
             yield Finding(rule.name, books.order_id, detail, certain)

@@ -1,4 +1,4 @@
-"""A server process that we started: its log, its end."""
+"""A process that we started: its log and its end."""
 
 import asyncio
 import os
@@ -68,7 +68,7 @@ class Child:
             self._process.send_signal(number)
 
     async def stop(self, number: signal.Signals, seconds: float) -> bool:
-        """Ask it to end, and kill it when it has not after `seconds`. Whether it ended by itself."""
+        """Ask it to end, and kill it if it has not after `seconds`. Returns whether it ended by itself."""
         self.send(number)
         if await self.wait(seconds):
             return True
@@ -128,7 +128,7 @@ def require_space(directory: Path, needed: int = DISK_NEEDED) -> None:
 
 
 def start_failure(name: str, log: Path, what: str) -> Problem:
-    """Why a server did not start, as far as its log tells."""
+    """The Problem for a server that did not start, with the cause as far as its log has it."""
     text = last_lines(log, 40)
     if "No space left on device" in text:
         return disk_full(log.parent)

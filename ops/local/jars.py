@@ -64,9 +64,9 @@ def broker_jars(
     fetch: Fetch | None = None,
     tell: Tell = tell_on_stderr,
 ) -> list[Path]:
-    """The checked jars, downloading those that are missing or damaged.
+    """The checked jars. Downloads those that are missing or damaged.
 
-    `tell` hears a sentence as the download goes on. Raises Problem naming the jar that cannot be had.
+    It calls `tell` as the download goes on. Raises Problem, which names the jar that it cannot get.
     """
     directory = directory or cache_directory() / f"kafka-{KAFKA_VERSION}"
     wanted = list(jars) if jars is not None else pinned_jars()

@@ -58,7 +58,7 @@ log.segment.bytes=67108864
 log.index.size.max.bytes=1048576
 """
 # Whoever connects has to log in, and may do what deploy/kafka/acls.yaml says. The administrator's password
-# stands here, because somebody must be able to make the other logins; the broker itself uses it too.
+# is one of the settings, because somebody must be able to make the other logins; the broker uses it too.
 SECURE_SETTINGS = """\
 sasl.enabled.mechanisms=SCRAM-SHA-512,PLAIN
 sasl.mechanism.inter.broker.protocol=PLAIN
@@ -91,10 +91,10 @@ JVM = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-
 class EmbeddedKafka:
     """One broker whose data, settings and log live in `directory`. It answers on `bootstrap_servers`.
 
-    start() after kill() or stop() is the same broker again: same port (when free), same data. `spawned` hears
+    start() after kill() or stop() is the same broker again: same port (when free), same data. `spawned` gets
     the pid of each new process at once, before it is ready. With the password of an administrator it asks
-    everybody for a login; `administrator` then is how to reach it as the one who may do everything. With the
-    port of a proxy that stands before it, clients are told to come through that.
+    everybody for a login, and `administrator` is the address of the one who may do everything. With the port
+    of a proxy before it, it sends its clients to that port.
     """
 
     def __init__(
@@ -233,7 +233,7 @@ class EmbeddedKafka:
 
 
 def new_cluster_id() -> str:
-    """What a broker that has no data yet writes into it."""
+    """A new cluster id, which a broker without data writes into its data folder."""
     return base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
 
 

@@ -35,7 +35,8 @@ class Ports:
     def take(self, name: str, fixed: int | None = None) -> int:
         """The port for `name`: the fixed one, else that of the last run, else a new one.
 
-        Raises Problem when a fixed port is in use. A remembered port that is taken is replaced, and said.
+        Raises Problem when a fixed port is in use. A new port replaces a remembered one
+        that is taken, with a line on stderr.
         """
         remembered = self._remembered().get(name)
         if fixed is not None:

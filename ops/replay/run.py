@@ -11,7 +11,8 @@ import orjson
 
 from ops.audit.check import audit
 from ops.replay.driver import PATIENCE, CloseMonth, Driver, Progress, Stalled
-from ops.replay.plan import Plan, plan_history
+from ops.replay.plan import Plan
+from ops.replay.planner import plan_history
 from ops.replay.reader import UnknownFile, read_lines
 from ops.replay.summary import Summary, most_interesting, summarise
 from ops.replay.wire import open_topics
@@ -23,7 +24,7 @@ from shared import kst
 from shared.clock import monotonic
 
 CLOSE_SECONDS = 300.0
-LOOK_EVERY = 0.2  # seconds between two looks at the progress; a display needs no more
+SHOW_EVERY = 0.2  # seconds between two updates of the progress; a display needs no more
 
 Show = Callable[[Progress], None]
 
@@ -60,7 +61,7 @@ async def replay_file(
                 raise Problem(str(error)) from error
     seconds = monotonic() - started
     check = await audit(system)
-    summary = summarise(plan, ledger, driver.progress.said, seconds, check.to_document())
+    summary = summarise(plan, ledger, driver.progress.published, seconds, check.to_document())
     return Replayed(summary, most_interesting(ledger))
 
 
@@ -86,7 +87,7 @@ async def _shown(progress: Progress, show: Show) -> AsyncIterator[None]:
     async def keep_showing() -> None:
         while True:
             show(progress)
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(SHOW_EVERY)
 
     task = asyncio.create_task(keep_showing())
     try:

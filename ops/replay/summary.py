@@ -1,12 +1,14 @@
-"""What a replay came to: counts and won, all of them from what the system said, none from the plan."""
+"""The result of a replay in counts and won: all of it from the answers of the system, none from the plan."""
 
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ops.replay.ledger import Ledger, OrderState, RefundState
+from ops.replay.ends import outcome
+from ops.replay.ledger import Ledger
 from ops.replay.plan import Plan
+from ops.replay.states import OrderState, RefundState
 from shared.money import Money
 
 
@@ -22,7 +24,9 @@ class Summary:
     events: dict[str, int]
 
 
-def summarise(plan: Plan, ledger: Ledger, said: int, seconds: float, check: dict[str, Any] | None) -> Summary:
+def summarise(
+    plan: Plan, ledger: Ledger, published: int, seconds: float, check: dict[str, Any] | None
+) -> Summary:
     """Counts everything. Raises AssertionError when a source line has no outcome."""
     outcomes = count_outcomes(plan, ledger)
     paid = sum(order.paid is not None for order in ledger.orders.values())
@@ -38,12 +42,12 @@ def summarise(plan: Plan, ledger: Ledger, said: int, seconds: float, check: dict
         "orders_per_second": round(paid / seconds, 1) if seconds else 0.0,
         "check": check,
     }
-    return Summary(document, count_invoices(ledger), {"said": said, "heard": ledger.records})
+    return Summary(document, count_invoices(ledger), {"published": published, "read": ledger.records})
 
 
 def count_outcomes(plan: Plan, ledger: Ledger) -> dict[str, int]:
     """How many source lines ended how, most frequent first. They add up to the lines read."""
-    counts = Counter(ledger.outcome(fate) for fate in plan.fates.values())
+    counts = Counter(outcome(ledger, fate) for fate in plan.fates.values())
     assert counts.total() == len(plan.fates)
     most_first = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     # Plain text for JSON: some of the names are members of an enumeration.

@@ -10,7 +10,7 @@ from ops.replay.summary import Summary
 
 MEANINGS = {
     "blank_line": "an empty line",
-    "unreadable": "too few columns, or a number or time that is none",
+    "unreadable": "too few columns, or a wrong number or time",
     "no_customer": "nobody to sell to",
     "other_customer_in_document": "a document belongs to the customer of its first line",
     "order_quantity_not_positive": "an order of nothing, or of less",

@@ -1,4 +1,4 @@
-"""The driver's side of the real system: Kafka for what is said and heard, Postgres for what was answered."""
+"""The real system as the driver sees it: Kafka for events and answers, Postgres for older answers."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -10,9 +10,9 @@ import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from ops.audit.pipeline import Pipeline, open_pipeline
-from ops.replay.driver import Saying
-from ops.replay.ledger import Answer
+from ops.replay.driver import UpstreamEvent
 from ops.replay.plan import SOURCE
+from ops.replay.states import Answer
 from ops.shell.databases import Connections, Urls, connected
 from shared.brokers import Brokers
 from shared.clock import monotonic
@@ -43,7 +43,7 @@ class KafkaTopics:
         ends = await self._consumer.end_offsets(self._consumer.assignment())
         found: list[Answer] = []
         while not await self._read_up_to(ends):
-            found.extend(await self.hear(0.5))
+            found.extend(await self.next_answers(0.5))
         return found
 
     async def _read_up_to(self, ends: dict[TopicPartition, int]) -> bool:
@@ -58,7 +58,7 @@ class KafkaTopics:
             refused |= {row["event_id"]: row["code"] for row in await database.fetch(REFUSED, SOURCE)}
         return accepted | refused
 
-    async def say(self, events: Sequence[Saying]) -> None:
+    async def publish(self, events: Sequence[UpstreamEvent]) -> None:
         """Waits for the broker's acknowledgement of all of them."""
         sent = [
             await self._producer.send(
@@ -68,23 +68,24 @@ class KafkaTopics:
         ]
         await asyncio.gather(*sent)
 
-    async def hear(self, seconds: float) -> Sequence[Answer]:
+    async def next_answers(self, seconds: float) -> Sequence[Answer]:
         """The next records of the answer topics, at most MOST_RECORDS."""
         batches = await self._consumer.getmany(timeout_ms=int(seconds * 1000), max_records=MOST_RECORDS)
         answers = (answer_of(record) for records in batches.values() for record in records)
         return [answer for answer in answers if answer is not None]
 
     async def caught_up(self, seconds: float) -> bool:
-        """Everything the services have said by now is published, and every reader has handled it."""
-        return await self._pipeline.heard(await self._pipeline.mark(), monotonic() + seconds)
+        """Waits until every reader has handled every event that the services have committed by now."""
+        committed = await self._pipeline.last_events()
+        return await self._pipeline.read_by_all(committed, monotonic() + seconds)
 
 
 @asynccontextmanager
 async def open_topics(kafka: str, checkout: str, urls: Urls) -> AsyncIterator[KafkaTopics]:
     """Connects to a running system; the answer topics are read from their first record, without a group.
 
-    `kafka` sees how far every service has come, `checkout` says and hears; without logins they are the same.
-    Raises Problem when the system does not answer.
+    `kafka` shows how far every service has come, `checkout` publishes and reads answers; without logins they
+    are the same. Raises Problem when the system does not answer.
     """
     async with AsyncExitStack() as stack:
         pipeline = await stack.enter_async_context(open_pipeline(urls, kafka))
@@ -115,7 +116,7 @@ async def open_topics(kafka: str, checkout: str, urls: Urls) -> AsyncIterator[Ka
         yield KafkaTopics(producer, consumer, databases, pipeline)
 
 
-def headers(event: Saying) -> list[tuple[str, bytes]]:
+def headers(event: UpstreamEvent) -> list[tuple[str, bytes]]:
     """CloudEvents 1.0, binary mode."""
     return write_headers(id=event.id, source=SOURCE, type=event.type, subject=event.key, time=event.time)
 
@@ -123,14 +124,14 @@ def headers(event: Saying) -> list[tuple[str, bytes]]:
 def answer_of(record: Any) -> Answer | None:
     """An answer as it stands in a topic; None for a record that is no event of this system."""
     try:
-        said = dict(record.headers)
+        headers = dict(record.headers)
         data = orjson.loads(record.value)
         if not isinstance(data, dict):
             return None
         return Answer(
             key=record.key.decode(),
-            type=said["ce_type"].decode(),
-            time=datetime.fromisoformat(said["ce_time"].decode()),
+            type=headers["ce_type"].decode(),
+            time=datetime.fromisoformat(headers["ce_time"].decode()),
             data=data,
         )
     except (KeyError, ValueError, TypeError, AttributeError):

@@ -1,4 +1,4 @@
-"""Logins and rights on a broker that asks for them, as deploy/kafka/acls.yaml says. Safe to repeat.
+"""Sets logins and rights on a broker that asks for logins, as deploy/kafka/acls.yaml says. Safe to repeat.
 
 The administrator logs in with a password that the broker's own settings hold (SASL/PLAIN), because somebody
 must be able to make the other logins. Everybody else logs in with SCRAM-SHA-512: the broker keeps a salted
@@ -9,30 +9,29 @@ import asyncio
 import hashlib
 import json
 import secrets
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError, for_code
-from aiokafka.protocol.admin import CreateAclsRequest_v1, DeleteAclsRequest_v1, DescribeAclsRequest_v1
-from aiokafka.protocol.api import Request, RequestStruct, Response
-from aiokafka.protocol.types import (
-    CompactArray,
-    CompactBytes,
-    CompactString,
-    Int8,
-    Int16,
-    Int32,
-    Schema,
-    TaggedFields,
-)
 
 from ops.setup.broker import ADMINISTRATOR
+from ops.setup.kafka_protocol import (
+    ALLOW,
+    ANY,
+    SCRAM_SHA_512,
+    SECURITY_DISABLED,
+    AlterScramCredentials,
+    CreateAcls,
+    DeleteAcls,
+    DescribeAcls,
+    ExactVersion,
+)
 from ops.setup.provision import derived_password
+from ops.setup.rights import Right, wanted_rights
 from ops.shell.acls import acls
 from ops.shell.private_files import read_or_make
 from ops.shell.problem import Problem
@@ -40,47 +39,11 @@ from shared.brokers import Brokers
 
 ITERATIONS = 8192
 KNOWN_SECONDS = 20.0
-# The numbers of Kafka's protocol.
-ANY, LITERAL, PREFIXED, ALLOW, SCRAM_SHA_512 = 1, 3, 4, 3, 2
-TOPIC, GROUP, CLUSTER = 2, 3, 4
-READ, WRITE, DESCRIBE, DESCRIBE_CONFIGS = 3, 4, 8, 10
-SECURITY_DISABLED = 54
-
-
-@dataclass(slots=True, frozen=True, order=True)
-class Right:
-    """One allowed operation of one principal, in the numbers of Kafka's protocol."""
-
-    principal: str
-    resource: int
-    name: str
-    pattern: int
-    operation: int
 
 
 def principals() -> list[str]:
-    """Everybody who logs in, the administrator left out."""
+    """Everybody who logs in, without the administrator."""
     return list(acls())
-
-
-def wanted_rights() -> set[Right]:
-    """What the file allows."""
-    return {right for name, wanted in acls().items() for right in _rights(name, wanted)}
-
-
-def _rights(principal: str, wanted: Mapping[str, Any]) -> Iterator[Right]:
-    for topic in wanted.get("reads", ()):
-        yield Right(principal, TOPIC, topic, LITERAL, READ)
-    for topic in wanted.get("writes", ()):
-        yield Right(principal, TOPIC, topic, LITERAL, WRITE)
-    if "group" in wanted:
-        yield Right(principal, GROUP, wanted["group"], LITERAL, READ)
-    if "groups" in wanted:
-        yield Right(principal, GROUP, wanted["groups"], PREFIXED, READ)
-    if wanted.get("watches"):
-        yield Right(principal, GROUP, "*", LITERAL, DESCRIBE)
-        yield Right(principal, CLUSTER, "kafka-cluster", LITERAL, DESCRIBE)
-        yield Right(principal, TOPIC, "*", LITERAL, DESCRIBE_CONFIGS)
 
 
 def kept_kafka_passwords(file: Path, administrator: str = "") -> dict[str, str]:
@@ -130,7 +93,7 @@ async def connected(brokers: Brokers) -> AsyncIterator[AIOKafkaAdminClient]:
 
 async def _set_passwords(admin: AIOKafkaAdminClient, passwords: Mapping[str, str]) -> None:
     upsertions = [_salted(name, password) for name, password in passwords.items()]
-    answer = await _to_controller(admin, _AlterScramCredentials([], upsertions, {}))
+    answer = await _to_controller(admin, AlterScramCredentials([], upsertions, {}))
     for name, code, message, _ in answer.results:
         _insist(code, f"the password of {name}", message)
 
@@ -143,7 +106,7 @@ def _salted(name: str, password: str) -> tuple[str, int, int, bytes, bytes, dict
 
 async def _rights_there(admin: AIOKafkaAdminClient, names: set[str]) -> set[Right]:
     everything = (ANY, None, ANY, None, None, ANY, ANY)
-    answer = await admin._send_request(_DescribeAcls(*everything))
+    answer = await admin._send_request(DescribeAcls(*everything))
     _insist(answer.error_code, "the list of rights", answer.error_message)
     rights = (
         Right(who.removeprefix("User:"), resource, name, pattern, operation)
@@ -156,20 +119,20 @@ async def _rights_there(admin: AIOKafkaAdminClient, names: set[str]) -> set[Righ
 async def give(admin: AIOKafkaAdminClient, rights: Sequence[Right]) -> None:
     """Allow these, beside what is allowed already. Raises Problem."""
     if rights:
-        answer = await _to_controller(admin, _CreateAcls([_entry(right) for right in rights]))
+        answer = await _to_controller(admin, CreateAcls([_entry(right) for right in rights]))
         for right, (code, message) in zip(rights, answer.creation_responses, strict=True):
             _insist(code, f"a right of {right.principal} on {right.name}", message)
 
 
 async def _take_back(admin: AIOKafkaAdminClient, rights: Sequence[Right]) -> None:
     if rights:
-        answer = await _to_controller(admin, _DeleteAcls([_entry(right) for right in rights]))
+        answer = await _to_controller(admin, DeleteAcls([_entry(right) for right in rights]))
         for right, (code, message, *_) in zip(rights, answer.filter_responses, strict=True):
             _insist(code, f"a right of {right.principal} on {right.name}", message)
 
 
 async def _until_known(admin: AIOKafkaAdminClient, brokers: Brokers, passwords: Mapping[str, str]) -> None:
-    """The controller has taken it all; the brokers learn of it a moment later."""
+    """Waits for the brokers, which learn a moment later what the controller has taken."""
     names = principals()
     login = brokers.log_in_as(names[-1], passwords[names[-1]])
     try:
@@ -206,78 +169,5 @@ def _insist(code: int, what: str, message: str | None) -> None:
         raise Problem(f"The broker refuses {what}: {message or for_code(code).__name__}")
 
 
-async def _to_controller(admin: AIOKafkaAdminClient, request: "_Exactly") -> Any:
+async def _to_controller(admin: AIOKafkaAdminClient, request: ExactVersion) -> Any:
     return await admin._send_to_controller(request)
-
-
-class _Exactly(Request[RequestStruct]):  # type: ignore[misc]
-    """A request in the one version that we speak."""
-
-    STRUCT: type[RequestStruct]
-    API_KEY = -1
-
-    def __init_subclass__(cls, struct: type[RequestStruct]) -> None:
-        cls.STRUCT, cls.API_KEY, cls._CLASSES = struct, struct.API_KEY, (struct,)
-
-    def __init__(self, *fields: Any) -> None:
-        self._fields = fields
-
-    def build(self, request_struct_class: type[RequestStruct]) -> RequestStruct:
-        return request_struct_class(*self._fields)
-
-
-class _AlterScramCredentialsResponse(Response):  # type: ignore[misc]
-    API_KEY, API_VERSION = 51, 0
-    SCHEMA = Schema(
-        ("throttle_time_ms", Int32),
-        (
-            "results",
-            CompactArray(
-                ("user", CompactString("utf-8")),
-                ("error_code", Int16),
-                ("error_message", CompactString("utf-8")),
-                ("tags", TaggedFields),
-            ),
-        ),
-        ("tags", TaggedFields),
-    )
-
-
-class _AlterScramCredentialsStruct(RequestStruct):  # type: ignore[misc]
-    FLEXIBLE_VERSION = True
-    API_KEY, API_VERSION = 51, 0
-    RESPONSE_TYPE = _AlterScramCredentialsResponse
-    SCHEMA = Schema(
-        (
-            "deletions",
-            CompactArray(("name", CompactString("utf-8")), ("mechanism", Int8), ("tags", TaggedFields)),
-        ),
-        (
-            "upsertions",
-            CompactArray(
-                ("name", CompactString("utf-8")),
-                ("mechanism", Int8),
-                ("iterations", Int32),
-                ("salt", CompactBytes),
-                ("salted_password", CompactBytes),
-                ("tags", TaggedFields),
-            ),
-        ),
-        ("tags", TaggedFields),
-    )
-
-
-class _AlterScramCredentials(_Exactly, struct=_AlterScramCredentialsStruct):
-    """Sets or removes SCRAM passwords (KIP-554)."""
-
-
-class _DescribeAcls(_Exactly, struct=DescribeAclsRequest_v1):
-    """Lists rights."""
-
-
-class _CreateAcls(_Exactly, struct=CreateAclsRequest_v1):
-    """Gives rights."""
-
-
-class _DeleteAcls(_Exactly, struct=DeleteAclsRequest_v1):
-    """Takes rights back."""

@@ -24,10 +24,10 @@ def migrate(
     directory: Directory = None,
     as_json: Json = False,
 ) -> None:
-    """Make roles, database and schemas where they are missing, and apply the migrations that are missing.
+    """Make the roles, the database, the schemas, and apply the migrations; skip what is there already.
 
-    Where a broker is known, missing topics are made too, and logins and rights if its address has the login
-    of an administrator. Safe to repeat; [bold]pawl up[/bold] does the same before it starts the services.
+    With a broker it makes the topics too, and the logins and rights if its address has the login of an
+    administrator. Safe to repeat; [bold]pawl up[/bold] does the same before it starts the services.
 
     Example: [bold]pawl migrate --postgres postgresql://admin:secret@db:5432/postgres[/bold]
     """

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Answer(NamedTuple):
-    """What a service said; status 0 when nobody answered."""
+    """The answer of a service. Status 0: nobody answered, and `text` says why."""
 
     status: int
     text: str

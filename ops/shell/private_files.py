@@ -16,7 +16,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 def read_or_make(path: Path, make: Callable[[], str]) -> str:
-    """The text of the file, made now when there is none."""
+    """The text of the file. Makes the file when there is none."""
     try:
         return path.read_text()
     except FileNotFoundError:

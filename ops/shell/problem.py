@@ -1,4 +1,4 @@
-"""What a command says when it cannot do what was asked: one line for what is wrong, one for what to do."""
+"""Problems and exit codes: what a command prints when it cannot do what was asked, and how it ends."""
 
 import errno
 from collections.abc import Iterator

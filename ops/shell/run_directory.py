@@ -1,4 +1,4 @@
-"""The run directory `.pawl`: what a running system leaves there for other commands and for its successor.
+"""The run directory `.pawl`: what a running system leaves there for other commands and for the next run.
 
 run.json          where everything listens and which processes are ours (0600: it holds passwords)
 keys.json         the keys of the services, made once (0600)
@@ -34,7 +34,7 @@ DEFAULT = Path(os.environ.get("PAWL_DIR", ".pawl"))
 
 @dataclass(slots=True, frozen=True)
 class ProcessMark:
-    """One process that we started, so that it can be told from a stranger with the same pid later."""
+    """One process that we started, so that nobody mistakes a stranger with the same pid for it later."""
 
     name: str
     pid: int
@@ -61,7 +61,7 @@ class ProcessMark:
 
 
 def _command_of(process: psutil.Process, seconds: float = 1.0) -> tuple[str, ...]:
-    """The arguments of a process, waited for while the kernel has not set them.
+    """The arguments of a process. Waits while the kernel has not set them.
 
     A parent goes on as soon as the program is loaded, which is a moment before the arguments can be read.
     """
@@ -120,7 +120,7 @@ class RunDirectory:
             self.logs.mkdir(exist_ok=True)
 
     def lock(self) -> None:
-        """Take the lock, which ends with this process come what may. Raises Problem when it is held."""
+        """Take the lock; it ends with this process in any case. Raises Problem when somebody holds it."""
         with explain_os_errors("locking the run directory", self.path):
             self._lock = (self.path / "lock").open("w")
         try:
@@ -184,7 +184,7 @@ def _new_keys(server_url: str) -> str:
 
 
 def end_processes(marks: Iterable[ProcessMark], seconds: float = 15.0) -> list[str]:
-    """End those that still run and are ours: services first, then servers. The names of the ended ones."""
+    """End those that still run and are ours: services first, then servers. Returns the names of those."""
     found = [(mark.name, process) for mark in marks if (process := mark.find())]
     servers = [process for name, process in found if name in ("kafka", "postgres")]
     services = [process for name, process in found if name not in ("kafka", "postgres")]

@@ -1,4 +1,4 @@
-"""Where the system is: every command that talks to it starts here."""
+"""Where the system is: every command that needs its addresses starts here."""
 
 import os
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from ops.shell.problem import Exit, Problem
 from ops.shell.run_directory import DEFAULT, RunDirectory
 from shared.brokers import Brokers
 
-# Where a system is that `pawl up` did not start, e.g. in containers. What is given as an option wins.
+# The addresses of a system that `pawl up` did not start, e.g. in containers. An option wins.
 KAFKA, POSTGRES, SERVICES = "PAWL_KAFKA", "PAWL_POSTGRES", "PAWL_SERVICES"
 KAFKA_CHECKOUT = "PAWL_KAFKA_CHECKOUT"
 
@@ -126,7 +126,7 @@ def require_brokers(address: str) -> Brokers:
         return Brokers.at(address)
     except ValueError as error:
         raise Problem(
-            f"This is no address of Kafka: {error}.",
+            f"This is not an address of Kafka: {error}.",
             "Give host:port, or sasl_ssl://user:password@host:port (docs/security.md).",
             Exit.USAGE,
         ) from None
@@ -139,7 +139,7 @@ def named_services(text: str) -> dict[str, Endpoint]:
         name, _, url = each.partition("=")
         if not url.startswith(("http://", "https://")):
             raise Problem(
-                f"{SERVICES} holds {each!r}, which is no service=URL.",
+                f"{SERVICES} holds {each!r}, which is not service=URL.",
                 f"For example: {SERVICES}=orders=http://127.0.0.1:14002,invoices=http://127.0.0.1:14005",
                 Exit.USAGE,
             )

@@ -1,4 +1,4 @@
-"""How far each service has read each topic: committed offsets against the ends of the topics."""
+"""Reads how far each service has come in each topic: committed offsets against the ends of the topics."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -49,9 +49,9 @@ class TopicReader:
         begins = await self._consumer.beginning_offsets(self._partitions)
         committed: dict[str, Offsets] = {}
         for service, topics in topics_read().items():
-            said = await self._admin.list_consumer_group_offsets(f"pawl-{service}")
+            offsets = await self._admin.list_consumer_group_offsets(f"pawl-{service}")
             committed[service] = {
-                place: max(begins[place], said[place].offset) if place in said else begins[place]
+                place: max(begins[place], offsets[place].offset) if place in offsets else begins[place]
                 for place in self._partitions
                 if place.topic in topics
             }

@@ -21,7 +21,7 @@ REFUSED = {400: Exit.USAGE, 409: Exit.FAILED}
 
 
 async def close_month(invoices_url: str, month: str, at: datetime | None) -> dict[str, Any]:
-    """Closes the month at that instant (None: now); what it came to. Safe to repeat. Raises Problem."""
+    """Closes the month at that instant (None: now) and returns its totals. Safe to repeat. Raises Problem."""
     command = orjson.dumps({"at": None if at is None else wire_time(at)})
     answer = await fetch(f"{invoices_url}/months/{month}/close", command, CLOSE_SECONDS)
     if answer.status == 200:
@@ -34,7 +34,7 @@ async def close_month(invoices_url: str, month: str, at: datetime | None) -> dic
         )
     raise Problem(
         f"{month} was not closed: {_detail(answer.text)}",
-        "Nothing was issued by this. Close it later, or say when: --at 2026-11-05T18:00:00+09:00",
+        "This issued nothing. Close it later, or give an instant: --at 2026-11-05T18:00:00+09:00",
         REFUSED.get(answer.status, Exit.FAILED),
     )
 
@@ -78,24 +78,24 @@ def close(
 
 
 def require_month(text: str) -> None:
-    """Raises Problem (exit code 2) for what is no month."""
+    """Raises Problem (exit code 2) for a text that is not a month."""
     try:
         parse_month(text)
     except ValueError as error:
         raise Problem(
-            f"{text!r} is no month: {error}.", "For example: pawl close 2011-03", Exit.USAGE
+            f"{text!r} is not a month: {error}.", "For example: pawl close 2011-03", Exit.USAGE
         ) from None
 
 
 def require_instant(text: str) -> datetime:
-    """The instant. Raises Problem (exit code 2) for what is none, or has no offset."""
+    """The instant. Raises Problem (exit code 2) for a text that is none, or has no offset."""
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:
         instant = None
     if instant is None or instant.tzinfo is None:
         raise Problem(
-            f"{text!r} is no instant with an offset.",
+            f"{text!r} is not an instant with an offset.",
             "For example: --at 2011-04-05T18:00:00+09:00",
             Exit.USAGE,
         )
@@ -120,5 +120,5 @@ def print_summary(console: Console, summary: dict[str, Any]) -> None:
     console.print(table)
     if summary["issue_failed"]:
         console.print(
-            "A wrong business number; they are issued when the partner is corrected (partner.changed)."
+            "Their business number is wrong. Pawl issues them when partner.changed corrects the partner."
         )

@@ -1,4 +1,4 @@
-"""`pawl lag`: what is behind, in seconds first and then in events."""
+"""`pawl lag`: how far each service is behind, in seconds and in events."""
 
 import asyncio
 from dataclasses import asdict, dataclass, field
@@ -20,7 +20,7 @@ SQL = load("ops.watch")
 
 @dataclass(slots=True)
 class Backlog:
-    """So many events wait, the oldest of them for so many seconds."""
+    """How many events wait, and for how many seconds the oldest of them."""
 
     seconds: float
     events: int
@@ -28,7 +28,7 @@ class Backlog:
 
 @dataclass(slots=True)
 class ServiceLag:
-    """How far behind one service is: with reading, with publishing, and with what it could not handle."""
+    """How far one service is behind: reading, publishing, and with events that it could not handle."""
 
     outbox: Backlog
     parked: dict[str, int]
@@ -95,7 +95,7 @@ def require_servers(system: System) -> str:
     system.require_ops_url()
     if not system.kafka:
         raise Problem(
-            "Lag is measured on the broker, whose address is not known.", "Name it: --kafka HOST:PORT"
+            "The address of the broker is not known, and lag is measured there.", "Name it: --kafka HOST:PORT"
         )
     return system.kafka
 
@@ -105,21 +105,21 @@ def print_lag(console: Console, lag: dict[str, ServiceLag]) -> None:
     for service, behind in lag.items():
         reading = behind.reading
         style = "green" if reading.events + behind.outbox.events == 0 else "yellow"
-        line = Text.assemble((f"{service:<9}", "bold"), (f"{_told(reading)} unread", style))
-        line.append(f"   {_told(behind.outbox)} to publish   {behind.dead_letters:,} dead letters   ")
+        line = Text.assemble((f"{service:<9}", "bold"), (f"{_text(reading)} unread", style))
+        line.append(f"   {_text(behind.outbox)} to publish   {behind.dead_letters:,} dead letters   ")
         line.append(_parked(behind.parked))
         console.print(line, soft_wrap=True, highlight=False)
         for topic, unread in behind.topics.items():
             if unread.events:
-                console.print(f"          {topic}: {_told(unread)}", soft_wrap=True, highlight=False)
+                console.print(f"          {topic}: {_text(unread)}", soft_wrap=True, highlight=False)
     if any(behind.dead_letters or any(behind.parked.values()) for behind in lag.values()):
         console.print("What is dead or parked, and why: [bold]pawl dead ls[/bold]")
 
 
-def _told(backlog: Backlog) -> str:
+def _text(backlog: Backlog) -> str:
     return f"{backlog.seconds:,.1f} s, {backlog.events:,} events"
 
 
 def _parked(parked: dict[str, int]) -> str:
-    told = [f"{count:,} {kind}" for kind, count in parked.items() if count]
-    return "parked: " + ", ".join(told) if told else "nothing parked"
+    texts = [f"{count:,} {kind}" for kind, count in parked.items() if count]
+    return "parked: " + ", ".join(texts) if texts else "nothing parked"

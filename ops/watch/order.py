@@ -18,7 +18,7 @@ from ops.watch.story.waits import waits_for
 
 
 async def read_order(where: Where, order_id: str) -> Story | None:
-    """The story of an order, None when nobody knows it.
+    """The story of an order; None when no service knows it.
 
     `where` is a System, one database URL, or a URL for each service. Raises Problem.
     """
@@ -32,16 +32,16 @@ async def read_order(where: Where, order_id: str) -> Story | None:
 
 
 async def show_order(where: Where, order_id: str, console: Console) -> None:
-    """Prints the story of an order. Raises Problem when nobody knows it."""
+    """Prints the story of an order. Raises Problem when no service knows it."""
     print_story(console, await require_order(where, order_id))
 
 
 async def require_order(where: Where, order_id: str) -> Story:
-    """The story of an order. Raises Problem (exit code 4) when nobody knows it."""
+    """The story of an order. Raises Problem (exit code 4) when no service knows it."""
     story = await read_order(where, order_id)
     if story is None:
         raise Problem(
-            f"No service knows an order {order_id!r}: neither rows nor events of it were found.",
+            f"No service knows an order {order_id!r}: there are no rows and no events of it.",
             "Just sent? See whether it was read: pawl lag. Sent with another key? See: pawl dead ls",
             Exit.NOTHING_MATCHED,
         )
@@ -55,9 +55,9 @@ def order(
     directory: Directory = None,
     as_json: Json = False,
 ) -> None:
-    """Tell the story of one order: units, won, every event with its time, and what it waits for.
+    """Show the story of one order: units, won, every event with its time, and what it waits for.
 
-    Ends with exit code 4 when nobody knows the order.
+    Ends with exit code 4 when no service knows the order.
 
     Example: [bold]pawl order A-1001[/bold]
     """

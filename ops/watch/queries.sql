@@ -1,5 +1,5 @@
 -- name: waiting_to_publish
--- Facts that the relay has not published, and for how long.
+-- Events that the relay has not published, and for how long.
 SELECT count(*)::bigint AS events, coalesce(extract(epoch FROM now() - min(recorded_at)), 0)::float8 AS seconds
 FROM outbox WHERE id > (SELECT published FROM relay);
 

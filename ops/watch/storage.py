@@ -33,8 +33,8 @@ class Size:
 class Storage:
     """What one service stores.
 
-    `keep`: so long inbox and outbox are kept at least. `horizon`: what they recorded before it may be gone;
-    None until the service has looked for the first time. `bytes`: of the whole schema.
+    `keep`: inbox and outbox keep everything at least that long. `horizon`: what they recorded before it may
+    be gone; None until the service has looked for the first time. `bytes`: of the whole schema.
     """
 
     keep: timedelta
@@ -95,7 +95,7 @@ def storage(
 
 
 def print_storage(console: Console, stored: dict[str, Storage]) -> None:
-    """A line for each service, and what it means."""
+    """A line for each service, and what the lines mean."""
     table = Table(box=None, padding=(0, 3, 0, 0))
     table.add_column("")
     for heading in ("keeps", "goes back to", "inbox", "outbox", "all else"):
@@ -106,7 +106,7 @@ def print_storage(console: Console, stored: dict[str, Storage]) -> None:
         table.add_row(service, f"{each.keep / DAY:g} days", _since(each), *sizes)
     console.print(table)
     console.print(
-        "Inbox and outbox forget what is older than that and in no topic any more; all else stays.",
+        "Inbox and outbox forget what is older than that and in no topic any more. All else stays.",
         highlight=False,
         soft_wrap=True,
     )

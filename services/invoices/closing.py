@@ -21,7 +21,7 @@ from shared.crash_points import CrashPoint
 from shared.ids import uuid7
 from shared.kst import wire_time
 from shared.runtime.decisions import NewEvent
-from shared.runtime.outbox import Cause, OutboxRows
+from shared.runtime.outgoing import Cause, OutboxRows
 from shared.runtime.surroundings import Surroundings
 
 CHUNK = 200

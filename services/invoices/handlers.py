@@ -102,7 +102,7 @@ def change_partner(world: World, event: Event[PartnerChanged], context: Context)
     return keep(world, partners.change_partner(world, partner, event.time))
 
 
-def refuse_late(world: World, event: Event[Any], reject: Reject) -> Applied:
+def refuse_late(world: World, event: Event[Any], reject: Reject, context: Context) -> Applied:
     """A wrong request that was accepted while its key was blocked changes nothing."""
     return Applied()
 

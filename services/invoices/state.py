@@ -12,8 +12,8 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import astuple
 
+from shared.columns import JSON, Columns, Fixed
 from shared.money import NOTHING, Money
-from shared.rows import JSON, Columns, Fixed
 
 Evidence = Literal["tax_invoice", "card_slip", "cash_receipt"]
 DocumentKind = Literal["payment", "merged", "modified"]

@@ -11,10 +11,11 @@ from shared.runtime.service import Service
 
 def build(settings: OrdersSettings) -> Service:
     """What makes the runtime the orders service."""
+    store = Store()
     return Service(
         name="orders",
         routes=ROUTES,
-        store=Store(),
+        store=store,
         refuse_late=refuse_late,
-        agents=(partial(expire_deposits, settings=settings),),
+        agents=(partial(expire_deposits, store=store, settings=settings),),
     )

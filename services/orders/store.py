@@ -1,61 +1,47 @@
-"""Orders in Postgres: one statement a table, rows locked in key order, only what changed is written."""
+"""Orders and partners in Postgres: rows are locked in key order, and only what changed is written."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from operator import attrgetter
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from typing import Any
 
-import orjson
-from asyncpg import Record
-
-from services.orders.partners import Blocker, Partner
-from services.orders.state import Asked, Case, Claim, ClaimState, Line, Order, OrderState, Purpose
+from services.orders.state import (
+    Blocker,
+    Case,
+    Claim,
+    IssueRequest,
+    Line,
+    Order,
+    OrderState,
+    Partner,
+    WithdrawalRequest,
+    World,
+)
+from shared.events.catalogue import TYPES, UPSTREAM
 from shared.events.checkout import Snapshot
-from shared.postgres import Connection, copy_rows, packed, packed_columns
+from shared.postgres import Connection, packed
 from shared.queries import load as load_queries
+from shared.rows import Table
 from shared.runtime.decisions import Event
 
 SQL = load_queries(__file__)
-SEPARATOR = "\x1f"
-ORDER_COLUMNS = (
-    "order_id", "partner_id", "state", "payment_method", "evidence", "issue_policy", "vat_mode", "partner",
-    "expected", "registered_by", "registered_at", "deposit_deadline", "payment_id", "paid_at", "closed_at",
-    "amount", "supply", "vat", "remaining_supply", "remaining_vat", "sequence", "cancelled_payments",
-)  # fmt: skip
-_OWN_COLUMNS = attrgetter(*ORDER_COLUMNS)
-LINE_COLUMNS = (
-    "order_id", "line_id", "position", "kind", "product_id", "product_name", "unit_price", "usage_days",
-    "quantity", "paid", "issuing", "issued", "refunding", "refunded", "issue_claimed_at", "refund_claimed_at",
-)  # fmt: skip
-CLAIM_COLUMNS = (
-    "claim_id", "line_id", "order_id", "position", "purpose", "quantity", "state", "request_id", "supply",
-    "vat", "claimed_at", "settled_at",
-)  # fmt: skip
-REQUEST_COLUMNS = ("order_id", "request_id", "content")
+ORDERS = Table(Order, "orders", key=("order_id",))
+LINES = Table(Line, "order_lines", key=("order_id", "line_id"))
+CLAIMS = Table(Claim, "claims", key=("claim_id", "line_id"))
+ISSUE_REQUESTS = Table(IssueRequest, "issue_requests", key=("order_id", "request_id"))
+CASES = Table(Case, "quarantine", key=("order_id", "number"))
+PARTNERS = Table(Partner, "partners", key=("partner_id",))
+WITHDRAWAL_REQUESTS = Table(WithdrawalRequest, "withdrawal_requests", key=("partner_id", "request_id"))
+TABLES = (ORDERS, LINES, CLAIMS, ISSUE_REQUESTS, CASES, PARTNERS, WITHDRAWAL_REQUESTS)
+
 WITHDRAWAL = "partner.withdrawal_requested.v1"
 INVOICED = "invoice.issued.v1"
+ABOUT_PARTNERS = frozenset(
+    kind.name for kind in TYPES.values() if kind.topic == UPSTREAM and kind.key_field == "partner_id"
+)
+"""The requests that are about a partner, and not about one of its orders."""
 
-
-@dataclass(slots=True)
-class World:
-    """What one batch works on. `stored` keeps the orders as they were read, to see what changed."""
-
-    orders: dict[str, Order] = field(default_factory=dict)
-    stored: dict[str, Order] = field(default_factory=dict)
-    partners: dict[str, Partner] = field(default_factory=dict)
-    changed_partners: set[str] = field(default_factory=set)
-    withdrawn: set[str] = field(default_factory=set)
-    blockers: dict[str, list[Blocker]] = field(default_factory=dict)
-    invoiced: list[str] = field(default_factory=list)
-
-    def put(self, order: Order) -> None:
-        """Keeps the new state of an order."""
-        self.orders[order.order_id] = order
-
-    def put_partner(self, partner: Partner) -> None:
-        """Keeps the new state of a partner."""
-        self.partners[partner.partner_id] = partner
-        self.changed_partners.add(partner.partner_id)
+ChangedOrder = tuple[Order, Order | None]
+"""An order as it is now, and as it was read; None where it is new."""
 
 
 class Store:
@@ -63,252 +49,118 @@ class Store:
 
     async def load(self, connection: Connection, events: Sequence[Event[Any]]) -> World:
         """Locks and reads everything that these events are about."""
-        return await load(connection, events)
+        leaving = sorted({event.key for event in events if event.type == WITHDRAWAL})
+        if leaving:
+            await connection.execute(SQL.stop_orders)
+        keys = sorted({event.key for event in events if event.type not in (*ABOUT_PARTNERS, INVOICED)})
+        world = await self.load_orders(connection, keys)
+        partner_ids = sorted({event.key for event in events if event.type in ABOUT_PARTNERS})
+        if partner_ids:
+            await _load_partners(connection, world, partner_ids)
+        if leaving:
+            await _load_blockers(connection, world, leaving)
+        buyers = {event.data.partner.partner_id for event in events if isinstance(event.data, Snapshot)}
+        if buyers:
+            rows = await connection.fetch(SQL.withdrawn_partners, list(buyers))
+            world.withdrawn = {row["partner_id"] for row in rows}
+        return world
+
+    async def load_orders(self, connection: Connection, keys: Sequence[str]) -> World:
+        """Locks these orders and reads them with their lines, claims, requests and cases."""
+        rows = await connection.fetch(SQL.lock_orders, packed(keys)) if keys else []
+        orders = {row["order_id"]: ORDERS.read(row) for row in rows}
+        if orders:
+            await _load_children(connection, orders)
+        return World(orders=orders, stored_orders=dict(orders))
 
     async def save(self, connection: Connection, world: World) -> None:
         """Writes what changed: orders, lines, claims, requests, cases, partners."""
-        await save(connection, world)
+        before = world.stored_orders
+        changed = [
+            (order, before.get(key)) for key, order in world.orders.items() if order is not before.get(key)
+        ]
+        await ORDERS.save(connection, changed)
+        await _save_lines(connection, changed)
+        await CLAIMS.save(connection, _claims(changed))
+        await ISSUE_REQUESTS.save(connection, _issue_requests(changed))
+        await CASES.save(connection, _cases(changed))
+        await _save_partners(connection, world)
+        if world.invoiced:
+            await connection.execute(SQL.note_invoiced, world.invoiced)
 
 
-async def load(connection: Connection, events: Sequence[Event[Any]]) -> World:
-    """Locks and reads everything that these events are about."""
-    world = World()
-    leaving = sorted({event.key for event in events if event.type == WITHDRAWAL})
-    if leaving:
-        await connection.execute(SQL.stop_orders)
-    keys = sorted({e.key for e in events if e.type not in (WITHDRAWAL, INVOICED)})
-    await load_orders(connection, world, keys)
-    if leaving:
-        await _load_partners(connection, world, leaving)
-    buyers = {event.data.partner.partner_id for event in events if isinstance(event.data, Snapshot)}
-    if buyers:
-        rows = await connection.fetch(SQL.withdrawn_partners, list(buyers))
-        world.withdrawn = {row["partner_id"] for row in rows}
-    return world
-
-
-async def load_orders(connection: Connection, world: World, keys: Sequence[str]) -> None:
-    """Locks these orders and reads their lines, claims, requests and cases."""
-    if not keys:
-        return
-    orders = {row["order_id"]: _order(row) for row in await connection.fetch(SQL.lock_orders, packed(keys))}
-    if orders:
-        known = packed(orders)
-        for row in await connection.fetch(SQL.lines_of_orders, known):
-            orders[row["order_id"]].lines[row["line_id"]] = Line(*tuple(row)[1:])
-        for claim_row in await connection.fetch(SQL.claims_of_orders, known):
-            _add_claim(orders[claim_row["order_id"]], claim_row)
-        for row in await connection.fetch(SQL.requests_and_cases_of_orders, known):
-            order_id, number, request_id, content, *case = tuple(row)
-            if number is None:
-                orders[order_id].requests[request_id] = content
-            else:
-                orders[order_id].cases.append(Case(*case))
-    world.orders = orders
-    world.stored = dict(orders)
-
-
-async def save(connection: Connection, world: World) -> None:
-    """Writes what changed: orders, lines, claims, requests, cases, partners."""
-    changed = [order for key, order in world.orders.items() if order is not world.stored.get(key)]
-    new = [order for order in changed if order.order_id not in world.stored]
-    old = [order for order in changed if order.order_id in world.stored]
-    await _insert(connection, "orders", ORDER_COLUMNS, [_order_row(order) for order in new])
-    moved = [order for order in old if _OWN_COLUMNS(order) != _OWN_COLUMNS(world.stored[order.order_id])]
-    await _execute(connection, SQL.update_orders, [_update_row(order) for order in moved])
-    replaced = [order for order in old if world.stored[order.order_id].state is OrderState.UNPAID]
-    if replaced:
-        await connection.execute(SQL.drop_lines, packed(order.order_id for order in replaced))
-    lines = [_line_row(order, line) for order in [*new, *replaced] for line in order.lines.values()]
-    await _insert(connection, "order_lines", LINE_COLUMNS, lines)
-    await _update_lines(connection, list(_changed_lines(world, old)))
-    await _insert(connection, "claims", CLAIM_COLUMNS, list(_new_claims(world, changed)))
-    await _execute(connection, SQL.settle_claims, _settled_claims(world, old))
-    await _insert(connection, "issue_requests", REQUEST_COLUMNS, list(_new_requests(world, changed)))
-    await _execute(connection, SQL.put_cases, _cases(world, changed))
-    await _save_partners(connection, world)
-    if world.invoiced:
-        await connection.execute(SQL.note_invoiced, world.invoiced)
+async def _load_children(connection: Connection, orders: dict[str, Order]) -> None:
+    """Fills in what orders that were just read have in other tables."""
+    known = packed(orders)
+    for row in await connection.fetch(SQL.lines_of_orders, known):
+        line = LINES.read(row)
+        orders[line.order_id].lines[line.line_id] = line
+    for row in await connection.fetch(SQL.claims_of_orders, known):
+        claim = CLAIMS.read(row)
+        claims = orders[claim.order_id].claims
+        claims[claim.claim_id] = (*claims.get(claim.claim_id, ()), claim)
+    for row in await connection.fetch(SQL.requests_of_orders, known):
+        request = ISSUE_REQUESTS.read(row)
+        orders[request.order_id].requests[request.request_id] = request
+    for row in await connection.fetch(SQL.cases_of_orders, known):
+        case = CASES.read(row)
+        orders[case.order_id].cases[case.number] = case
 
 
 async def _load_partners(connection: Connection, world: World, partner_ids: Sequence[str]) -> None:
     for row in await connection.fetch(SQL.lock_partners, partner_ids):
-        world.partners[row["partner_id"]] = Partner(row["partner_id"], row["withdrawn_at"], row["sequence"])
+        world.partners[row["partner_id"]] = PARTNERS.read(row)
     for row in await connection.fetch(SQL.requests_of_partners, partner_ids):
-        world.partners[row["partner_id"]].requests[row["request_id"]] = row["content"]
-    for row in await connection.fetch(SQL.blockers_of_partners, partner_ids):
-        blocker = {name: value for name, value in row.items() if name != "partner_id" and value is not None}
-        world.blockers.setdefault(row["partner_id"], []).append(blocker)
+        request = WITHDRAWAL_REQUESTS.read(row)
+        world.partners[request.partner_id].requests[request.request_id] = request
+    world.stored_partners = dict(world.partners)
+
+
+async def _load_blockers(connection: Connection, world: World, partner_ids: Sequence[str]) -> None:
+    for partner_id, *blocker in await connection.fetch(SQL.blockers_of_partners, partner_ids):
+        world.blockers.setdefault(partner_id, []).append(Blocker(*blocker))
+
+
+async def _save_lines(connection: Connection, changed: Sequence[ChangedOrder]) -> None:
+    """Lines of an unpaid order are written anew: another payment may have come with other goods."""
+    replaced = [before.order_id for _, before in changed if before and before.state is OrderState.UNPAID]
+    if replaced:
+        await connection.execute(SQL.drop_lines, packed(replaced))
+    await LINES.save(connection, _lines(changed))
+
+
+def _lines(changed: Sequence[ChangedOrder]) -> Iterator[tuple[Line, Line | None]]:
+    for order, before in changed:
+        known = {} if before is None or before.state is OrderState.UNPAID else before.lines
+        for line_id, line in order.lines.items():
+            yield line, known.get(line_id)
+
+
+def _claims(changed: Sequence[ChangedOrder]) -> Iterator[tuple[Claim, Claim | None]]:
+    for order, before in changed:
+        known = {} if before is None else before.claims
+        for claim_id, claims in order.claims.items():
+            yield from zip_longest(claims, known.get(claim_id, ()))
+
+
+def _issue_requests(changed: Sequence[ChangedOrder]) -> Iterator[tuple[IssueRequest, IssueRequest | None]]:
+    for order, before in changed:
+        known = {} if before is None else before.requests
+        for request_id, request in order.requests.items():
+            yield request, known.get(request_id)
+
+
+def _cases(changed: Sequence[ChangedOrder]) -> Iterator[tuple[Case, Case | None]]:
+    for order, before in changed:
+        known = {} if before is None else before.cases
+        for number, case in order.cases.items():
+            yield case, known.get(number)
 
 
 async def _save_partners(connection: Connection, world: World) -> None:
-    changed = [world.partners[partner_id] for partner_id in sorted(world.changed_partners)]
-    await _execute(
-        connection, SQL.put_partners, ((p.partner_id, p.withdrawn_at, p.sequence) for p in changed)
+    before = world.stored_partners
+    changed = [partner for key, partner in sorted(world.partners.items()) if partner is not before.get(key)]
+    await PARTNERS.put(connection, changed)
+    await WITHDRAWAL_REQUESTS.put(
+        connection, [request for partner in changed for request in partner.requests.values()]
     )
-    requests = (
-        (p.partner_id, request_id, content) for p in changed for request_id, content in p.requests.items()
-    )
-    await _execute(connection, SQL.insert_withdrawal_requests, requests)
-
-
-async def _insert(
-    connection: Connection, table: str, columns: Sequence[str], rows: list[tuple[Any, ...]]
-) -> None:
-    if rows:
-        await copy_rows(connection, table, columns, rows)
-
-
-async def _update_lines(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    if rows:
-        await connection.execute(SQL.update_lines, *packed_columns(rows, arrays=2))
-
-
-async def _execute(connection: Connection, query: str, rows: Iterable[tuple[Any, ...]]) -> None:
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    if columns:
-        await connection.execute(query, *columns)
-
-
-def _order(row: Record) -> Order:
-    values = dict(row)
-    values["state"] = OrderState(values["state"])
-    values["partner"] = orjson.loads(values["partner"])
-    values["cancelled_payments"] = frozenset(values["cancelled_payments"])
-    return Order(**values)
-
-
-def _add_claim(order: Order, row: Record) -> None:
-    asked = Asked(row["line_id"], row["quantity"])
-    known = order.claims.get(row["claim_id"])
-    lines = (asked,) if known is None else (*known.lines, asked)
-    order.claims[row["claim_id"]] = Claim(
-        row["claim_id"],
-        Purpose(row["purpose"]),
-        lines,
-        ClaimState(row["state"]),
-        row["request_id"],
-        row["supply"],
-        row["vat"],
-        row["claimed_at"],
-        row["settled_at"],
-    )
-
-
-def _order_row(order: Order) -> tuple[Any, ...]:
-    return (
-        order.order_id,
-        order.partner_id,
-        order.state,
-        order.payment_method,
-        order.evidence,
-        order.issue_policy,
-        order.vat_mode,
-        orjson.dumps(order.partner).decode(),
-        order.expected,
-        order.registered_by,
-        order.registered_at,
-        order.deposit_deadline,
-        order.payment_id,
-        order.paid_at,
-        order.closed_at,
-        order.amount,
-        order.supply,
-        order.vat,
-        order.remaining_supply,
-        order.remaining_vat,
-        order.sequence,
-        sorted(order.cancelled_payments),
-    )
-
-
-def _update_row(order: Order) -> tuple[Any, ...]:
-    *values, cancelled_payments = _order_row(order)
-    return (*values, SEPARATOR.join(cancelled_payments))
-
-
-def _line_row(order: Order, line: Line) -> tuple[Any, ...]:
-    return (
-        order.order_id,
-        line.line_id,
-        line.position,
-        line.kind,
-        line.product_id,
-        line.product_name,
-        line.unit_price,
-        line.usage_days,
-        line.quantity,
-        line.paid,
-        line.issuing,
-        line.issued,
-        line.refunding,
-        line.refunded,
-        line.issue_claimed_at,
-        line.refund_claimed_at,
-    )
-
-
-def _changed_lines(world: World, orders: Iterable[Order]) -> Iterator[tuple[Any, ...]]:
-    for order in orders:
-        before = world.stored[order.order_id]
-        if before.state is OrderState.UNPAID:
-            continue
-        for line in order.lines.values():
-            if line is not before.lines.get(line.line_id):
-                row = _line_row(order, line)
-                yield (*row[:2], *row[9:])
-
-
-def _new_claims(world: World, orders: Iterable[Order]) -> Iterator[tuple[Any, ...]]:
-    for order in orders:
-        before = world.stored[order.order_id].claims if order.order_id in world.stored else {}
-        for claim in order.claims.values():
-            if claim.claim_id not in before:
-                for position, asked in enumerate(claim.lines):
-                    yield (
-                        claim.claim_id,
-                        asked.line_id,
-                        order.order_id,
-                        position,
-                        claim.purpose,
-                        asked.quantity,
-                        claim.state,
-                        claim.request_id,
-                        claim.supply,
-                        claim.vat,
-                        claim.claimed_at,
-                        claim.settled_at,
-                    )
-
-
-def _settled_claims(world: World, orders: Iterable[Order]) -> Iterator[tuple[Any, ...]]:
-    for order in orders:
-        before = world.stored[order.order_id].claims
-        for claim in order.claims.values():
-            known = before.get(claim.claim_id)
-            if known is not None and known is not claim:
-                yield claim.claim_id, claim.state, claim.settled_at
-
-
-def _new_requests(world: World, orders: Iterable[Order]) -> Iterator[tuple[Any, ...]]:
-    for order in orders:
-        before = world.stored[order.order_id].requests if order.order_id in world.stored else {}
-        for request_id, content in order.requests.items():
-            if request_id not in before:
-                yield order.order_id, request_id, content
-
-
-def _cases(world: World, orders: Iterable[Order]) -> Iterator[tuple[Any, ...]]:
-    for order in orders:
-        before = world.stored[order.order_id].cases if order.order_id in world.stored else []
-        for number, case in enumerate(order.cases):
-            if number >= len(before) or before[number] is not case:
-                yield (
-                    order.order_id,
-                    number,
-                    case.payment_id,
-                    case.reason,
-                    case.amount,
-                    case.opened_at,
-                    case.taken_back,
-                )

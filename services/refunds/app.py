@@ -8,10 +8,4 @@ from shared.runtime.service import Service
 
 def build(settings: RefundsSettings) -> Service:
     """What makes the runtime the refunds service."""
-    store = Store(settings.sealer())
-    return Service(
-        name="refunds",
-        routes=ROUTES,
-        store=store,
-        refuse_late=refuse_late,
-    )
+    return Service(name="refunds", routes=ROUTES, store=Store(settings.sealer()), refuse_late=refuse_late)

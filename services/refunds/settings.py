@@ -4,4 +4,4 @@ from shared.settings import ServiceSettings
 
 
 class RefundsSettings(ServiceSettings):
-    """What the refunds service is told by the environment. `data_key` also seals bank accounts."""
+    """What the environment sets for the refunds service. `data_key` also seals bank accounts."""

@@ -1,29 +1,29 @@
 """What serials does on each event. The map at the end is the table of contents."""
 
+from typing import Any
 from uuid import UUID
 
-from services.serials.domain import issue_units, start_issuing
-from services.serials.store import World
-from shared.runtime.decisions import Applied, Context, Event, Outcome, Reject, Route
+from services.serials.decisions import issue_units, start_issuing
+from services.serials.state import World
+from shared.events.orders import IssuanceGranted
+from shared.runtime.decisions import Applied, Context, Event, Outcome, Reject, Route, keep
 
 
-def record_grant(world: World, event: Event, context: Context) -> Outcome:
+def record_grant(world: World, event: Event[IssuanceGranted], context: Context) -> Outcome:
     """Units were granted: issue a small grant at once, leave a large one to the issuing worker.
 
-    A grant that is known changes nothing, so that no repetition ever makes a second set.
+    A grant that is recorded already changes nothing, so that no repetition ever makes a second set.
     """
-    if UUID(event.data.grant_id) in world.known:
+    if UUID(event.data.grant_id) in world.recorded:
         return Applied()
-    grant = start_issuing(event, world.new_batch_id(), world.policy.window_days)
-    if not world.fits(grant.quantity):
-        world.add(grant)
-        return Applied()
-    issued, fact = issue_units(grant, grant.quantity)
-    world.add(issued)
-    return Applied([fact])
+    started = start_issuing(event, world.new_batch_id(), world.policy.window_days)
+    grant = started.state
+    if world.fits(grant.quantity):
+        return keep(world, issue_units(grant, grant.quantity))
+    return keep(world, started)
 
 
-def refuse_late(world: World, event: Event, reject: Reject) -> Applied:
+def refuse_late(world: World, event: Event[Any], reject: Reject, context: Context) -> Applied:
     """Serials answers for no upstream event, so it never refuses one. Raises: that is a mistake in here."""
     raise AssertionError(f"serials cannot refuse {event.type}: {reject.detail}")
 

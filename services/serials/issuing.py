@@ -1,24 +1,27 @@
 """The issuing worker: makes the serials of grants that were not issued with their event.
 
-Chunk by chunk, each in a short transaction of its own: lock grants, insert serials, count them, say so,
-commit. After a crash the count says where to go on. Several workers may run at once: a grant in the hands of
-another is passed over, and if a lock ever failed, the primary key of serials would refuse the second set.
+Chunk by chunk, each in a short transaction of its own: lock grants, insert serials, count them, append the
+events, commit. After a crash the count says where to go on. Several workers may run at once: a grant in the
+hands of another is passed over, and if a lock ever failed, the primary key of serials would refuse the second
+set.
 """
 
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import NamedTuple
 
 import asyncpg
 import structlog
 
-from services.serials.domain import Grant, Part, issue_units
+from services.serials.decisions import issue_units
+from services.serials.state import Grant, Part
 from services.serials.stock import Stock
-from services.serials.store import SerialWriter, advance_grants, lock_grants
+from services.serials.store import GRANTS, Store
 from shared.crash_points import CrashPoint
 from shared.postgres import Connection
-from shared.runtime.decisions import NewEvent
-from shared.runtime.outbox import Cause
+from shared.runtime.decisions import Decided
+from shared.runtime.outgoing import Cause
 from shared.runtime.retry import until_done
 from shared.runtime.surroundings import Surroundings
 
@@ -30,32 +33,25 @@ log = structlog.get_logger("pawl.issuing")
 
 
 class Issuer:
-    """Issues grants until it is cancelled. `granted` wakes it; every `idle_seconds` it looks by itself."""
+    """Issues grants until it is cancelled. The store wakes it; every `idle_seconds` it looks by itself."""
 
-    def __init__(
-        self,
-        surroundings: Surroundings,
-        writer: SerialWriter,
-        chunk: int,
-        granted: asyncio.Event,
-        idle_seconds: float = 0.5,
-    ) -> None:
+    def __init__(self, surroundings: Surroundings, store: Store, idle_seconds: float = 0.5) -> None:
         self._pool = surroundings.pool
         self._outbox = surroundings.outbox
-        self._writer = writer
-        self._chunk = chunk
-        self._granted = granted
+        self._store = store
+        self._chunk = store.policy.chunk
         self._idle_seconds = idle_seconds
-        self._stock = Stock(writer)
+        self._stock = Stock(store.writer)
 
     async def run(self) -> None:
         """Issue whatever is left, then wait for more; for ever."""
+        granted = self._store.large_granted
         try:
             while True:
-                self._granted.clear()
+                granted.clear()
                 if not await until_done(self.issue_chunk, _note_trouble):
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(self._granted.wait(), self._idle_seconds)
+                        await asyncio.wait_for(granted.wait(), self._idle_seconds)
         finally:
             self._stock.close()
 
@@ -82,39 +78,45 @@ class Issuer:
         async with self._outbox.transaction(
             self._pool, CrashPoint.BEFORE_CHUNK_COMMIT, CrashPoint.AFTER_CHUNK_COMMIT
         ) as (connection, events):
-            grants = await lock_grants(connection, self._chunk, GRANTS_A_CHUNK)
-            moves = _moves(grants, self._chunk)
-            if not moves:
+            grants = await self._store.lock_grants(connection, GRANTS_A_CHUNK)
+            issues = _issues(grants, self._chunk)
+            if not issues:
                 return 0
-            await self._issue(connection, [part for _, part, _ in moves], moves[-1][0].left)
-            await advance_grants(connection, [grant for grant, _, _ in moves])
-            for grant, _, event in moves:
-                events.add(event, Cause(grant.causation, grant.order_id, grant.granted_at, grant.correlation))
-        units = sum(part.units for _, part, _ in moves)
-        log.info("serials issued", grants=len(moves), units=units, left=moves[-1][0].left)
+            left = issues[-1].decided.state.left
+            await self._write_serials(connection, [issue.part for issue in issues], left)
+            await GRANTS.save(connection, [(issue.decided.state, issue.grant) for issue in issues])
+            for grant, _, decided in issues:
+                cause = Cause(grant.causation, grant.order_id, grant.granted_at, grant.correlation)
+                events.add_all(decided.events, cause)
+        units = sum(issue.part.units for issue in issues)
+        log.info("serials issued", grants=len(issues), units=units, left=left)
         return units
 
-    async def _issue(self, connection: Connection, parts: Sequence[Part], left: int) -> None:
+    async def _write_serials(self, connection: Connection, parts: Sequence[Part], left: int) -> None:
         kept = await self._stock.take(sum(part.units for part in parts))
         self._stock.expect(left, self._chunk)
-        await self._writer.write(connection, parts, kept)
+        await self._store.writer.write(connection, parts, kept)
 
 
-Move = tuple[Grant, Part, NewEvent]
+class _Issue(NamedTuple):
+    """What a chunk issues of one grant: the grant as it was, its new part, and how it stands then."""
+
+    grant: Grant
+    part: Part
+    decided: Decided[Grant]
 
 
-def _moves(grants: Sequence[Grant], chunk: int) -> list[Move]:
-    """The grants of one chunk as they will be, their new parts and what to say. Only the first may be cut."""
-    moves: list[Move] = []
+def _issues(grants: Sequence[Grant], chunk: int) -> list[_Issue]:
+    """What one chunk issues of these grants, in their order. Only the first may be cut."""
+    issues: list[_Issue] = []
     room = chunk
     for grant in grants:
-        if moves and grant.left > room:
+        if issues and grant.left > room:
             break
         units = min(grant.left, room)
-        after, fact = issue_units(grant, units)
-        moves.append((after, grant.next_part(units), fact))
+        issues.append(_Issue(grant, grant.next_part(units), issue_units(grant, units)))
         room -= units
-    return moves
+    return issues
 
 
 def _note_trouble(trouble: BaseException, attempt: int, pause: float) -> None:

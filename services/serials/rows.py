@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from services.serials.domain import Part
+from services.serials.state import Part
 from services.serials.vault import KeptSerials
 
 COLUMNS: Final = ("serial_id", "grant_id", "lookup_tag", "text", "last_four", "key_id")

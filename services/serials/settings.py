@@ -1,11 +1,11 @@
-"""What the serials service is told by the environment, beyond what every service is told."""
+"""The settings of the serials service, beyond those of every service."""
 
 from base64 import b64decode
 from binascii import Error as Base64Error
 
 from pydantic import Field, SecretBytes, SecretStr, ValidationInfo, field_validator
 
-from services.serials.store import Policy
+from services.serials.state import Policy
 from services.serials.vault import LONGEST_KEY_ID, SerialKeys, Vault
 from shared.settings import Key, ServiceSettings
 

@@ -7,8 +7,8 @@ Serials that were handed out never come back, whatever became of their transacti
 
 import asyncio
 
-from services.serials.store import SerialWriter
 from services.serials.vault import KeptSerials
+from services.serials.writer import SerialWriter
 
 GROWTH = 3
 """Making serials is more than three times as fast as inserting them, so the next block is ready in time."""

@@ -30,6 +30,7 @@ _ATTRIBUTES: Final[dict[str, dict[str, Any]]] = {
     "ce_sequence": {"type": "string", "description": "contiguous from 1 for each ce_source and ce_subject"},
     "ce_correlationid": {"type": "string", "description": "the story: the order id unless upstream sets one"},
     "ce_causationid": {"type": "string", "description": "the id of the event that led here"},
+    "traceparent": {"type": "string", "description": "the W3C trace context, where its cause came with one"},
 }
 _REQUIRED: Final = ("ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time")
 _REQUIRED_OURS: Final = (*_REQUIRED, "ce_subject", "ce_dataschema", "content-type", "ce_correlationid")

@@ -8,7 +8,7 @@ parsed once, by the model of its type.
 import re
 from base64 import b64decode
 from binascii import Error as Base64Error
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Final
@@ -24,7 +24,7 @@ from shared.kst import wire_time
 MAX_BYTES: Final = 1_000_000
 """Longest value of a record of upstream."""
 MAX_OWN_BYTES: Final = 2_000_000
-"""Longest value of a record of ours: a fact repeats the document that caused it and adds to it."""
+"""Longest value of a record of ours: an event repeats the document that caused it and adds to it."""
 MAX_ID: Final = 128
 MAX_SOURCE: Final = 256
 MAX_SUBJECT: Final = 257
@@ -34,7 +34,10 @@ Headers = Sequence[tuple[str, bytes]]
 
 TRACEPARENT: Final = "traceparent"
 """The header of the trace context, as tracing clients of Kafka write it; for CloudEvents `ce_traceparent`."""
-_TRACE_CONTEXT: Final = re.compile("[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_CE_TRACEPARENT: Final = f"ce_{TRACEPARENT}"
+_TRACE_CONTEXT: Final = re.compile(
+    "(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
+)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _RFC_3339: Final = re.compile(rfc_3339())
 _STRUCTURED: Final = "application/cloudevents+json"
@@ -130,6 +133,12 @@ def write_headers(
     return headers
 
 
+def read_trace_context(headers: Headers) -> str | None:
+    """The trace context in the headers of a record, whatever else is wrong with it; None without one."""
+    named = {name: raw for name, raw in headers if raw and name in (TRACEPARENT, _CE_TRACEPARENT)}
+    return _trace_context({name: raw.decode("ascii", "replace") for name, raw in named.items()})
+
+
 def read_key(raw: bytes | None) -> str | None:
     """A record key as text; None where it is no id: absent, not UTF-8, too long, with control characters."""
     if raw is None:
@@ -179,15 +188,16 @@ def _read_attributes(attributes: dict[str, str], body: bytes, *, structured: boo
         number,
         body,
         structured,
-        _read_traceparent(get(TRACEPARENT) or get(f"ce_{TRACEPARENT}")),
+        _trace_context(attributes),
     )
 
 
-def _read_traceparent(text: str | None) -> str | None:
+def _trace_context(attributes: Mapping[str, str]) -> str | None:
     """A trace context of any version that is written as version 00 is; anything else is no context.
 
     W3C Trace Context, section 3.2: a vendor that cannot read it goes on without.
     """
+    text = attributes.get(TRACEPARENT) or attributes.get(_CE_TRACEPARENT)
     return text if text is not None and _TRACE_CONTEXT.fullmatch(text) else None
 
 
@@ -327,6 +337,7 @@ def _readable(attributes: dict[str, str]) -> Readable:
         subject=texts.get("subject"),
         time=_read_time(attributes.get("ce_time", "")),
         correlation=texts.get("correlationid"),
+        traceparent=_trace_context(attributes),
     )
 
 

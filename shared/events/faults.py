@@ -46,6 +46,7 @@ class Readable:
     subject: str | None = None
     time: datetime | None = None
     correlation: str | None = None
+    traceparent: str | None = None
 
 
 class Fault(Exception):

@@ -37,12 +37,13 @@ from shared.runtime.surroundings import Surroundings
 from shared.runtime.sweep import end_silent_sessions, retry_waiting
 from shared.runtime.tasks import end_all
 from shared.settings import S, ServiceSettings, WrongSetting, read_settings
-from shared.telemetry import is_traced, middlewares, set_up_logging
+from shared.telemetry import close_spans, middlewares, open_spans, set_up_logging
 
 SQL = load("shared.runtime")
 HEARTBEAT_SECONDS = 0.5
 # More than the longest pause between two attempts, and the attempt itself.
 AFTER_AN_OUTAGE_SECONDS = 15.0
+LAST_SPANS_SECONDS = 2.0
 
 log = structlog.get_logger("pawl.app")
 
@@ -182,13 +183,14 @@ async def run(service: Service, settings: ServiceSettings) -> int:
     partitions = await _patiently(settings, lambda: _partitions(service, settings))
     pool = await _patiently(settings, lambda: _pool(service, settings))
     runtime = Runtime(service, settings, pool, partitions)
+    spans = open_spans(service.name)
     broker = new_broker(
         settings.kafka_bootstrap_servers,
         settings.stop_grace_seconds,
         client_id=f"pawl-{service.name}",
         allow_auto_create_topics=False,
         security=security_of(settings.brokers()),
-        middlewares=middlewares(service.name, runtime.metrics.registry),
+        middlewares=middlewares(service.name, runtime.metrics.registry, spans),
     )
     for consumer in runtime.consumers:
         subscribe(
@@ -197,7 +199,7 @@ async def run(service: Service, settings: ServiceSettings) -> int:
             topics=service.topics,
             group=f"pawl-{service.name}",
             max_records=settings.max_records,
-            traced=is_traced(),
+            traced=spans is not None,
         )
     runtime.stream = FastStream(broker, logger=None)
     runtime.stream.after_startup(partial(_started, runtime))
@@ -209,6 +211,7 @@ async def run(service: Service, settings: ServiceSettings) -> int:
         raise CannotStart(f"Kafka at {settings.kafka_bootstrap_servers}: {error}") from None
     finally:
         await asyncio.wait([asyncio.ensure_future(pool.close())], timeout=5)
+        close_spans(spans, LAST_SPANS_SECONDS)
     return runtime.exit_code
 
 

@@ -10,10 +10,9 @@ from typing import Any
 
 from shared.events import feedback
 from shared.events.faults import Fault
-from shared.runtime.decisions import Applied, Context, Event, Reject, Wait
+from shared.runtime.decisions import Applied, Context, Decider, Event, Reject, Wait
 from shared.runtime.intake import InboundMessage
-from shared.runtime.outbox import Cause, OutboxRows
-from shared.runtime.service import Service
+from shared.runtime.outgoing import Cause, OutboxRows
 
 WAITING, GAP, BLOCKED, BEHIND = "waiting", "gap", "blocked", "behind"
 
@@ -58,7 +57,7 @@ class Batch:
     """Takes messages in order and collects what follows from them."""
 
     def __init__(
-        self, service: Service, world: Any, prior: PriorState, rows: OutboxRows, context: Context
+        self, service: Decider, world: Any, prior: PriorState, rows: OutboxRows, context: Context
     ) -> None:
         self._service = service
         self.world = world
@@ -193,7 +192,7 @@ class Batch:
         try:
             outcome = message.route.handle(self.world, event, self._context) if message.route else Applied()
             if isinstance(outcome, Reject) and (parked is not None or not message.upstream):
-                outcome = self._service.refuse_late(self.world, event, outcome)
+                outcome = self._service.refuse_late(self.world, event, outcome, self._context)
         except Exception as failure:  # an unforeseen state must not stop the other keys
             self._wait(message, parked, BLOCKED, f"{type(failure).__name__}: {failure}")
             return False

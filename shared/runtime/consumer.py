@@ -19,7 +19,7 @@ from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
 
 from shared.clock import monotonic, now
 from shared.crash_points import CrashPoint, OnCrashPoint, ignore_crash_point
-from shared.events.envelope import TRACEPARENT
+from shared.events.envelope import TRACEPARENT, read_trace_context
 from shared.runtime.records import Record
 from shared.runtime.signals import Metrics
 from shared.runtime.tasks import end_all
@@ -309,7 +309,7 @@ async def _parse_traced(records: Any, original: Any = None) -> KafkaMessage:
 def _message_of(records: Any, batch_headers: list[dict[str, str]] | None = None) -> KafkaMessage:
     first = records[0]
     return KafkaMessage(
-        body=b"",
+        body=[record.value or b"" for record in records],
         raw_message=records,
         batch_headers=batch_headers,
         message_id=f"{first.topic}/{first.partition}/{first.offset}",
@@ -318,16 +318,17 @@ def _message_of(records: Any, batch_headers: list[dict[str, str]] | None = None)
 
 
 def links_of(records: Iterable[Record]) -> list[dict[str, str]]:
-    """The trace contexts of a batch, as FastStream takes them for the links of its span."""
-    links = []
+    """The trace contexts of a batch, as FastStream takes them for the links of its span.
+
+    It links once for each `correlation_id`, so that is the trace context too.
+    """
+    links: dict[str, dict[str, str]] = {}
     for record in records:
-        header = dict(record.headers).get(TRACEPARENT)
-        if header is not None:
-            place = f"{record.topic}/{record.partition}/{record.offset}"
-            links.append({TRACEPARENT: header.decode("ascii", "replace"), "correlation_id": place})
-            if len(links) == MOST_LINKS:
-                break
-    return links
+        if len(links) == MOST_LINKS:
+            break
+        if (context := read_trace_context(record.headers)) is not None:
+            links[context] = {TRACEPARENT: context, "correlation_id": context}
+    return list(links.values())
 
 
 async def _decode(message: KafkaMessage) -> Any:

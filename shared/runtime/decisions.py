@@ -5,7 +5,7 @@ anything that a business rule foresees: an exception means that the code does no
 the event with its key until an operator looks at it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -141,3 +141,18 @@ class Route:
 
     handle: Handler
     tracked: bool = True
+
+
+RefuseLate = Callable[[Any, Event[Any], Reject, Context], Applied]
+"""Turns a rejection of an event that was accepted already, because it had to wait, into a business event."""
+
+
+class Decider(Protocol):
+    """What a batch needs of a service: its name, its handlers, and what becomes of a late rejection."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def routes(self) -> Mapping[str, Route]: ...
+    @property
+    def refuse_late(self) -> RefuseLate: ...

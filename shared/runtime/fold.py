@@ -22,7 +22,8 @@ from shared.queries import load
 from shared.runtime.batch import Batch, EventKey, Parked, PriorState, Refusal, events_of
 from shared.runtime.decisions import Context, Position
 from shared.runtime.intake import InboundMessage, Intake
-from shared.runtime.outbox import Cause, Outbox, OutboxRows
+from shared.runtime.outbox import Outbox
+from shared.runtime.outgoing import Cause, OutboxRows
 from shared.runtime.records import Record, pack, seal_context, unpack
 from shared.runtime.retry import Conflict, until_done
 from shared.runtime.service import Service
@@ -340,7 +341,7 @@ class Fold:
             message.key,
             event.time if event else now(),
             event.correlation if event else message.key,
-            event.traceparent if event else None,
+            message.traceparent,
         )
         batch.rows.add_feedback("event.rejected.v1", cause, data)
 

@@ -12,10 +12,9 @@ from msgspec import Struct
 from shared.events.canonical import content_hash
 from shared.events.catalogue import TYPES, UPSTREAM, decode, owner_of
 from shared.events.envelope import MAX_ID, MAX_OWN_BYTES, MAX_SOURCE, Envelope, read_envelope, read_key
-from shared.events.faults import Fault
-from shared.runtime.decisions import Event, Position, Route
+from shared.events.faults import Fault, Readable
+from shared.runtime.decisions import Decider, Event, Position, Route
 from shared.runtime.records import Record, position_of
-from shared.runtime.service import Service
 
 PLAIN_JSON = b"application/json"
 NOT_OURS = b"\0" * 16
@@ -28,7 +27,7 @@ class InboundMessage(Struct, gc=False):
     `event` is there when the document could be read, `fault` when it could not. `route` is absent for
     events of a followed subject that change nothing here: only their sequence matters. `content` is there
     for upstream events whose id could be read. `foreign` events are another service's to answer; only their
-    id matters, which nobody may use for anything else.
+    id matters, which nobody may use for anything else. `traceparent` is the trace context of the record.
     """
 
     record: Record
@@ -43,12 +42,13 @@ class InboundMessage(Struct, gc=False):
     route: Route | None = None
     fault: Fault | None = None
     foreign: bool = False
+    traceparent: str | None = None
 
 
 class Intake:
     """Turns the records of a batch into messages for one service."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Decider) -> None:
         self._service = service
         self._followed = {
             (TYPES[name].topic, TYPES[name].subject_kind)
@@ -78,7 +78,7 @@ class Intake:
         try:
             envelope = read_envelope(record.headers, record.value)
         except Fault as fault:
-            return self._refused(record, fault, getattr(fault, "envelope", None))
+            return self._refused(record, fault)
         if owner_of(envelope.type) != self._service.name:
             return self._foreign(record, envelope.source, envelope.id)
         key = read_key(record.key)
@@ -104,7 +104,7 @@ class Intake:
         try:
             envelope = read_envelope(record.headers, record.value, MAX_OWN_BYTES)
         except Fault as fault:
-            message = self._message(record, getattr(fault, "envelope", None), key, upstream=False)
+            message = self._message(record, fault.envelope, key, upstream=False)
             message.fault = fault
             return message
         route = self._service.routes.get(envelope.type)
@@ -128,11 +128,11 @@ class Intake:
         message.event = _event(envelope, message, data)
         return message
 
-    def _refused(self, record: Record, fault: Fault, envelope: Envelope | None) -> InboundMessage | None:
-        type_name = envelope.type if envelope else None
+    def _refused(self, record: Record, fault: Fault) -> InboundMessage | None:
+        type_name = fault.envelope.type if fault.envelope else None
         if owner_of(type_name or None) != self._service.name:
             return None
-        message = self._message(record, envelope, read_key(record.key), upstream=True)
+        message = self._message(record, fault.envelope, read_key(record.key), upstream=True)
         message.fault = fault
         if message.source and message.event_id:
             message.content = content_hash(message.type or "", record.value or b"")
@@ -147,12 +147,19 @@ class Intake:
         return InboundMessage(record, position, "", True, source, event_id, content=NOT_OURS, foreign=True)
 
     def _message(
-        self, record: Record, envelope: Envelope | None, key: str | None, *, upstream: bool
+        self, record: Record, envelope: Envelope | Readable | None, key: str | None, *, upstream: bool
     ) -> InboundMessage:
         if envelope is None:
             return InboundMessage(record, position_of(record), key or "", upstream)
         return InboundMessage(
-            record, position_of(record), key or "", upstream, envelope.source, envelope.id, envelope.type
+            record,
+            position_of(record),
+            key or "",
+            upstream,
+            envelope.source,
+            envelope.id,
+            envelope.type,
+            traceparent=envelope.traceparent,
         )
 
 

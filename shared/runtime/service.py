@@ -8,7 +8,7 @@ from starlette.routing import BaseRoute
 
 from shared.events.catalogue import topics_of
 from shared.postgres import Connection
-from shared.runtime.decisions import Applied, Event, Reject, Route
+from shared.runtime.decisions import Event, RefuseLate, Route
 from shared.runtime.surroundings import Surroundings
 
 
@@ -22,7 +22,6 @@ class Store(Protocol):
         """Writes what changed in the world, one statement for each table."""
 
 
-RefuseLate = Callable[[Any, Event[Any], Reject], Applied]
 Agent = Callable[[Surroundings], Coroutine[Any, Any, None]]
 HttpRoutes = Callable[[Surroundings], Sequence[BaseRoute]]
 

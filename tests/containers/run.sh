@@ -58,11 +58,11 @@ SIDE_BY_SIDE="-n auto --maxprocesses 4 --max-worker-restart 0"
 # shellcheck disable=SC2086  # a list of options, here and below
 part "images and docker-compose.yml" 1800 -m containers $SIDE_BY_SIDE "$@"
 if [ "$much" = smoke ]; then
-  part "smoke on containers" 1200 -m smoke $SIDE_BY_SIDE "$@"
+  part "smoke on containers" 1800 -m smoke $SIDE_BY_SIDE "$@"
 else
   # A cluster of three brokers is made of embedded ones everywhere, so containers add nothing to its test.
   EMBEDDED="--ignore tests/reliability/test_leader_change.py"
-  part "scenarios and quick faults on containers" 2400 tests/scenarios tests/reliability -m system $SIDE_BY_SIDE "$@"
+  part "scenarios and quick faults on containers" 3600 tests/scenarios tests/reliability -m system $SIDE_BY_SIDE "$@"
   part "long faults on containers" 3600 tests/reliability -m "faults and not alone" $EMBEDDED $SIDE_BY_SIDE "$@"
   part "long faults on containers that measure" 3600 tests/reliability -m "faults and alone" "$@"
 fi

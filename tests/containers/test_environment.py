@@ -124,7 +124,7 @@ def test_a_directory_that_is_named_is_not_mixed_with_the_environment(
 def test_an_unreadable_list_of_services_says_how_it_should_look(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PAWL_SERVICES", "orders:14002")
 
-    with pytest.raises(Problem, match="no service=URL"):
+    with pytest.raises(Problem, match="not service=URL"):
         find_system()
 
 

@@ -1,6 +1,7 @@
 """The images behave as the originals do, as far as this project relies on it; the services' image is bare."""
 
 import asyncio
+import json
 import os
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -14,6 +15,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from ops.local.ports import HOST, Ports
 from ops.local.postgres import answers
+from shared import __version__
 from tests.support.containers import POSTGRES_IMAGE, ContainerKafka, ContainerPostgres, OnLoopback
 from tests.support.patience import PATIENCE, PATIENCE_WITH_A_START
 
@@ -156,7 +158,8 @@ async def test_records_survive_a_stop_and_a_kill(broker: ContainerKafka) -> None
 
 
 async def say(broker: ContainerKafka, value: bytes) -> int:
-    async with AIOKafkaProducer(bootstrap_servers=broker.bootstrap_servers, acks="all") as producer:
+    servers = broker.bootstrap_servers
+    async with AIOKafkaProducer(bootstrap_servers=servers, enable_idempotence=True) as producer:
         return int((await producer.send_and_wait("kept", value)).offset)
 
 
@@ -195,6 +198,12 @@ def test_a_service_without_settings_says_in_one_line_what_it_lacks(run: Run) -> 
     assert said.returncode == 1
     assert len(said.stderr.splitlines()) == 1
     assert "KAFKA_BOOTSTRAP_SERVERS" in said.stderr
+
+
+def test_the_image_knows_its_version(run: Run) -> None:
+    said = run("pawl", "version", "--json")
+
+    assert json.loads(said.stdout)["pawl"] == __version__, said.stderr
 
 
 def test_the_commands_are_in_the_image(run: Run) -> None:

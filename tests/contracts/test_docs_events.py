@@ -160,7 +160,7 @@ def test_the_limits_of_the_envelope_are_named() -> None:
 
 
 def test_the_reasons_of_a_refund_request_are_those_of_the_rules() -> None:
-    from services.refunds.policies import REASONS
+    from services.refunds.policies.reasons import REASONS
 
     said = {korean: codes(name)[0] for name, korean, _ in rows("Reasons of a refund request")}
     assert said == dict(REASONS)

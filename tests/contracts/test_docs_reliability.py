@@ -1,4 +1,4 @@
-"""docs/reliability.md and docs/simulation.md: each promise has its tests, and the tables agree with the code."""
+"""docs/reliability.md and docs/simulation.md: promises have tests, tables are those of the code."""
 
 import re
 from datetime import date

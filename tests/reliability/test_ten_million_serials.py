@@ -16,7 +16,8 @@ import pytest
 from ops.setup.provision import Database, kept_passwords, migrate, provision
 from services.serials.codes import read_serial
 from services.serials.issuing import Issuer
-from services.serials.store import Policy
+from services.serials.state import Policy
+from services.serials.store import Store
 from shared.crash_points import CrashPoint, OnCrashPoint, ignore_crash_point
 from shared.ids import random_bytes, uuid7
 from shared.postgres import connect, open_pool
@@ -81,7 +82,7 @@ def cut_at(point: CrashPoint, chunk: int) -> OnCrashPoint:
 def worker(desk: Desk, on_crash_point: OnCrashPoint = ignore_crash_point) -> Issuer:
     """An issuing worker as an instance of the service has one."""
     outbox = Outbox("serials", desk.outbox.partitions, on_crash_point)
-    return Issuer(Surroundings(desk.pool, outbox), desk.writer, CHUNK, desk.large_granted)
+    return Issuer(Surroundings(desk.pool, outbox), Store(desk.writer, Policy()))
 
 
 @pytest.fixture

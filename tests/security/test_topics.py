@@ -19,17 +19,10 @@ from aiokafka.errors import (
 
 from ops.local.running import RunningSystem
 from ops.replay.run import replay_file
-from ops.setup.logins import (
-    ADMINISTRATOR,
-    LITERAL,
-    READ,
-    TOPIC,
-    Right,
-    connected,
-    give,
-    principals,
-    secure_broker,
-)
+from ops.setup.broker import ADMINISTRATOR
+from ops.setup.kafka_protocol import LITERAL, READ, TOPIC
+from ops.setup.logins import connected, give, principals, secure_broker
+from ops.setup.rights import Right
 from ops.shell.acls import topics_read
 from ops.shell.system import find_system
 from ops.watch.lag import read_lag

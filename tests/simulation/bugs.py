@@ -6,33 +6,42 @@ each until a check notices.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from unittest.mock import patch
 
+import msgspec
 from msgspec import structs
 
 import services.invoices.decisions.eligibility as eligibility
 import services.invoices.decisions.payments as invoices
-import services.orders.domain as orders
-import services.refunds.domain as refunds
-import services.refunds.refund_order as refund_order
-import services.serials.domain as serials_domain
+import services.orders.decisions.issuance as orders_issuance
+import services.orders.decisions.payments as payments
+import services.orders.decisions.refunds as orders_refunds
+import services.refunds.decisions.claims as refund_claims
+import services.refunds.decisions.payouts as refund_payouts
+import services.refunds.decisions.requests as refund_requests
+import services.refunds.decisions.reviews as refund_reviews
 import services.serials.handlers as serials
 import services.serials.issuing as issuing
-import services.serials.store as serials_store
 import shared.runtime.batch as batch_module
 import shared.runtime.relay as relay_module
 from services.invoices.state import Change, Payment, World
+from services.orders.events import UnnumberedEvent
 from services.orders.state import Line, Order, OrderState
+from services.refunds.decisions.units import move, with_lines
+from services.serials.events import serials_issued
+from services.serials.state import Grant, GrantState
+from services.serials.store import Store as SerialsStore
 from shared.kst import next_month
 from shared.money import NOTHING, Money, payment_money
 from shared.runtime.batch import Batch, Parked
 from shared.runtime.decisions import Decided, Event
 from shared.runtime.fold import Fold
 from shared.runtime.intake import InboundMessage
-from shared.runtime.outbox import Cause, Outbox
+from shared.runtime.outbox import Outbox
+from shared.runtime.outgoing import Cause
 from tests.simulation.system import Leader
 
 
@@ -148,44 +157,43 @@ def _issue_ignores_refunding(order: Order, *arguments: Any) -> Any:
         return _claim_to_issue(order, *arguments)
 
 
-_claim_refund, _claim_to_issue = orders.claim_refund, orders._claim_to_issue
-_release_refund = orders.release_refund
+_claim_refund, _claim_to_issue = orders_refunds.claim_refund, orders_issuance.claim_to_issue
+_release_refund = orders_refunds.release_refund
+_changed = msgspec.structs.replace
 
 
 def _release_keeps_units(order: Order | None, *arguments: Any) -> Any:
-    decided = _release_refund(order, *arguments)
-    if isinstance(decided, orders.Decided) and order is not None and decided.order is not order:
-        decided.order.lines = dict(order.lines)
-    return decided
+    decision = _release_refund(order, *arguments)
+    if isinstance(decision, Decided) and order is not None:
+        return decision._replace(state=_changed(decision.state, lines=order.lines))
+    return decision
 
 
 def _release_keeps_won(order: Order | None, *arguments: Any) -> Any:
-    decided = _release_refund(order, *arguments)
-    if isinstance(decided, orders.Decided) and order is not None and decided.order is not order:
-        decided.order.remaining_supply = order.remaining_supply
-        decided.order.remaining_vat = order.remaining_vat
-    return decided
+    decision = _release_refund(order, *arguments)
+    if isinstance(decision, Decided) and order is not None:
+        return decision._replace(state=_changed(decision.state, remaining=order.remaining))
+    return decision
 
 
 def _vat_of_the_refund_alone(vat_mode: str, remaining: Money, price_sum: int) -> Money:
     return payment_money(vat_mode, price_sum)
 
 
-_quarantine = orders._quarantine
+_quarantine = payments._quarantine
 
 
-def _quarantine_forgets(order: Order, payment_id: str, reason: str, amount: int, at: datetime) -> Any:
-    events = _quarantine(order, payment_id, reason, amount, at)
-    order.cases.pop()
-    return events
+def _quarantine_forgets(order: Order, *arguments: Any) -> tuple[Order, UnnumberedEvent]:
+    after, quarantined = _quarantine(order, *arguments)
+    return _changed(after, cases=order.cases), quarantined
 
 
 def _cancelled_keeps_open(order: Order, payment_id: str, at: datetime) -> Any:
-    order.state, order.closed_at = OrderState.CANCELLED, at
-    return [orders._cancelled(order, payment_id, at, (), Money(0, 0))]
+    cancelled = payments.order_cancelled(order, payment_id, at, (), Money(0, 0))
+    return payments.decided(_changed(order, state=OrderState.CANCELLED, closed_at=at), cancelled)
 
 
-_misfit = orders._misfit
+_misfit = payments._misfit
 
 
 def _second_payment_pays(order: Order, *arguments: Any) -> str | None:
@@ -198,91 +206,93 @@ def _expired_resurrected(order: Order, *arguments: Any) -> str | None:
     return None if reason == "late_deposit" else reason
 
 
-_complete = orders.complete_refund
+_complete = orders_refunds.complete_refund
 
 
 def _completed_twice_in_orders(order: Order | None, refund_id: Any, at: datetime) -> Any:
-    decided = _complete(order, refund_id, at)
-    if isinstance(decided, orders.Decided) and decided.order is not order:
-        for asked in decided.order.claims[refund_id].lines:
-            line = decided.order.lines[asked.line_id]
-            decided.order.lines[asked.line_id] = replace(line, refunded=line.refunded + asked.quantity)
-    return decided
+    decision = _complete(order, refund_id, at)
+    if not isinstance(decision, Decided) or decision.state is order:
+        return decision
+    after = decision.state
+    lines = dict(after.lines)
+    for claim in after.claims[refund_id]:
+        line = lines[claim.line_id]
+        lines[claim.line_id] = _changed(line, refunded=line.refunded + claim.quantity)
+    return decision._replace(state=_changed(after, lines=lines))
 
 
-def _request_answered_again(order: Any, data: Any, *arguments: Any) -> Any:
-    known: Any = order and replace(order, requests={})
-    return _request_issuance(known, data, *arguments)
+def _request_answered_again(order: Order | None, *arguments: Any) -> Any:
+    return _request_issuance(None if order is None else _changed(order, requests={}), *arguments)
 
 
-_request_issuance = orders.request_issuance
+_request_issuance = orders_issuance.request_issuance
 
 
 # Serials
 
 
 def _grant_issued_again(world: Any, event: Event, context: Any) -> Any:
-    with patch.object(world, "known", set()):
+    with patch.object(world, "recorded", set()):
         return _record_grant(world, event, context)
 
 
 _record_grant = serials.record_grant
 
 
-async def _made_again(connection: Any, chunk: int, most: int) -> Any:
+async def _made_again(store: SerialsStore, connection: Any, most: int) -> list[Grant]:
     """A restart makes the whole grant again, whatever was made before."""
     new_id = connection._database.new_id
     return [
-        replace(grant, issued=0, batch_id=new_id()) if grant.issued else grant
-        for grant in await _lock_grants(connection, chunk, most)
+        structs.replace(grant, issued=0, batch_id=new_id()) if grant.issued else grant
+        for grant in await _lock_grants(store, connection, most)
     ]
 
 
-_lock_grants = serials_store.lock_grants
+_lock_grants = SerialsStore.lock_grants
 
 
-def _one_too_few(grant: Any, units: int) -> Any:
+def _one_too_few(grant: Grant, units: int) -> Decided[Grant]:
     """Says that a grant is whole when its last unit is missing."""
-    after, fact = _issue_units(grant, units)
-    if after.state == "issuing" and after.left == 1:
-        after = replace(after, issued=after.quantity)
-        return after, serials_domain._issued(after)
-    return after, fact
+    decided = _issue_units(grant, units)
+    after = decided.state
+    if after.left != 1:
+        return decided
+    whole = structs.replace(after, issued=after.quantity, state=GrantState.ISSUED, issued_at=after.granted_at)
+    return Decided(whole, [serials_issued(whole)])
 
 
-_issue_units = serials_domain.issue_units
+_issue_units = issuing.issue_units
 
 
 # Refunds
 
-_record_payout = refunds.record_payout
+_record_payout = refund_payouts.record_payout
 
 
 def _completed_again(order: Any, refund: Any, payout_id: str, paid_out_at: datetime, at: datetime) -> Any:
     if refund.state == "completed":
-        paying = replace(refund, state="paying_out")
-        back = [order._moved(s, refunding=s.quantity, refunded=-s.quantity) for s in refund.lines]
-        order = order.with_lines(back)
-        return _record_payout(order.with_refund(paying), paying, payout_id, paid_out_at, at)
+        back = [move(order.lines[i], refunding=units, refunded=-units) for i, units in refund.lines]
+        refund = structs.replace(refund, state="paying_out")
+        return _record_payout(with_lines(order, back), refund, payout_id, paid_out_at, at)
     return _record_payout(order, refund, payout_id, paid_out_at, at)
 
 
-def _void_keeps_money(order: Any, shares: Any, money: Money) -> Any:
-    return _void(order, shares, Money(0, 0))
+def _void_keeps_money(order: Any, units: Any, money: Money) -> Any:
+    return _void(order, units, Money(0, 0))
 
 
-_void = refund_order.RefundOrder.void
+_void = refund_reviews.void
 
 
-_accept = refunds._accept
+_refund_accepted = refund_requests.refund_accepted
 
 
-def _everything_or_nothing(*arguments: Any, everything: bool) -> Any:
-    return _accept(*arguments, everything=False)
+def _everything_or_nothing(refund: Any, *, everything: bool) -> Any:
+    return _refund_accepted(refund, everything=False)
 
 
-def _denial_not_heard(order: Any, *arguments: Any) -> Any:
-    return refunds.Decision(order)
+def _denial_ignored(order: Any, *arguments: Any) -> Any:
+    return Decided(order)
 
 
 # Invoices
@@ -349,23 +359,40 @@ PLANTED: Sequence[Bug] = (
     Bug("facts are appended without their commit", Outbox, "append", _outbox_without_commit),
     Bug("a replaced relay goes on marking", relay_module.Relay, "_mark", _mark_without_epoch),
     Bug("the mark moves before the acknowledgement", Leader, "send", _mark_first),
-    Bug("a refund claim ignores issuing units", orders, "claim_refund", _refund_ignores_issuing),
-    Bug("an issue claim ignores refunding units", orders, "_claim_to_issue", _issue_ignores_refunding),
-    Bug("a release does not give units back", orders, "release_refund", _release_keeps_units),
-    Bug("a release does not give won back", orders, "release_refund", _release_keeps_won),
-    Bug("VAT is computed on the refund alone", orders, "refund_money", _vat_of_the_refund_alone),
-    Bug("a completed refund counts twice in orders", orders, "complete_refund", _completed_twice_in_orders),
-    Bug("quarantine forgets the amount", orders, "_quarantine", _quarantine_forgets),
-    Bug("a cancelled order keeps open units", orders, "_take_back", _cancelled_keeps_open),
-    Bug("a second payment pays again", orders, "_misfit", _second_payment_pays),
-    Bug("an expired order is resurrected", orders, "_misfit", _expired_resurrected),
-    Bug("a repeated request to issue is answered again", orders, "request_issuance", _request_answered_again),
-    Bug("a grant is issued again after a restart", issuing, "lock_grants", _made_again),
-    Bug("a grant is told whole with a unit missing", issuing, "issue_units", _one_too_few),
-    Bug("a payout completes a refund twice", refunds, "record_payout", _completed_again),
-    Bug("refunds keeps the won of a release", refund_order.RefundOrder, "void", _void_keeps_money),
-    Bug("a refund of everything is all or nothing", refunds, "_accept", _everything_or_nothing),
-    Bug("a denial of orders is not heard", refunds, "record_denial", _denial_not_heard),
+    Bug("a refund claim ignores issuing units", orders_refunds, "claim_refund", _refund_ignores_issuing),
+    Bug(
+        "an issue claim ignores refunding units", orders_issuance, "claim_to_issue", _issue_ignores_refunding
+    ),
+    Bug("a release does not give units back", orders_refunds, "release_refund", _release_keeps_units),
+    Bug("a release does not give won back", orders_refunds, "release_refund", _release_keeps_won),
+    Bug("VAT is computed on the refund alone", orders_refunds, "refund_money", _vat_of_the_refund_alone),
+    Bug(
+        "a completed refund counts twice in orders",
+        orders_refunds,
+        "complete_refund",
+        _completed_twice_in_orders,
+    ),
+    Bug("quarantine forgets the amount", payments, "_quarantine", _quarantine_forgets),
+    Bug("a cancelled order keeps open units", payments, "_take_back", _cancelled_keeps_open),
+    Bug("a second payment pays again", payments, "_misfit", _second_payment_pays),
+    Bug("an expired order is resurrected", payments, "_misfit", _expired_resurrected),
+    Bug(
+        "a repeated request to issue is answered again",
+        orders_issuance,
+        "request_issuance",
+        _request_answered_again,
+    ),
+    Bug("a grant is issued again after a restart", SerialsStore, "lock_grants", _made_again),
+    Bug("a grant counts as issued with a unit missing", issuing, "issue_units", _one_too_few),
+    Bug("a payout completes a refund twice", refund_payouts, "record_payout", _completed_again),
+    Bug("refunds keeps the won of a release", refund_reviews, "void", _void_keeps_money),
+    Bug(
+        "a refund of everything is all or nothing",
+        refund_requests,
+        "refund_accepted",
+        _everything_or_nothing,
+    ),
+    Bug("a denial of orders is ignored", refund_claims, "record_denial", _denial_ignored),
     Bug("a merge takes in what is not fit", eligibility, "_reason_of_units", _merge_takes_all),
     Bug("a modified invoice has the wrong sign", invoices, "_modify", _wrong_sign),
     Bug("a late payment is pushed to the next month", invoices, "record_payment", _late_payment_pushed_on),

@@ -5,7 +5,6 @@ mark, the month close, the deposit expirer, the issuing worker. What is not: soc
 SQL.
 """
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -31,8 +30,8 @@ from services.invoices.state import MonthSummary
 from services.invoices.state import Policy as InvoicePolicy
 from services.invoices.store import Store as InvoicesStore
 from services.refunds.store import Store as RefundsStore
-from services.serials.domain import Part
-from services.serials.store import Policy, Store
+from services.serials.state import Part, Policy
+from services.serials.store import Store
 from shared.events.catalogue import SERVICES, TOPICS
 from shared.runtime.decisions import Context
 from shared.runtime.fold import Fold
@@ -95,6 +94,11 @@ class UnitStock:
         """Nothing to stop."""
 
 
+def new_serials_store() -> Store:
+    """The store of serials with a writer of units."""
+    return Store(UnitWriter(), Policy(small_grant=SMALL_GRANT, chunk=CHUNK))  # type: ignore[arg-type]
+
+
 @dataclass(slots=True)
 class Site:
     """One service: its database, its fold and the agents that run beside it."""
@@ -128,19 +132,16 @@ class Site:
 
     def issue_chunk(self) -> int:
         """The issuing worker's next chunk; 0 when nothing is left to do."""
-        issuer = issuing.Issuer(
-            self.surroundings,
-            UnitWriter(),  # type: ignore[arg-type]
-            CHUNK,
-            asyncio.Event(),
-        )
+        issuer = issuing.Issuer(self.surroundings, new_serials_store())
         issuer._stock = UnitStock()  # type: ignore[assignment]
         units: int = Running(issuer.issue_chunk()).finish()
         return units
 
     def expire(self) -> int:
         """The deposit expirer's next look, at the wall time of the database."""
-        looked: int = Running(expiry.expire_some(self.surroundings, timedelta(seconds=10))).finish()
+        looked: int = Running(
+            expiry.expire_some(self.surroundings, self.service.store, timedelta(seconds=10))
+        ).finish()
         return looked
 
     def close(self, month: str, at: datetime) -> MonthSummary:
@@ -229,8 +230,7 @@ def _service(name: str, database: Database) -> tuple[Service, InvoicesStore | No
     if name == "orders":
         return _put_together(name, orders_handlers, orders_store.Store()), None
     if name == "serials":
-        store: Any = Store(UnitWriter(), Policy(small_grant=SMALL_GRANT), asyncio.Event())  # type: ignore[arg-type]
-        return _put_together(name, serials_handlers, store), None
+        return _put_together(name, serials_handlers, new_serials_store()), None
     if name == "refunds":
         return _put_together(name, refunds_handlers, RefundsStore(Plain())), None  # type: ignore[arg-type]
     invoices = InvoicesStore(InvoicePolicy())
@@ -265,7 +265,6 @@ def without_the_machine(system: System) -> Iterator[None]:
             (expiry, "now", wall),
             (expiry, "log", silent),
             (issuing, "log", silent),
-            (refunds_handlers, "uuid7", sites["refunds"].database.new_id),
             (serials_store, "uuid7_run", lambda count: sites["serials"].database.new_id()),
             (retry_module, "sleep", _no_pause),
         ):

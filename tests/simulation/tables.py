@@ -14,10 +14,9 @@ import services.invoices.store as invoices_store
 import services.orders.store as orders_store
 import services.refunds.store as refunds_store
 import services.serials.store as serials_store
-from services.orders.store import SEPARATOR
 from shared.queries import load
 from shared.rows import Column, Table
-from shared.runtime.outbox import COLUMNS
+from shared.runtime.outgoing import COLUMNS
 from tests.simulation.memory import Database, Query, Row, Transaction
 
 Names = Sequence[str]
@@ -302,15 +301,6 @@ def lock_orders(tx: Transaction, ids: str) -> list[Row]:
     return found(tx, "orders", unpacked(ids), lock=True)
 
 
-def requests_and_cases_of_orders(tx: Transaction, packed: str) -> list[Row]:
-    ids = unpacked(packed)
-    requests = where(tx, "issue_requests", "order_id", ids, "order_id", "request_id")
-    cases = where(tx, "quarantine", "order_id", ids, "order_id", "number")
-    names = ("order_id", "number", "request_id", "content", "payment_id", "reason", "amount", "opened_at",
-             "taken_back")  # fmt: skip
-    return [Row((name, row.get(name)) for name in names) for row in (*requests, *cases)]
-
-
 def packed_updates(table: str, keys: Names, *names: str, texts: Names = (), flags: Names = ()) -> Query:
     """`updates` with packed columns: numbers, but for the keys, `texts` and `flags`. Arrays stay arrays."""
     run = updates(table, keys, *names)
@@ -324,14 +314,6 @@ def packed_updates(table: str, keys: Names, *names: str, texts: Names = (), flag
         return values if name in keys or name in texts else list(map(int, values))
 
     return lambda tx, *columns: run(tx, *map(read, [*keys, *names], columns))
-
-
-def update_orders(tx: Transaction, *columns: Sequence[Any]) -> int:
-    for row in entries(orders_store.ORDER_COLUMNS, columns):
-        joined = row["cancelled_payments"]
-        row["cancelled_payments"] = joined.split(SEPARATOR) if joined else []
-        update(tx, "orders", row["order_id"], dict(row.items()))
-    return len(columns[0])
 
 
 def copy_orders(tx: Transaction, columns: Names, records: Iterable[tuple[Any, ...]]) -> int:
@@ -350,14 +332,6 @@ def drop_lines(tx: Transaction, packed: str) -> int:
     return len(rows)
 
 
-def settle_claims(tx: Transaction, *columns: Sequence[Any]) -> int:
-    for row in entries(("claim_id", "state", "settled_at"), columns):
-        changes = {"state": row["state"], "settled_at": row["settled_at"]}
-        for key in [key for key in tx.rows("claims") if key[0] == row["claim_id"]]:
-            update(tx, "claims", key, changes)
-    return len(columns[0])
-
-
 def withdrawn_partners(tx: Transaction, ids: Names) -> list[Row]:
     return [row for row in found(tx, "partners", ids) if row["withdrawn_at"] is not None]
 
@@ -368,31 +342,30 @@ def stop_orders(tx: Transaction) -> int:
 
 
 def blockers_of_partners(tx: Transaction, ids: Names) -> list[Row]:
-    blockers: list[tuple[Row, str, Any, Any]] = []
-    for order in where(tx, "orders", "partner_id", ids, "order_id"):
-        lines = where(tx, "order_lines", "order_id", [order["order_id"]], "line_id")
-        blockers += _blockers(tx, order, lines)
-    return sorted(
-        (Row(partner_id=o["partner_id"], kind=k, order_id=o["order_id"], line_id=i, quantity=q)
-         for o, k, i, q in blockers),
-        key=lambda b: (b["partner_id"], b["order_id"], b["kind"], b["line_id"] or "~"),
-    )  # fmt: skip
+    names = ("partner_id", "kind", "order_id", "line_id", "quantity")
+    rows = [
+        Row(
+            zip(names, (order["partner_id"], kind, order["order_id"], line["line_id"], quantity), strict=True)
+        )
+        for order in where(tx, "orders", "partner_id", ids, "order_id")
+        for line in where(tx, "order_lines", "order_id", [order["order_id"]], "position")
+        for kind, quantity in _blockers(tx, order, line)
+        if quantity > 0
+    ]
+    return sorted(rows, key=lambda row: (row["partner_id"], row["order_id"], row["kind"]))
 
 
-def _blockers(tx: Transaction, order: Row, lines: Sequence[Row]) -> Iterator[tuple[Row, str, Any, Any]]:
+def _blockers(tx: Transaction, order: Row, line: Row) -> Iterator[tuple[str, int]]:
     if order["state"] == "pending_deposit":
-        yield order, "pending_deposit", None, None
-    for line in lines:
-        left = line["paid"] - line["issued"] - line["refunding"] - line["refunded"]
-        if line["kind"] == "serials" and left > 0:
-            yield order, "unissued_units", line["line_id"], left
-        if line["refunding"] > 0:
-            yield order, "refund_in_progress", line["line_id"], line["refunding"]
+        yield "pending_deposit", line["quantity"]
+    if line["kind"] == "serials":
+        yield "unissued_units", line["paid"] - line["issued"] - line["refunding"] - line["refunded"]
+    yield "refund_in_progress", line["refunding"]
     invoiced = order["payment_id"] in tx.rows("invoiced_payments")
     taxed = order["evidence"] == "tax_invoice" and order["payment_method"] != "card"
     left = order["remaining_supply"] + order["remaining_vat"]
     if order["state"] in ("paid", "cancelled") and taxed and not invoiced and left > 0:
-        yield order, "uninvoiced_payment", None, None
+        yield "uninvoiced_payment", line["paid"] - line["refunded"]
 
 
 def note_invoiced(tx: Transaction, payments: Names) -> int:
@@ -421,17 +394,13 @@ ORDERS: Mapping[str, Query] = {
     "claims_of_orders": lambda tx, ids: where(
         tx, "claims", "order_id", unpacked(ids), "order_id", "claim_id", "position"
     ),
-    "requests_and_cases_of_orders": requests_and_cases_of_orders,
-    "update_orders": update_orders,
-    "drop_lines": drop_lines,
-    "update_lines": packed_updates("order_lines", ["order_id", "line_id"], *orders_store.LINE_COLUMNS[9:]),
-    "settle_claims": settle_claims,
-    "put_cases": inserts(
-        "quarantine",
-        ["order_id", "number"],
-        ("order_id", "number", "payment_id", "reason", "amount", "opened_at", "taken_back"),
-        on_conflict=["taken_back"],
+    "requests_of_orders": lambda tx, ids: where(
+        tx, "issue_requests", "order_id", unpacked(ids), "order_id", "request_id"
     ),
+    "cases_of_orders": lambda tx, ids: where(
+        tx, "quarantine", "order_id", unpacked(ids), "order_id", "number"
+    ),
+    "drop_lines": drop_lines,
     "withdrawn_partners": withdrawn_partners,
     "stop_orders": stop_orders,
     "lock_partners": lambda tx, ids: found(tx, "partners", ids, lock=True),
@@ -439,27 +408,10 @@ ORDERS: Mapping[str, Query] = {
         tx, "withdrawal_requests", "partner_id", ids, "partner_id", "request_id"
     ),
     "blockers_of_partners": blockers_of_partners,
-    "put_partners": inserts(
-        "partners",
-        ["partner_id"],
-        ("partner_id", "withdrawn_at", "sequence"),
-        on_conflict=["withdrawn_at", "sequence"],
-    ),
-    "insert_withdrawal_requests": inserts(
-        "withdrawal_requests",
-        ["partner_id", "request_id"],
-        ("partner_id", "request_id", "content"),
-        on_conflict=[],
-    ),
     "note_invoiced": note_invoiced,
     "overdue_deposits": overdue_deposits,
 }
-ORDERS_COPIES: Mapping[str, Query] = {
-    "orders": copy_orders,
-    "order_lines": copies("order_lines", ["order_id", "line_id"]),
-    "claims": copies("claims", ["claim_id", "line_id"]),
-    "issue_requests": copies("issue_requests", ["order_id", "request_id"]),
-}
+ORDERS_COPIES: Mapping[str, Query] = {"orders": copy_orders}
 
 
 # serials
@@ -484,27 +436,17 @@ def write_serials(tx: Transaction, serial_ids: Iterable[UUID], grant_ids: Iterab
 
 
 SERIALS: Mapping[str, Query] = {
-    "known_grants": lambda tx, ids: found(tx, "grants", ids),
+    "recorded_grants": lambda tx, ids: found(tx, "grants", ids),
     "lock_small_grants": lambda tx, chunk, most: _grants_left(tx, lambda left: left <= chunk, most),
     "lock_large_grant": lambda tx, chunk: _grants_left(tx, lambda left: left > chunk, 1),
-    "advance_grants": updates("grants", ["grant_id"], "issued", "state", "sequence", "issued_at"),
 }
-SERIALS_COPIES: Mapping[str, Query] = {"serials": write_serials, "grants": copies("grants", ["grant_id"])}
+SERIALS_COPIES: Mapping[str, Query] = {"serials": write_serials}
 
 
 # refunds
 
-REFUND_COLUMNS = (
-    "refund_id", "order_id", "refund_request_id", "content", "state", "requested_by", "role", "reason",
-    "everything", "requested_at", "destination_kind", "destination_reference", "destination_masked", "why",
-    "why_at", "supply", "vat", "fee", "expected_on", "completed_at", "sequence", "steps",
-)  # fmt: skip
-REFUND_CHANGES = (
-    "state", "why", "why_at", "supply", "vat", "fee", "expected_on", "completed_at", "sequence", "steps",
-)  # fmt: skip
 
-
-def read_refunds_of_orders(tx: Transaction, ids: str) -> list[Row]:
+def refunds_of_orders(tx: Transaction, ids: str) -> list[Row]:
     rows = []
     for refund in where(tx, "refunds", "order_id", unpacked(ids), "refund_id"):
         asked = where(tx, "refund_lines", "refund_id", [refund["refund_id"]], "position")
@@ -519,36 +461,10 @@ def read_refunds_of_orders(tx: Transaction, ids: str) -> list[Row]:
 
 REFUNDS: Mapping[str, Query] = {
     "lock_orders": lock_orders,
-    "read_lines": lambda tx, ids: where(tx, "order_lines", "order_id", unpacked(ids), "order_id", "position"),
-    "read_refunds": read_refunds_of_orders,
-    "update_orders": updates("orders", ["order_id"], *refunds_store.ORDER_COLUMNS[1:]),
-    "update_lines": packed_updates(
-        "order_lines",
-        ["order_id", "line_id"],
-        *refunds_store.LINE_COLUMNS[2:],
-        texts=["kind"],
-        flags=["locked"],
+    "lines_of_orders": lambda tx, ids: where(
+        tx, "order_lines", "order_id", unpacked(ids), "order_id", "position"
     ),
-    "save_refunds": inserts("refunds", ["refund_id"], REFUND_COLUMNS, on_conflict=REFUND_CHANGES),
-    "save_refund_lines": inserts(
-        "refund_lines",
-        ["refund_id", "line_id"],
-        ("refund_id", "line_id", "order_id", "position", "quantity"),
-        on_conflict=["quantity", "position"],
-    ),
-    "add_payouts": inserts(
-        "refund_payouts", ["refund_id", "payout_id"], ("refund_id", "payout_id", "position")
-    ),
-    "add_history": inserts(
-        "refund_history",
-        ["refund_id", "position"],
-        ("refund_id", "position", "state", "at", "actor", "reason", "note"),
-    ),
-    "add_details": inserts("refund_details", ["reference"], ("reference", "refund_id", "order_id", "sealed")),
-}
-REFUNDS_COPIES: Mapping[str, Query] = {
-    "orders": copies("orders", ["order_id"]),
-    "order_lines": copies("order_lines", ["order_id", "line_id"]),
+    "refunds_of_orders": refunds_of_orders,
 }
 
 
@@ -727,7 +643,7 @@ STORES: Mapping[str, Any] = {
 FUNCTIONS: Mapping[str, tuple[Mapping[str, Query], Mapping[str, Query]]] = {
     "orders": (ORDERS, ORDERS_COPIES),
     "serials": (SERIALS, SERIALS_COPIES),
-    "refunds": (REFUNDS, REFUNDS_COPIES),
+    "refunds": (REFUNDS, {}),
     "invoices": (INVOICES, {}),
 }
 NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
@@ -761,8 +677,8 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
     "invoices": {"sum_evidence": "asked by auditors only"},
 }
 """The statements that the simulation does not send, and why it need not."""
-PAUSES = frozenset({"share_months", "lock_orders", "known_grants", "closed_months", "update_orders", "orders",
-                    "grants", "payments", "stop_orders", "move_cursors"})  # fmt: skip
+PAUSES = frozenset({"share_months", "lock_orders", "recorded_grants", "closed_months", "update_orders",
+                    "orders", "grants", "payments", "stop_orders", "move_cursors"})  # fmt: skip
 """Statements before which another owner may come between: loading, saving, and moving cursors."""
 
 

@@ -1,4 +1,4 @@
-"""What orders tells serials, built with defaults: one grant of units to issue."""
+"""The event that serials reads from orders, built with defaults: one grant of units to issue."""
 
 from datetime import datetime
 from itertools import count
@@ -22,7 +22,7 @@ def granted(
     order_id: str = "A-1001",
     time: datetime = GRANTED_AT,
     kind: str = "serials",
-) -> Event:
+) -> Event[IssuanceGranted]:
     """`issuance.granted.v1` as the service gets it."""
     data = IssuanceGranted.model_validate(
         {

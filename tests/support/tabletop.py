@@ -7,6 +7,7 @@ leave a service out of a round to see work on its way.
 import asyncio
 import json
 import os
+from base64 import b64encode
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -35,9 +36,9 @@ from shared.runtime.surroundings import Surroundings
 EXAMPLES = files("shared.events.examples")
 PARTITIONS = {f"{name}.events": 1 for name in ("checkout", *SERVICES)} | {FEEDBACK: 1}
 KEYS = {
-    "DATA_KEY": "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s=",
-    "SERIAL_LOOKUP_KEY": "bGxsbGxsbGxsbGxsbGxsbGxsbGxsbGxsbGxsbGxsbGw=",
-    "SERIAL_TEXT_KEY": "dHR0dHR0dHR0dHR0dHR0dHR0dHR0dHR0dHR0dHR0dHQ=",
+    "DATA_KEY": b64encode(b"k" * 32).decode(),
+    "SERIAL_LOOKUP_KEY": b64encode(b"l" * 32).decode(),
+    "SERIAL_TEXT_KEY": b64encode(b"t" * 32).decode(),
 }
 
 

@@ -47,7 +47,7 @@ def record_it(world: World, event: Event, context: Context) -> Outcome:
     return Applied([NewEvent("order.expired.v1", event.key, len(world.applied), fact)])
 
 
-def say_it_was_refused(world: World, event: Event, reject: Reject) -> Applied:
+def say_it_was_refused(world: World, event: Event, reject: Reject, context: Context) -> Applied:
     world.applied.append(f"refused {reject.code}")
     return Applied()
 

@@ -1,4 +1,4 @@
-"""One order as an operator sees it: read by `reading`, judged by `waits`, shown by `timeline`."""
+"""One order as an operator sees it. `reading` reads it, `waits` judges it, `timeline` shows it."""
 
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -70,7 +70,7 @@ class Case:
 
 @dataclass(slots=True)
 class Event:
-    """A fact of a service, or an event of checkout that a service answered.
+    """An event of a service, or an event of checkout that a service answered.
 
     `time` is that of the business (RFC 3339), `recorded_at` the wall clock of the service that recorded it.
     `place` sorts what one transaction recorded. `refused` says why, for answers that refuse.
@@ -130,9 +130,10 @@ class Dead:
 
 @dataclass(slots=True)
 class Story:
-    """Everything the four services know about one order. `state` is `unknown` until orders has a row.
+    """Everything that the four services know about one order. `state` is `unknown` until orders has a row.
 
-    `told_since`: of an order that is older than this, events from before may be forgotten; rows never are.
+    `events_since`: the order is older than this, and its events from before may be forgotten; rows never are.
+    `know_payment`: the services that have read of the payment.
     """
 
     order_id: str
@@ -142,11 +143,11 @@ class Story:
     payment_id: str | None = None
     amount: int = 0
     deposit_deadline: datetime | None = None
-    told_since: datetime | None = None
+    events_since: datetime | None = None
     evidence: str | None = None
     standing: int = 0
     invoice_id: str | None = None
-    heard_of_payment: set[str] = field(default_factory=set)
+    know_payment: set[str] = field(default_factory=set)
     lines: list[Line] = field(default_factory=list)
     grants: list[Grant] = field(default_factory=list)
     refunds: list[Refund] = field(default_factory=list)
@@ -220,5 +221,5 @@ class Story:
                 for event in self.events
             ],
             "waits_for": self.waits_for,
-            **({"told_since": self.told_since.isoformat()} if self.told_since else {}),
+            **({"told_since": self.events_since.isoformat()} if self.events_since else {}),
         }

@@ -1,7 +1,7 @@
 -- name: order_of
--- The order as orders decides it; with the horizon, where the order is older and its first facts may be forgotten.
+-- The order as orders decides it; with the horizon, where the order is older and its first events may be forgotten.
 SELECT order_id, partner_id, state, issue_policy, payment_id, amount, deposit_deadline, closed_at,
-       (SELECT horizon FROM retention WHERE forgotten > 0 AND horizon > o.recorded_at) AS told_since
+       (SELECT horizon FROM retention WHERE forgotten > 0 AND horizon > o.recorded_at) AS events_since
 FROM orders o WHERE order_id = $1;
 
 -- name: lines_of
@@ -43,17 +43,17 @@ WHERE d.invoice_id = (SELECT p.invoice_id FROM payments p WHERE p.order_id = $1)
    OR d.kind = 'modified' AND d.refund_id IN (SELECT r.refund_id FROM refunds r WHERE r.order_id = $1)
 ORDER BY d.kind = 'modified', d.issued_at, d.invoice_id;
 
--- name: facts_of
--- Everything that this service said with the order's key, answers to checkout included.
+-- name: events_of
+-- Every event of this service with the order's key, answers to checkout included.
 SELECT id, event_id, topic, type, subject, time, causation, data, recorded_at FROM outbox WHERE key = $1 ORDER BY id;
 
--- name: partner_facts_of
--- What invoices said with the partner's key and the payment's id in it.
+-- name: partner_events_of
+-- Events of invoices with the partner's key and the payment's id in them.
 SELECT id, event_id, topic, type, subject, time, causation, data, recorded_at
 FROM outbox WHERE key = $1 AND topic = 'invoices.events' AND position(convert_to($2, 'UTF8') IN data) > 0
 ORDER BY id;
 
--- name: published_facts
+-- name: published_up_to
 -- How far the relay has published.
 SELECT published FROM relay;
 

@@ -26,9 +26,9 @@ async def read_story(connections: Connections, order_id: str) -> Story | None:
     )
     for service, connection in connections.items():
         await _read_runtime(connection, service, story)
-    await _read_partner_facts(connections["invoices"], story)
+    await _read_partner_events(connections["invoices"], story)
     story.events.sort(key=lambda event: (event.recorded_at, event.place))
-    known = story.state != "unknown" or story.events or story.parked or story.dead or story.heard_of_payment
+    known = story.state != "unknown" or story.events or story.parked or story.dead or story.know_payment
     return story if known else None
 
 
@@ -38,7 +38,7 @@ async def _read_orders(connection: Any, story: Story) -> None:
         return
     story.partner_id, story.state, story.issue_policy = row["partner_id"], row["state"], row["issue_policy"]
     story.payment_id, story.amount = row["payment_id"], row["amount"]
-    story.deposit_deadline, story.told_since = row["deposit_deadline"], row["told_since"]
+    story.deposit_deadline, story.events_since = row["deposit_deadline"], row["events_since"]
     story.lines = [Line(**line) for line in await connection.fetch(SQL.lines_of, story.order_id)]
     story.cases = [Case(**case) for case in await connection.fetch(SQL.cases_of, story.order_id)]
 
@@ -51,7 +51,7 @@ async def _read_serials(connection: Any, story: Story) -> None:
 async def _read_refunds(connection: Any, story: Story) -> None:
     row = await connection.fetchrow(SQL.refund_order_of, story.order_id)
     if row is not None and row["payment_id"] is not None:
-        story.heard_of_payment.add("refunds")
+        story.know_payment.add("refunds")
     for refund in await connection.fetch(SQL.refunds_of, story.order_id):
         story.refunds.append(Refund(**{**refund, "refund_id": str(refund["refund_id"])}))
 
@@ -60,7 +60,7 @@ async def _read_invoices(connection: Any, story: Story) -> None:
     row = await connection.fetchrow(SQL.payment_of, story.order_id)
     if row is None:
         return
-    story.heard_of_payment.add("invoices")
+    story.know_payment.add("invoices")
     story.evidence, story.standing = row["evidence"], row["standing"]
     story.invoice_id = row["invoice_id"] and str(row["invoice_id"])
     for document in await connection.fetch(SQL.documents_of, story.order_id):
@@ -69,10 +69,10 @@ async def _read_invoices(connection: Any, story: Story) -> None:
 
 
 async def _read_runtime(connection: Any, service: str, story: Story) -> None:
-    facts = await connection.fetch(SQL.facts_of, story.order_id)
-    if facts:
-        published = await connection.fetchval(SQL.published_facts)
-        story.events += events_of(service, facts, published)
+    rows = await connection.fetch(SQL.events_of, story.order_id)
+    if rows:
+        published = await connection.fetchval(SQL.published_up_to)
+        story.events += events_of(service, rows, published)
     for row in await connection.fetch(SQL.parked_of, story.order_id):
         story.parked.append(
             Parked(
@@ -103,55 +103,55 @@ async def _read_runtime(connection: Any, service: str, story: Story) -> None:
         )
 
 
-async def _read_partner_facts(connection: Any, story: Story) -> None:
-    """Merged and issued documents are told with the partner's key; the payment id finds them."""
+async def _read_partner_events(connection: Any, story: Story) -> None:
+    """Events of merged and issued documents have the partner's key; the payment id finds them."""
     if story.partner_id is None or story.payment_id is None:
         return
     quoted = orjson.dumps(story.payment_id).decode()
-    facts = await connection.fetch(SQL.partner_facts_of, story.partner_id, quoted)
-    if facts:
+    rows = await connection.fetch(SQL.partner_events_of, story.partner_id, quoted)
+    if rows:
         known = {event.id for event in story.events}
-        published = await connection.fetchval(SQL.published_facts)
-        new = events_of("invoices", facts, published)
+        published = await connection.fetchval(SQL.published_up_to)
+        new = events_of("invoices", rows, published)
         story.events += [event for event in new if event.id not in known]
 
 
-def events_of(service: str, facts: Iterable[Mapping[str, Any]], published: int) -> list[Event]:
-    """Facts of a service as events; each answer to checkout stands for the event it answers, too."""
+def events_of(service: str, rows: Iterable[Mapping[str, Any]], published: int) -> list[Event]:
+    """Rows of an outbox as events. Each answer to checkout also stands for the event that it answers."""
     events: list[Event] = []
     first: dict[str, int] = {}
-    for fact in facts:
-        first.setdefault(fact["causation"], fact["id"])
-        data = orjson.loads(fact["data"])
-        if fact["topic"] == FEEDBACK:
-            events.append(_answered(fact, data, first[fact["causation"]]))
+    for row in rows:
+        first.setdefault(row["causation"], row["id"])
+        data = orjson.loads(row["data"])
+        if row["topic"] == FEEDBACK:
+            events.append(_answered(row, data, first[row["causation"]]))
         events.append(
             Event(
-                fact["time"],
+                row["time"],
                 service,
-                fact["topic"],
-                fact["type"],
-                str(fact["event_id"]),
-                fact["recorded_at"],
-                (fact["id"], 1),
+                row["topic"],
+                row["type"],
+                str(row["event_id"]),
+                row["recorded_at"],
+                (row["id"], 1),
                 data,
                 _refusal(data),
-                fact["id"] <= published,
+                row["id"] <= published,
             )
         )
     return events
 
 
-def _answered(fact: Mapping[str, Any], data: Mapping[str, Any], before: int) -> Event:
+def _answered(row: Mapping[str, Any], data: Mapping[str, Any], before: int) -> Event:
     position, event = data["position"], data.get("event", {})
     place = f"{position['topic']}/{position['partition']}/{position['offset']}"
     return Event(
-        fact["time"],
+        row["time"],
         CHECKOUT,
         position["topic"],
         event.get("type", "unreadable"),
         event.get("id", place),
-        fact["recorded_at"],
+        row["recorded_at"],
         (before, 0),
     )
 

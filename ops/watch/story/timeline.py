@@ -47,8 +47,8 @@ def _units(story: Story) -> Iterator[Text]:
     for line in story.lines:
         counts = [("paid", line.paid), ("issuing", line.issuing), ("issued", line.issued)]
         counts += [("refunding", line.refunding), ("refunded", line.refunded), ("open", line.open)]
-        told = "  ".join(f"{count:,} {name}" for name, count in counts if count or name == "paid")
-        yield Text.assemble(("  line  ", "dim"), f"{line.line_id}  {line.product_name}: {told}")
+        counted = "  ".join(f"{count:,} {name}" for name, count in counts if count or name == "paid")
+        yield Text.assemble(("  line  ", "dim"), f"{line.line_id}  {line.product_name}: {counted}")
 
 
 def _papers(story: Story) -> Iterator[Text]:
@@ -57,12 +57,12 @@ def _papers(story: Story) -> Iterator[Text]:
         evidence = f"  ({story.evidence.replace('_', ' ')})" if story.evidence else ""
         yield Text.assemble(("  won   ", "dim"), won, evidence)
     for refund in story.refunds:
-        told = f"{refund.refund_request_id}  {refund.state}  ₩{refund.amount:,}  {refund.reason}"
-        yield Text.assemble(("  refund  ", "dim"), told)
+        text = f"{refund.refund_request_id}  {refund.state}  ₩{refund.amount:,}  {refund.reason}"
+        yield Text.assemble(("  refund  ", "dim"), text)
     for invoice in story.invoices:
         name = invoice.document_key or invoice.invoice_id
-        told = f"{invoice.kind}  {invoice.state}  {invoice.month}  ₩{invoice.total:,}  {name}"
-        yield Text.assemble(("  invoice  ", "dim"), told)
+        text = f"{invoice.kind}  {invoice.state}  {invoice.month}  ₩{invoice.total:,}  {name}"
+        yield Text.assemble(("  invoice  ", "dim"), text)
 
 
 def _timeline(story: Story) -> Iterator[Text]:
@@ -70,9 +70,9 @@ def _timeline(story: Story) -> Iterator[Text]:
     answered = {event.data.get("event", {}).get("id") for event in story.events if event.refused}
     rows += [_dead_row(dead) for dead in story.dead if dead.event_id not in answered]
     rows.sort(key=lambda row: (row.recorded_at, row.place))
-    if story.told_since is not None:
-        since = in_kst(story.told_since).strftime("%Y-%m-%d %H:%M:%S")
-        yield Text(f"{since}  what was said before is not kept any more", style="dim")
+    if story.events_since is not None:
+        since = in_kst(story.events_since).strftime("%Y-%m-%d %H:%M:%S")
+        yield Text(f"{since}  earlier events are not kept any more", style="dim")
     for row in rows:
         yield Text.assemble(
             (row.time, "dim"),
@@ -111,20 +111,20 @@ def words(type_name: str) -> str:
 
 
 def _particulars(data: dict[str, Any]) -> str:
-    """What a reader wants to know of a fact: how many, how much, which, why."""
-    told = []
+    """What a reader wants to know of an event: how many, how much, which, why."""
+    parts = []
     if "quantity" in data:
-        told.append(f"x{data['quantity']:,} of line {data.get('line_id', '?')}")
+        parts.append(f"x{data['quantity']:,} of line {data.get('line_id', '?')}")
     elif data.get("lines") and "quantity" in data["lines"][0] and "product_id" not in data["lines"][0]:
         at_most = "up to " if data.get("everything") else ""
-        told += [f"{at_most}x{line['quantity']:,} of line {line['line_id']}" for line in data["lines"][:3]]
+        parts += [f"{at_most}x{line['quantity']:,} of line {line['line_id']}" for line in data["lines"][:3]]
     won = next((data[name] for name in ("amount", "total") if name in data), None)
     if won is None and "supply" in data:
         won = data["supply"] + data["vat"]
     if won:
-        told.append(f"₩{won:,}")
-    told += [str(data[name]) for name in ("refund_request_id", "document_key", "reason") if data.get(name)]
-    return "".join(f"  {part}" for part in told)
+        parts.append(f"₩{won:,}")
+    parts += [str(data[name]) for name in ("refund_request_id", "document_key", "reason") if data.get(name)]
+    return "".join(f"  {part}" for part in parts)
 
 
 def _serials(story: Story, event: Event) -> str:

@@ -8,7 +8,7 @@ from shared.kst import next_month, parse_month, wire_time
 
 
 def waits_for(story: Story) -> list[str]:
-    """Sentences: who has to do what, most urgent first. Empty when nothing is left to happen by itself."""
+    """Sentences that say who has to do what, most urgent first. Empty when the order waits for nothing."""
     reasons = (_parked, _on_its_way, _deposit, _refunds, _units, _refused, _papers)
     return [sentence for reason in reasons for sentence in reason(story)]
 
@@ -26,11 +26,11 @@ def _parked(story: Story) -> Iterator[str]:
 def _on_its_way(story: Story) -> Iterator[str]:
     unpublished = {event.service for event in story.events if not event.published}
     for service in sorted(unpublished):
-        yield f"the relay of {service} to publish what it said; pawl lag"
+        yield f"the relay of {service} to publish its events; pawl lag"
     if story.payment_id is not None:
         for service in ("invoices", "refunds"):
-            if service not in story.heard_of_payment:
-                yield f"{service} to hear of the payment; pawl lag"
+            if service not in story.know_payment:
+                yield f"{service} to read the payment; pawl lag"
 
 
 def _deposit(story: Story) -> Iterator[str]:
@@ -76,7 +76,7 @@ def _refund(refund: Refund) -> str:
 
 
 def _refused(story: Story) -> Iterator[str]:
-    """A wrong document of checkout is checkout's to mend; one of our own is a mistake in here."""
+    """Checkout has to mend its own wrong document; a wrong document of a service is a mistake in Pawl."""
     for dead in story.dead:
         if dead.state == "open":
             who = "checkout to send it right" if dead.topic == UPSTREAM else "an operator"

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from ops.audit.books import SQL
 from ops.audit.check import audit
-from ops.audit.topics import IN_SCHEMA
+from ops.audit.topics.rules import IN_SCHEMA
 from ops.setup.provision import Database
 from ops.watch.order import read_order, show_order
 from shared.events.catalogue import SERVICES
@@ -89,10 +89,10 @@ async def test_the_story_of_an_old_order_says_from_when_on_it_is_told(
     old, new = await read_order(database.ops_url, "A-5"), await read_order(database.ops_url, "B-1")
 
     assert old is not None
-    assert old.told_since is not None
-    assert old.to_document()["told_since"] == old.told_since.isoformat()
+    assert old.events_since is not None
+    assert old.to_document()["told_since"] == old.events_since.isoformat()
     assert old.to_document()["lines"][0]["issued"] == 60
-    assert "what was said before is not kept any more" in await shown(database, "A-5")
+    assert "earlier events are not kept any more" in await shown(database, "A-5")
     assert new is not None
     assert "told_since" not in new.to_document()
     assert "not kept" not in await shown(database, "B-1")

@@ -13,8 +13,9 @@ from typer.testing import CliRunner
 from ops.audit.history.entries import entry_of
 from ops.audit.history.judge import judge
 from ops.audit.history.recorder import record
-from ops.audit.topic_check import TopicReport, audit_topics
-from ops.audit.topics import TOPIC_RULES
+from ops.audit.topics.check import audit_topics
+from ops.audit.topics.report import TopicReport
+from ops.audit.topics.rules import TOPIC_RULES
 from ops.cli import app
 from ops.local.running import RunningSystem
 from ops.shell.databases import urls_of
@@ -71,7 +72,7 @@ async def test_topics_after_many_stories_break_no_rule(audit: Audit, told: Check
     report = await audit()
     assert report.violations == []
     assert report.ok
-    assert report.facts == sum(1 for record in told.records if record.is_ours)
+    assert report.matched == sum(1 for record in told.records if record.is_ours)
     assert report.answered == sum(report.records[topic] for topic in (UPSTREAM,))
     assert (report.unread, report.unpublished, report.repeated, report.deleted) == (0, 0, 0, {})
     document = report.to_document()
@@ -112,7 +113,7 @@ async def test_the_commands_say_what_they_found(
     code, text = await pawl("check", "--topics", *where)
     assert code == 0
     assert "✓ published_in_topic" in text
-    assert "The topics say what the services have committed." in text
+    assert "The topics hold what the services have committed." in text
     code, text = await pawl("check", "--topics", "--json", *where)
     assert (code, orjson.loads(text)["topics"]["ok"]) == (0, True)
     assert "topics" not in orjson.loads((await pawl("check", "--json", *where))[1])

@@ -16,7 +16,8 @@ from services.invoices.store import SQL, Store
 from shared.ids import uuid7
 from shared.postgres import connect, open_pool
 from shared.runtime.decisions import Applied, Context, Event, Outcome
-from shared.runtime.outbox import Cause, Connection, Outbox
+from shared.runtime.outbox import Connection, Outbox
+from shared.runtime.outgoing import Cause
 from shared.runtime.surroundings import Surroundings
 from tests.unit.invoices.books import CLOSED_AT, Events, line
 

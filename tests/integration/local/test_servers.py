@@ -65,7 +65,7 @@ async def test_records_survive_a_stop_and_a_kill_of_kafka(kafka_server: Embedded
 
 
 async def _say(address: str, value: bytes) -> None:
-    async with AIOKafkaProducer(bootstrap_servers=address, acks="all") as producer:
+    async with AIOKafkaProducer(bootstrap_servers=address, enable_idempotence=True) as producer:
         await producer.send_and_wait("kept", value)
 
 

@@ -5,12 +5,14 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 
 from ops.setup.provision import Database
+from services.refunds.state import Order
 from services.refunds.store import Store
 from shared.postgres import connect
 from shared.sealing import Sealer
-from tests.unit.refunds.desk import Desk
+from tests.unit.refunds.desk import ORDER, Desk
 
 TABLES = "orders, order_lines, refunds, refund_lines, refund_payouts, refund_history, refund_details"
 
@@ -47,7 +49,10 @@ def store() -> Store:
 
 
 class StoredDesk(Desk):
-    """A refund desk whose order lives in Postgres: what happens inside `at_work` is one committed batch."""
+    """A refund desk whose order lives in Postgres: what happens inside `at_work` is one committed batch.
+
+    After each batch the order is read again, and has to be what was saved, in every column.
+    """
 
     def __init__(self, store: Store, connection: asyncpg.Connection) -> None:
         super().__init__()
@@ -61,6 +66,20 @@ class StoredDesk(Desk):
             self.world = await self._store.load(self._connection, about_the_order)
             yield self
             await self._store.save(self._connection, self.world)
+        assert (await self._store.load_orders(self._connection, [ORDER])).orders == self._saved()
+
+    def _saved(self) -> dict[str, Order]:
+        """The orders as they are read again: without what was new in this batch."""
+        return {
+            order_id: replace(
+                order,
+                refunds={
+                    refund_id: replace(refund, changes=(), details=None)
+                    for refund_id, refund in order.refunds.items()
+                },
+            )
+            for order_id, order in self.world.orders.items()
+        }
 
 
 @pytest.fixture

@@ -1,23 +1,22 @@
 """What the refunds service keeps in Postgres, and what Postgres refuses to keep."""
 
-from dataclasses import replace
 from typing import Any
 
 import asyncpg
 import pytest
 
-from services.refunds.refund_order import RefundOrder
-from services.refunds.store import SQL, Store, read_world
+from services.refunds.store import TABLES, Store
 from shared.runtime.decisions import Reject
 from tests.integration.refunds.conftest import StoredDesk
 from tests.unit.refunds.desk import ACCOUNT, ORDER, line, units
+from tests.unit.refunds.rules import planted, seven_days_less_a_tenth
 
 
 async def test_a_refund_lives_through_a_commit_after_every_event(
     desk: StoredDesk, connection: asyncpg.Connection
 ) -> None:
     async with desk.at_work():
-        desk.registered(payment_method="virtual_account")
+        desk.registered(line("1"), line("2", 10), payment_method="virtual_account")
     async with desk.at_work():
         desk.paid(line("1"), line("2", 10), payment_method="virtual_account")
     async with desk.at_work():
@@ -73,7 +72,85 @@ async def test_a_line_that_was_not_granted_is_no_part_of_the_refund_any_more(
     assert [tuple(row) for row in kept] == [("2", 4), ("1", 0)]
 
 
-async def test_what_is_read_again_is_what_was_saved(desk: StoredDesk, connection: asyncpg.Connection) -> None:
+async def test_both_lines_of_a_refund_are_refunded_and_the_next_one_counts_from_there(
+    desk: StoredDesk, connection: asyncpg.Connection
+) -> None:
+    async with desk.at_work():
+        desk.paid(line("1"), line("2", quantity=10))
+        desk.asked(lines=[units("1", 40), units("2", 3)])
+    async with desk.at_work():
+        desk.granted()
+    assert await _counts(connection, "refunding", "refunded") == [("1", 40, 0), ("2", 3, 0)]
+
+    async with desk.at_work():
+        desk.paid_out()
+    assert await _counts(connection, "refunding", "refunded") == [("1", 0, 40), ("2", 0, 3)]
+
+    async with desk.at_work():
+        desk.asked(request_id="rr-78")
+    assert desk.last.data["lines"] == [units("1", 60), units("2", 7)]
+
+
+async def test_both_lines_of_a_released_refund_are_open_again_and_unlocked(
+    desk: StoredDesk, connection: asyncpg.Connection
+) -> None:
+    async with desk.at_work():
+        desk.paid(line("1"), line("2", quantity=10))
+        desk.issuance_granted(60, "1")
+        desk.issuance_granted(7, "2")
+        desk.asked(lines=[units("1", 40), units("2", 3)])
+    async with desk.at_work():
+        desk.granted()
+    assert await _counts(connection, "refunding", "locked") == [("1", 40, True), ("2", 3, True)]
+
+    async with desk.at_work():
+        desk.payout_failed()
+    async with desk.at_work():
+        desk.reviewed("release")
+    assert await _counts(connection, "refunding", "locked") == [("1", 0, False), ("2", 0, False)]
+    assert desk.order.remaining == desk.order.paid
+
+    async with desk.at_work():
+        desk.asked(request_id="rr-78", lines=[units("1", 40), units("2", 3)])
+    async with desk.at_work():
+        desk.granted()
+    assert await _counts(connection, "refunding", "locks") == [("1", 40, 2), ("2", 3, 2)]
+
+
+async def test_every_column_that_may_change_is_written_when_it_does(
+    desk: StoredDesk, connection: asyncpg.Connection
+) -> None:
+    """A story in which each of them changes in a row that is there; the desk reads all of them again."""
+    lines = (line("1", quantity=10), line("2", quantity=5, kind="goods"))
+    changed: set[tuple[str, str]] = set()
+    with planted("goods", seven_days_less_a_tenth):
+        for step in (
+            lambda: desk.registered(*lines, payment_method="virtual_account"),
+            lambda: desk.paid(*lines, payment_method="virtual_account"),
+            lambda: desk.asked(destination={**ACCOUNT, "holder": "홍길동"}),
+            desk.proof_attached,
+            lambda: desk.reviewed("approve"),
+            lambda: desk.granted(lines=[units("2", 4)]),
+            desk.payout_failed,
+            lambda: desk.reviewed("release"),
+            lambda: desk.asked(3, "rr-2"),
+            desk.granted,
+            desk.paid_out,
+            lambda: desk.asked(3, "rr-3"),
+            lambda: desk.denied(lost_at=desk.now),
+            lambda: desk.issuance_granted(7),
+            desk.cancelled,
+        ):
+            before = await _rows(connection)
+            async with desk.at_work():
+                step()
+            changed |= _differences(before, await _rows(connection))
+
+    assert changed == {(table.name, column.name) for table in TABLES for column in table.changing}
+
+
+async def test_what_is_read_again_is_what_was_saved(desk: StoredDesk) -> None:
+    """In one batch; the desk compares when it ends."""
     async with desk.at_work():
         desk.paid(line("1"), line("2"), vat_mode="inclusive")
         desk.issuance_granted(100, "2")
@@ -85,9 +162,8 @@ async def test_what_is_read_again_is_what_was_saved(desk: StoredDesk, connection
         desk.asked(1, "rr-78", destination={"method": "mycash"})
         desk.asked(30, "rr-79")
 
-    read = (await read_world(connection, [ORDER])).orders[ORDER]
-
-    assert read == _without_changes(desk.order)
+    async with desk.at_work():
+        assert [refund.state for refund in desk.refunds] == ["released", "rejected", "accepted"]
 
 
 async def test_one_batch_may_hold_a_whole_story(desk: StoredDesk, connection: asyncpg.Connection) -> None:
@@ -216,14 +292,32 @@ async def test_the_schema_refuses_a_second_refund_for_one_request(
         await owner.execute("UPDATE refunds SET refund_request_id = 'rr-1'")
 
 
-@pytest.mark.parametrize("name", list(SQL))
-async def test_every_query_is_understood_by_postgres(connection: asyncpg.Connection, name: str) -> None:
-    await connection.prepare(getattr(SQL, name))
+async def _counts(connection: asyncpg.Connection, *columns: str) -> list[tuple[Any, ...]]:
+    """These columns of each line, behind its id."""
+    rows = await connection.fetch(f"SELECT line_id, {', '.join(columns)} FROM order_lines ORDER BY position")
+    return [tuple(row) for row in rows]
 
 
-def _without_changes(order: RefundOrder) -> RefundOrder:
-    refunds = {refund_id: replace(refund, changes=()) for refund_id, refund in order.refunds.items()}
-    return replace(order, refunds=refunds)
+Rows = dict[tuple[Any, ...], dict[str, Any]]
+
+
+async def _rows(connection: asyncpg.Connection) -> Rows:
+    """Every row that the service keeps, by table and key."""
+    return {
+        (table.name, *(row[name] for name in table.key)): dict(row)
+        for table in TABLES
+        for row in await connection.fetch(f"SELECT * FROM {table.name}")
+    }
+
+
+def _differences(before: Rows, after: Rows) -> set[tuple[str, str]]:
+    """The columns, by table, in which rows that were there before differ now; a sum of others aside."""
+    return {
+        (key[0], name)
+        for key, row in before.items()
+        for name, value in row.items()
+        if after[key][name] != value and name != "amount"
+    }
 
 
 async def _versions(connection: asyncpg.Connection) -> dict[str, Any]:

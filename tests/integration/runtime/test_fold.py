@@ -6,7 +6,7 @@ import gc
 import asyncpg
 import pytest
 
-from services.orders.store import World
+from services.orders.state import World
 from shared.events.envelope import write_headers
 from shared.ids import uuid7
 from shared.runtime.batch import Batch

@@ -16,7 +16,8 @@ import pytest
 from aiokafka import TopicPartition
 
 from ops.setup.provision import Database
-from services.orders import domain, store
+from services.orders import store
+from services.orders.decisions import issuance as issuing
 from shared.clock import now
 from shared.ids import uuid7
 from shared.postgres import connect
@@ -27,8 +28,9 @@ from shared.runtime import retention as retention_module
 from shared.runtime.batch import Batch
 from shared.runtime.consumer import PartitionConsumer
 from shared.runtime.fold import Fold
-from shared.runtime.intake import Item
-from shared.runtime.outbox import Cause, Outbox
+from shared.runtime.intake import InboundMessage
+from shared.runtime.outbox import Outbox
+from shared.runtime.outgoing import Cause
 from shared.runtime.records import Record
 from shared.runtime.relay import Relay
 from shared.runtime.signals import Metrics
@@ -83,19 +85,16 @@ async def no_unit_is_claimed_twice(pool: asyncpg.Pool) -> None:
     """Two consumers decide at the same moment: one issues all units of the order, one refunds them."""
     meeting = asyncio.Barrier(2)
 
-    def slow() -> Desk:
-        service = orders_service()
-
-        async def load_and_meet(connection: Any, events: Sequence[Any]) -> Any:
-            world = await service.load(connection, events)
+    class MeetingStore(store.Store):
+        async def load(self, connection: Any, events: Sequence[Any]) -> Any:
+            world = await super().load(connection, events)
             with suppress(TimeoutError, asyncio.BrokenBarrierError):
                 await asyncio.wait_for(meeting.wait(), MEETING_SECONDS)
             return world
 
-        return Desk(pool, orders_service(load=load_and_meet))
-
+    one, other = (Desk(pool, orders_service(store=MeetingStore())) for _ in range(2))
     await Desk(pool).take(payment("A-1"))
-    await asyncio.gather(slow().take(issuance("A-1", 100)), slow().take(refund_accepted("A-1", 100)))
+    await asyncio.gather(one.take(issuance("A-1", 100)), other.take(refund_accepted("A-1", 100)))
 
     assert await Desk(pool).claimed("A-1") <= 100, "a unit is claimed twice"
 
@@ -278,10 +277,10 @@ async def test_without_the_inbox_an_event_is_answered_twice(
 class AnswersAgain(Batch):
     """Answers a repeated event once more."""
 
-    def _is_new(self, item: Item) -> bool:
-        new = super()._is_new(item)
-        if not new and item.event is not None:
-            self._accept(item, Cause.of(item.event))
+    def _is_new(self, message: InboundMessage) -> bool:
+        new = super()._is_new(message)
+        if not new and message.event is not None:
+            self._accept(message, Cause.of(message.event))
         return new
 
 
@@ -354,14 +353,14 @@ async def without_the_constraint(database: Database) -> Any:
     await owner.close()
 
 
-def forgets_to_look(order: Any, asked: Any) -> None:
+def forgets_to_look(*_: Any) -> None:
     """A decision that grants whatever is asked for."""
 
 
 async def test_the_database_stops_a_decision_that_forgets_to_look(
     pool: asyncpg.Pool, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(domain, "_why_not_issuable", forgets_to_look)
+    monkeypatch.setattr(issuing, "_why_not_issuable", forgets_to_look)
 
     await the_audit_is_clean(pool, database)
 
@@ -371,7 +370,7 @@ async def test_the_database_stops_a_decision_that_forgets_to_look(
 async def test_without_code_and_constraint_the_audit_names_the_order(
     pool: asyncpg.Pool, database: Database, monkeypatch: pytest.MonkeyPatch, without_the_constraint: None
 ) -> None:
-    monkeypatch.setattr(domain, "_why_not_issuable", forgets_to_look)
+    monkeypatch.setattr(issuing, "_why_not_issuable", forgets_to_look)
 
     with breaks("claims exceed what was paid"):
         await the_audit_is_clean(pool, database)
@@ -399,7 +398,7 @@ async def a_failed_event_holds_back_its_key(pool: asyncpg.Pool) -> None:
     """The first claim of an order fails in the code; the second one comes right after it."""
     await Desk(pool).take(payment("A-1"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(domain, "_grant", _fails)
+        patch.setattr(issuing, "issuance_granted", _fails)
         await Desk(pool).take(issuance("A-1", 60))
     await Desk(pool).take(issuance("A-1", 50, "iss-2"))
 

@@ -15,12 +15,14 @@ from shared.ids import uuid7
 from shared.kafka import new_producer
 from shared.postgres import connect
 from shared.runtime.decisions import NewEvent
-from shared.runtime.outbox import Cause, Outbox
+from shared.runtime.outbox import Outbox
+from shared.runtime.outgoing import Cause
 from shared.runtime.relay import LostLead, Relay
 from shared.runtime.signals import Metrics
 from shared.runtime.tasks import end_all
 from tests.support.desk import NOW, Crash, Desk, issuance, payment
 from tests.support.patience import PATIENCE
+from tests.support.traces import TRACE, traced
 
 KEYS = tuple(f"A-{number}" for number in range(20))
 
@@ -146,6 +148,18 @@ async def test_everything_is_published_once_and_in_the_order_of_its_key(
     assert len(heard) == len(await ids(desk.pool)) == 8 * len(KEYS)
     assert_in_order(heard)
     assert {headers["ce_source"] for headers in heard} == {"/pawl/orders"}
+
+
+async def test_a_trace_context_is_published_with_what_follows_from_its_event_and_with_nothing_else(
+    desk: Desk, publishing: Publishing, listener: Listener
+) -> None:
+    await desk.take(traced(payment("A-1")), payment("A-2"))
+
+    publishing.start(publishing.relay())
+    published = await listener.until(await ids(desk.pool))
+
+    contexts = {(headers["ce_correlationid"], headers.get("traceparent")) for headers in published}
+    assert contexts == {("A-1", TRACE), ("A-2", None)}
 
 
 @pytest.mark.parametrize("point", ["before_send", "after_acknowledgement", "before_mark", "after_mark"])

@@ -1,6 +1,5 @@
 """A serials desk on a real PostgreSQL: every test commits for real and finds the tables empty."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 from uuid import UUID
@@ -13,12 +12,16 @@ from ops.setup.provision import Database
 from services.serials.codes import make_serials
 from services.serials.handlers import ROUTES
 from services.serials.issuing import Issuer
-from services.serials.store import Policy, SerialWriter, Store
+from services.serials.state import Policy
+from services.serials.store import Store
 from services.serials.vault import Vault
+from services.serials.writer import SerialWriter
+from shared.events.orders import IssuanceGranted
 from shared.ids import random_bytes
 from shared.postgres import connect, open_pool
 from shared.runtime.decisions import Applied, Event
-from shared.runtime.outbox import Cause, Outbox
+from shared.runtime.outbox import Outbox
+from shared.runtime.outgoing import Cause
 from shared.runtime.surroundings import Surroundings
 from tests.support.granted import CONTEXT, new_vault
 
@@ -49,25 +52,23 @@ class Desk:
         self.pool = pool
         self.vault: Vault = new_vault()
         self.policy = Policy(small_grant=200, at_once=1_000, chunk=CHUNK)
-        self.large_granted = asyncio.Event()
         self.writer = SerialWriter(self.vault, random)
-        self.store = Store(self.writer, self.policy, self.large_granted)
+        self.store = Store(self.writer, self.policy)
         self.outbox = Outbox("serials", {"serials.events": 12})
 
     def worker(self, outbox: Outbox | None = None, writer: SerialWriter | None = None) -> Issuer:
         """An issuing worker, as each instance of the service has one."""
-        surroundings = Surroundings(self.pool, outbox or self.outbox)
-        return Issuer(surroundings, writer or self.writer, CHUNK, self.large_granted, 0.05)
+        store = Store(writer, self.policy) if writer else self.store
+        return Issuer(Surroundings(self.pool, outbox or self.outbox), store, 0.05)
 
-    async def take(self, *events: Event) -> None:
+    async def take(self, *events: Event[IssuanceGranted]) -> None:
         async with self.pool.acquire() as connection, connection.transaction():
             world = await self.store.load(connection, events)
             rows = self.outbox.rows()
             for event in events:
                 outcome = ROUTES[event.type].handle(world, event, CONTEXT)
                 assert isinstance(outcome, Applied)
-                for fact in outcome.events:
-                    rows.add(fact, Cause.of(event))
+                rows.add_all(outcome.events, Cause.of(event))
             await self.store.save(connection, world)
             await self.outbox.append(connection, rows)
 
@@ -75,7 +76,7 @@ class Desk:
         count: int = await self.pool.fetchval("SELECT count(*) FROM serials WHERE grant_id = $1", grant_id)
         return count
 
-    async def facts_of(self, grant_id: UUID) -> list[dict[str, Any]]:
+    async def events_of(self, grant_id: UUID) -> list[dict[str, Any]]:
         rows = await self.pool.fetch("SELECT * FROM outbox WHERE subject = $1 ORDER BY id", str(grant_id))
         return [{**row, "data": orjson.loads(row["data"])} for row in rows]
 

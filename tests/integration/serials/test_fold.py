@@ -1,4 +1,4 @@
-"""The service's fold on Postgres: records of orders.events in, serials and facts out, each once."""
+"""The service's fold on Postgres: records of orders.events in, serials and events out, each once."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -90,7 +90,7 @@ async def test_the_whole_topic_again_and_backwards_changes_nothing(fold: Fold, d
     assert await issued(desk) == [(small, 60), (large, CHUNK + 1)]
 
 
-async def test_facts_of_orders_that_grant_nothing_are_passed_over(fold: Fold, desk: Desk) -> None:
+async def test_events_of_orders_that_grant_nothing_are_passed_over(fold: Fold, desk: Desk) -> None:
     topic = Topic()
     topic.add("order.expired.v1", "A-1001", {"order_id": "A-1001", "expired_at": "2026-10-28T23:59:59+09:00"})
     grant = topic.granted(3)

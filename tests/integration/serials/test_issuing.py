@@ -7,11 +7,13 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from services.serials.domain import start_issuing
-from services.serials.store import SerialWriter, insert_grants
+from services.serials.decisions import start_issuing
+from services.serials.store import GRANTS
+from services.serials.writer import SerialWriter
 from shared.ids import random_bytes, uuid7, uuid7_run
 from shared.postgres import Connection
-from shared.runtime.outbox import Outbox, OutboxRows
+from shared.runtime.outbox import Outbox
+from shared.runtime.outgoing import OutboxRows
 from tests.integration.serials.conftest import CHUNK, Desk
 from tests.support.granted import GRANTED_AT, granted
 from tests.support.patience import PATIENCE
@@ -45,10 +47,10 @@ async def test_small_grants_are_issued_with_their_batch(desk: Desk) -> None:
     await desk.take(granted(60, grant_id=first), granted(200, grant_id=second, order_id="A-1002"))
 
     assert [await desk.serials_of(first), await desk.serials_of(second)] == [60, 200]
-    (fact,) = await desk.facts_of(first)
-    assert (fact["type"], fact["key"], fact["sequence"]) == ("serials.issued.v1", "A-1001", 1)
-    assert fact["time"] == GRANTED_AT.isoformat()
-    assert fact["data"]["registration_deadline"] == "2027-01-22T23:59:59.999999+09:00"
+    (event,) = await desk.events_of(first)
+    assert (event["type"], event["key"], event["sequence"]) == ("serials.issued.v1", "A-1001", 1)
+    assert event["time"] == GRANTED_AT.isoformat()
+    assert event["data"]["registration_deadline"] == "2027-01-22T23:59:59.999999+09:00"
 
 
 async def test_a_repeated_grant_makes_no_second_set(desk: Desk, owner: asyncpg.Connection) -> None:
@@ -61,7 +63,7 @@ async def test_a_repeated_grant_makes_no_second_set(desk: Desk, owner: asyncpg.C
     await desk.worker().drain()
 
     assert [await desk.serials_of(small), await desk.serials_of(large)] == [60, 1_200]
-    assert len(await desk.facts_of(small)) == 1
+    assert len(await desk.events_of(small)) == 1
 
 
 async def test_two_consumers_of_one_grant_cannot_both_record_it(desk: Desk) -> None:
@@ -81,18 +83,18 @@ async def test_two_consumers_of_one_grant_cannot_both_record_it(desk: Desk) -> N
 async def test_a_large_grant_is_issued_in_chunks_that_tell_how_far_they_are(desk: Desk) -> None:
     grant_id = uuid7()
     await desk.take(granted(2 * CHUNK + 300, grant_id=grant_id))
-    assert desk.large_granted.is_set()
+    assert desk.store.large_granted.is_set()
 
     assert await desk.worker().drain() == 2 * CHUNK + 300
 
-    facts = await desk.facts_of(grant_id)
-    assert [(fact["type"], fact["sequence"]) for fact in facts] == [
+    events = await desk.events_of(grant_id)
+    assert [(event["type"], event["sequence"]) for event in events] == [
         ("issuance.progressed.v1", 1),
         ("issuance.progressed.v1", 2),
         ("serials.issued.v1", 3),
     ]
-    assert [fact["data"].get("issued") for fact in facts] == [CHUNK, 2 * CHUNK, None]
-    assert {fact["time"] for fact in facts} == {GRANTED_AT.isoformat()}
+    assert [event["data"].get("issued") for event in events] == [CHUNK, 2 * CHUNK, None]
+    assert {event["time"] for event in events} == {GRANTED_AT.isoformat()}
     grant = await desk.pool.fetchrow("SELECT state, issued, issued_at FROM grants")
     assert tuple(grant) == ("issued", 2 * CHUNK + 300, GRANTED_AT)
 
@@ -103,7 +105,7 @@ async def test_a_grant_of_exactly_one_chunk_speaks_once(desk: Desk) -> None:
 
     await desk.worker().drain()
 
-    assert [fact["type"] for fact in await desk.facts_of(grant_id)] == ["serials.issued.v1"]
+    assert [event["type"] for event in await desk.events_of(grant_id)] == ["serials.issued.v1"]
 
 
 async def test_many_middling_grants_share_a_transaction_and_do_not_wait_for_a_large_one(desk: Desk) -> None:
@@ -128,7 +130,7 @@ async def test_after_a_power_cut_in_the_middle_the_rest_is_issued_and_no_unit_tw
 
     assert await desk.worker().drain() == 2 * CHUNK
     assert await desk.serials_of(grant_id) == 4 * CHUNK
-    assert [fact["sequence"] for fact in await desk.facts_of(grant_id)] == [1, 2, 3, 4]
+    assert [event["sequence"] for event in await desk.events_of(grant_id)] == [1, 2, 3, 4]
 
 
 async def test_two_workers_at_once_make_exactly_what_was_granted(desk: Desk) -> None:
@@ -161,10 +163,9 @@ async def test_a_worker_that_runs_issues_what_was_left_before_it_started_and_wha
 async def test_without_the_lock_the_schema_still_refuses_a_second_set(
     desk: Desk, owner: asyncpg.Connection
 ) -> None:
-    event = granted(100, grant_id=uuid7())
-    grant = start_issuing(event, uuid7_run(1 << 24), 91)
+    grant = start_issuing(granted(100, grant_id=uuid7()), uuid7_run(1 << 24), 91).state
     async with desk.pool.acquire() as connection:
-        await insert_grants(connection, [grant])
+        await GRANTS.save(connection, [(grant, None)])
         await desk.writer.write(connection, [grant.next_part(100)], await desk.writer.make(100))
 
         with pytest.raises(asyncpg.UniqueViolationError, match="serials_pkey"):

@@ -1,9 +1,8 @@
-"""What the schema refuses, and that every named query fits it."""
+"""What the schema refuses."""
 
 import asyncpg
 import pytest
 
-from services.serials.store import SQL
 from shared.ids import uuid7
 from tests.integration.serials.conftest import Desk
 from tests.support.granted import granted
@@ -51,9 +50,3 @@ async def test_a_serial_is_replaced_at_most_once(desk: Desk, owner: asyncpg.Conn
 
     with pytest.raises(asyncpg.UniqueViolationError, match="serials_replaces"):
         await owner.execute(replace, ids[0], ids[2])
-
-
-@pytest.mark.parametrize("name", list(SQL))
-async def test_every_named_query_fits_the_schema(pool: asyncpg.Pool, name: str) -> None:
-    async with pool.acquire() as connection:
-        await connection.prepare(getattr(SQL, name))

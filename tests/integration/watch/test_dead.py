@@ -4,7 +4,8 @@ from typing import Any
 
 from ops.setup.provision import Database
 from ops.shell.databases import urls_of
-from ops.watch.dead import Filter, groups, list_to_replay
+from ops.watch.dead.listing import groups, list_to_replay
+from ops.watch.dead.names import Filter
 from ops.watch.lag import read_lag
 from tests.support.tabletop import Tabletop, buy
 

@@ -2,50 +2,53 @@
 
 from collections.abc import Sequence
 
-from ops.audit.topics import Findings, Matching, Said, Seen, judge_record
+from ops.audit.topics.matching import Matching
+from ops.audit.topics.rules import Findings, OutboxRow, TopicRecord, judge_record
 from shared.partitioner import partition_for
 
 ORDER = "A-1"
 
 
-def row(number: int, key: str = ORDER) -> Said:
-    """The fact with this outbox id."""
+def row(number: int, key: str = ORDER) -> OutboxRow:
+    """The event with this outbox id."""
     digest = b"%d" % number
     time = "2031-10-21T14:03:07+09:00"
-    return Said("orders.events", 0, number, f"id-{number}", key, "order.paid.v1", key, number, time, digest)
+    return OutboxRow(
+        "orders.events", 0, number, f"id-{number}", key, "order.paid.v1", key, number, time, digest
+    )
 
 
-def record_of(said: Said, offset: int, **other: object) -> Seen:
-    """The record that says a fact, with other content where given."""
-    told = Seen(
-        said.topic,
-        said.partition,
+def record_of(row: OutboxRow, offset: int, **other: object) -> TopicRecord:
+    """The record of an event, with other content where given."""
+    record = TopicRecord(
+        row.topic,
+        row.partition,
         offset,
         "orders",
-        said.event_id,
-        said.key,
-        said.type,
-        said.subject,
-        said.sequence,
-        said.time,
-        said.digest,
+        row.event_id,
+        row.key,
+        row.type,
+        row.subject,
+        row.sequence,
+        row.time,
+        row.digest,
     )
-    return told._replace(**other)  # type: ignore[arg-type]
+    return record._replace(**other)  # type: ignore[arg-type]
 
 
 def matched(
-    rows: Sequence[Said], records: Sequence[Seen], published: int = 9, begins: int | None = 0
+    rows: Sequence[OutboxRow], records: Sequence[TopicRecord], published: int = 9, begins: int | None = 0
 ) -> Matching:
     matching = Matching("orders", published, begins, Findings())
     matching.expect(rows)
-    known = {said.event_id: said for said in rows}
-    for told in records:
-        matching.take(told, known)
+    known = {row.event_id: row for row in rows}
+    for record in records:
+        matching.take(record, known)
     matching.finish()
     return matching
 
 
-def records(*numbers: int) -> list[Seen]:
+def records(*numbers: int) -> list[TopicRecord]:
     return [record_of(row(number), offset) for offset, number in enumerate(numbers)]
 
 
@@ -91,17 +94,17 @@ def test_a_record_that_says_something_else_is_found_and_told_how() -> None:
 
 
 def test_a_repeat_with_other_content_is_found() -> None:
-    told = [record_of(A, 0), record_of(A, 1, digest=b"other")]
-    assert matched([A], told).findings.counts == {"topic_content": 1}
+    repeats = [record_of(A, 0), record_of(A, 1, digest=b"other")]
+    assert matched([A], repeats).findings.counts == {"topic_content": 1}
 
 
 def test_a_record_in_a_foreign_partition_does_not_disturb_the_order_there() -> None:
     stray = row(8)._replace(partition=5)
     matching = Matching("orders", 9, 0, Findings())
     matching.expect([A, B])
-    known = {said.event_id: said for said in (A, B, stray)}
-    for told in (record_of(A, 0), record_of(stray, 1, partition=0), record_of(B, 2)):
-        matching.take(told, known)
+    known = {row.event_id: row for row in (A, B, stray)}
+    for record in (record_of(A, 0), record_of(stray, 1, partition=0), record_of(B, 2)):
+        matching.take(record, known)
     matching.finish()
     assert matching.findings.counts == {"topic_content": 1}
 

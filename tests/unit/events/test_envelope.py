@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta, timezone
 import orjson
 import pytest
 
-from shared.events.envelope import Envelope, read_envelope, read_key, write_headers
+from shared.events.envelope import Envelope, read_envelope, read_key, read_trace_context, write_headers
 from shared.events.faults import Fault
+from tests.support.traces import OTHER_TRACE, TRACE
 
 BODY = b'{"order_id": "A-1001"}'
 STRUCTURED = [("content-type", b"application/cloudevents+json")]
@@ -269,3 +270,103 @@ def test_a_key_that_cannot_be_an_id_is_none(raw: bytes | None) -> None:
 
 def test_a_key_is_text() -> None:
     assert read_key("주문-1".encode()) == "주문-1"
+
+
+@pytest.mark.parametrize("name", ["traceparent", "ce_traceparent"])
+def test_the_trace_context_is_a_header_of_tracing_clients_or_an_attribute(name: str) -> None:
+    given = [*headers(), (name, TRACE.encode())]
+    assert read_envelope(given, BODY).traceparent == TRACE
+    assert read_trace_context(given) == TRACE
+
+
+def test_the_header_of_tracing_clients_goes_before_the_attribute() -> None:
+    """Whoever sends a record on writes the header anew, and leaves the attribute as it came."""
+    given = headers(traceparent=OTHER_TRACE.encode())
+    assert read_envelope([*given, ("traceparent", TRACE.encode())], BODY).traceparent == TRACE
+
+
+@pytest.mark.parametrize("mode", ["binary", "structured"])
+def test_a_record_may_come_without_a_trace_context(mode: str) -> None:
+    given, value = (headers(), BODY) if mode == "binary" else (STRUCTURED, document())
+    assert read_envelope(given, value).traceparent is None
+    assert read_trace_context(given) is None
+
+
+NO_TRACE = {
+    "empty": "",
+    "a word": "sampled",
+    "upper case": TRACE.upper(),
+    "too short": TRACE[:-1],
+    "too long": f"{TRACE}0",
+    "another separator": TRACE.replace("-", "_"),
+    "a blank around it": f" {TRACE}",
+    "a line end": f"{TRACE}\n",
+    "digits of another script": TRACE.replace("0", "٠"),
+    "the forbidden version": f"ff{TRACE[2:]}",
+    "no trace id": f"00-{'0' * 32}-b7ad6b7169203331-01",
+    "no parent id": f"00-0af7651916cd43dd8448eb211c80319c-{'0' * 16}-01",
+}
+
+
+@pytest.mark.parametrize("written", NO_TRACE.values(), ids=NO_TRACE)
+def test_a_trace_context_that_cannot_be_read_is_none_and_the_event_is_read(written: str) -> None:
+    given = [*headers(), ("traceparent", written.encode())]
+    for envelope in (
+        read_envelope(given, BODY),
+        read_envelope(STRUCTURED, document(traceparent=written)),
+    ):
+        assert (envelope.id, envelope.traceparent) == ("evt-1", None)
+    assert read_trace_context(given) is None
+
+
+def test_the_name_of_the_header_is_in_lower_case() -> None:
+    """Names of Kafka headers are compared as they are written."""
+    assert read_envelope([*headers(), ("Traceparent", TRACE.encode())], BODY).traceparent is None
+
+
+def test_a_later_version_of_trace_contexts_is_read_when_it_looks_like_the_first() -> None:
+    assert read_envelope([*headers(), ("traceparent", f"01{TRACE[2:]}".encode())], BODY).traceparent
+
+
+def test_in_structured_mode_the_trace_context_is_an_attribute_or_a_header() -> None:
+    assert read_envelope(STRUCTURED, document(traceparent=TRACE)).traceparent == TRACE
+    given = [*STRUCTURED, ("traceparent", TRACE.encode())]
+    assert read_envelope(given, document()).traceparent == TRACE
+    assert read_envelope(given, document(traceparent=OTHER_TRACE)).traceparent == TRACE
+
+
+@pytest.mark.parametrize("written", [5, None, ["x"], {"traceparent": TRACE}])
+def test_a_trace_context_that_is_no_text_is_none(written: object) -> None:
+    assert read_envelope(STRUCTURED, document(traceparent=written)).traceparent is None
+
+
+def test_a_document_with_a_fault_keeps_its_trace_context_for_the_answer() -> None:
+    trace = ("traceparent", TRACE.encode())
+    for fault in (
+        refused([*headers(time=b"yesterday"), trace], BODY),
+        refused([*headers(), trace], None),
+        refused([*headers(source=b"\xff"), trace], BODY),
+        refused([*STRUCTURED, trace], b"{"),
+        refused(STRUCTURED, document(time="yesterday", traceparent=TRACE)),
+    ):
+        assert fault.envelope is not None
+        assert fault.envelope.traceparent == TRACE
+
+
+def test_a_header_without_a_value_is_no_trace_context() -> None:
+    assert read_trace_context([("traceparent", None), *headers()]) is None  # type: ignore[list-item]
+    assert read_trace_context([("traceparent", b"\xff\xfe")]) is None
+
+
+def test_our_trace_context_is_the_last_header_and_absent_where_there_is_none() -> None:
+    written = write_headers(id="1", source="/pawl/orders", type="x.v1", subject="A", time="t", causation="c")
+    with_trace = write_headers(
+        id="1",
+        source="/pawl/orders",
+        type="x.v1",
+        subject="A",
+        time="t",
+        causation="c",
+        traceparent=TRACE,
+    )
+    assert with_trace == [*written, ("traceparent", TRACE.encode())]

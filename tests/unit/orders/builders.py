@@ -5,10 +5,16 @@ from itertools import count
 from typing import Any
 from uuid import UUID
 
-from services.orders import domain
-from services.orders.domain import Arrival, Decided
+from services.orders.decisions.payments import Arrival, record_payment
 from services.orders.state import Order
-from shared.events.checkout import IssuanceRequested, PaymentCancelled, PaymentCompleted, PaymentPending
+from shared.events.checkout import (
+    IssuanceRequested,
+    PartnerWithdrawalRequested,
+    PaymentCancelled,
+    PaymentCompleted,
+    PaymentPending,
+)
+from shared.runtime.decisions import Decided
 
 AT = datetime(2026, 10, 21, 5, 3, 5, tzinfo=UTC)
 DEADLINE = datetime(2026, 10, 28, 14, 59, 59, tzinfo=UTC)
@@ -93,25 +99,33 @@ def request(*lines: tuple[str, int], request_id: str = "iss-1") -> IssuanceReque
     return IssuanceRequested.model_validate({"order_id": "A-1", "request_id": request_id, "lines": asked})
 
 
+def withdrawal(
+    request_id: str | None = "wd-1", requested_at: datetime | None = None
+) -> PartnerWithdrawalRequested:
+    """A partner that wants to leave."""
+    at = None if requested_at is None else requested_at.isoformat()
+    return PartnerWithdrawalRequested.model_validate(
+        {"partner_id": "P-17", "request_id": request_id, "requested_at": at}, strict=False
+    )
+
+
 def paid_order(*lines: dict[str, Any], amount: int = 176_000, **more: Any) -> Order:
     """An order whose money is here."""
-    return settled(
-        domain.record_payment(None, payment(*lines, amount=amount, **more), Arrival("evt-1", AT), ids())
-    )
+    return settled(record_payment(None, payment(*lines, amount=amount, **more), Arrival("evt-1", AT), ids()))
 
 
 def settled(decision: Any) -> Order:
     """The new state of a decision that must have been made."""
     assert isinstance(decision, Decided), decision
-    return decision.order
+    return decision.state
 
 
-def facts(decision: Any) -> list[tuple[str, dict[str, Any]]]:
-    """Type and data of what followed."""
+def events(decision: Any) -> list[tuple[str, dict[str, Any]]]:
+    """Type and data of the events that follow."""
     assert isinstance(decision, Decided), decision
-    return [(emit.type, emit.data) for emit in decision.outcome.events]
+    return [(event.type, event.data) for event in decision.events]
 
 
 def types(decision: Any) -> list[str]:
-    """The types of what followed, without their version."""
-    return [name.removesuffix(".v1") for name, _ in facts(decision)]
+    """The types of the events that follow, without their version."""
+    return [name.removesuffix(".v1") for name, _ in events(decision)]

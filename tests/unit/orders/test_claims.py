@@ -5,14 +5,15 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.orders import domain
-from services.orders.domain import Arrival
-from services.orders.state import Asked, OrderState, Purpose
+from services.orders.decisions import issuance, payments, refunds
+from services.orders.decisions.payments import Arrival
+from services.orders.state import OrderState, Purpose
 from shared.runtime.decisions import Reject, Wait
+from shared.units import LineUnits, line_units
 from tests.unit.orders.builders import (
     AT,
     cancelled,
-    facts,
+    events,
     ids,
     line,
     new_id,
@@ -28,27 +29,31 @@ CONTENT = b"c" * 16
 
 
 def issue(order, *lines, request_id="iss-1", content=CONTENT, at=AT):
-    return domain.request_issuance(order, request(*lines, request_id=request_id), content, at, ids())
+    return issuance.request_issuance(order, request(*lines, request_id=request_id), content, at, ids())
 
 
 def refund(order, *asked, refund_id=None, at=AT, everything=False):
-    wanted = [Asked(*pair) for pair in asked]
-    return domain.claim_refund(order, refund_id or new_id(), wanted, "rr-1", at, everything)
+    wanted = [LineUnits(*pair) for pair in asked]
+    return refunds.claim_refund(order, refund_id or new_id(), wanted, "rr-1", at, everything)
 
 
 def grant_of(order):
-    return next(c for c in order.claims.values() if c.purpose is Purpose.ISSUE)
+    return claims(order, Purpose.ISSUE)[0]
+
+
+def claims(order, purpose):
+    return [claim for each in order.claims.values() for claim in each if claim.purpose is purpose]
 
 
 def test_a_request_without_lines_claims_everything_left():
     decision = issue(paid_order(line(), line("2", 5, 100), amount=176_550))
-    assert [(d["line_id"], d["quantity"]) for _, d in facts(decision)] == [("1", 100), ("2", 5)]
+    assert [(d["line_id"], d["quantity"]) for _, d in events(decision)] == [("1", 100), ("2", 5)]
 
 
 def test_each_line_is_all_or_nothing():
     decision = issue(paid_order(line(), line("2", 5, 100), amount=176_550), ("1", 60), ("2", 6))
     assert types(decision) == ["issuance.granted", "issuance.denied"]
-    assert facts(decision)[1][1] == {
+    assert events(decision)[1][1] == {
         "order_id": "A-1",
         "request_id": "iss-1",
         "line_id": "2",
@@ -61,13 +66,13 @@ def test_each_line_is_all_or_nothing():
 def test_nothing_left_is_said_for_every_line_of_serials():
     order = settled(issue(paid_order()))
     decision = issue(order, request_id="iss-2")
-    assert [(d["reason"], d["left"]) for _, d in facts(decision)] == [("nothing_left", 0)]
+    assert [(d["reason"], d["left"]) for _, d in events(decision)] == [("nothing_left", 0)]
 
 
 def test_only_serials_can_be_issued():
     order = paid_order(line(kind="goods"))
-    assert facts(issue(order, ("1", 1)))[0][1]["reason"] == "not_issuable"
-    assert facts(issue(order))[0][1]["reason"] == "not_issuable"
+    assert events(issue(order, ("1", 1)))[0][1]["reason"] == "not_issuable"
+    assert events(issue(order))[0][1]["reason"] == "not_issuable"
 
 
 def test_the_same_request_changes_nothing_and_another_content_is_refused():
@@ -86,16 +91,16 @@ def test_a_line_that_the_order_does_not_have_is_inconsistent():
 
 def test_a_request_waits_for_the_payment():
     assert isinstance(issue(None), Wait)
-    order = settled(domain.register_order(None, pending(), "evt-0", AT, False))
+    order = settled(payments.register_order(None, pending(), "evt-0", AT, False))
     assert isinstance(issue(order), Wait)
 
 
 def test_issued_units_are_confirmed_once():
     order = settled(issue(paid_order(), ("1", 60)))
     grant = grant_of(order)
-    confirmed = settled(domain.confirm_issuance(order, grant.claim_id, 60, AT))
+    confirmed = settled(issuance.confirm_issuance(order, grant.claim_id, 60, AT))
     assert (confirmed.lines["1"].issuing, confirmed.lines["1"].issued) == (0, 60)
-    assert settled(domain.confirm_issuance(confirmed, grant.claim_id, 60, AT)) is confirmed
+    assert settled(issuance.confirm_issuance(confirmed, grant.claim_id, 60, AT)) is confirmed
 
 
 def test_a_refund_of_units_being_issued_is_denied_with_the_moment_they_were_lost():
@@ -104,7 +109,7 @@ def test_a_refund_of_units_being_issued_is_denied_with_the_moment_they_were_lost
     decision = refund(order, ("1", 41))
 
     assert types(decision) == ["refund.denied"]
-    data = facts(decision)[0][1]
+    data = events(decision)[0][1]
     assert (data["reason"], data["lost_at"]) == ("issued", "2026-10-21T15:03:05+09:00")
     assert data["lines"] == [{"line_id": "1", "quantity": 41, "left": 40}]
 
@@ -112,7 +117,7 @@ def test_a_refund_of_units_being_issued_is_denied_with_the_moment_they_were_lost
 def test_a_granted_refund_keeps_its_units_from_being_issued():
     order = settled(refund(paid_order(), ("1", 40)))
     decision = issue(order)
-    assert facts(decision)[0][1]["quantity"] == 60
+    assert events(decision)[0][1]["quantity"] == 60
 
 
 def test_a_refund_request_is_all_or_nothing_over_its_lines():
@@ -129,12 +134,11 @@ def test_a_refund_of_everything_takes_what_is_still_open():
     decision = refund(order, ("1", 100), ("2", 5), everything=True)
 
     assert types(decision) == ["refund.granted"]
-    assert facts(decision)[0][1]["lines"] == [{"line_id": "1", "quantity": 40}]
-    assert facts(decision)[0][1]["supply"] == 40 * 1600
+    assert events(decision)[0][1]["lines"] == [{"line_id": "1", "quantity": 40}]
+    assert events(decision)[0][1]["supply"] == 40 * 1600
     after = settled(decision)
     assert [(li.refunding, li.open) for li in after.lines.values()] == [(40, 0), (0, 0)]
-    (claim,) = (c for c in after.claims.values() if c.purpose is Purpose.REFUND)
-    assert claim.lines == (Asked("1", 40),)
+    assert line_units(claims(after, Purpose.REFUND)) == (LineUnits("1", 40),)
 
 
 def test_a_refund_of_everything_is_denied_when_nothing_is_open():
@@ -143,8 +147,8 @@ def test_a_refund_of_everything_is_denied_when_nothing_is_open():
     decision = refund(order, ("1", 100), everything=True)
 
     assert types(decision) == ["refund.denied"]
-    assert facts(decision)[0][1]["reason"] == "issued"
-    assert facts(decision)[0][1]["lines"] == [{"line_id": "1", "quantity": 100, "left": 0}]
+    assert events(decision)[0][1]["reason"] == "issued"
+    assert events(decision)[0][1]["lines"] == [{"line_id": "1", "quantity": 100, "left": 0}]
 
 
 def test_a_refund_of_everything_is_denied_when_only_free_units_are_open():
@@ -153,7 +157,7 @@ def test_a_refund_of_everything_is_denied_when_only_free_units_are_open():
     decision = refund(order, ("1", 100), ("2", 5), everything=True)
 
     assert types(decision) == ["refund.denied"]
-    assert [row["left"] for row in facts(decision)[0][1]["lines"]] == [0, 5]
+    assert [row["left"] for row in events(decision)[0][1]["lines"]] == [0, 5]
 
 
 def test_the_won_of_a_refund_are_decided_with_its_claim():
@@ -161,7 +165,7 @@ def test_the_won_of_a_refund_are_decided_with_its_claim():
     vats = []
     for _ in range(5):
         decision = refund(order, ("1", 1))
-        vats.append(facts(decision)[0][1]["vat"])
+        vats.append(events(decision)[0][1]["vat"])
         order = settled(decision)
     assert (sum(vats), sorted(vats)) == (909, [181, 182, 182, 182, 182])
 
@@ -169,45 +173,45 @@ def test_the_won_of_a_refund_are_decided_with_its_claim():
 def test_a_refund_is_completed_once_and_the_last_unit_closes_the_order():
     refund_id = new_id()
     order = settled(refund(paid_order(), ("1", 100), refund_id=refund_id))
-    done = settled(domain.complete_refund(order, refund_id, AT))
+    done = settled(refunds.complete_refund(order, refund_id, AT))
     assert (done.state, done.lines["1"].refunded) == (OrderState.REFUNDED, 100)
-    assert settled(domain.complete_refund(done, refund_id, AT)) is done
+    assert settled(refunds.complete_refund(done, refund_id, AT)) is done
 
 
 def test_a_released_refund_opens_its_units_and_its_won_again():
     refund_id = new_id()
     order = settled(refund(paid_order(), ("1", 40), refund_id=refund_id))
-    open_again = settled(domain.release_refund(order, refund_id, AT))
+    open_again = settled(refunds.release_refund(order, refund_id, AT))
     assert (open_again.lines["1"].open, open_again.remaining.total) == (100, 176_000)
 
 
 def test_a_cancelled_payment_leaves_issued_units_issued_and_their_money_missing():
     order = settled(issue(paid_order(), ("1", 60)))
-    decision = domain.cancel_payment(order, cancelled())
+    decision = payments.cancel_payment(order, cancelled())
     assert types(decision) == ["order.cancelled", "payment.quarantined"]
-    assert [data["amount"] for _, data in facts(decision)] == [70_400, -105_600]
+    assert [data["amount"] for _, data in events(decision)] == [70_400, -105_600]
 
 
 def test_units_of_a_refund_released_after_the_cancellation_follow_the_payment():
     refund_id = new_id()
     order = settled(
-        domain.cancel_payment(settled(refund(paid_order(), ("1", 40), refund_id=refund_id)), cancelled())
+        payments.cancel_payment(settled(refund(paid_order(), ("1", 40), refund_id=refund_id)), cancelled())
     )
-    decision = domain.release_refund(order, refund_id, AT)
-    assert [data["amount"] for _, data in facts(decision)] == [70_400, 70_400]
-    assert sum(case.amount for case in settled(decision).cases) == 0
+    decision = refunds.release_refund(order, refund_id, AT)
+    assert [data["amount"] for _, data in events(decision)] == [70_400, 70_400]
+    assert sum(case.amount for case in settled(decision).cases.values()) == 0
 
 
 def test_no_units_of_an_expired_order_are_granted():
     order = settled(
-        domain.record_payment(
-            settled(domain.register_order(None, pending(), "e", AT, False)),
+        payments.record_payment(
+            settled(payments.register_order(None, pending(), "e", AT, False)),
             payment(at=AT + timedelta(days=30)),
             Arrival("e2", AT),
             ids(),
         )
     )
-    assert facts(issue(order, ("1", 1)))[0][1]["reason"] == "order_expired"
+    assert events(issue(order, ("1", 1)))[0][1]["reason"] == "order_expired"
 
 
 STEPS = st.lists(
@@ -235,17 +239,12 @@ def test_whatever_happens_no_unit_is_claimed_twice_and_no_won_is_lost(steps, vat
         one = order.lines["1"]
         assert one.open >= 0
         assert min(one.issuing, one.issued, one.refunding, one.refunded) >= 0
-        claimed = sum(
-            c.supply + c.vat
-            for c in order.claims.values()
-            if c.purpose is Purpose.REFUND and c.state != "void"
-        )
+        claimed = sum(c.money.total for c in claims(order, Purpose.REFUND) if c.state != "void")
         assert order.remaining.total + claimed + back == amount
 
 
 def _take(order, step, size, number):
-    grants = [c for c in order.claims.values() if c.purpose is Purpose.ISSUE]
-    refunds = [c for c in order.claims.values() if c.purpose is Purpose.REFUND]
+    grants, granted = claims(order, Purpose.ISSUE), claims(order, Purpose.REFUND)
     decision = None
     if step == "issue":
         decision = issue(order, ("1", size), request_id=f"iss-{number}")
@@ -253,13 +252,13 @@ def _take(order, step, size, number):
         decision = refund(order, ("1", size))
     elif step == "confirm" and grants:
         claim = grants[size % len(grants)]
-        decision = domain.confirm_issuance(order, claim.claim_id, claim.lines[0].quantity, AT)
-    elif step == "complete" and refunds:
-        decision = domain.complete_refund(order, refunds[size % len(refunds)].claim_id, AT)
-    elif step == "release" and refunds:
-        decision = domain.release_refund(order, refunds[size % len(refunds)].claim_id, AT)
+        decision = issuance.confirm_issuance(order, claim.claim_id, claim.quantity, AT)
+    elif step == "complete" and granted:
+        decision = refunds.complete_refund(order, granted[size % len(granted)].claim_id, AT)
+    elif step == "release" and granted:
+        decision = refunds.release_refund(order, granted[size % len(granted)].claim_id, AT)
     elif step == "cancel":
-        decision = domain.cancel_payment(order, cancelled())
+        decision = payments.cancel_payment(order, cancelled())
     if decision is None:
         return order, 0
-    return settled(decision), sum(d["amount"] for name, d in facts(decision) if name == "order.cancelled.v1")
+    return settled(decision), sum(d["amount"] for name, d in events(decision) if name == "order.cancelled.v1")

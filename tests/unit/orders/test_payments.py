@@ -3,16 +3,17 @@
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
-from services.orders import domain
-from services.orders.domain import Arrival
+from services.orders.decisions import payments
+from services.orders.decisions.payments import Arrival
 from services.orders.state import OrderState
 from shared.runtime.decisions import Reject, Wait
 from tests.unit.orders.builders import (
     AT,
     DEADLINE,
     cancelled,
-    facts,
+    events,
     ids,
     line,
     paid_order,
@@ -24,17 +25,17 @@ from tests.unit.orders.builders import (
 
 
 def pay(order, data):
-    return domain.record_payment(order, data, Arrival("evt-2", AT), ids())
+    return payments.record_payment(order, data, Arrival("evt-2", AT), ids())
 
 
 def registered(**more):
-    return settled(domain.register_order(None, pending(**more), "evt-0", AT, False))
+    return settled(payments.register_order(None, pending(**more), "evt-0", AT, False))
 
 
 def test_a_payment_pays_an_order_nobody_had_heard_of():
     decision = pay(None, payment())
 
-    [(name, data)] = facts(decision)
+    [(name, data)] = events(decision)
     assert name == "order.paid.v1"
     assert (data["amount"], data["supply"], data["vat"]) == (176_000, 160_000, 16_000)
     assert settled(decision).lines["1"].open == 100
@@ -59,7 +60,7 @@ def test_the_automatic_policy_claims_every_unit_of_serials_at_payment():
 
 def test_a_wrong_amount_goes_to_quarantine_and_the_right_one_still_pays():
     decision = pay(None, payment(amount=1))
-    assert facts(decision) == [
+    assert events(decision) == [
         (
             "payment.quarantined.v1",
             {"order_id": "A-1", "payment_id": "pay-1", "amount": 1, "reason": "wrong_amount"},
@@ -83,12 +84,11 @@ def test_a_wrong_amount_goes_to_quarantine_and_the_right_one_still_pays():
     ],
 )
 def test_money_for_an_order_that_needs_none_is_quarantined_with_the_reason(state, reason):
-    order = paid_order()
-    order.state = state
+    order = replace(paid_order(), state=state)
 
     decision = pay(order, payment(payment_id="pay-2"))
 
-    assert facts(decision)[-1][1]["reason"] == reason
+    assert events(decision)[-1][1]["reason"] == reason
     assert settled(decision).state is state
 
 
@@ -103,7 +103,7 @@ def test_a_deposit_after_its_deadline_expires_the_order_and_is_quarantined():
     decision = pay(registered(), payment(at=DEADLINE + timedelta(seconds=1)))
 
     assert types(decision) == ["order.expired", "payment.quarantined"]
-    assert facts(decision)[0][1]["expired_at"] == "2026-10-29T00:00:00+09:00"
+    assert events(decision)[0][1]["expired_at"] == "2026-10-29T00:00:00+09:00"
     assert settled(decision).state is OrderState.EXPIRED
 
 
@@ -113,27 +113,27 @@ def test_a_deposit_in_the_last_second_is_in_time():
 
 def test_a_deposit_expires_only_after_its_deadline():
     order = registered()
-    assert domain.expire_deposit(order, DEADLINE) is None
-    decision = domain.expire_deposit(order, DEADLINE + timedelta(microseconds=1))
+    assert payments.expire_deposit(order, DEADLINE) == (order, ())
+    decision = payments.expire_deposit(order, DEADLINE + timedelta(microseconds=1))
     assert types(decision) == ["order.expired"]
-    assert domain.expire_deposit(settled(decision), DEADLINE + timedelta(days=1)) is None
+    assert types(payments.expire_deposit(settled(decision), DEADLINE + timedelta(days=1))) == []
 
 
 def test_a_late_registration_does_not_resurrect_anything():
     order = paid_order()
-    decision = domain.register_order(order, pending(), "evt-9", AT, False)
+    decision = payments.register_order(order, pending(), "evt-9", AT, False)
     assert settled(decision) is order
     assert types(decision) == []
 
 
 def test_a_registration_with_other_goods_contradicts_the_known_order():
-    decision = domain.register_order(paid_order(), pending(line(quantity=5)), "evt-9", AT, False)
+    decision = payments.register_order(paid_order(), pending(line(quantity=5)), "evt-9", AT, False)
     assert isinstance(decision, Reject)
     assert (decision.code, decision.pointer) == ("inconsistent", "/lines")
 
 
 def test_an_order_that_costs_more_than_money_can_be_is_rejected():
-    decision = domain.register_order(
+    decision = payments.register_order(
         None, pending(line(quantity=1_000_000, unit_price=10**9), line("2", 10**6, 10**9)), "evt-0", AT, False
     )
     assert isinstance(decision, Reject)
@@ -141,19 +141,19 @@ def test_an_order_that_costs_more_than_money_can_be_is_rejected():
 
 
 def test_a_partner_that_has_left_cannot_order_but_its_money_is_kept_apart():
-    assert isinstance(domain.register_order(None, pending(), "evt-0", AT, True), Reject)
-    decision = domain.record_payment(None, payment(), Arrival("evt-1", AT, refused=True), ids())
-    assert facts(decision)[0][1]["reason"] == "order_closed"
+    assert isinstance(payments.register_order(None, pending(), "evt-0", AT, True), Reject)
+    decision = payments.record_payment(None, payment(), Arrival("evt-1", AT, refused=True), ids())
+    assert events(decision)[0][1]["reason"] == "order_closed"
 
 
 def test_a_cancelled_payment_waits_for_its_order():
-    assert isinstance(domain.cancel_payment(None, cancelled()), Wait)
+    assert isinstance(payments.cancel_payment(None, cancelled()), Wait)
 
 
 def test_cancelling_a_paid_order_takes_its_open_units_back():
-    decision = domain.cancel_payment(paid_order(), cancelled())
+    decision = payments.cancel_payment(paid_order(), cancelled())
 
-    [(name, data)] = facts(decision)
+    [(name, data)] = events(decision)
     assert name == "order.cancelled.v1"
     assert (data["amount"], data["lines"]) == (176_000, [{"line_id": "1", "quantity": 100}])
     order = settled(decision)
@@ -161,31 +161,31 @@ def test_cancelling_a_paid_order_takes_its_open_units_back():
 
 
 def test_a_payment_cancelled_before_it_arrives_is_never_counted():
-    order = settled(domain.cancel_payment(registered(), cancelled()))
+    order = settled(payments.cancel_payment(registered(), cancelled()))
     assert order.state is OrderState.CANCELLED
     assert types(pay(order, payment())) == []
 
 
 def test_cancelling_a_quarantined_payment_closes_its_case():
     order = settled(pay(paid_order(), payment(payment_id="pay-2")))
-    after = settled(domain.cancel_payment(order, cancelled("pay-2")))
-    assert [case.taken_back for case in after.cases] == [True]
+    after = settled(payments.cancel_payment(order, cancelled("pay-2")))
+    assert [case.taken_back for case in after.cases.values()] == [True]
     assert after.state is OrderState.PAID
 
 
 def test_cancelling_a_payment_that_has_not_arrived_waits_for_it():
-    assert isinstance(domain.cancel_payment(paid_order(), cancelled("pay-77")), Wait)
+    assert isinstance(payments.cancel_payment(paid_order(), cancelled("pay-77")), Wait)
 
 
 def test_cancelling_twice_changes_nothing():
-    order = settled(domain.cancel_payment(paid_order(), cancelled()))
-    assert types(domain.cancel_payment(order, cancelled())) == []
+    order = settled(payments.cancel_payment(paid_order(), cancelled()))
+    assert types(payments.cancel_payment(order, cancelled())) == []
 
 
 def test_a_payment_known_to_be_taken_back_pays_its_order_but_nothing_is_issued():
     arrival = Arrival("evt-1", AT, taken_back=True)
-    decision = domain.record_payment(None, payment(issue_policy="automatic"), arrival, ids())
+    decision = payments.record_payment(None, payment(issue_policy="automatic"), arrival, ids())
     assert types(decision) == ["order.paid"]
 
-    decision = domain.cancel_payment(settled(decision), cancelled())
-    assert [(name, data["amount"]) for name, data in facts(decision)] == [("order.cancelled.v1", 176_000)]
+    decision = payments.cancel_payment(settled(decision), cancelled())
+    assert [(name, data["amount"]) for name, data in events(decision)] == [("order.cancelled.v1", 176_000)]

@@ -4,7 +4,8 @@ from typing import Annotated, NamedTuple
 
 from msgspec import Struct
 
-from shared.rows import JSON, Fixed, Table
+from shared.columns import JSON, Fixed
+from shared.rows import Table
 
 
 class Sold(NamedTuple):

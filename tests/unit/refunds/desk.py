@@ -9,8 +9,7 @@ from uuid import UUID
 import orjson
 
 from services.refunds.handlers import ROUTES, refuse_late
-from services.refunds.refund_order import CLAIMED, Refund, RefundOrder
-from services.refunds.store import World
+from services.refunds.state import CLAIMED, Order, Refund, World
 from shared.events.canonical import content_hash
 from shared.events.catalogue import TYPES
 from shared.kst import KST
@@ -46,19 +45,19 @@ def units(line_id: str, quantity: int) -> dict[str, Any]:
 
 
 class Desk:
-    """One order at the refund desk. `now` is the time of the next event; it moves only when it is told to."""
+    """One order at the refund desk. `now` is the time of the next event; only the test moves it."""
 
     def __init__(self) -> None:
         self.world = World()
         self.now = datetime(2026, 10, 22, 11, 0, tzinfo=KST)
-        self.said: list[NewEvent] = []
+        self.published: list[NewEvent] = []
         self._numbers = count(1)
         self._ids = count(1)
 
-    # what orders says
+    # what orders publishes
 
     def registered(self, *lines: Mapping[str, Any], **changes: Any) -> Outcome:
-        return self.tell(
+        return self.deliver(
             "order.registered.v1", {**self._snapshot(lines, changes), "deposit_deadline": _wire(self.now)}
         )
 
@@ -68,37 +67,37 @@ class Desk:
         money = payment_money(snapshot["vat_mode"], price)
         payment = {"payment_id": "pay-9001", "paid_at": _wire(PAID_AT)}
         won = {"supply": money.supply, "vat": money.vat, "amount": money.total}
-        return self.tell("order.paid.v1", {**snapshot, **payment, **won})
+        return self.deliver("order.paid.v1", {**snapshot, **payment, **won})
 
     def expired(self) -> Outcome:
-        return self.tell("order.expired.v1", {"expired_at": _wire(self.now)})
+        return self.deliver("order.expired.v1", {"expired_at": _wire(self.now)})
 
     def cancelled(self) -> Outcome:
-        return self.tell("order.cancelled.v1", {"payment_id": "pay-9001", "cancelled_at": _wire(self.now)})
+        return self.deliver("order.cancelled.v1", {"payment_id": "pay-9001", "cancelled_at": _wire(self.now)})
 
     def issuance_granted(self, quantity: int, line_id: str = "1") -> Outcome:
         snapshot = line(line_id)
         data = {"grant_id": f"g-{next(self._ids)}", "partner_id": "P-17", **snapshot, "quantity": quantity}
-        return self.tell("issuance.granted.v1", data)
+        return self.deliver("issuance.granted.v1", data)
 
     def granted(self, refund: Refund | None = None, lines: Sequence[Mapping[str, Any]] = ()) -> Outcome:
         """The units that were asked for, or other `lines`."""
         refund = refund or self.refund
-        lines = lines or [share._asdict() for share in refund.lines]
-        return self.tell("refund.granted.v1", {"refund_id": str(refund.refund_id), "lines": lines})
+        lines = lines or [units.document() for units in refund.lines]
+        return self.deliver("refund.granted.v1", {"refund_id": str(refund.refund_id), "lines": lines})
 
     def denied(self, lost_at: datetime, reason: str = "issued", refund: Refund | None = None) -> Outcome:
         refund = refund or self.refund
-        lines = [{**share._asdict(), "left": 0} for share in refund.lines]
+        lines = [{**units.document(), "left": 0} for units in refund.lines]
         data = {
             "refund_id": str(refund.refund_id),
             "lines": lines,
             "reason": reason,
             "lost_at": _wire(lost_at),
         }
-        return self.tell("refund.denied.v1", data)
+        return self.deliver("refund.denied.v1", data)
 
-    # what checkout says
+    # what checkout publishes
 
     def asked(self, quantity: int | None = None, request_id: str = "rr-77", **changes: Any) -> Outcome:
         data = {
@@ -112,29 +111,29 @@ class Desk:
         }
         if quantity is not None:
             data["lines"] = [units("1", quantity)]
-        return self.tell("refund.requested.v1", data)
+        return self.deliver("refund.requested.v1", data)
 
     def proof_attached(self) -> Outcome:
         proof = {"reference": "s3://proofs/rr-77/bankbook.pdf", "kind": "bankbook_copy"}
-        return self.tell("refund.proof_attached.v1", {**self._named(), "proof": proof, "actor": "P-17"})
+        return self.deliver("refund.proof_attached.v1", {**self._named(), "proof": proof, "actor": "P-17"})
 
     def reviewed(self, decision: str, of: Refund | None = None, **more: Any) -> Outcome:
         data = {**self._named(of), "decision": decision, "actor": "operator:kim", **more}
-        return self.tell("refund.reviewed.v1", data)
+        return self.deliver("refund.reviewed.v1", data)
 
     def paid_out(self, payout_id: str = "po-551", of: Refund | None = None, **more: Any) -> Outcome:
-        return self.tell("refund.paid_out.v1", {**self._named(of), "payout_id": payout_id, **more})
+        return self.deliver("refund.paid_out.v1", {**self._named(of), "payout_id": payout_id, **more})
 
     def payout_failed(
         self, reason: str = "account_closed", payout_id: str = "po-551", of: Refund | None = None
     ) -> Outcome:
         data = {**self._named(of), "payout_id": payout_id, "reason": reason}
-        return self.tell("refund.payout_failed.v1", data)
+        return self.deliver("refund.payout_failed.v1", data)
 
     # what there is to see
 
     @property
-    def order(self) -> RefundOrder:
+    def order(self) -> Order:
         return self.world.orders[ORDER]
 
     @property
@@ -147,17 +146,17 @@ class Desk:
 
     @property
     def last(self) -> NewEvent:
-        return self.said[-1]
+        return self.published[-1]
 
     def types(self) -> list[str]:
-        return [emit.type.removesuffix(".v1") for emit in self.said]
+        return [event.type.removesuffix(".v1") for event in self.published]
 
     def story(self) -> list[tuple[str, str, str]]:
         return [(change.state, change.actor, change.reason) for change in self.refund.changes]
 
-    # how it is told
+    # how an event arrives
 
-    def event(self, type_name: str, data: Mapping[str, Any]) -> Event:
+    def event(self, type_name: str, data: Mapping[str, Any]) -> Event[Any]:
         document = {"order_id": ORDER, **data}
         model = TYPES[type_name].model
         number = next(self._numbers)
@@ -175,17 +174,17 @@ class Desk:
             position=Position("test", 0, number),
         )
 
-    def tell(self, type_name: str, data: Mapping[str, Any]) -> Outcome:
+    def deliver(self, type_name: str, data: Mapping[str, Any]) -> Outcome:
         return self.handle(self.event(type_name, data))
 
-    def handle(self, event: Event) -> Outcome:
+    def handle(self, event: Event[Any]) -> Outcome:
         before = dict(self.world.orders)
         outcome = ROUTES[event.type].handle(self.world, event, Context(self._new_id))
         self._keep(outcome, before)
         return outcome
 
-    def refuse_late(self, event: Event, reject: Reject) -> Applied:
-        applied = refuse_late(self.world, event, reject)
+    def refuse_late(self, event: Event[Any], reject: Reject) -> Applied:
+        applied = refuse_late(self.world, event, reject, Context(self._new_id))
         self._keep(applied, {})
         return applied
 
@@ -212,41 +211,39 @@ class Desk:
             **changes,
         }
 
-    def _keep(self, outcome: Outcome, before: Mapping[str, RefundOrder]) -> None:
+    def _keep(self, outcome: Outcome, before: Mapping[str, Order]) -> None:
         if isinstance(outcome, Wait | Reject):
             assert self.world.orders == before, "only what was applied may change the world"
             return
-        self.said.extend(outcome.events)
-        for emit in outcome.events:
-            TYPES[emit.type].model.model_validate_json(orjson.dumps(emit.data))
-        check_facts(self.said)
+        self.published.extend(outcome.events)
+        check_events(self.published)
         for order in self.world.orders.values():
             check_order(order)
 
 
-def check_facts(said_so_far: Sequence[NewEvent]) -> None:
-    """Sequences are contiguous from 1 for each subject; an account is never said."""
+def check_events(published: Sequence[NewEvent]) -> None:
+    """Sequences are contiguous from 1 for each subject; an account is in no event."""
     sequences: dict[str, int] = {}
-    for emit in said_so_far:
-        assert emit.sequence == sequences.get(emit.subject, 0) + 1
-        sequences[emit.subject] = emit.sequence
-        assert "110123456789" not in str(emit.data)
+    for event in published:
+        assert event.sequence == sequences.get(event.subject, 0) + 1
+        sequences[event.subject] = event.sequence
+        assert "110123456789" not in str(event.data)
 
 
-def check_order(order: RefundOrder) -> None:
+def check_order(order: Order) -> None:
     """Not a won and not a unit is lost or made."""
     claims = [refund for refund in order.refunds.values() if refund.state in CLAIMED]
     moneys = [refund.money for refund in claims if refund.money is not None]
-    remaining = order.payment.remaining
+    remaining = order.remaining
     assert len(moneys) == len(claims)
     assert min(remaining) >= 0
-    assert remaining.supply + sum(money.supply for money in moneys) == order.payment.paid.supply
-    assert remaining.vat + sum(money.vat for money in moneys) == order.payment.paid.vat
+    assert remaining.supply + sum(money.supply for money in moneys) == order.paid.supply
+    assert remaining.vat + sum(money.vat for money in moneys) == order.paid.vat
     for row in order.lines.values():
-        claimed = sum(s.quantity for r in claims for s in r.lines if s.line_id == row.line_id)
-        assert claimed == row.units.refunding + row.units.refunded
-        assert row.units.granted + claimed <= row.units.paid
-        assert not row.locked or (row.units.granted and not row.units.open)
+        claimed = sum(u.quantity for r in claims for u in r.lines if u.line_id == row.line_id)
+        assert claimed == row.refunding + row.refunded
+        assert row.granted + claimed <= row.paid
+        assert not row.locked or (row.granted and not row.open)
 
 
 def _wire(instant: datetime) -> str:

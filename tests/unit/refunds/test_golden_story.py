@@ -26,7 +26,7 @@ class GoldenDesk(Desk):
         document = golden(topic, type_name)
         if topic == "checkout.events":
             self.now = datetime.fromisoformat(document["headers"]["ce_time"])
-        return self.tell(type_name, {**document["data"], **changes})
+        return self.deliver(type_name, {**document["data"], **changes})
 
     def _new_id(self) -> UUID:
         return self._golden_ids.pop()
@@ -38,7 +38,7 @@ def golden(topic: str, type_name: str) -> dict[str, Any]:
 
 
 def produced(desk: Desk) -> dict[str, Any]:
-    """The data of the last fact, reduced to the fields of its golden document (more may be added)."""
+    """The data of the last event, reduced to the fields of its golden document (more may be added)."""
     fields = golden("refunds.events", desk.last.type)["data"]
     return {name: value for name, value in desk.last.data.items() if name in fields}
 

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.refunds.judgement import eligibility
+from services.refunds.decisions.eligibility import eligibility
 from shared.money import Money
 from tests.unit.refunds.desk import Desk, line
 
@@ -59,7 +59,7 @@ def test_refunding_all_units_gives_back_exactly_what_was_paid(vat_mode: str, sha
         desk.asked(share, f"rr-{number}")
         desk.granted()
 
-    assert desk.order.payment.remaining == Money(0, 0)
+    assert desk.order.remaining == Money(0, 0)
 
 
 def test_five_refunds_of_two_thousand_won_give_back_the_vat_to_the_won() -> None:
@@ -102,7 +102,7 @@ def test_eligibility_of_an_app_store_payment_is_nothing() -> None:
 
 
 def _take(desk: Desk, step: str, which: int, size: int, request_id: str) -> None:
-    cancelled = desk.order.payment.state == "cancelled"
+    cancelled = desk.order.state == "cancelled"
     lines = list(desk.order.lines.values())
     row = lines[which % len(lines)]
     refunds = [refund for refund in desk.refunds if refund.state not in ("rejected", "denied")]
@@ -112,8 +112,8 @@ def _take(desk: Desk, step: str, which: int, size: int, request_id: str) -> None
             desk.asked(request_id=request_id, lines=[{"line_id": row.line_id, "quantity": size}])
         case "ask_everything":
             desk.asked(request_id=request_id)
-        case "issue" if row.units.open and not cancelled:
-            desk.issuance_granted(min(size, row.units.open), row.line_id)
+        case "issue" if row.open and not cancelled:
+            desk.issuance_granted(min(size, row.open), row.line_id)
         case "take_back" if not cancelled and size == 1:
             desk.cancelled()
         case _:
@@ -124,7 +124,7 @@ def _take(desk: Desk, step: str, which: int, size: int, request_id: str) -> None
 def _answer(desk: Desk, step: str, refund_id: int) -> None:
     """What orders and checkout may say about this refund; orders grants only what is open."""
     refund = next(refund for refund in desk.refunds if refund.refund_id.int == refund_id)
-    fits = all(desk.order.lines[share.line_id].units.open >= share.quantity for share in refund.lines)
+    fits = all(desk.order.lines[share.line_id].open >= share.quantity for share in refund.lines)
     match step:
         case "grant" | "deny" if refund.state == "accepted":
             if step == "grant" and fits:

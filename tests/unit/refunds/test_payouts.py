@@ -70,7 +70,7 @@ def test_the_same_payout_again_changes_nothing(desk: Desk) -> None:
     desk.paid_out()
 
     assert desk.paid_out() == Applied(())
-    assert desk.order.lines["1"].units.refunded == 40
+    assert desk.order.lines["1"].refunded == 40
 
 
 def test_a_second_payout_of_one_refund_is_rejected_and_the_refund_stays_completed(desk: Desk) -> None:
@@ -89,7 +89,7 @@ def test_a_failed_payout_keeps_its_units_until_it_is_retried_with_the_same_key(d
 
     desk.payout_failed("account_closed")
     assert (desk.last.data["reason"], desk.last.data["next"]) == ("account_closed", "retry_or_release")
-    assert desk.order.lines["1"].units.refunding == 40
+    assert desk.order.lines["1"].refunding == 40
 
     desk.now = datetime(2026, 10, 23, 9, 0, tzinfo=KST)
     desk.reviewed("retry")
@@ -123,8 +123,8 @@ def test_a_failed_payout_can_be_released(desk: Desk) -> None:
     assert desk.last.type == "refund.released.v1"
     assert desk.last.data["lines"] == [units("1", 40)]
     assert (desk.last.data["actor"], desk.last.data["reason"]) == ("operator:kim", "requester_withdrew")
-    assert desk.order.lines["1"].units.open == 100
-    assert desk.order.payment.remaining == desk.order.payment.paid
+    assert desk.order.lines["1"].open == 100
+    assert desk.order.remaining == desk.order.paid
 
 
 def test_a_payout_after_the_release_is_rejected(desk: Desk) -> None:
@@ -171,7 +171,7 @@ def test_a_denial_says_what_was_lost_and_when() -> None:
 
     assert desk.refund.state == "denied"
     assert (desk.refund.why, desk.refund.why_at) == ("issued", desk.now - minutes(1))
-    assert desk.types() == ["refund.accepted"], "orders has told it already"
+    assert desk.types() == ["refund.accepted"], "the event of orders is enough"
 
 
 def test_answers_about_a_refund_nobody_knows_wait_for_it() -> None:
@@ -186,7 +186,7 @@ def test_answers_about_a_refund_nobody_knows_wait_for_it() -> None:
         "refund.proof_attached.v1",
     ]
 
-    assert [desk.tell(type_name, data) for type_name in types] == [Wait("refund nobody")] * 4
+    assert [desk.deliver(type_name, data) for type_name in types] == [Wait("refund nobody")] * 4
 
 
 def test_a_payout_before_the_grant_waits_for_it() -> None:
@@ -236,7 +236,7 @@ def test_own_cash_is_shown_as_three_to_seven_business_days() -> None:
 
 def test_a_granted_refund_goes_on_after_the_payment_was_taken_back(desk: Desk) -> None:
     desk.cancelled()
-    assert desk.order.lines["1"].units.taken_back == 60
+    assert desk.order.lines["1"].taken_back == 60
 
     desk.payout_failed()
     desk.reviewed("retry")
@@ -251,7 +251,7 @@ def test_units_released_after_the_payment_was_taken_back_do_not_open_again(desk:
 
     desk.reviewed("release")
 
-    assert desk.order.lines["1"].units.taken_back == 100
+    assert desk.order.lines["1"].taken_back == 100
 
 
 def test_an_answer_of_orders_that_was_not_asked_for_is_no_silent_change(desk: Desk) -> None:
@@ -275,13 +275,13 @@ def test_an_order_cancelled_before_it_was_paid_has_nothing_to_take_back() -> Non
 
     desk.cancelled()
 
-    assert desk.order.lines["1"].units.taken_back == 0
+    assert desk.order.lines["1"].taken_back == 0
     desk.asked(1)
     assert desk.last.data["reason"] == "order_cancelled"
 
 
 def test_an_order_cancelled_before_anything_was_paid_for_it_is_none_of_our_business() -> None:
-    """Orders may know it from a wrong amount only: nothing that refunds could have heard of came before."""
+    """Orders may know it from a wrong amount only: nothing that refunds could have read came before."""
     desk = Desk()
 
     desk.cancelled()
@@ -334,10 +334,10 @@ def test_every_line_has_its_own_lock() -> None:
     desk.issuance_granted(5, "2")
     desk.issuance_granted(100, "1")
 
-    assert [(emit.subject, emit.sequence) for emit in desk.said] == [("A-1001/2", 1), ("A-1001/1", 1)]
+    assert [(event.subject, event.sequence) for event in desk.published] == [("A-1001/2", 1), ("A-1001/1", 1)]
 
 
-def test_a_release_unlocks_the_line_and_the_next_lock_is_a_new_fact(desk: Desk) -> None:
+def test_a_release_unlocks_the_line_and_the_next_lock_is_a_new_event(desk: Desk) -> None:
     desk.issuance_granted(60)
     desk.payout_failed()
     desk.reviewed("release")

@@ -3,7 +3,8 @@
 from datetime import datetime
 from decimal import Decimal
 
-from ops.replay.plan import Bought, Cancelled, Plan, Step, plan_history
+from ops.replay.plan import Bought, Cancelled, Plan, Step
+from ops.replay.planner import plan_history
 from ops.replay.reader import Line, Unreadable
 from shared.kst import KST
 

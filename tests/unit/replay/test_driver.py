@@ -48,7 +48,7 @@ async def test_a_replay_ends_the_same_way_whatever_arrives_first(seed: int) -> N
 async def test_an_order_hears_its_next_event_only_when_the_one_before_is_settled() -> None:
     system = ToySystem()
     await drive(story(), system)
-    said = [event.type.rsplit(".", 1)[0] for event in system.said if event.key == "1001"]
+    said = [event.type.rsplit(".", 1)[0] for event in system.published if event.key == "1001"]
     assert said == [
         "payment.completed",
         "refund.requested",
@@ -66,8 +66,8 @@ async def test_a_second_replay_says_everything_again_and_reports_the_same() -> N
     second = await drive(plan, system)
     assert system.repeats == plan.steps
     assert len(system.log) == before
-    told = [summarise(plan, ledger, 0, 0.0, None).document for ledger in (first, second)]
-    assert told[0] == told[1]
+    documents = [summarise(plan, ledger, 0, 0.0, None).document for ledger in (first, second)]
+    assert documents[0] == documents[1]
 
 
 async def test_a_replay_that_was_interrupted_goes_on_where_it_stopped() -> None:
@@ -124,15 +124,15 @@ async def test_a_silent_system_ends_the_replay_with_what_it_waits_for(mute: str,
 async def test_the_summary_adds_up() -> None:
     plan = story(close_months=True)
     ledger = await drive(plan, ToySystem())
-    told = summarise(plan, ledger, said=9, seconds=2.0, check={"ok": True}).document
+    document = summarise(plan, ledger, published=9, seconds=2.0, check={"ok": True}).document
     keys = "lines outcomes orders units refunds won months seconds orders_per_second check"
-    assert list(told) == keys.split()
-    assert orjson.loads(orjson.dumps(told)) == told
-    assert told["lines"] == sum(told["outcomes"].values()) == 8
-    assert told["units"] == {"paid": 16, "issued": 6, "refunded": 9, "open": 1}
-    refunds = told["refunds"]
+    assert list(document) == keys.split()
+    assert orjson.loads(orjson.dumps(document)) == document
+    assert document["lines"] == sum(document["outcomes"].values()) == 8
+    assert document["units"] == {"paid": 16, "issued": 6, "refunded": 9, "open": 1}
+    refunds = document["refunds"]
     assert (refunds["requested"], refunds["granted"], refunds["completed"]) == (4, 2, 2)
     assert refunds["rejected"] == {"issued": 1, "not_supported": 1}
-    assert told["months"].keys() == {"2011-03", "2011-04"}
-    assert told["orders_per_second"] == 1.0
+    assert document["months"].keys() == {"2011-03", "2011-04"}
+    assert document["orders_per_second"] == 1.0
     assert most_interesting(ledger) == "1001"

@@ -4,8 +4,11 @@ from datetime import UTC, datetime
 from itertools import permutations
 from typing import Any
 
-from ops.replay.ledger import Answer, Ledger
+from ops.replay.ends import outcome
+from ops.replay.ledger import Ledger
 from ops.replay.plan import SOURCE
+from ops.replay.settling import missing, settled, unpaid
+from ops.replay.states import Answer
 from ops.replay.summary import count_invoices, count_won, months
 from tests.unit.replay.histories import line, planned, steps
 
@@ -33,9 +36,9 @@ PAID = answer("order.paid", supply=16000, vat=1600)
 def test_a_payment_is_settled_by_its_answer_and_its_fact_together() -> None:
     plan = planned(line())
     [paid] = steps(plan, "payment")
-    assert not fold(Ledger(plan), PAID).settled(paid)
-    assert not fold(Ledger(plan), verdict(paid.id)).settled(paid)
-    assert fold(Ledger(plan), verdict(paid.id), PAID).settled(paid)
+    assert not settled(fold(Ledger(plan), PAID), paid)
+    assert not settled(fold(Ledger(plan), verdict(paid.id)), paid)
+    assert settled(fold(Ledger(plan), verdict(paid.id), PAID), paid)
 
 
 def test_a_denied_refund_is_known_in_whichever_order_its_facts_arrive() -> None:
@@ -59,8 +62,8 @@ def test_a_denied_refund_is_known_in_whichever_order_its_facts_arrive() -> None:
     ]
     for order in permutations(facts):
         ledger = fold(Ledger(plan), *order, *order)
-        assert ledger.settled(asked)
-        assert ledger.outcome(plan.fates[max(plan.fates)]) == "refund_denied_issued"
+        assert settled(ledger, asked)
+        assert outcome(ledger, plan.fates[max(plan.fates)]) == "refund_denied_issued"
 
 
 def test_an_issuance_waits_for_every_line_that_still_has_units() -> None:
@@ -77,37 +80,37 @@ def test_an_issuance_waits_for_every_line_that_still_has_units() -> None:
     )
     issue = {"line_id": "2", "grant_id": "g", "quantity": 10}
     ledger = fold(Ledger(plan), PAID, verdict(asked.id), refunded)
-    for type_, missing in (
+    for type_, expected in (
         ("issuance.granted", "issuance.granted for line 2 from orders"),
         ("serials.issued", "serials.issued for line 2 from serials"),
         ("refund.locked", "refund.locked for line 2 from refunds"),
     ):
-        assert list(ledger.missing(asked)) == [missing]
+        assert list(missing(ledger, asked)) == [expected]
         fold(ledger, answer(type_, **issue))
-    assert ledger.settled(asked)
+    assert settled(ledger, asked)
 
 
 def test_an_issuance_that_is_denied_is_settled_with_or_without_a_line() -> None:
     plan = planned(line())
     [asked] = steps(plan, "issuance")
     for denied in (answer("issuance.denied", line_id="1"), answer("issuance.denied")):
-        assert fold(Ledger(plan), PAID, verdict(asked.id), denied).settled(asked)
+        assert settled(fold(Ledger(plan), PAID, verdict(asked.id), denied), asked)
 
 
 def test_a_quarantined_payment_gives_its_lines_that_reason_and_asks_nothing_more() -> None:
     plan = planned(line())
     [paid], [asked] = steps(plan, "payment"), steps(plan, "issuance")
     ledger = fold(Ledger(plan), verdict(paid.id), answer("payment.quarantined", reason="order_closed"))
-    assert ledger.settled(paid)
-    assert ledger.unpaid(asked)
-    assert [ledger.outcome(fate) for fate in plan.fates.values()] == ["payment_quarantined_order_closed"]
+    assert settled(ledger, paid)
+    assert unpaid(ledger, asked)
+    assert [outcome(ledger, fate) for fate in plan.fates.values()] == ["payment_quarantined_order_closed"]
 
 
 def test_a_rejected_payment_names_the_code_and_its_cancellation_had_no_order() -> None:
     plan = planned(line(), line("C1002", quantity=-1))
     [paid] = steps(plan, "payment")
     ledger = fold(Ledger(plan), verdict(paid.id, "out_of_range"))
-    assert [ledger.outcome(fate) for fate in plan.fates.values()] == [
+    assert [outcome(ledger, fate) for fate in plan.fates.values()] == [
         "payment_rejected_out_of_range",
         "refund_of_unpaid_order",
     ]
@@ -115,7 +118,7 @@ def test_a_rejected_payment_names_the_code_and_its_cancellation_had_no_order() -
 
 def test_a_refund_that_the_refunds_service_does_not_know_is_open() -> None:
     plan = planned(line(), line("C1002", quantity=-1))
-    assert fold(Ledger(plan), PAID).outcome(plan.fates[max(plan.fates)]) == "refund_open"
+    assert outcome(fold(Ledger(plan), PAID), plan.fates[max(plan.fates)]) == "refund_open"
 
 
 def test_a_line_spread_over_orders_with_different_answers_is_refunded_in_part() -> None:
@@ -136,7 +139,7 @@ def test_a_line_spread_over_orders_with_different_answers_is_refunded_in_part() 
                 vat=0,
             ),
         )
-    assert ledger.outcome(plan.fates[max(plan.fates)]) == "refund_completed_in_part"
+    assert outcome(ledger, plan.fates[max(plan.fates)]) == "refund_completed_in_part"
 
 
 def test_a_duplicate_id_of_an_earlier_run_says_nothing_about_this_file() -> None:
@@ -144,9 +147,9 @@ def test_a_duplicate_id_of_an_earlier_run_says_nothing_about_this_file() -> None
     [paid] = steps(plan, "payment")
     ledger = fold(Ledger(plan), verdict(paid.id), PAID)
     ledger.record(verdict(paid.id, "duplicate_id"), live=False)
-    assert ledger.settled(paid)
+    assert settled(ledger, paid)
     fold(ledger, verdict(paid.id, "duplicate_id"))
-    assert ledger.outcome(plan.fates[max(plan.fates)]) == "payment_rejected_duplicate_id"
+    assert outcome(ledger, plan.fates[max(plan.fates)]) == "payment_rejected_duplicate_id"
 
 
 def test_what_others_say_is_none_of_its_business() -> None:

@@ -7,16 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ops.replay.documents import always_merges, partner_snapshot, unit_price
 from ops.replay.outcomes import Surprise
-from ops.replay.plan import (
-    Bought,
-    Cancelled,
-    Close,
-    always_merges,
-    partner_snapshot,
-    plan_history,
-    unit_price,
-)
+from ops.replay.plan import Bought, Cancelled, Close
+from ops.replay.planner import plan_history
 from ops.replay.reader import Line, Unreadable, read_lines
 from shared import business_number
 from tests.unit.replay.histories import fates, line, planned, steps

@@ -20,7 +20,7 @@ from tests.unit.replay.toy_system import ToySystem
 
 async def summary(check: dict[str, Any]) -> Summary:
     plan = story(close_months=True)
-    return summarise(plan, await drive(plan, ToySystem()), said=9, seconds=2.0, check=check)
+    return summarise(plan, await drive(plan, ToySystem()), published=9, seconds=2.0, check=check)
 
 
 def printed(told: Summary) -> str:

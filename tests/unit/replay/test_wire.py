@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import orjson
 import pytest
 
-from ops.replay.driver import Saying
+from ops.replay.driver import UpstreamEvent
 from ops.replay.plan import SOURCE
 from ops.replay.wire import answer_of, headers
 from shared.events.catalogue import UPSTREAM, decode
@@ -19,22 +19,22 @@ from tests.unit.replay.toy_system import ToySystem
 async def test_every_event_of_a_replay_is_readable_and_valid() -> None:
     system = ToySystem()
     await drive(planned(line(), line(product="POST", price="0"), line("C1002", quantity=-4)), system)
-    said = {event.type for event in system.said}
-    assert said == {
+    published = {event.type for event in system.published}
+    assert published == {
         "partner.changed.v1",
         "payment.completed.v1",
         "refund.requested.v1",
         "refund.paid_out.v1",
         "issuance.requested.v1",
     }
-    for event in system.said:
+    for event in system.published:
         envelope = read_envelope(headers(event), orjson.dumps(event.data))
         assert (envelope.source, envelope.id, envelope.time) == (SOURCE, event.id, event.time.astimezone(UTC))
         decode(envelope, event.key, UPSTREAM)
 
 
 def test_an_answer_is_read_from_its_record() -> None:
-    event = Saying("e-1", "order.paid.v1", "1001", datetime(2011, 3, 1, tzinfo=UTC), {"supply": 1})
+    event = UpstreamEvent("e-1", "order.paid.v1", "1001", datetime(2011, 3, 1, tzinfo=UTC), {"supply": 1})
     found = answer_of(SimpleNamespace(key=b"1001", headers=headers(event), value=b'{"supply":1}'))
     assert found is not None
     assert (found.key, found.type, found.time, found.data) == ("1001", event.type, event.time, {"supply": 1})

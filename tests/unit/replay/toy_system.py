@@ -10,9 +10,9 @@ from datetime import datetime
 from random import Random
 from typing import Any
 
-from ops.replay.driver import Saying
-from ops.replay.ledger import Answer
+from ops.replay.driver import UpstreamEvent
 from ops.replay.plan import SOURCE
+from ops.replay.states import Answer
 
 
 class ToySystem:
@@ -23,7 +23,7 @@ class ToySystem:
         self.log: list[Answer] = []
         self.unheard: dict[tuple[str, str], deque[Answer]] = {}
         self.seen: dict[str, str] = {}
-        self.said: list[Saying] = []
+        self.published: list[UpstreamEvent] = []
         self.repeats = 0
         self.most_unanswered = 0
         self.open: dict[str, dict[str, int]] = {}
@@ -45,9 +45,9 @@ class ToySystem:
     async def caught_up(self, seconds: float) -> bool:
         return True
 
-    async def say(self, events: Sequence[Saying]) -> None:
+    async def publish(self, events: Sequence[UpstreamEvent]) -> None:
         for event in events:
-            self.said.append(event)
+            self.published.append(event)
             if event.id in self.seen:
                 self.repeats += 1
             elif event.type not in self.mute:
@@ -56,7 +56,7 @@ class ToySystem:
             self.most_unanswered, sum(topic == "feedback" for topic, _ in self.unheard)
         )
 
-    async def hear(self, seconds: float) -> Sequence[Answer]:
+    async def next_answers(self, seconds: float) -> Sequence[Answer]:
         if not self.unheard:
             self.now += seconds
             return []
@@ -76,7 +76,7 @@ class ToySystem:
         data = {"month": month, "payments": len(drafts), "documents": len(drafts), **sums}
         self._answer("invoices", month, "month.closed.v1", at, data)
 
-    def _decide(self, event: Saying) -> None:
+    def _decide(self, event: UpstreamEvent) -> None:
         data: dict[str, Any] = dict(event.data)
         code = ""
         match event.type:
@@ -95,7 +95,7 @@ class ToySystem:
         outcome = {"outcome": "rejected", "code": code} if code else {"outcome": "accepted"}
         self._answer("feedback", event.key, "event.accepted.v1", event.time, {"event": told, **outcome})
 
-    def _pay(self, event: Saying, data: dict[str, Any]) -> None:
+    def _pay(self, event: UpstreamEvent, data: dict[str, Any]) -> None:
         supply = sum(line["unit_price"] * line["quantity"] for line in data["lines"])
         money = {"supply": supply, "vat": data["amount"] - supply, "total": data["amount"]}
         self.orders[event.key] = data | money
@@ -109,7 +109,7 @@ class ToySystem:
         }
         self._answer("invoices", event.key, "invoice.drafted.v1", event.time, draft)
 
-    def _issue(self, event: Saying) -> None:
+    def _issue(self, event: UpstreamEvent) -> None:
         for line in self.orders[event.key]["lines"]:
             left = self.open[event.key][line["line_id"]]
             if line["kind"] != "serials" or not left:
@@ -124,7 +124,7 @@ class ToySystem:
             self._answer("serials", event.key, "serials.issued.v1", event.time, grant)
             self._answer("refunds", event.key, "refund.locked.v1", event.time, {"line_id": line["line_id"]})
 
-    def _refund(self, event: Saying, data: dict[str, Any]) -> str:
+    def _refund(self, event: UpstreamEvent, data: dict[str, Any]) -> str:
         kinds = {line["line_id"]: line["kind"] for line in self.orders[event.key]["lines"]}
         if any(kinds[line["line_id"]] != "serials" for line in data["lines"]):
             return "not_supported"
@@ -146,7 +146,7 @@ class ToySystem:
         self._answer("refunds", event.key, "refund.payout_requested.v1", event.time, names | {"amount": 1})
         return ""
 
-    def _complete(self, event: Saying, data: dict[str, Any]) -> None:
+    def _complete(self, event: UpstreamEvent, data: dict[str, Any]) -> None:
         request, lines = self.refunds[data["refund_id"]]
         prices = {line["line_id"]: line["unit_price"] for line in self.orders[event.key]["lines"]}
         supply = sum(prices[line["line_id"]] * line["quantity"] for line in lines)

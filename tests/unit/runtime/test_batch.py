@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from shared.runtime.batch import BEHIND, BLOCKED, GAP, WAITING, Batch, Parked, PriorState, events_of
 from shared.runtime.decisions import Reject, Route, Wait
 from shared.runtime.intake import InboundMessage
-from shared.runtime.outbox import COLUMNS, OutboxRows
+from shared.runtime.outgoing import COLUMNS, OutboxRows
 from tests.support.toy import CONTEXT, OWN, World, message, own, record_it, said, toy
 
 SUBJECT = ("/pawl/orders", "A-1")

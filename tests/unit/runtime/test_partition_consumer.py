@@ -4,14 +4,16 @@ import asyncio
 import gc
 import weakref
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError, NodeNotReadyError
+from faststream.kafka.message import KafkaMessage
+from opentelemetry.sdk.trace import TracerProvider
 
 from shared.clock import now
 from shared.runtime.consumer import (
@@ -21,15 +23,24 @@ from shared.runtime.consumer import (
     REPEAT_COMMIT_SECONDS,
     SHARE_FROM,
     PartitionConsumer,
-    _decode,
-    _parse,
     rest_after,
 )
 from shared.runtime.health import Health
 from shared.runtime.records import Record
 from shared.runtime.signals import Metrics
+from shared.telemetry import middlewares
+from tests.support.batches import through_middlewares
 from tests.support.toy import said
+from tests.support.traces import traced
 
+# What aiokafka says of a record beside what we need of it.
+OF_THE_CLIENT: dict[str, Any] = {
+    "timestamp": 0,
+    "timestamp_type": 0,
+    "checksum": None,
+    "serialized_key_size": 0,
+    "serialized_value_size": 0,
+}
 MINE, THEIRS = TopicPartition("checkout.events", 0), TopicPartition("checkout.events", 1)
 
 
@@ -324,16 +335,23 @@ async def committed_at(
     return group.committed.get(MINE)
 
 
-async def test_a_batch_is_let_go_as_soon_as_it_is_handled() -> None:
+@pytest.mark.parametrize("is_traced", [False, True], ids=["with metrics", "with spans too"])
+async def test_a_batch_is_let_go_as_soon_as_it_is_handled(is_traced: bool) -> None:
     """By counting references: a batch in a cycle stays until the garbage collector comes, at a great cost."""
+    metrics, spans = Metrics(), TracerProvider(shutdown_on_exit=False) if is_traced else None
+    between = middlewares("orders", metrics.registry, spans)
+    hand = through_middlewares(consumer_of(Group(MINE)), between, traced=is_traced)
+    await hand([traced(said("pay-1", offset=6))])  # what is made once is made now
+    stored = [traced(said("pay-2", offset=7)), said("pay-3", offset=8)]
+    batch = [ConsumerRecord(**asdict(record), **OF_THE_CLIENT) for record in stored]
+    records = [weakref.ref(record) for record in batch]
+    gc.collect()  # what other tests have left
     gc.disable()
     try:
-        message = await _parse([said("pay-1", offset=6)])
-        message.set_decoder(_decode)
-        await message.decode()
-        held = weakref.ref(message)
-        del message
-        assert held() is None
+        await hand(batch)
+        del batch
+        assert [record() for record in records] == [None, None]
+        assert [each for each in gc.get_objects() if isinstance(each, KafkaMessage)] == []
     finally:
         gc.enable()
 

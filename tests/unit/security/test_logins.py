@@ -9,7 +9,8 @@ from faststream.security import SASLScram512
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.setup.logins import kept_kafka_passwords, principals, wanted_rights
+from ops.setup.logins import kept_kafka_passwords, principals
+from ops.setup.rights import wanted_rights
 from ops.shell.acls import topics_read
 from ops.shell.problem import Exit, Problem
 from ops.shell.system import require_brokers

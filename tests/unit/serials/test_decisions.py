@@ -1,7 +1,6 @@
 """What serials does with a grant: once, at the logical time of the grant, whether it is small or large."""
 
 import json
-from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -10,13 +9,15 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from services.serials.domain import GrantState, Part, issue_units, start_issuing
+from services.serials.decisions import issue_units, start_issuing
 from services.serials.handlers import ROUTES, record_grant, refuse_late
-from services.serials.store import Policy, World
+from services.serials.state import Grant, GrantState, Part, Policy, World
 from shared.events import examples
+from shared.events.orders import IssuanceGranted
 from shared.ids import RUN_LIMIT, uuid7, uuid7_run
-from shared.runtime.decisions import Applied, Event, Reject
+from shared.runtime.decisions import Applied, Event, NewEvent, Reject
 from tests.support.granted import CONTEXT, GRANTED_AT, granted
 
 BATCH = UUID("0199f0c1-1111-7c11-9a51-2f6f3f000000")
@@ -27,7 +28,17 @@ def new_world(**policy: int) -> World:
     return World(Policy(**policy), lambda: uuid7_run(RUN_LIMIT))
 
 
-def handle(world: World, event: Event) -> Applied:
+def started(event: Event[IssuanceGranted]) -> Grant:
+    return start_issuing(event, BATCH, 91).state
+
+
+def issued(grant: Grant, units: int) -> tuple[Grant, NewEvent]:
+    """The grant after so many more units, and the one event that follows."""
+    after, (event,) = issue_units(grant, units)
+    return after, event
+
+
+def handle(world: World, event: Event[IssuanceGranted]) -> Applied:
     outcome = record_grant(world, event, CONTEXT)
     assert isinstance(outcome, Applied)
     return outcome
@@ -38,9 +49,9 @@ def test_a_small_grant_is_issued_with_its_event() -> None:
 
     outcome = handle(world, granted(60, grant_id=GRANT))
 
-    (fact,) = outcome.events
-    assert (fact.type, fact.subject, fact.sequence) == ("serials.issued.v1", str(GRANT), 1)
-    assert fact.data == {
+    (event,) = outcome.events
+    assert (event.type, event.subject, event.sequence) == ("serials.issued.v1", str(GRANT), 1)
+    assert event.data == {
         "order_id": "A-1001",
         "grant_id": str(GRANT),
         "batch_id": str(BATCH),
@@ -65,13 +76,13 @@ def test_a_large_grant_is_left_to_the_worker_and_says_nothing_yet() -> None:
 def test_a_batch_issues_only_so_many_units_at_once() -> None:
     world = new_world(small_grant=100, at_once=250)
 
-    facts = [len(handle(world, granted(100)).events) for _ in range(4)]
+    events = [len(handle(world, granted(100)).events) for _ in range(4)]
 
-    assert facts == [1, 1, 0, 0]
+    assert events == [1, 1, 0, 0]
     assert [grant.issued for grant in world.new] == [100, 100, 0, 0]
 
 
-def test_a_grant_that_is_known_is_no_change() -> None:
+def test_a_grant_that_is_recorded_is_no_change() -> None:
     world = new_world()
     handle(world, granted(60, grant_id=GRANT))
 
@@ -81,9 +92,9 @@ def test_a_grant_that_is_known_is_no_change() -> None:
     assert len(world.new) == 1
 
 
-def test_a_grant_known_from_an_earlier_batch_is_no_change() -> None:
+def test_a_grant_recorded_by_an_earlier_batch_is_no_change() -> None:
     world = new_world()
-    world.known.add(GRANT)
+    world.recorded.add(GRANT)
 
     assert handle(world, granted(60, grant_id=GRANT)).events == ()
     assert world.new == []
@@ -95,35 +106,48 @@ def test_a_line_of_another_kind_is_refused_and_leaves_no_trace() -> None:
     with pytest.raises(ValueError, match="kind serials"):
         record_grant(world, granted(60, kind="goods"), CONTEXT)
 
-    assert (world.known, world.new) == (set(), [])
+    assert (world.recorded, world.new) == (set(), [])
 
 
 @given(st.integers(1, 1_000_000), st.lists(st.integers(1, 400_000), max_size=40))
-def test_the_facts_of_a_grant_are_contiguous_and_end_with_exactly_its_quantity(
+def test_the_events_of_a_grant_are_contiguous_and_end_with_exactly_its_quantity(
     quantity: int, chunks: list[int]
 ) -> None:
-    grant = start_issuing(granted(quantity), BATCH, 91)
-    facts, parts = [], []
+    grant = started(granted(quantity))
+    events, parts = [], []
 
     for chunk in [*chunks, quantity]:
         units = min(chunk, grant.left)
         if units:
             parts.append(grant.next_part(units))
-            grant, fact = issue_units(grant, units)
-            facts.append(fact)
+            grant, event = issued(grant, units)
+            events.append(event)
 
-    assert [fact.sequence for fact in facts] == list(range(1, len(facts) + 1))
-    assert [fact.type for fact in facts[:-1]] == ["issuance.progressed.v1"] * (len(facts) - 1)
-    assert facts[-1].type == "serials.issued.v1"
-    assert [fact.data["issued"] for fact in facts[:-1]] == [
+    assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+    assert [event.type for event in events[:-1]] == ["issuance.progressed.v1"] * (len(events) - 1)
+    assert events[-1].type == "serials.issued.v1"
+    assert [event.data["issued"] for event in events[:-1]] == [
         part.first + part.units - 1 for part in parts[:-1]
     ]
     assert sum(part.units for part in parts) == quantity
     assert [part.first for part in parts] == [1, *(part.first + part.units for part in parts[:-1])]
 
 
+@given(st.integers(1, 1_000), st.integers(1, 1_000))
+def test_a_grant_is_issued_exactly_when_its_last_unit_exists(quantity: int, units: int) -> None:
+    grant = started(granted(quantity))
+
+    after, _ = issued(grant, min(units, quantity))
+
+    assert (grant.state, grant.issued_at) == (GrantState.ISSUING, None)
+    if after.left:
+        assert (after.state, after.issued_at) == (GrantState.ISSUING, None)
+    else:
+        assert (after.state, after.issued_at) == (GrantState.ISSUED, GRANTED_AT)
+
+
 def test_no_unit_more_than_granted_can_be_issued() -> None:
-    grant, _ = issue_units(start_issuing(granted(60), BATCH, 91), 60)
+    grant, _ = issued(started(granted(60)), 60)
 
     with pytest.raises(ValueError, match="0 units left"):
         issue_units(grant, 1)
@@ -132,7 +156,7 @@ def test_no_unit_more_than_granted_can_be_issued() -> None:
 
 
 def test_a_part_says_which_serials_of_the_grant_it_is() -> None:
-    grant, _ = issue_units(start_issuing(granted(60, grant_id=GRANT), BATCH, 91), 20)
+    grant, _ = issued(started(granted(60, grant_id=GRANT)), 20)
 
     assert grant.next_part(15) == Part(GRANT, BATCH, 21, 15)
 
@@ -140,14 +164,14 @@ def test_a_part_says_which_serials_of_the_grant_it_is() -> None:
 def test_a_grant_late_in_the_evening_of_seoul_counts_from_that_day() -> None:
     time = datetime.fromisoformat("2026-10-22T15:30:00+00:00")
 
-    grant = start_issuing(granted(1, time=time), BATCH, 91)
+    grant = started(granted(1, time=time))
 
     assert grant.registration_deadline.isoformat() == "2027-01-22T23:59:59.999999+09:00"
 
 
 def test_serials_never_refuses_what_others_own() -> None:
     with pytest.raises(AssertionError):
-        refuse_late(new_world(), granted(), Reject("inconsistent", "", "no"))
+        refuse_late(new_world(), granted(), Reject("inconsistent", "", "no"), CONTEXT)
     assert set(ROUTES) == {"issuance.granted.v1"}
     assert not ROUTES["issuance.granted.v1"].tracked
 
@@ -170,12 +194,12 @@ def golden(type_name: str) -> dict[str, object]:
 
 def test_an_issued_grant_says_the_golden_document() -> None:
     expected = golden("serials.issued.v1")
-    _, fact = issue_units(start_issuing(granted(60, grant_id=GRANT), BATCH, 91), 60)
+    _, event = issued(started(granted(60, grant_id=GRANT)), 60)
 
-    assert {**fact.data, "batch_id": expected["batch_id"]} == expected
+    assert {**event.data, "batch_id": expected["batch_id"]} == expected
 
 
 def test_half_a_grant_says_the_golden_document() -> None:
-    _, fact = issue_units(start_issuing(granted(100_000, grant_id=GRANT), BATCH, 91), 50_000)
+    _, event = issued(started(granted(100_000, grant_id=GRANT)), 50_000)
 
-    assert (fact.data, fact.sequence) == (golden("issuance.progressed.v1"), 1)
+    assert (event.data, event.sequence) == (golden("issuance.progressed.v1"), 1)

@@ -6,8 +6,8 @@ from uuid import UUID
 import pytest
 
 from services.serials.codes import RANDOM_BYTES, make_serials
-from services.serials.domain import Part
 from services.serials.rows import COLUMNS, copy_bytes
+from services.serials.state import Part
 from services.serials.vault import KeptSerials
 from shared.ids import random_bytes, uuid7, uuid7_run
 from tests.support.granted import new_vault

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.serials.stock import LARGEST_BLOCK, Stock
-from services.serials.store import SerialWriter
 from services.serials.vault import KeptSerials
+from services.serials.writer import SerialWriter
 from tests.support.granted import new_vault
 
 

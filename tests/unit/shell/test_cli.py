@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -96,7 +97,19 @@ def test_completing_a_command_imports_none() -> None:
 
     ours = {name for name in done.stdout.split() if name.startswith(("ops", "shared", "services"))}
     assert "lag" in done.stdout.splitlines()
-    assert ours == {"ops", "ops.cli", "ops.shell", "ops.shell.problem"}
+    assert ours == {"ops", "ops.cli", "ops.shell", "ops.shell.problem", "shared"}
+
+
+def test_the_version_is_told_where_no_postgres_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The image of the services has no metadata of Pawl either: its version stands in the code."""
+
+    def missing(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("ops.local.postgres.version", missing)
+
+    assert json.loads(runner.invoke(app, ["version", "--json"]).stdout)["postgres"] is None
+    assert "postgres is not installed here" in runner.invoke(app, ["version"]).stdout
 
 
 def test_nothing_to_stop_matches_nothing(

@@ -1,5 +1,7 @@
 """What the commands make of their arguments, and that each explains itself."""
 
+from base64 import b64encode
+
 import pytest
 from typer.testing import CliRunner
 
@@ -7,7 +9,15 @@ from ops.cli import app
 from ops.shell.databases import share_a_database, urls_of
 from ops.shell.problem import Exit, Problem
 from ops.watch.close import require_instant, require_month
-from ops.watch.dead import Name, parse_name
+from ops.watch.dead.names import Name, parse_name
+
+SETTINGS = {
+    "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+    "DATABASE_URL": "postgresql://nobody:x@127.0.0.1:1/nothing",
+    "DATA_KEY": b64encode(b"k" * 32).decode(),
+    "SERIAL_LOOKUP_KEY": b64encode(b"l" * 32).decode(),
+    "SERIAL_TEXT_KEY": b64encode(b"t" * 32).decode(),
+}
 
 
 @pytest.mark.parametrize(

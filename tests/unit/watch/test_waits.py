@@ -18,7 +18,7 @@ def paid_story() -> Story:
         state="paid",
         payment_id="pay-1",
         amount=176_000,
-        heard_of_payment={"refunds", "invoices"},
+        know_payment={"refunds", "invoices"},
         lines=[Line("1", "serials", "a voucher", 100, 0, 100, 0, 0)],
     )
 
@@ -131,14 +131,14 @@ def test_money_in_quarantine_waits_for_a_decision() -> None:
     assert waits_for(story) == ["a decision about 176,000 won in quarantine: second_payment (payment pay-2)"]
 
 
-def test_facts_that_are_not_published_wait_for_the_relay() -> None:
+def test_events_that_are_not_published_wait_for_the_relay() -> None:
     story = paid_story()
-    story.heard_of_payment = {"refunds"}
+    story.know_payment = {"refunds"}
     story.events = [Event("2026-10-21T14:03:07+09:00", "orders", "orders.events", "order.paid.v1", "e", NOW)]
     story.events[0].published = False
     assert waits_for(story) == [
-        "the relay of orders to publish what it said; pawl lag",
-        "invoices to hear of the payment; pawl lag",
+        "the relay of orders to publish its events; pawl lag",
+        "invoices to read the payment; pawl lag",
     ]
 
 

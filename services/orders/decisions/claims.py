@@ -1,0 +1,57 @@
+"""What issuing and refunding share: units that are open, what they are worth, and the claims on them."""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from services.orders.state import Claim, ClaimState, Line, Order, Purpose
+from shared.units import LineUnits
+
+
+class _Priced(Protocol):
+    @property
+    def unit_price(self) -> int: ...
+    @property
+    def quantity(self) -> int: ...
+
+
+def price_sum(lines: Iterable[_Priced]) -> int:
+    """What whole lines cost, in won, as `shared.money` takes it."""
+    return sum(line.unit_price * line.quantity for line in lines)
+
+
+def worth(order: Order, units: Iterable[LineUnits]) -> int:
+    """What these units cost, in won, as `shared.money` takes it."""
+    return sum(order.lines[line_id].unit_price * quantity for line_id, quantity in units)
+
+
+def open_units(order: Order, line_id: str) -> int:
+    """Units of the line that nobody has claimed; none of a line that the order does not have."""
+    line = order.lines.get(line_id)
+    return 0 if line is None else line.open
+
+
+def change_lines(
+    order: Order, units: Iterable[LineUnits], change: Callable[[Line, int], Line]
+) -> dict[str, Line]:
+    """The lines of the order as they are when each of these units has made its change."""
+    lines = dict(order.lines)
+    for line_id, quantity in units:
+        lines[line_id] = change(lines[line_id], quantity)
+    return lines
+
+
+def claims_of(order: Order, claim_id: UUID, purpose: Purpose) -> tuple[Claim, ...]:
+    """The claims under this id, one for each line. Raises ValueError for an id that was never made so."""
+    claims = order.claims.get(claim_id, ())
+    if not claims or claims[0].purpose is not purpose:
+        raise ValueError(f"order {order.order_id} never granted {claim_id} to {purpose}")
+    return claims
+
+
+def settle(claims: Iterable[Claim], state: ClaimState, at: datetime) -> tuple[Claim, ...]:
+    """The claims as they are when they have ended."""
+    return tuple(replace(claim, state=state, settled_at=at) for claim in claims)

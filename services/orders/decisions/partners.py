@@ -1,0 +1,37 @@
+"""May a partner leave? Every blocker is listed, and while one stands the answer is no."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from services.orders.events import decided, partner_withdrawal_refused, partner_withdrawn
+from services.orders.state import Blocker, Partner, WithdrawalRequest
+from shared.events.checkout import PartnerWithdrawalRequested
+from shared.runtime.decisions import Decided, Decision, Reject
+
+
+def withdraw(
+    partner: Partner,
+    data: PartnerWithdrawalRequested,
+    content: bytes,
+    at: datetime,
+    blockers: Sequence[Blocker],
+) -> Decision[Partner]:
+    """Lets a partner leave unless something is unfinished (domain.md section 6)."""
+    answered = None if data.request_id is None else partner.requests.get(data.request_id)
+    if answered is not None and answered.content != content:
+        return Reject(
+            "duplicate_request",
+            "/request_id",
+            f"request {data.request_id} was made before with other content",
+        )
+    if answered is not None or partner.withdrawn_at is not None:
+        return Decided(partner)
+    if data.request_id is not None:
+        request = WithdrawalRequest(partner.partner_id, data.request_id, content)
+        partner = replace(partner, requests={**partner.requests, request.request_id: request})
+    if blockers:
+        return decided(partner, partner_withdrawal_refused(partner, blockers))
+    withdrawn_at = data.requested_at or at
+    return decided(replace(partner, withdrawn_at=withdrawn_at), partner_withdrawn(partner, withdrawn_at))

@@ -1,0 +1,126 @@
+"""Units claimed for a refund, with the won of it; then paid out for good, or given back."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from services.orders.decisions.claims import change_lines, claims_of, open_units, settle, worth
+from services.orders.decisions.payments import take_back_released
+from services.orders.events import decided, refund_denied, refund_granted
+from services.orders.state import Claim, ClaimState, Line, Order, OrderState, Purpose
+from shared.money import refund_money
+from shared.runtime.decisions import Decided, Decision, Wait
+from shared.units import LineUnits, line_units
+
+
+def claim_refund(
+    order: Order | None,
+    refund_id: UUID,
+    asked: Sequence[LineUnits],
+    request_id: str,
+    at: datetime,
+    everything: bool = False,
+) -> Decision[Order]:
+    """Claims units for a refund and decides its won; or denies it and says what is left.
+
+    All or nothing; but of `everything` whatever is still open, since refunds may have asked before it read
+    what was issued. Denied only when that is worth nothing.
+    """
+    if order is None or order.state in (OrderState.UNPAID, OrderState.PENDING_DEPOSIT):
+        return Wait(f"order of refund {refund_id} to be paid")
+    if refund_id in order.claims:
+        return Decided(order)
+    short = [units for units in asked if open_units(order, units.line_id) < units.quantity]
+    if not short:
+        return _grant(order, refund_id, asked, request_id, at)
+    rest = _still_open(order, asked) if everything else []
+    if not worth(order, rest):
+        return _deny(order, refund_id, asked, short[0])
+    return _grant(order, refund_id, rest, request_id, at)
+
+
+def complete_refund(order: Order | None, refund_id: UUID, at: datetime) -> Decision[Order]:
+    """The payout of a granted refund happened: its units are refunded for good."""
+    if order is None:
+        return Wait(f"refund {refund_id} to be known")
+    claims = claims_of(order, refund_id, Purpose.REFUND)
+    if claims[0].state is not ClaimState.CLAIMED:
+        return Decided(order)
+    order = replace(
+        order,
+        lines=change_lines(order, line_units(claims), _refund),
+        claims={**order.claims, refund_id: settle(claims, ClaimState.CONFIRMED, at)},
+    )
+    if order.state is OrderState.PAID and all(line.refunded == line.paid for line in order.lines.values()):
+        order = replace(order, state=OrderState.REFUNDED, closed_at=at)
+    return Decided(order)
+
+
+def release_refund(order: Order | None, refund_id: UUID, at: datetime) -> Decision[Order]:
+    """A granted refund will not be paid out: its units are open again, or follow a cancelled payment."""
+    if order is None:
+        return Wait(f"refund {refund_id} to be known")
+    claims = claims_of(order, refund_id, Purpose.REFUND)
+    if claims[0].state is not ClaimState.CLAIMED:
+        return Decided(order)
+    units = line_units(claims)
+    order = replace(
+        order,
+        lines=change_lines(order, units, _release),
+        remaining=order.remaining.plus(claims[0].money),
+        claims={**order.claims, refund_id: settle(claims, ClaimState.VOID, at)},
+    )
+    if order.state is OrderState.CANCELLED:
+        return take_back_released(order, units, at)
+    return Decided(order)
+
+
+def _still_open(order: Order, asked: Iterable[LineUnits]) -> list[LineUnits]:
+    left = [LineUnits(line_id, min(quantity, open_units(order, line_id))) for line_id, quantity in asked]
+    return [units for units in left if units.quantity]
+
+
+def _grant(
+    order: Order, refund_id: UUID, units: Sequence[LineUnits], request_id: str, at: datetime
+) -> Decided[Order]:
+    def claim(line: Line, quantity: int) -> Line:
+        return replace(line, refunding=line.refunding + quantity, refund_claimed_at=at)
+
+    money = refund_money(order.vat_mode, order.remaining, worth(order, units))
+    claims = tuple(
+        Claim(refund_id, line_id, order.order_id, position, Purpose.REFUND, quantity, request_id, money, at)
+        for position, (line_id, quantity) in enumerate(units)
+    )
+    order = replace(
+        order,
+        lines=change_lines(order, units, claim),
+        remaining=order.remaining.minus(money),
+        claims={**order.claims, refund_id: claims},
+    )
+    return decided(order, refund_granted(order, refund_id, units, money))
+
+
+def _deny(order: Order, refund_id: UUID, asked: Sequence[LineUnits], short: LineUnits) -> Decided[Order]:
+    reason, lost_at = _why_not_refundable(order, order.lines.get(short.line_id))
+    lines = [(units, open_units(order, units.line_id)) for units in asked]
+    return decided(order, refund_denied(order, refund_id, lines, reason, lost_at))
+
+
+def _why_not_refundable(order: Order, line: Line | None) -> tuple[str, datetime]:
+    if line is None:
+        return "unknown_line", order.registered_at
+    if order.is_closed and order.state is not OrderState.REFUNDED:
+        return f"order_{order.state}", order.closed_at or order.registered_at
+    if line.issue_claimed_at is not None and line.issuing + line.issued:
+        return "issued", line.issue_claimed_at
+    return "already_refunded", line.refund_claimed_at or order.registered_at
+
+
+def _refund(line: Line, quantity: int) -> Line:
+    return replace(line, refunding=line.refunding - quantity, refunded=line.refunded + quantity)
+
+
+def _release(line: Line, quantity: int) -> Line:
+    return replace(line, refunding=line.refunding - quantity)

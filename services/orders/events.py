@@ -1,0 +1,194 @@
+"""The events of the orders service: the type and the document of each, and the numbers that they get."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple, TypeVar
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from services.orders.state import Blocker, Case, Claim, Line, Order, Partner
+from shared.kst import wire_time
+from shared.money import Money
+from shared.runtime.decisions import Decided, NewEvent
+from shared.units import LineUnits
+
+Aggregate = TypeVar("Aggregate", Order, Partner)
+
+
+class UnnumberedEvent(NamedTuple):
+    """An event of an order or partner before `decided` has given it its sequence."""
+
+    type: str
+    subject: str
+    data: dict[str, Any]
+
+
+def decided(aggregate: Aggregate, *events: UnnumberedEvent) -> Decided[Aggregate]:
+    """The decision with its events, numbered in their order from the last event of the aggregate."""
+    numbered = [
+        NewEvent(event.type, event.subject, sequence, event.data)
+        for sequence, event in enumerate(events, start=aggregate.sequence + 1)
+    ]
+    return Decided(replace(aggregate, sequence=aggregate.sequence + len(numbered)), numbered)
+
+
+# Payments
+
+
+def order_registered(order: Order) -> UnnumberedEvent:
+    """The order waits for its deposit of `expected` won."""
+    assert order.deposit_deadline is not None
+    return _of_order(
+        "order.registered.v1",
+        order,
+        {
+            **_snapshot(order),
+            "amount": order.expected,
+            "deposit_deadline": wire_time(order.deposit_deadline),
+        },
+    )
+
+
+def order_paid(order: Order) -> UnnumberedEvent:
+    """The order's money is here."""
+    assert order.paid_at is not None
+    return _of_order(
+        "order.paid.v1",
+        order,
+        {
+            "payment_id": order.payment_id,
+            "amount": order.amount,
+            **_money(order.paid),
+            "paid_at": wire_time(order.paid_at),
+            **_snapshot(order),
+        },
+    )
+
+
+def order_expired(order: Order, at: datetime) -> UnnumberedEvent:
+    """The deposit did not come in time."""
+    return _of_order("order.expired.v1", order, {"expired_at": wire_time(at)})
+
+
+def order_cancelled(
+    order: Order, payment_id: str, at: datetime, units: Iterable[LineUnits], money: Money
+) -> UnnumberedEvent:
+    """The payment was taken back, and with it these units, worth so much."""
+    data = {
+        "payment_id": payment_id,
+        "cancelled_at": wire_time(at),
+        "lines": [each.document() for each in units],
+        **_money(money),
+        "amount": money.total,
+    }
+    return _of_order("order.cancelled.v1", order, data)
+
+
+def payment_quarantined(order: Order, case: Case) -> UnnumberedEvent:
+    """Money does not fit its order, or is missing."""
+    data = {"payment_id": case.payment_id, "amount": case.amount, "reason": case.reason}
+    return _of_order("payment.quarantined.v1", order, data)
+
+
+# Issuance
+
+
+def issuance_granted(order: Order, line: Line, grant: Claim) -> UnnumberedEvent:
+    """Units of the line are claimed to be issued."""
+    return _of_order(
+        "issuance.granted.v1",
+        order,
+        {
+            "grant_id": grant.claim_id,
+            "request_id": grant.request_id,
+            "quantity": grant.quantity,
+            "partner_id": order.partner_id,
+            "line_id": line.line_id,
+            "kind": line.kind,
+            "product_id": line.product_id,
+            "product_name": line.product_name,
+            "unit_price": line.unit_price,
+            "usage_days": line.usage_days,
+        },
+    )
+
+
+def issuance_denied(
+    order: Order, request_id: str, units: LineUnits, reason: str, left: int
+) -> UnnumberedEvent:
+    """These units cannot be issued; `left` units of the line could be."""
+    data = {"request_id": request_id, **units.document(), "reason": reason, "left": left}
+    return _of_order("issuance.denied.v1", order, data)
+
+
+# Refunds
+
+
+def refund_granted(
+    order: Order, refund_id: UUID, units: Iterable[LineUnits], money: Money
+) -> UnnumberedEvent:
+    """Units are claimed for a refund of so much."""
+    lines = [each.document() for each in units]
+    return _of_order("refund.granted.v1", order, {"refund_id": refund_id, "lines": lines, **_money(money)})
+
+
+def refund_denied(
+    order: Order, refund_id: UUID, lines: Sequence[tuple[LineUnits, int]], reason: str, lost_at: datetime
+) -> UnnumberedEvent:
+    """The claim is refused. `lines` say what was asked for and what was left of the line."""
+    data = {
+        "refund_id": refund_id,
+        "lines": [{**units.document(), "left": left} for units, left in lines],
+        "reason": reason,
+        "lost_at": wire_time(lost_at),
+    }
+    return _of_order("refund.denied.v1", order, data)
+
+
+# Partners
+
+
+def partner_withdrawn(partner: Partner, at: datetime) -> UnnumberedEvent:
+    """The partner left."""
+    return _of_partner("partner.withdrawn.v1", partner, {"withdrawn_at": wire_time(at)})
+
+
+def partner_withdrawal_refused(partner: Partner, blockers: Iterable[Blocker]) -> UnnumberedEvent:
+    """The partner cannot leave yet; every blocker is listed."""
+    listed = [blocker._asdict() for blocker in blockers]
+    return _of_partner("partner.withdrawal_refused.v1", partner, {"blockers": listed})
+
+
+def _of_order(type_name: str, order: Order, data: dict[str, Any]) -> UnnumberedEvent:
+    return UnnumberedEvent(type_name, order.order_id, {"order_id": order.order_id, **data})
+
+
+def _of_partner(type_name: str, partner: Partner, data: dict[str, Any]) -> UnnumberedEvent:
+    return UnnumberedEvent(type_name, partner.partner_id, {"partner_id": partner.partner_id, **data})
+
+
+def _money(money: Money) -> dict[str, int]:
+    return {"supply": money.supply, "vat": money.vat}
+
+
+def _snapshot(order: Order) -> dict[str, Any]:
+    return {
+        "partner": order.partner,
+        "payment_method": order.payment_method,
+        "evidence": order.evidence,
+        "issue_policy": order.issue_policy,
+        "vat_mode": order.vat_mode,
+        "lines": [
+            {
+                "line_id": line.line_id,
+                "kind": line.kind,
+                "product_id": line.product_id,
+                "product_name": line.product_name,
+                "unit_price": line.unit_price,
+                "quantity": line.quantity,
+                "usage_days": line.usage_days,
+            }
+            for line in order.lines.values()
+        ],
+    }

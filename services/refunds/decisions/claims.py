@@ -1,0 +1,85 @@
+"""Who got the units of an order, as orders decides: grants to issue, grants and denials of refunds, locks."""
+
+from datetime import datetime
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from services.refunds.decisions.judging import fee_of
+from services.refunds.decisions.payouts import request_payout
+from services.refunds.decisions.steps import ORDERS, REFUNDS, decided_silently, enter
+from services.refunds.decisions.units import claim, move, with_lines, worth
+from services.refunds.events import refund_locked
+from services.refunds.state import Line, Order, Refund
+from shared.money import Money
+from shared.runtime.decisions import Decided, NewEvent
+from shared.units import LineUnits
+
+
+def record_issuance(order: Order, units: LineUnits, at: datetime) -> Decided[Order]:
+    """Units were granted to issue: they are lost for refunds, and the line is locked when nothing is left."""
+    line = move(order.lines[units.line_id], granted=units.quantity)
+    line, locked = _lock(replace(line, last_granted_at=at), at)
+    return Decided(with_lines(order, [line]), locked)
+
+
+def record_grant(
+    order: Order, refund_id: UUID, units: tuple[LineUnits, ...], money: Money | None, at: datetime
+) -> Decided[Order]:
+    """Orders has given the units: ask checkout to pay them out.
+
+    `money` is what orders decided with the claim. It stands, because only orders sees all claims in their
+    order; where the event has none it is computed by the same rule. Raises ValueError for a refund that this
+    service never asked for.
+    """
+    refund = _asked_of_orders(order, refund_id)
+    money = worth(order, units) if money is None else money
+    refund = replace(refund, lines=units, money=money, fee=_fee(order, refund, units, money))
+    paying = request_payout(
+        claim(order, units, money), enter(refund, "granted", at, ORDERS, "granted"), at, REFUNDS, "granted"
+    )
+    return _lock_lines(paying, units, at)
+
+
+def record_denial(
+    order: Order, refund_id: UUID, reason: str, lost_at: datetime, at: datetime
+) -> Decided[Order]:
+    """Orders has given the units to somebody else first. Its own event is enough.
+
+    Raises ValueError when this service never asked for them.
+    """
+    refund = replace(_asked_of_orders(order, refund_id), why=reason, why_at=lost_at)
+    return decided_silently(order, enter(refund, "denied", at, ORDERS, reason))
+
+
+def _asked_of_orders(order: Order, refund_id: UUID) -> Refund:
+    refund = order.refunds.get(refund_id)
+    if refund is None or refund.state != "accepted":
+        raise ValueError(f"orders answered refund {refund_id}, which was not asked")
+    return refund
+
+
+def _fee(order: Order, refund: Refund, units: tuple[LineUnits, ...], money: Money) -> int:
+    """The fee that was accepted; of a refund of everything that is granted less, that of what is granted.
+
+    It leaves a won at least: a refund that pays nothing is none, and this one is granted.
+    """
+    fee = refund.fee if units == refund.lines else fee_of(order, units, refund.requested_at)
+    return min(fee, max(money.total - 1, 0))
+
+
+def _lock_lines(decision: Decided[Order], units: tuple[LineUnits, ...], at: datetime) -> Decided[Order]:
+    order, events = decision
+    locks = [_lock(order.lines[line_id], at) for line_id, _ in units]
+    locked = [event for _, each in locks for event in each]
+    if not locked:
+        return decision
+    return Decided(with_lines(order, [line for line, _ in locks]), [*events, *locked])
+
+
+def _lock(line: Line, at: datetime) -> tuple[Line, list[NewEvent]]:
+    """Locks a line of which nothing is left to refund and some units are issued."""
+    if line.locked or line.open or not line.granted:
+        return line, []
+    line = replace(line, locked=True, locks=line.locks + 1)
+    return line, [refund_locked(line, at)]

@@ -1,0 +1,165 @@
+"""A request for money back: judged once, then held for a proof, accepted (orders is asked) or rejected."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from services.refunds.decisions.judging import Refundable, Refusal, judge
+from services.refunds.decisions.steps import REFUNDS, enter
+from services.refunds.events import decided, refund_accepted, refund_held, refund_rejected
+from services.refunds.policies import POLICIES
+from services.refunds.policies.destinations import destination_kind, mask, same_holder
+from services.refunds.policies.reasons import reason_name
+from services.refunds.state import BankAccount, Destination, Details, Order, Refund
+from shared.runtime.decisions import Decided, Decision, Reject, Wait
+from shared.units import LineUnits
+
+
+class Request(NamedTuple):
+    """A refund request. `lines` is None for everything refundable; `content` identifies the document."""
+
+    order_id: str
+    request_id: str
+    content: bytes
+    requested_by: str
+    role: str
+    lines: tuple[LineUnits, ...] | None
+    reason: str
+    message: str
+    account: BankAccount | None
+    at: datetime
+
+
+def request_refund(order: Order | None, request: Request, new_id: Callable[[], UUID]) -> Decision[Order]:
+    """Judges a request. It waits until the order is paid or can never be.
+
+    The same request again changes nothing; other content under its id, a line that the order does not have
+    and a kind that is not supported yet are faults of the document.
+    """
+    if order is None or order.state == "registered":
+        return Wait(f"order {request.order_id} to be paid")
+    earlier = _refund_of_request(order, request.request_id)
+    if earlier is not None:
+        return _repeated(order, earlier, request)
+    fault = _fault_of(order, request)
+    if fault is not None:
+        return fault
+    refund = _open_refund(order, request, new_id)
+    judged = judge(order, refund, request.at)
+    if isinstance(judged, Refusal):
+        return reject(order, refund, judged, request.at)
+    if not _is_own_account(order, refund, request.account):
+        return _hold(order, refund, request.at)
+    return accept(order, refund, judged, request.at, REFUNDS, judged.rules, everything=refund.everything)
+
+
+def refuse_accepted(
+    order: Order, request: Request, reason: str, new_id: Callable[[], UUID]
+) -> Decided[Order]:
+    """A request that waited turned out to be wrong: checkout was answered `accepted`, so an event follows."""
+    refund = _open_refund(order, request, new_id)
+    return reject(order, refund, Refusal(reason, request.at), request.at)
+
+
+def accept(
+    order: Order,
+    refund: Refund,
+    judged: Refundable,
+    at: datetime,
+    actor: str,
+    reason: str,
+    note: str | None = None,
+    *,
+    everything: bool,
+) -> Decided[Order]:
+    """Orders is asked for the units: all of them or none; of `everything` refundable at most these."""
+    refund = replace(refund, lines=judged.units, fee=judged.fee, why=None)
+    refund = enter(refund, "accepted", at, actor, reason, note)
+    return decided(order, refund, refund_accepted(refund, everything=everything))
+
+
+def reject(
+    order: Order,
+    refund: Refund,
+    refusal: Refusal,
+    at: datetime,
+    actor: str = REFUNDS,
+    note: str | None = None,
+) -> Decided[Order]:
+    """The request ends, before orders was asked."""
+    refund = replace(refund, why=refusal.reason, why_at=refusal.at)
+    refund = enter(refund, "rejected", at, actor, refusal.reason, note)
+    return decided(order, refund, refund_rejected(refund, refusal.at, refusal.more))
+
+
+def _hold(order: Order, refund: Refund, at: datetime) -> Decided[Order]:
+    refund = enter(replace(refund, why="holder_mismatch"), "held", at, REFUNDS, "holder_mismatch")
+    return decided(order, refund, refund_held(refund, at))
+
+
+def _refund_of_request(order: Order, request_id: str) -> Refund | None:
+    """The refund that a request id stands for. A late duplicate never takes it over."""
+    for refund in order.refunds.values():
+        if refund.refund_request_id == request_id and refund.why != "duplicate_request":
+            return refund
+    return None
+
+
+def _repeated(order: Order, earlier: Refund, request: Request) -> Decided[Order] | Reject:
+    if earlier.content == request.content:
+        return Decided(order)
+    detail = f"refund request {request.request_id} is known with other content"
+    return Reject("duplicate_request", "/refund_request_id", detail)
+
+
+def _fault_of(order: Order, request: Request) -> Reject | None:
+    if request.lines is None:
+        if any(line.kind in POLICIES for line in order.lines.values()):
+            return None
+        return Reject("not_supported", "/order_id", "refunds of these product kinds are not supported yet")
+    for index, units in enumerate(request.lines):
+        line = order.lines.get(units.line_id)
+        pointer = f"/lines/{index}/line_id"
+        if line is None:
+            return Reject("inconsistent", pointer, f"order {order.order_id} has no line {units.line_id}")
+        if line.kind not in POLICIES:
+            return Reject("not_supported", pointer, f"refunds of kind {line.kind} are not supported yet")
+    return None
+
+
+def _open_refund(order: Order, request: Request, new_id: Callable[[], UUID]) -> Refund:
+    refund_id, reference = new_id(), new_id()
+    refund = Refund(
+        refund_id,
+        order.order_id,
+        request.request_id,
+        request.content,
+        "requested",
+        request.requested_by,
+        request.role,
+        reason_name(request.reason),
+        everything=request.lines is None,
+        requested_at=request.at,
+        destination=_destination(order, request.account, reference),
+        lines=tuple(units for units in request.lines or () if units.line_id in order.lines),
+        details=Details(request.account, request.message),
+    )
+    return enter(refund, "requested", request.at, request.requested_by, refund.reason)
+
+
+def _destination(order: Order, account: BankAccount | None, reference: UUID) -> Destination:
+    """By payment method, whatever destination the request names."""
+    kind = destination_kind(order.payment_method)
+    if kind != "bank_account":
+        return Destination(kind, reference, kind)
+    masked = mask(account.bank_code, account.account_number) if account else None
+    return Destination(kind, reference, masked)
+
+
+def _is_own_account(order: Order, refund: Refund, account: BankAccount | None) -> bool:
+    if refund.destination.kind != "bank_account" or account is None:
+        return True
+    return same_holder(account.holder, order.partner_name)

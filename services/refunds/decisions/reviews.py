@@ -1,0 +1,80 @@
+"""What requesters and operators do about a refund: a proof, an approval, a rejection, a retry, a release."""
+
+from datetime import datetime
+from typing import Final, Literal, NamedTuple
+
+from msgspec.structs import replace
+
+from services.refunds.decisions.judging import Refusal, judge
+from services.refunds.decisions.payouts import request_payout
+from services.refunds.decisions.requests import accept, reject
+from services.refunds.decisions.steps import decided_silently, enter, unfit
+from services.refunds.decisions.units import void, worth
+from services.refunds.events import decided, refund_released
+from services.refunds.state import Order, Refund
+from shared.runtime.decisions import Decided, Decision, Reject
+
+ReviewDecision = Literal["approve", "reject", "retry", "release"]
+
+LONGEST_REASON: Final = 200
+
+
+class Review(NamedTuple):
+    """What an operator decided. `amount` (won), when given, must be what a refund of the units pays."""
+
+    decision: ReviewDecision
+    amount: int | None
+    actor: str
+    note: str | None
+    at: datetime
+
+
+def attach_proof(
+    order: Order, refund: Refund, kind: str, reference: str | None, actor: str, at: datetime
+) -> Decision[Order]:
+    """A proof that the account is the subscriber's puts a held request into review; more may follow."""
+    if refund.state not in ("held", "in_review"):
+        return unfit("/refund_id", refund, "needs no proof")
+    return decided_silently(order, enter(refund, "in_review", at, actor, kind, reference))
+
+
+def review(order: Order, refund: Refund, review: Review) -> Decision[Order]:
+    """An operator decides. What does not fit the state of the refund is a fault of the document."""
+    match review.decision, refund.state:
+        case "approve", "in_review":
+            return _approve(order, refund, review)
+        case "reject", "held" | "in_review":
+            refusal = Refusal("review_rejected", review.at)
+            return reject(order, refund, refusal, review.at, review.actor, review.note)
+        case "retry", "failed" | "unknown" | "paying_out":
+            return request_payout(order, refund, review.at, review.actor, "retry", review.note)
+        case "release", "failed":
+            return _release(order, refund, review)
+        case _:
+            return unfit("/decision", refund, f"cannot be decided with {review.decision}")
+
+
+def _approve(order: Order, refund: Refund, review: Review) -> Decision[Order]:
+    """Judged again: units may have been issued while the request was in review.
+
+    An approved amount stands for exactly the units that are worth it: orders then gives all of them or none.
+    """
+    judged = judge(order, refund, review.at)
+    if isinstance(judged, Refusal):
+        return reject(order, refund, judged, review.at, review.actor, review.note)
+    owed = worth(order, judged.units).total - judged.fee
+    if review.amount is not None and review.amount != owed:
+        return Reject("inconsistent", "/amount", f"these units are worth {owed} won, not {review.amount}")
+    everything = refund.everything and review.amount is None
+    actor, note = review.actor, review.note
+    return accept(order, refund, judged, review.at, actor, "approved", note, everything=everything)
+
+
+def _release(order: Order, refund: Refund, review: Review) -> Decided[Order]:
+    """The payout is given up: units and money go back to the order."""
+    assert refund.money is not None, "a failed refund was granted"
+    note = review.note or ""
+    reason = note if 0 < len(note) <= LONGEST_REASON else "released_by_operator"
+    order = void(order, refund.lines, refund.money)
+    refund = enter(replace(refund, why=reason), "released", review.at, review.actor, reason, review.note)
+    return decided(order, refund, refund_released(refund, review.actor))

@@ -1,0 +1,80 @@
+"""The units and the won of an order: what units are worth, and how both move with a refund."""
+
+from collections.abc import Iterable, Mapping
+
+from msgspec.structs import replace
+
+from services.refunds.state import Line, Order
+from shared.money import Money, refund_money
+from shared.units import LineUnits
+
+
+def worth(order: Order, units: Iterable[LineUnits]) -> Money:
+    """What a refund of these units would give back now (events.md, "Amounts on the wire")."""
+    price = sum(order.lines[line_id].unit_price * quantity for line_id, quantity in units)
+    return refund_money(order.vat_mode, order.remaining, price)
+
+
+def unanswered(order: Order) -> Mapping[str, int]:
+    """Units by line that orders was asked for and has not answered yet."""
+    asked: dict[str, int] = {}
+    for refund in order.refunds.values():
+        if refund.state == "accepted":
+            for line_id, quantity in refund.lines:
+                asked[line_id] = asked.get(line_id, 0) + quantity
+    return asked
+
+
+def move(line: Line, *, granted: int = 0, refunding: int = 0, refunded: int = 0, taken_back: int = 0) -> Line:
+    """The line when so many units more count as each of these; negative: so many fewer."""
+    moved = replace(
+        line,
+        granted=line.granted + granted,
+        refunding=line.refunding + refunding,
+        refunded=line.refunded + refunded,
+        taken_back=line.taken_back + taken_back,
+    )
+    counts = (moved.granted, moved.refunding, moved.refunded, moved.taken_back)
+    assert min(counts) >= 0, "a negative count of units"
+    assert moved.open >= 0, "more units are claimed than were paid"
+    return moved
+
+
+def with_lines(order: Order, lines: Iterable[Line]) -> Order:
+    """The order with these lines in the place of those with their ids."""
+    return replace(order, lines={**order.lines, **{line.line_id: line for line in lines}})
+
+
+def claim(order: Order, units: Iterable[LineUnits], money: Money) -> Order:
+    """Units and money leave for a refund that orders has granted."""
+    lines = [move(order.lines[line_id], refunding=quantity) for line_id, quantity in units]
+    return _with_remaining(with_lines(order, lines), order.remaining.minus(money))
+
+
+def confirm(order: Order, units: Iterable[LineUnits]) -> Order:
+    """The money has arrived: claimed units are refunded for ever."""
+    return with_lines(
+        order,
+        [move(order.lines[line_id], refunding=-quantity, refunded=quantity) for line_id, quantity in units],
+    )
+
+
+def void(order: Order, units: Iterable[LineUnits], money: Money) -> Order:
+    """A claim is given up. Its units are open again, or gone when the payment was taken back."""
+    is_gone = order.state == "cancelled"
+    lines = [
+        _unlocked(move(order.lines[line_id], refunding=-quantity, taken_back=quantity if is_gone else 0))
+        for line_id, quantity in units
+    ]
+    return _with_remaining(with_lines(order, lines), order.remaining.plus(money))
+
+
+def _with_remaining(order: Order, remaining: Money) -> Order:
+    assert remaining.supply >= 0, "refunds exceed the supply value that was paid"
+    assert remaining.vat >= 0, "refunds exceed the VAT that was paid"
+    return replace(order, remaining=remaining)
+
+
+def _unlocked(line: Line) -> Line:
+    """A line with open units is not locked; its next lock is a new event."""
+    return replace(line, locked=False) if line.locked and line.open else line

@@ -1,0 +1,127 @@
+"""The events of the refunds service: the type and the document of each, and the numbers that they get."""
+
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
+from typing import Any
+
+from msgspec.structs import replace
+
+from services.refunds.state import Destination, Line, Order, Refund
+from shared.kst import wire_time
+from shared.runtime.decisions import Decided, NewEvent
+from shared.units import LineUnits
+
+
+def decided(order: Order, refund: Refund, event: NewEvent) -> Decided[Order]:
+    """The decision about a refund of the order, with the next event of that refund."""
+    refund = replace(refund, sequence=event.sequence)
+    return Decided(replace(order, refunds={**order.refunds, refund.refund_id: refund}), [event])
+
+
+# What becomes of a request
+
+
+def refund_accepted(refund: Refund, *, everything: bool) -> NewEvent:
+    """Orders is asked for the units: all of them or none; of `everything` refundable at most these."""
+    data: dict[str, Any] = {"lines": _lines(refund.lines)}
+    if everything:
+        data["everything"] = True
+    return _of_refund("refund.accepted.v1", refund, data)
+
+
+def refund_held(refund: Refund, since: datetime) -> NewEvent:
+    """The refund waits for a proof."""
+    data = {"reason": refund.why, "next": "attach_proof", "since": wire_time(since)}
+    return _of_refund("refund.held.v1", refund, data)
+
+
+def refund_rejected(refund: Refund, at: datetime, more: Mapping[str, Any]) -> NewEvent:
+    """The request ends here; its reason came to be `at`. `more` is what else the requester should know."""
+    return _of_refund("refund.rejected.v1", refund, {"reason": refund.why, "at": wire_time(at), **more})
+
+
+# Payouts
+
+
+def refund_payout_requested(refund: Refund, payment_id: str | None, first: date, last: date) -> NewEvent:
+    """Checkout is asked to pay; the money is expected from the first to the last day.
+
+    Always with the refund id as idempotency key: asking again can never pay twice.
+    """
+    data = {
+        "amount": refund.amount,
+        "fee": refund.fee,
+        "payment_id": payment_id,
+        "destination": _destination(refund.destination),
+        "idempotency_key": str(refund.refund_id),
+        "expected_on": first.isoformat(),
+    }
+    if last != first:
+        data["expected_until"] = last.isoformat()
+    return _of_refund("refund.payout_requested.v1", refund, data)
+
+
+def refund_completed(refund: Refund, payment_id: str | None, payout_id: str, at: datetime) -> NewEvent:
+    """The money is out."""
+    assert refund.money is not None, "a refund is granted before it is paid out"
+    data = {
+        "payment_id": payment_id,
+        "lines": _lines(refund.lines),
+        "supply": refund.money.supply,
+        "vat": refund.money.vat,
+        "fee": refund.fee,
+        "amount": refund.amount,
+        "payout_id": payout_id,
+        "completed_at": wire_time(at),
+    }
+    return _of_refund("refund.completed.v1", refund, data)
+
+
+def refund_failed(refund: Refund, payout_id: str) -> NewEvent:
+    """The payout failed, or checkout does not know whether it did: then it can be tried again only."""
+    following = "retry" if refund.state == "unknown" else "retry_or_release"
+    data = {"reason": refund.why, "next": following, "payout_id": payout_id}
+    return _of_refund("refund.failed.v1", refund, data)
+
+
+def refund_released(refund: Refund, actor: str) -> NewEvent:
+    """An operator gave the units back to the order."""
+    data = {"lines": _lines(refund.lines), "actor": actor, "reason": refund.why}
+    return _of_refund("refund.released.v1", refund, data)
+
+
+# Lines
+
+
+def refund_locked(line: Line, at: datetime) -> NewEvent:
+    """Nothing of the line can be refunded any more."""
+    data = {
+        "order_id": line.order_id,
+        "line_id": line.line_id,
+        "locked_at": wire_time(at),
+        "reason": "issued",
+    }
+    return NewEvent("refund.locked.v1", f"{line.order_id}/{line.line_id}", line.locks, data)
+
+
+def _of_refund(type_name: str, refund: Refund, data: Mapping[str, Any]) -> NewEvent:
+    refund_id = str(refund.refund_id)
+    head = {
+        "order_id": refund.order_id,
+        "refund_id": refund_id,
+        "refund_request_id": refund.refund_request_id,
+    }
+    return NewEvent(type_name, refund_id, refund.sequence + 1, {**head, **data})
+
+
+def _lines(units: Iterable[LineUnits]) -> list[dict[str, Any]]:
+    return [each.document() for each in units]
+
+
+def _destination(destination: Destination) -> dict[str, Any]:
+    """The destination as a reference: the account itself is never in an event."""
+    return {
+        "method": destination.kind,
+        "reference": str(destination.reference),
+        "masked": destination.masked,
+    }

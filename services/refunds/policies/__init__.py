@@ -1,0 +1,15 @@
+"""The rules of the business: may a line be refunded, by its kind; and the small rules beside that one.
+
+Source: domain.md section 1 (rules by kind) and section 4 (reasons, destinations). A new kind takes a module
+with its rule, a line in `POLICIES`, and its tests.
+"""
+
+from collections.abc import Mapping
+
+from services.refunds.policies.rules import Policy
+from services.refunds.policies.until_issued import until_issued
+
+POLICIES: Mapping[str, Policy] = {
+    "serials": until_issued,
+}
+"""The refund rule of each kind. A kind without one is not supported yet: requests for it are answered so."""

@@ -1,0 +1,50 @@
+"""Where the money of a refund goes, whose account that must be, and when it is expected.
+
+Days are KST days. Source: domain.md section 4.
+"""
+
+from datetime import date, datetime
+
+from services.refunds.policies.text import fold
+from services.refunds.state import DestinationKind
+from shared.business_days import add_business_days
+from shared.kst import kst_date
+
+PAYOUT_BUSINESS_DAYS = 3
+MYCASH_LATEST_BUSINESS_DAYS = 7
+
+
+def destination_kind(payment_method: str) -> DestinationKind:
+    """Where the money of a payment method goes back to, whatever destination a request names."""
+    match payment_method:
+        case "bank_transfer" | "virtual_account":
+            return "bank_account"
+        case "card":
+            return "original_card"
+        case "mycash" | "app_store":
+            return payment_method
+        case unknown:
+            raise ValueError(f"no refund rule for payment method {unknown}")
+
+
+def same_holder(holder: str, subscriber: str) -> bool:
+    """Whether a bank account is in the subscriber's own name, whatever its width, case and spacing."""
+    return fold(holder).casefold() == fold(subscriber).casefold()
+
+
+def mask(bank_code: str, account_number: str) -> str:
+    """`088-*****6789`: enough to recognise one's own account. Short numbers show nothing of themselves."""
+    tail = account_number[-4:] if len(account_number) >= 8 else ""
+    return f"{bank_code}-*****{tail}"
+
+
+def expected_payout(kind: DestinationKind, asked_at: datetime) -> tuple[date, date]:
+    """The first and the last KST day on which the money is expected to arrive.
+
+    Banks and cards take three Korean business days; own cash is shown as three to seven.
+    """
+    day = kst_date(asked_at)
+    first = add_business_days(day, PAYOUT_BUSINESS_DAYS)
+    if kind == "mycash":
+        return first, add_business_days(day, MYCASH_LATEST_BUSINESS_DAYS)
+    return first, first

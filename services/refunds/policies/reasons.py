@@ -1,0 +1,25 @@
+"""The reasons for which somebody may ask for a refund (domain.md section 4)."""
+
+from collections.abc import Mapping
+
+from services.refunds.policies.text import fold
+
+TERMINATED_BY_OPERATOR = "terminated_by_operator"
+"""The only reason that is for operators alone."""
+
+REASONS: Mapping[str, str] = {
+    "업무 종료": "business_closed",
+    "경제적 부담": "financial_burden",
+    "회사 합병": "merger",
+    "폐업": "shutdown",
+    "서비스/상품변경": "switching_service_or_product",
+    "서비스 불만": "dissatisfied",
+    "직권해지": TERMINATED_BY_OPERATOR,
+    "타 서비스 전환": "moving_to_another_service",
+}
+
+
+def reason_name(given: str) -> str:
+    """The name of a reason from the list, given in Korean or by name; any other text stays as it is."""
+    folded = fold(given)
+    return REASONS.get(folded, folded)

@@ -1,0 +1,180 @@
+"""What the refunds service keeps: an order as refunds sees it, with its lines and its refunds.
+
+Money is integer won, instants are aware. `remaining` is what is left of the payment after every refund that
+was granted and not released: `remaining + sum(claimed refunds) == paid`, always.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Annotated, Literal, NamedTuple
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from shared.columns import Apart, Columns, Fixed
+from shared.money import NOTHING, Money
+from shared.units import LineUnits
+
+OrderState = Literal["registered", "paid", "expired", "cancelled"]
+RefundState = Literal[
+    "requested",
+    "held",
+    "in_review",
+    "accepted",
+    "granted",
+    "paying_out",
+    "unknown",
+    "failed",
+    "completed",
+    "rejected",
+    "denied",
+    "released",
+]
+CLAIMED: frozenset[RefundState] = frozenset({"granted", "paying_out", "unknown", "failed", "completed"})
+"""The states in which a refund holds units and money of its order."""
+
+DestinationKind = Literal["bank_account", "original_card", "mycash", "app_store"]
+"""Where money goes back to. `app_store` is nowhere: only that store can refund it."""
+
+
+class Line(Struct, frozen=True, gc=False):
+    """One line of the order and where its units are. `unit_price` is won, supply or gross by the VAT mode.
+
+    `granted` are units that orders has granted to issue (issuing or issued), `refunding` and `refunded` are
+    claimed by refunds, `taken_back` went when upstream cancelled the payment. `locks` counts how often the
+    line was locked: the sequence of its `refund.locked` events.
+    """
+
+    order_id: Fixed[str]
+    line_id: Fixed[str]
+    position: Fixed[int]
+    kind: Fixed[str]
+    unit_price: Fixed[int]
+    paid: Fixed[int]
+    granted: int = 0
+    refunding: int = 0
+    refunded: int = 0
+    taken_back: int = 0
+    locked: bool = False
+    locks: int = 0
+    last_granted_at: datetime | None = None
+
+    @property
+    def open(self) -> int:
+        """Units that nobody has claimed and nothing has taken back."""
+        return self.paid - self.granted - self.refunding - self.refunded - self.taken_back
+
+
+class Change(Struct, frozen=True, gc=False):
+    """One step of a refund's life, kept for ever: who, when, why. `position` counts from 1."""
+
+    refund_id: Fixed[UUID]
+    position: Fixed[int]
+    state: Fixed[RefundState]
+    at: Fixed[datetime]
+    actor: Fixed[str]
+    reason: Fixed[str]
+    note: Fixed[str | None] = None
+
+
+class Destination(NamedTuple):
+    """Where the money goes, as it may be shown. `reference` names the sealed details.
+
+    `masked` is None when a bank account is needed and none was given.
+    """
+
+    kind: DestinationKind
+    reference: UUID
+    masked: str | None
+
+
+class BankAccount(NamedTuple):
+    """Never in an event, a log line or an unsealed column."""
+
+    bank_code: str
+    account_number: str
+    holder: str
+
+
+class Details(NamedTuple):
+    """What is kept sealed under a refund's reference: the account and the free text of its request."""
+
+    account: BankAccount | None
+    message: str
+
+
+class Refund(Struct, frozen=True, gc=False):
+    """One refund request and what became of it.
+
+    `content` is the hash of the request's document; `everything` says that it named no lines, and `lines` are
+    then filled when it is accepted. `fee` is set when it is accepted, `money` by the grant; both are kept
+    afterwards. `why` is the reason of the state (held, rejected, denied, failed ...), `why_at` the moment
+    something was lost. `sequence` counts the events about it, `steps` its changes. `payouts` are the ids of
+    the payouts that were made. `changes` and `details` are those that are not saved yet.
+    """
+
+    refund_id: Fixed[UUID]
+    order_id: Fixed[str]
+    refund_request_id: Fixed[str]
+    content: Fixed[bytes]
+    state: RefundState
+    requested_by: Fixed[str]
+    role: Fixed[str]
+    reason: Fixed[str]
+    everything: Fixed[bool]
+    requested_at: Fixed[datetime]
+    destination: Fixed[
+        Annotated[Destination, Columns("destination_kind", "destination_reference", "destination_masked")]
+    ]
+    why: str | None = None
+    why_at: datetime | None = None
+    money: Annotated[Money | None, Columns("supply", "vat")] = None
+    fee: int = 0
+    expected_on: date | None = None
+    completed_at: datetime | None = None
+    sequence: int = 0
+    steps: int = 0
+    lines: Apart[tuple[LineUnits, ...]] = ()
+    payouts: Apart[tuple[str, ...]] = ()
+    changes: Apart[tuple[Change, ...]] = ()
+    details: Apart[Details | None] = None
+
+    @property
+    def amount(self) -> int:
+        """What is paid out, in won: supply value and VAT less the fee. 0 before the grant."""
+        return 0 if self.money is None else self.money.total - self.fee
+
+
+class Order(Struct, frozen=True, gc=False):
+    """An order with its payment, its lines and its refunds.
+
+    `paid` is what came, `remaining` what is left of it. `ended_at` is when it expired or was cancelled.
+    """
+
+    order_id: Fixed[str]
+    state: OrderState
+    payment_method: Fixed[str]
+    vat_mode: Fixed[str]
+    partner_id: Fixed[str]
+    partner_name: Fixed[str]
+    payment_id: str | None = None
+    paid: Annotated[Money, Columns("paid_supply", "paid_vat")] = NOTHING
+    remaining: Annotated[Money, Columns("remaining_supply", "remaining_vat")] = NOTHING
+    paid_at: datetime | None = None
+    ended_at: datetime | None = None
+    lines: Apart[dict[str, Line]] = msgspec.field(default_factory=dict)
+    refunds: Apart[dict[UUID, Refund]] = msgspec.field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class World:
+    """What one batch works on. `stored` are the orders as they were read, to see what changed."""
+
+    orders: dict[str, Order] = field(default_factory=dict)
+    stored: Mapping[str, Order] = field(default_factory=dict)
+
+    def put(self, state: Order) -> None:
+        """Keeps the new state of an order, to be saved with the batch."""
+        self.orders[state.order_id] = state

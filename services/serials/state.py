@@ -1,0 +1,109 @@
+"""What serials works on: grants and how far they are, and the working set of one batch.
+
+A grant is the order's promise that so many units of a line become serials.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, NamedTuple
+from uuid import UUID
+
+from msgspec import Struct
+
+from shared.columns import FIXED, Columns, Fixed
+
+
+class GrantState(StrEnum):
+    """How far a grant is: some units are missing, or all exist."""
+
+    ISSUING = "issuing"
+    ISSUED = "issued"
+
+
+class Product(NamedTuple):
+    """What the order sold, as of payment. `unit_price` is in won, `usage_days` in KST days."""
+
+    product_id: str
+    product_name: str
+    unit_price: int
+    usage_days: int
+
+
+class Part(NamedTuple):
+    """Some units of a grant: the serials numbered `first` to `first + units - 1` of it, counted from 1."""
+
+    grant_id: UUID
+    batch_id: UUID
+    first: int
+    units: int
+
+
+class Grant(Struct, frozen=True, gc=False):
+    """Units to issue and how many of them exist. `sequence` counts the events about it.
+
+    `batch_id` is the first of a run of ids that this grant owns: its n-th serial has the id batch_id + n.
+    `issued_at` is the logical time of issue, that of the grant, once all units exist. `state` and `issued_at`
+    follow from the counts: the decisions set them, and the schema refuses any that do not fit.
+    """
+
+    grant_id: Fixed[UUID]
+    batch_id: Fixed[UUID]
+    order_id: Fixed[str]
+    line_id: Fixed[str]
+    partner_id: Fixed[str]
+    product: Annotated[Product, FIXED, Columns("product_id", "product_name", "unit_price", "usage_days")]
+    quantity: Fixed[int]
+    granted_at: Fixed[datetime]
+    registration_deadline: Fixed[datetime]
+    correlation: Fixed[str]
+    causation: Fixed[str]
+    issued: int = 0
+    state: GrantState = GrantState.ISSUING
+    sequence: int = 0
+    issued_at: datetime | None = None
+
+    @property
+    def left(self) -> int:
+        """Units that do not exist yet."""
+        return self.quantity - self.issued
+
+    def next_part(self, units: int) -> Part:
+        """The next `units` units."""
+        return Part(self.grant_id, self.batch_id, self.issued + 1, units)
+
+
+class Policy(Struct, frozen=True):
+    """What may be changed without a new version: sizes in units, the registration window in KST days.
+
+    Grants of up to `small_grant` units are issued with their event, as long as a batch has not issued
+    `at_once` units yet; all others are left to the issuing worker, `chunk` units a transaction.
+    """
+
+    window_days: int = 91
+    small_grant: int = 2_000
+    at_once: int = 50_000
+    chunk: int = 50_000
+
+
+@dataclass(slots=True)
+class World:
+    """What a batch decides over: which grants are recorded, the new ones, and room to issue at once."""
+
+    policy: Policy
+    new_batch_id: Callable[[], UUID]
+    recorded: set[UUID] = field(default_factory=set)
+    new: list[Grant] = field(default_factory=list)
+    issued_at_once: int = 0
+
+    def fits(self, units: int) -> bool:
+        """Whether so many units can be issued together with their event."""
+        policy = self.policy
+        return units <= policy.small_grant and self.issued_at_once + units <= policy.at_once
+
+    def put(self, grant: Grant) -> None:
+        """Takes a grant that was not recorded, with the units that it was issued at once."""
+        self.recorded.add(grant.grant_id)
+        self.new.append(grant)
+        self.issued_at_once += grant.issued

@@ -1,0 +1,100 @@
+"""The migrations of each schema, up, down and up again on a real PostgreSQL."""
+
+import asyncio
+import os
+import subprocess
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from ops.setup.provision import OWNER, Database, with_database
+from shared.events.catalogue import SERVICES
+from shared.migrations import (
+    RECORD,
+    apply_migrations,
+    dbmate,
+    known_migrations,
+    migration_directories,
+    schema_url,
+)
+
+# Everything that a schema holds, one line a thing, but the record of the migrations.
+CONTENT = f"""
+    WITH s AS (SELECT oid FROM pg_namespace WHERE nspname = $1),
+    r AS (SELECT c.* FROM pg_class c, s WHERE c.relnamespace = s.oid AND c.relname NOT LIKE '{RECORD}%')
+    SELECT format('%s %s %s', relkind, relname, reloptions) AS thing FROM r
+    UNION ALL
+    SELECT format('column %s %s %s %s %s', r.relname, a.attname, format_type(a.atttypid, a.atttypmod),
+                  a.attnotnull, pg_get_expr(d.adbin, d.adrelid))
+    FROM r JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
+           LEFT JOIN pg_attrdef d ON d.adrelid = r.oid AND d.adnum = a.attnum
+    UNION ALL
+    SELECT format('constraint %s %s', r.relname, pg_get_constraintdef(c.oid))
+    FROM r JOIN pg_constraint c ON c.conrelid = r.oid
+    UNION ALL
+    SELECT pg_get_indexdef(i.indexrelid) FROM r JOIN pg_index i ON i.indrelid = r.oid
+    UNION ALL
+    SELECT pg_get_triggerdef(t.oid) FROM r JOIN pg_trigger t ON t.tgrelid = r.oid WHERE NOT t.tgisinternal
+    UNION ALL
+    SELECT pg_get_viewdef(r.oid) FROM r WHERE r.relkind = 'v'
+    UNION ALL
+    SELECT pg_get_functiondef(p.oid) FROM pg_proc p, s WHERE p.pronamespace = s.oid
+    ORDER BY thing
+"""
+
+
+@pytest.fixture
+async def empty_database(database: Database) -> AsyncIterator[Database]:
+    """A database that has the four schemas and nothing in them."""
+    name = "pawl_migrations"
+    admin = await asyncpg.connect(database.admin_url)
+    await admin.execute(f"CREATE DATABASE {name} OWNER {OWNER}")
+    empty = Database(with_database(database.admin_url, name), database.passwords)
+    inside = await asyncpg.connect(empty.owner_url)
+    for service in SERVICES:
+        await inside.execute(f"CREATE SCHEMA {service}")
+    await inside.close()
+    yield empty
+    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await admin.close()
+
+
+async def content(database: Database, service: str) -> list[str]:
+    connection = await asyncpg.connect(database.owner_url)
+    try:
+        return [thing for (thing,) in await connection.fetch(CONTENT, service)]
+    finally:
+        await connection.close()
+
+
+async def roll_back(database: Database, service: str) -> None:
+    """Undoes the latest migration of a schema, as an operator would by hand."""
+    places = [part for place in migration_directories(service) for part in ("--migrations-dir", str(place))]
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [dbmate(), *places, f"--migrations-table={service}.{RECORD}", "--no-dump-schema", "rollback"],
+        env=os.environ | {"DATABASE_URL": schema_url(database.owner_url, service)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_a_schema_goes_down_to_nothing_and_up_to_what_it_was(
+    empty_database: Database, service: str
+) -> None:
+    names = list(known_migrations(service).values())
+
+    assert await apply_migrations(empty_database.owner_url, service) == names
+    whole = await content(empty_database, service)
+    for _ in names:
+        await roll_back(empty_database, service)
+    assert await content(empty_database, service) == []
+
+    assert await apply_migrations(empty_database.owner_url, service) == names
+    assert len(whole) > len(names)
+    assert await content(empty_database, service) == whole

@@ -1,0 +1,85 @@
+"""A partner leaves when nothing is unfinished, and hears about everything that is."""
+
+from datetime import UTC, datetime, timedelta
+
+from services.orders.decisions.partners import withdraw
+from services.orders.state import Blocker, Partner
+from shared.runtime.decisions import Decided, Reject
+from tests.unit.orders.builders import AT, events, settled, types, withdrawal
+
+UNISSUED = Blocker("unissued_units", "A-1", "1", 40)
+UNINVOICED = Blocker("uninvoiced_payment", "A-2", "2", 100)
+CONTENT = b"c" * 16
+ASKED_AT = datetime(2026, 10, 20, 1, 0, tzinfo=UTC)
+
+
+def ask(partner=None, *blockers, request_id="wd-1", content=CONTENT, requested_at=None):
+    asked = withdrawal(request_id, requested_at)
+    return withdraw(partner or Partner("P-17"), asked, content, AT, blockers)
+
+
+def test_a_partner_with_nothing_unfinished_leaves():
+    decision = ask(requested_at=ASKED_AT)
+
+    assert events(decision) == [
+        ("partner.withdrawn.v1", {"partner_id": "P-17", "withdrawn_at": "2026-10-20T10:00:00+09:00"})
+    ]
+    assert settled(decision).withdrawn_at == ASKED_AT
+
+
+def test_a_request_that_does_not_say_when_counts_from_its_event():
+    assert settled(ask()).withdrawn_at == AT
+
+
+def test_every_blocker_is_listed_and_the_partner_stays():
+    decision = ask(None, UNISSUED, UNINVOICED)
+
+    assert events(decision) == [
+        (
+            "partner.withdrawal_refused.v1",
+            {
+                "partner_id": "P-17",
+                "blockers": [
+                    {"kind": "unissued_units", "order_id": "A-1", "line_id": "1", "quantity": 40},
+                    {"kind": "uninvoiced_payment", "order_id": "A-2", "line_id": "2", "quantity": 100},
+                ],
+            },
+        )
+    ]
+    assert settled(decision).withdrawn_at is None
+
+
+def test_a_partner_that_was_refused_leaves_with_a_new_request_when_nothing_is_left():
+    refused = settled(ask(None, UNISSUED))
+
+    decision = ask(refused, request_id="wd-2")
+
+    assert types(decision) == ["partner.withdrawn"]
+    assert [event.sequence for event in decision.events] == [2]
+    assert set(settled(decision).requests) == {"wd-1", "wd-2"}
+
+
+def test_the_same_request_is_answered_once_whatever_has_ended_since():
+    refused = settled(ask(None, UNISSUED))
+
+    assert ask(refused) == Decided(refused)
+
+
+def test_the_same_request_id_with_other_content_is_refused():
+    decision = ask(settled(ask(None, UNISSUED)), content=b"d" * 16)
+
+    assert isinstance(decision, Reject)
+    assert (decision.code, decision.pointer) == ("duplicate_request", "/request_id")
+
+
+def test_who_has_left_stays_away_from_that_moment_on():
+    gone = settled(ask(requested_at=ASKED_AT))
+
+    assert ask(gone, request_id="wd-2", requested_at=ASKED_AT + timedelta(days=1)) == Decided(gone)
+
+
+def test_requests_without_an_id_are_each_looked_at_anew():
+    refused = settled(ask(None, UNISSUED, request_id=None))
+
+    assert refused.requests == {}
+    assert types(ask(refused, request_id=None)) == ["partner.withdrawn"]
