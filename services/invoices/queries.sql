@@ -62,7 +62,7 @@ SELECT * FROM partners WHERE partner_id = ANY($1::text[]);
 SELECT * FROM merge_requests WHERE partner_id = ANY($1::text[]);
 
 -- name: open_month_close
--- Notes that a month is closed; the first close says when.
+-- Notes that a month is closed; the first close gives the instant.
 INSERT INTO months (month, closed_at) VALUES ($1, $2) ON CONFLICT DO NOTHING;
 
 -- name: partners_to_close
@@ -72,7 +72,7 @@ WHERE month = $1 AND partner_id > $2 AND state IN ('draft', 'issue_failed')
 ORDER BY partner_id LIMIT $3;
 
 -- name: note_unreported
--- Remembers that month.closed has something to say, in case the close is interrupted before it.
+-- Remembers that month.closed has something new to report, in case the close is interrupted before it.
 UPDATE months SET unreported = true WHERE month = $1 AND NOT unreported;
 
 -- name: lock_month
@@ -91,7 +91,7 @@ SELECT count(*) FILTER (WHERE state = 'issued')::bigint AS documents,
 FROM documents WHERE month = $1 AND kind <> 'modified';
 
 -- name: mark_reported
--- Notes that month.closed said everything; returns its number.
+-- Notes that month.closed reported everything; returns its number.
 UPDATE months SET sequence = sequence + 1, unreported = false WHERE month = $1 RETURNING sequence;
 
 -- name: sum_evidence

@@ -1,4 +1,4 @@
-"""What the invoices service is told by the environment."""
+"""What the environment sets for the invoices service."""
 
 from pydantic import Field
 

@@ -140,7 +140,7 @@ class Refund(Struct, frozen=True, gc=False):
 
 
 class Partner(Struct, frozen=True, gc=False):
-    """A partner as its last change says. `always_merge_since`: when its preference last changed."""
+    """A partner as of its last change. `always_merge_since`: when its preference last changed."""
 
     partner_id: Fixed[str]
     business_number: str
@@ -170,7 +170,7 @@ class MergeRequest(Struct, frozen=True, gc=False):
 
 
 class Explanation(Struct, frozen=True, gc=False):
-    """Why a payment is (`merged`) or is not in a merge. `order_id` is None for a payment nobody knows."""
+    """Why a payment is (`merged`) or is not in a merge. `order_id` is None for an unknown payment."""
 
     partner_id: Fixed[str]
     request_id: Fixed[str]
@@ -219,7 +219,7 @@ class Change(Struct, frozen=True, gc=False):
     counters: tuple[DocumentCounter, ...] = ()
 
     def plus(self, later: "Change") -> "Change":
-        """Both changes; what `later` says of the same thing counts."""
+        """Both changes; of the same thing the value of `later` counts."""
         return Change(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(later), strict=True)))
 
 

@@ -21,7 +21,7 @@ class Scope(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What a merge makes of one payment. `payment` is None when nobody knows the id."""
+    """What a merge makes of one payment. `payment` is None for an unknown id."""
 
     payment_id: str
     payment: Payment | None

@@ -96,7 +96,7 @@ def wish_at_close(
 
     The last word about a month wins: an undo stands until a new request, and beats the preference. A request
     stands as a wish, so a payment that became fit after it still joins. The preference counts when it was
-    turned on before the cut-off; its own merge is done by the close and therefore knows no cut-off.
+    turned on before the cut-off; its own merge is done by the close and has no cut-off of its own.
     """
     if any(request.undo for request in requests):
         return None

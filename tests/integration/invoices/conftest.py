@@ -19,7 +19,7 @@ from shared.runtime.decisions import Applied, Context, Event, Outcome
 from shared.runtime.outbox import Connection, Outbox
 from shared.runtime.outgoing import Cause
 from shared.runtime.surroundings import Surroundings
-from tests.unit.invoices.books import CLOSED_AT, Facts, line
+from tests.unit.invoices.books import CLOSED_AT, Events, line
 
 TABLES = (
     "payments, payment_lines, documents, refunds, partners, merge_requests, merge_explanations, "
@@ -51,7 +51,7 @@ class StoredBooks:
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self.pool = pool
-        self.facts = Facts()
+        self.events = Events()
         self.store = Store(Policy())
         self.outbox = Outbox("invoices", {"invoices.events": 12, "checkout.feedback": 12})
 
@@ -66,8 +66,8 @@ class StoredBooks:
         for event in events:
             outcome = ROUTES[event.type].handle(world, event, Context(uuid7))
             outcomes.append(outcome)
-            for emit in outcome.events if isinstance(outcome, Applied) else ():
-                rows.add(emit, Cause.of(event))
+            if isinstance(outcome, Applied):
+                rows.add_all(outcome.events, Cause.of(event))
         await self.store.save(connection, world)
         await self.outbox.append(connection, rows)
         return outcomes
@@ -75,7 +75,7 @@ class StoredBooks:
     async def paid_and_issued(self, *order_ids: str, **details: Any) -> None:
         """Payments of 176,000 won each, with nothing left to issue."""
         for order_id in order_ids:
-            await self.take(self.facts.paid(order_id, **({"lines": [line(kind="goods")]} | details)))
+            await self.take(self.events.paid(order_id, **({"lines": [line(kind="goods")]} | details)))
 
     async def close(self, month: str = "2026-10", at: str = CLOSED_AT, chunk: int = 200) -> MonthSummary:
         instant = datetime.fromisoformat(at)
@@ -83,7 +83,7 @@ class StoredBooks:
             Surroundings(self.pool, self.outbox), self.store, month, instant, chunk=chunk
         )
 
-    async def said(self, type_name: str) -> list[dict[str, Any]]:
+    async def published(self, type_name: str) -> list[dict[str, Any]]:
         rows = await self.pool.fetch("SELECT * FROM outbox WHERE type = $1 ORDER BY id", f"{type_name}.v1")
         return [{**row, "data": orjson.loads(row["data"])} for row in rows]
 

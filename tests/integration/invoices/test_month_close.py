@@ -25,7 +25,7 @@ async def test_a_close_sums_the_month_up_and_says_so_once(books: StoredBooks) ->
     await books.paid_and_issued("A-1", "A-2")
     await books.paid_and_issued("B-1", partner="P-18", number=OTHER)
     await books.paid_and_issued("C-1", partner="P-19", number=WRONG)
-    await books.take(books.facts.partner(), books.facts.paid("A-9", evidence="card_slip"))
+    await books.take(books.events.partner(), books.events.paid("A-9", evidence="card_slip"))
 
     first = await books.close(chunk=1)
     again = await books.close(chunk=1, at="2026-11-06T09:00:00+09:00")
@@ -34,7 +34,7 @@ async def test_a_close_sums_the_month_up_and_says_so_once(books: StoredBooks) ->
     assert (first.supply, first.vat, first.total) == (480_000, 48_000, 528_000)
     assert (first.already_issued, again.already_issued) == (0, 2)
     assert again.total == first.total
-    (closed,) = await books.said("month.closed")
+    (closed,) = await books.published("month.closed")
     assert (closed["key"], closed["subject"], closed["sequence"]) == ("2026-10", "2026-10", 1)
     assert closed["data"] == {
         "month": "2026-10",
@@ -51,7 +51,7 @@ async def test_a_close_sums_the_month_up_and_says_so_once(books: StoredBooks) ->
 async def test_everything_a_close_says_is_caused_by_it_at_its_time(books: StoredBooks) -> None:
     await books.paid_and_issued("A-1")
     await books.close()
-    (issued,), (closed,) = await books.said("invoice.issued"), await books.said("month.closed")
+    (issued,), (closed,) = await books.published("invoice.issued"), await books.published("month.closed")
     assert issued["causation"] == closed["causation"]
     assert issued["time"] == closed["time"] == CLOSED_AT
     assert (issued["key"], issued["correlation"]) == ("P-17", "P-17")
@@ -61,7 +61,7 @@ async def test_a_month_that_is_not_over_is_refused(books: StoredBooks) -> None:
     await books.paid_and_issued("A-1")
     with pytest.raises(MonthNotOver, match=r"can be closed from 2026-11-01T00:00:00\+09:00 on"):
         await books.close(at="2026-10-31T23:59:59.999999+09:00")
-    assert await books.said("invoice.issued") == []
+    assert await books.published("invoice.issued") == []
 
 
 async def test_an_interrupted_close_goes_on_where_it_was(books: StoredBooks) -> None:
@@ -70,13 +70,13 @@ async def test_an_interrupted_close_goes_on_where_it_was(books: StoredBooks) -> 
     books.store = FailingStore(books.store, after=2)
     with pytest.raises(ConnectionResetError):
         await books.close(chunk=1)
-    assert len(await books.said("invoice.issued")) == 2
-    assert await books.said("month.closed") == []
+    assert len(await books.published("invoice.issued")) == 2
+    assert await books.published("month.closed") == []
 
     summary = await books.close(chunk=1)
 
     assert (summary.documents, summary.already_issued) == (5, 2)
-    assert [fact["data"]["documents"] for fact in await books.said("month.closed")] == [5]
+    assert [event["data"]["documents"] for event in await books.published("month.closed")] == [5]
 
 
 class FailingStore(Store):
@@ -100,14 +100,14 @@ async def test_an_interruption_before_the_report_does_not_swallow_it(books: Stor
     await books.close()
     await books.pool.execute("UPDATE months SET unreported = true")
     await books.close()
-    assert [fact["sequence"] for fact in await books.said("month.closed")] == [1, 2]
+    assert [event["sequence"] for event in await books.published("month.closed")] == [1, 2]
 
 
 async def test_two_closes_at_once_issue_every_document_once(books: StoredBooks) -> None:
     for number in range(30):
         await books.paid_and_issued(f"A-{number}", partner=f"P-{number % 7}")
     await asyncio.gather(*(books.close(chunk=2) for _ in range(3)))
-    assert len(await books.said("invoice.issued")) == 30
+    assert len(await books.published("invoice.issued")) == 30
     assert await books.pool.fetchval("SELECT last_number FROM document_counters") == 30
 
 
@@ -122,7 +122,7 @@ async def test_a_payment_that_arrives_during_the_close_is_either_in_it_or_late(b
 
 
 async def test_the_close_waits_for_a_payment_that_is_being_drafted(books: StoredBooks) -> None:
-    paid = books.facts.paid("A-1")
+    paid = books.events.paid("A-1")
     async with books.pool.acquire() as connection, connection.transaction():
         world = await books.store.load(connection, [paid])
         close = asyncio.create_task(books.close())
@@ -134,7 +134,7 @@ async def test_the_close_waits_for_a_payment_that_is_being_drafted(books: Stored
 async def test_a_correction_that_is_being_made_is_used_by_the_close(books: StoredBooks) -> None:
     """The close waits for the partner: else it would fail the document, and the correction never see that."""
     await books.paid_and_issued("A-1", number=WRONG)
-    corrected = books.facts.partner()
+    corrected = books.events.partner()
     async with books.pool.acquire() as connection, connection.transaction():
         world = await books.store.load(connection, [corrected])
         close = asyncio.create_task(books.close())
@@ -150,7 +150,7 @@ async def test_a_correction_during_the_close_issues_what_the_close_could_not(boo
     pausing = books.store = PausingStore(books.store)
     close = asyncio.create_task(books.close())
     await pausing.loaded.wait()
-    correction = asyncio.create_task(books.take(books.facts.partner(at=NOVEMBER)))
+    correction = asyncio.create_task(books.take(books.events.partner(at=NOVEMBER)))
     await somebody_waits_beside(books, correction)
     pausing.go_on.set()
     assert (await close).issue_failed == 1
@@ -160,10 +160,10 @@ async def test_a_correction_during_the_close_issues_what_the_close_could_not(boo
 
 async def test_a_correction_and_a_late_payment_at_once_issue_it_once(books: StoredBooks) -> None:
     await books.close()
-    paid = books.facts.paid("A-1", number=WRONG, lines=[line(kind="goods")], told_at=NOVEMBER)
+    paid = books.events.paid("A-1", number=WRONG, lines=[line(kind="goods")], published_at=NOVEMBER)
     async with books.pool.acquire() as connection, connection.transaction():
         world = await books.store.load(connection, [paid])
-        correction = asyncio.create_task(books.take(books.facts.partner(at=NOVEMBER)))
+        correction = asyncio.create_task(books.take(books.events.partner(at=NOVEMBER)))
         await somebody_waits_beside(books, correction)
         await books.write(connection, world, [paid])
     await correction
@@ -177,7 +177,7 @@ async def somebody_waits_beside(books: StoredBooks, task: asyncio.Task[Any]) -> 
 
 
 async def issued_once(books: StoredBooks) -> None:
-    assert [event["data"]["business_number"] for event in await books.said("invoice.issued")] == [GANADA]
+    assert [event["data"]["business_number"] for event in await books.published("invoice.issued")] == [GANADA]
     states = await books.pool.fetch("SELECT state FROM documents")
     assert [row["state"] for row in states] == ["issued"]
 
@@ -200,10 +200,10 @@ async def test_refunds_merges_and_the_close_never_wait_for_each_other_in_a_circl
     orders = [f"A-{number:02}" for number in range(24)]
     for number, order_id in enumerate(orders):
         await books.paid_and_issued(order_id, partner=f"P-{number % 3}")
-    facts = books.facts
-    refunds = [facts.completed(o, f"r-{o}", 10, 16_000, 1_600, at=PAID_AT) for o in reversed(orders)]
-    later = [facts.completed(o, f"s-{o}", 10, 16_000, 1_600, at=NOVEMBER) for o in orders]
-    merges = [facts.merge(f"mr-{n}", partner=f"P-{n % 3}", undo=n % 4 == 3) for n in range(12)]
+    events = books.events
+    refunds = [events.completed(o, f"r-{o}", 10, 16_000, 1_600, at=PAID_AT) for o in reversed(orders)]
+    later = [events.completed(o, f"s-{o}", 10, 16_000, 1_600, at=NOVEMBER) for o in orders]
+    merges = [events.merge(f"mr-{n}", partner=f"P-{n % 3}", undo=n % 4 == 3) for n in range(12)]
     batches = (
         [refunds[n::4] for n in range(4)] + [later[n::4] for n in range(4)] + [[merge] for merge in merges]
     )
@@ -216,8 +216,8 @@ async def test_refunds_merges_and_the_close_never_wait_for_each_other_in_a_circl
 async def test_refunds_of_two_payments_of_one_merge_at_once_both_count(books: StoredBooks) -> None:
     orders = [f"A-{number}" for number in range(8)]
     await books.paid_and_issued(*orders)
-    await books.take(books.facts.merge())
-    events = [books.facts.completed(o, f"r-{o}", 10, 16_000, 1_600) for o in orders]
+    await books.take(books.events.merge())
+    events = [books.events.completed(o, f"r-{o}", 10, 16_000, 1_600) for o in orders]
     await asyncio.gather(*(books.take(event) for event in events))
     total = await books.pool.fetchval("SELECT total FROM documents WHERE kind = 'merged'")
     assert total == 8 * (176_000 - 17_600)
@@ -229,8 +229,8 @@ async def test_documents_of_one_business_are_numbered_without_a_gap_by_whoever_i
     orders = [f"A-{number}" for number in range(8)]
     await books.paid_and_issued(*orders)
     await books.close()
-    late = [books.facts.paid(f"B-{number}", lines=[line(kind="goods")]) for number in range(4)]
-    refunds = [books.facts.completed(o, f"r-{o}", 10, 16_000, 1_600, at=NOVEMBER) for o in orders]
+    late = [books.events.paid(f"B-{number}", lines=[line(kind="goods")]) for number in range(4)]
+    refunds = [books.events.completed(o, f"r-{o}", 10, 16_000, 1_600, at=NOVEMBER) for o in orders]
     await asyncio.gather(*(books.take(event) for event in [*late, *refunds]))
     keys = await books.pool.fetch(
         "SELECT right(document_key, 6)::int AS number FROM documents ORDER BY number"
@@ -271,7 +271,7 @@ async def test_without_an_instant_the_month_is_closed_now(
 ) -> None:
     await books.paid_and_issued("A-1", at="2011-03-01T10:00:00+09:00")
     assert (await client.post("/months/2011-03/close", json={"at": None})).json()["documents"] == 1
-    (issued,) = await books.said("invoice.issued")
+    (issued,) = await books.published("invoice.issued")
     assert datetime.fromisoformat(issued["data"]["issued_at"]).year >= 2026
 
 

@@ -11,13 +11,13 @@ from tests.unit.invoices.books import GANADA, WRONG, line
 
 
 async def test_a_payment_lives_through_a_commit_after_every_event(books: StoredBooks) -> None:
-    facts = books.facts
-    await books.take(facts.paid("A-1"))
-    await books.take(facts.issued("A-1", 60))
-    await books.take(facts.accepted("A-1", "r-1"))
-    await books.take(facts.completed("A-1", "r-1", 30, 48_000, 4_800))
+    events = books.events
+    await books.take(events.paid("A-1"))
+    await books.take(events.issued("A-1", 60))
+    await books.take(events.accepted("A-1", "r-1"))
+    await books.take(events.completed("A-1", "r-1", 30, 48_000, 4_800))
     await books.close()
-    await books.take(facts.completed("A-1", "r-2", 10, 16_000, 1_600, at="2026-11-12T10:00:00+09:00"))
+    await books.take(events.completed("A-1", "r-2", 10, 16_000, 1_600, at="2026-11-12T10:00:00+09:00"))
 
     payment = await books.pool.fetchrow("SELECT * FROM payments")
     assert (payment["standing_supply"], payment["refunded_supply"]) == (112_000, 64_000)
@@ -30,14 +30,14 @@ async def test_a_payment_lives_through_a_commit_after_every_event(books: StoredB
 
 
 async def test_what_is_loaded_is_what_was_saved(books: StoredBooks) -> None:
-    facts = books.facts
+    events = books.events
     batch = [
-        facts.paid("A-1", lines=[line(), line("2", "goods"), line("3", "metered")]),
-        facts.paid("A-2", lines=[line(kind="goods")]),
-        facts.paid("A-3", lines=[line(kind="goods")]),
-        facts.accepted("A-1", "r-1"),
-        facts.partner(),
-        facts.merge(orders=["A-2", "A-3"]),
+        events.paid("A-1", lines=[line(), line("2", "goods"), line("3", "metered")]),
+        events.paid("A-2", lines=[line(kind="goods")]),
+        events.paid("A-3", lines=[line(kind="goods")]),
+        events.accepted("A-1", "r-1"),
+        events.partner(),
+        events.merge(orders=["A-2", "A-3"]),
     ]
     async with books.pool.acquire() as connection, connection.transaction():
         saved = await books.store.load(connection, batch)
@@ -45,7 +45,7 @@ async def test_what_is_loaded_is_what_was_saved(books: StoredBooks) -> None:
             ROUTES[event.type].handle(saved, event, Context(uuid7))
         await books.store.save(connection, saved)
     async with books.pool.acquire() as connection, connection.transaction():
-        again = await books.store.load(connection, [*batch, facts.partner(always_merge=False)])
+        again = await books.store.load(connection, [*batch, events.partner(always_merge=False)])
     assert again.payments == saved.payments
     assert again.documents == saved.documents
     assert again.refunds == saved.refunds
@@ -55,38 +55,38 @@ async def test_what_is_loaded_is_what_was_saved(books: StoredBooks) -> None:
 
 async def test_a_merge_and_its_explanations_are_kept(books: StoredBooks) -> None:
     await books.paid_and_issued("A-1", "A-2")
-    await books.take(books.facts.paid("A-3"))
-    await books.take(books.facts.merge())
+    await books.take(books.events.paid("A-3"))
+    await books.take(books.events.merge())
     rows = await books.pool.fetch("SELECT order_id, reason FROM merge_explanations ORDER BY order_id")
     assert [tuple(row) for row in rows] == [("A-1", "merged"), ("A-2", "merged"), ("A-3", "units_not_issued")]
     assert (await books.won())["uninvoiced"] == 3 * 176_000
-    await books.take(books.facts.merge("mr-2", undo=True))
+    await books.take(books.events.merge("mr-2", undo=True))
     states = await books.pool.fetch("SELECT state FROM documents ORDER BY state")
     assert [row["state"] for row in states] == ["draft", "draft", "draft", "undone"]
 
 
 async def test_a_known_request_id_is_recognised_after_a_commit(books: StoredBooks) -> None:
     await books.paid_and_issued("A-1", "A-2")
-    request = books.facts.merge()
+    request = books.events.merge()
     await books.take(request)
     await books.take(request)
-    assert len(await books.said("invoice.merged")) == 1
-    (refused,) = await books.take(books.facts.merge(orders=["A-1"]))
+    assert len(await books.published("invoice.merged")) == 1
+    (refused,) = await books.take(books.events.merge(orders=["A-1"]))
     assert isinstance(refused, Reject)
 
 
 async def test_a_refund_of_one_payment_nets_out_of_its_merge(books: StoredBooks) -> None:
     await books.paid_and_issued("A-1", "A-2")
-    await books.take(books.facts.merge())
-    await books.take(books.facts.completed("A-2", "r-1", 40, 64_000, 6_400))
+    await books.take(books.events.merge())
+    await books.take(books.events.completed("A-2", "r-1", 40, 64_000, 6_400))
     assert await books.pool.fetchval("SELECT total FROM documents WHERE kind = 'merged'") == 281_600
 
 
 async def test_slips_and_receipts_are_summed_apart(books: StoredBooks) -> None:
     await books.take(
-        books.facts.paid("A-1", method="card"),
-        books.facts.paid("A-2", evidence="cash_receipt"),
-        books.facts.paid("A-3"),
+        books.events.paid("A-1", method="card"),
+        books.events.paid("A-2", evidence="cash_receipt"),
+        books.events.paid("A-3"),
     )
     assert await books.won() == {
         "invoiced": 0,
@@ -99,8 +99,8 @@ async def test_slips_and_receipts_are_summed_apart(books: StoredBooks) -> None:
 async def test_correcting_a_partner_issues_what_failed(books: StoredBooks) -> None:
     await books.paid_and_issued("A-1", "A-2", number=WRONG)
     await books.close()
-    await books.take(books.facts.partner(at="2026-11-07T09:00:00+09:00"))
-    keys = [fact["data"]["document_key"] for fact in await books.said("invoice.issued")]
+    await books.take(books.events.partner(at="2026-11-07T09:00:00+09:00"))
+    keys = [event["data"]["document_key"] for event in await books.published("invoice.issued")]
     assert keys == [f"2026-10-{GANADA}-000001", f"2026-10-{GANADA}-000002"]
 
 
@@ -144,14 +144,14 @@ async def test_an_issued_document_is_never_edited_or_deleted(
 async def test_the_database_refuses_what_the_domain_refuses(
     books: StoredBooks, owner: asyncpg.Connection, statement: str
 ) -> None:
-    await books.take(books.facts.paid("A-1"))
+    await books.take(books.events.paid("A-1"))
     with pytest.raises(asyncpg.CheckViolationError):
         await owner.execute(statement)
 
 
 async def test_a_business_has_one_open_merge_a_month(books: StoredBooks) -> None:
     await books.paid_and_issued("A-1", "A-2")
-    await books.take(books.facts.merge())
+    await books.take(books.events.merge())
     with pytest.raises(asyncpg.UniqueViolationError):
         await books.pool.execute(
             "UPDATE documents SET kind = 'merged', state = 'draft' WHERE state = 'in_merge'"
@@ -171,8 +171,8 @@ async def test_a_document_key_is_given_once(books: StoredBooks) -> None:
 
 
 async def test_units_released_after_a_cancellation_are_taken_off_a_second_time(books: StoredBooks) -> None:
-    facts = books.facts
-    await books.take(facts.paid("A-1"))
-    await books.take(facts.cancelled("A-1", 60, 96_000, 9_600))
-    await books.take(facts.cancelled("A-1", 40, 64_000, 6_400))
+    events = books.events
+    await books.take(events.paid("A-1"))
+    await books.take(events.cancelled("A-1", 60, 96_000, 9_600))
+    await books.take(events.cancelled("A-1", 40, 64_000, 6_400))
     assert await books.won() == {"invoiced": 0, "uninvoiced": 0, "card_slip": 0, "cash_receipt": 0}

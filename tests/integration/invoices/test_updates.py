@@ -14,7 +14,7 @@ CUT_OFF = "2026-11-05T18:00:00+09:00"
 
 
 async def test_each_event_of_a_payment_changes_its_own_columns(books: StoredBooks) -> None:
-    events = books.facts
+    events = books.events
     await books.take(events.paid("A-1", lines=[line(), line("2", unit_price=100), line("3", "goods", 1)]))
     payment = await books.row("payments")
 
@@ -42,12 +42,12 @@ async def test_a_payment_moves_to_its_merge_and_back(books: StoredBooks) -> None
     await books.paid_and_issued("A-1", "A-2")
     payment = await books.row("payments", "order_id = 'A-1'")
 
-    await books.take(books.facts.merge())
+    await books.take(books.events.merge())
     merge = await books.row("documents", "kind = 'merged'")
     merged = payment | {"invoice_id": merge["invoice_id"]}
     assert await books.row("payments", "order_id = 'A-1'") == merged
 
-    await books.take(books.facts.merge("mr-2", undo=True))
+    await books.take(books.events.merge("mr-2", undo=True))
     assert await books.row("payments", "order_id = 'A-1'") == payment
 
 
@@ -55,7 +55,7 @@ async def test_a_draft_follows_its_refunds_and_is_issued(books: StoredBooks) -> 
     await books.paid_and_issued("A-1")
     draft = await books.row("documents")
 
-    await books.take(books.facts.completed("A-1", "r-1", 10, 16_000, 1_600))
+    await books.take(books.events.completed("A-1", "r-1", 10, 16_000, 1_600))
     draft |= {"supply": 144_000, "vat": 14_400, "total": 158_400}
     assert await books.row("documents") == draft
 
@@ -67,11 +67,11 @@ async def test_a_draft_follows_its_refunds_and_is_issued(books: StoredBooks) -> 
 
 async def test_a_late_document_waits_for_a_number_and_is_issued_late(books: StoredBooks) -> None:
     await books.close()
-    await books.paid_and_issued("A-1", number=WRONG, told_at="2026-11-06T09:00:00+09:00")
+    await books.paid_and_issued("A-1", number=WRONG, published_at="2026-11-06T09:00:00+09:00")
     failed = await books.row("documents")
     assert (failed["state"], failed["late"], failed["sequence"]) == ("issue_failed", True, 2)
 
-    await books.take(books.facts.partner(at=CORRECTED_AT))
+    await books.take(books.events.partner(at=CORRECTED_AT))
     failed |= issued(f"2026-10-{GANADA}-000001", CORRECTED_AT, sequence=3)
     assert await books.row("documents") == failed | {"business_number": GANADA}
 
@@ -86,13 +86,13 @@ async def test_a_draft_of_an_open_month_fails_without_being_late(books: StoredBo
 async def test_a_merge_counts_its_payments_and_its_events(books: StoredBooks) -> None:
     await books.paid_and_issued("A-1", "A-2")
     own = await books.row("documents", "kind = 'payment' AND supply > 0 ORDER BY invoice_id LIMIT 1")
-    await books.take(books.facts.merge())
+    await books.take(books.events.merge())
     merge = await books.row("documents", "kind = 'merged'")
     key = f"invoice_id = '{own['invoice_id']}'"
     assert await books.row("documents", key) == own | {"state": "in_merge"}
 
     await books.paid_and_issued("A-3")
-    await books.take(books.facts.merge("mr-2"))
+    await books.take(books.events.merge("mr-2"))
     merge |= {"supply": 480_000, "vat": 48_000, "total": 528_000, "sequence": 2}
     assert await books.row("documents", "kind = 'merged'") == merge
 
@@ -103,38 +103,38 @@ async def test_a_merge_counts_its_payments_and_its_events(books: StoredBooks) ->
 
 async def test_an_undone_merge_keeps_its_row_and_no_won(books: StoredBooks) -> None:
     await books.paid_and_issued("A-1", "A-2")
-    await books.take(books.facts.merge())
+    await books.take(books.events.merge())
     merge = await books.row("documents", "kind = 'merged'")
-    await books.take(books.facts.merge("mr-2", undo=True))
+    await books.take(books.events.merge("mr-2", undo=True))
     merge |= {"state": "undone", "supply": 0, "vat": 0, "total": 0, "sequence": 2}
     assert await books.row("documents", "kind = 'merged'") == merge
 
 
 async def test_a_refund_is_noted_open_and_completed(books: StoredBooks) -> None:
-    await books.take(books.facts.paid("A-1"))
-    await books.take(books.facts.accepted("A-1", "r-1"))
+    await books.take(books.events.paid("A-1"))
+    await books.take(books.events.accepted("A-1", "r-1"))
     refund = await books.row("refunds")
     assert refund == {
         "refund_id": "r-1", "order_id": "A-1", "state": "open", "supply": 0, "vat": 0, "cancellation": False,
     }  # fmt: skip
 
-    await books.take(books.facts.completed("A-1", "r-1", 40, 64_000, 6_400))
+    await books.take(books.events.completed("A-1", "r-1", 40, 64_000, 6_400))
     assert await books.row("refunds") == refund | {"state": "completed", "supply": 64_000, "vat": 6_400}
 
 
 async def test_an_open_refund_keeps_its_payment_out_of_a_merge_after_a_commit(books: StoredBooks) -> None:
     await books.paid_and_issued("A-1", "A-2", "A-3")
-    await books.take(books.facts.accepted("A-3", "r-1"))
-    await books.take(books.facts.merge())
-    (merged,) = await books.said("invoice.merged")
+    await books.take(books.events.accepted("A-3", "r-1"))
+    await books.take(books.events.merge())
+    (merged,) = await books.published("invoice.merged")
     assert merged["data"]["payment_ids"] == ["pay-A-1", "pay-A-2"]
     assert merged["data"]["excluded"] == [{"payment_id": "pay-A-3", "reason": "open_refund"}]
 
 
 async def test_a_partner_is_as_its_last_change_says(books: StoredBooks) -> None:
-    await books.take(books.facts.partner(number=WRONG, always_merge=False, at="2026-11-01T10:00:00+09:00"))
+    await books.take(books.events.partner(number=WRONG, always_merge=False, at="2026-11-01T10:00:00+09:00"))
     partner = await books.row("partners")
-    change = books.facts.partner(number=OTHER, at="2026-11-02T10:00:00+09:00")
+    change = books.events.partner(number=OTHER, at="2026-11-02T10:00:00+09:00")
     await books.take(with_data(change, name="나다라 주식회사", invoice_email="bill@nadara.example"))
 
     at = datetime.fromisoformat("2026-11-02T10:00:00+09:00")
@@ -151,38 +151,38 @@ async def test_a_partner_is_as_its_last_change_says(books: StoredBooks) -> None:
 async def test_a_preference_counts_from_the_change_that_turned_it_on(books: StoredBooks) -> None:
     """Turned on at the cut-off it is too late for the month, however long the partner has been recorded."""
     await books.paid_and_issued("A-1", "A-2")
-    await books.take(books.facts.partner(always_merge=False, at="2026-10-01T10:00:00+09:00"))
-    await books.take(books.facts.partner(always_merge=True, at=CUT_OFF))
+    await books.take(books.events.partner(always_merge=False, at="2026-10-01T10:00:00+09:00"))
+    await books.take(books.events.partner(always_merge=True, at=CUT_OFF))
     assert (await books.row("partners"))["always_merge_since"] == datetime.fromisoformat(CUT_OFF)
     assert (await books.close()).merged == 0
 
 
 async def test_a_preference_that_is_repeated_keeps_its_date_after_a_commit(books: StoredBooks) -> None:
     await books.paid_and_issued("A-1", "A-2")
-    await books.take(books.facts.partner(at="2026-10-01T10:00:00+09:00"))
+    await books.take(books.events.partner(at="2026-10-01T10:00:00+09:00"))
     partner = await books.row("partners")
-    await books.take(books.facts.partner(at=CUT_OFF))
+    await books.take(books.events.partner(at=CUT_OFF))
     assert await books.row("partners") == partner | {"changed_at": datetime.fromisoformat(CUT_OFF)}
     assert (await books.close()).merged == 1
 
 
 async def test_a_request_changes_only_whether_it_stands(books: StoredBooks) -> None:
-    await books.take(books.facts.merge("mr-1", orders=["A-1", "A-2"]))
+    await books.take(books.events.merge("mr-1", orders=["A-1", "A-2"]))
     first = await books.row("merge_requests")
     assert first["payment_ids"] == '["pay-A-1", "pay-A-2"]'
 
-    await books.take(books.facts.merge("mr-2", undo=True))
+    await books.take(books.events.merge("mr-2", undo=True))
     undo = await books.row("merge_requests", "undo")
     assert await books.row("merge_requests", "request_id = 'mr-1'") == first | {"standing": False}
     assert (undo["standing"], undo["payment_ids"]) == (True, None)
 
-    await books.take(books.facts.merge("mr-3"))
+    await books.take(books.events.merge("mr-3"))
     assert await books.row("merge_requests", "undo") == undo | {"standing": False}
 
 
 async def test_the_close_explains_a_payment_anew(books: StoredBooks) -> None:
     await books.paid_and_issued("A-1")
-    await books.take(books.facts.merge(orders=["A-1", "A-2"]))
+    await books.take(books.events.merge(orders=["A-1", "A-2"]))
     unknown = await books.row("merge_explanations", "payment_id = 'pay-A-2'")
     assert (unknown["order_id"], unknown["reason"]) == (None, "unknown_payment")
 
@@ -193,7 +193,7 @@ async def test_the_close_explains_a_payment_anew(books: StoredBooks) -> None:
 
 
 async def test_the_lines_of_a_payment_are_kept_as_they_were_sold(books: StoredBooks) -> None:
-    await books.take(books.facts.paid("A-1", lines=[line(quantity=2), line("2", "goods", 500, 3)]))
+    await books.take(books.events.paid("A-1", lines=[line(quantity=2), line("2", "goods", 500, 3)]))
     assert await books.row("payment_lines") == {
         "order_id": "A-1",
         "vat_mode": "exclusive",

@@ -1,4 +1,4 @@
-"""The invoices service without servers: facts go through the real handlers, and after each the won add up."""
+"""The invoices service without servers: events go through the real handlers; after each the won add up."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -48,7 +48,7 @@ def line(
 
 
 @dataclass
-class Facts:
+class Events:
     """Makes the events that other services and checkout would send."""
 
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
@@ -85,14 +85,14 @@ class Facts:
         method: str = "bank_transfer",
         evidence: str = "tax_invoice",
         vat_mode: str = "exclusive",
-        told_at: str | None = None,
+        published_at: str | None = None,
     ) -> Event:
         sold = list(lines or [line()])
         money = payment_money(vat_mode, sum(item["unit_price"] * item["quantity"] for item in sold))
         return self.event(
             "order.paid.v1",
             order_id,
-            told_at or at,
+            published_at or at,
             order_id=order_id,
             payment_id=f"pay-{order_id}",
             amount=money.total,
@@ -232,38 +232,38 @@ def _model(model: type[BaseModel], data: dict[str, Any]) -> BaseModel:
 
 
 class Books:
-    """A world, the events it has said, and the promise that no won is ever lost."""
+    """A world, the events it has published, and the promise that no won is ever lost."""
 
     def __init__(self, policy: Policy | None = None) -> None:
-        self.facts = Facts()
+        self.events = Events()
         counters = {number: DocumentCounter(number) for number in (GANADA, OTHER)}
         self.world = World(policy or Policy(), counters=counters)
-        self.said: list[NewEvent] = []
+        self.published: list[NewEvent] = []
         self._ids = count(1)
 
     def new_id(self) -> UUID:
         return UUID(int=next(self._ids))
 
     def take(self, *events: Event) -> Outcome:
-        """Hands facts to the service; returns what it makes of the last one."""
+        """Hands events to the service; returns the outcome of the last one."""
         outcome: Outcome = Applied()
         for event in events:
             outcome = ROUTES[event.type].handle(self.world, event, Context(self.new_id))
             if isinstance(outcome, Applied):
-                self.said += outcome.events
+                self.published += outcome.events
             self.check()
         return outcome
 
     def paid(self, order_id: str, **details: Any) -> Payment:
-        self.take(self.facts.paid(order_id, **details))
+        self.take(self.events.paid(order_id, **details))
         return self.world.payments[order_id]
 
     def paid_and_issued(self, order_id: str, **details: Any) -> None:
-        event = self.facts.paid(order_id, **details)
+        event = self.events.paid(order_id, **details)
         self.take(event)
         for item in event.data.lines:
             if item.kind == "serials":
-                self.take(self.facts.issued(order_id, item.quantity, line_id=item.line_id))
+                self.take(self.events.issued(order_id, item.quantity, line_id=item.line_id))
 
     def refund(
         self, order_id: str, refund_id: str, quantity: int, *, at: str = PAID_AT, price: int = 1600
@@ -271,23 +271,23 @@ class Books:
         """Refunds units of an order from request to payout, with the VAT that the rule gives."""
         payment = self.world.payments[order_id]
         money = refund_money("exclusive", payment.paid.minus(payment.refunded), price * quantity)
-        self.take(self.facts.accepted(order_id, refund_id, quantity, at=at))
-        return self.take(self.facts.completed(order_id, refund_id, quantity, money.supply, money.vat, at=at))
+        self.take(self.events.accepted(order_id, refund_id, quantity, at=at))
+        return self.take(self.events.completed(order_id, refund_id, quantity, money.supply, money.vat, at=at))
 
     def close(self, month: str = "2026-10", at: str = CLOSED_AT) -> list[NewEvent]:
         closed_at = instant(at)
         assert closed_at >= ends_at(month)
         self.world.closed.setdefault(month, closed_at)
-        emits = issue_month(self.world, month, closed_at, self.new_id)
-        self.said += emits
+        events = issue_month(self.world, month, closed_at, self.new_id)
+        self.published += events
         self.check()
-        return emits
+        return events
 
     def types(self) -> list[str]:
-        return [emit.type.removesuffix(".v1") for emit in self.said]
+        return [event.type.removesuffix(".v1") for event in self.published]
 
     def last(self, type_name: str) -> NewEvent:
-        return [emit for emit in self.said if emit.type == f"{type_name}.v1"][-1]
+        return [event for event in self.published if event.type == f"{type_name}.v1"][-1]
 
     def documents(self, *states: str) -> list[Document]:
         return [document for document in self.world.documents.values() if document.state in states]
@@ -315,9 +315,9 @@ class Books:
                 assert document.amount.total != 0
 
     def _check_sequences(self) -> None:
-        said: dict[str, list[int]] = defaultdict(list)
-        for emit in self.said:
-            TYPES[emit.type].model.model_validate(emit.data)
-            said[emit.subject].append(emit.sequence)
-        for subject, sequences in said.items():
+        published: dict[str, list[int]] = defaultdict(list)
+        for event in self.published:
+            TYPES[event.type].model.model_validate(event.data)
+            published[event.subject].append(event.sequence)
+        for subject, sequences in published.items():
             assert sequences == list(range(1, len(sequences) + 1)), subject

@@ -5,7 +5,7 @@ import pytest
 from services.invoices.state import Contradiction, Policy
 from shared.money import Money, refund_money
 from shared.runtime.decisions import Applied, Wait
-from tests.unit.invoices.books import PAID_AT, Books, Facts, line
+from tests.unit.invoices.books import PAID_AT, Books, Events, line
 
 
 def test_a_payment_is_drafted_for_the_month_it_was_paid_in_seoul() -> None:
@@ -17,7 +17,7 @@ def test_a_payment_is_drafted_for_the_month_it_was_paid_in_seoul() -> None:
     assert (drafted.data["supply"], drafted.data["vat"], drafted.data["total"]) == (160_000, 16_000, 176_000)
 
 
-def test_a_second_telling_of_the_same_payment_changes_nothing() -> None:
+def test_the_same_payment_again_changes_nothing() -> None:
     books = Books()
     books.paid("A-1")
     books.paid("A-1")
@@ -29,7 +29,7 @@ def test_a_slip_or_a_receipt_is_recorded_and_gets_no_invoice(evidence: str) -> N
     books = Books()
     payment = books.paid("A-1", evidence=evidence)
     assert payment.evidence == evidence
-    assert books.said == []
+    assert books.published == []
 
 
 def test_a_card_payment_counts_as_its_card_slip() -> None:
@@ -56,7 +56,7 @@ def test_ten_thousand_won_in_five_refunds_lose_no_won_of_vat() -> None:
         back = refund_money("inclusive", left, 2_000)
         left = Money(left.supply - back.supply, left.vat - back.vat)
         vat_given_back.append(back.vat)
-        books.take(books.facts.completed("A-1", f"r-{number}", 1, back.supply, back.vat))
+        books.take(books.events.completed("A-1", f"r-{number}", 1, back.supply, back.vat))
     assert sum(vat_given_back) == 909
     assert [document.state for document in books.world.documents.values()] == ["void"]
 
@@ -78,7 +78,7 @@ def test_a_refund_nets_out_of_a_card_slip() -> None:
 def test_a_repeated_refund_is_netted_once() -> None:
     books = Books()
     books.paid("A-1")
-    again = books.facts.completed("A-1", "r-1", 40, 64_000, 6_400)
+    again = books.events.completed("A-1", "r-1", 40, 64_000, 6_400)
     books.take(again, again)
     assert books.documents("draft")[0].amount == (96_000, 9_600)
 
@@ -87,7 +87,7 @@ def test_a_refund_of_more_than_was_paid_is_left_to_an_operator_and_changes_nothi
     books = Books()
     before = books.paid("A-1")
     with pytest.raises(Contradiction):
-        books.take(books.facts.completed("A-1", "r-1", 100, 160_001, 16_000))
+        books.take(books.events.completed("A-1", "r-1", 100, 160_001, 16_000))
     assert books.world.payments["A-1"] == before
     assert books.world.refunds == {}
 
@@ -95,30 +95,30 @@ def test_a_refund_of_more_than_was_paid_is_left_to_an_operator_and_changes_nothi
 def test_the_open_units_of_a_cancelled_payment_net_out_of_the_draft() -> None:
     books = Books()
     books.paid("A-1")
-    books.take(books.facts.issued("A-1", 60), books.facts.cancelled("A-1", 40, 64_000, 6_400))
+    books.take(books.events.issued("A-1", 60), books.events.cancelled("A-1", 40, 64_000, 6_400))
     assert books.documents("draft")[0].amount == (96_000, 9_600)
 
 
 def test_a_cancelled_pending_order_is_no_business_of_ours() -> None:
-    assert Books().take(Facts().cancelled("A-1", 0, 0, 0)) == Applied()
+    assert Books().take(Events().cancelled("A-1", 0, 0, 0)) == Applied()
 
 
-def test_facts_about_an_unknown_payment_wait_for_it() -> None:
-    facts = Facts()
+def test_events_about_an_unknown_payment_wait_for_it() -> None:
+    events = Events()
     waiting = [
-        facts.issued("A-1"),
-        facts.accepted("A-1", "r-1"),
-        facts.completed("A-1", "r-1", 40, 64_000, 6_400),
-        facts.cancelled("A-1", 40, 64_000, 6_400),
-        facts.refund("refund.released.v1", "A-1", "r-1", lines=[], actor="operator:kim", reason="withdrew"),
-        facts.refund("refund.denied.v1", "A-1", "r-1", lines=[], reason="issued", lost_at=PAID_AT),
+        events.issued("A-1"),
+        events.accepted("A-1", "r-1"),
+        events.completed("A-1", "r-1", 40, 64_000, 6_400),
+        events.cancelled("A-1", 40, 64_000, 6_400),
+        events.refund("refund.released.v1", "A-1", "r-1", lines=[], actor="operator:kim", reason="withdrew"),
+        events.refund("refund.denied.v1", "A-1", "r-1", lines=[], reason="issued", lost_at=PAID_AT),
     ]
     for event in waiting:
         assert Books().take(event) == Wait("order A-1 to be paid")
 
 
 def test_a_rejected_refund_of_an_order_that_was_never_paid_does_not_wait() -> None:
-    rejected = Facts().refund("refund.rejected.v1", "A-1", "r-1", reason="not_paid")
+    rejected = Events().refund("refund.rejected.v1", "A-1", "r-1", reason="not_paid")
     assert Books().take(rejected) == Applied()
 
 
@@ -126,4 +126,4 @@ def test_more_serials_than_were_paid_are_left_to_an_operator() -> None:
     books = Books()
     books.paid("A-1")
     with pytest.raises(Contradiction, match="exceed the 100 that were paid"):
-        books.take(books.facts.issued("A-1", 101))
+        books.take(books.events.issued("A-1", 101))

@@ -27,9 +27,9 @@ def story() -> Books:
     books.paid_and_issued("A-1001")
     books.paid_and_issued("A-1002", lines=[line(kind="goods", quantity=60)])
     books.paid_and_issued("A-1003", number=WRONG)
-    books.take(books.facts.merge("mr-1", ["A-1001", "A-1002"]))
-    books.take(books.facts.merge("mr-2", undo=True))
-    books.take(books.facts.merge("mr-3", ["A-1001", "A-1002"]))
+    books.take(books.events.merge("mr-1", ["A-1001", "A-1002"]))
+    books.take(books.events.merge("mr-2", undo=True))
+    books.take(books.events.merge("mr-3", ["A-1001", "A-1002"]))
     books.close()
     books.refund("A-1002", "0199f0e0-7d4a-7c11-9a51-2f6f3f3c1d07", 40, at="2026-11-12T10:00:00+09:00")
     return books
@@ -46,12 +46,12 @@ def story() -> Books:
         "invoice.modified",
     ],
 )
-def test_a_fact_has_every_field_of_its_golden_document(story: Books, type_name: str) -> None:
-    expected, said = golden(type_name), story.last(type_name)
+def test_an_event_has_every_field_of_its_golden_document(story: Books, type_name: str) -> None:
+    expected, published = golden(type_name), story.last(type_name)
     for name, value in expected["data"].items():
-        assert type(said.data[name]) is type(value), name
-    assert said.key == said.data[expected_key_field(expected)]
-    assert said.subject == said.data["invoice_id"]
+        assert type(published.data[name]) is type(value), name
+    assert published.key == published.data[expected_key_field(expected)]
+    assert published.subject == published.data["invoice_id"]
 
 
 def expected_key_field(expected: dict[str, Any]) -> str:
@@ -93,6 +93,6 @@ def test_a_closed_month_has_every_field_of_its_golden_document() -> None:
     expected = golden("month.closed")
     at = datetime.fromisoformat("2026-11-05T18:00:04+09:00")
     summary = MonthSummary("2026-10", 812, 1930, 402_116_000, 40_211_600, 442_327_600, 400, 3, 0)
-    said = month_closed(summary, at, 1)
-    assert said.data == expected["data"]
-    assert (said.key, said.subject, said.sequence) == ("2026-10", "2026-10", 1)
+    published = month_closed(summary, at, 1)
+    assert published.data == expected["data"]
+    assert (published.key, published.subject, published.sequence) == ("2026-10", "2026-10", 1)

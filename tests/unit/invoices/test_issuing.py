@@ -8,19 +8,19 @@ def issued_books(*orders: str, merge: bool = False) -> Books:
     for order_id in orders:
         books.paid_and_issued(order_id, lines=[line(kind="goods")])
     if merge:
-        books.take(books.facts.merge())
+        books.take(books.events.merge())
     books.close()
     return books
 
 
 def test_the_close_issues_every_draft_with_a_key_of_its_own() -> None:
     books = issued_books("A-1", "A-2")
-    emits = [emit for emit in books.said if emit.type == "invoice.issued.v1"]
-    assert [emit.data["document_key"] for emit in emits] == [
+    events = [event for event in books.published if event.type == "invoice.issued.v1"]
+    assert [event.data["document_key"] for event in events] == [
         f"2026-10-{GANADA}-000001",
         f"2026-10-{GANADA}-000002",
     ]
-    first = emits[0]
+    first = events[0]
     assert first.key == PARTNER
     assert first.data["written_date"] == "2026-10-31"
     assert first.data["issued_at"] == CLOSED_AT
@@ -59,7 +59,7 @@ def test_correcting_the_partner_issues_what_waited() -> None:
     books = Books()
     books.paid_and_issued("A-1", number=WRONG)
     books.close()
-    books.take(books.facts.partner(at="2026-11-07T09:00:00+09:00"))
+    books.take(books.events.partner(at="2026-11-07T09:00:00+09:00"))
     issued = books.last("invoice.issued")
     assert issued.data["document_key"] == f"2026-10-{GANADA}-000001"
     assert issued.data["business_number"] == GANADA
@@ -71,36 +71,36 @@ def test_another_wrong_number_corrects_nothing() -> None:
     books = Books()
     books.paid_and_issued("A-1", number=WRONG)
     books.close()
-    books.take(books.facts.partner(number="1234567899", at="2026-11-07T09:00:00+09:00"))
+    books.take(books.events.partner(number="1234567899", at="2026-11-07T09:00:00+09:00"))
     assert books.types()[-1] == "invoice.issue_failed"
 
 
 def test_a_correction_before_the_close_is_used_by_it() -> None:
     books = Books()
     books.paid_and_issued("A-1", number=WRONG)
-    books.take(books.facts.partner())
-    assert [emit.type for emit in books.close()] == ["invoice.issued.v1"]
+    books.take(books.events.partner())
+    assert [event.type for event in books.close()] == ["invoice.issued.v1"]
 
 
 def test_an_overtaken_change_of_a_partner_changes_nothing() -> None:
     books = Books()
-    books.take(books.facts.partner(at="2026-11-02T10:00:00+09:00"))
-    books.take(books.facts.partner(number=WRONG, at="2026-11-01T10:00:00+09:00"))
+    books.take(books.events.partner(at="2026-11-02T10:00:00+09:00"))
+    books.take(books.events.partner(number=WRONG, at="2026-11-01T10:00:00+09:00"))
     assert books.world.partners[PARTNER].business_number == GANADA
 
 
 def test_the_number_of_a_payment_is_never_exchanged_while_it_is_right() -> None:
     books = Books()
     books.paid_and_issued("A-1")
-    books.take(books.facts.partner(number="1348672683"))
+    books.take(books.events.partner(number="1348672683"))
     books.close()
     assert books.last("invoice.issued").data["business_number"] == GANADA
 
 
 def test_a_payment_of_a_closed_month_is_issued_at_once_late_and_in_its_own_month() -> None:
     books = issued_books("A-1")
-    books.paid("A-2", told_at="2026-11-20T09:00:00+09:00")
-    drafted, issued = books.said[-2:]
+    books.paid("A-2", published_at="2026-11-20T09:00:00+09:00")
+    drafted, issued = books.published[-2:]
     assert (drafted.type, issued.type) == ("invoice.drafted.v1", "invoice.issued.v1")
     assert issued.data["month"] == "2026-10"
     assert issued.data["late"] is True
@@ -116,9 +116,9 @@ def test_a_late_payment_is_never_issued_before_its_month_was_closed() -> None:
 
 def test_a_late_payment_with_a_wrong_number_stays_late_when_it_is_corrected() -> None:
     books = issued_books("A-1")
-    books.paid("A-2", number=WRONG, told_at="2026-11-20T09:00:00+09:00")
+    books.paid("A-2", number=WRONG, published_at="2026-11-20T09:00:00+09:00")
     assert books.types()[-1] == "invoice.issue_failed"
-    books.take(books.facts.partner(at="2026-11-21T09:00:00+09:00"))
+    books.take(books.events.partner(at="2026-11-21T09:00:00+09:00"))
     assert books.last("invoice.issued").data["late"] is True
 
 
@@ -143,7 +143,7 @@ def test_a_partial_refund_after_the_issue_changes_the_supply_value() -> None:
     books = issued_books("A-1")
     books.refund("A-1", "r-1", 40)
     books.refund("A-1", "r-2", 60)
-    modifications = [emit.data for emit in books.said if emit.type == "invoice.modified.v1"]
+    modifications = [event.data for event in books.published if event.type == "invoice.modified.v1"]
     assert [data["modification"] for data in modifications] == ["supply_value_changed"] * 2
     assert sum(data["total"] for data in modifications) == -176_000
 
@@ -172,16 +172,16 @@ def test_a_refund_of_units_that_cost_nothing_makes_no_document() -> None:
     books = Books()
     books.paid("A-1", lines=[line(), line("2", unit_price=0)])
     books.close()
-    books.take(books.facts.completed("A-1", "r-1", 10, 0, 0, line_id="2"))
+    books.take(books.events.completed("A-1", "r-1", 10, 0, 0, line_id="2"))
     assert "invoice.modified" not in books.types()
 
 
 def test_a_cancellation_after_the_issue_is_a_modified_invoice_too() -> None:
     books = Books()
     books.paid("A-1")
-    books.take(books.facts.issued("A-1", 60))
+    books.take(books.events.issued("A-1", 60))
     books.close()
-    books.take(books.facts.cancelled("A-1", 40, 64_000, 6_400, at="2026-11-12T10:00:00+09:00"))
+    books.take(books.events.cancelled("A-1", 40, 64_000, 6_400, at="2026-11-12T10:00:00+09:00"))
     modified = books.last("invoice.modified")
     assert modified.data["cause"] == "cancellation"
     assert modified.data["total"] == -70_400
@@ -192,7 +192,7 @@ def test_a_payment_refunded_to_nothing_inside_a_merge_is_not_on_the_issued_docum
     books = Books()
     for order_id in ("A-1", "A-2", "A-3"):
         books.paid_and_issued(order_id, lines=[line(kind="goods")])
-    books.take(books.facts.merge())
+    books.take(books.events.merge())
     books.refund("A-2", "r-1", 100)
     books.close()
     assert books.last("invoice.issued").data["payment_ids"] == ["pay-A-1", "pay-A-3"]

@@ -1,7 +1,8 @@
 """Whatever the order of payments, refunds, merges, undo and closes: the won add up after every step.
 
-`Books.check` runs after each fact: payments minus refunds equal what stands on issued, modified and un-issued
-documents, slips and receipts; every document equals the sum of its lines; every sequence is contiguous.
+`Books.check` runs after each event: payments minus refunds equal what stands on issued, modified and
+un-issued documents, slips and receipts; every document equals the sum of its lines; every sequence is
+contiguous.
 """
 
 from hypothesis import settings
@@ -76,12 +77,12 @@ class Bookkeeping(RuleBasedStateMachine):
         payment = self.books.world.payments[order[0]]
         left = payment.serial_units - payment.issued_units - payment.returned_units
         if quantity := -(-left // share):
-            self.books.take(self.books.facts.issued(order[0], quantity))
+            self.books.take(self.books.events.issued(order[0], quantity))
 
     @rule(target=open_refunds, order=orders)
     def ask_back(self, order: tuple[str, str]) -> tuple[str, str, str]:
         refund_id = self.next("r")
-        self.books.take(self.books.facts.accepted(order[0], refund_id))
+        self.books.take(self.books.events.accepted(order[0], refund_id))
         return *order, refund_id
 
     @rule(refund=consumes(open_refunds), share=st.integers(1, 4), day=st.integers(1, 28), again=st.booleans())
@@ -91,18 +92,18 @@ class Bookkeeping(RuleBasedStateMachine):
         left = Money(payment.paid.supply - payment.refunded.supply, payment.paid.vat - payment.refunded.vat)
         whole = left.supply if vat_mode == "exclusive" else left.total
         back = refund_money(vat_mode, left, -(-whole // share))
-        completed = self.books.facts.completed(
+        completed = self.books.events.completed(
             order_id, refund_id, 1, back.supply, back.vat, at=DAYS["2026-11"].format(day), line_id="2"
         )
         self.books.take(completed)
         if again:
-            before = len(self.books.said)
+            before = len(self.books.published)
             self.books.take(completed)
-            assert len(self.books.said) == before
+            assert len(self.books.published) == before
 
     @rule(refund=consumes(open_refunds))
     def give_up(self, refund: tuple[str, str, str]) -> None:
-        released = self.books.facts.refund(
+        released = self.books.events.refund(
             "refund.released.v1", refund[0], refund[2], lines=[], actor="operator:kim", reason="withdrew"
         )
         self.books.take(released)
@@ -114,7 +115,7 @@ class Bookkeeping(RuleBasedStateMachine):
         left = Money(payment.paid.supply - payment.refunded.supply, payment.paid.vat - payment.refunded.vat)
         whole = left.supply if order[1] == "exclusive" else left.total
         back = refund_money(order[1], left, whole // share)
-        self.books.take(self.books.facts.cancelled(order[0], open_units, back.supply, back.vat))
+        self.books.take(self.books.events.cancelled(order[0], open_units, back.supply, back.vat))
 
     @rule(
         month=st.sampled_from(MONTHS),
@@ -123,7 +124,7 @@ class Bookkeeping(RuleBasedStateMachine):
         undo=st.booleans(),
     )
     def wish(self, month: str, partner: str, number: str, undo: bool) -> None:
-        request = self.books.facts.merge(
+        request = self.books.events.merge(
             self.next("mr"),
             at="2026-11-02T10:00:00+09:00",
             month=month,
@@ -135,7 +136,7 @@ class Bookkeeping(RuleBasedStateMachine):
 
     @rule(partner=st.sampled_from(PARTNERS), number=st.sampled_from(NUMBERS), always_merge=st.booleans())
     def correct(self, partner: str, number: str, always_merge: bool) -> None:
-        self.books.take(self.books.facts.partner(number=number, always_merge=always_merge, partner=partner))
+        self.books.take(self.books.events.partner(number=number, always_merge=always_merge, partner=partner))
 
     @rule(month=st.sampled_from(MONTHS))
     def close(self, month: str) -> None:
