@@ -148,7 +148,10 @@ def _means_a_file(path: Path, name: str) -> bool:
     first, _, rest = name.partition("/")
     if not rest:
         return True
-    return any((folder / first).exists() for folder in _near(path)) and not name.startswith(".pawl")
+    made_by_a_run = read(ROOT / ".gitignore").split()
+    return any((folder / first).exists() for folder in _near(path)) and not (
+        name in made_by_a_run or f"{first}/" in made_by_a_run
+    )
 
 
 def _near(path: Path) -> tuple[Path, ...]:

@@ -11,7 +11,7 @@ OF_THE_RUN = {"seconds", "orders_per_second", "check"}
 """What depends on the machine, and the report of the auditor, who needs a database."""
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.faults  # a minute of work
 def test_the_recorded_demo_ended_as_the_whole_history_ends_today() -> None:
     recorded, today = Recording.read(RECORD).summary, replay(EXAMPLE)
 
