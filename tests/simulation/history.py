@@ -15,7 +15,7 @@ from unittest.mock import patch
 
 import orjson
 
-from ops.replay.driver import Driver, Saying
+from ops.replay.driver import Driver, UpstreamEvent
 from ops.replay.ledger import Answer
 from ops.replay.run import read_plan
 from ops.replay.summary import Summary, summarise
@@ -58,7 +58,7 @@ class SimulatedTopics:
     async def answered(self) -> Mapping[str, str]:
         return {}
 
-    async def say(self, events: Sequence[Saying]) -> None:
+    async def say(self, events: Sequence[UpstreamEvent]) -> None:
         for event in events:
             self.system.broker.append(UPSTREAM, event.key.encode(), orjson.dumps(event.data), headers(event))
 
