@@ -190,7 +190,7 @@ async def usual(stage: Stage, count: int, at_once: int) -> float:
             finished.set()
 
     broker = KafkaBroker(stage.kafka, logger=None, graceful_timeout=5)
-    app = usual_orders.Orders("orders", pool, broker, gate, settled, keep_facts=True)
+    app = usual_orders.Orders("orders", pool, broker, gate, settled, keep_events=True)
     subscriber = app.subscribe_to_checkout(broker, at_once)
     try:
         await broker.start()

@@ -212,7 +212,7 @@ async def _held_snapshot(stage: Stage) -> AsyncIterator[None]:
 
 
 async def _append(outbox: Outbox, url: str, count: int) -> int:
-    """Appends facts as a service does; returns the id of the last one."""
+    """Appends events as a service does; returns the id of the last one."""
     connection = await connect(url, SERVICE)
     documents = [orjson.loads(body) for _, body, _ in payments(min(count, APPEND_ROWS), "on_request")]
     try:

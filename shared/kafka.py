@@ -1,4 +1,4 @@
-"""Kafka as the services use it: FastStream's way to log in, an idempotent producer, facts about topics."""
+"""Kafka as the services use it: FastStream's way to log in, an idempotent producer, events about topics."""
 
 import asyncio
 from collections.abc import Iterable, Mapping

@@ -18,9 +18,9 @@ TOPIC = "orders.events"
 
 @dataclass(slots=True)
 class Orders(App):
-    """With `keep_facts` what is said goes to a table in the transaction instead of to the broker after it."""
+    """With `keep_events` what is said goes to a table in the transaction instead of to the broker after it."""
 
-    keep_facts: bool = False
+    keep_events: bool = False
 
     def subscribe_to_checkout(self, broker: KafkaBroker, at_once: int) -> Any:
         """Listens to checkout."""
@@ -37,7 +37,7 @@ class Orders(App):
     async def record_payment(self, payment: PaymentCompleted, message: KafkaMessage) -> None:
         """payment.completed -> order.paid, and issuance.granted for each line that is issued at once."""
         await self.gate.passed()
-        facts: list[Said] = []
+        events: list[Said] = []
         async with self.pool.acquire() as connection, connection.transaction():
             if not await is_new(connection, self.name, event_id(message)):
                 return
@@ -47,14 +47,14 @@ class Orders(App):
             if money.total != payment.amount:
                 raise ValueError(f"order {payment.order_id} comes to {money.total} won")
             await self._insert(connection, payment, money)
-            facts.append((TOPIC, payment.order_id, "order.paid.v1", _paid(payment, money)))
+            events.append((TOPIC, payment.order_id, "order.paid.v1", _paid(payment, money)))
             if payment.issue_policy == "automatic":
-                facts += await self._claim(connection, payment)
-            if self.keep_facts:
-                await self._keep(connection, facts)
+                events += await self._claim(connection, payment)
+            if self.keep_events:
+                await self._keep(connection, events)
         self.settled("payment.completed.v1", payment.order_id)
-        if not self.keep_facts:
-            await self.publish(facts)
+        if not self.keep_events:
+            await self.publish(events)
 
     async def confirm_issuance(self, issued: SerialsIssued, message: KafkaMessage) -> None:
         """serials.issued: the units of a claim have their serials."""
@@ -95,7 +95,7 @@ class Orders(App):
             )
 
     async def _claim(self, connection: Any, payment: PaymentCompleted) -> list[Said]:
-        facts: list[Said] = []
+        events: list[Said] = []
         for line in payment.lines:
             grant_id = uuid7()
             await connection.execute(
@@ -117,13 +117,13 @@ class Orders(App):
                 "partner_id": payment.partner.partner_id,
                 **line.model_dump(),
             }
-            facts.append((TOPIC, payment.order_id, "issuance.granted.v1", granted))
-        return facts
+            events.append((TOPIC, payment.order_id, "issuance.granted.v1", granted))
+        return events
 
-    async def _keep(self, connection: Any, facts: list[Said]) -> None:
-        for topic, key, type_name, data in facts:
+    async def _keep(self, connection: Any, events: list[Said]) -> None:
+        for topic, key, type_name, data in events:
             await connection.execute(
-                "INSERT INTO usual.facts (topic, key, type, data) VALUES ($1, $2, $3, $4)",
+                "INSERT INTO usual.events (topic, key, type, data) VALUES ($1, $2, $3, $4)",
                 topic,
                 key,
                 type_name,

@@ -15,7 +15,7 @@ from benchmarks.gate import Gate
 Settled = Callable[[str, str], None]
 Handlers = Mapping[str, Callable[..., Awaitable[None]]]
 Said = tuple[str, str, str, dict[str, Any]]
-"""Topic, key, type and data of a fact."""
+"""Topic, key, type and data of an event."""
 
 
 @dataclass(slots=True)
@@ -29,13 +29,13 @@ class App:
     settled: Settled
 
     async def publish(self, facts: Sequence[Said]) -> None:
-        """Sends facts, one after another as they happened, each until the broker has it."""
+        """Sends events, one after another as they happened, each until the broker has it."""
         for topic, key, type_name, data in facts:
             await self.broker.publish(data, topic, key=key.encode(), headers=headers(type_name))
 
 
 def headers(type_name: str) -> dict[str, str]:
-    """The headers of a fact."""
+    """The headers of an event."""
     return {"ce_type": type_name, "content-type": "application/json"}
 
 
@@ -78,7 +78,7 @@ def event_id(message: KafkaMessage) -> str:
 
 
 def encoded(data: dict[str, Any]) -> bytes:
-    """The data of a fact as bytes."""
+    """The data of an event as bytes."""
     return orjson.dumps(data)
 
 

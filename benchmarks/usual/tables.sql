@@ -1,4 +1,4 @@
--- The tables of the usual way: the same facts as Pawl keeps, reduced to what this one flow reads and writes.
+-- The tables of the usual way: the same events as Pawl keeps, reduced to what this one flow reads and writes.
 CREATE SCHEMA usual;
 
 CREATE TABLE usual.orders_inbox   (event_id text PRIMARY KEY);
@@ -34,7 +34,7 @@ CREATE TABLE usual.claims (
     quantity integer NOT NULL,
     state    text NOT NULL
 );
-CREATE TABLE usual.facts (
+CREATE TABLE usual.events (
     id    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     topic text NOT NULL,
     key   text NOT NULL,

@@ -41,7 +41,7 @@ class ClaimState(StrEnum):
 
 
 class Line(Struct, frozen=True, gc=False):
-    """One order line and where its units are. Product facts are the snapshot at registration."""
+    """One order line and where its units are. Product events are the snapshot at registration."""
 
     order_id: Fixed[str]
     line_id: Fixed[str]

@@ -190,7 +190,7 @@ def topics_of(types: Iterable[str]) -> tuple[str, ...]:
 def decode(envelope: Envelope, key: str | None, topic: str | None = None) -> BaseModel:
     """The validated data of an event whose record has this key. Raises Fault.
 
-    With `topic`, a type that belongs to another topic is unknown: nobody may say another one's facts.
+    With `topic`, a type that belongs to another topic is unknown: nobody may say another one's events.
     """
     kind = TYPES.get(envelope.type)
     if kind is None or (topic is not None and kind.topic != topic):

@@ -40,7 +40,7 @@ class Answer(Data):
 
 
 class EventAccepted(Answer):
-    """event.accepted.v1: the document is understood and recorded; a refusal by a rule is a later fact."""
+    """event.accepted.v1: the document is understood and recorded; a refusal by a rule is a later event."""
 
     outcome: Literal["accepted"]
 

@@ -121,7 +121,7 @@ class Runtime:
         self.metrics.lag_events.set(sum(consumer.lag() for consumer in self.consumers))
         with suppress(*TRANSIENT):
             backlog = await self.pool.fetchrow(SQL.outbox_backlog)
-            self.metrics.outbox_facts.set(backlog["facts"] if backlog else 0)
+            self.metrics.outbox_events.set(backlog["events"] if backlog else 0)
             for row in await self.pool.fetch(SQL.parked_summary):
                 self.metrics.waiting.labels(row["kind"]).set(row["events"])
 
@@ -217,7 +217,7 @@ async def run(service: Service, settings: ServiceSettings) -> int:
 
 @asynccontextmanager
 async def _beside(runtime: Runtime, listener: Any) -> AsyncIterator[None]:
-    """What runs beside the consumers, and is stopped after them so that their last facts still go out."""
+    """What runs beside the consumers, and is stopped after them so that their last events still go out."""
     server = http.server_for(http.application(runtime.http_routes()))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     tasks = [

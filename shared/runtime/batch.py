@@ -271,7 +271,7 @@ class Batch:
 
 
 def _waiting(parked: Mapping[str, list[Parked]], key: str) -> list[Event[Any]]:
-    """The events that wait with a key for a fact, oldest first."""
+    """The events that wait with a key for an event, oldest first."""
     return [
         p.message.event
         for p in parked.get(key, ())

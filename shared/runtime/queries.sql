@@ -150,7 +150,7 @@ WHERE usename = current_user AND application_name = current_setting('application
 SELECT true;
 
 -- name: unpublished
--- The next facts to publish, in order.
+-- The next events to publish, in order.
 SELECT id, event_id, topic, partition, key, type, subject, sequence, time, correlation, causation, data,
        traceparent
 FROM outbox WHERE id > $1 ORDER BY id LIMIT $2;
@@ -164,8 +164,8 @@ UPDATE relay SET published = $1 WHERE epoch = $2 AND published <= $1;
 SELECT coalesce(max(id), 0) FROM outbox;
 
 -- name: outbox_backlog
--- How many facts wait to be published and since when.
-SELECT count(*) AS facts, coalesce(extract(epoch FROM now() - min(recorded_at)), 0)::float8 AS seconds
+-- How many events wait to be published and since when.
+SELECT count(*) AS events, coalesce(extract(epoch FROM now() - min(recorded_at)), 0)::float8 AS seconds
 FROM outbox WHERE id > (SELECT published FROM relay);
 
 -- name: parked_summary
@@ -176,8 +176,8 @@ SELECT kind, count(*) AS events, count(*) FILTER (WHERE overdue_at < now()) AS o
 -- Moves the instant before which things may be forgotten, given the age of the oldest record of our topics.
 SELECT move_horizon($1);
 
--- name: forget_facts
--- Forgets the oldest facts before the horizon, at most so many; how many they were.
+-- name: forget_events
+-- Forgets the oldest events before the horizon, at most so many; how many they were.
 SELECT forget_facts($1);
 
 -- name: forget_ids

@@ -20,7 +20,7 @@ from shared.runtime.retry import TRANSIENT
 from shared.runtime.signals import Metrics
 
 SQL = load("shared.runtime")
-FACTS_A_STEP = 5_000
+EVENTS_A_STEP = 5_000
 PAGES_A_STEP = 1_000
 # The inbox is walked from its first page to its last so many times while `keep` passes, so what stays longer
 # than it has to is this small part of the table.
@@ -64,14 +64,14 @@ class Retention:
     async def forget(self) -> None:
         """One round: everything recorded before the horizon, as far as that can move now."""
         horizon = await self._pool.fetchval(SQL.move_horizon, await self._oldest_record())
-        facts = await self._forget_facts()
+        events = await self._forget_events()
         ids = await self._forget_ids() if await self._is_time_to_walk() else 0
-        if facts or ids:
-            log.info("forgotten", facts=facts, ids=ids, horizon=horizon.isoformat())
+        if events or ids:
+            log.info("forgotten", events=events, ids=ids, horizon=horizon.isoformat())
 
-    async def _forget_facts(self) -> int:
+    async def _forget_events(self) -> int:
         total = 0
-        while gone := await self._step("facts", SQL.forget_facts, FACTS_A_STEP):
+        while gone := await self._step("facts", SQL.forget_events, EVENTS_A_STEP):
             total += gone
         return total
 

@@ -24,7 +24,7 @@ class Metrics:
     hop_seconds: Histogram = field(init=False)
     lag_events: Gauge = field(init=False)
     lag_seconds: Gauge = field(init=False)
-    outbox_facts: Gauge = field(init=False)
+    outbox_events: Gauge = field(init=False)
     waiting: Gauge = field(init=False)
 
     def __post_init__(self) -> None:
@@ -47,7 +47,7 @@ class Metrics:
         )
         self.forgotten = Counter(
             "pawl_rows_forgotten",
-            "Facts and event ids from before the horizon that were removed.",
+            "Events and event ids from before the horizon that were removed.",
             ["what"],
             registry=registry,
         )
@@ -83,8 +83,8 @@ class Metrics:
             "Age in seconds of the last record that this process committed.",
             registry=registry,
         )
-        self.outbox_facts = Gauge(
-            "pawl_outbox_facts", "Facts that are committed and not yet published.", registry=registry
+        self.outbox_events = Gauge(
+            "pawl_outbox_facts", "Events that are committed and not yet published.", registry=registry
         )
         self.waiting = Gauge(
             "pawl_waiting_events", "Events that wait with their key, by kind.", ["kind"], registry=registry

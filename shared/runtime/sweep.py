@@ -33,7 +33,7 @@ async def end_silent_sessions(pool: asyncpg.Pool) -> None:
 
 
 async def retry_waiting(pool: asyncpg.Pool, fold: Fold) -> None:
-    """Gives what waits another chance: the fact that it waits for may have come while nobody looked."""
+    """Gives what waits another chance: the event that it waits for may have come while nobody looked."""
     while True:
         await asyncio.sleep(SWEEP_SECONDS)
         with suppress(*TRANSIENT):

@@ -39,7 +39,7 @@ def test_the_guide_names_every_inbound_type_and_who_answers_it() -> None:
             assert row.rstrip("| ").endswith(kind.owner)
 
 
-def test_the_guide_names_every_fact_that_checkout_reads() -> None:
+def test_the_guide_names_every_event_that_checkout_reads() -> None:
     for name, kind in TYPES.items():
         if kind.topic not in (UPSTREAM, "serials.events"):
             assert name.removesuffix(".v1") in EVENTS

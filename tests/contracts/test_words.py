@@ -1,7 +1,10 @@
 """One word, one meaning: the words that docs/glossary.md gave up stay away, from prose and from names."""
 
+import io
 import re
+import tokenize
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -11,8 +14,18 @@ from tests.support.guides import ROOT, files, read, section, table
 GLOSSARY = ROOT / "docs" / "glossary.md"
 SPEAKS_OF_THEM = {GLOSSARY, ROOT / "CHANGELOG.md", Path(__file__)}
 """Where the old words are named on purpose."""
-STILL_UNDERSTOOD = {ROOT / "shared" / "settings.py": {"lanes"}}
-"""The setting's old name, which whoever sets it goes on using."""
+STILL_UNDERSTOOD = {
+    ROOT / "shared/settings.py": {"lanes"},
+    ROOT / "shared/runtime/signals.py": {"facts"},
+    ROOT / "shared/runtime/retention.py": {"facts"},
+    ROOT / "shared/runtime/queries.sql": {"facts"},
+    ROOT / "deploy/postgres/rights.sql": {"facts"},
+    ROOT / "ops/audit/history/judge.py": {"facts"},
+    ROOT / "ops/audit/topics/report.py": {"facts"},
+}
+"""Names that others use: a setting, metrics with a label, a function of the schema, keys of JSON."""
+OF_TESTS = ("tests", "benchmarks")
+"""Their local names are free; what they tell in prose is not."""
 FORMS = {
     "lane": {"lane", "lanes"},
     "fact": {"fact", "facts"},
@@ -36,6 +49,24 @@ def words(text: str) -> Iterator[tuple[int, str]]:
             yield number, part.lower()
 
 
+def is_of_tests(path: Path) -> bool:
+    """Whether the file is Python of the tests or benchmarks."""
+    return path.suffix == ".py" and path.relative_to(ROOT).parts[0] in OF_TESTS
+
+
+def prose_of_tests(path: Path) -> str:
+    """The docstrings, comments and names of tests, each on its line."""
+    lines = [""] * (read(path).count("\n") + 2)
+    tokens = list(tokenize.generate_tokens(io.StringIO(read(path)).readline))
+    for before, token in pairwise(tokens):
+        is_text = token.type == tokenize.COMMENT or token.string.startswith('"""')
+        is_test = before.string == "def" and token.string.startswith("test_")
+        if is_text or is_test:
+            for number, text in enumerate(token.string.splitlines(), start=token.start[0]):
+                lines[number - 1] += f" {text}"
+    return "\n".join(lines)
+
+
 def test_the_glossary_and_this_test_name_the_same_words() -> None:
     rows = table(section(GLOSSARY, "Words that are not used"))
     named = {word for row in rows for word in re.findall(r"\w+", re.sub(r"\(.*\)", "", row[0]))}
@@ -47,8 +78,8 @@ def test_a_word_that_was_given_up_stays_away(word: str) -> None:
     found = [
         f"{path.relative_to(ROOT)}:{number}"
         for path in files()
-        if path.suffix in READ and path not in SPEAKS_OF_THEM
-        for number, each in words(read(path))
+        if path.suffix in READ and path not in SPEAKS_OF_THEM and "migrations" not in path.parts
+        for number, each in words(prose_of_tests(path) if is_of_tests(path) else read(path))
         if each in FORMS[word] and each not in STILL_UNDERSTOOD.get(path, ())
     ]
     assert found == []

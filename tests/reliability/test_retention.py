@@ -102,7 +102,7 @@ async def until_repeats_are_noted(admin: Any) -> None:
 
 
 async def newest_facts(admin: Any) -> dict[str, int]:
-    """The number of the newest fact of each service, which may be forgotten already."""
+    """The number of the newest event of each service, which may be forgotten already."""
     newest = "SELECT greatest(forgotten, (SELECT max(id) FROM {0}.outbox)) FROM {0}.retention"
     return {name: await admin.fetchval(newest.format(name)) for name in SERVICES}
 

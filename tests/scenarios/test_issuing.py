@@ -77,7 +77,7 @@ async def test_a_request_that_comes_before_its_payment_waits_for_it(checkout: Ch
     assert issued.data["quantity"] == 30
 
 
-async def test_a_late_rejection_of_a_request_that_waited_becomes_a_fact(checkout: Checkout) -> None:
+async def test_a_late_rejection_of_a_request_that_waited_becomes_an_event(checkout: Checkout) -> None:
     story = Story(checkout)
     story.snapshot(quantity=100)
     await story.answer_to(await story.asks_to_issue(30, line="no such line"))

@@ -356,7 +356,7 @@ PLANTED: Sequence[Bug] = (
     Bug("a gap is applied out of order", Batch, "_is_next", _gap_out_of_order),
     Bug("parked events are forgotten", Batch, "newly_parked", _parked_forgotten),
     Bug("an answer is repeated", Batch, "_park", _feedback_repeated),
-    Bug("facts are appended without their commit", Outbox, "append", _outbox_without_commit),
+    Bug("events are appended without their commit", Outbox, "append", _outbox_without_commit),
     Bug("a replaced relay goes on marking", relay_module.Relay, "_mark", _mark_without_epoch),
     Bug("the mark moves before the acknowledgement", Leader, "send", _mark_first),
     Bug("a refund claim ignores issuing units", orders_refunds, "claim_refund", _refund_ignores_issuing),

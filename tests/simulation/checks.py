@@ -1,6 +1,6 @@
 """What must hold after every step, and what must hold when everything has come to rest.
 
-The checks keep books of their own from the facts that were committed, and compare them with the rows; no
+The checks keep books of their own from the events that were committed, and compare them with the rows; no
 check asks the code under test what is right. Each failure is a `Violation` that names the check.
 """
 
@@ -53,7 +53,7 @@ def must(holds: bool, check: str, detail: str) -> None:
 
 @dataclass(slots=True)
 class OrderBook:
-    """An order as its facts tell it: units by line, and every claim to them."""
+    """An order as its events tell it: units by line, and every claim to them."""
 
     paid: dict[str, int] = field(default_factory=dict)
     money: tuple[int, int] | None = None
@@ -376,7 +376,7 @@ class Checks:
 
     def rest(self, ghosts: frozenset[str], payouts: Mapping[str, int], *, relayed: bool = True) -> None:
         """Everything was delivered. `ghosts` are orders that were only ever asked about, `payouts` the won
-        that checkout has paid out, by refund. `relayed`: facts went through topics."""
+        that checkout has paid out, by refund. `relayed`: events went through topics."""
         self.step()
         self._all_parked_are_ghosts(ghosts)
         self._all_answered()

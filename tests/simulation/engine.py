@@ -229,7 +229,7 @@ class Simulation:
                 must(not leader.mark() or not marked, "a replaced relay never marks", name)
 
     def _overtaking(self, rows: Sequence[Row]) -> int:
-        """Where to begin so that a fact overtakes an earlier one about the same thing, if there are two."""
+        """Where to begin so that an event overtakes an earlier one about the same thing, if there are two."""
         seen: set[tuple[str, str]] = set()
         later = []
         for number, row in enumerate(rows):

@@ -1,10 +1,10 @@
 """Every interleaving of a small order, over the real code of all four services.
 
 A state is the four databases, how far every consumer has come in every topic, and how many faults are left.
-A step is one delivery: of a document of checkout (in any order), of the next fact of a topic to one of its
-readers, or a fault: in every state every document and every fact that was heard is delivered again, which
-must change nothing; and so many times a fact overtakes the one before it.
-Relays are immediate: a fact that is published late is, to its readers, a fact that is read late. Invoices
+A step is one delivery: of a document of checkout (in any order), of the next event of a topic to one of its
+readers, or a fault: in every state every document and every event that was heard is delivered again, which
+must change nothing; and so many times an event overtakes the one before it.
+Relays are immediate: an event that is published late is, to its readers, an event that is read late. Invoices
 only listens to the other three, so it begins when they are done, and then reads their topics in every order.
 
 The databases of one service are interned by their content and their steps are remembered, so the real code
@@ -43,7 +43,7 @@ LATER = START + timedelta(days=40)
 
 
 class State(NamedTuple):
-    """Where everything stands: databases by number, offsets by reader, facts that may still overtake others.
+    """Where everything stands: databases by number, offsets by reader, events that may still overtake others.
 
     `listening`: the others are done, and invoices has begun.
     """
@@ -69,7 +69,7 @@ class Step(NamedTuple):
 class Scenario:
     """What checkout says, in any order; `close` adds the month close, `failures` how often a payout fails.
 
-    `faults` and `invoices_faults` say how many facts may overtake others on their way to the first three
+    `faults` and `invoices_faults` say how many events may overtake others on their way to the first three
     services and to invoices.
     """
 

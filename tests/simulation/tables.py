@@ -250,7 +250,7 @@ def copy_outbox(tx: Transaction, columns: Names, records: Iterable[tuple[Any, ..
 
 
 def _event_id(service: str, values: Mapping[str, Any]) -> UUID:
-    """The same fact has the same id on whatever way it came about."""
+    """The same event has the same id on whatever way it came about."""
     said = [service, *(str(values[name]) for name in COLUMNS if name != "event_id")]
     return UUID(bytes=blake2b("\0".join(said).encode(), digest_size=16).digest())
 
@@ -667,7 +667,7 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
             ("last_event", "outbox_backlog", "parked_summary"), "what a process tells about itself"
         ),
         **dict.fromkeys(
-            ("move_horizon", "forget_facts", "forget_ids", "pages_of_inbox", "kept_for"),
+            ("move_horizon", "forget_events", "forget_ids", "pages_of_inbox", "kept_for"),
             "retention: the topics here keep everything",
         ),
     },

@@ -74,12 +74,12 @@ class Desk:
             await self.take(*records)
 
     async def said(self) -> list[tuple[str, str, dict[str, Any]]]:
-        """Type, key and data of every fact in the outbox, in the order of their ids."""
+        """Type, key and data of every event in the outbox, in the order of their ids."""
         rows = await self.pool.fetch("SELECT type, key, data FROM outbox ORDER BY id")
         return [(row["type"], row["key"], orjson.loads(row["data"])) for row in rows]
 
     async def types(self, key: str = "") -> list[str]:
-        """The types of the facts in the outbox, answers left out."""
+        """The types of the events in the outbox, answers left out."""
         return [
             name
             for name, about, _ in await self.said()

@@ -242,7 +242,7 @@ class Checkout:
             self.by_key[record.key].append(record)
 
     async def until(self, fact: Callable[[], T | None], what: str, seconds: float = PATIENCE) -> T:
-        """Waits until `fact` finds something in what was heard."""
+        """Waits until `event` finds something in what was heard."""
         try:
             async with asyncio.timeout(seconds), self._news:
                 while not (found := fact()):
@@ -405,7 +405,7 @@ async def table_hashes(database: Database) -> dict[str, str]:
 
 
 async def facts_said(database: Database) -> dict[str, int]:
-    """How many facts each service has ever appended to its outbox."""
+    """How many events each service has ever appended to its outbox."""
     connection = await asyncpg.connect(database.admin_url)
     try:
         return {
@@ -419,8 +419,9 @@ async def facts_said(database: Database) -> dict[str, int]:
 def broken_sequences(records: Iterable[Heard]) -> list[str]:
     """Subjects of our own events whose `ce_sequence` is not 1, 2, 3 ..., in that order within a partition.
 
-    A fact that the relay had to publish twice has the same id both times, and counts once. An invoice is said
-    under its order first and under its partner later, in two partitions: only all of it is contiguous.
+    An event that the relay had to publish twice has the same id both times, and counts once. An invoice is
+    published under its order first and under its partner later, in two partitions: only all of it is
+    contiguous.
     """
     said: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
     known: set[str] = set()

@@ -65,7 +65,7 @@ class Load:
         await self.checkout.say_all(event for story in stories for event in beginning_of(story))
 
     def count(self, type_name: str) -> int:
-        """In how many of these orders a fact of this type was heard."""
+        """In how many of these orders an event of this type was heard."""
         records = self.checkout.records
         return len({r.key for r in records if r.type == type_name and r.key in self._keys})
 

@@ -88,7 +88,7 @@ class Buyer:
         return await self.says("partner.withdrawal_requested.v1", at, request_id=f"wd-{uuid4().hex[:8]}")
 
     async def until(self, type_name: str, times: int = 1, **fields: Any) -> Heard:
-        """The latest of `times` facts about this partner of a type and with these fields."""
+        """The latest of `times` events about this partner of a type and with these fields."""
         return await until(self.checkout, (self.id,), type_name, times, fields)
 
 
@@ -261,7 +261,7 @@ class Story:
         return await self.until("refund.completed.v1", refund_request_id=request)
 
     async def until(self, type_name: str, times: int = 1, **fields: Any) -> Heard:
-        """The latest of `times` facts of a type with these fields, about this order or its partner."""
+        """The latest of `times` events of a type with these fields, about this order or its partner."""
         return await until(self.checkout, (self.order_id, self.buyer.id), type_name, times, fields)
 
     async def answer_to(self, event_id: str) -> Heard:
@@ -272,7 +272,7 @@ class Story:
         return answer
 
     def facts(self, type_name: str = "") -> list[Heard]:
-        """What the services have said about this order, each fact once."""
+        """What the services have said about this order, each event once."""
         found = {
             record.id: record
             for record in self.checkout.by_key[self.order_id]
@@ -292,7 +292,7 @@ class Story:
 async def until(
     checkout: Checkout, keys: Sequence[str], type_name: str, times: int, fields: dict[str, Any]
 ) -> Heard:
-    """The latest of `times` facts of a type under one of these keys whose data has these fields."""
+    """The latest of `times` events of a type under one of these keys whose data has these fields."""
 
     def found() -> Heard | None:
         facts = {

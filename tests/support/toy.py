@@ -97,7 +97,7 @@ def said(
 
 
 def own(refund: str, sequence: int, order: str = "A-1", *, offset: int | None = None) -> StoredRecord:
-    """`refund.granted` as orders publishes it: the `sequence`-th fact about its order."""
+    """`refund.granted` as orders publishes it: the `sequence`-th event about its order."""
     document = {"order_id": order, "refund_id": refund, "lines": [{"line_id": "1", "quantity": 1}]}
     headers = write_headers(
         id=str(uuid7()), source="/pawl/orders", type=OWN, subject=order, time=NOW, sequence=sequence

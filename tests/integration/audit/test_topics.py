@@ -54,7 +54,7 @@ def a_fact(told: Checkout, type_name: str) -> Heard:
 
 
 async def say(told: Checkout, fact: Heard, partition: int | None = None, **changed: Any) -> None:
-    """Publishes a fact of a service once more, with something changed."""
+    """Publishes an event of a service once more, with something changed."""
     headers = dict(fact.raw.headers)
     headers |= {f"ce_{name}": value.encode() for name, value in changed.items() if name != "data"}
     value = orjson.dumps(changed["data"]) if "data" in changed else fact.raw.value

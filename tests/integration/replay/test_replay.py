@@ -60,6 +60,6 @@ async def test_an_order_of_the_replay_can_be_explained(tmp_path: Path, running: 
 
 
 async def outboxes(admin: Any) -> list[int]:
-    """How many facts each service has said."""
+    """How many events each service has said."""
     services = ("orders", "serials", "refunds", "invoices")
     return [await admin.fetchval(f"SELECT count(*) FROM {name}.outbox") for name in services]

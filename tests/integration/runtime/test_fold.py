@@ -181,7 +181,7 @@ async def _pay_unnoticed(desk: Desk, order: str) -> None:
         await desk.pool.execute(f"INSERT INTO parked ({columns}) VALUES ({places})", *values.values())
 
 
-async def test_a_fact_out_of_sequence_waits_for_the_missing_one(desk: Desk) -> None:
+async def test_an_event_out_of_sequence_waits_for_the_missing_one(desk: Desk) -> None:
     refund = uuid7()
     asked, released = refund_accepted("A-1", 40, refund, 1), refund_released("A-1", 40, refund, 2)
     await desk.take(payment("A-1"))

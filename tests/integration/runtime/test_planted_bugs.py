@@ -142,7 +142,7 @@ async def every_event_is_answered_once(pool: asyncpg.Pool) -> None:
 
 
 async def facts_follow_each_other_over_batches(pool: asyncpg.Pool, kind: type[Fold]) -> None:
-    """Two facts of one refund come in two batches, and the first of them once more."""
+    """Two events of one refund come in two batches, and the first of them once more."""
     refund = uuid7()
     asked, released = refund_accepted("A-1", 40, refund, 1), refund_released("A-1", 40, refund, 2)
     for records in ([payment("A-1")], [asked], [again(asked)], [released]):
@@ -302,7 +302,7 @@ class ForgetsCursors(Fold):
         """Forgotten."""
 
 
-async def test_without_cursors_a_fact_waits_for_ever(start_over: StartOver, pool: asyncpg.Pool) -> None:
+async def test_without_cursors_an_event_waits_for_ever(start_over: StartOver, pool: asyncpg.Pool) -> None:
     await facts_follow_each_other_over_batches(pool, Fold)
     await start_over()
 
@@ -329,7 +329,7 @@ class MarksFirst(Relay):
         await super()._send(connection, producer, rows)
 
 
-async def test_a_mark_before_the_acknowledgement_loses_a_fact(
+async def test_a_mark_before_the_acknowledgement_loses_an_event(
     start_over: StartOver, pool: asyncpg.Pool, database: Database
 ) -> None:
     await a_fact_is_published_before_it_is_marked(pool, database, Relay)

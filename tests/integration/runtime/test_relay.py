@@ -51,7 +51,7 @@ class Listener:
         await self._consumer.stop()
 
     async def until(self, ids: set[str]) -> list[dict[str, str]]:
-        """Listens until all these facts were heard."""
+        """Listens until all these events were heard."""
         async with asyncio.timeout(PATIENCE):
             while not ids <= {headers["ce_id"] for headers in self.heard}:
                 batches = await self._consumer.getmany(timeout_ms=1000)
@@ -82,7 +82,7 @@ class Publishing:
     def relay(self, crashing_at: str = "", kind: type[Relay] = Relay) -> Relay:
         points = iter([crashing_at])
 
-        def reach(point: str) -> None:
+        def crash(point: str) -> None:
             if point == crashing_at and next(points, ""):
                 raise Crash(point)
 
@@ -91,7 +91,7 @@ class Publishing:
             self._outbox,
             lambda: new_producer(self._servers, "orders"),
             Metrics(),
-            reach,
+            crash,
         )
 
     def start(self, relay: Relay) -> "asyncio.Task[None]":
@@ -120,7 +120,7 @@ async def ids(pool: asyncpg.Pool) -> set[str]:
 
 
 def assert_in_order(heard: list[dict[str, str]]) -> None:
-    """Facts of each subject appear in sequence; a repeat may restart an earlier stretch, never skip."""
+    """Events of each subject appear in sequence; a repeat may restart an earlier stretch, never skip."""
     seen: dict[str, int] = {}
     for headers in heard:
         if "ce_sequence" not in headers:
@@ -131,7 +131,7 @@ def assert_in_order(heard: list[dict[str, str]]) -> None:
 
 
 async def sell(desk: Desk, keys: tuple[str, ...] = KEYS) -> None:
-    """Four facts about each order: paid, granted, granted, denied."""
+    """Four events about each order: paid, granted, granted, denied."""
     await desk.take(*(payment(key) for key in keys))
     for number in range(3):
         await desk.take(*(issuance(key, 50, f"iss-{number}") for key in keys))
@@ -262,7 +262,7 @@ async def test_ids_become_visible_in_their_order_whoever_writes(desk: Desk) -> N
 
 
 async def append_some(pool: asyncpg.Pool, outbox: Any, writer: int, times: int = 40) -> None:
-    """Small transactions, one after another, each appending two facts."""
+    """Small transactions, one after another, each appending two events."""
     for number in range(times):
         rows = outbox.rows()
         cause = Cause(str(uuid7()), f"W-{writer}", NOW, f"W-{writer}")

@@ -96,10 +96,10 @@ async def test_what_is_not_published_is_never_forgotten(desk: Desk, pool: asyncp
     assert await keys_told(pool) == {"A-2"}
 
 
-async def test_a_fact_is_forgotten_only_after_all_that_were_said_before_it(
+async def test_an_event_is_forgotten_only_after_all_that_were_said_before_it(
     desk: Desk, pool: asyncpg.Pool, admin: Any
 ) -> None:
-    """A transaction that began earlier may say its facts later: `recorded_at` is when it began."""
+    """A transaction that began earlier may say its events later: `recorded_at` is when it began."""
     await desk.take(payment("A-1"))
     await publish_all(admin)
     await desk.take(payment("A-2"))

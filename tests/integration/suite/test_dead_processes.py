@@ -33,7 +33,7 @@ def test_the_servers_of_a_process_that_is_killed_end_with_it(tmp_path: Path) -> 
 
 
 def is_running(pid: int) -> bool:
-    """Whether it does anything yet: what has ended and is not buried does not count."""
+    """Whether it does anything yet: what has ended and is not reaped does not count."""
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

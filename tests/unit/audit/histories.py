@@ -61,7 +61,7 @@ class Tape:
     def tells(
         self, type_name: str, cause: str, *, event_id: str = "", by: str = "orders", **data: Any
     ) -> "Tape":
-        """A fact of a service."""
+        """An event of a service."""
         subject = data.get("refund_id") or data.get("grant_id") if by != "orders" else ORDER
         number = self._sequences.get((by, str(subject)), 0) + 1
         self._sequences[by, str(subject)] = number

@@ -67,18 +67,18 @@ def test_what_the_relay_repeats_is_counted_and_no_violation() -> None:
     assert (matching.matched, matching.repeated) == (3, 4)
 
 
-def test_a_fact_that_never_came_is_missing() -> None:
+def test_an_event_that_never_came_is_missing() -> None:
     assert matched([A, B, C], records(1, 3)).findings.counts == {"published_in_topic": 1}
 
 
-def test_the_last_fact_is_missed_once_it_is_published() -> None:
+def test_the_last_event_is_missed_once_it_is_published() -> None:
     assert matched([A, B], records(1), published=2).findings.counts == {"published_in_topic": 1}
     unpublished = matched([A, B], records(1), published=1)
     assert not unpublished.findings.counts
     assert unpublished.unpublished == 1
 
 
-def test_a_fact_that_comes_too_late_breaks_the_order() -> None:
+def test_an_event_that_comes_too_late_breaks_the_order() -> None:
     assert matched([A, B, C], records(1, 3, 2)).findings.counts == {"topic_order": 1}
 
 

@@ -39,7 +39,7 @@ def test_every_reference_leads_somewhere(service: str) -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_service_sends_its_own_facts_and_answers(service: str) -> None:
+def test_a_service_sends_its_own_events_and_answers(service: str) -> None:
     sent = asyncapi(service, ROUTES[service])["operations"]
     assert f"send-{service}.events" in sent
     assert "send-checkout.feedback" in sent

@@ -43,7 +43,7 @@ def test_a_time_without_offset_never_gets_out() -> None:
     assert isinstance(caught.value.__cause__, ValueError)
 
 
-def test_a_fact_of_ours_may_be_longer_than_the_document_that_caused_it() -> None:
+def test_an_event_of_ours_may_be_longer_than_the_document_that_caused_it() -> None:
     headers = golden()["order.paid.v1"].header_bytes()
     body = b"{" + b" " * MAX_BYTES + b"}"
     assert read_envelope(headers, body, limit=MAX_OWN_BYTES).body == body

@@ -13,7 +13,7 @@ CATALOGUE = """
 INSERT INTO inbox SELECT unnest($1::text[]) -- a remark inside
 ON CONFLICT DO NOTHING;
 
--- name: bury
+-- name: put_rows
 -- Keep a record.
 SELECT 1;
 """
@@ -25,7 +25,7 @@ def test_a_query_is_its_sql_and_its_story_is_kept_apart() -> None:
     assert queries.claim_ids.startswith("INSERT INTO inbox")
     assert queries.claim_ids.endswith("ON CONFLICT DO NOTHING")
     assert queries.story("claim_ids") == "Remember these ids and return the new ones."
-    assert list(queries) == ["claim_ids", "bury"]
+    assert list(queries) == ["claim_ids", "put_rows"]
     assert len(queries) == 2
 
 
@@ -51,4 +51,4 @@ def test_a_careless_catalogue_is_refused(text: str, complaint: str) -> None:
 def test_a_catalogue_is_found_beside_the_module(tmp_path: Path) -> None:
     (tmp_path / "queries.sql").write_text(CATALOGUE, encoding="utf-8")
 
-    assert load(str(tmp_path / "store.py")).bury == "SELECT 1"
+    assert load(str(tmp_path / "store.py")).put_rows == "SELECT 1"

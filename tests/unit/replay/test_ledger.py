@@ -33,7 +33,7 @@ def fold(ledger: Ledger, *answers: Answer) -> Ledger:
 PAID = answer("order.paid", supply=16000, vat=1600)
 
 
-def test_a_payment_is_settled_by_its_answer_and_its_fact_together() -> None:
+def test_a_payment_is_settled_by_its_answer_and_its_event_together() -> None:
     plan = planned(line())
     [paid] = steps(plan, "payment")
     assert not settled(fold(Ledger(plan), PAID), paid)
@@ -41,7 +41,7 @@ def test_a_payment_is_settled_by_its_answer_and_its_fact_together() -> None:
     assert settled(fold(Ledger(plan), verdict(paid.id), PAID), paid)
 
 
-def test_a_denied_refund_is_known_in_whichever_order_its_facts_arrive() -> None:
+def test_a_denied_refund_is_known_in_whichever_order_its_events_arrive() -> None:
     plan = planned(line(), line("C1002", quantity=-1))
     [asked] = steps(plan, "refund")
     facts = [

@@ -139,7 +139,7 @@ def test_every_second_partner_wants_one_invoice_a_month_and_says_so_before_its_f
     assert len(steps(plan, "partner")) == 1
 
 
-def test_a_month_closes_after_its_cut_off_and_later_facts_come_after_the_close() -> None:
+def test_a_month_closes_after_its_cut_off_and_later_events_come_after_the_close() -> None:
     plan = planned(
         line("1001", at="2011-03-31T20:00"),
         line("C1002", quantity=-1, at="2011-04-05T18:00"),

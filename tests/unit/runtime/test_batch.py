@@ -37,7 +37,7 @@ def said_by(batch: Batch) -> list[str]:
 
 
 class TestDuplicates:
-    def test_a_new_event_is_applied_answered_and_followed_by_its_fact(self) -> None:
+    def test_a_new_event_is_applied_answered_and_followed_by_its_event(self) -> None:
         batch = batch_of(message(said("pay-1")))
 
         assert batch.world.applied == ["pay-1"]
@@ -147,7 +147,7 @@ class TestWaiting:
         assert [(p.row, p.reason) for p in batch.changed_rows()] == [(1, "its refund")]
         assert batch.settled_rows() == []
 
-    def test_a_rejection_of_what_was_accepted_already_becomes_a_fact(self) -> None:
+    def test_a_rejection_of_what_was_accepted_already_becomes_an_event(self) -> None:
         one = message(said("pay-1"))
         world = World(behave={"pay-1": Reject("inconsistent", "/lines", "no such line")})
 
@@ -172,7 +172,7 @@ class TestWaiting:
 
 
 class TestSequences:
-    def test_facts_of_ours_apply_in_sequence_and_move_the_cursor(self) -> None:
+    def test_events_of_ours_apply_in_sequence_and_move_the_cursor(self) -> None:
         batch = batch_of(message(own("r-1", 1)), message(own("r-2", 2)))
 
         assert batch.world.applied == ["r-1", "r-2"]
@@ -186,7 +186,7 @@ class TestSequences:
         assert batch.moved_cursors() == []
         assert batch.duplicates == 1
 
-    def test_a_gap_waits_and_is_healed_by_the_missing_fact(self) -> None:
+    def test_a_gap_waits_and_is_healed_by_the_missing_event(self) -> None:
         late = message(own("r-2", 2))
 
         first = batch_of(late)
@@ -214,7 +214,7 @@ class TestSequences:
         assert batch.world.applied == ["r-9", "r-3"]
         assert batch.moved_cursors() == []
 
-    def test_a_fact_that_changes_nothing_here_still_moves_its_sequence(self) -> None:
+    def test_an_event_that_changes_nothing_here_still_moves_its_sequence(self) -> None:
         unrouted = replace(message(own("r-1", 1)), route=None)
 
         batch = batch_of(unrouted, message(own("r-2", 2)))

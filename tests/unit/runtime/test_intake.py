@@ -157,7 +157,7 @@ def test_an_upstream_type_without_a_handler_is_not_supported_yet() -> None:
     assert one.fault.code == "not_supported"
 
 
-def test_a_fact_of_ours_without_a_handler_is_followed_when_its_subject_is() -> None:
+def test_an_event_of_ours_without_a_handler_is_followed_when_its_subject_is() -> None:
     expired = golden()["order.expired.v1"]
     record = StoredRecord(
         "orders.events", 0, 0, expired.key.encode(), orjson.dumps(expired.data), expired.header_bytes()
@@ -179,7 +179,7 @@ def test_a_fact_of_ours_without_a_handler_is_followed_when_its_subject_is() -> N
         (lambda r: header(r, "ce_type", b"payment.cancelled.v1"), "unknown_type"),
     ],
 )
-def test_a_broken_fact_of_ours_is_a_fault_too(spoil: object, code: str) -> None:
+def test_a_broken_event_of_ours_is_a_fault_too(spoil: object, code: str) -> None:
     (one,) = messages(spoil(own("r-1", 1)))  # type: ignore[operator]
 
     assert one.fault is not None
