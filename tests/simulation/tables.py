@@ -301,21 +301,6 @@ def lock_orders(tx: Transaction, ids: str) -> list[Row]:
     return found(tx, "orders", unpacked(ids), lock=True)
 
 
-def packed_updates(table: str, keys: Names, *names: str, texts: Names = (), flags: Names = ()) -> Query:
-    """`updates` with packed columns: numbers, but for the keys, `texts` and `flags`. Arrays stay arrays."""
-    run = updates(table, keys, *names)
-
-    def read(name: str, column: Any) -> Sequence[Any]:
-        if not isinstance(column, str):
-            return list(column)
-        values = unpacked(column)
-        if name in flags:
-            return [value == "True" for value in values]
-        return values if name in keys or name in texts else list(map(int, values))
-
-    return lambda tx, *columns: run(tx, *map(read, [*keys, *names], columns))
-
-
 def copy_orders(tx: Transaction, columns: Names, records: Iterable[tuple[Any, ...]]) -> int:
     records = list(records)
     for record in records:

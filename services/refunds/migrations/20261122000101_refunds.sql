@@ -48,7 +48,7 @@ CREATE TABLE order_lines (
     PRIMARY KEY (order_id, line_id)
 ) WITH (fillfactor = 80);
 
--- Refund requests and what became of them; the states of domain.md section 4. `sequence` counts the facts told
+-- Refund requests and what became of them; the states of domain.md section 4. `sequence` counts the events
 -- about a refund, `steps` its rows in refund_history. A request id names one refund; a duplicate with other
 -- content, found after it had waited, is kept rejected beside it.
 CREATE TABLE refunds (
