@@ -18,7 +18,7 @@ TOPIC = "orders.events"
 
 @dataclass(slots=True)
 class Orders(App):
-    """With `keep_events` what is said goes to a table in the transaction instead of to the broker after it."""
+    """With `keep_events` its events go to a table in the transaction, not to the broker after it."""
 
     keep_events: bool = False
 

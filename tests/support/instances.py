@@ -106,7 +106,7 @@ class Instances:
         await asyncio.gather(*(instance.stop() for instance in self._started))
 
     async def members(self, service: str) -> int:
-        """How many consumers the service's group has (each process brings as many as it has partition consumers)."""
+        """How many members the service's group has: the partition consumers of all its processes."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self._checkout.bootstrap_servers)
         await admin.start()
         try:
