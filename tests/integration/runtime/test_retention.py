@@ -38,7 +38,7 @@ async def policy(admin: Any, pool: asyncpg.Pool) -> AsyncIterator[None]:
 @pytest.fixture
 def few_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """So few that a handful of rows takes many steps."""
-    monkeypatch.setattr(retention_module, "FACTS_A_STEP", 3)
+    monkeypatch.setattr(retention_module, "EVENTS_A_STEP", 3)
     monkeypatch.setattr(retention_module, "PAGES_A_STEP", 1)
 
 
