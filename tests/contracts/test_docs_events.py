@@ -28,6 +28,9 @@ OWN_TOPICS = [f"{service}.events" for service in SERVICES]
 INBOUND = [kind for kind in TYPES.values() if kind.topic == UPSTREAM]
 
 
+_REASON = re.compile(r'\breason="(\w+)"')
+
+
 def rows(heading: str) -> list[list[str]]:
     """The table below a heading of docs/events.md."""
     return table(section(EVENTS, heading))
@@ -199,6 +202,16 @@ REFUSALS = {
     "refund.rejected.v1": ("refunds", "Reasons of a rejected refund"),
     "refund.held.v1": ("refunds", "Reasons of a held refund"),
 }
+
+
+def test_every_reason_of_a_refund_rule_is_listed() -> None:
+    """Also those that no simulated history meets."""
+    rules = (ROOT / "services" / "refunds" / "policies").glob("*.py")
+    given = {reason for path in rules for reason in _REASON.findall(path.read_text())}
+
+    assert given
+    missing = given - set(named("Reasons of a rejected refund"))
+    assert not missing, f"docs/events.md, Reasons of a rejected refund: {', '.join(sorted(missing))}"
 
 
 @pytest.mark.parametrize(("service", "heading"), REFUSALS.values(), ids=REFUSALS)

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import asyncpg
@@ -18,16 +19,13 @@ LOGINS = ("pawl_ops", *(f"pawl_{service}" for service in SERVICES))
 # What a service may take away again. Everything else stays once it is written.
 DELETABLE = {"parked", "orders.order_lines"}
 # Rows that never change: what was heard, said, asked, done, and the serials.
-UNCHANGING = {
-    "outbox",
-    "orders.issue_requests",
-    "orders.withdrawal_requests",
-    "orders.invoiced_payments",
-    "serials.serials",
-    "refunds.refund_payouts",
-    "refunds.refund_history",
-    "refunds.refund_details",
-    "invoices.payment_lines",
+WRITTEN_ONCE = {"outbox", "orders.invoiced_payments", "serials.serials"}
+"""Written by a statement of their own, and never again."""
+UNCHANGING = WRITTEN_ONCE | {
+    f"{service}.{table.name}"
+    for service in SERVICES
+    for table in import_module(f"services.{service}.store").TABLES
+    if not table.changing
 }
 READ_ONLY = {"schema_migrations", "retention", "invoices.document_lines"}
 FIXED_COLUMNS = (

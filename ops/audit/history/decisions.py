@@ -229,19 +229,10 @@ def _release(order: Order, data: Mapping[str, Any]) -> Decisions:
 
 
 STATUS_OF_REASON = {"order_expired": EXPIRED, "order_cancelled": CANCELLED}
-REASONS_BESIDE_UNITS = frozenset(
-    [
-        "app_store",
-        "operator_only",
-        "nothing_to_pay",
-        "destination_missing",
-        "review_rejected",
-        "not_supported",
-        "unknown_line",
-        "duplicate_request",
-    ]
+REASONS_OF_UNITS = frozenset(
+    ["issued", "already_refunded", "refund_in_progress", "more_than_paid", "nothing_left"]
 )
-"""Reasons to reject a refund that no count of units can contradict."""
+"""Reasons to reject a refund that counts of units prove or contradict; of any other one they say nothing."""
 
 
 def _reject(order: Order, data: Mapping[str, Any]) -> Decisions:
@@ -254,7 +245,7 @@ def _reject(order: Order, data: Mapping[str, Any]) -> Decisions:
 def _may_reject(order: Order, reason: str, data: Mapping[str, Any]) -> bool:
     if reason in STATUS_OF_REASON:
         return order.status == STATUS_OF_REASON[reason]
-    if reason in REASONS_BESIDE_UNITS:
+    if reason not in REASONS_OF_UNITS:
         return order.status not in (UNKNOWN, PENDING)
     if data.get("lines"):
         return any(order.open(line_id) < units for line_id, units in units_of(data))
