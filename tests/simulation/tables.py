@@ -58,10 +58,17 @@ def update(tx: Transaction, table: str, key: Any, changes: Mapping[str, Any]) ->
 
 def updates(table: str, keys: Names, *names: str) -> Query:
     """`UPDATE ... FROM unnest(...)`: the first columns are the key."""
+    return update_columns(table, keys, [*keys, *names])
+
+
+def update_columns(table: str, keys: Names, names: Names) -> Query:
+    """`UPDATE ... FROM unnest(...)` of these columns, the key among them."""
 
     def run(tx: Transaction, *columns: Sequence[Any]) -> int:
-        rows = list(entries([*keys, *names], columns))
-        return sum(update(tx, table, _key(row, keys), {name: row[name] for name in names}) for row in rows)
+        rows = list(entries(names, columns))
+        return sum(
+            update(tx, table, _key(row, keys), {n: row[n] for n in names if n not in keys}) for row in rows
+        )
 
     return run
 
@@ -107,20 +114,10 @@ def table_queries(*tables: Table[Any]) -> dict[str, Query]:
         )
         if table.update:
             columns = [*(c for c in table.columns if c.name in table.key), *table.changing]
-            queries[f"update_{table.name}"] = _given(columns, _updates_of(table.name, table.key, columns))
+            queries[f"update_{table.name}"] = _given(
+                columns, update_columns(table.name, table.key, [column.name for column in columns])
+            )
     return queries
-
-
-def _updates_of(table: str, keys: Names, columns: Sequence[Column]) -> Query:
-    names = [column.name for column in columns]
-
-    def run(tx: Transaction, *values: Sequence[Any]) -> int:
-        rows = list(entries(names, values))
-        return sum(
-            update(tx, table, _key(row, keys), {n: row[n] for n in names if n not in keys}) for row in rows
-        )
-
-    return run
 
 
 def _given(columns: Sequence[Column], run: Query) -> Query:
