@@ -28,9 +28,11 @@ import services.serials.issuing as issuing
 import shared.runtime.batch as batch_module
 import shared.runtime.relay as relay_module
 from services.invoices.state import Change, Payment, World
-from services.orders.events import UnnumberedEvent
+from services.orders.events import UnnumberedEvent, decided, order_cancelled
 from services.orders.state import Line, Order, OrderState
-from services.refunds.decisions.units import move, with_lines
+from services.refunds.decisions.units import move, void, with_lines
+from services.refunds.events import refund_accepted
+from services.serials.decisions import issue_units
 from services.serials.events import serials_issued
 from services.serials.state import Grant, GrantState
 from services.serials.store import Store as SerialsStore
@@ -189,8 +191,8 @@ def _quarantine_forgets(order: Order, *arguments: Any) -> tuple[Order, Unnumbere
 
 
 def _cancelled_keeps_open(order: Order, payment_id: str, at: datetime) -> Any:
-    cancelled = payments.order_cancelled(order, payment_id, at, (), Money(0, 0))
-    return payments.decided(_changed(order, state=OrderState.CANCELLED, closed_at=at), cancelled)
+    cancelled = order_cancelled(order, payment_id, at, (), Money(0, 0))
+    return decided(_changed(order, state=OrderState.CANCELLED, closed_at=at), cancelled)
 
 
 _misfit = payments._misfit
@@ -261,7 +263,7 @@ def _one_too_few(grant: Grant, units: int) -> Decided[Grant]:
     return Decided(whole, [serials_issued(whole)])
 
 
-_issue_units = issuing.issue_units
+_issue_units = issue_units
 
 
 # Refunds
@@ -281,10 +283,10 @@ def _void_keeps_money(order: Any, units: Any, money: Money) -> Any:
     return _void(order, units, Money(0, 0))
 
 
-_void = refund_reviews.void
+_void = void
 
 
-_refund_accepted = refund_requests.refund_accepted
+_refund_accepted = refund_accepted
 
 
 def _everything_or_nothing(refund: Any, *, everything: bool) -> Any:
@@ -340,9 +342,10 @@ def _issued_edited(world: World, back: invoices.Return, issued_at: datetime, new
     if document is None or document.state != "issued":
         return _return_money(world, back, issued_at, new_id)
     world.put(Change(documents=(structs.replace(document, state="draft"),)))
-    change, events = _return_money(world, back, issued_at, new_id)
-    edited = tuple(structs.replace(each, state="issued") for each in change.documents)
-    return Decided(structs.replace(change, documents=edited), events)
+    edited = _return_money(world, back, issued_at, new_id)
+    assert isinstance(edited, Decided)
+    documents = tuple(structs.replace(each, state="issued") for each in edited.state.documents)
+    return Decided(structs.replace(edited.state, documents=documents), edited.events)
 
 
 _return_money = invoices.return_money

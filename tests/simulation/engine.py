@@ -9,11 +9,12 @@ import asyncpg
 
 from services.invoices.calendar import cut_off
 from services.invoices.closing import MonthNotOver
+from shared.events.catalogue import SERVICES
 from shared.runtime.records import StoredRecord
 from tests.simulation.checkout import Checkout, months_of
 from tests.simulation.checks import Checks, Violation, must
 from tests.simulation.memory import Crash, Fault, Held, Row, Running
-from tests.simulation.system import SERVICES, Leader, Site, System, without_the_machine
+from tests.simulation.system import Leader, Site, System, without_the_machine
 
 PARTITIONS = 2
 ORDERS = 8

@@ -19,7 +19,7 @@ from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from services.invoices.calendar import cut_off
-from shared.events.catalogue import TYPES, topics_of
+from shared.events.catalogue import SERVICES, TYPES, topics_of
 from shared.events.envelope import write_headers
 from shared.kst import month_of, wire_time
 from shared.runtime.intake import Intake
@@ -28,7 +28,7 @@ from tests.simulation.checkout import SOURCE, START, Said
 from tests.simulation.checks import Checks, Violation, goes_on, must
 from tests.simulation.memory import Row, Table
 from tests.simulation.story import ORDER, order_snapshot, payment, refund_request
-from tests.simulation.system import SERVICES, System, without_the_machine
+from tests.simulation.system import System, without_the_machine
 from tests.support.routes import ROUTES
 
 READERS = tuple(

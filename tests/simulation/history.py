@@ -16,10 +16,11 @@ from unittest.mock import patch
 import orjson
 
 from ops.replay.driver import Driver, UpstreamEvent
-from ops.replay.ledger import Answer
 from ops.replay.run import read_plan
+from ops.replay.states import Answer
 from ops.replay.summary import Summary, summarise
 from ops.replay.wire import ANSWERS, answer_of, headers
+from services.serials.state import Policy
 from shared.clock import monotonic
 from shared.events.catalogue import UPSTREAM
 from tests.simulation import system as simulated
@@ -37,7 +38,7 @@ def large_grants() -> Iterator[None]:
     """Real orders have thousands of units, where the simulation's own have three; all are issued at once."""
     with (
         patch.object(simulated, "SMALL_GRANT", EVERYTHING),
-        patch.object(simulated, "Policy", partial(simulated.Policy, at_once=EVERYTHING)),
+        patch.object(simulated, "Policy", partial(Policy, at_once=EVERYTHING)),
         patch.object(UnitWriter, "write", write_no_rows),
     ):
         yield
@@ -53,16 +54,16 @@ class SimulatedTopics:
         self.read = dict.fromkeys(ANSWERS, 0)
 
     async def backlog(self) -> Iterable[Answer]:
-        return await self.hear(0)
+        return await self.next_answers(0)
 
     async def answered(self) -> Mapping[str, str]:
         return {}
 
-    async def say(self, events: Sequence[UpstreamEvent]) -> None:
+    async def publish(self, events: Sequence[UpstreamEvent]) -> None:
         for event in events:
             self.system.broker.append(UPSTREAM, event.key.encode(), orjson.dumps(event.data), headers(event))
 
-    async def hear(self, seconds: float) -> Sequence[Answer]:
+    async def next_answers(self, seconds: float) -> Sequence[Answer]:
         self.work()
         found = []
         for topic, place in self.read.items():
@@ -77,7 +78,7 @@ class SimulatedTopics:
 
     async def close(self, month: str, at: datetime) -> None:
         self.system.sites["invoices"].close(month, at)
-        self.publish("invoices")
+        self.relay("invoices")
 
     def work(self) -> None:
         """Lets every service handle and publish until there is nothing more to do."""
@@ -94,10 +95,10 @@ class SimulatedTopics:
                 site.handle(records)
                 self.handled[name, topic] += len(records)
                 found = True
-        self.publish(name)
+        self.relay(name)
         return found
 
-    def publish(self, name: str) -> None:
+    def relay(self, name: str) -> None:
         leader = self.leaders[name]
         while rows := leader.waiting(EVERYTHING):
             leader.send(rows)
@@ -113,4 +114,4 @@ def replay(file: Path) -> Summary:
         driver = Driver(plan, topics, topics.close, monotonic)
         with without_the_machine(topics.system):
             ledger = asyncio.run(driver.run())
-    return summarise(plan, ledger, driver.progress.said, 0.0, None)
+    return summarise(plan, ledger, driver.progress.published, 0.0, None)

@@ -5,11 +5,12 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
+from shared.events.catalogue import SERVICES
 from shared.kst import wire_time
 from shared.money import payment_money
 from shared.runtime.records import StoredRecord
 from tests.simulation.checkout import HOLDER, START, Said
-from tests.simulation.system import SERVICES, Leader, System, without_the_machine
+from tests.simulation.system import Leader, System, without_the_machine
 
 ORDER = "A-1"
 PRICE = 2000

@@ -114,7 +114,7 @@ class Site:
     @property
     def surroundings(self) -> Surroundings:
         """What its agents work with."""
-        return Surroundings(Pool(self.database), self.outbox)  # type: ignore[arg-type]
+        return Surroundings(Pool(self.database), self.outbox)
 
     @property
     def topics(self) -> Sequence[str]:
@@ -139,9 +139,9 @@ class Site:
 
     def expire(self) -> int:
         """The deposit expirer's next look, at the wall time of the database."""
-        looked: int = Running(
-            expiry.expire_some(self.surroundings, self.service.store, timedelta(seconds=10))
-        ).finish()
+        store = self.service.store
+        assert isinstance(store, orders_store.Store)
+        looked: int = Running(expiry.expire_some(self.surroundings, store, timedelta(seconds=10))).finish()
         return looked
 
     def close(self, month: str, at: datetime) -> MonthSummary:

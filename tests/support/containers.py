@@ -20,7 +20,7 @@ from ops.local import kafka, postgres
 from ops.local.jars import KAFKA_VERSION
 from ops.local.ports import HOST, Ports
 from ops.setup import broker
-from shared.kafka import Brokers
+from shared.brokers import Brokers
 from tests.support.patience import PATIENCE_WITH_A_START
 
 KAFKA_IMAGE = os.environ.get("PAWL_KAFKA_IMAGE", f"apache/kafka:{KAFKA_VERSION}")
@@ -131,7 +131,7 @@ class ContainerServer:
 
     @property
     def is_alive(self) -> bool:
-        return self._state.get("Running", False)
+        return bool(self._state.get("Running"))
 
     @property
     def pid(self) -> int | None:

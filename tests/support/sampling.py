@@ -15,7 +15,7 @@ import pytest
 class Sample(NamedTuple):
     """How many of a family run, and why so few are enough for every commit."""
 
-    count: int
+    tests: int
     reason: str
 
 
@@ -86,7 +86,7 @@ def left_out(seed: str, items: Iterable[pytest.Item]) -> set[pytest.Item]:
     out: set[pytest.Item] = set()
     for name, members in families.items():
         if name in SAMPLES:
-            out |= set(chosen(seed, members)[SAMPLES[name].count :])
+            out |= set(chosen(seed, members)[SAMPLES[name].tests :])
     return out
 
 

@@ -207,7 +207,7 @@ class Story:
     async def asks_to_issue(
         self, units: int | None = None, *, line: str = "1", request: str = "iss-1"
     ) -> str:
-        lines = {} if units is None else {"lines": [{"line_id": line, "quantity": units}]}
+        lines: dict[str, Any] = {} if units is None else {"lines": [{"line_id": line, "quantity": units}]}
         return await self.says("issuance.requested.v1", request_id=request, **lines)
 
     async def asks_refund(
