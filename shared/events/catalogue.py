@@ -14,7 +14,7 @@ from shared.events.envelope import Envelope
 from shared.events.faults import Fault, Readable, fault_of, shown
 from shared.kst import wire_time
 
-SubjectKind = Literal["order", "partner", "grant", "serial", "refund", "line", "invoice", "month"]
+SubjectKind = Literal["order", "partner", "grant", "serial", "refund", "line", "invoice", "merge", "month"]
 
 UPSTREAM: Final = "checkout.events"
 FEEDBACK: Final = "checkout.feedback"
@@ -115,8 +115,12 @@ TYPES: Final[Mapping[str, EventType]] = {
     for kind in (
         _upstream("payment.pending.v1", "orders", checkout.PaymentPending, checkout.check_snapshot),
         _upstream("payment.completed.v1", "orders", checkout.PaymentCompleted, checkout.check_snapshot),
+        _upstream("payment.failed.v1", "orders", checkout.PaymentFailed),
         _upstream("payment.cancelled.v1", "orders", checkout.PaymentCancelled),
+        _upstream("quarantine.decided.v1", "orders", checkout.QuarantineDecided),
         _upstream("issuance.requested.v1", "orders", checkout.IssuanceRequested, checkout.check_lines),
+        _upstream("line.activated.v1", "refunds", checkout.LineActivated),
+        _upstream("line.delivered.v1", "refunds", checkout.LineDelivered),
         _upstream("usage.recorded.v1", "refunds", checkout.UsageRecorded),
         _upstream("balance.granted.v1", "refunds", checkout.BalanceGranted),
         _upstream("refund.requested.v1", "refunds", checkout.RefundRequested, checkout.check_refund),
@@ -136,10 +140,12 @@ TYPES: Final[Mapping[str, EventType]] = {
         _own("order.expired.v1", "orders", "order", orders.OrderExpired),
         _own("order.cancelled.v1", "orders", "order", orders.OrderCancelled),
         _own("issuance.granted.v1", "orders", "order", orders.IssuanceGranted),
+        _own("issuance.granted.v2", "orders", "order", orders.IssuanceGrantedTogether),
         _own("issuance.denied.v1", "orders", "order", orders.IssuanceDenied),
         _own("refund.granted.v1", "orders", "order", orders.RefundGranted),
         _own("refund.denied.v1", "orders", "order", orders.RefundDenied),
         _own("payment.quarantined.v1", "orders", "order", orders.PaymentQuarantined),
+        _own("quarantine.settled.v1", "orders", "order", orders.QuarantineSettled),
         _own("partner.withdrawn.v1", "orders", "partner", orders.PartnerWithdrawn, "partner_id"),
         _own(
             "partner.withdrawal_refused.v1",
@@ -150,10 +156,12 @@ TYPES: Final[Mapping[str, EventType]] = {
         ),
         _own("issuance.progressed.v1", "serials", "grant", serials.IssuanceProgressed),
         _own("serials.issued.v1", "serials", "grant", serials.SerialsIssued),
+        _own("serials.issued.v2", "serials", "order", serials.SerialsIssuedTogether),
         _own("serial.registered.v1", "serials", "serial", serials.SerialRegistered),
         _own("serial.reissued.v1", "serials", "serial", serials.SerialReissued),
         _own("serial.revoked.v1", "serials", "serial", serials.SerialRevoked),
         _own("refund.locked.v1", "refunds", "line", refunds.RefundLocked),
+        _own("refund.locked.v2", "refunds", "order", refunds.RefundLockedTogether),
         _own("refund.accepted.v1", "refunds", "refund", refunds.RefundAccepted),
         _own("refund.held.v1", "refunds", "refund", refunds.RefundHeld),
         _own("refund.rejected.v1", "refunds", "refund", refunds.RefundRejected),
@@ -161,11 +169,22 @@ TYPES: Final[Mapping[str, EventType]] = {
         _own("refund.completed.v1", "refunds", "refund", refunds.RefundCompleted),
         _own("refund.failed.v1", "refunds", "refund", refunds.RefundFailed),
         _own("refund.released.v1", "refunds", "refund", refunds.RefundReleased),
+        _own("refund.bounced.v1", "refunds", "refund", refunds.RefundBounced),
+        _own("refund.repaid.v1", "refunds", "refund", refunds.RefundRepaid),
+        _own("merge.answered.v1", "invoices", "merge", invoices.MergeAnswered, "partner_id"),
         _own("invoice.drafted.v1", "invoices", "invoice", invoices.InvoiceDrafted),
         _own("invoice.merged.v1", "invoices", "invoice", invoices.InvoiceMerged, "partner_id"),
         _own("invoice.unmerged.v1", "invoices", "invoice", invoices.InvoiceUnmerged, "partner_id"),
+        _own("invoice.approved.v1", "invoices", "invoice", invoices.InvoiceApproved, "partner_id"),
         _own("invoice.issued.v1", "invoices", "invoice", invoices.InvoiceIssued, "partner_id"),
         _own("invoice.transmitted.v1", "invoices", "invoice", invoices.InvoiceTransmitted, "partner_id"),
+        _own(
+            "invoice.transmission_failed.v1",
+            "invoices",
+            "invoice",
+            invoices.InvoiceTransmissionFailed,
+            "partner_id",
+        ),
         _own("invoice.issue_failed.v1", "invoices", "invoice", invoices.InvoiceIssueFailed, "partner_id"),
         _own("invoice.modified.v1", "invoices", "invoice", invoices.InvoiceModified, "partner_id"),
         _own("month.closed.v1", "invoices", "month", invoices.MonthClosed, "month"),

@@ -38,6 +38,7 @@ VatMode = Literal["exclusive", "inclusive"]
 Kind = Literal["serials", "metered", "prepaid", "goods"]
 Role = Literal["partner", "operator"]
 Decision = Literal["approve", "reject", "retry", "release"]
+QuarantineDecision = Literal["returned", "applied", "kept"]
 AccountPart = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=NO_CONTROL)]
 
 _SERIALS_NEED_DAYS: dict[str, Any] = {
@@ -61,12 +62,18 @@ class Partner(Data):
     business_number: BusinessNumber
     name: Name
     invoice_email: Name
+    representative: Name | None = None
+    address: Name | None = None
+    business_type: Name | None = None
+    business_item: Name | None = None
+    branch_number: Id | None = None
 
 
 class Line(LineUnits):
     """One order line. `unit_price` is won per unit, supply value or gross by the order's `vat_mode`.
 
-    `usage_days` (how long a customer uses one unit) is required for kind `serials`.
+    `usage_days` (how long a customer uses one unit) is required for kind `serials`. `discount` lowers what
+    the line is worth, in won of the same kind as `unit_price`: 0 .. price x quantity.
     """
 
     model_config = ConfigDict(json_schema_extra=_SERIALS_NEED_DAYS)
@@ -76,6 +83,7 @@ class Line(LineUnits):
     product_name: Name
     unit_price: UnitPrice
     usage_days: UsageDays | None = None
+    discount: Won | None = None
 
 
 class Snapshot(Data):
@@ -98,19 +106,63 @@ class PaymentPending(Snapshot):
 
 
 class PaymentCompleted(Snapshot):
-    """payment.completed.v1: the money of an order arrived. `amount` is won with VAT."""
+    """payment.completed.v1: the money of an order arrived. `amount` is won with VAT, 0 only for what
+    costs nothing.
+    """
 
     payment_id: Id
-    amount: Amount
+    amount: Won
     paid_at: Instant
 
 
+class PaymentFailed(Data):
+    """payment.failed.v1: an attempt that brought no money; a pending order stays pending."""
+
+    order_id: Id
+    attempt_id: Id
+    reason: Name
+    failed_at: Instant
+
+
 class PaymentCancelled(Data):
-    """payment.cancelled.v1: upstream took a payment back; the money is already with the payer."""
+    """payment.cancelled.v1: upstream took a payment back; the money is already with the payer.
+
+    `amount` is what went back in won, absent for all of it. `refund_id` says that this is the payment
+    gateway's echo of a refund of ours.
+    """
 
     order_id: Id
     payment_id: Id
     cancelled_at: Instant
+    amount: Amount | None = None
+    refund_id: Id | None = None
+
+
+class QuarantineDecided(Data):
+    """quarantine.decided.v1: an operator decided about the money of a payment in quarantine."""
+
+    order_id: Id
+    payment_id: Id
+    decision: QuarantineDecision
+    actor: Id
+    note: Text
+    decided_at: Instant
+
+
+class LineActivated(Data):
+    """line.activated.v1: a metered or prepaid line can be used since `activated_at`, or since its payment."""
+
+    order_id: Id
+    line_id: Id
+    activated_at: Instant | None = None
+
+
+class LineDelivered(Data):
+    """line.delivered.v1: the goods of a line arrived at `delivered_at`, or count from its payment."""
+
+    order_id: Id
+    line_id: Id
+    delivered_at: Instant | None = None
 
 
 class IssuanceRequested(Data):
@@ -203,22 +255,27 @@ class ReturnConfirmed(Data):
 
 
 class RefundPaidOut(Data):
-    """refund.paid_out.v1: the payment gateway paid a refund out."""
+    """refund.paid_out.v1: the payment gateway paid a refund out; `amount` is what it paid, in won."""
 
     order_id: Id
     refund_id: Id
     payout_id: Id
     paid_out_at: Instant | None = None
     reason: Name | None = None
+    amount: Amount | None = None
 
 
 class RefundPayoutFailed(Data):
-    """refund.payout_failed.v1: the payment gateway could not pay a refund out."""
+    """refund.payout_failed.v1: the payment gateway could not pay a refund out.
+
+    Of a payout that was said to be paid out it is a bounce: the money came back.
+    """
 
     order_id: Id
     refund_id: Id
     payout_id: Id
     reason: Name
+    amount: Amount | None = None
 
 
 class MergeRequested(Data):

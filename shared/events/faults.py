@@ -29,6 +29,9 @@ Code = Literal[
 ]
 CODES: Final[tuple[Code, ...]] = get_args(Code)
 
+MAX_FAULTS: Final = 20
+"""How many faults of one document an answer lists."""
+
 SHOWN: Final = 80
 """Longest value, in characters, that a fault repeats."""
 

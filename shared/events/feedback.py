@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from shared.events.faults import Code, Fault
+from shared.events.faults import MAX_FAULTS, Code, Fault
 from shared.events.fields import Count, Data, Id, Name, Subject
 
 _OF_PARTNERS = ("partner.", "merge.")
@@ -27,6 +27,10 @@ class RecordPosition(Data):
     offset: Count
 
 
+HowSent = Literal["wrong_partition"]
+"""What is wrong with how an event was sent, though it was taken: the partition is not that of its key."""
+
+
 class Answer(Data):
     """`order_id` is the record key; rows about a partner carry it as `partner_id` too.
 
@@ -39,14 +43,27 @@ class Answer(Data):
     position: RecordPosition
 
 
+class FaultFound(Data):
+    """One fault of a document: what, where and by which rule."""
+
+    code: Code
+    pointer: Annotated[str, Field(max_length=2_000)]
+    detail: Annotated[str, Field(max_length=2_000)]
+
+
 class EventAccepted(Answer):
     """event.accepted.v1: the document is understood and recorded; a refusal by a rule is a later event."""
 
     outcome: Literal["accepted"]
+    warning: HowSent | None = None
 
 
 class EventRejected(Answer):
-    """event.rejected.v1: the document is wrong and changed nothing. `retry`: may it pass as it is, later?"""
+    """event.rejected.v1: the document is wrong and changed nothing. `retry`: may it pass as it is, later?
+
+    `faults` are the first of everything that is wrong, in the order of the document; `code`, `pointer` and
+    `detail` are those of the first.
+    """
 
     outcome: Literal["rejected"]
     code: Code
@@ -54,6 +71,7 @@ class EventRejected(Answer):
     detail: Annotated[str, Field(max_length=2_000)]
     retry: bool
     help: Name
+    faults: Annotated[list[FaultFound], Field(max_length=MAX_FAULTS)] | None = None
 
 
 def accepted(

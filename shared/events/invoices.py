@@ -48,6 +48,39 @@ class InvoiceUnmerged(MonthlyInvoice):
     payment_ids: list[Id]
 
 
+class ExcludedPayment(Data):
+    """A payment that was asked for and is not in the merge, and why."""
+
+    payment_id: Id
+    order_id: Id | None = None
+    reason: Name
+
+
+class MergeAnswered(Data):
+    """merge.answered.v1: what became of one request to merge, or to undo a merge; maybe nothing."""
+
+    partner_id: Id
+    request_id: Id | None = None
+    business_number: BusinessNumber
+    month: Month
+    invoice_id: Id | None = None
+    merged: list[Id]
+    excluded: list[ExcludedPayment]
+
+
+class InvoiceApproved(MonthlyInvoice):
+    """invoice.approved.v1: the document is frozen: its key, its date and its lines."""
+
+    document_key: Id
+    payment_ids: list[Id]
+    supply: Total
+    vat: Total
+    total: Total
+    written_date: Day
+    due_on: Day
+    approved_at: Instant
+
+
 class InvoiceIssued(MonthlyInvoice):
     """invoice.issued.v1: a tax invoice exists and is never edited. `late`: its month was already closed."""
 
@@ -69,6 +102,16 @@ class InvoiceTransmitted(Data):
     document_key: Id
     approval_number: Id
     transmitted_at: Instant
+
+
+class InvoiceTransmissionFailed(MonthlyInvoice):
+    """invoice.transmission_failed.v1: the tax authority did not take the document; `next` says
+    what mends it.
+    """
+
+    document_key: Id
+    reason: Name
+    next: Name
 
 
 class InvoiceIssueFailed(MonthlyInvoice):

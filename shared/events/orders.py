@@ -21,11 +21,24 @@ from shared.events.fields import (
     UnitPrice,
     Units,
     UsageDays,
+    Won,
 )
 
 QuarantineReason = Literal[
-    "second_payment", "wrong_amount", "late_deposit", "order_closed", "cancelled_after_issue"
+    "second_payment",
+    "wrong_amount",
+    "late_deposit",
+    "told_late",
+    "order_closed",
+    "cancelled_after_issue",
+    "cancelled_after_refund",
+    "partly_cancelled",
+    "payment_conflict",
+    "payment_used",
+    "payout_twice",
 ]
+Settlement = Literal["returned", "applied", "kept", "taken_back", "reinstated"]
+"""How a case ends: by an operator's decision, with the payment taken back, or by its money coming again."""
 
 
 class OrderRegistered(Snapshot):
@@ -36,13 +49,19 @@ class OrderRegistered(Snapshot):
 
 
 class OrderPaid(Snapshot):
-    """order.paid.v1: the order's money is here; `amount` = `supply` + `vat`, in won."""
+    """order.paid.v1: the order's money is here; `amount` = `supply` + `vat`, in won.
+
+    `differs` are the JSON Pointers in which the snapshot differs from the one of the pending order. Where
+    several payments pay together, `payment_ids` are all of them, and `payment_id` the last.
+    """
 
     payment_id: Id
     amount: Total
     supply: Total
     vat: Total
     paid_at: Instant
+    payment_ids: list[Id] | None = None
+    differs: list[str] | None = None
 
 
 class OrderExpired(Data):
@@ -91,6 +110,31 @@ class IssuanceGranted(Data):
     usage_days: UsageDays
 
 
+class LineGrant(Data):
+    """Units of one line that are claimed for issue, with what the line sells."""
+
+    grant_id: Id
+    line_id: Id
+    quantity: Quantity
+    kind: Kind
+    product_id: Id
+    product_name: Name
+    unit_price: UnitPrice
+    usage_days: UsageDays
+
+
+class IssuanceGrantedTogether(Data):
+    """issuance.granted.v2: the units of one decision are claimed for issue, a grant for each line.
+
+    No `request_id` where the policy asked.
+    """
+
+    order_id: Id
+    request_id: Id | None = None
+    partner_id: Id
+    grants: Annotated[list[LineGrant], Field(min_length=1, max_length=MAX_LINES)]
+
+
 class IssuanceDenied(Data):
     """issuance.denied.v1: these units cannot be issued; `left` units of the line could be."""
 
@@ -110,6 +154,7 @@ class RefundGranted(Data):
 
     order_id: Id
     refund_id: Id
+    refund_request_id: Id | None = None
     lines: Lines
     supply: Total | None = None
     vat: Total | None = None
@@ -126,9 +171,17 @@ class RefundDenied(Data):
 
     order_id: Id
     refund_id: Id
+    refund_request_id: Id | None = None
     lines: Annotated[list[DeniedUnits], Field(max_length=MAX_LINES)]
     reason: Name
     lost_at: Instant | None = None
+
+
+class Proposal(Data):
+    """What to do about money in quarantine: give `refund` won back, and where to; 0 where it is missing."""
+
+    refund: Won
+    destination: Name | None = None
 
 
 class PaymentQuarantined(Data):
@@ -138,6 +191,17 @@ class PaymentQuarantined(Data):
     payment_id: Id
     amount: SignedWon
     reason: QuarantineReason
+    proposal: Proposal | None = None
+
+
+class QuarantineSettled(Data):
+    """quarantine.settled.v1: a case of quarantine ended, with its won."""
+
+    order_id: Id
+    payment_id: Id
+    amount: SignedWon
+    reason: QuarantineReason
+    decision: Settlement
 
 
 class PartnerWithdrawn(Data):

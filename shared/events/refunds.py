@@ -16,6 +16,21 @@ class RefundLocked(Data):
     reason: Name
 
 
+class LockedLine(Data):
+    """A line of which nothing can be refunded any more, since when and why."""
+
+    line_id: Id
+    locked_at: Instant
+    reason: Name
+
+
+class RefundLockedTogether(Data):
+    """refund.locked.v2: nothing of these lines of the order can be refunded any more."""
+
+    order_id: Id
+    lines: Annotated[list[LockedLine], Field(min_length=1, max_length=MAX_LINES)]
+
+
 class Refund(Data):
     """Which refund, and which request of the partner it answers."""
 
@@ -95,3 +110,23 @@ class RefundReleased(Refund):
     lines: Annotated[list[LineUnits], Field(max_length=MAX_LINES)]
     actor: Id
     reason: Name
+
+
+class RefundBounced(Refund):
+    """refund.bounced.v1: `amount` won were paid out and came back; they are owed again.
+
+    `next` says what can be done.
+    """
+
+    payout_id: Id
+    amount: Total
+    reason: Name
+    next: Name
+
+
+class RefundRepaid(Refund):
+    """refund.repaid.v1: the money of a refund that had bounced is out again, in won."""
+
+    payout_id: Id
+    amount: Total
+    paid_out_at: Instant

@@ -1,6 +1,10 @@
 """What the serials service says on `serials.events`. Never a serial: only its id."""
 
-from shared.events.fields import Data, Id, Instant, Name, Quantity, Units
+from typing import Annotated
+
+from pydantic import Field
+
+from shared.events.fields import MAX_LINES, Data, Id, Instant, Name, Quantity, Units
 
 
 class IssuanceProgressed(Data):
@@ -23,6 +27,27 @@ class SerialsIssued(Data):
     quantity: Quantity
     issued_at: Instant
     registration_deadline: Instant
+
+
+class IssuedGrant(Data):
+    """A grant whose units all have their serials."""
+
+    grant_id: Id
+    batch_id: Id
+    line_id: Id
+    quantity: Quantity
+
+
+class SerialsIssuedTogether(Data):
+    """serials.issued.v2: all units of these grants exist.
+
+    They can be registered until `registration_deadline`.
+    """
+
+    order_id: Id
+    issued_at: Instant
+    registration_deadline: Instant
+    grants: Annotated[list[IssuedGrant], Field(min_length=1, max_length=MAX_LINES)]
 
 
 class Serial(Data):
