@@ -23,6 +23,9 @@ import services.serials.issuing as issuing
 import services.serials.store as serials_store
 import shared.runtime.fold as fold_module
 from ops.setup.provision import Database
+from services.invoices.closing import close_month
+from services.invoices.store import Store as InvoicesStore
+from services.orders.store import Store as OrdersStore
 from services.serials.store import Store as SerialsStore
 from services.serials.vault import KeptSerials
 from services.serials.writer import SerialWriter
@@ -30,14 +33,11 @@ from shared.events.catalogue import SERVICES
 from shared.postgres import session_settings
 from shared.runtime.decisions import Context
 from shared.runtime.fold import Fold
-from shared.runtime.outbox import Outbox
 from shared.runtime.records import StoredRecord
 from shared.runtime.surroundings import Surroundings
 from tests.simulation import engine, system
 from tests.simulation.engine import Outcome, Simulation
-from tests.simulation.memory import Row
 from tests.simulation.system import NEVER, Plain, Silence, Site, System
-from tests.simulation.tables import open_database
 from tests.support.granted import new_vault
 
 IDS_A_STEP = 4_096
@@ -133,7 +133,8 @@ class Place:
         store = self.site.service.store
         if isinstance(store, SerialsStore):
             store.writer = SerialWriter(new_vault())
-        self.fold = Fold(self.site.service, self.pool, self.site.outbox, Plain(), Silence(), NEVER)  # type: ignore
+        site, sealer, metrics = self.site, Plain(), Silence()
+        self.fold = Fold(site.service, self.pool, site.outbox, sealer, metrics, NEVER)  # type: ignore[arg-type]
         self.fold._context = Context(new_id=self.site.database.new_id)
 
     @property
@@ -164,11 +165,15 @@ class Place:
         await issuer.issue_chunk()
 
     async def expire(self) -> None:
-        await expiry.expire_some(self.surroundings, self.site.service.store, timedelta(seconds=10))  # type: ignore
+        store = self.site.service.store
+        assert isinstance(store, OrdersStore)
+        await expiry.expire_some(self.surroundings, store, timedelta(seconds=10))
 
     async def close(self, month: str, at: datetime) -> None:
-        await system.close_month(
-            self.surroundings, self.site.invoices_store, month, at,  # type: ignore[arg-type]
+        store = self.site.service.store
+        assert isinstance(store, InvoicesStore)
+        await close_month(
+            self.surroundings, store, month, at,
             chunk=1, new_id=self.site.database.new_id,
         )  # fmt: skip
 
@@ -288,12 +293,12 @@ def _row_in_memory(table: str, key: Any, row: Any) -> dict[str, Any]:
 
 
 def _counts(table: str, column: str) -> bool:
-    return not (table in WITHOUT_ID and column == "id" or table == "outbox" and column in OWN)
+    return not ((table in WITHOUT_ID and column == "id") or (table == "outbox" and column in OWN))
 
 
 async def _difference(pool: asyncpg.Pool, table: str, rows: list[dict[str, Any]]) -> str | None:
     order = " ORDER BY id" if table in WITHOUT_ID else ""
-    stored = await pool.fetch(f'SELECT * FROM "{table}"{order}')  # noqa: S608 our names
+    stored = await pool.fetch(f'SELECT * FROM "{table}"{order}')
     real = [_comparable({name: row[name] for name in (rows[0] if rows else {})}) for row in stored]
     played = [_comparable(row) for row in rows]
     if table not in WITHOUT_ID:

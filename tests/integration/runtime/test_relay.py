@@ -227,7 +227,7 @@ async def test_an_event_larger_than_the_topic_takes_is_never_passed_over(
 async def test_a_leader_whose_broker_is_slow_keeps_the_lead(
     desk: Desk, publishing: Publishing, listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It asks Postgres for a sign of life while it waits, longer than a lease lasts; another one stands by."""
+    """It gives signs of life while it waits, longer than a lease lasts; another one stands by."""
     monkeypatch.setattr(relay_module, "LEASE", timedelta(seconds=1))
     monkeypatch.setattr(relay_module, "SIGN_OF_LIFE_SECONDS", 0.1)
     monkeypatch.setattr(relay_module, "LEADER_POLL_SECONDS", 0.2)

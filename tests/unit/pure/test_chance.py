@@ -3,6 +3,7 @@
 import os
 import random
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -71,7 +72,7 @@ def test_the_first_ids_of_as_many_processes_never_repeat_and_their_bits_are_fair
 def test_the_steps_between_ids_of_one_millisecond_cannot_be_foreseen() -> None:
     batch = [each.int for each in uuid7_batch(100_000)]
     free = [(one >> 80 << 74) | ((one >> 64 & 0xFFF) << 62) | (one & (1 << 62) - 1) for one in batch]
-    steps = [(later - earlier - 1).to_bytes(4, "big") for earlier, later in zip(free, free[1:], strict=False)]
+    steps = [(later - earlier - 1).to_bytes(4, "big") for earlier, later in pairwise(free)]
 
     assert_fair_bits(rows(steps))
 
@@ -85,7 +86,7 @@ def test_whoever_seeds_a_generator_foresees_nothing() -> None:
     drawn = []
     for _ in range(2):
         random.seed(7)
-        np.random.seed(7)  # noqa: NPY002 the generator that is shared by all
+        np.random.seed(7)
         drawn.append(every_kind())
 
     assert all(one != other for one, other in zip(*drawn, strict=True))
