@@ -208,7 +208,8 @@ class Checks:
     def _hear_issuance_denied_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
         self._hear_request_answered(data)
         line = self._rows("orders", "order_lines").get((data["order_id"], data["line_id"]))
-        if line is not None and line["kind"] == "serials":
+        # A request that names a line which the order does not have is denied as a whole.
+        if line is not None and line["kind"] == "serials" and data["reason"] != "unknown_line":
             units = book.surely_open(data["line_id"])
             asked, name = data["quantity"], f"{data['order_id']}/{data['line_id']}"
             must(units <= 0 or units < asked, "what is open is issued when it is asked for",
