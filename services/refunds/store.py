@@ -9,7 +9,7 @@ import orjson
 from msgspec import Struct
 from msgspec.structs import replace
 
-from services.refunds.state import Change, Line, Order, Refund, World
+from services.refunds.state import Change, Line, Order, Payout, Refund, World
 from shared.columns import Fixed
 from shared.postgres import Connection, packed
 from shared.queries import load as load_queries
@@ -29,14 +29,6 @@ class RefundLine(Struct, frozen=True, gc=False):
     quantity: int
 
 
-class RefundPayout(Struct, frozen=True, gc=False):
-    """A payout that was made, as a row."""
-
-    refund_id: Fixed[UUID]
-    payout_id: Fixed[str]
-    position: Fixed[int]
-
-
 class SealedDetails(Struct, frozen=True, gc=False):
     """The bank account and the free text of a request as a row, readable with the key only."""
 
@@ -51,7 +43,7 @@ ORDERS = Table(Order, "orders", key=("order_id",))
 LINES = Table(Line, "order_lines", key=("order_id", "line_id"))
 REFUNDS = Table(Refund, "refunds", key=("refund_id",))
 REFUND_LINES = Table(RefundLine, "refund_lines", key=("refund_id", "line_id"))
-PAYOUTS = Table(RefundPayout, "refund_payouts", key=("refund_id", "payout_id"))
+PAYOUTS = Table(Payout, "refund_payouts", key=("refund_id", "payout_id"))
 HISTORY = Table(Change, "refund_history", key=("refund_id", "position"))
 DETAILS = Table(SealedDetails, "refund_details", key=("reference",))
 TABLES = (ORDERS, LINES, REFUNDS, REFUND_LINES, PAYOUTS, HISTORY, DETAILS)
@@ -88,7 +80,7 @@ class Store:
             if order is not before.get(key)
         ]
         await ORDERS.save(connection, changed)
-        await LINES.save(connection, _lines(changed))
+        await _save_lines(connection, changed)
         refunds = list(_refunds(changed))
         if refunds:
             await self._save_refunds(connection, refunds)
@@ -104,7 +96,7 @@ class Store:
     async def _save_refunds(self, connection: Connection, refunds: Sequence[ChangedRefund]) -> None:
         await REFUNDS.save(connection, refunds)
         await REFUND_LINES.put(connection, (row for pair in refunds for row in _refund_lines(*pair)))
-        await PAYOUTS.save(connection, ((row, None) for pair in refunds for row in _payouts(*pair)))
+        await PAYOUTS.put(connection, (row for pair in refunds for row in _payouts(*pair)))
         await HISTORY.save(connection, ((change, None) for refund, _ in refunds for change in refund.changes))
         await DETAILS.save(connection, ((row, None) for refund, _ in refunds for row in self._sealed(refund)))
 
@@ -124,19 +116,47 @@ async def _load_children(connection: Connection, orders: dict[str, Order]) -> No
     for row in await connection.fetch(SQL.lines_of_orders, known):
         line = LINES.read(row)
         orders[line.order_id].lines[line.line_id] = line
+    has_payouts = False
     for row in await connection.fetch(SQL.refunds_of_orders, known):
         refund = _refund(row)
         orders[refund.order_id].refunds[refund.refund_id] = refund
+        has_payouts = has_payouts or refund.completed_at is not None or refund.state == "released"
+    if has_payouts:
+        await _load_payouts(connection, orders, known)
+
+
+async def _load_payouts(connection: Connection, orders: Mapping[str, Order], known: str) -> None:
+    for row in await connection.fetch(SQL.payouts_of_orders, known):
+        refunds, payout = orders[row["order_id"]].refunds, PAYOUTS.read(row)
+        refund = refunds[payout.refund_id]
+        refunds[payout.refund_id] = replace(refund, payouts=(*refund.payouts, payout))
 
 
 def _refund(row: asyncpg.Record) -> Refund:
     lines = tuple(map(LineUnits, row["line_ids"], row["quantities"]))
-    return replace(REFUNDS.read(row), lines=lines, payouts=tuple(row["payouts"]))
+    return replace(REFUNDS.read(row), lines=lines)
 
 
-def _lines(changed: Sequence[ChangedOrder]) -> Iterator[tuple[Line, Line | None]]:
+async def _save_lines(connection: Connection, changed: Sequence[ChangedOrder]) -> None:
+    """An order that was paid for other goods than it was registered with gets its lines anew."""
+    replaced = {order.order_id for order, before in changed if before and _is_replaced(order, before)}
+    if replaced:
+        await connection.execute(SQL.drop_lines, packed(sorted(replaced)))
+    await LINES.save(connection, _lines(changed, replaced))
+
+
+def _is_replaced(order: Order, before: Order) -> bool:
+    return before.state == "registered" and _goods(order) != _goods(before)
+
+
+def _goods(order: Order) -> list[tuple[str, int, str, int, int]]:
+    return [(li.line_id, li.position, li.kind, li.unit_price, li.paid) for li in order.lines.values()]
+
+
+def _lines(changed: Sequence[ChangedOrder], replaced: set[str]) -> Iterator[tuple[Line, Line | None]]:
     for order, before in changed:
-        yield from pairs(order.lines, before.lines if before else {})
+        is_new = before is None or order.order_id in replaced
+        yield from pairs(order.lines, {} if before is None or is_new else before.lines)
 
 
 def _refunds(changed: Sequence[ChangedOrder]) -> Iterator[ChangedRefund]:
@@ -157,7 +177,6 @@ def _refund_lines(refund: Refund, before: Refund | None) -> Iterator[RefundLine]
         yield RefundLine(refund.refund_id, line_id, refund.order_id, position, quantity)
 
 
-def _payouts(refund: Refund, before: Refund | None) -> Iterator[RefundPayout]:
-    old = len(before.payouts) if before else 0
-    for position, payout_id in enumerate(refund.payouts[old:], start=old):
-        yield RefundPayout(refund.refund_id, payout_id, position)
+def _payouts(refund: Refund, before: Refund | None) -> Iterator[Payout]:
+    known = set(before.payouts) if before else set()
+    return (payout for payout in refund.payouts if payout not in known)

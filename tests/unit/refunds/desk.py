@@ -125,10 +125,22 @@ class Desk:
         return self.deliver("refund.paid_out.v1", {**self._named(of), "payout_id": payout_id, **more})
 
     def payout_failed(
-        self, reason: str = "account_closed", payout_id: str = "po-551", of: Refund | None = None
+        self,
+        reason: str = "account_closed",
+        payout_id: str = "po-551",
+        of: Refund | None = None,
+        **more: Any,
     ) -> Outcome:
-        data = {**self._named(of), "payout_id": payout_id, "reason": reason}
+        data = {**self._named(of), "payout_id": payout_id, "reason": reason, **more}
         return self.deliver("refund.payout_failed.v1", data)
+
+    def activated(self, line_id: str = "1", at: datetime | None = None) -> Outcome:
+        instant = {} if at is None else {"activated_at": _wire(at)}
+        return self.deliver("line.activated.v1", {"line_id": line_id, **instant})
+
+    def delivered(self, line_id: str = "1", at: datetime | None = None) -> Outcome:
+        instant = {} if at is None else {"delivered_at": _wire(at)}
+        return self.deliver("line.delivered.v1", {"line_id": line_id, **instant})
 
     # what there is to see
 
