@@ -271,12 +271,13 @@ _issue_units = issue_units
 _record_payout = refund_payouts.record_payout
 
 
-def _completed_again(order: Any, refund: Any, payout_id: str, paid_out_at: datetime, at: datetime) -> Any:
+def _completed_again(order: Any, refund: Any, paid: Any) -> Any:
     if refund.state == "completed":
         back = [move(order.lines[i], refunding=units, refunded=-units) for i, units in refund.lines]
         refund = structs.replace(refund, state="paying_out")
-        return _record_payout(with_lines(order, back), refund, payout_id, paid_out_at, at)
-    return _record_payout(order, refund, payout_id, paid_out_at, at)
+        refund = structs.replace(refund, payouts=())
+        return _record_payout(with_lines(order, back), refund, paid)
+    return _record_payout(order, refund, paid)
 
 
 def _void_keeps_money(order: Any, units: Any, money: Money) -> Any:

@@ -10,14 +10,14 @@ from unicodedata import normalize
 
 LEGAL_FORMS: Final[Mapping[str, tuple[str, ...]]] = {
     "주식회사": ("주식회사", "(주)", "(株)"),
-    "유한회사": ("유한회사", "(유)"),
+    "유한회사": ("유한회사", "(유)", "(有)"),
     "유한책임회사": ("유한책임회사",),
     "합자회사": ("합자회사",),
     "합명회사": ("합명회사",),
-    "재단법인": ("재단법인", "(재)"),
-    "사단법인": ("사단법인", "(사)"),
+    "재단법인": ("재단법인", "(재)", "(財)"),
+    "사단법인": ("사단법인", "(사)", "(社)"),
 }
-"""Each legal form with its spellings, after compatibility forms such as ㈜ and ㈲ were made equal (NFKC)."""
+"""Each legal form with its spellings, after compatibility forms such as ㈜, ㈲ and ㈳ were made equal (NFKC)."""
 
 
 class _Holder(NamedTuple):
