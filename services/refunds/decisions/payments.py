@@ -68,7 +68,7 @@ def cancel_order(order: Order, at: datetime) -> Decided[Order]:
 
 
 def record_activation(order: Order | None, line_id: str, at: datetime | None) -> Decision[Order]:
-    """A line can be used since `at`, else since its payment."""
+    """A line can be used since `at`, else since its payment. Waits for the payment."""
     found = _line_of_paid_order(order, line_id, at, "activated_at")
     if not isinstance(found, Line):
         return found
@@ -110,7 +110,7 @@ def _taken_back(line: Line) -> Line:
 def _line_of_paid_order(
     order: Order | None, line_id: str, at: datetime | None, field: str
 ) -> Line | Decision[Order]:
-    """The line that a fact is about; or what becomes of the fact before its order is paid, or without it."""
+    """The line that an instant is said of; or what becomes of that before the payment, or without it."""
     if order is None or order.state == "registered":
         return Wait(f"the order of line {line_id} to be paid")
     line = order.lines.get(line_id)

@@ -17,7 +17,7 @@ LEGAL_FORMS: Final[Mapping[str, tuple[str, ...]]] = {
     "재단법인": ("재단법인", "(재)", "(財)"),
     "사단법인": ("사단법인", "(사)", "(社)"),
 }
-"""Each legal form with its spellings, after compatibility forms such as ㈜, ㈲ and ㈳ were made equal (NFKC)."""
+"""Each legal form with its spellings, after NFKC has made ㈜, ㈲ and their like out of letters."""
 
 
 class _Holder(NamedTuple):
