@@ -21,6 +21,7 @@ from shared.runtime.records import StoredRecord
 from tests.simulation.memory import Row
 from tests.simulation.system import System
 
+BOUNCED = ("bounced", "repaying")
 ENDED = ("expired", "cancelled", "refunded")
 REFUND_ENDS = {
     "refund.completed.v1": "completed",
@@ -73,6 +74,8 @@ class Checks:
         self.books: dict[str, OrderBook] = defaultdict(OrderBook)
         self.worth: dict[str, tuple[int, int]] = {}
         self.ends: dict[str, list[str]] = defaultdict(list)
+        self.payout_keys: dict[str, set[str]] = defaultdict(set)
+        self.bounces: Counter[str] = Counter()
         self.issued: dict[str, int] = {}
         self.granted: dict[str, tuple[str, str, int]] = {}
         self.answers: dict[tuple[str, int, int], list[str]] = defaultdict(list)
@@ -151,7 +154,8 @@ class Checks:
         self._no_unit_twice(book, data["order_id"])
 
     def _hear_issuance_denied_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
-        self._hear_request_answered(data)
+        if data["reason"] != "duplicate_request":  # the request of that id is answered by itself
+            self._hear_request_answered(data)
 
     def _hear_request_answered(self, data: Mapping[str, Any]) -> None:
         request = (data["order_id"], data["request_id"], data["line_id"])
@@ -193,6 +197,33 @@ class Checks:
             self.worth[refund_id] == (data["supply"], data["vat"]),
             "refunds pay what orders decided",
             f"{refund_id}: {self.worth[refund_id]} was granted, {data['supply'], data['vat']} completed",
+        )
+
+    def _hear_refund_payout_requested_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
+        refund_id = data["refund_id"]
+        known = self.payout_keys[refund_id]
+        known.add(data["idempotency_key"])
+        must(
+            len(known) == 1 + self.bounces[refund_id],
+            "a key of its own for each round of payouts, and no other",
+            f"{refund_id} bounced {self.bounces[refund_id]} times and has the keys {sorted(known)}",
+        )
+
+    def _hear_refund_bounced_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
+        self.bounces[data["refund_id"]] += 1
+        self._is_paid_as_decided(data)
+
+    def _hear_refund_repaid_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
+        self._is_paid_as_decided(data)
+
+    def _is_paid_as_decided(self, data: Mapping[str, Any]) -> None:
+        refund_id = data["refund_id"]
+        must(self.ends[refund_id] == ["completed"], "only what was paid out bounces", refund_id)
+        refund = self._rows("refunds", "refunds")[UUID(refund_id)]
+        must(
+            data["amount"] == sum(self.worth[refund_id]) - refund["fee"],
+            "refunds pay what orders decided",
+            f"{refund_id}: {self.worth[refund_id]} was granted, {data['amount']} went",
         )
 
     def _hear_invoice_modified_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
@@ -385,6 +416,7 @@ class Checks:
         self._all_issued()
         self._all_views_agree()
         self._all_requests_ended(ghosts)
+        self._all_bounces_are_told()
         self._all_won_are_somewhere(payouts)
 
     def _all_parked_are_ghosts(self, ghosts: frozenset[str]) -> None:
@@ -483,8 +515,9 @@ class Checks:
                 must(refund is not None, "every request ends", f"{key}: {data['refund_request_id']} is gone")
                 assert refund is not None
                 ends = self.ends[str(refund["refund_id"])]
-                must(ends == [refund["state"]], "every request ends",
-                     f"{key}: {refund['refund_id']} is {refund['state']}, was told as {ends}")  # fmt: skip
+                state = "completed" if refund["state"] in BOUNCED else refund["state"]
+                must(ends == [state], "every request ends",
+                     f"{key}: {refund['refund_id']} is {state}, was told as {ends}")  # fmt: skip
             elif type_name == "partner.withdrawal_requested.v1":
                 must(key in left, "every request ends", f"{key} asked to leave")
 
@@ -500,23 +533,48 @@ class Checks:
             (row["type"], orjson.loads(row["data"])) for row in rows if row["topic"] != "checkout.feedback"
         ]
 
+    def _all_bounces_are_told(self) -> None:
+        facts = [(t, (d["refund_id"], d["payout_id"])) for t, d in self._facts("refunds") if "payout_id" in d]
+        made = {payout for t, payout in facts if t in ("refund.completed.v1", "refund.repaid.v1")}
+        told = Counter(payout for t, payout in facts if t == "refund.bounced.v1")
+        came_back = {
+            (data["refund_id"], data["payout_id"])
+            for type_name, _, data in self._accepted()
+            if type_name == "refund.payout_failed.v1"
+        }
+        must(
+            told == Counter(made & came_back),
+            "a bounce is told once",
+            f"{told}, {made & came_back} came back",
+        )
+
     def _all_won_are_somewhere(self, payouts: Mapping[str, int]) -> None:
         """Cash in less cash out is on documents, slips, receipts and in quarantine; order by order."""
         cash: dict[str, dict[str, int]] = defaultdict(dict)
         taken_back: dict[str, set[str]] = defaultdict(set)
+        twice: dict[str, dict[str, int]] = defaultdict(dict)
         for type_name, key, data in self._accepted():
             if type_name == "payment.completed.v1":
                 cash[key].setdefault(data["payment_id"], data["amount"])
             elif type_name == "payment.cancelled.v1":
                 taken_back[key].add(data["payment_id"])
+            elif type_name == "refund.paid_out.v1" and data["payout_id"].startswith("twice-"):
+                twice[key][data["payout_id"]] = data["amount"]
         paid_out: Counter[str] = Counter()
+        told_twice: dict[str, dict[str, int]] = {}
         for type_name, data in self._facts("refunds"):
-            if type_name == "refund.completed.v1":
+            if type_name == "refund.paid_twice.v1":
+                told_twice.setdefault(data["order_id"], {})[data["payout_id"]] = data["amount"]
+            elif type_name == "refund.completed.v1":
                 paid_out[data["order_id"]] += data["amount"]
                 went = payouts.get(data["refund_id"])
                 must(went == data["amount"], "payouts are what was asked for",
                      f"{data['refund_id']}: {went} of {data['amount']}")  # fmt: skip
+        must(
+            told_twice == dict(twice), "money that left twice is told once", f"{told_twice} for {dict(twice)}"
+        )
         for order_id, order in self._rows("orders", "orders").items():
+            paid_out[order_id] += sum(twice[order_id].values())
             arrived = sum(
                 won for payment, won in cash[order_id].items() if payment not in taken_back[order_id]
             )

@@ -103,11 +103,6 @@ PLANTED = [
         "paid_out_once",
     ),
     (
-        "refunds",
-        "INSERT INTO refunds.refund_payouts SELECT refund_id, 'b', 9, 'twice', 1760 FROM refunds.refunds",
-        "paid_twice_is_a_case",
-    ),
-    (
         "orders",
         "INSERT INTO orders.quarantine VALUES ('A-1', 9, 'pay-A-1', 'payout_twice', -1760, now(), false)",
         "paid_twice_is_a_case",
