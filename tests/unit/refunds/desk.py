@@ -80,11 +80,13 @@ class Desk:
         data = {"grant_id": f"g-{next(self._ids)}", "partner_id": "P-17", **snapshot, "quantity": quantity}
         return self.deliver("issuance.granted.v1", data)
 
-    def granted(self, refund: Refund | None = None, lines: Sequence[Mapping[str, Any]] = ()) -> Outcome:
-        """The units that were asked for, or other `lines`."""
+    def granted(
+        self, refund: Refund | None = None, lines: Sequence[Mapping[str, Any]] = (), **won: int
+    ) -> Outcome:
+        """The units that were asked for, or other `lines`; with the won that orders decided."""
         refund = refund or self.refund
         lines = lines or [units.document() for units in refund.lines]
-        return self.deliver("refund.granted.v1", {"refund_id": str(refund.refund_id), "lines": lines})
+        return self.deliver("refund.granted.v1", {"refund_id": str(refund.refund_id), "lines": lines, **won})
 
     def denied(self, lost_at: datetime, reason: str = "issued", refund: Refund | None = None) -> Outcome:
         refund = refund or self.refund

@@ -5,6 +5,7 @@ from datetime import datetime
 import pytest
 
 from shared.kst import KST
+from shared.money import Money
 from shared.runtime.decisions import Applied, Reject, Wait
 from tests.unit.refunds.desk import ORDER, Desk, line, minutes, units
 
@@ -38,6 +39,20 @@ def test_a_grant_asks_checkout_to_pay(desk: Desk) -> None:
         "idempotency_key": str(refund.refund_id),
         "expected_on": "2026-10-27",
     }
+
+
+def test_what_is_paid_is_what_orders_decided_with_the_claim() -> None:
+    """Only orders sees all claims in their order: what is computed here may be a won of VAT beside it."""
+    desk = Desk()
+    desk.paid(line("1", 9, 3))
+    desk.asked(4)
+
+    desk.granted(supply=12, vat=2)
+
+    assert desk.last.data["amount"] == 14
+    assert desk.order.remaining == Money(15, 0)
+    desk.paid_out()
+    assert [desk.last.data[name] for name in ("supply", "vat", "amount")] == [12, 2, 14]
 
 
 def test_a_payout_completes_the_refund(desk: Desk) -> None:
