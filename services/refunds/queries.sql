@@ -6,6 +6,10 @@ SELECT * FROM orders WHERE order_id = ANY(string_to_array($1, E'\x1f')) ORDER BY
 -- Their lines, as they stood in the order.
 SELECT * FROM order_lines WHERE order_id = ANY(string_to_array($1, E'\x1f')) ORDER BY order_id, position;
 
+-- name: drop_lines
+-- Lines of orders that were registered and are paid with another snapshot.
+DELETE FROM order_lines WHERE order_id = ANY(string_to_array($1, E'\x1f'));
+
 -- name: refunds_of_orders
 -- Their refunds with units, oldest first.
 SELECT r.*, coalesce(l.line_ids, '{}') AS line_ids, coalesce(l.quantities, '{}') AS quantities
@@ -21,10 +25,6 @@ ORDER BY r.refund_id;
 -- What was paid out for their refunds, each refund's payouts in their order.
 SELECT r.order_id, p.* FROM refund_payouts p JOIN refunds r USING (refund_id)
 WHERE r.order_id = ANY(string_to_array($1, E'\x1f')) ORDER BY p.refund_id, p.position;
-
--- name: drop_lines
--- Lines of orders that were paid for other goods than they were registered with; nothing was claimed of them.
-DELETE FROM order_lines WHERE order_id = ANY(string_to_array($1, E'\x1f'));
 
 -- name: read_details
 -- The sealed details that a reference names.

@@ -49,6 +49,13 @@ DETAILS = Table(SealedDetails, "refund_details", key=("reference",))
 TABLES = (ORDERS, LINES, REFUNDS, REFUND_LINES, PAYOUTS, HISTORY, DETAILS)
 
 ChangedOrder = tuple[Order, Order | None]
+_UNTOUCHED: dict[str, Any] = {
+    **dict.fromkeys(("granted", "refunding", "refunded", "taken_back", "locks"), 0),
+    "locked": False,
+    **dict.fromkeys(("last_granted_at", "activated_at", "delivered_at")),
+}
+"""What a line of an order without money says of its units."""
+
 ChangedRefund = tuple[Refund, Refund | None]
 """An order or a refund as it is now, and as it was read; None where it is new."""
 
@@ -80,7 +87,10 @@ class Store:
             if order is not before.get(key)
         ]
         await ORDERS.save(connection, changed)
-        await _save_lines(connection, changed)
+        replaced = [order.order_id for order, known in changed if known and _has_other_lines(order, known)]
+        if replaced:
+            await connection.execute(SQL.drop_lines, packed(replaced))
+        await LINES.save(connection, _lines(changed))
         refunds = list(_refunds(changed))
         if refunds:
             await self._save_refunds(connection, refunds)
@@ -137,26 +147,19 @@ def _refund(row: asyncpg.Record) -> Refund:
     return replace(REFUNDS.read(row), lines=lines)
 
 
-async def _save_lines(connection: Connection, changed: Sequence[ChangedOrder]) -> None:
-    """An order that was paid for other goods than it was registered with gets its lines anew."""
-    replaced = {order.order_id for order, before in changed if before and _is_replaced(order, before)}
-    if replaced:
-        await connection.execute(SQL.drop_lines, packed(sorted(replaced)))
-    await LINES.save(connection, _lines(changed, replaced))
+def _has_other_lines(order: Order, before: Order) -> bool:
+    """Whether the order was registered with other goods than it was paid with."""
+    if before.state != "registered" or order.lines is before.lines:
+        return False
+    return order.lines.keys() != before.lines.keys() or any(
+        replace(line, **_UNTOUCHED) != before.lines[line_id] for line_id, line in order.lines.items()
+    )
 
 
-def _is_replaced(order: Order, before: Order) -> bool:
-    return before.state == "registered" and _goods(order) != _goods(before)
-
-
-def _goods(order: Order) -> list[tuple[str, int, str, int, int]]:
-    return [(li.line_id, li.position, li.kind, li.unit_price, li.paid) for li in order.lines.values()]
-
-
-def _lines(changed: Sequence[ChangedOrder], replaced: set[str]) -> Iterator[tuple[Line, Line | None]]:
+def _lines(changed: Sequence[ChangedOrder]) -> Iterator[tuple[Line, Line | None]]:
     for order, before in changed:
-        is_new = before is None or order.order_id in replaced
-        yield from pairs(order.lines, {} if before is None or is_new else before.lines)
+        known = {} if before is None or _has_other_lines(order, before) else before.lines
+        yield from pairs(order.lines, known)
 
 
 def _refunds(changed: Sequence[ChangedOrder]) -> Iterator[ChangedRefund]:

@@ -112,11 +112,13 @@ def _repay(order: Order, refund: Refund, paid: PaidOut) -> Decided[Order]:
     return decided(order, refund, refund_repaid(refund, paid.payout_id, paid_out_at))
 
 
-def _pay_twice(order: Order, refund: Refund, paid: PaidOut) -> Decided[Order]:
+def _pay_twice(order: Order, refund: Refund, paid: PaidOut) -> Decision[Order]:
+    amount = paid.amount or refund.amount
+    if not amount:
+        return unfit("/refund_id", refund, "was worth nothing; name the amount that was paid")
     paid_out_at = _paid_out_at(order, paid)
     refund = _with_payout(refund, paid, "twice", paid_out_at)
     refund = enter(refund, refund.state, paid.at, CHECKOUT, "paid_twice", paid.payout_id)
-    amount = paid.amount or refund.amount
     return decided(
         order, refund, refund_paid_twice(refund, order.payment_id, paid.payout_id, amount, paid_out_at)
     )
