@@ -35,10 +35,10 @@ DECLARE
         },
         "refunds": {
             "orders":              "insert, update",
-            "order_lines":         "insert, update",
+            "order_lines":         "insert, update, delete",
             "refunds":             "insert, update (state, why, why_at, supply, vat, fee, expected_on, completed_at, sequence, steps)",
             "refund_lines":        "insert, update (quantity, position)",
-            "refund_payouts":      "insert",
+            "refund_payouts":      "insert, update (state)",
             "refund_history":      "insert",
             "refund_details":      "insert"
         },

@@ -16,7 +16,9 @@ from shared.queries import load
 SQL = load("ops.audit")
 AT_ONCE = 2000
 
-CLAIMED = frozenset({"granted", "paying_out", "unknown", "failed", "completed"})
+PAID_OUT = frozenset({"completed", "bounced", "repaying"})
+"""States of a refund whose money went out; also when it came back and is owed again."""
+CLAIMED = frozenset({"granted", "paying_out", "unknown", "failed", *PAID_OUT})
 """States in which a refund holds units of its order."""
 
 
@@ -68,7 +70,7 @@ class RefundClaim:
 @dataclass(slots=True)
 class OrdersBook:
     """An order in orders. `remaining` won are neither refunded nor claimed for a refund; `unfit` won
-    were paid and are in quarantine; `quarantined` also counts what is missing (negative).
+    were paid and are in quarantine, `paid_twice` went out twice; `quarantined` also counts what is missing.
     """
 
     state: str
@@ -81,6 +83,7 @@ class OrdersBook:
     refunds: dict[str, RefundClaim]
     quarantined: int
     unfit: int
+    paid_twice: int = 0
 
     @property
     def amount(self) -> int:
@@ -102,13 +105,14 @@ class SerialsBook:
 
 @dataclass(slots=True)
 class RefundsBook:
-    """An order in refunds."""
+    """An order in refunds. `paid_twice` won left that nobody was owed."""
 
     payment_id: str | None
     supply: int
     vat: int
     lines: dict[str, RefundUnits]
     refunds: dict[str, RefundClaim]
+    paid_twice: int = 0
 
 
 @dataclass(slots=True)
@@ -152,6 +156,7 @@ def orders_book(row: Mapping[str, Any]) -> OrdersBook:
         _claims(_list(row["refunds"])),
         row["quarantined"],
         row["unfit"],
+        row["paid_twice"],
     )
 
 
@@ -180,6 +185,7 @@ def refunds_book(row: Mapping[str, Any]) -> RefundsBook:
             refund_id: RefundClaim(state, supply or 0, vat or 0, fee, units or {})
             for refund_id, state, supply, vat, fee, units in _list(row["refunds"])
         },
+        row["paid_twice"],
     )
 
 

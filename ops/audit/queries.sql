@@ -1,7 +1,8 @@
 -- name: orders_books
 -- What orders holds about each order: money, units of each line, claims, quarantine.
 SELECT o.order_id, o.state, o.payment_id, o.supply, o.vat, o.remaining_supply + o.remaining_vat AS remaining,
-       l.lines, c.grants, c.refunds, coalesce(q.held, 0)::bigint AS quarantined, coalesce(q.unfit, 0)::bigint AS unfit
+       l.lines, c.grants, c.refunds, coalesce(q.held, 0)::bigint AS quarantined, coalesce(q.unfit, 0)::bigint AS unfit,
+       coalesce(t.won, 0)::bigint AS paid_twice
 FROM orders o
 LEFT JOIN (
     SELECT order_id, json_agg(json_build_array(line_id, paid, issuing, issued, refunding, refunded)) AS lines
@@ -15,9 +16,13 @@ LEFT JOIN (
     FROM claims WHERE $1::text[] IS NULL OR order_id = ANY($1) GROUP BY order_id
 ) c USING (order_id)
 LEFT JOIN (
-    SELECT order_id, sum(amount) AS held, sum(amount) FILTER (WHERE reason <> 'cancelled_after_issue') AS unfit
+    SELECT order_id, sum(amount) AS held, sum(amount) FILTER (WHERE reason NOT IN ('cancelled_after_issue', 'payout_twice')) AS unfit
     FROM quarantine WHERE NOT taken_back AND ($1::text[] IS NULL OR order_id = ANY($1)) GROUP BY order_id
 ) q USING (order_id)
+LEFT JOIN (
+    SELECT order_id, -sum(amount) AS won FROM quarantine
+    WHERE reason = 'payout_twice' AND ($1::text[] IS NULL OR order_id = ANY($1)) GROUP BY order_id
+) t USING (order_id)
 WHERE $1::text[] IS NULL OR o.order_id = ANY($1)
 ORDER BY o.order_id;
 
@@ -31,7 +36,8 @@ ORDER BY order_id;
 
 -- name: refunds_books
 -- What refunds holds about each order: its payment, units of each line, refunds.
-SELECT o.order_id, o.payment_id, o.paid_supply AS supply, o.paid_vat AS vat, l.lines, r.refunds
+SELECT o.order_id, o.payment_id, o.paid_supply AS supply, o.paid_vat AS vat, l.lines, r.refunds,
+       coalesce(t.won, 0)::bigint AS paid_twice
 FROM orders o
 LEFT JOIN (
     SELECT order_id, json_agg(json_build_array(line_id, paid, granted, refunding, refunded, taken_back)) AS lines
@@ -47,6 +53,10 @@ LEFT JOIN (
     WHERE $1::text[] IS NULL OR order_id = ANY($1)
     GROUP BY order_id
 ) r USING (order_id)
+LEFT JOIN (
+    SELECT order_id, sum(p.amount) AS won FROM refund_payouts p JOIN refunds USING (refund_id)
+    WHERE p.state IN ('twice', 'returned') AND ($1::text[] IS NULL OR order_id = ANY($1)) GROUP BY order_id
+) t USING (order_id)
 WHERE $1::text[] IS NULL OR o.order_id = ANY($1)
 ORDER BY o.order_id;
 
@@ -156,7 +166,7 @@ FROM order_lines l
 LEFT JOIN (
     SELECT u.order_id, u.line_id,
            sum(u.quantity) FILTER (WHERE f.state IN ('paying_out', 'unknown', 'failed')) AS refunding,
-           sum(u.quantity) FILTER (WHERE f.state = 'completed') AS refunded
+           sum(u.quantity) FILTER (WHERE f.state IN ('completed', 'bounced', 'repaying')) AS refunded
     FROM refund_lines u JOIN refunds f USING (refund_id) GROUP BY u.order_id, u.line_id
 ) r USING (order_id, line_id)
 WHERE (l.refunding, l.refunded) IS DISTINCT FROM (coalesce(r.refunding, 0)::integer, coalesce(r.refunded, 0)::integer)
@@ -166,17 +176,17 @@ SELECT o.order_id, format('%s + %s VAT are left of %s + %s after refunds of %s +
 FROM orders o
 LEFT JOIN (
     SELECT order_id, sum(supply) AS supply, sum(vat) AS vat
-    FROM refunds WHERE state IN ('paying_out', 'unknown', 'failed', 'completed') GROUP BY order_id
+    FROM refunds WHERE state IN ('paying_out', 'unknown', 'failed', 'completed', 'bounced', 'repaying') GROUP BY order_id
 ) r USING (order_id)
 WHERE (o.paid_supply - coalesce(r.supply, 0), o.paid_vat - coalesce(r.vat, 0))
       IS DISTINCT FROM (o.remaining_supply::numeric, o.remaining_vat::numeric)
 LIMIT $1;
 
 -- name: paid_out_once
--- Refunds that were paid out twice, paid out without a claim, or completed without a payout.
+-- Refunds that stand on two payouts, on one without a claim, or on none when they are completed.
 SELECT f.order_id, format('refund %s is %s and has %s payouts', f.refund_id, f.state, coalesce(p.payouts, 0)) AS detail
 FROM refunds f
-LEFT JOIN (SELECT refund_id, count(*) AS payouts FROM refund_payouts GROUP BY refund_id) p USING (refund_id)
+LEFT JOIN (SELECT refund_id, count(*) AS payouts FROM refund_payouts WHERE state = 'paid' GROUP BY refund_id) p USING (refund_id)
 WHERE coalesce(p.payouts, 0) <> CASE f.state WHEN 'completed' THEN 1 ELSE 0 END
 ORDER BY f.order_id LIMIT $1;
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ops.audit.books import CLAIMED, Books, OrdersBook, RefundClaim, RefundsBook
+from ops.audit.books import CLAIMED, PAID_OUT, Books, OrdersBook, RefundClaim, RefundsBook
 
 
 class Rule(NamedTuple):
@@ -93,7 +93,7 @@ def issued_xor_refunded(books: Books) -> Findings:
     for grant in (books.serials.grants if books.serials else {}).values():
         gone[grant.line_id] = gone.get(grant.line_id, 0) + grant.issued
     for refund in (books.refunds.refunds if books.refunds else {}).values():
-        if refund.state == "completed":
+        if refund.state in PAID_OUT:
             for line_id, quantity in refund.units.items():
                 gone[line_id] = gone.get(line_id, 0) + quantity
     for line_id, units in gone.items():
@@ -117,7 +117,7 @@ def refunds_match(books: Books) -> Findings:
 
 
 def _claim_and_refund(refund_id: str, claim: RefundClaim, refund: RefundClaim) -> Findings:
-    expected = {"confirmed": ("completed",), "void": ("released",)}.get(claim.state)
+    expected = {"confirmed": PAID_OUT, "void": {"released"}}.get(claim.state)
     if expected is not None and refund.state not in expected:
         yield CERTAIN, f"refund {refund_id} is {claim.state} in orders and {refund.state} in refunds"
     elif refund.state not in CLAIMED and refund.state not in ("accepted", "released"):
@@ -128,7 +128,7 @@ def _claim_and_refund(refund_id: str, claim: RefundClaim, refund: RefundClaim) -
         ours = f"{claim.supply} + {claim.vat} won for {claim.units}"
         theirs = f"{refund.supply} + {refund.vat} won for {refund.units}"
         yield CERTAIN, f"refund {refund_id} is {ours} in orders and {theirs} in refunds"
-    elif claim.state == "claimed" and refund.state in ("completed", "released"):
+    elif claim.state == "claimed" and refund.state in (*PAID_OUT, "released"):
         yield ARRIVING, f"refund {refund_id} is {refund.state}, orders still counts its units as refunding"
 
 
@@ -208,9 +208,16 @@ def refunds_invoiced(books: Books) -> Findings:
 
 
 def _completed(book: RefundsBook | None) -> dict[str, RefundClaim]:
-    return {
-        key: refund for key, refund in (book.refunds if book else {}).items() if refund.state == "completed"
-    }
+    return {key: refund for key, refund in (book.refunds if book else {}).items() if refund.state in PAID_OUT}
+
+
+def paid_twice_is_a_case(books: Books) -> Findings:
+    ours = books.orders.paid_twice if books.orders else 0
+    theirs = books.refunds.paid_twice if books.refunds else 0
+    if ours > theirs:
+        yield CERTAIN, f"orders has cases of {ours} won that were paid out twice, refunds paid {theirs}"
+    elif ours < theirs:
+        yield ARRIVING, f"{theirs} won were paid out twice, orders has cases of {ours}"
 
 
 def won_of(books: Books) -> Won:
@@ -221,7 +228,7 @@ def won_of(books: Books) -> Won:
     won = Won(refunded=refunded, fee=fee)
     if orders is not None:
         won = won.plus(Won(paid=orders.amount + orders.unfit, quarantined=orders.quarantined))
-        won = won.plus(Won(refunded=_upstream_took_back(orders)))
+        won = won.plus(Won(refunded=_upstream_took_back(orders) + orders.paid_twice))
     return won if books.invoices is None else won.plus(_standing(books))
 
 
@@ -268,6 +275,7 @@ BETWEEN: dict[Rule, Callable[[Books], Findings]] = {
     Rule(
         "refunds_invoiced", "Each completed refund left the evidence of its payment, once"
     ): refunds_invoiced,
+    Rule("paid_twice_is_a_case", "Money that left twice is a case of its won"): paid_twice_is_a_case,
     Rule(MONEY, "Paid - refunded = invoices + slips + receipts + quarantine + fees"): money_adds_up,
 }
 """Rules that compare what two services or more hold about one order."""
@@ -278,7 +286,7 @@ WITHIN: dict[Rule, tuple[str, ...]] = {
     Rule("order_won", "Payments and refunds are the won of their units, with their VAT"): ("orders",),
     Rule("one_serial_per_unit", "Each issued unit has one serial, and no serial has none"): ("serials",),
     Rule("refund_counters", "The counters of a line in refunds are the sum of its refunds"): ("refunds",),
-    Rule("paid_out_once", "Each completed refund was paid out once, no other ever was"): ("refunds",),
+    Rule("paid_out_once", "Each completed refund stands on one payout, no other ever does"): ("refunds",),
     Rule("one_evidence", "Each payment stands on one evidence with all that is left of it"): ("invoices",),
     Rule("document_totals", "A document is the sum of its payments"): ("invoices",),
     Rule("documents_numbered", "The documents of a business are numbered without a gap"): ("invoices",),

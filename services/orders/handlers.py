@@ -14,7 +14,7 @@ from shared.events.checkout import (
     PaymentPending,
 )
 from shared.events.invoices import InvoiceIssued
-from shared.events.refunds import RefundAccepted, RefundCompleted, RefundReleased
+from shared.events.refunds import RefundAccepted, RefundCompleted, RefundPaidTwice, RefundReleased
 from shared.events.serials import SerialsIssued
 from shared.runtime.decisions import Applied, Context, Event, Outcome, Reject, Route, keep
 from shared.units import line_units
@@ -83,6 +83,11 @@ def release_refund(world: World, event: Event[RefundReleased], context: Context)
     return keep(world, refunds.release_refund(order, UUID(event.data.refund_id), event.time))
 
 
+def record_paid_twice(world: World, event: Event[RefundPaidTwice], context: Context) -> Outcome:
+    """refund.paid_twice: money of a refund left that nobody was owed."""
+    return keep(world, payments.record_paid_twice(world.orders.get(event.key), event.data))
+
+
 def withdraw_partner(world: World, event: Event[PartnerWithdrawalRequested], context: Context) -> Outcome:
     """partner.withdrawal_requested: a partner wants to leave."""
     assert event.content is not None
@@ -100,10 +105,11 @@ def note_invoiced(world: World, event: Event[InvoiceIssued], context: Context) -
 def refuse_late(world: World, event: Event[Any], reject: Reject, context: Context) -> Applied:
     """A request to issue was accepted while its order was unknown, and is wrong: an event denies it."""
     order = world.orders.get(event.key)
-    asks_to_issue = isinstance(event.data, IssuanceRequested)
-    if order is None or not asks_to_issue or reject.code == "duplicate_request":
+    if order is None or not isinstance(event.data, IssuanceRequested):
         return Applied()
-    denied = issuance.deny_unknown_lines(order, event.data)
+    is_duplicate = reject.code == "duplicate_request"
+    deny = issuance.deny_duplicate if is_duplicate else issuance.deny_unknown_lines
+    denied = deny(order, event.data)
     world.put(denied.state)
     return Applied(denied.events)
 
@@ -126,6 +132,7 @@ ROUTES: dict[str, Route] = {
     "refund.accepted.v1": Route(claim_refund),
     "refund.completed.v1": Route(complete_refund),
     "refund.released.v1": Route(release_refund),
+    "refund.paid_twice.v1": Route(record_paid_twice),
     # invoices
     "invoice.issued.v1": Route(note_invoiced, tracked=False),
 }

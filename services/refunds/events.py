@@ -46,14 +46,16 @@ def refund_rejected(refund: Refund, at: datetime, more: Mapping[str, Any]) -> Ne
 def refund_payout_requested(refund: Refund, payment_id: str | None, first: date, last: date) -> NewEvent:
     """Checkout is asked to pay; the money is expected from the first to the last day.
 
-    Always with the refund id as idempotency key: asking again can never pay twice.
+    The idempotency key is the refund id: asking again can never pay twice. After a bounce the gateway has
+    answered that key with a payout that was made, so the next payout has a key of its own.
     """
+    refund_id = str(refund.refund_id)
     data = {
         "amount": refund.amount,
         "fee": refund.fee,
         "payment_id": payment_id,
         "destination": _destination(refund.destination),
-        "idempotency_key": str(refund.refund_id),
+        "idempotency_key": f"{refund_id}-{refund.bounces + 1}" if refund.bounces else refund_id,
         "expected_on": first.isoformat(),
     }
     if last != first:
@@ -78,10 +80,38 @@ def refund_completed(refund: Refund, payment_id: str | None, payout_id: str, at:
 
 
 def refund_failed(refund: Refund, payout_id: str) -> NewEvent:
-    """The payout failed, or checkout does not know whether it did: then it can be tried again only."""
-    following = "retry" if refund.state == "unknown" else "retry_or_release"
+    """The payout failed; `next` says what can be done.
+
+    One that checkout knows nothing of, and one of a refund that bounced, can be tried again only.
+    """
+    following = "retry_or_release" if refund.state == "failed" else "retry"
     data = {"reason": refund.why, "next": following, "payout_id": payout_id}
     return _of_refund("refund.failed.v1", refund, data)
+
+
+def refund_bounced(refund: Refund, payout_id: str) -> NewEvent:
+    """The money was out and came back. It is owed again; units and documents stay as they are."""
+    data = {"payout_id": payout_id, "amount": refund.amount, "reason": refund.why, "next": "retry"}
+    return _of_refund("refund.bounced.v1", refund, data)
+
+
+def refund_repaid(refund: Refund, payout_id: str, at: datetime) -> NewEvent:
+    """The money of a refund that had bounced is out again."""
+    data = {"payout_id": payout_id, "amount": refund.amount, "paid_out_at": wire_time(at)}
+    return _of_refund("refund.repaid.v1", refund, data)
+
+
+def refund_paid_twice(
+    refund: Refund, payment_id: str | None, payout_id: str, amount: int, at: datetime
+) -> NewEvent:
+    """So many won left that nobody was owed: the refund was paid out before, or given up."""
+    data = {
+        "payment_id": payment_id,
+        "payout_id": payout_id,
+        "amount": amount,
+        "paid_out_at": wire_time(at),
+    }
+    return _of_refund("refund.paid_twice.v1", refund, data)
 
 
 def refund_released(refund: Refund, actor: str) -> NewEvent:

@@ -8,6 +8,8 @@ from services.refunds.state import BankAccount, Order, Refund, World
 from shared.events.checkout import (
     BalanceGranted,
     Destination,
+    LineActivated,
+    LineDelivered,
     RefundPaidOut,
     RefundPayoutFailed,
     RefundProofAttached,
@@ -120,17 +122,32 @@ def record_payout(world: World, event: Event[RefundPaidOut], context: Context) -
     found = _named(world, event.key, data.refund_id)
     if isinstance(found, Wait):
         return found
-    paid_out_at = data.paid_out_at or event.time
-    return keep(world, payouts.record_payout(*found, data.payout_id, paid_out_at, event.time))
+    paid = payouts.PaidOut(data.payout_id, data.amount, data.paid_out_at, event.time)
+    return keep(world, payouts.record_payout(*found, paid))
 
 
 def record_payout_failure(world: World, event: Event[RefundPayoutFailed], context: Context) -> Outcome:
-    """refund.payout_failed: checkout could not pay a refund out, or does not know."""
+    """refund.payout_failed: checkout could not pay a refund out, does not know, or the money came back."""
     data = event.data
     found = _named(world, event.key, data.refund_id)
     if isinstance(found, Wait):
         return found
-    return keep(world, payouts.record_payout_failure(*found, data.payout_id, data.reason, event.time))
+    failed = payouts.NotPaidOut(data.payout_id, data.amount, data.reason, event.time)
+    return keep(world, payouts.record_payout_failure(*found, failed))
+
+
+def record_activation(world: World, event: Event[LineActivated], context: Context) -> Outcome:
+    """line.activated: what was paid for can be used, so the windows of its refund rule begin."""
+    data = event.data
+    return keep(
+        world, payments.record_activation(world.orders.get(event.key), data.line_id, data.activated_at)
+    )
+
+
+def record_delivery(world: World, event: Event[LineDelivered], context: Context) -> Outcome:
+    """line.delivered: the goods arrived, so the window of their return begins."""
+    data = event.data
+    return keep(world, payments.record_delivery(world.orders.get(event.key), data.line_id, data.delivered_at))
 
 
 def refuse_unsupported(
@@ -148,10 +165,14 @@ def refuse_late(world: World, event: Event[Any], reject: Reject, context: Contex
     order = world.orders.get(event.key)
     if not isinstance(event.data, RefundRequested) or order is None:
         return Applied()
-    reason = "unknown_line" if reject.code == "inconsistent" else reject.code
+    reason = _LATE_REASONS.get(reject.code, reject.code)
     rejected = requests.refuse_accepted(order, _request(event), reason, context.new_id)
     world.put(rejected.state)
     return Applied(rejected.events)
+
+
+_LATE_REASONS = {"inconsistent": "unknown_line", "out_of_range": "unknown_reason"}
+"""Why a request that had waited is rejected, where that is no code of an answer."""
 
 
 def _order(world: World, order_id: str) -> Order:
@@ -222,6 +243,8 @@ ROUTES: dict[str, Route] = {
     "refund.reviewed.v1": Route(review_refund),
     "refund.paid_out.v1": Route(record_payout),
     "refund.payout_failed.v1": Route(record_payout_failure),
+    "line.activated.v1": Route(record_activation),
+    "line.delivered.v1": Route(record_delivery),
     "return.confirmed.v1": Route(refuse_unsupported),
     "usage.recorded.v1": Route(refuse_unsupported),
     "balance.granted.v1": Route(refuse_unsupported),

@@ -6,23 +6,25 @@ SELECT * FROM orders WHERE order_id = ANY(string_to_array($1, E'\x1f')) ORDER BY
 -- Their lines, as they stood in the order.
 SELECT * FROM order_lines WHERE order_id = ANY(string_to_array($1, E'\x1f')) ORDER BY order_id, position;
 
+-- name: drop_lines
+-- Lines of orders that were registered and are paid with another snapshot.
+DELETE FROM order_lines WHERE order_id = ANY(string_to_array($1, E'\x1f'));
+
 -- name: refunds_of_orders
--- Their refunds with units and payouts, oldest first.
-SELECT r.*,
-       coalesce(l.line_ids, '{}') AS line_ids,
-       coalesce(l.quantities, '{}') AS quantities,
-       coalesce(p.payouts, '{}') AS payouts
+-- Their refunds with units, oldest first.
+SELECT r.*, coalesce(l.line_ids, '{}') AS line_ids, coalesce(l.quantities, '{}') AS quantities
 FROM refunds r
 LEFT JOIN LATERAL (
     SELECT array_agg(line_id ORDER BY position) AS line_ids, array_agg(quantity ORDER BY position) AS quantities
     FROM refund_lines WHERE refund_id = r.refund_id AND quantity > 0
 ) l ON true
-LEFT JOIN LATERAL (
-    SELECT array_agg(payout_id ORDER BY position) AS payouts
-    FROM refund_payouts WHERE refund_id = r.refund_id
-) p ON true
 WHERE r.order_id = ANY(string_to_array($1, E'\x1f'))
 ORDER BY r.refund_id;
+
+-- name: payouts_of_orders
+-- What was paid out for their refunds, each refund's payouts in their order.
+SELECT r.order_id, p.* FROM refund_payouts p JOIN refunds r USING (refund_id)
+WHERE r.order_id = ANY(string_to_array($1, E'\x1f')) ORDER BY p.refund_id, p.position;
 
 -- name: read_details
 -- The sealed details that a reference names.

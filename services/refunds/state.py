@@ -28,12 +28,18 @@ RefundState = Literal[
     "unknown",
     "failed",
     "completed",
+    "bounced",
+    "repaying",
     "rejected",
     "denied",
     "released",
 ]
-CLAIMED: frozenset[RefundState] = frozenset({"granted", "paying_out", "unknown", "failed", "completed"})
+PAID_OUT: frozenset[RefundState] = frozenset({"completed", "bounced", "repaying"})
+"""The states of a refund whose money went out, even if it came back: its units and documents are final."""
+CLAIMED: frozenset[RefundState] = frozenset({"granted", "paying_out", "unknown", "failed", *PAID_OUT})
 """The states in which a refund holds units and money of its order."""
+
+PayoutState = Literal["paid", "bounced", "twice", "returned"]
 
 DestinationKind = Literal["bank_account", "original_card", "mycash", "app_store"]
 """Where money goes back to. `app_store` is nowhere: only that store can refund it."""
@@ -44,7 +50,8 @@ class Line(Struct, frozen=True, gc=False):
 
     `granted` are units that orders has granted to issue (issuing or issued), `refunding` and `refunded` are
     claimed by refunds, `taken_back` went when upstream cancelled the payment. `locks` counts how often the
-    line was locked: the sequence of its `refund.locked` events.
+    line was locked: the sequence of its `refund.locked` events. `activated_at` and `delivered_at` are the
+    earliest instants that checkout said; None where it said nothing, then the payment's instant counts.
     """
 
     order_id: Fixed[str]
@@ -60,6 +67,8 @@ class Line(Struct, frozen=True, gc=False):
     locked: bool = False
     locks: int = 0
     last_granted_at: datetime | None = None
+    activated_at: datetime | None = None
+    delivered_at: datetime | None = None
 
     @property
     def open(self) -> int:
@@ -77,6 +86,22 @@ class Change(Struct, frozen=True, gc=False):
     actor: Fixed[str]
     reason: Fixed[str]
     note: Fixed[str | None] = None
+
+
+class Payout(Struct, frozen=True, gc=False):
+    """Money that went out for a refund: `amount` won at `paid_out_at`. `position` counts from 0.
+
+    `paid` is the one payout that the refund stands on, `bounced` is one that came back. `twice` is money that
+    nobody was owed, `returned` when it came back. Amount and instant are None in rows that are older than
+    these columns: they are those of the refund.
+    """
+
+    refund_id: Fixed[UUID]
+    payout_id: Fixed[str]
+    position: Fixed[int]
+    state: PayoutState = "paid"
+    amount: Fixed[int | None] = None
+    paid_out_at: Fixed[datetime | None] = None
 
 
 class Destination(NamedTuple):
@@ -111,8 +136,8 @@ class Refund(Struct, frozen=True, gc=False):
     `content` is the hash of the request's document; `everything` says that it named no lines, and `lines` are
     then filled when it is accepted. `fee` is set when it is accepted, `money` by the grant; both are kept
     afterwards. `why` is the reason of the state (held, rejected, denied, failed ...), `why_at` the moment
-    something was lost. `sequence` counts the events about it, `steps` its changes. `payouts` are the ids of
-    the payouts that were made. `changes` and `details` are those that are not saved yet.
+    something was lost. `sequence` counts the events about it, `steps` its changes. `payouts` are those that
+    were made, in their order. `changes` and `details` are those that are not saved yet.
     """
 
     refund_id: Fixed[UUID]
@@ -137,7 +162,7 @@ class Refund(Struct, frozen=True, gc=False):
     sequence: int = 0
     steps: int = 0
     lines: Apart[tuple[LineUnits, ...]] = ()
-    payouts: Apart[tuple[str, ...]] = ()
+    payouts: Apart[tuple[Payout, ...]] = ()
     changes: Apart[tuple[Change, ...]] = ()
     details: Apart[Details | None] = None
 
@@ -146,19 +171,29 @@ class Refund(Struct, frozen=True, gc=False):
         """What is paid out, in won: supply value and VAT less the fee. 0 before the grant."""
         return 0 if self.money is None else self.money.total - self.fee
 
+    @property
+    def bounces(self) -> int:
+        """How often its money went out and came back."""
+        return sum(payout.state == "bounced" for payout in self.payouts)
+
+    def payout(self, payout_id: str) -> Payout | None:
+        """The payout of this id, if it was made."""
+        return next((each for each in self.payouts if each.payout_id == payout_id), None)
+
 
 class Order(Struct, frozen=True, gc=False):
     """An order with its payment, its lines and its refunds.
 
+    How it was bought is as it was registered until it is paid, and from then on as it was paid.
     `paid` is what came, `remaining` what is left of it. `ended_at` is when it expired or was cancelled.
     """
 
     order_id: Fixed[str]
     state: OrderState
-    payment_method: Fixed[str]
-    vat_mode: Fixed[str]
-    partner_id: Fixed[str]
-    partner_name: Fixed[str]
+    payment_method: str
+    vat_mode: str
+    partner_id: str
+    partner_name: str
     payment_id: str | None = None
     paid: Annotated[Money, Columns("paid_supply", "paid_vat")] = NOTHING
     remaining: Annotated[Money, Columns("remaining_supply", "remaining_vat")] = NOTHING

@@ -9,7 +9,7 @@ import orjson
 from msgspec import Struct
 from msgspec.structs import replace
 
-from services.refunds.state import Change, Line, Order, Refund, World
+from services.refunds.state import Change, Line, Order, Payout, Refund, World
 from shared.columns import Fixed
 from shared.postgres import Connection, packed
 from shared.queries import load as load_queries
@@ -29,14 +29,6 @@ class RefundLine(Struct, frozen=True, gc=False):
     quantity: int
 
 
-class RefundPayout(Struct, frozen=True, gc=False):
-    """A payout that was made, as a row."""
-
-    refund_id: Fixed[UUID]
-    payout_id: Fixed[str]
-    position: Fixed[int]
-
-
 class SealedDetails(Struct, frozen=True, gc=False):
     """The bank account and the free text of a request as a row, readable with the key only."""
 
@@ -51,12 +43,19 @@ ORDERS = Table(Order, "orders", key=("order_id",))
 LINES = Table(Line, "order_lines", key=("order_id", "line_id"))
 REFUNDS = Table(Refund, "refunds", key=("refund_id",))
 REFUND_LINES = Table(RefundLine, "refund_lines", key=("refund_id", "line_id"))
-PAYOUTS = Table(RefundPayout, "refund_payouts", key=("refund_id", "payout_id"))
+PAYOUTS = Table(Payout, "refund_payouts", key=("refund_id", "payout_id"))
 HISTORY = Table(Change, "refund_history", key=("refund_id", "position"))
 DETAILS = Table(SealedDetails, "refund_details", key=("reference",))
 TABLES = (ORDERS, LINES, REFUNDS, REFUND_LINES, PAYOUTS, HISTORY, DETAILS)
 
 ChangedOrder = tuple[Order, Order | None]
+_UNTOUCHED: dict[str, Any] = {
+    **dict.fromkeys(("granted", "refunding", "refunded", "taken_back", "locks"), 0),
+    "locked": False,
+    **dict.fromkeys(("last_granted_at", "activated_at", "delivered_at")),
+}
+"""What a line of an order without money says of its units."""
+
 ChangedRefund = tuple[Refund, Refund | None]
 """An order or a refund as it is now, and as it was read; None where it is new."""
 
@@ -88,6 +87,9 @@ class Store:
             if order is not before.get(key)
         ]
         await ORDERS.save(connection, changed)
+        replaced = [order.order_id for order, known in changed if known and _has_other_lines(order, known)]
+        if replaced:
+            await connection.execute(SQL.drop_lines, packed(replaced))
         await LINES.save(connection, _lines(changed))
         refunds = list(_refunds(changed))
         if refunds:
@@ -104,7 +106,7 @@ class Store:
     async def _save_refunds(self, connection: Connection, refunds: Sequence[ChangedRefund]) -> None:
         await REFUNDS.save(connection, refunds)
         await REFUND_LINES.put(connection, (row for pair in refunds for row in _refund_lines(*pair)))
-        await PAYOUTS.save(connection, ((row, None) for pair in refunds for row in _payouts(*pair)))
+        await PAYOUTS.put(connection, (row for pair in refunds for row in _payouts(*pair)))
         await HISTORY.save(connection, ((change, None) for refund, _ in refunds for change in refund.changes))
         await DETAILS.save(connection, ((row, None) for refund, _ in refunds for row in self._sealed(refund)))
 
@@ -124,19 +126,40 @@ async def _load_children(connection: Connection, orders: dict[str, Order]) -> No
     for row in await connection.fetch(SQL.lines_of_orders, known):
         line = LINES.read(row)
         orders[line.order_id].lines[line.line_id] = line
+    has_payouts = False
     for row in await connection.fetch(SQL.refunds_of_orders, known):
         refund = _refund(row)
         orders[refund.order_id].refunds[refund.refund_id] = refund
+        has_payouts = has_payouts or refund.completed_at is not None or refund.state == "released"
+    if has_payouts:
+        await _load_payouts(connection, orders, known)
+
+
+async def _load_payouts(connection: Connection, orders: Mapping[str, Order], known: str) -> None:
+    for row in await connection.fetch(SQL.payouts_of_orders, known):
+        refunds, payout = orders[row["order_id"]].refunds, PAYOUTS.read(row)
+        refund = refunds[payout.refund_id]
+        refunds[payout.refund_id] = replace(refund, payouts=(*refund.payouts, payout))
 
 
 def _refund(row: asyncpg.Record) -> Refund:
     lines = tuple(map(LineUnits, row["line_ids"], row["quantities"]))
-    return replace(REFUNDS.read(row), lines=lines, payouts=tuple(row["payouts"]))
+    return replace(REFUNDS.read(row), lines=lines)
+
+
+def _has_other_lines(order: Order, before: Order) -> bool:
+    """Whether the order was registered with other goods than it was paid with."""
+    if before.state != "registered" or order.lines is before.lines:
+        return False
+    return order.lines.keys() != before.lines.keys() or any(
+        replace(line, **_UNTOUCHED) != before.lines[line_id] for line_id, line in order.lines.items()
+    )
 
 
 def _lines(changed: Sequence[ChangedOrder]) -> Iterator[tuple[Line, Line | None]]:
     for order, before in changed:
-        yield from pairs(order.lines, before.lines if before else {})
+        known = {} if before is None or _has_other_lines(order, before) else before.lines
+        yield from pairs(order.lines, known)
 
 
 def _refunds(changed: Sequence[ChangedOrder]) -> Iterator[ChangedRefund]:
@@ -157,7 +180,6 @@ def _refund_lines(refund: Refund, before: Refund | None) -> Iterator[RefundLine]
         yield RefundLine(refund.refund_id, line_id, refund.order_id, position, quantity)
 
 
-def _payouts(refund: Refund, before: Refund | None) -> Iterator[RefundPayout]:
-    old = len(before.payouts) if before else 0
-    for position, payout_id in enumerate(refund.payouts[old:], start=old):
-        yield RefundPayout(refund.refund_id, payout_id, position)
+def _payouts(refund: Refund, before: Refund | None) -> Iterator[Payout]:
+    known = set(before.payouts) if before else set()
+    return (payout for payout in refund.payouts if payout not in known)

@@ -130,3 +130,15 @@ class RefundRepaid(Refund):
     payout_id: Id
     amount: Total
     paid_out_at: Instant
+
+
+class RefundPaidTwice(Refund):
+    """refund.paid_twice.v1: `amount` won left that nobody was owed.
+
+    The refund was paid out by another payout before, or had been given up.
+    """
+
+    payment_id: Id
+    payout_id: Id
+    amount: Total
+    paid_out_at: Instant

@@ -30,6 +30,8 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     "payment.completed.v1": ("order_id", *SNAPSHOT, "payment_id", "amount", "paid_at"),
     "payment.cancelled.v1": ("order_id", "payment_id", "cancelled_at"),
     "issuance.requested.v1": ("order_id", "request_id", *ASKED_LINES),
+    "line.activated.v1": ("order_id", "line_id"),
+    "line.delivered.v1": ("order_id", "line_id"),
     "usage.recorded.v1": ("order_id", "line_id", "used", "recorded_at"),
     "balance.granted.v1": ("order_id", "line_id", "bonus", "expires_at"),
     "refund.requested.v1": (
@@ -54,6 +56,8 @@ OPTIONAL: dict[str, tuple[str, ...]] = {
     "refund.reviewed.v1": ("amount", "note"),
     "return.confirmed.v1": ("confirmed_at",),
     "refund.paid_out.v1": ("paid_out_at",),
+    "line.activated.v1": ("activated_at",),
+    "line.delivered.v1": ("delivered_at",),
     "merge.requested.v1": ("request_id", "payment_ids"),
     "merge.undone.v1": ("request_id",),
     "partner.changed.v1": ("changed_at",),

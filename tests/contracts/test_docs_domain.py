@@ -29,9 +29,9 @@ def first_column(heading: str) -> list[str]:
 def test_the_states_are_those_that_the_database_takes(heading: str) -> None:
     service, name = STATES[heading]
     folder = ROOT / "services" / service / "migrations"
-    schema = "".join(read(path) for path in sorted(folder.glob("*.sql")))
-    taken = re.findall(rf"CREATE TABLE {name} \(.*?\bstate IN \(([^)]*)\)", schema, re.DOTALL)
-    assert sorted(first_column(heading)) == sorted(re.findall(r"'(\w+)'", taken[0]))
+    up = "".join(read(path).partition("-- migrate:down")[0] for path in sorted(folder.glob("*.sql")))
+    *_, taken = re.findall(rf"(?:CREATE|ALTER) TABLE {name}\b[^;]*?\bstate IN \(([^)]*)\)", up)
+    assert sorted(first_column(heading)) == sorted(re.findall(r"'(\w+)'", taken))
 
 
 def test_every_way_of_a_refund_leads_to_a_state() -> None:

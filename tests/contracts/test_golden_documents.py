@@ -36,6 +36,8 @@ ANSWERED_BY: dict[str, str] = {
     "payment.completed.v1": "orders",
     "payment.cancelled.v1": "orders",
     "issuance.requested.v1": "orders",
+    "line.activated.v1": "refunds",
+    "line.delivered.v1": "refunds",
     "usage.recorded.v1": "refunds",
     "balance.granted.v1": "refunds",
     "refund.requested.v1": "refunds",

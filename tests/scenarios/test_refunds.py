@@ -135,6 +135,45 @@ async def test_a_failed_payout_is_retried_with_the_same_key(checkout: Checkout) 
     assert second.data["idempotency_key"] == first.data["idempotency_key"] == refund_id
 
 
+async def test_a_payout_that_bounces_is_owed_again_and_repaid_under_a_key_of_its_own(
+    checkout: Checkout,
+) -> None:
+    story = await Story(checkout).is_paid(quantity=100)
+    await story.asks_refund(40)
+    first = await story.until("refund.payout_requested.v1")
+    refund_id = first.data["refund_id"]
+    await story.is_paid_out(refund_id, "po-1")
+    await story.until("refund.completed.v1")
+
+    await story.payout_fails(refund_id, "account_closed", "po-1")
+    bounced = await story.until("refund.bounced.v1")
+    await story.is_reviewed(refund_id, "retry")
+    second = await story.until("refund.payout_requested.v1", 2)
+    await story.is_paid_out(refund_id, "po-2")
+    repaid = await story.until("refund.repaid.v1")
+
+    assert (bounced.data["payout_id"], bounced.data["amount"], bounced.data["next"]) == (
+        "po-1",
+        70_400,
+        "retry",
+    )
+    assert second.data["idempotency_key"] != first.data["idempotency_key"]
+    assert (repaid.data["payout_id"], repaid.data["amount"]) == ("po-2", 70_400)
+    assert len(story.facts("refund.completed")) == 1
+
+
+async def test_money_that_left_twice_is_a_case_of_its_won(checkout: Checkout) -> None:
+    story = await Story(checkout).is_paid(quantity=100)
+    completed = await story.is_refunded(40)
+
+    await story.is_paid_out(completed.data["refund_id"], "po-again")
+
+    twice = await story.until("refund.paid_twice.v1")
+    case = await story.until("payment.quarantined.v1")
+    assert (twice.data["payout_id"], twice.data["amount"]) == ("po-again", 70_400)
+    assert (case.data["amount"], case.data["reason"]) == (-70_400, "payout_twice")
+
+
 async def test_an_unanswered_payout_keeps_its_units_and_cannot_be_released(checkout: Checkout) -> None:
     story = await Story(checkout).is_paid(quantity=100)
     await story.asks_refund(40)

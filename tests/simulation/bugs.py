@@ -275,12 +275,13 @@ _issue_units = issue_units
 _record_payout = refund_payouts.record_payout
 
 
-def _completed_again(order: Any, refund: Any, payout_id: str, paid_out_at: datetime, at: datetime) -> Any:
+def _completed_again(order: Any, refund: Any, paid: Any) -> Any:
     if refund.state == "completed":
         back = [move(order.lines[i], refunding=units, refunded=-units) for i, units in refund.lines]
         refund = structs.replace(refund, state="paying_out")
-        return _record_payout(with_lines(order, back), refund, payout_id, paid_out_at, at)
-    return _record_payout(order, refund, payout_id, paid_out_at, at)
+        refund = structs.replace(refund, payouts=())
+        return _record_payout(with_lines(order, back), refund, paid)
+    return _record_payout(order, refund, paid)
 
 
 def _void_keeps_money(order: Any, units: Any, money: Money) -> Any:
@@ -291,6 +292,42 @@ _void = void
 
 
 _refund_accepted = refund_accepted
+
+
+def _same_key_after_a_bounce(refund: Any, *arguments: Any) -> Any:
+    asked = _payout_requested(refund, *arguments)
+    asked.data["idempotency_key"] = str(refund.refund_id)
+    return asked
+
+
+def _new_key_for_each_try(refund: Any, *arguments: Any) -> Any:
+    asked = _payout_requested(refund, *arguments)
+    asked.data["idempotency_key"] = f"{refund.refund_id}-{refund.steps}"
+    return asked
+
+
+_payout_requested = refund_events.refund_payout_requested
+_record_failure = refund_payouts.record_payout_failure
+
+
+def _bounce_ignored(order: Any, refund: Any, failed: Any) -> Any:
+    return Decided(order) if refund.state == "completed" else _record_failure(order, refund, failed)
+
+
+def _bounce_opens_units(order: Any, refund: Any, failed: Any) -> Any:
+    decision = _record_failure(order, refund, failed)
+    if refund.state != "completed" or not isinstance(decision, Decided) or not decision.events:
+        return decision
+    back = [move(order.lines[i], refunded=-units) for i, units in refund.lines]
+    return decision._replace(state=with_lines(decision.state, back))
+
+
+def _paid_twice_forgotten(order: Any, refund: Any, paid: Any) -> Any:
+    return Decided(order)
+
+
+def _repaid_completes_again(refund: Any, payout_id: str, at: datetime) -> Any:
+    return refund_events.refund_completed(refund, "pay", payout_id, at)
 
 
 def _everything_or_nothing(refund: Any, *, everything: bool) -> Any:
@@ -513,6 +550,22 @@ PLANTED: Sequence[Bug] = (
     Bug("a grant is issued again after a restart", SerialsStore, "lock_grants", _made_again),
     Bug("a grant counts as issued with a unit missing", issuing, "issue_units", _one_too_few),
     Bug("a payout completes a refund twice", refund_payouts, "record_payout", _completed_again),
+    Bug(
+        "a payout after a bounce has the key of before",
+        refund_payouts,
+        "refund_payout_requested",
+        _same_key_after_a_bounce,
+    ),
+    Bug(
+        "each try of a payout has a key of its own",
+        refund_payouts,
+        "refund_payout_requested",
+        _new_key_for_each_try,
+    ),
+    Bug("a bounce is ignored", refund_payouts, "record_payout_failure", _bounce_ignored),
+    Bug("a bounce opens units again", refund_payouts, "record_payout_failure", _bounce_opens_units),
+    Bug("money that left twice is forgotten", refund_payouts, "_pay_twice", _paid_twice_forgotten),
+    Bug("a repayment completes a refund again", refund_payouts, "refund_repaid", _repaid_completes_again),
     Bug("refunds keeps the won of a release", refund_reviews, "void", _void_keeps_money),
     Bug(
         "a refund of everything is all or nothing",

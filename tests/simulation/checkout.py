@@ -68,6 +68,7 @@ class Checkout:
     ghosts: set[str] = field(default_factory=set)
     payouts: dict[str, int] = field(default_factory=dict)
     payout_ids: dict[str, str] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
     buyers: dict[str, str] = field(default_factory=dict)
     partners: list[dict[str, Any]] = field(default_factory=list)
     asked_for_merges: bool = False
@@ -121,7 +122,11 @@ class Checkout:
         elif state == "unknown":
             self._review(about, "retry")
         elif state == "paying_out":
-            self._pay_out(about, refund["supply"] + refund["vat"] - refund["fee"])
+            self._pay_out(about, _owed(refund), self.keys.get(refund_id, refund_id))
+        elif state == "bounced":
+            self._review(about, "retry")
+        elif state == "repaying":
+            self._pay_out(about, _owed(refund), self.keys.get(refund_id, refund_id))
 
     def ask_for_merges(self, months: Iterable[str]) -> bool:
         """Before the books are closed every partner asks to merge each month; False when they have asked."""
@@ -236,7 +241,12 @@ class Checkout:
         about = {name: data.get(name) for name in ("order_id", "refund_id")}
         match headers["ce_type"].decode():
             case "refund.payout_requested.v1":
-                self._try_payout(about, data["amount"])
+                self.keys[data["refund_id"]] = data["idempotency_key"]
+                self._try_payout(about, data["amount"], data["idempotency_key"])
+            case "refund.completed.v1" | "refund.repaid.v1":
+                self._undo_payout(about, data["payout_id"], data["amount"])
+            case "refund.bounced.v1":
+                self._review(about, self.random.choice(["retry", "retry", "release"]))
             case "refund.held.v1":
                 self.queue(data["order_id"], "refund.proof_attached.v1", {**about, "actor": "partner"})
                 self._review(about, self.random.choice(["approve", "reject", "release"]))
@@ -245,29 +255,41 @@ class Checkout:
             case "refund.failed.v1" if data["next"] == "retry_or_release":
                 self._review(about, self.random.choice(["retry", "release"]))
 
-    def _try_payout(self, about: dict[str, Any], amount: int) -> None:
+    def _try_payout(self, about: dict[str, Any], amount: int, key: str) -> None:
         chance = self.random.random()
-        if chance < 0.55 or about["refund_id"] in self.payouts:
-            self._pay_out(about, amount)
+        if chance < 0.55 or key in self.payout_ids:
+            self._pay_out(about, amount, key)
             if self.random.random() < 0.15:
-                self._pay_out(about, amount)
+                self._pay_out(about, amount, key)
         elif chance < 0.8:
             if chance < 0.65:
+                self._answer_of(key)
                 self.payouts[about["refund_id"]] = amount
             self._fail(about, "timeout")
         else:
             self._fail(about, "account_closed")
 
-    def _fail(self, about: dict[str, Any], reason: str) -> None:
-        payout_id = f"try-{next(self._numbers)}"
+    def _undo_payout(self, about: dict[str, Any], payout_id: str, amount: int) -> None:
+        """Sometimes the money comes back, and sometimes a bank sends it once more."""
+        chance = self.random.random()
+        if chance < 0.12:
+            self._fail(about, "account_closed", payout_id)
+        elif chance < 0.2:
+            again = {**about, "payout_id": f"twice-{next(self._numbers)}", "amount": amount}
+            self.queue(about["order_id"], "refund.paid_out.v1", again)
+
+    def _fail(self, about: dict[str, Any], reason: str, payout_id: str | None = None) -> None:
+        payout_id = payout_id or f"try-{next(self._numbers)}"
         data = {**about, "payout_id": payout_id, "reason": reason}
         self.queue(about["order_id"], "refund.payout_failed.v1", data)
 
-    def _pay_out(self, about: dict[str, Any], amount: int) -> None:
-        """The refund id is the idempotency key: however often it is asked, the money goes out once."""
-        refund_id = about["refund_id"]
-        self.payouts[refund_id] = amount
-        payout_id = self.payout_ids.setdefault(refund_id, f"out-{next(self._numbers)}")
+    def _answer_of(self, key: str) -> str:
+        """The payout of an idempotency key: however often it is asked, the money goes out once."""
+        return self.payout_ids.setdefault(key, f"out-{next(self._numbers)}")
+
+    def _pay_out(self, about: dict[str, Any], amount: int, key: str) -> None:
+        self.payouts[about["refund_id"]] = amount
+        payout_id = self._answer_of(key)
         time = self.now + timedelta(minutes=self.random.randrange(1, 60_000))
         data = {**about, "payout_id": payout_id, "paid_out_at": wire_time(time)}
         self.queue(about["order_id"], "refund.paid_out.v1", data, time)
@@ -436,6 +458,11 @@ class _Purchase:
 
     def _say(self, type_name: str, data: dict[str, Any], at: datetime) -> None:
         self.checkout.queue(self.order_id, type_name, data, at)
+
+
+def _owed(refund: Row) -> int:
+    won: int = refund["supply"] + refund["vat"] - refund["fee"]
+    return won
 
 
 def months_of(broker: Broker) -> Sequence[str]:

@@ -21,6 +21,7 @@ from shared.runtime.records import StoredRecord
 from tests.simulation.memory import Row
 from tests.simulation.system import System
 
+BOUNCED = ("bounced", "repaying")
 ENDED = ("expired", "cancelled", "refunded")
 REFUND_ENDS = {
     "refund.completed.v1": "completed",
@@ -107,13 +108,14 @@ class Checks:
         self.books: dict[str, OrderBook] = defaultdict(OrderBook)
         self.worth: dict[str, tuple[int, int]] = {}
         self.ends: dict[str, list[str]] = defaultdict(list)
+        self.payout_keys: dict[str, set[str]] = defaultdict(set)
+        self.bounces: Counter[str] = Counter()
         self.issued: dict[str, int] = {}
         self.granted: dict[str, tuple[str, str, int]] = {}
         self.answers: dict[tuple[str, int, int], list[str]] = defaultdict(list)
         self.requests: set[tuple[str, str, str]] = set()
         self.states: dict[str, str] = {}
         self.documents: dict[Any, Row] = {}
-        self.keys: dict[str, str] = {}
         self.tries: dict[str, str] = {}
         self.returned_on: dict[str, date] = {}
         self.invoiced: set[str] = set()
@@ -206,10 +208,13 @@ class Checks:
         self._no_unit_twice(book, data["order_id"])
 
     def _hear_issuance_denied_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
-        self._hear_request_answered(data)
+        if data["reason"] != "duplicate_request":  # the request of that id is answered by itself
+            self._hear_request_answered(data)
         line = self._rows("orders", "order_lines").get((data["order_id"], data["line_id"]))
-        # A request that names a line which the order does not have is denied as a whole.
-        if line is not None and line["kind"] == "serials" and data["reason"] != "unknown_line":
+        # A request that names a line which the order does not have is denied as a whole, and one whose id is
+        # known with other content asks for nothing.
+        judged = data["reason"] not in ("unknown_line", "duplicate_request")
+        if line is not None and line["kind"] == "serials" and judged:
             units = book.surely_open(data["line_id"])
             asked, name = data["quantity"], f"{data['order_id']}/{data['line_id']}"
             must(units <= 0 or units < asked, "what is open is issued when it is asked for",
@@ -260,23 +265,23 @@ class Checks:
 
     def _hear_refund_payout_requested_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
         refund_id, key = data["refund_id"], data["idempotency_key"]
-        must(self.keys.setdefault(refund_id, key) == key, "a payout keeps its idempotency key",
-             f"{refund_id} was asked for as {self.keys[refund_id]}, now as {key}")  # fmt: skip
-        others = [other for other, theirs in self.keys.items() if theirs == key and other != refund_id]
+        known = self.payout_keys[refund_id]
+        known.add(key)
+        must(
+            len(known) == 1 + self.bounces[refund_id],
+            "a key of its own for each round of payouts, and no other",
+            f"{refund_id} bounced {self.bounces[refund_id]} times and has the keys {sorted(known)}",
+        )
+        others = [other for other, theirs in self.payout_keys.items() if key in theirs and other != refund_id]
         must(
             not others,
-            "a payout keeps its idempotency key",
+            "a key of its own for each round of payouts, and no other",
             f"{refund_id} and {others} are asked for as {key}",
         )
         self.tries[refund_id] = "unanswered"
 
     def _hear_refund_failed_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
         self.tries[data["refund_id"]] = "unanswered" if data["reason"] in UNANSWERED else "failed"
-
-    def _hear_refund_bounced_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
-        """The money went out and came back: that payout is over, and another one has a key of its own."""
-        self.tries[data["refund_id"]] = "bounced"
-        self.keys.pop(data["refund_id"], None)
 
     def _hear_refund_released_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
         refund_id = data["refund_id"]
@@ -345,6 +350,24 @@ class Checks:
             f"{service}: the mark goes back",
         )
         self.marks[service] = mark
+
+    def _hear_refund_bounced_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
+        self.bounces[data["refund_id"]] += 1
+        self.tries[data["refund_id"]] = "bounced"
+        self._is_paid_as_decided(data)
+
+    def _hear_refund_repaid_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
+        self._is_paid_as_decided(data)
+
+    def _is_paid_as_decided(self, data: Mapping[str, Any]) -> None:
+        refund_id = data["refund_id"]
+        must(self.ends[refund_id] == ["completed"], "only what was paid out bounces", refund_id)
+        refund = self._rows("refunds", "refunds")[UUID(refund_id)]
+        must(
+            data["amount"] == sum(self.worth[refund_id]) - refund["fee"],
+            "refunds pay what orders decided",
+            f"{refund_id}: {self.worth[refund_id]} was granted, {data['amount']} went",
+        )
 
     def _hear_invoice_modified_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
         total = data["total"]
@@ -553,6 +576,7 @@ class Checks:
         self._all_automatic_are_issued()
         self._all_views_agree()
         self._all_requests_ended(ghosts)
+        self._all_bounces_are_told()
         self._all_won_are_somewhere(payouts)
 
     def _all_parked_are_ghosts(self, ghosts: frozenset[str]) -> None:
@@ -663,8 +687,9 @@ class Checks:
                 must(refund is not None, "every request ends", f"{key}: {data['refund_request_id']} is gone")
                 assert refund is not None
                 ends = self.ends[str(refund["refund_id"])]
-                must(ends == [refund["state"]], "every request ends",
-                     f"{key}: {refund['refund_id']} is {refund['state']}, was told as {ends}")  # fmt: skip
+                state = "completed" if refund["state"] in BOUNCED else refund["state"]
+                must(ends == [state], "every request ends",
+                     f"{key}: {refund['refund_id']} is {state}, was told as {ends}")  # fmt: skip
             elif type_name == "partner.withdrawal_requested.v1":
                 must(key in left, "every request ends", f"{key} asked to leave")
 
@@ -680,23 +705,48 @@ class Checks:
             (row["type"], orjson.loads(row["data"])) for row in rows if row["topic"] != "checkout.feedback"
         ]
 
+    def _all_bounces_are_told(self) -> None:
+        facts = [(t, (d["refund_id"], d["payout_id"])) for t, d in self._facts("refunds") if "payout_id" in d]
+        made = {payout for t, payout in facts if t in ("refund.completed.v1", "refund.repaid.v1")}
+        told = Counter(payout for t, payout in facts if t == "refund.bounced.v1")
+        came_back = {
+            (data["refund_id"], data["payout_id"])
+            for type_name, _, data in self._accepted()
+            if type_name == "refund.payout_failed.v1"
+        }
+        must(
+            told == Counter(made & came_back),
+            "a bounce is told once",
+            f"{told}, {made & came_back} came back",
+        )
+
     def _all_won_are_somewhere(self, payouts: Mapping[str, int]) -> None:
         """Cash in less cash out is on documents, slips, receipts and in quarantine; order by order."""
         cash: dict[str, dict[str, int]] = defaultdict(dict)
         taken_back: dict[str, set[str]] = defaultdict(set)
+        twice: dict[str, dict[str, int]] = defaultdict(dict)
         for type_name, key, data in self._accepted():
             if type_name == "payment.completed.v1":
                 cash[key].setdefault(data["payment_id"], data["amount"])
             elif type_name == "payment.cancelled.v1":
                 taken_back[key].add(data["payment_id"])
+            elif type_name == "refund.paid_out.v1" and data["payout_id"].startswith("twice-"):
+                twice[key][data["payout_id"]] = data["amount"]
         paid_out: Counter[str] = Counter()
+        told_twice: dict[str, dict[str, int]] = {}
         for type_name, data in self._facts("refunds"):
-            if type_name == "refund.completed.v1":
+            if type_name == "refund.paid_twice.v1":
+                told_twice.setdefault(data["order_id"], {})[data["payout_id"]] = data["amount"]
+            elif type_name == "refund.completed.v1":
                 paid_out[data["order_id"]] += data["amount"]
                 went = payouts.get(data["refund_id"])
                 must(went == data["amount"], "payouts are what was asked for",
                      f"{data['refund_id']}: {went} of {data['amount']}")  # fmt: skip
+        must(
+            told_twice == dict(twice), "money that left twice is told once", f"{told_twice} for {dict(twice)}"
+        )
         for order_id, order in self._rows("orders", "orders").items():
+            paid_out[order_id] += sum(twice[order_id].values())
             arrived = sum(
                 won for payment, won in cash[order_id].items() if payment not in taken_back[order_id]
             )

@@ -69,6 +69,8 @@ class Step(NamedTuple):
 class Scenario:
     """What checkout says, in any order; `close` adds the month close, `failures` how often a payout fails.
 
+    `bounces`: how often a payout comes back after it was made.
+
     `faults` and `invoices_faults` say how many events may overtake others on their way to the first three
     services and to invoices.
     """
@@ -78,6 +80,7 @@ class Scenario:
     faults: int = 1
     invoices_faults: int = 0
     failures: int = 1
+    bounces: int = 0
     close: bool = False
     expire: bool = False
 
@@ -212,6 +215,16 @@ class Walk:
             if steps <= 4 + 2 * (self.scenario.failures - 1):
                 failed = {**about, "payout_id": f"try-{steps}", "reason": "account_closed"}
                 yield Said(ORDER, f"fail-{tag}", "refund.payout_failed.v1", START, failed)
+        elif refund["state"] == "completed" and steps <= 2 + 3 * self.scenario.bounces:
+            payout_id = f"out-{refund_id}" if steps == 5 else f"out-{steps - 1}-{refund_id}"
+            came_back = {**about, "payout_id": payout_id, "reason": "account_closed"}
+            yield Said(ORDER, f"back-{tag}", "refund.payout_failed.v1", START, came_back)
+        elif refund["state"] == "bounced":
+            data = {**about, "decision": "retry", "actor": "operator"}
+            yield Said(ORDER, f"again-{tag}", "refund.reviewed.v1", START, data)
+        elif refund["state"] == "repaying":
+            paid = {**about, "payout_id": f"out-{steps}-{refund_id}", "paid_out_at": wire_time(START)}
+            yield Said(ORDER, f"repay-{tag}", "refund.paid_out.v1", START, paid)
         elif refund["state"] == "failed":
             for decision in ("retry", "release"):
                 data = {**about, "decision": decision, "actor": "operator"}
@@ -427,6 +440,7 @@ SCENARIOS = (
         expire=True,
     ),
     Scenario("paid twice", [_pay(), _pay(2), _cancel(2), _cancel(1)], 2, 2),
+    Scenario("a payout that bounces", [_pay(), _refund("r-1", 1)], 1, 1, failures=0, bounces=1),
     Scenario("refund around the month close", [_pay(), _refund("r-1", 1)], 2, 1, close=True),
 )  # fmt: skip
 

@@ -433,12 +433,26 @@ def refunds_of_orders(tx: Transaction, ids: str) -> list[Row]:
     for refund in where(tx, "refunds", "order_id", unpacked(ids), "refund_id"):
         asked = where(tx, "refund_lines", "refund_id", [refund["refund_id"]], "position")
         lines = [line for line in asked if line["quantity"] > 0]
-        payouts = where(tx, "refund_payouts", "refund_id", [refund["refund_id"]], "position")
         refund["line_ids"] = [line["line_id"] for line in lines]
         refund["quantities"] = [line["quantity"] for line in lines]
-        refund["payouts"] = [payout["payout_id"] for payout in payouts]
         rows.append(refund)
     return rows
+
+
+def payouts_of_orders(tx: Transaction, ids: str) -> list[Row]:
+    return [
+        Row({**payout, "order_id": refund["order_id"]})
+        for refund in where(tx, "refunds", "order_id", unpacked(ids), "refund_id")
+        for payout in where(tx, "refund_payouts", "refund_id", [refund["refund_id"]], "position")
+    ]
+
+
+def drop_lines_of_registered(tx: Transaction, packed: str) -> int:
+    ids = unpacked(packed)
+    rows = [key for key in tx.rows("order_lines") if key[0] in ids]
+    for key in rows:
+        tx.put("order_lines", key, None)
+    return len(rows)
 
 
 REFUNDS: Mapping[str, Query] = {
@@ -447,6 +461,8 @@ REFUNDS: Mapping[str, Query] = {
         tx, "order_lines", "order_id", unpacked(ids), "order_id", "position"
     ),
     "refunds_of_orders": refunds_of_orders,
+    "payouts_of_orders": payouts_of_orders,
+    "drop_lines": drop_lines_of_registered,
 }
 
 
@@ -586,7 +602,8 @@ UNIQUE: Mapping[str, Mapping[str, Mapping[str, Callable[[Any], Any]]]] = {
             )
         },
         "refund_payouts": {
-            "refund_payouts_refund_id_position_key": lambda r: (r["refund_id"], r["position"])
+            "refund_payouts_refund_id_position_key": lambda r: (r["refund_id"], r["position"]),
+            "refund_payouts_paid": lambda r: r["refund_id"] if r["state"] == "paid" else None,
         },
     },
     "invoices": {

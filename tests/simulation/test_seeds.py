@@ -48,6 +48,7 @@ EVERYTHING = {
     *("issuance.progressed.v1", "serials.issued.v1"),
     *("refund.locked.v1", "refund.accepted.v1", "refund.held.v1", "refund.rejected.v1"),
     *("refund.payout_requested.v1", "refund.completed.v1", "refund.failed.v1", "refund.released.v1"),
+    *("refund.bounced.v1", "refund.repaid.v1", "refund.paid_twice.v1", "payout_twice"),
     *("invoice.drafted.v1", "invoice.merged.v1", "invoice.issued.v1", "invoice.issue_failed.v1"),
     *("invoice.modified.v1", "month.closed.v1", "event.accepted.v1", "event.rejected.v1"),
     *("unreadable", "unknown_type", "missing_field", "wrong_key", "duplicate_id", "duplicate_request"),

@@ -20,6 +20,7 @@ async def tell_everything(checkout: Checkout, close_month: CloseMonth, system: R
     stories = (
         issued_and_refunded,
         held_failed_and_released,
+        bounced_and_paid_twice,
         locked_and_rejected,
         large,
         expired,
@@ -54,6 +55,19 @@ async def held_failed_and_released(checkout: Checkout) -> None:
     await story.until("refund.failed.v1")
     await story.is_reviewed(held.data["refund_id"], "release")
     await story.until("refund.released.v1")
+
+
+async def bounced_and_paid_twice(checkout: Checkout) -> None:
+    story = await Story(checkout).is_paid(quantity=10)
+    completed = await story.is_refunded(4)
+    refund_id = completed.data["refund_id"]
+    await story.payout_fails(refund_id, "account_closed", completed.data["payout_id"])
+    await story.until("refund.bounced.v1")
+    await story.is_reviewed(refund_id, "retry")
+    await story.is_paid_out(refund_id, "po-2")
+    await story.until("refund.repaid.v1")
+    await story.is_paid_out(refund_id, "po-3")
+    await story.until("refund.paid_twice.v1")
 
 
 async def locked_and_rejected(checkout: Checkout) -> None:

@@ -164,13 +164,18 @@ def _issue(order: Order, data: Mapping[str, Any]) -> Decisions:
         return
     if data["request_id"] in order.requests:
         yield order, ()
+        yield order, _deny_each(order, units_of(data) if data.get("lines") else _all_serials(order))
         return
     order = replace(order, requests=order.requests | {data["request_id"]})
     asked = units_of(data) if data.get("lines") else _all_serials(order)
     if any(order.line(line_id) is None for line_id, _ in asked):
-        yield order, tuple(("issuance.denied", name, units, order.issuable(name)) for name, units in asked)
+        yield order, _deny_each(order, asked)
     else:
         yield _issue_each(order, asked)
+
+
+def _deny_each(order: Order, asked: Units) -> Outcome:
+    return tuple(("issuance.denied", name, units, order.issuable(name)) for name, units in asked)
 
 
 def _issue_each(order: Order, asked: Units) -> tuple[Order, Outcome]:
@@ -226,6 +231,11 @@ def _release(order: Order, data: Mapping[str, Any]) -> Decisions:
     order, back, cancelled = _take_back(order, claim.units)
     missing = ("payment.quarantined", back.total, "cancelled_after_issue")
     yield order, (cancelled, missing) if back.total else (cancelled,)
+
+
+def _pay_twice(order: Order, data: Mapping[str, Any]) -> Decisions:
+    """Money that nobody was owed is out: no unit moves, and its won are missing."""
+    yield order, (("payment.quarantined", -data["amount"], "payout_twice"),)
 
 
 STATUS_OF_REASON = {"order_expired": EXPIRED, "order_cancelled": CANCELLED}
@@ -290,6 +300,7 @@ OPERATIONS = {
     "issuance.requested.v1": _issue,
     "refund.accepted.v1": _claim,
     "refund.released.v1": _release,
+    "refund.paid_twice.v1": _pay_twice,
     "refund.rejected.v1": _reject,
     "order.expired.v1": _expire,
 }

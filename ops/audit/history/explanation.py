@@ -86,7 +86,7 @@ def _asked(history: KeyHistory) -> Iterator[Entry]:
         if is_asked and request.identity not in seen:
             seen.add(request.identity)
             yield request
-    yield from history.events_of("refund.accepted.v1", "refund.released.v1")
+    yield from history.events_of("refund.accepted.v1", "refund.released.v1", "refund.paid_twice.v1")
 
 
 def _observed(history: KeyHistory, operation: Operation, entry: Entry, events: Sequence[Entry]) -> Observed:

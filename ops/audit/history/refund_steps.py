@@ -19,12 +19,19 @@ NEXT_STEPS: Mapping[str, set[str]] = {
         "refund.completed.v1",
         "refund.released.v1",
     },
-    "refund.completed.v1": set(),
+    "refund.completed.v1": {"refund.bounced.v1"},
+    "refund.bounced.v1": {"refund.payout_requested.v1", "refund.repaid.v1"},
+    "refund.repaid.v1": {"refund.bounced.v1"},
     "refund.rejected.v1": set(),
     "refund.denied.v1": set(),
     "refund.released.v1": set(),
 }
 """What may follow each step of a refund. A failure may be overtaken by a success, never the other way."""
+AFTER_A_BOUNCE: Mapping[str, set[str]] = {
+    "refund.payout_requested.v1": {"refund.payout_requested.v1", "refund.repaid.v1", "refund.failed.v1"},
+    "refund.failed.v1": {"refund.payout_requested.v1", "refund.repaid.v1"},
+}
+"""What may follow the same steps once the money had been out: no second completion, and no release."""
 ENDS = frozenset({"refund.completed.v1", "refund.rejected.v1", "refund.denied.v1", "refund.released.v1"})
 FIRST_STEPS = ("refund.accepted.v1", "refund.held.v1", "refund.rejected.v1")
 WAITING_FOR_A_SERVICE = frozenset({"refund.accepted.v1", "refund.granted.v1"})
@@ -36,7 +43,7 @@ def ends_once(history: KeyHistory) -> Iterator[str]:
     """Refunds that take a wrong step, end twice, or stand still."""
     steps: dict[str, list[Entry]] = defaultdict(list)
     for event in history.events:
-        if event.data.get("refund_id") and event.type != "refund.locked.v1":
+        if event.data.get("refund_id") and event.type != "refund.paid_twice.v1":
             steps[event.data["refund_id"]].append(event)
     for refund_id, events in steps.items():
         yield from _one_refund(history, refund_id, events)
@@ -44,11 +51,12 @@ def ends_once(history: KeyHistory) -> Iterator[str]:
 
 
 def _one_refund(history: KeyHistory, refund_id: str, events: Sequence[Entry]) -> Iterator[str]:
-    last = ""
+    last, was_out = "", False
     for event in sorted(events, key=_place_in_refund):
-        if event.type not in NEXT_STEPS[last] and not (event.type in ENDS and event.type == last):
+        following = AFTER_A_BOUNCE.get(last, NEXT_STEPS[last]) if was_out else NEXT_STEPS[last]
+        if event.type not in following and not (event.type in ENDS and event.type == last):
             yield f"refund {refund_id}: {event.type} {event.id} follows {last or 'no step'}"
-        last = event.type
+        last, was_out = event.type, was_out or event.type == "refund.bounced.v1"
     ends = Counter(event.type for event in events if event.type in ENDS)
     if ends.total() > 1:
         all_ends = " and ".join(f"{name} x{times}" for name, times in ends.items())

@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
+PAID_OUT = ("completed", "bounced", "repaying")
+"""States of a refund that was paid out, whatever became of the money."""
+
 
 @dataclass(slots=True)
 class Line:
@@ -160,8 +163,8 @@ class Story:
 
     @property
     def refunded_won(self) -> int:
-        """Won paid out, and the whole payment when upstream has taken it back."""
-        paid_out = sum(refund.amount for refund in self.refunds if refund.state == "completed")
+        """Won refunded, also where they came back and are owed, and the whole of a payment taken back."""
+        paid_out = sum(refund.amount for refund in self.refunds if refund.state in PAID_OUT)
         return paid_out + (self.amount if self.state == "cancelled" else 0)
 
     @property

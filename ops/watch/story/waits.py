@@ -68,6 +68,12 @@ def _refund(refund: Refund) -> str:
             return f"checkout to say whether {name} of {refund.amount:,} won was paid out, after a retry"
         case "failed":
             return f"an operator to retry or release {name} of {refund.amount:,} won: {refund.reason}"
+        case "bounced":
+            return f"an operator to retry {name} of {refund.amount:,} won, which came back: {refund.reason}"
+        case "repaying":
+            return (
+                f"checkout to pay out again {name} of {refund.amount:,} won, expected on {refund.expected_on}"
+            )
         case "held":
             return f"a proof for {name}: {refund.reason}"
         case "in_review":

@@ -71,6 +71,17 @@ def deny_unknown_lines(order: Order, data: IssuanceRequested) -> Decided[Order]:
     return decided(order, *denied)
 
 
+def deny_duplicate(order: Order, data: IssuanceRequested) -> Decided[Order]:
+    """The late form of a request whose id turned out to be known with other content; the first one stands."""
+    denied = [
+        issuance_denied(
+            order, data.request_id, units, "duplicate_request", _issuable(order.lines.get(units.line_id))
+        )
+        for units in _wanted(order, data)
+    ]
+    return decided(order, *denied)
+
+
 def confirm_issuance(order: Order | None, grant_id: UUID, quantity: int, at: datetime) -> Decision[Order]:
     """The units of a grant have their serials. Raises ValueError for a grant that was never made so."""
     if order is None:

@@ -20,6 +20,7 @@ from services.orders.events import (
 )
 from services.orders.state import Case, Line, Order, OrderState
 from shared.events.checkout import PaymentCancelled, PaymentCompleted, PaymentPending
+from shared.events.refunds import RefundPaidTwice
 from shared.money import NOTHING, Money, payment_money, refund_money
 from shared.runtime.decisions import Decided, Decision, Reject, Wait
 from shared.units import LineUnits
@@ -125,6 +126,14 @@ def take_back_released(order: Order, units: Sequence[LineUnits], at: datetime) -
     return decided(order, *events)
 
 
+def record_paid_twice(order: Order | None, data: RefundPaidTwice) -> Decision[Order]:
+    """Money of a refund left that nobody was owed. It is missing: a case holds it as a negative amount."""
+    if order is None:
+        return Wait(f"order {data.order_id} to be known")
+    order, quarantined = _quarantine(order, data.payment_id, "payout_twice", -data.amount, data.paid_out_at)
+    return decided(order, quarantined)
+
+
 def expire_deposit(order: Order, now: datetime) -> Decided[Order]:
     """The deposit did not come in time; nothing changes while it still may."""
     if (
@@ -203,8 +212,12 @@ def _knows_payment(order: Order, payment_id: str) -> bool:
 
 
 def _case_of(order: Order, payment_id: str) -> Case | None:
-    cases = (case for case in order.cases.values() if case.payment_id == payment_id and not case.taken_back)
-    return next(cases, None)
+    """The case that holds this payment. What is missing of a payment is no place where it could be."""
+    return next((case for case in order.cases.values() if _holds(case, payment_id)), None)
+
+
+def _holds(case: Case, payment_id: str) -> bool:
+    return case.payment_id == payment_id and case.amount > 0 and not case.taken_back
 
 
 def _misfit(order: Order, data: PaymentCompleted, refused: bool) -> str | None:

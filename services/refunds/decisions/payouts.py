@@ -1,78 +1,182 @@
-"""From the grant to the money: checkout is asked to pay, has paid, could not, or does not know."""
+"""From the grant to the money: checkout is asked to pay, has paid, could not, or got the money back."""
 
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from services.refunds.decisions.steps import CHECKOUT, enter, unfit
+from services.refunds.decisions.steps import CHECKOUT, before_payment, enter, unfit
 from services.refunds.decisions.units import confirm
-from services.refunds.events import decided, refund_completed, refund_failed, refund_payout_requested
+from services.refunds.events import (
+    decided,
+    refund_bounced,
+    refund_completed,
+    refund_failed,
+    refund_paid_twice,
+    refund_payout_requested,
+    refund_repaid,
+)
 from services.refunds.policies.destinations import expected_payout
-from services.refunds.state import Order, Refund, RefundState
-from shared.runtime.decisions import Decided, Decision, Wait
+from services.refunds.state import PAID_OUT, Order, Payout, PayoutState, Refund, RefundState
+from shared.runtime.decisions import Decided, Decision, Reject, Wait
 
 UNANSWERED: Final = frozenset({"timeout", "unknown"})
 """Reasons of a failed payout after which the money may still be on its way."""
 
 
+class PaidOut(NamedTuple):
+    """What checkout says of a payout that it made. `amount` (won) and `paid_out_at` may be left out."""
+
+    payout_id: str
+    amount: int | None
+    paid_out_at: datetime | None
+    at: datetime
+
+
+class NotPaidOut(NamedTuple):
+    """What checkout says of a payout that did not reach anybody, or came back; `amount` is won."""
+
+    payout_id: str
+    amount: int | None
+    reason: str
+    at: datetime
+
+
 def request_payout(
     order: Order, refund: Refund, at: datetime, actor: str, reason: str, note: str | None = None
 ) -> Decided[Order]:
-    """Checkout is asked to pay a granted refund, for the first time or once more."""
+    """Checkout is asked to pay a granted refund: for the first time, once more, or again after a bounce."""
     first, last = expected_payout(refund.destination.kind, at)
+    state: RefundState = "repaying" if refund.state in PAID_OUT else "paying_out"
     refund = replace(refund, expected_on=first, why=None)
-    refund = enter(refund, "paying_out", at, actor, reason, note)
+    refund = enter(refund, state, at, actor, reason, note)
     return decided(order, refund, refund_payout_requested(refund, order.payment_id, first, last))
 
 
-def record_payout(
-    order: Order, refund: Refund, payout_id: str, paid_out_at: datetime, at: datetime
-) -> Decision[Order]:
-    """Checkout has paid. A success after a failure counts; a payout that nobody asked for is rejected."""
+def record_payout(order: Order, refund: Refund, paid: PaidOut) -> Decision[Order]:
+    """Checkout has paid.
+
+    A success after a failure counts. The same payout again changes nothing; money of a refund that is paid
+    out already, or was released, left without being owed: orders makes it a case.
+    """
+    if paid.paid_out_at is not None and (fault := before_payment(order, paid.paid_out_at, "paid_out_at")):
+        return fault
+    known = refund.payout(paid.payout_id)
+    if known is not None:
+        return _other_amount(refund, paid.amount, _won(refund, known)) or Decided(order)
     match refund.state:
         case "paying_out" | "unknown" | "failed":
-            return _complete(order, refund, payout_id, paid_out_at, at)
-        case "completed":
-            if payout_id in refund.payouts:
-                return Decided(order)
-            return unfit("/payout_id", refund, f"was paid out by {refund.payouts[0]}")
-        case "rejected" | "denied" | "released":
+            return _other_amount(refund, paid.amount, refund.amount) or _complete(order, refund, paid)
+        case "bounced" | "repaying":
+            return _other_amount(refund, paid.amount, refund.amount) or _repay(order, refund, paid)
+        case "completed" | "released":
+            return _pay_twice(order, refund, paid)
+        case "rejected" | "denied":
             return unfit("/refund_id", refund, "was not to be paid out")
         case "requested" | "held" | "in_review" | "accepted" | "granted":
             return Wait(f"refund {refund.refund_id} to be granted")
 
 
-def record_payout_failure(
-    order: Order, refund: Refund, payout_id: str, reason: str, at: datetime
-) -> Decision[Order]:
-    """Checkout could not pay, or does not know (`timeout`, `unknown`). The units stay claimed either way."""
+def record_payout_failure(order: Order, refund: Refund, failed: NotPaidOut) -> Decision[Order]:
+    """Checkout could not pay, does not know (`timeout`, `unknown`), or the money came back.
+
+    The units stay claimed in any case; once they were refunded they stay refunded.
+    """
+    known = refund.payout(failed.payout_id)
+    if known is not None:
+        return _give_back(order, refund, known, failed)
     match refund.state:
-        case "paying_out" | "unknown":
-            return _fail(order, refund, payout_id, reason, at)
-        case "failed" | "released":
+        case "paying_out" | "unknown" | "repaying":
+            return _fail(order, refund, failed)
+        case "failed" | "released" | "bounced" | "completed":  # an earlier try, overtaken by what came after
             return Decided(order)
-        case "completed":
-            if payout_id != refund.payouts[0]:  # an earlier try, overtaken by the one that succeeded
-                return Decided(order)
-            return unfit("/payout_id", refund, f"was paid out by {payout_id}")
         case "rejected" | "denied":
             return unfit("/refund_id", refund, "was never to be paid out")
         case "requested" | "held" | "in_review" | "accepted" | "granted":
             return Wait(f"refund {refund.refund_id} to be granted")
 
 
-def _complete(
-    order: Order, refund: Refund, payout_id: str, paid_out_at: datetime, at: datetime
-) -> Decided[Order]:
+def _complete(order: Order, refund: Refund, paid: PaidOut) -> Decided[Order]:
+    paid_out_at = _paid_out_at(order, paid)
     order = confirm(order, refund.lines)
-    refund = replace(refund, payouts=(payout_id,), completed_at=paid_out_at, why=None)
-    refund = enter(refund, "completed", at, CHECKOUT, "paid_out", payout_id)
-    return decided(order, refund, refund_completed(refund, order.payment_id, payout_id, paid_out_at))
+    refund = _with_payout(replace(refund, completed_at=paid_out_at, why=None), paid, "paid", paid_out_at)
+    refund = enter(refund, "completed", paid.at, CHECKOUT, "paid_out", paid.payout_id)
+    return decided(order, refund, refund_completed(refund, order.payment_id, paid.payout_id, paid_out_at))
 
 
-def _fail(order: Order, refund: Refund, payout_id: str, reason: str, at: datetime) -> Decided[Order]:
+def _repay(order: Order, refund: Refund, paid: PaidOut) -> Decided[Order]:
+    """The money of a refund that had bounced is out again. Its day stays that of the first payout."""
+    paid_out_at = _paid_out_at(order, paid)
+    refund = _with_payout(replace(refund, why=None), paid, "paid", paid_out_at)
+    refund = enter(refund, "completed", paid.at, CHECKOUT, "repaid", paid.payout_id)
+    return decided(order, refund, refund_repaid(refund, paid.payout_id, paid_out_at))
+
+
+def _pay_twice(order: Order, refund: Refund, paid: PaidOut) -> Decision[Order]:
+    amount = paid.amount or refund.amount
+    if not amount:
+        return unfit("/refund_id", refund, "was worth nothing; name the amount that was paid")
+    paid_out_at = _paid_out_at(order, paid)
+    refund = _with_payout(refund, paid, "twice", paid_out_at)
+    refund = enter(refund, refund.state, paid.at, CHECKOUT, "paid_twice", paid.payout_id)
+    return decided(
+        order, refund, refund_paid_twice(refund, order.payment_id, paid.payout_id, amount, paid_out_at)
+    )
+
+
+def _give_back(order: Order, refund: Refund, payout: Payout, failed: NotPaidOut) -> Decision[Order]:
+    """Money that was paid out came back. A time-out of a payout that was made is old news."""
+    if payout.state in ("bounced", "returned") or failed.reason in UNANSWERED:
+        return Decided(order)
+    fault = _other_amount(refund, failed.amount, _won(refund, payout))
+    if fault is not None:
+        return fault
+    state: PayoutState = "bounced" if payout.state == "paid" else "returned"
+    payouts = tuple(replace(each, state=state) if each is payout else each for each in refund.payouts)
+    refund = replace(refund, payouts=payouts)
+    if state == "returned":  # the case of orders ends by an operator's decision
+        refund = enter(refund, refund.state, failed.at, CHECKOUT, failed.reason, failed.payout_id)
+        return Decided(replace(order, refunds={**order.refunds, refund.refund_id: refund}))
+    refund = replace(refund, why=failed.reason)
+    refund = enter(refund, "bounced", failed.at, CHECKOUT, failed.reason, failed.payout_id)
+    return decided(order, refund, refund_bounced(refund, failed.payout_id))
+
+
+def _fail(order: Order, refund: Refund, failed: NotPaidOut) -> Decided[Order]:
     """An unanswered payout can only be asked again: released units might be paid for a second time."""
-    state: RefundState = "unknown" if reason in UNANSWERED else "failed"
-    refund = enter(replace(refund, why=reason), state, at, CHECKOUT, reason, payout_id)
-    return decided(order, refund, refund_failed(refund, payout_id))
+    state: RefundState = "unknown" if failed.reason in UNANSWERED else "failed"
+    if refund.state == "repaying":
+        state = "bounced"
+    refund = replace(refund, why=failed.reason)
+    refund = enter(refund, state, failed.at, CHECKOUT, failed.reason, failed.payout_id)
+    return decided(order, refund, refund_failed(refund, failed.payout_id))
+
+
+def _with_payout(refund: Refund, paid: PaidOut, state: PayoutState, paid_out_at: datetime) -> Refund:
+    amount = paid.amount or refund.amount
+    position = len(refund.payouts)
+    payout = Payout(refund.refund_id, paid.payout_id, position, state, amount, paid_out_at)
+    return replace(refund, payouts=(*refund.payouts, payout))
+
+
+def _paid_out_at(order: Order, paid: PaidOut) -> datetime:
+    """When the money left: as checkout says, else when it said so, which may be its clock going wrong."""
+    if paid.paid_out_at is not None:
+        return paid.paid_out_at
+    return paid.at if order.paid_at is None else max(paid.at, order.paid_at)
+
+
+def _won(refund: Refund, payout: Payout) -> int:
+    return refund.amount if payout.amount is None else payout.amount
+
+
+def _other_amount(refund: Refund, said: int | None, owed: int) -> Reject | None:
+    """The fault of a document that names other won than this payout is of.
+
+    It changes nothing, so that the refund stays owed until checkout says what is true.
+    """
+    if said in (None, owed):
+        return None
+    return Reject(
+        "inconsistent", "/amount", f"this payout of refund {refund.refund_id} is {owed} won, not {said}"
+    )

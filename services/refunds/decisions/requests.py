@@ -11,8 +11,9 @@ from services.refunds.decisions.judging import Refundable, Refusal, judge
 from services.refunds.decisions.steps import REFUNDS, enter
 from services.refunds.events import decided, refund_accepted, refund_held, refund_rejected
 from services.refunds.policies import POLICIES
-from services.refunds.policies.destinations import destination_kind, mask, same_holder
-from services.refunds.policies.reasons import reason_name
+from services.refunds.policies.destinations import destination_kind, mask
+from services.refunds.policies.holders import same_holder
+from services.refunds.policies.reasons import listed_reasons, reason_name
 from services.refunds.state import BankAccount, Destination, Details, Order, Refund
 from shared.runtime.decisions import Decided, Decision, Reject, Wait
 from shared.units import LineUnits
@@ -36,14 +37,16 @@ class Request(NamedTuple):
 def request_refund(order: Order | None, request: Request, new_id: Callable[[], UUID]) -> Decision[Order]:
     """Judges a request. It waits until the order is paid or can never be.
 
-    The same request again changes nothing; other content under its id, a line that the order does not have
-    and a kind that is not supported yet are faults of the document.
+    The same request again changes nothing; other content under its id, a reason that is not on the list, a
+    line that the order does not have and a kind that is not supported yet are faults of the document.
     """
+    earlier = None if order is None else _refund_of_request(order, request.request_id)
+    if order is not None and earlier is not None:
+        return _repeated(order, earlier, request)
+    if reason_name(request.reason) is None:
+        return Reject("out_of_range", "/reason", f"reason must be one of {listed_reasons()}")
     if order is None or order.state == "registered":
         return Wait(f"order {request.order_id} to be paid")
-    earlier = _refund_of_request(order, request.request_id)
-    if earlier is not None:
-        return _repeated(order, earlier, request)
     fault = _fault_of(order, request)
     if fault is not None:
         return fault
@@ -140,7 +143,7 @@ def _open_refund(order: Order, request: Request, new_id: Callable[[], UUID]) -> 
         "requested",
         request.requested_by,
         request.role,
-        reason_name(request.reason),
+        reason_name(request.reason) or request.reason,
         everything=request.lines is None,
         requested_at=request.at,
         destination=_destination(order, request.account, reference),

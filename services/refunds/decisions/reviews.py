@@ -17,6 +17,8 @@ from shared.runtime.decisions import Decided, Decision, Reject
 ReviewDecision = Literal["approve", "reject", "retry", "release"]
 
 LONGEST_REASON: Final = 200
+WITHDREW: Final = "requester_withdrew"
+"""The note of a rejection or a release that the requester asked for; it becomes the reason."""
 
 
 class Review(NamedTuple):
@@ -44,9 +46,9 @@ def review(order: Order, refund: Refund, review: Review) -> Decision[Order]:
         case "approve", "in_review":
             return _approve(order, refund, review)
         case "reject", "held" | "in_review":
-            refusal = Refusal("review_rejected", review.at)
+            refusal = Refusal(WITHDREW if review.note == WITHDREW else "review_rejected", review.at)
             return reject(order, refund, refusal, review.at, review.actor, review.note)
-        case "retry", "failed" | "unknown" | "paying_out":
+        case "retry", "failed" | "unknown" | "paying_out" | "bounced" | "repaying":
             return request_payout(order, refund, review.at, review.actor, "retry", review.note)
         case "release", "failed":
             return _release(order, refund, review)

@@ -6,6 +6,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from services.refunds.state import Change, Order, Refund, RefundState
+from shared.kst import wire_time
 from shared.runtime.decisions import Decided, Reject
 
 REFUNDS: Final = "refunds"
@@ -30,3 +31,13 @@ def decided_silently(order: Order, refund: Refund) -> Decided[Order]:
 def unfit(pointer: str, refund: Refund, why: str) -> Reject:
     """The fault of a document that does not fit the state of the refund it names."""
     return Reject("inconsistent", pointer, f"refund {refund.refund_id} is {refund.state} and {why}")
+
+
+def before_payment(order: Order, instant: datetime, field: str) -> Reject | None:
+    """The fault of an instant that lies before the payment of its order; None where there is none."""
+    if order.paid_at is None or instant >= order.paid_at:
+        return None
+    paid_at, said = wire_time(order.paid_at), wire_time(instant)
+    return Reject(
+        "out_of_range", f"/{field}", f"{field} must not be before the payment of {paid_at}, got {said}"
+    )

@@ -1,17 +1,17 @@
-"""Where the money of a refund goes, whose account that must be, and when it is expected.
+"""Where the money of a refund goes, how that is shown, and when it is expected.
 
 Days are KST days. Source: domain.md section 4.
 """
 
 from datetime import date, datetime
 
-from services.refunds.policies.text import fold
 from services.refunds.state import DestinationKind
 from shared.business_days import add_business_days
 from shared.kst import kst_date
 
 PAYOUT_BUSINESS_DAYS = 3
 MYCASH_LATEST_BUSINESS_DAYS = 7
+SHOWN_DIGITS = 4
 
 
 def destination_kind(payment_method: str) -> DestinationKind:
@@ -27,14 +27,14 @@ def destination_kind(payment_method: str) -> DestinationKind:
             raise ValueError(f"no refund rule for payment method {unknown}")
 
 
-def same_holder(holder: str, subscriber: str) -> bool:
-    """Whether a bank account is in the subscriber's own name, whatever its width, case and spacing."""
-    return fold(holder).casefold() == fold(subscriber).casefold()
-
-
 def mask(bank_code: str, account_number: str) -> str:
-    """`088-*****6789`: enough to recognise one's own account. Short numbers show nothing of themselves."""
-    tail = account_number[-4:] if len(account_number) >= 8 else ""
+    """`088-*****6789`: enough to recognise one's own account.
+
+    Hyphens and spaces make no number longer. One of fewer than eight digits shows nothing of itself: its last
+    four would be most of it.
+    """
+    digits = "".join(each for each in account_number if each.isalnum())
+    tail = digits[-SHOWN_DIGITS:] if len(digits) >= 2 * SHOWN_DIGITS else ""
     return f"{bank_code}-*****{tail}"
 
 

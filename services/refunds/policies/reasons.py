@@ -19,7 +19,25 @@ REASONS: Mapping[str, str] = {
 }
 
 
-def reason_name(given: str) -> str:
-    """The name of a reason from the list, given in Korean or by name; any other text stays as it is."""
-    folded = fold(given)
-    return REASONS.get(folded, folded)
+NAMES: frozenset[str] = frozenset(REASONS.values())
+
+
+def reason_name(given: str) -> str | None:
+    """The name of a reason from the list, given in Korean or by name; None when it is not on the list.
+
+    Width and white space are no difference: `업무종료` is `업무 종료`.
+    """
+    folded = _tight(given)
+    return _BY_KOREAN.get(folded) or (folded if folded in NAMES else None)
+
+
+def listed_reasons() -> str:
+    """The list as a person reads it: each name with its Korean."""
+    return ", ".join(f"{name} ({korean})" for korean, name in REASONS.items())
+
+
+def _tight(text: str) -> str:
+    return fold(text).replace(" ", "")
+
+
+_BY_KOREAN: Mapping[str, str] = {_tight(korean): name for korean, name in REASONS.items()}

@@ -9,14 +9,12 @@ from services.refunds.state import Line
 class Payment(NamedTuple):
     """How and when the line was paid for.
 
-    `vat_mode` says whether prices are supply value (`exclusive`) or gross (`inclusive`). `activated_at` is
-    when the customer could first use what was paid for; None where that is not known.
+    `vat_mode` says whether prices are supply value (`exclusive`) or gross (`inclusive`).
     """
 
     method: str
     vat_mode: str
     paid_at: datetime
-    activated_at: datetime | None = None
 
 
 class Usage(NamedTuple):
@@ -33,6 +31,8 @@ NOT_USED = Usage()
 class Question(NamedTuple):
     """May these units of the line be refunded?
 
+    The line says since when it can be used and when it arrived (`activated_at`, `delivered_at`): None where
+    checkout did not, and the payment's instant counts.
     `quantity` is what is asked for, None whatever is left. `at` is the instant that counts for windows: that
     of the request, however long its review takes, or now for somebody who only asks.
     """

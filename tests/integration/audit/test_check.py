@@ -99,8 +99,13 @@ PLANTED = [
     ),
     (
         "refunds",
-        "INSERT INTO refunds.refund_payouts SELECT refund_id, 'b', 9 FROM refunds.refunds",
+        "UPDATE refunds.refund_payouts SET state = 'bounced'",
         "paid_out_once",
+    ),
+    (
+        "orders",
+        "INSERT INTO orders.quarantine VALUES ('A-1', 9, 'pay-A-1', 'payout_twice', -1760, now(), false)",
+        "paid_twice_is_a_case",
     ),
     ("refunds", "UPDATE refunds.orders SET paid_vat = paid_vat + 1 WHERE order_id = 'A-1'", "payments_match"),
     (

@@ -125,8 +125,12 @@ async def test_every_column_that_may_change_is_written_when_it_does(
     changed: set[tuple[str, str]] = set()
     with planted("goods", seven_days_less_a_tenth):
         for step in (
-            lambda: desk.registered(*lines, payment_method="virtual_account"),
-            lambda: desk.paid(*lines, payment_method="virtual_account"),
+            lambda: desk.registered(
+                *lines, payment_method="virtual_account", vat_mode="inclusive", partner=OTHER_PARTNER
+            ),
+            lambda: desk.paid(*lines),
+            lambda: desk.activated("1"),
+            lambda: desk.delivered("2"),
             lambda: desk.asked(destination={**ACCOUNT, "holder": "홍길동"}),
             desk.proof_attached,
             lambda: desk.reviewed("approve"),
@@ -136,6 +140,7 @@ async def test_every_column_that_may_change_is_written_when_it_does(
             lambda: desk.asked(3, "rr-2"),
             desk.granted,
             desk.paid_out,
+            desk.payout_failed,
             lambda: desk.asked(3, "rr-3"),
             lambda: desk.denied(lost_at=desk.now),
             lambda: desk.issuance_granted(7),
@@ -147,6 +152,112 @@ async def test_every_column_that_may_change_is_written_when_it_does(
             changed |= _differences(before, await _rows(connection))
 
     assert changed == {(table.name, column.name) for table in TABLES for column in table.changing}
+
+
+async def test_an_order_that_was_paid_for_other_goods_has_the_lines_of_its_payment(
+    desk: StoredDesk, connection: asyncpg.Connection
+) -> None:
+    async with desk.at_work():
+        desk.registered(line("1", 5), line("2", 10), payment_method="virtual_account")
+    async with desk.at_work():
+        desk.paid(line("2", 7), line("3", 1), payment_method="card")
+    assert await _counts(connection, "position", "paid") == [("2", 0, 7), ("3", 1, 1)]
+
+    async with desk.at_work():
+        desk.asked()
+    assert desk.last.data["lines"] == [units("2", 7), units("3", 1)]
+
+
+async def test_an_order_that_was_paid_as_it_was_registered_keeps_its_lines(
+    desk: StoredDesk, connection: asyncpg.Connection
+) -> None:
+    async with desk.at_work():
+        desk.registered(line("1"), line("2"))
+    before = await _versions(connection)
+
+    async with desk.at_work():
+        desk.paid(line("1"), line("2"))
+
+    after = await _versions(connection)
+    assert {key for key in before if before[key] != after[key]} == {"order"}
+
+
+async def test_every_payout_of_a_refund_is_kept_with_what_became_of_it(
+    desk: StoredDesk, connection: asyncpg.Connection
+) -> None:
+    async with desk.at_work():
+        desk.paid()
+        desk.asked(40)
+        desk.asked(10, "rr-78")
+    first, other = desk.refunds
+    async with desk.at_work():
+        desk.granted(first)
+        desk.granted(other)
+        desk.paid_out("po-9", of=other)
+    for step in (
+        lambda: desk.paid_out("po-1", of=first, paid_out_at="2026-10-22T15:00:00+09:00"),
+        lambda: desk.payout_failed(payout_id="po-1", of=first),
+        lambda: desk.reviewed("retry", of=first),
+        lambda: desk.paid_out("po-2", of=first),
+        lambda: desk.paid_out("po-3", of=first, amount=1_000),
+        lambda: desk.payout_failed(payout_id="po-3", of=first),
+    ):
+        async with desk.at_work():
+            step()
+
+    rows = await connection.fetch("SELECT payout_id, position, state, amount FROM refund_payouts ORDER BY 1")
+    assert [tuple(row) for row in rows] == [
+        ("po-1", 0, "bounced", 70_400),
+        ("po-2", 1, "paid", 70_400),
+        ("po-3", 2, "returned", 1_000),
+        ("po-9", 0, "paid", 17_600),
+    ]
+    out = await connection.fetchval("SELECT paid_out_at FROM refund_payouts WHERE payout_id = 'po-1'")
+    assert out.isoformat() == "2026-10-22T06:00:00+00:00"
+
+
+async def test_a_bounce_and_its_repayment_may_stand_in_one_batch(
+    desk: StoredDesk, connection: asyncpg.Connection
+) -> None:
+    async with desk.at_work():
+        desk.paid()
+        desk.asked(40)
+        desk.granted()
+        desk.paid_out("po-1")
+    async with desk.at_work():
+        desk.payout_failed(payout_id="po-1")
+        desk.reviewed("retry")
+        desk.paid_out("po-2")
+
+    rows = await connection.fetch("SELECT payout_id, state FROM refund_payouts ORDER BY position")
+    assert [tuple(row) for row in rows] == [("po-1", "bounced"), ("po-2", "paid")]
+
+
+async def test_a_payout_of_before_its_amount_was_kept_may_bounce(
+    desk: StoredDesk, connection: asyncpg.Connection, owner: asyncpg.Connection
+) -> None:
+    async with desk.at_work():
+        desk.paid()
+        desk.asked(40)
+        desk.granted()
+        desk.paid_out("po-1")
+    await owner.execute("UPDATE refund_payouts SET amount = NULL, paid_out_at = NULL")
+
+    async with desk.at_work():
+        desk.payout_failed(payout_id="po-1", amount=70_400)
+
+    assert desk.last.data["amount"] == 70_400
+
+
+async def test_a_refund_never_stands_on_two_payouts(desk: StoredDesk, owner: asyncpg.Connection) -> None:
+    async with desk.at_work():
+        desk.paid()
+        desk.asked(40)
+        desk.granted()
+        desk.paid_out("po-1")
+
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await owner.execute("INSERT INTO refund_payouts SELECT refund_id, 'po-2', 1 FROM refunds")
 
 
 async def test_what_is_read_again_is_what_was_saved(desk: StoredDesk) -> None:
@@ -266,6 +377,7 @@ async def test_a_late_duplicate_stands_beside_the_request_it_repeats(
         "UPDATE refunds SET supply = 0, vat = 0",
         "UPDATE refunds SET supply = NULL",
         "UPDATE refund_lines SET quantity = -1",
+        "UPDATE refunds SET state = 'bounced', why = 'account_closed'",
     ],
 )
 async def test_the_schema_refuses_what_the_rules_refuse(
@@ -298,6 +410,13 @@ async def _counts(connection: asyncpg.Connection, *columns: str) -> list[tuple[A
     return [tuple(row) for row in rows]
 
 
+OTHER_PARTNER = {
+    "partner_id": "P-18",
+    "business_number": "1348672683",
+    "name": "나래 상사",
+    "invoice_email": "tax@narae.example",
+}
+
 Rows = dict[tuple[Any, ...], dict[str, Any]]
 
 
@@ -316,7 +435,7 @@ def _differences(before: Rows, after: Rows) -> set[tuple[str, str]]:
         (key[0], name)
         for key, row in before.items()
         for name, value in row.items()
-        if after[key][name] != value and name != "amount"
+        if key in after and after[key][name] != value and (name != "amount" or key[0] == "refund_payouts")
     }
 
 

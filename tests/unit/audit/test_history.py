@@ -203,6 +203,61 @@ def test_a_rejected_refund_is_right_only_when_its_units_are_gone() -> None:
     assert rules(rejected(Tape().is_paid())) == {"right_decisions"}
 
 
+def refunded() -> Tape:
+    tape = Tape().is_paid().asks_refund(100).grants_refund(100, 160_000, 16_000)
+    return tape.pays_out(100, 160_000, 16_000)
+
+
+def of_refund(tape: Tape, *names: str) -> Tape:
+    for number, name in enumerate(names):
+        won = {"supply": 160_000, "vat": 16_000, "fee": 0, "amount": 176_000, "lines": share(100)}
+        refund = {"refund_id": "R-ref", "refund_request_id": "rr-ref", "payment_id": "pay-1", **won}
+        tape.tells(name, f"cause-{number}", by="refunds", event_id=f"step-{number}-{name}", **refund)
+    return tape
+
+
+def test_a_payout_that_bounces_is_repaid() -> None:
+    again = ("refund.payout_requested", "refund.failed", "refund.payout_requested", "refund.repaid")
+    tape = of_refund(refunded(), "refund.bounced", *again, "refund.bounced", "refund.repaid")
+    assert judge(tape.ends()).violations == []
+
+
+@pytest.mark.parametrize("wrong", ["refund.released", "refund.completed", "refund.accepted"])
+def test_a_refund_that_bounced_has_no_other_end(wrong: str) -> None:
+    tape = of_refund(refunded(), "refund.bounced", "refund.payout_requested", "refund.failed", wrong)
+    assert "ends_once" in rules(judge(tape.ends()))
+
+
+def test_a_refund_that_never_was_paid_out_cannot_be_repaid() -> None:
+    tape = Tape().is_paid().asks_refund(100).grants_refund(100, 160_000, 16_000)
+    of_refund(tape, "refund.payout_requested", "refund.repaid")
+    assert "ends_once" in rules(judge(tape.ends()))
+
+
+def test_money_that_left_twice_is_a_case() -> None:
+    tape = of_refund(refunded(), "refund.paid_twice")
+    case = {"payment_id": "pay-1", "amount": -176_000, "reason": "payout_twice"}
+    tape.tells("payment.quarantined", "step-0-refund.paid_twice", **case)  # type: ignore[arg-type]
+    assert judge(tape.ends()).violations == []
+
+
+@pytest.mark.parametrize("amount", [None, 176_000, -70_400])
+def test_money_that_left_twice_is_a_case_of_its_won_or_wrong(amount: int | None) -> None:
+    tape = of_refund(refunded(), "refund.paid_twice")
+    if amount is not None:
+        case = {"payment_id": "pay-1", "amount": amount, "reason": "payout_twice"}
+        tape.tells("payment.quarantined", "step-0-refund.paid_twice", **case)  # type: ignore[arg-type]
+    assert "right_decisions" in rules(judge(tape.ends()))
+
+
+def test_a_late_duplicate_of_a_request_is_denied() -> None:
+    tape = Tape().is_paid().issues(60)
+    tape.asks("issuance.requested", "late", request_id="r-iss", lines=share(30))
+    denied = {"line_id": "1", "quantity": 30, "left": 40, "reason": "duplicate_request"}
+    tape.tells("issuance.denied", "late", **denied)  # type: ignore[arg-type]
+    assert judge(tape.ends()).violations == []
+
+
 def test_units_of_a_released_refund_can_be_issued() -> None:
     tape = Tape().is_paid().asks_refund(100).grants_refund(100, 160_000, 16_000)
     refund = {"refund_id": "R-ref", "refund_request_id": "rr-ref"}

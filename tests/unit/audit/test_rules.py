@@ -211,3 +211,34 @@ def test_a_card_slip_is_no_invoice() -> None:
 
     assert won_of(books).card_slip == 10_560
     assert list(findings(books)) == []
+
+
+def test_a_refund_that_bounced_or_is_repaid_is_refunded_by_the_books() -> None:
+    for state in ("bounced", "repaying"):
+        books = agreeing_books()
+        assert books.refunds
+        books.refunds.refunds["r1"].state = state
+
+        assert list(findings(books)) == []
+        assert won_of(books) == won_of(agreeing_books())
+
+
+def test_money_that_left_twice_is_a_case_of_its_won_and_no_won_is_missing() -> None:
+    books = agreeing_books()
+    assert books.orders
+    assert books.refunds
+    books.refunds.paid_twice = 7_040
+    assert arriving(books) == {"paid_twice_is_a_case"}
+
+    books.orders.paid_twice, books.orders.quarantined = 7_040, -7_040
+
+    assert list(findings(books)) == []
+    assert won_of(books).refunded == 14_080
+
+
+def test_a_case_of_money_that_never_left_twice_is_certainly_wrong() -> None:
+    books = agreeing_books()
+    assert books.orders
+    books.orders.paid_twice, books.orders.quarantined = 7_040, -7_040
+
+    assert certain(books) == {"paid_twice_is_a_case"}

@@ -83,6 +83,17 @@ def test_a_repeated_refund_is_netted_once() -> None:
     assert books.documents("draft")[0].amount == (96_000, 9_600)
 
 
+def test_units_of_a_cancelled_payment_are_returned_and_wait_for_no_serial() -> None:
+    """Else the payment would never be fit for a merge: forty of its units would seem to wait to be issued."""
+    books = Books()
+    books.paid("A-1")
+
+    books.take(books.events.issued("A-1", 60), books.events.cancelled("A-1", 40, 64_000, 6_400))
+
+    payment = books.world.payments["A-1"]
+    assert (payment.issued_units, payment.returned_units, payment.serial_units) == (60, 40, 100)
+
+
 def test_a_refund_of_more_than_was_paid_is_left_to_an_operator_and_changes_nothing() -> None:
     books = Books()
     before = books.paid("A-1")

@@ -103,6 +103,27 @@ def test_a_negative_amount_and_an_unknown_mode_are_refused() -> None:
         payment_money("zero_rated", 1)
 
 
+@pytest.mark.parametrize(
+    ("vat_mode", "price", "first", "second", "last"), [("exclusive", 3, 2, 4, 1), ("inclusive", 2, 3, 1, 2)]
+)
+def test_vat_after_a_release_stays_between_nothing_and_what_is_left(
+    vat_mode: str, price: int, first: int, second: int, last: int
+) -> None:
+    """Nine units; the first refund is released after the second was granted. Without bounds the third has a
+    VAT of -1."""
+    whole = payment_money(vat_mode, 9 * price)
+    one = refund_money(vat_mode, whole, first * price)
+    two = refund_money(vat_mode, whole.minus(one), second * price)
+    remaining = whole.minus(two)
+
+    three = refund_money(vat_mode, remaining, last * price)
+    rest = refund_money(vat_mode, remaining.minus(three), (9 - second - last) * price)
+
+    assert three == Money(last * price, 0)
+    assert min(rest) >= 0
+    assert two.plus(three).plus(rest) == whole
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 9), st.booleans()), max_size=12),
     st.integers(1, 50),

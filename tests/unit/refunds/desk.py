@@ -80,11 +80,13 @@ class Desk:
         data = {"grant_id": f"g-{next(self._ids)}", "partner_id": "P-17", **snapshot, "quantity": quantity}
         return self.deliver("issuance.granted.v1", data)
 
-    def granted(self, refund: Refund | None = None, lines: Sequence[Mapping[str, Any]] = ()) -> Outcome:
-        """The units that were asked for, or other `lines`."""
+    def granted(
+        self, refund: Refund | None = None, lines: Sequence[Mapping[str, Any]] = (), **won: int
+    ) -> Outcome:
+        """The units that were asked for, or other `lines`; with the won that orders decided."""
         refund = refund or self.refund
         lines = lines or [units.document() for units in refund.lines]
-        return self.deliver("refund.granted.v1", {"refund_id": str(refund.refund_id), "lines": lines})
+        return self.deliver("refund.granted.v1", {"refund_id": str(refund.refund_id), "lines": lines, **won})
 
     def denied(self, lost_at: datetime, reason: str = "issued", refund: Refund | None = None) -> Outcome:
         refund = refund or self.refund
@@ -125,10 +127,22 @@ class Desk:
         return self.deliver("refund.paid_out.v1", {**self._named(of), "payout_id": payout_id, **more})
 
     def payout_failed(
-        self, reason: str = "account_closed", payout_id: str = "po-551", of: Refund | None = None
+        self,
+        reason: str = "account_closed",
+        payout_id: str = "po-551",
+        of: Refund | None = None,
+        **more: Any,
     ) -> Outcome:
-        data = {**self._named(of), "payout_id": payout_id, "reason": reason}
+        data = {**self._named(of), "payout_id": payout_id, "reason": reason, **more}
         return self.deliver("refund.payout_failed.v1", data)
+
+    def activated(self, line_id: str = "1", at: datetime | None = None) -> Outcome:
+        instant = {} if at is None else {"activated_at": _wire(at)}
+        return self.deliver("line.activated.v1", {"line_id": line_id, **instant})
+
+    def delivered(self, line_id: str = "1", at: datetime | None = None) -> Outcome:
+        instant = {} if at is None else {"delivered_at": _wire(at)}
+        return self.deliver("line.delivered.v1", {"line_id": line_id, **instant})
 
     # what there is to see
 

@@ -1,5 +1,6 @@
 """Not a won and not a unit is lost or made, whatever happens in whatever order."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,8 @@ STEPS = st.lists(
                 "deny",
                 "pay",
                 "fail",
+                "bounce",
+                "pay_again",
                 "retry",
                 "release",
                 "issue",
@@ -60,6 +63,32 @@ def test_refunding_all_units_gives_back_exactly_what_was_paid(vat_mode: str, sha
         desk.granted()
 
     assert desk.order.remaining == Money(0, 0)
+
+
+@pytest.mark.parametrize(
+    ("vat_mode", "quantity", "price", "first", "second", "last"),
+    [("exclusive", 9, 3, 2, 4, 1), ("inclusive", 9, 2, 3, 1, 2)],
+)
+def test_a_refund_after_a_release_takes_no_negative_vat(
+    vat_mode: str, quantity: int, price: int, first: int, second: int, last: int
+) -> None:
+    """The first refund comes back after the second was granted: what is left has a won of VAT less than its
+    supply value says, so that VAT(before) - VAT(after) would be -1."""
+    desk = Desk()
+    desk.paid(line("1", quantity, price), vat_mode=vat_mode)
+    desk.asked(first, "rr-1")
+    desk.granted()
+    released = desk.refund
+    desk.asked(second, "rr-2")
+    desk.granted()
+    desk.payout_failed(of=released)
+    desk.reviewed("release", of=released)
+
+    desk.asked(last, "rr-3")
+    desk.granted()
+
+    assert desk.refund.money is not None
+    assert desk.refund.money.vat == 0
 
 
 def test_five_refunds_of_two_thousand_won_give_back_the_vat_to_the_won() -> None:
@@ -135,6 +164,10 @@ def _answer(desk: Desk, step: str, refund_id: int) -> None:
             desk.paid_out(of=refund)
         case "fail":
             desk.payout_failed(of=refund)
+        case "bounce" if refund.payouts:
+            desk.payout_failed(payout_id=refund.payouts[-1].payout_id, of=refund)
+        case "pay_again":
+            desk.paid_out(f"po-{len(refund.payouts)}", of=refund)
         case "retry" | "release":
             desk.reviewed(step, of=refund)
         case _:

@@ -3,7 +3,9 @@
 from datetime import datetime
 
 import pytest
+from msgspec import structs
 
+from services.refunds.policies.reasons import REASONS
 from shared.kst import KST
 from shared.runtime.decisions import Applied, Reject, Wait
 from tests.unit.refunds.desk import ACCOUNT, ORDER, Desk, line, minutes, units
@@ -297,13 +299,62 @@ def test_only_an_operator_may_terminate(reason: str) -> None:
     assert desk.types()[-1] == "refund.accepted"
 
 
-def test_an_unlisted_reason_is_kept_as_given() -> None:
+def test_a_reason_that_is_not_on_the_list_is_refused_at_the_door_with_the_list() -> None:
+    desk = Desk()
+
+    answer = desk.asked(40, reason="그냥")
+
+    assert isinstance(answer, Reject), "also where the order is not known yet"
+    assert (answer.code, answer.pointer) == ("out_of_range", "/reason")
+    assert all(word in answer.detail for pair in REASONS.items() for word in pair)
+
+
+@pytest.mark.parametrize("name", REASONS.values())
+def test_a_reason_is_given_by_name(name: str) -> None:
     desk = Desk()
     desk.paid()
 
-    desk.asked(40, reason="그냥")
+    desk.asked(1, reason=name, role="operator")
 
+    assert desk.refund.reason == name
+    assert desk.types() == ["refund.accepted"]
+
+
+@pytest.mark.parametrize(("korean", "name"), REASONS.items())
+def test_a_reason_is_given_in_korean_whatever_its_spacing(korean: str, name: str) -> None:
+    desk = Desk()
+    desk.paid()
+
+    desk.asked(1, "rr-1", reason=korean, role="operator")
+    desk.asked(1, "rr-2", reason=f" {korean.replace(' ', '')} ", role="operator")
+
+    assert [refund.reason for refund in desk.refunds] == [name, name]
+
+
+def test_a_request_of_before_the_list_is_still_known_by_its_id() -> None:
+    """Its reason was kept as it was given; the same document under a new event id is the same request."""
+    desk = Desk()
+    desk.paid()
+    desk.asked(40)
+    (known,) = desk.refunds
+    again = desk.event("refund.requested.v1", {**_request(), "reason": "그냥", "lines": [units("1", 40)]})
+    old = structs.replace(known, reason="그냥", content=again.content)
+    desk.world.put(structs.replace(desk.order, refunds={known.refund_id: old}))
+
+    assert desk.handle(again) == Applied(())
     assert desk.refund.reason == "그냥"
+
+
+def test_a_request_that_waited_with_a_reason_of_before_the_list_is_rejected_by_an_event() -> None:
+    desk = Desk()
+    desk.paid()
+    event = desk.event("refund.requested.v1", {**_request(), "reason": "그냥"})
+    fault = desk.handle(event)
+    assert isinstance(fault, Reject)
+
+    desk.refuse_late(event, fault)
+
+    assert (desk.last.type, desk.last.data["reason"]) == ("refund.rejected.v1", "unknown_reason")
 
 
 def test_an_account_in_another_name_is_held_until_a_proof_is_reviewed() -> None:
@@ -347,6 +398,17 @@ def test_a_review_may_reject() -> None:
 
     assert desk.last.data["reason"] == "review_rejected"
     assert desk.refund.state == "rejected"
+
+
+def test_a_requester_takes_its_request_back() -> None:
+    desk = Desk()
+    desk.paid()
+    desk.asked(40, destination={**ACCOUNT, "holder": "홍길동"})
+
+    desk.reviewed("reject", actor="P-17", note="requester_withdrew")
+
+    assert (desk.last.type, desk.last.data["reason"]) == ("refund.rejected.v1", "requester_withdrew")
+    assert desk.story()[-1] == ("rejected", "P-17", "requester_withdrew")
 
 
 def test_units_issued_during_the_review_are_not_asked_for() -> None:
@@ -433,14 +495,18 @@ def test_events_of_other_kinds_are_answered_never_ignored(type_name: str, data: 
     assert outcome.code == "not_supported"
 
 
-def test_the_payment_taken_back_ends_what_was_held() -> None:
+@pytest.mark.parametrize("in_review", [False, True])
+def test_the_payment_taken_back_ends_what_was_held_or_in_review(in_review: bool) -> None:
     desk = Desk()
     desk.paid()
     desk.asked(40, destination={**ACCOUNT, "holder": "홍길동"})
+    if in_review:
+        desk.proof_attached()
     desk.now = datetime(2026, 10, 23, 9, 0, tzinfo=KST)
 
     desk.cancelled()
 
+    assert desk.refund.state == "rejected"
     assert desk.last.data["reason"] == "order_cancelled"
     assert desk.last.data["at"] == "2026-10-23T09:00:00+09:00"
     desk.asked(1, "rr-2")

@@ -193,6 +193,6 @@ def test_what_a_rule_sees() -> None:
 
     (question,) = seen
     assert (question.line.kind, question.line.unit_price, question.line.open) == ("prepaid", 2_400, 5)
-    assert question.payment == ("card", "inclusive", PAID_AT, None)
+    assert question.payment == ("card", "inclusive", PAID_AT)
     assert question.usage == (0, None)
     assert (question.quantity, question.at) == (2, desk.now)

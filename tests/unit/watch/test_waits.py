@@ -76,6 +76,11 @@ def test_open_units_of_other_kinds_wait_for_nobody() -> None:
         ("held", "a proof for refund rr-77: financial_burden"),
         ("in_review", "an operator to review refund rr-77"),
         ("failed", "an operator to retry or release refund rr-77 of 70,400 won: financial_burden"),
+        (
+            "bounced",
+            "an operator to retry refund rr-77 of 70,400 won, which came back: financial_burden",
+        ),
+        ("repaying", "checkout to pay out again refund rr-77 of 70,400 won, expected on 2026-10-27"),
     ],
 )
 def test_a_refund_says_who_is_next(state: str, expected: str) -> None:
@@ -165,3 +170,10 @@ def test_a_wait_is_told_in_the_unit_that_matters(delta: timedelta, expected: str
 
 def test_a_type_is_told_in_words() -> None:
     assert words("refund.payout_requested.v1") == "refund payout requested"
+
+
+def test_a_refund_that_came_back_is_refunded_and_owed() -> None:
+    for state in ("completed", "bounced", "repaying"):
+        story = paid_story()
+        story.refunds = [refund(state)]
+        assert story.refunded_won == 70_400
