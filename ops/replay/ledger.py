@@ -9,6 +9,7 @@ from typing import Any
 
 from ops.replay.plan import SOURCE, Plan, Step, StepKind
 from ops.replay.states import Answer, Books, OrderState, Payout, Verdict
+from shared.events.successors import newest
 from shared.money import Money
 
 
@@ -57,20 +58,23 @@ class Ledger:
         return True
 
     def _record_order(self, order: OrderState, answer: Answer) -> bool:
-        data = answer.data
-        match answer.type:
+        type_name, data = newest(answer.type, answer.data)
+        match type_name:
             case "order.paid.v1":
                 order.paid = Money(data["supply"], data["vat"])
             case "payment.quarantined.v1":
                 order.quarantined = data["reason"]
-            case "issuance.granted.v1":
-                order.line(data["line_id"]).granted[data["grant_id"]] = data["quantity"]
+            case "issuance.granted.v2":
+                for grant in data["grants"]:
+                    order.line(grant["line_id"]).granted[grant["grant_id"]] = grant["quantity"]
             case "issuance.denied.v1":
                 order.deny(data.get("line_id"))
-            case "serials.issued.v1":
-                order.line(data["line_id"]).issued[data["grant_id"]] = data["quantity"]
-            case "refund.locked.v1":
-                order.line(data["line_id"]).locked = True
+            case "serials.issued.v2":
+                for grant in data["grants"]:
+                    order.line(grant["line_id"]).issued[grant["grant_id"]] = grant["quantity"]
+            case "refund.locked.v2":
+                for line in data["lines"]:
+                    order.line(line["line_id"]).locked = True
             case refund if refund.startswith("refund."):
                 self._record_refund(order, answer)
             case _:

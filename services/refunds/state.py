@@ -43,8 +43,8 @@ class Line(Struct, frozen=True, gc=False):
     """One line of the order and where its units are. `unit_price` is won, supply or gross by the VAT mode.
 
     `granted` are units that orders has granted to issue (issuing or issued), `refunding` and `refunded` are
-    claimed by refunds, `taken_back` went when upstream cancelled the payment. `locks` counts how often the
-    line was locked: the sequence of its `refund.locked` events.
+    claimed by refunds, `taken_back` went when upstream cancelled the payment. A `locked` line was said to
+    have nothing left to refund.
     """
 
     order_id: Fixed[str]
@@ -58,7 +58,6 @@ class Line(Struct, frozen=True, gc=False):
     refunded: int = 0
     taken_back: int = 0
     locked: bool = False
-    locks: int = 0
     last_granted_at: datetime | None = None
 
     @property
@@ -151,6 +150,7 @@ class Order(Struct, frozen=True, gc=False):
     """An order with its payment, its lines and its refunds.
 
     `paid` is what came, `remaining` what is left of it. `ended_at` is when it expired or was cancelled.
+    `sequence` counts the events about the order itself: its `refund.locked`.
     """
 
     order_id: Fixed[str]
@@ -164,6 +164,7 @@ class Order(Struct, frozen=True, gc=False):
     remaining: Annotated[Money, Columns("remaining_supply", "remaining_vat")] = NOTHING
     paid_at: datetime | None = None
     ended_at: datetime | None = None
+    sequence: int = 0
     lines: Apart[dict[str, Line]] = msgspec.field(default_factory=dict)
     refunds: Apart[dict[UUID, Refund]] = msgspec.field(default_factory=dict)
 

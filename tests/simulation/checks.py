@@ -142,19 +142,20 @@ class Checks:
         book.money = (data["supply"], data["vat"])
         book.paid = {line["line_id"]: line["quantity"] for line in data["lines"]}
 
-    def _hear_issuance_granted_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
-        grant_id, line_id = data["grant_id"], data["line_id"]
-        self._hear_request_answered(data)
-        must(grant_id not in self.granted, "a grant is made once", grant_id)
-        self.granted[grant_id] = (data["order_id"], line_id, data["quantity"])
-        book.grants[grant_id] = (line_id, data["quantity"])
+    def _hear_issuance_granted_v2(self, book: OrderBook, data: Mapping[str, Any]) -> None:
+        for grant in data["grants"]:
+            grant_id, line_id = grant["grant_id"], grant["line_id"]
+            self._hear_request_answered(data, line_id)
+            must(grant_id not in self.granted, "a grant is made once", grant_id)
+            self.granted[grant_id] = (data["order_id"], line_id, grant["quantity"])
+            book.grants[grant_id] = (line_id, grant["quantity"])
         self._no_unit_twice(book, data["order_id"])
 
     def _hear_issuance_denied_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
-        self._hear_request_answered(data)
+        self._hear_request_answered(data, data["line_id"])
 
-    def _hear_request_answered(self, data: Mapping[str, Any]) -> None:
-        request = (data["order_id"], data["request_id"], data["line_id"])
+    def _hear_request_answered(self, data: Mapping[str, Any], line_id: str) -> None:
+        request = (data["order_id"], data["request_id"], line_id)
         must(request not in self.requests, "a request is answered once", str(request))
         self.requests.add(request)
 
@@ -179,12 +180,13 @@ class Checks:
             book.back[line["line_id"]] += line["quantity"]
         self._no_unit_twice(book, data["order_id"])
 
-    def _hear_serials_issued_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
-        grant_id, quantity = data["grant_id"], data["quantity"]
-        must(grant_id not in self.issued, "a grant is issued once", grant_id)
-        must(grant_id in self.granted, "only what was granted is issued", grant_id)
-        must(self.granted[grant_id][2] == quantity, "a grant is issued whole", f"{grant_id}: {quantity}")
-        self.issued[grant_id] = quantity
+    def _hear_serials_issued_v2(self, book: OrderBook, data: Mapping[str, Any]) -> None:
+        for grant in data["grants"]:
+            grant_id, quantity = grant["grant_id"], grant["quantity"]
+            must(grant_id not in self.issued, "a grant is issued once", grant_id)
+            must(grant_id in self.granted, "only what was granted is issued", grant_id)
+            must(self.granted[grant_id][2] == quantity, "a grant is issued whole", f"{grant_id}: {quantity}")
+            self.issued[grant_id] = quantity
 
     def _hear_refund_completed_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
         refund_id = data["refund_id"]
@@ -294,6 +296,8 @@ class Checks:
                  "one serial a granted unit",
                  f"{grant_id}: {counted[grant_id]} serials, {grant['issued']} counted")  # fmt: skip
             self._told("serials", grant_id, grant["sequence"])
+            order = self._rows("serials", "orders")[grant["order_id"]]
+            self._told("serials", order["order_id"], order["sequence"])
 
     def _look_at_refunds(self, touched: Iterable[tuple[str, Any]]) -> None:
         for table, key in touched:
@@ -305,7 +309,8 @@ class Checks:
                 counts = [line[c] for c in ("granted", "refunding", "refunded", "taken_back")]
                 must(min(counts) >= 0 and sum(counts) <= line["paid"],
                      "claims never exceed what was paid", f"refunds has {counts} for {key}")  # fmt: skip
-                self._told("refunds", "/".join(key), line["locks"])
+            elif table == "orders":
+                self._told("refunds", key, self._rows("refunds", "orders")[key]["sequence"])
 
     def _look_at_invoices(self, touched: Iterable[tuple[str, Any]]) -> None:
         documents = self._rows("invoices", "documents")
