@@ -65,16 +65,13 @@ class Ledger:
             case "payment.quarantined.v1":
                 order.quarantined = data["reason"]
             case "issuance.granted.v2":
-                for grant in data["grants"]:
-                    order.line(grant["line_id"]).granted[grant["grant_id"]] = grant["quantity"]
+                order.grant(data["grants"])
             case "issuance.denied.v1":
                 order.deny(data.get("line_id"))
             case "serials.issued.v2":
-                for grant in data["grants"]:
-                    order.line(grant["line_id"]).issued[grant["grant_id"]] = grant["quantity"]
+                order.issue(data["grants"])
             case "refund.locked.v2":
-                for line in data["lines"]:
-                    order.line(line["line_id"]).locked = True
+                order.lock(data["lines"])
             case refund if refund.startswith("refund."):
                 self._record_refund(order, answer)
             case _:

@@ -14,15 +14,20 @@ def record_grants(world: World, event: Event[IssuanceGrantedTogether], context: 
 
     A grant that is recorded already changes nothing, so that no repetition ever makes a second set.
     """
+    started = [
+        start_issuing(event, granted, world.new_batch_id(), world.policy.window_days)
+        for granted in event.data.grants
+        if UUID(granted.grant_id) not in world.recorded
+    ]
     whole = []
-    for granted in event.data.grants:
-        if UUID(granted.grant_id) in world.recorded:
-            continue
-        grant = start_issuing(event, granted, world.new_batch_id(), world.policy.window_days)
-        if world.fits(grant.quantity):
-            grant = issue_units(grant, grant.quantity).state
-            whole.append(grant)
-        world.add(grant)
+    for grant in started:
+        fits = world.fits(grant.quantity)
+        recorded = issue_units(grant, grant.quantity).state if fits else grant
+        if fits:
+            whole.append(recorded)
+        world.add(recorded)
+    if not started:
+        return Applied()
     order = world.orders.get(event.key) or Order(event.key)
     return keep(world, tell_issued(order, whole))
 

@@ -93,9 +93,7 @@ class Issuer:
         log.info("serials issued", grants=len(issues), units=units, left=left)
         return units
 
-    async def _tell_issued(
-        self, connection: Connection, grants: Sequence[Grant], events: OutboxRows
-    ) -> None:
+    async def _tell_issued(self, connection: Connection, grants: Sequence[Grant], events: OutboxRows) -> None:
         """Says which grants became whole: those of one decision together, about their order."""
         together: dict[tuple[str, str], list[Grant]] = {}
         for grant in grants:

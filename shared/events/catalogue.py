@@ -231,7 +231,7 @@ def decode(envelope: Envelope, key: str | None, topic: str | None = None) -> Bas
 
 
 def decode_newest(envelope: Envelope, key: str | None, topic: str) -> BaseModel:
-    """As `decode`, told as the successor of its type where it has one: handlers know no other. Raises Fault."""
+    """As `decode`, told as the successor of the type where it has one. Raises Fault."""
     data = decode(envelope, key, topic)
     successor = SUCCESSORS.get(envelope.type)
     if successor is None:

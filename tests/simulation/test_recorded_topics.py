@@ -1,8 +1,9 @@
 """Topics that services of contract 1 wrote are read to the same end, and contract 2 goes on where they stop.
 
-`recorded/contract_1.jsonl` holds every record of four orders, in the order in which it was written, by services
-that said one event for each line: grants by the policy and on request, a grant that was issued in chunks, a refund
-that was paid out, and one that was released. `contract_1_ends.json` holds the rows that they ended with.
+`recorded/contract_1.jsonl` holds every record of four orders, in the order in which it was written, by
+services that said one event for each line: grants by the policy and on request, a grant that was issued in
+chunks, a refund that was paid out, and one that was released. `contract_1_ends.json` holds the rows that they
+ended with.
 """
 
 import json
@@ -123,7 +124,7 @@ class Recording(Story):
         return [row["type"] for row in rows if row["topic"] != "checkout.feedback"]
 
     def rows(self, service: str) -> dict[str, list[str]]:
-        tables = self.system.sites[service].database.tables
+        tables: Any = self.system.sites[service].database.tables
         return {
             table: sorted(
                 " ".join(str(row[column]).replace(" ", "T") for column in columns)
