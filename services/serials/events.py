@@ -28,8 +28,8 @@ def serials_issued(order: Order, grants: Sequence[Grant]) -> NewEvent:
         "registration_deadline": wire_time(grants[0].registration_deadline),
         "grants": [
             {
-                "grant_id": grant.grant_id,
-                "batch_id": grant.batch_id,
+                "grant_id": str(grant.grant_id),
+                "batch_id": str(grant.batch_id),
                 "line_id": grant.line_id,
                 "quantity": grant.quantity,
             }

@@ -26,14 +26,18 @@ async def test_an_automatic_order_is_issued_and_locked_by_its_payment(checkout: 
     assert (draft.data["supply"], draft.data["vat"], draft.data["total"]) == (160_000, 16_000, 176_000)
 
 
-async def test_an_order_of_many_lines_is_told_in_one_fact_a_step(checkout: Checkout) -> None:
+async def test_an_order_of_many_lines_is_told_in_one_event_a_step(checkout: Checkout) -> None:
     lines = [(str(number), number, 1_600) for number in range(1, 23)]
     story = await Story(checkout).is_issued(lines=lines)
     await checkout.drain()
 
-    for step, items in (("issuance.granted", "grants"), ("serials.issued", "grants"), ("refund.locked", "lines")):
-        (fact,) = story.facts(step)
-        assert [one["line_id"] for one in fact.data[items]] == [line_id for line_id, *_ in lines]
+    for step, items in (
+        ("issuance.granted", "grants"),
+        ("serials.issued", "grants"),
+        ("refund.locked", "lines"),
+    ):
+        (said,) = story.facts(step)
+        assert [one["line_id"] for one in said.data[items]] == [line_id for line_id, *_ in lines]
 
 
 async def test_a_partner_asks_for_units_in_parts_until_nothing_is_left(checkout: Checkout) -> None:

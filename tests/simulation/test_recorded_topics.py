@@ -25,7 +25,7 @@ from tests.simulation.story import Story, told
 
 RECORDED = Path(__file__).parent / "recorded"
 ENDS: dict[str, dict[str, list[str]]] = json.loads((RECORDED / "contract_1_ends.json").read_text())
-COLUMNS = {
+COLUMNS: dict[str, dict[str, tuple[str, ...]]] = {
     "orders": {
         "orders": ("order_id", "state", "remaining_supply", "remaining_vat"),
         "order_lines": ("order_id", "line_id", "paid", "issuing", "issued", "refunding", "refunded"),
@@ -118,7 +118,7 @@ class Recording(Story):
             self.system.sites[name].fold._context = Context(database.new_id)
         self.skipped = {name: len(rows[name]["outbox"]) for name in SERVICES}
 
-    def new_facts(self, service: str) -> list[str]:
+    def new_events(self, service: str) -> list[str]:
         """What a service has said since, in order."""
         rows = list(self.system.sites[service].database.tables["outbox"].values())[self.skipped[service] :]
         return [row["type"] for row in rows if row["topic"] != "checkout.feedback"]
@@ -148,7 +148,7 @@ def test_the_recording_holds_every_type_that_is_no_longer_said(recording: Record
     for service in SERVICES:
         topic = f"{service}.events"
         types = Counter(dict(record.headers)["ce_type"].decode() for record in recording.records(topic))
-        assert not types.keys() & {successor.type for successor in SUCCESSORS.values()}
+        assert not set(types) & {successor.type for successor in SUCCESSORS.values()}
         assert all(types[old] > 5 for old in SUCCESSORS if TOPIC_OF[old] == topic)
 
 
@@ -169,7 +169,7 @@ def test_what_was_recorded_leads_to_the_same_rows(recording: Recording, service:
     assert not tables["dead_letters"]
 
 
-def test_an_order_of_the_recording_goes_on_with_one_fact_a_step(recording: Recording) -> None:
+def test_an_order_of_the_recording_goes_on_with_one_event_a_step(recording: Recording) -> None:
     """A-2 has open units of one line, and its three other steps are recorded as events of lines."""
     recording.take_all()
     recording.go_on()
@@ -180,16 +180,16 @@ def test_an_order_of_the_recording_goes_on_with_one_fact_a_step(recording: Recor
     )
     recording.settle()
 
-    assert recording.new_facts("orders") == ["issuance.granted.v2"]
-    assert recording.new_facts("serials") == ["serials.issued.v2"]
-    assert recording.new_facts("refunds") == ["refund.locked.v2"]
+    assert recording.new_events("orders") == ["issuance.granted.v2"]
+    assert recording.new_events("serials") == ["serials.issued.v2"]
+    assert recording.new_events("refunds") == ["refund.locked.v2"]
     assert "A-2 3 5 0 5 0 0" in recording.rows("orders")["order_lines"]
     for name, site in recording.system.sites.items():
         assert not site.database.tables["parked"], name
         assert not site.database.tables["dead_letters"], name
 
 
-def test_an_order_that_comes_after_the_recording_is_told_in_three_facts(recording: Recording) -> None:
+def test_an_order_that_comes_after_the_recording_is_told_in_three_events(recording: Recording) -> None:
     recording.take_all()
     recording.go_on()
 
@@ -198,8 +198,8 @@ def test_an_order_that_comes_after_the_recording_is_told_in_three_facts(recordin
     Said("A-9", "e-next", "payment.completed.v1", START, new).put(recording.system.broker)
     recording.settle()
 
-    assert recording.new_facts("orders") == ["order.paid.v1", "issuance.granted.v2"]
-    assert recording.new_facts("serials") == ["serials.issued.v2"]
-    assert recording.new_facts("refunds") == ["refund.locked.v2"]
-    facts = dict(recording.said("serials.events", "serials.issued.v2"))
-    assert [grant["line_id"] for grant in facts["serials.issued.v2"]["grants"]] == ["1", "2", "3"]
+    assert recording.new_events("orders") == ["order.paid.v1", "issuance.granted.v2"]
+    assert recording.new_events("serials") == ["serials.issued.v2"]
+    assert recording.new_events("refunds") == ["refund.locked.v2"]
+    said = dict(recording.said("serials.events", "serials.issued.v2"))
+    assert [grant["line_id"] for grant in said["serials.issued.v2"]["grants"]] == ["1", "2", "3"]

@@ -106,7 +106,7 @@ def _each_line(event: Event) -> Iterator[Event]:
 
 
 def _items_of(type_name: str) -> str | None:
-    """The field of a fact of an order that lists its lines; None where it has none."""
+    """The field in which an event about an order lists its lines; None where it has none."""
     return {"issuance.granted.v2": "grants", "serials.issued.v2": "grants", "refund.locked.v2": "lines"}.get(
         type_name
     )

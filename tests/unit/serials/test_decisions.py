@@ -57,7 +57,7 @@ def test_a_small_grant_is_issued_with_its_event() -> None:
         "order_id": "A-1001",
         "issued_at": "2026-10-23T09:00:01+09:00",
         "registration_deadline": "2027-01-22T23:59:59.999999+09:00",
-        "grants": [{"grant_id": GRANT, "batch_id": BATCH, "line_id": "1", "quantity": 60}],
+        "grants": [{"grant_id": str(GRANT), "batch_id": str(BATCH), "line_id": "1", "quantity": 60}],
     }
     (grant,) = world.new
     assert (grant.state, grant.issued, grant.issued_at) == (GrantState.ISSUED, 60, GRANTED_AT)
