@@ -45,10 +45,10 @@ DONE = {
 Times = dict[str, dict[str, float]]
 HOPS = (
     ("checkout -> orders", None, ("orders", "payment.completed.v1")),
-    ("orders -> serials", ("orders", "payment.completed.v1"), ("serials", "issuance.granted.v1")),
-    ("orders -> refunds", ("orders", "payment.completed.v1"), ("refunds", "issuance.granted.v1")),
+    ("orders -> serials", ("orders", "payment.completed.v1"), ("serials", "issuance.granted.v2")),
+    ("orders -> refunds", ("orders", "payment.completed.v1"), ("refunds", "issuance.granted.v2")),
     ("orders -> invoices", ("orders", "payment.completed.v1"), ("invoices", "order.paid.v1")),
-    ("serials -> orders", ("serials", "issuance.granted.v1"), ("orders", "serials.issued.v1")),
+    ("serials -> orders", ("serials", "issuance.granted.v2"), ("orders", "serials.issued.v2")),
 )
 """Each hop from the commit of its cause to the commit of its effect: outbox, relay, broker, poll and fold."""
 

@@ -39,9 +39,9 @@ from shared.settings import ServiceSettings, read_settings
 from shared.telemetry import set_up_logging
 
 LAST = {
-    "orders": "serials.issued.v1",
-    "serials": "issuance.granted.v1",
-    "refunds": "issuance.granted.v1",
+    "orders": "serials.issued.v2",
+    "serials": "issuance.granted.v2",
+    "refunds": "issuance.granted.v2",
     "invoices": "order.paid.v1",
 }
 """The type whose effects settle an order in each service."""

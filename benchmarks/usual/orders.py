@@ -8,7 +8,7 @@ from faststream.kafka import KafkaBroker, KafkaMessage
 
 from benchmarks.usual.shell import App, Said, encoded, event_id, is_new, subscribe
 from shared.events.checkout import PaymentCompleted
-from shared.events.serials import SerialsIssued
+from shared.events.serials import SerialsIssuedTogether
 from shared.ids import uuid7
 from shared.kst import wire_time
 from shared.money import Money, payment_money
@@ -31,11 +31,11 @@ class Orders(App):
     def subscribe_to_serials(self, broker: KafkaBroker, at_once: int) -> Any:
         """Listens to serials."""
         return subscribe(
-            broker, self.name, "serials.events", at_once, {"serials.issued.v1": self.confirm_issuance}
+            broker, self.name, "serials.events", at_once, {"serials.issued.v2": self.confirm_issuance}
         )
 
     async def record_payment(self, payment: PaymentCompleted, message: KafkaMessage) -> None:
-        """payment.completed -> order.paid, and issuance.granted for each line that is issued at once."""
+        """payment.completed -> order.paid, and issuance.granted for the lines that are issued at once."""
         await self.gate.passed()
         events: list[Said] = []
         async with self.pool.acquire() as connection, connection.transaction():
@@ -49,29 +49,30 @@ class Orders(App):
             await self._insert(connection, payment, money)
             events.append((TOPIC, payment.order_id, "order.paid.v1", _paid(payment, money)))
             if payment.issue_policy == "automatic":
-                events += await self._claim(connection, payment)
+                events.append(await self._claim(connection, payment))
             if self.keep_events:
                 await self._keep(connection, events)
         self.settled("payment.completed.v1", payment.order_id)
         if not self.keep_events:
             await self.publish(events)
 
-    async def confirm_issuance(self, issued: SerialsIssued, message: KafkaMessage) -> None:
-        """serials.issued: the units of a claim have their serials."""
+    async def confirm_issuance(self, issued: SerialsIssuedTogether, message: KafkaMessage) -> None:
+        """serials.issued: the units of some claims have their serials."""
         async with self.pool.acquire() as connection, connection.transaction():
             if not await is_new(connection, self.name, event_id(message)):
                 return
-            await connection.execute(
-                "UPDATE usual.order_lines SET issuing = issuing - $3, issued = issued + $3 "
-                "WHERE order_id = $1 AND line_id = $2",
-                issued.order_id,
-                issued.line_id,
-                issued.quantity,
-            )
-            await connection.execute(
-                "UPDATE usual.claims SET state = 'confirmed' WHERE claim_id = $1", UUID(issued.grant_id)
-            )
-        self.settled("serials.issued.v1", issued.order_id)
+            for grant in issued.grants:
+                await connection.execute(
+                    "UPDATE usual.order_lines SET issuing = issuing - $3, issued = issued + $3 "
+                    "WHERE order_id = $1 AND line_id = $2",
+                    issued.order_id,
+                    grant.line_id,
+                    grant.quantity,
+                )
+                await connection.execute(
+                    "UPDATE usual.claims SET state = 'confirmed' WHERE claim_id = $1", UUID(grant.grant_id)
+                )
+        self.settled("serials.issued.v2", issued.order_id)
 
     async def _insert(self, connection: Any, payment: PaymentCompleted, money: Money) -> None:
         await connection.execute(
@@ -94,8 +95,8 @@ class Orders(App):
                 line.quantity,
             )
 
-    async def _claim(self, connection: Any, payment: PaymentCompleted) -> list[Said]:
-        events: list[Said] = []
+    async def _claim(self, connection: Any, payment: PaymentCompleted) -> Said:
+        grants = []
         for line in payment.lines:
             grant_id = uuid7()
             await connection.execute(
@@ -111,14 +112,13 @@ class Orders(App):
                 line.line_id,
                 line.quantity,
             )
-            granted = {
-                "order_id": payment.order_id,
-                "grant_id": str(grant_id),
-                "partner_id": payment.partner.partner_id,
-                **line.model_dump(),
-            }
-            events.append((TOPIC, payment.order_id, "issuance.granted.v1", granted))
-        return events
+            grants.append({"grant_id": str(grant_id), **line.model_dump()})
+        granted = {
+            "order_id": payment.order_id,
+            "partner_id": payment.partner.partner_id,
+            "grants": grants,
+        }
+        return TOPIC, payment.order_id, "issuance.granted.v2", granted
 
     async def _keep(self, connection: Any, events: list[Said]) -> None:
         for topic, key, type_name, data in events:

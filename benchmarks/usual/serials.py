@@ -11,7 +11,7 @@ from benchmarks.usual.shell import App, event_id, is_new, subscribe
 from services.serials.codes import RANDOM_BYTES, make_serials
 from services.serials.vault import KeptSerials, Vault
 from shared.clock import now
-from shared.events.orders import IssuanceGranted
+from shared.events.orders import IssuanceGrantedTogether, LineGrant
 from shared.ids import random_bytes, uuid7
 from shared.kst import wire_time
 
@@ -26,36 +26,40 @@ class Serials(App):
 
     def subscribe_to_orders(self, broker: KafkaBroker, at_once: int) -> Any:
         """Listens to orders."""
-        return subscribe(broker, self.name, "orders.events", at_once, {"issuance.granted.v1": self.issue})
+        return subscribe(broker, self.name, "orders.events", at_once, {"issuance.granted.v2": self.issue})
 
-    async def issue(self, granted: IssuanceGranted, message: KafkaMessage) -> None:
+    async def issue(self, granted: IssuanceGrantedTogether, message: KafkaMessage) -> None:
         """issuance.granted -> serials.issued."""
-        grant_id = UUID(granted.grant_id)
+        issued = []
         async with self.pool.acquire() as connection, connection.transaction():
             if not await is_new(connection, self.name, event_id(message)):
                 return
-            await connection.execute(
-                "INSERT INTO usual.grants VALUES ($1, $2, $3, $4)",
-                grant_id,
-                granted.order_id,
-                granted.line_id,
-                granted.quantity,
-            )
-            kept = self.vault.keep(make_serials(random_bytes(granted.quantity * RANDOM_BYTES)))
-            for unit in range(granted.quantity):
-                await self._insert(connection, grant_id, kept, unit)
-        self.settled("issuance.granted.v1", granted.order_id)
+            for grant in granted.grants:
+                await self._issue_one(connection, granted.order_id, grant)
+                whole = {"grant_id": grant.grant_id, "batch_id": str(uuid7())}
+                issued.append({**whole, "line_id": grant.line_id, "quantity": grant.quantity})
+        self.settled("issuance.granted.v2", granted.order_id)
         issued_at = now()
-        issued = {
+        data = {
             "order_id": granted.order_id,
-            "grant_id": granted.grant_id,
-            "batch_id": str(uuid7()),
-            "line_id": granted.line_id,
-            "quantity": granted.quantity,
             "issued_at": wire_time(issued_at),
             "registration_deadline": wire_time(issued_at + WINDOW),
+            "grants": issued,
         }
-        await self.publish([("serials.events", granted.order_id, "serials.issued.v1", issued)])
+        await self.publish([("serials.events", granted.order_id, "serials.issued.v2", data)])
+
+    async def _issue_one(self, connection: Any, order_id: str, grant: LineGrant) -> None:
+        grant_id = UUID(grant.grant_id)
+        await connection.execute(
+            "INSERT INTO usual.grants VALUES ($1, $2, $3, $4)",
+            grant_id,
+            order_id,
+            grant.line_id,
+            grant.quantity,
+        )
+        kept = self.vault.keep(make_serials(random_bytes(grant.quantity * RANDOM_BYTES)))
+        for unit in range(grant.quantity):
+            await self._insert(connection, grant_id, kept, unit)
 
     async def _insert(self, connection: Any, grant_id: UUID, kept: KeptSerials, unit: int) -> None:
         await connection.execute(

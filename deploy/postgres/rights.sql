@@ -30,6 +30,7 @@ DECLARE
             "invoiced_payments":   "insert"
         },
         "serials": {
+            "orders":              "insert, update (sequence)",
             "grants":              "insert, update (issued, state, sequence, issued_at)",
             "serials":             "insert"
         },

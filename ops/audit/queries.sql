@@ -328,12 +328,15 @@ ORDER BY subject, id LIMIT $1;
 -- recorded the order may have written of it too, hence the minute.
 WITH published AS (
     SELECT key, type, convert_from(data, 'UTF8')::json AS data FROM outbox
-    WHERE type IN ('issuance.granted.v1', 'refund.granted.v1')
+    WHERE type IN ('issuance.granted.v1', 'issuance.granted.v2', 'refund.granted.v1')
 ), granted AS (
     SELECT min(key) AS order_id, purpose, claim_id, count(*) AS times, min(units) AS units
     FROM (
         SELECT key, 'issue' AS purpose, data ->> 'grant_id' AS claim_id, (data ->> 'quantity')::bigint AS units
         FROM published WHERE type = 'issuance.granted.v1'
+        UNION ALL
+        SELECT key, 'issue', one ->> 'grant_id', (one ->> 'quantity')::bigint
+        FROM published, json_array_elements(data -> 'grants') AS one WHERE type = 'issuance.granted.v2'
         UNION ALL
         SELECT key, 'refund', data ->> 'refund_id',
                (SELECT sum((line ->> 'quantity')::bigint) FROM json_array_elements(data -> 'lines') AS line)
@@ -357,11 +360,17 @@ LIMIT $1;
 -- name: issued_once_per_grant
 -- Grants without exactly one issued event with all their units, and issued events without a grant. The issued event
 -- of a grant from before the horizon may be forgotten.
-WITH issued AS (
+WITH published AS (
+    SELECT key, type, convert_from(data, 'UTF8')::json AS data FROM outbox
+    WHERE type IN ('serials.issued.v1', 'serials.issued.v2')
+), issued AS (
     SELECT min(key) AS order_id, grant_id, count(*) AS times, min(units) AS units
     FROM (
         SELECT key, data ->> 'grant_id' AS grant_id, (data ->> 'quantity')::bigint AS units
-        FROM (SELECT key, convert_from(data, 'UTF8')::json AS data FROM outbox WHERE type = 'serials.issued.v1') published
+        FROM published WHERE type = 'serials.issued.v1'
+        UNION ALL
+        SELECT key, one ->> 'grant_id', (one ->> 'quantity')::bigint
+        FROM published, json_array_elements(data -> 'grants') AS one WHERE type = 'serials.issued.v2'
     ) units
     GROUP BY grant_id
 ), granted AS (

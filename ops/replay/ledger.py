@@ -9,6 +9,7 @@ from typing import Any
 
 from ops.replay.plan import SOURCE, Plan, Step, StepKind
 from ops.replay.states import Answer, Books, OrderState, Payout, Verdict
+from shared.events.successors import newest
 from shared.money import Money
 
 
@@ -57,20 +58,20 @@ class Ledger:
         return True
 
     def _record_order(self, order: OrderState, answer: Answer) -> bool:
-        data = answer.data
-        match answer.type:
+        type_name, data = newest(answer.type, answer.data)
+        match type_name:
             case "order.paid.v1":
                 order.paid = Money(data["supply"], data["vat"])
             case "payment.quarantined.v1":
                 order.quarantined = data["reason"]
-            case "issuance.granted.v1":
-                order.line(data["line_id"]).granted[data["grant_id"]] = data["quantity"]
+            case "issuance.granted.v2":
+                order.grant(data["grants"])
             case "issuance.denied.v1":
                 order.deny(data.get("line_id"))
-            case "serials.issued.v1":
-                order.line(data["line_id"]).issued[data["grant_id"]] = data["quantity"]
-            case "refund.locked.v1":
-                order.line(data["line_id"]).locked = True
+            case "serials.issued.v2":
+                order.issue(data["grants"])
+            case "refund.locked.v2":
+                order.lock(data["lines"])
             case refund if refund.startswith("refund."):
                 self._record_refund(order, answer)
             case _:

@@ -1,5 +1,6 @@
 """What the system has answered about one order: its payment, lines, refunds and tax documents. Pure."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -87,6 +88,21 @@ class OrderState:
         if found is None:
             found = self.lines[line_id] = LineState()
         return found
+
+    def grant(self, grants: Iterable[Mapping[str, Any]]) -> None:
+        """Orders has granted units of lines to issue."""
+        for one in grants:
+            self.line(one["line_id"]).granted[one["grant_id"]] = one["quantity"]
+
+    def issue(self, grants: Iterable[Mapping[str, Any]]) -> None:
+        """The units of grants have their serials."""
+        for one in grants:
+            self.line(one["line_id"]).issued[one["grant_id"]] = one["quantity"]
+
+    def lock(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        """Nothing of these lines can be refunded any more."""
+        for one in lines:
+            self.line(one["line_id"]).locked = True
 
     def deny(self, line_id: str | None) -> None:
         """Orders issues nothing of a line, or of the whole order."""

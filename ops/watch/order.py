@@ -53,6 +53,9 @@ def order(
     kafka: KafkaAddress = None,
     postgres: PostgresUrl = None,
     directory: Directory = None,
+    by_line: Annotated[
+        bool, typer.Option("--lines", help="Tell line by line what one event says of several lines.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Show the story of one order: units, won, every event with its time, and what it waits for.
@@ -65,4 +68,4 @@ def order(
     if as_json:
         print_json(story.to_document())
     else:
-        print_story(Console(), story)
+        print_story(Console(), story, by_line)

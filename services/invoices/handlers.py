@@ -10,7 +10,7 @@ from shared import business_number
 from shared.events.checkout import MergeRequested, MergeUndone, PartnerChanged
 from shared.events.orders import OrderCancelled, OrderPaid, RefundDenied
 from shared.events.refunds import RefundAccepted, RefundCompleted, RefundRejected, RefundReleased
-from shared.events.serials import SerialsIssued
+from shared.events.serials import SerialsIssuedTogether
 from shared.kst import month_of
 from shared.money import Money
 from shared.runtime.decisions import Applied, Context, Event, Outcome, Reject, Route, keep
@@ -41,9 +41,10 @@ def cancel_payment(world: World, event: Event[OrderCancelled], context: Context)
     return keep(world, payments.return_money(world, back, event.time, context.new_id))
 
 
-def record_issued_units(world: World, event: Event[SerialsIssued], context: Context) -> Outcome:
+def record_issued_units(world: World, event: Event[SerialsIssuedTogether], context: Context) -> Outcome:
     """serials.issued: a payment can be merged once all its remaining units are issued."""
-    return keep(world, payments.record_issued_units(world, event.data.order_id, event.data.quantity))
+    units = sum(grant.quantity for grant in event.data.grants)
+    return keep(world, payments.record_issued_units(world, event.data.order_id, units))
 
 
 def open_refund(world: World, event: Event[RefundAccepted], context: Context) -> Outcome:
@@ -159,6 +160,7 @@ ROUTES: Mapping[str, Route] = {
     "refund.denied.v1": Route(end_denied_refund),
     # serials
     "serials.issued.v1": Route(record_issued_units),
+    "serials.issued.v2": Route(record_issued_units),
     # refunds
     "refund.accepted.v1": Route(open_refund),
     "refund.rejected.v1": Route(end_rejected_refund),

@@ -94,24 +94,14 @@ def payment_quarantined(order: Order, case: Case) -> UnnumberedEvent:
 # Issuance
 
 
-def issuance_granted(order: Order, line: Line, grant: Claim) -> UnnumberedEvent:
-    """Units of the line are claimed to be issued."""
-    return _of_order(
-        "issuance.granted.v1",
-        order,
-        {
-            "grant_id": grant.claim_id,
-            "request_id": grant.request_id,
-            "quantity": grant.quantity,
-            "partner_id": order.partner_id,
-            "line_id": line.line_id,
-            "kind": line.kind,
-            "product_id": line.product_id,
-            "product_name": line.product_name,
-            "unit_price": line.unit_price,
-            "usage_days": line.usage_days,
-        },
-    )
+def issuance_granted(order: Order, request_id: str, grants: Iterable[Claim]) -> UnnumberedEvent:
+    """The units of one decision are claimed to be issued: a grant for each line."""
+    data = {
+        "request_id": request_id,
+        "partner_id": order.partner_id,
+        "grants": [_grant(grant, order.lines[grant.line_id]) for grant in grants],
+    }
+    return _of_order("issuance.granted.v2", order, data)
 
 
 def issuance_denied(
@@ -166,6 +156,19 @@ def _of_order(type_name: str, order: Order, data: dict[str, Any]) -> UnnumberedE
 
 def _of_partner(type_name: str, partner: Partner, data: dict[str, Any]) -> UnnumberedEvent:
     return UnnumberedEvent(type_name, partner.partner_id, {"partner_id": partner.partner_id, **data})
+
+
+def _grant(grant: Claim, line: Line) -> dict[str, Any]:
+    return {
+        "grant_id": grant.claim_id,
+        "line_id": line.line_id,
+        "quantity": grant.quantity,
+        "kind": line.kind,
+        "product_id": line.product_id,
+        "product_name": line.product_name,
+        "unit_price": line.unit_price,
+        "usage_days": line.usage_days,
+    }
 
 
 def _money(money: Money) -> dict[str, int]:

@@ -15,7 +15,7 @@ from shared.events.checkout import (
 )
 from shared.events.invoices import InvoiceIssued
 from shared.events.refunds import RefundAccepted, RefundCompleted, RefundPaidTwice, RefundReleased
-from shared.events.serials import SerialsIssued
+from shared.events.serials import SerialsIssuedTogether
 from shared.runtime.decisions import Applied, Context, Event, Outcome, Reject, Route, keep
 from shared.units import line_units
 
@@ -55,10 +55,11 @@ def request_issuance(world: World, event: Event[IssuanceRequested], context: Con
     return keep(world, issuance.request_issuance(order, event.data, event.content, event.time, new_ids))
 
 
-def confirm_issuance(world: World, event: Event[SerialsIssued], context: Context) -> Outcome:
-    """serials.issued: the units of a grant have their serials."""
-    order, data = world.orders.get(event.key), event.data
-    return keep(world, issuance.confirm_issuance(order, UUID(data.grant_id), data.quantity, data.issued_at))
+def confirm_issuance(world: World, event: Event[SerialsIssuedTogether], context: Context) -> Outcome:
+    """serials.issued: the units of some grants have their serials."""
+    issued = {UUID(grant.grant_id): grant.quantity for grant in event.data.grants}
+    order = world.orders.get(event.key)
+    return keep(world, issuance.confirm_issuance(order, issued, event.data.issued_at))
 
 
 def claim_refund(world: World, event: Event[RefundAccepted], context: Context) -> Outcome:
@@ -128,6 +129,7 @@ ROUTES: dict[str, Route] = {
     "partner.withdrawal_requested.v1": Route(withdraw_partner),
     # serials
     "serials.issued.v1": Route(confirm_issuance),
+    "serials.issued.v2": Route(confirm_issuance),
     # refunds
     "refund.accepted.v1": Route(claim_refund),
     "refund.completed.v1": Route(complete_refund),

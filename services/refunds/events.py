@@ -123,15 +123,11 @@ def refund_released(refund: Refund, actor: str) -> NewEvent:
 # Lines
 
 
-def refund_locked(line: Line, at: datetime) -> NewEvent:
-    """Nothing of the line can be refunded any more."""
-    data = {
-        "order_id": line.order_id,
-        "line_id": line.line_id,
-        "locked_at": wire_time(at),
-        "reason": "issued",
-    }
-    return NewEvent("refund.locked.v1", f"{line.order_id}/{line.line_id}", line.locks, data)
+def refund_locked(order: Order, lines: Iterable[Line], at: datetime) -> NewEvent:
+    """Nothing of these lines of the order can be refunded any more."""
+    locked = {"locked_at": wire_time(at), "reason": "issued"}
+    data = {"order_id": order.order_id, "lines": [{"line_id": line.line_id, **locked} for line in lines]}
+    return NewEvent("refund.locked.v2", order.order_id, order.sequence + 1, data)
 
 
 def _of_refund(type_name: str, refund: Refund, data: Mapping[str, Any]) -> NewEvent:

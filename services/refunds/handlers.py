@@ -20,7 +20,7 @@ from shared.events.checkout import (
 )
 from shared.events.orders import (
     IssuanceDenied,
-    IssuanceGranted,
+    IssuanceGrantedTogether,
     OrderCancelled,
     OrderExpired,
     OrderPaid,
@@ -31,7 +31,7 @@ from shared.events.orders import (
 )
 from shared.money import Money
 from shared.runtime.decisions import Applied, Context, Event, Outcome, Reject, Route, Wait, keep
-from shared.units import LineUnits, line_units
+from shared.units import line_units
 
 
 def register_order(world: World, event: Event[OrderRegistered], context: Context) -> Outcome:
@@ -60,9 +60,9 @@ def cancel_order(world: World, event: Event[OrderCancelled], context: Context) -
     return keep(world, payments.cancel_order(order, event.data.cancelled_at))
 
 
-def record_issuance(world: World, event: Event[IssuanceGranted], context: Context) -> Outcome:
+def record_issuance(world: World, event: Event[IssuanceGrantedTogether], context: Context) -> Outcome:
     """issuance.granted: these units can never be refunded again."""
-    units = LineUnits(event.data.line_id, event.data.quantity)
+    units = line_units(event.data.grants)
     return keep(world, claims.record_issuance(_order(world, event.key), units, event.time))
 
 
@@ -233,6 +233,7 @@ ROUTES: dict[str, Route] = {
     "order.expired.v1": Route(expire_order),
     "order.cancelled.v1": Route(cancel_order),
     "issuance.granted.v1": Route(record_issuance),
+    "issuance.granted.v2": Route(record_issuance),
     "issuance.denied.v1": Route(note_nothing),
     "refund.granted.v1": Route(record_grant),
     "refund.denied.v1": Route(record_denial),

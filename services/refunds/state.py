@@ -49,9 +49,9 @@ class Line(Struct, frozen=True, gc=False):
     """One line of the order and where its units are. `unit_price` is won, supply or gross by the VAT mode.
 
     `granted` are units that orders has granted to issue (issuing or issued), `refunding` and `refunded` are
-    claimed by refunds, `taken_back` went when upstream cancelled the payment. `locks` counts how often the
-    line was locked: the sequence of its `refund.locked` events. `activated_at` and `delivered_at` are the
-    earliest instants that checkout said; None where it said nothing, then the payment's instant counts.
+    claimed by refunds, `taken_back` went when upstream cancelled the payment. A `locked` line was said to
+    have nothing left to refund. `activated_at` and `delivered_at` are the earliest instants that checkout
+    said; None where it said nothing, then the payment's instant counts.
     """
 
     order_id: Fixed[str]
@@ -65,7 +65,6 @@ class Line(Struct, frozen=True, gc=False):
     refunded: int = 0
     taken_back: int = 0
     locked: bool = False
-    locks: int = 0
     last_granted_at: datetime | None = None
     activated_at: datetime | None = None
     delivered_at: datetime | None = None
@@ -186,6 +185,7 @@ class Order(Struct, frozen=True, gc=False):
 
     How it was bought is as it was registered until it is paid, and from then on as it was paid.
     `paid` is what came, `remaining` what is left of it. `ended_at` is when it expired or was cancelled.
+    `sequence` counts the events about the order itself: its `refund.locked`.
     """
 
     order_id: Fixed[str]
@@ -199,6 +199,7 @@ class Order(Struct, frozen=True, gc=False):
     remaining: Annotated[Money, Columns("remaining_supply", "remaining_vat")] = NOTHING
     paid_at: datetime | None = None
     ended_at: datetime | None = None
+    sequence: int = 0
     lines: Apart[dict[str, Line]] = msgspec.field(default_factory=dict)
     refunds: Apart[dict[UUID, Refund]] = msgspec.field(default_factory=dict)
 

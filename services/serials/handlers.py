@@ -3,24 +3,33 @@
 from typing import Any
 from uuid import UUID
 
-from services.serials.decisions import issue_units, start_issuing
-from services.serials.state import World
-from shared.events.orders import IssuanceGranted
+from services.serials.decisions import issue_units, start_issuing, tell_issued
+from services.serials.state import Order, World
+from shared.events.orders import IssuanceGrantedTogether
 from shared.runtime.decisions import Applied, Context, Event, Outcome, Reject, Route, keep
 
 
-def record_grant(world: World, event: Event[IssuanceGranted], context: Context) -> Outcome:
-    """Units were granted: issue a small grant at once, leave a large one to the issuing worker.
+def record_grants(world: World, event: Event[IssuanceGrantedTogether], context: Context) -> Outcome:
+    """Units were granted: issue small grants at once, leave large ones to the issuing worker.
 
     A grant that is recorded already changes nothing, so that no repetition ever makes a second set.
     """
-    if UUID(event.data.grant_id) in world.recorded:
+    started = [
+        start_issuing(event, granted, world.new_batch_id(), world.policy.window_days)
+        for granted in event.data.grants
+        if UUID(granted.grant_id) not in world.recorded
+    ]
+    whole = []
+    for grant in started:
+        fits = world.fits(grant.quantity)
+        recorded = issue_units(grant, grant.quantity).state if fits else grant
+        if fits:
+            whole.append(recorded)
+        world.add(recorded)
+    if not started:
         return Applied()
-    started = start_issuing(event, world.new_batch_id(), world.policy.window_days)
-    grant = started.state
-    if world.fits(grant.quantity):
-        return keep(world, issue_units(grant, grant.quantity))
-    return keep(world, started)
+    order = world.orders.get(event.key) or Order(event.key)
+    return keep(world, tell_issued(order, whole))
 
 
 def refuse_late(world: World, event: Event[Any], reject: Reject, context: Context) -> Applied:
@@ -30,5 +39,6 @@ def refuse_late(world: World, event: Event[Any], reject: Reject, context: Contex
 
 ROUTES: dict[str, Route] = {
     # Untracked: grants are independent of each other and known by their id, in whatever order they come.
-    "issuance.granted.v1": Route(record_grant, tracked=False),
+    "issuance.granted.v1": Route(record_grants, tracked=False),
+    "issuance.granted.v2": Route(record_grants, tracked=False),
 }

@@ -14,14 +14,14 @@ from typing import NamedTuple
 import asyncpg
 import structlog
 
-from services.serials.decisions import issue_units
-from services.serials.state import Grant, Part
+from services.serials.decisions import issue_units, tell_issued
+from services.serials.state import Grant, Order, Part
 from services.serials.stock import Stock
 from services.serials.store import GRANTS, Store
 from shared.crash_points import CrashPoint
 from shared.postgres import Connection
 from shared.runtime.decisions import Decided
-from shared.runtime.outgoing import Cause
+from shared.runtime.outgoing import Cause, OutboxRows
 from shared.runtime.retry import until_done
 from shared.runtime.surroundings import Surroundings
 
@@ -65,7 +65,8 @@ class Issuer:
     async def issue_chunk(self) -> int:
         """Issue the next chunk in one transaction; returns its units, 0 when there is nothing to do.
 
-        A unique violation means that chance repeated a serial: the chunk is made anew.
+        A unique violation means that chance repeated a serial, or that a batch has just recorded the order of
+        a grant: the chunk is made anew.
         """
         for _ in range(CLASHES_IN_A_ROW):
             with suppress(asyncpg.UniqueViolationError):
@@ -85,12 +86,27 @@ class Issuer:
             left = issues[-1].decided.state.left
             await self._write_serials(connection, [issue.part for issue in issues], left)
             await GRANTS.save(connection, [(issue.decided.state, issue.grant) for issue in issues])
-            for grant, _, decided in issues:
-                cause = Cause(grant.causation, grant.order_id, grant.granted_at, grant.correlation)
-                events.add_all(decided.events, cause)
+            for issue in issues:
+                events.add_all(issue.decided.events, _cause(issue.grant))
+            await self._tell_issued(connection, [issue.decided.state for issue in issues], events)
         units = sum(issue.part.units for issue in issues)
         log.info("serials issued", grants=len(issues), units=units, left=left)
         return units
+
+    async def _tell_issued(self, connection: Connection, grants: Sequence[Grant], events: OutboxRows) -> None:
+        """Says which grants became whole: those of one decision together, about their order."""
+        together: dict[tuple[str, str], list[Grant]] = {}
+        for grant in grants:
+            if not grant.left:
+                together.setdefault((grant.order_id, grant.causation), []).append(grant)
+        if not together:
+            return
+        before = await self._store.lock_orders(connection, {order_id for order_id, _ in together})
+        now = dict(before)
+        for (order_id, _), whole in together.items():
+            now[order_id], said = tell_issued(now.get(order_id) or Order(order_id), whole)
+            events.add_all(said, _cause(whole[0]))
+        await self._store.save_orders(connection, now, before)
 
     async def _write_serials(self, connection: Connection, parts: Sequence[Part], left: int) -> None:
         kept = await self._stock.take(sum(part.units for part in parts))
@@ -117,6 +133,11 @@ def _issues(grants: Sequence[Grant], chunk: int) -> list[_Issue]:
         issues.append(_Issue(grant, grant.next_part(units), issue_units(grant, units)))
         room -= units
     return issues
+
+
+def _cause(grant: Grant) -> Cause:
+    """What led to the events of a grant, at its logical time."""
+    return Cause(grant.causation, grant.order_id, grant.granted_at, grant.correlation)
 
 
 def _note_trouble(trouble: BaseException, attempt: int, pause: float) -> None:

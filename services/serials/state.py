@@ -3,7 +3,7 @@
 A grant is the order's promise that so many units of a line become serials.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -40,8 +40,15 @@ class Part(NamedTuple):
     units: int
 
 
+class Order(Struct, frozen=True, gc=False):
+    """What is kept of an order beside its grants: `sequence` counts the events about it."""
+
+    order_id: Fixed[str]
+    sequence: int = 0
+
+
 class Grant(Struct, frozen=True, gc=False):
-    """Units to issue and how many of them exist. `sequence` counts the events about it.
+    """Units to issue and how many of them exist. `sequence` counts the events about its progress.
 
     `batch_id` is the first of a run of ids that this grant owns: its n-th serial has the id batch_id + n.
     `issued_at` is the logical time of issue, that of the grant, once all units exist. `state` and `issued_at`
@@ -89,12 +96,17 @@ class Policy(Struct, frozen=True):
 
 @dataclass(slots=True)
 class World:
-    """What a batch decides over: which grants are recorded, the new ones, and room to issue at once."""
+    """What a batch decides over: which grants are recorded, the new ones, and room to issue at once.
+
+    `stored_orders` are the orders as they were read, to see what changed.
+    """
 
     policy: Policy
     new_batch_id: Callable[[], UUID]
     recorded: set[UUID] = field(default_factory=set)
     new: list[Grant] = field(default_factory=list)
+    orders: dict[str, Order] = field(default_factory=dict)
+    stored_orders: Mapping[str, Order] = field(default_factory=dict)
     issued_at_once: int = 0
 
     def fits(self, units: int) -> bool:
@@ -102,8 +114,12 @@ class World:
         policy = self.policy
         return units <= policy.small_grant and self.issued_at_once + units <= policy.at_once
 
-    def put(self, grant: Grant) -> None:
+    def add(self, grant: Grant) -> None:
         """Takes a grant that was not recorded, with the units that it was issued at once."""
         self.recorded.add(grant.grant_id)
         self.new.append(grant)
         self.issued_at_once += grant.issued
+
+    def put(self, state: Order) -> None:
+        """Keeps the new state of an order, to be saved with the batch."""
+        self.orders[state.order_id] = state

@@ -12,6 +12,7 @@ from shared.events import checkout, feedback, invoices, orders, refunds, serials
 from shared.events.canonical import canonical
 from shared.events.envelope import Envelope
 from shared.events.faults import Fault, Readable, fault_of, shown
+from shared.events.successors import SUCCESSORS
 from shared.kst import wire_time
 
 SubjectKind = Literal["order", "partner", "grant", "serial", "refund", "line", "invoice", "merge", "month"]
@@ -228,6 +229,22 @@ def decode(envelope: Envelope, key: str | None, topic: str | None = None) -> Bas
     except Fault as fault:
         raise _named(fault, envelope) from None
     return data
+
+
+def decode_newest(envelope: Envelope, key: str | None, topic: str) -> BaseModel:
+    """As `decode`, told as the successor of the type where it has one. Raises Fault."""
+    data = decode(envelope, key, topic)
+    successor = SUCCESSORS.get(envelope.type)
+    if successor is None:
+        return data
+    document = successor.upcast(orjson.loads(envelope.body))
+    return TYPES[successor.type].model.model_validate_json(orjson.dumps(document))
+
+
+def newest_model(type_name: str) -> type[BaseModel]:
+    """What a handler of this type gets: the model of the type, or that of its successor."""
+    successor = SUCCESSORS.get(type_name)
+    return TYPES[type_name if successor is None else successor.type].model
 
 
 def encode(data: Mapping[str, Any] | BaseModel) -> bytes:

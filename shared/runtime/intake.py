@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import Struct
 
 from shared.events.canonical import content_hash
-from shared.events.catalogue import TYPES, UPSTREAM, decode, owner_of
+from shared.events.catalogue import TYPES, UPSTREAM, decode, decode_newest, owner_of
 from shared.events.envelope import MAX_ID, MAX_OWN_BYTES, MAX_SOURCE, Envelope, read_envelope, read_key
 from shared.events.faults import Fault, Readable
 from shared.runtime.decisions import Decider, Event, Position, Route
@@ -121,7 +121,7 @@ class Intake:
             message.fault = Fault("missing_field", "/sequence", "an event of our own carries ce_sequence")
             return message
         try:
-            data = decode(envelope, message.key, record.topic) if route else None
+            data = decode_newest(envelope, message.key, record.topic) if route else None
         except Fault as fault:
             message.fault = fault
             return message

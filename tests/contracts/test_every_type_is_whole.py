@@ -7,11 +7,13 @@ test_docs_events.py compares the rows of docs/events.md, test_routes.py the hand
 import re
 from functools import cache
 
+import orjson
 import pytest
 
 from shared.events.catalogue import SERVICES, TYPES
 from shared.events.examples import golden
 from shared.events.schemas import FOLDER
+from shared.events.successors import SUCCESSORS, newest
 from tests.support.guides import ROOT, read
 from tests.support.routes import ROUTES
 
@@ -20,6 +22,8 @@ READ = [(service, name) for service in SERVICES for name in ROUTES[service]]
 WRITTEN = [(kind.owner, name) for name, kind in TYPES.items() if kind.topic == f"{kind.owner}.events"]
 LATER = {"serial.registered.v1", "serial.reissued.v1", "serial.revoked.v1", "invoice.transmitted.v1"}
 """In the language already, so that readers can prepare; no service says them yet."""
+NO_LONGER = set(SUCCESSORS)
+"""Topics may hold them, so readers have routes for them; no service says them any more."""
 
 
 def stem(name: str) -> str:
@@ -65,9 +69,40 @@ def test_the_readme_of_a_service_says_what_happens_on_what_it_reads(service: str
     assert is_named(service, name), f"services/{service}/README.md does not name {name}"
 
 
-@pytest.mark.parametrize(("service", "name"), [pair for pair in WRITTEN if pair[1] not in LATER])
+@pytest.mark.parametrize(("service", "name"), [pair for pair in WRITTEN if pair[1] not in LATER | NO_LONGER])
 def test_the_readme_of_a_service_says_when_it_says_something(service: str, name: str) -> None:
     assert is_named(service, name), f"services/{service}/README.md does not name {name}"
+
+
+@pytest.mark.parametrize("name", sorted(NO_LONGER))
+def test_a_type_that_is_no_longer_said_has_its_successor_in_the_language(name: str) -> None:
+    old, new = TYPES[name], TYPES[SUCCESSORS[name].type]
+    assert (stem(old.name), old.topic, old.owner) == (stem(new.name), new.topic, new.owner)
+
+
+@pytest.mark.parametrize("name", sorted(NO_LONGER))
+def test_a_golden_document_of_old_reads_as_its_successor(name: str) -> None:
+    said_today, data = newest(name, golden()[name].data)
+    TYPES[said_today].model.model_validate_json(orjson.dumps(data))
+    items = next(field for field in ("grants", "lines") if field in data)
+    lines = golden()[said_today].data
+    assert data.keys() <= lines.keys()
+    assert data[items][0].keys() <= lines[items][0].keys()
+
+
+@pytest.mark.parametrize(("service", "name"), [pair for pair in READ if pair[1] in NO_LONGER])
+def test_whoever_reads_a_type_of_old_does_the_same_with_its_successor(service: str, name: str) -> None:
+    assert ROUTES[service][name] == ROUTES[service][SUCCESSORS[name].type]
+
+
+@pytest.mark.parametrize("name", sorted(NO_LONGER))
+def test_no_service_says_a_type_of_old(name: str) -> None:
+    said = [
+        path.name
+        for path in (ROOT / "services").rglob("*.py")
+        if f'"{name}"' in read(path) and path.name != "handlers.py"
+    ]
+    assert not said, f"{name} is said in {said}"
 
 
 def is_named(service: str, name: str) -> bool:

@@ -12,7 +12,7 @@ from tests.support.driver import Checkout
 ORDERS = 1_000
 MIDDLE = {
     "orders": "order.paid.v1",
-    "serials": "serials.issued.v1",
+    "serials": "serials.issued.v2",
     "refunds": "refund.accepted.v1",
     "invoices": "invoice.drafted.v1",
 }

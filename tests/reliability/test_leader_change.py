@@ -52,7 +52,7 @@ async def test_leaders_that_change_under_load_lose_and_double_nothing(
         node.kill()
         await cluster.until_led_by_others(number)
         loads.append(await begun(checkout))
-        await loads[-1].until("serials.issued.v1", 1)
+        await loads[-1].until("serials.issued.v2", 1)
 
         await node.start()
         await cluster.until_in_sync()

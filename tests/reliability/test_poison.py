@@ -88,8 +88,8 @@ INPUTS = {
 }
 
 OWN_INPUTS = {
-    "issuance.granted.v1": ("serials", "refunds"),
-    "serials.issued.v1": ("orders", "invoices"),
+    "issuance.granted.v2": ("serials", "refunds"),
+    "serials.issued.v2": ("orders", "invoices"),
     "refund.completed.v1": ("orders", "invoices"),
     "invoice.issued.v1": ("orders",),
 }
@@ -135,7 +135,7 @@ async def test_upstream_poison_is_answered_and_kept_while_other_orders_go_on(
         places[kind] = await checkout.publish(*spoil(whole(INPUTS[service], "https://poison.example")))
         if number % 4 == 0:
             await stories[number // 4].pays(policy="automatic", quantity=2)
-    await asyncio.gather(*(story.until("serials.issued.v1") for story in stories))
+    await asyncio.gather(*(story.until("serials.issued.v2") for story in stories))
     await checkout.drain()
 
     for kind, place in places.items():
@@ -197,7 +197,7 @@ async def test_poison_on_a_topic_of_ours_is_kept_by_each_reader_and_answered_by_
     for kind, (spoil, _) in OWN_KINDS.items():
         record = spoil(whole(type_name, "https://intruder.example"))
         places[kind] = await checkout.publish(*record, topic=topic)
-    await story.until("serials.issued.v1")
+    await story.until("serials.issued.v2")
     await story.until("invoice.drafted.v1")
     await checkout.drain()
 

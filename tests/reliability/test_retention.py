@@ -124,7 +124,7 @@ async def test_rotation_under_load_loses_and_doubles_nothing(
         first = await newest_facts(admin)
         while len(loads) == 1 or not await are_forgotten(first):
             loads.append(await begin(ORDERS // 10))
-            await loads[-1].until("serials.issued.v1", 0.5)
+            await loads[-1].until("serials.issued.v2", 0.5)
         for load in loads:
             await load.end()
         await until_forgotten(admin, lambda table: True)

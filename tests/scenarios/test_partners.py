@@ -42,7 +42,7 @@ async def test_a_partner_hears_of_every_blocker_and_leaves_when_none_is_left(
     await paid.is_paid_out(asked.data["refund_id"])
     await paid.until("refund.completed.v1")
     await paid.asks_to_issue()
-    await paid.until("serials.issued.v1")
+    await paid.until("serials.issued.v2")
     await checkout.drain()
     await close_month(month, f"{next_month(month)}-05T18:00:00+09:00")
     await buyer.until("invoice.issued.v1")

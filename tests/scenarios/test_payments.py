@@ -99,7 +99,7 @@ async def test_a_payment_taken_back_before_issue_returns_every_unit(checkout: Ch
 async def test_a_payment_taken_back_after_issue_is_missing_money(checkout: Checkout) -> None:
     story = await Story(checkout).is_paid(quantity=100)
     await story.asks_to_issue(60)
-    await story.until("serials.issued.v1")
+    await story.until("serials.issued.v2")
 
     await story.is_cancelled()
     cancelled = await story.until("order.cancelled.v1")

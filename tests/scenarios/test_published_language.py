@@ -131,7 +131,7 @@ def faults_of(record: Heard) -> Iterator[str]:
 OPTIONAL = {
     "event.accepted.v1": {"/order_id"},
     "event.rejected.v1": {"/order_id", "/event", "/event/type", "/event/source"},
-    "issuance.granted.v1": {"/request_id"},
+    "issuance.granted.v2": {"/request_id"},
     "partner.withdrawal_refused.v1": {"/blockers/*/line_id", "/blockers/*/quantity"},
 }
 

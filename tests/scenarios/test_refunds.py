@@ -11,7 +11,7 @@ from tests.support.stories import Story
 async def test_the_rest_of_an_order_is_refunded_after_a_part_was_issued(checkout: Checkout) -> None:
     story = await Story(checkout).is_paid(quantity=100)
     await story.asks_to_issue(60)
-    await story.until("serials.issued.v1")
+    await story.until("serials.issued.v2")
 
     completed = await story.is_refunded()
 
@@ -34,7 +34,7 @@ async def test_five_refunds_of_a_payment_give_back_all_its_vat_to_the_won(checko
 
 async def test_issued_units_are_refused_with_the_moment_they_were_lost(checkout: Checkout) -> None:
     story = await Story(checkout).is_issued(quantity=100)
-    granted = await story.until("issuance.granted.v1")
+    granted = await story.until("issuance.granted.v2")
 
     await story.asks_refund(1)
     rejected = await story.until("refund.rejected.v1")
@@ -184,12 +184,12 @@ async def test_an_unanswered_payout_keeps_its_units_and_cannot_be_released(check
     await story.until("refund.failed.v1")
     refused = await story.answer_to(await story.is_reviewed(refund_id, "release"))
     await story.asks_to_issue()
-    issued = await story.until("issuance.granted.v1")
+    issued = await story.until("issuance.granted.v2")
     await story.is_paid_out(refund_id)
     await story.until("refund.completed.v1")
 
     assert (refused.data["code"], refused.data["pointer"]) == ("inconsistent", "/decision")
-    assert issued.data["quantity"] == 60
+    assert issued.data["grants"][0]["quantity"] == 60
 
 
 async def test_a_released_refund_opens_its_units_again(checkout: Checkout) -> None:
@@ -205,8 +205,8 @@ async def test_a_released_refund_opens_its_units_again(checkout: Checkout) -> No
     await checkout.drain()
     await story.asks_to_issue()
 
-    issued = await story.until("serials.issued.v1")
-    assert issued.data["quantity"] == 100
+    issued = await story.until("serials.issued.v2")
+    assert issued.data["grants"][0]["quantity"] == 100
 
 
 @pytest.mark.parametrize(("method", "destination"), [("card", "original_card"), ("mycash", "mycash")])

@@ -88,7 +88,7 @@ async def refunded(checkout: Checkout) -> Story:
     """Issued in part, refunded to the canary's account after a look at its proof."""
     story = await Story(checkout).is_paid(quantity=SMALL_GRANT)
     await story.asks_to_issue(SERIALS_READ)
-    await story.until("serials.issued.v1")
+    await story.until("serials.issued.v2")
     await story.says("refund.requested.v1", **ASK)
     held = await story.until("refund.held.v1")
     await story.attaches_proof(held.data["refund_id"])
@@ -185,7 +185,7 @@ async def fails_to_issue(checkout: Checkout, admin: Any, system: RunningSystem) 
         parked = await until_found(admin, "SELECT id FROM serials.parked WHERE kind = 'blocked'")
         await until_died(system, "serials", deaths)
     assert parked
-    await story.until("serials.issued.v1")
+    await story.until("serials.issued.v2")
 
 
 @asynccontextmanager

@@ -37,7 +37,6 @@ from services.orders.state import Line, Order, OrderState
 from services.refunds.decisions.units import move, void, with_lines
 from services.refunds.events import refund_accepted
 from services.serials.decisions import issue_units
-from services.serials.events import serials_issued
 from services.serials.state import Grant, GrantState
 from services.serials.store import Store as SerialsStore
 from shared.kst import next_month
@@ -242,7 +241,7 @@ def _grant_issued_again(world: Any, event: Event, context: Any) -> Any:
         return _record_grant(world, event, context)
 
 
-_record_grant = serials.record_grant
+_record_grant = serials.record_grants
 
 
 async def _made_again(store: SerialsStore, connection: Any, most: int) -> list[Grant]:
@@ -263,8 +262,9 @@ def _one_too_few(grant: Grant, units: int) -> Decided[Grant]:
     after = decided.state
     if after.left != 1:
         return decided
-    whole = structs.replace(after, issued=after.quantity, state=GrantState.ISSUED, issued_at=after.granted_at)
-    return Decided(whole, [serials_issued(whole)])
+    return Decided(
+        structs.replace(after, issued=after.quantity, state=GrantState.ISSUED, issued_at=after.granted_at)
+    )
 
 
 _issue_units = issue_units

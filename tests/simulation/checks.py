@@ -199,17 +199,18 @@ class Checks:
     def _hear_order_expired_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
         book.pending = False
 
-    def _hear_issuance_granted_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
-        grant_id, line_id = data["grant_id"], data["line_id"]
-        self._hear_request_answered(data)
-        must(grant_id not in self.granted, "a grant is made once", grant_id)
-        self.granted[grant_id] = (data["order_id"], line_id, data["quantity"])
-        book.grants[grant_id] = (line_id, data["quantity"])
+    def _hear_issuance_granted_v2(self, book: OrderBook, data: Mapping[str, Any]) -> None:
+        for grant in data["grants"]:
+            grant_id, line_id = grant["grant_id"], grant["line_id"]
+            self._hear_request_answered(data, line_id)
+            must(grant_id not in self.granted, "a grant is made once", grant_id)
+            self.granted[grant_id] = (data["order_id"], line_id, grant["quantity"])
+            book.grants[grant_id] = (line_id, grant["quantity"])
         self._no_unit_twice(book, data["order_id"])
 
     def _hear_issuance_denied_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
         if data["reason"] != "duplicate_request":  # the request of that id is answered by itself
-            self._hear_request_answered(data)
+            self._hear_request_answered(data, data["line_id"])
         line = self._rows("orders", "order_lines").get((data["order_id"], data["line_id"]))
         # A request that names a line which the order does not have is denied as a whole, and one whose id is
         # known with other content asks for nothing.
@@ -220,8 +221,8 @@ class Checks:
             must(units <= 0 or units < asked, "what is open is issued when it is asked for",
                  f"{name}: {asked} units are denied, {units} are open")  # fmt: skip
 
-    def _hear_request_answered(self, data: Mapping[str, Any]) -> None:
-        request = (data["order_id"], data["request_id"], data["line_id"])
+    def _hear_request_answered(self, data: Mapping[str, Any], line_id: str) -> None:
+        request = (data["order_id"], data["request_id"], line_id)
         must(request not in self.requests, "a request is answered once", str(request))
         self.requests.add(request)
 
@@ -247,12 +248,13 @@ class Checks:
         book.pending = False
         self._no_unit_twice(book, data["order_id"])
 
-    def _hear_serials_issued_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
-        grant_id, quantity = data["grant_id"], data["quantity"]
-        must(grant_id not in self.issued, "a grant is issued once", grant_id)
-        must(grant_id in self.granted, "only what was granted is issued", grant_id)
-        must(self.granted[grant_id][2] == quantity, "a grant is issued whole", f"{grant_id}: {quantity}")
-        self.issued[grant_id] = quantity
+    def _hear_serials_issued_v2(self, book: OrderBook, data: Mapping[str, Any]) -> None:
+        for grant in data["grants"]:
+            grant_id, quantity = grant["grant_id"], grant["quantity"]
+            must(grant_id not in self.issued, "a grant is issued once", grant_id)
+            must(grant_id in self.granted, "only what was granted is issued", grant_id)
+            must(self.granted[grant_id][2] == quantity, "a grant is issued whole", f"{grant_id}: {quantity}")
+            self.issued[grant_id] = quantity
 
     def _hear_refund_completed_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
         refund_id = data["refund_id"]
@@ -468,6 +470,8 @@ class Checks:
                  "one serial a granted unit",
                  f"{grant_id}: {counted[grant_id]} serials, {grant['issued']} counted")  # fmt: skip
             self._told("serials", grant_id, grant["sequence"])
+            order = self._rows("serials", "orders")[grant["order_id"]]
+            self._told("serials", order["order_id"], order["sequence"])
 
     def _look_at_refunds(self, touched: Iterable[tuple[str, Any]]) -> None:
         for table, key in touched:
@@ -479,7 +483,8 @@ class Checks:
                 counts = [line[c] for c in ("granted", "refunding", "refunded", "taken_back")]
                 must(min(counts) >= 0 and sum(counts) <= line["paid"],
                      "claims never exceed what was paid", f"refunds has {counts} for {key}")  # fmt: skip
-                self._told("refunds", "/".join(key), line["locks"])
+            elif table == "orders":
+                self._told("refunds", key, self._rows("refunds", "orders")[key]["sequence"])
 
     def _look_at_invoices(self, touched: Iterable[tuple[str, Any]]) -> None:
         documents = self._rows("invoices", "documents")

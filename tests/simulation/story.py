@@ -73,9 +73,9 @@ class Story:
 
 
 @contextmanager
-def told() -> Iterator[Story]:
+def told(story: Story | None = None) -> Iterator[Story]:
     """A story in a world without clocks."""
-    story = Story()
+    story = story or Story()
     with without_the_machine(story.system):
         yield story
 

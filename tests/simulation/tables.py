@@ -418,6 +418,7 @@ def write_serials(tx: Transaction, serial_ids: Iterable[UUID], grant_ids: Iterab
 
 
 SERIALS: Mapping[str, Query] = {
+    "lock_orders": lock_orders,
     "recorded_grants": lambda tx, ids: found(tx, "grants", ids),
     "lock_small_grants": lambda tx, chunk, most: _grants_left(tx, lambda left: left <= chunk, most),
     "lock_large_grant": lambda tx, chunk: _grants_left(tx, lambda left: left > chunk, 1),

@@ -43,10 +43,10 @@ def test_the_histories_reach_what_they_are_meant_to_reach() -> None:
 
 EVERYTHING = {
     *("order.registered.v1", "order.paid.v1", "order.expired.v1", "order.cancelled.v1"),
-    *("issuance.granted.v1", "issuance.denied.v1", "refund.granted.v1", "refund.denied.v1"),
+    *("issuance.granted.v2", "issuance.denied.v1", "refund.granted.v1", "refund.denied.v1"),
     *("payment.quarantined.v1", "partner.withdrawn.v1", "partner.withdrawal_refused.v1"),
-    *("issuance.progressed.v1", "serials.issued.v1"),
-    *("refund.locked.v1", "refund.accepted.v1", "refund.held.v1", "refund.rejected.v1"),
+    *("issuance.progressed.v1", "serials.issued.v2"),
+    *("refund.locked.v2", "refund.accepted.v1", "refund.held.v1", "refund.rejected.v1"),
     *("refund.payout_requested.v1", "refund.completed.v1", "refund.failed.v1", "refund.released.v1"),
     *("refund.bounced.v1", "refund.repaid.v1", "refund.paid_twice.v1", "payout_twice"),
     *("invoice.drafted.v1", "invoice.merged.v1", "invoice.issued.v1", "invoice.issue_failed.v1"),

@@ -1,11 +1,12 @@
-"""The event that serials reads from orders, built with defaults: one grant of units to issue."""
+"""The event that serials reads from orders, built with defaults: grants of units to issue."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from itertools import count
 from uuid import UUID
 
 from services.serials.vault import SerialKeys, Vault
-from shared.events.orders import IssuanceGranted
+from shared.events.orders import IssuanceGrantedTogether
 from shared.ids import uuid7
 from shared.runtime.decisions import Context, Event, Position
 
@@ -22,28 +23,34 @@ def granted(
     order_id: str = "A-1001",
     time: datetime = GRANTED_AT,
     kind: str = "serials",
-) -> Event[IssuanceGranted]:
-    """`issuance.granted.v1` as the service gets it."""
-    data = IssuanceGranted.model_validate(
+    more: Sequence[int] = (),
+) -> Event[IssuanceGrantedTogether]:
+    """`issuance.granted.v2` as the service gets it; `more` are the units of further lines."""
+    product = {
+        "kind": kind,
+        "product_id": "study-30",
+        "product_name": "스터디 이용권 30일",
+        "unit_price": 1600,
+        "usage_days": 30,
+    }
+    first = {"grant_id": str(grant_id or uuid7()), "line_id": "1", "quantity": quantity, **product}
+    others = [
+        {"grant_id": str(uuid7()), "line_id": str(number), "quantity": units, **product}
+        for number, units in enumerate(more, start=2)
+    ]
+    data = IssuanceGrantedTogether.model_validate(
         {
             "order_id": order_id,
-            "grant_id": str(grant_id or uuid7()),
             "request_id": "iss-1",
-            "quantity": quantity,
             "partner_id": "P-17",
-            "line_id": "1",
-            "kind": kind,
-            "product_id": "study-30",
-            "product_name": "스터디 이용권 30일",
-            "unit_price": 1600,
-            "usage_days": 30,
+            "grants": [first, *others],
         }
     )
     offset = next(_offsets)
     return Event(
         source="/pawl/orders",
         id=str(uuid7()),
-        type="issuance.granted.v1",
+        type="issuance.granted.v2",
         subject=order_id,
         key=order_id,
         time=time,

@@ -193,8 +193,8 @@ class Story:
     async def is_issued(self, **order: Any) -> "Story":
         """Pays an order that issues everything by itself, and waits until it has."""
         await self.pays(policy="automatic", **order)
-        await self.until("serials.issued.v1", len(self.order["lines"]))
-        await self.until("refund.locked.v1", len(self.order["lines"]))
+        await self.until("serials.issued.v2")
+        await self.until("refund.locked.v2")
         return self
 
     async def is_cancelled(self, payment_id: str | None = None) -> str:

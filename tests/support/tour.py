@@ -35,7 +35,7 @@ async def tell_everything(checkout: Checkout, close_month: CloseMonth, system: R
 async def issued_and_refunded(checkout: Checkout) -> None:
     story = await Story(checkout).is_paid(quantity=100)
     await story.asks_to_issue(60)
-    await story.until("serials.issued.v1")
+    await story.until("serials.issued.v2")
     await story.is_refunded()
     await story.asks_to_issue(1, request="iss-2")
     await story.until("issuance.denied.v1")
@@ -79,7 +79,7 @@ async def locked_and_rejected(checkout: Checkout) -> None:
 async def large(checkout: Checkout) -> None:
     story = Story(checkout)
     await story.pays(policy="automatic", quantity=60_000)
-    await story.until("serials.issued.v1")
+    await story.until("serials.issued.v2")
     await story.until("issuance.progressed.v1")
 
 

@@ -10,15 +10,15 @@ from ops.audit.history.model import units_of
 
 def issued_once(history: KeyHistory) -> Iterator[str]:
     """Grants that are issued twice, in part or never, and units that nobody granted."""
-    granted = {e.data["grant_id"]: e.data["quantity"] for e in history.events_of("issuance.granted.v1")}
-    issued = history.events_of("serials.issued.v1")
-    for event in issued:
-        grant_id, units = event.data["grant_id"], event.data["quantity"]
+    granted = {grant["grant_id"]: grant["quantity"] for grant in _grants(history, "issuance.granted.v2")}
+    issued = _grants(history, "serials.issued.v2")
+    for grant in issued:
+        grant_id, units = grant["grant_id"], grant["quantity"]
         if grant_id not in granted and history.quiet:
             yield f"{units} units are issued for grant {grant_id}, which nobody made"
         elif granted.get(grant_id, units) != units:
             yield f"grant {grant_id} of {granted[grant_id]} units is issued with {units}"
-    times = Counter(event.data["grant_id"] for event in issued)
+    times = Counter(grant["grant_id"] for grant in issued)
     for grant_id, number in times.items():
         if number > 1:
             yield f"grant {grant_id} is issued {number} times"
@@ -37,8 +37,8 @@ def issued_xor_refunded(history: KeyHistory) -> Iterator[str]:
     if not paid and not history.quiet:
         return
     gone = Counter[str]()
-    for event in history.events_of("serials.issued.v1"):
-        gone[event.data["line_id"]] += event.data["quantity"]
+    for grant in _grants(history, "serials.issued.v2"):
+        gone[grant["line_id"]] += grant["quantity"]
     for event in history.events_of("refund.completed.v1"):
         gone.update(dict(units_of(event.data)))
     for line_id, units in gone.items():
@@ -58,6 +58,10 @@ def refunded_won(history: KeyHistory) -> Iterator[str]:
     paid = sum(event.data["amount"] for event in history.events_of("order.paid.v1"))
     if back > paid and (paid or history.quiet):
         yield f"{back} won went back, {paid} were paid"
+
+
+def _grants(history: KeyHistory, type_name: str) -> list[Mapping[str, Any]]:
+    return [grant for event in history.events_of(type_name) for grant in event.data["grants"]]
 
 
 def _paid_as_granted(refund: Mapping[str, Any], grant: Mapping[str, Any] | None) -> Iterator[str]:

@@ -30,6 +30,7 @@ from ops.audit.history.model import (
 )
 
 Decisions: TypeAlias = Iterator[tuple[Order, Outcome]]
+GRANTED, DENIED = "issuance.granted", "issuance.denied"
 
 
 def decide(order: Order, operation: Operation) -> Decisions:
@@ -175,20 +176,21 @@ def _issue(order: Order, data: Mapping[str, Any]) -> Decisions:
 
 
 def _deny_each(order: Order, asked: Units) -> Outcome:
-    return tuple(("issuance.denied", name, units, order.issuable(name)) for name, units in asked)
+    return tuple((DENIED, name, units, order.issuable(name)) for name, units in asked)
 
 
 def _issue_each(order: Order, asked: Units) -> tuple[Order, Outcome]:
-    """All or nothing for each line."""
-    outcome: list[tuple[Any, ...]] = []
+    """All or nothing for each line; what is granted is told first."""
+    granted: list[tuple[Any, ...]] = []
+    denied: list[tuple[Any, ...]] = []
     for line_id, quantity in asked:
         left = order.issuable(line_id)
         if 0 < quantity <= left:
             order = order.without(((line_id, quantity),))
-            outcome.append(("issuance.granted", line_id, quantity))
+            granted.append((GRANTED, line_id, quantity))
         else:
-            outcome.append(("issuance.denied", line_id, quantity, left))
-    return order, tuple(outcome)
+            denied.append((DENIED, line_id, quantity, left))
+    return order, (*granted, *denied)
 
 
 def _all_serials(order: Order) -> Units:
@@ -267,16 +269,24 @@ def _may_reject(order: Order, reason: str, data: Mapping[str, Any]) -> bool:
 
 
 def outcome_of(events: Sequence[tuple[str, Mapping[str, Any]]]) -> Outcome:
-    """These events (type and data, in their order) in the form in which `decide` gives an outcome."""
-    return tuple(_decided(type_name.removesuffix(".v1"), data) for type_name, data in events)
+    """These events (type and data, in their order) in the form in which `decide` gives an outcome.
+
+    Denials of lines stand last: they stood among the grants as long as each grant was an event of its own.
+    """
+    outcome = [each for name, data in events for each in _each_decided(name.rpartition(".v")[0], data)]
+    return tuple(sorted(outcome, key=lambda each: each[0] == DENIED))
+
+
+def _each_decided(type_name: str, data: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    if type_name == GRANTED:
+        return [(GRANTED, grant["line_id"], grant["quantity"]) for grant in data["grants"]]
+    return [_decided(type_name, data)]
 
 
 def _decided(type_name: str, data: Mapping[str, Any]) -> tuple[Any, ...]:
     match type_name:
         case "order.paid":
             return type_name, data["supply"], data["vat"], data["amount"]
-        case "issuance.granted":
-            return type_name, data["line_id"], data["quantity"]
         case "issuance.denied":
             return type_name, data["line_id"], data["quantity"], data["left"]
         case "refund.granted":

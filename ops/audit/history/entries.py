@@ -18,6 +18,7 @@ CHECKOUT, OPERATOR, RECORDER = "checkout", "operator", "recorder"
 REPLAYED, ENDED = "dead_letter.replayed", "recording.ended"
 KEPT = [
     "lines",
+    "grants",
     "line_id",
     "quantity",
     "left",
@@ -51,6 +52,7 @@ OPS = ("invoke", "ok", "fail", "info")
 _REQUIRED = ("time", "process", "op", "type")
 _SHOWN = (
     "lines",
+    "grants",
     "line_id",
     "quantity",
     "left",
@@ -121,10 +123,13 @@ class Entry:
 
 def _short(value: Any) -> str:
     if isinstance(value, list):
-        return "+".join(
-            f"{one.get('line_id')}x{one.get('quantity')}" for one in value if isinstance(one, dict)
-        )
+        return "+".join(_units(one) for one in value if isinstance(one, dict))
     return str(value)
+
+
+def _units(of_line: Mapping[str, Any]) -> str:
+    units = f"x{of_line['quantity']}" if "quantity" in of_line else ""
+    return f"{of_line.get('line_id')}{units}"
 
 
 def entry_of(line: bytes, number: int = 0) -> Entry:

@@ -1,9 +1,10 @@
 """What a recording says about one key (an order, or a partner), sorted into requests, answers and events."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ops.audit.history.entries import CHECKOUT, OPERATOR, Entry
+from shared.events.successors import newest
 
 ORDER_OF_OPS = {"invoke": 0, "ok": 1, "fail": 1, "info": 2}
 
@@ -31,14 +32,16 @@ class KeyHistory:
     """The entries of one key, without repeats and in the order of time.
 
     `quiet`: nothing was on its way at the end, so that what is missing is lost. `events` are those of the
-    services. `partial`: the order begins before the recording.
+    services, told as the types that are said today. `partial`: the order begins before the recording.
     """
 
     def __init__(self, key: str, entries: Sequence[Entry], quiet: bool, across: AcrossKeys) -> None:
         self.key, self.entries, self.quiet, self.across = key, entries, quiet, across
         self.requests = [entry for entry in entries if entry.op == "invoke"]
         self.answers = [entry for entry in entries if entry.op in ("ok", "fail")]
-        self.events = [e for e in entries if e.op == "info" and e.process not in (OPERATOR, CHECKOUT)]
+        self.events = [
+            _as_said_today(e) for e in entries if e.op == "info" and e.process not in (OPERATOR, CHECKOUT)
+        ]
         self.accepted = {entry.identity for entry in self.answers if entry.op == "ok"}
         first = next((event.sequence for event in self.events if event.process == "orders"), 1)
         self.partial = first is not None and first > 1
@@ -54,6 +57,11 @@ class KeyHistory:
     def waits_for_payment(self) -> bool:
         """Whether the order was neither paid nor ended."""
         return not self.events_of("order.paid.v1", "order.expired.v1", "order.cancelled.v1")
+
+
+def _as_said_today(event: Entry) -> Entry:
+    type_name, data = newest(event.type, event.data)
+    return event if type_name == event.type else replace(event, type=type_name, data=data)
 
 
 def without_repeats(entries: list[Entry]) -> list[Entry]:

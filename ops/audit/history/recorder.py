@@ -200,11 +200,12 @@ def kept(type_name: str, data: Mapping[str, Any]) -> dict[str, Any]:
     found = {name: data[name] for name in KEPT if name in data}
     if isinstance(found.get("partner"), dict):
         found["partner"] = {"partner_id": found["partner"].get("partner_id")}
-    if isinstance(found.get("lines"), list):
-        found["lines"] = [_line(line) for line in found["lines"] if isinstance(line, dict)]
+    for items in ("lines", "grants"):
+        if isinstance(found.get(items), list):
+            found[items] = [_line(line) for line in found[items] if isinstance(line, dict)]
     return found
 
 
 def _line(line: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("line_id", "kind", "unit_price", "quantity", "left")
+    names = ("grant_id", "line_id", "kind", "unit_price", "quantity", "left")
     return {name: line[name] for name in names if name in line}

@@ -43,7 +43,7 @@ def ends_once(history: KeyHistory) -> Iterator[str]:
     """Refunds that take a wrong step, end twice, or stand still."""
     steps: dict[str, list[Entry]] = defaultdict(list)
     for event in history.events:
-        if event.data.get("refund_id") and event.type != "refund.paid_twice.v1":
+        if event.data.get("refund_id") and event.type not in ("refund.locked.v2", "refund.paid_twice.v1"):
             steps[event.data["refund_id"]].append(event)
     for refund_id, events in steps.items():
         yield from _one_refund(history, refund_id, events)

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
+from shared.events.successors import newest
+
 PAID_OUT = ("completed", "bounced", "repaying")
 """States of a refund that was paid out, whatever became of the money."""
 
@@ -89,6 +91,15 @@ class Event:
     data: dict[str, Any] = field(default_factory=dict)
     refused: str = ""
     published: bool = True
+
+    def lines_told(self) -> dict[str, list[dict[str, Any]]]:
+        """`lines`, with their units, of what is said of lines together: granted, issued, locked."""
+        type_name, data = newest(self.type, self.data)
+        if type_name not in ("issuance.granted.v2", "serials.issued.v2", "refund.locked.v2"):
+            return {}
+        told = data.get("grants") or data["lines"]
+        names = ("line_id", "quantity", "grant_id", "reason")
+        return {"lines": [{name: one[name] for name in names if name in one} for one in told]}
 
 
 @dataclass(slots=True)
@@ -220,6 +231,7 @@ class Story:
                     "topic": event.topic,
                     "type": event.type,
                     "id": event.id,
+                    **event.lines_told(),
                 }
                 for event in self.events
             ],

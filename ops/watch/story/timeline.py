@@ -1,6 +1,7 @@
 """The story of an order as a person reads it on a terminal."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -8,9 +9,12 @@ from rich.console import Console
 from rich.text import Text
 
 from ops.watch.story.model import Dead, Event, Story
+from shared.events.successors import newest
 from shared.kst import in_kst
 
 ACCEPTED = "event.accepted.v1"
+SHOWN = 3
+"""So many serials of an event are shown, by their last four characters."""
 TERMINAL = {"paid": "green", "refunded": "yellow", "cancelled": "red", "expired": "red", "unknown": "red"}
 
 
@@ -24,9 +28,13 @@ class Row(NamedTuple):
     text: Text
 
 
-def print_story(console: Console, story: Story) -> None:
-    """Head, units, money, timeline, and what comes next."""
-    for line in (_head(story), *_units(story), *_papers(story), Text(), *_timeline(story), *_next(story)):
+def print_story(console: Console, story: Story, by_line: bool = False) -> None:
+    """Head, units, money, timeline, and what comes next.
+
+    `by_line`: what one event says of several lines is told line by line.
+    """
+    timeline = _timeline(story, by_line)
+    for line in (_head(story), *_units(story), *_papers(story), Text(), *timeline, *_next(story)):
         console.print(line, soft_wrap=True, highlight=False)
 
 
@@ -65,8 +73,13 @@ def _papers(story: Story) -> Iterator[Text]:
         yield Text.assemble(("  invoice  ", "dim"), text)
 
 
-def _timeline(story: Story) -> Iterator[Text]:
-    rows = [_event_row(story, event) for event in story.events if event.type != ACCEPTED]
+def _timeline(story: Story, by_line: bool) -> Iterator[Text]:
+    rows = [
+        _event_row(story, told)
+        for event in story.events
+        if event.type != ACCEPTED
+        for told in (_each_line(event) if by_line else (event,))
+    ]
     answered = {event.data.get("event", {}).get("id") for event in story.events if event.refused}
     rows += [_dead_row(dead) for dead in story.dead if dead.event_id not in answered]
     rows.sort(key=lambda row: (row.recorded_at, row.place))
@@ -82,6 +95,23 @@ def _timeline(story: Story) -> Iterator[Text]:
         )
 
 
+def _each_line(event: Event) -> Iterator[Event]:
+    """What an event says of several lines, as if it said it of each by itself."""
+    items = _items_of(event.type)
+    if items is None:
+        yield event
+        return
+    for one in event.data[items]:
+        yield replace(event, data={**event.data, items: [one]})
+
+
+def _items_of(type_name: str) -> str | None:
+    """The field in which an event about an order lists its lines; None where it has none."""
+    return {"issuance.granted.v2": "grants", "serials.issued.v2": "grants", "refund.locked.v2": "lines"}.get(
+        type_name
+    )
+
+
 def _event_row(story: Story, event: Event) -> Row:
     time = in_kst(datetime.fromisoformat(event.time)).strftime("%Y-%m-%d %H:%M:%S")
     if event.refused:
@@ -92,7 +122,7 @@ def _event_row(story: Story, event: Event) -> Row:
     elif event.service == "checkout":
         text = Text(f"{words(event.type)}  {event.id}", style="dim")
     else:
-        text = Text(f"{words(event.type)}{_particulars(event.data)}{_serials(story, event)}")
+        text = Text(f"{words(event.type)}{_particulars(event)}{_serials(story, event)}")
         if not event.published:
             text.append("  (not published yet)", style="yellow")
     return Row(event.recorded_at, event.place, time, event.service, text)
@@ -107,13 +137,15 @@ def _dead_row(dead: Dead) -> Row:
 
 def words(type_name: str) -> str:
     """`refund.payout_requested.v1` as `refund payout requested`."""
-    return type_name.removesuffix(".v1").replace(".", " ").replace("_", " ")
+    return type_name.rpartition(".v")[0].replace(".", " ").replace("_", " ")
 
 
-def _particulars(data: dict[str, Any]) -> str:
+def _particulars(event: Event) -> str:
     """What a reader wants to know of an event: how many, how much, which, why."""
-    parts = []
-    if "quantity" in data:
+    data, parts = event.data, []
+    if items := _items_of(event.type):
+        parts += _together(data[items])
+    elif "quantity" in data:
         parts.append(f"x{data['quantity']:,} of line {data.get('line_id', '?')}")
     elif data.get("lines") and "quantity" in data["lines"][0] and "product_id" not in data["lines"][0]:
         at_most = "up to " if data.get("everything") else ""
@@ -127,12 +159,24 @@ def _particulars(data: dict[str, Any]) -> str:
     return "".join(f"  {part}" for part in parts)
 
 
+def _together(items: Sequence[dict[str, Any]]) -> list[str]:
+    """`x60 of 2 lines`, or `x60 of line 1`; with the reason where there are no units."""
+    lines = f"line {items[0]['line_id']}" if len(items) == 1 else f"{len(items)} lines"
+    units = sum(item.get("quantity", 0) for item in items)
+    reasons = dict.fromkeys(item["reason"] for item in items if "reason" in item)
+    return [f"x{units:,} of {lines}" if units else lines, *reasons]
+
+
 def _serials(story: Story, event: Event) -> str:
-    grant = next((g for g in story.grants if g.grant_id == event.data.get("grant_id")), None)
-    if event.type != "serials.issued.v1" or grant is None:
+    """The last four characters of a few of the serials that an event tells of."""
+    type_name, data = newest(event.type, event.data)
+    if type_name != "serials.issued.v2":
         return ""
-    shown = "".join(f"  ...{last_four}" for last_four in grant.last_fours)
-    return shown + (" ..." if grant.quantity > len(grant.last_fours) else "")
+    told = {grant["grant_id"] for grant in data["grants"]}
+    grants = [grant for grant in story.grants if grant.grant_id in told]
+    last_fours = [last_four for grant in grants for last_four in grant.last_fours][:SHOWN]
+    shown = "".join(f"  ...{last_four}" for last_four in last_fours)
+    return shown + (" ..." if sum(grant.quantity for grant in grants) > len(last_fours) else "")
 
 
 def _next(story: Story) -> Iterator[Text]:

@@ -1,6 +1,6 @@
 """Units claimed to be issued, on request or by the policy of the order; serials confirms them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -39,23 +39,28 @@ def request_issuance(
 def claim_to_issue(
     order: Order, wanted: Iterable[LineUnits], request_id: str, at: datetime, new_ids: Iterable[UUID]
 ) -> tuple[Order, list[UnnumberedEvent]]:
-    """Claims the units of each line, or says why not. Each grant takes the next of the new ids."""
+    """Claims the units of each line, or says why not. Each grant takes the next of the new ids.
+
+    All grants are one event, however many lines they are of; each denial is one of its own.
+    """
     ids = iter(new_ids)
-    lines, claims = dict(order.lines), dict(order.claims)
-    events = []
+    lines, grants, denied = dict(order.lines), [], []
     for units in wanted:
         line = lines[units.line_id]
         reason = _why_not_issuable(order.state, line, units.quantity)
         if reason is not None:
-            events.append(issuance_denied(order, request_id, units, reason, _issuable(line)))
+            denied.append(issuance_denied(order, request_id, units, reason, _issuable(line)))
             continue
         grant = Claim(
             next(ids), line.line_id, order.order_id, 0, Purpose.ISSUE, units.quantity, request_id, NOTHING, at
         )
-        claims[grant.claim_id] = (grant,)
+        grants.append(grant)
         lines[line.line_id] = replace(line, issuing=line.issuing + grant.quantity, issue_claimed_at=at)
-        events.append(issuance_granted(order, line, grant))
-    return replace(order, lines=lines, claims=claims), events
+    if not grants:
+        return order, denied
+    granted = issuance_granted(order, request_id, grants)
+    claims = {**order.claims, **{grant.claim_id: (grant,) for grant in grants}}
+    return replace(order, lines=lines, claims=claims), [granted, *denied]
 
 
 def deny_unknown_lines(order: Order, data: IssuanceRequested) -> Decided[Order]:
@@ -82,22 +87,22 @@ def deny_duplicate(order: Order, data: IssuanceRequested) -> Decided[Order]:
     return decided(order, *denied)
 
 
-def confirm_issuance(order: Order | None, grant_id: UUID, quantity: int, at: datetime) -> Decision[Order]:
-    """The units of a grant have their serials. Raises ValueError for a grant that was never made so."""
+def confirm_issuance(order: Order | None, issued: Mapping[UUID, int], at: datetime) -> Decision[Order]:
+    """The units of these grants have their serials. Raises ValueError for a grant that was never made so."""
     if order is None:
-        return Wait(f"grant {grant_id} to be known")
-    (grant,) = claims_of(order, grant_id, Purpose.ISSUE)
-    if grant.state is not ClaimState.CLAIMED:
+        return Wait(f"grant {next(iter(issued))} to be known")
+    whole = []
+    for grant_id, quantity in issued.items():
+        (grant,) = claims_of(order, grant_id, Purpose.ISSUE)
+        if grant.quantity != quantity:
+            raise ValueError(f"grant {grant_id} is for {grant.quantity} units, serials says {quantity}")
+        if grant.state is ClaimState.CLAIMED:
+            whole.append(grant)
+    if not whole:
         return Decided(order)
-    if grant.quantity != quantity:
-        raise ValueError(f"grant {grant_id} is for {grant.quantity} units, serials says {quantity}")
-    return Decided(
-        replace(
-            order,
-            lines=change_lines(order, line_units([grant]), _issue),
-            claims={**order.claims, grant_id: settle([grant], ClaimState.CONFIRMED, at)},
-        )
-    )
+    confirmed = {grant.claim_id: settle([grant], ClaimState.CONFIRMED, at) for grant in whole}
+    lines = change_lines(order, line_units(whole), _issue)
+    return Decided(replace(order, lines=lines, claims={**order.claims, **confirmed}))
 
 
 def _why_not_answerable(order: Order, data: IssuanceRequested) -> Reject | None:

@@ -1,5 +1,6 @@
 """Who got the units of an order, as orders decides: grants to issue, grants and denials of refunds, locks."""
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -10,17 +11,19 @@ from services.refunds.decisions.payouts import request_payout
 from services.refunds.decisions.steps import ORDERS, REFUNDS, decided_silently, enter
 from services.refunds.decisions.units import claim, move, with_lines, worth
 from services.refunds.events import refund_locked
-from services.refunds.state import Line, Order, Refund
+from services.refunds.state import Order, Refund
 from shared.money import Money
-from shared.runtime.decisions import Decided, NewEvent
+from shared.runtime.decisions import Decided
 from shared.units import LineUnits
 
 
-def record_issuance(order: Order, units: LineUnits, at: datetime) -> Decided[Order]:
-    """Units were granted to issue: they are lost for refunds, and the line is locked when nothing is left."""
-    line = move(order.lines[units.line_id], granted=units.quantity)
-    line, locked = _lock(replace(line, last_granted_at=at), at)
-    return Decided(with_lines(order, [line]), locked)
+def record_issuance(order: Order, units: Sequence[LineUnits], at: datetime) -> Decided[Order]:
+    """Units were granted to issue: they are lost for refunds, and a line is locked when nothing is left."""
+    lines = [
+        replace(move(order.lines[line_id], granted=quantity), last_granted_at=at)
+        for line_id, quantity in units
+    ]
+    return _lock(with_lines(order, lines), units, at)
 
 
 def record_grant(
@@ -38,7 +41,8 @@ def record_grant(
     paying = request_payout(
         claim(order, units, money), enter(refund, "granted", at, ORDERS, "granted"), at, REFUNDS, "granted"
     )
-    return _lock_lines(paying, units, at)
+    locking = _lock(paying.state, units, at)
+    return Decided(locking.state, [*paying.events, *locking.events])
 
 
 def record_denial(
@@ -68,18 +72,13 @@ def _fee(order: Order, refund: Refund, units: tuple[LineUnits, ...], money: Mone
     return min(fee, max(money.total - 1, 0))
 
 
-def _lock_lines(decision: Decided[Order], units: tuple[LineUnits, ...], at: datetime) -> Decided[Order]:
-    order, events = decision
-    locks = [_lock(order.lines[line_id], at) for line_id, _ in units]
-    locked = [event for _, each in locks for event in each]
+def _lock(order: Order, units: Iterable[LineUnits], at: datetime) -> Decided[Order]:
+    """Locks those of these lines of which nothing is left to refund and some units are issued."""
+    lines = (order.lines[line_id] for line_id, _ in units)
+    locked = [
+        replace(line, locked=True) for line in lines if line.granted and not line.open and not line.locked
+    ]
     if not locked:
-        return decision
-    return Decided(with_lines(order, [line for line, _ in locks]), [*events, *locked])
-
-
-def _lock(line: Line, at: datetime) -> tuple[Line, list[NewEvent]]:
-    """Locks a line of which nothing is left to refund and some units are issued."""
-    if line.locked or line.open or not line.granted:
-        return line, []
-    line = replace(line, locked=True, locks=line.locks + 1)
-    return line, [refund_locked(line, at)]
+        return Decided(order)
+    said = refund_locked(order, locked, at)
+    return Decided(replace(with_lines(order, locked), sequence=said.sequence), [said])

@@ -62,7 +62,7 @@ async def test_what_is_forgotten_breaks_no_rule(forgotten: Tabletop, database: D
             {"sequences_contiguous", "sequence_order", "one_grant_per_claim"},
         ),
         (
-            "DELETE FROM serials.outbox WHERE key = 'B-1' AND type = 'serials.issued.v1'",
+            "DELETE FROM serials.outbox WHERE key = 'B-1' AND type = 'serials.issued.v2'",
             {"issued_once_per_grant"},
         ),
         (

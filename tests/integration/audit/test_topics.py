@@ -133,7 +133,7 @@ async def test_records_that_the_relay_repeats_are_counted(audit: Audit, told: Ch
 
 
 async def test_a_row_gone_from_the_outbox_is_found(told: Checkout, owner: Any, planted: Any) -> None:
-    fact = a_fact(told, "issuance.granted.v1")
+    fact = a_fact(told, "issuance.granted.v2")
     row = await owner.fetchrow("DELETE FROM orders.outbox WHERE event_id = $1::uuid RETURNING *", fact.id)
     try:
         broken = await planted()
@@ -151,7 +151,7 @@ async def put_back(owner: Any, table: str, row: Any) -> None:
 
 
 async def test_a_published_row_that_is_in_no_topic_is_found(told: Checkout, owner: Any, planted: Any) -> None:
-    fact = a_fact(told, "serials.issued.v1")
+    fact = a_fact(told, "serials.issued.v2")
     published = await owner.fetchval("SELECT published FROM serials.relay")
     number = await owner.fetchval(
         "INSERT INTO serials.outbox (event_id, topic, partition, key, type, subject, sequence, time,"

@@ -114,7 +114,8 @@ async def test_both_lines_of_a_released_refund_are_open_again_and_unlocked(
         desk.asked(request_id="rr-78", lines=[units("1", 40), units("2", 3)])
     async with desk.at_work():
         desk.granted()
-    assert await _counts(connection, "refunding", "locks") == [("1", 40, 2), ("2", 3, 2)]
+    assert await _counts(connection, "refunding", "locked") == [("1", 40, True), ("2", 3, True)]
+    assert await connection.fetchval("SELECT sequence FROM orders") == 2
 
 
 async def test_every_column_that_may_change_is_written_when_it_does(
@@ -368,7 +369,7 @@ async def test_a_late_duplicate_stands_beside_the_request_it_repeats(
     [
         "UPDATE order_lines SET granted = 61, last_granted_at = now()",
         "UPDATE order_lines SET refunding = -1",
-        "UPDATE order_lines SET locked = true, locks = 1",
+        "UPDATE order_lines SET locked = true",
         "UPDATE orders SET remaining_supply = paid_supply + 1",
         "UPDATE orders SET remaining_vat = -1",
         "UPDATE orders SET state = 'expired'",

@@ -18,7 +18,7 @@ async def test_the_events_of_a_payment_and_their_answers_carry_its_context(desk:
     assert await contexts(desk) == [
         ("event.accepted.v1", TRACE),
         ("order.paid.v1", TRACE),
-        ("issuance.granted.v1", TRACE),
+        ("issuance.granted.v2", TRACE),
         ("event.accepted.v1", None),
         ("order.paid.v1", None),
     ]
@@ -32,7 +32,7 @@ async def test_an_event_that_waited_keeps_its_context_when_it_is_handled_later(d
         ("event.accepted.v1", TRACE),
         ("event.accepted.v1", OTHER_TRACE),
         ("order.paid.v1", OTHER_TRACE),
-        ("issuance.granted.v1", TRACE),
+        ("issuance.granted.v2", TRACE),
     ]
 
 

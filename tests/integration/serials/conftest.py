@@ -16,7 +16,7 @@ from services.serials.state import Policy
 from services.serials.store import Store
 from services.serials.vault import Vault
 from services.serials.writer import SerialWriter
-from shared.events.orders import IssuanceGranted
+from shared.events.orders import IssuanceGrantedTogether
 from shared.ids import random_bytes
 from shared.postgres import connect, open_pool
 from shared.runtime.decisions import Applied, Event
@@ -25,7 +25,7 @@ from shared.runtime.outgoing import Cause
 from shared.runtime.surroundings import Surroundings
 from tests.support.granted import CONTEXT, new_vault
 
-TABLES = "grants, serials, outbox, parked, dead_letters, cursors, inbox"
+TABLES = "orders, grants, serials, outbox, parked, dead_letters, cursors, inbox"
 CHUNK = 500
 
 
@@ -45,6 +45,11 @@ class RememberedBytes:
         return [bytes(row).decode() for given in self.given for row in make_serials(given)]
 
 
+def grants_of(data: dict[str, Any]) -> list[str]:
+    """The grants that an event of serials names."""
+    return [each["grant_id"] for each in data.get("grants", [data])]
+
+
 class Desk:
     """The serials service without Kafka: `take` is one committed batch of events."""
 
@@ -61,7 +66,7 @@ class Desk:
         store = Store(writer, self.policy) if writer else self.store
         return Issuer(Surroundings(self.pool, outbox or self.outbox), store, 0.05)
 
-    async def take(self, *events: Event[IssuanceGranted]) -> None:
+    async def take(self, *events: Event[IssuanceGrantedTogether]) -> None:
         async with self.pool.acquire() as connection, connection.transaction():
             world = await self.store.load(connection, events)
             rows = self.outbox.rows()
@@ -77,8 +82,10 @@ class Desk:
         return count
 
     async def events_of(self, grant_id: UUID) -> list[dict[str, Any]]:
-        rows = await self.pool.fetch("SELECT * FROM outbox WHERE subject = $1 ORDER BY id", str(grant_id))
-        return [{**row, "data": orjson.loads(row["data"])} for row in rows]
+        """Its progress, and the event that names it as whole."""
+        rows = await self.pool.fetch("SELECT * FROM outbox ORDER BY id")
+        events = [{**row, "data": orjson.loads(row["data"])} for row in rows]
+        return [event for event in events if str(grant_id) in grants_of(event["data"])]
 
     async def check(self) -> None:
         """The auditor's view: one serial for each issued unit, numbered without a gap, and no other."""

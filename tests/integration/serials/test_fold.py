@@ -46,7 +46,7 @@ class Topic:
             "unit_price": 1600,
             "usage_days": 30,
         }
-        self.add("issuance.granted.v1", order_id, data)
+        self.add("issuance.granted.v1", order_id, data)  # as topics hold it
         return grant_id
 
     def add(self, type_name: str, order_id: str, data: dict[str, object]) -> None:
@@ -69,10 +69,9 @@ class Topic:
 
 
 async def issued(desk: Desk) -> Sequence[tuple[str, int]]:
-    rows = await desk.pool.fetch(
-        "SELECT subject, data FROM outbox WHERE type = 'serials.issued.v1' ORDER BY id"
-    )
-    return [(row["subject"], orjson.loads(row["data"])["quantity"]) for row in rows]
+    rows = await desk.pool.fetch("SELECT data FROM outbox WHERE type = 'serials.issued.v2' ORDER BY id")
+    grants = [grant for row in rows for grant in orjson.loads(row["data"])["grants"]]
+    return [(grant["grant_id"], grant["quantity"]) for grant in grants]
 
 
 async def test_the_whole_topic_again_and_backwards_changes_nothing(fold: Fold, desk: Desk) -> None:

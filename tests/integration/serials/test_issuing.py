@@ -5,6 +5,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 import asyncpg
+import orjson
 import pytest
 
 from services.serials.decisions import start_issuing
@@ -48,7 +49,7 @@ async def test_small_grants_are_issued_with_their_batch(desk: Desk) -> None:
 
     assert [await desk.serials_of(first), await desk.serials_of(second)] == [60, 200]
     (event,) = await desk.events_of(first)
-    assert (event["type"], event["key"], event["sequence"]) == ("serials.issued.v1", "A-1001", 1)
+    assert (event["type"], event["key"], event["sequence"]) == ("serials.issued.v2", "A-1001", 1)
     assert event["time"] == GRANTED_AT.isoformat()
     assert event["data"]["registration_deadline"] == "2027-01-22T23:59:59.999999+09:00"
 
@@ -91,7 +92,7 @@ async def test_a_large_grant_is_issued_in_chunks_that_tell_how_far_they_are(desk
     assert [(event["type"], event["sequence"]) for event in events] == [
         ("issuance.progressed.v1", 1),
         ("issuance.progressed.v1", 2),
-        ("serials.issued.v1", 3),
+        ("serials.issued.v2", 1),
     ]
     assert [event["data"].get("issued") for event in events] == [CHUNK, 2 * CHUNK, None]
     assert {event["time"] for event in events} == {GRANTED_AT.isoformat()}
@@ -105,7 +106,31 @@ async def test_a_grant_of_exactly_one_chunk_speaks_once(desk: Desk) -> None:
 
     await desk.worker().drain()
 
-    assert [event["type"] for event in await desk.events_of(grant_id)] == ["serials.issued.v1"]
+    assert [event["type"] for event in await desk.events_of(grant_id)] == ["serials.issued.v2"]
+
+
+async def test_what_one_decision_grants_is_told_together_as_it_becomes_whole(desk: Desk) -> None:
+    """Two small grants at once, two middling ones by the worker in one chunk, a large one by itself."""
+    await desk.take(granted(60, more=[201, 150, 250, CHUNK + 1]))
+    await desk.worker().drain()
+
+    rows = await desk.pool.fetch("SELECT sequence, data FROM outbox WHERE subject = 'A-1001' ORDER BY id")
+    told = [(row["sequence"], [g["line_id"] for g in orjson.loads(row["data"])["grants"]]) for row in rows]
+    assert told == [(1, ["1", "3"]), (2, ["2", "4"]), (3, ["5"])]
+
+
+async def test_a_worker_goes_on_with_an_order_that_an_earlier_version_recorded(
+    desk: Desk, owner: asyncpg.Connection
+) -> None:
+    """It has a large grant, and no row of its order."""
+    grant_id = uuid7()
+    await desk.take(granted(CHUNK + 1, grant_id=grant_id))
+    await owner.execute("DELETE FROM orders")
+
+    await desk.worker().drain()
+
+    assert [event["sequence"] for event in await desk.events_of(grant_id)] == [1, 1]
+    assert await desk.pool.fetchval("SELECT sequence FROM orders") == 1
 
 
 async def test_many_middling_grants_share_a_transaction_and_do_not_wait_for_a_large_one(desk: Desk) -> None:
@@ -130,7 +155,7 @@ async def test_after_a_power_cut_in_the_middle_the_rest_is_issued_and_no_unit_tw
 
     assert await desk.worker().drain() == 2 * CHUNK
     assert await desk.serials_of(grant_id) == 4 * CHUNK
-    assert [event["sequence"] for event in await desk.events_of(grant_id)] == [1, 2, 3, 4]
+    assert [event["sequence"] for event in await desk.events_of(grant_id)] == [1, 2, 3, 1]
 
 
 async def test_two_workers_at_once_make_exactly_what_was_granted(desk: Desk) -> None:
@@ -163,7 +188,8 @@ async def test_a_worker_that_runs_issues_what_was_left_before_it_started_and_wha
 async def test_without_the_lock_the_schema_still_refuses_a_second_set(
     desk: Desk, owner: asyncpg.Connection
 ) -> None:
-    grant = start_issuing(granted(100, grant_id=uuid7()), uuid7_run(1 << 24), 91).state
+    event = granted(100, grant_id=uuid7())
+    grant = start_issuing(event, event.data.grants[0], uuid7_run(1 << 24), 91)
     async with desk.pool.acquire() as connection:
         await GRANTS.save(connection, [(grant, None)])
         await desk.writer.write(connection, [grant.next_part(100)], await desk.writer.make(100))

@@ -13,7 +13,6 @@ CONTRADICTIONS = [
     "UPDATE grants SET state = 'issuing'",
     "UPDATE grants SET state = 'lost'",
     "UPDATE grants SET issued_at = NULL",
-    "UPDATE grants SET sequence = 0",
     "UPDATE grants SET quantity = 0, issued = 0",
     "UPDATE grants SET quantity = 1000001, issued = 1000001",
     "UPDATE grants SET registration_deadline = granted_at",

@@ -59,7 +59,14 @@ class Tape:
         )
 
     def tells(
-        self, type_name: str, cause: str, *, event_id: str = "", by: str = "orders", **data: Any
+        self,
+        type_name: str,
+        cause: str,
+        *,
+        event_id: str = "",
+        by: str = "orders",
+        version: int = 1,
+        **data: Any,
     ) -> "Tape":
         """An event of a service."""
         subject = data.get("refund_id") or data.get("grant_id") if by != "orders" else ORDER
@@ -68,7 +75,7 @@ class Tape:
         return self._add(
             by,
             "info",
-            f"{type_name}.v1",
+            f"{type_name}.v{version}",
             event_id or f"{type_name}-{len(self.lines)}",
             data,
             cause=cause,

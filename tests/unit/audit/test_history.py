@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -149,6 +150,49 @@ def test_a_grant_that_is_never_issued_or_issued_twice_is_found() -> None:
     issued = {"by": "serials", "grant_id": "g-iss", "line_id": "1", "quantity": 60}
     tape.tells("serials.issued", "x", **issued).tells("serials.issued", "y", **issued)  # type: ignore[arg-type]
     assert "issued_once" in rules(judge(tape.ends()))
+
+
+def three_lines() -> tuple[list[dict[str, Any]], Tape]:
+    """An order of 100 units of each of three lines, of which 10, 101 and 20 are asked to be issued."""
+    price = {"kind": "serials", "unit_price": 1_600, "quantity": 100}
+    sold = [{"line_id": each, **price} for each in "123"]
+    tape = Tape().pays(amount=528_000, lines=sold)
+    tape.tells("order.paid", "pay", supply=480_000, vat=48_000, amount=528_000, lines=sold)
+    asked = [{"line_id": each, "quantity": units} for each, units in zip("123", (10, 101, 20), strict=True)]
+    return asked, tape.asks("issuance.requested", "iss", request_id="r", lines=asked)
+
+
+def denied(tape: Tape) -> Tape:
+    return tape.tells("issuance.denied", "iss", request_id="r", line_id="2", quantity=101, left=100)
+
+
+def test_a_decision_about_several_lines_is_right_whether_it_is_told_together_or_line_by_line() -> None:
+    asked, together = three_lines()
+    grants = [{"grant_id": f"g-{one['line_id']}", **one} for one in (asked[0], asked[2])]
+    denied(together.tells("issuance.granted", "iss", version=2, request_id="r", grants=grants))
+    together.tells("serials.issued", "g", by="serials", version=2, grants=grants)
+    assert judge(together.ends()).violations == []
+
+    _, by_line = three_lines()
+    denied(by_line.tells("issuance.granted", "iss", request_id="r", **grants[0]))
+    by_line.tells("issuance.granted", "iss", request_id="r", **grants[1])
+    for grant in grants:
+        by_line.tells("serials.issued", "g", by="serials", **grant)
+    assert judge(by_line.ends()).violations == []
+
+
+def test_one_grant_of_several_that_is_not_issued_or_too_large_is_found() -> None:
+    asked, tape = three_lines()
+    grants = [{"grant_id": f"g-{one['line_id']}", **one} for one in (asked[0], asked[2])]
+    denied(tape.tells("issuance.granted", "iss", version=2, request_id="r", grants=grants))
+    tape.tells("serials.issued", "g", by="serials", version=2, grants=grants[:1])
+    assert rules(judge(tape.ends())) == {"issued_once"}
+
+    _, other = three_lines()
+    larger = [grants[0], {**grants[1], "quantity": 21}]
+    denied(other.tells("issuance.granted", "iss", version=2, request_id="r", grants=larger))
+    other.tells("serials.issued", "g", by="serials", version=2, grants=larger)
+    assert rules(judge(other.ends())) == {"right_decisions"}
 
 
 def test_a_decision_that_nobody_asked_for_is_found() -> None:

@@ -114,15 +114,11 @@ class Events:
 
     def issued(self, order_id: str, quantity: int = 100, *, line_id: str = "1", at: str = PAID_AT) -> Event:
         return self.event(
-            "serials.issued.v1",
+            "serials.issued.v2",
             order_id,
             at,
-            subject=f"grant-{next(self.numbers)}",
             order_id=order_id,
-            grant_id="grant",
-            batch_id="batch",
-            line_id=line_id,
-            quantity=quantity,
+            grants=[{"grant_id": "grant", "batch_id": "batch", "line_id": line_id, "quantity": quantity}],
             issued_at=at,
             registration_deadline="2027-01-22T23:59:59.999999+09:00",
         )

@@ -128,4 +128,4 @@ def events(decision: Any) -> list[tuple[str, dict[str, Any]]]:
 
 def types(decision: Any) -> list[str]:
     """The types of the events that follow, without their version."""
-    return [name.removesuffix(".v1") for name, _ in events(decision)]
+    return [name.rpartition(".v")[0] for name, _ in events(decision)]

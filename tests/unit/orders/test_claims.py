@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -47,7 +48,8 @@ def claims(order, purpose):
 
 def test_a_request_without_lines_claims_everything_left():
     decision = issue(paid_order(line(), line("2", 5, 100), amount=176_550))
-    assert [(d["line_id"], d["quantity"]) for _, d in events(decision)] == [("1", 100), ("2", 5)]
+    ((_, data),) = events(decision)
+    assert [(grant["line_id"], grant["quantity"]) for grant in data["grants"]] == [("1", 100), ("2", 5)]
 
 
 def test_each_line_is_all_or_nothing():
@@ -98,9 +100,39 @@ def test_a_request_waits_for_the_payment():
 def test_issued_units_are_confirmed_once():
     order = settled(issue(paid_order(), ("1", 60)))
     grant = grant_of(order)
-    confirmed = settled(issuance.confirm_issuance(order, grant.claim_id, 60, AT))
+    confirmed = settled(issuance.confirm_issuance(order, {grant.claim_id: 60}, AT))
     assert (confirmed.lines["1"].issuing, confirmed.lines["1"].issued) == (0, 60)
-    assert settled(issuance.confirm_issuance(confirmed, grant.claim_id, 60, AT)) is confirmed
+    assert settled(issuance.confirm_issuance(confirmed, {grant.claim_id: 60}, AT)) is confirmed
+
+
+def test_grants_that_are_whole_together_are_confirmed_together_and_the_known_one_stays():
+    order = settled(issue(paid_order(line(), line("2", 5, 100), amount=176_550)))
+    first, second = claims(order, Purpose.ISSUE)
+    order = settled(issuance.confirm_issuance(order, {first.claim_id: 100}, AT))
+
+    whole = {first.claim_id: 100, second.claim_id: 5}
+    confirmed = settled(issuance.confirm_issuance(order, whole, AT + timedelta(hours=1)))
+
+    assert [(each.issuing, each.issued) for each in confirmed.lines.values()] == [(0, 100), (0, 5)]
+    settled_at = [claim.settled_at for claim in claims(confirmed, Purpose.ISSUE)]
+    assert settled_at == [AT, AT + timedelta(hours=1)]
+
+
+def test_one_grant_of_the_wrong_size_confirms_none_of_them():
+    order = settled(issue(paid_order(line(), line("2", 5, 100), amount=176_550)))
+    first, second = claims(order, Purpose.ISSUE)
+
+    with pytest.raises(ValueError, match="is for 5 units"):
+        issuance.confirm_issuance(order, {first.claim_id: 100, second.claim_id: 4}, AT)
+
+
+def test_what_is_granted_is_one_event_before_what_is_denied():
+    three = paid_order(line(), line("2", 5, 100), line("3", 7, 100), amount=177_320)
+    decision = issue(three, ("1", 101), ("2", 5), ("3", 7))
+    assert types(decision) == ["issuance.granted", "issuance.denied"]
+    (_, granted), _ = events(decision)
+    assert [grant["line_id"] for grant in granted["grants"]] == ["2", "3"]
+    assert settled(decision).sequence == three.sequence + 2
 
 
 def test_a_refund_of_units_being_issued_is_denied_with_the_moment_they_were_lost():
@@ -117,7 +149,7 @@ def test_a_refund_of_units_being_issued_is_denied_with_the_moment_they_were_lost
 def test_a_granted_refund_keeps_its_units_from_being_issued():
     order = settled(refund(paid_order(), ("1", 40)))
     decision = issue(order)
-    assert events(decision)[0][1]["quantity"] == 60
+    assert events(decision)[0][1]["grants"][0]["quantity"] == 60
 
 
 def test_a_refund_request_is_all_or_nothing_over_its_lines():
@@ -252,7 +284,7 @@ def _take(order, step, size, number):
         decision = refund(order, ("1", size))
     elif step == "confirm" and grants:
         claim = grants[size % len(grants)]
-        decision = issuance.confirm_issuance(order, claim.claim_id, claim.quantity, AT)
+        decision = issuance.confirm_issuance(order, {claim.claim_id: claim.quantity}, AT)
     elif step == "complete" and granted:
         decision = refunds.complete_refund(order, granted[size % len(granted)].claim_id, AT)
     elif step == "release" and granted:

@@ -12,6 +12,7 @@ from services.refunds.handlers import ROUTES, refuse_late
 from services.refunds.state import CLAIMED, Order, Refund, World
 from shared.events.canonical import content_hash
 from shared.events.catalogue import TYPES
+from shared.events.successors import newest
 from shared.kst import KST
 from shared.money import payment_money
 from shared.runtime.decisions import Applied, Context, Event, NewEvent, Outcome, Position, Reject, Wait
@@ -76,9 +77,15 @@ class Desk:
         return self.deliver("order.cancelled.v1", {"payment_id": "pay-9001", "cancelled_at": _wire(self.now)})
 
     def issuance_granted(self, quantity: int, line_id: str = "1") -> Outcome:
-        snapshot = line(line_id)
-        data = {"grant_id": f"g-{next(self._ids)}", "partner_id": "P-17", **snapshot, "quantity": quantity}
-        return self.deliver("issuance.granted.v1", data)
+        return self.issuance_of((line_id, quantity))
+
+    def issuance_of(self, *asked: tuple[str, int]) -> Outcome:
+        """The units of one decision about several lines."""
+        grants = [
+            {"grant_id": f"g-{next(self._ids)}", **line(line_id), "quantity": quantity}
+            for line_id, quantity in asked
+        ]
+        return self.deliver("issuance.granted.v2", {"partner_id": "P-17", "grants": grants})
 
     def granted(
         self, refund: Refund | None = None, lines: Sequence[Mapping[str, Any]] = (), **won: int
@@ -163,7 +170,7 @@ class Desk:
         return self.published[-1]
 
     def types(self) -> list[str]:
-        return [event.type.removesuffix(".v1") for event in self.published]
+        return [event.type.rpartition(".v")[0] for event in self.published]
 
     def story(self) -> list[tuple[str, str, str]]:
         return [(change.state, change.actor, change.reason) for change in self.refund.changes]
@@ -172,7 +179,8 @@ class Desk:
 
     def event(self, type_name: str, data: Mapping[str, Any]) -> Event[Any]:
         document = {"order_id": ORDER, **data}
-        model = TYPES[type_name].model
+        said_today, newest_document = newest(type_name, document)
+        model = TYPES[said_today].model
         number = next(self._numbers)
         return Event(
             source="test",
@@ -184,7 +192,7 @@ class Desk:
             correlation=ORDER,
             sequence=None,
             content=content_hash(type_name, orjson.dumps(document)),
-            data=model.model_validate_json(orjson.dumps(document)),
+            data=model.model_validate_json(orjson.dumps(newest_document)),
             position=Position("test", 0, number),
         )
 

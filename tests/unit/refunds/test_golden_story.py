@@ -107,9 +107,10 @@ def test_units_that_were_issued_lock_their_line_and_are_refused() -> None:
     desk.given("orders.events", "order.paid.v1")
     desk.now = datetime.fromisoformat("2026-10-23T09:00:00+09:00")
 
-    desk.given("orders.events", "issuance.granted.v1", quantity=100)
-    assert desk.last.type == "refund.locked.v1"
-    assert produced(desk) == wanted(desk)
+    grants = golden("orders.events", "issuance.granted.v2")["data"]["grants"]
+    desk.given("orders.events", "issuance.granted.v2", grants=[{**grants[0], "quantity": 100}])
+    assert desk.last.type == "refund.locked.v2"
+    assert produced(desk) == {**wanted(desk), "lines": wanted(desk)["lines"][:1]}
 
     desk.given("checkout.events", "refund.requested.v1")
     assert desk.last.type == "refund.rejected.v1"

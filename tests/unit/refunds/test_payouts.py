@@ -294,13 +294,9 @@ def test_a_line_is_locked_in_the_decision_that_sees_its_last_unit_go() -> None:
     desk.now = datetime(2026, 10, 23, 9, 0, tzinfo=KST)
     desk.issuance_granted(40)
 
-    assert desk.last.subject == "A-1001/1"
-    assert desk.last.data == {
-        "order_id": ORDER,
-        "line_id": "1",
-        "locked_at": "2026-10-23T09:00:00+09:00",
-        "reason": "issued",
-    }
+    assert desk.last.subject == ORDER
+    locked = {"line_id": "1", "locked_at": "2026-10-23T09:00:00+09:00", "reason": "issued"}
+    assert desk.last.data == {"order_id": ORDER, "lines": [locked]}
 
 
 def test_the_rest_of_a_partly_refunded_line_is_locked_too(desk: Desk) -> None:
@@ -320,14 +316,38 @@ def test_a_refund_of_the_last_units_of_a_partly_issued_line_locks_it() -> None:
     assert desk.types()[-2:] == ["refund.payout_requested", "refund.locked"]
 
 
-def test_every_line_has_its_own_lock() -> None:
+def test_locks_at_different_times_are_numbered_for_their_order() -> None:
     desk = Desk()
     desk.paid(line("1"), line("2", quantity=5))
 
     desk.issuance_granted(5, "2")
     desk.issuance_granted(100, "1")
 
-    assert [(event.subject, event.sequence) for event in desk.published] == [("A-1001/2", 1), ("A-1001/1", 1)]
+    assert [(event.subject, event.sequence) for event in desk.published] == [(ORDER, 1), (ORDER, 2)]
+    assert [[one["line_id"] for one in event.data["lines"]] for event in desk.published] == [["2"], ["1"]]
+
+
+def test_one_decision_locks_all_the_lines_that_it_leaves_empty_together() -> None:
+    desk = Desk()
+    desk.paid(line("1"), line("2", quantity=5), line("3", quantity=7))
+
+    desk.issuance_of(("1", 100), ("2", 4), ("3", 7))
+
+    assert [one["line_id"] for one in desk.last.data["lines"]] == ["1", "3"]
+    assert [desk.order.lines[name].locked for name in ("1", "2", "3")] == [True, False, True]
+    assert desk.types() == ["refund.locked"]
+
+
+def test_a_refund_of_the_last_units_of_two_lines_locks_them_together() -> None:
+    desk = Desk()
+    desk.paid(line("1"), line("2", quantity=5))
+    desk.issuance_of(("1", 60), ("2", 4))
+    desk.asked(lines=[units("1", 40), units("2", 1)])
+
+    desk.granted()
+
+    assert desk.types()[-2:] == ["refund.payout_requested", "refund.locked"]
+    assert [one["line_id"] for one in desk.last.data["lines"]] == ["1", "2"]
 
 
 def test_a_release_unlocks_the_line_and_the_next_lock_is_a_new_event(desk: Desk) -> None:
@@ -338,4 +358,4 @@ def test_a_release_unlocks_the_line_and_the_next_lock_is_a_new_event(desk: Desk)
 
     desk.issuance_granted(40)
 
-    assert (desk.last.type, desk.last.sequence) == ("refund.locked.v1", 2)
+    assert (desk.last.type, desk.last.sequence) == ("refund.locked.v2", 2)

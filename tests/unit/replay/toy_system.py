@@ -110,19 +110,19 @@ class ToySystem:
         self._answer("invoices", event.key, "invoice.drafted.v1", event.time, draft)
 
     def _issue(self, event: UpstreamEvent) -> None:
+        grants: list[dict[str, Any]] = []
         for line in self.orders[event.key]["lines"]:
             left = self.open[event.key][line["line_id"]]
             if line["kind"] != "serials" or not left:
                 continue
             self.open[event.key][line["line_id"]] = 0
-            grant = {
-                "line_id": line["line_id"],
-                "grant_id": f"{event.id}/{line['line_id']}",
-                "quantity": left,
-            }
-            self._answer("orders", event.key, "issuance.granted.v1", event.time, grant)
-            self._answer("serials", event.key, "serials.issued.v1", event.time, grant)
-            self._answer("refunds", event.key, "refund.locked.v1", event.time, {"line_id": line["line_id"]})
+            grant_id = f"{event.id}/{line['line_id']}"
+            grants.append({"line_id": line["line_id"], "grant_id": grant_id, "quantity": left})
+        if grants:
+            locked = [{"line_id": grant["line_id"]} for grant in grants]
+            self._answer("orders", event.key, "issuance.granted.v2", event.time, {"grants": grants})
+            self._answer("serials", event.key, "serials.issued.v2", event.time, {"grants": grants})
+            self._answer("refunds", event.key, "refund.locked.v2", event.time, {"lines": locked})
 
     def _refund(self, event: UpstreamEvent, data: dict[str, Any]) -> str:
         kinds = {line["line_id"]: line["kind"] for line in self.orders[event.key]["lines"]}
