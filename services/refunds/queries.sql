@@ -6,6 +6,10 @@ SELECT * FROM orders WHERE order_id = ANY(string_to_array($1, E'\x1f')) ORDER BY
 -- Their lines, as they stood in the order.
 SELECT * FROM order_lines WHERE order_id = ANY(string_to_array($1, E'\x1f')) ORDER BY order_id, position;
 
+-- name: drop_lines
+-- Lines of orders that were registered and are paid with another snapshot.
+DELETE FROM order_lines WHERE order_id = ANY(string_to_array($1, E'\x1f'));
+
 -- name: refunds_of_orders
 -- Their refunds with units and payouts, oldest first.
 SELECT r.*,

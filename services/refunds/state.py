@@ -155,10 +155,10 @@ class Order(Struct, frozen=True, gc=False):
 
     order_id: Fixed[str]
     state: OrderState
-    payment_method: Fixed[str]
-    vat_mode: Fixed[str]
-    partner_id: Fixed[str]
-    partner_name: Fixed[str]
+    payment_method: str
+    vat_mode: str
+    partner_id: str
+    partner_name: str
     payment_id: str | None = None
     paid: Annotated[Money, Columns("paid_supply", "paid_vat")] = NOTHING
     remaining: Annotated[Money, Columns("remaining_supply", "remaining_vat")] = NOTHING

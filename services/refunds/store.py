@@ -57,6 +57,13 @@ DETAILS = Table(SealedDetails, "refund_details", key=("reference",))
 TABLES = (ORDERS, LINES, REFUNDS, REFUND_LINES, PAYOUTS, HISTORY, DETAILS)
 
 ChangedOrder = tuple[Order, Order | None]
+_UNTOUCHED: dict[str, Any] = {
+    **dict.fromkeys(("granted", "refunding", "refunded", "taken_back", "locks"), 0),
+    "locked": False,
+    "last_granted_at": None,
+}
+"""What a line of an order without money says of its units."""
+
 ChangedRefund = tuple[Refund, Refund | None]
 """An order or a refund as it is now, and as it was read; None where it is new."""
 
@@ -88,6 +95,9 @@ class Store:
             if order is not before.get(key)
         ]
         await ORDERS.save(connection, changed)
+        replaced = [order.order_id for order, known in changed if known and _has_other_lines(order, known)]
+        if replaced:
+            await connection.execute(SQL.drop_lines, packed(replaced))
         await LINES.save(connection, _lines(changed))
         refunds = list(_refunds(changed))
         if refunds:
@@ -134,9 +144,19 @@ def _refund(row: asyncpg.Record) -> Refund:
     return replace(REFUNDS.read(row), lines=lines, payouts=tuple(row["payouts"]))
 
 
+def _has_other_lines(order: Order, before: Order) -> bool:
+    """Whether the order was registered with other goods than it was paid with."""
+    if before.state != "registered" or order.lines is before.lines:
+        return False
+    return order.lines.keys() != before.lines.keys() or any(
+        replace(line, **_UNTOUCHED) != before.lines[line_id] for line_id, line in order.lines.items()
+    )
+
+
 def _lines(changed: Sequence[ChangedOrder]) -> Iterator[tuple[Line, Line | None]]:
     for order, before in changed:
-        yield from pairs(order.lines, before.lines if before else {})
+        known = {} if before is None or _has_other_lines(order, before) else before.lines
+        yield from pairs(order.lines, known)
 
 
 def _refunds(changed: Sequence[ChangedOrder]) -> Iterator[ChangedRefund]:
