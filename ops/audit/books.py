@@ -68,7 +68,8 @@ class RefundClaim:
 @dataclass(slots=True)
 class OrdersBook:
     """An order in orders. `remaining` won are neither refunded nor claimed for a refund; `unfit` won
-    were paid and are in quarantine; `quarantined` also counts what is missing (negative).
+    were paid and are in quarantine; `quarantined` also counts what is missing (negative). `went_back` are won
+    that upstream took back, less those of them that are not missing any more.
     """
 
     state: str
@@ -81,6 +82,7 @@ class OrdersBook:
     refunds: dict[str, RefundClaim]
     quarantined: int
     unfit: int
+    went_back: int = 0
 
     @property
     def amount(self) -> int:
@@ -152,6 +154,7 @@ def orders_book(row: Mapping[str, Any]) -> OrdersBook:
         _claims(_list(row["refunds"])),
         row["quarantined"],
         row["unfit"],
+        row["went_back"],
     )
 
 

@@ -226,8 +226,8 @@ def won_of(books: Books) -> Won:
 
 
 def _upstream_took_back(orders: OrdersBook) -> int:
-    """A cancelled payment went back whole; what is missing for issued units is in quarantine (negative)."""
-    return orders.amount if orders.state == "cancelled" else 0
+    """What upstream took back; what is missing of it for issued units is in quarantine (negative)."""
+    return orders.went_back
 
 
 def _standing(books: Books) -> Won:

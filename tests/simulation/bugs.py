@@ -19,6 +19,7 @@ import services.invoices.decisions.payments as invoices
 import services.orders.decisions.cancellations as cancellations
 import services.orders.decisions.issuance as orders_issuance
 import services.orders.decisions.payments as payments
+import services.orders.decisions.quarantine as quarantine
 import services.orders.decisions.refunds as orders_refunds
 import services.refunds.decisions.claims as refund_claims
 import services.refunds.decisions.payouts as refund_payouts
@@ -183,7 +184,7 @@ def _vat_of_the_refund_alone(vat_mode: str, remaining: Money, price_sum: int) ->
     return payment_money(vat_mode, price_sum)
 
 
-_open_case = payments.open_case
+_open_case = quarantine.open_case
 
 
 def _quarantine_forgets(order: Order, *arguments: Any, **more: Any) -> tuple[Order, UnnumberedEvent]:

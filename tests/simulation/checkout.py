@@ -360,7 +360,7 @@ class _Purchase:
         if self.paid and random.random() < 0.15:
             self._say_payment(snapshot, amount, self.paid_at + timedelta(hours=2), 2)
             if random.random() < 0.5:
-                self._cancel(2, at)
+                self._cancel(2, max(at, self.paid_at + timedelta(hours=3)))
         if self.paid and random.random() < 0.25:
             self._cancel(1, at + timedelta(hours=1))
 

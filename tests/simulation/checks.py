@@ -507,7 +507,7 @@ class Checks:
         for type_name, key, data in self._accepted():
             if type_name == "payment.completed.v1":
                 cash[key].setdefault(data["payment_id"], data["amount"])
-            elif type_name == "payment.cancelled.v1":
+            elif type_name == "payment.cancelled.v1" and "refund_id" not in data:
                 taken_back[key].add(data["payment_id"])
         paid_out: Counter[str] = Counter()
         for type_name, data in self._facts("refunds"):
@@ -518,15 +518,37 @@ class Checks:
                      f"{data['refund_id']}: {went} of {data['amount']}")  # fmt: skip
         for order_id, order in self._rows("orders", "orders").items():
             arrived = sum(
-                won for payment, won in cash[order_id].items() if payment not in taken_back[order_id]
+                won
+                for payment, won in cash[order_id].items()
+                if payment == order["payment_id"] or payment not in taken_back[order_id]
             )
+            arrived -= _went_back(order, taken_back[order_id])
             payment = self._rows("invoices", "payments").get(order_id)
             evidence = sum(_won(payment, "")) - sum(_won(payment, "refunded_")) if payment else 0
             cases = [c for (o, _), c in self._rows("orders", "quarantine").items() if o == order_id]
-            quarantine = sum(case["amount"] for case in cases if not case["taken_back"])
+            quarantine = sum(case["amount"] for case in cases if case["decision"] is None)
             must(arrived - paid_out[order_id] == evidence + quarantine, "no won is lost",
                  f"{order_id} ({order['state']}): {arrived} came, {paid_out[order_id]} went, "
                  f"{evidence} stand, {quarantine} are in quarantine")  # fmt: skip
+
+
+def _went_back(order: Row, taken_back: set[str]) -> int:
+    """Won of its payment that upstream took back: all, unless some went through the gateway before."""
+    went = order["taken_back"]
+    assert isinstance(went, int)
+    is_taken_back = order["payment_id"] in taken_back
+    must(
+        is_taken_back or not went,
+        "no won is lost",
+        f"{order['order_id']}: {went} won went back by themselves",
+    )
+    if is_taken_back and order["payment_method"] not in ("card", "mycash"):
+        must(
+            went == order["amount"],
+            "no won is lost",
+            f"{order['order_id']}: {went} of {order['amount']} went",
+        )
+    return went
 
 
 ORDER_TABLES = ("orders", "order_lines", "claims", "quarantine")

@@ -169,7 +169,7 @@ def test_every_won_of_an_order_cancelled_after_issue_is_somewhere() -> None:
     assert books.invoices
     books.orders.state = "cancelled"
     books.orders.refunds, books.refunds.refunds = {}, {}
-    books.orders.quarantined = -10_560
+    books.orders.quarantined, books.orders.went_back = -10_560, 17_600
     books.refunds.lines["1"] = books.refunds.lines["1"]._replace(refunded=0, taken_back=4)
     books.invoices.refunds, books.invoices.cancelled = {}, 7_040
 
