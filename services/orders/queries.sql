@@ -58,7 +58,7 @@ SELECT * FROM withdrawal_requests WHERE partner_id = ANY($1::text[]);
 
 -- name: blockers_of_partners
 -- Everything unfinished that keeps a partner from leaving, line by line, and its money in quarantine. An invoice ends
--- one payment of one order; where an older version did not note the order, it is the one that the payment pays.
+-- one payment of one order. Where an older version did not note the order, it is the one that the payment pays.
 SELECT o.partner_id, b.kind, o.order_id, l.line_id, b.quantity
 FROM orders o
 JOIN order_lines l USING (order_id)
