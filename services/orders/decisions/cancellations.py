@@ -193,7 +193,24 @@ def _take_all(order: Order, data: PaymentCancelled, standing: _Standing) -> Deci
         order = replace(order, taken_back=order.taken_back - case.amount)
         order, quarantined = open_case(order, payment_id, case.reason, case.amount, at)
         events.append(quarantined)
+    again = order.repeats.get(payment_id)
+    if again is not None and again > at:
+        amount = order.amount if standing.is_own else sum(case.amount for case in standing.cases)
+        order, paid_again = _paid_again(order, payment_id, amount, again)
+        events += paid_again
     return decided(order, *events)
+
+
+def _paid_again(
+    order: Order, payment_id: str, amount: int, at: datetime
+) -> tuple[Order, list[UnnumberedEvent]]:
+    """The payment was made anew after it was taken back, and that was said first: missing money is back."""
+    missing = [case for case in open_cases(order, payment_id) if case.reason in MISSING]
+    if missing and -sum(case.amount for case in missing) == amount:
+        order = replace(order, taken_back=order.taken_back - amount)
+        return settle_cases(order, missing, "reinstated", at)
+    order, quarantined = open_case(order, payment_id, "order_closed", amount, at)
+    return order, [quarantined]
 
 
 def _cancel_order(order: Order, data: PaymentCancelled) -> tuple[Order, list[UnnumberedEvent]]:

@@ -96,7 +96,7 @@ def record_payment(
         return Reject("inconsistent", "/amount", detail)
     if order is not None:
         if _is_known(order, data, arrival):
-            return Decided(order)
+            return Decided(_with_repeat(order, data))
         missing = _won_back(order, data)
         if missing:
             return _reinstate(order, missing, data)
@@ -185,6 +185,7 @@ def _unpaid_order(
         order,
         sequence=known.sequence,
         reversals=known.reversals,
+        repeats=known.repeats,
         lines=known.lines if known.lines == order.lines else order.lines,
         requests=known.requests,
         cases=known.cases,
@@ -213,6 +214,19 @@ def _is_known(order: Order, data: PaymentCompleted, arrival: Arrival) -> bool:
     if taken_back_at(order, data.payment_id) is not None and not _is_new_money(order, data):
         return True
     return _was_told(order, data, arrival) or _came_again(order, data)
+
+
+def _with_repeat(order: Order, data: PaymentCompleted) -> Order:
+    """A known payment that is said to be paid later may be new money: the news that it was taken back in
+    between may be on its way.
+    """
+    payment_id, repeated = data.payment_id, order.repeats.get(data.payment_id)
+    instants = list(_instants(order, payment_id))
+    if taken_back_at(order, payment_id) is not None or not instants:
+        return order
+    if data.paid_at <= max([*instants, repeated] if repeated else instants):
+        return order
+    return replace(order, repeats={**order.repeats, payment_id: data.paid_at})
 
 
 def _is_new_money(order: Order, data: PaymentCompleted) -> bool:

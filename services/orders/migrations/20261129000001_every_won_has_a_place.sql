@@ -26,6 +26,8 @@ ALTER TABLE orders
     ADD COLUMN payment_ids text[] NOT NULL DEFAULT '{}',
     -- What upstream took back, by payment: when, and how much of it.
     ADD COLUMN reversals json NOT NULL DEFAULT '{}',
+    -- When a payment was said to be paid once more, by payment.
+    ADD COLUMN repeats json NOT NULL DEFAULT '{}',
     -- Not read any more; a version before this one still writes it.
     ALTER COLUMN cancelled_payments SET DEFAULT '{}';
 UPDATE orders SET taken_back = amount WHERE state = 'cancelled';
@@ -89,5 +91,5 @@ UPDATE orders SET cancelled_payments = (
 WHERE reversals::text <> '{}';
 ALTER TABLE orders
     ALTER COLUMN cancelled_payments DROP DEFAULT,
-    DROP COLUMN reversals, DROP COLUMN payment_ids, DROP COLUMN taken_back;
+    DROP COLUMN repeats, DROP COLUMN reversals, DROP COLUMN payment_ids, DROP COLUMN taken_back;
 DROP TABLE payments;

@@ -98,6 +98,7 @@ class StoredDesk:
                 if table == "orders":
                     found[name]["partner"] = orjson.loads(row["partner"])
                     found[name]["reversals"] = orjson.loads(row["reversals"])
+                    found[name]["repeats"] = orjson.loads(row["repeats"])
         return found
 
     async def outbox(self) -> list[tuple[str, str]]:

@@ -179,6 +179,7 @@ async def test_a_registered_order_is_kept_with_its_lines(desk: StoredDesk) -> No
             "taken_back": 0,
             "payment_ids": [],
             "reversals": {},
+            "repeats": {},
         },
         "order_lines A-1 1": new_line("1", 0, 100),
         "order_lines A-1 2": new_line("2", 1, 10),

@@ -256,6 +256,18 @@ def test_a_chargeback_that_is_won_back_ends_the_case_of_its_amount_once():
     assert shop.order.state is OrderState.CANCELLED
 
 
+@pytest.mark.parametrize("policy", ["automatic", "on_request"])
+def test_money_paid_again_is_told_from_a_repeat_whichever_news_comes_first(policy):
+    first, gone = payment(issue_policy=policy), cancelled(at=AT + HOUR)
+    again = payment(issue_policy=policy, at=AT + 2 * HOUR)
+    ends = []
+    for story in ([first, gone, again], [first, again, gone]):
+        shop = Shop()
+        shop.hear(*story, again, gone)
+        ends.append((shop.order.state, shop.cases, shop.order.taken_back))
+    assert ends[0] == ends[1]
+
+
 def test_money_that_was_won_back_and_lost_again_is_missing_again():
     shop = Shop()
     shop.hear(payment(issue_policy="automatic"), cancelled(at=AT + HOUR))
