@@ -14,7 +14,9 @@ import pytest
 
 from services.orders.decisions.payments import payment_content
 from services.orders.handlers import ROUTES
+from services.orders.settings import OrdersSettings
 from services.orders.store import Store
+from shared.clock import now
 from shared.events.checkout import PaymentCompleted
 from shared.events.fields import Data
 from shared.events.invoices import InvoiceIssued
@@ -549,6 +551,31 @@ async def test_the_expirer_ends_only_orders_whose_deadline_has_passed(desk: Stor
     }
     assert await desk.outbox() == [("order.expired.v1", "A-1"), ("order.expired.v1", "A-3")]
     assert await desk.expire(grace=timedelta(0)) == {}
+
+
+async def test_news_of_a_deposit_made_in_time_may_come_within_the_grace(
+    desk: StoredDesk, owner: asyncpg.Connection
+) -> None:
+    await desk.take(pending(*GOODS, deadline=now() - timedelta(minutes=5)))
+    await owner.execute("UPDATE orders SET recorded_at = now() - interval '1 day'")
+
+    grace = timedelta(seconds=OrdersSettings.model_fields["orders_expiry_grace_seconds"].default)
+    assert await desk.expire(grace=grace) == {}
+
+    assert (await desk.expire(grace=timedelta(minutes=4)))["orders A-1"]["state"] == "expired"
+
+
+async def test_no_order_slips_in_while_a_partner_leaves(desk: StoredDesk, pool: asyncpg.Pool) -> None:
+    async with desk.connection.transaction():
+        await desk.store.load(desk.connection, [event(withdrawal(), AT)])
+        async with pool.acquire() as other:
+            with pytest.raises(asyncpg.LockNotAvailableError):
+                async with other.transaction():
+                    await other.execute("SET LOCAL lock_timeout = '100ms'")
+                    batch = [event(of("A-9", paid(payment_id="pay-9")), AT)]
+                    world = await desk.store.load(other, batch)
+                    ROUTES[batch[0].type].handle(world, batch[0], Context(uuid4))
+                    await desk.store.save(other, world)
 
 
 async def test_orders_that_move_in_one_batch_each_get_their_own_numbers(desk: StoredDesk) -> None:

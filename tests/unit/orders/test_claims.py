@@ -2,12 +2,15 @@
 
 from datetime import timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.orders.decisions import cancellations, issuance, payments, refunds
 from services.orders.decisions.payments import Arrival
 from services.orders.state import OrderState, Purpose
+from shared.events.catalogue import TYPES
+from shared.events.faults import Fault
 from shared.runtime.decisions import Reject, Wait
 from shared.units import LineUnits, line_units
 from tests.unit.orders.builders import (
@@ -67,6 +70,18 @@ def test_nothing_left_is_said_for_every_line_of_serials():
     order = settled(issue(paid_order()))
     decision = issue(order, request_id="iss-2")
     assert [(d["reason"], d["left"]) for _, d in events(decision)] == [("nothing_left", 0)]
+
+
+def test_a_request_that_names_a_line_twice_is_refused_and_would_not_claim_its_units_twice():
+    asked = request(("1", 60), ("1", 60))
+    check = TYPES["issuance.requested.v1"].check
+    assert check is not None
+    with pytest.raises(Fault) as refused:
+        check(asked)
+    assert (refused.value.code, refused.value.pointer) == ("inconsistent", "/lines/1/line_id")
+
+    twice = settled(issue(paid_order(), ("1", 60), ("1", 60)))
+    assert (twice.lines["1"].issuing, twice.lines["1"].open) == (60, 40)
 
 
 def test_only_serials_can_be_issued():
