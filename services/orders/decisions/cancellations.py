@@ -24,11 +24,11 @@ def cancel_payment(order: Order | None, data: PaymentCancelled) -> Decision[Orde
     Open units of a paid order count as refunded, without a payout. For units issued, being issued or being
     refunded the money is missing: a case holds the negative amount. A part that is less than what is left of
     the payment leaves the order as it is and opens a case. A payment that never arrived is remembered, so
-    that it changes nothing when it comes late. The echo of a refund of ours changes nothing, ever.
+    that it changes nothing when it comes late. The echo of a refund of ours is no news, and not asked here.
     """
     if order is None:
         return Wait(f"order {data.order_id} to be known")
-    if data.refund_id is not None or _is_known(order, data):
+    if _is_known(order, data):
         return Decided(order)
     standing = _standing(order, data.payment_id)
     if standing.since is None:

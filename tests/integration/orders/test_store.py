@@ -566,16 +566,18 @@ async def test_news_of_a_deposit_made_in_time_may_come_within_the_grace(
 
 
 async def test_no_order_slips_in_while_a_partner_leaves(desk: StoredDesk, pool: asyncpg.Pool) -> None:
-    async with desk.connection.transaction():
+    async def order(connection: Any) -> None:
+        batch = [event(of("A-9", paid(payment_id="pay-9")), AT)]
+        async with connection.transaction():
+            await connection.execute("SET LOCAL lock_timeout = '100ms'")
+            world = await desk.store.load(connection, batch)
+            ROUTES[batch[0].type].handle(world, batch[0], Context(uuid4))
+            await desk.store.save(connection, world)
+
+    async with pool.acquire() as other, desk.connection.transaction():
         await desk.store.load(desk.connection, [event(withdrawal(), AT)])
-        async with pool.acquire() as other:
-            with pytest.raises(asyncpg.LockNotAvailableError):
-                async with other.transaction():
-                    await other.execute("SET LOCAL lock_timeout = '100ms'")
-                    batch = [event(of("A-9", paid(payment_id="pay-9")), AT)]
-                    world = await desk.store.load(other, batch)
-                    ROUTES[batch[0].type].handle(world, batch[0], Context(uuid4))
-                    await desk.store.save(other, world)
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            await order(other)
 
 
 async def test_orders_that_move_in_one_batch_each_get_their_own_numbers(desk: StoredDesk) -> None:
