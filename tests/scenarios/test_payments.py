@@ -136,7 +136,7 @@ async def test_a_first_attempt_that_is_cancelled_before_it_came_never_pays_and_t
     await story.until("order.registered.v1")
     await story.answer_to(await story.is_cancelled())
 
-    answer = await story.answer_to(await story.pays())
+    answer = await story.answer_to(await story.pays(paid_at=BEGINS))
 
     assert answer.type == "event.accepted.v1"
     await checkout.drain()
