@@ -24,7 +24,8 @@ DECLARE
             "order_lines":         "insert, update, delete",
             "claims":              "insert, update (state, settled_at)",
             "issue_requests":      "insert",
-            "quarantine":          "insert, update (taken_back)",
+            "quarantine":          "insert, update (decision, settled_at)",
+            "payments":            "insert, update (order_id, amount, content), delete",
             "partners":            "insert, update",
             "withdrawal_requests": "insert",
             "invoiced_payments":   "insert"

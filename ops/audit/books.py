@@ -70,7 +70,8 @@ class RefundClaim:
 @dataclass(slots=True)
 class OrdersBook:
     """An order in orders. `remaining` won are neither refunded nor claimed for a refund; `unfit` won
-    were paid and are in quarantine, `paid_twice` went out twice; `quarantined` also counts what is missing.
+    were paid and are in quarantine; `quarantined` also counts what is missing (negative). `went_back` are won
+    that upstream took back, less those of them that are not missing any more. `paid_twice` went out twice.
     """
 
     state: str
@@ -83,6 +84,7 @@ class OrdersBook:
     refunds: dict[str, RefundClaim]
     quarantined: int
     unfit: int
+    went_back: int = 0
     paid_twice: int = 0
 
     @property
@@ -157,6 +159,7 @@ def orders_book(row: Mapping[str, Any]) -> OrdersBook:
         row["quarantined"],
         row["unfit"],
         row["paid_twice"],
+        row["went_back"],
     )
 
 

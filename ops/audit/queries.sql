@@ -2,7 +2,7 @@
 -- What orders holds about each order: money, units of each line, claims, quarantine.
 SELECT o.order_id, o.state, o.payment_id, o.supply, o.vat, o.remaining_supply + o.remaining_vat AS remaining,
        l.lines, c.grants, c.refunds, coalesce(q.held, 0)::bigint AS quarantined, coalesce(q.unfit, 0)::bigint AS unfit,
-       coalesce(t.won, 0)::bigint AS paid_twice
+       o.taken_back - coalesce(q.made_good, 0)::bigint AS went_back, coalesce(t.won, 0)::bigint AS paid_twice
 FROM orders o
 LEFT JOIN (
     SELECT order_id, json_agg(json_build_array(line_id, paid, issuing, issued, refunding, refunded)) AS lines
@@ -16,8 +16,15 @@ LEFT JOIN (
     FROM claims WHERE $1::text[] IS NULL OR order_id = ANY($1) GROUP BY order_id
 ) c USING (order_id)
 LEFT JOIN (
-    SELECT order_id, sum(amount) AS held, sum(amount) FILTER (WHERE reason NOT IN ('cancelled_after_issue', 'payout_twice')) AS unfit
-    FROM quarantine WHERE NOT taken_back AND ($1::text[] IS NULL OR order_id = ANY($1)) GROUP BY order_id
+    SELECT order_id, sum(amount) FILTER (WHERE decision IS NULL) AS held,
+           sum(amount) FILTER (WHERE decision IS NULL AND NOT missing) AS unfit,
+           -- What an operator gave up or got back otherwise is not missing any more; money that left twice went back.
+           sum(CASE WHEN missing AND decision IN ('returned', 'kept') AND reason <> 'payout_twice' THEN -amount
+                    WHEN decision IS NULL AND reason = 'payout_twice' THEN amount END) AS made_good
+    FROM quarantine
+    CROSS JOIN LATERAL (SELECT reason IN ('cancelled_after_issue', 'cancelled_after_refund', 'partly_cancelled',
+                                          'payout_twice') AS missing) AS kind
+    WHERE $1::text[] IS NULL OR order_id = ANY($1) GROUP BY order_id
 ) q USING (order_id)
 LEFT JOIN (
     SELECT order_id, -sum(amount) AS won FROM quarantine

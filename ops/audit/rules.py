@@ -228,13 +228,13 @@ def won_of(books: Books) -> Won:
     won = Won(refunded=refunded, fee=fee)
     if orders is not None:
         won = won.plus(Won(paid=orders.amount + orders.unfit, quarantined=orders.quarantined))
-        won = won.plus(Won(refunded=_upstream_took_back(orders) + orders.paid_twice))
+        won = won.plus(Won(refunded=_upstream_took_back(orders)))
     return won if books.invoices is None else won.plus(_standing(books))
 
 
 def _upstream_took_back(orders: OrdersBook) -> int:
-    """A cancelled payment went back whole; what is missing for issued units is in quarantine (negative)."""
-    return orders.amount if orders.state == "cancelled" else 0
+    """What upstream took back; what is missing of it for issued units is in quarantine (negative)."""
+    return orders.went_back
 
 
 def _standing(books: Books) -> Won:

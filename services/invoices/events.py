@@ -43,10 +43,12 @@ def invoice_unmerged(merge: Document, members: Sequence[Payment]) -> NewEvent:
 
 def invoice_issued(document: Document, payments: Sequence[Payment], at: datetime) -> NewEvent:
     """A tax invoice exists. Only a late one shows `estimated_penalty`, in won."""
+    invoiced = [payment for payment in payments if payment.standing.total]
     data: dict[str, Any] = {
         **_monthly(document),
         "document_key": document.document_key,
-        "payment_ids": [payment.payment_id for payment in payments if payment.standing.total],
+        "payment_ids": [payment.payment_id for payment in invoiced],
+        "order_ids": [payment.order_id for payment in invoiced],
         **_won(document.amount),
         "written_date": str(document.written_date),
         "issued_at": wire_time(at),

@@ -11,7 +11,7 @@ from shared.runtime.service import Service
 
 def build(settings: OrdersSettings) -> Service:
     """What makes the runtime the orders service."""
-    store = Store()
+    store = Store(settings.invoices_card_is_slip)
     return Service(
         name="orders",
         routes=ROUTES,

@@ -43,16 +43,18 @@ def order_registered(order: Order) -> UnnumberedEvent:
         "order.registered.v1",
         order,
         {
-            **_snapshot(order),
+            **snapshot(order),
             "amount": order.expected,
             "deposit_deadline": wire_time(order.deposit_deadline),
         },
     )
 
 
-def order_paid(order: Order) -> UnnumberedEvent:
-    """The order's money is here."""
+def order_paid(order: Order, differs: Sequence[str]) -> UnnumberedEvent:
+    """The order's money is here. `differs`: where its snapshot is another than that of the pending order."""
     assert order.paid_at is not None
+    several = {"payment_ids": list(order.payment_ids)} if order.payment_ids else {}
+    differing = {"differs": list(differs)} if differs else {}
     return _of_order(
         "order.paid.v1",
         order,
@@ -61,7 +63,9 @@ def order_paid(order: Order) -> UnnumberedEvent:
             "amount": order.amount,
             **_money(order.paid),
             "paid_at": wire_time(order.paid_at),
-            **_snapshot(order),
+            **several,
+            **differing,
+            **snapshot(order),
         },
     )
 
@@ -85,10 +89,19 @@ def order_cancelled(
     return _of_order("order.cancelled.v1", order, data)
 
 
-def payment_quarantined(order: Order, case: Case) -> UnnumberedEvent:
-    """Money does not fit its order, or is missing."""
-    data = {"payment_id": case.payment_id, "amount": case.amount, "reason": case.reason}
+def payment_quarantined(order: Order, case: Case, refund: int, destination: str | None) -> UnnumberedEvent:
+    """Money does not fit its order, or is missing; `refund` won are proposed to go back, and where to."""
+    proposal: dict[str, Any] = {"refund": refund}
+    if destination is not None:
+        proposal["destination"] = destination
+    data = {**_case(case), "proposal": proposal}
     return _of_order("payment.quarantined.v1", order, data)
+
+
+def quarantine_settled(order: Order, case: Case) -> UnnumberedEvent:
+    """A case of quarantine ended."""
+    data = {**_case(case), "decision": case.decision}
+    return _of_order("quarantine.settled.v1", order, data)
 
 
 # Issuance
@@ -116,19 +129,30 @@ def issuance_denied(
 
 
 def refund_granted(
-    order: Order, refund_id: UUID, units: Iterable[LineUnits], money: Money
+    order: Order, refund_id: UUID, request_id: str, units: Iterable[LineUnits], money: Money
 ) -> UnnumberedEvent:
     """Units are claimed for a refund of so much."""
-    lines = [each.document() for each in units]
-    return _of_order("refund.granted.v1", order, {"refund_id": refund_id, "lines": lines, **_money(money)})
+    data = {
+        "refund_id": refund_id,
+        "refund_request_id": request_id,
+        "lines": [each.document() for each in units],
+        **_money(money),
+    }
+    return _of_order("refund.granted.v1", order, data)
 
 
 def refund_denied(
-    order: Order, refund_id: UUID, lines: Sequence[tuple[LineUnits, int]], reason: str, lost_at: datetime
+    order: Order,
+    refund_id: UUID,
+    request_id: str,
+    lines: Sequence[tuple[LineUnits, int]],
+    reason: str,
+    lost_at: datetime,
 ) -> UnnumberedEvent:
     """The claim is refused. `lines` say what was asked for and what was left of the line."""
     data = {
         "refund_id": refund_id,
+        "refund_request_id": request_id,
         "lines": [{**units.document(), "left": left} for units, left in lines],
         "reason": reason,
         "lost_at": wire_time(lost_at),
@@ -146,7 +170,10 @@ def partner_withdrawn(partner: Partner, at: datetime) -> UnnumberedEvent:
 
 def partner_withdrawal_refused(partner: Partner, blockers: Iterable[Blocker]) -> UnnumberedEvent:
     """The partner cannot leave yet; every blocker is listed."""
-    listed = [blocker._asdict() for blocker in blockers]
+    listed = [
+        {name: value for name, value in blocker._asdict().items() if value is not None}
+        for blocker in blockers
+    ]
     return _of_partner("partner.withdrawal_refused.v1", partner, {"blockers": listed})
 
 
@@ -171,11 +198,16 @@ def _grant(grant: Claim, line: Line) -> dict[str, Any]:
     }
 
 
+def _case(case: Case) -> dict[str, Any]:
+    return {"payment_id": case.payment_id, "amount": case.amount, "reason": case.reason}
+
+
 def _money(money: Money) -> dict[str, int]:
     return {"supply": money.supply, "vat": money.vat}
 
 
-def _snapshot(order: Order) -> dict[str, Any]:
+def snapshot(order: Order) -> dict[str, Any]:
+    """The order as it was bought, in the form of the published language."""
     return {
         "partner": order.partner,
         "payment_method": order.payment_method,

@@ -1,22 +1,24 @@
 """What happens on each event: the routes at the end are the table of contents of the orders service."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
-from services.orders.decisions import issuance, partners, payments, refunds
+from services.orders.decisions import cancellations, issuance, partners, payments, quarantine, refunds
 from services.orders.state import Partner, World
 from shared.events.checkout import (
     IssuanceRequested,
     PartnerWithdrawalRequested,
     PaymentCancelled,
     PaymentCompleted,
+    PaymentFailed,
     PaymentPending,
+    QuarantineDecided,
 )
 from shared.events.invoices import InvoiceIssued
 from shared.events.refunds import RefundAccepted, RefundCompleted, RefundPaidTwice, RefundReleased
 from shared.events.serials import SerialsIssuedTogether
-from shared.runtime.decisions import Applied, Context, Event, Outcome, Reject, Route, keep
+from shared.runtime.decisions import Applied, Context, Decided, Event, Outcome, Reject, Route, keep
 from shared.units import line_units
 
 
@@ -29,23 +31,39 @@ def register_order(world: World, event: Event[PaymentPending], context: Context)
 
 def record_payment(world: World, event: Event[PaymentCompleted], context: Context) -> Outcome:
     """payment.completed: money arrived, maybe after the news that it was taken back."""
-    data = event.data
+    data, order = event.data, world.orders.get(event.key)
     arrival = payments.Arrival(
         event.id,
         event.time,
         refused=data.partner.partner_id in world.withdrawn,
-        taken_back=any(
-            isinstance(waiting.data, PaymentCancelled) and waiting.data.payment_id == data.payment_id
-            for waiting in context.waiting(event.key)
-        ),
+        taken_back=_is_taken_back(data, context.waiting(event.key)),
+        content=payments.payment_content(data),
+        known=world.payments.get(data.payment_id),
     )
-    order = world.orders.get(event.key)
-    return keep(world, payments.record_payment(order, data, arrival, _new_ids(context)))
+    decision = payments.record_payment(order, data, arrival, _new_ids(context))
+    if isinstance(decision, Decided):
+        payment = payments.payment_after(order, decision.state, data, arrival)
+        if payment is not None:
+            world.payments[payment.payment_id] = payment
+    return keep(world, decision)
+
+
+def note_failed_attempt(world: World, event: Event[PaymentFailed], context: Context) -> Outcome:
+    """payment.failed: no money came; a pending order stays pending, and an unknown one stays unknown."""
+    return Applied()
 
 
 def cancel_payment(world: World, event: Event[PaymentCancelled], context: Context) -> Outcome:
-    """payment.cancelled: upstream took a payment back."""
-    return keep(world, payments.cancel_payment(world.orders.get(event.key), event.data))
+    """payment.cancelled: upstream took a payment back, or repeats a refund of ours."""
+    if event.data.refund_id is not None:
+        return Applied()
+    return keep(world, cancellations.cancel_payment(world.orders.get(event.key), event.data))
+
+
+def decide_quarantine(world: World, event: Event[QuarantineDecided], context: Context) -> Outcome:
+    """quarantine.decided: an operator says what becomes of money that did not fit."""
+    order = world.orders.get(event.key)
+    return keep(world, quarantine.decide_quarantine(order, event.data, event.time, _new_ids(context)))
 
 
 def request_issuance(world: World, event: Event[IssuanceRequested], context: Context) -> Outcome:
@@ -99,7 +117,9 @@ def withdraw_partner(world: World, event: Event[PartnerWithdrawalRequested], con
 
 def note_invoiced(world: World, event: Event[InvoiceIssued], context: Context) -> Outcome:
     """invoice.issued: these payments no longer keep their partner from leaving."""
-    world.invoiced.extend(event.data.payment_ids)
+    order_ids = event.data.order_ids
+    for place, payment_id in enumerate(event.data.payment_ids):
+        world.invoiced.append((payment_id, order_ids[place] if order_ids else None))
     return Applied()
 
 
@@ -115,6 +135,18 @@ def refuse_late(world: World, event: Event[Any], reject: Reject, context: Contex
     return Applied(denied.events)
 
 
+def _is_taken_back(payment: PaymentCompleted, waiting: Sequence[Event[Any]]) -> bool:
+    """Whether one of the events that wait says that all of this payment went back, after it was paid."""
+    return any(
+        isinstance(event.data, PaymentCancelled)
+        and event.data.payment_id == payment.payment_id
+        and event.data.refund_id is None
+        and event.data.cancelled_at >= payment.paid_at
+        and (event.data.amount is None or event.data.amount >= payment.amount)
+        for event in waiting
+    )
+
+
 def _new_ids(context: Context) -> Iterator[UUID]:
     while True:
         yield context.new_id()
@@ -124,7 +156,9 @@ ROUTES: dict[str, Route] = {
     # upstream checkout
     "payment.pending.v1": Route(register_order),
     "payment.completed.v1": Route(record_payment),
+    "payment.failed.v1": Route(note_failed_attempt),
     "payment.cancelled.v1": Route(cancel_payment),
+    "quarantine.decided.v1": Route(decide_quarantine),
     "issuance.requested.v1": Route(request_issuance),
     "partner.withdrawal_requested.v1": Route(withdraw_partner),
     # serials

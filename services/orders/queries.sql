@@ -18,8 +18,26 @@ SELECT * FROM issue_requests WHERE order_id = ANY(string_to_array($1, E'\x1f'));
 -- Their money in quarantine, in order.
 SELECT * FROM quarantine WHERE order_id = ANY(string_to_array($1, E'\x1f')) ORDER BY order_id, number;
 
+-- name: claim_payments
+-- Payments that nobody has named before become those of these orders, in the order of their ids; they come back.
+INSERT INTO payments (payment_id, order_id, amount, content)
+SELECT payment_id, order_id, amount, substr($4::bytea, (16 * number - 15)::integer, 16)
+FROM unnest(string_to_array($1, E'\x1f'), string_to_array($2, E'\x1f'), string_to_array($3, E'\x1f')::bigint[])
+     WITH ORDINALITY AS named (payment_id, order_id, amount, number)
+ORDER BY number
+ON CONFLICT DO NOTHING
+RETURNING payment_id;
+
+-- name: known_payments
+-- Payments that were named before, with the orders that they can pay.
+SELECT * FROM payments WHERE payment_id = ANY(string_to_array($1, E'\x1f'));
+
+-- name: give_up_payments
+-- Payments that this batch claimed and that no order took.
+DELETE FROM payments WHERE payment_id = ANY(string_to_array($1, E'\x1f'));
+
 -- name: drop_lines
--- Lines of an unpaid order that another payment replaces.
+-- Lines of an order without money that another snapshot replaces.
 DELETE FROM order_lines WHERE order_id = ANY(string_to_array($1, E'\x1f')) AND paid = 0;
 
 -- name: withdrawn_partners
@@ -39,7 +57,8 @@ SELECT * FROM partners WHERE partner_id = ANY($1::text[]) ORDER BY partner_id FO
 SELECT * FROM withdrawal_requests WHERE partner_id = ANY($1::text[]);
 
 -- name: blockers_of_partners
--- Everything unfinished that keeps a partner from leaving, line by line.
+-- Everything unfinished that keeps a partner from leaving, line by line, and its money in quarantine. An invoice ends
+-- one payment of one order. Where an older version did not note the order, it is the one that the payment pays.
 SELECT o.partner_id, b.kind, o.order_id, l.line_id, b.quantity
 FROM orders o
 JOIN order_lines l USING (order_id)
@@ -48,17 +67,22 @@ CROSS JOIN LATERAL (VALUES
     ('unissued_units', CASE WHEN l.kind = 'serials' THEN l.paid - l.issued - l.refunding - l.refunded END),
     ('refund_in_progress', l.refunding),
     ('uninvoiced_payment',
-     CASE WHEN o.state IN ('paid', 'cancelled') AND o.evidence = 'tax_invoice' AND o.payment_method <> 'card'
+     CASE WHEN o.state IN ('paid', 'cancelled') AND o.evidence = 'tax_invoice'
+               AND (o.payment_method <> 'card' OR $2::boolean)
                AND o.remaining_supply + o.remaining_vat > 0
-               AND NOT EXISTS (SELECT FROM invoiced_payments i WHERE i.payment_id = o.payment_id)
+               AND NOT EXISTS (SELECT FROM invoiced_payments i LEFT JOIN payments p USING (payment_id)
+                               WHERE i.payment_id = o.payment_id AND coalesce(i.order_id, p.order_id) = o.order_id)
           THEN l.paid - l.refunded END)
 ) AS b (kind, quantity)
 WHERE o.partner_id = ANY($1::text[]) AND b.quantity > 0
-ORDER BY o.partner_id, o.order_id, b.kind, l.position;
+UNION ALL
+SELECT DISTINCT partner_id, 'quarantined_money', order_id, NULL, NULL::integer
+FROM quarantine WHERE partner_id = ANY($1::text[]) AND decision IS NULL
+ORDER BY partner_id, order_id, kind, line_id;
 
 -- name: note_invoiced
--- Payments whose invoice is issued.
-INSERT INTO invoiced_payments (payment_id) SELECT DISTINCT unnest($1::text[]) ON CONFLICT DO NOTHING;
+-- Payments whose invoice is issued, each with its order.
+INSERT INTO invoiced_payments (payment_id, order_id) SELECT * FROM unnest($1::text[], $2::text[]) ON CONFLICT DO NOTHING;
 
 -- name: overdue_deposits
 -- Orders whose deposit deadline has passed, and that were known long enough for a deposit made in time to be heard of.

@@ -9,10 +9,14 @@ class OrdersSettings(ServiceSettings):
     """What the orders service is told by the environment."""
 
     orders_expiry_grace_seconds: float = Field(
-        default=10,
+        default=600,
         ge=0,
         description="how long after its deadline a deposit made in time may still be heard of",
     )
     orders_expiry_poll_seconds: float = Field(
         default=1, gt=0, description="how often to look for overdue deposits"
+    )
+    invoices_card_is_slip: bool = Field(
+        default=True,
+        description="a card payment has its card slip, no invoice (as invoices is told)",
     )

@@ -97,7 +97,9 @@ class IssueRequest(Struct, frozen=True, gc=False):
 class Case(Struct, frozen=True, gc=False):
     """Money in quarantine, in won; negative where it is missing.
 
-    `taken_back` once upstream has cancelled that payment.
+    `opened_at` is the instant at which the money came or went, `partner_id` whose money it is. `content` is
+    what its payment said (see `Payment`), absent where money is missing or an older version did not keep it.
+    Open until there is a `decision` (a `Settlement` of the published language).
     """
 
     order_id: Fixed[str]
@@ -106,14 +108,48 @@ class Case(Struct, frozen=True, gc=False):
     reason: Fixed[str]
     amount: Fixed[int]
     opened_at: Fixed[datetime]
-    taken_back: bool = False
+    partner_id: Fixed[str | None] = None
+    content: Fixed[bytes | None] = None
+    decision: str | None = None
+    settled_at: datetime | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody has decided about it and nothing has ended it."""
+        return self.decision is None
+
+
+class Payment(Struct, frozen=True, gc=False):
+    """A payment that was heard of, and the one order that it can pay.
+
+    `content` is a hash of its amount, its buyer and its goods, absent for payments of older versions.
+    """
+
+    payment_id: Fixed[str]
+    order_id: str
+    amount: int
+    content: bytes | None
+
+
+class Reversal(Struct, frozen=True, gc=False):
+    """Upstream took a payment back at `at` (absent where an older version did not keep it).
+
+    `amount` is the part that went back, in won; absent when nothing is left of the payment since then.
+    """
+
+    at: datetime | None
+    amount: int | None = None
 
 
 class Order(Struct, frozen=True, gc=False):
     """One order: the snapshot it was bought under, its money in won, its units, its claims.
 
     `expected` is what its payment has to come to, `paid` what came, `remaining` what is left of it after the
-    refunds that were granted. `cases` are numbered from 0.
+    refunds that were granted, `taken_back` the won of it that upstream took back. `payment_ids` are all
+    payments where several pay together, and `payment_id` is the last of them. `reversals` are what upstream
+    took back, by payment; `repeats` the latest instant at which a payment was said to be paid again, which is
+    new money when it was taken back in between. `registered_by` and `registered_at` name the event that
+    registered it, while it is pending the newest one. `cases` are numbered from 0.
     """
 
     order_id: Fixed[str]
@@ -135,11 +171,19 @@ class Order(Struct, frozen=True, gc=False):
     paid: Annotated[Money, Columns("supply", "vat")] = NOTHING
     remaining: Annotated[Money, Columns("remaining_supply", "remaining_vat")] = NOTHING
     sequence: int = 0
-    cancelled_payments: frozenset[str] = frozenset()
+    taken_back: int = 0
+    payment_ids: tuple[str, ...] = ()
+    reversals: Annotated[dict[str, tuple[Reversal, ...]], JSON] = msgspec.field(default_factory=dict)
+    repeats: Annotated[dict[str, datetime], JSON] = msgspec.field(default_factory=dict)
     lines: Apart[dict[str, Line]] = msgspec.field(default_factory=dict)
     claims: Apart[dict[UUID, tuple[Claim, ...]]] = msgspec.field(default_factory=dict)
     requests: Apart[dict[str, IssueRequest]] = msgspec.field(default_factory=dict)
     cases: Apart[dict[int, Case]] = msgspec.field(default_factory=dict)
+
+    @property
+    def needs_money(self) -> bool:
+        """Whether a payment that fits can still pay it."""
+        return self.state in (OrderState.UNPAID, OrderState.PENDING_DEPOSIT)
 
     @property
     def is_closed(self) -> bool:
@@ -165,12 +209,12 @@ class Partner(Struct, frozen=True, gc=False):
 
 
 class Blocker(NamedTuple):
-    """Something unfinished that keeps a partner from leaving: so many units of a line."""
+    """Something unfinished that keeps a partner from leaving: units of a line, or money of an order."""
 
     kind: str
     order_id: str
-    line_id: str
-    quantity: int
+    line_id: str | None = None
+    quantity: int | None = None
 
 
 @dataclass(slots=True)
@@ -179,7 +223,8 @@ class World:
 
     `stored_orders` and `stored_partners` are as they were read, to see what changed. `withdrawn` are those
     buyers of the batch that have left, `blockers` what keeps a partner that wants to leave, `invoiced` the
-    payments whose tax invoice was issued.
+    payments whose tax invoice was issued, each with its order. `claimed` are the payments that the batch was
+    the first to name, `payments` those of which it is known which order they pay.
     """
 
     orders: dict[str, Order] = field(default_factory=dict)
@@ -188,7 +233,10 @@ class World:
     stored_partners: dict[str, Partner] = field(default_factory=dict)
     withdrawn: set[str] = field(default_factory=set)
     blockers: dict[str, list[Blocker]] = field(default_factory=dict)
-    invoiced: list[str] = field(default_factory=list)
+    invoiced: list[tuple[str, str | None]] = field(default_factory=list)
+    claimed: dict[str, Payment] = field(default_factory=dict)
+    payments: dict[str, Payment] = field(default_factory=dict)
+    stored_payments: dict[str, Payment] = field(default_factory=dict)
 
     def put(self, state: Order | Partner) -> None:
         """Keeps the new state of an order or a partner, to be saved with the batch."""

@@ -4,6 +4,9 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from typing import Any
 
+from msgspec.structs import replace
+
+from services.orders.decisions.payments import payment_content
 from services.orders.state import (
     Blocker,
     Case,
@@ -11,17 +14,18 @@ from services.orders.state import (
     IssueRequest,
     Line,
     Order,
-    OrderState,
     Partner,
+    Payment,
     WithdrawalRequest,
     World,
 )
 from shared.events.catalogue import TYPES, UPSTREAM
-from shared.events.checkout import Snapshot
+from shared.events.checkout import PaymentCompleted, Snapshot
 from shared.postgres import Connection, packed
 from shared.queries import load as load_queries
 from shared.rows import Table
 from shared.runtime.decisions import Event
+from shared.runtime.retry import Conflict
 
 SQL = load_queries(__file__)
 ORDERS = Table(Order, "orders", key=("order_id",))
@@ -29,9 +33,10 @@ LINES = Table(Line, "order_lines", key=("order_id", "line_id"))
 CLAIMS = Table(Claim, "claims", key=("claim_id", "line_id"))
 ISSUE_REQUESTS = Table(IssueRequest, "issue_requests", key=("order_id", "request_id"))
 CASES = Table(Case, "quarantine", key=("order_id", "number"))
+PAYMENTS = Table(Payment, "payments", key=("payment_id",))
 PARTNERS = Table(Partner, "partners", key=("partner_id",))
 WITHDRAWAL_REQUESTS = Table(WithdrawalRequest, "withdrawal_requests", key=("partner_id", "request_id"))
-TABLES = (ORDERS, LINES, CLAIMS, ISSUE_REQUESTS, CASES, PARTNERS, WITHDRAWAL_REQUESTS)
+TABLES = (ORDERS, LINES, CLAIMS, ISSUE_REQUESTS, CASES, PAYMENTS, PARTNERS, WITHDRAWAL_REQUESTS)
 
 WITHDRAWAL = "partner.withdrawal_requested.v1"
 INVOICED = "invoice.issued.v1"
@@ -40,25 +45,39 @@ ABOUT_PARTNERS = frozenset(
 )
 """The requests that are about a partner, and not about one of its orders."""
 
+_UNTOUCHED: dict[str, Any] = {
+    **dict.fromkeys(("paid", "issuing", "issued", "refunding", "refunded"), 0),
+    **dict.fromkeys(("issue_claimed_at", "refund_claimed_at")),
+}
+"""What a line of an order without money says of its units."""
+
 ChangedOrder = tuple[Order, Order | None]
 """An order as it is now, and as it was read; None where it is new."""
 
 
 class Store:
-    """Reads and writes for one service."""
+    """Reads and writes for one service. `card_is_slip`: a card payment gets no tax invoice (policy)."""
+
+    def __init__(self, card_is_slip: bool = True) -> None:
+        self._cards_are_invoiced = not card_is_slip
 
     async def load(self, connection: Connection, events: Sequence[Event[Any]]) -> World:
-        """Locks and reads everything that these events are about."""
+        """Locks and reads everything that these events are about.
+
+        Every batch locks in this order: the table where a partner leaves, orders, payments, partners; each
+        kind in the order of its keys. So no two batches wait for each other.
+        """
         leaving = sorted({event.key for event in events if event.type == WITHDRAWAL})
         if leaving:
             await connection.execute(SQL.stop_orders)
         keys = sorted({event.key for event in events if event.type not in (*ABOUT_PARTNERS, INVOICED)})
         world = await self.load_orders(connection, keys)
+        await _claim_payments(connection, world, events)
         partner_ids = sorted({event.key for event in events if event.type in ABOUT_PARTNERS})
         if partner_ids:
             await _load_partners(connection, world, partner_ids)
         if leaving:
-            await _load_blockers(connection, world, leaving)
+            await _load_blockers(connection, world, leaving, self._cards_are_invoiced)
         buyers = {event.data.partner.partner_id for event in events if isinstance(event.data, Snapshot)}
         if buyers:
             rows = await connection.fetch(SQL.withdrawn_partners, list(buyers))
@@ -74,7 +93,7 @@ class Store:
         return World(orders=orders, stored_orders=dict(orders))
 
     async def save(self, connection: Connection, world: World) -> None:
-        """Writes what changed: orders, lines, claims, requests, cases, partners."""
+        """Writes what changed: orders, lines, claims, requests, cases, payments, partners."""
         before = world.stored_orders
         changed = [
             (order, before.get(key)) for key, order in world.orders.items() if order is not before.get(key)
@@ -84,9 +103,11 @@ class Store:
         await CLAIMS.save(connection, _claims(changed))
         await ISSUE_REQUESTS.save(connection, _issue_requests(changed))
         await CASES.save(connection, _cases(changed))
+        await _save_payments(connection, world)
         await _save_partners(connection, world)
         if world.invoiced:
-            await connection.execute(SQL.note_invoiced, world.invoiced)
+            payment_ids, order_ids = zip(*sorted(set(world.invoiced), key=_by_payment), strict=True)
+            await connection.execute(SQL.note_invoiced, payment_ids, order_ids)
 
 
 async def _load_children(connection: Connection, orders: dict[str, Order]) -> None:
@@ -107,6 +128,39 @@ async def _load_children(connection: Connection, orders: dict[str, Order]) -> No
         orders[case.order_id].cases[case.number] = case
 
 
+async def _claim_payments(connection: Connection, world: World, events: Sequence[Event[Any]]) -> None:
+    """Claims the payments that these events name, each for the first order; reads those known before.
+
+    A batch that names what another batch has just claimed waits for that batch, and then sees whose it is.
+    """
+    named: dict[str, Payment] = {}
+    for event in events:
+        data = event.data
+        if isinstance(data, PaymentCompleted) and data.payment_id not in named:
+            named[data.payment_id] = Payment(
+                data.payment_id, data.order_id, data.amount, payment_content(data)
+            )
+    if not named:
+        return
+    ids = sorted(named)
+    claims = [named[payment_id] for payment_id in ids]
+    new = await connection.fetch(
+        SQL.claim_payments,
+        packed(ids),
+        packed(claim.order_id for claim in claims),
+        packed(str(claim.amount) for claim in claims),
+        b"".join(claim.content or b"" for claim in claims),
+    )
+    world.claimed = {row["payment_id"]: named[row["payment_id"]] for row in new}
+    known = [payment_id for payment_id in ids if payment_id not in world.claimed]
+    if known:
+        rows = await connection.fetch(SQL.known_payments, packed(known))
+        world.payments = {row["payment_id"]: PAYMENTS.read(row) for row in rows}
+        if len(world.payments) < len(known):
+            raise Conflict("a payment was given up between two statements; it is new again")
+        world.stored_payments = dict(world.payments)
+
+
 async def _load_partners(connection: Connection, world: World, partner_ids: Sequence[str]) -> None:
     for row in await connection.fetch(SQL.lock_partners, partner_ids):
         world.partners[row["partner_id"]] = PARTNERS.read(row)
@@ -116,22 +170,47 @@ async def _load_partners(connection: Connection, world: World, partner_ids: Sequ
     world.stored_partners = dict(world.partners)
 
 
-async def _load_blockers(connection: Connection, world: World, partner_ids: Sequence[str]) -> None:
-    for partner_id, *blocker in await connection.fetch(SQL.blockers_of_partners, partner_ids):
+async def _load_blockers(
+    connection: Connection, world: World, partner_ids: Sequence[str], cards_are_invoiced: bool
+) -> None:
+    rows = await connection.fetch(SQL.blockers_of_partners, partner_ids, cards_are_invoiced)
+    for partner_id, *blocker in rows:
         world.blockers.setdefault(partner_id, []).append(Blocker(*blocker))
 
 
+async def _save_payments(connection: Connection, world: World) -> None:
+    """A claim that no order took is given up: its event was refused, or was known before."""
+    unused = [payment_id for payment_id in world.claimed if payment_id not in world.payments]
+    if unused:
+        await connection.execute(SQL.give_up_payments, packed(unused))
+    before = {**world.claimed, **world.stored_payments}
+    await PAYMENTS.save(
+        connection, ((payment, before[payment_id]) for payment_id, payment in world.payments.items())
+    )
+
+
 async def _save_lines(connection: Connection, changed: Sequence[ChangedOrder]) -> None:
-    """Lines of an unpaid order are written anew: another payment may have come with other goods."""
-    replaced = [before.order_id for _, before in changed if before and before.state is OrderState.UNPAID]
+    """Lines of an order without money are written anew where another snapshot has come."""
+    replaced = [order.order_id for order, before in changed if before and _has_other_lines(order, before)]
     if replaced:
         await connection.execute(SQL.drop_lines, packed(replaced))
     await LINES.save(connection, _lines(changed))
 
 
+def _has_other_lines(order: Order, before: Order) -> bool:
+    """Whether the order was without money and has goods now that it had not."""
+    if not before.needs_money or order.lines is before.lines:
+        return False
+    return {line_id: replace(line, **_UNTOUCHED) for line_id, line in order.lines.items()} != before.lines
+
+
+def _by_payment(invoiced: tuple[str, str | None]) -> tuple[str, str]:
+    return invoiced[0], invoiced[1] or ""
+
+
 def _lines(changed: Sequence[ChangedOrder]) -> Iterator[tuple[Line, Line | None]]:
     for order, before in changed:
-        known = {} if before is None or before.state is OrderState.UNPAID else before.lines
+        known = {} if before is None or _has_other_lines(order, before) else before.lines
         for line_id, line in order.lines.items():
             yield line, known.get(line_id)
 

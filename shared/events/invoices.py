@@ -82,10 +82,14 @@ class InvoiceApproved(MonthlyInvoice):
 
 
 class InvoiceIssued(MonthlyInvoice):
-    """invoice.issued.v1: a tax invoice exists and is never edited. `late`: its month was already closed."""
+    """invoice.issued.v1: a tax invoice exists and is never edited. `late`: its month was already closed.
+
+    `order_ids` are the orders of `payment_ids`, one for each; absent only in older events.
+    """
 
     document_key: Id
     payment_ids: list[Id]
+    order_ids: list[Id] | None = None
     supply: Total
     vat: Total
     total: Total

@@ -37,6 +37,7 @@ async def test_a_partner_hears_of_every_blocker_and_leaves_when_none_is_left(
         ("uninvoiced_payment", paid.order_id),
     }
 
+    await pending.pays()
     await pending.is_cancelled()
     await pending.until("order.cancelled.v1")
     await paid.is_paid_out(asked.data["refund_id"])

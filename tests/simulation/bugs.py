@@ -18,9 +18,11 @@ import services.invoices.decisions.eligibility as eligibility
 import services.invoices.decisions.merging as merging
 import services.invoices.decisions.payments as invoices
 import services.invoices.handlers as invoices_handlers
+import services.orders.decisions.cancellations as cancellations
 import services.orders.decisions.issuance as orders_issuance
 import services.orders.decisions.partners as orders_partners
 import services.orders.decisions.payments as payments
+import services.orders.decisions.quarantine as quarantine
 import services.orders.decisions.refunds as orders_refunds
 import services.refunds.decisions.claims as refund_claims
 import services.refunds.decisions.payouts as refund_payouts
@@ -32,7 +34,7 @@ import services.serials.issuing as issuing
 import shared.runtime.batch as batch_module
 import shared.runtime.relay as relay_module
 from services.invoices.state import Change, Payment, World
-from services.orders.events import UnnumberedEvent, decided, order_cancelled
+from services.orders.events import UnnumberedEvent, order_cancelled
 from services.orders.state import Line, Order, OrderState
 from services.refunds.decisions.units import move, void, with_lines
 from services.refunds.events import refund_accepted
@@ -185,17 +187,19 @@ def _vat_of_the_refund_alone(vat_mode: str, remaining: Money, price_sum: int) ->
     return payment_money(vat_mode, price_sum)
 
 
-_quarantine = payments._quarantine
+_open_case = quarantine.open_case
 
 
-def _quarantine_forgets(order: Order, *arguments: Any) -> tuple[Order, UnnumberedEvent]:
-    after, quarantined = _quarantine(order, *arguments)
+def _quarantine_forgets(order: Order, *arguments: Any, **more: Any) -> tuple[Order, UnnumberedEvent]:
+    after, quarantined = _open_case(order, *arguments, **more)
     return _changed(after, cases=order.cases), quarantined
 
 
-def _cancelled_keeps_open(order: Order, payment_id: str, at: datetime) -> Any:
-    cancelled = order_cancelled(order, payment_id, at, (), Money(0, 0))
-    return decided(_changed(order, state=OrderState.CANCELLED, closed_at=at), cancelled)
+def _cancelled_keeps_open(order: Order, data: Any) -> Any:
+    at = data.cancelled_at
+    cancelled = order_cancelled(order, data.payment_id, at, (), Money(0, 0))
+    after = _changed(order, state=OrderState.CANCELLED, closed_at=at, taken_back=order.amount)
+    return after, [cancelled]
 
 
 _misfit = payments._misfit
@@ -537,8 +541,8 @@ PLANTED: Sequence[Bug] = (
         "complete_refund",
         _completed_twice_in_orders,
     ),
-    Bug("quarantine forgets the amount", payments, "_quarantine", _quarantine_forgets),
-    Bug("a cancelled order keeps open units", payments, "_take_back", _cancelled_keeps_open),
+    Bug("quarantine forgets the amount", payments, "open_case", _quarantine_forgets),
+    Bug("a cancelled order keeps open units", cancellations, "_cancel_order", _cancelled_keeps_open),
     Bug("a second payment pays again", payments, "_misfit", _second_payment_pays),
     Bug("an expired order is resurrected", payments, "_misfit", _expired_resurrected),
     Bug(

@@ -74,7 +74,7 @@ class Checkout:
     asked_for_merges: bool = False
     now: datetime = START
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
-    _read: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+    _read: dict[tuple[str, int], int] = field(default_factory=lambda: defaultdict(int))
     _heard: set[str] = field(default_factory=set)
 
     def plan(self) -> None:
@@ -101,12 +101,12 @@ class Checkout:
         return True
 
     def listen(self) -> None:
-        """The gateway and the operators read what refunds says, as far as it is published."""
+        """The gateway and the operators read what orders and refunds say, as far as it is published."""
         for (topic, place), log in self.broker.logs.items():
-            if topic == "refunds.events":
-                for record in log[self._read[place] :]:
+            if topic in ("refunds.events", "orders.events"):
+                for record in log[self._read[topic, place] :]:
                     self._hear(record)
-                self._read[place] = len(log)
+                self._read[topic, place] = len(log)
 
     def nudge(self, refund: Row) -> None:
         """An operator looks at a refund that waits, and does what it waits for."""
@@ -240,6 +240,8 @@ class Checkout:
         data = orjson.loads(record.value or b"{}")
         about = {name: data.get(name) for name in ("order_id", "refund_id")}
         match headers["ce_type"].decode():
+            case "payment.quarantined.v1":
+                self._decide(data)
             case "refund.payout_requested.v1":
                 self.keys[data["refund_id"]] = data["idempotency_key"]
                 self._try_payout(about, data["amount"], data["idempotency_key"])
@@ -293,6 +295,20 @@ class Checkout:
         time = self.now + timedelta(minutes=self.random.randrange(1, 60_000))
         data = {**about, "payout_id": payout_id, "paid_out_at": wire_time(time)}
         self.queue(about["order_id"], "refund.paid_out.v1", data, time)
+
+    def _decide(self, case: dict[str, Any]) -> None:
+        """An operator decides about money in quarantine, sometimes twice, sometimes never."""
+        for _ in range(self.random.choice([0, 0, 1, 1, 2])):
+            time = self.now + timedelta(minutes=self.random.randrange(1, 3_000))
+            data = {
+                "order_id": case["order_id"],
+                "payment_id": case["payment_id"],
+                "decision": self.random.choice(["returned", "kept", "applied"]),
+                "actor": "operator-7",
+                "note": "looked at",
+                "decided_at": wire_time(time),
+            }
+            self.queue(case["order_id"], "quarantine.decided.v1", data, time)
 
     def _review(self, about: dict[str, Any], decision: str) -> None:
         data = {**about, "decision": decision, "actor": "operator-7"}
@@ -367,6 +383,14 @@ class _Purchase:
         deadline = self.paid_at + timedelta(days=7)
         data = {**snapshot, "deposit_deadline": wire_time(deadline)}
         self._say("payment.pending.v1", data, self.paid_at - timedelta(hours=1))
+        if random.random() < 0.3:
+            before = {**data, "lines": [self._line("1")], "issue_policy": "on_request"}
+            self._say("payment.pending.v1", before, self.paid_at - timedelta(hours=random.choice([0, 2])))
+        if random.random() < 0.2:
+            failed = {"order_id": self.order_id, "attempt_id": "try-1", "reason": "declined"}
+            at = self.paid_at + timedelta(minutes=5)
+            self._say("payment.failed.v1", {**failed, "failed_at": wire_time(at)}, at)
+            self._cancel(8, at)
         chance = random.random()
         if chance < 0.7:
             self._pay(snapshot, amount, self.paid_at + timedelta(hours=random.randrange(160)), 1)
@@ -376,21 +400,27 @@ class _Purchase:
             self._cancel(1, self.paid_at + timedelta(hours=5))
 
     def _pay(self, snapshot: dict[str, Any], amount: int, at: datetime, number: int) -> None:
-        self.paid = True
+        self.paid, self.paid_at = True, max(self.paid_at, at)
         if number == 1 and self.checkout.random.random() < 0.1:
             self._say_payment(snapshot, amount + 10, at - timedelta(minutes=5), 9)
+        if number == 1 and self.checkout.random.random() < 0.1 and amount > 20:
+            self._say_payment(snapshot, amount - 20, at - timedelta(minutes=4), 6)
+            self._say_payment(snapshot, 20, at - timedelta(minutes=3), 7)
         self._say_payment(snapshot, amount, at, number)
 
-    def _say_payment(self, snapshot: dict[str, Any], amount: int, at: datetime, number: int) -> None:
-        payment_id = f"pay-{self.order_id}-{number}"
+    def _say_payment(
+        self, snapshot: dict[str, Any], amount: int, at: datetime, number: int, shared: str | None = None
+    ) -> None:
+        payment_id = shared or f"pay-{self.order_id}-{number}"
         data = {**snapshot, "payment_id": payment_id, "amount": amount, "paid_at": wire_time(at)}
         self._say("payment.completed.v1", data, at)
 
-    def _cancel(self, number: int, at: datetime) -> None:
+    def _cancel(self, number: int, at: datetime, **more: Any) -> None:
         data = {
             "order_id": self.order_id,
             "payment_id": f"pay-{self.order_id}-{number}",
             "cancelled_at": wire_time(at),
+            **more,
         }
         self._say("payment.cancelled.v1", data, at)
 
@@ -406,9 +436,15 @@ class _Purchase:
         if self.paid and random.random() < 0.15:
             self._say_payment(snapshot, amount, self.paid_at + timedelta(hours=2), 2)
             if random.random() < 0.5:
-                self._cancel(2, at)
+                self._cancel(2, max(at, self.paid_at + timedelta(hours=3)))
+        if self.paid and random.random() < 0.1:
+            self._say_payment(snapshot, amount, self.paid_at + timedelta(hours=2), 5, "pay-shared")
+        if self.paid and random.random() < 0.1:
+            self._cancel(1, at + timedelta(minutes=30), refund_id="echo", amount=random.randint(1, amount))
         if self.paid and random.random() < 0.25:
             self._cancel(1, at + timedelta(hours=1))
+            if random.random() < 0.2:
+                self._say_payment(snapshot, amount, at + timedelta(hours=2), 1)
 
     def _issue(self, at: datetime) -> None:
         self.asked += 1

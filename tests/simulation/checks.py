@@ -5,7 +5,7 @@ check asks the code under test what is right. Each failure is a `Violation` that
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
@@ -16,6 +16,7 @@ import orjson
 from shared.events.canonical import content_hash
 from shared.events.envelope import read_envelope
 from shared.events.faults import Fault as DocumentFault
+from shared.kst import wire_time
 from shared.runtime.intake import NOT_OURS
 from shared.runtime.records import StoredRecord
 from tests.simulation.memory import Row
@@ -727,14 +728,15 @@ class Checks:
 
     def _all_won_are_somewhere(self, payouts: Mapping[str, int]) -> None:
         """Cash in less cash out is on documents, slips, receipts and in quarantine; order by order."""
-        cash: dict[str, dict[str, int]] = defaultdict(dict)
-        taken_back: dict[str, set[str]] = defaultdict(set)
+        cash: dict[str, dict[tuple[str, str], int]] = defaultdict(dict)
+        gone: dict[str, dict[str, str]] = defaultdict(dict)
         twice: dict[str, dict[str, int]] = defaultdict(dict)
         for type_name, key, data in self._accepted():
             if type_name == "payment.completed.v1":
-                cash[key].setdefault(data["payment_id"], data["amount"])
-            elif type_name == "payment.cancelled.v1":
-                taken_back[key].add(data["payment_id"])
+                cash[key].setdefault((data["payment_id"], data["paid_at"]), data["amount"])
+            elif type_name == "payment.cancelled.v1" and "refund_id" not in data:
+                at = max(gone[key].get(data["payment_id"], ""), data["cancelled_at"])
+                gone[key][data["payment_id"]] = at
             elif type_name == "refund.paid_out.v1" and data["payout_id"].startswith("twice-"):
                 twice[key][data["payout_id"]] = data["amount"]
         paid_out: Counter[str] = Counter()
@@ -752,16 +754,44 @@ class Checks:
         )
         for order_id, order in self._rows("orders", "orders").items():
             paid_out[order_id] += sum(twice[order_id].values())
+            cases = [c for (o, _), c in self._rows("orders", "quarantine").items() if o == order_id]
             arrived = sum(
-                won for payment, won in cash[order_id].items() if payment not in taken_back[order_id]
+                won
+                for (payment, paid_at), won in cash[order_id].items()
+                if paid_at == _pays_since(order, payment) or paid_at > gone[order_id].get(payment, "")
             )
+            arrived -= _went_back(order, gone[order_id].keys(), cases)
+            arrived -= sum(c["amount"] for c in cases if c["decision"] in ("returned", "kept"))
             payment = self._rows("invoices", "payments").get(order_id)
             evidence = sum(_won(payment, "")) - sum(_won(payment, "refunded_")) if payment else 0
-            cases = [c for (o, _), c in self._rows("orders", "quarantine").items() if o == order_id]
-            quarantine = sum(case["amount"] for case in cases if not case["taken_back"])
+            quarantine = sum(case["amount"] for case in cases if case["decision"] is None)
             must(arrived - paid_out[order_id] == evidence + quarantine, "no won is lost",
                  f"{order_id} ({order['state']}): {arrived} came, {paid_out[order_id]} went, "
                  f"{evidence} stand, {quarantine} are in quarantine")  # fmt: skip
+
+
+def _pays_since(order: Row, payment_id: str) -> str | None:
+    """The instant of the payment that pays the order, on the wire; None for every other payment."""
+    if payment_id != order["payment_id"]:
+        return None
+    return str(wire_time(order["paid_at"]))
+
+
+def _went_back(order: Row, gone: Collection[str], cases: Iterable[Row]) -> int:
+    """Won of its payment that upstream took back: all, unless some went through the gateway or came again."""
+    went = order["taken_back"]
+    assert isinstance(went, int)
+    again = -sum(case["amount"] for case in cases if case["decision"] == "reinstated")
+    pays = {order["payment_id"], *order["payment_ids"]}
+    must(
+        bool(pays & set(gone)) or not went,
+        "no won is lost",
+        f"{order['order_id']}: {went} won went by themselves",
+    )
+    is_whole = order["payment_id"] in gone and not order["payment_ids"]
+    if is_whole and order["payment_method"] not in ("card", "mycash"):
+        must(went + again == order["amount"], "no won is lost", f"{order['order_id']}: {went} + {again} went")
+    return int(went + again)
 
 
 ORDER_TABLES = ("orders", "order_lines", "claims", "quarantine")

@@ -42,11 +42,15 @@ def decide(order: Order, operation: Operation) -> Decisions:
 
 
 def _register(order: Order, data: Mapping[str, Any]) -> Decisions:
+    """A newer pending order replaces an older one; which is newer, the event's own time says."""
     if order.status not in (UNKNOWN, UNPAID):
         yield order, ()
-        return
-    deadline = datetime.fromisoformat(data["deposit_deadline"])
-    yield replace(_with_snapshot(order, data), status=PENDING, deadline=deadline), (("order.registered",),)
+    if order.status in (UNKNOWN, UNPAID, PENDING):
+        deadline = datetime.fromisoformat(data["deposit_deadline"])
+        yield (
+            replace(_with_snapshot(order, data), status=PENDING, deadline=deadline),
+            (("order.registered",),),
+        )
 
 
 def _with_snapshot(order: Order, data: Mapping[str, Any]) -> Order:
@@ -66,20 +70,44 @@ def _with_snapshot(order: Order, data: Mapping[str, Any]) -> Order:
 
 def _pay(order: Order, data: Mapping[str, Any]) -> Decisions:
     payment, amount = data["payment_id"], data["amount"]
-    if payment == order.payment_id or payment in order.taken_back or payment in order.quarantined:
-        yield order, ()
-        return
-    if order.status in (UNKNOWN, UNPAID):
-        order = _with_snapshot(order, data)
-    quarantining = replace(order, quarantined=order.quarantined | {payment})
+    content = (payment, amount, data["vat_mode"], price_of_all(data), data["partner"]["partner_id"])
+    is_known = payment == order.payment_id or payment in order.taken_back or payment in order.quarantined
+    told = replace(order, told=order.told | {content})
+    if is_known:
+        yield from _pay_again(order, told, data)
+        if payment not in order.taken_back or order.status not in WAITS_FOR_MONEY:
+            return
+    if order.status == UNKNOWN or (order.status == UNPAID and not order.lines):
+        told = _with_snapshot(told, data)
+    quarantining = replace(told, quarantined=told.quarantined | {payment})
     for reason, before, status in _reasons_for_quarantine(order, data):
-        yield replace(quarantining, status=status), (*before, ("payment.quarantined", amount, reason))
+        after = replace(quarantining, status=status)
+        if reason == "wrong_amount":
+            after = replace(after, wrong=(*after.wrong, (payment, amount)))
+            if order.status == UNPAID:
+                yield _with_snapshot(after, data), (*before, ("payment.quarantined", amount, reason))
+        yield after, (*before, ("payment.quarantined", amount, reason))
+    if not amount and price_of_all(data) == 0 and order.status not in WAITS_FOR_MONEY:
+        yield order, ()
     if _fits(order, data):
-        yield _paid(order, payment)
+        yield _paid(replace(_with_snapshot(told, data), deadline=order.deadline), payment)
+
+
+def _pay_again(order: Order, told: Order, data: Mapping[str, Any]) -> Decisions:
+    """A known payment changes nothing, contradicts itself, or is new money for an order that is closed."""
+    yield order, ()
+    if told.told != order.told:
+        yield told, (("payment.quarantined", data["amount"], "payment_conflict"),)
+    if data["payment_id"] in order.taken_back and order.status == CANCELLED:
+        yield told, (("payment.quarantined", data["amount"], "order_closed"),)
 
 
 def _fits(order: Order, data: Mapping[str, Any]) -> bool:
-    return order.status in (UNPAID, PENDING) and not _late(order, data) and data["amount"] == order.expected
+    return order.status in WAITS_FOR_MONEY and not _late(order, data) and data["amount"] == _cost(data)
+
+
+def _cost(data: Mapping[str, Any]) -> int:
+    return paid_won(data["vat_mode"], price_of_all(data)).total
 
 
 def _late(order: Order, data: Mapping[str, Any]) -> bool:
@@ -88,6 +116,8 @@ def _late(order: Order, data: Mapping[str, Any]) -> bool:
 
 def _reasons_for_quarantine(order: Order, data: Mapping[str, Any]) -> Iterator[tuple[str, Outcome, str]]:
     """Each possible reason, the events before the quarantine, and the status after it."""
+    status = UNPAID if order.status == UNKNOWN else order.status
+    yield "payment_used", (), status
     match order.status:
         case "paid":
             yield "second_payment", (), PAID
@@ -96,15 +126,15 @@ def _reasons_for_quarantine(order: Order, data: Mapping[str, Any]) -> Iterator[t
         case "cancelled":
             yield "order_closed", (), CANCELLED
         case "expired":
-            yield "late_deposit", (), EXPIRED
+            yield "late_deposit" if _late(order, data) else "told_late", (), EXPIRED
         case _:
             if data.get("withdrawn"):
-                yield "order_closed", (), order.status
+                yield "order_closed", (), status
             if _late(order, data):
                 pending = order.status == PENDING
                 yield "late_deposit", (("order.expired",),) if pending else (), EXPIRED if pending else UNPAID
-            elif data["amount"] != order.expected:
-                yield "wrong_amount", (), order.status
+            elif data["amount"] != _cost(data):
+                yield "wrong_amount", (), status
 
 
 def _paid(order: Order, payment: str) -> tuple[Order, Outcome]:
@@ -120,30 +150,69 @@ def _paid(order: Order, payment: str) -> tuple[Order, Outcome]:
 
 
 def _cancel(order: Order, data: Mapping[str, Any]) -> Decisions:
-    payment = data["payment_id"]
-    if order.status == UNKNOWN:
-        return
-    if payment in order.taken_back:
+    payment, part = data["payment_id"], data.get("amount")
+    if data.get("refund_id") is not None:
         yield order, ()
         return
+    if order.status == UNKNOWN:
+        return
+    if payment in order.taken_back or payment in order.quarantined:
+        # What it ends is told by `quarantine.settled`; what is left of a case is a new one.
+        yield replace(order, taken_back=order.taken_back | {payment}), ()
+        for reason in REASONS_OF_CASES if part is not None and payment in order.quarantined else ():
+            for rest in sorted({told[1] - part for told in order.told if told[0] == payment}):
+                yield order, (("payment.quarantined", rest, reason),)
     without_payment = replace(order, taken_back=order.taken_back | {payment})
-    if payment in order.quarantined:
-        yield without_payment, ()
-    elif order.status in (UNPAID, PENDING):
-        yield replace(without_payment, status=CANCELLED), (("order.cancelled", (), 0, 0, 0),)
-    elif order.payment_id is None:
-        yield without_payment, ()
-    elif order.payment_id == payment:
-        yield _take_back_all(without_payment)
+    if order.payment_id != payment:
+        if part is None or part >= order.expected:
+            yield without_payment, ()
+    elif order.status == PAID:
+        yield from _take_back_own(order, part)
 
 
-def _take_back_all(order: Order) -> tuple[Order, Outcome]:
+def _take_back_own(order: Order, part: int | None) -> Decisions:
+    """The payment of the order went back, or a part of it, which leaves the order as it is."""
+    payment = order.payment_id or ""
+    without_payment = replace(order, taken_back=order.taken_back | {payment})
+    left = order.left.total - order.parts
+    if part is not None and (part < left or left <= 0):
+        gone = min(part, order.amount - order.parts)
+        yield replace(order, parts=order.parts + gone), (("payment.quarantined", -gone, "partly_cancelled"),)
+    if not any(line.open for _, line in order.lines) and not order.left.total:
+        yield order, ()  # the gateway's echo of refunds that went back through it
+        gone = order.amount - order.parts if part is None else min(part, order.amount - order.parts)
+        missing = ("payment.quarantined", -gone, "cancelled_after_refund")
+        yield replace(without_payment, parts=order.parts + gone), (missing,)
+    if part is None or part >= left:
+        yield from _take_back_all(without_payment, part)
+
+
+def _take_back_all(order: Order, part: int | None) -> Decisions:
+    """What refunds paid out through the gateway is not missing; which of them did, nothing here says."""
     units = tuple((name, line.open) for name, line in order.lines if line.open)
-    order, back, cancelled = _take_back(replace(order, status=CANCELLED), units)
-    missing = order.amount - back.total
-    if not missing:
-        return order, (cancelled,)
-    return order, (cancelled, ("payment.quarantined", -missing, "cancelled_after_issue"))
+    after, back, cancelled = _take_back(replace(order, status=CANCELLED), units)
+    refunded = {0}
+    for claim in order.claims:
+        refunded |= {won + claim.won.total for won in refunded}
+    told = {order.amount - won for won in refunded} if part is None else {order.parts + part}
+    for gone in sorted(told, reverse=True):
+        missing = gone - back.total
+        if missing:
+            yield after, (cancelled, ("payment.quarantined", -missing, "cancelled_after_issue"))
+        else:
+            yield after, (cancelled,)
+
+
+def _decide(order: Order, data: Mapping[str, Any]) -> Decisions:
+    """An operator ends cases; `applied` pays the order with all that are of a wrong amount."""
+    if order.status == UNKNOWN:
+        return
+    yield order, ()
+    chosen = [wrong for wrong in order.wrong if wrong[0] == data["payment_id"]]
+    for payments in (chosen, list(order.wrong)):
+        if data["decision"] == "applied" and sum(won for _, won in payments) == order.expected:
+            for payment, _ in payments:
+                yield _paid(replace(order, wrong=()), payment)
 
 
 def _take_back(order: Order, units: Units) -> tuple[Order, Won, tuple[Any, ...]]:
@@ -240,6 +309,7 @@ def _pay_twice(order: Order, data: Mapping[str, Any]) -> Decisions:
     yield order, (("payment.quarantined", -data["amount"], "payout_twice"),)
 
 
+REASONS_OF_CASES = ("second_payment", "wrong_amount", "late_deposit", "told_late", "order_closed")
 STATUS_OF_REASON = {"order_expired": EXPIRED, "order_cancelled": CANCELLED}
 REASONS_OF_UNITS = frozenset(
     ["issued", "already_refunded", "refund_in_progress", "more_than_paid", "nothing_left"]
@@ -272,8 +342,14 @@ def outcome_of(events: Sequence[tuple[str, Mapping[str, Any]]]) -> Outcome:
     """These events (type and data, in their order) in the form in which `decide` gives an outcome.
 
     Denials of lines stand last: they stood among the grants as long as each grant was an event of its own.
+    That a case of quarantine ended follows from what ended it.
     """
-    outcome = [each for name, data in events for each in _each_decided(name.rpartition(".v")[0], data)]
+    outcome = [
+        each
+        for name, data in events
+        if name != "quarantine.settled.v1"
+        for each in _each_decided(name.rpartition(".v")[0], data)
+    ]
     return tuple(sorted(outcome, key=lambda each: each[0] == DENIED))
 
 
@@ -306,7 +382,9 @@ def _decided(type_name: str, data: Mapping[str, Any]) -> tuple[Any, ...]:
 OPERATIONS = {
     "payment.pending.v1": _register,
     "payment.completed.v1": _pay,
+    "payment.failed.v1": lambda order, data: iter([(order, ())]),
     "payment.cancelled.v1": _cancel,
+    "quarantine.decided.v1": _decide,
     "issuance.requested.v1": _issue,
     "refund.accepted.v1": _claim,
     "refund.released.v1": _release,

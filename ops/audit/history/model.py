@@ -74,7 +74,9 @@ class Claim(NamedTuple):
 class Order:
     """One order. `left` won are neither refunded nor claimed; `claims` are refunds that hold units.
 
-    `quarantined` and `taken_back` are payment ids; `requests` are the ids of issuance requests.
+    `quarantined` and `taken_back` are payment ids, `told` what payments said (id, amount, price, partner),
+    `wrong` the won of payments in quarantine as `wrong_amount`, `parts` the won of its payment that went back
+    before; `requests` are the ids of issuance requests.
     """
 
     status: str = UNKNOWN
@@ -88,6 +90,9 @@ class Order:
     left: Won = NO_WON
     quarantined: frozenset[str] = frozenset()
     taken_back: frozenset[str] = frozenset()
+    told: frozenset[tuple[Any, ...]] = frozenset()
+    wrong: tuple[tuple[str, int], ...] = ()
+    parts: int = 0
     requests: frozenset[str] = frozenset()
     claims: tuple[Claim, ...] = ()
 

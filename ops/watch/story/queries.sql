@@ -11,7 +11,7 @@ FROM order_lines WHERE order_id = $1 ORDER BY position;
 
 -- name: cases_of
 -- Money of the order that fits nothing.
-SELECT payment_id, reason, amount FROM quarantine WHERE order_id = $1 AND NOT taken_back ORDER BY number;
+SELECT payment_id, reason, amount FROM quarantine WHERE order_id = $1 AND decision IS NULL ORDER BY number;
 
 -- name: grants_of
 -- What serials issues, with the last four characters of a few serials.

@@ -8,6 +8,7 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from services.orders.state import Claim, ClaimState, Line, Order, Purpose
+from shared.money import Money, payment_money
 from shared.units import LineUnits
 
 
@@ -21,6 +22,23 @@ class _Priced(Protocol):
 def price_sum(lines: Iterable[_Priced]) -> int:
     """What whole lines cost, in won, as `shared.money` takes it."""
     return sum(line.unit_price * line.quantity for line in lines)
+
+
+def order_cost(vat_mode: str, lines: Iterable[_Priced]) -> Money:
+    """What an order of these lines costs: the money that its payment has to come to."""
+    return payment_money(vat_mode, price_sum(lines))
+
+
+def pay_lines(order: Order) -> Order:
+    """The order with the money of its lines and with every unit paid."""
+    money = order_cost(order.vat_mode, order.lines.values())
+    return replace(
+        order,
+        amount=money.total,
+        paid=money,
+        remaining=money,
+        lines={line_id: replace(line, paid=line.quantity) for line_id, line in order.lines.items()},
+    )
 
 
 def worth(order: Order, units: Iterable[LineUnits]) -> int:

@@ -15,6 +15,7 @@ from shared.runtime.decisions import Decided, Decision, Reject, Wait
 from shared.units import LineUnits, line_units
 
 SERIALS = "serials"
+AUTOMATIC = "automatic"
 _NO_CONTENT = b"\0" * 16
 """Stands for a request whose content nobody has to compare with."""
 
@@ -61,6 +62,16 @@ def claim_to_issue(
     granted = issuance_granted(order, request_id, grants)
     claims = {**order.claims, **{grant.claim_id: (grant,) for grant in grants}}
     return replace(order, lines=lines, claims=claims), [granted, *denied]
+
+
+def claim_by_policy(
+    order: Order, at: datetime, new_ids: Iterable[UUID]
+) -> tuple[Order, list[UnnumberedEvent]]:
+    """Claims every unit of serials of an order that was just paid, where its policy is `automatic`."""
+    if order.issue_policy != AUTOMATIC:
+        return order, []
+    everything = [LineUnits(name, line.open) for name, line in order.lines.items() if line.kind == SERIALS]
+    return claim_to_issue(order, everything, AUTOMATIC, at, new_ids)
 
 
 def deny_unknown_lines(order: Order, data: IssuanceRequested) -> Decided[Order]:

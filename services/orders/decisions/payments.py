@@ -1,74 +1,85 @@
-"""Money of an order: a deposit is awaited, money arrives, fits or goes to quarantine, or is taken back."""
+"""Money of an order: a deposit is awaited, money arrives, and fits or goes to quarantine."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from hashlib import blake2b
+from typing import Any, NamedTuple
 from uuid import UUID
 
+import orjson
 from msgspec.structs import replace
 
-from services.orders.decisions.claims import change_lines, price_sum, worth
-from services.orders.decisions.issuance import SERIALS, claim_to_issue
+from services.orders.decisions.cancellations import taken_back_at
+from services.orders.decisions.claims import order_cost, pay_lines
+from services.orders.decisions.issuance import claim_by_policy
+from services.orders.decisions.quarantine import MISSING, open_case, open_cases, settle_cases
 from services.orders.events import (
     UnnumberedEvent,
     decided,
-    order_cancelled,
     order_expired,
     order_paid,
     order_registered,
-    payment_quarantined,
+    snapshot,
 )
-from services.orders.state import Case, Line, Order, OrderState
-from shared.events.checkout import PaymentCancelled, PaymentCompleted, PaymentPending
+from services.orders.state import Case, Line, Order, OrderState, Payment
+from shared.events.checkout import PaymentCompleted, PaymentPending
 from shared.events.refunds import RefundPaidTwice
-from shared.money import NOTHING, Money, payment_money, refund_money
 from shared.runtime.decisions import Decided, Decision, Reject, Wait
-from shared.units import LineUnits
 
-AUTOMATIC = "automatic"
 LARGEST_AMOUNT = 10**15
 _NEEDS_NO_MONEY = {
     OrderState.PAID: "second_payment",
     OrderState.CANCELLED: "order_closed",
     OrderState.REFUNDED: "order_closed",
-    OrderState.EXPIRED: "late_deposit",
 }
-"""Why money for an order in one of these states goes to quarantine; the other states wait for money."""
+"""Why money for an order in one of these states goes to quarantine."""
 
 
 class Arrival(NamedTuple):
     """How a payment came: by which event and when, and what is known about it already.
 
-    `refused`: its partner has withdrawn. `taken_back`: upstream said that it was taken back before it came.
+    `refused`: its partner has withdrawn. `taken_back`: upstream said that all of it was taken back before it
+    came. `content` is what it says (see `payment_content`), `known` what was heard of its id before.
     """
 
     event_id: str
     at: datetime
     refused: bool = False
     taken_back: bool = False
+    content: bytes = b""
+    known: Payment | None = None
+
+
+def payment_content(data: PaymentCompleted) -> bytes:
+    """A hash (16 bytes) of what a payment pays: its amount, its buyer and the goods with their prices."""
+    goods = [line.model_dump(exclude={"product_name"}) for line in data.lines]
+    said = (data.amount, data.partner.partner_id, data.vat_mode, goods)
+    return blake2b(orjson.dumps(said, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()
 
 
 def register_order(
     order: Order | None, data: PaymentPending, event_id: str, at: datetime, refused: bool
 ) -> Decision[Order]:
-    """A deposit is awaited. A known order is not registered twice, and stays what it is.
+    """A deposit is awaited; meanwhile the newest snapshot and deadline count. A paid order stays what it is.
 
     `refused` says that the partner has withdrawn: it cannot order any more.
     """
-    if order is not None and order.state is not OrderState.UNPAID:
-        if _same_goods(order, data):
-            return Decided(order)
-        return Reject("inconsistent", "/lines", f"order {order.order_id} is already known with other lines")
-    if refused:
-        return Reject(
-            "inconsistent", "/partner/partner_id", f"partner {data.partner.partner_id} has withdrawn"
-        )
-    new = _unpaid_order(data, event_id, at, order)
-    if new.expected > LARGEST_AMOUNT:
-        return Reject(
-            "out_of_range", "/lines", f"the order comes to {new.expected} won; the most is {LARGEST_AMOUNT}"
-        )
-    new = replace(new, state=OrderState.PENDING_DEPOSIT, deposit_deadline=data.deposit_deadline)
+    reject = _why_not_registered(order, data, refused)
+    if reject is not None:
+        return reject
+    if order is not None and not order.needs_money:
+        return Decided(order)
+    new = replace(
+        _unpaid_order(data, event_id, at, order),
+        state=OrderState.PENDING_DEPOSIT,
+        deposit_deadline=data.deposit_deadline,
+    )
+    if order is None or order.state is OrderState.UNPAID:
+        return decided(new, order_registered(new))
+    if (at, event_id) <= (order.registered_at, order.registered_by):
+        return Decided(order)
+    if snapshot(new) == snapshot(order) and new.deposit_deadline == order.deposit_deadline:
+        return Decided(replace(order, registered_at=at, registered_by=event_id))
     return decided(new, order_registered(new))
 
 
@@ -77,60 +88,47 @@ def record_payment(
 ) -> Decision[Order]:
     """Money arrived: it pays the order, or goes to quarantine with the reason. It is never merely refused.
 
-    With the policy `automatic` all units are claimed to issue, unless the payment is known to be taken back.
+    The order is then as this payment says: its snapshot replaces that of the pending order as a whole. With
+    the policy `automatic` all units are claimed to issue, unless the payment is known to be taken back.
     """
-    if order is not None and _knows_payment(order, data.payment_id):
-        return Decided(order)
-    if order is None or order.state is OrderState.UNPAID:
-        order = _unpaid_order(data, arrival.event_id, arrival.at, order)
-    reason = _misfit(order, data, arrival.refused)
+    cost = order_cost(data.vat_mode, data.lines).total
+    if not data.amount and cost:
+        detail = f"amount must be what the lines come to, {cost} won; 0 says that no money arrived"
+        return Reject("inconsistent", "/amount", detail)
+    if order is not None:
+        if _is_known(order, data, arrival):
+            return Decided(_with_repeat(order, data))
+        missing = _won_back(order, data)
+        if missing:
+            return _reinstate(order, missing, data)
+    if order is None:
+        order = _unpaid_order(data, arrival.event_id, arrival.at, None)
+    reason = _misfit(order, data, arrival, cost)
     if reason is not None:
-        return _set_aside(order, data, reason)
+        return _set_aside(order, data, arrival, reason)
     return _pay(order, data, arrival, new_ids)
 
 
-def cancel_payment(order: Order | None, data: PaymentCancelled) -> Decision[Order]:
-    """Upstream took a payment back.
-
-    Open units of a paid order count as refunded, without a payout. For units issued, being issued or being
-    refunded the money is missing: a case holds the negative amount. A payment that never arrived is
-    remembered, so that it changes nothing when it comes late.
-    """
-    if order is None:
-        return Wait(f"order {data.order_id} to be known")
-    if data.payment_id in order.cancelled_payments:
-        return Decided(order)
-    case = _case_of(order, data.payment_id)
-    if order.payment_id not in (None, data.payment_id) and case is None:
-        return Wait(f"payment {data.payment_id} of order {order.order_id} to arrive")
-    order = replace(order, cancelled_payments=order.cancelled_payments | {data.payment_id})
-    if case is not None:
-        return Decided(replace(order, cases={**order.cases, case.number: replace(case, taken_back=True)}))
-    if order.state in (OrderState.PENDING_DEPOSIT, OrderState.UNPAID):
-        cancelled = order_cancelled(order, data.payment_id, data.cancelled_at, (), NOTHING)
-        return decided(_cancel(order, data.cancelled_at), cancelled)
-    if order.payment_id != data.payment_id:
-        return Decided(order)
-    return _take_back(order, data.payment_id, data.cancelled_at)
-
-
-def take_back_released(order: Order, units: Sequence[LineUnits], at: datetime) -> Decided[Order]:
-    """The units of a released refund follow the payment that was taken back; less is missing then."""
-    payment_id = order.payment_id
-    assert payment_id is not None
-    order, money = _refund_open(order, units, at)
-    events = [order_cancelled(order, payment_id, at, units, money)]
-    if money.total:
-        order, quarantined = _quarantine(order, payment_id, "cancelled_after_issue", money.total, at)
-        events.append(quarantined)
-    return decided(order, *events)
+def payment_after(
+    before: Order | None, after: Order, data: PaymentCompleted, arrival: Arrival
+) -> Payment | None:
+    """What is known of the payment once its order has taken it; None where the order did not."""
+    known = arrival.known
+    if known is not None and known.order_id != after.order_id:
+        return None
+    cases = len(before.cases) if before else 0
+    if len(after.cases) > cases:
+        is_taken = after.cases[cases].reason != "payment_conflict"
+    else:
+        is_taken = after.state is OrderState.PAID and (before is None or before.state is not OrderState.PAID)
+    return Payment(data.payment_id, after.order_id, data.amount, arrival.content) if is_taken else None
 
 
 def record_paid_twice(order: Order | None, data: RefundPaidTwice) -> Decision[Order]:
     """Money of a refund left that nobody was owed. It is missing: a case holds it as a negative amount."""
     if order is None:
         return Wait(f"order {data.order_id} to be known")
-    order, quarantined = _quarantine(order, data.payment_id, "payout_twice", -data.amount, data.paid_out_at)
+    order, quarantined = open_case(order, data.payment_id, "payout_twice", -data.amount, data.paid_out_at)
     return decided(order, quarantined)
 
 
@@ -151,10 +149,31 @@ def expired_at(deadline: datetime) -> datetime:
     return deadline.replace(microsecond=0) + timedelta(seconds=1)
 
 
+def _why_not_registered(order: Order | None, data: PaymentPending, refused: bool) -> Reject | None:
+    partner = data.partner.partner_id
+    if order is not None and order.state in (OrderState.EXPIRED, OrderState.CANCELLED):
+        detail = f"order {order.order_id} is {order.state}: use a new order id"
+        return Reject("inconsistent", "/order_id", detail)
+    if order is not None and not order.needs_money:
+        if partner == order.partner_id:
+            return None
+        detail = f"order {order.order_id} was paid by partner {order.partner_id}: use a new order id"
+        return Reject("inconsistent", "/partner/partner_id", detail)
+    if refused:
+        return Reject("inconsistent", "/partner/partner_id", f"partner {partner} has withdrawn")
+    cost = order_cost(data.vat_mode, data.lines).total
+    if cost > LARGEST_AMOUNT:
+        detail = f"the order comes to {cost} won; the most is {LARGEST_AMOUNT}"
+        return Reject("out_of_range", "/lines", detail)
+    if data.amount is not None and data.amount != cost:
+        return Reject("inconsistent", "/amount", f"amount must be what the lines come to, {cost} won")
+    return None
+
+
 def _unpaid_order(
     data: PaymentPending | PaymentCompleted, event_id: str, at: datetime, known: Order | None
 ) -> Order:
-    """The order of this snapshot, without money; with what is kept of an unpaid order that it replaces."""
+    """The order of this snapshot, without money; with what is kept of the order that it replaces."""
     order = Order(
         order_id=data.order_id,
         partner_id=data.partner.partner_id,
@@ -163,8 +182,8 @@ def _unpaid_order(
         evidence=data.evidence,
         issue_policy=data.issue_policy,
         vat_mode=data.vat_mode,
-        partner=data.partner.model_dump(),
-        expected=payment_money(data.vat_mode, price_sum(data.lines)).total,
+        partner=data.partner.model_dump(exclude_none=True),
+        expected=order_cost(data.vat_mode, data.lines).total,
         registered_by=event_id,
         registered_at=at,
         lines=_lines(data),
@@ -174,7 +193,9 @@ def _unpaid_order(
     return replace(
         order,
         sequence=known.sequence,
-        cancelled_payments=known.cancelled_payments,
+        reversals=known.reversals,
+        repeats=known.repeats,
+        lines=known.lines if known.lines == order.lines else order.lines,
         requests=known.requests,
         cases=known.cases,
     )
@@ -197,103 +218,171 @@ def _lines(data: PaymentPending | PaymentCompleted) -> dict[str, Line]:
     }
 
 
-def _same_goods(order: Order, data: PaymentPending) -> bool:
-    new = [(line.line_id, line.product_id, line.unit_price, line.quantity) for line in data.lines]
-    known = [(line.line_id, line.product_id, line.unit_price, line.quantity) for line in order.lines.values()]
-    return (order.partner_id, order.vat_mode, known) == (data.partner.partner_id, data.vat_mode, new)
+def _is_known(order: Order, data: PaymentCompleted, arrival: Arrival) -> bool:
+    """Whether this money was heard of, or is what upstream took back before it came."""
+    if taken_back_at(order, data.payment_id) is not None and not _is_new_money(order, data):
+        return True
+    return _was_told(order, data, arrival) or _came_again(order, data)
 
 
-def _knows_payment(order: Order, payment_id: str) -> bool:
-    return (
-        payment_id == order.payment_id
-        or payment_id in order.cancelled_payments
-        or any(case.payment_id == payment_id for case in order.cases.values())
+def _with_repeat(order: Order, data: PaymentCompleted) -> Order:
+    """A known payment that is said to be paid later may be new money: the news that it was taken back in
+    between may be on its way.
+    """
+    payment_id, repeated = data.payment_id, order.repeats.get(data.payment_id)
+    instants = list(_instants(order, payment_id))
+    if taken_back_at(order, payment_id) is not None or not instants:
+        return order
+    if data.paid_at <= max([*instants, repeated] if repeated else instants):
+        return order
+    return replace(order, repeats={**order.repeats, payment_id: data.paid_at})
+
+
+def _is_new_money(order: Order, data: PaymentCompleted) -> bool:
+    """Paid after its payment was taken back as a whole."""
+    gone = taken_back_at(order, data.payment_id)
+    if gone is None or gone.at is None:
+        return False
+    if data.paid_at != gone.at:
+        return data.paid_at > gone.at
+    return any(instant < data.paid_at for instant in _instants(order, data.payment_id))
+
+
+def _instants(order: Order, payment_id: str) -> Iterator[datetime]:
+    """When money of this payment was paid, as far as it is here or was."""
+    if order.payment_id == payment_id and order.paid_at is not None:
+        yield order.paid_at
+    for case in order.cases.values():
+        if case.payment_id == payment_id and case.reason not in MISSING:
+            yield case.opened_at
+
+
+def _was_told(order: Order, data: PaymentCompleted, arrival: Arrival) -> bool:
+    """Whether the order or a case holds the money of this payment, with this content; or held it."""
+    again = _is_new_money(order, data)
+    pays = order.payment_id == data.payment_id and not (again and order.paid_at != data.paid_at)
+    if pays and not order.payment_ids and _is_same(order, data, arrival):
+        return True
+    return any(
+        case.payment_id == data.payment_id
+        and case.reason not in MISSING
+        and (case.content == arrival.content if case.content is not None else case.amount == data.amount)
+        and not (again and case.opened_at != data.paid_at)
+        for case in order.cases.values()
     )
 
 
-def _case_of(order: Order, payment_id: str) -> Case | None:
-    """The case that holds this payment. What is missing of a payment is no place where it could be."""
-    return next((case for case in order.cases.values() if _holds(case, payment_id)), None)
+def _is_same(order: Order, data: PaymentCompleted, arrival: Arrival) -> bool:
+    """Whether the payment that pays the order says the same as this one."""
+    known = arrival.known
+    if known is None or known.order_id != order.order_id:
+        return data.amount == order.amount
+    return known.amount == data.amount if known.content is None else known.content == arrival.content
 
 
-def _holds(case: Case, payment_id: str) -> bool:
-    return case.payment_id == payment_id and case.amount > 0 and not case.taken_back
+def _came_again(order: Order, data: PaymentCompleted) -> bool:
+    return any(
+        case.payment_id == data.payment_id
+        and case.decision == "reinstated"
+        and case.settled_at == data.paid_at
+        for case in order.cases.values()
+    )
 
 
-def _misfit(order: Order, data: PaymentCompleted, refused: bool) -> str | None:
+def _won_back(order: Order, data: PaymentCompleted) -> list[Case]:
+    """The open cases of missing money of this payment that end with it: it was paid after the money went, and
+    is as much.
+    """
+    missing = [
+        case
+        for case in open_cases(order, data.payment_id)
+        if case.reason in MISSING and case.reason != "payout_twice" and case.opened_at < data.paid_at
+    ]
+    if missing and -sum(case.amount for case in missing) == data.amount:
+        return missing
+    return [case for case in missing if -case.amount == data.amount][:1]
+
+
+def _reinstate(order: Order, cases: list[Case], data: PaymentCompleted) -> Decided[Order]:
+    order, settled = settle_cases(order, cases, "reinstated", data.paid_at)
+    return decided(replace(order, taken_back=order.taken_back - data.amount), *settled)
+
+
+def _misfit(order: Order, data: PaymentCompleted, arrival: Arrival, cost: int) -> str | None:
+    known = arrival.known
+    is_own = order.payment_id == data.payment_id or (known is not None and known.order_id == order.order_id)
+    if known is not None and not is_own:
+        return "payment_used"
+    if is_own and not _is_new_money(order, data):
+        return "payment_conflict"
     if order.state in _NEEDS_NO_MONEY:
         return _NEEDS_NO_MONEY[order.state]
-    if refused:
+    is_late = order.deposit_deadline is not None and data.paid_at > order.deposit_deadline
+    if order.state is OrderState.EXPIRED:
+        return "late_deposit" if is_late else "told_late"
+    if arrival.refused:
         return "order_closed"
-    if order.deposit_deadline is not None and data.paid_at > order.deposit_deadline:
+    if is_late:
         return "late_deposit"
-    return "wrong_amount" if data.amount != order.expected else None
+    return "wrong_amount" if data.amount != cost else None
 
 
 def _pay(order: Order, data: PaymentCompleted, arrival: Arrival, new_ids: Iterable[UUID]) -> Decided[Order]:
-    money = payment_money(order.vat_mode, price_sum(order.lines.values()))
-    order = replace(
-        order,
+    paid = replace(
+        _unpaid_order(data, order.registered_by, order.registered_at, order),
         state=OrderState.PAID,
+        deposit_deadline=order.deposit_deadline,
         payment_id=data.payment_id,
         paid_at=data.paid_at,
-        amount=money.total,
-        paid=money,
-        remaining=money,
-        lines={line_id: replace(line, paid=line.quantity) for line_id, line in order.lines.items()},
     )
-    events = [order_paid(order)]
-    if order.issue_policy == AUTOMATIC and not arrival.taken_back:
-        everything = [
-            LineUnits(line_id, li.open) for line_id, li in order.lines.items() if li.kind == SERIALS
-        ]
-        order, granted = claim_to_issue(order, everything, AUTOMATIC, arrival.at, new_ids)
+    is_pending = order.state is OrderState.PENDING_DEPOSIT
+    differs = tuple(_differences(snapshot(order), snapshot(paid))) if is_pending else ()
+    order = pay_lines(paid)
+    events = [order_paid(order, differs)]
+    if not arrival.taken_back:
+        order, granted = claim_by_policy(order, arrival.at, new_ids)
         events += granted
     return decided(order, *events)
 
 
-def _set_aside(order: Order, data: PaymentCompleted, reason: str) -> Decided[Order]:
-    events = []
+def _differences(one: Any, other: Any, pointer: str = "") -> Iterator[str]:
+    """The JSON Pointers at which two documents differ; a member that is null is as good as absent."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for name in dict.fromkeys((*one, *other)):
+            step = name.replace("~", "~0").replace("/", "~1")
+            yield from _differences(one.get(name), other.get(name), f"{pointer}/{step}")
+    elif isinstance(one, list) and isinstance(other, list):
+        for index in range(max(len(one), len(other))):
+            first, second = (each[index] if index < len(each) else None for each in (one, other))
+            yield from _differences(first, second, f"{pointer}/{index}")
+    elif one != other:
+        yield pointer
+
+
+def _set_aside(order: Order, data: PaymentCompleted, arrival: Arrival, reason: str) -> Decided[Order]:
+    """The money is kept apart; where there is none, nothing is."""
+    events: list[UnnumberedEvent] = []
+    if reason == "wrong_amount" and order.state is OrderState.UNPAID and arrival.at > order.registered_at:
+        order = _unpaid_order(data, arrival.event_id, arrival.at, order)
     if reason == "late_deposit" and order.state is OrderState.PENDING_DEPOSIT:
         order, expired = _expire(order)
         events.append(expired)
-    order, quarantined = _quarantine(order, data.payment_id, reason, data.amount, data.paid_at)
-    return decided(order, *events, quarantined)
-
-
-def _quarantine(
-    order: Order, payment_id: str, reason: str, amount: int, at: datetime
-) -> tuple[Order, UnnumberedEvent]:
-    case = Case(order.order_id, len(order.cases), payment_id, reason, amount, at)
-    return replace(order, cases={**order.cases, case.number: case}), payment_quarantined(order, case)
+    if data.amount:
+        order, quarantined = open_case(
+            order,
+            data.payment_id,
+            reason,
+            data.amount,
+            data.paid_at,
+            method=data.payment_method,
+            partner_id=data.partner.partner_id,
+            content=arrival.content,
+        )
+        events.append(quarantined)
+    return decided(order, *events)
 
 
 def _expire(order: Order) -> tuple[Order, UnnumberedEvent]:
     assert order.deposit_deadline is not None
     at = expired_at(order.deposit_deadline)
     return replace(order, state=OrderState.EXPIRED, closed_at=at), order_expired(order, at)
-
-
-def _cancel(order: Order, at: datetime) -> Order:
-    return replace(order, state=OrderState.CANCELLED, closed_at=at)
-
-
-def _take_back(order: Order, payment_id: str, at: datetime) -> Decided[Order]:
-    """Open units go back with the payment; what it paid for the others is missing from now on."""
-    units = tuple(LineUnits(line.line_id, line.open) for line in order.lines.values() if line.open)
-    order, money = _refund_open(_cancel(order, at), units, at)
-    events = [order_cancelled(order, payment_id, at, units, money)]
-    missing = order.amount - money.total
-    if missing:
-        order, quarantined = _quarantine(order, payment_id, "cancelled_after_issue", -missing, at)
-        events.append(quarantined)
-    return decided(order, *events)
-
-
-def _refund_open(order: Order, units: Sequence[LineUnits], at: datetime) -> tuple[Order, Money]:
-    def refund(line: Line, quantity: int) -> Line:
-        return replace(line, refunded=line.refunded + quantity, refund_claimed_at=at)
-
-    money = refund_money(order.vat_mode, order.remaining, worth(order, units))
-    lines = change_lines(order, units, refund)
-    return replace(order, lines=lines, remaining=order.remaining.minus(money)), money

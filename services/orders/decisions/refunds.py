@@ -6,8 +6,8 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
+from services.orders.decisions.cancellations import take_back_released
 from services.orders.decisions.claims import change_lines, claims_of, open_units, settle, worth
-from services.orders.decisions.payments import take_back_released
 from services.orders.events import decided, refund_denied, refund_granted
 from services.orders.state import Claim, ClaimState, Line, Order, OrderState, Purpose
 from shared.money import refund_money
@@ -37,7 +37,7 @@ def claim_refund(
         return _grant(order, refund_id, asked, request_id, at)
     rest = _still_open(order, asked) if everything else []
     if not worth(order, rest):
-        return _deny(order, refund_id, asked, short[0])
+        return _deny(order, refund_id, asked, request_id, short[0])
     return _grant(order, refund_id, rest, request_id, at)
 
 
@@ -99,13 +99,15 @@ def _grant(
         remaining=order.remaining.minus(money),
         claims={**order.claims, refund_id: claims},
     )
-    return decided(order, refund_granted(order, refund_id, units, money))
+    return decided(order, refund_granted(order, refund_id, request_id, units, money))
 
 
-def _deny(order: Order, refund_id: UUID, asked: Sequence[LineUnits], short: LineUnits) -> Decided[Order]:
+def _deny(
+    order: Order, refund_id: UUID, asked: Sequence[LineUnits], request_id: str, short: LineUnits
+) -> Decided[Order]:
     reason, lost_at = _why_not_refundable(order, order.lines.get(short.line_id))
     lines = [(units, open_units(order, units.line_id)) for units in asked]
-    return decided(order, refund_denied(order, refund_id, lines, reason, lost_at))
+    return decided(order, refund_denied(order, refund_id, request_id, lines, reason, lost_at))
 
 
 def _why_not_refundable(order: Order, line: Line | None) -> tuple[str, datetime]:

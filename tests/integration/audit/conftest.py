@@ -74,7 +74,7 @@ async def tell_stories(checkout: Checkout) -> None:
     await automatic.is_cancelled()
     await automatic.until("order.cancelled.v1")
     twice = await Story(checkout).is_paid(quantity=7, price=3)
-    await twice.pays(payment_id="pay-again")
+    await twice.pays(payment_id=f"{twice.payment_id}-again")
     await twice.until("payment.quarantined.v1")
     await twice.is_refunded(2)
 

@@ -4,25 +4,44 @@ Beside it stands another order of the same partner with the same line ids, in th
 step may change anything of it.
 """
 
+import asyncio
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
 
+from services.orders.decisions.payments import payment_content
+from services.orders.handlers import ROUTES
+from services.orders.settings import OrdersSettings
+from services.orders.store import Store
+from shared.clock import now
 from shared.events.checkout import PaymentCompleted
 from shared.events.fields import Data
 from shared.events.invoices import InvoiceIssued
 from shared.events.refunds import RefundAccepted, RefundCompleted, RefundReleased
 from shared.events.serials import SerialsIssued
-from tests.integration.orders.conftest import StoredDesk, content_of
-from tests.unit.orders.builders import AT, DEADLINE, cancelled, line, payment, pending, request, withdrawal
+from shared.runtime.decisions import Context
+from tests.integration.orders.conftest import StoredDesk, content_of, event
+from tests.unit.orders.builders import (
+    AT,
+    DEADLINE,
+    cancelled,
+    decision,
+    line,
+    payment,
+    pending,
+    request,
+    withdrawal,
+)
 
 GOODS = (line("1"), line("2", 10))
 PRICE = 193_600
 HOUR = timedelta(hours=1)
 REFUND, OTHER_REFUND = UUID(int=0x77), UUID(int=0x88)
+MISSING = {"partner_id": "P-17", "content": None, "decision": None, "settled_at": None}
+"""What a new case says beside its money; nobody paid what is missing."""
 PARTNER = {
     "partner_id": "P-17",
     "business_number": "1168200276",
@@ -67,9 +86,21 @@ def released(refund_id: UUID = REFUND) -> RefundReleased:
     return RefundReleased.model_construct(order_id="A-1", refund_id=str(refund_id))
 
 
-def invoiced(*payment_ids: str) -> InvoiceIssued:
-    """What invoices publishes when a tax invoice exists."""
-    return InvoiceIssued.model_construct(partner_id="P-17", month="2026-10", payment_ids=[*payment_ids])
+def invoiced(*payment_ids: str, orders: list[str] | None = None) -> InvoiceIssued:
+    """What invoices publishes when a tax invoice exists; older versions did not name the orders."""
+    return InvoiceIssued.model_construct(
+        partner_id="P-17", month="2026-10", payment_ids=[*payment_ids], order_ids=orders
+    )
+
+
+def known_payment(document: PaymentCompleted) -> dict[str, Any]:
+    """A row of `payments`."""
+    return {
+        "payment_id": document.payment_id,
+        "order_id": document.order_id,
+        "amount": document.amount,
+        "content": payment_content(document),
+    }
 
 
 @pytest.fixture
@@ -147,7 +178,10 @@ async def test_a_registered_order_is_kept_with_its_lines(desk: StoredDesk) -> No
             "remaining_supply": 0,
             "remaining_vat": 0,
             "sequence": 1,
-            "cancelled_payments": [],
+            "taken_back": 0,
+            "payment_ids": [],
+            "reversals": {},
+            "repeats": {},
         },
         "order_lines A-1 1": new_line("1", 0, 100),
         "order_lines A-1 2": new_line("2", 1, 10),
@@ -171,6 +205,7 @@ async def test_a_payment_pays_the_units_of_every_line(desk: StoredDesk) -> None:
         },
         "order_lines A-1 1": {"paid": 100},
         "order_lines A-1 2": {"paid": 10},
+        "payments pay-1": known_payment(paid(at=AT + HOUR)),
     }
 
 
@@ -251,7 +286,8 @@ async def test_a_cancelled_payment_takes_the_open_units_of_both_lines_back(desk:
             "remaining_supply": 96_000,
             "remaining_vat": 9_600,
             "sequence": 4,
-            "cancelled_payments": ["pay-1"],
+            "taken_back": PRICE,
+            "reversals": {"pay-1": [{"at": "2026-10-21T10:03:05Z", "amount": None}]},
         },
         "order_lines A-1 1": {"refunded": 40, "refund_claimed_at": AT + 5 * HOUR},
         "order_lines A-1 2": {"refunded": 10, "refund_claimed_at": AT + 5 * HOUR},
@@ -262,7 +298,7 @@ async def test_a_cancelled_payment_takes_the_open_units_of_both_lines_back(desk:
             "reason": "cancelled_after_issue",
             "amount": -105_600,
             "opened_at": AT + 5 * HOUR,
-            "taken_back": False,
+            **MISSING,
         },
     }
 
@@ -271,7 +307,7 @@ async def test_units_released_after_the_cancellation_follow_the_payment(desk: St
     await desk.take(paid(), refund(("2", 4)), cancelled())
 
     assert await desk.take(released(), at=AT + 4 * HOUR) == {
-        "orders A-1": {"sequence": 6},
+        "orders A-1": {"sequence": 8},
         "order_lines A-1 2": {"refunding": 0, "refunded": 10, "refund_claimed_at": AT + 4 * HOUR},
         f"claims {REFUND} 2": {"state": "void", "settled_at": AT + 4 * HOUR},
         "quarantine A-1 1": {
@@ -281,8 +317,11 @@ async def test_units_released_after_the_cancellation_follow_the_payment(desk: St
             "reason": "cancelled_after_issue",
             "amount": 7_040,
             "opened_at": AT + 4 * HOUR,
-            "taken_back": False,
+            **MISSING,
+            "decision": "taken_back",
+            "settled_at": AT + 4 * HOUR,
         },
+        "quarantine A-1 0": {"decision": "taken_back", "settled_at": AT + 4 * HOUR},
     }
 
 
@@ -302,7 +341,8 @@ async def test_an_order_is_refunded_when_the_last_unit_of_its_last_line_is(desk:
 
 async def test_a_quarantined_payment_that_is_taken_back_closes_its_own_case_only(desk: StoredDesk) -> None:
     await desk.take(paid(), paid(payment_id="pay-2"))
-    assert await desk.take(paid(payment_id="pay-3", amount=5, at=AT + HOUR)) == {
+    third = paid(payment_id="pay-3", amount=5, at=AT + HOUR)
+    assert await desk.take(third) == {
         "orders A-1": {"sequence": 3},
         "quarantine A-1 1": {
             "order_id": "A-1",
@@ -311,24 +351,29 @@ async def test_a_quarantined_payment_that_is_taken_back_closes_its_own_case_only
             "reason": "second_payment",
             "amount": 5,
             "opened_at": AT + HOUR,
-            "taken_back": False,
+            **MISSING,
+            "content": payment_content(third),
         },
+        "payments pay-3": known_payment(third),
     }
 
-    assert await desk.take(cancelled("pay-2")) == {
-        "orders A-1": {"cancelled_payments": ["pay-2"]},
-        "quarantine A-1 0": {"taken_back": True},
+    at = AT + 2 * HOUR
+    gone = [{"at": "2026-10-21T07:03:05Z", "amount": None}]
+    assert await desk.take(cancelled("pay-2", at=at)) == {
+        "orders A-1": {"sequence": 4, "reversals": {"pay-2": gone}},
+        "quarantine A-1 0": {"decision": "taken_back", "settled_at": at},
     }
-    assert await desk.take(cancelled("pay-3")) == {
-        "orders A-1": {"cancelled_payments": ["pay-2", "pay-3"]},
-        "quarantine A-1 1": {"taken_back": True},
+    assert await desk.take(cancelled("pay-3", at=at)) == {
+        "orders A-1": {"sequence": 5, "reversals": {"pay-2": gone, "pay-3": gone}},
+        "quarantine A-1 1": {"decision": "taken_back", "settled_at": at},
     }
 
 
 async def test_the_right_payment_replaces_the_lines_of_one_that_did_not_fit(desk: StoredDesk) -> None:
     await desk.take(paid(payment_id="pay-wrong", amount=1))
 
-    changed = await desk.take(paid(line("1", 50), line("3", 10), amount=105_600, issue_policy="automatic"))
+    right = paid(line("1", 50), line("3", 10), amount=105_600, issue_policy="automatic")
+    changed = await desk.take(right)
 
     grants = {event.data["line_id"]: event.data["grant_id"] for event in desk.events[1:]}
     assert changed.keys() == {
@@ -338,6 +383,7 @@ async def test_the_right_payment_replaces_the_lines_of_one_that_did_not_fit(desk
         "order_lines A-1 3",
         f"claims {grants['1']} 1",
         f"claims {grants['3']} 3",
+        "payments pay-1",
     }
     assert changed["order_lines A-1 1"] == {
         "quantity": 50,
@@ -362,20 +408,130 @@ async def test_the_right_payment_replaces_the_lines_of_one_that_did_not_fit(desk
     }
 
 
-async def test_a_payment_taken_back_before_it_came_is_remembered_and_its_order_closed(
+async def test_a_payment_taken_back_before_it_came_is_remembered_and_its_id_stays_free(
     desk: StoredDesk,
 ) -> None:
     await desk.take(pending(*GOODS))
 
     assert await desk.take(cancelled(at=AT + HOUR)) == {
-        "orders A-1": {
-            "state": "cancelled",
-            "closed_at": AT + HOUR,
-            "sequence": 2,
-            "cancelled_payments": ["pay-1"],
-        }
+        "orders A-1": {"reversals": {"pay-1": [{"at": "2026-10-21T06:03:05Z", "amount": None}]}}
     }
     assert await desk.take(paid()) == {}
+
+
+async def test_a_payment_with_other_goods_replaces_the_lines_of_the_pending_order(desk: StoredDesk) -> None:
+    await desk.take(pending(*GOODS))
+
+    other = paid({**line("1"), "product_id": "music-30"}, amount=176_000, evidence="cash_receipt")
+    changed = await desk.take(other)
+
+    assert changed["order_lines A-1 1"] == {"product_id": "music-30", "paid": 100}
+    assert changed["order_lines A-1 2"] == {}
+    assert (changed["orders A-1"]["evidence"], changed["orders A-1"]["expected"]) == ("cash_receipt", 176_000)
+    assert desk.last["differs"] == ["/evidence", "/lines/0/product_id", "/lines/1"]
+
+
+async def test_a_newer_pending_order_replaces_lines_and_deadline(desk: StoredDesk) -> None:
+    await desk.take(pending(*GOODS))
+
+    later = pending(line("2", 5), deadline=DEADLINE + HOUR)
+    assert await desk.take(later, at=AT + HOUR) == {
+        "orders A-1": {
+            "expected": 8_800,
+            "registered_at": AT + HOUR,
+            "deposit_deadline": DEADLINE + HOUR,
+            "sequence": 2,
+        },
+        "order_lines A-1 1": {},
+        "order_lines A-1 2": {"position": 0, "quantity": 5},
+    }
+    assert await desk.take(pending(*GOODS)) == {}
+
+
+async def test_what_an_operator_decides_ends_the_cases_and_pays_the_order(desk: StoredDesk) -> None:
+    await desk.take(pending(*GOODS))
+    await desk.take(
+        paid(payment_id="dep-1", amount=PRICE - 1_000), paid(payment_id="dep-2", amount=1_000, at=AT + HOUR)
+    )
+
+    changed = await desk.take(decision("dep-1", "applied"))
+
+    settled = {"decision": "applied", "settled_at": AT + timedelta(days=1)}
+    assert (changed["quarantine A-1 0"], changed["quarantine A-1 1"]) == (settled, settled)
+    assert changed["orders A-1"] == {
+        "state": "paid",
+        "payment_id": "dep-2",
+        "payment_ids": ["dep-1", "dep-2"],
+        "paid_at": AT + HOUR,
+        "amount": PRICE,
+        "supply": 176_000,
+        "vat": 17_600,
+        "remaining_supply": 176_000,
+        "remaining_vat": 17_600,
+        "sequence": 6,
+    }
+
+
+async def test_a_part_that_went_back_is_kept_with_its_case(desk: StoredDesk) -> None:
+    await desk.take(paid())
+    assert await desk.take(cancelled(at=AT + HOUR, amount=17_600)) == {
+        "orders A-1": {
+            "taken_back": 17_600,
+            "reversals": {"pay-1": [{"at": "2026-10-21T06:03:05Z", "amount": 17_600}]},
+            "sequence": 2,
+        },
+        "quarantine A-1 0": {
+            "order_id": "A-1",
+            "number": 0,
+            "payment_id": "pay-1",
+            "reason": "partly_cancelled",
+            "amount": -17_600,
+            "opened_at": AT + HOUR,
+            **MISSING,
+        },
+    }
+
+
+async def test_one_payment_pays_one_order_within_a_batch_and_between_batches(desk: StoredDesk) -> None:
+    changed = await desk.take(paid(), of("A-3", paid()))
+    assert changed["payments pay-1"] == known_payment(paid())
+    assert (changed["orders A-1"]["state"], changed["orders A-3"]["state"]) == ("paid", "unpaid")
+    assert changed["quarantine A-3 0"]["reason"] == "payment_used"
+
+    changed = await desk.take(of("A-4", paid()), of("A-4", paid()))
+    assert [name for name in changed if name.startswith(("payments", "quarantine"))] == ["quarantine A-4 0"]
+    assert changed["quarantine A-4 0"]["reason"] == "payment_used"
+
+
+async def test_two_batches_that_name_the_same_payments_wait_for_each_other_and_never_for_ever(
+    desk: StoredDesk, pool: asyncpg.Pool
+) -> None:
+    """Two partitions, the same ids in another order: the second batch sees whose each payment is."""
+    names = [f"pay-{number}" for number in range(20)]
+    first = [event(of(f"L-{n}", paid(payment_id=name)), AT) for n, name in enumerate(names)]
+    second = [event(of(f"R-{n}", paid(payment_id=name)), AT) for n, name in enumerate(reversed(names))]
+
+    async def handle(batch: list[Any]) -> None:
+        async with pool.acquire() as connection, connection.transaction():
+            world = await desk.store.load(connection, batch)
+            await asyncio.sleep(0.05)
+            for each in batch:
+                ROUTES[each.type].handle(world, each, Context(uuid4))
+            await desk.store.save(connection, world)
+
+    await asyncio.wait_for(asyncio.gather(handle(first), handle(second)), timeout=20)
+
+    rows = await desk.connection.fetch(
+        """SELECT coalesce(o.payment_id, q.payment_id) AS payment_id, count(*) AS orders,
+                  count(*) FILTER (WHERE o.state = 'paid') AS paid
+           FROM orders o LEFT JOIN quarantine q USING (order_id) WHERE order_id ~ '^[LR]-' GROUP BY 1"""
+    )
+    told = {row["payment_id"]: (row["paid"], row["orders"]) for row in rows}
+    assert told == dict.fromkeys(names, (1, 2))
+    owners = await desk.connection.fetch(
+        "SELECT FROM payments JOIN orders USING (order_id, payment_id) WHERE payment_id = ANY($1)", names
+    )
+    assert len(owners) == len(names)
 
 
 async def test_the_expirer_ends_only_orders_whose_deadline_has_passed(desk: StoredDesk) -> None:
@@ -395,6 +551,33 @@ async def test_the_expirer_ends_only_orders_whose_deadline_has_passed(desk: Stor
     }
     assert await desk.outbox() == [("order.expired.v1", "A-1"), ("order.expired.v1", "A-3")]
     assert await desk.expire(grace=timedelta(0)) == {}
+
+
+async def test_news_of_a_deposit_made_in_time_may_come_within_the_grace(
+    desk: StoredDesk, owner: asyncpg.Connection
+) -> None:
+    await desk.take(pending(*GOODS, deadline=now() - timedelta(minutes=5)))
+    await owner.execute("UPDATE orders SET recorded_at = now() - interval '1 day'")
+
+    grace = timedelta(seconds=OrdersSettings.model_fields["orders_expiry_grace_seconds"].default)
+    assert await desk.expire(grace=grace) == {}
+
+    assert (await desk.expire(grace=timedelta(minutes=4)))["orders A-1"]["state"] == "expired"
+
+
+async def test_no_order_slips_in_while_a_partner_leaves(desk: StoredDesk, pool: asyncpg.Pool) -> None:
+    async def order(connection: Any) -> None:
+        batch = [event(of("A-9", paid(payment_id="pay-9")), AT)]
+        async with connection.transaction():
+            await connection.execute("SET LOCAL lock_timeout = '100ms'")
+            world = await desk.store.load(connection, batch)
+            ROUTES[batch[0].type].handle(world, batch[0], Context(uuid4))
+            await desk.store.save(connection, world)
+
+    async with pool.acquire() as other, desk.connection.transaction():
+        await desk.store.load(desk.connection, [event(withdrawal(), AT)])
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            await order(other)
 
 
 async def test_orders_that_move_in_one_batch_each_get_their_own_numbers(desk: StoredDesk) -> None:
@@ -432,7 +615,7 @@ async def test_a_partner_that_wants_to_leave_is_told_everything_that_is_unfinish
         },
     }
     blockers = [tuple(blocker.values()) for blocker in desk.last["blockers"]]
-    assert [blocker for blocker in blockers if blocker[1] != "A-2"] == [
+    assert [blocker for blocker in blockers if "A-2" not in blocker] == [
         ("refund_in_progress", "A-1", "2", 4),
         ("uninvoiced_payment", "A-1", "1", 100),
         ("uninvoiced_payment", "A-1", "2", 10),
@@ -440,6 +623,7 @@ async def test_a_partner_that_wants_to_leave_is_told_everything_that_is_unfinish
         ("unissued_units", "A-1", "2", 6),
         ("pending_deposit", "A-3", "1", 5),
     ]
+    assert {"kind": "quarantined_money", "order_id": "A-2"} in desk.last["blockers"]
 
 
 async def test_only_who_waits_for_a_tax_invoice_is_kept_for_one(desk: StoredDesk) -> None:
@@ -451,8 +635,34 @@ async def test_only_who_waits_for_a_tax_invoice_is_kept_for_one(desk: StoredDesk
     )
 
     await desk.take(withdrawal())
-
     assert {blocker["order_id"] for blocker in desk.last["blockers"]} == {"A-2", "A-4"}
+
+    desk.store = Store(card_is_slip=False)
+    await desk.take(withdrawal("wd-2"))
+    assert {blocker["order_id"] for blocker in desk.last["blockers"]} == {"A-1", "A-2", "A-4"}
+
+
+async def test_an_invoice_of_another_order_with_the_same_payment_id_keeps_nobody_from_waiting(
+    desk: StoredDesk, owner: asyncpg.Connection
+) -> None:
+    """Older versions let one payment id pay two orders, here of two partners."""
+    goods = line(kind="goods")
+    narae = {**PARTNER, "partner_id": "P-92"}
+    await desk.take(
+        paid(goods, amount=176_000), of("A-4", paid(goods, amount=176_000, payment_id="p", partner=narae))
+    )
+    await owner.execute("UPDATE orders SET payment_id = 'pay-1' WHERE order_id = 'A-4'")
+    leave = withdrawal().model_copy(update={"partner_id": "P-92"})
+
+    for told in (invoiced("pay-1"), invoiced("pay-1", orders=["A-1"])):
+        await desk.take(told)
+        await desk.take(leave)
+        assert desk.types == ["partner.withdrawal_refused"]
+        leave = leave.model_copy(update={"request_id": f"{leave.request_id}+"})
+
+    await desk.take(invoiced("pay-1", orders=["A-4"]))
+    await desk.take(leave)
+    assert desk.types == ["partner.withdrawn"]
 
 
 async def test_a_partner_leaves_when_nothing_is_unfinished_and_its_money_is_kept_apart(
@@ -460,11 +670,12 @@ async def test_a_partner_leaves_when_nothing_is_unfinished_and_its_money_is_kept
 ) -> None:
     await desk.take(withdrawal())
     assert await desk.take(invoiced("pay-1", "pay-A-2")) == {
-        "invoiced_payments pay-1": {"payment_id": "pay-1"},
-        "invoiced_payments pay-A-2": {"payment_id": "pay-A-2"},
+        "invoiced_payments pay-1 None": {"payment_id": "pay-1", "order_id": None},
+        "invoiced_payments pay-A-2 None": {"payment_id": "pay-A-2", "order_id": None},
     }
     assert await desk.take(invoiced("pay-1")) == {}
     await desk.take(of("A-2", cancelled("pay-A-2")), of("A-2", released(OTHER_REFUND)))
+    await desk.take(of("A-2", decision("pay-A-2", "kept")), of("A-2", decision("pay-twice")))
     for claim in [row for row in (await desk.rows()).values() if row.get("purpose") == "issue"]:
         await desk.take(of("A-2", issued(claim["claim_id"], claim["line_id"], claim["quantity"])))
 
@@ -535,6 +746,9 @@ async def test_two_batches_cannot_decide_about_one_order_at_once(
         "UPDATE claims SET state = 'confirmed'",
         "UPDATE claims SET state = 'void', settled_at = now() WHERE purpose = 'issue'",
         "UPDATE quarantine SET amount = -1",
+        "UPDATE quarantine SET decision = 'kept'",
+        "UPDATE orders SET taken_back = amount + 1",
+        "UPDATE payments SET content = 'short'",
     ],
 )
 async def test_the_schema_refuses_what_the_rules_refuse(

@@ -4,11 +4,14 @@ import asyncio
 import os
 import subprocess
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import asyncpg
 import pytest
 
 from ops.setup.provision import OWNER, Database, with_database
+from services.orders.state import Reversal
+from services.orders.store import Store
 from shared.events.catalogue import SERVICES
 from shared.migrations import (
     RECORD,
@@ -18,6 +21,7 @@ from shared.migrations import (
     migration_directories,
     schema_url,
 )
+from shared.postgres import connect
 
 # Everything that a schema holds, one line a thing, but the record of the migrations.
 CONTENT = f"""
@@ -98,3 +102,51 @@ async def test_a_schema_goes_down_to_nothing_and_up_to_what_it_was(
     assert await apply_migrations(empty_database.owner_url, service) == names
     assert len(whole) > len(names)
     assert await content(empty_database, service) == whole
+
+
+ORDER = """
+    INSERT INTO orders (
+        order_id, partner_id, state, payment_method, evidence, issue_policy, vat_mode, partner, expected,
+        registered_by, registered_at, payment_id, paid_at, closed_at, amount, supply, vat,
+        remaining_supply, remaining_vat, sequence, cancelled_payments)
+    VALUES ($1, $2, $3, 'bank_transfer', 'tax_invoice', 'on_request', 'exclusive', '{}', 1100,
+        'evt', now(), 'pay-1', $4, $5, 1100, 1000, 100, 1000, 100, 1, $6)
+"""
+CASE = """
+    INSERT INTO quarantine (order_id, number, payment_id, reason, amount, opened_at, taken_back)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)
+"""
+
+
+async def test_orders_and_cases_of_an_older_version_are_read_with_whose_each_payment_is(
+    empty_database: Database,
+) -> None:
+    """Two orders that one payment id paid, one of them taken back, and cases open and ended."""
+    await apply_migrations(empty_database.owner_url, "orders")
+    connection = await connect(empty_database.owner_url, "orders")
+    while await connection.fetchval("SELECT to_regclass('orders.payments') IS NOT NULL"):
+        await roll_back(empty_database, "orders")
+    first, later = datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 10, 2, tzinfo=UTC)
+    await connection.execute(ORDER, "B-2", "P-2", "paid", later, None, [])
+    await connection.execute(ORDER, "A-1", "P-1", "cancelled", first, later, ["pay-1", "pay-3"])
+    await connection.execute(CASE, "A-1", 0, "pay-1", "cancelled_after_issue", -1100, later, False)
+    await connection.execute(CASE, "A-1", 1, "pay-3", "second_payment", 500, first, True)
+    await connection.execute(CASE, "B-2", 0, "pay-4", "second_payment", 700, first, False)
+    await connection.close()
+
+    await apply_migrations(empty_database.owner_url, "orders")
+
+    connection = await connect(empty_database.owner_url, "orders")
+    owners = await connection.fetch("SELECT payment_id, order_id, amount FROM payments ORDER BY payment_id")
+    assert [tuple(row) for row in owners] == [
+        ("pay-1", "A-1", 1100),
+        ("pay-3", "A-1", 500),
+        ("pay-4", "B-2", 700),
+    ]
+    orders = (await Store().load_orders(connection, ["A-1", "B-2"])).orders
+    await connection.close()
+    assert orders["A-1"].reversals == {"pay-1": (Reversal(later),), "pay-3": (Reversal(None),)}
+    assert (orders["A-1"].taken_back, orders["B-2"].taken_back) == (1100, 0)
+    ends = {case.payment_id: case.decision for order in orders.values() for case in order.cases.values()}
+    assert ends == {"pay-1": None, "pay-3": "taken_back", "pay-4": None}
+    assert {case.partner_id for case in orders["B-2"].cases.values()} == {"P-2"}

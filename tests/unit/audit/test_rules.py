@@ -169,7 +169,7 @@ def test_every_won_of_an_order_cancelled_after_issue_is_somewhere() -> None:
     assert books.invoices
     books.orders.state = "cancelled"
     books.orders.refunds, books.refunds.refunds = {}, {}
-    books.orders.quarantined = -10_560
+    books.orders.quarantined, books.orders.went_back = -10_560, 17_600
     books.refunds.lines["1"] = books.refunds.lines["1"]._replace(refunded=0, taken_back=4)
     books.invoices.refunds, books.invoices.cancelled = {}, 7_040
 
@@ -230,7 +230,7 @@ def test_money_that_left_twice_is_a_case_of_its_won_and_no_won_is_missing() -> N
     books.refunds.paid_twice = 7_040
     assert arriving(books) == {"paid_twice_is_a_case"}
 
-    books.orders.paid_twice, books.orders.quarantined = 7_040, -7_040
+    books.orders.paid_twice, books.orders.quarantined, books.orders.went_back = 7_040, -7_040, 7_040
 
     assert list(findings(books)) == []
     assert won_of(books).refunded == 14_080

@@ -1,6 +1,6 @@
 """Orders and events with defaults, so that a test says only what matters to it."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 from uuid import UUID
@@ -13,7 +13,9 @@ from shared.events.checkout import (
     PaymentCancelled,
     PaymentCompleted,
     PaymentPending,
+    QuarantineDecided,
 )
+from shared.events.refunds import RefundAccepted, RefundCompleted, RefundReleased
 from shared.runtime.decisions import Decided
 
 AT = datetime(2026, 10, 21, 5, 3, 5, tzinfo=UTC)
@@ -86,11 +88,47 @@ def pending(*lines: dict[str, Any], deadline: datetime = DEADLINE, **more: Any) 
     )
 
 
-def cancelled(payment_id: str = "pay-1", at: datetime = AT) -> PaymentCancelled:
+def cancelled(payment_id: str = "pay-1", at: datetime = AT, **more: Any) -> PaymentCancelled:
     """A payment that upstream took back."""
-    return PaymentCancelled.model_validate(
-        {"order_id": "A-1", "payment_id": payment_id, "cancelled_at": at.isoformat()}, strict=False
-    )
+    data = {"order_id": "A-1", "payment_id": payment_id, "cancelled_at": at.isoformat(), **more}
+    return PaymentCancelled.model_validate(data, strict=False)
+
+
+def decision(payment_id: str = "pay-1", decided: str = "returned", **more: Any) -> QuarantineDecided:
+    """What an operator decided about money in quarantine."""
+    data = {
+        "order_id": "A-1",
+        "payment_id": payment_id,
+        "decision": decided,
+        "actor": "op-kim",
+        "note": "looked at",
+        "decided_at": (AT + timedelta(days=1)).isoformat(),
+        **more,
+    }
+    return QuarantineDecided.model_validate(data, strict=False)
+
+
+def accepted(*units: tuple[str, int], refund_id: UUID, everything: bool = False) -> RefundAccepted:
+    """What refunds publishes when it asks for units."""
+    lines = [{"line_id": line_id, "quantity": quantity} for line_id, quantity in units]
+    data = {
+        "order_id": "A-1",
+        "refund_id": str(refund_id),
+        "refund_request_id": "rr-1",
+        "lines": lines,
+        "everything": everything,
+    }
+    return RefundAccepted.model_validate(data)
+
+
+def completed(refund_id: UUID) -> RefundCompleted:
+    """What refunds publishes when the money of a refund is out."""
+    return RefundCompleted.model_construct(order_id="A-1", refund_id=str(refund_id), completed_at=AT)
+
+
+def released(refund_id: UUID) -> RefundReleased:
+    """What refunds publishes when a refund will not be paid out."""
+    return RefundReleased.model_construct(order_id="A-1", refund_id=str(refund_id))
 
 
 def request(*lines: tuple[str, int], request_id: str = "iss-1") -> IssuanceRequested:

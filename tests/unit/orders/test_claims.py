@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.orders.decisions import issuance, payments, refunds
+from services.orders.decisions import cancellations, issuance, payments, refunds
 from services.orders.decisions.payments import Arrival
 from services.orders.state import OrderState, Purpose
+from shared.events.catalogue import TYPES
+from shared.events.faults import Fault
 from shared.runtime.decisions import Reject, Wait
 from shared.units import LineUnits, line_units
 from tests.unit.orders.builders import (
@@ -69,6 +71,18 @@ def test_nothing_left_is_said_for_every_line_of_serials():
     order = settled(issue(paid_order()))
     decision = issue(order, request_id="iss-2")
     assert [(d["reason"], d["left"]) for _, d in events(decision)] == [("nothing_left", 0)]
+
+
+def test_a_request_that_names_a_line_twice_is_refused_and_would_not_claim_its_units_twice():
+    asked = request(("1", 60), ("1", 60))
+    check = TYPES["issuance.requested.v1"].check
+    assert check is not None
+    with pytest.raises(Fault) as refused:
+        check(asked)
+    assert (refused.value.code, refused.value.pointer) == ("inconsistent", "/lines/1/line_id")
+
+    twice = settled(issue(paid_order(), ("1", 60), ("1", 60)))
+    assert (twice.lines["1"].issuing, twice.lines["1"].open) == (60, 40)
 
 
 def test_only_serials_can_be_issued():
@@ -219,7 +233,7 @@ def test_a_released_refund_opens_its_units_and_its_won_again():
 
 def test_a_cancelled_payment_leaves_issued_units_issued_and_their_money_missing():
     order = settled(issue(paid_order(), ("1", 60)))
-    decision = payments.cancel_payment(order, cancelled())
+    decision = cancellations.cancel_payment(order, cancelled())
     assert types(decision) == ["order.cancelled", "payment.quarantined"]
     assert [data["amount"] for _, data in events(decision)] == [70_400, -105_600]
 
@@ -227,11 +241,14 @@ def test_a_cancelled_payment_leaves_issued_units_issued_and_their_money_missing(
 def test_units_of_a_refund_released_after_the_cancellation_follow_the_payment():
     refund_id = new_id()
     order = settled(
-        payments.cancel_payment(settled(refund(paid_order(), ("1", 40), refund_id=refund_id)), cancelled())
+        cancellations.cancel_payment(
+            settled(refund(paid_order(), ("1", 40), refund_id=refund_id)), cancelled()
+        )
     )
     decision = refunds.release_refund(order, refund_id, AT)
-    assert [data["amount"] for _, data in events(decision)] == [70_400, 70_400]
-    assert sum(case.amount for case in settled(decision).cases.values()) == 0
+    assert types(decision) == ["order.cancelled", "payment.quarantined"] + ["quarantine.settled"] * 2
+    assert [data["amount"] for _, data in events(decision)] == [70_400, 70_400, -70_400, 70_400]
+    assert [case.decision for case in settled(decision).cases.values()] == ["taken_back", "taken_back"]
 
 
 def test_no_units_of_an_expired_order_are_granted():
@@ -290,7 +307,7 @@ def _take(order, step, size, number):
     elif step == "release" and granted:
         decision = refunds.release_refund(order, granted[size % len(granted)].claim_id, AT)
     elif step == "cancel":
-        decision = payments.cancel_payment(order, cancelled())
+        decision = cancellations.cancel_payment(order, cancelled())
     if decision is None:
         return order, 0
     return settled(decision), sum(d["amount"] for name, d in events(decision) if name == "order.cancelled.v1")

@@ -1,7 +1,7 @@
 """Money of a refund that left twice, and requests that waited under an id that is known (contract 2)."""
 
 from services.orders import handlers
-from services.orders.decisions import payments
+from services.orders.decisions import cancellations, payments
 from services.orders.state import OrderState, World
 from shared.events.catalogue import TYPES
 from shared.events.checkout import IssuanceRequested
@@ -34,12 +34,18 @@ def test_money_that_left_twice_is_a_case_of_its_won_which_are_missing():
     assert events(decision) == [
         (
             "payment.quarantined.v1",
-            {"order_id": "A-1", "payment_id": "pay-1", "amount": -70_400, "reason": "payout_twice"},
+            {
+                "order_id": "A-1",
+                "payment_id": "pay-1",
+                "amount": -70_400,
+                "reason": "payout_twice",
+                "proposal": {"refund": 0},
+            },
         )
     ]
     after = settled(decision)
     [case] = after.cases.values()
-    assert (case.amount, case.reason, case.opened_at, case.taken_back) == (-70_400, "payout_twice", AT, False)
+    assert (case.amount, case.reason, case.opened_at, case.is_open) == (-70_400, "payout_twice", AT, True)
     assert (after.state, after.lines, after.remaining) == (order.state, order.lines, order.remaining)
 
 
@@ -58,11 +64,11 @@ def test_a_payment_is_taken_back_although_money_of_its_refund_is_missing():
     """The case names the payment, and is no place where the payment could be."""
     order = settled(payments.record_paid_twice(paid_order(), paid_twice()))
 
-    after = settled(payments.cancel_payment(order, cancelled()))
+    after = settled(cancellations.cancel_payment(order, cancelled()))
 
     assert after.state is OrderState.CANCELLED
     assert after.lines["1"].refunded == 100
-    assert [case.taken_back for case in after.cases.values()] == [False]
+    assert [case.is_open for case in after.cases.values()] == [True]
 
 
 def test_a_request_that_waited_under_a_known_id_is_denied_line_by_line():

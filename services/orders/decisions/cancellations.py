@@ -1,0 +1,274 @@
+"""A payment that upstream takes back: all of it or a part (domain.md section 2)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from msgspec.structs import replace
+
+from services.orders.decisions.claims import change_lines, worth
+from services.orders.decisions.quarantine import GATEWAY, MISSING, open_case, open_cases, settle_cases
+from services.orders.events import UnnumberedEvent, decided, order_cancelled
+from services.orders.state import Case, ClaimState, Line, Order, OrderState, Purpose, Reversal
+from shared.events.checkout import PaymentCancelled
+from shared.money import Money, refund_money
+from shared.runtime.decisions import Decided, Decision, Reject, Wait
+from shared.units import LineUnits
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+def cancel_payment(order: Order | None, data: PaymentCancelled) -> Decision[Order]:
+    """Upstream took a payment back, or a part of it.
+
+    Open units of a paid order count as refunded, without a payout. For units issued, being issued or being
+    refunded the money is missing: a case holds the negative amount. A part that is less than what is left of
+    the payment leaves the order as it is and opens a case. A payment that never arrived is remembered, so
+    that it changes nothing when it comes late. The echo of a refund of ours is no news, and not asked here.
+    """
+    if order is None:
+        return Wait(f"order {data.order_id} to be known")
+    if _is_known(order, data):
+        return Decided(order)
+    standing = _standing(order, data.payment_id)
+    if standing.since is None:
+        return _remember(order, data)
+    if data.cancelled_at < standing.since:
+        detail = f"payment {data.payment_id} was paid at {standing.since.isoformat()}, after its cancellation"
+        return Reject("out_of_range", "/cancelled_at", detail)
+    if standing.is_own and order.state is OrderState.REFUNDED:
+        return _after_refund(order, data)
+    amount = _part(order, data)
+    if amount is not None and amount < _left(order, standing) + sum(case.amount for case in standing.cases):
+        return _take_part(order, data, amount, standing)
+    if standing.is_own and not _left(order, standing) and amount is not None and amount < order.amount:
+        return _take_part(order, data, amount, standing)
+    return _take_all(order, data, standing)
+
+
+def taken_back_at(order: Order, payment_id: str) -> Reversal | None:
+    """The latest word of upstream that nothing is left of a payment."""
+    whole = [each for each in order.reversals.get(payment_id, ()) if each.amount is None]
+    return max(whole, key=lambda each: each.at or _LONG_AGO, default=None)
+
+
+def take_back_released(order: Order, units: Sequence[LineUnits], at: datetime) -> Decided[Order]:
+    """The units of a released refund follow the payment that was taken back; less is missing then.
+
+    When nothing is missing any more, the cases about it end with the payment.
+    """
+    payment_id = order.payment_id
+    assert payment_id is not None
+    order, money = _refund_open(order, units, at)
+    events = [order_cancelled(order, payment_id, at, units, money)]
+    if money.total:
+        order, quarantined = open_case(order, payment_id, "cancelled_after_issue", money.total, at)
+        events.append(quarantined)
+    missing = [case for case in open_cases(order, payment_id) if case.reason == "cancelled_after_issue"]
+    if missing and not sum(case.amount for case in missing):
+        order, settled = settle_cases(order, missing, "taken_back", at)
+        events += settled
+    return decided(order, *events)
+
+
+@dataclass(slots=True, frozen=True)
+class _Standing:
+    """What upstream can still take back of a payment.
+
+    `is_own`: it pays the order. `cases` hold money of it in quarantine. `won_back` are cases that its money
+    ended by coming again. `since`: the first instant at which any of that was paid; None where nothing is.
+    """
+
+    is_own: bool
+    cases: tuple[Case, ...]
+    won_back: tuple[Case, ...]
+    since: datetime | None
+
+
+def _standing(order: Order, payment_id: str) -> _Standing:
+    whole = taken_back_at(order, payment_id)
+    of_payment = [case for case in order.cases.values() if case.payment_id == payment_id]
+    is_own = _pays(order, payment_id) and whole is None and order.state in (
+        OrderState.PAID,
+        OrderState.REFUNDED,
+    )  # fmt: skip
+    cases = tuple(case for case in of_payment if case.is_open and case.reason not in MISSING)
+    won_back = tuple(
+        case
+        for case in of_payment
+        if case.decision == "reinstated"
+        and case.settled_at is not None
+        and whole is not None
+        and whole.at is not None
+        and case.settled_at >= whole.at
+    )
+    instants = [case.opened_at for case in cases]
+    instants += [case.settled_at for case in won_back if case.settled_at is not None]
+    if is_own:
+        applied = [case.opened_at for case in of_payment if case.decision == "applied"]
+        instants += applied or ([order.paid_at] if order.paid_at is not None else [])
+    return _Standing(is_own, cases, won_back, min(instants, default=None))
+
+
+def _pays(order: Order, payment_id: str) -> bool:
+    return payment_id == order.payment_id or payment_id in order.payment_ids
+
+
+def _is_known(order: Order, data: PaymentCancelled) -> bool:
+    if Reversal(data.cancelled_at, data.amount) in order.reversals.get(data.payment_id, ()):
+        return True
+    whole = taken_back_at(order, data.payment_id)
+    return whole is not None and (whole.at is None or data.cancelled_at <= whole.at)
+
+
+def _remember(order: Order, data: PaymentCancelled) -> Decision[Order]:
+    """Nothing of the payment is here: it never came, or it is gone already."""
+    is_heard_of = _pays(order, data.payment_id) or any(
+        case.payment_id == data.payment_id for case in order.cases.values()
+    )
+    is_heard_of = is_heard_of or data.payment_id in order.reversals
+    if not is_heard_of and data.amount is not None and data.amount < order.expected:
+        return Wait(f"payment {data.payment_id} of order {order.order_id} to arrive")
+    return Decided(_noted(order, data.payment_id, Reversal(data.cancelled_at)))
+
+
+def _noted(order: Order, payment_id: str, reversal: Reversal) -> Order:
+    known = order.reversals.get(payment_id, ())
+    return replace(order, reversals={**order.reversals, payment_id: (*known, reversal)})
+
+
+def _part(order: Order, data: PaymentCancelled) -> int | None:
+    """What went back in won, None for all that is left. One of several payments is a part of their sum."""
+    if data.amount is not None or data.payment_id not in order.payment_ids:
+        return data.amount
+    applied = [case for case in order.cases.values() if case.decision == "applied"]
+    return sum(case.amount for case in applied if case.payment_id == data.payment_id)
+
+
+def _left(order: Order, standing: _Standing) -> int:
+    """What is left of the order's payment after refunds and earlier parts, in won."""
+    return max(order.remaining.total - order.taken_back, 0) if standing.is_own else 0
+
+
+def _take_part(order: Order, data: PaymentCancelled, amount: int, standing: _Standing) -> Decided[Order]:
+    """A part went back: of money in quarantine what is left of its case, else a case of the missing part."""
+    at, payment_id = data.cancelled_at, data.payment_id
+    order = _noted(order, payment_id, Reversal(at, data.amount))
+    amount = min(amount, order.amount - order.taken_back) if standing.is_own else amount
+    exact = [case for case in standing.cases if case.amount == amount]
+    if standing.is_own and not exact:
+        if not amount:
+            return Decided(order)
+        order = replace(order, taken_back=order.taken_back + amount)
+        order, quarantined = open_case(order, payment_id, "partly_cancelled", -amount, at)
+        return decided(order, quarantined)
+    chosen = exact[:1] or standing.cases
+    order, events = settle_cases(order, chosen, "taken_back", at)
+    rest = sum(case.amount for case in chosen) - amount
+    if rest > 0:
+        first = chosen[0]
+        order, quarantined = open_case(
+            order,
+            payment_id,
+            first.reason,
+            rest,
+            first.opened_at,
+            partner_id=first.partner_id,
+            content=first.content,
+        )
+        events.append(quarantined)
+    return decided(order, *events)
+
+
+def _take_all(order: Order, data: PaymentCancelled, standing: _Standing) -> Decided[Order]:
+    """Nothing is left of the payment: neither on the order nor in quarantine."""
+    at, payment_id = data.cancelled_at, data.payment_id
+    order = _noted(order, payment_id, Reversal(at))
+    events: list[UnnumberedEvent] = []
+    if standing.is_own:
+        order, events = _cancel_order(order, data)
+    order, settled = settle_cases(order, standing.cases, "taken_back", at)
+    events += settled
+    for case in standing.won_back:
+        order = replace(order, taken_back=order.taken_back - case.amount)
+        order, quarantined = open_case(order, payment_id, case.reason, case.amount, at)
+        events.append(quarantined)
+    again = order.repeats.get(payment_id)
+    if again is not None and again > at:
+        amount = order.amount if standing.is_own else sum(case.amount for case in standing.cases)
+        order, paid_again = _paid_again(order, payment_id, amount, again)
+        events += paid_again
+    return decided(order, *events)
+
+
+def _paid_again(
+    order: Order, payment_id: str, amount: int, at: datetime
+) -> tuple[Order, list[UnnumberedEvent]]:
+    """The payment was made anew after it was taken back, and that was said first: missing money is back."""
+    missing = [case for case in open_cases(order, payment_id) if case.reason in MISSING]
+    if missing and -sum(case.amount for case in missing) == amount:
+        order = replace(order, taken_back=order.taken_back - amount)
+        return settle_cases(order, missing, "reinstated", at)
+    order, quarantined = open_case(order, payment_id, "order_closed", amount, at)
+    return order, [quarantined]
+
+
+def _cancel_order(order: Order, data: PaymentCancelled) -> tuple[Order, list[UnnumberedEvent]]:
+    """Open units go back with the payment; what it paid for the others is missing from now on."""
+    at, before = data.cancelled_at, order.taken_back
+    gone = before + _gone(order, data.amount)
+    units = tuple(LineUnits(line.line_id, line.open) for line in order.lines.values() if line.open)
+    order = replace(order, state=OrderState.CANCELLED, closed_at=at, taken_back=gone)
+    order, money = _refund_open(order, units, at)
+    events = [order_cancelled(order, data.payment_id, at, units, money)]
+    parts = [case for case in order.cases.values() if case.reason == "partly_cancelled"]
+    made_good = sum(case.amount for case in parts if case.decision in ("returned", "kept"))
+    order, settled = settle_cases(order, (case for case in parts if case.is_open), "taken_back", at)
+    events += settled
+    missing = gone + made_good - money.total
+    if missing:
+        order, quarantined = open_case(order, data.payment_id, "cancelled_after_issue", -missing, at)
+        events.append(quarantined)
+    return order, events
+
+
+def _gone(order: Order, amount: int | None) -> int:
+    """What goes back now, in won: where upstream does not say, all that the payment gateway still has of the
+    payment. What we refunded through the gateway went back before.
+    """
+    left = order.amount - order.taken_back
+    if amount is not None:
+        return min(amount, left)
+    return max(left - _refunded(order), 0) if order.payment_method in GATEWAY else left
+
+
+def _refunded(order: Order) -> int:
+    """What was paid out as refunds, in won."""
+    return sum(
+        claims[0].money.total
+        for claims in order.claims.values()
+        if claims[0].purpose is Purpose.REFUND and claims[0].state is ClaimState.CONFIRMED
+    )
+
+
+def _after_refund(order: Order, data: PaymentCancelled) -> Decided[Order]:
+    """Of a refunded order the gateway only repeats what we refunded through it; a bank payout left twice."""
+    if order.payment_method in GATEWAY:
+        return Decided(order)
+    left = order.amount - order.taken_back
+    gone = left if data.amount is None else min(data.amount, left)
+    order = _noted(order, data.payment_id, Reversal(data.cancelled_at, data.amount if gone < left else None))
+    if not gone:
+        return Decided(order)
+    order = replace(order, taken_back=order.taken_back + gone)
+    order, quarantined = open_case(order, data.payment_id, "cancelled_after_refund", -gone, data.cancelled_at)
+    return decided(order, quarantined)
+
+
+def _refund_open(order: Order, units: Sequence[LineUnits], at: datetime) -> tuple[Order, Money]:
+    def refund(line: Line, quantity: int) -> Line:
+        return replace(line, refunded=line.refunded + quantity, refund_claimed_at=at)
+
+    money = refund_money(order.vat_mode, order.remaining, worth(order, units))
+    lines = change_lines(order, units, refund)
+    return replace(order, lines=lines, remaining=order.remaining.minus(money)), money

@@ -1,0 +1,137 @@
+"""Money that does not fit, or is missing: a case opens with a proposal, and ends once, by somebody's word."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from services.orders.decisions.claims import pay_lines
+from services.orders.decisions.issuance import claim_by_policy
+from services.orders.events import (
+    UnnumberedEvent,
+    decided,
+    order_paid,
+    payment_quarantined,
+    quarantine_settled,
+)
+from services.orders.state import Case, Order, OrderState
+from shared.events.checkout import QuarantineDecided
+from shared.runtime.decisions import Decided, Decision, Reject, Wait
+
+GATEWAY: Final = frozenset({"card", "mycash"})
+"""Methods whose refunds go back through the payment gateway, which then tells of a cancellation."""
+MISSING: Final = frozenset(
+    {"cancelled_after_issue", "cancelled_after_refund", "partly_cancelled", "payout_twice"}
+)
+"""The reasons of cases about money that is missing; the others hold money that is here."""
+_DESTINATIONS: Final = {
+    "card": "original_card",
+    "mycash": "mycash",
+    "bank_transfer": "bank_account",
+    "virtual_account": "bank_account",
+    "app_store": "app_store",
+}
+
+
+def open_case(
+    order: Order,
+    payment_id: str,
+    reason: str,
+    amount: int,
+    at: datetime,
+    *,
+    method: str | None = None,
+    partner_id: str | None = None,
+    content: bytes | None = None,
+) -> tuple[Order, UnnumberedEvent]:
+    """A case of so many won (negative where they are missing) that came or went at this instant.
+
+    Money that is here is proposed to go back the way it came, by the payment `method` of its payment.
+    """
+    number = len(order.cases)
+    case = Case(
+        order.order_id, number, payment_id, reason, amount, at, partner_id or order.partner_id, content
+    )
+    refund = 0 if reason in MISSING else amount
+    destination = _DESTINATIONS.get(method or order.payment_method) if refund else None
+    quarantined = payment_quarantined(order, case, refund, destination)
+    return replace(order, cases={**order.cases, number: case}), quarantined
+
+
+def open_cases(order: Order, payment_id: str) -> Iterator[Case]:
+    """The open cases of a payment, oldest first."""
+    return (case for case in order.cases.values() if case.payment_id == payment_id and case.is_open)
+
+
+def settle_cases(
+    order: Order, cases: Iterable[Case], decision: str, at: datetime
+) -> tuple[Order, list[UnnumberedEvent]]:
+    """Ends these cases, each with its event."""
+    settled = [replace(case, decision=decision, settled_at=at) for case in cases]
+    kept = {**order.cases, **{case.number: case for case in settled}}
+    return replace(order, cases=kept), [quarantine_settled(order, case) for case in settled]
+
+
+def decide_quarantine(
+    order: Order | None, data: QuarantineDecided, at: datetime, new_ids: Iterable[UUID]
+) -> Decision[Order]:
+    """An operator decided about the money of a payment: every open case of it ends.
+
+    `applied` pays the order with all its open cases `wrong_amount`, when they come to what it costs. The same
+    decision again changes nothing.
+    """
+    if order is None:
+        return Wait(f"order {data.order_id} to be known")
+    cases = list(open_cases(order, data.payment_id))
+    if not cases:
+        return _decide_again(order, data)
+    if data.decision == "applied":
+        return _apply(order, data, at, new_ids)
+    order, events = settle_cases(order, cases, data.decision, data.decided_at)
+    return decided(order, *events)
+
+
+def _decide_again(order: Order, data: QuarantineDecided) -> Decision[Order]:
+    ended = [case for case in order.cases.values() if case.payment_id == data.payment_id]
+    if any(case.decision == data.decision for case in ended):
+        return Decided(order)
+    why = f"it ended as {ended[-1].decision}" if ended else f"order {order.order_id} never had one"
+    detail = f"payment {data.payment_id} has no open case: {why}; decide only about a case that is open"
+    return Reject("inconsistent", "/payment_id", detail)
+
+
+def _apply(order: Order, data: QuarantineDecided, at: datetime, new_ids: Iterable[UUID]) -> Decision[Order]:
+    fitting = [case for case in order.cases.values() if case.is_open and case.reason == "wrong_amount"]
+    own = [case for case in fitting if case.payment_id == data.payment_id]
+    chosen = own if sum(case.amount for case in own) == order.expected else fitting
+    come_to = sum(case.amount for case in chosen)
+    if not own:
+        return _not_applicable(f"the case of payment {data.payment_id} is no wrong_amount")
+    if not order.needs_money:
+        return _not_applicable(f"order {order.order_id} is {order.state}")
+    if come_to != order.expected:
+        return _not_applicable(
+            f"the open cases wrong_amount come to {come_to} won, the order costs {order.expected}"
+        )
+    chosen.sort(key=lambda case: (case.opened_at, case.number))
+    order, settled = settle_cases(order, chosen, "applied", data.decided_at)
+    last = chosen[-1]
+    ids = tuple(case.payment_id for case in chosen)
+    order = pay_lines(
+        replace(
+            order,
+            state=OrderState.PAID,
+            payment_id=last.payment_id,
+            payment_ids=ids if len(ids) > 1 else (),
+            paid_at=last.opened_at,
+        )
+    )
+    paid = order_paid(order, differs=())
+    order, granted = claim_by_policy(order, at, new_ids)
+    return decided(order, *settled, paid, *granted)
+
+
+def _not_applicable(why: str) -> Reject:
+    return Reject("inconsistent", "/decision", f"cannot be applied: {why}; decide returned or kept")
