@@ -26,6 +26,7 @@ from shared.brokers import Brokers
 from shared.clock import monotonic
 from shared.events.catalogue import FEEDBACK, SERVICES, TOPICS, UPSTREAM
 from shared.events.envelope import write_headers
+from shared.kafka import COMMITTED_ONLY
 from tests.support.patience import PATIENCE
 
 T = TypeVar("T")
@@ -134,7 +135,9 @@ class Checkout:
             max_request_size=4 * 1024 * 1024,
         )
         await self._producer.start()
-        self._consumer = AIOKafkaConsumer(**brokers, enable_auto_commit=False, fetch_max_wait_ms=20)
+        self._consumer = AIOKafkaConsumer(
+            **brokers, enable_auto_commit=False, isolation_level=COMMITTED_ONLY, fetch_max_wait_ms=20
+        )
         await self._consumer.start()
         self._admin = AIOKafkaAdminClient(**brokers)
         await self._admin.start()
@@ -332,7 +335,9 @@ class Checkout:
 
 async def topic_dump(bootstrap_servers: str) -> list[Heard]:
     """Every record of the six topics, from the first to the last there is now, by partition and offset."""
-    consumer = AIOKafkaConsumer(**Brokers.at(bootstrap_servers).client(), enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(
+        **Brokers.at(bootstrap_servers).client(), enable_auto_commit=False, isolation_level=COMMITTED_ONLY
+    )
     await consumer.start()
     try:
         await consumer._client.set_topics(list(TOPICS))

@@ -18,7 +18,7 @@ from shared.clock import monotonic, now
 from shared.events.catalogue import FEEDBACK, TOPICS, TYPES, UPSTREAM
 from shared.events.envelope import read_envelope
 from shared.events.faults import Fault
-from shared.kafka import partition_counts
+from shared.kafka import COMMITTED_ONLY, partition_counts
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MOST_RECORDS = 5_000
@@ -107,6 +107,7 @@ async def _recorder(where: str, file: BinaryIO) -> AsyncIterator[Recorder]:
         **brokers.client(),
         client_id="pawl-recorder",
         enable_auto_commit=False,
+        isolation_level=COMMITTED_ONLY,
         auto_offset_reset="earliest",
         fetch_max_wait_ms=50,
     )
