@@ -237,11 +237,12 @@ LIMIT $1;
 
 -- name: sequences_contiguous
 -- Subjects whose events are not numbered 1, 2, 3 ... in this outbox; where events were forgotten, their first numbers
--- may be missing. Count, sum and sum of squares together say so and need no sorting.
+-- may be missing. A partner is another subject than an order of the same id. Count, sum and sum of squares together
+-- say so and need no sorting.
 SELECT min(key) AS order_id, format('%s events about %s are numbered %s to %s', count(*), subject,
                                     min(sequence), max(sequence)) AS detail
 FROM outbox WHERE sequence IS NOT NULL
-GROUP BY subject
+GROUP BY subject, type LIKE 'partner.%'
 HAVING min(sequence) <> 1 AND (SELECT forgotten = 0 FROM retention)
     OR count(*) <> max(sequence) - min(sequence) + 1
     OR sum(sequence) <> count(*) * (min(sequence) + max(sequence)) / 2
@@ -300,17 +301,17 @@ WHERE key = ANY($1::text[]) AND event_id = ANY($2::uuid[]);
 -- name: sequence_order
 -- Subjects whose events are not numbered 1, 2, 3 ... in the order of the outbox; where events were
 -- forgotten, the first numbers may be missing.
-SELECT DISTINCT ON (subject) key AS order_id,
+SELECT DISTINCT ON (subject, of_partner) key AS order_id,
        format('the event %s (%s) about %s is number %s, %s comes before it', type, event_id, subject, sequence,
               CASE place WHEN 1 THEN 'nothing' ELSE 'number ' || before END) AS detail
 FROM (
-    SELECT id, key, event_id, type, subject, sequence,
+    SELECT id, key, event_id, type, subject, sequence, type LIKE 'partner.%' AS of_partner,
            row_number() OVER by_subject AS place, lag(sequence) OVER by_subject AS before
     FROM outbox WHERE sequence IS NOT NULL
-    WINDOW by_subject AS (PARTITION BY subject ORDER BY id)
+    WINDOW by_subject AS (PARTITION BY subject, type LIKE 'partner.%' ORDER BY id)
 ) numbered
 WHERE sequence <> coalesce(before, 0) + 1 AND (place > 1 OR (SELECT forgotten = 0 FROM retention))
-ORDER BY subject, id LIMIT $1;
+ORDER BY subject, of_partner, id LIMIT $1;
 
 -- name: one_grant_per_claim
 -- Claims without exactly one granted event of their units, and granted events without a claim. The grants of an

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from services.refunds.state import Destination, Line, Order, Refund
 from shared.kst import wire_time
 from shared.runtime.decisions import Decided, NewEvent
+from shared.subjects import subject_of
 from shared.units import LineUnits
 
 
@@ -101,7 +102,7 @@ def refund_locked(line: Line, at: datetime) -> NewEvent:
         "locked_at": wire_time(at),
         "reason": "issued",
     }
-    return NewEvent("refund.locked.v1", f"{line.order_id}/{line.line_id}", line.locks, data)
+    return NewEvent("refund.locked.v1", subject_of(line.order_id, line.line_id), line.locks, data)
 
 
 def _of_refund(type_name: str, refund: Refund, data: Mapping[str, Any]) -> NewEvent:

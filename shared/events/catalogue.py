@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cache
 from typing import Any, Final, Literal
 
 import orjson
@@ -11,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from shared.events import checkout, feedback, invoices, orders, refunds, serials
 from shared.events.canonical import canonical
 from shared.events.envelope import Envelope
-from shared.events.faults import Fault, Readable, fault_of, shown
+from shared.events.faults import Fault, Readable, faults_of, shown, together
 from shared.kst import wire_time
 
 SubjectKind = Literal["order", "partner", "grant", "serial", "refund", "line", "invoice", "merge", "month"]
@@ -39,7 +40,7 @@ class EventType:
     """One type of event.
 
     `owner` answers for it: the service that decides on an upstream event, the writer of any other. The record
-    key equals the field `key_field` of the data. `check` raises the faults that span several fields.
+    key equals the field `key_field` of the data. `check` finds the faults that span several fields.
     """
 
     name: str
@@ -48,7 +49,7 @@ class EventType:
     subject_kind: SubjectKind
     model: type[BaseModel]
     key_field: str
-    check: Callable[[Any], None] | None = None
+    check: Callable[[Any], Iterable[Fault]] | None = None
 
 
 TOPICS: Final[Mapping[str, Topic]] = {
@@ -98,7 +99,7 @@ def _upstream(
     name: str,
     owner: str,
     model: type[BaseModel],
-    check: Callable[[Any], None] | None = None,
+    check: Callable[[Any], Iterable[Fault]] | None = None,
     about: Literal["order", "partner"] = "order",
 ) -> EventType:
     return EventType(name, UPSTREAM, owner, about, model, f"{about}_id", check)
@@ -200,6 +201,24 @@ def owner_of(type_name: str | None) -> str:
     return kind.owner if kind is not None and kind.topic == UPSTREAM else "orders"
 
 
+@cache
+def source_of(type_name: str, service: str) -> str:
+    """What a service names as `ce_source` of an event of this type.
+
+    An order and a partner may share an id, and what is said of either is numbered by source and subject: what
+    orders says of partners has a source of its own.
+    """
+    kind = TYPES.get(type_name)
+    if kind is None or kind.topic in (UPSTREAM, FEEDBACK) or kind.subject_kind != "partner":
+        return f"/pawl/{service}"
+    return f"/pawl/{service}/partners"
+
+
+def service_of(source: str) -> str:
+    """The service that names itself so; another text where it is none of ours."""
+    return source.removeprefix("/pawl/").removesuffix("/partners")
+
+
 def topics_of(types: Iterable[str]) -> tuple[str, ...]:
     """The topics that carry these types, in the order of `TOPICS`: what a service with such routes reads."""
     carrying = {TYPES[name].topic for name in types}
@@ -218,14 +237,15 @@ def decode(envelope: Envelope, key: str | None, topic: str | None = None) -> Bas
         data = kind.model.model_validate_json(envelope.body)
         if b"NaN" in envelope.body or b"Infinity" in envelope.body:
             _refuse_no_numbers(envelope.body)
-        if kind.check is not None:
-            kind.check(data)
-        if key is None or getattr(data, kind.key_field) != key:
-            raise _wrong_key(data, kind.key_field, key)
     except ValidationError as error:
-        raise _named(fault_of(error, kind.model, envelope.body), envelope) from None
+        raise _named(together(faults_of(error, kind.model, envelope.body)), envelope) from None
     except Fault as fault:
         raise _named(fault, envelope) from None
+    faults = list(kind.check(data)) if kind.check is not None else []
+    if key is None or getattr(data, kind.key_field) != key:
+        faults.append(_wrong_key(data, kind.key_field, key))
+    if faults:
+        raise _named(together(faults), envelope)
     return data
 
 

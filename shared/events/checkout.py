@@ -5,7 +5,7 @@ checkout may leave it out. The rules that span several fields are plain function
 cheaper there, and their faults keep an exact pointer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
@@ -311,40 +311,40 @@ class PartnerWithdrawalRequested(Data):
     requested_at: Instant | None = None
 
 
-def check_snapshot(order: Snapshot) -> None:
-    """Raise the fault of lines that contradict each other or lack the days that serials need."""
+def check_snapshot(order: Snapshot) -> Iterator[Fault]:
+    """The faults of lines that contradict each other or lack the days that serials need."""
     for index, line in enumerate(order.lines):
         if line.usage_days is None and line.kind == "serials":
-            raise _absent(line, "usage_days", f"/lines/{index}/usage_days", "for a line of kind serials")
-    check_line_ids(order.lines)
+            yield _absent(line, "usage_days", f"/lines/{index}/usage_days", "for a line of kind serials")
+    yield from check_line_ids(order.lines)
 
 
-def check_lines(request: IssuanceRequested | RefundRequested) -> None:
-    """Raise the fault of a request that names a line twice."""
+def check_lines(request: IssuanceRequested | RefundRequested) -> Iterator[Fault]:
+    """The faults of a request that names a line twice."""
     if request.lines is not None:
-        check_line_ids(request.lines)
+        yield from check_line_ids(request.lines)
 
 
-def check_refund(request: RefundRequested) -> None:
-    """Raise the fault of a refund request whose lines or destination contradict themselves."""
-    check_lines(request)
+def check_refund(request: RefundRequested) -> Iterator[Fault]:
+    """The faults of a refund request whose lines or destination contradict themselves."""
+    yield from check_lines(request)
     to = request.destination
     if to.method != "bank_account":
         return
     for name in _ACCOUNT_FIELDS:
         if getattr(to, name) is None:
-            raise _absent(to, name, f"/destination/{name}", "for the method bank_account")
+            yield _absent(to, name, f"/destination/{name}", "for the method bank_account")
 
 
-def check_line_ids(lines: Sequence[LineUnits]) -> None:
-    """Raise `inconsistent` at the second line of an id."""
+def check_line_ids(lines: Sequence[LineUnits]) -> Iterator[Fault]:
+    """`inconsistent` at each line whose id an earlier one has."""
     if len(lines) == 1 or len({line.line_id for line in lines}) == len(lines):
         return
     seen: set[str] = set()
     for index, line in enumerate(lines):
         if line.line_id in seen:
             detail = f"line_id must be unique in the document, got {shown(line.line_id)} again"
-            raise Fault("inconsistent", f"/lines/{index}/line_id", detail)
+            yield Fault("inconsistent", f"/lines/{index}/line_id", detail)
         seen.add(line.line_id)
 
 

@@ -13,6 +13,7 @@ from uuid import UUID
 import orjson
 
 from shared.events.canonical import content_hash
+from shared.events.catalogue import service_of
 from shared.events.envelope import read_envelope
 from shared.events.faults import Fault as DocumentFault
 from shared.kst import month_of
@@ -419,7 +420,7 @@ class Checks:
             for topic in topics:
                 for record in self._system.broker.records_of(topic):
                     headers = dict(record.headers)
-                    if headers["ce_source"] == f"/pawl/{name}".encode():
+                    if service_of(headers["ce_source"].decode()) == name:
                         published.add(headers["ce_id"].decode())
             must(published == set(outbox), "what was committed was published, and nothing else",
                  f"{name}: {len(outbox)} committed, {len(published)} published")  # fmt: skip

@@ -24,7 +24,7 @@ from ops.setup.provision import Database
 from ops.shell.acls import topics_read
 from shared.brokers import Brokers
 from shared.clock import monotonic
-from shared.events.catalogue import FEEDBACK, SERVICES, TOPICS, UPSTREAM
+from shared.events.catalogue import FEEDBACK, SERVICES, TOPICS, UPSTREAM, service_of
 from shared.events.envelope import write_headers
 from shared.kafka import COMMITTED_ONLY
 from tests.support.patience import PATIENCE
@@ -79,7 +79,8 @@ class Heard:
     @property
     def is_ours(self) -> bool:
         """Whether a service said it, and on its own topic (or as an answer)."""
-        return self.source.startswith("/pawl/") and self.topic in (FEEDBACK, f"{self.source[6:]}.events")
+        own = f"{service_of(self.source)}.events"
+        return self.source.startswith("/pawl/") and self.topic in (FEEDBACK, own)
 
     @property
     def sequence(self) -> int | None:

@@ -15,7 +15,7 @@ from ops.audit.pipeline import Pipeline, open_pipeline
 from ops.shell.databases import Urls, connected
 from shared.brokers import Brokers
 from shared.clock import monotonic, now
-from shared.events.catalogue import FEEDBACK, TOPICS, TYPES, UPSTREAM
+from shared.events.catalogue import FEEDBACK, TOPICS, TYPES, UPSTREAM, service_of
 from shared.events.envelope import read_envelope
 from shared.events.faults import Fault
 from shared.kafka import COMMITTED_ONLY, partition_counts
@@ -132,7 +132,7 @@ def entries_of(record: Any) -> Iterator[Entry]:
     except (Fault, orjson.JSONDecodeError):
         return
     key = (record.key or b"").decode("utf-8", "replace")
-    process = event.source.removeprefix("/pawl/")
+    process = service_of(event.source)
     if record.topic == FEEDBACK:
         yield _answer(data, event.id, process, key, time)
         return

@@ -13,7 +13,7 @@ from ops.audit.topics.rules import TopicRecord
 from ops.shell.problem import Problem
 from shared.brokers import Brokers
 from shared.clock import monotonic
-from shared.events.catalogue import TOPICS
+from shared.events.catalogue import TOPICS, service_of
 from shared.kafka import COMMITTED_ONLY, MissingTopic, partition_counts
 
 PAGE = 2_000
@@ -89,7 +89,7 @@ def topic_record(record: Any) -> TopicRecord:
         record.topic,
         record.partition,
         record.offset,
-        headers.get("ce_source", "").removeprefix("/pawl/"),
+        service_of(headers.get("ce_source", "")),
         headers.get("ce_id", ""),
         None if record.key is None else record.key.decode("utf-8", "replace"),
         headers.get("ce_type", ""),
