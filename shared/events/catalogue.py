@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Final, Literal
 
 import orjson
@@ -12,6 +12,7 @@ from shared.events import checkout, feedback, invoices, orders, refunds, serials
 from shared.events.canonical import canonical
 from shared.events.envelope import Envelope
 from shared.events.faults import Fault, Readable, fault_of, shown
+from shared.events.fields import instants_of
 from shared.kst import wire_time
 
 SubjectKind = Literal["order", "partner", "grant", "serial", "refund", "line", "invoice", "merge", "month"]
@@ -19,6 +20,8 @@ SubjectKind = Literal["order", "partner", "grant", "serial", "refund", "line", "
 UPSTREAM: Final = "checkout.events"
 FEEDBACK: Final = "checkout.feedback"
 SERVICES: Final = ("orders", "serials", "refunds", "invoices")
+LATEST: Final = timedelta(days=1)
+"""How long after its event something that it tells of may have happened: clocks differ, days do not."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -40,6 +43,7 @@ class EventType:
 
     `owner` answers for it: the service that decides on an upstream event, the writer of any other. The record
     key equals the field `key_field` of the data. `check` raises the faults that span several fields.
+    `instants` are the fields of an upstream event that say when something happened.
     """
 
     name: str
@@ -49,6 +53,7 @@ class EventType:
     model: type[BaseModel]
     key_field: str
     check: Callable[[Any], None] | None = None
+    instants: tuple[str, ...] = ()
 
 
 TOPICS: Final[Mapping[str, Topic]] = {
@@ -101,7 +106,7 @@ def _upstream(
     check: Callable[[Any], None] | None = None,
     about: Literal["order", "partner"] = "order",
 ) -> EventType:
-    return EventType(name, UPSTREAM, owner, about, model, f"{about}_id", check)
+    return EventType(name, UPSTREAM, owner, about, model, f"{about}_id", check, instants_of(model))
 
 
 def _own(
@@ -113,8 +118,8 @@ def _own(
 TYPES: Final[Mapping[str, EventType]] = {
     kind.name: kind
     for kind in (
-        _upstream("payment.pending.v1", "orders", checkout.PaymentPending, checkout.check_snapshot),
-        _upstream("payment.completed.v1", "orders", checkout.PaymentCompleted, checkout.check_snapshot),
+        _upstream("payment.pending.v1", "orders", checkout.PaymentPending, checkout.check_pending),
+        _upstream("payment.completed.v1", "orders", checkout.PaymentCompleted, checkout.check_completed),
         _upstream("payment.failed.v1", "orders", checkout.PaymentFailed),
         _upstream("payment.cancelled.v1", "orders", checkout.PaymentCancelled),
         _upstream("quarantine.decided.v1", "orders", checkout.QuarantineDecided),
@@ -220,6 +225,8 @@ def decode(envelope: Envelope, key: str | None, topic: str | None = None) -> Bas
             _refuse_no_numbers(envelope.body)
         if kind.check is not None:
             kind.check(data)
+        for name in kind.instants:
+            _refuse_future(name, getattr(data, name), envelope.time)
         if key is None or getattr(data, kind.key_field) != key:
             raise _wrong_key(data, kind.key_field, key)
     except ValidationError as error:
@@ -243,6 +250,12 @@ def _wire(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return value.model_dump(exclude_unset=True)
     raise TypeError(f"{type(value).__name__} has no place in an event")
+
+
+def _refuse_future(name: str, instant: datetime | None, time: datetime) -> None:
+    if instant is not None and instant - time > LATEST:
+        rule = f"{name} must be at most a day after the time of the event, {shown(wire_time(time))}"
+        raise Fault("out_of_range", f"/{name}", f"{rule}, got {shown(wire_time(instant))}")
 
 
 def _refuse_no_numbers(body: bytes) -> None:
