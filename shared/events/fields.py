@@ -52,8 +52,8 @@ class _InstantText:
         return {"type": "string", "format": "date-time", "pattern": pattern, "description": self.words}
 
 
-class _InstantOfFact(_InstantText):
-    """When something happened, which is never long after its event; a deadline may be."""
+class _PastInstant(_InstantText):
+    """When something happened: never long after the time of its event, as a deadline may be."""
 
 
 class _DayText:
@@ -90,7 +90,7 @@ Month = Annotated[
     StringConstraints(pattern=f"^{_CENTURIES}-(?:0[1-9]|1[0-2])$"),
     Field(description="a month YYYY-MM of the years 1900..2999"),
 ]
-Instant = Annotated[datetime, _InstantOfFact(_CENTURIES, "of the years 1900..2999")]
+Instant = Annotated[datetime, _PastInstant(_CENTURIES, "of the years 1900..2999")]
 Deadline = Annotated[
     datetime,
     _InstantText(
@@ -123,7 +123,7 @@ def instants_of(model: type[BaseModel]) -> tuple[str, ...]:
 
 
 def _is_instant(hint: Any) -> bool:
-    if isinstance(hint, _InstantOfFact):
+    if isinstance(hint, _PastInstant):
         return True
     parts = hint.__metadata__ if get_origin(hint) is Annotated else get_args(hint)
     return any(map(_is_instant, parts))

@@ -18,6 +18,7 @@ from shared.events.faults import Fault as DocumentFault
 from shared.kst import month_of
 from shared.runtime.intake import NOT_OURS
 from shared.runtime.records import StoredRecord
+from tests.simulation.checkout import line_won
 from tests.simulation.memory import Row
 from tests.simulation.system import System
 
@@ -276,7 +277,9 @@ class Checks:
         gross = sum(left)
         rest = left[0] // 10 if order["vat_mode"] == "exclusive" else gross // 11
         must(left[1] == rest, "VAT follows what remains", f"{order['order_id']}: {left} remain")
-        open_worth = sum(li["unit_price"] * (li["paid"] - li["refunding"] - li["refunded"]) for li in lines)
+        open_worth = sum(
+            line_won(li) * (li["paid"] - li["refunding"] - li["refunded"]) // li["quantity"] for li in lines
+        )
         worth = left[0] if order["vat_mode"] == "exclusive" else gross
         must(worth == open_worth, "won follow units", f"{order['order_id']}: {worth} won, {open_worth} worth")
 
@@ -513,7 +516,7 @@ class Checks:
         for type_name, data in self._facts("refunds"):
             if type_name == "refund.completed.v1":
                 paid_out[data["order_id"]] += data["amount"]
-                went = payouts.get(data["refund_id"])
+                went = payouts.get(data["refund_id"], 0)
                 must(went == data["amount"], "payouts are what was asked for",
                      f"{data['refund_id']}: {went} of {data['amount']}")  # fmt: skip
         for order_id, order in self._rows("orders", "orders").items():
