@@ -40,8 +40,9 @@ DestinationKind = Literal["bank_account", "original_card", "mycash", "app_store"
 
 
 class Line(Struct, frozen=True, gc=False):
-    """One line of the order and where its units are. `unit_price` is won, supply or gross by the VAT mode, and
-    `discount` is off the price of the whole line.
+    """One line of the order and where its units are.
+
+    `unit_price` and `discount` (off the whole line) are won, supply or gross by the VAT mode.
 
     `granted` are units that orders has granted to issue (issuing or issued), `refunding` and `refunded` are
     claimed by refunds, `taken_back` went when upstream cancelled the payment. `locks` counts how often the

@@ -113,7 +113,7 @@ class Snapshot(Data):
 
 
 class PaymentPending(Snapshot):
-    """payment.pending.v1: an order waits for its deposit until `deposit_deadline`. `amount` is won with VAT."""
+    """payment.pending.v1: an order waits until `deposit_deadline` for a deposit of `amount` won with VAT."""
 
     deposit_deadline: Deadline
     amount: Won | None = None
@@ -330,7 +330,9 @@ def check_pending(order: PaymentPending) -> None:
     check_snapshot(order)
     costs = _costs(order)
     if order.amount not in (None, costs):
-        raise Fault("inconsistent", "/amount", f"amount must be the {costs} won of the lines, got {order.amount}")
+        raise Fault(
+            "inconsistent", "/amount", f"amount must be the {costs} won of the lines, got {order.amount}"
+        )
 
 
 def check_completed(order: PaymentCompleted) -> None:

@@ -119,7 +119,9 @@ class Data(BaseModel):
 
 def instants_of(model: type[BaseModel]) -> tuple[str, ...]:
     """The fields of a document that say when something happened, which no deadline is."""
-    return tuple(name for name, hint in get_type_hints(model, include_extras=True).items() if _is_instant(hint))
+    return tuple(
+        name for name, hint in get_type_hints(model, include_extras=True).items() if _is_instant(hint)
+    )
 
 
 def _is_instant(hint: Any) -> bool:

@@ -97,7 +97,15 @@ def test_nothing_happened_more_than_a_day_after_its_event(name: str, field: str)
 
 def test_each_instant_of_checkout_is_known_and_no_deadline() -> None:
     assert {field for _, field in INSTANTS} == {
-        *("paid_at", "failed_at", "cancelled_at", "decided_at", "activated_at", "delivered_at", "recorded_at"),
+        *(
+            "paid_at",
+            "failed_at",
+            "cancelled_at",
+            "decided_at",
+            "activated_at",
+            "delivered_at",
+            "recorded_at",
+        ),
         *("confirmed_at", "paid_out_at", "changed_at", "requested_at"),
     }
     assert instants_of(TYPES["balance.granted.v1"].model) == ()

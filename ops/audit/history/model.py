@@ -124,7 +124,9 @@ class Order:
         """The order with these open units going back."""
         taken = dict(units)
         after = self.without(units)
-        lines = tuple((name, line._replace(left=line.left - taken.get(name, 0))) for name, line in after.lines)
+        lines = tuple(
+            (name, line._replace(left=line.left - taken.get(name, 0))) for name, line in after.lines
+        )
         return replace(after, lines=lines)
 
     def reopening(self, units: Units) -> "Order":

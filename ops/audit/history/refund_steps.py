@@ -52,7 +52,7 @@ def _one_refund(history: KeyHistory, refund_id: str, events: Sequence[Entry]) ->
         if event.type not in NEXT_STEPS[last] and not (event.type in ENDS and event.type == last):
             yield f"refund {refund_id}: {event.type} {event.id} follows {last or 'no step'}"
         if last == "refund.granted.v1" and event.type == "refund.completed.v1" and event.data["amount"]:
-            yield f"refund {refund_id} of {event.data['amount']} won is complete, and nobody was asked to pay it"
+            yield f"refund {refund_id} of {event.data['amount']} won is complete without a payout"
         last = event.type
     ends = Counter(event.type for event in events if event.type in ENDS)
     if ends.total() > 1:

@@ -92,8 +92,8 @@ def _grant(
 ) -> Decided[Order]:
     """Claims the units with their won; with the last priced units go the open free ones.
 
-    Nobody keeps what was given with goods that went back whole (docs/decisions, "Free units go with what was
-    paid for").
+    Nobody keeps what was given with goods that went back whole
+    (docs/decisions/0017-free-units-go-with-the-priced-ones.md).
     """
 
     def claim(line: Line, quantity: int) -> Line:

@@ -26,11 +26,12 @@ def record_issuance(order: Order, units: LineUnits, at: datetime) -> Decided[Ord
 def record_grant(
     order: Order, refund_id: UUID, units: tuple[LineUnits, ...], money: Money | None, at: datetime
 ) -> Decided[Order]:
-    """Orders has given the units: ask checkout to pay them out. For units worth nothing there is nothing to ask.
+    """Orders has given the units: ask checkout to pay them out, unless they are worth nothing.
 
-    They may be more than were asked for: the open free units go with the last priced ones. `money` is what orders decided with the claim. It stands, because only orders sees all claims in their
-    order; where the event has none it is computed by the same rule. Raises ValueError for a refund that this
-    service never asked for.
+    They may be more than were asked for: the open free units go with the last priced ones. `money` is what
+    orders decided with the claim. It stands, because only orders sees all claims in their order; where the
+    event has none it is computed by the same rule. Raises ValueError for a refund that this service never
+    asked for.
     """
     refund = _asked_of_orders(order, refund_id)
     money = worth(order, units) if money is None else money

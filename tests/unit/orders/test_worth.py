@@ -120,7 +120,7 @@ def test_an_order_whose_priced_units_went_back_is_refunded_when_no_free_one_was_
 
     assert (done.state, [li.refunded for li in done.lines.values()]) == (OrderState.REFUNDED, [100, 10])
     denied = issuance.request_issuance(done, request(), CONTENT, AT, ids())
-    assert {name for name in types(denied)} == {"issuance.denied"}
+    assert set(types(denied)) == {"issuance.denied"}
 
 
 def test_free_units_that_were_issued_keep_the_order_paid():

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import shared.money
 from shared.money import (
     NOTHING,
     Money,
     left_worth,
     line_worth,
     payment_money,
-    price_sum,
     refund_money,
     units_money,
     vat_exclusive,
@@ -199,7 +199,7 @@ def lines(draw: st.DrawFn) -> Sold:
 
 def test_a_line_is_worth_its_price_less_its_discount() -> None:
     assert line_worth(Sold(1_600, 100, 16_000, 100)) == 144_000
-    assert price_sum([Sold(1_600, 100, 16_000, 100), Sold(0, 10, 0, 10)]) == 144_000
+    assert shared.money.price_sum([Sold(1_600, 100, 16_000, 100), Sold(0, 10, 0, 10)]) == 144_000
 
 
 @given(lines(), st.data())
@@ -229,7 +229,7 @@ def test_without_a_discount_units_are_worth_their_price(line: Sold, data: st.Dat
 def test_the_refunds_of_a_payment_with_discounts_give_back_what_was_paid(
     sold: list[Sold], vat_mode: str, data: st.DataObject
 ) -> None:
-    remaining = payment_money(vat_mode, price_sum(sold))
+    remaining = payment_money(vat_mode, shared.money.price_sum(sold))
     left = {str(number): line for number, line in enumerate(sold)}
     while any(line.left for line in left.values()):
         line_id = data.draw(st.sampled_from([name for name, line in left.items() if line.left]))

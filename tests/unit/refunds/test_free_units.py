@@ -152,7 +152,9 @@ def test_issued_units_keep_their_share_of_a_discount() -> None:
 def test_an_approval_of_a_part_names_what_the_discount_leaves() -> None:
     desk = Desk()
     desk.paid(line("1", 3, 1_000, discount=10), vat_mode="inclusive")
-    desk.asked(2, destination={"method": "bank_account", "bank_code": "1", "account_number": "2", "holder": "3"})
+    desk.asked(
+        2, destination={"method": "bank_account", "bank_code": "1", "account_number": "2", "holder": "3"}
+    )
     desk.proof_attached()
 
     assert isinstance(desk.reviewed("approve", amount=2_000), Reject)

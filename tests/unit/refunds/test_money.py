@@ -43,7 +43,8 @@ def test_remaining_and_refunded_are_always_what_was_paid(
 ) -> None:
     desk = Desk()
     lines = [
-        line(str(n), quantity, price, discount=min(discount, price * quantity)) for n, price in enumerate(prices)
+        line(str(n), quantity, price, discount=min(discount, price * quantity))
+        for n, price in enumerate(prices)
     ]
     desk.paid(*lines, vat_mode=vat_mode)
 
