@@ -168,7 +168,13 @@ class Checks:
 
     def _hear_refund_denied_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
         refund = self._rows("refunds", "refunds")[UUID(data["refund_id"])]
-        left = {line["line_id"]: line["left"] for line in data["lines"]}
+        lines = self._rows("orders", "order_lines")
+        left = {
+            line["line_id"]: line["left"]
+            for line in data["lines"]
+            if (data["order_id"], line["line_id"]) not in lines
+            or line_won(lines[data["order_id"], line["line_id"]])
+        }
         must(
             not (refund["everything"] and any(left.values())),
             "everything refundable is what is left",
@@ -250,12 +256,13 @@ class Checks:
             f"{order_id} went from {before} to {order['state']}",
         )
         self.states[order_id] = str(order["state"])
+        self._look_at_free_units(order_id, lines)
         self._look_at_money(order, claims, lines)
         self._told("orders", order_id, order["sequence"])
 
     def _look_at_line(self, order: Row, line: Row, claims: list[Row]) -> None:
         name = f"{line['order_id']}/{line['line_id']}"
-        counts = [line[c] for c in ("issuing", "issued", "refunding", "refunded")]
+        counts = [line[c] for c in COUNTS]
         must(
             min(counts) >= 0 and sum(counts) <= line["paid"],
             "claims never exceed what was paid",
@@ -267,6 +274,13 @@ class Checks:
             counts[3] = claimed[3] = 0
             must(sum(counts) == line["paid"] - line["refunded"], "a cancelled order has no open units", name)
         must(counts == claimed, "every unit has its claim", f"{name}: {counts} counted, {claimed} claimed")
+
+    def _look_at_free_units(self, order_id: str, lines: list[Row]) -> None:
+        priced = [li for li in lines if line_won(li)]
+        free = sum(li["paid"] - sum(li[c] for c in COUNTS) for li in lines if not line_won(li))
+        gone = all(li["paid"] == li["refunding"] + li["refunded"] for li in priced)
+        must(not (free and priced and gone), "free units go with the last priced ones",
+             f"{order_id}: {free} are open")  # fmt: skip
 
     def _look_at_money(self, order: Row, claims: list[Row], lines: list[Row]) -> None:
         left = (order["remaining_supply"], order["remaining_vat"])
@@ -532,6 +546,7 @@ class Checks:
                  f"{evidence} stand, {quarantine} are in quarantine")  # fmt: skip
 
 
+COUNTS = ("issuing", "issued", "refunding", "refunded")
 ORDER_TABLES = ("orders", "order_lines", "claims", "quarantine")
 
 
