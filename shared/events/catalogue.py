@@ -1,8 +1,8 @@
 """Every event type there is: its topic, its writer, its model and the field that its record key repeats."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Any, Final, Literal
 
@@ -13,6 +13,7 @@ from shared.events import checkout, feedback, invoices, orders, refunds, serials
 from shared.events.canonical import canonical
 from shared.events.envelope import Envelope
 from shared.events.faults import Fault, Readable, faults_of, shown, together
+from shared.events.fields import instants_of
 from shared.kst import wire_time
 
 SubjectKind = Literal["order", "partner", "grant", "serial", "refund", "line", "invoice", "merge", "month"]
@@ -20,6 +21,8 @@ SubjectKind = Literal["order", "partner", "grant", "serial", "refund", "line", "
 UPSTREAM: Final = "checkout.events"
 FEEDBACK: Final = "checkout.feedback"
 SERVICES: Final = ("orders", "serials", "refunds", "invoices")
+LATEST: Final = timedelta(days=1)
+"""How long after its event something that it tells of may have happened: clocks differ, days do not."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -41,6 +44,7 @@ class EventType:
 
     `owner` answers for it: the service that decides on an upstream event, the writer of any other. The record
     key equals the field `key_field` of the data. `check` finds the faults that span several fields.
+    `instants` are the fields of an upstream event that say when something happened.
     """
 
     name: str
@@ -50,6 +54,7 @@ class EventType:
     model: type[BaseModel]
     key_field: str
     check: Callable[[Any], Iterable[Fault]] | None = None
+    instants: tuple[str, ...] = ()
 
 
 TOPICS: Final[Mapping[str, Topic]] = {
@@ -102,7 +107,7 @@ def _upstream(
     check: Callable[[Any], Iterable[Fault]] | None = None,
     about: Literal["order", "partner"] = "order",
 ) -> EventType:
-    return EventType(name, UPSTREAM, owner, about, model, f"{about}_id", check)
+    return EventType(name, UPSTREAM, owner, about, model, f"{about}_id", check, instants_of(model))
 
 
 def _own(
@@ -114,8 +119,8 @@ def _own(
 TYPES: Final[Mapping[str, EventType]] = {
     kind.name: kind
     for kind in (
-        _upstream("payment.pending.v1", "orders", checkout.PaymentPending, checkout.check_snapshot),
-        _upstream("payment.completed.v1", "orders", checkout.PaymentCompleted, checkout.check_snapshot),
+        _upstream("payment.pending.v1", "orders", checkout.PaymentPending, checkout.check_pending),
+        _upstream("payment.completed.v1", "orders", checkout.PaymentCompleted, checkout.check_completed),
         _upstream("payment.failed.v1", "orders", checkout.PaymentFailed),
         _upstream("payment.cancelled.v1", "orders", checkout.PaymentCancelled),
         _upstream("quarantine.decided.v1", "orders", checkout.QuarantineDecided),
@@ -242,6 +247,7 @@ def decode(envelope: Envelope, key: str | None, topic: str | None = None) -> Bas
     except Fault as fault:
         raise _named(fault, envelope) from None
     faults = list(kind.check(data)) if kind.check is not None else []
+    faults.extend(_from_the_future(kind, data, envelope.time))
     if key is None or getattr(data, kind.key_field) != key:
         faults.append(_wrong_key(data, kind.key_field, key))
     if faults:
@@ -263,6 +269,15 @@ def _wire(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return value.model_dump(exclude_unset=True)
     raise TypeError(f"{type(value).__name__} has no place in an event")
+
+
+def _from_the_future(kind: EventType, data: BaseModel, time: datetime) -> Iterator[Fault]:
+    """What is said to have happened more than a day after the event that tells of it."""
+    for name in kind.instants:
+        instant = getattr(data, name)
+        if instant is not None and instant - time > LATEST:
+            rule = f"{name} must be at most a day after the time of the event, {shown(wire_time(time))}"
+            yield Fault("out_of_range", f"/{name}", f"{rule}, got {shown(wire_time(instant))}")
 
 
 def _refuse_no_numbers(body: bytes) -> None:

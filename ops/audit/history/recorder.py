@@ -207,5 +207,5 @@ def kept(type_name: str, data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _line(line: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("line_id", "kind", "unit_price", "quantity", "left")
+    names = ("line_id", "kind", "unit_price", "quantity", "discount", "left")
     return {name: line[name] for name in names if name in line}

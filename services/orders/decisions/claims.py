@@ -2,30 +2,18 @@
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Protocol
 from uuid import UUID
 
 from msgspec.structs import replace
 
 from services.orders.state import Claim, ClaimState, Line, Order, Purpose
+from shared.money import Money, units_money
 from shared.units import LineUnits
 
 
-class _Priced(Protocol):
-    @property
-    def unit_price(self) -> int: ...
-    @property
-    def quantity(self) -> int: ...
-
-
-def price_sum(lines: Iterable[_Priced]) -> int:
-    """What whole lines cost, in won, as `shared.money` takes it."""
-    return sum(line.unit_price * line.quantity for line in lines)
-
-
-def worth(order: Order, units: Iterable[LineUnits]) -> int:
-    """What these units cost, in won, as `shared.money` takes it."""
-    return sum(order.lines[line_id].unit_price * quantity for line_id, quantity in units)
+def worth(order: Order, units: Iterable[LineUnits]) -> Money:
+    """What a refund of these units gives back now."""
+    return units_money(order.vat_mode, order.remaining, order.lines, units)
 
 
 def open_units(order: Order, line_id: str) -> int:

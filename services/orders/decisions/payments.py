@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from services.orders.decisions.claims import change_lines, price_sum, worth
+from services.orders.decisions.claims import change_lines, worth
 from services.orders.decisions.issuance import SERIALS, claim_to_issue
 from services.orders.events import (
     UnnumberedEvent,
@@ -20,7 +20,7 @@ from services.orders.events import (
 )
 from services.orders.state import Case, Line, Order, OrderState
 from shared.events.checkout import PaymentCancelled, PaymentCompleted, PaymentPending
-from shared.money import NOTHING, Money, payment_money, refund_money
+from shared.money import NOTHING, Money, payment_money, price_sum
 from shared.runtime.decisions import Decided, Decision, Reject, Wait
 from shared.units import LineUnits
 
@@ -146,6 +146,7 @@ def _unpaid_order(
     data: PaymentPending | PaymentCompleted, event_id: str, at: datetime, known: Order | None
 ) -> Order:
     """The order of this snapshot, without money; with what is kept of an unpaid order that it replaces."""
+    lines = _lines(data)
     order = Order(
         order_id=data.order_id,
         partner_id=data.partner.partner_id,
@@ -155,10 +156,10 @@ def _unpaid_order(
         issue_policy=data.issue_policy,
         vat_mode=data.vat_mode,
         partner=data.partner.model_dump(),
-        expected=payment_money(data.vat_mode, price_sum(data.lines)).total,
+        expected=payment_money(data.vat_mode, price_sum(lines.values())).total,
         registered_by=event_id,
         registered_at=at,
-        lines=_lines(data),
+        lines=lines,
     )
     if known is None:
         return order
@@ -183,14 +184,21 @@ def _lines(data: PaymentPending | PaymentCompleted) -> dict[str, Line]:
             line.unit_price,
             line.usage_days,
             line.quantity,
+            line.discount or 0,
         )
         for position, line in enumerate(data.lines)
     }
 
 
 def _same_goods(order: Order, data: PaymentPending) -> bool:
-    new = [(line.line_id, line.product_id, line.unit_price, line.quantity) for line in data.lines]
-    known = [(line.line_id, line.product_id, line.unit_price, line.quantity) for line in order.lines.values()]
+    new = [
+        (line.line_id, line.product_id, line.unit_price, line.quantity, line.discount or 0)
+        for line in data.lines
+    ]
+    known = [
+        (line.line_id, line.product_id, line.unit_price, line.quantity, line.discount)
+        for line in order.lines.values()
+    ]
     return (order.partner_id, order.vat_mode, known) == (data.partner.partner_id, data.vat_mode, new)
 
 
@@ -281,6 +289,6 @@ def _refund_open(order: Order, units: Sequence[LineUnits], at: datetime) -> tupl
     def refund(line: Line, quantity: int) -> Line:
         return replace(line, refunded=line.refunded + quantity, refund_claimed_at=at)
 
-    money = refund_money(order.vat_mode, order.remaining, worth(order, units))
+    money = worth(order, units)
     lines = change_lines(order, units, refund)
     return replace(order, lines=lines, remaining=order.remaining.minus(money)), money

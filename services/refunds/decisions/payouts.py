@@ -5,11 +5,12 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from services.refunds.decisions.steps import CHECKOUT, enter, unfit
+from services.refunds.decisions.steps import CHECKOUT, REFUNDS, enter, unfit
 from services.refunds.decisions.units import confirm
 from services.refunds.events import decided, refund_completed, refund_failed, refund_payout_requested
 from services.refunds.policies.destinations import expected_payout
 from services.refunds.state import Order, Refund, RefundState
+from shared.kst import kst_date
 from shared.runtime.decisions import Decided, Decision, Wait
 
 UNANSWERED: Final = frozenset({"timeout", "unknown"})
@@ -36,7 +37,7 @@ def record_payout(
         case "completed":
             if payout_id in refund.payouts:
                 return Decided(order)
-            return unfit("/payout_id", refund, f"was paid out by {refund.payouts[0]}")
+            return unfit("/payout_id", refund, _paid_out_by(refund))
         case "rejected" | "denied" | "released":
             return unfit("/refund_id", refund, "was not to be paid out")
         case "requested" | "held" | "in_review" | "accepted" | "granted":
@@ -53,13 +54,25 @@ def record_payout_failure(
         case "failed" | "released":
             return Decided(order)
         case "completed":
-            if payout_id != refund.payouts[0]:  # an earlier try, overtaken by the one that succeeded
+            if payout_id not in refund.payouts[:1]:  # an earlier try, overtaken by the one that succeeded
                 return Decided(order)
-            return unfit("/payout_id", refund, f"was paid out by {payout_id}")
+            return unfit("/payout_id", refund, _paid_out_by(refund))
         case "rejected" | "denied":
             return unfit("/refund_id", refund, "was never to be paid out")
         case "requested" | "held" | "in_review" | "accepted" | "granted":
             return Wait(f"refund {refund.refund_id} to be granted")
+
+
+def complete_free(order: Order, refund: Refund, at: datetime) -> Decided[Order]:
+    """A granted refund of 0 won is complete at once: nobody is asked to pay."""
+    order = confirm(order, refund.lines)
+    refund = replace(refund, expected_on=kst_date(at), completed_at=at, why=None)
+    refund = enter(refund, "completed", at, REFUNDS, "nothing_to_pay")
+    return decided(order, refund, refund_completed(refund, order.payment_id, str(refund.refund_id), at))
+
+
+def _paid_out_by(refund: Refund) -> str:
+    return f"was paid out by {refund.payouts[0]}" if refund.payouts else "was worth nothing"
 
 
 def _complete(

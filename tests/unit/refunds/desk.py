@@ -27,7 +27,7 @@ ACCOUNT = {
 
 
 def line(
-    line_id: str = "1", quantity: int = 100, unit_price: int = 1600, kind: str = "serials"
+    line_id: str = "1", quantity: int = 100, unit_price: int = 1600, kind: str = "serials", **more: Any
 ) -> dict[str, Any]:
     return {
         "line_id": line_id,
@@ -37,6 +37,7 @@ def line(
         "unit_price": unit_price,
         "quantity": quantity,
         "usage_days": 30,
+        **more,
     }
 
 
@@ -63,7 +64,7 @@ class Desk:
 
     def paid(self, *lines: Mapping[str, Any], **changes: Any) -> Outcome:
         snapshot = self._snapshot(lines, changes)
-        price = sum(row["unit_price"] * row["quantity"] for row in snapshot["lines"])
+        price = sum(row["unit_price"] * row["quantity"] - row.get("discount", 0) for row in snapshot["lines"])
         money = payment_money(snapshot["vat_mode"], price)
         payment = {"payment_id": "pay-9001", "paid_at": _wire(PAID_AT)}
         won = {"supply": money.supply, "vat": money.vat, "amount": money.total}
@@ -80,11 +81,13 @@ class Desk:
         data = {"grant_id": f"g-{next(self._ids)}", "partner_id": "P-17", **snapshot, "quantity": quantity}
         return self.deliver("issuance.granted.v1", data)
 
-    def granted(self, refund: Refund | None = None, lines: Sequence[Mapping[str, Any]] = ()) -> Outcome:
-        """The units that were asked for, or other `lines`."""
+    def granted(
+        self, refund: Refund | None = None, lines: Sequence[Mapping[str, Any]] = (), **won: int
+    ) -> Outcome:
+        """The units that were asked for, or other `lines`; with the `won` that orders decided, or without."""
         refund = refund or self.refund
         lines = lines or [units.document() for units in refund.lines]
-        return self.deliver("refund.granted.v1", {"refund_id": str(refund.refund_id), "lines": lines})
+        return self.deliver("refund.granted.v1", {"refund_id": str(refund.refund_id), "lines": lines, **won})
 
     def denied(self, lost_at: datetime, reason: str = "issued", refund: Refund | None = None) -> Outcome:
         refund = refund or self.refund
