@@ -29,6 +29,8 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     "payment.pending.v1": ("order_id", *SNAPSHOT, "deposit_deadline"),
     "payment.completed.v1": ("order_id", *SNAPSHOT, "payment_id", "amount", "paid_at"),
     "payment.cancelled.v1": ("order_id", "payment_id", "cancelled_at"),
+    "payment.failed.v1": ("order_id", "attempt_id", "reason", "failed_at"),
+    "quarantine.decided.v1": ("order_id", "payment_id", "decision", "actor", "note", "decided_at"),
     "issuance.requested.v1": ("order_id", "request_id", *ASKED_LINES),
     "usage.recorded.v1": ("order_id", "line_id", "used", "recorded_at"),
     "balance.granted.v1": ("order_id", "line_id", "bonus", "expires_at"),

@@ -37,6 +37,8 @@ ANSWERED_BY: dict[str, str] = {
     "payment.pending.v1": "orders",
     "payment.completed.v1": "orders",
     "payment.cancelled.v1": "orders",
+    "payment.failed.v1": "orders",
+    "quarantine.decided.v1": "orders",
     "issuance.requested.v1": "orders",
     "usage.recorded.v1": "refunds",
     "balance.granted.v1": "refunds",
