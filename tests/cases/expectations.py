@@ -166,12 +166,15 @@ ENDS: Mapping[str, End] = {
         }
     ),
     "i2": End({"refund.payout_requested": ({}, {}, {}), "refund.released": ONE, "refund.completed": NONE}),
+    # A payout that is on its way is not given up: only a failed one is released.
     "o1": End(
         {
-            "refund.released": [{"refund_request_id": "rr-503"}],
+            "refund.payout_requested": [{"refund_request_id": "rr-503"}],
+            "refund.released": NONE,
             "refund.rejected": [{"refund_request_id": "rr-504", "reason": "review_rejected"}],
             "refund.completed": NONE,
-        }
+        },
+        {2: "inconsistent /decision"},
     ),
     "x1": End({"refund.payout_requested": ({}, {}, {}), "refund.held": NONE}),
     "t7": End(
@@ -188,7 +191,12 @@ ENDS: Mapping[str, End] = {
     ),
     "s2": End({"order.paid": NONE, "payment.quarantined": [case(17_600_000, "wrong_amount", "pay-jb-202")]}),
     "v1": End(
-        {"order.paid": NONE, "issuance.granted": NONE, "refund.granted": NONE, "payment.quarantined": NONE}
+        {
+            "order.cancelled": ONE,
+            "issuance.granted": NONE,
+            "refund.granted": NONE,
+            "payment.quarantined": NONE,
+        }
     ),
     "p1": End({"order.paid": ONE, "payment.quarantined": NONE, "serials.issued": ONE}),
     # Documents and their dates.
