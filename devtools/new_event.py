@@ -122,6 +122,11 @@ class NewEvent:
         return UPSTREAM if self.upstream else f"{self.owner}.events"
 
     @property
+    def source(self) -> str:
+        """Who says it: what orders says of a partner has another source than what it says of an order."""
+        return f"/pawl/{self.owner}/partners" if self.about == "partner" else f"/pawl/{self.owner}"
+
+    @property
     def module(self) -> str:
         """The module of shared/events that holds its model."""
         return "checkout" if self.upstream else self.owner
@@ -196,7 +201,7 @@ def golden_text(new: NewEvent) -> str:
     headers = {
         "ce_specversion": "1.0",
         "ce_id": f"evt-{stem.replace('.', '-')}" if new.upstream else _own_id(digest),
-        "ce_source": "https://checkout.example/shop-1" if new.upstream else f"/pawl/{new.owner}",
+        "ce_source": "https://checkout.example/shop-1" if new.upstream else new.source,
         "ce_type": new.name,
         "ce_subject": new.subject,
         "ce_time": "2026-10-25T09:00:01+09:00",

@@ -12,6 +12,8 @@ from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLS
 
 from shared.brokers import Brokers
 
+COMMITTED_ONLY: Final = "read_committed"
+"""How every record is read: what was written in a transaction counts when it is committed, never before."""
 LARGEST_RECORD = 4 * 1024 * 1024
 ANSWER_SECONDS = 30.0
 END_OF_TIME = datetime.max.replace(tzinfo=UTC)
@@ -78,6 +80,8 @@ async def oldest_record(brokers: str | Brokers, partitions: Mapping[str, int]) -
         **Brokers.at(brokers).client(),
         client_id="pawl-retention",
         enable_auto_commit=False,
+        # A record of a transaction that is still open may be the oldest, and its readers are yet to come.
+        isolation_level="read_uncommitted",
         # How long the client sleeps when it does not know a topic yet, which is once for each.
         retry_backoff_ms=10,
     )

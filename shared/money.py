@@ -2,10 +2,12 @@
 
 Every amount is integer Korean won. The VAT rate is 10 % (부가가치세법 제30조); the fraction of a won is
 dropped. The VAT of a partial refund is VAT(remaining before) - VAT(remaining after), so that the refunds of a
-payment, however it is split, give back exactly the VAT that was paid (domain.md section 5).
+payment, however it is split, give back exactly the VAT that was paid (domain.md section 5). What the units of
+a line are worth follows the same idea (domain.md, "What units are worth").
 """
 
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple, Protocol
 
 EXCLUSIVE = "exclusive"
 INCLUSIVE = "inclusive"
@@ -34,6 +36,43 @@ class Money(NamedTuple):
 NOTHING = Money(0, 0)
 
 
+class Priced(Protocol):
+    """A line with its price: `quantity` units at `unit_price` won each, less `discount` won for all, if any."""
+
+    @property
+    def unit_price(self) -> int: ...
+    @property
+    def quantity(self) -> int: ...
+    @property
+    def discount(self) -> int | None: ...
+
+
+class Sold(Priced, Protocol):
+    """A line that was paid. `left` units of it are neither refunded nor claimed for a refund."""
+
+    @property
+    def left(self) -> int: ...
+
+
+def line_worth(line: Priced) -> int:
+    """What a whole line costs, in won: supply value or gross, as the VAT mode of its order says."""
+    return line.unit_price * line.quantity - (line.discount or 0)
+
+
+def price_sum(lines: Iterable[Priced]) -> int:
+    """What whole lines cost together, in won: the `price_sum` of `payment_money`."""
+    return sum(map(line_worth, lines))
+
+
+def left_worth(line: Sold, left: int) -> int:
+    """What a line is worth of which `left` units are left, in won: its worth by units, floor.
+
+    A refund of k of the r units left is worth `left_worth(r) - left_worth(r - k)`; so the refunds of a line,
+    however it is cut, are worth what the line is worth. Without a discount that is k times the unit price.
+    """
+    return line_worth(line) * left // line.quantity
+
+
 def vat_exclusive(supply: int) -> int:
     """The VAT on top of `supply` won. Raises ValueError when negative."""
     return _amount(supply) // 10
@@ -56,6 +95,24 @@ def payment_money(vat_mode: str, price_sum: int) -> Money:
         vat = vat_inclusive(price_sum)
         return Money(price_sum - vat, vat)
     raise ValueError(f"vat_mode is exclusive or inclusive, not {vat_mode!r}")
+
+
+def units_money(
+    vat_mode: str, remaining: Money, lines: Mapping[str, Sold], units: Iterable[tuple[str, int]]
+) -> Money:
+    """The supply value and VAT of a refund of these units (line id, quantity) of a payment with these lines.
+
+    `remaining` is what is left of the payment. The refund takes it down to what the units that stay are
+    worth, as the VAT does: a refund that was released may have left it some won beside that, and the last one
+    takes exactly the rest. Units of lines that cost nothing are worth nothing.
+    Raises KeyError for a line that is not there.
+    """
+    taken = dict(units)
+    if not any(line_worth(lines[line_id]) for line_id in taken):
+        return NOTHING
+    whole = remaining.supply if vat_mode == EXCLUSIVE else remaining.total
+    stays = sum(left_worth(line, line.left - taken.get(line_id, 0)) for line_id, line in lines.items())
+    return refund_money(vat_mode, remaining, max(whole - stays, 0))
 
 
 def refund_money(vat_mode: str, remaining: Money, price_sum: int) -> Money:

@@ -120,16 +120,24 @@ WHERE (issuing, issued, refunding) IS DISTINCT FROM (c_issuing::integer, c_issue
 ORDER BY order_id, line_id LIMIT $1;
 
 -- name: order_won
--- Orders whose won are not those of their units: paid at the unit prices, left for the units that are left.
+-- Orders whose won are not those of their units: paid at the price of the lines, left for the units that are left. A
+-- released refund of a discounted line can leave a won beside that, until the next refund takes it.
 WITH money AS (
     SELECT o.order_id, o.vat_mode, o.state, o.amount, o.supply, o.vat, o.remaining_supply, o.remaining_vat,
            coalesce(l.worth, 0) AS worth, coalesce(l.left_over, 0) AS left_over,
+           coalesce(l.units, 0) AS units, coalesce(v.released, 0) AS released,
            coalesce(c.supply, 0) AS refunded_supply, coalesce(c.vat, 0) AS refunded_vat
     FROM orders o
     LEFT JOIN (
-        SELECT order_id, sum(unit_price * paid) AS worth, sum(unit_price * (paid - refunding - refunded)) AS left_over
+        SELECT order_id, sum(unit_price * quantity - discount) FILTER (WHERE paid > 0) AS worth,
+               sum(div((unit_price * quantity - discount)::numeric * (paid - refunding - refunded), quantity)) AS left_over,
+               sum(paid - refunding - refunded) FILTER (WHERE unit_price * quantity > discount) AS units
         FROM order_lines GROUP BY order_id
     ) l USING (order_id)
+    LEFT JOIN (
+        SELECT c.order_id, count(*) AS released FROM claims c JOIN order_lines d USING (order_id, line_id)
+        WHERE c.purpose = 'refund' AND c.state = 'void' AND d.discount > 0 GROUP BY c.order_id
+    ) v USING (order_id)
     LEFT JOIN (
         SELECT order_id, sum(supply) AS supply, sum(vat) AS vat
         FROM claims WHERE purpose = 'refund' AND state <> 'void' AND position = 0 GROUP BY order_id
@@ -139,7 +147,8 @@ SELECT order_id, CASE
            WHEN vat_mode = 'exclusive' AND (supply, vat) IS DISTINCT FROM (worth::bigint, div(worth, 10)::bigint)
              OR vat_mode = 'inclusive' AND (amount, vat) IS DISTINCT FROM (worth::bigint, div(worth, 11)::bigint)
                THEN format('%s + %s VAT were taken for units worth %s won', supply, vat, worth)
-           WHEN CASE vat_mode WHEN 'exclusive' THEN remaining_supply ELSE remaining_supply + remaining_vat END <> left_over
+           WHEN abs(CASE vat_mode WHEN 'exclusive' THEN remaining_supply ELSE remaining_supply + remaining_vat END
+                    - left_over) > released
                THEN format('%s + %s VAT are left for units worth %s won', remaining_supply, remaining_vat, left_over)
            ELSE format('%s + %s VAT paid, %s + %s refunded, %s + %s left: that does not add up', supply, vat,
                        refunded_supply, refunded_vat, remaining_supply, remaining_vat)
@@ -147,8 +156,9 @@ SELECT order_id, CASE
 FROM money
 WHERE vat_mode = 'exclusive' AND (supply, vat) IS DISTINCT FROM (worth::bigint, div(worth, 10)::bigint)
    OR vat_mode = 'inclusive' AND (amount, vat) IS DISTINCT FROM (worth::bigint, div(worth, 11)::bigint)
-   OR CASE vat_mode WHEN 'exclusive' THEN remaining_supply ELSE remaining_supply + remaining_vat END <> left_over
-   OR left_over = 0 AND remaining_supply + remaining_vat <> 0
+   OR abs(CASE vat_mode WHEN 'exclusive' THEN remaining_supply ELSE remaining_supply + remaining_vat END - left_over)
+      > released
+   OR units = 0 AND remaining_supply + remaining_vat <> 0
    OR state <> 'cancelled'
       AND (supply - refunded_supply, vat - refunded_vat) IS DISTINCT FROM (remaining_supply::numeric, remaining_vat::numeric)
 ORDER BY order_id LIMIT $1;
@@ -190,11 +200,11 @@ WHERE (o.paid_supply - coalesce(r.supply, 0), o.paid_vat - coalesce(r.vat, 0))
 LIMIT $1;
 
 -- name: paid_out_once
--- Refunds that stand on two payouts, on one without a claim, or on none when they are completed.
+-- Refunds that stand on two payouts, on one without a claim, or on none when they are completed. One of 0 won has none.
 SELECT f.order_id, format('refund %s is %s and has %s payouts', f.refund_id, f.state, coalesce(p.payouts, 0)) AS detail
 FROM refunds f
 LEFT JOIN (SELECT refund_id, count(*) AS payouts FROM refund_payouts WHERE state = 'paid' GROUP BY refund_id) p USING (refund_id)
-WHERE coalesce(p.payouts, 0) <> CASE f.state WHEN 'completed' THEN 1 ELSE 0 END
+WHERE coalesce(p.payouts, 0) <> CASE WHEN f.state = 'completed' AND f.amount > 0 THEN 1 ELSE 0 END
 ORDER BY f.order_id LIMIT $1;
 
 -- name: document_totals
@@ -212,7 +222,7 @@ WHERE d.kind <> 'modified' AND d.state <> 'in_merge'
 LIMIT $1;
 
 -- name: one_evidence
--- Payments that do not stand on exactly one evidence with what is left of them.
+-- Payments that do not stand on exactly one evidence with what is left of them. What cost nothing has none.
 SELECT p.order_id, format('paid %s + %s, refunded %s + %s, but %s + %s stand on %s and %s + %s on modified invoices',
                           p.supply, p.vat, p.refunded_supply, p.refunded_vat, p.standing_supply, p.standing_vat,
                           CASE WHEN d.invoice_id IS NULL AND p.evidence = 'tax_invoice' THEN 'no document'
@@ -226,7 +236,7 @@ LEFT JOIN (
 LEFT JOIN (
     SELECT order_id, sum(supply) AS supply, sum(vat) AS vat FROM refunds WHERE state = 'completed' GROUP BY order_id
 ) r ON r.order_id = p.order_id
-WHERE p.evidence = 'tax_invoice' AND (d.invoice_id IS NULL OR d.state IN ('in_merge', 'undone'))
+WHERE p.evidence = 'tax_invoice' AND p.supply + p.vat > 0 AND (d.invoice_id IS NULL OR d.state IN ('in_merge', 'undone'))
    OR (p.refunded_supply, p.refunded_vat) IS DISTINCT FROM (coalesce(r.supply, 0)::bigint, coalesce(r.vat, 0)::bigint)
    OR (p.standing_supply + coalesce(m.supply, 0), p.standing_vat + coalesce(m.vat, 0))
       IS DISTINCT FROM ((p.supply - p.refunded_supply)::numeric, (p.vat - p.refunded_vat)::numeric)
@@ -254,11 +264,12 @@ LIMIT $1;
 
 -- name: sequences_contiguous
 -- Subjects whose events are not numbered 1, 2, 3 ... in this outbox; where events were forgotten, their first numbers
--- may be missing. Count, sum and sum of squares together say so and need no sorting.
+-- may be missing. A partner is another subject than an order of the same id. Count, sum and sum of squares together
+-- say so and need no sorting.
 SELECT min(key) AS order_id, format('%s events about %s are numbered %s to %s', count(*), subject,
                                     min(sequence), max(sequence)) AS detail
 FROM outbox WHERE sequence IS NOT NULL
-GROUP BY subject
+GROUP BY subject, type LIKE 'partner.%'
 HAVING min(sequence) <> 1 AND (SELECT forgotten = 0 FROM retention)
     OR count(*) <> max(sequence) - min(sequence) + 1
     OR sum(sequence) <> count(*) * (min(sequence) + max(sequence)) / 2
@@ -317,17 +328,17 @@ WHERE key = ANY($1::text[]) AND event_id = ANY($2::uuid[]);
 -- name: sequence_order
 -- Subjects whose events are not numbered 1, 2, 3 ... in the order of the outbox; where events were
 -- forgotten, the first numbers may be missing.
-SELECT DISTINCT ON (subject) key AS order_id,
+SELECT DISTINCT ON (subject, of_partner) key AS order_id,
        format('the event %s (%s) about %s is number %s, %s comes before it', type, event_id, subject, sequence,
               CASE place WHEN 1 THEN 'nothing' ELSE 'number ' || before END) AS detail
 FROM (
-    SELECT id, key, event_id, type, subject, sequence,
+    SELECT id, key, event_id, type, subject, sequence, type LIKE 'partner.%' AS of_partner,
            row_number() OVER by_subject AS place, lag(sequence) OVER by_subject AS before
     FROM outbox WHERE sequence IS NOT NULL
-    WINDOW by_subject AS (PARTITION BY subject ORDER BY id)
+    WINDOW by_subject AS (PARTITION BY subject, type LIKE 'partner.%' ORDER BY id)
 ) numbered
 WHERE sequence <> coalesce(before, 0) + 1 AND (place > 1 OR (SELECT forgotten = 0 FROM retention))
-ORDER BY subject, id LIMIT $1;
+ORDER BY subject, of_partner, id LIMIT $1;
 
 -- name: one_grant_per_claim
 -- Claims without exactly one granted event of their units, and granted events without a claim. The grants of an

@@ -18,6 +18,7 @@ from shared.brokers import Brokers
 from shared.clock import monotonic
 from shared.events.catalogue import TOPICS, UPSTREAM
 from shared.events.envelope import write_headers
+from shared.kafka import COMMITTED_ONLY
 
 ANSWERS = tuple(topic for topic in TOPICS if topic != UPSTREAM)
 MOST_RECORDS = 5_000
@@ -101,6 +102,7 @@ async def open_topics(kafka: str, checkout: str, urls: Urls) -> AsyncIterator[Ka
             **Brokers.at(checkout).client(),
             auto_offset_reset="earliest",
             enable_auto_commit=False,
+            isolation_level=COMMITTED_ONLY,
             fetch_max_wait_ms=20,
         )
         for client in (producer, consumer):

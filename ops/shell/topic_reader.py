@@ -12,9 +12,11 @@ from aiokafka.errors import KafkaError
 from ops.shell.acls import topics_read
 from ops.shell.problem import Problem
 from shared.brokers import Brokers
-from shared.clock import now
+from shared.clock import monotonic, now
+from shared.kafka import COMMITTED_ONLY
 
 ANSWER_SECONDS = 10.0
+LOOK_MILLISECONDS = 200
 # Asked for offsets the client learns of one topic after the other, and sleeps so long before each.
 RETRY_MILLISECONDS = 10
 Offsets: TypeAlias = dict[Any, int]
@@ -41,7 +43,10 @@ class TopicReader:
         ]
 
     async def ends(self) -> Offsets:
-        """The offset after the last record of each partition."""
+        """The offset after the last record of each partition that is committed, as its readers see it.
+
+        Records of a transaction that is still open, and what stands behind them, come later.
+        """
         return dict(await self._consumer.end_offsets(self._partitions))
 
     async def committed(self) -> dict[str, Offsets]:
@@ -86,18 +91,21 @@ class TopicReader:
             service: dict.fromkeys(topics, 0.0) for service, topics in topics_read().items()
         }
         for service, places in (await self.unread()).items():
-            for place, (offset, _) in places.items():
-                ages[service][place.topic] = max(ages[service][place.topic], await self._age(place, offset))
+            for place, (offset, end) in places.items():
+                age = await self._age(place, offset, end)
+                ages[service][place.topic] = max(ages[service][place.topic], age)
         return ages
 
-    async def _age(self, place: Any, offset: int) -> float:
+    async def _age(self, place: Any, offset: int, end: int) -> float:
+        """Seconds since the next record was written; 0 where only marks of transactions are left."""
         self._consumer.assign([place])
         self._consumer.seek(place, offset)
-        try:
-            record = await asyncio.wait_for(self._consumer.getone(place), ANSWER_SECONDS)
-        except TimeoutError:
-            return 0.0
-        return max(0.0, now().timestamp() - int(record.timestamp) / 1000)
+        deadline = monotonic() + ANSWER_SECONDS
+        while await self._consumer.position(place) < end and monotonic() < deadline:
+            batches = await self._consumer.getmany(place, timeout_ms=LOOK_MILLISECONDS, max_records=1)
+            for record in batches.get(place, ()):
+                return max(0.0, now().timestamp() - int(record.timestamp) / 1000)
+        return 0.0
 
 
 @asynccontextmanager
@@ -109,6 +117,7 @@ async def reading_topics(where: str | Brokers) -> AsyncIterator[TopicReader]:
         **brokers.client(),
         client_id="pawl-ops",
         enable_auto_commit=False,
+        isolation_level=COMMITTED_ONLY,
         retry_backoff_ms=RETRY_MILLISECONDS,
     )
     try:

@@ -52,7 +52,7 @@ class Policy(Struct, frozen=True, gc=False):
 
 
 class Payment(Struct, frozen=True, gc=False):
-    """One paid order and where its won stand.
+    """One paid order and where its won stand. One that cost nothing has no document, whatever its evidence.
 
     `standing` is the part of it on its evidence: on the document `invoice_id`, on the card slip or on the
     cash receipt. It follows refunds until the document is issued, and is then fixed for ever: later refunds
@@ -80,7 +80,7 @@ class Payment(Struct, frozen=True, gc=False):
 
 
 class SoldLine(NamedTuple):
-    """One line of a payment as it was sold; `unit_price` is in won."""
+    """One line of a payment as it was sold; `unit_price` and `discount` (of the whole line) are in won."""
 
     line_id: str
     kind: str
@@ -88,6 +88,7 @@ class SoldLine(NamedTuple):
     product_name: str
     unit_price: int
     quantity: int
+    discount: int = 0
 
 
 class Snapshot(Struct, frozen=True, gc=False):

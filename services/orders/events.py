@@ -223,6 +223,7 @@ def snapshot(order: Order) -> dict[str, Any]:
                 "unit_price": line.unit_price,
                 "quantity": line.quantity,
                 "usage_days": line.usage_days,
+                **({"discount": line.discount} if line.discount else {}),
             }
             for line in order.lines.values()
         ],

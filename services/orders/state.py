@@ -41,7 +41,10 @@ class ClaimState(StrEnum):
 
 
 class Line(Struct, frozen=True, gc=False):
-    """One order line and where its units are. Product events are the snapshot at registration."""
+    """One order line and where its units are. Product events are the snapshot at registration.
+
+    `discount` is off the price of the whole line, in won of the same kind as `unit_price`.
+    """
 
     order_id: Fixed[str]
     line_id: Fixed[str]
@@ -52,6 +55,7 @@ class Line(Struct, frozen=True, gc=False):
     unit_price: Fixed[int]
     usage_days: Fixed[int | None]
     quantity: Fixed[int]
+    discount: Fixed[int] = 0
     paid: int = 0
     issuing: int = 0
     issued: int = 0
@@ -64,6 +68,11 @@ class Line(Struct, frozen=True, gc=False):
     def open(self) -> int:
         """Units that are neither issued nor refunded nor claimed for either."""
         return self.paid - self.issuing - self.issued - self.refunding - self.refunded
+
+    @property
+    def left(self) -> int:
+        """Units that are still paid for, issued or not: neither refunded nor claimed for it."""
+        return self.paid - self.refunding - self.refunded
 
 
 class Claim(Struct, frozen=True, gc=False):

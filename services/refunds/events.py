@@ -64,7 +64,7 @@ def refund_payout_requested(refund: Refund, payment_id: str | None, first: date,
 
 
 def refund_completed(refund: Refund, payment_id: str | None, payout_id: str, at: datetime) -> NewEvent:
-    """The money is out."""
+    """The money is out. A refund of 0 won has no payout, and its own id in the place of one."""
     assert refund.money is not None, "a refund is granted before it is paid out"
     data = {
         "payment_id": payment_id,

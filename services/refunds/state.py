@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from shared.columns import Apart, Columns, Fixed
-from shared.money import NOTHING, Money
+from shared.money import NOTHING, Money, line_worth
 from shared.units import LineUnits
 
 OrderState = Literal["registered", "paid", "expired", "cancelled"]
@@ -46,7 +46,9 @@ DestinationKind = Literal["bank_account", "original_card", "mycash", "app_store"
 
 
 class Line(Struct, frozen=True, gc=False):
-    """One line of the order and where its units are. `unit_price` is won, supply or gross by the VAT mode.
+    """One line of the order and where its units are.
+
+    `unit_price` and `discount` (off the whole line) are won, supply or gross by the VAT mode.
 
     `granted` are units that orders has granted to issue (issuing or issued), `refunding` and `refunded` are
     claimed by refunds, `taken_back` went when upstream cancelled the payment. A `locked` line was said to
@@ -60,6 +62,7 @@ class Line(Struct, frozen=True, gc=False):
     kind: Fixed[str]
     unit_price: Fixed[int]
     paid: Fixed[int]
+    discount: Fixed[int] = 0
     granted: int = 0
     refunding: int = 0
     refunded: int = 0
@@ -73,6 +76,21 @@ class Line(Struct, frozen=True, gc=False):
     def open(self) -> int:
         """Units that nobody has claimed and nothing has taken back."""
         return self.paid - self.granted - self.refunding - self.refunded - self.taken_back
+
+    @property
+    def left(self) -> int:
+        """Units that are still paid for, issued or not: no refund and no cancellation has them."""
+        return self.paid - self.refunding - self.refunded - self.taken_back
+
+    @property
+    def quantity(self) -> int:
+        """Units that the price of the line is for."""
+        return self.paid
+
+    @property
+    def is_free(self) -> bool:
+        """Whether its units go back for nothing."""
+        return line_worth(self) == 0
 
 
 class Change(Struct, frozen=True, gc=False):

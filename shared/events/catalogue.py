@@ -1,8 +1,9 @@
 """Every event type there is: its topic, its writer, its model and the field that its record key repeats."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
+from functools import cache
 from typing import Any, Final, Literal
 
 import orjson
@@ -11,7 +12,8 @@ from pydantic import BaseModel, ValidationError
 from shared.events import checkout, feedback, invoices, orders, refunds, serials
 from shared.events.canonical import canonical
 from shared.events.envelope import Envelope
-from shared.events.faults import Fault, Readable, fault_of, shown
+from shared.events.faults import Fault, Readable, faults_of, shown, together
+from shared.events.fields import instants_of
 from shared.events.successors import SUCCESSORS
 from shared.kst import wire_time
 
@@ -20,6 +22,8 @@ SubjectKind = Literal["order", "partner", "grant", "serial", "refund", "line", "
 UPSTREAM: Final = "checkout.events"
 FEEDBACK: Final = "checkout.feedback"
 SERVICES: Final = ("orders", "serials", "refunds", "invoices")
+LATEST: Final = timedelta(days=1)
+"""How long after its event something that it tells of may have happened: clocks differ, days do not."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -40,7 +44,8 @@ class EventType:
     """One type of event.
 
     `owner` answers for it: the service that decides on an upstream event, the writer of any other. The record
-    key equals the field `key_field` of the data. `check` raises the faults that span several fields.
+    key equals the field `key_field` of the data. `check` finds the faults that span several fields.
+    `instants` are the fields of an upstream event that say when something happened.
     """
 
     name: str
@@ -49,7 +54,8 @@ class EventType:
     subject_kind: SubjectKind
     model: type[BaseModel]
     key_field: str
-    check: Callable[[Any], None] | None = None
+    check: Callable[[Any], Iterable[Fault]] | None = None
+    instants: tuple[str, ...] = ()
 
 
 TOPICS: Final[Mapping[str, Topic]] = {
@@ -99,10 +105,10 @@ def _upstream(
     name: str,
     owner: str,
     model: type[BaseModel],
-    check: Callable[[Any], None] | None = None,
+    check: Callable[[Any], Iterable[Fault]] | None = None,
     about: Literal["order", "partner"] = "order",
 ) -> EventType:
-    return EventType(name, UPSTREAM, owner, about, model, f"{about}_id", check)
+    return EventType(name, UPSTREAM, owner, about, model, f"{about}_id", check, instants_of(model))
 
 
 def _own(
@@ -114,8 +120,8 @@ def _own(
 TYPES: Final[Mapping[str, EventType]] = {
     kind.name: kind
     for kind in (
-        _upstream("payment.pending.v1", "orders", checkout.PaymentPending, checkout.check_snapshot),
-        _upstream("payment.completed.v1", "orders", checkout.PaymentCompleted, checkout.check_snapshot),
+        _upstream("payment.pending.v1", "orders", checkout.PaymentPending, checkout.check_pending),
+        _upstream("payment.completed.v1", "orders", checkout.PaymentCompleted, checkout.check_completed),
         _upstream("payment.failed.v1", "orders", checkout.PaymentFailed),
         _upstream("payment.cancelled.v1", "orders", checkout.PaymentCancelled),
         _upstream("quarantine.decided.v1", "orders", checkout.QuarantineDecided),
@@ -202,6 +208,24 @@ def owner_of(type_name: str | None) -> str:
     return kind.owner if kind is not None and kind.topic == UPSTREAM else "orders"
 
 
+@cache
+def source_of(type_name: str, service: str) -> str:
+    """What a service names as `ce_source` of an event of this type.
+
+    An order and a partner may share an id, and what is said of either is numbered by source and subject: what
+    orders says of partners has a source of its own.
+    """
+    kind = TYPES.get(type_name)
+    if kind is None or kind.topic in (UPSTREAM, FEEDBACK) or kind.subject_kind != "partner":
+        return f"/pawl/{service}"
+    return f"/pawl/{service}/partners"
+
+
+def service_of(source: str) -> str:
+    """The service that names itself so; another text where it is none of ours."""
+    return source.removeprefix("/pawl/").removesuffix("/partners")
+
+
 def topics_of(types: Iterable[str]) -> tuple[str, ...]:
     """The topics that carry these types, in the order of `TOPICS`: what a service with such routes reads."""
     carrying = {TYPES[name].topic for name in types}
@@ -220,14 +244,16 @@ def decode(envelope: Envelope, key: str | None, topic: str | None = None) -> Bas
         data = kind.model.model_validate_json(envelope.body)
         if b"NaN" in envelope.body or b"Infinity" in envelope.body:
             _refuse_no_numbers(envelope.body)
-        if kind.check is not None:
-            kind.check(data)
-        if key is None or getattr(data, kind.key_field) != key:
-            raise _wrong_key(data, kind.key_field, key)
     except ValidationError as error:
-        raise _named(fault_of(error, kind.model, envelope.body), envelope) from None
+        raise _named(together(faults_of(error, kind.model, envelope.body)), envelope) from None
     except Fault as fault:
         raise _named(fault, envelope) from None
+    faults = list(kind.check(data)) if kind.check is not None else []
+    faults.extend(_from_the_future(kind, data, envelope.time))
+    if key is None or getattr(data, kind.key_field) != key:
+        faults.append(_wrong_key(data, kind.key_field, key))
+    if faults:
+        raise _named(together(faults), envelope)
     return data
 
 
@@ -261,6 +287,15 @@ def _wire(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return value.model_dump(exclude_unset=True)
     raise TypeError(f"{type(value).__name__} has no place in an event")
+
+
+def _from_the_future(kind: EventType, data: BaseModel, time: datetime) -> Iterator[Fault]:
+    """What is said to have happened more than a day after the event that tells of it."""
+    for name in kind.instants:
+        instant = getattr(data, name)
+        if instant is not None and instant - time > LATEST:
+            rule = f"{name} must be at most a day after the time of the event, {shown(wire_time(time))}"
+            yield Fault("out_of_range", f"/{name}", f"{rule}, got {shown(wire_time(instant))}")
 
 
 def _refuse_no_numbers(body: bytes) -> None:

@@ -5,8 +5,8 @@ checkout may leave it out. The rules that span several fields are plain function
 cheaper there, and their faults keep an exact pointer.
 """
 
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
@@ -30,6 +30,7 @@ from shared.events.fields import (
     UsageDays,
     Won,
 )
+from shared.money import payment_money
 
 PaymentMethod = Literal["card", "virtual_account", "bank_transfer", "mycash", "app_store"]
 Evidence = Literal["tax_invoice", "card_slip", "cash_receipt"]
@@ -39,6 +40,19 @@ Kind = Literal["serials", "metered", "prepaid", "goods"]
 Role = Literal["partner", "operator"]
 Decision = Literal["approve", "reject", "retry", "release"]
 QuarantineDecision = Literal["returned", "applied", "kept"]
+IMPOSSIBLE_EVIDENCE: Final[frozenset[tuple[PaymentMethod, Evidence]]] = frozenset(
+    {
+        ("virtual_account", "card_slip"),
+        ("bank_transfer", "card_slip"),
+        ("mycash", "card_slip"),
+        ("app_store", "tax_invoice"),
+        ("card", "cash_receipt"),
+    }
+)
+"""Methods and evidence that never go together.
+
+Only who takes a card gives its slip; an app store sells in its own name; a card payment is no cash.
+"""
 AccountPart = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=NO_CONTROL)]
 
 _SERIALS_NEED_DAYS: dict[str, Any] = {
@@ -99,10 +113,10 @@ class Snapshot(Data):
 
 
 class PaymentPending(Snapshot):
-    """payment.pending.v1: an order waits for its deposit until `deposit_deadline`."""
+    """payment.pending.v1: an order waits until `deposit_deadline` for a deposit of `amount` won with VAT."""
 
     deposit_deadline: Deadline
-    amount: Amount | None = None
+    amount: Won | None = None
 
 
 class PaymentCompleted(Snapshot):
@@ -311,40 +325,81 @@ class PartnerWithdrawalRequested(Data):
     requested_at: Instant | None = None
 
 
-def check_snapshot(order: Snapshot) -> None:
-    """Raise the fault of lines that contradict each other or lack the days that serials need."""
+def check_pending(order: PaymentPending) -> Iterator[Fault]:
+    """The faults of a pending order that contradicts itself: its lines, its evidence, its amount."""
+    faults = list(check_snapshot(order))
+    yield from faults
+    if faults or order.amount is None:
+        return
+    costs = _costs(order)
+    if order.amount != costs:
+        detail = f"amount must be the {costs} won of the lines, got {order.amount}"
+        yield Fault("inconsistent", "/amount", detail)
+
+
+def check_completed(order: PaymentCompleted) -> Iterator[Fault]:
+    """The faults of a payment whose order contradicts itself, or that brings no won for what costs some.
+
+    Any other amount that does not fit is money that arrived, and is never refused.
+    """
+    faults = list(check_snapshot(order))
+    yield from faults
+    costs = 0 if faults or order.amount else _costs(order)
+    if costs:
+        yield Fault("inconsistent", "/amount", f"amount must be more than 0 for lines of {costs} won, got 0")
+
+
+def check_snapshot(order: Snapshot) -> Iterator[Fault]:
+    """The faults of lines or evidence that cannot be."""
+    if (order.payment_method, order.evidence) in IMPOSSIBLE_EVIDENCE:
+        rule = f"evidence must fit the payment method {order.payment_method}"
+        yield Fault("inconsistent", "/evidence", f"{rule}, got {shown(order.evidence)}")
     for index, line in enumerate(order.lines):
         if line.usage_days is None and line.kind == "serials":
-            raise _absent(line, "usage_days", f"/lines/{index}/usage_days", "for a line of kind serials")
-    check_line_ids(order.lines)
+            yield _absent(line, "usage_days", f"/lines/{index}/usage_days", "for a line of kind serials")
+        if line.discount and line.discount > line.unit_price * line.quantity:
+            yield _too_much_discount(index, line)
+    yield from check_line_ids(order.lines)
 
 
-def check_lines(request: IssuanceRequested | RefundRequested) -> None:
-    """Raise the fault of a request that names a line twice."""
+def _costs(order: Snapshot) -> int:
+    """What the payment of this order has to come to, in won with VAT."""
+    worth = sum(line.unit_price * line.quantity - (line.discount or 0) for line in order.lines)
+    return payment_money(order.vat_mode, worth).total
+
+
+def _too_much_discount(index: int, line: Line) -> Fault:
+    most = line.unit_price * line.quantity
+    detail = f"discount must be 0..{most}, the price of the line, got {line.discount}"
+    return Fault("out_of_range", f"/lines/{index}/discount", detail)
+
+
+def check_lines(request: IssuanceRequested | RefundRequested) -> Iterator[Fault]:
+    """The faults of a request that names a line twice."""
     if request.lines is not None:
-        check_line_ids(request.lines)
+        yield from check_line_ids(request.lines)
 
 
-def check_refund(request: RefundRequested) -> None:
-    """Raise the fault of a refund request whose lines or destination contradict themselves."""
-    check_lines(request)
+def check_refund(request: RefundRequested) -> Iterator[Fault]:
+    """The faults of a refund request whose lines or destination contradict themselves."""
+    yield from check_lines(request)
     to = request.destination
     if to.method != "bank_account":
         return
     for name in _ACCOUNT_FIELDS:
         if getattr(to, name) is None:
-            raise _absent(to, name, f"/destination/{name}", "for the method bank_account")
+            yield _absent(to, name, f"/destination/{name}", "for the method bank_account")
 
 
-def check_line_ids(lines: Sequence[LineUnits]) -> None:
-    """Raise `inconsistent` at the second line of an id."""
+def check_line_ids(lines: Sequence[LineUnits]) -> Iterator[Fault]:
+    """`inconsistent` at each line whose id an earlier one has."""
     if len(lines) == 1 or len({line.line_id for line in lines}) == len(lines):
         return
     seen: set[str] = set()
     for index, line in enumerate(lines):
         if line.line_id in seen:
             detail = f"line_id must be unique in the document, got {shown(line.line_id)} again"
-            raise Fault("inconsistent", f"/lines/{index}/line_id", detail)
+            yield Fault("inconsistent", f"/lines/{index}/line_id", detail)
         seen.add(line.line_id)
 
 

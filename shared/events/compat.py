@@ -13,9 +13,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from shared.events.schemas import PLACES
+
 Schema = Mapping[str, Any]
 
 _UPSTREAM: Final = "checkout.events"
+_TOPIC: Final = "x-topic"
+_KEY: Final = "x-record-key"
 _UPPER: Final = ("maximum", "maxLength", "maxItems")
 _LOWER: Final = ("minimum", "minLength", "minItems")
 
@@ -26,16 +30,31 @@ def breaks(old: Mapping[str, Schema], new: Mapping[str, Schema]) -> list[str]:
 
 
 def read_folder(folder: Path) -> dict[str, Schema]:
-    """The schemas in a folder, by the name of their type."""
-    return {path.stem: json.loads(path.read_bytes()) for path in folder.glob("*.json")}
+    """The schemas in a folder, by the name of their type, each with its topic and record key.
+
+    Those of contract 1 say both themselves; later ones leave it to the file beside them.
+    """
+    found = {path.name: json.loads(path.read_bytes()) for path in folder.glob("*.json")}
+    places = found.pop(PLACES, {})
+    return {
+        file.removesuffix(".json"): placed(schema, places.get(schema.get("title")))
+        for file, schema in found.items()
+    }
+
+
+def placed(schema: Schema, place: Mapping[str, str] | None) -> Schema:
+    """A schema that says its topic and record key."""
+    if place is None:
+        return schema
+    return {**schema, _TOPIC: place["topic"], _KEY: place["record_key"]}
 
 
 def _breaks_of(name: str, old: Schema, new: Schema | None) -> Iterator[str]:
     if new is None:
         yield f"{name}: the type was removed"
         return
-    inbound = old.get("x-topic") == _UPSTREAM
-    for key in ("x-topic", "x-record-key"):
+    inbound = old.get(_TOPIC) == _UPSTREAM
+    for key in (_TOPIC, _KEY):
         if old.get(key) != new.get(key):
             yield f"{name}: {key[2:]} changed from {old.get(key)} to {new.get(key)}"
     yield from _compare(name, _Node(old, old), _Node(new, new), inbound)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from heapq import nsmallest
 from typing import Any, Final, Literal, cast, get_args
 
 import orjson
@@ -57,15 +58,29 @@ class Fault(Exception):
 
     `pointer` is the JSON Pointer (RFC 6901) of the first fault, into the data; into the CloudEvents
     attributes (`/id`, `/time`) where the envelope itself is at fault; empty for the whole. `detail` is one
-    English sentence. `envelope` is what could be read of the envelope.
+    English sentence. `envelope` is what could be read of the envelope. `others` are what else is wrong with
+    the same document, in its order.
     """
 
-    def __init__(self, code: str, pointer: str, detail: str, envelope: Readable | None = None) -> None:
+    def __init__(
+        self,
+        code: str,
+        pointer: str,
+        detail: str,
+        envelope: Readable | None = None,
+        others: Sequence["Fault"] = (),
+    ) -> None:
         super().__init__(f"{code} at {pointer or 'the whole document'}: {detail}")
         self.code = code
         self.pointer = pointer
         self.detail = detail
         self.envelope = envelope
+        self.others = tuple(others)
+
+    @property
+    def all(self) -> tuple["Fault", ...]:
+        """This one and the others, at most `MAX_FAULTS`."""
+        return (self, *self.others)[:MAX_FAULTS]
 
     @property
     def help(self) -> str:
@@ -88,24 +103,34 @@ def shown(value: object) -> str:
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
 
 
-def fault_of(error: ValidationError, model: type[BaseModel], body: bytes) -> Fault:
-    """The first fault, in the order of the document, among those that the model found in `body`."""
-    first = _first(error.errors(include_url=False), body)
-    path = tuple(first["loc"])
-    code = _code_of(first)
+def faults_of(error: ValidationError, model: type[BaseModel], body: bytes) -> list[Fault]:
+    """Everything that the model found wrong with `body`, in the order of the document."""
+    return [_fault(found, model) for found in _in_order(error.errors(include_url=False), body)]
+
+
+def together(faults: Sequence[Fault]) -> Fault:
+    """One fault that stands for all of these: the first, with the others behind it."""
+    first, *others = faults
+    return Fault(first.code, first.pointer, first.detail, first.envelope, others[: MAX_FAULTS - 1])
+
+
+def _fault(found: ErrorDetails, model: type[BaseModel]) -> Fault:
+    path = tuple(found["loc"])
+    code = _code_of(found)
     if code == "unreadable":
-        return Fault(code, "", _unreadable(first))
-    return Fault(code, pointer_to(path), _sentence(code, first, path, model))
+        return Fault(code, "", _unreadable(found))
+    return Fault(code, pointer_to(path), _sentence(code, found, path, model))
 
 
-def _first(errors: list[ErrorDetails], body: bytes) -> ErrorDetails:
+def _in_order(errors: list[ErrorDetails], body: bytes) -> list[ErrorDetails]:
+    """The first of the errors by their places in the document."""
     if len(errors) == 1:
-        return errors[0]
+        return errors
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return errors[0]
-    return min(errors, key=lambda error: _place(document, error["loc"]))
+        return errors[:MAX_FAULTS]
+    return nsmallest(MAX_FAULTS, errors, key=lambda error: _place(document, error["loc"]))
 
 
 def _place(document: Any, path: Sequence[str | int]) -> tuple[int, ...]:

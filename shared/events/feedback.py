@@ -34,13 +34,15 @@ HowSent = Literal["wrong_partition"]
 class Answer(Data):
     """`order_id` is the record key; rows about a partner carry it as `partner_id` too.
 
-    `event` is absent only where the record has no readable id.
+    `event` is absent only where the record has no readable id. `warning` says what is wrong with how the
+    record was sent, whatever became of what it says.
     """
 
     order_id: str
     partner_id: str | None = None
     event: EventReference | None = None
     position: RecordPosition
+    warning: HowSent | None = None
 
 
 class FaultFound(Data):
@@ -55,7 +57,6 @@ class EventAccepted(Answer):
     """event.accepted.v1: the document is understood and recorded; a refusal by a rule is a later event."""
 
     outcome: Literal["accepted"]
-    warning: HowSent | None = None
 
 
 class EventRejected(Answer):
@@ -81,9 +82,10 @@ def accepted(
     event_id: str | None,
     event_type: str | None,
     position: Sequence[Any],
+    warning: HowSent | None = None,
 ) -> dict[str, Any]:
     """The data of event.accepted.v1. `order_id` is the record key, `position` (topic, partition, offset)."""
-    return {**_about(order_id, source, event_id, event_type, position), "outcome": "accepted"}
+    return {**_about(order_id, source, event_id, event_type, position, warning), "outcome": "accepted"}
 
 
 def rejected(
@@ -94,21 +96,30 @@ def rejected(
     event_type: str | None,
     position: Sequence[Any],
     fault: Fault,
+    warning: HowSent | None = None,
 ) -> dict[str, Any]:
     """The data of event.rejected.v1; a wrong document stays wrong, so sending it again never helps."""
     return {
-        **_about(order_id, source, event_id, event_type, position),
+        **_about(order_id, source, event_id, event_type, position, warning),
         "outcome": "rejected",
         "code": fault.code,
         "pointer": fault.pointer,
         "detail": fault.detail,
         "retry": False,
         "help": fault.help,
+        "faults": [
+            {"code": found.code, "pointer": found.pointer, "detail": found.detail} for found in fault.all
+        ],
     }
 
 
 def _about(
-    key: str, source: str | None, event_id: str | None, event_type: str | None, position: Sequence[Any]
+    key: str,
+    source: str | None,
+    event_id: str | None,
+    event_type: str | None,
+    position: Sequence[Any],
+    warning: HowSent | None,
 ) -> dict[str, Any]:
     about: dict[str, Any] = {"order_id": key}
     if (event_type or "").startswith(_OF_PARTNERS):
@@ -118,4 +129,6 @@ def _about(
         about["event"] = {name: value for name, value in named.items() if value}
     topic, partition, offset = position
     about["position"] = {"topic": topic, "partition": partition, "offset": offset}
+    if warning is not None:
+        about["warning"] = warning
     return about

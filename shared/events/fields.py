@@ -5,7 +5,7 @@ with an offset. They validate inside pydantic's core, without Python code, becau
 """
 
 from datetime import UTC, date, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchemaHandler, StringConstraints
 from pydantic.json_schema import JsonSchemaValue
@@ -52,6 +52,10 @@ class _InstantText:
         return {"type": "string", "format": "date-time", "pattern": pattern, "description": self.words}
 
 
+class _PastInstant(_InstantText):
+    """When something happened: never long after the time of its event, as a deadline may be."""
+
+
 class _DayText:
     """A KST day as text `YYYY-MM-DD`."""
 
@@ -86,7 +90,7 @@ Month = Annotated[
     StringConstraints(pattern=f"^{_CENTURIES}-(?:0[1-9]|1[0-2])$"),
     Field(description="a month YYYY-MM of the years 1900..2999"),
 ]
-Instant = Annotated[datetime, _InstantText(_CENTURIES, "of the years 1900..2999")]
+Instant = Annotated[datetime, _PastInstant(_CENTURIES, "of the years 1900..2999")]
 Deadline = Annotated[
     datetime,
     _InstantText(
@@ -111,6 +115,20 @@ class Data(BaseModel):
     """The data of an event. Fields that a reader does not know are ignored."""
 
     model_config = ConfigDict(strict=True, extra="ignore", regex_engine="rust-regex")
+
+
+def instants_of(model: type[BaseModel]) -> tuple[str, ...]:
+    """The fields of a document that say when something happened, which no deadline is."""
+    return tuple(
+        name for name, hint in get_type_hints(model, include_extras=True).items() if _is_instant(hint)
+    )
+
+
+def _is_instant(hint: Any) -> bool:
+    if isinstance(hint, _PastInstant):
+        return True
+    parts = hint.__metadata__ if get_origin(hint) is Annotated else get_args(hint)
+    return any(map(_is_instant, parts))
 
 
 class LineUnits(Data):

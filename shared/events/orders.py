@@ -7,7 +7,6 @@ from pydantic import Field
 from shared.events.checkout import Kind, Snapshot
 from shared.events.fields import (
     MAX_LINES,
-    Amount,
     Data,
     Deadline,
     Id,
@@ -45,7 +44,7 @@ class OrderRegistered(Snapshot):
     """order.registered.v1: an order waits for its deposit."""
 
     deposit_deadline: Deadline
-    amount: Amount | None = None
+    amount: Won | None = None
 
 
 class OrderPaid(Snapshot):

@@ -10,6 +10,7 @@ from typing import Any
 
 from shared.events import feedback
 from shared.events.faults import Fault
+from shared.partitioner import partition_for
 from shared.runtime.decisions import Applied, Context, Decider, Event, Reject, Wait
 from shared.runtime.intake import InboundMessage
 from shared.runtime.outgoing import Cause, OutboxRows
@@ -123,6 +124,17 @@ class Batch:
             for parked in queued:
                 if not parked.done and parked.kind == WAITING:
                     self._set_kind(parked, BEHIND, "behind a blocked event of its key")
+
+    def warning_of(self, message: InboundMessage) -> feedback.HowSent | None:
+        """What is wrong with how a record was sent: another partition than its key's loses its order.
+
+        A partition that was not there when this service started says nothing.
+        """
+        topic, partition, _ = message.position
+        count = self.rows.partitions.get(topic, 0)
+        if not message.key or partition >= count or partition == partition_for(message.key, count):
+            return None
+        return "wrong_partition"
 
     def moved_cursors(self) -> list[tuple[str, str, int, int]]:
         """Source, subject, new and previous sequence of every subject that moved."""
@@ -266,6 +278,7 @@ class Batch:
             event_id=message.event_id or "",
             event_type=message.type or "",
             position=message.position,
+            warning=self.warning_of(message),
         )
         self.rows.add_feedback("event.accepted.v1", cause, data)
 

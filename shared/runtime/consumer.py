@@ -1,8 +1,8 @@
 """The FastStream side of the fold: batches in, explicit offset commits out.
 
 Defaults that matter, said aloud: manual acknowledgement, our own parser (FastStream's decodes headers and
-fails on one that is not UTF-8), offsets committed by partition after the transaction, co-partitioned range
-assignment so that one partition consumer sees every topic of a key.
+fails on one that is not UTF-8), only what producers have committed, offsets committed by partition after the
+transaction, co-partitioned range assignment so that one partition consumer sees every topic of a key.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import KafkaError
+from aiokafka.errors import IllegalStateError, KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
@@ -20,6 +20,7 @@ from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
 from shared.clock import monotonic, now
 from shared.crash_points import CrashPoint, OnCrashPoint, ignore_crash_point
 from shared.events.envelope import TRACEPARENT, read_trace_context
+from shared.kafka import COMMITTED_ONLY
 from shared.runtime.records import Record
 from shared.runtime.signals import Metrics
 from shared.runtime.tasks import end_all
@@ -73,6 +74,7 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._is_ahead = False
         self._committed_at = 0.0
         self.subscriber: Any = None
+        self._awaits_records = False
         self.busy_since: float | None = None
         self.progressed_at = monotonic()
 
@@ -158,7 +160,44 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         while True:
             await asyncio.sleep(PAUSE_SECONDS)
             if self.busy_since is None and self._pauses():
+                await self._pass_markers()
                 await self.commit()
+
+    async def _pass_markers(self) -> None:
+        """Takes note of how far it read where no record came: marks of transactions, and what they aborted.
+
+        The client passes them by without a word. Nobody else would ever commit beyond them, and a partition
+        that ends with one would look unread for ever.
+        """
+        consumer, handled = self.consumer, self._handled
+        if consumer is None or handled is None or not self._has_handled_all():
+            return
+        for place in consumer.assignment():
+            if consumer.last_stable_offset(place) is None:
+                continue  # nothing was fetched of it yet, and its position may be long in coming
+            try:
+                position = await consumer.position(place)
+            except (IllegalStateError, KafkaError):
+                return
+            # The position counts what was given out and is yet to be handled. There is nothing of that while
+            # the next batch is waited for, and nothing can happen between the last line and these.
+            if not self._has_handled_all() or handled is not self._handled:
+                return
+            if position > handled.get(place, 0):
+                handled[place] = position
+                self._is_ahead = True
+
+    def _has_handled_all(self) -> bool:
+        """Whether it waits for the next batch: then every record that it was ever given is handled."""
+        return self._awaits_records
+
+    async def await_records(self, fetch: Callable[[], Awaitable[Any]]) -> Any:
+        """The next batch as `fetch` gives it."""
+        self._awaits_records = True
+        try:
+            return await fetch()
+        finally:
+            self._awaits_records = False
 
     def _pauses(self) -> bool:
         """Whether no batch came for a while; after a commit, which may have failed, a while is longer."""
@@ -186,13 +225,16 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._assigned_at = monotonic()
 
     def lag(self) -> int:
-        """Records that wait in partitions that it has read from, as far as the last fetch knows."""
+        """Records that wait in partitions that it has read from, as far as the last fetch knows.
+
+        What a transaction that is still open holds back does not wait yet.
+        """
         consumer = self.consumer
         if consumer is None:
             return 0
         owned = consumer.assignment()
         return sum(
-            max(0, (consumer.highwater(place) or 0) - offset)
+            max(0, (consumer.last_stable_offset(place) or 0) - offset)
             for place, offset in (self._handled or {}).items()
             if place in owned
         )
@@ -271,7 +313,7 @@ def subscribe(
 
     `traced`: the span of a batch links to the trace contexts of its records.
     """
-    subscriber = broker.subscriber(
+    subscriber: Any = broker.subscriber(
         *topics,
         group_id=group,
         batch=True,
@@ -279,6 +321,7 @@ def subscribe(
         batch_timeout_ms=POLL_MILLISECONDS,
         ack_policy=AckPolicy.MANUAL,
         auto_offset_reset="earliest",
+        isolation_level=COMMITTED_ONLY,
         partition_assignment_strategy=(RangePartitionAssignor,),
         max_poll_interval_ms=LONGEST_PAUSE_MILLISECONDS,
         fetch_min_bytes=1,
@@ -291,6 +334,12 @@ def subscribe(
         include_in_schema=False,
     )
     partition_consumer.subscriber = subscriber
+    get_msg = subscriber.get_msg
+
+    async def next_batch(consumer: AIOKafkaConsumer) -> Any:
+        return await partition_consumer.await_records(lambda: get_msg(consumer))
+
+    subscriber.get_msg = next_batch
 
     async def take(records: Any) -> None:
         await partition_consumer.take(records)

@@ -333,6 +333,7 @@ class Fold:
             event_type=message.type,
             position=message.position,
             fault=fault,
+            warning=batch.warning_of(message),
         )
         place = f"{message.position.topic}/{message.position.partition}/{message.position.offset}"
         event = message.event

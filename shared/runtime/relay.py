@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 
 from shared.clock import monotonic
 from shared.crash_points import CrashPoint, OnCrashPoint, ignore_crash_point
-from shared.events.catalogue import FEEDBACK
+from shared.events.catalogue import FEEDBACK, source_of
 from shared.events.envelope import write_headers
 from shared.queries import load
 from shared.runtime.outbox import Outbox
@@ -62,7 +62,6 @@ class Relay:
         self._new_producer = new_producer
         self._metrics = metrics
         self._on_crash_point = on_crash_point
-        self._source = f"/pawl/{outbox.service}"
         self._published = 0
         self._marked = 0
         self._marked_at = 0.0
@@ -182,7 +181,7 @@ class Relay:
     def _headers(self, row: asyncpg.Record) -> list[tuple[str, bytes]]:
         return write_headers(
             id=str(row["event_id"]),
-            source=self._source,
+            source=source_of(row["type"], self._outbox.service),
             type=row["type"],
             subject=row["subject"],
             time=row["time"],

@@ -128,7 +128,8 @@ LIMITS = {
     "`payment_ids`": bounds(fields.PaymentIds),
     "`quantity`": bounds(fields.Quantity),
     "`unit_price`": bounds(fields.UnitPrice),
-    "`amount`, `bonus`": bounds(fields.Amount),
+    "`amount` of a payment": bounds(fields.Won),
+    "any other `amount`, `bonus`": bounds(fields.Amount),
     "`used`": bounds(fields.Won),
     "`usage_days`": bounds(fields.UsageDays),
 }

@@ -17,11 +17,13 @@ from shared.events.catalogue import (
     decode,
     encode,
     owner_of,
+    source_of,
     topics_of,
 )
 from shared.events.envelope import read_envelope, write_headers
 from shared.events.examples import Golden, golden
 from shared.events.schemas import FOLDER, schema_of, schema_text
+from shared.subjects import subject_of
 from tests.support.routes import ROUTES
 
 EVERY = pytest.mark.parametrize("document", golden().values(), ids=list(golden()))
@@ -35,6 +37,8 @@ ANSWERED_BY: dict[str, str] = {
     "payment.pending.v1": "orders",
     "payment.completed.v1": "orders",
     "payment.cancelled.v1": "orders",
+    "payment.failed.v1": "orders",
+    "quarantine.decided.v1": "orders",
     "issuance.requested.v1": "orders",
     "line.activated.v1": "refunds",
     "line.delivered.v1": "refunds",
@@ -72,7 +76,7 @@ def test_the_catalogue_agrees_with_the_golden_document(document: Golden) -> None
     assert document.data[kind.key_field] == document.key
     assert document.headers["ce_dataschema"] == f"urn:pawl:schema:{kind.name}"
     if document.topic not in (UPSTREAM, FEEDBACK):
-        assert document.headers["ce_source"] == f"/pawl/{kind.owner}"
+        assert document.headers["ce_source"] == source_of(document.type, kind.owner)
 
 
 @EVERY
@@ -80,7 +84,9 @@ def test_the_subject_of_a_golden_document_is_what_the_catalogue_says(document: G
     data, subject = document.data, document.headers["ce_subject"]
     match TYPES[document.type].subject_kind:
         case "line":
-            assert subject == f"{data['order_id']}/{data['line_id']}"
+            assert subject == subject_of(data["order_id"], data["line_id"])
+        case "merge":
+            assert subject == subject_of(data["partner_id"], data["request_id"])
         case "month":
             assert subject == data["month"]
         case kind:

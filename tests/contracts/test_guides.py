@@ -18,7 +18,7 @@ VECTORS = re.findall(r"^\| `(.+)` \| `(0x[0-9a-f]{8})` \| (\d+) \| (\d+) \| (\d+
 
 
 def test_the_first_section_is_the_partitioner() -> None:
-    assert EVENTS.partition("\n## ")[2].startswith("First: the partitioner")
+    assert EVENTS.partition("\n## ")[2].startswith("First: the partitioner, and one space of ids")
     assert len(VECTORS) >= 8
 
 
@@ -29,6 +29,12 @@ def test_a_vector_is_what_producers_and_we_compute(
     assert murmur2(key.encode()) & 0xFFFFFFFF == int(hashed, 16)
     for partitions, place in ((6, of_6), (12, of_12), (32, of_32)):
         assert partition_for(key, partitions) == int(place)
+
+
+def test_that_ids_are_one_space_is_said_before_the_partitioner() -> None:
+    first = EVENTS.partition("\n## ")[2].partition("\n## ")[0]
+
+    assert first.index("Ids are one space") < first.index("must use Murmur2")
 
 
 def test_the_guide_names_every_inbound_type_and_who_answers_it() -> None:

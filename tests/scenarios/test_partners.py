@@ -65,3 +65,27 @@ async def test_a_partner_that_left_cannot_order_and_its_money_is_quarantined(che
     assert (refused.data["code"], refused.data["pointer"]) == ("inconsistent", "/partner/partner_id")
     case = await payment.until("payment.quarantined.v1")
     assert case.data["reason"] == "order_closed"
+
+
+@pytest.mark.parametrize("partner_first", [False, True], ids=["order first", "partner first"])
+async def test_an_order_and_a_partner_that_share_an_id_are_numbered_apart(
+    checkout: Checkout, partner_first: bool
+) -> None:
+    buyer = Buyer(checkout)
+    order = Story(checkout, buyer)
+    order.order_id = buyer.id
+    if partner_first:
+        await buyer.asks_to_leave(BEGINS)
+        await buyer.until("partner.withdrawn.v1")
+        await order.pays(quantity=2)
+        await order.until("payment.quarantined.v1")
+    else:
+        await order.is_paid(quantity=2)
+        await buyer.asks_to_leave(BEGINS + WEEK)
+        await buyer.until("partner.withdrawal_refused.v1")
+    await checkout.drain()
+
+    numbered = [(r.source, r.subject, r.sequence) for r in order.facts() if r.subject == buyer.id]
+    assert len(set(numbered)) == len(numbered)
+    assert ("/pawl/orders/partners", buyer.id, 1) in numbered
+    assert ("/pawl/orders", buyer.id, 1) in numbered

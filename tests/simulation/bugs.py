@@ -34,6 +34,7 @@ import services.serials.issuing as issuing
 import shared.runtime.batch as batch_module
 import shared.runtime.relay as relay_module
 from services.invoices.state import Change, Payment, World
+from services.orders.decisions.claims import worth
 from services.orders.events import UnnumberedEvent, order_cancelled
 from services.orders.state import Line, Order, OrderState
 from services.refunds.decisions.units import move, void, with_lines
@@ -42,13 +43,14 @@ from services.serials.decisions import issue_units
 from services.serials.state import Grant, GrantState
 from services.serials.store import Store as SerialsStore
 from shared.kst import next_month
-from shared.money import NOTHING, Money, payment_money
+from shared.money import NOTHING, Money, payment_money, refund_money
 from shared.runtime.batch import Batch, Parked
 from shared.runtime.decisions import Decided, Event
 from shared.runtime.fold import Fold
 from shared.runtime.intake import InboundMessage
 from shared.runtime.outbox import Outbox
 from shared.runtime.outgoing import Cause
+from shared.units import LineUnits
 from tests.simulation.system import Leader
 
 
@@ -183,8 +185,19 @@ def _release_keeps_won(order: Order | None, *arguments: Any) -> Any:
     return decision
 
 
-def _vat_of_the_refund_alone(vat_mode: str, remaining: Money, price_sum: int) -> Money:
-    return payment_money(vat_mode, price_sum)
+def _vat_of_the_refund_alone(order: Order, units: Sequence[LineUnits]) -> Money:
+    money = worth(order, units)
+    return payment_money(order.vat_mode, money.supply if order.vat_mode == "exclusive" else money.total)
+
+
+def _worth_without_discount(order: Order, units: Sequence[LineUnits]) -> Money:
+    price = sum(order.lines[line_id].unit_price * quantity for line_id, quantity in units)
+    left = order.remaining.supply if order.vat_mode == "exclusive" else order.remaining.total
+    return refund_money(order.vat_mode, order.remaining, min(price, left))
+
+
+def _free_units_stay_behind(order: Order, units: Sequence[LineUnits]) -> Sequence[LineUnits]:
+    return units
 
 
 _open_case = quarantine.open_case
@@ -534,7 +547,9 @@ PLANTED: Sequence[Bug] = (
     ),
     Bug("a release does not give units back", orders_refunds, "release_refund", _release_keeps_units),
     Bug("a release does not give won back", orders_refunds, "release_refund", _release_keeps_won),
-    Bug("VAT is computed on the refund alone", orders_refunds, "refund_money", _vat_of_the_refund_alone),
+    Bug("VAT is computed on the refund alone", orders_refunds, "worth", _vat_of_the_refund_alone),
+    Bug("a refund forgets the discount", orders_refunds, "worth", _worth_without_discount),
+    Bug("free units stay behind", orders_refunds, "_with_given_up", _free_units_stay_behind),
     Bug(
         "a completed refund counts twice in orders",
         orders_refunds,

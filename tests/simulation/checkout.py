@@ -5,7 +5,7 @@ and any number of times; that is what the contract allows it.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 from shared import business_number
+from shared.events.checkout import IMPOSSIBLE_EVIDENCE
 from shared.events.envelope import write_headers
 from shared.kst import KST, month_of, next_month, wire_time
 from shared.money import payment_money
@@ -27,6 +28,18 @@ START = datetime(2026, 8, 3, 9, tzinfo=KST)
 PRICES = (1600, 2400, 2000, 333, 101)
 METHODS = ("card", "virtual_account", "bank_transfer", "mycash", "bank_transfer", "virtual_account")
 HOLDER = "가나다교육"
+
+
+def line_won(line: Mapping[str, Any]) -> int:
+    """What a line of a snapshot costs, in won of its VAT mode."""
+    return int(line["unit_price"] * line["quantity"] - line.get("discount", 0))
+
+
+def _reduced(line: dict[str, Any]) -> dict[str, Any]:
+    """The line as it is sold: some second lines are given free, some cost a round number less."""
+    if line["line_id"] == "2" and line["quantity"] % 2 == 0:
+        return {**line, "unit_price": 0}
+    return {**line, "discount": 100} if line["quantity"] in (3, 5) else line
 
 
 @dataclass(slots=True)
@@ -338,9 +351,7 @@ class _Purchase:
         self.checkout.buyers[self.order_id] = self.partner["partner_id"]
         self.lines = [self._line(str(number)) for number in range(1, random.choice([2, 2, 3]))]
         snapshot = self._snapshot()
-        amount = payment_money(
-            snapshot["vat_mode"], sum(li["unit_price"] * li["quantity"] for li in self.lines)
-        ).total
+        amount = payment_money(snapshot["vat_mode"], sum(map(line_won, self.lines))).total
         if snapshot["payment_method"] == "virtual_account":
             self._deposit(snapshot, amount)
         else:
@@ -350,7 +361,7 @@ class _Purchase:
     def _line(self, line_id: str) -> dict[str, Any]:
         random = self.checkout.random
         kind = "serials" if line_id == "1" or random.random() < 0.6 else "metered"
-        return {
+        line = {
             "line_id": line_id,
             "kind": kind,
             "product_id": f"product-{random.randrange(3)}",
@@ -359,10 +370,11 @@ class _Purchase:
             "quantity": random.randint(1, 6),
             "usage_days": 30,
         }
+        return _reduced(line)
 
     def _snapshot(self) -> dict[str, Any]:
         random = self.checkout.random
-        return {
+        snapshot = {
             "order_id": self.order_id,
             "partner": self._buyer(),
             "payment_method": random.choice(METHODS),
@@ -371,6 +383,9 @@ class _Purchase:
             "vat_mode": random.choice(["exclusive", "inclusive"]),
             "lines": self.lines,
         }
+        if (snapshot["payment_method"], snapshot["evidence"]) in IMPOSSIBLE_EVIDENCE:
+            snapshot["evidence"] = "tax_invoice"
+        return snapshot
 
     def _buyer(self) -> dict[str, Any]:
         """Every third order is for another business of the same partner, whose number is right."""

@@ -14,11 +14,13 @@ from uuid import UUID
 import orjson
 
 from shared.events.canonical import content_hash
+from shared.events.catalogue import service_of
 from shared.events.envelope import read_envelope
 from shared.events.faults import Fault as DocumentFault
 from shared.kst import wire_time
 from shared.runtime.intake import NOT_OURS
 from shared.runtime.records import StoredRecord
+from tests.simulation.checkout import line_won
 from tests.simulation.memory import Row
 from tests.simulation.system import System
 
@@ -236,7 +238,13 @@ class Checks:
 
     def _hear_refund_denied_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
         refund = self._rows("refunds", "refunds")[UUID(data["refund_id"])]
-        left = {line["line_id"]: line["left"] for line in data["lines"]}
+        lines = self._rows("orders", "order_lines")
+        left = {
+            line["line_id"]: line["left"]
+            for line in data["lines"]
+            if (data["order_id"], line["line_id"]) not in lines
+            or line_won(lines[data["order_id"], line["line_id"]])
+        }
         must(
             not (refund["everything"] and any(left.values())),
             "everything refundable is what is left",
@@ -426,12 +434,13 @@ class Checks:
             f"{order_id} went from {before} to {order['state']}",
         )
         self.states[order_id] = str(order["state"])
+        self._look_at_free_units(order_id, lines)
         self._look_at_money(order, claims, lines)
         self._told("orders", order_id, order["sequence"])
 
     def _look_at_line(self, order: Row, line: Row, claims: list[Row]) -> None:
         name = f"{line['order_id']}/{line['line_id']}"
-        counts = [line[c] for c in ("issuing", "issued", "refunding", "refunded")]
+        counts = [line[c] for c in COUNTS]
         must(
             min(counts) >= 0 and sum(counts) <= line["paid"],
             "claims never exceed what was paid",
@@ -444,6 +453,13 @@ class Checks:
             must(sum(counts) == line["paid"] - line["refunded"], "a cancelled order has no open units", name)
         must(counts == claimed, "every unit has its claim", f"{name}: {counts} counted, {claimed} claimed")
 
+    def _look_at_free_units(self, order_id: str, lines: list[Row]) -> None:
+        priced = [li for li in lines if line_won(li)]
+        free = sum(li["paid"] - sum(li[c] for c in COUNTS) for li in lines if not line_won(li))
+        gone = all(li["paid"] == li["refunding"] + li["refunded"] for li in priced)
+        must(not (free and priced and gone), "free units go with the last priced ones",
+             f"{order_id}: {free} are open")  # fmt: skip
+
     def _look_at_money(self, order: Row, claims: list[Row], lines: list[Row]) -> None:
         left = (order["remaining_supply"], order["remaining_vat"])
         must(min(left) >= 0 and left[0] <= order["supply"] and left[1] <= order["vat"],
@@ -453,7 +469,9 @@ class Checks:
         gross = sum(left)
         rest = left[0] // 10 if order["vat_mode"] == "exclusive" else gross // 11
         must(left[1] == rest, "VAT follows what remains", f"{order['order_id']}: {left} remain")
-        open_worth = sum(li["unit_price"] * (li["paid"] - li["refunding"] - li["refunded"]) for li in lines)
+        open_worth = sum(
+            line_won(li) * (li["paid"] - li["refunding"] - li["refunded"]) // li["quantity"] for li in lines
+        )
         worth = left[0] if order["vat_mode"] == "exclusive" else gross
         must(worth == open_worth, "won follow units", f"{order['order_id']}: {worth} won, {open_worth} worth")
 
@@ -617,7 +635,7 @@ class Checks:
             for topic in topics:
                 for record in self._system.broker.records_of(topic):
                     headers = dict(record.headers)
-                    if headers["ce_source"] == f"/pawl/{name}".encode():
+                    if service_of(headers["ce_source"].decode()) == name:
                         published.add(headers["ce_id"].decode())
             must(published == set(outbox), "what was committed was published, and nothing else",
                  f"{name}: {len(outbox)} committed, {len(published)} published")  # fmt: skip
@@ -746,7 +764,7 @@ class Checks:
                 told_twice.setdefault(data["order_id"], {})[data["payout_id"]] = data["amount"]
             elif type_name == "refund.completed.v1":
                 paid_out[data["order_id"]] += data["amount"]
-                went = payouts.get(data["refund_id"])
+                went = payouts.get(data["refund_id"], 0)
                 must(went == data["amount"], "payouts are what was asked for",
                      f"{data['refund_id']}: {went} of {data['amount']}")  # fmt: skip
         must(
@@ -794,6 +812,7 @@ def _went_back(order: Row, gone: Collection[str], cases: Iterable[Row]) -> int:
     return int(went + again)
 
 
+COUNTS = ("issuing", "issued", "refunding", "refunded")
 ORDER_TABLES = ("orders", "order_lines", "claims", "quarantine")
 
 

@@ -19,7 +19,7 @@ from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from services.invoices.calendar import cut_off
-from shared.events.catalogue import SERVICES, TYPES, topics_of
+from shared.events.catalogue import SERVICES, TYPES, source_of, topics_of
 from shared.events.envelope import write_headers
 from shared.kst import month_of, wire_time
 from shared.runtime.intake import Intake
@@ -381,9 +381,9 @@ def _first_id(what: Any) -> int:
 def _headers(service: str, row: Row) -> tuple[tuple[str, bytes], ...]:
     return tuple(
         write_headers(
-            id=str(row["event_id"]), source=f"/pawl/{service}", type=row["type"], subject=row["subject"],
-            time=row["time"], sequence=row["sequence"], correlation=row["correlation"],
-            causation=row["causation"],
+            id=str(row["event_id"]), source=source_of(row["type"], service), type=row["type"],
+            subject=row["subject"], time=row["time"], sequence=row["sequence"],
+            correlation=row["correlation"], causation=row["causation"],
         )
     )  # fmt: skip
 

@@ -24,8 +24,9 @@ from ops.setup.provision import Database
 from ops.shell.acls import topics_read
 from shared.brokers import Brokers
 from shared.clock import monotonic
-from shared.events.catalogue import FEEDBACK, SERVICES, TOPICS, UPSTREAM
+from shared.events.catalogue import FEEDBACK, SERVICES, TOPICS, UPSTREAM, service_of
 from shared.events.envelope import write_headers
+from shared.kafka import COMMITTED_ONLY
 from tests.support.patience import PATIENCE
 
 T = TypeVar("T")
@@ -78,7 +79,8 @@ class Heard:
     @property
     def is_ours(self) -> bool:
         """Whether a service said it, and on its own topic (or as an answer)."""
-        return self.source.startswith("/pawl/") and self.topic in (FEEDBACK, f"{self.source[6:]}.events")
+        own = f"{service_of(self.source)}.events"
+        return self.source.startswith("/pawl/") and self.topic in (FEEDBACK, own)
 
     @property
     def sequence(self) -> int | None:
@@ -134,7 +136,9 @@ class Checkout:
             max_request_size=4 * 1024 * 1024,
         )
         await self._producer.start()
-        self._consumer = AIOKafkaConsumer(**brokers, enable_auto_commit=False, fetch_max_wait_ms=20)
+        self._consumer = AIOKafkaConsumer(
+            **brokers, enable_auto_commit=False, isolation_level=COMMITTED_ONLY, fetch_max_wait_ms=20
+        )
         await self._consumer.start()
         self._admin = AIOKafkaAdminClient(**brokers)
         await self._admin.start()
@@ -332,7 +336,9 @@ class Checkout:
 
 async def topic_dump(bootstrap_servers: str) -> list[Heard]:
     """Every record of the six topics, from the first to the last there is now, by partition and offset."""
-    consumer = AIOKafkaConsumer(**Brokers.at(bootstrap_servers).client(), enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(
+        **Brokers.at(bootstrap_servers).client(), enable_auto_commit=False, isolation_level=COMMITTED_ONLY
+    )
     await consumer.start()
     try:
         await consumer._client.set_topics(list(TOPICS))

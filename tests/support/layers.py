@@ -18,6 +18,7 @@ OF_DIRECTORY: Mapping[str, str] = {
     "simulation": "simulation",
     "integration": "integration",
     "security": "integration",
+    "cases": "system",
     "scenarios": "system",
     "reliability": "system",
 }

@@ -24,7 +24,7 @@ from ops.shell.acls import topics_read
 from services.invoices.closing import close_month
 from services.invoices.state import MonthSummary
 from services.invoices.store import Store
-from shared.events.catalogue import FEEDBACK, SERVICES
+from shared.events.catalogue import FEEDBACK, SERVICES, source_of
 from shared.events.envelope import write_headers
 from shared.postgres import open_pool
 from shared.runtime.fold import Fold
@@ -103,7 +103,7 @@ class Tabletop:
         for row in rows:
             headers = write_headers(
                 id=str(row["event_id"]),
-                source=f"/pawl/{service}",
+                source=source_of(row["type"], service),
                 type=row["type"],
                 subject=row["subject"],
                 time=row["time"],

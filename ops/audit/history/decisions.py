@@ -55,7 +55,11 @@ def _register(order: Order, data: Mapping[str, Any]) -> Decisions:
 
 def _with_snapshot(order: Order, data: Mapping[str, Any]) -> Order:
     lines = tuple(
-        (line["line_id"], Line(line["kind"], line["unit_price"], line["quantity"])) for line in data["lines"]
+        (
+            line["line_id"],
+            Line(line["kind"], line["unit_price"], line["quantity"], line.get("discount") or 0),
+        )
+        for line in data["lines"]
     )
     return replace(
         order,
@@ -138,8 +142,8 @@ def _reasons_for_quarantine(order: Order, data: Mapping[str, Any]) -> Iterator[t
 
 
 def _paid(order: Order, payment: str) -> tuple[Order, Outcome]:
-    lines = tuple((name, line._replace(open=line.quantity)) for name, line in order.lines)
-    won = paid_won(order.vat_mode, sum(line.price * line.quantity for _, line in lines))
+    lines = tuple((name, line._replace(open=line.quantity, left=line.quantity)) for name, line in order.lines)
+    won = paid_won(order.vat_mode, sum(line.cost for _, line in lines))
     order = replace(order, status=PAID, lines=lines, payment_id=payment, amount=won.total, left=won)
     outcome: Outcome = (("order.paid", won.supply, won.vat, won.total),)
     if order.automatic:
@@ -216,9 +220,9 @@ def _decide(order: Order, data: Mapping[str, Any]) -> Decisions:
 
 
 def _take_back(order: Order, units: Units) -> tuple[Order, Won, tuple[Any, ...]]:
-    back = refund_won(order.vat_mode, order.left, order.worth(units))
+    back = refund_won(order.vat_mode, order.left, order.refund_price(units))
     cancelled = ("order.cancelled", units, back.supply, back.vat, back.total)
-    return replace(order.without(units), left=order.left.minus(back)), back, cancelled
+    return replace(order.refunding(units), left=order.left.minus(back)), back, cancelled
 
 
 def _expire(order: Order, data: Mapping[str, Any]) -> Decisions:
@@ -277,16 +281,26 @@ def _claim(order: Order, data: Mapping[str, Any]) -> Decisions:
         return
     asked = units_of(data)
     remaining = tuple((name, min(units, order.open(name))) for name, units in asked if order.open(name))
-    if data.get("everything") and order.worth(remaining):
+    if data.get("everything") and remaining and (order.is_free(asked) or not order.is_free(remaining)):
         asked = remaining
     if any(order.open(line_id) < units for line_id, units in asked):
         left = tuple((line_id, units, order.open(line_id)) for line_id, units in asked)
         yield order, (("refund.denied", left),)
         return
-    won = refund_won(order.vat_mode, order.left, order.worth(asked))
+    asked = _with_free_units(order, asked)
+    won = refund_won(order.vat_mode, order.left, order.refund_price(asked))
     claims = (*order.claims, Claim(data["refund_id"], asked, won))
-    after = replace(order.without(asked), left=order.left.minus(won), claims=claims)
+    after = replace(order.refunding(asked), left=order.left.minus(won), claims=claims)
     yield after, (("refund.granted", asked, won.supply, won.vat),)
+
+
+def _with_free_units(order: Order, units: Units) -> Units:
+    """With the last priced units of an order go its open free ones."""
+    priced = [line for _, line in order.refunding(units).lines if line.cost]
+    if not priced or any(line.left for line in priced):
+        return units
+    free = {name: line.open for name, line in order.lines if line.open and not line.cost}
+    return tuple({**dict(units), **free}.items())
 
 
 def _release(order: Order, data: Mapping[str, Any]) -> Decisions:

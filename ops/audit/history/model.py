@@ -54,12 +54,22 @@ class Operation(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A line of an order. `open` units are neither issued nor refunded nor claimed for either."""
+    """A line of an order. `open` units are neither issued nor refunded nor claimed for either.
+
+    `left` units are not refunded nor claimed for it, issued or not. `discount` won are off the whole line.
+    """
 
     kind: str
     price: int
     quantity: int
+    discount: int = 0
     open: int = 0
+    left: int = 0
+
+    @property
+    def cost(self) -> int:
+        """What the whole line costs, in won."""
+        return self.price * self.quantity - self.discount
 
 
 class Claim(NamedTuple):
@@ -115,19 +125,39 @@ class Order:
         lines = tuple((name, line._replace(open=line.open - taken.get(name, 0))) for name, line in self.lines)
         return replace(self, lines=lines)
 
-    def reopening(self, units: Units) -> "Order":
-        """The order with these units open again."""
-        return self.without(tuple((line_id, -quantity) for line_id, quantity in units))
+    def refunding(self, units: Units) -> "Order":
+        """The order with these open units going back."""
+        taken = dict(units)
+        after = self.without(units)
+        lines = tuple(
+            (name, line._replace(left=line.left - taken.get(name, 0))) for name, line in after.lines
+        )
+        return replace(after, lines=lines)
 
-    def worth(self, units: Units) -> int:
-        """The price of these units, in won."""
-        quantities = dict(units)
-        return sum(line.price * quantities.get(name, 0) for name, line in self.lines)
+    def reopening(self, units: Units) -> "Order":
+        """The order with these units of a refund open again."""
+        return self.refunding(tuple((line_id, -quantity) for line_id, quantity in units))
+
+    def is_free(self, units: Units) -> bool:
+        """Whether all of these units belong to lines that cost nothing."""
+        costs = {name: line.cost for name, line in self.lines}
+        return not any(costs.get(name, 0) for name, _ in units)
+
+    def refund_price(self, units: Units) -> int:
+        """What a refund of these units takes of what is left, in won: all but what the other units are worth.
+
+        Each line is worth its cost by its units, and a won that falls between two refunds goes to the next.
+        """
+        if self.is_free(units):
+            return 0
+        whole = self.left.total if self.vat_mode == "inclusive" else self.left.supply
+        after = self.refunding(units)
+        return max(whole - sum(line.cost * line.left // line.quantity for _, line in after.lines), 0)
 
 
 def price_of_all(data: Mapping[str, Any]) -> int:
     """The price of all units of a snapshot, in won."""
-    return sum(line["unit_price"] * line["quantity"] for line in data["lines"])
+    return sum(line["unit_price"] * line["quantity"] - line.get("discount", 0) for line in data["lines"])
 
 
 def paid_won(vat_mode: str, price: int) -> Won:

@@ -15,10 +15,10 @@ from ops.audit.pipeline import Pipeline, open_pipeline
 from ops.shell.databases import Urls, connected
 from shared.brokers import Brokers
 from shared.clock import monotonic, now
-from shared.events.catalogue import FEEDBACK, TOPICS, TYPES, UPSTREAM
+from shared.events.catalogue import FEEDBACK, TOPICS, TYPES, UPSTREAM, service_of
 from shared.events.envelope import read_envelope
 from shared.events.faults import Fault
-from shared.kafka import partition_counts
+from shared.kafka import COMMITTED_ONLY, partition_counts
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MOST_RECORDS = 5_000
@@ -107,6 +107,7 @@ async def _recorder(where: str, file: BinaryIO) -> AsyncIterator[Recorder]:
         **brokers.client(),
         client_id="pawl-recorder",
         enable_auto_commit=False,
+        isolation_level=COMMITTED_ONLY,
         auto_offset_reset="earliest",
         fetch_max_wait_ms=50,
     )
@@ -131,7 +132,7 @@ def entries_of(record: Any) -> Iterator[Entry]:
     except (Fault, orjson.JSONDecodeError):
         return
     key = (record.key or b"").decode("utf-8", "replace")
-    process = event.source.removeprefix("/pawl/")
+    process = service_of(event.source)
     if record.topic == FEEDBACK:
         yield _answer(data, event.id, process, key, time)
         return
@@ -207,5 +208,5 @@ def kept(type_name: str, data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _line(line: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("grant_id", "line_id", "kind", "unit_price", "quantity", "left")
+    names = ("grant_id", "line_id", "kind", "unit_price", "quantity", "discount", "left")
     return {name: line[name] for name in names if name in line}

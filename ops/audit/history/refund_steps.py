@@ -11,7 +11,7 @@ NEXT_STEPS: Mapping[str, set[str]] = {
     "": {"refund.accepted.v1", "refund.held.v1", "refund.rejected.v1"},
     "refund.held.v1": {"refund.accepted.v1", "refund.rejected.v1"},
     "refund.accepted.v1": {"refund.granted.v1", "refund.denied.v1"},
-    "refund.granted.v1": {"refund.payout_requested.v1"},
+    "refund.granted.v1": {"refund.payout_requested.v1", "refund.completed.v1"},
     "refund.payout_requested.v1": {"refund.payout_requested.v1", "refund.completed.v1", "refund.failed.v1"},
     "refund.failed.v1": {
         "refund.failed.v1",
@@ -26,7 +26,10 @@ NEXT_STEPS: Mapping[str, set[str]] = {
     "refund.denied.v1": set(),
     "refund.released.v1": set(),
 }
-"""What may follow each step of a refund. A failure may be overtaken by a success, never the other way."""
+"""What may follow each step of a refund. A failure may be overtaken by a success, never the other way.
+
+Only a refund of nothing is complete without a payout.
+"""
 AFTER_A_BOUNCE: Mapping[str, set[str]] = {
     "refund.payout_requested.v1": {"refund.payout_requested.v1", "refund.repaid.v1", "refund.failed.v1"},
     "refund.failed.v1": {"refund.payout_requested.v1", "refund.repaid.v1"},
@@ -56,6 +59,8 @@ def _one_refund(history: KeyHistory, refund_id: str, events: Sequence[Entry]) ->
         following = AFTER_A_BOUNCE.get(last, NEXT_STEPS[last]) if was_out else NEXT_STEPS[last]
         if event.type not in following and not (event.type in ENDS and event.type == last):
             yield f"refund {refund_id}: {event.type} {event.id} follows {last or 'no step'}"
+        if last == "refund.granted.v1" and event.type == "refund.completed.v1" and event.data["amount"]:
+            yield f"refund {refund_id} of {event.data['amount']} won is complete without a payout"
         last, was_out = event.type, was_out or event.type == "refund.bounced.v1"
     ends = Counter(event.type for event in events if event.type in ENDS)
     if ends.total() > 1:

@@ -13,8 +13,8 @@ from ops.audit.topics.rules import TopicRecord
 from ops.shell.problem import Problem
 from shared.brokers import Brokers
 from shared.clock import monotonic
-from shared.events.catalogue import TOPICS
-from shared.kafka import MissingTopic, partition_counts
+from shared.events.catalogue import TOPICS, service_of
+from shared.kafka import COMMITTED_ONLY, MissingTopic, partition_counts
 
 PAGE = 2_000
 PATIENCE = 30.0  # seconds without a record before the end of a partition
@@ -59,6 +59,7 @@ async def open_pages(where: str | Brokers) -> AsyncIterator[Pages]:
         **brokers.client(),
         client_id="pawl-ops",
         enable_auto_commit=False,
+        isolation_level=COMMITTED_ONLY,
         fetch_max_wait_ms=50,
         max_partition_fetch_bytes=4 * 1024 * 1024,
     )
@@ -88,7 +89,7 @@ def topic_record(record: Any) -> TopicRecord:
         record.topic,
         record.partition,
         record.offset,
-        headers.get("ce_source", "").removeprefix("/pawl/"),
+        service_of(headers.get("ce_source", "")),
         headers.get("ce_id", ""),
         None if record.key is None else record.key.decode("utf-8", "replace"),
         headers.get("ce_type", ""),

@@ -68,8 +68,8 @@ def reason_for(payment: Payment, document: Document | None, scope: Scope) -> Rea
         return "other_month"
     if payment.business_number != scope.business_number:
         return "other_business"
-    if document is None:
-        return "not_a_tax_invoice"
+    if document is None:  # one that cost nothing has none either
+        return "nothing_left" if payment.evidence == "tax_invoice" else "not_a_tax_invoice"
     if document.state == "issued":
         return "already_issued"
     return _reason_of_units(payment)

@@ -57,11 +57,12 @@ def record_payment(
 ) -> Decided[Change]:
     """Records a paid order with the draft of its tax invoice, issued at once when the month is closed.
 
-    A payment that is recorded already changes nothing.
+    What cost nothing has no evidence, and so no document (domain.md, "Evidence"). A payment that is recorded
+    already changes nothing.
     """
     if payment.order_id in world.payments:
         return Decided(Change())
-    if payment.evidence != "tax_invoice":
+    if payment.evidence != "tax_invoice" or not payment.paid.total:
         return Decided(Change(payments=(payment,), snapshots=(snapshot,)))
     draft = _draft_of(payment, new_id())
     payment = replace(payment, draft_id=draft.invoice_id, invoice_id=draft.invoice_id)

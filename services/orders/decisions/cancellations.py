@@ -11,7 +11,7 @@ from services.orders.decisions.quarantine import GATEWAY, MISSING, open_case, op
 from services.orders.events import UnnumberedEvent, decided, order_cancelled
 from services.orders.state import Case, ClaimState, Line, Order, OrderState, Purpose, Reversal
 from shared.events.checkout import PaymentCancelled
-from shared.money import Money, refund_money
+from shared.money import Money
 from shared.runtime.decisions import Decided, Decision, Reject, Wait
 from shared.units import LineUnits
 
@@ -269,6 +269,6 @@ def _refund_open(order: Order, units: Sequence[LineUnits], at: datetime) -> tupl
     def refund(line: Line, quantity: int) -> Line:
         return replace(line, refunded=line.refunded + quantity, refund_claimed_at=at)
 
-    money = refund_money(order.vat_mode, order.remaining, worth(order, units))
+    money = worth(order, units)
     lines = change_lines(order, units, refund)
     return replace(order, lines=lines, remaining=order.remaining.minus(money)), money

@@ -2,29 +2,16 @@
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Protocol
 from uuid import UUID
 
 from msgspec.structs import replace
 
 from services.orders.state import Claim, ClaimState, Line, Order, Purpose
-from shared.money import Money, payment_money
+from shared.money import Money, Priced, payment_money, price_sum, units_money
 from shared.units import LineUnits
 
 
-class _Priced(Protocol):
-    @property
-    def unit_price(self) -> int: ...
-    @property
-    def quantity(self) -> int: ...
-
-
-def price_sum(lines: Iterable[_Priced]) -> int:
-    """What whole lines cost, in won, as `shared.money` takes it."""
-    return sum(line.unit_price * line.quantity for line in lines)
-
-
-def order_cost(vat_mode: str, lines: Iterable[_Priced]) -> Money:
+def order_cost(vat_mode: str, lines: Iterable[Priced]) -> Money:
     """What an order of these lines costs: the money that its payment has to come to."""
     return payment_money(vat_mode, price_sum(lines))
 
@@ -41,9 +28,9 @@ def pay_lines(order: Order) -> Order:
     )
 
 
-def worth(order: Order, units: Iterable[LineUnits]) -> int:
-    """What these units cost, in won, as `shared.money` takes it."""
-    return sum(order.lines[line_id].unit_price * quantity for line_id, quantity in units)
+def worth(order: Order, units: Iterable[LineUnits]) -> Money:
+    """What a refund of these units gives back now."""
+    return units_money(order.vat_mode, order.remaining, order.lines, units)
 
 
 def open_units(order: Order, line_id: str) -> int:

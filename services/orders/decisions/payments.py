@@ -92,9 +92,6 @@ def record_payment(
     the policy `automatic` all units are claimed to issue, unless the payment is known to be taken back.
     """
     cost = order_cost(data.vat_mode, data.lines).total
-    if not data.amount and cost:
-        detail = f"amount must be what the lines come to, {cost} won; 0 says that no money arrived"
-        return Reject("inconsistent", "/amount", detail)
     if order is not None:
         if _is_known(order, data, arrival):
             return Decided(_with_repeat(order, data))
@@ -165,8 +162,6 @@ def _why_not_registered(order: Order | None, data: PaymentPending, refused: bool
     if cost > LARGEST_AMOUNT:
         detail = f"the order comes to {cost} won; the most is {LARGEST_AMOUNT}"
         return Reject("out_of_range", "/lines", detail)
-    if data.amount is not None and data.amount != cost:
-        return Reject("inconsistent", "/amount", f"amount must be what the lines come to, {cost} won")
     return None
 
 
@@ -174,6 +169,7 @@ def _unpaid_order(
     data: PaymentPending | PaymentCompleted, event_id: str, at: datetime, known: Order | None
 ) -> Order:
     """The order of this snapshot, without money; with what is kept of the order that it replaces."""
+    lines = _lines(data)
     order = Order(
         order_id=data.order_id,
         partner_id=data.partner.partner_id,
@@ -183,10 +179,10 @@ def _unpaid_order(
         issue_policy=data.issue_policy,
         vat_mode=data.vat_mode,
         partner=data.partner.model_dump(exclude_none=True),
-        expected=order_cost(data.vat_mode, data.lines).total,
+        expected=order_cost(data.vat_mode, lines.values()).total,
         registered_by=event_id,
         registered_at=at,
-        lines=_lines(data),
+        lines=lines,
     )
     if known is None:
         return order
@@ -213,6 +209,7 @@ def _lines(data: PaymentPending | PaymentCompleted) -> dict[str, Line]:
             line.unit_price,
             line.usage_days,
             line.quantity,
+            line.discount or 0,
         )
         for position, line in enumerate(data.lines)
     }

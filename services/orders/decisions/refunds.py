@@ -10,7 +10,7 @@ from services.orders.decisions.cancellations import take_back_released
 from services.orders.decisions.claims import change_lines, claims_of, open_units, settle, worth
 from services.orders.events import decided, refund_denied, refund_granted
 from services.orders.state import Claim, ClaimState, Line, Order, OrderState, Purpose
-from shared.money import refund_money
+from shared.money import line_worth
 from shared.runtime.decisions import Decided, Decision, Wait
 from shared.units import LineUnits, line_units
 
@@ -26,7 +26,7 @@ def claim_refund(
     """Claims units for a refund and decides its won; or denies it and says what is left.
 
     All or nothing; but of `everything` whatever is still open, since refunds may have asked before it read
-    what was issued. Denied only when that is worth nothing.
+    what was issued. Denied when that is nothing, or only free units where priced ones were asked for too.
     """
     if order is None or order.state in (OrderState.UNPAID, OrderState.PENDING_DEPOSIT):
         return Wait(f"order of refund {refund_id} to be paid")
@@ -36,7 +36,7 @@ def claim_refund(
     if not short:
         return _grant(order, refund_id, asked, request_id, at)
     rest = _still_open(order, asked) if everything else []
-    if not worth(order, rest):
+    if not rest or (_are_free(order, rest) and not _are_free(order, asked)):
         return _deny(order, refund_id, asked, request_id, short[0])
     return _grant(order, refund_id, rest, request_id, at)
 
@@ -82,13 +82,25 @@ def _still_open(order: Order, asked: Iterable[LineUnits]) -> list[LineUnits]:
     return [units for units in left if units.quantity]
 
 
+def _are_free(order: Order, units: Iterable[LineUnits]) -> bool:
+    lines = [order.lines[line_id] for line_id, _ in units if line_id in order.lines]
+    return not any(map(line_worth, lines))
+
+
 def _grant(
     order: Order, refund_id: UUID, units: Sequence[LineUnits], request_id: str, at: datetime
 ) -> Decided[Order]:
+    """Claims the units with their won; with the last priced units go the open free ones.
+
+    Nobody keeps what was given with goods that went back whole
+    (docs/decisions/0017-free-units-go-with-the-priced-ones.md).
+    """
+
     def claim(line: Line, quantity: int) -> Line:
         return replace(line, refunding=line.refunding + quantity, refund_claimed_at=at)
 
-    money = refund_money(order.vat_mode, order.remaining, worth(order, units))
+    units = _with_given_up(order, units)
+    money = worth(order, units)
     claims = tuple(
         Claim(refund_id, line_id, order.order_id, position, Purpose.REFUND, quantity, request_id, money, at)
         for position, (line_id, quantity) in enumerate(units)
@@ -100,6 +112,16 @@ def _grant(
         claims={**order.claims, refund_id: claims},
     )
     return decided(order, refund_granted(order, refund_id, request_id, units, money))
+
+
+def _with_given_up(order: Order, units: Sequence[LineUnits]) -> Sequence[LineUnits]:
+    """These units; and where no priced unit of the order stays beside them, its open free units too."""
+    going = dict(units)
+    priced = [line for line in order.lines.values() if line_worth(line)]
+    if not priced or any(line.left > going.get(line.line_id, 0) for line in priced):
+        return units
+    free = {line.line_id: line.open for line in order.lines.values() if not line_worth(line) and line.open}
+    return [LineUnits(*each) for each in {**going, **free}.items()]
 
 
 def _deny(

@@ -7,7 +7,7 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from services.refunds.decisions.judging import fee_of
-from services.refunds.decisions.payouts import request_payout
+from services.refunds.decisions.payouts import complete_free, request_payout
 from services.refunds.decisions.steps import ORDERS, REFUNDS, decided_silently, enter
 from services.refunds.decisions.units import claim, move, with_lines, worth
 from services.refunds.events import refund_locked
@@ -29,18 +29,19 @@ def record_issuance(order: Order, units: Sequence[LineUnits], at: datetime) -> D
 def record_grant(
     order: Order, refund_id: UUID, units: tuple[LineUnits, ...], money: Money | None, at: datetime
 ) -> Decided[Order]:
-    """Orders has given the units: ask checkout to pay them out.
+    """Orders has given the units: ask checkout to pay them out, unless they are worth nothing.
 
-    `money` is what orders decided with the claim. It stands, because only orders sees all claims in their
-    order; where the event has none it is computed by the same rule. Raises ValueError for a refund that this
-    service never asked for.
+    They may be more than were asked for: the open free units go with the last priced ones. `money` is what
+    orders decided with the claim. It stands, because only orders sees all claims in their order; where the
+    event has none it is computed by the same rule. Raises ValueError for a refund that this service never
+    asked for.
     """
     refund = _asked_of_orders(order, refund_id)
     money = worth(order, units) if money is None else money
     refund = replace(refund, lines=units, money=money, fee=_fee(order, refund, units, money))
-    paying = request_payout(
-        claim(order, units, money), enter(refund, "granted", at, ORDERS, "granted"), at, REFUNDS, "granted"
-    )
+    order, refund = claim(order, units, money), enter(refund, "granted", at, ORDERS, "granted")
+    paying = request_payout(order, refund, at, REFUNDS, "granted") if refund.amount else None
+    paying = paying or complete_free(order, refund, at)
     locking = _lock(paying.state, units, at)
     return Decided(locking.state, [*paying.events, *locking.events])
 
@@ -66,9 +67,12 @@ def _asked_of_orders(order: Order, refund_id: UUID) -> Refund:
 def _fee(order: Order, refund: Refund, units: tuple[LineUnits, ...], money: Money) -> int:
     """The fee that was accepted; of a refund of everything that is granted less, that of what is granted.
 
-    It leaves a won at least: a refund that pays nothing is none, and this one is granted.
+    Free units that go with the others have none. The fee leaves a won at least of what is worth one: this
+    refund is granted, and has to be paid.
     """
-    fee = refund.fee if units == refund.lines else fee_of(order, units, refund.requested_at)
+    priced = tuple(each for each in units if not order.lines[each.line_id].is_free)
+    accepted = tuple(each for each in refund.lines if not order.lines[each.line_id].is_free)
+    fee = refund.fee if priced == accepted else fee_of(order, priced, refund.requested_at)
     return min(fee, max(money.total - 1, 0))
 
 

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import NamedTuple
 
-from services.refunds.decisions.judging import answers_for_everything, refundable, why_nothing
+from services.refunds.decisions.judging import answers_for_everything, is_eaten, refundable, why_nothing
 from services.refunds.decisions.units import worth
 from services.refunds.policies import POLICIES
 from services.refunds.policies.destinations import destination_kind, expected_payout
 from services.refunds.policies.rules import Answer
 from services.refunds.state import DestinationKind, Line, Order
+from shared.kst import kst_date
 from shared.money import NOTHING, Money
 
 _NO_ANSWER = Answer(0)
@@ -69,8 +70,13 @@ def eligibility(order: Order, now: datetime) -> Eligibility:
         reason=reason,
         last_instant=_last_instant(answers),
         destination=kind,
-        expected_on=expected_payout(kind, now)[0] if units else None,
+        expected_on=_expected_on(kind, money, now) if units else None,
     )
+
+
+def _expected_on(kind: DestinationKind, money: Money, now: datetime) -> date:
+    """What is worth nothing goes back at once."""
+    return expected_payout(kind, now)[0] if money.total else kst_date(now)
 
 
 def _why_not(order: Order, answers: Mapping[str, Answer], now: datetime) -> str | None:
@@ -83,7 +89,7 @@ def _why_not(order: Order, answers: Mapping[str, Answer], now: datetime) -> str 
     units, fee, _ = refundable(order, answers)
     if not units:
         return why_nothing(answers.values(), now).reason
-    if worth(order, units).total <= fee:
+    if is_eaten(worth(order, units).total, fee):
         return "nothing_to_pay"
     return None
 

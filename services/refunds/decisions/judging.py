@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
 
-from services.refunds.decisions.units import unanswered, worth
+from services.refunds.decisions.units import are_free, unanswered, worth
 from services.refunds.policies import POLICIES
 from services.refunds.policies.reasons import TERMINATED_BY_OPERATOR
 from services.refunds.policies.rules import NOT_USED, Answer, Payment, Question
@@ -41,11 +41,18 @@ def judge(order: Order, refund: Refund, at: datetime) -> Refundable | Refusal:
     found = _barred(order, refund, at) or _by_kind(order, refund, at)
     if isinstance(found, Refusal):
         return found
-    if worth(order, found.units).total <= found.fee:
+    if are_free(order, found.units):
+        return found
+    if is_eaten(worth(order, found.units).total, found.fee):
         return Refusal("nothing_to_pay", at)
     if refund.destination.masked is None:
         return Refusal("destination_missing", at)
     return found
+
+
+def is_eaten(won: int, fee: int) -> bool:
+    """Whether the fee leaves nothing of a refund of so many won. Units that are worth nothing have no fee."""
+    return 0 < fee >= won
 
 
 def answers_for_everything(order: Order, at: datetime) -> dict[str, Answer]:

@@ -96,7 +96,13 @@ def _registered(data: OrderRegistered | OrderPaid) -> Order:
         data.partner.name,
         lines={
             line.line_id: Line(
-                data.order_id, line.line_id, position, line.kind, line.unit_price, line.quantity
+                data.order_id,
+                line.line_id,
+                position,
+                line.kind,
+                line.unit_price,
+                line.quantity,
+                line.discount or 0,
             )
             for position, line in enumerate(data.lines)
         },

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from services.refunds.decisions.steps import CHECKOUT, before_payment, enter, unfit
+from services.refunds.decisions.steps import CHECKOUT, REFUNDS, before_payment, enter, unfit
 from services.refunds.decisions.units import confirm
 from services.refunds.events import (
     decided,
@@ -18,6 +18,7 @@ from services.refunds.events import (
 )
 from services.refunds.policies.destinations import expected_payout
 from services.refunds.state import PAID_OUT, Order, Payout, PayoutState, Refund, RefundState
+from shared.kst import kst_date
 from shared.runtime.decisions import Decided, Decision, Reject, Wait
 
 UNANSWERED: Final = frozenset({"timeout", "unknown"})
@@ -94,6 +95,14 @@ def record_payout_failure(order: Order, refund: Refund, failed: NotPaidOut) -> D
             return unfit("/refund_id", refund, "was never to be paid out")
         case "requested" | "held" | "in_review" | "accepted" | "granted":
             return Wait(f"refund {refund.refund_id} to be granted")
+
+
+def complete_free(order: Order, refund: Refund, at: datetime) -> Decided[Order]:
+    """A granted refund of 0 won is complete at once: nobody is asked to pay."""
+    order = confirm(order, refund.lines)
+    refund = replace(refund, expected_on=kst_date(at), completed_at=at, why=None)
+    refund = enter(refund, "completed", at, REFUNDS, "nothing_to_pay")
+    return decided(order, refund, refund_completed(refund, order.payment_id, str(refund.refund_id), at))
 
 
 def _complete(order: Order, refund: Refund, paid: PaidOut) -> Decided[Order]:

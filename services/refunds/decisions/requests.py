@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from services.refunds.decisions.judging import Refundable, Refusal, judge
 from services.refunds.decisions.steps import REFUNDS, enter
+from services.refunds.decisions.units import are_free
 from services.refunds.events import decided, refund_accepted, refund_held, refund_rejected
 from services.refunds.policies import POLICIES
 from services.refunds.policies.destinations import destination_kind, mask
@@ -54,7 +55,7 @@ def request_refund(order: Order | None, request: Request, new_id: Callable[[], U
     judged = judge(order, refund, request.at)
     if isinstance(judged, Refusal):
         return reject(order, refund, judged, request.at)
-    if not _is_own_account(order, refund, request.account):
+    if not are_free(order, judged.units) and not _is_own_account(order, refund, request.account):
         return _hold(order, refund, request.at)
     return accept(order, refund, judged, request.at, REFUNDS, judged.rules, everything=refund.everything)
 

@@ -5,14 +5,18 @@ from collections.abc import Iterable, Mapping
 from msgspec.structs import replace
 
 from services.refunds.state import Line, Order
-from shared.money import Money, refund_money
+from shared.money import Money, units_money
 from shared.units import LineUnits
 
 
 def worth(order: Order, units: Iterable[LineUnits]) -> Money:
     """What a refund of these units would give back now (events.md, "Amounts on the wire")."""
-    price = sum(order.lines[line_id].unit_price * quantity for line_id, quantity in units)
-    return refund_money(order.vat_mode, order.remaining, price)
+    return units_money(order.vat_mode, order.remaining, order.lines, units)
+
+
+def are_free(order: Order, units: Iterable[LineUnits]) -> bool:
+    """Whether these units go back for nothing, at once: no payout, no account."""
+    return all(order.lines[line_id].is_free for line_id, _ in units)
 
 
 def unanswered(order: Order) -> Mapping[str, int]:

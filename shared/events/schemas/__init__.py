@@ -9,6 +9,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 from shared.events.catalogue import TYPES
 
 FOLDER: Final = Path(__file__).parent
+PLACES: Final = "places.json"
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -29,9 +30,20 @@ def schema_of(type_name: str) -> dict[str, Any]:
         "$id": f"urn:pawl:schema:{type_name}",
         **shape,
         "title": type_name,
-        "x-topic": kind.topic,
-        "x-record-key": kind.key_field,
     }
+
+
+def places() -> dict[str, dict[str, str]]:
+    """The topic of each type, and the field that its record key repeats.
+
+    Not in the schemas: a strict validator takes none that has words of its own.
+    """
+    return {name: {"topic": kind.topic, "record_key": kind.key_field} for name, kind in TYPES.items()}
+
+
+def places_text() -> str:
+    """`places` as its file holds it."""
+    return json.dumps(places(), ensure_ascii=False, indent=2) + "\n"
 
 
 def schema_text(type_name: str) -> str:
@@ -41,7 +53,7 @@ def schema_text(type_name: str) -> str:
 
 def write_all(folder: Path = FOLDER) -> list[str]:
     """Write the schema of every type into `folder`, drop those of types that are gone; what changed."""
-    wanted = {f"{name}.json": schema_text(name) for name in TYPES}
+    wanted = {f"{name}.json": schema_text(name) for name in TYPES} | {PLACES: places_text()}
     changed = [path.name for path in folder.glob("*.json") if path.name not in wanted]
     for name in changed:
         (folder / name).unlink()

@@ -96,6 +96,14 @@ async def test_slips_and_receipts_are_summed_apart(books: StoredBooks) -> None:
     }
 
 
+async def test_an_order_for_nothing_is_kept_without_a_document(books: StoredBooks) -> None:
+    await books.take(books.events.paid("A-1", lines=[line(discount=160_000)]))
+    kept = await books.pool.fetchrow("SELECT evidence, draft_id, invoice_id FROM payments")
+    assert tuple(kept) == ("tax_invoice", None, None)
+    assert await books.pool.fetchval("SELECT count(*) FROM documents") == 0
+    assert await books.pool.fetchval("SELECT lines->0->>6 FROM payment_lines") == "160000"
+
+
 async def test_correcting_a_partner_issues_what_failed(books: StoredBooks) -> None:
     await books.paid_and_issued("A-1", "A-2", number=WRONG)
     await books.close()

@@ -128,6 +128,7 @@ def new_line(line_id: str, position: int, quantity: int, **changes: Any) -> dict
         "unit_price": 1600,
         "usage_days": 30,
         "quantity": quantity,
+        "discount": 0,
         "paid": 0,
         "issuing": 0,
         "issued": 0,
@@ -186,6 +187,29 @@ async def test_a_registered_order_is_kept_with_its_lines(desk: StoredDesk) -> No
         "order_lines A-1 1": new_line("1", 0, 100),
         "order_lines A-1 2": new_line("2", 1, 10),
     }
+
+
+async def test_a_discount_is_kept_and_counts_after_a_reload(desk: StoredDesk) -> None:
+    goods = (line("1", 3, 1_000, discount=10), line("2", 10, 0))
+
+    rows = await desk.take(pending(*goods, vat_mode="inclusive"))
+    assert [rows[f"order_lines A-1 {line_id}"]["discount"] for line_id in "12"] == [10, 0]
+    await desk.take(paid(*goods, amount=2_990, vat_mode="inclusive"))
+
+    rows = await desk.take(refund(("1", 1)))
+    assert rows["orders A-1"]["remaining_supply"] + rows["orders A-1"]["remaining_vat"] == 2_990 - 997
+
+
+async def test_open_free_units_are_claimed_and_refunded_with_the_last_priced_ones(desk: StoredDesk) -> None:
+    await desk.take(paid(line("1"), line("2", 10, 0), amount=176_000))
+
+    claimed = await desk.take(refund(("1", 100)), at=AT + HOUR)
+    assert claimed["order_lines A-1 2"] == {"refunding": 10, "refund_claimed_at": AT + HOUR}
+    assert claimed[f"claims {REFUND} 2"]["quantity"] == 10
+
+    done = await desk.take(completed())
+    assert done["orders A-1"]["state"] == "refunded"
+    assert done["order_lines A-1 2"] == {"refunding": 0, "refunded": 10}
 
 
 async def test_a_payment_pays_the_units_of_every_line(desk: StoredDesk) -> None:

@@ -54,6 +54,52 @@ async def test_a_refund_lives_through_a_commit_after_every_event(
     assert tuple(money) == (0, 0)
 
 
+async def test_free_units_are_refunded_without_an_account_or_a_payout(
+    desk: StoredDesk, connection: asyncpg.Connection
+) -> None:
+    async with desk.at_work():
+        desk.paid(line("1"), line("2", 10, 0))
+    async with desk.at_work():
+        desk.asked(lines=[units("2", 4)], destination={"method": "none"})
+    async with desk.at_work():
+        desk.granted(supply=0, vat=0)
+
+    refund = await connection.fetchrow("SELECT state, amount, destination_masked, expected_on FROM refunds")
+    assert tuple(refund) == ("completed", 0, None, desk.now.date())
+    assert await connection.fetchval("SELECT count(*) FROM refund_payouts") == 0
+    assert await _counts(connection, "refunding", "refunded") == [("1", 0, 0), ("2", 0, 4)]
+
+
+async def test_a_discount_is_kept_and_counts_after_a_reload(
+    desk: StoredDesk, connection: asyncpg.Connection
+) -> None:
+    async with desk.at_work():
+        desk.paid(line("1", 3, 1_000, discount=10), vat_mode="inclusive")
+    async with desk.at_work():
+        desk.asked(1)
+    async with desk.at_work():
+        desk.granted()
+
+    assert await connection.fetchval("SELECT discount FROM order_lines") == 10
+    assert desk.last.data["amount"] == 997
+
+
+async def test_free_units_that_go_with_the_others_are_kept_as_lines_of_the_refund(
+    desk: StoredDesk, connection: asyncpg.Connection
+) -> None:
+    async with desk.at_work():
+        desk.paid(line("1"), line("2", 10, 0))
+        desk.asked(100)
+    async with desk.at_work():
+        desk.granted(lines=[units("1", 100), units("2", 10)])
+    async with desk.at_work():
+        desk.paid_out()
+
+    kept = await connection.fetch("SELECT line_id, quantity FROM refund_lines ORDER BY position")
+    assert [tuple(row) for row in kept] == [("1", 100), ("2", 10)]
+    assert await _counts(connection, "refunding", "refunded") == [("1", 0, 100), ("2", 0, 10)]
+
+
 async def test_a_line_that_was_not_granted_is_no_part_of_the_refund_any_more(
     desk: StoredDesk, connection: asyncpg.Connection
 ) -> None:

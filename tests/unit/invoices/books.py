@@ -34,7 +34,7 @@ def instant(text: str) -> datetime:
 
 
 def line(
-    line_id: str = "1", kind: str = "serials", unit_price: int = 1600, quantity: int = 100
+    line_id: str = "1", kind: str = "serials", unit_price: int = 1600, quantity: int = 100, **more: Any
 ) -> dict[str, Any]:
     return {
         "line_id": line_id,
@@ -44,6 +44,7 @@ def line(
         "unit_price": unit_price,
         "quantity": quantity,
         "usage_days": 30,
+        **more,
     }
 
 
@@ -88,7 +89,9 @@ class Events:
         published_at: str | None = None,
     ) -> Event:
         sold = list(lines or [line()])
-        money = payment_money(vat_mode, sum(item["unit_price"] * item["quantity"] for item in sold))
+        money = payment_money(
+            vat_mode, sum(item["unit_price"] * item["quantity"] - item.get("discount", 0) for item in sold)
+        )
         return self.event(
             "order.paid.v1",
             order_id,
@@ -165,8 +168,10 @@ class Events:
             completed_at=at,
         )
 
-    def cancelled(self, order_id: str, quantity: int, supply: int, vat: int, *, at: str = PAID_AT) -> Event:
-        lines = [{"line_id": "1", "quantity": quantity}] if quantity else []
+    def cancelled(
+        self, order_id: str, quantity: int, supply: int, vat: int, *, at: str = PAID_AT, line_id: str = "1"
+    ) -> Event:
+        lines = [{"line_id": line_id, "quantity": quantity}] if quantity else []
         return self.event(
             "order.cancelled.v1",
             order_id,

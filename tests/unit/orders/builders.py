@@ -34,7 +34,7 @@ def ids() -> Any:
 
 
 def line(
-    line_id: str = "1", quantity: int = 100, unit_price: int = 1600, kind: str = "serials"
+    line_id: str = "1", quantity: int = 100, unit_price: int = 1600, kind: str = "serials", **more: Any
 ) -> dict[str, Any]:
     """An order line."""
     return {
@@ -45,6 +45,7 @@ def line(
         "unit_price": unit_price,
         "quantity": quantity,
         "usage_days": 30,
+        **more,
     }
 
 

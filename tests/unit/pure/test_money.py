@@ -1,10 +1,23 @@
 """Won and VAT: no won is lost, however a payment is taken apart."""
 
+from typing import NamedTuple
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.money import Money, payment_money, refund_money, vat_exclusive, vat_inclusive
+import shared.money
+from shared.money import (
+    NOTHING,
+    Money,
+    left_worth,
+    line_worth,
+    payment_money,
+    refund_money,
+    units_money,
+    vat_exclusive,
+    vat_inclusive,
+)
 
 MODES = st.sampled_from(["exclusive", "inclusive"])
 WON = st.integers(min_value=0, max_value=10**15)
@@ -149,3 +162,109 @@ def test_refunds_released_in_any_order_never_take_a_negative_amount_and_lose_no_
             held.append((asked, money))
         assert min(remaining.supply, remaining.vat, *(part for _, money in held for part in money), 0) == 0
         assert remaining.total + sum(money.total for _, money in held) == whole.total
+
+
+def test_the_vat_of_a_refund_is_never_negative_although_another_one_was_released() -> None:
+    """Units of 6, 4, 1 and 15 won: the released refund of 6 leaves 1 won of VAT where its rule says 2."""
+    remaining = payment_money("exclusive", 6 + 4 + 1 + 15)
+    released = refund_money("exclusive", remaining, 6)
+    kept = refund_money("exclusive", remaining.minus(released), 1)
+    remaining = remaining.minus(kept)
+
+    refund = refund_money("exclusive", remaining, 4)
+
+    assert refund.vat >= 0
+    assert refund_money("exclusive", remaining.minus(refund), 6 + 15) == remaining.minus(refund)
+
+
+@given(
+    prices=st.lists(st.integers(1, 40), min_size=1, max_size=6),
+    steps=st.lists(st.integers(0, 5), max_size=30),
+    vat_mode=MODES,
+)
+def test_units_granted_and_released_in_mixed_order_have_vat_between_nothing_and_what_remains(
+    prices: list[int], steps: list[int], vat_mode: str
+) -> None:
+    remaining = whole = payment_money(vat_mode, sum(prices))
+    held: dict[int, Money] = {}
+    for number in steps:
+        unit = number % len(prices)
+        if unit in held:
+            remaining = remaining.plus(held.pop(unit))
+            continue
+        refund = refund_money(vat_mode, remaining, prices[unit])
+        assert 0 <= refund.vat <= remaining.vat
+        assert 0 <= refund.supply <= remaining.supply
+        remaining, held[unit] = remaining.minus(refund), refund
+    for unit in set(range(len(prices))) - held.keys():
+        held[unit] = refund_money(vat_mode, remaining, prices[unit])
+        remaining = remaining.minus(held[unit])
+    assert remaining == NOTHING
+    assert sum(money.total for money in held.values()) == whole.total
+
+
+class Sold(NamedTuple):
+    """A line with all or some of its units left."""
+
+    unit_price: int
+    quantity: int
+    discount: int
+    left: int
+
+
+@st.composite
+def lines(draw: st.DrawFn) -> Sold:
+    price, quantity = draw(st.integers(0, 10**9)), draw(st.integers(1, 200))
+    return Sold(price, quantity, draw(st.integers(0, price * quantity)), quantity)
+
+
+def test_a_line_is_worth_its_price_less_its_discount() -> None:
+    assert line_worth(Sold(1_600, 100, 16_000, 100)) == 144_000
+    assert shared.money.price_sum([Sold(1_600, 100, 16_000, 100), Sold(0, 10, 0, 10)]) == 144_000
+
+
+@given(lines(), st.data())
+def test_the_refunds_of_a_line_in_any_cut_are_worth_what_the_line_is_worth(
+    line: Sold, data: st.DataObject
+) -> None:
+    left, parts = line.quantity, []
+    while left:
+        units = data.draw(st.integers(1, left))
+        parts.append(left_worth(line, left) - left_worth(line, left - units))
+        left -= units
+
+    assert sum(parts) == line_worth(line)
+    assert min(parts) >= 0
+
+
+@given(lines(), st.data())
+def test_without_a_discount_units_are_worth_their_price(line: Sold, data: st.DataObject) -> None:
+    line = line._replace(discount=0)
+    left = data.draw(st.integers(1, line.quantity))
+    units = data.draw(st.integers(1, left))
+
+    assert left_worth(line, left) - left_worth(line, left - units) == units * line.unit_price
+
+
+@given(st.lists(lines(), min_size=1, max_size=3), MODES, st.data())
+def test_the_refunds_of_a_payment_with_discounts_give_back_what_was_paid(
+    sold: list[Sold], vat_mode: str, data: st.DataObject
+) -> None:
+    remaining = payment_money(vat_mode, shared.money.price_sum(sold))
+    left = {str(number): line for number, line in enumerate(sold)}
+    while any(line.left for line in left.values()):
+        line_id = data.draw(st.sampled_from([name for name, line in left.items() if line.left]))
+        units = data.draw(st.integers(1, left[line_id].left))
+        line = left[line_id]
+        refund = units_money(vat_mode, remaining, left, [(line_id, units)])
+        worth = left_worth(line, line.left) - left_worth(line, line.left - units)
+        assert worth == (refund.supply if vat_mode == "exclusive" else refund.total)
+        remaining = remaining.minus(refund)
+        left[line_id] = line._replace(left=line.left - units)
+    assert remaining == NOTHING
+
+
+def test_free_units_are_worth_nothing_whatever_a_release_left_beside_them() -> None:
+    left = {"1": Sold(10, 1, 0, 0), "2": Sold(0, 3, 0, 3)}
+
+    assert units_money("exclusive", Money(1, 0), left, [("2", 3)]) == NOTHING

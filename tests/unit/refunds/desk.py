@@ -28,7 +28,7 @@ ACCOUNT = {
 
 
 def line(
-    line_id: str = "1", quantity: int = 100, unit_price: int = 1600, kind: str = "serials"
+    line_id: str = "1", quantity: int = 100, unit_price: int = 1600, kind: str = "serials", **more: Any
 ) -> dict[str, Any]:
     return {
         "line_id": line_id,
@@ -38,6 +38,7 @@ def line(
         "unit_price": unit_price,
         "quantity": quantity,
         "usage_days": 30,
+        **more,
     }
 
 
@@ -64,7 +65,7 @@ class Desk:
 
     def paid(self, *lines: Mapping[str, Any], **changes: Any) -> Outcome:
         snapshot = self._snapshot(lines, changes)
-        price = sum(row["unit_price"] * row["quantity"] for row in snapshot["lines"])
+        price = sum(row["unit_price"] * row["quantity"] - row.get("discount", 0) for row in snapshot["lines"])
         money = payment_money(snapshot["vat_mode"], price)
         payment = {"payment_id": "pay-9001", "paid_at": _wire(PAID_AT)}
         won = {"supply": money.supply, "vat": money.vat, "amount": money.total}

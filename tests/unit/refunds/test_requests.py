@@ -268,15 +268,6 @@ def test_all_lines_are_refused_when_one_cannot_be_refunded() -> None:
     assert [row["left"] for row in desk.last.data["lines"]] == [100, 0]
 
 
-def test_a_refund_of_nothing_is_refused() -> None:
-    desk = Desk()
-    desk.paid(line("1", unit_price=0), line("2"))
-
-    desk.asked(40)
-
-    assert desk.last.data["reason"] == "nothing_to_pay"
-
-
 def test_an_app_store_payment_is_pointed_to_its_store() -> None:
     desk = Desk()
     desk.paid(payment_method="app_store")

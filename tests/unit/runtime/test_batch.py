@@ -1,11 +1,13 @@
 """What one batch does with its messages: applies, waits, refuses, knows; each answered exactly once."""
 
+import dataclasses
 from typing import Any
 
 import orjson
 import pytest
 from msgspec.structs import replace
 
+from shared.events.catalogue import FEEDBACK
 from shared.runtime.batch import BEHIND, BLOCKED, GAP, WAITING, Batch, Parked, PriorState, events_of
 from shared.runtime.decisions import Reject, Route, Wait
 from shared.runtime.intake import InboundMessage
@@ -13,7 +15,7 @@ from shared.runtime.outgoing import COLUMNS, OutboxRows
 from tests.support.toy import CONTEXT, OWN, World, message, own, record_it, said, toy
 
 SUBJECT = ("/pawl/orders", "A-1")
-PARTITIONS = {"orders.events": 12, "checkout.feedback": 12}
+PARTITIONS = {"checkout.events": 12, "orders.events": 12, "checkout.feedback": 12}
 
 
 def batch_of(*given: InboundMessage, prior: PriorState | None = None, world: World | None = None) -> Batch:
@@ -344,3 +346,21 @@ def test_an_event_is_never_answered_again_however_it_waited(kind: str) -> None:
 
     assert batch.world.applied == ["pay-1"]
     assert answers(batch) == []
+
+
+@pytest.mark.parametrize(("partition", "warning"), [(5, None), (6, "wrong_partition"), (12, None)])
+def test_a_record_in_another_partition_than_that_of_its_key_is_answered_with_a_warning(
+    partition: int, warning: str | None
+) -> None:
+    """A-1001 belongs to partition 5 of 12; of a thirteenth this service knows nothing yet."""
+    batch = batch_of(message(dataclasses.replace(said("pay-1", "A-1001"), partition=partition)))
+
+    answers = [orjson.loads(row[COLUMNS.index("data")]) for row in batch.rows.rows if row[0] == FEEDBACK]
+    assert [answer.get("warning") for answer in answers] == [warning]
+
+
+def test_a_refusal_can_carry_the_warning_too() -> None:
+    batch = batch_of()
+    record = dataclasses.replace(said("pay-1", "A-1001", payment_id=1), partition=6)
+
+    assert batch.warning_of(message(record)) == "wrong_partition"

@@ -76,7 +76,7 @@ class Group:
     def assignment(self) -> set[TopicPartition]:
         return self.owned
 
-    def highwater(self, place: TopicPartition) -> int:
+    def last_stable_offset(self, place: TopicPartition) -> int:
         assert place in self.owned, "Partition is not assigned"
         return 10
 
