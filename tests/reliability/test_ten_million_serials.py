@@ -25,6 +25,7 @@ from shared.runtime.outbox import Outbox
 from shared.runtime.surroundings import Surroundings
 from tests.integration.serials.conftest import Desk
 from tests.support.granted import granted
+from tests.support.patience import PATIENCE_WITH_A_LOAD
 from tests.support.servers import new_postgres, new_run_directory, remove
 
 pytestmark = [pytest.mark.timeout(1800), pytest.mark.faults]
@@ -133,7 +134,7 @@ async def test_ten_million_units_get_one_serial_each_and_no_two_are_alike(
     )
     assert [repr(ending) for ending in endings] == [repr(PowerCut())] * 2
     committed = (UNCOMMITTED - 1 + UNTOLD) * CHUNK
-    assert await auditor.fetchval("SELECT count(*) FROM serials") == committed
+    assert await auditor.fetchval("SELECT count(*) FROM serials", timeout=PATIENCE_WITH_A_LOAD) == committed
 
     rest = await asyncio.gather(worker(desk).drain(), worker(desk).drain())
 
@@ -147,7 +148,10 @@ async def test_ten_million_units_get_one_serial_each_and_no_two_are_alike(
 
 async def assert_each_unit_has_its_serial(auditor: asyncpg.Connection, grants: list[UUID]) -> None:
     """Each grant is issued, and its serials are numbered 1, 2, 3 ... within the run of ids that it owns."""
-    made = {row["grant_id"]: tuple(row)[1:] for row in await auditor.fetch(UNITS_OF_GRANTS)}
+    made = {
+        row["grant_id"]: tuple(row)[1:]
+        for row in await auditor.fetch(UNITS_OF_GRANTS, timeout=PATIENCE_WITH_A_LOAD)
+    }
     assert made == dict.fromkeys(grants, (UNITS, UNITS, 1, UNITS, True))
     counted = await auditor.fetch("SELECT DISTINCT state, issued, quantity, sequence FROM grants")
     assert [tuple(row) for row in counted] == [("issued", UNITS, UNITS, CHUNKS)]
@@ -155,7 +159,11 @@ async def assert_each_unit_has_its_serial(auditor: asyncpg.Connection, grants: l
 
 async def assert_no_two_are_alike(auditor: asyncpg.Connection) -> None:
     """Texts are permutations of the serials under one key: as many different texts, as many serials."""
-    assert tuple(await auditor.fetchrow(DIFFERENT)) == (GRANTS * UNITS, GRANTS * UNITS, 1)
+    assert tuple(await auditor.fetchrow(DIFFERENT, timeout=PATIENCE_WITH_A_LOAD)) == (
+        GRANTS * UNITS,
+        GRANTS * UNITS,
+        1,
+    )
     assert await auditor.fetchval(UNIQUE), "no valid UNIQUE constraint guards the lookup tags"
 
 

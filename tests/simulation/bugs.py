@@ -7,7 +7,7 @@ each until a check notices.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from unittest.mock import patch
 
@@ -15,14 +15,18 @@ import msgspec
 from msgspec import structs
 
 import services.invoices.decisions.eligibility as eligibility
+import services.invoices.decisions.merging as merging
 import services.invoices.decisions.payments as invoices
+import services.invoices.handlers as invoices_handlers
 import services.orders.decisions.issuance as orders_issuance
+import services.orders.decisions.partners as orders_partners
 import services.orders.decisions.payments as payments
 import services.orders.decisions.refunds as orders_refunds
 import services.refunds.decisions.claims as refund_claims
 import services.refunds.decisions.payouts as refund_payouts
 import services.refunds.decisions.requests as refund_requests
 import services.refunds.decisions.reviews as refund_reviews
+import services.refunds.events as refund_events
 import services.serials.handlers as serials
 import services.serials.issuing as issuing
 import shared.runtime.batch as batch_module
@@ -364,6 +368,127 @@ def _issued_edited(world: World, back: invoices.Return, issued_at: datetime, new
 _return_money = invoices.return_money
 
 
+# Promises about the whole life of a thing
+
+
+_accept = Batch._accept
+
+
+def _answer_names_another(batch: Batch, message: InboundMessage, cause: Cause) -> None:
+    """The answer carries the id of the first event of its batch."""
+    first = getattr(_answer_names_another, "first", message)
+    if len(batch.rows) == 0:
+        first = message
+    setattr(_answer_names_another, "first", first)  # noqa: B010 a function has no such field
+    _accept(batch, msgspec.structs.replace(message, event_id=first.event_id), cause)
+
+
+_write_dead_letters = Fold._write_dead_letters
+
+
+async def _dead_letters_cleaned_away(fold: Fold, connection: Any, batch: Batch) -> None:
+    kept = connection._transaction.rows("dead_letters")
+    if batch.handled and kept:
+        connection._transaction.put("dead_letters", min(kept), None)
+    await _write_dead_letters(fold, connection, batch)
+
+
+async def _mark_goes_back(relay: Any, connection: Any) -> None:
+    mark = connection._database.tables["relay"]
+    if mark.get("epoch", 0) != relay._epoch:
+        raise relay_module.LostLead("another one leads")
+    mark["published"] = relay._published if relay._published % 2 else relay._published // 2
+    relay._marked = relay._published
+
+
+_request_payout = refund_events.refund_payout_requested
+
+
+def _new_key_each_time(refund: Any, *arguments: Any) -> Any:
+    event = _request_payout(refund, *arguments)
+    event.data["idempotency_key"] = f"{refund.refund_id}:{refund.sequence}"
+    return event
+
+
+_review = refund_reviews.review
+
+
+def _unanswered_released(order: Any, refund: Any, review: Any) -> Any:
+    if refund.state == "unknown" and review.decision in ("retry", "release"):
+        return refund_reviews._release(order, refund, review)
+    return _review(order, refund, review)
+
+
+_reason_for = eligibility.reason_for
+
+
+_request_merge = merging.request_merge
+
+
+def _merged_over_businesses(world: World, request: Any, new_id: Any) -> Any:
+    def anybody(payment: Payment, document: Any, scope: Any) -> Any:
+        return _reason_for(payment, document, scope._replace(business_number=payment.business_number))
+
+    with patch.object(eligibility, "reason_for", anybody):
+        return _request_merge(world, request, new_id)
+
+
+_modified_of = invoices._modify
+
+
+def _dated_as_original(payment: Payment, original: Any, *arguments: Any) -> Decided[Change]:
+    change, events = _modified_of(payment, original, *arguments)
+    (modified,) = change.documents
+    dated = structs.replace(modified, written_date=original.written_date)
+    return Decided(structs.replace(change, documents=(dated,)), events)
+
+
+def _filed_as_original(payment: Payment, original: Any, *arguments: Any) -> Decided[Change]:
+    change, events = _modified_of(payment, original, *arguments)
+    (modified,) = change.documents
+    filed = structs.replace(modified, month=original.month)
+    return Decided(structs.replace(change, documents=(filed,)), events)
+
+
+def _month_in_utc(instant: datetime) -> str:
+    return f"{instant.astimezone(UTC):%Y-%m}"
+
+
+def _day_in_utc(instant: datetime) -> Any:
+    return instant.astimezone(UTC).date()
+
+
+_withdraw = orders_partners.withdraw
+
+
+def _leaves_anyway(partner: Any, data: Any, content: bytes, at: datetime, blockers: Any) -> Any:
+    return _withdraw(partner, data, content, at, ())
+
+
+def _leaves_without(kind: str) -> Any:
+    """Whoever has nothing but blockers of this kind may leave."""
+
+    def wrong(partner: Any, data: Any, content: bytes, at: datetime, blockers: Any) -> Any:
+        return _withdraw(partner, data, content, at, [each for each in blockers if each.kind != kind])
+
+    return wrong
+
+
+_pay = payments._pay
+
+
+def _nothing_is_owed(order: Order, data: Any, arrival: Any, new_ids: Any) -> Any:
+    return _pay(order, data, arrival._replace(taken_back=True), new_ids)
+
+
+_why_not_issuable = orders_issuance._why_not_issuable
+
+
+def _last_unit_denied(state: Any, line: Line, quantity: int) -> str | None:
+    reason = _why_not_issuable(state, line, quantity)
+    return "not_enough_left" if reason is None and quantity == line.open > 1 else reason
+
+
 PLANTED: Sequence[Bug] = (
     Bug("the inbox insert is dropped", Fold, "_claim", _inbox_insert_dropped),
     Bug("the content of an id is not compared", Batch, "_is_new", _content_not_compared),
@@ -417,4 +542,26 @@ PLANTED: Sequence[Bug] = (
     Bug("a refund is not netted from its draft", invoices, "_net", _refund_not_netted),
     Bug("an issued document is edited", invoices, "return_money", _issued_edited),
     Bug("invoices ignores a release", invoices, "end_refund", _release_ignored),
+    Bug("an answer names another event", Batch, "_accept", _answer_names_another),
+    Bug("dead letters are cleaned away", Fold, "_write_dead_letters", _dead_letters_cleaned_away),
+    Bug("the mark goes back", relay_module.Relay, "_mark", _mark_goes_back),
+    Bug("a payout gets a new key each time", refund_payouts, "refund_payout_requested", _new_key_each_time),
+    Bug("an unanswered payout is released", refund_reviews, "review", _unanswered_released),
+    Bug("a merge takes in another business", merging, "request_merge", _merged_over_businesses),
+    Bug("a modified invoice is dated as its original", invoices, "_modify", _dated_as_original),
+    Bug("a modified invoice is filed with its original", invoices, "_modify", _filed_as_original),
+    Bug("a month is counted in UTC", invoices_handlers, "month_of", _month_in_utc),
+    Bug("a day is counted in UTC", invoices, "kst_date", _day_in_utc),
+    Bug("a partner leaves whatever is open", orders_partners, "withdraw", _leaves_anyway),
+    Bug(
+        "a partner leaves before its serials", orders_partners, "withdraw", _leaves_without("unissued_units")
+    ),
+    Bug(
+        "a partner leaves before its invoice",
+        orders_partners,
+        "withdraw",
+        _leaves_without("uninvoiced_payment"),
+    ),
+    Bug("nothing is issued by itself", payments, "_pay", _nothing_is_owed),
+    Bug("the last units are denied", orders_issuance, "_why_not_issuable", _last_unit_denied),
 )

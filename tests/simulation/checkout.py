@@ -5,7 +5,7 @@ and any number of times; that is what the contract allows it.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
@@ -17,7 +17,7 @@ import orjson
 from shared import business_number
 from shared.events.checkout import IMPOSSIBLE_EVIDENCE
 from shared.events.envelope import write_headers
-from shared.kst import KST, month_of, wire_time
+from shared.kst import KST, month_of, next_month, wire_time
 from shared.money import payment_money
 from shared.runtime.records import StoredRecord
 from tests.simulation.memory import Broker, Row
@@ -36,8 +36,8 @@ def line_won(line: Mapping[str, Any]) -> int:
 
 
 def _reduced(line: dict[str, Any]) -> dict[str, Any]:
-    """The line as it is sold: some second lines are given free, some cost a round number less."""
-    if line["line_id"] == "2" and line["quantity"] % 2 == 0:
+    """The line as it is sold: most second lines are given free, some cost a round number less."""
+    if line["line_id"] == "2" and line["quantity"] not in (3, 5):
         return {**line, "unit_price": 0}
     return {**line, "discount": 100} if line["quantity"] in (3, 5) else line
 
@@ -82,6 +82,8 @@ class Checkout:
     payouts: dict[str, int] = field(default_factory=dict)
     payout_ids: dict[str, str] = field(default_factory=dict)
     buyers: dict[str, str] = field(default_factory=dict)
+    partners: list[dict[str, Any]] = field(default_factory=list)
+    asked_for_merges: bool = False
     now: datetime = START
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
     _read: dict[int, int] = field(default_factory=lambda: defaultdict(int))
@@ -89,7 +91,7 @@ class Checkout:
 
     def plan(self) -> None:
         """Draws the whole history, as far as it does not react to anything."""
-        partners = [self._partner(number) for number in range(1, 4)]
+        partners = self.partners = [self._partner(number) for number in range(1, 4)]
         for number in range(1, self.orders + 1):
             _Purchase(self, f"A-{number}", self.random.choice(partners[: self.random.randint(1, 3)])).plan()
         for partner in partners:
@@ -133,6 +135,19 @@ class Checkout:
             self._review(about, "retry")
         elif state == "paying_out":
             self._pay_out(about, refund["supply"] + refund["vat"] - refund["fee"])
+
+    def ask_for_merges(self, months: Iterable[str]) -> bool:
+        """Before the books are closed every partner asks to merge each month; False when they have asked."""
+        if self.asked_for_merges:
+            return False
+        self.asked_for_merges = True
+        for partner in self.partners:
+            for month in months:
+                wish = {name: partner[name] for name in ("partner_id", "business_number")}
+                wish |= {"month": month, "request_id": f"before-the-close-{month}"}
+                in_time = datetime.fromisoformat(f"{next_month(month)}-04T12:00:00+09:00")
+                self.queue(partner["partner_id"], "merge.requested.v1", wish, in_time)
+        return True
 
     def queue(
         self,
@@ -292,6 +307,9 @@ class _Purchase:
     def plan(self) -> None:
         random = self.checkout.random
         self.paid_at = START + timedelta(minutes=random.randrange(0, 50 * 24 * 60))
+        if int(self.order_id.removeprefix("A-")) % 4 == 0:
+            # The first hours of a month in Seoul, which are the last of the month before elsewhere.
+            self.paid_at = self.paid_at.replace(month=9, day=1, hour=self.paid_at.hour % 9)
         self.checkout.buyers[self.order_id] = self.partner["partner_id"]
         self.lines = [self._line(str(number)) for number in range(1, random.choice([2, 2, 3]))]
         snapshot = self._snapshot()
@@ -320,7 +338,7 @@ class _Purchase:
         random = self.checkout.random
         snapshot = {
             "order_id": self.order_id,
-            "partner": self.partner,
+            "partner": self._buyer(),
             "payment_method": random.choice(METHODS),
             "evidence": random.choice(["tax_invoice"] * 4 + ["cash_receipt"]),
             "issue_policy": random.choice(["automatic", "on_request"]),
@@ -330,6 +348,12 @@ class _Purchase:
         if (snapshot["payment_method"], snapshot["evidence"]) in IMPOSSIBLE_EVIDENCE:
             snapshot["evidence"] = "tax_invoice"
         return snapshot
+
+    def _buyer(self) -> dict[str, Any]:
+        """Every third order is for another business of the same partner, whose number is right."""
+        if self.partner["partner_id"] != "P-3" and int(self.order_id.removeprefix("A-")) % 3 == 0:
+            return {**self.partner, "business_number": business_number.from_seed(4)}
+        return self.partner
 
     def _deposit(self, snapshot: dict[str, Any], amount: int) -> None:
         random = self.checkout.random

@@ -7,7 +7,8 @@ check asks the code under test what is right. Each failure is a `Violation` that
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -15,7 +16,6 @@ import orjson
 from shared.events.canonical import content_hash
 from shared.events.envelope import read_envelope
 from shared.events.faults import Fault as DocumentFault
-from shared.kst import month_of
 from shared.runtime.intake import NOT_OURS
 from shared.runtime.records import StoredRecord
 from tests.simulation.checkout import line_won
@@ -29,6 +29,31 @@ REFUND_ENDS = {
     "refund.denied.v1": "denied",
     "refund.released.v1": "released",
 }
+
+
+RETURNS = {"refund.completed.v1": "completed_at", "order.cancelled.v1": "cancelled_at"}
+"""What takes money back, and the field that says when."""
+UNANSWERED = ("timeout", "unknown")
+MAY_GO = ("parked", "order_lines")
+"""What was handled waits no more; the lines of an order that nobody paid may give way to others."""
+
+
+def day_in_seoul(instant: datetime) -> date:
+    """Nine hours ahead of UTC: reckoned here, because the code under test is asked for nothing."""
+    return (instant.astimezone(UTC) + timedelta(hours=9)).date()
+
+
+def month_in_seoul(instant: datetime) -> str:
+    return str(day_in_seoul(instant))[:7]
+
+
+class Leaving(NamedTuple):
+    """An order of a partner that has left, and what of it must be over: its grants, refunds and invoice."""
+
+    order_id: str
+    grants: set[str]
+    refunds: set[str]
+    needs_invoice: bool
 
 
 class Violation(AssertionError):
@@ -62,6 +87,15 @@ class OrderBook:
     refunds: dict[str, dict[str, int]] = field(default_factory=dict)
     released: set[str] = field(default_factory=set)
     back: Counter[str] = field(default_factory=Counter)
+    partner: str = ""
+    pending: bool = False
+    needs_invoice: bool = False
+
+    def surely_open(self, line_id: str) -> int:
+        """Units that nobody has claimed yet; those of a released refund may not be known to be free."""
+        granted = sum(quantity for line, quantity in self.grants.values() if line == line_id)
+        refunded = sum(lines.get(line_id, 0) for lines in self.refunds.values())
+        return self.paid.get(line_id, 0) - granted - refunded - self.back[line_id]
 
 
 class Checks:
@@ -80,6 +114,13 @@ class Checks:
         self.requests: set[tuple[str, str, str]] = set()
         self.states: dict[str, str] = {}
         self.documents: dict[Any, Row] = {}
+        self.keys: dict[str, str] = {}
+        self.tries: dict[str, str] = {}
+        self.returned_on: dict[str, date] = {}
+        self.invoiced: set[str] = set()
+        self.left: list[Leaving] = []
+        self.cursors: dict[Any, int] = defaultdict(int)
+        self.marks: dict[str, int] = defaultdict(int)
         self.upstream: Callable[[], Sequence[StoredRecord]] = lambda: system.broker.records_of(
             "checkout.events"
         )
@@ -95,6 +136,8 @@ class Checks:
             for number in range(self._read[name] + 1, len(outbox) + 1):
                 self._hear(name, outbox[number])
             self._read[name] = len(outbox)
+            self._nothing_is_lost(name, touched[name])
+        self._look_at_leavings()
         self._look_at_orders(touched["orders"])
         self._look_at_serials(touched["serials"])
         self._look_at_refunds(touched["refunds"])
@@ -126,6 +169,9 @@ class Checks:
         hear = getattr(self, f"_hear_{fact['type'].replace('.', '_')}", None)
         if hear is not None:
             hear(self.books[data.get("order_id", "")], data)
+        if fact["type"] in RETURNS:
+            returned_at = datetime.fromisoformat(data[RETURNS[fact["type"]]])
+            self.returned_on[data.get("refund_id", str(fact["event_id"]))] = day_in_seoul(returned_at)
         if fact["type"] in REFUND_ENDS:
             self.ends[data["refund_id"]].append(REFUND_ENDS[fact["type"]])
             ends = self.ends[data["refund_id"]]
@@ -136,12 +182,21 @@ class Checks:
         said = "accepted" if type_name == "event.accepted.v1" else data["code"]
         place = (position["topic"], position["partition"], position["offset"])
         self.answers[place].append(said)
+        self._is_about_its_record(place, data)
         must(len(self.answers[place]) == 1, "one answer a record", f"{place}: {self.answers[place]}")
 
     def _hear_order_paid_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
         must(book.money is None, "an order is paid once", f"{data['order_id']} is paid again")
         book.money = (data["supply"], data["vat"])
         book.paid = {line["line_id"]: line["quantity"] for line in data["lines"]}
+        book.partner, book.pending = data["partner"]["partner_id"], False
+        book.needs_invoice = data["evidence"] == "tax_invoice" and data["payment_method"] != "card"
+
+    def _hear_order_registered_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
+        book.partner, book.pending = data["partner"]["partner_id"], True
+
+    def _hear_order_expired_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
+        book.pending = False
 
     def _hear_issuance_granted_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
         grant_id, line_id = data["grant_id"], data["line_id"]
@@ -153,6 +208,13 @@ class Checks:
 
     def _hear_issuance_denied_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
         self._hear_request_answered(data)
+        line = self._rows("orders", "order_lines").get((data["order_id"], data["line_id"]))
+        # A request that names a line which the order does not have is denied as a whole.
+        if line is not None and line["kind"] == "serials" and data["reason"] != "unknown_line":
+            units = book.surely_open(data["line_id"])
+            asked, name = data["quantity"], f"{data['order_id']}/{data['line_id']}"
+            must(units <= 0 or units < asked, "what is open is issued when it is asked for",
+                 f"{name}: {asked} units are denied, {units} are open")  # fmt: skip
 
     def _hear_request_answered(self, data: Mapping[str, Any]) -> None:
         request = (data["order_id"], data["request_id"], data["line_id"])
@@ -184,6 +246,7 @@ class Checks:
     def _hear_order_cancelled_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
         for line in data["lines"]:
             book.back[line["line_id"]] += line["quantity"]
+        book.pending = False
         self._no_unit_twice(book, data["order_id"])
 
     def _hear_serials_issued_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
@@ -201,6 +264,94 @@ class Checks:
             "refunds pay what orders decided",
             f"{refund_id}: {self.worth[refund_id]} was granted, {data['supply'], data['vat']} completed",
         )
+
+    def _hear_refund_payout_requested_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
+        refund_id, key = data["refund_id"], data["idempotency_key"]
+        must(self.keys.setdefault(refund_id, key) == key, "a payout keeps its idempotency key",
+             f"{refund_id} was asked for as {self.keys[refund_id]}, now as {key}")  # fmt: skip
+        others = [other for other, theirs in self.keys.items() if theirs == key and other != refund_id]
+        must(
+            not others,
+            "a payout keeps its idempotency key",
+            f"{refund_id} and {others} are asked for as {key}",
+        )
+        self.tries[refund_id] = "unanswered"
+
+    def _hear_refund_failed_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
+        self.tries[data["refund_id"]] = "unanswered" if data["reason"] in UNANSWERED else "failed"
+
+    def _hear_refund_bounced_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
+        """The money went out and came back: that payout is over, and another one has a key of its own."""
+        self.tries[data["refund_id"]] = "bounced"
+        self.keys.pop(data["refund_id"], None)
+
+    def _hear_refund_released_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
+        refund_id = data["refund_id"]
+        must(self.tries.get(refund_id) in ("failed", "bounced"), "an unanswered payout is never released",
+             f"{refund_id} may still be paid, and its units are given back")  # fmt: skip
+
+    def _hear_invoice_issued_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
+        self.invoiced.update(data["payment_ids"])
+
+    def _hear_partner_withdrawn_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
+        """What was open is judged now; what others finish may be said later in this step."""
+        theirs = {o: b for o, b in self.books.items() if b.partner == data["partner_id"]}
+        for order_id, each in theirs.items():
+            kinds = {
+                li: row["kind"]
+                for (o, li), row in self._rows("orders", "order_lines").items()
+                if o == order_id
+            }
+            units = {li: each.surely_open(li) for li in each.paid if kinds.get(li) == "serials"}
+            must(not each.pending, "nobody leaves before all is done", f"{order_id} waits for its deposit")
+            must(not any(n > 0 for n in units.values()), "nobody leaves before all is done",
+                 f"{data['partner_id']} left: {units} of {order_id} are open")  # fmt: skip
+            self.left.append(Leaving(order_id, set(each.grants), set(each.refunds), each.needs_invoice))
+
+    def _look_at_leavings(self) -> None:
+        """Nothing of a partner that left was on its way: no serial, no refund, no invoice."""
+        for order_id, grants, refunds, needs_invoice in self.left:
+            missing = sorted(grants - self.issued.keys()) + sorted(refunds - self.ends.keys())
+            must(not missing, "nobody leaves before all is done", f"{order_id}: {missing} are unfinished")
+            order = self._rows("orders", "orders").get(order_id)
+            if needs_invoice and order is not None and any(_won(order, "remaining_")):
+                must(order["payment_id"] in self.invoiced, "nobody leaves before all is done",
+                     f"{order_id}: {order['payment_id']} has no invoice")  # fmt: skip
+        self.left.clear()
+
+    def _is_about_its_record(self, place: tuple[str, int, int], data: Mapping[str, Any]) -> None:
+        """An answer names the id of the very record whose place it gives."""
+        if place[0] != "checkout.events":
+            return
+        log = self._system.broker.logs.get((place[0], place[1]), [])
+        if place[2] >= len(log):
+            return
+        identity, _ = identity_of(log[place[2]])
+        named = data.get("event", {}).get("id")
+        must(identity is None or named in (None, identity[1]), "an answer is about its record",
+             f"{place} holds {identity}, the answer names {named}")  # fmt: skip
+
+    def _nothing_is_lost(self, service: str, touched: Iterable[tuple[str, Any]]) -> None:
+        """What was committed stays: no row goes, no cursor and no mark goes back."""
+        tables = self._system.sites[service].database.tables
+        for table, key in touched:
+            row = tables[table].get(key)
+            must(
+                row is not None or table in MAY_GO,
+                "nothing that was committed is lost",
+                f"{service}: {table} {key}",
+            )
+            if table == "cursors" and row is not None:
+                must(row >= self.cursors[service, key], "nothing that was committed is lost",
+                     f"{service}: the cursor of {key} goes back to {row}")  # fmt: skip
+                self.cursors[service, key] = row
+        mark = tables["relay"].get("published", 0)
+        must(
+            mark >= self.marks[service],
+            "nothing that was committed is lost",
+            f"{service}: the mark goes back",
+        )
+        self.marks[service] = mark
 
     def _hear_invoice_modified_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
         total = data["total"]
@@ -362,6 +513,7 @@ class Checks:
         self.documents[key] = document
         if document["kind"] == "modified":
             must(document["supply"] + document["vat"] < 0, "a modified invoice takes back", str(name))
+            self._look_at_date_of_modified(document)
             return
         payments = self._rows("invoices", "payments").values()
         on_it = [p for p in payments if p["invoice_id"] == key]
@@ -370,10 +522,12 @@ class Checks:
             must(sums == (document["supply"], document["vat"]), "a document is the sum of its payments",
                  f"{name}: {document['supply'], document['vat']} for {sums}")  # fmt: skip
         for payment in on_it:
-            must(document["month"] == payment["month"] == month_of(payment["paid_at"]),
+            must(document["month"] == payment["month"] == month_in_seoul(payment["paid_at"]),
                  "a payment is invoiced in its own month", f"{payment['order_id']} in {name}")  # fmt: skip
             must(document["partner_id"] == payment["partner_id"],
                  "a merge never crosses businesses", str(name))  # fmt: skip
+        numbers = {payment["business_number"] for payment in on_it}
+        must(len(numbers) <= 1, "a merge never crosses businesses", f"{name}: {numbers}")
         if document["kind"] == "merged" and before is None and document["state"] != "undone":
             for p in on_it:
                 whole = p["issued_units"] + p["returned_units"] == p["serial_units"]
@@ -382,6 +536,19 @@ class Checks:
         if document["written_date"] is not None:
             must(str(document["written_date"])[:7] == document["month"],
                  "a payment is invoiced in its own month", f"{name}: {document['written_date']}")  # fmt: skip
+
+    def _look_at_date_of_modified(self, document: Row) -> None:
+        """On the day in Seoul on which the money went back, but never before its original; in that month."""
+        original = self._rows("invoices", "documents").get(document["original_id"])
+        day = self.returned_on.get(str(document["refund_id"]))
+        if original is None or day is None:
+            return
+        name, written = document["document_key"], document["written_date"]
+        days = (day, max(day, original["written_date"]))
+        must(written in days, "a modified invoice has the day of its return",
+             f"{name} is of {written}, the money went back on {day}")  # fmt: skip
+        must(str(written)[:7] == document["month"], "a modified invoice has the day of its return",
+             f"{name} of {written} is in {document['month']}")  # fmt: skip
 
     def _look_at_parked(self) -> None:
         for name in self._system.sites:
@@ -400,6 +567,7 @@ class Checks:
         if relayed:
             self._all_published()
         self._all_issued()
+        self._all_automatic_are_issued()
         self._all_views_agree()
         self._all_requests_ended(ghosts)
         self._all_won_are_somewhere(payouts)
@@ -447,6 +615,18 @@ class Checks:
                  f"{grant_id} of {order_id}: {self.issued.get(grant_id)} of {quantity}")  # fmt: skip
         counted = Counter(self._rows("serials", "serials").values())
         must(sum(counted.values()) == sum(self.issued.values()), "one serial a granted unit", "in all")
+
+    def _all_automatic_are_issued(self) -> None:
+        """Whoever bought with `automatic` has all serials, whatever else was said about the order."""
+        for (order_id, line_id), line in self._rows("orders", "order_lines").items():
+            order = self._rows("orders", "orders")[order_id]
+            if (
+                order["state"] == "paid"
+                and order["issue_policy"] == "automatic"
+                and line["kind"] == "serials"
+            ):
+                left = line["paid"] - sum(line[c] for c in ("issuing", "issued", "refunding", "refunded"))
+                must(left == 0, "what is automatic is issued", f"{order_id}/{line_id}: {left} are left")
 
     def _all_views_agree(self) -> None:
         orders = self._rows("orders", "orders")

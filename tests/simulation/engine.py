@@ -288,7 +288,7 @@ class Simulation:
         """No faults any more: everything is said, published, handled and decided until nothing moves."""
         for _ in range(200):
             self._do(self._drain)
-            if self._nudge():
+            if self._nudge() or self.checkout.ask_for_merges(months_of(self.system.broker)):
                 continue
             self._do(self._close_all)
             self._do(self._drain)

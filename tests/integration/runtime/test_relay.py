@@ -1,19 +1,22 @@
 """The relay publishes what was committed: all of it, each key in order, from where its predecessor came."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from structlog.testing import capture_logs
 
 from ops.setup.provision import Database
 from shared.events.catalogue import FEEDBACK
 from shared.ids import uuid7
-from shared.kafka import new_producer
+from shared.kafka import LARGEST_RECORD, new_producer
 from shared.postgres import connect
+from shared.runtime import relay as relay_module
 from shared.runtime.decisions import NewEvent
 from shared.runtime.outbox import Outbox
 from shared.runtime.outgoing import Cause
@@ -174,6 +177,98 @@ async def test_a_relay_that_dies_is_followed_by_one_that_leaves_nothing_out(
 
     assert_in_order(heard)
     assert await _published_up_to(desk.pool) == await desk.pool.fetchval("SELECT max(id) FROM outbox")
+
+
+async def append_large(desk: Desk, sizes: Sequence[int], key: str = "L-1") -> None:
+    """Events about one key, each with so many bytes of data."""
+    rows = desk.outbox.rows()
+    cause = Cause(str(uuid7()), key, NOW, key)
+    for number, size in enumerate(sizes, start=1):
+        rows.add(NewEvent("order.expired.v1", key, number, {"order_id": key, "padding": "x" * size}), cause)
+    async with desk.pool.acquire() as connection, connection.transaction():
+        await desk.outbox.append(connection, rows)
+
+
+async def test_more_than_fits_into_a_batch_of_the_producer_is_heard_whole_and_in_order(
+    desk: Desk, publishing: Publishing, listener: Listener
+) -> None:
+    """1,500 events of 1 KiB about one key: half as much again as a batch takes, read in one piece."""
+    await append_large(desk, [1_024] * 1_500)
+
+    publishing.start(publishing.relay())
+    heard = await listener.until(await ids(desk.pool))
+
+    assert [int(headers["ce_sequence"]) for headers in heard] == list(range(1, 1_501))
+
+
+async def test_an_event_larger_than_the_topic_takes_is_never_passed_over(
+    desk: Desk, publishing: Publishing, listener: Listener, admin: asyncpg.Connection
+) -> None:
+    """It stays first in line, and with it all that follows: loudly, and heard in order once it fits."""
+    await append_large(desk, [10, LARGEST_RECORD * 3 // 4, 10])
+    relay = publishing.relay()
+
+    with capture_logs() as logs:
+        publishing.start(relay)
+        async with asyncio.timeout(PATIENCE):
+            while not any("MessageSizeTooLarge" in str(entry) for entry in logs):
+                await asyncio.sleep(0.02)
+        marked = await desk.pool.fetchval("SELECT published < (SELECT min(id) FROM outbox) FROM relay")
+    assert marked, "the mark passed an event that nobody can have heard"
+
+    padding = b'{"order_id": "L-1", "padding": ""}'
+    await admin.execute("UPDATE orders.outbox SET data = $1 WHERE sequence = 2", padding)
+    heard = await listener.until(await ids(desk.pool))
+
+    assert_in_order(heard)
+    assert await _published_up_to(desk.pool) == await desk.pool.fetchval("SELECT max(id) FROM outbox")
+
+
+async def test_a_leader_whose_broker_is_slow_keeps_the_lead(
+    desk: Desk, publishing: Publishing, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It gives signs of life while it waits, longer than a lease lasts; another one stands by."""
+    monkeypatch.setattr(relay_module, "LEASE", timedelta(seconds=1))
+    monkeypatch.setattr(relay_module, "SIGN_OF_LIFE_SECONDS", 0.1)
+    monkeypatch.setattr(relay_module, "LEADER_POLL_SECONDS", 0.2)
+    await sell(desk, ("A-1",))
+    slow = publishing.relay(kind=SlowRelay)
+    publishing.start(slow)
+    async with asyncio.timeout(PATIENCE):
+        while not slow.leading:
+            await asyncio.sleep(0.01)
+    publishing.start(publishing.relay())
+
+    heard = await listener.until(await ids(desk.pool))
+
+    assert len(heard) == 8
+    assert slow.leading
+    assert await desk.pool.fetchval("SELECT epoch FROM relay") == slow._epoch
+
+
+class SlowRelay(Relay):
+    """Its broker takes three leases to answer."""
+
+    async def _send_all(self, producer: Any, rows: Sequence[asyncpg.Record]) -> None:
+        await asyncio.sleep(3)
+        await super()._send_all(producer, rows)
+
+
+async def test_a_mark_never_goes_back(desk: Desk, publishing: Publishing, database: Database) -> None:
+    """Not even for the leader of this epoch: what is marked may be forgotten, and cannot be sent again."""
+    await sell(desk)
+    relay = publishing.relay()
+    connection = await connect(database.service_url("orders"), "orders")
+    row = await connection.fetchrow("UPDATE relay SET epoch = epoch + 1 RETURNING epoch, published")
+    relay._epoch, relay._published, relay._marked = row["epoch"], row["published"] + 5, row["published"]
+    await relay._mark(connection)
+
+    relay._published = row["published"] + 2
+    with pytest.raises(LostLead):
+        await relay._mark(connection)
+
+    assert await connection.fetchval("SELECT published FROM relay") == row["published"] + 5
+    await connection.close()
 
 
 async def _published_up_to(pool: asyncpg.Pool) -> int:

@@ -1,7 +1,7 @@
 """A halted instance keeps its connections; its locks are freed by the others, whatever they wait for."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -10,10 +10,11 @@ import asyncpg
 import pytest
 
 from ops.setup.provision import Database
+from shared.ids import uuid7
 from shared.postgres import connect
 from shared.runtime import sweep
 from shared.runtime.tasks import end_all
-from tests.support.desk import Desk, issuance, payment
+from tests.support.desk import Desk, issuance, payment, refund_accepted, refund_released, refusing
 from tests.support.patience import PATIENCE
 
 
@@ -78,3 +79,50 @@ async def test_a_sweep_that_waits_for_a_halted_session_does_not_keep_it_alive(
 
     await desk.take(payment("A-1"))
     assert await desk.waiting() == []
+
+
+@pytest.mark.parametrize("kind", ["waiting", "gap"])
+async def test_what_waits_goes_through_once_nothing_is_missing_though_nobody_says_so(
+    pool: asyncpg.Pool, kind: str
+) -> None:
+    """What it waited for came while another consumer looked the other way: only the sweep finds out."""
+    desk, refund = Desk(pool), uuid7()
+    asked, released = refund_accepted("A-1", 40, refund, 1), refund_released("A-1", 40, refund, 2)
+    waiting = released if kind == "gap" else issuance("A-1", 60)
+    before = (payment("A-1"),) if kind == "gap" else ()
+    await desk.take(*before, waiting)
+    assert await desk.waiting() == [("A-1", kind)]
+    rows = await pool.fetch("DELETE FROM parked RETURNING *")
+    await desk.take(asked if kind == "gap" else payment("A-1"))
+    await put_back(pool, rows)
+
+    async def nothing_waits() -> bool:
+        return await desk.waiting() == []
+
+    await both(desk, nothing_waits)
+
+    assert await desk.line("A-1") == ((100, 0, 0, 0, 0) if kind == "gap" else (100, 60, 0, 0, 0))
+
+
+async def put_back(pool: asyncpg.Pool, rows: Sequence[asyncpg.Record]) -> None:
+    """Rows of `parked` as they were, tried an hour ago."""
+    for row in rows:
+        values = {name: value for name, value in row.items() if name != "id"}
+        values["tried_at"] -= timedelta(hours=1)
+        columns = ", ".join(f'"{name}"' for name in values)
+        places = ", ".join(f"${number}" for number in range(1, len(values) + 1))
+        await pool.execute(f"INSERT INTO parked ({columns}) VALUES ({places})", *values.values())
+
+
+async def test_what_is_blocked_waits_for_an_operator_and_not_for_the_sweep(pool: asyncpg.Pool) -> None:
+    broken = Desk(pool, refusing(Desk(pool).service, "A-1"))
+    await broken.take(payment("A-1"), issuance("A-1", 60), issuance("A-2", 1))
+    await pool.execute("UPDATE parked SET tried_at = tried_at - interval '1 hour'")
+
+    async def the_other_was_tried() -> bool:
+        query = "SELECT tried_at > now() - interval '1 minute' FROM parked WHERE key = 'A-2'"
+        return bool(await pool.fetchval(query))
+
+    await both(Desk(pool), the_other_was_tried)
+
+    assert await broken.waiting() == [("A-1", "blocked"), ("A-1", "behind"), ("A-2", "waiting")]

@@ -1,6 +1,9 @@
 """The content of an event is its type and its JSON values, however they are written."""
 
 import json
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import Any
 
 import orjson
 import pytest
@@ -8,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.events.canonical import content_hash, deeper_than
+from shared.events.examples import golden
 
 TYPE = "payment.completed.v1"
 json_values = st.recursive(
@@ -130,3 +134,42 @@ def test_depth_counts_objects_and_arrays(depth: int, too_deep: bool) -> None:
         b'{"a":[' * (depth // 2) + b"[" * (depth % 2) + b"]" * (depth % 2) + b"]}" * (depth // 2) or b"0"
     )
     assert deeper_than(document, 3) is too_deep
+
+
+def changed_in_one_place(value: Any) -> Iterator[Any]:
+    """The document with one thing in it changed, taken away or added, wherever it stands."""
+    if isinstance(value, dict):
+        for name in value:
+            yield {other: each for other, each in value.items() if other != name}
+            yield {(f"{name}_" if other == name else other): each for other, each in value.items()}
+            for changed in changed_in_one_place(value[name]):
+                yield {**value, name: changed}
+        yield {**value, "one_more": None}
+    elif isinstance(value, list):
+        for place, each in enumerate(value):
+            yield [*value[:place], *value[place + 1 :]]
+            yield from (
+                [*value[:place], changed, *value[place + 1 :]] for changed in changed_in_one_place(each)
+            )
+        yield [*value, None]
+    else:
+        yield [value]
+        yield f"{value}_" if isinstance(value, str) else (0 if value is None else None)
+        yield not value if isinstance(value, bool) else (value + 1 if isinstance(value, int) else 0)
+
+
+@pytest.mark.parametrize("document", golden().values(), ids=lambda document: document.type)
+def test_whatever_changes_anywhere_in_a_document_changes_its_content(document: Any) -> None:
+    """Also a field of a field of a line: a repeat that says something else is never taken for the same."""
+    said = content_hash(document.type, orjson.dumps(document.data))
+
+    for changed in changed_in_one_place(deepcopy(document.data)):
+        assert content_hash(document.type, orjson.dumps(changed)) != said, changed
+
+
+@given(json_values)
+def test_whatever_changes_anywhere_changes_the_content(value: object) -> None:
+    said = json.dumps({"v": value})
+
+    for changed in changed_in_one_place(value):
+        assert not same(json.dumps({"v": changed}), said) or changed == value

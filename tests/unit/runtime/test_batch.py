@@ -1,5 +1,8 @@
 """What one batch does with its messages: applies, waits, refuses, knows; each answered exactly once."""
 
+from typing import Any
+
+import orjson
 import pytest
 from msgspec.structs import replace
 
@@ -29,6 +32,12 @@ def parked(one: InboundMessage, kind: str, row: int = 1, reason: str = "order A-
 
 def answers(batch: Batch) -> list[str]:
     return [name for name in said_by(batch) if name.startswith("event.")]
+
+
+def answers_in_full(batch: Batch) -> list[dict[str, Any]]:
+    """The data of each answer, in order."""
+    rows = [dict(zip(COLUMNS, row, strict=False)) for row in batch.rows.rows]
+    return [orjson.loads(row["data"]) for row in rows if row["topic"] == "checkout.feedback"]
 
 
 def said_by(batch: Batch) -> list[str]:
@@ -104,6 +113,46 @@ class TestDuplicates:
 
         assert [refusal.message for refusal in batch.refusals] == [wrong]
         assert batch.duplicates == 1
+
+
+class TestAnswers:
+    """An answer is about the one record that it answers: its id, source, type, key and place."""
+
+    def test_each_answer_names_its_own_event(self) -> None:
+        orders = ["A-1", "A-2", "A-3", "A-4", "A-3"]
+        given = [
+            message(said(f"pay-{number}", order, event_id=f"evt-{number}"))
+            for number, order in enumerate(orders, start=1)
+        ]
+        world = World(behave={"pay-2": Wait("order A-2"), "pay-3": RuntimeError("unforeseen")})
+
+        batch = batch_of(*given, world=world)
+
+        assert [(p.message.event_id, p.kind) for p in batch.newly_parked()] == [
+            ("evt-2", WAITING),
+            ("evt-3", BLOCKED),
+            ("evt-5", BEHIND),
+        ]
+        assert answers_in_full(batch) == [
+            {
+                "order_id": each.key,
+                "event": {"source": each.source, "id": each.event_id, "type": each.type},
+                "position": each.position._asdict(),
+                "outcome": "accepted",
+            }
+            for each in given
+        ]
+
+    def test_what_is_handled_again_is_answered_for_nothing_else(self) -> None:
+        """An event that waited goes through with a later one: the answer is the later one's."""
+        waiting, later = message(said("pay-1", event_id="evt-1")), message(said("pay-2", event_id="evt-2"))
+
+        batch = batch_of(later, prior=parked(waiting, WAITING))
+
+        assert batch.world.applied == ["pay-2", "pay-1"]
+        assert [answer["event"]["id"] for answer in answers_in_full(batch)] == ["evt-2"]
+        causes = [row[COLUMNS.index("causation")] for row in batch.rows.rows]
+        assert causes == ["evt-2", "evt-2", "evt-1"]
 
 
 class TestWaiting:
