@@ -85,7 +85,10 @@ class RefundPayoutRequested(Refund):
 
 
 class RefundCompleted(Refund):
-    """refund.completed.v1: the money is out. `amount` = `supply` + `vat` - `fee`, in won."""
+    """refund.completed.v1: the money is out. `amount` = `supply` + `vat` - `fee`, in won.
+
+    A refund of 0 won has no payout: its `payout_id` is its `refund_id`.
+    """
 
     payment_id: Id
     lines: Lines

@@ -157,7 +157,7 @@ class Order:
 
 def price_of_all(data: Mapping[str, Any]) -> int:
     """The price of all units of a snapshot, in won."""
-    return sum(line["unit_price"] * line["quantity"] - line.get("discount", 0) for line in data["lines"])
+    return sum(line["unit_price"] * line["quantity"] - (line.get("discount") or 0) for line in data["lines"])
 
 
 def paid_won(vat_mode: str, price: int) -> Won:
