@@ -37,7 +37,7 @@ NOTHING = Money(0, 0)
 
 
 class Priced(Protocol):
-    """A line with its price: `quantity` units at `unit_price` won each, less `discount` won for all, if any."""
+    """A line with its price: `quantity` units at `unit_price` won each, less `discount` won for all."""
 
     @property
     def unit_price(self) -> int: ...

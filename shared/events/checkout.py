@@ -30,7 +30,7 @@ from shared.events.fields import (
     UsageDays,
     Won,
 )
-from shared.money import payment_money
+from shared.money import payment_money, price_sum
 
 PaymentMethod = Literal["card", "virtual_account", "bank_transfer", "mycash", "app_store"]
 Evidence = Literal["tax_invoice", "card_slip", "cash_receipt"]
@@ -364,8 +364,7 @@ def check_snapshot(order: Snapshot) -> Iterator[Fault]:
 
 def _costs(order: Snapshot) -> int:
     """What the payment of this order has to come to, in won with VAT."""
-    worth = sum(line.unit_price * line.quantity - (line.discount or 0) for line in order.lines)
-    return payment_money(order.vat_mode, worth).total
+    return payment_money(order.vat_mode, price_sum(order.lines)).total
 
 
 def _too_much_discount(index: int, line: Line) -> Fault:
