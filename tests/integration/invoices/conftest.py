@@ -23,7 +23,7 @@ from tests.unit.invoices.books import CLOSED_AT, Events, line
 
 TABLES = (
     "payments, payment_lines, documents, refunds, partners, merge_requests, merge_explanations, "
-    "document_counters, months, outbox"
+    "partner_numbers, corrections, document_counters, months, outbox"
 )
 
 

@@ -1,0 +1,87 @@
+-- migrate:up
+
+-- A payment of nothing has no document.
+ALTER TABLE payments DROP CONSTRAINT payments_check5, DROP CONSTRAINT payments_check6;
+ALTER TABLE payments ADD CONSTRAINT payments_own_draft
+    CHECK ((evidence = 'tax_invoice' AND supply + vat > 0) = (draft_id IS NOT NULL)),
+    ADD CONSTRAINT payments_on_a_document CHECK ((draft_id IS NOT NULL) = (invoice_id IS NOT NULL));
+-- A merge names the payments of other partners of the same business.
+CREATE INDEX payments_business_month ON payments (business_number, month);
+
+-- `also`: the other partners with payments on a document that an operator merged for one business.
+ALTER TABLE documents ADD COLUMN also text[] NOT NULL DEFAULT '{}';
+-- A correction takes an issued document back and says it again under the right number; both are issued at once. What
+-- takes back a modified document is positive. The one that replaces an original is of its kind.
+ALTER TABLE documents DROP CONSTRAINT documents_modification_check,
+    DROP CONSTRAINT documents_check3, DROP CONSTRAINT documents_check4;
+ALTER TABLE documents
+    ADD CONSTRAINT documents_modification CHECK (modification IN
+        ('contract_cancelled', 'supply_value_changed', 'correction', 'issued_twice')),
+    ADD CONSTRAINT documents_original CHECK ((original_id IS NULL) = (modification IS NULL)),
+    ADD CONSTRAINT documents_refund CHECK ((order_id IS NULL) = (refund_id IS NULL)),
+    ADD CONSTRAINT documents_modified CHECK (CASE
+        WHEN kind <> 'modified' THEN order_id IS NULL AND (modification IS NULL OR modification = 'correction')
+        WHEN modification IN ('correction', 'issued_twice') THEN state = 'issued' AND supply + vat <> 0
+        ELSE order_id IS NOT NULL AND state = 'issued' AND supply <= 0 AND vat <= 0 AND supply + vat < 0 END);
+DROP INDEX documents_one_modified_for_each_refund;
+CREATE UNIQUE INDEX documents_one_modified_for_each_refund ON documents (original_id, refund_id)
+    WHERE kind = 'modified' AND refund_id IS NOT NULL;
+-- A document is corrected once.
+CREATE UNIQUE INDEX documents_one_replacement ON documents (original_id) WHERE kind <> 'modified' AND original_id IS NOT NULL;
+
+-- The units that went back, for printing: [line_id, quantity] each. Null where they were not kept.
+ALTER TABLE refunds ADD COLUMN lines json;
+
+ALTER TABLE merge_explanations DROP CONSTRAINT merge_explanations_reason_check;
+ALTER TABLE merge_explanations ADD CONSTRAINT merge_explanations_reason_check CHECK (reason IN (
+    'merged', 'other_month', 'other_business', 'not_a_tax_invoice', 'already_issued', 'month_closed',
+    'after_cut_off', 'nothing_left', 'units_not_issued', 'open_refund', 'only_one_payment', 'unknown_payment',
+    'other_partner', 'merged_by_operator', 'undone', 'not_merged'));
+
+-- The business numbers that partners have told, and since when.
+CREATE TABLE partner_numbers (
+    partner_id      text COLLATE "C" NOT NULL,
+    since           timestamptz NOT NULL,
+    business_number text COLLATE "C" NOT NULL,
+    PRIMARY KEY (partner_id, since)
+);
+INSERT INTO partner_numbers SELECT partner_id, changed_at, business_number FROM partners;
+
+-- Issued documents that name the wrong business: proposed, until an operator has them corrected.
+CREATE TABLE corrections (
+    invoice_id      uuid PRIMARY KEY,
+    partner_id      text COLLATE "C" NOT NULL,
+    month           text COLLATE "C" NOT NULL CHECK (month ~ '^[0-9]{4}-(0[1-9]|1[0-2])$'),
+    business_number text COLLATE "C" NOT NULL,
+    state           text NOT NULL CHECK (state IN ('proposed', 'corrected', 'withdrawn')),
+    proposed_at     timestamptz NOT NULL,
+    reason          text,
+    actor           text,
+    decided_at      timestamptz,
+    CHECK ((state = 'corrected') = (reason IS NOT NULL)),
+    CHECK ((state = 'corrected') = (actor IS NOT NULL)),
+    CHECK ((state = 'corrected') = (decided_at IS NOT NULL))
+);
+CREATE INDEX corrections_month ON corrections (month);
+
+-- migrate:down
+DROP TABLE corrections, partner_numbers;
+ALTER TABLE merge_explanations DROP CONSTRAINT merge_explanations_reason_check;
+ALTER TABLE merge_explanations ADD CONSTRAINT merge_explanations_reason_check CHECK (reason IN (
+    'merged', 'other_month', 'other_business', 'not_a_tax_invoice', 'already_issued', 'month_closed',
+    'after_cut_off', 'nothing_left', 'units_not_issued', 'open_refund', 'only_one_payment', 'unknown_payment'));
+ALTER TABLE refunds DROP COLUMN lines;
+DROP INDEX documents_one_replacement, documents_one_modified_for_each_refund;
+CREATE UNIQUE INDEX documents_one_modified_for_each_refund ON documents (refund_id) WHERE kind = 'modified';
+ALTER TABLE documents DROP CONSTRAINT documents_modification, DROP CONSTRAINT documents_original,
+    DROP CONSTRAINT documents_refund, DROP CONSTRAINT documents_modified, DROP COLUMN also;
+ALTER TABLE documents
+    ADD CONSTRAINT documents_modification_check CHECK (modification IN ('contract_cancelled', 'supply_value_changed')),
+    ADD CONSTRAINT documents_check3
+        CHECK (num_nulls(order_id, original_id, modification, refund_id) = CASE kind WHEN 'modified' THEN 0 ELSE 4 END),
+    ADD CONSTRAINT documents_check4
+        CHECK (kind <> 'modified' OR (state = 'issued' AND supply <= 0 AND vat <= 0 AND supply + vat < 0));
+DROP INDEX payments_business_month;
+ALTER TABLE payments DROP CONSTRAINT payments_own_draft, DROP CONSTRAINT payments_on_a_document;
+ALTER TABLE payments ADD CONSTRAINT payments_check5 CHECK ((evidence = 'tax_invoice') = (draft_id IS NOT NULL)),
+    ADD CONSTRAINT payments_check6 CHECK ((evidence = 'tax_invoice') = (invoice_id IS NOT NULL));
