@@ -1,10 +1,11 @@
-"""`pawl close 2011-03`: closes a month in the invoices service, shows it, merges a business, corrects a document."""
+"""`pawl close 2011-03`: closes a month, shows it, merges a business, corrects a document."""
 
 import asyncio
 import getpass
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import orjson
 import typer
@@ -36,14 +37,15 @@ async def close_month(invoices_url: str, month: str, at: datetime | None) -> dic
     )
 
 
-async def look_at_month(invoices_url: str, month: str) -> dict[str, Any]:
-    """What is issued of the month, with its corrections. Raises Problem."""
-    answer = await fetch(f"{invoices_url}/months/{month}")
+async def look_at_month(invoices_url: str, month: str, document: str | None) -> dict[str, Any]:
+    """What is issued of the month, or one of its documents with its lines. Raises Problem."""
+    of_month = f"{invoices_url}/months/{month}"
+    answer = await fetch(of_month if document is None else f"{of_month}/documents/{quote(document, safe='')}")
     return _result(answer, invoices_url, f"{month} is not shown", "Is this the invoices service?")
 
 
 async def command_month(invoices_url: str, month: str, action: str, body: dict[str, Any]) -> dict[str, Any]:
-    """Merges a business or corrects a document; only shows it unless the body says `apply`. Raises Problem."""
+    """Merges a business or corrects a document; only shows it unless `apply` is true. Raises Problem."""
     answer = await fetch(f"{invoices_url}/months/{month}/{action}", orjson.dumps(body), CLOSE_SECONDS)
     next_step = f"Nothing was changed. See what there is: pawl close {month} status"
     return _result(answer, invoices_url, f"{month}: nothing to {action}", next_step)
@@ -79,7 +81,7 @@ def close(
     ] = "close",
     document: Annotated[
         str | None,
-        typer.Argument(help="correct: the key or the id of an issued document.", show_default=False),
+        typer.Argument(help="status, correct: the key or the id of a document.", show_default=False),
     ] = None,
     at: Annotated[
         str | None,
@@ -121,9 +123,9 @@ def close(
 ) -> None:
     """Close a month: merge what partners want merged, then issue every document. Safe to repeat.
 
-    `status` shows a month and the corrections that are proposed; `merge` makes one invoice of all payments of a
-    business number, over several partners; `correct` takes an issued document back and says it again under the
-    right number. The last two only show what they would do, until --yes.
+    `status` shows a month with the corrections that are proposed, or one document line by line. `merge` makes
+    one invoice of all payments of a business number, over several partners. `correct` takes a document back
+    and says it again under the right number. The last two only show what they would do, until --yes.
 
     Example: [bold]pawl close 2011-03[/bold]
 
@@ -131,11 +133,11 @@ def close(
 
     Example: [bold]pawl close 2011-03 merge --business 116-82-00276 --yes[/bold]
 
-    Example: [bold]pawl close 2011-03 correct 2011-03-1168200276-000007 --reason "another company" --yes[/bold]
+    Example: [bold]pawl close 2011-03 correct 2011-03-1168200276-000007 --reason "wrong company" --yes[/bold]
     """
     require_month(month)
     instant = None if at is None else require_instant(at)
-    body: dict[str, Any] = {"apply": yes}
+    body: dict[str, Any] = {"apply": yes, "document": document}
     match action:
         case "close" | "status":
             pass
@@ -168,7 +170,7 @@ async def _ask(
     if action == "close":
         return await close_month(url, month, at)
     if action == "status":
-        return await look_at_month(url, month)
+        return await look_at_month(url, month, body["document"])
     return await command_month(url, month, action, body)
 
 
@@ -215,7 +217,10 @@ def print_summary(console: Console, summary: dict[str, Any]) -> None:
 
 
 def print_status(console: Console, month: dict[str, Any]) -> None:
-    """The month as it is, closed or not."""
+    """The month as it is, closed or not; or one document with its lines."""
+    if "document_key" in month:
+        print_document(console, month)
+        return
     closed = f"closed at {month['closed_at']}" if month["closed_at"] else "not closed"
     _print_totals(console, f"{month['month']} is {closed}", month)
 
@@ -238,6 +243,21 @@ def _print_totals(console: Console, title: str, month: dict[str, Any], *more: tu
             "Their business number is wrong. Pawl issues them when partner.changed corrects the partner."
         )
     _print_corrections(console, month["month"], month["corrections"])
+
+
+def print_document(console: Console, document: dict[str, Any]) -> None:
+    """A document line by line."""
+    name = document["document_key"] or document["invoice_id"]
+    title = f"{name}  {document['state']}  {document['business_number']}  {document['written_date'] or ''}"
+    table = Table(title=title, title_justify="left", title_style="bold")
+    table.add_column("product")
+    for column in ("price", "units", "supply", "vat"):
+        table.add_column(column, justify="right")
+    for line in document["lines"] or ():
+        numbers = (line[column] for column in ("unit_price", "quantity", "supply", "vat"))
+        table.add_row(line["name"], *("" if number is None else f"{number:,}" for number in numbers))
+    table.add_row("total", f"₩{document['total']:,}", "", f"{document['supply']:,}", f"{document['vat']:,}")
+    console.print(table)
 
 
 def _print_corrections(console: Console, month: str, corrections: list[dict[str, Any]]) -> None:

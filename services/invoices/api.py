@@ -12,17 +12,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from services.invoices.closing import MonthNotOver, close_month
-from services.invoices.commands import (
-    BusinessCommand,
-    CorrectCommand,
-    NoSuchDocument,
-    correct,
-    corrections_of,
-    look_at_month,
-    merge_month_of_business,
-)
+from services.invoices.commands import BusinessCommand, CorrectCommand, correct, merge_month_of_business
 from services.invoices.decisions.corrections import CannotCorrect, Order
 from services.invoices.store import Store
+from services.invoices.viewing import NoSuchDocument, corrections_of, look_at_document, look_at_month
 from shared import business_number
 from shared.clock import now
 from shared.events.fields import Id, Instant, Month
@@ -60,7 +53,7 @@ class MergeBody(BaseModel):
 
 
 class CorrectBody(BaseModel):
-    """Correct a document of `month`: under the proposed number, the one given, or as a duplicate (`twice`)."""
+    """Correct a document of `month` under the proposed number or this one, or as a duplicate (`twice`)."""
 
     month: Month
     document: Id
@@ -89,6 +82,17 @@ class Months:
         if isinstance(body, Response):
             return body
         return JSONResponse(await look_at_month(self._surroundings.pool, body.month))
+
+    async def document(self, request: Request) -> Response:
+        """A document of a month, by key or id, with its lines."""
+        body = await _read(request, LookBody)
+        if isinstance(body, Response):
+            return body
+        try:
+            name = request.path_params["document"]
+            return JSONResponse(await look_at_document(self._surroundings.pool, body.month, name))
+        except NoSuchDocument as unknown:
+            return problem(404, "no such document", str(unknown))
 
     async def close(self, request: Request) -> Response:
         """Closes a month at the instant of the body, {"at": "2026-11-05T18:00:00+09:00"}, or now."""
@@ -132,6 +136,7 @@ def http_routes(surroundings: Surroundings, store: Store, chunk: int) -> Sequenc
     months = Months(surroundings, store, chunk)
     return [
         Route("/months/{month}", months.look, methods=["GET"]),
+        Route("/months/{month}/documents/{document}", months.document, methods=["GET"]),
         Route("/months/{month}/close", months.close, methods=["POST"]),
         Route("/months/{month}/merge", months.merge, methods=["POST"]),
         Route("/months/{month}/correct", months.correct, methods=["POST"]),

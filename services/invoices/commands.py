@@ -1,4 +1,4 @@
-"""What an operator does to a month beside closing it: merging a business, correcting a document, looking.
+"""What an operator does to a month beside closing it: merging a business, correcting a document.
 
 Each command is one transaction. A dry run decides in the same way and writes nothing.
 """
@@ -7,21 +7,15 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-import asyncpg
-
 from services.invoices.decisions.businesses import BusinessMerge, merge_business, undo_business_merge
 from services.invoices.decisions.corrections import Order, correct_document
 from services.invoices.state import Verdict
-from services.invoices.store import SQL, Store
+from services.invoices.store import Store
+from services.invoices.viewing import NoSuchDocument
 from shared.ids import uuid7
-from shared.kst import wire_time
 from shared.runtime.decisions import NewEvent
 from shared.runtime.outgoing import Cause
 from shared.runtime.surroundings import Surroundings
-
-
-class NoSuchDocument(Exception):
-    """No document of that month has this key or id."""
 
 
 class BusinessCommand(NamedTuple):
@@ -103,32 +97,6 @@ async def correct(surroundings: Surroundings, store: Store, command: CorrectComm
     except _DryRun:
         pass
     return answer
-
-
-async def look_at_month(pool: asyncpg.Pool, month: str) -> dict[str, Any]:
-    """What is issued of a month and what is proposed to be corrected."""
-    async with pool.acquire() as connection:
-        row = await connection.fetchrow(SQL.summarise_month, month)
-        closed_at = (await _closed(connection)).get(month)
-        corrections = await corrections_of(connection, month)
-    closed = None if closed_at is None else wire_time(closed_at)
-    return {"month": month, "closed_at": closed, **row, "corrections": corrections}
-
-
-async def corrections_of(connection: Any, month: str) -> list[dict[str, Any]]:
-    """The corrections of a month that are proposed or made, by document key."""
-    rows = await connection.fetch(SQL.corrections_of_month, month)
-    return [{name: _json(value) for name, value in row.items()} for row in rows]
-
-
-async def _closed(connection: Any) -> dict[str, datetime]:
-    return {row["month"]: row["closed_at"] for row in await connection.fetch(SQL.closed_months)}
-
-
-def _json(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return wire_time(value)
-    return str(value) if isinstance(value, UUID) else value
 
 
 def _merge_answer(command: BusinessCommand, made: BusinessMerge) -> dict[str, Any]:

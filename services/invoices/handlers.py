@@ -28,9 +28,9 @@ def record_payment(world: World, event: Event[OrderPaid], context: Context) -> O
 
 
 def cancel_payment(world: World, event: Event[OrderCancelled], context: Context) -> Outcome:
-    """order.cancelled: the open units count as refunded. A pending order never had any won here."""
+    """order.cancelled: the open units count as refunded. A pending order never had any units here."""
     data = event.data
-    if data.amount == 0:
+    if not data.lines:
         return Applied()
     back = Return(
         event.id,
@@ -143,7 +143,15 @@ def _payment(paid: OrderPaid, policy: Policy) -> Payment:
 
 def _snapshot(paid: OrderPaid) -> Snapshot:
     lines = tuple(
-        SoldLine(line.line_id, line.kind, line.product_id, line.product_name, line.unit_price, line.quantity)
+        SoldLine(
+            line.line_id,
+            line.kind,
+            line.product_id,
+            line.product_name,
+            line.unit_price,
+            line.quantity,
+            line.discount or 0,
+        )
         for line in paid.lines
     )
     return Snapshot(paid.order_id, paid.vat_mode, lines)

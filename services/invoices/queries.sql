@@ -107,6 +107,39 @@ SELECT d.document_key, c.invoice_id, c.partner_id, d.business_number, c.business
 FROM corrections c JOIN documents d USING (invoice_id)
 WHERE c.month = $1 AND c.state <> 'withdrawn' ORDER BY d.document_key;
 
+-- name: snapshots_of_orders
+-- The lines of these payments as they were sold.
+SELECT * FROM payment_lines WHERE order_id = ANY($1::text[]) ORDER BY order_id;
+
+-- name: refunds_of_orders
+-- What went back of these payments.
+SELECT * FROM refunds WHERE order_id = ANY($1::text[]) AND state = 'completed' ORDER BY refund_id;
+
+-- name: payments_of_document
+-- The payments that were issued on a document, also when a correction has moved them to another one.
+WITH RECURSIVE family (invoice_id) AS (
+    SELECT $1::uuid
+    UNION
+    SELECT d.invoice_id FROM documents d JOIN family f ON d.original_id = f.invoice_id WHERE d.refund_id IS NULL
+)
+SELECT p.* FROM documents d
+JOIN payments p ON p.month = d.month AND p.partner_id = ANY(d.partner_id || d.also)
+WHERE d.invoice_id = $1 AND p.invoice_id IN (SELECT invoice_id FROM family)
+ORDER BY p.paid_at, p.order_id;
+
+-- name: refunds_after_issue
+-- The refunds that modified a document, or one that corrects it.
+WITH RECURSIVE family (invoice_id) AS (
+    SELECT $1::uuid
+    UNION
+    SELECT d.invoice_id FROM documents d JOIN family f ON d.original_id = f.invoice_id WHERE d.refund_id IS NULL
+)
+SELECT d.refund_id FROM family f JOIN documents d ON d.original_id = f.invoice_id WHERE d.refund_id IS NOT NULL;
+
+-- name: document_by_id
+-- A document, to be looked at.
+SELECT * FROM documents WHERE invoice_id = $1;
+
 -- name: read_requests
 -- Every wish of these partners.
 SELECT * FROM merge_requests WHERE partner_id = ANY($1::text[]);

@@ -89,7 +89,7 @@ class Payment(Struct, frozen=True, gc=False):
 
 
 class SoldLine(NamedTuple):
-    """One line of a payment as it was sold; `unit_price` is in won."""
+    """One line of a payment as it was sold; `unit_price` and `discount` (of the whole line) are in won."""
 
     line_id: str
     kind: str
@@ -97,6 +97,7 @@ class SoldLine(NamedTuple):
     product_name: str
     unit_price: int
     quantity: int
+    discount: int = 0
 
 
 class Snapshot(Struct, frozen=True, gc=False):

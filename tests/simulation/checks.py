@@ -7,6 +7,7 @@ check asks the code under test what is right. Each failure is a `Violation` that
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,6 @@ import orjson
 from shared.events.canonical import content_hash
 from shared.events.envelope import read_envelope
 from shared.events.faults import Fault as DocumentFault
-from shared.kst import month_of
 from shared.runtime.intake import NOT_OURS
 from shared.runtime.records import StoredRecord
 from tests.simulation.memory import Row
@@ -343,6 +343,7 @@ class Checks:
         must(before is None or before["state"] != "issued" or before == document,
              "an issued document never changes", str(name))  # fmt: skip
         self.documents[key] = document
+        self._look_at_dates(document, name)
         if document["kind"] == "modified":
             must(document["supply"] + document["vat"] < 0, "a modified invoice takes back", str(name))
             return
@@ -353,7 +354,7 @@ class Checks:
             must(sums == (document["supply"], document["vat"]), "a document is the sum of its payments",
                  f"{name}: {document['supply'], document['vat']} for {sums}")  # fmt: skip
         for payment in on_it:
-            must(document["month"] == payment["month"] == month_of(payment["paid_at"]),
+            must(document["month"] == payment["month"] == _month_in_seoul(payment["paid_at"]),
                  "a payment is invoiced in its own month", f"{payment['order_id']} in {name}")  # fmt: skip
             must(document["partner_id"] == payment["partner_id"],
                  "a merge never crosses businesses", str(name))  # fmt: skip
@@ -365,6 +366,29 @@ class Checks:
         if document["written_date"] is not None:
             must(str(document["written_date"])[:7] == document["month"],
                  "a payment is invoiced in its own month", f"{name}: {document['written_date']}")  # fmt: skip
+        if document["written_date"] is not None and document["kind"] == "payment":
+            days = [_day_in_seoul(payment["paid_at"]) for payment in on_it]
+            must(days == [document["written_date"]], "an invoice is dated on the day of its payment",
+                 f"{name}: {document['written_date']}, paid on {days}")  # fmt: skip
+        elif document["written_date"] is not None:
+            must(
+                (document["written_date"] + timedelta(days=1)).day == 1,
+                "a merged invoice is dated on the last day of its month",
+                f"{name}: {document['written_date']}",
+            )
+
+    def _look_at_dates(self, document: Row, name: Any) -> None:
+        """Lateness by the calendar, and no document dated before the one that it modifies."""
+        if document["state"] != "issued":
+            return
+        issued_on, due_on = _day_in_seoul(document["issued_at"]), _due_on(document["month"])
+        must(document["late"] == (issued_on > due_on), "late is what is issued after its due day",
+             f"{name}: issued on {issued_on}, due on {due_on}, late: {document['late']}")  # fmt: skip
+        if document["kind"] == "modified":
+            original = self._rows("invoices", "documents")[document["original_id"]]
+            must(document["written_date"] >= original["written_date"],
+                 "no document is dated before what it modifies",
+                 f"{name}: {document['written_date']}, of {original['written_date']}")  # fmt: skip
 
     def _look_at_parked(self) -> None:
         for name in self._system.sites:
@@ -529,6 +553,17 @@ class Checks:
                  f"{evidence} stand, {quarantine} are in quarantine")  # fmt: skip
 
 
+SEOUL = timedelta(hours=9)
+DUE_DAYS = {
+    "2026-07": date(2026, 8, 10),
+    "2026-08": date(2026, 9, 10),
+    "2026-09": date(2026, 10, 12),  # the 10th is a Saturday
+    "2026-10": date(2026, 11, 10),
+    "2026-11": date(2026, 12, 10),
+    "2026-12": date(2027, 1, 11),  # the 10th is a Sunday
+    "2027-01": date(2027, 2, 10),
+}
+"""When the invoices of a month are due, written by hand, so that the code is not compared with itself."""
 ORDER_TABLES = ("orders", "order_lines", "claims", "quarantine")
 
 
@@ -542,6 +577,19 @@ def identity_of(record: Any) -> tuple[tuple[str, str] | None, bytes]:
             return None, b""
         return (envelope.source, envelope.id), content_hash(envelope.type or "", record.value or b"")
     return (envelope.source, envelope.id), content_hash(envelope.type, envelope.body)
+
+
+def _day_in_seoul(instant: datetime) -> date:
+    return (instant.astimezone(UTC) + SEOUL).date()
+
+
+def _month_in_seoul(instant: datetime) -> str:
+    return f"{_day_in_seoul(instant):%Y-%m}"
+
+
+def _due_on(month: str) -> date:
+    """The 10th of the next month, or the next working day: of the months that are played, by hand."""
+    return DUE_DAYS[month]
 
 
 def _sum(claims: Iterable[Row], purpose: str, state: str) -> int:

@@ -44,8 +44,8 @@ def correct_document(world: World, document: Document, order: Order, new_id: New
     """Corrects an issued document and everything that has modified it. Raises CannotCorrect.
 
     For a wrong business each of them gets a pair: one that takes it back, one that says the same under the
-    right number, both dated as it (부가가치세법 시행령 제70조 제1항 제5호). The payments then stand on the one
-    that replaces it. For a duplicate each is only taken back (제6호): another document holds the same won.
+    right number, both dated as it (부가가치세법 시행령 제70조 제1항 제5호). The payments stand on the second
+    one then. For a duplicate each is only taken back (제6호): another document holds the same won.
     """
     payments = world.payments_in(document)
     if document.state != "issued" or document.kind == "modified":

@@ -60,7 +60,8 @@ def record_payment(
 ) -> Decided[Change]:
     """Records a paid order with the draft of its tax invoice, issued at once when the month is closed.
 
-    A payment that is recorded already changes nothing. One of nothing has no document: nothing was paid.
+    What cost nothing has no evidence, and so no document (domain.md, "Evidence"). A payment that is recorded
+    already changes nothing.
     """
     if payment.order_id in world.payments:
         return Decided(Change())

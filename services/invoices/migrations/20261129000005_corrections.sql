@@ -1,10 +1,5 @@
 -- migrate:up
 
--- A payment of nothing has no document.
-ALTER TABLE payments DROP CONSTRAINT payments_check5, DROP CONSTRAINT payments_check6;
-ALTER TABLE payments ADD CONSTRAINT payments_own_draft
-    CHECK ((evidence = 'tax_invoice' AND supply + vat > 0) = (draft_id IS NOT NULL)),
-    ADD CONSTRAINT payments_on_a_document CHECK ((draft_id IS NOT NULL) = (invoice_id IS NOT NULL));
 -- A merge names the payments of other partners of the same business.
 CREATE INDEX payments_business_month ON payments (business_number, month);
 
@@ -26,8 +21,9 @@ ALTER TABLE documents
 DROP INDEX documents_one_modified_for_each_refund;
 CREATE UNIQUE INDEX documents_one_modified_for_each_refund ON documents (original_id, refund_id)
     WHERE kind = 'modified' AND refund_id IS NOT NULL;
--- A document is corrected once.
-CREATE UNIQUE INDEX documents_one_replacement ON documents (original_id) WHERE kind <> 'modified' AND original_id IS NOT NULL;
+-- A document is corrected once: one takes it back, and at most one replaces it.
+CREATE UNIQUE INDEX documents_corrected_once ON documents (original_id, kind)
+    WHERE original_id IS NOT NULL AND refund_id IS NULL;
 
 -- The units that went back, for printing: [line_id, quantity] each. Null where they were not kept.
 ALTER TABLE refunds ADD COLUMN lines json;
@@ -71,7 +67,7 @@ ALTER TABLE merge_explanations ADD CONSTRAINT merge_explanations_reason_check CH
     'merged', 'other_month', 'other_business', 'not_a_tax_invoice', 'already_issued', 'month_closed',
     'after_cut_off', 'nothing_left', 'units_not_issued', 'open_refund', 'only_one_payment', 'unknown_payment'));
 ALTER TABLE refunds DROP COLUMN lines;
-DROP INDEX documents_one_replacement, documents_one_modified_for_each_refund;
+DROP INDEX documents_corrected_once, documents_one_modified_for_each_refund;
 CREATE UNIQUE INDEX documents_one_modified_for_each_refund ON documents (refund_id) WHERE kind = 'modified';
 ALTER TABLE documents DROP CONSTRAINT documents_modification, DROP CONSTRAINT documents_original,
     DROP CONSTRAINT documents_refund, DROP CONSTRAINT documents_modified, DROP COLUMN also;
@@ -82,6 +78,3 @@ ALTER TABLE documents
     ADD CONSTRAINT documents_check4
         CHECK (kind <> 'modified' OR (state = 'issued' AND supply <= 0 AND vat <= 0 AND supply + vat < 0));
 DROP INDEX payments_business_month;
-ALTER TABLE payments DROP CONSTRAINT payments_own_draft, DROP CONSTRAINT payments_on_a_document;
-ALTER TABLE payments ADD CONSTRAINT payments_check5 CHECK ((evidence = 'tax_invoice') = (draft_id IS NOT NULL)),
-    ADD CONSTRAINT payments_check6 CHECK ((evidence = 'tax_invoice') = (invoice_id IS NOT NULL));
