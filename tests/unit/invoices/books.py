@@ -12,11 +12,11 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from services.invoices.calendar import ends_at
-from services.invoices.decisions.businesses import BusinessMerge, merge_business
+from services.invoices.decisions.businesses import BusinessMerge, merge_business, undo_business_merge
 from services.invoices.decisions.closing import issue_month
 from services.invoices.decisions.corrections import Order, correct_document
 from services.invoices.handlers import ROUTES
-from services.invoices.state import Document, DocumentCounter, Payment, Policy, World
+from services.invoices.state import Document, DocumentCounter, OtherPayment, Payment, Policy, World
 from shared.events.catalogue import TYPES
 from shared.money import payment_money, refund_money
 from shared.runtime.decisions import Applied, Context, Event, NewEvent, Outcome, Position
@@ -24,6 +24,7 @@ from shared.runtime.decisions import Applied, Context, Event, NewEvent, Outcome,
 PARTNER = "P-17"
 GANADA = "1168200276"
 OTHER = "1348672683"
+THIRD = "1188120586"
 WRONG = "1234567890"
 
 PAID_AT = "2026-10-21T14:03:05+09:00"
@@ -188,7 +189,7 @@ class Events:
 
     def merge(
         self,
-        request_id: str = "mr-1",
+        request_id: str | None = "mr-1",
         orders: Sequence[str] | None = None,
         *,
         at: str = ASKED_AT,
@@ -197,12 +198,13 @@ class Events:
         month: str = "2026-10",
         undo: bool = False,
     ) -> Event:
+        id_: dict[str, Any] = {} if request_id is None else {"request_id": request_id}
         named = {} if orders is None else {"payment_ids": [f"pay-{order_id}" for order_id in orders]}
         return self.event(
             "merge.undone.v1" if undo else "merge.requested.v1",
             partner,
             at,
-            request_id=request_id,
+            **id_,
             partner_id=partner,
             business_number=number,
             month=month,
@@ -238,7 +240,7 @@ class Books:
 
     def __init__(self, policy: Policy | None = None) -> None:
         self.events = Events()
-        counters = {number: DocumentCounter(number) for number in (GANADA, OTHER)}
+        counters = {number: DocumentCounter(number) for number in (GANADA, OTHER, THIRD)}
         self.world = World(policy or Policy(), counters=counters)
         self.published: list[NewEvent] = []
         self._ids = count(1)
@@ -276,11 +278,13 @@ class Books:
         self.take(self.events.accepted(order_id, refund_id, quantity, at=at))
         return self.take(self.events.completed(order_id, refund_id, quantity, money.supply, money.vat, at=at))
 
-    def close(self, month: str = "2026-10", at: str = CLOSED_AT) -> list[NewEvent]:
+    def close(
+        self, month: str = "2026-10", at: str = CLOSED_AT, partners: Sequence[str] | None = None
+    ) -> list[NewEvent]:
         closed_at = instant(at)
         assert closed_at >= ends_at(month)
         self.world.closed.setdefault(month, closed_at)
-        events = issue_month(self.world, month, closed_at, self.new_id)
+        events = issue_month(self.world, month, closed_at, self.new_id, partners)
         self.published += events
         self.check()
         return events
@@ -299,6 +303,18 @@ class Books:
         self.published += made.events
         self.check()
         return made
+
+    def undo_business(self, number: str = GANADA, month: str = "2026-10") -> None:
+        """What an operator has merged is taken apart."""
+        self.published += undo_business_merge(self.world, number, month).events
+        self.check()
+
+    def know_others(self) -> None:
+        """Each payment, as the store reads those that an answer to a merge may have to name."""
+        self.world.others = [
+            OtherPayment(p.payment_id, p.order_id, p.partner_id, p.business_number, p.month)
+            for p in self.world.payments.values()
+        ]
 
     def types(self) -> list[str]:
         return [event.type.removesuffix(".v1") for event in self.published]
