@@ -5,6 +5,9 @@ CREATE INDEX payments_business_month ON payments (business_number, month);
 
 -- `also`: the other partners with payments on a document that an operator merged for one business.
 ALTER TABLE documents ADD COLUMN also text[] NOT NULL DEFAULT '{}';
+-- Rows from before this migration say late of whatever came after the close of its month; auditors pass them over.
+ALTER TABLE documents ADD COLUMN late_by_due_day boolean NOT NULL DEFAULT false;
+ALTER TABLE documents ALTER COLUMN late_by_due_day SET DEFAULT true;
 -- A correction takes an issued document back and says it again under the right number; both are issued at once. What
 -- takes back a modified document is positive. The one that replaces an original is of its kind.
 ALTER TABLE documents DROP CONSTRAINT documents_modification_check,
@@ -70,7 +73,7 @@ ALTER TABLE refunds DROP COLUMN lines;
 DROP INDEX documents_corrected_once, documents_one_modified_for_each_refund;
 CREATE UNIQUE INDEX documents_one_modified_for_each_refund ON documents (refund_id) WHERE kind = 'modified';
 ALTER TABLE documents DROP CONSTRAINT documents_modification, DROP CONSTRAINT documents_original,
-    DROP CONSTRAINT documents_refund, DROP CONSTRAINT documents_modified, DROP COLUMN also;
+    DROP CONSTRAINT documents_refund, DROP CONSTRAINT documents_modified, DROP COLUMN also, DROP COLUMN late_by_due_day;
 ALTER TABLE documents
     ADD CONSTRAINT documents_modification_check CHECK (modification IN ('contract_cancelled', 'supply_value_changed')),
     ADD CONSTRAINT documents_check3
