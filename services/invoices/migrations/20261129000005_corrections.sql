@@ -28,6 +28,24 @@ CREATE UNIQUE INDEX documents_one_modified_for_each_refund ON documents (origina
 CREATE UNIQUE INDEX documents_corrected_once ON documents (original_id, kind)
     WHERE original_id IS NOT NULL AND refund_id IS NULL;
 
+-- Which won of which payment stand on which document, those that a correction took back and said again too. What was
+-- issued twice is left out: the won of its payments are on another document.
+CREATE OR REPLACE VIEW document_lines AS
+WITH RECURSIVE standing (invoice_id, order_id, payment_id, supply, vat) AS (
+    SELECT p.invoice_id, p.order_id, p.payment_id, p.standing_supply, p.standing_vat
+    FROM payments p JOIN documents d USING (invoice_id) WHERE d.kind <> 'modified'
+    UNION ALL
+    SELECT d.original_id, s.order_id, s.payment_id, s.supply, s.vat
+    FROM standing s JOIN documents d USING (invoice_id) WHERE d.original_id IS NOT NULL
+)
+SELECT invoice_id, order_id, payment_id, supply, vat FROM standing
+UNION ALL
+SELECT d.invoice_id, s.order_id, s.payment_id, -s.supply, -s.vat
+FROM standing s JOIN documents d ON d.original_id = s.invoice_id AND d.kind = 'modified' AND d.refund_id IS NULL
+UNION ALL
+SELECT d.invoice_id, d.order_id, p.payment_id, d.supply, d.vat
+FROM documents d JOIN payments p USING (order_id) WHERE d.kind = 'modified';
+
 -- The units that went back, for printing: [line_id, quantity] each. Null where they were not kept.
 ALTER TABLE refunds ADD COLUMN lines json;
 
@@ -64,6 +82,12 @@ CREATE TABLE corrections (
 CREATE INDEX corrections_month ON corrections (month);
 
 -- migrate:down
+CREATE OR REPLACE VIEW document_lines AS
+SELECT invoice_id, order_id, payment_id, standing_supply AS supply, standing_vat AS vat
+FROM payments WHERE invoice_id IS NOT NULL
+UNION ALL
+SELECT d.invoice_id, d.order_id, p.payment_id, d.supply, d.vat
+FROM documents d JOIN payments p USING (order_id) WHERE d.kind = 'modified';
 DROP TABLE corrections, partner_numbers;
 ALTER TABLE merge_explanations DROP CONSTRAINT merge_explanations_reason_check;
 ALTER TABLE merge_explanations ADD CONSTRAINT merge_explanations_reason_check CHECK (reason IN (
