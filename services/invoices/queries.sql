@@ -47,10 +47,16 @@ SELECT p.order_id FROM payments p JOIN documents d USING (partner_id, month)
 WHERE d.partner_id = ANY($1::text[]) AND d.state = 'issue_failed';
 
 -- name: orders_of_other_numbers
--- The payments of these partners under another number than the one that they tell now.
+-- The payments of these partners under another number than the one that they tell now, and those on documents for
+-- which a correction is proposed.
 SELECT p.order_id FROM payments p
 JOIN unnest($1::text[], $2::text[]) AS told (partner_id, business_number) USING (partner_id)
-WHERE p.business_number <> told.business_number AND p.invoice_id IS NOT NULL;
+WHERE p.business_number <> told.business_number AND p.invoice_id IS NOT NULL
+UNION
+SELECT p.order_id FROM corrections c
+JOIN documents d USING (invoice_id)
+JOIN payments p ON p.month = d.month AND p.partner_id = d.partner_id AND p.invoice_id = d.invoice_id
+WHERE c.partner_id = ANY($1::text[]) AND c.state = 'proposed';
 
 -- name: orders_of_document
 -- The payments on a document, whichever partners paid them.

@@ -503,11 +503,19 @@ def payments_of_others(tx: Transaction, numbers: Names, months: Names, named: Na
 
 def orders_of_other_numbers(tx: Transaction, partners: Names, numbers: Names) -> list[Row]:
     told = list(zip(partners, numbers, strict=True))
+    proposed = {
+        c["invoice_id"]
+        for c in tx.rows("corrections").values()
+        if c["partner_id"] in partners and c["state"] == "proposed"
+    }
     return [
         Row(order_id=p["order_id"])
         for p in tx.rows("payments").values()
         if p["invoice_id"] is not None
-        and any(p["partner_id"] == who and p["business_number"] != number for who, number in told)
+        and (
+            p["invoice_id"] in proposed
+            or any(p["partner_id"] == who and p["business_number"] != number for who, number in told)
+        )
     ]
 
 

@@ -80,6 +80,7 @@ CREATE TABLE corrections (
     CHECK ((state = 'corrected') = (decided_at IS NOT NULL))
 );
 CREATE INDEX corrections_month ON corrections (month);
+CREATE INDEX corrections_proposed ON corrections (partner_id) WHERE state = 'proposed';
 
 -- migrate:down
 CREATE OR REPLACE VIEW document_lines AS

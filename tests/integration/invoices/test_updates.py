@@ -99,6 +99,7 @@ async def test_a_merge_counts_its_payments_and_its_events(books: StoredBooks) ->
 
     await books.close()
     merge |= issued(f"2026-10-{GANADA}-000001", CLOSED_AT, sequence=3) | {"payments": 3}
+    merge |= {"written_date": date(2026, 10, 31)}
     assert await books.row("documents", "kind = 'merged'") == merge
 
 
