@@ -215,7 +215,8 @@ async def test_what_an_operator_corrects_and_merges_breaks_no_rule(
     keys = {
         row["order_id"]: row["document_key"]
         for row in await admin.fetch(
-            "SELECT p.order_id, document_key FROM invoices.documents JOIN invoices.payments p USING (invoice_id)"
+            "SELECT p.order_id, document_key"
+            " FROM invoices.payments p JOIN invoices.documents USING (invoice_id)"
         )
     }
     await history.correct("2026-10", keys["A-6"], number="1348672683")
