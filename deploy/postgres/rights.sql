@@ -45,12 +45,14 @@ DECLARE
             "refund_details":      "insert"
         },
         "invoices": {
-            "payments":            "insert, update (refunded_supply, refunded_vat, standing_supply, standing_vat, issued_units, returned_units, open_refunds, invoice_id)",
+            "payments":            "insert, update (refunded_supply, refunded_vat, standing_supply, standing_vat, issued_units, returned_units, open_refunds, business_number, invoice_id)",
             "payment_lines":       "insert",
             "documents":           "insert, update",
-            "refunds":             "insert, update (state, supply, vat)",
+            "refunds":             "insert, update (state, supply, vat, lines)",
             "partners":            "insert, update",
-            "merge_requests":      "insert, update (standing)",
+            "partner_numbers":     "insert, update (business_number)",
+            "corrections":         "insert, update (business_number, state, proposed_at, reason, actor, decided_at)",
+            "merge_requests":      "insert, update (business_number, standing)",
             "merge_explanations":  "insert, update (order_id, reason)",
             "document_counters":   "insert, update (last_number)",
             "months":              "insert, update (sequence, unreported)"

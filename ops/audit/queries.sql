@@ -208,7 +208,7 @@ WHERE coalesce(p.payouts, 0) <> CASE WHEN f.state = 'completed' AND f.amount > 0
 ORDER BY f.order_id LIMIT $1;
 
 -- name: document_totals
--- Documents whose total is not the sum of the payments on them.
+-- Documents whose total is not the sum of the payments on them; the payments of a corrected one stand on another.
 SELECT coalesce(d.order_id, l.order_id) AS order_id,
        format('document %s (%s): %s + %s VAT, its payments %s + %s', coalesce(d.document_key, d.invoice_id::text), d.state,
               d.supply, d.vat, coalesce(l.supply, 0), coalesce(l.vat, 0)) AS detail
@@ -218,6 +218,7 @@ LEFT JOIN (
     FROM payments WHERE invoice_id IS NOT NULL GROUP BY invoice_id
 ) l USING (invoice_id)
 WHERE d.kind <> 'modified' AND d.state <> 'in_merge'
+  AND NOT EXISTS (SELECT FROM documents c WHERE c.original_id = d.invoice_id AND c.refund_id IS NULL)
   AND (d.supply, d.vat) IS DISTINCT FROM (coalesce(l.supply, 0)::bigint, coalesce(l.vat, 0)::bigint)
 LIMIT $1;
 
@@ -253,6 +254,28 @@ FULL JOIN (
 WHERE coalesce(d.issued, 0) <> coalesce(c.last_number, 0)
 LIMIT $1;
 
+-- name: documents_dated
+-- Modified documents that are dated before the document that they modify.
+SELECT m.order_id, format('%s is dated %s, before %s of %s', m.document_key, m.written_date, o.document_key,
+                          o.written_date) AS detail
+FROM documents m JOIN documents o ON o.invoice_id = m.original_id
+WHERE m.written_date < o.written_date
+LIMIT $1;
+
+-- name: months_of_documents
+-- The months that have issued documents.
+SELECT DISTINCT month FROM documents WHERE state = 'issued' ORDER BY month;
+
+-- name: documents_late
+-- Documents that say something else about being late than the calendar: $2 are months, $3 their due days.
+SELECT d.order_id, format('%s was issued on %s, due on %s, and says late: %s', d.document_key,
+                          (d.issued_at AT TIME ZONE INTERVAL '+09:00')::date, c.due_on, d.late) AS detail
+FROM documents d JOIN unnest($2::text[], $3::date[]) AS c (month, due_on) USING (month)
+WHERE d.state = 'issued' AND d.late_by_due_day AND d.modification IS DISTINCT FROM 'correction'
+  AND d.modification IS DISTINCT FROM 'issued_twice'
+  AND d.late <> ((d.issued_at AT TIME ZONE INTERVAL '+09:00')::date > c.due_on)
+LIMIT $1;
+
 -- name: months_closed
 -- Payments that are still in draft although their month was closed to the end.
 SELECT p.order_id, format('%s is closed, the document %s is still a draft', d.month, d.invoice_id) AS detail
@@ -282,8 +305,11 @@ LIMIT $1;
 SELECT count(*) FROM serials WHERE replaces IS NULL;
 
 -- name: sum_documents
--- Won on issued tax invoices with the modified ones, and on those that are still to be issued.
-SELECT coalesce(sum(total) FILTER (WHERE state = 'issued'), 0)::bigint AS invoiced,
+-- Won on issued tax invoices with the modified ones, and on those that are still to be issued. What was issued twice
+-- stands on the other document, and counts by its payments.
+SELECT coalesce(sum(total) FILTER (WHERE state = 'issued'), 0)::bigint
+       + (SELECT coalesce(sum(p.standing_supply + p.standing_vat), 0)::bigint
+          FROM payments p JOIN documents d USING (invoice_id) WHERE d.modification = 'issued_twice') AS invoiced,
        coalesce(sum(total) FILTER (WHERE state IN ('draft', 'issue_failed')), 0)::bigint AS uninvoiced
 FROM documents;
 

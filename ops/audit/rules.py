@@ -7,9 +7,11 @@ read every event published so far.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import date
 from typing import NamedTuple
 
 from ops.audit.books import CLAIMED, PAID_OUT, Books, OrdersBook, RefundClaim, RefundsBook
+from shared.business_days import next_business_day
 
 
 class Rule(NamedTuple):
@@ -290,6 +292,7 @@ WITHIN: dict[Rule, tuple[str, ...]] = {
     Rule("one_evidence", "Each payment stands on one evidence with all that is left of it"): ("invoices",),
     Rule("document_totals", "A document is the sum of its payments"): ("invoices",),
     Rule("documents_numbered", "The documents of a business are numbered without a gap"): ("invoices",),
+    Rule("documents_dated", "No document is dated before the one that it modifies"): ("invoices",),
     Rule("months_closed", "A closed month has no draft left"): ("invoices",),
     Rule("sequences_contiguous", "The events about a subject are numbered without a gap"): (
         "orders",
@@ -300,7 +303,15 @@ WITHIN: dict[Rule, tuple[str, ...]] = {
 }
 """Rules that one schema can break by itself: named queries, with the services they are asked of."""
 
-RULES = [*WITHIN, *BETWEEN]
+LATE = Rule("documents_late", "A document is late when it is issued after its due day")
+"""Asked of invoices with the due days of the calendar."""
+RULES = [*WITHIN, LATE, *BETWEEN]
+
+
+def due_on(month: str) -> date:
+    """The day on which the documents of a month are due (docs/domain.md section 5), reckoned here anew."""
+    year, number = divmod(int(month[:4]) * 12 + int(month[5:]), 12)
+    return next_business_day(date(year, number + 1, 10))
 
 
 def findings(books: Books) -> Iterator[Finding]:

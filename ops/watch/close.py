@@ -1,42 +1,66 @@
-"""`pawl close 2011-03`: closes a month in the invoices service."""
+"""`pawl close 2011-03`: closes a month, shows it, merges a business, corrects a document."""
 
 import asyncio
+import getpass
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import orjson
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from ops.shell.http_client import fetch
+from ops.shell.http_client import Answer, fetch
 from ops.shell.options import Directory, Json
 from ops.shell.output import print_json
 from ops.shell.problem import Exit, Problem
 from ops.shell.system import find_system
+from shared.business_number import is_valid
 from shared.kst import parse_month, wire_time
 
 CLOSE_SECONDS = 600.0
-REFUSED = {400: Exit.USAGE, 409: Exit.FAILED}
+REFUSED = {400: Exit.USAGE, 404: Exit.USAGE, 409: Exit.FAILED}
+ACTIONS = ("close", "status", "merge", "correct")
 
 
 async def close_month(invoices_url: str, month: str, at: datetime | None) -> dict[str, Any]:
     """Closes the month at that instant (None: now) and returns its totals. Safe to repeat. Raises Problem."""
-    command = orjson.dumps({"at": None if at is None else wire_time(at)})
-    answer = await fetch(f"{invoices_url}/months/{month}/close", command, CLOSE_SECONDS)
+    command = {"at": None if at is None else wire_time(at)}
+    answer = await fetch(f"{invoices_url}/months/{month}/close", orjson.dumps(command), CLOSE_SECONDS)
+    return _result(
+        answer,
+        invoices_url,
+        f"{month} was not closed",
+        "This issued nothing. Close it later, or give an instant: --at 2026-11-05T18:00:00+09:00",
+    )
+
+
+async def look_at_month(invoices_url: str, month: str, document: str | None) -> dict[str, Any]:
+    """What is issued of the month, or one of its documents with its lines. Raises Problem."""
+    of_month = f"{invoices_url}/months/{month}"
+    answer = await fetch(of_month if document is None else f"{of_month}/documents/{quote(document, safe='')}")
+    return _result(answer, invoices_url, f"{month} is not shown", "Is this the invoices service?")
+
+
+async def command_month(invoices_url: str, month: str, action: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Merges a business or corrects a document; only shows it unless `apply` is true. Raises Problem."""
+    answer = await fetch(f"{invoices_url}/months/{month}/{action}", orjson.dumps(body), CLOSE_SECONDS)
+    next_step = f"Nothing was changed. See what there is: pawl close {month} status"
+    return _result(answer, invoices_url, f"{month}: nothing to {action}", next_step)
+
+
+def _result(answer: Answer, invoices_url: str, refused: str, next_step: str) -> dict[str, Any]:
     if answer.status == 200:
-        summary: dict[str, Any] = orjson.loads(answer.text)
-        return summary
+        result: dict[str, Any] = orjson.loads(answer.text)
+        return result
     if answer.status == 0:
         raise Problem(
             f"The invoices service does not answer at {invoices_url}: {answer.text}",
             "Is it running (pawl up)? Or name it: --invoices URL. A close can be repeated safely.",
         )
-    raise Problem(
-        f"{month} was not closed: {_detail(answer.text)}",
-        "This issued nothing. Close it later, or give an instant: --at 2026-11-05T18:00:00+09:00",
-        REFUSED.get(answer.status, Exit.FAILED),
-    )
+    raise Problem(f"{refused}: {_detail(answer.text)}", next_step, REFUSED.get(answer.status, Exit.FAILED))
 
 
 def _detail(text: str) -> str:
@@ -48,10 +72,46 @@ def _detail(text: str) -> str:
 
 def close(
     month: Annotated[str, typer.Argument(help="A KST month, like 2011-03.")],
+    action: Annotated[
+        str,
+        typer.Argument(
+            metavar="[close|status|merge|correct]",
+            help="Close the month, only show it, merge a business, or correct a document.",
+        ),
+    ] = "close",
+    document: Annotated[
+        str | None,
+        typer.Argument(help="status, correct: the key or the id of a document.", show_default=False),
+    ] = None,
     at: Annotated[
         str | None,
-        typer.Option(metavar="RFC3339", help="The instant of the close (default: now).", show_default=False),
+        typer.Option(
+            metavar="RFC3339", help="close: the instant of the close (default: now).", show_default=False
+        ),
     ] = None,
+    business: Annotated[
+        str | None,
+        typer.Option(metavar="NUMBER", help="merge: the business number.", show_default=False),
+    ] = None,
+    undo: Annotated[bool, typer.Option("--undo", help="merge: take such a merge apart again.")] = False,
+    reason: Annotated[
+        str | None, typer.Option(help="correct: why, kept with the correction.", show_default=False)
+    ] = None,
+    number: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NUMBER",
+            help="correct: the right business number (default: the proposed one).",
+            show_default=False,
+        ),
+    ] = None,
+    twice: Annotated[
+        bool, typer.Option("--twice", help="correct: it is a duplicate of another document; take it back.")
+    ] = False,
+    actor: Annotated[
+        str | None, typer.Option(help="correct: who asks (default: your login).", show_default=False)
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="merge, correct: do it, not only show it.")] = False,
     invoices: Annotated[
         str | None,
         typer.Option(
@@ -63,18 +123,66 @@ def close(
 ) -> None:
     """Close a month: merge what partners want merged, then issue every document. Safe to repeat.
 
+    `status` shows a month with the corrections that are proposed, or one document line by line. `merge` makes
+    one invoice of all payments of a business number, over several partners. `correct` takes a document back
+    and says it again under the right number. The last two only show what they would do, until --yes.
+
     Example: [bold]pawl close 2011-03[/bold]
 
     Example: [bold]pawl close 2011-03 --at 2011-04-05T18:00:00+09:00[/bold]
+
+    Example: [bold]pawl close 2011-03 merge --business 116-82-00276 --yes[/bold]
+
+    Example: [bold]pawl close 2011-03 correct 2011-03-1168200276-000007 --reason "wrong company" --yes[/bold]
     """
     require_month(month)
     instant = None if at is None else require_instant(at)
-    url = invoices or find_system(directory=directory).service("invoices").base_url
-    summary = asyncio.run(close_month(url.rstrip("/"), month, instant))
+    body: dict[str, Any] = {"apply": yes, "document": document}
+    match action:
+        case "close" | "status":
+            pass
+        case "merge":
+            body |= {"business_number": require_number(business, "--business"), "undo": undo}
+        case "correct":
+            body |= {"document": document, "reason": reason, "actor": actor or getpass.getuser()}
+            body |= {"twice": twice}
+            if number is not None:
+                body["business_number"] = require_number(number, "--number")
+            if not document or not reason:
+                raise Problem(
+                    "A correction names the document and says why.",
+                    f"For example: pawl close {month} correct {month}-1168200276-000007 --reason TEXT",
+                    Exit.USAGE,
+                )
+        case _:
+            raise Problem(f"{action!r} is none of {', '.join(ACTIONS)}.", "See pawl close --help", Exit.USAGE)
+    url = (invoices or find_system(directory=directory).service("invoices").base_url).rstrip("/")
+    result = asyncio.run(_ask(url, month, action, instant, body))
     if as_json:
-        print_json(summary)
+        print_json(result)
     else:
-        print_summary(Console(), summary)
+        SHOWN[action](Console(), result)
+
+
+async def _ask(
+    url: str, month: str, action: str, at: datetime | None, body: dict[str, Any]
+) -> dict[str, Any]:
+    if action == "close":
+        return await close_month(url, month, at)
+    if action == "status":
+        return await look_at_month(url, month, body["document"])
+    return await command_month(url, month, action, body)
+
+
+def require_number(text: str | None, option: str) -> str:
+    """The business number. Raises Problem (exit code 2) for none, or a wrong one."""
+    if text is None or not is_valid(text):
+        raise Problem(
+            f"{option} is a business number of ten digits with its check digit, not {text!r}.",
+            f"For example: {option} 116-82-00276",
+            Exit.USAGE,
+        )
+    return text
 
 
 def require_month(text: str) -> None:
@@ -104,21 +212,101 @@ def require_instant(text: str) -> datetime:
 
 def print_summary(console: Console, summary: dict[str, Any]) -> None:
     """The month as it is closed now."""
-    table = Table(
-        title=f"{summary['month']} is closed", title_justify="left", title_style="bold", show_header=False
-    )
+    new = summary["documents"] - summary["already_issued"]
+    _print_totals(console, f"{summary['month']} is closed", summary, ("  issued by this close", f"{new:,}"))
+
+
+def print_status(console: Console, month: dict[str, Any]) -> None:
+    """The month as it is, closed or not; or one document with its lines."""
+    if "document_key" in month:
+        print_document(console, month)
+        return
+    closed = f"closed at {month['closed_at']}" if month["closed_at"] else "not closed"
+    _print_totals(console, f"{month['month']} is {closed}", month)
+
+
+def _print_totals(console: Console, title: str, month: dict[str, Any], *more: tuple[str, str]) -> None:
+    table = Table(title=title, title_justify="left", title_style="bold", show_header=False)
     table.add_column()
     table.add_column(justify="right")
-    new = summary["documents"] - summary["already_issued"]
-    table.add_row("documents", f"{summary['documents']:,}")
-    table.add_row("  issued by this close", f"{new:,}")
-    table.add_row("  merged by month", f"{summary['merged']:,}")
-    table.add_row("payments on them", f"{summary['payments']:,}")
+    table.add_row("documents", f"{month['documents']:,}")
+    for row in more:
+        table.add_row(*row)
+    table.add_row("  merged by month", f"{month['merged']:,}")
+    table.add_row("payments on them", f"{month['payments']:,}")
     for name in ("supply", "vat", "total"):
-        table.add_row(name, f"₩{summary[name]:,}")
-    table.add_row("could not be issued", f"{summary['issue_failed']:,}")
+        table.add_row(name, f"₩{month[name]:,}")
+    table.add_row("could not be issued", f"{month['issue_failed']:,}")
     console.print(table)
-    if summary["issue_failed"]:
+    if month["issue_failed"]:
         console.print(
             "Their business number is wrong. Pawl issues them when partner.changed corrects the partner."
         )
+    _print_corrections(console, month["month"], month["corrections"])
+
+
+def print_document(console: Console, document: dict[str, Any]) -> None:
+    """A document line by line."""
+    name = document["document_key"] or document["invoice_id"]
+    title = f"{name}  {document['state']}  {document['business_number']}  {document['written_date'] or ''}"
+    table = Table(title=title, title_justify="left", title_style="bold")
+    table.add_column("product")
+    for column in ("price", "units", "supply", "vat"):
+        table.add_column(column, justify="right")
+    for line in document["lines"] or ():
+        numbers = (line[column] for column in ("unit_price", "quantity", "supply", "vat"))
+        table.add_row(line["name"], *("" if number is None else f"{number:,}" for number in numbers))
+    table.add_row("total", f"₩{document['total']:,}", "", f"{document['supply']:,}", f"{document['vat']:,}")
+    console.print(table)
+
+
+def _print_corrections(console: Console, month: str, corrections: list[dict[str, Any]]) -> None:
+    proposed = [each for each in corrections if each["state"] == "proposed"]
+    for each in proposed:
+        console.print(
+            f"{each['document_key']} of {each['partner_id']} should be under {each['right_number']}.",
+            highlight=False,
+        )
+    if proposed:
+        console.print(f"Correct one: pawl close {month} correct DOCUMENT --reason TEXT", highlight=False)
+
+
+def print_merge(console: Console, merge: dict[str, Any]) -> None:
+    """What became, or would become, of each payment of the business."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("payment", "order", "partner"):
+        table.add_column(name)
+    table.add_column("total", justify="right")
+    table.add_column("reason")
+    for payment in [*merge["merged"], *merge["excluded"]]:
+        names = (payment["payment_id"], payment["order_id"], payment["partner_id"])
+        table.add_row(*names, f"₩{payment['total']:,}", payment.get("reason", "merged"))
+    console.print(table)
+    verb = "taken apart" if merge["undone"] else "on one invoice"
+    count = len(merge["excluded"] if merge["undone"] else merge["merged"])
+    _print_end(console, merge["applied"], f"{count:,} payments of {merge['business_number']} {verb}")
+
+
+def print_correction(console: Console, correction: dict[str, Any]) -> None:
+    """The documents that the correction makes, or would make."""
+    for document in correction["documents"]:
+        console.print(
+            f"{document['modification']}  {document['business_number']}  {document['written_date']}"
+            f"  ₩{document['total']:,}  {document['document_key']}",
+            highlight=False,
+        )
+    made = f"{len(correction['documents'])} documents correct {correction['document']}"
+    _print_end(console, correction["applied"], made)
+
+
+def _print_end(console: Console, applied: bool, what: str) -> None:
+    console.print(what if applied else f"{what}: nothing was done. Do it with --yes", highlight=False)
+
+
+SHOWN: Mapping[str, Callable[[Console, dict[str, Any]], None]] = {
+    "close": print_summary,
+    "status": print_status,
+    "merge": print_merge,
+    "correct": print_correction,
+}
+"""How each answer is shown to a person."""

@@ -4,7 +4,7 @@ from datetime import date, datetime, time
 from functools import lru_cache
 
 from shared.business_days import next_business_day
-from shared.kst import KST, month_end, next_month, parse_month
+from shared.kst import KST, kst_date, month_end, next_month, parse_month
 
 _DUE_DAY = 10
 
@@ -18,12 +18,44 @@ def due_on(month: str) -> date:
     return next_business_day(parse_month(next_month(month)).replace(day=_DUE_DAY))
 
 
-def written_date(month: str) -> date:
-    """The written date (작성일자) of the invoices of `month`: its last day.
+@lru_cache(maxsize=512)
+def final_return_on(month: str) -> date:
+    """The day of the final VAT return for `month`: 25 July or 25 January, moved to a business day.
 
-    부가가치세법 제34조 제3항 제1호.
+    부가가치세법 제49조 제1항, 국세기본법 제5조 제1항.
     """
+    first = parse_month(month)
+    day = date(first.year, 7, 25) if first.month <= 6 else date(first.year + 1, 1, 25)
+    return next_business_day(day)
+
+
+def written_date(paid_at: datetime) -> date:
+    """The written date (작성일자) of the invoice of a single payment: its own day in Seoul.
+
+    부가가치세법 제34조 제3항 제3호.
+    """
+    return kst_date(paid_at)
+
+
+def written_date_of_merge(month: str) -> date:
+    """The written date of a merged invoice: the last day of its month (부가가치세법 제34조 제3항 제1호)."""
     return month_end(month)
+
+
+def is_late(month: str, issued_at: datetime) -> bool:
+    """Whether a document of `month` is issued after its due day, by the day of issue in Seoul."""
+    return kst_date(issued_at) > due_on(month)
+
+
+def estimated_penalty(month: str, issued_at: datetime, supply: int) -> int | None:
+    """The penalty to expect for a late invoice over `supply` won, in won (floor); None when it is in time.
+
+    1 % up to the day of the final VAT return (부가가치세법 제60조 제2항 제1호, 지연발급), 2 % after
+    it (제2호, 미발급).
+    """
+    if not is_late(month, issued_at):
+        return None
+    return supply * (1 if kst_date(issued_at) <= final_return_on(month) else 2) // 100
 
 
 @lru_cache(maxsize=512)

@@ -94,7 +94,7 @@ async def _close_chunk(
             return None
         partner_ids = [row["partner_id"] for row in rows]
         world = await store.load_month(connection, close.month, partner_ids)
-        new_events = issue_month(world, close.month, close.at, new_id)
+        new_events = issue_month(world, close.month, close.at, new_id, partner_ids)
         await store.save(connection, world)
         if new_events:
             await connection.execute(SQL.note_unreported, close.month)

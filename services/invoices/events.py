@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from services.invoices.calendar import due_on, written_date
-from services.invoices.state import Document, MonthSummary, Payment
+from services.invoices.calendar import due_on, estimated_penalty, written_date_of_merge
+from services.invoices.state import Document, MergeRequest, MonthSummary, Payment, Verdict
 from shared.kst import wire_time
 from shared.money import Money
 from shared.runtime.decisions import NewEvent
@@ -28,7 +28,7 @@ def invoice_merged(merge: Document, members: Sequence[Payment], excluded: Mappin
         **_monthly(merge),
         "payment_ids": [payment.payment_id for payment in members],
         **_won(merge.amount),
-        "written_date": str(written_date(merge.month)),
+        "written_date": str(written_date_of_merge(merge.month)),
         "due_on": str(due_on(merge.month)),
         "excluded": [{"payment_id": payment_id, "reason": reason} for payment_id, reason in excluded.items()],
     }
@@ -39,6 +39,32 @@ def invoice_unmerged(merge: Document, members: Sequence[Payment]) -> NewEvent:
     """These payments have drafts of their own again."""
     data = {**_monthly(merge), "payment_ids": [payment.payment_id for payment in members]}
     return _of_partner("invoice.unmerged.v1", merge, data)
+
+
+def merge_answered(request: MergeRequest, verdicts: Sequence[Verdict], merge: Document | None) -> NewEvent:
+    """What became of a request to merge or to undo a merge, payment by payment."""
+    data: dict[str, Any] = {
+        "partner_id": request.partner_id,
+        "request_id": request.request_id,
+        "business_number": request.business_number,
+        "month": request.month,
+        "merged": [verdict.payment_id for verdict in verdicts if verdict.reason == "merged"],
+        "excluded": [_excluded(verdict) for verdict in verdicts if verdict.reason != "merged"],
+    }
+    if merge is not None:
+        data["invoice_id"] = str(merge.invoice_id)
+    subject = f"{_part(request.partner_id)}/{_part(request.request_id)}"
+    return NewEvent("merge.answered.v1", subject, 1, data, key=request.partner_id)
+
+
+def _excluded(verdict: Verdict) -> dict[str, str]:
+    of_order = {} if verdict.order_id is None else {"order_id": verdict.order_id}
+    return {"payment_id": verdict.payment_id, **of_order, "reason": verdict.reason}
+
+
+def _part(text: str) -> str:
+    """A part of a subject, so that no two different pairs make one subject."""
+    return text.replace("%", "%25").replace("/", "%2F")
 
 
 def invoice_issued(document: Document, payments: Sequence[Payment], at: datetime) -> NewEvent:
@@ -54,17 +80,10 @@ def invoice_issued(document: Document, payments: Sequence[Payment], at: datetime
         "issued_at": wire_time(at),
         "late": document.late,
     }
-    if document.late:
-        data["estimated_penalty"] = estimated_penalty(document.amount)
+    penalty = estimated_penalty(document.month, at, document.amount.supply)
+    if penalty is not None:
+        data["estimated_penalty"] = penalty
     return _of_partner("invoice.issued.v1", document, data, at)
-
-
-def estimated_penalty(amount: Money) -> int:
-    """The penalty to expect for a late invoice, in won: 1 % of its supply value, floor.
-
-    부가가치세법 제60조 제2항 제1호 (지연발급). Never issuing it would be 2 %.
-    """
-    return amount.supply // 100
 
 
 def invoice_issue_failed(document: Document) -> NewEvent:
@@ -90,7 +109,34 @@ def invoice_modified(
         "written_date": str(document.written_date),
         "cause": "cancellation" if cancellation else "refund",
         "order_id": payment.order_id,
+        "late": document.late,
+        "issue_by": str(due_on(document.month)),
     }
+    return _of_partner("invoice.modified.v1", document, data)
+
+
+def document_corrected(
+    document: Document, original_key: str | None, payments: Sequence[Payment], reason: str
+) -> NewEvent:
+    """One document of a correction: what is taken back (negative), or said again under the right number."""
+    data: dict[str, Any] = {
+        "invoice_id": str(document.invoice_id),
+        "partner_id": document.partner_id,
+        "business_number": document.business_number,
+        "document_key": document.document_key,
+        "original_document_key": original_key,
+        "modification": document.modification,
+        **_won(document.amount),
+        "written_date": str(document.written_date),
+        "cause": "operator",
+        "reason": reason,
+    }
+    about = [payment for payment in payments if document.order_id in (None, payment.order_id)]
+    data["payment_ids"] = [payment.payment_id for payment in about]
+    if document.refund_id is not None:
+        data["refund_id"] = document.refund_id
+    if len(about) == 1:
+        data |= {"payment_id": about[0].payment_id, "order_id": about[0].order_id}
     return _of_partner("invoice.modified.v1", document, data)
 
 

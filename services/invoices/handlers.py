@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec import structs
+
 from services.invoices.decisions import merging, partners, payments
 from services.invoices.decisions.payments import Return
 from services.invoices.state import MergeRequest, Partner, Payment, Policy, Snapshot, SoldLine, World
@@ -104,8 +106,23 @@ def change_partner(world: World, event: Event[PartnerChanged], context: Context)
 
 
 def refuse_late(world: World, event: Event[Any], reject: Reject, context: Context) -> Applied:
-    """A wrong request that was accepted while its key was blocked changes nothing."""
-    return Applied()
+    """A wrong request that was accepted while its key was blocked.
+
+    A merge that names a payment twice counts it once, and is answered as any other. A request id that was
+    used for something else has its answer already.
+    """
+    if event.type not in ("merge.requested.v1", "merge.undone.v1") or reject.code != "inconsistent":
+        return Applied()
+    undo = event.type == "merge.undone.v1"
+    request = _merge_request(event, event.data, undo=undo)
+    named = tuple(dict.fromkeys(request.payment_ids or ()))
+    request = structs.replace(request, payment_ids=named)
+    decision = (
+        merging.undo_merge(world, request) if undo else merging.request_merge(world, request, context.new_id)
+    )
+    outcome = keep(world, decision)
+    assert isinstance(outcome, Applied)
+    return outcome
 
 
 def _payment(paid: OrderPaid, policy: Policy) -> Payment:

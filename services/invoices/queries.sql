@@ -17,9 +17,24 @@ FROM unnest($1::text[]) AS partner;
 SELECT month, closed_at FROM months;
 
 -- name: orders_of_businesses
--- The payments of these partners' months.
+-- The payments of these partners' months, and those of others that an operator merged with them.
 SELECT p.order_id FROM payments p
-JOIN unnest($1::text[], $2::text[]) AS wanted (partner_id, month) USING (partner_id, month);
+JOIN unnest($1::text[], $2::text[]) AS wanted (partner_id, month) USING (partner_id, month)
+UNION
+SELECT p.order_id FROM documents d
+JOIN unnest($1::text[], $2::text[]) AS wanted (partner_id, month) USING (partner_id, month)
+JOIN payments p ON p.month = d.month AND p.partner_id = ANY(d.also) AND p.invoice_id = d.invoice_id
+WHERE d.also <> '{}';
+
+-- name: orders_of_business
+-- The payments of a business number in a month, whoever paid them, with the partners that have them.
+SELECT order_id, partner_id FROM payments WHERE business_number = $1 AND month = $2;
+
+-- name: payments_of_others
+-- The payments of these business numbers in these months, and those with these ids: what an answer may have to name.
+SELECT payment_id, order_id, partner_id, business_number, month FROM payments
+WHERE business_number = ANY($1::text[]) AND (month = ANY($2::text[]) OR payment_id = ANY($3::text[]))
+ORDER BY paid_at, order_id;
 
 -- name: orders_of_named_payments
 -- The payments that these partners have named, in whatever month.
@@ -30,6 +45,32 @@ JOIN unnest($1::text[], $2::text[]) AS named (partner_id, payment_id) USING (par
 -- The payments on documents that wait for these partners to be corrected.
 SELECT p.order_id FROM payments p JOIN documents d USING (partner_id, month)
 WHERE d.partner_id = ANY($1::text[]) AND d.state = 'issue_failed';
+
+-- name: orders_of_other_numbers
+-- The payments of these partners under another number than the one that they tell now, and those on documents for
+-- which a correction is proposed.
+SELECT p.order_id FROM payments p
+JOIN unnest($1::text[], $2::text[]) AS told (partner_id, business_number) USING (partner_id)
+WHERE p.business_number <> told.business_number AND p.invoice_id IS NOT NULL
+UNION
+SELECT p.order_id FROM corrections c
+JOIN documents d USING (invoice_id)
+JOIN payments p ON p.month = d.month AND p.partner_id = d.partner_id AND p.invoice_id = d.invoice_id
+WHERE c.partner_id = ANY($1::text[]) AND c.state = 'proposed';
+
+-- name: orders_of_document
+-- The payments on a document, whichever partners paid them.
+SELECT p.order_id FROM documents d
+JOIN payments p ON p.month = d.month AND p.partner_id = ANY(d.partner_id || d.also) AND p.invoice_id = d.invoice_id
+WHERE d.invoice_id = $1;
+
+-- name: find_document
+-- A document by its key or its id.
+SELECT * FROM documents WHERE month = $1 AND (document_key = $2 OR invoice_id::text = $2);
+
+-- name: read_modifications
+-- The modified documents that refunds of this one caused; they never change.
+SELECT * FROM documents WHERE original_id = $1 AND refund_id IS NOT NULL ORDER BY invoice_id;
 
 -- name: lock_payments
 -- Locks payments in the order of their ids.
@@ -56,6 +97,54 @@ SELECT * FROM refunds WHERE refund_id = ANY($1::text[]);
 -- name: read_partners
 -- What is recorded of these partners.
 SELECT * FROM partners WHERE partner_id = ANY($1::text[]);
+
+-- name: read_numbers
+-- Every business number that these partners have told.
+SELECT * FROM partner_numbers WHERE partner_id = ANY($1::text[]);
+
+-- name: read_corrections
+-- What is proposed or decided about these documents.
+SELECT * FROM corrections WHERE invoice_id = ANY($1::uuid[]);
+
+-- name: corrections_of_month
+-- The corrections of a month that are proposed or made, with the document that each is about.
+SELECT d.document_key, c.invoice_id, c.partner_id, d.business_number, c.business_number AS right_number, c.state,
+       c.proposed_at, c.reason, c.actor, c.decided_at
+FROM corrections c JOIN documents d USING (invoice_id)
+WHERE c.month = $1 AND c.state <> 'withdrawn' ORDER BY d.document_key;
+
+-- name: snapshots_of_orders
+-- The lines of these payments as they were sold.
+SELECT * FROM payment_lines WHERE order_id = ANY($1::text[]) ORDER BY order_id;
+
+-- name: refunds_of_orders
+-- What went back of these payments.
+SELECT * FROM refunds WHERE order_id = ANY($1::text[]) AND state = 'completed' ORDER BY refund_id;
+
+-- name: payments_of_document
+-- The payments that were issued on a document, also when a correction has moved them to another one.
+WITH RECURSIVE family (invoice_id) AS (
+    SELECT $1::uuid
+    UNION
+    SELECT d.invoice_id FROM documents d JOIN family f ON d.original_id = f.invoice_id WHERE d.refund_id IS NULL
+)
+SELECT p.* FROM documents d
+JOIN payments p ON p.month = d.month AND p.partner_id = ANY(d.partner_id || d.also)
+WHERE d.invoice_id = $1 AND p.invoice_id IN (SELECT invoice_id FROM family)
+ORDER BY p.paid_at, p.order_id;
+
+-- name: refunds_after_issue
+-- The refunds that modified a document, or one that corrects it.
+WITH RECURSIVE family (invoice_id) AS (
+    SELECT $1::uuid
+    UNION
+    SELECT d.invoice_id FROM documents d JOIN family f ON d.original_id = f.invoice_id WHERE d.refund_id IS NULL
+)
+SELECT d.refund_id FROM family f JOIN documents d ON d.original_id = f.invoice_id WHERE d.refund_id IS NOT NULL;
+
+-- name: document_by_id
+-- A document, to be looked at.
+SELECT * FROM documents WHERE invoice_id = $1;
 
 -- name: read_requests
 -- Every wish of these partners.
@@ -88,15 +177,17 @@ SELECT count(*) FILTER (WHERE state = 'issued')::bigint AS documents,
        coalesce(sum(total) FILTER (WHERE state = 'issued'), 0)::bigint AS total,
        count(*) FILTER (WHERE state = 'issued' AND kind = 'merged')::bigint AS merged,
        count(*) FILTER (WHERE state = 'issue_failed')::bigint AS issue_failed
-FROM documents WHERE month = $1 AND kind <> 'modified';
+FROM documents WHERE month = $1 AND modification IS NULL;
 
 -- name: mark_reported
 -- Notes that month.closed reported everything; returns its number.
 UPDATE months SET sequence = sequence + 1, unreported = false WHERE month = $1 RETURNING sequence;
 
 -- name: sum_evidence
--- Where all won stand, by kind of evidence: for the auditor.
-SELECT (SELECT coalesce(sum(total), 0)::bigint FROM documents WHERE state = 'issued') AS invoiced,
+-- Where all won stand, by kind of evidence: for the auditor. What was issued twice stands on the other document.
+SELECT (SELECT coalesce(sum(total), 0)::bigint FROM documents WHERE state = 'issued')
+       + (SELECT coalesce(sum(p.standing_supply + p.standing_vat), 0)::bigint
+          FROM payments p JOIN documents d USING (invoice_id) WHERE d.modification = 'issued_twice') AS invoiced,
        (SELECT coalesce(sum(total), 0)::bigint FROM documents WHERE state IN ('draft', 'issue_failed')) AS uninvoiced,
        coalesce(sum(standing_supply + standing_vat) FILTER (WHERE evidence = 'card_slip'), 0)::bigint AS card_slip,
        coalesce(sum(standing_supply + standing_vat) FILTER (WHERE evidence = 'cash_receipt'), 0)::bigint AS cash_receipt

@@ -14,11 +14,12 @@ from msgspec.structs import astuple
 
 from shared.columns import JSON, Columns, Fixed
 from shared.money import NOTHING, Money
+from shared.units import LineUnits
 
 Evidence = Literal["tax_invoice", "card_slip", "cash_receipt"]
 DocumentKind = Literal["payment", "merged", "modified"]
 DocumentState = Literal["draft", "in_merge", "undone", "void", "issue_failed", "issued"]
-Modification = Literal["contract_cancelled", "supply_value_changed"]
+Modification = Literal["contract_cancelled", "supply_value_changed", "correction", "issued_twice"]
 RefundState = Literal["open", "completed", "rejected", "denied", "released"]
 Reason = Literal[
     "merged",
@@ -33,9 +34,14 @@ Reason = Literal[
     "open_refund",
     "only_one_payment",
     "unknown_payment",
+    "other_partner",
+    "merged_by_operator",
+    "undone",
+    "not_merged",
 ]
 
 NewId = Callable[[], UUID]
+CorrectionState = Literal["proposed", "corrected", "withdrawn"]
 UNISSUED: tuple[DocumentState, ...] = ("draft", "issue_failed")
 
 
@@ -56,14 +62,17 @@ class Payment(Struct, frozen=True, gc=False):
 
     `standing` is the part of it on its evidence: on the document `invoice_id`, on the card slip or on the
     cash receipt. It follows refunds until the document is issued, and is then fixed for ever: later refunds
-    are modified invoices. `draft_id` is the payment's own document, `invoice_id` the one it is in at present.
+    are modified invoices. `draft_id` is the payment's own document, `invoice_id` the one it is in at present:
+    after a correction the one that replaces it, and for a document that was issued twice its reversal, since
+    another document holds these won. `business_number` is the one as of payment, until the partner says that
+    it was the number of another company. Both ids are None for a payment without a tax invoice.
     Units count lines of kind `serials` only; `other_lines` names the lines of all other kinds.
     """
 
     order_id: Fixed[str]
     payment_id: Fixed[str]
     partner_id: Fixed[str]
-    business_number: Fixed[str]
+    business_number: str
     month: Fixed[str]
     evidence: Fixed[Evidence]
     paid_at: Fixed[datetime]
@@ -102,8 +111,10 @@ class Snapshot(Struct, frozen=True, gc=False):
 class Document(Struct, frozen=True, gc=False):
     """One tax invoice, from its draft on.
 
-    `payments` counts the payments with won on it, once it is issued. The last four fields belong to modified
-    invoices only.
+    `payments` counts the payments with won on it, once it is issued. `also` names the other partners with
+    payments on it, where an operator merged a business over several partners. `original_id` and
+    `modification` belong to modified invoices and to the document that replaces a corrected one; `order_id`
+    and `refund_id` to modified invoices that a refund caused, and to those that correct them.
     """
 
     invoice_id: Fixed[UUID]
@@ -123,21 +134,31 @@ class Document(Struct, frozen=True, gc=False):
     original_id: Fixed[UUID | None] = None
     modification: Fixed[Modification | None] = None
     refund_id: Fixed[str | None] = None
+    also: tuple[str, ...] = ()
 
     @property
     def is_unissued(self) -> bool:
         """Whether the document is still to be issued."""
         return self.state in UNISSUED
 
+    @property
+    def partners(self) -> tuple[str, ...]:
+        """Every partner with payments on it."""
+        return (self.partner_id, *self.also)
+
 
 class Refund(Struct, frozen=True, gc=False):
-    """A refund of a payment, or the units that a cancellation took back (`cancellation`)."""
+    """A refund of a payment, or the units that a cancellation took back (`cancellation`).
+
+    `lines` are the units that went back, for printing; None where they were not kept.
+    """
 
     refund_id: Fixed[str]
     order_id: Fixed[str]
     state: RefundState
     amount: Annotated[Money, Columns("supply", "vat")] = NOTHING
     cancellation: Fixed[bool] = False
+    lines: Annotated[tuple[LineUnits, ...] | None, JSON] = None
 
 
 class Partner(Struct, frozen=True, gc=False):
@@ -152,6 +173,50 @@ class Partner(Struct, frozen=True, gc=False):
     changed_at: datetime
 
 
+class PartnerNumber(Struct, frozen=True, gc=False):
+    """A business number that a partner has told, and since when it is the partner's."""
+
+    partner_id: Fixed[str]
+    since: Fixed[datetime]
+    business_number: str
+
+
+class Correction(Struct, frozen=True, gc=False):
+    """That an issued document names the wrong business; an operator decides whether it is corrected.
+
+    `business_number` is the right one. `reason`, `actor` and `decided_at` are the operator's.
+    """
+
+    invoice_id: Fixed[UUID]
+    partner_id: Fixed[str]
+    month: Fixed[str]
+    business_number: str
+    state: CorrectionState
+    proposed_at: datetime
+    reason: str | None = None
+    actor: str | None = None
+    decided_at: datetime | None = None
+
+
+class OtherPayment(NamedTuple):
+    """A payment of another partner of the same business number, as far as an answer names it."""
+
+    payment_id: str
+    order_id: str
+    partner_id: str
+    business_number: str
+    month: str
+
+
+class Verdict(NamedTuple):
+    """What a merge makes of one payment. `payment` is None for an unknown id and for another partner's."""
+
+    payment_id: str
+    payment: Payment | None
+    reason: Reason
+    order_id: str | None
+
+
 class MergeRequest(Struct, frozen=True, gc=False):
     """A wish to merge (or, `undo`, not to merge) a month.
 
@@ -162,7 +227,7 @@ class MergeRequest(Struct, frozen=True, gc=False):
     partner_id: Fixed[str]
     request_id: Fixed[str]
     undo: Fixed[bool]
-    business_number: Fixed[str]
+    business_number: str
     month: Fixed[str]
     payment_ids: Fixed[Annotated[tuple[str, ...] | None, JSON]]
     requested_at: Fixed[datetime]
@@ -217,6 +282,8 @@ class Change(Struct, frozen=True, gc=False):
     partners: tuple[Partner, ...] = ()
     requests: tuple[MergeRequest, ...] = ()
     explanations: tuple[Explanation, ...] = ()
+    numbers: tuple[PartnerNumber, ...] = ()
+    corrections: tuple[Correction, ...] = ()
     counters: tuple[DocumentCounter, ...] = ()
 
     def plus(self, later: "Change") -> "Change":
@@ -233,6 +300,8 @@ class Stored:
     refunds: Mapping[str, Refund] = field(default_factory=dict)
     partners: Mapping[str, Partner] = field(default_factory=dict)
     requests: Mapping[tuple[str, str], MergeRequest] = field(default_factory=dict)
+    numbers: Mapping[tuple[str, datetime], PartnerNumber] = field(default_factory=dict)
+    corrections: Mapping[UUID, Correction] = field(default_factory=dict)
     counters: Mapping[str, DocumentCounter] = field(default_factory=dict)
 
 
@@ -241,7 +310,9 @@ class World:
     """What one batch works on: everything that its events may touch, loaded under locks.
 
     `closed` maps every closed month to the logical time of its close. `counters` are those of the businesses
-    that may be issued a document in this batch. `stored` are the rows as they were read, to see what changed.
+    that may be issued a document in this batch. `numbers` are all that were told of the loaded partners,
+    `others` the payments of other partners of a business that a merge may have to name. `stored` are the rows
+    as they were read, to see what changed.
     """
 
     policy: Policy = field(default_factory=Policy)
@@ -250,12 +321,16 @@ class World:
     refunds: dict[str, Refund] = field(default_factory=dict)
     partners: dict[str, Partner] = field(default_factory=dict)
     requests: dict[tuple[str, str], MergeRequest] = field(default_factory=dict)
+    numbers: dict[tuple[str, datetime], PartnerNumber] = field(default_factory=dict)
+    corrections: dict[UUID, Correction] = field(default_factory=dict)
+    others: list[OtherPayment] = field(default_factory=list)
     counters: dict[str, DocumentCounter] = field(default_factory=dict)
     closed: dict[str, datetime] = field(default_factory=dict)
     snapshots: list[Snapshot] = field(default_factory=list)
     explanations: dict[tuple[str, str, str], Explanation] = field(default_factory=dict)
     stored: Stored = field(default_factory=Stored)
     _orders_of_partner: dict[str, dict[str, None]] = field(default_factory=dict)
+    _orders_of_document: dict[UUID, dict[str, None]] = field(default_factory=dict)
     _merges: dict[tuple[str, str, str], UUID] = field(default_factory=dict)
 
     def payments_of(self, partner_id: str) -> list[Payment]:
@@ -265,7 +340,14 @@ class World:
 
     def payments_in(self, document: Document) -> list[Payment]:
         """The loaded payments on a document that is not a modified one, in the order they were paid."""
-        return [p for p in self.payments_of(document.partner_id) if p.invoice_id == document.invoice_id]
+        orders = self._orders_of_document.get(document.invoice_id, ())
+        found = (self.payments[order_id] for order_id in orders)
+        return sorted((p for p in found if p.invoice_id == document.invoice_id), key=paid_order)
+
+    def numbers_of(self, partner_id: str) -> list[PartnerNumber]:
+        """The numbers that a partner has told, oldest first."""
+        found = (number for number in self.numbers.values() if number.partner_id == partner_id)
+        return sorted(found, key=lambda number: number.since)
 
     def document_of(self, payment: Payment) -> Document | None:
         """The document that a payment is in; None for card slips and cash receipts."""
@@ -275,7 +357,9 @@ class World:
         """The merged document of a business's month that is not issued yet. There is at most one."""
         invoice_id = self._merges.get((partner_id, business_number, month))
         merge = None if invoice_id is None else self.documents[invoice_id]
-        return merge if merge is not None and merge.is_unissued else None
+        if merge is None or not merge.is_unissued or merge.business_number != business_number:
+            return None
+        return merge
 
     def standing_requests(self, partner_id: str, business_number: str, month: str) -> list[MergeRequest]:
         """The wishes for a business's month that no later wish has replaced, oldest first."""
@@ -290,22 +374,25 @@ class World:
     def put(self, state: Change) -> None:
         """Keeps what a decision changed, to be saved with the batch."""
         for payment in state.payments:
-            self.payments[payment.order_id] = payment
-            self._orders_of_partner.setdefault(payment.partner_id, {})[payment.order_id] = None
+            self._put_payment(payment)
         for document in state.documents:
             self._put_document(document)
-        for refund in state.refunds:
-            self.refunds[refund.refund_id] = refund
-        for partner in state.partners:
-            self.partners[partner.partner_id] = partner
-        for request in state.requests:
-            self.requests[request.partner_id, request.request_id] = request
-        for explanation in state.explanations:
-            key = (explanation.partner_id, explanation.request_id, explanation.payment_id)
-            self.explanations[key] = explanation
-        for counter in state.counters:
-            self.counters[counter.business_number] = counter
+        self.refunds.update((refund.refund_id, refund) for refund in state.refunds)
+        self.partners.update((partner.partner_id, partner) for partner in state.partners)
+        self.requests.update(((each.partner_id, each.request_id), each) for each in state.requests)
+        self.explanations.update(
+            ((each.partner_id, each.request_id, each.payment_id), each) for each in state.explanations
+        )
+        self.numbers.update(((number.partner_id, number.since), number) for number in state.numbers)
+        self.corrections.update((each.invoice_id, each) for each in state.corrections)
+        self.counters.update((counter.business_number, counter) for counter in state.counters)
         self.snapshots.extend(state.snapshots)
+
+    def _put_payment(self, payment: Payment) -> None:
+        self.payments[payment.order_id] = payment
+        self._orders_of_partner.setdefault(payment.partner_id, {})[payment.order_id] = None
+        if payment.invoice_id is not None:
+            self._orders_of_document.setdefault(payment.invoice_id, {})[payment.order_id] = None
 
     def _put_document(self, document: Document) -> None:
         self.documents[document.invoice_id] = document
@@ -321,6 +408,8 @@ class World:
             dict(self.refunds),
             dict(self.partners),
             dict(self.requests),
+            dict(self.numbers),
+            dict(self.corrections),
             dict(self.counters),
         )
 

@@ -11,11 +11,14 @@ from typing import Any, TypeVar
 
 from services.invoices.state import (
     Change,
+    Correction,
     Document,
     DocumentCounter,
     Explanation,
     MergeRequest,
+    OtherPayment,
     Partner,
+    PartnerNumber,
     Payment,
     Policy,
     Refund,
@@ -37,8 +40,21 @@ REFUNDS = Table(Refund, "refunds", key=("refund_id",))
 PARTNERS = Table(Partner, "partners", key=("partner_id",))
 REQUESTS = Table(MergeRequest, "merge_requests", key=("partner_id", "request_id"))
 EXPLANATIONS = Table(Explanation, "merge_explanations", key=("partner_id", "request_id", "payment_id"))
+NUMBERS = Table(PartnerNumber, "partner_numbers", key=("partner_id", "since"))
+CORRECTIONS = Table(Correction, "corrections", key=("invoice_id",))
 COUNTERS = Table(DocumentCounter, "document_counters", key=("business_number",))
-TABLES = (PAYMENTS, SNAPSHOTS, DOCUMENTS, REFUNDS, PARTNERS, REQUESTS, EXPLANATIONS, COUNTERS)
+TABLES = (
+    PAYMENTS,
+    SNAPSHOTS,
+    DOCUMENTS,
+    REFUNDS,
+    PARTNERS,
+    NUMBERS,
+    CORRECTIONS,
+    REQUESTS,
+    EXPLANATIONS,
+    COUNTERS,
+)
 
 MERGES = ("merge.requested.v1", "merge.undone.v1")
 REFUND_EVENTS = (
@@ -79,10 +95,13 @@ class Store:
         )
         if changed:
             world.closed = await _closed_months(connection)
+            await _read_corrections(connection, world)
         await _read_refunds(connection, world, events)
         partner_ids = {event.key for event in changed} | {event.data.partner.partner_id for event in late}
         await _read_partners(connection, world, partner_ids)
-        await _read_requests(connection, world, {event.key for event in merges})
+        await _read_numbers(connection, world, partner_ids)
+        await _read_requests(connection, world, {event.key for event in [*merges, *changed]})
+        await _read_others(connection, world, merges)
         await _lock_counters(connection, world, _numbers_of_events(world, events, late))
         world.mark_stored()
         return world
@@ -96,12 +115,50 @@ class Store:
         await _lock_payments(connection, world, order_ids)
         await _lock_documents(connection, world, order_ids)
         await _read_partners(connection, world, partner_ids)
+        await _read_numbers(connection, world, partner_ids)
         await _read_requests(connection, world, partner_ids)
         numbers = {d.business_number for d in world.documents.values() if d.is_unissued}
-        numbers |= {partner.business_number for partner in world.partners.values()}
+        numbers |= {each.business_number for each in world.numbers.values()}
         await _lock_counters(connection, world, numbers)
         world.mark_stored()
         return world
+
+    async def load_business(self, connection: Connection, month: str, number: str) -> World:
+        """Locks and reads the payments of a business number in a month, with what they are merged with."""
+        world = World(self._policy)
+        rows = await connection.fetch(SQL.orders_of_business, number, month)
+        await _lock_partners(connection, (row["partner_id"] for row in rows))
+        world.closed = await _closed_months(connection)
+        rows = await connection.fetch(SQL.orders_of_business, number, month)
+        scopes = sorted({(row["partner_id"], month) for row in rows})
+        order_ids = await _orders(connection, SQL.orders_of_businesses, scopes)
+        await _lock_payments(connection, world, order_ids)
+        await _lock_documents(connection, world, order_ids)
+        world.mark_stored()
+        return world
+
+    async def load_document(
+        self, connection: Connection, month: str, name: str, number: str | None
+    ) -> tuple[World, Document | None]:
+        """Locks and reads a document of a month, by key or id, with all that its correction needs."""
+        world = World(self._policy)
+        row = await connection.fetchrow(SQL.find_document, month, name)
+        if row is None:
+            return world, None
+        document = DOCUMENTS.read(row)
+        await _lock_partners(connection, document.partners)
+        rows = await connection.fetch(SQL.orders_of_document, document.invoice_id)
+        order_ids = [row["order_id"] for row in rows]
+        await _lock_payments(connection, world, order_ids)
+        await _lock_documents(connection, world, order_ids)
+        rows = await connection.fetch(SQL.read_modifications, document.invoice_id)
+        world.put(Change(documents=(document, *map(DOCUMENTS.read, rows))))
+        await _read_corrections(connection, world)
+        numbers = {document.business_number, _digits(number or "")}
+        numbers |= {each.business_number for each in world.corrections.values()}
+        await _lock_counters(connection, world, numbers)
+        world.mark_stored()
+        return world, document
 
     async def save(self, connection: Connection, world: World) -> None:
         """Writes what changed, one statement for each table."""
@@ -111,6 +168,8 @@ class Store:
         await DOCUMENTS.save(connection, pairs(world.documents, before.documents))
         await REFUNDS.put(connection, _changed(world.refunds, before.refunds))
         await PARTNERS.put(connection, _changed(world.partners, before.partners))
+        await NUMBERS.put(connection, _changed(world.numbers, before.numbers))
+        await CORRECTIONS.put(connection, _changed(world.corrections, before.corrections))
         await REQUESTS.put(connection, _changed(world.requests, before.requests))
         await EXPLANATIONS.put(connection, world.explanations.values())
         await COUNTERS.save(connection, pairs(world.counters, before.counters))
@@ -121,7 +180,7 @@ def _of_type(events: Iterable[Event[Any]], *types: str) -> list[Event[Any]]:
 
 
 def _partners_of_late(late: Iterable[Event[Any]]) -> list[str]:
-    return [e.data.partner.partner_id for e in late if not is_valid(e.data.partner.business_number)]
+    return [event.data.partner.partner_id for event in late]
 
 
 async def _share_months(connection: Connection, months: Iterable[str]) -> None:
@@ -146,7 +205,11 @@ async def _orders_of_partners(
     found = await _orders(connection, SQL.orders_of_businesses, sorted(scopes))
     found |= await _orders(connection, SQL.orders_of_named_payments, sorted(named))
     if changed:
-        rows = await connection.fetch(SQL.orders_of_failed_documents, [event.key for event in changed])
+        partner_ids = [event.key for event in changed]
+        rows = await connection.fetch(SQL.orders_of_failed_documents, partner_ids)
+        found |= {row["order_id"] for row in rows}
+        numbers = [normalise(e.data.business_number) or e.data.business_number for e in changed]
+        rows = await connection.fetch(SQL.orders_of_other_numbers, partner_ids, numbers)
         found |= {row["order_id"] for row in rows}
     return found
 
@@ -185,6 +248,28 @@ async def _read_partners(connection: Connection, world: World, partner_ids: Iter
         world.put(Change(partners=tuple(map(PARTNERS.read, rows))))
 
 
+async def _read_numbers(connection: Connection, world: World, partner_ids: Iterable[str]) -> None:
+    if wanted := sorted(partner_ids):
+        rows = await connection.fetch(SQL.read_numbers, wanted)
+        world.put(Change(numbers=tuple(map(NUMBERS.read, rows))))
+
+
+async def _read_corrections(connection: Connection, world: World) -> None:
+    if issued := sorted(d.invoice_id for d in world.documents.values() if d.state == "issued"):
+        rows = await connection.fetch(SQL.read_corrections, issued)
+        world.put(Change(corrections=tuple(map(CORRECTIONS.read, rows))))
+
+
+async def _read_others(connection: Connection, world: World, merges: Sequence[Event[Any]]) -> None:
+    if not merges:
+        return
+    numbers = sorted({normalise(e.data.business_number) or e.data.business_number for e in merges})
+    months = sorted({event.data.month for event in merges})
+    named = sorted({payment_id for event in merges for payment_id in event.data.payment_ids or ()})
+    rows = await connection.fetch(SQL.payments_of_others, numbers, months, named)
+    world.others = [OtherPayment(**row) for row in rows]
+
+
 async def _read_requests(connection: Connection, world: World, partner_ids: Iterable[str]) -> None:
     if wanted := sorted(partner_ids):
         rows = await connection.fetch(SQL.read_requests, wanted)
@@ -206,7 +291,7 @@ def _numbers_of_events(world: World, events: Sequence[Event[Any]], late: Sequenc
     """The business numbers under which a batch may issue: late payments, modified invoices, corrections."""
     numbers = {_digits(event.data.partner.business_number) for event in late}
     numbers |= {_digits(event.data.business_number) for event in _of_type(events, "partner.changed.v1")}
-    numbers |= {partner.business_number for partner in world.partners.values()}
+    numbers |= {each.business_number for each in world.numbers.values()}
     for event in _of_type(events, *RETURNS):
         payment = world.payments.get(event.data.order_id)
         document = None if payment is None else world.document_of(payment)

@@ -223,6 +223,8 @@ class Checkout:
             changed = {**partner, "always_merge": random.random() < 0.7}
             if random.random() < 0.5 and key == "P-3":
                 changed["business_number"] = business_number.from_seed(3)
+            if random.random() < 0.5 and key == "P-2":  # it moves, or was another company all the time
+                changed["business_number"] = business_number.from_seed(20 + random.randrange(2))
             self.queue(key, "partner.changed.v1", changed, START + timedelta(days=random.randrange(60)))
         for number in range(random.randrange(0, 3)):
             month = random.choice(["2026-08", "2026-08", "2026-09"])

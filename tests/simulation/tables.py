@@ -528,8 +528,89 @@ def lock_partners(tx: Transaction, partner_ids: Names) -> list[Row]:
 
 def orders_of_businesses(tx: Transaction, partners: Names, months: Names) -> list[Row]:
     wanted = set(zip(partners, months, strict=True))
-    rows = tx.rows("payments").values()
-    return [Row(order_id=p["order_id"]) for p in rows if (p["partner_id"], p["month"]) in wanted]
+    shared = {
+        d["invoice_id"]: d["also"]
+        for d in tx.rows("documents").values()
+        if d["also"] and (d["partner_id"], d["month"]) in wanted
+    }
+    return [
+        Row(order_id=p["order_id"])
+        for p in tx.rows("payments").values()
+        if (p["partner_id"], p["month"]) in wanted or p["partner_id"] in shared.get(p["invoice_id"], ())
+    ]
+
+
+def orders_of_business(tx: Transaction, number: str, month: str) -> list[Row]:
+    return [
+        Row(order_id=p["order_id"], partner_id=p["partner_id"])
+        for p in tx.rows("payments").values()
+        if (p["business_number"], p["month"]) == (number, month)
+    ]
+
+
+def payments_of_others(tx: Transaction, numbers: Names, months: Names, named: Names) -> list[Row]:
+    rows = [
+        p
+        for p in tx.rows("payments").values()
+        if p["business_number"] in numbers and (p["month"] in months or p["payment_id"] in named)
+    ]
+    names = ("payment_id", "order_id", "partner_id", "business_number", "month")
+    rows.sort(key=lambda p: (p["paid_at"], p["order_id"]))
+    return [Row({name: p[name] for name in names}) for p in rows]
+
+
+def orders_of_other_numbers(tx: Transaction, partners: Names, numbers: Names) -> list[Row]:
+    told = list(zip(partners, numbers, strict=True))
+    proposed = {
+        c["invoice_id"]
+        for c in tx.rows("corrections").values()
+        if c["partner_id"] in partners and c["state"] == "proposed"
+    }
+    return [
+        Row(order_id=p["order_id"])
+        for p in tx.rows("payments").values()
+        if p["invoice_id"] is not None
+        and (
+            p["invoice_id"] in proposed
+            or any(p["partner_id"] == who and p["business_number"] != number for who, number in told)
+        )
+    ]
+
+
+def orders_of_document(tx: Transaction, invoice_id: Any) -> list[Row]:
+    return [
+        Row(order_id=p["order_id"]) for p in tx.rows("payments").values() if p["invoice_id"] == invoice_id
+    ]
+
+
+def find_document(tx: Transaction, month: str, name: str) -> list[Row]:
+    return [
+        d
+        for d in tx.rows("documents").values()
+        if d["month"] == month and name in (d["document_key"], str(d["invoice_id"]))
+    ]
+
+
+def read_modifications(tx: Transaction, invoice_id: Any) -> list[Row]:
+    found_rows = where(tx, "documents", "original_id", [invoice_id], "invoice_id")
+    return [d for d in found_rows if d["refund_id"] is not None]
+
+
+def corrections_of_month(tx: Transaction, month: str) -> list[Row]:
+    documents = tx.rows("documents")
+    rows = [
+        Row(
+            document_key=documents[c["invoice_id"]]["document_key"],
+            invoice_id=c["invoice_id"],
+            partner_id=c["partner_id"],
+            business_number=documents[c["invoice_id"]]["business_number"],
+            right_number=c["business_number"],
+            **{name: c[name] for name in ("state", "proposed_at", "reason", "actor", "decided_at")},
+        )
+        for c in tx.rows("corrections").values()
+        if c["month"] == month and c["state"] != "withdrawn"
+    ]
+    return sorted(rows, key=lambda row: str(row["document_key"]))
 
 
 def orders_of_named_payments(tx: Transaction, partners: Names, payments: Names) -> list[Row]:
@@ -579,7 +660,9 @@ def partners_to_close(tx: Transaction, month: str, after: str, most: int) -> lis
 
 
 def summarise_month(tx: Transaction, month: str) -> list[Row]:
-    documents = [d for d in tx.rows("documents").values() if d["month"] == month and d["kind"] != "modified"]
+    documents = [
+        d for d in tx.rows("documents").values() if d["month"] == month and d["modification"] is None
+    ]
     issued = [d for d in documents if d["state"] == "issued"]
     supply, vat = sum(d["supply"] for d in issued), sum(d["vat"] for d in issued)
     return [
@@ -617,6 +700,15 @@ INVOICES: Mapping[str, Query] = {
     "orders_of_businesses": orders_of_businesses,
     "orders_of_named_payments": orders_of_named_payments,
     "orders_of_failed_documents": orders_of_failed_documents,
+    "orders_of_business": orders_of_business,
+    "payments_of_others": payments_of_others,
+    "orders_of_other_numbers": orders_of_other_numbers,
+    "orders_of_document": orders_of_document,
+    "find_document": find_document,
+    "read_modifications": read_modifications,
+    "read_numbers": lambda tx, ids: where(tx, "partner_numbers", "partner_id", ids, "partner_id", "since"),
+    "read_corrections": lambda tx, ids: found(tx, "corrections", ids),
+    "corrections_of_month": corrections_of_month,
     "lock_payments": lambda tx, ids: found(tx, "payments", unpacked(ids), lock=True),
     "lock_documents": lambda tx, ids: found(tx, "documents", ids, lock=True),
     "open_counters": open_counters,
@@ -657,7 +749,14 @@ UNIQUE: Mapping[str, Mapping[str, Mapping[str, Callable[[Any], Any]]]] = {
                 else None
             ),
             "documents_one_modified_for_each_refund": lambda d: (
-                d["refund_id"] if d["kind"] == "modified" else None
+                (d["original_id"], d["refund_id"])
+                if d["kind"] == "modified" and d["refund_id"] is not None
+                else None
+            ),
+            "documents_corrected_once": lambda d: (
+                (d["original_id"], d["kind"])
+                if d["original_id"] is not None and d["refund_id"] is None
+                else None
             ),
         },
     },
@@ -716,7 +815,19 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
     "orders": {},
     "serials": {},
     "refunds": {"read_details": "opened for an operator, by no decision"},
-    "invoices": {"sum_evidence": "asked by auditors only"},
+    "invoices": {
+        "sum_evidence": "asked by auditors only",
+        **dict.fromkeys(
+            (
+                "snapshots_of_orders",
+                "refunds_of_orders",
+                "payments_of_document",
+                "document_by_id",
+                "refunds_after_issue",
+            ),
+            "a person looks at a document",
+        ),
+    },
 }
 """The statements that the simulation does not send, and why it need not."""
 PAUSES = frozenset({"share_months", "lock_orders", "recorded_grants", "closed_months", "update_orders",

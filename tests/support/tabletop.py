@@ -22,6 +22,8 @@ import pytest
 from ops.setup.provision import Database
 from ops.shell.acls import topics_read
 from services.invoices.closing import close_month
+from services.invoices.commands import CorrectCommand, correct
+from services.invoices.decisions.corrections import Order
 from services.invoices.state import MonthSummary
 from services.invoices.store import Store
 from shared.events.catalogue import FEEDBACK, SERVICES, source_of
@@ -88,6 +90,17 @@ class Tabletop:
         )
         await self.drain()
         return summary
+
+    async def correct(
+        self, month: str, document: str, *, number: str | None = None, twice: bool = False
+    ) -> None:
+        """An operator corrects an issued document."""
+        order = Order(
+            number, twice, "a test", "operator:kim", datetime.fromisoformat("2026-12-03T10:00:00+09:00")
+        )
+        surroundings = Surroundings(self.pools["invoices"], self.outboxes["invoices"])
+        await correct(surroundings, self.invoices, CorrectCommand(month, document, order, apply=True))
+        await self.drain()
 
     def _unread(self, service: str) -> list[StoredRecord]:
         records: list[StoredRecord] = []

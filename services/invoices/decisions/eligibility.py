@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from services.invoices.calendar import cut_off
-from services.invoices.state import Document, MergeRequest, Payment, Reason, World
+from services.invoices.state import Document, MergeRequest, Payment, Reason, Verdict, World
 
 
 class Scope(NamedTuple):
@@ -18,14 +18,6 @@ class Scope(NamedTuple):
     partner_id: str
     business_number: str
     month: str
-
-
-class Verdict(NamedTuple):
-    """What a merge makes of one payment. `payment` is None for an unknown id."""
-
-    payment_id: str
-    payment: Payment | None
-    reason: Reason
 
 
 def scope_of(thing: Document | Payment | MergeRequest) -> Scope:
@@ -37,20 +29,35 @@ def judge(world: World, scope: Scope, wanted: frozenset[str] | None, refusal: Re
     """One verdict for each payment that is wanted (None: all of the partner's month), in the order paid.
 
     A payment that is fit is refused with `refusal`, when there is one, and with `only_one_payment` when
-    there would be nobody to be merged with.
+    there would be nobody to be merged with. What is merged already stays so: a merge is never judged again.
     """
-    verdicts = [
-        Verdict(
-            payment.payment_id,
-            payment,
-            _soften(reason_for(payment, world.document_of(payment), scope), refusal),
-        )
-        for payment in _candidates(world, scope, wanted)
-    ]
-    found = {verdict.payment_id for verdict in verdicts}
-    missing = sorted((wanted or frozenset()) - found)
-    verdicts += [Verdict(payment_id, None, "unknown_payment") for payment_id in missing]
-    return _not_alone(verdicts, world.open_merge(*scope))
+    merge = world.open_merge(*scope)
+    verdicts = []
+    for payment in candidates(world, scope, wanted):
+        reason = reason_for(payment, world.document_of(payment), scope)
+        inside = merge is not None and payment.invoice_id == merge.invoice_id
+        verdicts.append(verdict_of(payment, reason if inside else _soften(reason, refusal)))
+    return [*_not_alone(verdicts, merge), *strangers(world, scope, wanted, verdicts)]
+
+
+def strangers(
+    world: World, scope: Scope, wanted: frozenset[str] | None, known: Iterable[Verdict]
+) -> list[Verdict]:
+    """What is wanted and not the partner's own: payments of other partners of the business, unknown ids."""
+    found = {verdict.payment_id for verdict in known}
+    verdicts: dict[str, Verdict] = {}
+    for other in world.others:
+        is_wanted = other.month == scope.month if wanted is None else other.payment_id in wanted
+        is_ours = other.business_number == scope.business_number and other.partner_id != scope.partner_id
+        if is_wanted and is_ours and other.payment_id not in found:
+            verdicts[other.payment_id] = Verdict(other.payment_id, None, "other_partner", other.order_id)
+    missing = sorted((wanted or frozenset()) - found - verdicts.keys())
+    return [*verdicts.values(), *(Verdict(each, None, "unknown_payment", None) for each in missing)]
+
+
+def verdict_of(payment: Payment, reason: Reason) -> Verdict:
+    """The verdict about a partner's own payment."""
+    return Verdict(payment.payment_id, payment, reason, payment.order_id)
 
 
 def refusal_of_time(scope: Scope, at: datetime, world: World) -> Reason | None:
@@ -68,6 +75,13 @@ def reason_for(payment: Payment, document: Document | None, scope: Scope) -> Rea
         return "other_month"
     if payment.business_number != scope.business_number:
         return "other_business"
+    if document is not None and document.kind == "merged" and document.is_unissued and payment.standing.total:
+        return "merged" if scope_of(document) == scope else "merged_by_operator"
+    return reason_of_own(payment, document)
+
+
+def reason_of_own(payment: Payment, document: Document | None) -> Reason:
+    """`merged` when a payment of the right business and month is fit, else the first reason why it is not."""
     if document is None:  # one that cost nothing has none either
         return "nothing_left" if payment.evidence == "tax_invoice" else "not_a_tax_invoice"
     if document.state == "issued":
@@ -85,7 +99,8 @@ def _reason_of_units(payment: Payment) -> Reason:
     return "merged"
 
 
-def _candidates(world: World, scope: Scope, wanted: frozenset[str] | None) -> Iterable[Payment]:
+def candidates(world: World, scope: Scope, wanted: frozenset[str] | None) -> Iterable[Payment]:
+    """The partner's own payments that are wanted, or (None) all of its month."""
     mine = world.payments_of(scope.partner_id)
     if wanted is None:
         return [payment for payment in mine if payment.month == scope.month]

@@ -1,18 +1,18 @@
 """Issuing documents: at the month close, late, or once a partner is corrected."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
 
 from msgspec.structs import replace
 
-from services.invoices.calendar import written_date
+from services.invoices.calendar import is_late, written_date, written_date_of_merge
+from services.invoices.decisions.numbers import correction_for
 from services.invoices.events import invoice_issue_failed, invoice_issued
 from services.invoices.state import (
     Change,
     Contradiction,
     Document,
     DocumentCounter,
-    Partner,
     Payment,
     World,
 )
@@ -26,11 +26,11 @@ def issue(
     counters: Mapping[str, DocumentCounter],
     at: datetime,
     *,
-    late: bool = False,
     correction: str | None = None,
 ) -> Decided[Change]:
     """Issues a document with money on it, or answers with why it cannot be, once.
 
+    It is late when the day of issue in Seoul is after its due day, whoever caused that.
     The number is the one as of payment; only when that is wrong it is `correction`. With neither, the
     document waits as `issue_failed` for the partner to be corrected. Raises Contradiction for a document
     without won.
@@ -39,16 +39,16 @@ def issue(
         raise Contradiction(f"document {document.invoice_id} has no won on it to be issued")
     number = document.business_number if business_number.is_valid(document.business_number) else correction
     if number is None:
-        return _fail(document, late)
+        return _fail(document)
     counter = counters[number].next()
     issued = replace(
         document,
         state="issued",
         sequence=document.sequence + 1,
         business_number=number,
-        late=late or document.late,
+        late=is_late(document.month, at),
         document_key=document_key(document.month, counter),
-        written_date=written_date(document.month),
+        written_date=_written_date(document, payments),
         issued_at=at,
         payments=sum(payment.standing.total > 0 for payment in payments),
     )
@@ -59,16 +59,8 @@ def issue(
 def issue_at_close(world: World, document: Document, at: datetime) -> Decided[Change]:
     """Issues one un-issued document of a closed month, or answers once with why it cannot be."""
     payments = world.payments_in(document)
-    correction = correction_for(world.partners.get(document.partner_id), payments)
+    correction = correction_for(world.numbers_of(document.partner_id), payments)
     return issue(document, payments, world.counters, at, correction=correction)
-
-
-def correction_for(partner: Partner | None, payments: Iterable[Payment]) -> str | None:
-    """The number that replaces a wrong one: the partner's, when it is right and newer than the payments."""
-    if partner is None or not business_number.is_valid(partner.business_number):
-        return None
-    newest = max(payment.paid_at for payment in payments)
-    return partner.business_number if partner.changed_at > newest else None
 
 
 def document_key(month: str, counter: DocumentCounter) -> str:
@@ -76,10 +68,15 @@ def document_key(month: str, counter: DocumentCounter) -> str:
     return f"{month}-{counter.business_number}-{counter.last_number:06d}"
 
 
-def _fail(document: Document, late: bool) -> Decided[Change]:
+def _written_date(document: Document, payments: Sequence[Payment]) -> date:
+    if document.kind == "merged":
+        return written_date_of_merge(document.month)
+    (payment,) = payments
+    return written_date(payment.paid_at)
+
+
+def _fail(document: Document) -> Decided[Change]:
     if document.state == "issue_failed":
         return Decided(Change())
-    failed = replace(
-        document, state="issue_failed", sequence=document.sequence + 1, late=late or document.late
-    )
+    failed = replace(document, state="issue_failed", sequence=document.sequence + 1)
     return Decided(Change(documents=(failed,)), (invoice_issue_failed(failed),))

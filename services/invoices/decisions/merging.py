@@ -1,13 +1,22 @@
 """Merging the payments of a month into one document, on request or by preference, and undoing it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from services.invoices.calendar import cut_off
-from services.invoices.decisions.eligibility import Scope, Verdict, judge, refusal_of_time, scope_of
-from services.invoices.events import invoice_merged, invoice_unmerged
+from services.invoices.decisions.eligibility import (
+    Scope,
+    candidates,
+    judge,
+    reason_for,
+    refusal_of_time,
+    scope_of,
+    strangers,
+    verdict_of,
+)
+from services.invoices.events import invoice_merged, invoice_unmerged, merge_answered
 from services.invoices.state import (
     Change,
     Contradiction,
@@ -20,6 +29,7 @@ from services.invoices.state import (
     Payment,
     Policy,
     Reason,
+    Verdict,
     World,
     paid_order,
 )
@@ -36,6 +46,8 @@ class Wish(NamedTuple):
 
 def request_merge(world: World, request: MergeRequest, new_id: NewId) -> Decision[Change]:
     """Answers a merge request: the fit payments are merged, every payment gets its explanation.
+
+    `merge.answered` says it once, also when nothing is merged.
 
     A request that came in time stands as a wish until the close; it replaces an earlier undo. A repeated
     request changes nothing.
@@ -54,14 +66,17 @@ def request_merge(world: World, request: MergeRequest, new_id: NewId) -> Decisio
     explanations = _explanations(scope, request.request_id, verdicts)
     merged = _merge(world, scope, verdicts, new_id)
     change = Change(requests=tuple(requests), explanations=tuple(explanations))
-    return Decided(change.plus(merged.state), merged.events)
+    made = next((d for d in merged.state.documents if d.kind == "merged"), world.open_merge(*scope))
+    answer_event = merge_answered(request, verdicts, made)
+    return Decided(change.plus(merged.state), (*merged.events, answer_event))
 
 
 def undo_merge(world: World, request: MergeRequest) -> Decision[Change]:
     """Gives the payments of an un-issued merge their own drafts back. An issued merge stays.
 
     The undo is the last word about this month: it replaces earlier requests and beats a standing preference,
-    until a new request. A repeated undo changes nothing.
+    until a new request. What an operator merged over several partners only an operator takes apart. A
+    repeated undo changes nothing; `merge.answered` says once what became of each payment.
     """
     answer = _answer_at_once(world, request)
     if answer is not None:
@@ -70,10 +85,13 @@ def undo_merge(world: World, request: MergeRequest) -> Decision[Change]:
     replaced = [replace(wish, standing=False) for wish in world.standing_requests(*scope)]
     change = Change(requests=(replace(request, standing=True), *replaced))
     merge = world.open_merge(*scope)
+    if merge is not None and merge.also:
+        merge = None
+    answered = merge_answered(request, _verdicts_of_undo(world, request, merge), merge)
     if merge is None:
-        return Decided(change)
-    unmerged = _unmerge(world, merge)
-    return Decided(change.plus(unmerged.state), unmerged.events)
+        return Decided(change, (answered,))
+    unmerged = unmerge(world, merge)
+    return Decided(change.plus(unmerged.state), (*unmerged.events, answered))
 
 
 def merge_at_close(world: World, scope: Scope, new_id: NewId) -> Decided[Change]:
@@ -140,11 +158,21 @@ def _merge(world: World, scope: Scope, verdicts: Sequence[Verdict], new_id: NewI
     fit = [
         verdict.payment for verdict in verdicts if verdict.reason == "merged" and verdict.payment is not None
     ]
-    joining = [payment for payment in fit if merge is None or payment.invoice_id != merge.invoice_id]
+    if not any(merge is None or payment.invoice_id != merge.invoice_id for payment in fit):
+        return Decided(Change())
+    target = merge or Document(new_id(), "merged", "draft", *scope, amount=NOTHING, sequence=0)
+    excluded = {v.payment_id: v.reason for v in verdicts if v.reason != "merged"}
+    return merge_payments(world, target, fit, excluded)
+
+
+def merge_payments(
+    world: World, target: Document, fit: Sequence[Payment], excluded: Mapping[str, str]
+) -> Decided[Change]:
+    """Puts payments on a merged document; those that are on it already stay there."""
+    joining = [payment for payment in fit if payment.invoice_id != target.invoice_id]
     if not joining:
         return Decided(Change())
-    before = [] if merge is None else world.payments_in(merge)
-    target = merge or Document(new_id(), "merged", "draft", *scope, amount=NOTHING, sequence=0)
+    before = world.payments_in(target)
     amount = target.amount
     for payment in joining:
         amount = amount.plus(payment.standing)
@@ -154,11 +182,36 @@ def _merge(world: World, scope: Scope, verdicts: Sequence[Verdict], new_id: NewI
         documents=(*(replace(_own_draft(world, p), state="in_merge") for p in joining), target),
     )
     members = sorted([*before, *joining], key=paid_order)
-    excluded = {v.payment_id: v.reason for v in verdicts if v.reason != "merged"}
     return Decided(change, (invoice_merged(target, members, excluded),))
 
 
-def _unmerge(world: World, merge: Document) -> Decided[Change]:
+def _verdicts_of_undo(world: World, request: MergeRequest, undone: Document | None) -> list[Verdict]:
+    """What the undo makes of each payment: those of the merge, and those that were named."""
+    scope = scope_of(request)
+    wanted = None if request.payment_ids is None else frozenset(request.payment_ids)
+    mine = {payment.order_id: payment for payment in candidates(world, scope, wanted)}
+    members = [] if undone is None else world.payments_in(undone)
+    mine |= {payment.order_id: payment for payment in members}
+    inside = {payment.order_id for payment in members}
+    verdicts = []
+    for payment in sorted(mine.values(), key=paid_order):
+        reason = reason_for(payment, world.document_of(payment), scope)
+        if payment.order_id in inside:
+            reason = "undone"
+        elif reason == "merged" and _is_of_operator(world.document_of(payment)):
+            reason = "merged_by_operator"
+        elif reason in ("merged", "units_not_issued", "open_refund"):
+            reason = "not_merged"
+        verdicts.append(verdict_of(payment, reason))
+    return [*verdicts, *strangers(world, scope, wanted, verdicts)]
+
+
+def _is_of_operator(document: Document | None) -> bool:
+    return document is not None and bool(document.also)
+
+
+def unmerge(world: World, merge: Document) -> Decided[Change]:
+    """Takes an un-issued merged document apart: its payments get their own drafts back."""
     members = world.payments_in(merge)
     undone = replace(merge, state="undone", amount=NOTHING, sequence=merge.sequence + 1)
     change = Change(
@@ -181,12 +234,15 @@ def _own_draft(world: World, payment: Payment) -> Document:
 
 def _explanations(scope: Scope, request_id: str, verdicts: Iterable[Verdict]) -> Iterable[Explanation]:
     for verdict in verdicts:
-        order_id = None if verdict.payment is None else verdict.payment.order_id
-        yield Explanation(scope.partner_id, request_id, verdict.payment_id, order_id, verdict.reason)
+        partner_id = scope.partner_id
+        yield Explanation(partner_id, request_id, verdict.payment_id, verdict.order_id, verdict.reason)
 
 
 def _close_explanations(scope: Scope, wish: Wish, verdicts: Sequence[Verdict]) -> Iterable[Explanation]:
-    """Leaves out what another request explains: payments of other businesses, and what is issued already."""
+    """Leaves out what another request explains: payments of other businesses, and what is issued already.
+
+    What is not the partner's own the request has explained; the close has not looked for it.
+    """
     request_id = f"{wish.request_id}:{scope.month}" if wish.request_id == "always_merge" else wish.request_id
-    explained_elsewhere: tuple[Reason, ...] = ("other_business", "already_issued")
+    explained_elsewhere: tuple[Reason, ...] = ("other_business", "already_issued", "unknown_payment")
     return _explanations(scope, request_id, (v for v in verdicts if v.reason not in explained_elsewhere))

@@ -5,40 +5,58 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from services.invoices.decisions.issuing import issue
-from services.invoices.state import Change, Document, Partner, World
-from shared import business_number
+from services.invoices.decisions.numbers import (
+    Told,
+    correction_for,
+    propose_corrections,
+    renumber_drafts,
+    tell_number,
+)
+from services.invoices.state import Change, Document, Partner, PartnerNumber, World
 from shared.runtime.decisions import Decided, NewEvent
 
 
 def change_partner(world: World, partner: Partner, at: datetime) -> Decided[Change]:
-    """Takes over a partner's data, and issues what waited in closed months for a right business number.
+    """Takes over a partner's data and looks at its documents under the number that it tells.
 
-    A change older than the one recorded changes nothing.
+    What waited in closed months for a right number is issued, drafts take it, and for issued documents of
+    another number a correction is proposed. A change older than the one recorded changes no data, but its
+    number is known from then on.
     """
     recorded = world.partners.get(partner.partner_id)
-    if recorded is not None and partner.changed_at < recorded.changed_at:
-        return Decided(Change())
-    if recorded is not None and recorded.always_merge == partner.always_merge:
-        partner = replace(partner, always_merge_since=recorded.always_merge_since)
-    change = Change(partners=(partner,))
-    if not business_number.is_valid(partner.business_number):
-        return Decided(change)
-    issued = _issue_failed_ones(world, partner, at)
-    return Decided(change.plus(issued.state), issued.events)
+    known = world.numbers_of(partner.partner_id)
+    new = PartnerNumber(partner.partner_id, partner.changed_at, partner.business_number)
+    told = tell_number(known, new)
+    change = Change(numbers=() if told is known else (new,))
+    if recorded is None or partner.changed_at >= recorded.changed_at:
+        change = change.plus(Change(partners=(_with_preference(partner, recorded),)))
+    issued = _issue_failed_ones(world, partner.partner_id, told, at)
+    renumbered = renumber_drafts(world, partner.partner_id, told)
+    proposed = propose_corrections(world, partner.partner_id, told, at)
+    change = change.plus(issued.state).plus(renumbered.state).plus(proposed)
+    return Decided(change, (*issued.events, *renumbered.events))
 
 
-def _issue_failed_ones(world: World, partner: Partner, at: datetime) -> Decided[Change]:
+def _with_preference(partner: Partner, recorded: Partner | None) -> Partner:
+    """A preference that is merely repeated counts from when it was told first."""
+    if recorded is None or recorded.always_merge != partner.always_merge:
+        return partner
+    return replace(partner, always_merge_since=recorded.always_merge_since)
+
+
+def _issue_failed_ones(world: World, partner_id: str, told: Told, at: datetime) -> Decided[Change]:
     """Issues them by month; the numbers of the business go on from document to document."""
     change = Change()
     counters = dict(world.counters)
     events: list[NewEvent] = []
-    for document in _failed_documents(world, partner):
+    for document in _failed_documents(world, partner_id):
+        payments = world.payments_in(document)
         issued = issue(
             document,
-            world.payments_in(document),
+            payments,
             counters,
             max(at, world.closed[document.month]),
-            correction=partner.business_number,
+            correction=correction_for(told, payments),
         )
         change = change.plus(issued.state)
         counters.update((counter.business_number, counter) for counter in issued.state.counters)
@@ -46,10 +64,10 @@ def _issue_failed_ones(world: World, partner: Partner, at: datetime) -> Decided[
     return Decided(change, events)
 
 
-def _failed_documents(world: World, partner: Partner) -> list[Document]:
+def _failed_documents(world: World, partner_id: str) -> list[Document]:
     failed = (
         document
         for document in world.documents.values()
-        if document.partner_id == partner.partner_id and document.state == "issue_failed"
+        if document.partner_id == partner_id and document.state == "issue_failed"
     )
     return sorted(failed, key=lambda document: (document.month, document.invoice_id))

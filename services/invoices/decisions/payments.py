@@ -7,7 +7,9 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from services.invoices.decisions.issuing import correction_for, document_key, issue
+from services.invoices.calendar import is_late
+from services.invoices.decisions.issuing import document_key, issue
+from services.invoices.decisions.numbers import correction_for, right_number
 from services.invoices.events import invoice_drafted, invoice_modified
 from services.invoices.state import (
     Change,
@@ -24,7 +26,8 @@ from services.invoices.state import (
     Snapshot,
     World,
 )
-from shared.kst import kst_date, month_of
+from shared.business_number import is_valid
+from shared.kst import kst_date
 from shared.money import NOTHING, Money
 from shared.runtime.decisions import Decided, Decision, Wait
 from shared.units import LineUnits
@@ -64,16 +67,18 @@ def record_payment(
         return Decided(Change())
     if payment.evidence != "tax_invoice" or not payment.paid.total:
         return Decided(Change(payments=(payment,), snapshots=(snapshot,)))
+    closed_at = world.closed.get(payment.month)
+    told = world.numbers_of(payment.partner_id)
+    if closed_at is not None and is_valid(payment.business_number):
+        payment = replace(payment, business_number=right_number(payment, told))
     draft = _draft_of(payment, new_id())
     payment = replace(payment, draft_id=draft.invoice_id, invoice_id=draft.invoice_id)
     drafted = invoice_drafted(payment, draft)
-    closed_at = world.closed.get(payment.month)
     if closed_at is None:
         change = Change(payments=(payment,), snapshots=(snapshot,), documents=(draft,))
         return Decided(change, (drafted,))
-    correction = correction_for(world.partners.get(payment.partner_id), [payment])
-    issued_at = max(at, closed_at)
-    issued = issue(draft, [payment], world.counters, issued_at, late=True, correction=correction)
+    correction = correction_for(told, [payment])
+    issued = issue(draft, [payment], world.counters, max(at, closed_at), correction=correction)
     change = Change(payments=(payment,), snapshots=(snapshot,)).plus(issued.state)
     return Decided(change, (drafted, *issued.events))
 
@@ -116,7 +121,9 @@ def return_money(world: World, back: Return, issued_at: datetime, new_id: NewId)
     """Takes refunded won off the payment and off its evidence.
 
     Before the document is issued they are netted; afterwards the document is never touched again, and a
-    modified invoice states the difference (부가가치세법 시행령 제70조). A repeated refund changes nothing.
+    modified invoice states the difference (부가가치세법 시행령 제70조). It is dated on the refund, but never
+    before the document that it modifies. Of a document that was issued twice nothing is modified: another one
+    holds its won. A repeated refund changes nothing.
     Raises Contradiction when more goes back than was paid.
     """
     payment = world.payments.get(back.order_id)
@@ -126,8 +133,10 @@ def return_money(world: World, back: Return, issued_at: datetime, new_id: NewId)
     if earlier is not None and earlier.state == "completed":
         return Decided(Change())
     payment = _with_returned(payment, back, was_open=earlier is not None and earlier.state == "open")
-    refund = Refund(back.refund_id, back.order_id, "completed", back.amount, back.cancellation)
+    refund = Refund(back.refund_id, back.order_id, "completed", back.amount, back.cancellation, back.units)
     document = world.document_of(payment)
+    if document is not None and document.modification == "issued_twice":
+        document = None
     if document is None or document.state != "issued":
         return Decided(_net(payment, document, back.amount).plus(Change(refunds=(refund,))))
     change = Change(payments=(payment,), refunds=(refund,))
@@ -213,7 +222,9 @@ def _modify(
     new_id: NewId,
 ) -> Decided[Change]:
     counter = counters[original.business_number].next()
-    month = month_of(back.at)
+    assert original.written_date is not None
+    written = max(kst_date(back.at), original.written_date)
+    month = f"{written:%Y-%m}"
     modified = Document(
         invoice_id=new_id(),
         kind="modified",
@@ -224,8 +235,9 @@ def _modify(
         amount=NOTHING.minus(back.amount),
         sequence=1,
         document_key=document_key(month, counter),
-        written_date=kst_date(back.at),
+        written_date=written,
         issued_at=issued_at,
+        late=is_late(month, issued_at),
         order_id=payment.order_id,
         original_id=original.invoice_id,
         modification=modification_of(original, back.amount),

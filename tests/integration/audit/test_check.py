@@ -190,6 +190,45 @@ async def test_a_draft_left_in_a_closed_month_is_found(
     assert await broken_rules(database) == {"months_closed": {"A-1"}}
 
 
+@pytest.mark.parametrize(
+    ("plant", "rule"),
+    [
+        ("written_date = written_date - 60 WHERE kind = 'modified'", "documents_dated"),
+        ("late = true WHERE kind = 'payment' AND state = 'issued'", "documents_late"),
+        (
+            "issued_at = issued_at + INTERVAL '30 days' WHERE kind = 'payment' AND state = 'issued'",
+            "documents_late",
+        ),
+    ],
+)
+async def test_a_wrong_date_and_a_wrong_lateness_are_found(
+    history: Tabletop, database: Database, admin: Any, plant: str, rule: str
+) -> None:
+    """The schema refuses to change an issued document; this is for the day that one is issued wrong."""
+    await admin.execute("ALTER TABLE invoices.documents DISABLE TRIGGER issued_documents_stay")
+    try:
+        await admin.execute(f"UPDATE invoices.documents SET {plant}")
+    finally:
+        await admin.execute("ALTER TABLE invoices.documents ENABLE TRIGGER issued_documents_stay")
+    assert set(await broken_rules(database)) == {rule}
+
+
+async def test_what_an_operator_corrects_and_merges_breaks_no_rule(
+    history: Tabletop, database: Database, admin: Any
+) -> None:
+    """A-6 is moved to another business with its modified document; A-2 was issued twice."""
+    keys = {
+        row["order_id"]: row["document_key"]
+        for row in await admin.fetch(
+            "SELECT p.order_id, document_key"
+            " FROM invoices.payments p JOIN invoices.documents USING (invoice_id)"
+        )
+    }
+    await history.correct("2026-10", keys["A-6"], number="1348672683")
+    await history.correct("2026-10", keys["A-2"], twice=True)
+    assert await broken_rules(database) == {}
+
+
 async def test_an_interrupted_close_waits_and_breaks_no_rule(
     table: Tabletop, database: Database, admin: Any
 ) -> None:

@@ -10,6 +10,7 @@ from tests.unit.invoices.books import CLOSED_AT, GANADA, OTHER, WRONG, line
 
 NOVEMBER = "2026-11-12T10:00:00+09:00"
 CORRECTED_AT = "2026-11-07T09:00:00+09:00"
+OVERDUE = "2026-11-11T00:00:00+09:00"
 CUT_OFF = "2026-11-05T18:00:00+09:00"
 
 
@@ -69,10 +70,10 @@ async def test_a_late_document_waits_for_a_number_and_is_issued_late(books: Stor
     await books.close()
     await books.paid_and_issued("A-1", number=WRONG, published_at="2026-11-06T09:00:00+09:00")
     failed = await books.row("documents")
-    assert (failed["state"], failed["late"], failed["sequence"]) == ("issue_failed", True, 2)
+    assert (failed["state"], failed["late"], failed["sequence"]) == ("issue_failed", False, 2)
 
-    await books.take(books.events.partner(at=CORRECTED_AT))
-    failed |= issued(f"2026-10-{GANADA}-000001", CORRECTED_AT, sequence=3)
+    await books.take(books.events.partner(at=OVERDUE))
+    failed |= issued(f"2026-10-{GANADA}-000001", OVERDUE, sequence=3) | {"late": True}
     assert await books.row("documents") == failed | {"business_number": GANADA}
 
 
@@ -98,6 +99,7 @@ async def test_a_merge_counts_its_payments_and_its_events(books: StoredBooks) ->
 
     await books.close()
     merge |= issued(f"2026-10-{GANADA}-000001", CLOSED_AT, sequence=3) | {"payments": 3}
+    merge |= {"written_date": date(2026, 10, 31)}
     assert await books.row("documents", "kind = 'merged'") == merge
 
 
@@ -116,10 +118,12 @@ async def test_a_refund_is_noted_open_and_completed(books: StoredBooks) -> None:
     refund = await books.row("refunds")
     assert refund == {
         "refund_id": "r-1", "order_id": "A-1", "state": "open", "supply": 0, "vat": 0, "cancellation": False,
+        "lines": None,
     }  # fmt: skip
 
     await books.take(books.events.completed("A-1", "r-1", 40, 64_000, 6_400))
-    assert await books.row("refunds") == refund | {"state": "completed", "supply": 64_000, "vat": 6_400}
+    completed = {"state": "completed", "supply": 64_000, "vat": 6_400, "lines": '[["1",40]]'}
+    assert await books.row("refunds") == refund | completed
 
 
 async def test_an_open_refund_keeps_its_payment_out_of_a_merge_after_a_commit(books: StoredBooks) -> None:
@@ -166,6 +170,83 @@ async def test_a_preference_that_is_repeated_keeps_its_date_after_a_commit(books
     assert (await books.close()).merged == 1
 
 
+async def test_the_number_of_a_draft_and_what_was_told_of_it_are_kept(books: StoredBooks) -> None:
+    await books.paid_and_issued("A-1", "A-2")
+    await books.take(books.events.merge())
+    payment, merge = (
+        await books.row("payments", "order_id = 'A-1'"),
+        await books.row("documents", "kind = 'merged'"),
+    )
+    await books.take(books.events.partner(number=OTHER, at=CORRECTED_AT))
+    assert await books.row("payments", "order_id = 'A-1'") == payment | {"business_number": OTHER}
+    moved = {"business_number": OTHER, "sequence": 2}
+    assert await books.row("documents", "kind = 'merged'") == merge | moved
+    assert (await books.row("merge_requests"))["business_number"] == OTHER
+    assert await books.row("partner_numbers") == {
+        "partner_id": "P-17",
+        "since": datetime.fromisoformat(CORRECTED_AT),
+        "business_number": OTHER,
+    }
+
+
+async def test_a_proposed_correction_is_kept_and_withdrawn(books: StoredBooks) -> None:
+    await books.paid_and_issued("A-1")
+    await books.close()
+    await books.take(books.events.partner(number=OTHER, at=OVERDUE))
+    document, proposed = await books.row("documents"), await books.row("corrections")
+    assert proposed == {
+        "invoice_id": document["invoice_id"],
+        "partner_id": "P-17",
+        "month": "2026-10",
+        "business_number": OTHER,
+        "state": "proposed",
+        "proposed_at": datetime.fromisoformat(OVERDUE),
+        "reason": None,
+        "actor": None,
+        "decided_at": None,
+    }
+    await books.take(books.events.partner(number=GANADA, at="2026-10-01T09:00:00+09:00"))
+    assert await books.row("corrections") == proposed | {"state": "withdrawn"}
+
+
+async def test_a_modified_document_is_filed_in_the_month_of_its_own_date(books: StoredBooks) -> None:
+    await books.paid_and_issued("A-1")
+    await books.close()
+    await books.take(books.events.completed("A-1", "r-1", 10, 16_000, 1_600, at=NOVEMBER))
+    modified = await books.row("documents", "kind = 'modified'")
+    assert (modified["month"], modified["written_date"]) == ("2026-11", date(2026, 11, 12))
+    assert modified["document_key"] == f"2026-11-{GANADA}-000002"
+
+
+async def test_the_sums_of_a_month_leave_modified_documents_out(books: StoredBooks) -> None:
+    """Also one that is filed in the same month, since its refund was paid out in it."""
+    await books.paid_and_issued("A-1")
+    before = await books.close()
+    await books.take(books.events.completed("A-1", "r-1", 10, 16_000, 1_600, at="2026-10-25T10:00:00+09:00"))
+    assert (await books.row("documents", "kind = 'modified'"))["month"] == "2026-10"
+    again = await books.close()
+    assert again == structs.replace(before, already_issued=1)
+
+
+async def test_a_repeated_close_issues_what_had_failed(books: StoredBooks) -> None:
+    """Its number may have become known in a way that issued nothing, as before an upgrade."""
+    await books.paid_and_issued("A-1", number=WRONG)
+    assert (await books.close()).issue_failed == 1
+    told = datetime.fromisoformat(CORRECTED_AT)
+    await books.pool.execute("INSERT INTO partner_numbers VALUES ('P-17', $1, $2)", told, GANADA)
+    again = await books.close()
+    assert (again.documents, again.issue_failed) == (1, 0)
+
+
+async def test_the_vat_of_a_merge_is_the_sum_of_its_payments(books: StoredBooks) -> None:
+    """3 x 1,809 won have 540 won of VAT; together they would have 542."""
+    await books.paid_and_issued("A-1", "A-2", "A-3", lines=[line(kind="goods", unit_price=603, quantity=3)])
+    await books.take(books.events.merge())
+    await books.close()
+    merge = await books.row("documents", "kind = 'merged'")
+    assert (merge["supply"], merge["vat"]) == (5_427, 540)
+
+
 async def test_a_request_changes_only_whether_it_stands(books: StoredBooks) -> None:
     await books.take(books.events.merge("mr-1", orders=["A-1", "A-2"]))
     first = await books.row("merge_requests")
@@ -197,8 +278,8 @@ async def test_the_lines_of_a_payment_are_kept_as_they_were_sold(books: StoredBo
     assert await books.row("payment_lines") == {
         "order_id": "A-1",
         "vat_mode": "exclusive",
-        "lines": '[["1","serials","study-30","스터디 이용권 30일",1600,2],'
-        '["2","goods","study-30","스터디 이용권 30일",500,3]]',
+        "lines": '[["1","serials","study-30","스터디 이용권 30일",1600,2,0],'
+        '["2","goods","study-30","스터디 이용권 30일",500,3,0]]',
     }
 
 
@@ -207,7 +288,7 @@ def issued(document_key: str, at: str, *, sequence: int) -> dict[str, Any]:
         "state": "issued",
         "sequence": sequence,
         "document_key": document_key,
-        "written_date": date(2026, 10, 31),
+        "written_date": date(2026, 10, 21),
         "issued_at": datetime.fromisoformat(at),
     }
 

@@ -54,6 +54,20 @@ def test_an_event_has_every_field_of_its_golden_document(story: Books, type_name
     assert published.subject == published.data["invoice_id"]
 
 
+def test_an_answer_to_a_merge_has_every_field_of_its_golden_document() -> None:
+    books = Books()
+    books.paid_and_issued("A-1001")
+    books.paid_and_issued("A-1002")
+    books.paid("A-1004")
+    books.take(books.events.merge())
+    expected, answered = golden("merge.answered"), books.last("merge.answered")
+    assert answered.data.keys() == expected["data"].keys()
+    for name, value in expected["data"].items():
+        assert type(answered.data[name]) is type(value), name
+    assert answered.data["excluded"][0].keys() == expected["data"]["excluded"][0].keys()
+    assert answered.subject == f"{answered.data['partner_id']}/{answered.data['request_id']}"
+
+
 def expected_key_field(expected: dict[str, Any]) -> str:
     return next(name for name in ("order_id", "partner_id") if expected["data"].get(name) == expected["key"])
 

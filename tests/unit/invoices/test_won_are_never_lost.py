@@ -5,12 +5,15 @@ un-issued documents, slips and receipts; every document equals the sum of its li
 contiguous.
 """
 
+from contextlib import suppress
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, rule
 
+from services.invoices.decisions.corrections import CannotCorrect, Order
 from shared.money import Money, refund_money
-from tests.unit.invoices.books import GANADA, OTHER, WRONG, Books, line
+from tests.unit.invoices.books import GANADA, OTHER, WRONG, Books, instant, line
 
 MONTHS = ("2026-10", "2026-11")
 PARTNERS = ("P-17", "P-18")
@@ -18,6 +21,7 @@ NUMBERS = (GANADA, OTHER, WRONG)
 KINDS = st.sampled_from(["serials", "goods"])
 DAYS = {"2026-10": "2026-10-{:02d}T12:00:00+09:00", "2026-11": "2026-11-{:02d}T12:00:00+09:00"}
 AFTER = "2026-12-05T18:00:00+09:00"
+CORRECTED = instant("2026-12-20T10:00:00+09:00")
 
 
 class Bookkeeping(RuleBasedStateMachine):
@@ -138,10 +142,34 @@ class Bookkeeping(RuleBasedStateMachine):
     def correct(self, partner: str, number: str, always_merge: bool) -> None:
         self.books.take(self.books.events.partner(number=number, always_merge=always_merge, partner=partner))
 
+    @rule(month=st.sampled_from(MONTHS), number=st.sampled_from((GANADA, OTHER)), undo=st.booleans())
+    def merge_a_business(self, month: str, number: str, undo: bool) -> None:
+        if undo:
+            self.books.undo_business(number, month)
+        else:
+            self.books.merge_business(number, month)
+
+    @rule(data=st.data(), number=st.sampled_from((GANADA, OTHER)), twice=st.booleans())
+    def correct_document(self, data: st.DataObject, number: str, twice: bool) -> None:
+        issued = sorted(self.books.documents("issued"), key=lambda document: document.invoice_id)
+        if not issued:
+            return
+        document = data.draw(st.sampled_from(issued))
+        before = dict(self.books.world.documents)
+        with suppress(CannotCorrect):
+            self.books.correct(document, Order(number, twice, "wrong", "kim", CORRECTED))
+        assert {each: self.books.world.documents[each] for each in before} == before
+
     @rule(month=st.sampled_from(MONTHS))
     def close(self, month: str) -> None:
         self.books.close(month, AFTER)
         assert self.books.close(month, AFTER) == []
+        for document in self.books.documents("issued"):
+            if document.original_id is not None:
+                original = self.books.world.documents[document.original_id]
+                assert document.written_date is not None
+                assert original.written_date is not None
+                assert document.written_date >= original.written_date
         valid = [d for d in self.books.documents("draft") if d.month == month]
         assert valid == []
 

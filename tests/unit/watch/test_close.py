@@ -1,0 +1,133 @@
+"""`pawl close`: what it asks of the service, what it shows, and when it does nothing."""
+
+from collections.abc import Iterator
+from typing import Any
+from unittest.mock import patch
+
+import orjson
+import pytest
+from typer.testing import CliRunner
+
+from ops.cli import app
+from ops.shell.http_client import Answer
+
+SUMS = {"documents": 2, "payments": 3, "supply": 320, "vat": 32, "total": 352, "merged": 1, "issue_failed": 0}
+CORRECTION = {
+    "document_key": "2026-10-1168200276-000001",
+    "partner_id": "P-17",
+    "business_number": "1168200276",
+    "right_number": "1348672683",
+    "state": "proposed",
+}
+URL = ["--invoices", "http://invoices"]
+
+
+class Service:
+    """The invoices service, as far as `pawl close` asks it."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, Any]] = []
+        self.answer = Answer(200, "{}")
+
+    def say(self, status: int, **data: Any) -> None:
+        self.answer = Answer(status, orjson.dumps(data).decode())
+
+    async def fetch(self, url: str, body: bytes | None = None, timeout: float = 5.0) -> Answer:
+        self.asked.append((url, None if body is None else orjson.loads(body)))
+        return self.answer
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    service = Service()
+    with patch("ops.watch.close.fetch", service.fetch):
+        yield service
+
+
+def run(*arguments: str) -> Any:
+    return CliRunner().invoke(app, ["close", *arguments, *URL])
+
+
+def test_a_close_shows_its_sums_and_what_is_proposed(service: Service) -> None:
+    service.say(200, month="2026-10", already_issued=1, corrections=[CORRECTION], **SUMS)
+    result = run("2026-10")
+    assert result.exit_code == 0
+    assert service.asked == [("http://invoices/months/2026-10/close", {"at": None})]
+    assert "2026-10 is closed" in result.output
+    assert "2026-10-1168200276-000001 of P-17 should be under 1348672683." in result.output
+
+
+def test_the_status_of_a_month_closes_nothing(service: Service) -> None:
+    service.say(200, month="2026-10", closed_at=None, corrections=[], **SUMS)
+    result = run("2026-10", "status", "--json")
+    assert service.asked == [("http://invoices/months/2026-10", None)]
+    assert orjson.loads(result.output)["closed_at"] is None
+
+
+def test_a_document_is_shown_line_by_line(service: Service) -> None:
+    lines = [{"name": "이용권", "unit_price": 1600, "quantity": -40, "supply": -64_000, "vat": -6_400}]
+    service.say(
+        200, document_key="K-1", invoice_id="i", state="issued", business_number="1168200276",
+        written_date="2026-11-12", total=-70_400, supply=-64_000, vat=-6_400, lines=lines,
+    )  # fmt: skip
+    result = run("2026-11", "status", "K/1")
+    assert service.asked == [("http://invoices/months/2026-11/documents/K%2F1", None)]
+    assert "-64,000" in result.output
+    assert "이용권" in result.output
+
+
+@pytest.mark.parametrize(
+    ("yes", "end"), [([], "nothing was done. Do it with --yes"), (["--yes"], "on one invoice")]
+)
+def test_a_business_is_merged_only_with_yes(service: Service, yes: list[str], end: str) -> None:
+    payment = {"payment_id": "pay-1", "order_id": "A-1", "partner_id": "P-17", "total": 176_000}
+    service.say(
+        200, business_number="1168200276", applied=bool(yes), undone=False, merged=[payment],
+        excluded=[{**payment, "payment_id": "pay-2", "reason": "open_refund"}],
+    )  # fmt: skip
+    result = run("2026-10", "merge", "--business", "116-82-00276", *yes)
+    (url, body) = service.asked[0]
+    assert url == "http://invoices/months/2026-10/merge"
+    assert (body["business_number"], body["undo"], body["apply"]) == ("116-82-00276", False, bool(yes))
+    assert end in result.output
+    assert "open_refund" in result.output
+
+
+def test_a_document_is_corrected_with_a_reason(service: Service) -> None:
+    made = {"modification": "correction", "business_number": "1348672683", "written_date": "2026-10-21"}
+    documents = [{**made, "total": 176_000, "document_key": "K-2"}]
+    service.say(200, document="K-1", applied=True, documents=documents)
+    result = run("2026-10", "correct", "K-1", "--reason", "another company", "--actor", "kim", "--yes")
+    (url, body) = service.asked[0]
+    assert url == "http://invoices/months/2026-10/correct"
+    assert body == {
+        "document": "K-1", "reason": "another company", "actor": "kim", "twice": False, "apply": True
+    }  # fmt: skip
+    assert "1 documents correct K-1" in result.output
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["2026-10", "merge"],
+        ["2026-10", "merge", "--business", "123-45-67890"],
+        ["2026-10", "correct", "K-1"],
+        ["2026-10", "correct", "--reason", "why"],
+        ["2026-10", "correct", "K-1", "--reason", "why", "--number", "1"],
+        ["2026-10", "burn"],
+        ["2026-13", "status"],
+    ],
+)
+def test_a_wrong_command_asks_nothing(service: Service, arguments: list[str]) -> None:
+    assert run(*arguments).exit_code != 0
+    assert service.asked == []
+
+
+@pytest.mark.parametrize(("status", "code"), [(409, 1), (404, 2), (400, 2), (0, 1)])
+def test_a_refusal_says_why(service: Service, status: int, code: int) -> None:
+    from ops.shell.problem import Problem
+
+    service.answer = Answer(status, '{"detail": "it was corrected before"}')
+    result = run("2026-10", "correct", "K-1", "--reason", "why")
+    assert isinstance(result.exception, Problem)
+    assert result.exception.exit_code == code
