@@ -50,7 +50,7 @@ TABLES = (ORDERS, LINES, REFUNDS, REFUND_LINES, PAYOUTS, HISTORY, DETAILS)
 
 ChangedOrder = tuple[Order, Order | None]
 _UNTOUCHED: dict[str, Any] = {
-    **dict.fromkeys(("granted", "refunding", "refunded", "taken_back", "locks"), 0),
+    **dict.fromkeys(("granted", "refunding", "refunded", "taken_back"), 0),
     "locked": False,
     **dict.fromkeys(("last_granted_at", "activated_at", "delivered_at")),
 }

@@ -37,8 +37,9 @@ def test_both_decide_the_same_units_and_won(
     paid = payment(*goods, amount=payment_money(vat_mode, cost).total, vat_mode=vat_mode)
     decision = payments.record_payment(None, paid, Arrival("evt-1", AT), ids())
     document = kept("payment.completed.v1", paid.model_dump(mode="json"))
-    [(model, expected)] = decide(Order(), Operation("payment.completed.v1", "evt-1", document))
-    assert outcome(decision) == expected
+    # That another order has the payment is the other decision there is.
+    may = decide(Order(), Operation("payment.completed.v1", "evt-1", document))
+    [model] = [model for model, expected in may if expected == outcome(decision)]
     order, held = settled(decision), []
     for step, which in steps:
         if step == "release" and held:

@@ -101,7 +101,7 @@ def test_a_payment_of_a_closed_month_is_issued_at_once_late_and_in_its_own_month
     assert issued.data["issued_at"] == "2026-11-20T09:00:00+09:00"
 
 
-def test_a_late_fact_before_the_due_day_is_not_late() -> None:
+def test_a_payment_that_is_heard_of_late_before_the_due_day_is_not_late() -> None:
     books = issued_books("A-1")
     books.paid("A-2", published_at="2026-11-10T23:59:59+09:00")
     issued = books.last("invoice.issued")

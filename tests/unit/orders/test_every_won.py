@@ -144,13 +144,6 @@ def test_an_order_that_is_over_needs_a_new_id(end):
     assert "use a new order id" in outcome.detail
 
 
-def test_a_pending_order_says_what_its_lines_come_to():
-    outcome = Shop().take(pending(amount=158_400))
-    assert isinstance(outcome, Reject)
-    assert (outcome.code, outcome.pointer) == ("inconsistent", "/amount")
-    assert isinstance(Shop().take(pending(amount=176_000)), Applied)
-
-
 def test_an_attempt_that_failed_changes_nothing_whether_its_order_is_known_or_not():
     failed = PaymentFailed(order_id="A-1", attempt_id="t-1", reason="card_declined", failed_at=AT.isoformat())
     shop = Shop()
@@ -201,15 +194,6 @@ def test_a_payment_that_pays_another_order_is_kept_apart_once():
     assert [case.reason for case in other.cases.values()] == ["payment_used"]
     shop.take(payment(payment_id="pay-2"), order_id="A-2")
     assert shop.world.orders["A-2"].state is OrderState.PAID
-
-
-def test_a_refused_payment_takes_no_id():
-    shop = Shop()
-    refused = shop.take(payment(amount=0))
-    assert isinstance(refused, Reject)
-    assert (refused.code, refused.pointer) == ("inconsistent", "/amount")
-    assert shop.world.payments == {}
-    assert shop.hear(payment()) == ["order.paid"]
 
 
 def test_nothing_pays_what_costs_nothing():

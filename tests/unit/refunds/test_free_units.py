@@ -79,7 +79,7 @@ def test_a_payout_of_a_refund_of_nothing_is_nobody_s() -> None:
     outcome = desk.paid_out("po-1")
 
     assert isinstance(outcome, Reject)
-    assert (outcome.code, outcome.pointer) == ("inconsistent", "/payout_id")
+    assert (outcome.code, outcome.pointer) == ("inconsistent", "/refund_id")
 
 
 def test_free_units_that_orders_gives_up_with_the_last_priced_ones_are_refunded_with_them() -> None:
