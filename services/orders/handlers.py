@@ -18,7 +18,7 @@ from shared.events.checkout import (
 from shared.events.invoices import InvoiceIssued
 from shared.events.refunds import RefundAccepted, RefundCompleted, RefundPaidTwice, RefundReleased
 from shared.events.serials import SerialsIssuedTogether
-from shared.runtime.decisions import Applied, Context, Decided, Event, Outcome, Reject, Route, keep
+from shared.runtime.decisions import Applied, Context, Decided, Event, Outcome, Reject, Route, Wait, keep
 from shared.units import line_units
 
 
@@ -111,6 +111,8 @@ def withdraw_partner(world: World, event: Event[PartnerWithdrawalRequested], con
     """partner.withdrawal_requested: a partner wants to leave."""
     assert event.content is not None
     partner = world.partners.get(event.key) or Partner(event.key)
+    if world.has_news_of(event.key):
+        return Wait("what came with it about this partner's orders to be kept")
     blockers = world.blockers.get(event.key, [])
     return keep(world, partners.withdraw(partner, event.data, event.content, event.time, blockers))
 

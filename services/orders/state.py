@@ -253,3 +253,13 @@ class World:
             self.orders[state.order_id] = state
         else:
             self.partners[state.partner_id] = state
+            if state.withdrawn_at is not None:
+                self.withdrawn.add(state.partner_id)
+
+    def has_news_of(self, partner_id: str) -> bool:
+        """Whether the batch changed what `blockers` were read from, before it is kept."""
+        changed = (o for key, o in self.orders.items() if o is not self.stored_orders.get(key))
+        return bool(self.invoiced) or any(
+            order.partner_id == partner_id or any(c.partner_id == partner_id for c in order.cases.values())
+            for order in changed
+        )

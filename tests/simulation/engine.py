@@ -274,7 +274,9 @@ class Simulation:
 
     def _close(self, month: str) -> None:
         try:
-            at = cut_off(month, 5, 18) + timedelta(seconds=1)
+            # September is closed after the day on which its documents are due.
+            later = timedelta(days=20) if month.endswith("-09") else timedelta(seconds=1)
+            at = cut_off(month, 5, 18) + later
             self.system.sites["invoices"].close(month, at)
             self.closed.append(month)
         except BROKEN:
