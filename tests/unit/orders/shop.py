@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from services.orders.handlers import ROUTES, refuse_late
-from services.orders.state import Case, Order, World
+from services.orders.state import Blocker, Case, Order, World
 from shared.events.catalogue import TYPES
 from shared.events.fields import Data
 from shared.runtime.decisions import Applied, Context, Event, Outcome, Position, Reject, Wait
@@ -46,7 +46,7 @@ class Shop:
 
     def take(self, document: Data, at: Any = AT, order_id: str = "A-1") -> Outcome:
         """Handles one document; the events that follow are in `said`."""
-        if document.order_id != order_id:  # type: ignore[attr-defined]
+        if getattr(document, "order_id", order_id) != order_id:
             document = document.model_copy(update={"order_id": order_id})
         event = self._event(document, at)
         outcome = self._handle(event)
@@ -62,6 +62,15 @@ class Shop:
         for document in documents:
             outcome = self.take(document)
             assert not isinstance(outcome, Reject), outcome
+        return self.types[before:]
+
+    def begin_another_batch(self, **blockers: list[Blocker]) -> list[str]:
+        """Everything is kept; what waits is tried again. These are the types of what follows."""
+        before = len(self.said)
+        world = self.world
+        world.stored_orders, world.stored_partners = dict(world.orders), dict(world.partners)
+        world.blockers = blockers
+        self._retry()
         return self.types[before:]
 
     def _retry(self) -> None:

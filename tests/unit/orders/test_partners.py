@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 from services.orders.decisions.partners import withdraw
 from services.orders.state import Blocker, Partner
-from shared.runtime.decisions import Decided, Reject
-from tests.unit.orders.builders import AT, events, settled, types, withdrawal
+from shared.runtime.decisions import Decided, Reject, Wait
+from tests.unit.orders.builders import AT, events, payment, pending, settled, snapshot, types, withdrawal
+from tests.unit.orders.shop import Shop
 
 UNISSUED = Blocker("unissued_units", "A-1", "1", 40)
 UNINVOICED = Blocker("uninvoiced_payment", "A-2", "2", 100)
@@ -83,3 +84,43 @@ def test_requests_without_an_id_are_each_looked_at_anew():
 
     assert refused.requests == {}
     assert types(ask(refused, request_id=None)) == ["partner.withdrawn"]
+
+
+# One batch
+
+
+def test_a_partner_whose_order_came_in_the_same_batch_is_judged_when_that_is_kept():
+    """What keeps a partner is read when the batch begins, and cannot tell of what came with it."""
+    shop = Shop()
+    shop.take(pending())
+
+    assert isinstance(shop.take(withdrawal()), Wait)
+
+    pending_deposit = [Blocker("pending_deposit", "A-1", "1", 100)]
+    assert shop.begin_another_batch(**{"P-17": pending_deposit}) == ["partner.withdrawal_refused"]
+
+
+def test_money_of_the_partner_that_came_in_the_same_batch_is_news_of_it_too():
+    shop = Shop()
+    shop.take(payment(amount=170_000))
+
+    assert isinstance(shop.take(withdrawal()), Wait)
+
+
+def test_the_order_of_another_partner_is_no_news():
+    shop = Shop()
+    shop.take(pending(partner={**snapshot()["partner"], "partner_id": "P-18"}))
+
+    shop.take(withdrawal())
+
+    assert shop.types[-1] == "partner.withdrawn"
+
+
+def test_an_order_that_comes_after_its_partner_left_in_the_same_batch_is_refused():
+    shop = Shop()
+    shop.take(withdrawal())
+
+    refused = shop.take(pending())
+
+    assert isinstance(refused, Reject)
+    assert (refused.code, refused.pointer) == ("inconsistent", "/partner/partner_id")
