@@ -93,7 +93,7 @@ def _grant(
     """Claims the units with their won; with the last priced units go the open free ones.
 
     Nobody keeps what was given with goods that went back whole
-    (docs/decisions/0017-free-units-go-with-the-priced-ones.md).
+    (docs/decisions/0016-free-units-go-with-the-priced-ones.md).
     """
 
     def claim(line: Line, quantity: int) -> Line:
