@@ -158,8 +158,8 @@ def orders_book(row: Mapping[str, Any]) -> OrdersBook:
         _claims(_list(row["refunds"])),
         row["quarantined"],
         row["unfit"],
-        row["paid_twice"],
         row["went_back"],
+        row["paid_twice"],
     )
 
 

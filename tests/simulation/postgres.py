@@ -287,7 +287,7 @@ def _row_in_memory(table: str, key: Any, row: Any) -> dict[str, Any]:
         case "serials":
             return {"serial_id": key, "grant_id": row}
         case "invoiced_payments":
-            return {"payment_id": key}
+            return {"payment_id": key[0], "order_id": key[1]}
         case _:
             return {name: value for name, value in row.items() if _counts(table, name)}
 

@@ -21,7 +21,7 @@ from shared.events.checkout import PaymentCompleted
 from shared.events.fields import Data
 from shared.events.invoices import InvoiceIssued
 from shared.events.refunds import RefundAccepted, RefundCompleted, RefundReleased
-from shared.events.serials import SerialsIssued
+from shared.events.serials import SerialsIssuedTogether
 from shared.runtime.decisions import Context
 from tests.integration.orders.conftest import StoredDesk, content_of, event
 from tests.unit.orders.builders import (
@@ -59,11 +59,16 @@ def of(order_id: str, document: Data) -> Any:
     return document.model_copy(update={"order_id": order_id})
 
 
-def issued(grant_id: UUID, line_id: str, quantity: int) -> SerialsIssued:
+def issued(grant_id: UUID, line_id: str, quantity: int) -> SerialsIssuedTogether:
     """What serials publishes when all units of a grant exist."""
-    return SerialsIssued.model_construct(
-        order_id="A-1", grant_id=str(grant_id), line_id=line_id, quantity=quantity, issued_at=AT + HOUR
-    )
+    grant = {"grant_id": str(grant_id), "batch_id": "b-1", "line_id": line_id, "quantity": quantity}
+    data = {
+        "order_id": "A-1",
+        "issued_at": (AT + HOUR).isoformat(),
+        "registration_deadline": (AT + timedelta(days=91)).isoformat(),
+        "grants": [grant],
+    }
+    return SerialsIssuedTogether.model_validate(data, strict=False)
 
 
 def refund(*units: tuple[str, int], refund_id: UUID = REFUND) -> RefundAccepted:
@@ -238,7 +243,7 @@ async def test_units_of_one_line_are_claimed_to_issue_and_then_issued(desk: Stor
     asked = request(("1", 60))
 
     claimed = await desk.take(asked, at=AT + HOUR)
-    grant_id = desk.last["grant_id"]
+    grant_id = desk.last["grants"][0]["grant_id"]
 
     assert claimed == {
         "orders A-1": {"sequence": 2},
@@ -399,7 +404,7 @@ async def test_the_right_payment_replaces_the_lines_of_one_that_did_not_fit(desk
     right = paid(line("1", 50), line("3", 10), amount=105_600, issue_policy="automatic")
     changed = await desk.take(right)
 
-    grants = {event.data["line_id"]: event.data["grant_id"] for event in desk.events[1:]}
+    grants = {each["line_id"]: each["grant_id"] for event in desk.events[1:] for each in event.data["grants"]}
     assert changed.keys() == {
         "orders A-1",
         "order_lines A-1 1",
@@ -428,7 +433,7 @@ async def test_the_right_payment_replaces_the_lines_of_one_that_did_not_fit(desk
         "vat": 9_600,
         "remaining_supply": 96_000,
         "remaining_vat": 9_600,
-        "sequence": 4,
+        "sequence": 3,
     }
 
 
@@ -731,7 +736,7 @@ async def test_what_a_repeated_event_is_about_is_not_written(desk: StoredDesk) -
 
 async def test_only_the_row_of_the_line_that_moved_is_written(desk: StoredDesk) -> None:
     await desk.take(paid(), request(("1", 60)))
-    grant_id = desk.last["grant_id"]
+    grant_id = desk.last["grants"][0]["grant_id"]
     before = await _versions(desk)
 
     await desk.take(issued(grant_id, "1", 60))
