@@ -506,11 +506,11 @@ def _leaves_anyway(partner: Any, data: Any, content: bytes, at: datetime, blocke
     return _withdraw(partner, data, content, at, ())
 
 
-def _leaves_without(kind: str) -> Any:
-    """Whoever has nothing but blockers of this kind may leave."""
+def _leaves_without(*kinds: str) -> Any:
+    """Whoever has nothing but blockers of these kinds may leave."""
 
     def wrong(partner: Any, data: Any, content: bytes, at: datetime, blockers: Any) -> Any:
-        return _withdraw(partner, data, content, at, [each for each in blockers if each.kind != kind])
+        return _withdraw(partner, data, content, at, [each for each in blockers if each.kind not in kinds])
 
     return wrong
 
@@ -611,13 +611,16 @@ PLANTED: Sequence[Bug] = (
     Bug("a day is counted in UTC", invoices, "kst_date", _day_in_utc),
     Bug("a partner leaves whatever is open", orders_partners, "withdraw", _leaves_anyway),
     Bug(
-        "a partner leaves before its serials", orders_partners, "withdraw", _leaves_without("unissued_units")
+        "a partner leaves before its serials",
+        orders_partners,
+        "withdraw",
+        _leaves_without("unissued_units", "uninvoiced_payment", "quarantined_money"),
     ),
     Bug(
         "a partner leaves before its invoice",
         orders_partners,
         "withdraw",
-        _leaves_without("uninvoiced_payment"),
+        _leaves_without("uninvoiced_payment", "quarantined_money"),
     ),
     Bug("nothing is issued by itself", payments, "_pay", _nothing_is_owed),
     Bug("the last units are denied", orders_issuance, "_why_not_issuable", _last_unit_denied),
