@@ -68,7 +68,10 @@ ENDS: Mapping[str, End] = {
         {"order.paid": ONE, "payment.quarantined": [case(1_320_000, "payment_conflict", "1001")]},
     ),
     "c2": End({"order.paid": ONE, "payment.quarantined": [case(1_320_000, "second_payment", "b-1002")]}),
-    "c3": End({"order.paid": ONE, "order.registered": NONE, "order.cancelled": NONE}),
+    "c3": End(
+        {"order.paid": ONE, "order.registered": NONE, "order.cancelled": NONE},
+        {1: "inconsistent /partner/partner_id"},
+    ),
     "c5": End(
         {"order.paid": ({}, {}), "invoice.issue_failed": NONE}, sums={("invoice.issued", "total"): 352_000}
     ),
@@ -100,7 +103,7 @@ ENDS: Mapping[str, End] = {
         {
             "refund.completed": [{"refund_request_id": "rr-501", "amount": 176_000}],
             "issuance.granted": NONE,
-            "issuance.denied": ONE,
+            "issuance.denied": [{"line_id": "1", "left": 0}, {"line_id": "2", "left": 0}],
             "partner.withdrawn": ONE,
             "partner.withdrawal_refused": NONE,
         }
@@ -171,7 +174,7 @@ ENDS: Mapping[str, End] = {
         {
             "refund.payout_requested": [{"refund_request_id": "rr-503"}],
             "refund.released": NONE,
-            "refund.rejected": [{"refund_request_id": "rr-504", "reason": "review_rejected"}],
+            "refund.rejected": [{"refund_request_id": "rr-504", "reason": "requester_withdrew"}],
             "refund.completed": NONE,
         },
         {2: "inconsistent /decision"},
@@ -229,7 +232,7 @@ ENDS: Mapping[str, End] = {
             "invoice.merged": ONE,
             "merge.answered": [{"request_id": "mr-181"}],
             "invoice.issued": [{"total": 45_809}],
-            "payment.quarantined": [case(-35_750, "cancelled_after_issue", "pay-jb-182")],
+            "payment.quarantined": [case(-17_600, "cancelled_after_issue", "pay-jb-182")],
         }
     ),
     "n4": End({"invoice.issue_failed": NONE}, sums={("invoice.issued", "total"): 70_400}),

@@ -33,7 +33,7 @@ POISON_A_SECOND = 100
 NO_LONGER = 3.0
 """Times as long as without poison: a batch with poison in it is larger, and this machine has other work."""
 
-REQUIRED = ("quantity", "lines", "business_number", "payout_id", "payment_id")
+REQUIRED = ("quantity", "grants", "lines", "business_number", "payout_id", "payment_id")
 """Each type below requires the first of these that it has."""
 
 

@@ -141,7 +141,8 @@ async def test_a_payment_of_a_closed_month_is_invoiced_late_in_its_own_month(
     await close_month(month, cut_off(month))
     await buyer.until("invoice.issued.v1")
 
-    await Story(checkout, buyer, first_day(month)).is_paid(quantity=100)
+    told = Story(checkout, buyer, first_day(next_month(month)) + timedelta(days=20))
+    await told.is_paid(quantity=100, paid_at=first_day(month))
 
     late = await buyer.until("invoice.issued.v1", 2)
     assert (late.data["late"], late.data["month"]) == (True, month)

@@ -14,6 +14,7 @@ from ops.local.running import RunningSystem
 from shared.events.catalogue import FEEDBACK, TYPES, UPSTREAM, owner_of
 from shared.events.examples import Golden, golden
 from shared.events.schemas import schema_of
+from shared.events.successors import SUCCESSORS
 from tests.support.driver import Checkout, Heard
 from tests.support.tour import tell_everything
 
@@ -21,9 +22,13 @@ NOT_YET = {
     "serial.registered.v1",
     "serial.reissued.v1",
     "serial.revoked.v1",
+    "invoice.approved.v1",
     "invoice.transmitted.v1",
+    "invoice.transmission_failed.v1",
 }
 """Types whose features come later; nobody produces them yet."""
+ABOUT_NOTHING = {"quarantine.decided.v1", "line.activated.v1", "line.delivered.v1"}
+"""Their golden documents name a case, and lines, that the order of the other documents does not have."""
 NOT_SUPPORTED = {"usage.recorded.v1", "balance.granted.v1", "return.confirmed.v1"}
 INBOUND = [name for name, document in golden().items() if document.topic == UPSTREAM]
 
@@ -72,6 +77,8 @@ async def test_every_inbound_golden_document_is_answered_by_the_service_that_dec
         assert answer.data["event"]["type"] == name
         if name in NOT_SUPPORTED:
             assert (answer.type, answer.data["code"]) == ("event.rejected.v1", "not_supported")
+        elif name in ABOUT_NOTHING:
+            assert (answer.type, answer.data["code"]) == ("event.rejected.v1", "inconsistent")
         else:
             assert answer.type == "event.accepted.v1", answer.data
 
@@ -83,7 +90,7 @@ async def test_the_golden_documents_are_answered_byte_for_byte_as_they_stand(che
             document.key.encode(), orjson.dumps(document.data), document.header_bytes()
         )
         (answer,) = await checkout.until(partial(checkout.answers_at, place), f"an answer to {document}")
-        wanted = "rejected" if document.type in NOT_SUPPORTED else "accepted"
+        wanted = "rejected" if document.type in NOT_SUPPORTED | ABOUT_NOTHING else "accepted"
         assert answer.data["outcome"] == wanted, answer.data
 
 
@@ -98,7 +105,8 @@ async def test_every_type_of_this_release_is_said_in_the_shape_of_its_golden_doc
     await checkout.drain()
 
     records = [record for record in checkout.records[first:] if record.topic != UPSTREAM]
-    wanted = {name for name, kind in TYPES.items() if kind.topic != UPSTREAM} - NOT_YET
+    wanted = {name for name, kind in TYPES.items() if kind.topic != UPSTREAM}
+    wanted -= NOT_YET | SUCCESSORS.keys()
     assert wanted - {record.type for record in records} <= {"event.rejected.v1"}
     assert [fault for record in records for fault in faults_of(record)] == []
 
@@ -127,17 +135,21 @@ def faults_of(record: Heard) -> Iterator[str]:
     yield from _other_shape(record.type, document.data, record.data)
 
 
-# What has no value: a request where the policy asked, a line where the whole order blocks.
+# What has no value: a request where the policy asked, a line where the whole order blocks, days of goods.
 OPTIONAL = {
     "event.accepted.v1": {"/order_id"},
     "event.rejected.v1": {"/order_id", "/event", "/event/type", "/event/source"},
     "issuance.granted.v2": {"/request_id"},
+    "order.paid.v1": {"/lines/*/usage_days"},
+    "order.registered.v1": {"/lines/*/usage_days"},
     "partner.withdrawal_refused.v1": {"/blockers/*/line_id", "/blockers/*/quantity"},
 }
 
 
 def _other_shape(name: str, golden_value: Any, said: Any, pointer: str = "") -> Iterator[str]:
     """Every field of the golden document is there and has its JSON type; more fields may be."""
+    if said is None and pointer in OPTIONAL.get(name, ()):
+        return
     if isinstance(golden_value, dict) and isinstance(said, dict):
         for field, value in golden_value.items():
             place = f"{pointer}/{field}"

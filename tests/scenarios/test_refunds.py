@@ -222,7 +222,7 @@ async def test_money_goes_back_the_way_it_came(checkout: Checkout, method: str, 
 
 
 async def test_an_app_store_payment_is_refused_with_a_pointer_to_the_store(checkout: Checkout) -> None:
-    story = await Story(checkout).is_paid(quantity=10, method="app_store")
+    story = await Story(checkout).is_paid(quantity=10, method="app_store", evidence="card_slip")
 
     await story.asks_refund(4)
 

@@ -204,6 +204,17 @@ class Story:
             cancelled_at=wire_time(self.now),
         )
 
+    async def is_decided(self, payment_id: str, decision: str) -> str:
+        """An operator decides about money in quarantine."""
+        return await self.says(
+            "quarantine.decided.v1",
+            payment_id=payment_id,
+            decision=decision,
+            actor="op-kim",
+            note="looked at",
+            decided_at=wire_time(self.now),
+        )
+
     async def asks_to_issue(
         self, units: int | None = None, *, line: str = "1", request: str = "iss-1"
     ) -> str:

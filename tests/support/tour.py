@@ -41,6 +41,8 @@ async def issued_and_refunded(checkout: Checkout) -> None:
     await story.until("issuance.denied.v1")
     await story.pays(payment_id=f"{story.payment_id}-2")
     await story.until("payment.quarantined.v1")
+    await story.is_decided(f"{story.payment_id}-2", "returned")
+    await story.until("quarantine.settled.v1")
     await story.until("invoice.drafted.v1")
 
 
