@@ -51,6 +51,9 @@ SAMPLES: Mapping[str, Sample] = {
     "test_every_topic_published_again_in_another_order_of_keys_changes_nothing": Sample(
         0, "once runs in every `make test`; three times here"
     ),
+    "test_many_histories_end_in_postgres_as_they_do_in_memory": Sample(
+        4, "eight run in every `make test`, and each commit has others besides"
+    ),
     "test_ten_million_units_get_one_serial_each_and_no_two_are_alike": Sample(
         0, "minutes of one processor; the same code issues a large grant in every `make test`"
     ),
