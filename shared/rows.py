@@ -131,6 +131,13 @@ class Table(Generic[T]):
                 values[place] = encode(values[place])
         return values
 
+    def has_others(self, now: Mapping[K, T], before: Mapping[K, T]) -> bool:
+        """Whether rows of `before` cannot become those of `now`: one is gone, or has other fixed columns."""
+        return now is not before and any(
+            key not in now or self._fixed_of(now[key]) != self._fixed_of(value)
+            for key, value in before.items()
+        )
+
     async def save(self, connection: Connection, pairs: Iterable[tuple[T, T | None]]) -> None:
         """Writes values that are new (their pair is None) and those whose columns differ from before.
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
 
-from ops.audit.books import CLAIMED, PAID_OUT, Books, OrdersBook, RefundClaim, RefundsBook
+from ops.audit.books import CLAIMED, PAID_OUT, Books, RefundClaim, RefundsBook
 from shared.business_days import next_business_day
 
 
@@ -230,13 +230,9 @@ def won_of(books: Books) -> Won:
     won = Won(refunded=refunded, fee=fee)
     if orders is not None:
         won = won.plus(Won(paid=orders.amount + orders.unfit, quarantined=orders.quarantined))
-        won = won.plus(Won(refunded=_upstream_took_back(orders)))
+        # What is missing of it for issued units is in quarantine (negative).
+        won = won.plus(Won(refunded=orders.went_back))
     return won if books.invoices is None else won.plus(_standing(books))
-
-
-def _upstream_took_back(orders: OrdersBook) -> int:
-    """What upstream took back; what is missing of it for issued units is in quarantine (negative)."""
-    return orders.went_back
 
 
 def _standing(books: Books) -> Won:

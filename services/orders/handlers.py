@@ -104,7 +104,7 @@ def release_refund(world: World, event: Event[RefundReleased], context: Context)
 
 def record_paid_twice(world: World, event: Event[RefundPaidTwice], context: Context) -> Outcome:
     """refund.paid_twice: money of a refund left that nobody was owed."""
-    return keep(world, payments.record_paid_twice(world.orders.get(event.key), event.data))
+    return keep(world, quarantine.record_paid_twice(world.orders.get(event.key), event.data))
 
 
 def withdraw_partner(world: World, event: Event[PartnerWithdrawalRequested], context: Context) -> Outcome:

@@ -4,8 +4,6 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from typing import Any
 
-from msgspec.structs import replace
-
 from services.orders.decisions.payments import payment_content
 from services.orders.state import (
     Blocker,
@@ -44,12 +42,6 @@ ABOUT_PARTNERS = frozenset(
     kind.name for kind in TYPES.values() if kind.topic == UPSTREAM and kind.key_field == "partner_id"
 )
 """The requests that are about a partner, and not about one of its orders."""
-
-_UNTOUCHED: dict[str, Any] = {
-    **dict.fromkeys(("paid", "issuing", "issued", "refunding", "refunded"), 0),
-    **dict.fromkeys(("issue_claimed_at", "refund_claimed_at")),
-}
-"""What a line of an order without money says of its units."""
 
 ChangedOrder = tuple[Order, Order | None]
 """An order as it is now, and as it was read; None where it is new."""
@@ -199,9 +191,7 @@ async def _save_lines(connection: Connection, changed: Sequence[ChangedOrder]) -
 
 def _has_other_lines(order: Order, before: Order) -> bool:
     """Whether the order was without money and has goods now that it had not."""
-    if not before.needs_money or order.lines is before.lines:
-        return False
-    return {line_id: replace(line, **_UNTOUCHED) for line_id, line in order.lines.items()} != before.lines
+    return before.needs_money and LINES.has_others(order.lines, before.lines)
 
 
 def _by_payment(invoiced: tuple[str, str | None]) -> tuple[str, str]:

@@ -49,13 +49,6 @@ DETAILS = Table(SealedDetails, "refund_details", key=("reference",))
 TABLES = (ORDERS, LINES, REFUNDS, REFUND_LINES, PAYOUTS, HISTORY, DETAILS)
 
 ChangedOrder = tuple[Order, Order | None]
-_UNTOUCHED: dict[str, Any] = {
-    **dict.fromkeys(("granted", "refunding", "refunded", "taken_back"), 0),
-    "locked": False,
-    **dict.fromkeys(("last_granted_at", "activated_at", "delivered_at")),
-}
-"""What a line of an order without money says of its units."""
-
 ChangedRefund = tuple[Refund, Refund | None]
 """An order or a refund as it is now, and as it was read; None where it is new."""
 
@@ -149,11 +142,7 @@ def _refund(row: asyncpg.Record) -> Refund:
 
 def _has_other_lines(order: Order, before: Order) -> bool:
     """Whether the order was registered with other goods than it was paid with."""
-    if before.state != "registered" or order.lines is before.lines:
-        return False
-    return order.lines.keys() != before.lines.keys() or any(
-        replace(line, **_UNTOUCHED) != before.lines[line_id] for line_id, line in order.lines.items()
-    )
+    return before.state == "registered" and LINES.has_others(order.lines, before.lines)
 
 
 def _lines(changed: Sequence[ChangedOrder]) -> Iterator[tuple[Line, Line | None]]:

@@ -29,7 +29,6 @@ import services.refunds.decisions.payouts as refund_payouts
 import services.refunds.decisions.requests as refund_requests
 import services.refunds.decisions.reviews as refund_reviews
 import services.refunds.events as refund_events
-import services.serials.handlers as serials
 import services.serials.issuing as issuing
 import shared.runtime.batch as batch_module
 import shared.runtime.relay as relay_module
@@ -251,14 +250,6 @@ _request_issuance = orders_issuance.request_issuance
 
 
 # Serials
-
-
-def _grant_issued_again(world: Any, event: Event, context: Any) -> Any:
-    with patch.object(world, "recorded", set()):
-        return _record_grant(world, event, context)
-
-
-_record_grant = serials.record_grants
 
 
 async def _made_again(store: SerialsStore, connection: Any, most: int) -> list[Grant]:

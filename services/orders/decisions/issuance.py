@@ -78,24 +78,17 @@ def deny_unknown_lines(order: Order, data: IssuanceRequested) -> Decided[Order]:
     """The late form of a rejected request to issue: it was accepted before its order was known."""
     if data.request_id not in order.requests:
         order = _with_request(order, IssueRequest(order.order_id, data.request_id, _NO_CONTENT))
-    denied = [
-        issuance_denied(
-            order, data.request_id, units, "unknown_line", _issuable(order.lines.get(units.line_id))
-        )
-        for units in line_units(data.lines or ())
-    ]
-    return decided(order, *denied)
+    return _deny_each(order, data.request_id, line_units(data.lines or ()), "unknown_line")
 
 
 def deny_duplicate(order: Order, data: IssuanceRequested) -> Decided[Order]:
     """The late form of a request whose id turned out to be known with other content; the first one stands."""
-    denied = [
-        issuance_denied(
-            order, data.request_id, units, "duplicate_request", _issuable(order.lines.get(units.line_id))
-        )
-        for units in _wanted(order, data)
-    ]
-    return decided(order, *denied)
+    return _deny_each(order, data.request_id, _wanted(order, data), "duplicate_request")
+
+
+def _deny_each(order: Order, request_id: str, wanted: Iterable[LineUnits], reason: str) -> Decided[Order]:
+    lefts = ((units, _issuable(order.lines.get(units.line_id))) for units in wanted)
+    return decided(order, *(issuance_denied(order, request_id, units, reason, left) for units, left in lefts))
 
 
 def confirm_issuance(order: Order | None, issued: Mapping[UUID, int], at: datetime) -> Decision[Order]:

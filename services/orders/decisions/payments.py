@@ -23,8 +23,7 @@ from services.orders.events import (
 )
 from services.orders.state import Case, Line, Order, OrderState, Payment
 from shared.events.checkout import PaymentCompleted, PaymentPending
-from shared.events.refunds import RefundPaidTwice
-from shared.runtime.decisions import Decided, Decision, Reject, Wait
+from shared.runtime.decisions import Decided, Decision, Reject
 
 LARGEST_AMOUNT = 10**15
 _NEEDS_NO_MONEY = {
@@ -121,14 +120,6 @@ def payment_after(
     return Payment(data.payment_id, after.order_id, data.amount, arrival.content) if is_taken else None
 
 
-def record_paid_twice(order: Order | None, data: RefundPaidTwice) -> Decision[Order]:
-    """Money of a refund left that nobody was owed. It is missing: a case holds it as a negative amount."""
-    if order is None:
-        return Wait(f"order {data.order_id} to be known")
-    order, quarantined = open_case(order, data.payment_id, "payout_twice", -data.amount, data.paid_out_at)
-    return decided(order, quarantined)
-
-
 def expire_deposit(order: Order, now: datetime) -> Decided[Order]:
     """The deposit did not come in time; nothing changes while it still may."""
     if (
@@ -191,6 +182,7 @@ def _unpaid_order(
         sequence=known.sequence,
         reversals=known.reversals,
         repeats=known.repeats,
+        # The same lines stay the same object, so that nothing has to be compared or written for them.
         lines=known.lines if known.lines == order.lines else order.lines,
         requests=known.requests,
         cases=known.cases,

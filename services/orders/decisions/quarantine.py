@@ -18,6 +18,7 @@ from services.orders.events import (
 )
 from services.orders.state import Case, Order, OrderState
 from shared.events.checkout import QuarantineDecided
+from shared.events.refunds import RefundPaidTwice
 from shared.runtime.decisions import Decided, Decision, Reject, Wait
 
 GATEWAY: Final = frozenset({"card", "mycash"})
@@ -72,6 +73,14 @@ def settle_cases(
     settled = [replace(case, decision=decision, settled_at=at) for case in cases]
     kept = {**order.cases, **{case.number: case for case in settled}}
     return replace(order, cases=kept), [quarantine_settled(order, case) for case in settled]
+
+
+def record_paid_twice(order: Order | None, data: RefundPaidTwice) -> Decision[Order]:
+    """Money of a refund left that nobody was owed. It is missing: a case holds it as a negative amount."""
+    if order is None:
+        return Wait(f"order {data.order_id} to be known")
+    order, quarantined = open_case(order, data.payment_id, "payout_twice", -data.amount, data.paid_out_at)
+    return decided(order, quarantined)
 
 
 def decide_quarantine(

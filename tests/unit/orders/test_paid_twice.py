@@ -1,7 +1,7 @@
 """Money of a refund that left twice, and requests that waited under an id that is known (contract 2)."""
 
 from services.orders import handlers
-from services.orders.decisions import cancellations, payments
+from services.orders.decisions import cancellations, quarantine
 from services.orders.state import OrderState, World
 from shared.events.catalogue import TYPES
 from shared.events.checkout import IssuanceRequested
@@ -29,7 +29,7 @@ def paid_twice(amount: int = 70_400) -> RefundPaidTwice:
 def test_money_that_left_twice_is_a_case_of_its_won_which_are_missing():
     order = paid_order()
 
-    decision = payments.record_paid_twice(order, paid_twice())
+    decision = quarantine.record_paid_twice(order, paid_twice())
 
     assert events(decision) == [
         (
@@ -50,19 +50,19 @@ def test_money_that_left_twice_is_a_case_of_its_won_which_are_missing():
 
 
 def test_each_payout_too_many_is_a_case_of_its_own():
-    order = settled(payments.record_paid_twice(paid_order(), paid_twice()))
-    order = settled(payments.record_paid_twice(order, paid_twice(1_000)))
+    order = settled(quarantine.record_paid_twice(paid_order(), paid_twice()))
+    order = settled(quarantine.record_paid_twice(order, paid_twice(1_000)))
 
     assert [case.amount for case in order.cases.values()] == [-70_400, -1_000]
 
 
 def test_money_that_left_twice_waits_for_its_order():
-    assert isinstance(payments.record_paid_twice(None, paid_twice()), Wait)
+    assert isinstance(quarantine.record_paid_twice(None, paid_twice()), Wait)
 
 
 def test_a_payment_is_taken_back_although_money_of_its_refund_is_missing():
     """The case names the payment, and is no place where the payment could be."""
-    order = settled(payments.record_paid_twice(paid_order(), paid_twice()))
+    order = settled(quarantine.record_paid_twice(paid_order(), paid_twice()))
 
     after = settled(cancellations.cancel_payment(order, cancelled()))
 

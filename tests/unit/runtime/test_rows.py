@@ -183,6 +183,18 @@ class TestRows:
         assert EVERYTHING.read(as_stored(value)) == value
 
 
+class TestOthers:
+    """Whether rows have to be written anew, because an UPDATE could not make them of what is there."""
+
+    def test_what_may_change_and_what_is_new_needs_no_other_row(self) -> None:
+        now = {"1": replace(LINE, issued=3), "2": replace(LINE, line_id="2")}
+        assert not LINES.has_others(now, {"1": LINE})
+
+    def test_a_row_that_is_gone_and_a_fixed_column_that_differs_do(self) -> None:
+        assert LINES.has_others({}, {"1": LINE})
+        assert LINES.has_others({"1": replace(LINE, product="music-30")}, {"1": LINE})
+
+
 class TestSave:
     async def test_what_is_new_is_copied_in_the_order_given(self) -> None:
         other = replace(LINE, line_id="0")
