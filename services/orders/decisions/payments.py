@@ -51,7 +51,10 @@ class Arrival(NamedTuple):
 
 def payment_content(data: PaymentCompleted) -> bytes:
     """A hash (16 bytes) of what a payment pays: its amount, its buyer and the goods with their prices."""
-    goods = [line.model_dump(exclude={"product_name"}) for line in data.lines]
+    # A discount of nothing is the same as none.
+    goods = [
+        line.model_dump(exclude={"product_name"}) | {"discount": line.discount or 0} for line in data.lines
+    ]
     said = (data.amount, data.partner.partner_id, data.vat_mode, goods)
     return blake2b(orjson.dumps(said, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()
 

@@ -161,6 +161,12 @@ def test_the_same_payment_told_again_is_known():
     assert shop.hear(payment(), payment(), payment()) == ["order.paid"]
 
 
+def test_no_discount_is_the_same_as_a_discount_of_nothing():
+    shop = Shop()
+    assert shop.hear(payment(), payment(line(discount=0)), payment(line(discount=None))) == ["order.paid"]
+    assert shop.held == 0
+
+
 @pytest.mark.parametrize(
     "other",
     [
