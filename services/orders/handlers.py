@@ -112,7 +112,7 @@ def withdraw_partner(world: World, event: Event[PartnerWithdrawalRequested], con
     assert event.content is not None
     partner = world.partners.get(event.key) or Partner(event.key)
     if world.has_news_of(event.key):
-        return Wait("what came with it about this partner's orders to be kept")
+        return Wait("what came with it about this partner's orders to be kept", until_commit=True)
     blockers = world.blockers.get(event.key, [])
     return keep(world, partners.withdraw(partner, event.data, event.content, event.time, blockers))
 

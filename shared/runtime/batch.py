@@ -55,7 +55,10 @@ class PriorState:
 
 
 class Batch:
-    """Takes messages in order and collects what follows from them."""
+    """Takes messages in order and collects what follows from them.
+
+    `after_commit` are the keys whose events wait for no more than the commit of this batch.
+    """
 
     def __init__(
         self, service: Decider, world: Any, prior: PriorState, rows: OutboxRows, context: Context
@@ -70,6 +73,7 @@ class Batch:
         # the garbage collector only, which stops the process for as long as that takes.
         self._context = Context(context.new_id, partial(_waiting, self.parked))
         self.refusals: list[Refusal] = []
+        self.after_commit: set[str] = set()
         self.handled = 0
         self.duplicates = 0
         self._first_content: dict[EventKey, bytes] = {}
@@ -210,6 +214,8 @@ class Batch:
             return False
         if isinstance(outcome, Wait):
             self._wait(message, parked, WAITING, outcome.reason)
+            if outcome.until_commit:
+                self.after_commit.add(message.key)
             return False
         if isinstance(outcome, Reject):
             self.refusals.append(Refusal(message, Fault(outcome.code, outcome.pointer, outcome.detail)))

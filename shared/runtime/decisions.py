@@ -73,9 +73,13 @@ class Applied:
 
 @dataclass(slots=True)
 class Wait:
-    """The event needs another one that has not arrived yet, e.g. `order A-1001`. It waits with its key."""
+    """The event needs another one that has not arrived yet, e.g. `order A-1001`. It waits with its key.
+
+    `until_commit`: what it needs came in the same batch, and can be read as soon as that is committed.
+    """
 
     reason: str
+    until_commit: bool = False
 
 
 @dataclass(slots=True)

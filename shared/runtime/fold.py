@@ -80,7 +80,8 @@ class Fold:
 
     async def reopen_key(self, key: str) -> int:
         """Handles again what is blocked with a key; returns how many events of it still wait."""
-        return await until_done(lambda: self._transaction([], reopen=[key]), self._note_trouble)
+        batch = await until_done(lambda: self._transaction([], reopen=[key]), self._note_trouble)
+        return len(batch.parked.get(key, ()))
 
     async def replay_dead(self, letter: int, actor: str, reason: str) -> Refusal | None:
         """Handles a dead letter again, past the inbox. None when it went through, else the refusal."""
@@ -88,17 +89,19 @@ class Fold:
 
     async def _settle(self, messages: list[InboundMessage]) -> None:
         try:
-            await self._despite_races(lambda: self._transaction(messages))
+            batch = await self._despite_races(lambda: self._transaction(messages))
         except Exception as refusal:
             await self._halve(messages, refusal)
+            return
+        if batch.after_commit:
+            await self.retry_keys(sorted(batch.after_commit))
 
-    async def _despite_races(self, operation: Callable[[], Awaitable[int]]) -> None:
+    async def _despite_races(self, operation: Callable[[], Awaitable[Batch]]) -> Batch:
         """Repeats what two writers of the same new row may both have tried, a few times."""
         for _ in range(RACES_BEFORE_HALVING):
             with suppress(asyncpg.UniqueViolationError):
-                await until_done(operation, self._note_trouble)
-                return
-        await until_done(operation, self._note_trouble)
+                return await until_done(operation, self._note_trouble)
+        return await until_done(operation, self._note_trouble)
 
     async def _halve(self, messages: list[InboundMessage], refusal: Exception) -> None:
         if len(messages) > 1:
@@ -127,7 +130,7 @@ class Fold:
         retry: Sequence[str] = (),
         reopen: Sequence[str] = (),
         blocked: str | None = None,
-    ) -> int:
+    ) -> Batch:
         async with self._outbox.transaction(
             self._pool, CrashPoint.BEFORE_COMMIT, CrashPoint.AFTER_COMMIT, silent_too=True
         ) as (connection, events):
@@ -154,7 +157,7 @@ class Fold:
                 await self._service.store.save(connection, world)
             await self._write(connection, batch)
         self._count(batch)
-        return sum(len(batch.parked.get(key, ())) for key in reopen)
+        return batch
 
     async def _replay(self, letter: int, actor: str, reason: str) -> Refusal | None:
         try:

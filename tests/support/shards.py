@@ -12,6 +12,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 TOGETHER: Mapping[str, str] = {
     "tests/reliability/test_lost_answers.py": "file",  # one system behind two proxies
+    "tests/cases/": "test",
     "tests/reliability/": "test",
     "tests/scenarios/": "test",
     "tests/simulation/": "test",

@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 
 from ops.audit.topics.rules import TopicRecord
 from ops.shell.problem import Problem
+from ops.shell.topic_reader import RETRY_MILLISECONDS
 from shared.brokers import Brokers
 from shared.clock import monotonic
 from shared.events.catalogue import TOPICS, service_of
@@ -18,6 +19,8 @@ from shared.kafka import COMMITTED_ONLY, MissingTopic, partition_counts
 
 PAGE = 2_000
 PATIENCE = 30.0  # seconds without a record before the end of a partition
+# What is read is there already; a fetch that still waits at the end of a partition holds up the next one.
+FETCH_WAIT_MILLISECONDS = 5
 
 
 class Pages:
@@ -60,7 +63,8 @@ async def open_pages(where: str | Brokers) -> AsyncIterator[Pages]:
         client_id="pawl-ops",
         enable_auto_commit=False,
         isolation_level=COMMITTED_ONLY,
-        fetch_max_wait_ms=50,
+        fetch_max_wait_ms=FETCH_WAIT_MILLISECONDS,
+        retry_backoff_ms=RETRY_MILLISECONDS,
         max_partition_fetch_bytes=4 * 1024 * 1024,
     )
     try:

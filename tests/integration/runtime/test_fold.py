@@ -294,3 +294,14 @@ async def test_a_commit_whose_answer_was_lost_is_not_done_twice_for_a_blocked_ev
 
     assert await broken.waiting() == [("A-1", "blocked")]
     assert set((await broken.answers()).values()) == {1}
+
+
+async def test_who_waits_for_the_commit_of_the_own_batch_is_answered_when_it_is_there(desk: Desk) -> None:
+    """Nobody has to wait for the next sweep, which comes seconds later."""
+    leaving = upstream("partner.withdrawal_requested.v1", "P-17", {"partner_id": "P-17"})
+
+    await desk.take(payment("A-1"), leaving)
+
+    assert await desk.types("P-17") == ["partner.withdrawal_refused.v1"]
+    assert await desk.waiting() == []
+    assert set((await desk.answers()).values()) == {1}
