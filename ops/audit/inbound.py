@@ -2,14 +2,22 @@
 
 from typing import Any, NamedTuple
 
+import orjson
+
 from shared.events.canonical import content_hash
 from shared.events.catalogue import owner_of
 from shared.events.envelope import read_envelope, read_key
 from shared.events.faults import Fault, Readable
 
+PAID = "payment.completed.v1"
+MOST_WON = 2**63
+
 
 class Inbound(NamedTuple):
-    """One record of checkout.events. `content` is None where the record has no readable id."""
+    """One record of checkout.events. `content` is None where the record has no readable id.
+
+    `payment` is what a payment.completed says: the payment and its won; None for any other record.
+    """
 
     partition: int
     offset: int
@@ -19,6 +27,7 @@ class Inbound(NamedTuple):
     source: str
     event_id: str
     content: bytes | None
+    payment: tuple[str, int] | None
 
     def __str__(self) -> str:
         return f"{self.type or 'of no type'} {self.event_id or 'without an id'}"
@@ -36,7 +45,19 @@ def inbound(record: Any) -> Inbound:
         source,
         event_id,
         content_hash(type_name, body) if source and event_id else None,
+        _payment(body) if type_name == PAID else None,
     )
+
+
+def _payment(body: bytes) -> tuple[str, int] | None:
+    """None for a document that names no payment or no won: it was refused."""
+    try:
+        data = orjson.loads(body)
+        payment_id, amount = data["payment_id"], data["amount"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return None
+    is_won = isinstance(amount, int) and 0 <= amount < MOST_WON
+    return (payment_id, amount) if isinstance(payment_id, str) and is_won else None
 
 
 def _identity(record: Any) -> tuple[str, str, str, bytes]:

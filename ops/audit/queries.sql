@@ -119,6 +119,20 @@ WHERE (issuing, issued, refunding) IS DISTINCT FROM (c_issuing::integer, c_issue
            ELSE refunded <> c_refunded END
 ORDER BY order_id, line_id LIMIT $1;
 
+-- name: one_payment_one_order
+-- Payments that pay two orders, or another order than the table of payments says.
+SELECT min(paid.order_id) AS order_id,
+       format('payment %s pays %s', payment_id, string_agg(paid.order_id, ' and ' ORDER BY paid.order_id)) AS detail
+FROM (
+    SELECT order_id, payment_id FROM orders WHERE payment_id IS NOT NULL AND payment_ids = '{}'
+    UNION ALL
+    SELECT order_id, unnest(payment_ids) FROM orders WHERE payment_ids <> '{}'
+) paid
+LEFT JOIN payments p USING (payment_id)
+GROUP BY payment_id
+HAVING count(*) > 1 OR bool_or(p.order_id IS DISTINCT FROM paid.order_id)
+LIMIT $1;
+
 -- name: order_won
 -- Orders whose won are not those of their units: paid at the price of the lines, left for the units that are left. A
 -- released refund of a discounted line can leave a won beside that, until the next refund takes it.
@@ -430,6 +444,78 @@ WHERE coalesce(s.times, 0) <> CASE g.state WHEN 'issued' THEN 1 ELSE 0 END
       AND NOT (g.is_old AND g.state = 'issued' AND s.times IS NULL)
    OR s.units <> g.quantity OR s.order_id <> g.order_id
 LIMIT $1;
+
+-- name: cases_told
+-- Cases of quarantine that were not told once with their won and a proposal, or whose end was not told once with its
+-- decision, and such events without a case. The events of an order from before the horizon may be forgotten. A version
+-- before contract 2 told no proposal and no end: its cases keep no content, and end at the instant of their beginning.
+WITH published AS (
+    SELECT key AS order_id, type, convert_from(data, 'UTF8')::json AS data FROM outbox
+    WHERE type IN ('payment.quarantined.v1', 'quarantine.settled.v1')
+), told AS (
+    SELECT order_id, data ->> 'payment_id' AS payment_id, data ->> 'reason' AS reason,
+           (data ->> 'amount')::bigint AS amount, coalesce(data ->> 'decision', 'opened') AS step, count(*) AS events,
+           bool_and(type <> 'payment.quarantined.v1' OR data #>> '{proposal,refund}' IS NOT NULL) AS is_whole
+    FROM published GROUP BY 1, 2, 3, 4, 5
+), steps AS (
+    SELECT order_id, payment_id, reason, amount, 'opened' AS step,
+           content IS NOT NULL OR reason IN ('cancelled_after_refund', 'partly_cancelled', 'payout_twice') AS is_new
+    FROM quarantine
+    UNION ALL
+    SELECT order_id, payment_id, reason, amount, decision, true
+    FROM quarantine WHERE decision IS NOT NULL AND NOT (decision = 'taken_back' AND settled_at = opened_at)
+), due AS (
+    SELECT order_id, payment_id, reason, amount, step, count(*) AS events, bool_or(is_new) AS is_new
+    FROM steps GROUP BY 1, 2, 3, 4, 5
+), remembered AS (
+    SELECT order_id FROM orders WHERE recorded_at > (SELECT horizon + interval '1 minute' FROM retention)
+)
+SELECT order_id, format('the case of %s won (%s) of payment %s has %s events that say %s, and should have %s%s', amount,
+                        reason, payment_id, coalesce(t.events, 0), step, coalesce(d.events, 0),
+                        CASE WHEN t.is_whole THEN '' ELSE ', with a proposal' END) AS detail
+FROM due d FULL JOIN told t USING (order_id, payment_id, reason, amount, step) LEFT JOIN remembered r USING (order_id)
+WHERE coalesce(t.events, 0) > coalesce(d.events, 0) AND NOT (d.events IS NULL AND step = 'taken_back')
+   OR coalesce(t.events, 0) < d.events AND r.order_id IS NOT NULL
+   OR d.is_new AND NOT t.is_whole
+LIMIT $1;
+
+-- name: merges_answered
+-- Requests to merge, or to undo a merge, that have not exactly one answer, and answers to no request. The answer to a
+-- request from before the horizon may be forgotten; a checkout's clock may be a day ahead.
+WITH answers AS (
+    SELECT data ->> 'partner_id' AS partner_id, data ->> 'request_id' AS request_id, count(*) AS answers
+    FROM (SELECT convert_from(data, 'UTF8')::json AS data FROM outbox WHERE type = 'merge.answered.v1') published
+    GROUP BY 1, 2
+), asked AS (
+    SELECT partner_id, request_id,
+           requested_at > (SELECT horizon + interval '1 day' FROM retention) AS is_remembered
+    FROM merge_requests
+)
+SELECT NULL AS order_id, format('the request %s of partner %s%s has %s answers', request_id, partner_id,
+                                CASE WHEN is_remembered IS NULL THEN ', which nobody made,' ELSE '' END,
+                                coalesce(answers, 0)) AS detail
+FROM asked FULL JOIN answers USING (partner_id, request_id)
+WHERE is_remembered IS NULL OR answers > 1 OR is_remembered AND answers IS NULL
+LIMIT $1;
+
+-- name: payments_without_a_place
+-- Which of these payments of checkout, (order, payment, won, source, event id, partition, offset) each, are neither on
+-- their order with their won nor in a case of them. One that waits, was refused or was taken back has no place yet, or
+-- needs none; where several payments pay an order together, their table says what each of them brought.
+SELECT w.order_id, format('%s won came as payment %s (event %s), and are neither on the order nor in a case', w.amount,
+                          w.payment_id, w.event_id) AS detail
+FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::integer[], $7::bigint[])
+     AS w (order_id, payment_id, amount, source, event_id, partition, "offset")
+LEFT JOIN orders o ON o.order_id = w.order_id
+LEFT JOIN payments p ON p.payment_id = w.payment_id AND p.order_id = w.order_id
+WHERE NOT coalesce(o.payment_id = w.payment_id AND o.amount = w.amount
+                   OR w.payment_id = ANY(o.payment_ids) AND p.amount = w.amount
+                   OR o.reversals::jsonb ? w.payment_id, false)
+  AND NOT EXISTS (SELECT FROM quarantine q
+                  WHERE q.order_id = w.order_id AND q.payment_id = w.payment_id AND q.amount = w.amount)
+  AND NOT EXISTS (SELECT FROM parked k WHERE k.source = w.source AND k.event_id = w.event_id)
+  AND NOT EXISTS (SELECT FROM dead_letters l WHERE l.topic = 'checkout.events' AND l.partition = w.partition
+                  AND l."offset" = w."offset" AND l.state <> 'replayed');
 
 -- name: answered_once
 -- Events of checkout that this service did not answer exactly once, and answers to nothing. An event that is refused for

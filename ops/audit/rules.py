@@ -281,6 +281,7 @@ BETWEEN: dict[Rule, Callable[[Books], Findings]] = {
 WITHIN: dict[Rule, tuple[str, ...]] = {
     Rule("claims_within_paid", "Claims never exceed what was paid"): ("orders",),
     Rule("counters_equal_claims", "The counters of a line are the sum of its claims"): ("orders",),
+    Rule("one_payment_one_order", "A payment pays one order only"): ("orders",),
     Rule("order_won", "Payments and refunds are the won of their units, with their VAT"): ("orders",),
     Rule("one_serial_per_unit", "Each issued unit has one serial, and no serial has none"): ("serials",),
     Rule("refund_counters", "The counters of a line in refunds are the sum of its refunds"): ("refunds",),

@@ -23,6 +23,7 @@ from ops.audit.topics.rules import (
     IN_SCHEMA,
     IN_TOPIC,
     NAMED,
+    PLACED,
     TopicRecord,
     judge_partition,
     judge_record,
@@ -191,6 +192,19 @@ class TopicAudit:
                 detail = f"{owner} has handled {place} ({event}) and not answered it"
                 self.report.findings.add(ANSWERED, event.key or None, detail)
         self.report.answered += len(due)
+        await self._judge_places(owner, [event for event in due if event.payment is not None])
+
+    async def _judge_places(self, owner: str, events: Sequence[Inbound]) -> None:
+        if not events:
+            return
+        places = [
+            (e.key, *e.payment, e.source, e.event_id, e.partition, e.offset)
+            for e in events
+            if e.payment is not None
+        ]
+        rows = await self._connections[owner].fetch(SQL.payments_without_a_place, *zip(*places, strict=True))
+        for row in rows:
+            self.report.findings.add(PLACED, row["order_id"], row["detail"])
 
     async def _letters_at(self, owner: str, events: Sequence[Inbound]) -> set[int]:
         if not events:

@@ -77,6 +77,11 @@ async def tell_stories(checkout: Checkout) -> None:
     await twice.pays(payment_id=f"{twice.payment_id}-again")
     await twice.until("payment.quarantined.v1")
     await twice.is_refunded(2)
+    await twice.pays(payment_id=f"{twice.payment_id}-third")
+    await twice.until("payment.quarantined.v1", times=2)
+    await twice.is_decided(f"{twice.payment_id}-third", "returned")
+    await twice.until("quarantine.settled.v1")
+    await twice.buyer.asks_merge(twice.month, twice.now)
 
     early = Story(checkout)
     early.snapshot()

@@ -134,6 +134,18 @@ PLANTED = [
         "sequences_contiguous",
     ),
     ("orders", "DELETE FROM orders.orders WHERE order_id = 'A-1'", "payments_match"),
+    (
+        "orders",
+        "UPDATE orders.orders SET payment_id = (SELECT payment_id FROM orders.orders WHERE order_id = 'A-3')"
+        " WHERE order_id = 'A-1'",
+        "one_payment_one_order",
+    ),
+    (
+        "orders",
+        "UPDATE orders.payments SET order_id = 'A-9'"
+        " WHERE payment_id = (SELECT payment_id FROM orders.orders WHERE order_id = 'A-1')",
+        "one_payment_one_order",
+    ),
 ]
 
 

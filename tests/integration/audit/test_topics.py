@@ -270,6 +270,78 @@ async def test_a_claim_that_was_never_told_is_found(told: Checkout, owner: Any, 
     assert broken == {"one_grant_per_claim": {row["order_id"]}}
 
 
+@pytest.mark.parametrize(
+    ("table", "where", "rules"),
+    [
+        ("quarantine", "decision IS NULL AND amount > 0", {"payments_placed", "cases_told"}),
+        ("quarantine", "decision = 'returned'", {"payments_placed", "cases_told"}),
+        ("orders", "state = 'paid'", {"payments_placed"}),
+    ],
+)
+async def test_money_that_came_and_has_no_place_is_found(
+    told: Checkout, owner: Any, planted: Any, table: str, where: str, rules: set[str]
+) -> None:
+    """As if a service had taken the event and thrown the money away."""
+    await owner.execute("SET session_replication_role = replica")  # an order with a case is gone as well
+    row = await owner.fetchrow(
+        f"DELETE FROM orders.{table} WHERE ctid = (SELECT min(ctid) FROM orders.{table} WHERE {where})"
+        " RETURNING *"
+    )
+    try:
+        broken = await planted()
+    finally:
+        await put_back(owner, f"orders.{table}", row)
+    assert rules <= broken.keys()
+    assert all(broken[rule] == {row["order_id"]} for rule in rules)
+
+
+async def test_money_of_another_sum_than_came_is_found(told: Checkout, owner: Any, planted: Any) -> None:
+    order_id = await owner.fetchval("SELECT min(order_id) FROM orders.orders WHERE state = 'paid'")
+    change = "UPDATE orders.orders SET amount = amount {0} 1, supply = supply {0} 1 WHERE order_id = $1"
+    await owner.execute(change.format("+"), order_id)
+    try:
+        broken = await planted()
+    finally:
+        await owner.execute(change.format("-"), order_id)
+    assert broken == {"payments_placed": {order_id}}
+
+
+@pytest.mark.parametrize(
+    ("service", "type_name", "rule"),
+    [
+        ("orders", "payment.quarantined.v1", "cases_told"),
+        ("orders", "quarantine.settled.v1", "cases_told"),
+        ("invoices", "merge.answered.v1", "merges_answered"),
+    ],
+)
+async def test_a_case_or_a_merge_that_was_never_told_of_is_found(
+    told: Checkout, owner: Any, planted: Any, service: str, type_name: str, rule: str
+) -> None:
+    fact = a_fact(told, type_name)
+    row = await owner.fetchrow(f"DELETE FROM {service}.outbox WHERE event_id = $1::uuid RETURNING *", fact.id)
+    try:
+        broken = await planted()
+    finally:
+        await put_back(owner, f"{service}.outbox", row)
+    assert rule in broken
+
+
+async def test_a_case_without_a_proposal_is_found(told: Checkout, owner: Any, planted: Any) -> None:
+    fact = next(
+        record
+        for record in told.records
+        if record.type == "payment.quarantined.v1" and record.data["reason"] == "second_payment"
+    )
+    change = "UPDATE orders.outbox SET data = $2 WHERE event_id = $1::uuid"
+    data = {name: said for name, said in fact.data.items() if name != "proposal"}
+    await owner.execute(change, fact.id, orjson.dumps(data))
+    try:
+        broken = await planted()
+    finally:
+        await owner.execute(change, fact.id, fact.raw.value)
+    assert broken == {"topic_content": {fact.key}, "cases_told": {fact.key}}
+
+
 async def test_a_handled_event_without_an_answer_is_found(told: Checkout, owner: Any, planted: Any) -> None:
     row = await owner.fetchrow(
         "DELETE FROM orders.inbox WHERE ctid = (SELECT min(ctid) FROM orders.inbox) RETURNING *"
