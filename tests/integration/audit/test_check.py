@@ -136,14 +136,12 @@ PLANTED = [
     ("orders", "DELETE FROM orders.orders WHERE order_id = 'A-1'", "payments_match"),
     (
         "orders",
-        "UPDATE orders.orders SET payment_id = (SELECT payment_id FROM orders.orders WHERE order_id = 'A-3')"
-        " WHERE order_id = 'A-1'",
+        "UPDATE orders.orders SET payment_id = 'pay-A-3' WHERE order_id = 'A-1'",
         "one_payment_one_order",
     ),
     (
         "orders",
-        "UPDATE orders.payments SET order_id = 'A-9'"
-        " WHERE payment_id = (SELECT payment_id FROM orders.orders WHERE order_id = 'A-1')",
+        "UPDATE orders.payments SET order_id = 'A-9' WHERE order_id = 'A-1'",
         "one_payment_one_order",
     ),
 ]
