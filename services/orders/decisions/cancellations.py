@@ -216,9 +216,7 @@ def _take_more(order: Order, data: PaymentCancelled) -> Decided[Order]:
     if not _pays(order, payment_id) or order.state is not OrderState.CANCELLED:
         return Decided(order)
     order = _noted(order, payment_id, Reversal(at, data.amount))
-    left = order.amount - order.taken_back - _came_later(order, payment_id, at)
-    if order.payment_method in GATEWAY:
-        left -= _refunded(order)
+    left = _still_there(order) - _came_later(order, payment_id, at)
     gone = max(left if data.amount is None else min(data.amount, left), 0)
     if not gone:
         return Decided(order)
@@ -251,9 +249,11 @@ def _take_all(order: Order, data: PaymentCancelled, standing: _Standing) -> Deci
     order, settled = settle_cases(order, standing.cases, "taken_back", at)
     events += settled
     for case in standing.won_back:
-        order = replace(order, taken_back=order.taken_back - case.amount)
-        order, quarantined = open_case(order, payment_id, case.reason, case.amount, at)
-        events.append(quarantined)
+        gone = min(-case.amount, _still_there(order))
+        if gone > 0:
+            order = replace(order, taken_back=order.taken_back + gone)
+            order, quarantined = open_case(order, payment_id, case.reason, -gone, at)
+            events.append(quarantined)
     again = order.repeats.get(payment_id)
     if again is not None and again > at:
         amount = order.amount if standing.is_own else sum(case.amount for case in standing.cases)
@@ -297,10 +297,15 @@ def _gone(order: Order, amount: int | None) -> int:
     """What goes back now, in won: where upstream does not say, all that the payment gateway still has of the
     payment. What we refunded through the gateway went back before.
     """
-    left = order.amount - order.taken_back
     if amount is not None:
-        return min(amount, left)
-    return max(left - _refunded(order), 0) if order.payment_method in GATEWAY else left
+        return min(amount, order.amount - order.taken_back)
+    return max(_still_there(order), 0)
+
+
+def _still_there(order: Order) -> int:
+    """Won of the payment that upstream can still take back: neither taken back nor refunded through it."""
+    left = order.amount - order.taken_back
+    return left - _refunded(order) if order.payment_method in GATEWAY else left
 
 
 def _refunded(order: Order) -> int:
