@@ -14,6 +14,8 @@ from unittest.mock import patch
 import msgspec
 from msgspec import structs
 
+import services.invoices.decisions.businesses as businesses
+import services.invoices.decisions.corrections as corrections
 import services.invoices.decisions.eligibility as eligibility
 import services.invoices.decisions.merging as merging
 import services.invoices.decisions.payments as invoices
@@ -41,7 +43,7 @@ from services.refunds.events import refund_accepted
 from services.serials.decisions import issue_units
 from services.serials.state import Grant, GrantState
 from services.serials.store import Store as SerialsStore
-from shared.kst import next_month
+from shared.kst import kst_date, next_month
 from shared.money import NOTHING, Money, payment_money, refund_money
 from shared.runtime.batch import Batch, Parked
 from shared.runtime.decisions import Decided, Event
@@ -521,6 +523,104 @@ def _last_unit_denied(state: Any, line: Line, quantity: int) -> str | None:
     return "not_enough_left" if reason is None and quantity == line.open > 1 else reason
 
 
+# What operators do, and what goes back in parts
+
+
+_merge_payments = merging.merge_payments
+
+
+def _partners_forgotten(world: World, target: Any, *arguments: Any) -> Decided[Change]:
+    return _merge_payments(world, structs.replace(target, also=()), *arguments)
+
+
+def _any_number(payment: Payment, number: str, month: str) -> bool:
+    return payment.month == month
+
+
+_undo_merge = merging.undo_merge
+
+
+def _undone_by_a_partner(world: World, request: Any) -> Any:
+    decision = _undo_merge(world, request)
+    merge = world.open_merge(*eligibility.scope_of(request))
+    if not isinstance(decision, Decided) or merge is None or not merge.also:
+        return decision
+    unmerged = merging.unmerge(world, merge)
+    return Decided(decision.state.plus(unmerged.state), (*unmerged.events, *decision.events))
+
+
+def _nothing_merged_nothing_said(world: World, request: Any, new_id: Any) -> Any:
+    decision = _request_merge(world, request, new_id)
+    if not isinstance(decision, Decided) or len(decision.events) > 1:
+        return decision
+    return decision._replace(events=())
+
+
+def _no_modifications(world: World, document: Any) -> list[Any]:
+    return []
+
+
+_replacement = corrections._replacement
+
+
+def _corrected_today(wrong: Any, replaced: Any, new_id: Any, order: Any, number: str) -> Any:
+    again = _replacement(wrong, replaced, new_id, order, number)
+    return structs.replace(again, written_date=kst_date(order.at))
+
+
+def _under_the_same_number(wrong: Any, replaced: Any, new_id: Any, order: Any, number: str) -> Any:
+    return _replacement(wrong, replaced, new_id, order, wrong.business_number)
+
+
+_replace_number = corrections._replace_number
+
+
+def _half_a_correction(*arguments: Any) -> Decided[Change]:
+    change, events = _replace_number(*arguments)
+    halves = Change(documents=change.documents[:1], corrections=change.corrections, counters=change.counters)
+    return Decided(halves, events[:1])
+
+
+def _any_amount(*arguments: Any) -> None:
+    return None
+
+
+_take_part = cancellations._take_part
+
+
+def _part_takes_all(order: Order, data: Any, amount: int, standing: Any) -> Any:
+    return cancellations._take_all(order, data, standing)
+
+
+def _part_forgotten(order: Order, data: Any, amount: int, standing: Any) -> Any:
+    return Decided(order)
+
+
+_settle_cases = quarantine.settle_cases
+
+
+def _one_case_decided(order: Order, cases: Any, decision: str, at: datetime) -> Any:
+    return _settle_cases(order, cases if decision == "applied" else list(cases)[:1], decision, at)
+
+
+_apply_cases = quarantine._apply
+
+
+def _applied_whatever_it_is(order: Order, data: Any, *arguments: Any) -> Any:
+    fitting = [c for c in order.cases.values() if c.is_open and c.reason == "wrong_amount"]
+    decision = _apply_cases(_changed(order, expected=sum(c.amount for c in fitting)), data, *arguments)
+    if not isinstance(decision, Decided):
+        return decision
+    return decision._replace(state=_changed(decision.state, expected=order.expected))
+
+
+def _decision_forgotten(order: Order | None, *arguments: Any) -> Any:
+    return _decide(order, *arguments) if order is None else Decided(order)
+
+
+_decide = quarantine.decide_quarantine
+
+
 PLANTED: Sequence[Bug] = (
     Bug("the inbox insert is dropped", Fold, "_claim", _inbox_insert_dropped),
     Bug("the content of an id is not compared", Batch, "_is_new", _content_not_compared),
@@ -615,4 +715,20 @@ PLANTED: Sequence[Bug] = (
     ),
     Bug("nothing is issued by itself", payments, "_pay", _nothing_is_owed),
     Bug("the last units are denied", orders_issuance, "_why_not_issuable", _last_unit_denied),
+    Bug("an operator's merge forgets its other partners", businesses, "merge_payments", _partners_forgotten),
+    Bug("an operator's merge takes in another business", businesses, "_is_of", _any_number),
+    Bug("a partner undoes an operator's merge", merging, "undo_merge", _undone_by_a_partner),
+    Bug(
+        "a request that merges nothing has no answer", merging, "request_merge", _nothing_merged_nothing_said
+    ),
+    Bug("a correction leaves modified documents behind", corrections, "_modifications", _no_modifications),
+    Bug("a correction is dated on its own day", corrections, "_replacement", _corrected_today),
+    Bug("a correction keeps the wrong number", corrections, "_replacement", _under_the_same_number),
+    Bug("a correction only takes back", corrections, "_replace_number", _half_a_correction),
+    Bug("a payout of any amount completes a refund", refund_payouts, "_other_amount", _any_amount),
+    Bug("a part takes the whole payment back", cancellations, "_take_part", _part_takes_all),
+    Bug("a part that went back is forgotten", cancellations, "_take_part", _part_forgotten),
+    Bug("a decision ends one case of its payment", quarantine, "settle_cases", _one_case_decided),
+    Bug("money is applied that is not the price", quarantine, "_apply", _applied_whatever_it_is),
+    Bug("a decision is forgotten", quarantine, "decide_quarantine", _decision_forgotten),
 )

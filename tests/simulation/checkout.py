@@ -82,6 +82,7 @@ class Checkout:
     payouts: dict[str, int] = field(default_factory=dict)
     payout_ids: dict[str, str] = field(default_factory=dict)
     keys: dict[str, str] = field(default_factory=dict)
+    paid_by: dict[str, str] = field(default_factory=dict)
     buyers: dict[str, str] = field(default_factory=dict)
     partners: list[dict[str, Any]] = field(default_factory=list)
     asked_for_merges: bool = False
@@ -92,12 +93,18 @@ class Checkout:
 
     def plan(self) -> None:
         """Draws the whole history, as far as it does not react to anything."""
-        partners = self.partners = [self._partner(number) for number in range(1, 4)]
+        partners = self.partners = [self._partner(number) for number in range(1, 5)]
         for number in range(1, self.orders + 1):
-            _Purchase(self, f"A-{number}", self.random.choice(partners[: self.random.randint(1, 3)])).plan()
+            _Purchase(self, f"A-{number}", self._buyer()).plan()
         for partner in partners:
             self._plan_partner(partner)
         self._plan_trouble()
+
+    def _buyer(self) -> dict[str, Any]:
+        """Mostly the first partner, and next to it the other account of its business."""
+        return self.random.choice(
+            [self.partners[0], *self.partners[: self.random.randint(1, 3)], self.partners[3]]
+        )
 
     def say(self) -> bool:
         """Puts the next document into the topic; False when nothing is left."""
@@ -142,7 +149,9 @@ class Checkout:
             self._pay_out(about, _owed(refund), self.keys.get(refund_id, refund_id))
 
     def ask_for_merges(self, months: Iterable[str]) -> bool:
-        """Before the books are closed every partner asks to merge each month; False when they have asked."""
+        """Before the books are closed every partner asks to merge each month, and often for all serials.
+
+        False when they have asked."""
         if self.asked_for_merges:
             return False
         self.asked_for_merges = True
@@ -152,7 +161,20 @@ class Checkout:
                 wish |= {"month": month, "request_id": f"before-the-close-{month}"}
                 in_time = datetime.fromisoformat(f"{next_month(month)}-04T12:00:00+09:00")
                 self.queue(partner["partner_id"], "merge.requested.v1", wish, in_time)
+        if self.random.random() < 0.6:
+            for order_id in self.buyers:
+                rest = {"order_id": order_id, "request_id": "before-the-close"}
+                self.queue(order_id, "issuance.requested.v1", rest)
         return True
+
+    def ask_to_undo_merges(self, months: Iterable[str]) -> None:
+        """Some partners want separate invoices after all, whoever has merged them."""
+        for partner in self.partners:
+            for month in months:
+                if self.random.random() < 0.5:
+                    wish = {name: partner[name] for name in ("partner_id", "business_number")}
+                    wish |= {"month": month, "request_id": f"after-all-{month}"}
+                    self.queue(partner["partner_id"], "merge.undone.v1", wish, self.now)
 
     def queue(
         self,
@@ -209,10 +231,13 @@ class Checkout:
     # partners
 
     def _partner(self, number: int) -> dict[str, Any]:
+        """The third has a wrong number, the fourth is another account of the first one's business."""
         wrong = number == 3
         return {
             "partner_id": f"P-{number}",
-            "business_number": "1234567890" if wrong else business_number.from_seed(number),
+            "business_number": "1234567890"
+            if wrong
+            else business_number.from_seed(1 if number == 4 else number),
             "name": HOLDER,
             "invoice_email": "tax@example.com",
         }
@@ -260,8 +285,11 @@ class Checkout:
             case "refund.payout_requested.v1":
                 self.keys[data["refund_id"]] = data["idempotency_key"]
                 self._try_payout(about, data["amount"], data["idempotency_key"])
+            case "order.paid.v1":
+                self.paid_by[data["order_id"]] = data["payment_id"]
             case "refund.completed.v1" | "refund.repaid.v1":
                 self._undo_payout(about, data["payout_id"], data["amount"])
+                self._take_back_refunded(data["order_id"])
             case "refund.bounced.v1":
                 self._review(about, self.random.choice(["retry", "retry", "release"]))
             case "refund.held.v1":
@@ -293,7 +321,16 @@ class Checkout:
             self._fail(about, "account_closed", payout_id)
         elif chance < 0.2:
             again = {**about, "payout_id": f"twice-{next(self._numbers)}", "amount": amount}
+            if amount and self.random.random() < 0.5:
+                again["amount"] = self.random.randint(1, amount)
             self.queue(about["order_id"], "refund.paid_out.v1", again)
+
+    def _take_back_refunded(self, order_id: str) -> None:
+        """Sometimes upstream takes a payment back that was refunded, wholly or in part."""
+        if order_id in self.paid_by and self.random.random() < 0.08:
+            at = self.now + timedelta(minutes=self.random.randrange(1, 3_000))
+            data = {"order_id": order_id, "payment_id": self.paid_by[order_id], "cancelled_at": wire_time(at)}
+            self.queue(order_id, "payment.cancelled.v1", data, at)
 
     def _fail(self, about: dict[str, Any], reason: str, payout_id: str | None = None) -> None:
         payout_id = payout_id or f"try-{next(self._numbers)}"
@@ -309,16 +346,24 @@ class Checkout:
         payout_id = self._answer_of(key)
         time = self.now + timedelta(minutes=self.random.randrange(1, 60_000))
         data = {**about, "payout_id": payout_id, "paid_out_at": wire_time(time)}
+        if amount > 1 and self.random.random() < 0.1:
+            wrong = {**data, "amount": amount + self.random.choice([-1, 10])}
+            self.queue(about["order_id"], "refund.paid_out.v1", wrong, time)
+        if self.random.random() < 0.3:
+            data["amount"] = amount
         self.queue(about["order_id"], "refund.paid_out.v1", data, time)
 
     def _decide(self, case: dict[str, Any]) -> None:
         """An operator decides about money in quarantine, sometimes twice, sometimes never."""
+        decisions = ["returned", "kept", "applied"]
+        if case["reason"] == "wrong_amount":
+            decisions += ["applied"] * 3
         for _ in range(self.random.choice([0, 0, 1, 1, 2])):
             time = self.now + timedelta(minutes=self.random.randrange(1, 3_000))
             data = {
                 "order_id": case["order_id"],
                 "payment_id": case["payment_id"],
-                "decision": self.random.choice(["returned", "kept", "applied"]),
+                "decision": self.random.choice(decisions),
                 "actor": "operator-7",
                 "note": "looked at",
                 "decided_at": wire_time(time),
@@ -343,6 +388,7 @@ class _Purchase:
     paid_at: datetime = START
     asked: int = 0
     paid: bool = False
+    complete: bool = False
 
     def plan(self) -> None:
         random = self.checkout.random
@@ -422,7 +468,11 @@ class _Purchase:
             self._say_payment(snapshot, amount + 10, at - timedelta(minutes=5), 9)
         if number == 1 and self.checkout.random.random() < 0.1 and amount > 20:
             self._say_payment(snapshot, amount - 20, at - timedelta(minutes=4), 6)
-            self._say_payment(snapshot, 20, at - timedelta(minutes=3), 7)
+            rest = self.checkout.random.choice([20, 20, 19])
+            self._say_payment(snapshot, rest, at - timedelta(minutes=3), 7)
+            if self.checkout.random.random() < 0.5:
+                return  # where the two come to the price, an operator may apply them
+        self.complete = True
         self._say_payment(snapshot, amount, at, number)
 
     def _say_payment(
@@ -458,10 +508,31 @@ class _Purchase:
             self._say_payment(snapshot, amount, self.paid_at + timedelta(hours=2), 5, "pay-shared")
         if self.paid and random.random() < 0.1:
             self._cancel(1, at + timedelta(minutes=30), refund_id="echo", amount=random.randint(1, amount))
+        self._change_of_mind(snapshot, amount, at)
+
+    def _change_of_mind(self, snapshot: dict[str, Any], amount: int, at: datetime) -> None:
+        """Other won under the same id, and what upstream takes back: a part, or all; it may come again."""
+        random = self.checkout.random
+        if self.complete and random.random() < 0.1:
+            more = self.paid_at + timedelta(minutes=random.randint(1, 90))
+            self._say_payment(snapshot, amount + 7, more, 1)
+        if self.complete and random.random() < 0.2:
+            self._cancel_in_parts(amount, at)
+        if self.paid and not self.complete and random.random() < 0.3:
+            self._cancel(6, at + timedelta(minutes=40))  # one of several payments
         if self.paid and random.random() < 0.25:
             self._cancel(1, at + timedelta(hours=1))
             if random.random() < 0.2:
                 self._say_payment(snapshot, amount, at + timedelta(hours=2), 1)
+
+    def _cancel_in_parts(self, amount: int, at: datetime) -> None:
+        """A part, or all in two parts, without the id of a refund."""
+        random = self.checkout.random
+        first = random.randint(1, amount)
+        self._cancel(1, at + timedelta(minutes=10), amount=first)
+        if first < amount and random.random() < 0.4:
+            second = random.choice([amount - first, random.randint(1, amount - first)])
+            self._cancel(1, at + timedelta(minutes=20), amount=second)
 
     def _issue(self, at: datetime) -> None:
         self.asked += 1

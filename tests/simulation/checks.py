@@ -5,7 +5,7 @@ check asks the code under test what is right. Each failure is a `Violation` that
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
@@ -17,9 +17,9 @@ from shared.events.canonical import content_hash
 from shared.events.catalogue import service_of
 from shared.events.envelope import read_envelope
 from shared.events.faults import Fault as DocumentFault
-from shared.kst import wire_time
 from shared.runtime.intake import NOT_OURS
 from shared.runtime.records import StoredRecord
+from tests.simulation.cash import Account, Cash
 from tests.simulation.checkout import line_won
 from tests.simulation.memory import Row
 from tests.simulation.system import System
@@ -37,6 +37,11 @@ REFUND_ENDS = {
 RETURNS = {"refund.completed.v1": "completed_at", "order.cancelled.v1": "cancelled_at"}
 """What takes money back, and the field that says when."""
 UNANSWERED = ("timeout", "unknown")
+SAYING = ("draft", "issue_failed", "issued")
+"""The states of a document that has won on it."""
+CORRECTIONS = ("correction", "issued_twice")
+SAID_BY_CHECKOUT = "e-"
+"""How the ids of checkout's events begin."""
 MAY_GO = ("parked", "order_lines")
 """What was handled waits no more; the lines of an order that nobody paid may give way to others."""
 
@@ -93,6 +98,7 @@ class OrderBook:
     partner: str = ""
     pending: bool = False
     needs_invoice: bool = False
+    cases: Counter[str] = field(default_factory=Counter)
 
     def surely_open(self, line_id: str) -> int:
         """Units that nobody has claimed yet; those of a released refund may not be known to be free."""
@@ -123,6 +129,7 @@ class Checks:
         self.returned_on: dict[str, date] = {}
         self.invoiced: set[str] = set()
         self.left: list[Leaving] = []
+        self.decided: set[tuple[str, str]] = set()
         self.cursors: dict[Any, int] = defaultdict(int)
         self.marks: dict[str, int] = defaultdict(int)
         self.kept: set[tuple[str, str, Any]] = set()
@@ -143,6 +150,7 @@ class Checks:
             self._read[name] = len(outbox)
             self._nothing_is_lost(name, touched[name])
         self._look_at_leavings()
+        self._look_at_decisions()
         self._look_at_orders(touched["orders"])
         self._look_at_serials(touched["serials"])
         self._look_at_refunds(touched["refunds"])
@@ -171,6 +179,8 @@ class Checks:
             "sequences are contiguous",
             f"{fact['type']} of {subject} has {fact['sequence']}, not {self.sequences[subject]}",
         )
+        if fact["type"] == "invoice.unmerged.v1":
+            self._is_taken_apart_by_its_own(data["invoice_id"], fact["causation"])
         hear = getattr(self, f"_hear_{fact['type'].replace('.', '_')}", None)
         if hear is not None:
             hear(self.books[data.get("order_id", "")], data)
@@ -303,6 +313,23 @@ class Checks:
     def _hear_invoice_issued_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
         self.invoiced.update(data["payment_ids"])
 
+    def _hear_payment_quarantined_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
+        self._look_at_decisions()
+        book.cases[data["payment_id"]] += 1
+
+    def _hear_quarantine_settled_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
+        book.cases[data["payment_id"]] -= 1
+        if data["decision"] in ("returned", "kept"):
+            self.decided.add((data["order_id"], data["payment_id"]))
+
+    def _look_at_decisions(self) -> None:
+        """Once money is returned or kept, no case of its payment is open."""
+        for order_id, payment_id in self.decided:
+            left = self.books[order_id].cases[payment_id]
+            must(left == 0, "a decision is about all cases of its payment",
+                 f"{left} cases of {payment_id} of {order_id} are open")  # fmt: skip
+        self.decided.clear()
+
     def _hear_partner_withdrawn_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
         """What was open is judged now; what others finish may be said later in this step."""
         theirs = {o: b for o, b in self.books.items() if b.partner == data["partner_id"]}
@@ -384,10 +411,19 @@ class Checks:
             f"{refund_id}: {self.worth[refund_id]} was granted, {data['amount']} went",
         )
 
+    def _is_taken_apart_by_its_own(self, invoice_id: str, cause: str) -> None:
+        """What an operator merged over several partners is taken apart by an operator's command only."""
+        document = self._rows("invoices", "documents")[UUID(invoice_id)]
+        is_allowed = not document["also"] or not cause.startswith(SAID_BY_CHECKOUT)
+        must(is_allowed, "a partner cannot undo an operator", f"{invoice_id} is undone by {cause}")
+
     def _hear_invoice_modified_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
+        """What an operator corrects is said again too; the rows of its documents are looked at as a whole."""
         total = data["total"]
+        if data["cause"] == "operator":
+            return
         must(total < 0, "a modified invoice takes back", f"{data['document_key']} is over {total} won")
-        if data.get("cause") == "refund":
+        if data["cause"] == "refund":
             supply, vat = self.worth[data["refund_id"]]
             must(total == -supply - vat, "a modified invoice takes back", f"{data['refund_id']}: {total}")
 
@@ -523,6 +559,9 @@ class Checks:
                 ids[key] = None
         for invoice_id in ids:
             self._look_at_document(documents[invoice_id])
+        made = [documents[i] for i in ids if documents[i]["modification"] in CORRECTIONS]
+        for invoice_id in sorted({d["original_id"] for d in made if d["refund_id"] is None}):
+            self._look_at_correction(documents[invoice_id])
 
     def _look_at_payment(self, payment: Row) -> None:
         name = payment["order_id"]
@@ -547,11 +586,15 @@ class Checks:
         self.documents[key] = document
         self._look_at_dates(document, name)
         if document["kind"] == "modified":
-            must(document["supply"] + document["vat"] < 0, "a modified invoice takes back", str(name))
+            is_back = document["supply"] + document["vat"] < 0 or document["modification"] in CORRECTIONS
+            must(is_back, "a modified invoice takes back", str(name))
             self._look_at_date_of_modified(document)
             return
         payments = self._rows("invoices", "payments").values()
         on_it = [p for p in payments if p["invoice_id"] == key]
+        if self._taken_back(document) is not None:
+            must(not on_it, "a corrected document has no payments", f"{name}: {len(on_it)}")
+            return
         if document["state"] in ("draft", "issue_failed", "issued", "void"):
             sums = tuple(sum(p[f"standing_{c}"] for p in on_it) for c in ("supply", "vat"))
             must(sums == (document["supply"], document["vat"]), "a document is the sum of its payments",
@@ -559,35 +602,47 @@ class Checks:
         for payment in on_it:
             must(document["month"] == payment["month"] == month_in_seoul(payment["paid_at"]),
                  "a payment is invoiced in its own month", f"{payment['order_id']} in {name}")  # fmt: skip
-            must(document["partner_id"] == payment["partner_id"],
-                 "a merge never crosses businesses", str(name))  # fmt: skip
+        self._look_at_business(document, on_it, is_new=before is None)
+        if document["written_date"] is not None:
+            self._look_at_written_date(document, on_it)
+
+    def _look_at_business(self, document: Row, on_it: Sequence[Row], *, is_new: bool) -> None:
+        """One business on a document, whoever of its partners paid, and only what is fit on a merged one."""
+        name = document["document_key"] or document["invoice_id"]
+        partners = {document["partner_id"], *document["also"]}
+        must({p["partner_id"] for p in on_it} <= partners, "a merge never crosses businesses", str(name))
+        if on_it and document["also"]:
+            must(document["kind"] == "merged", "a merge never crosses businesses", str(name))
+            must({p["partner_id"] for p in on_it} == partners, "a merge names its partners",
+                 f"{name} names {partners}")  # fmt: skip
         numbers = {payment["business_number"] for payment in on_it}
         must(len(numbers) <= 1, "a merge never crosses businesses", f"{name}: {numbers}")
-        if document["kind"] == "merged" and before is None and document["state"] != "undone":
+        is_new = is_new and document["modification"] is None
+        if document["kind"] == "merged" and is_new and document["state"] != "undone":
             for p in on_it:
                 whole = p["issued_units"] + p["returned_units"] == p["serial_units"]
                 fit = not p["open_refunds"] and p["standing_supply"] + p["standing_vat"] > 0 and whole
                 must(fit, "a merge takes only what is fit", f"{p['order_id']} in {name}")
-        if document["written_date"] is not None:
-            must(str(document["written_date"])[:7] == document["month"],
-                 "a payment is invoiced in its own month", f"{name}: {document['written_date']}")  # fmt: skip
-        if document["written_date"] is not None and document["kind"] == "payment":
+
+    def _look_at_written_date(self, document: Row, on_it: Sequence[Row]) -> None:
+        name, written = document["document_key"], document["written_date"]
+        must(str(written)[:7] == document["month"], "a payment is invoiced in its own month",
+             f"{name}: {written}")  # fmt: skip
+        if document["kind"] == "payment":
             days = [day_in_seoul(payment["paid_at"]) for payment in on_it]
-            must(days == [document["written_date"]], "an invoice is dated on the day of its payment",
-                 f"{name}: {document['written_date']}, paid on {days}")  # fmt: skip
-        elif document["written_date"] is not None:
-            must(
-                (document["written_date"] + timedelta(days=1)).day == 1,
-                "a merged invoice is dated on the last day of its month",
-                f"{name}: {document['written_date']}",
-            )
+            must(days == [written], "an invoice is dated on the day of its payment",
+                 f"{name}: {written}, paid on {days}")  # fmt: skip
+        else:
+            is_last = (written + timedelta(days=1)).day == 1
+            must(is_last, "a merged invoice is dated on the last day of its month", f"{name}: {written}")
 
     def _look_at_dates(self, document: Row, name: Any) -> None:
         """Lateness by the calendar, and no document dated before the one that it modifies."""
         if document["state"] != "issued":
             return
         issued_on, due_on = day_in_seoul(document["issued_at"]), _due_on(document["month"])
-        must(document["late"] == (issued_on > due_on), "late is what is issued after its due day",
+        is_late = issued_on > due_on and document["modification"] not in CORRECTIONS
+        must(document["late"] == is_late, "late is what is issued after its due day",
              f"{name}: issued on {issued_on}, due on {due_on}, late: {document['late']}")  # fmt: skip
         if document["kind"] == "modified":
             original = self._rows("invoices", "documents")[document["original_id"]]
@@ -606,6 +661,40 @@ class Checks:
              f"{name} is of {written}, the money went back on {day}")  # fmt: skip
         must(str(written)[:7] == document["month"], "a modified invoice has the day of its return",
              f"{name} of {written} is in {document['month']}")  # fmt: skip
+
+    def _taken_back(self, document: Row) -> Row | None:
+        """The document by which an operator took this one back."""
+        for other in self._rows("invoices", "documents").values():
+            is_of = other["original_id"] == document["invoice_id"] and other["kind"] == "modified"
+            is_its_own = other["refund_id"] == document["refund_id"]
+            if is_of and is_its_own and other["modification"] in CORRECTIONS:
+                return dict(other.items())  # type: ignore[return-value]
+        return None
+
+    def _look_at_correction(self, wrong: Row) -> None:
+        """All of a correction is there: what is taken back, what is said again, and what refunds changed."""
+        check, name = "a correction is whole", wrong["document_key"]
+        documents = self._rows("invoices", "documents").values()
+        children = [d for d in documents if d["original_id"] == wrong["invoice_id"]]
+        back = self._taken_back(wrong)
+        anew = [d for d in children if d["kind"] == wrong["kind"]]
+        must(back is not None, check, f"{name} is not taken back")
+        assert back is not None
+        twice = back["modification"] == "issued_twice"
+        must(len(anew) == (0 if twice else 1), check, f"{name} is said again {len(anew)} times")
+        _is_opposite(back, wrong)
+        if anew:
+            _is_the_same(anew[0], wrong)
+        for changed in (d for d in children if d["refund_id"] is not None):
+            its_back = self._taken_back(changed)
+            must(its_back is not None, check, f"{changed['document_key']} of {name} is not taken back")
+            assert its_back is not None
+            _is_opposite(its_back, changed)
+            for again in anew:
+                found = [d for d in documents if d["original_id"] == again["invoice_id"]]
+                same = [d for d in found if d["refund_id"] == changed["refund_id"]]
+                must(len(same) == 1, check, f"{changed['document_key']} of {name} is not said again")
+                _is_the_same(same[0], changed)
 
     def _look_at_parked(self) -> None:
         for name in self._system.sites:
@@ -629,6 +718,7 @@ class Checks:
         self._all_requests_ended(ghosts)
         self._all_bounces_are_told()
         self._all_won_are_somewhere(payouts)
+        self._all_documents_say_what_is_paid()
 
     def _all_parked_are_ghosts(self, ghosts: frozenset[str]) -> None:
         for name in self._system.sites:
@@ -728,6 +818,15 @@ class Checks:
         said = self._facts("orders")
         asked = {(d["order_id"], d.get("request_id")) for t, d in said if t.startswith("issuance.")}
         left = {d["partner_id"] for t, d in said if t.startswith("partner.withdraw")}
+        cases = self._rows("orders", "quarantine").values()
+        merges = {
+            (d["partner_id"], d["request_id"]): {
+                *d["merged"],
+                *(each["payment_id"] for each in d["excluded"]),
+            }
+            for t, d in self._facts("invoices")
+            if t == "merge.answered.v1"
+        }
         for type_name, key, data in self._accepted():
             if key in ghosts:
                 continue
@@ -741,6 +840,14 @@ class Checks:
                 state = "completed" if refund["state"] in BOUNCED else refund["state"]
                 must(ends == [state], "every request ends",
                      f"{key}: {refund['refund_id']} is {state}, was told as {ends}")  # fmt: skip
+            elif type_name in ("merge.requested.v1", "merge.undone.v1"):
+                told = merges.get((key, data["request_id"]))
+                must(told is not None and told >= set(data.get("payment_ids", ())), "every request ends",
+                     f"{key}: of {data} is told {told}")  # fmt: skip
+            elif type_name == "quarantine.decided.v1":
+                ended = [c for c in cases if (c["order_id"], c["payment_id"]) == (key, data["payment_id"])]
+                must(any(c["decision"] == data["decision"] for c in ended), "every request ends",
+                     f"{key}: of {data} there is {ended}")  # fmt: skip
             elif type_name == "partner.withdrawal_requested.v1":
                 must(key in left, "every request ends", f"{key} asked to leave")
 
@@ -778,18 +885,34 @@ class Checks:
 
     def _all_won_are_somewhere(self, payouts: Mapping[str, int]) -> None:
         """Cash in less cash out is on documents, slips, receipts and in quarantine; order by order."""
-        cash: dict[str, dict[tuple[str, str], int]] = defaultdict(dict)
-        gone: dict[str, dict[str, str]] = defaultdict(dict)
-        twice: dict[str, dict[str, int]] = defaultdict(dict)
+        cash: dict[str, Cash] = defaultdict(Cash)
         for type_name, key, data in self._accepted():
-            if type_name == "payment.completed.v1":
-                cash[key].setdefault((data["payment_id"], data["paid_at"]), data["amount"])
-            elif type_name == "payment.cancelled.v1" and "refund_id" not in data:
-                at = max(gone[key].get(data["payment_id"], ""), data["cancelled_at"])
-                gone[key][data["payment_id"]] = at
-            elif type_name == "refund.paid_out.v1" and data["payout_id"].startswith("twice-"):
-                twice[key][data["payout_id"]] = data["amount"]
-        paid_out: Counter[str] = Counter()
+            cash[key].hear(type_name, data)
+            self._is_what_is_owed(type_name, data)
+        paid_out = self._paid_out({key: each.twice for key, each in cash.items() if each.twice}, payouts)
+        for order_id, order in self._rows("orders", "orders").items():
+            cases = [c for (o, _), c in self._rows("orders", "quarantine").items() if o == order_id]
+            account = Account(cash[order_id], order, cases)
+            self._upstream_took_what_it_says(account)
+            self._a_part_leaves_the_order(account)
+            here, went = account.here(), paid_out[order_id]
+            payment = self._rows("invoices", "payments").get(order_id)
+            evidence = sum(_won(payment, "")) - sum(_won(payment, "refunded_")) if payment else 0
+            quarantine = sum(case["amount"] for case in cases if case["decision"] is None)
+            must(here - went == evidence + quarantine, "no won is lost",
+                 f"{order_id} ({order['state']}): {here} came, {went} went, "
+                 f"{evidence} stand, {quarantine} are in quarantine")  # fmt: skip
+
+    def _is_what_is_owed(self, type_name: str, data: Mapping[str, Any]) -> None:
+        is_payout = type_name == "refund.paid_out.v1" and not data["payout_id"].startswith("twice-")
+        if is_payout and "amount" in data:
+            owed = sum(self.worth[data["refund_id"]])
+            must(data["amount"] == owed, "a payout of other won is refused",
+                 f"{data['refund_id']}: {data['amount']} of {owed}")  # fmt: skip
+
+    def _paid_out(self, twice: Mapping[str, Mapping[str, int]], payouts: Mapping[str, int]) -> Counter[str]:
+        """Won that payouts have sent, by order."""
+        paid_out: Counter[str] = Counter({order_id: sum(each.values()) for order_id, each in twice.items()})
         told_twice: dict[str, dict[str, int]] = {}
         for type_name, data in self._facts("refunds"):
             if type_name == "refund.paid_twice.v1":
@@ -799,55 +922,60 @@ class Checks:
                 went = payouts.get(data["refund_id"], 0)
                 must(went == data["amount"], "payouts are what was asked for",
                      f"{data['refund_id']}: {went} of {data['amount']}")  # fmt: skip
+        must(told_twice == twice, "money that left twice is told once", f"{told_twice} for {twice}")
+        return paid_out
+
+    def _upstream_took_what_it_says(self, account: Account) -> None:
+        order, cash = account.order, account.cash
+        went, told = order["taken_back"], account.told()
+        must(bool(account.paying & {*cash.gone, *cash.parts}) or not went, "no won is lost",
+             f"{order['order_id']}: {went} won went by themselves")  # fmt: skip
         must(
-            told_twice == dict(twice), "money that left twice is told once", f"{told_twice} for {dict(twice)}"
+            told in (None, went), "no won is lost", f"{order['order_id']}: {went} won went, {told} were told"
         )
-        for order_id, order in self._rows("orders", "orders").items():
-            paid_out[order_id] += sum(twice[order_id].values())
-            cases = [c for (o, _), c in self._rows("orders", "quarantine").items() if o == order_id]
-            arrived = sum(
-                won
-                for (payment, paid_at), won in cash[order_id].items()
-                if paid_at == _pays_since(order, payment) or paid_at > gone[order_id].get(payment, "")
-            )
-            arrived -= _went_back(order, gone[order_id].keys(), cases)
-            # What an operator gave back or kept is off the books; upstream may take it back afterwards.
-            arrived -= sum(
-                c["amount"]
-                for c in cases
-                if c["decision"] in ("returned", "kept")
-                and (c["amount"] < 0 or wire_time(c["opened_at"]) > gone[order_id].get(c["payment_id"], ""))
-            )
-            payment = self._rows("invoices", "payments").get(order_id)
-            evidence = sum(_won(payment, "")) - sum(_won(payment, "refunded_")) if payment else 0
-            quarantine = sum(case["amount"] for case in cases if case["decision"] is None)
-            must(arrived - paid_out[order_id] == evidence + quarantine, "no won is lost",
-                 f"{order_id} ({order['state']}): {arrived} came, {paid_out[order_id]} went, "
-                 f"{evidence} stand, {quarantine} are in quarantine")  # fmt: skip
+
+    def _a_part_leaves_the_order(self, account: Account) -> None:
+        """Only parts that come to all that refunds have left of a payment cancel its order."""
+        order, went = account.order, account.parts(account.order["payment_id"])
+        if order["state"] == "cancelled" and went and not account.is_gone:
+            refunds = sum(sum(self.worth[refund_id]) for refund_id in self.books[order["order_id"]].refunds)
+            must(went + refunds >= order["amount"], "a part leaves the order as it is",
+                 f"{order['order_id']} is cancelled: {went} went, {refunds} were refunded")  # fmt: skip
+
+    def _all_documents_say_what_is_paid(self) -> None:
+        """All documents come to all payments less refunds; of a duplicate another document holds the won."""
+        documents = self._rows("invoices", "documents")
+        payments = [p for p in self._rows("invoices", "payments").values() if p["invoice_id"] is not None]
+        paid = sum(
+            sum(_won(p, "")) - sum(_won(p, "refunded_"))
+            for p in payments
+            if documents[p["invoice_id"]]["modification"] != "issued_twice"
+        )
+        said = sum(sum(_won(d, "")) for d in documents.values() if d["state"] in SAYING)
+        must(said == paid, "documents say what is paid", f"{said} won, {paid} were paid")
 
 
-def _pays_since(order: Row, payment_id: str) -> str | None:
-    """The instant of the payment that pays the order, on the wire; None for every other payment."""
-    if payment_id != order["payment_id"]:
-        return None
-    return str(wire_time(order["paid_at"]))
+def _is_opposite(back: Row, wrong: Row) -> None:
+    name = f"{back['document_key']} of {wrong['document_key']}"
+    must((back["supply"], back["vat"]) == (-wrong["supply"], -wrong["vat"]), "a correction is whole",
+         f"{name} is over {back['supply']} + {back['vat']}")  # fmt: skip
+    _is_dated_as(back, wrong)
+    must(back["business_number"] == wrong["business_number"], "a correction names the right business", name)
 
 
-def _went_back(order: Row, gone: Collection[str], cases: Iterable[Row]) -> int:
-    """Won of its payment that upstream took back: all, unless some went through the gateway or came again."""
-    went = order["taken_back"]
-    assert isinstance(went, int)
-    again = -sum(case["amount"] for case in cases if case["decision"] == "reinstated")
-    pays = {order["payment_id"], *order["payment_ids"]}
-    must(
-        bool(pays & set(gone)) or not went,
-        "no won is lost",
-        f"{order['order_id']}: {went} won went by themselves",
-    )
-    is_whole = order["payment_id"] in gone and not order["payment_ids"]
-    if is_whole and order["payment_method"] not in ("card", "mycash"):
-        must(went + again == order["amount"], "no won is lost", f"{order['order_id']}: {went} + {again} went")
-    return int(went + again)
+def _is_the_same(again: Row, wrong: Row) -> None:
+    name = f"{again['document_key']} of {wrong['document_key']}"
+    must(_won(again, "") == _won(wrong, ""), "a correction is whole",
+         f"{name} is over {again['supply']} + {again['vat']}")  # fmt: skip
+    _is_dated_as(again, wrong)
+    must(again["business_number"] not in (wrong["business_number"], "1234567890"),
+         "a correction names the right business", f"{name} is under {again['business_number']}")  # fmt: skip
+
+
+def _is_dated_as(document: Row, wrong: Row) -> None:
+    must((document["written_date"], document["month"]) == (wrong["written_date"], wrong["month"]),
+         "a correction is dated as what it corrects",
+         f"{document['document_key']} is of {document['written_date']}")  # fmt: skip
 
 
 COUNTS = ("issuing", "issued", "refunding", "refunded")

@@ -1,6 +1,7 @@
 """One seeded history: a random schedule of everything that can happen; then rest; then replay."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
@@ -9,6 +10,9 @@ import asyncpg
 
 from services.invoices.calendar import cut_off
 from services.invoices.closing import MonthNotOver
+from services.invoices.commands import BusinessCommand, CorrectCommand
+from services.invoices.decisions.corrections import Order
+from shared.business_number import from_seed
 from shared.events.catalogue import SERVICES
 from shared.runtime.records import StoredRecord
 from tests.simulation.checkout import Checkout, months_of
@@ -70,6 +74,8 @@ class Simulation:
         }
         self.leaders = {name: Leader(site, self.system.broker) for name, site in self.system.sites.items()}
         self.closed: list[str] = []
+        self.is_faulty = True
+        self.have_operators_merged = False
         self.did = ""
         self.steps = 0
 
@@ -102,6 +108,8 @@ class Simulation:
             self._agents: 5,
             self._listen: 4,
             self._close_a_month: 1,
+            self._merge_a_business: 1,
+            self._correct_a_document: 1,
         }
         choices, weights = list(actions), list(actions.values())
         while any(self.checkout.queues.values()) and self.steps < MOST_STEPS:
@@ -284,15 +292,60 @@ class Simulation:
         except MonthNotOver as early:
             raise Violation("months can be closed", str(early)) from early
 
+    def _merge_a_business(self) -> None:
+        """An operator merges the payments of a business number, or takes such a merge apart."""
+        payments = self.system.sites["invoices"].database.tables["payments"].values()
+        scopes = sorted({(p["month"], p["business_number"]) for p in payments})
+        if scopes:
+            month, number = self.random.choice(scopes)
+            self._command_business(month, number, undo=self.random.random() < 0.3)
+
+    def _command_business(self, month: str, number: str, *, undo: bool) -> None:
+        site, apply = self.system.sites["invoices"], self.random.random() < 0.9
+        with self._dying("invoices"):
+            site.merge_business(BusinessCommand(month, number, undo, apply, self.system.wall))
+
+    def _correct_a_document(self) -> None:
+        """An operator says that an issued document has the wrong number, or is there twice."""
+        site = self.system.sites["invoices"]
+        issued = [d for d in site.database.tables["documents"].values() if d["state"] == "issued"]
+        if not issued:
+            return
+        document = self.random.choice(sorted(issued, key=lambda d: d["document_key"]))
+        numbers = [None, None, document["business_number"], *map(from_seed, (30, 31)), "123-45-67890"]
+        at = max(self.system.wall, document["issued_at"])
+        order = Order(self.random.choice(numbers), self.random.random() < 0.25, "looked at", "operator-7", at)
+        with self._dying("invoices"):
+            site.correct(
+                CorrectCommand(document["month"], document["document_key"], order, self.random.random() < 0.9)
+            )
+
+    @contextmanager
+    def _dying(self, name: str) -> Iterator[None]:
+        """Sometimes a service is killed, or loses its connection, while it does this."""
+        if self.is_faulty and self.random.random() < 0.2:
+            fault = Fault(self.random.choice(POINTS), self.random.random() < 0.5, self.random.randrange(0, 8))
+            self.system.sites[name].database.fault = fault
+        try:
+            yield
+        except BROKEN:
+            self.consumers[name].forget()
+
     # rest
 
     def _come_to_rest(self) -> None:
         """No faults any more: everything is said, published, handled and decided until nothing moves."""
+        self.is_faulty = False
         for _ in range(200):
             self._do(self._drain)
             if self._nudge() or self.checkout.ask_for_merges(months_of(self.system.broker)):
                 continue
+            if not self.have_operators_merged:
+                self._do(self._merge_businesses)
+                continue
             self._do(self._close_all)
+            self._do(self._drain)
+            self._do(self._correct_some)
             self._do(self._drain)
             if not self._waiting_refunds() and not any(self.checkout.queues.values()):
                 break
@@ -350,6 +403,21 @@ class Simulation:
         for refund in waiting:
             self.checkout.nudge(refund)  # type: ignore[arg-type]
         return bool(waiting)
+
+    def _merge_businesses(self) -> None:
+        """Before the books are closed an operator merges half of the businesses; some of that is undone."""
+        self.have_operators_merged = True
+        payments = self.system.sites["invoices"].database.tables["payments"].values()
+        for month, number in sorted({(p["month"], p["business_number"]) for p in payments}):
+            if self.random.random() < 0.5:
+                self._command_business(month, number, undo=False)
+                if self.random.random() < 0.2:
+                    self._command_business(month, number, undo=True)
+        self.checkout.ask_to_undo_merges(months_of(self.system.broker))
+
+    def _correct_some(self) -> None:
+        for _ in range(self.random.randint(0, 3)):
+            self._correct_a_document()
 
     def _close_all(self) -> None:
         for month in months_of(self.system.broker):

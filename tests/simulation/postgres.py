@@ -8,7 +8,7 @@ must end as those in memory did: so neither the SQL nor its twin in `tables.py` 
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -23,7 +23,10 @@ import services.serials.issuing as issuing
 import services.serials.store as serials_store
 import shared.runtime.fold as fold_module
 from ops.setup.provision import Database
+from services.invoices import commands
 from services.invoices.closing import close_month
+from services.invoices.commands import BusinessCommand, CorrectCommand, correct, merge_month_of_business
+from services.invoices.decisions.corrections import CannotCorrect
 from services.invoices.store import Store as InvoicesStore
 from services.orders.store import Store as OrdersStore
 from services.serials.store import Store as SerialsStore
@@ -86,7 +89,7 @@ def record(seed: int, orders: int) -> Recording:
     steps: dict[str, list[Step]] = {name: [] for name in SERVICES}
     with ExitStack() as stack:
         stack.enter_context(patch.object(engine, "Fault", lambda *_: None))
-        for act in ("handle", "sweep", "issue_chunk", "expire", "close"):
+        for act in ("handle", "sweep", "issue_chunk", "expire", "close", "merge_business", "correct"):
             stack.enter_context(patch.object(Site, act, _written_down(act, steps)))
         outcome = simulation.run()
     return Recording(outcome, simulation.system, steps)
@@ -177,6 +180,15 @@ class Place:
             chunk=1, new_id=self.site.database.new_id,
         )  # fmt: skip
 
+    async def merge_business(self, command: BusinessCommand) -> None:
+        assert self.site.invoices_store is not None
+        await merge_month_of_business(self.surroundings, self.site.invoices_store, command)
+
+    async def correct(self, command: CorrectCommand) -> None:
+        assert self.site.invoices_store is not None
+        with suppress(CannotCorrect):
+            await correct(self.surroundings, self.site.invoices_store, command)
+
 
 async def _no_reset(connection: Any) -> None:
     """The session keeps its time."""
@@ -222,10 +234,12 @@ async def pools(database: Database) -> AsyncIterator[Mapping[str, asyncpg.Pool]]
 @contextmanager
 def _without_the_machine(places: Mapping[str, Place]) -> Iterator[None]:
     silent, serials = Silence(), places["serials"].site.database
+    invoices = places["invoices"].site.database
     with ExitStack() as stack:
         for module, name, value in (
             (fold_module, "now", WALL.get),
             (fold_module, "log", silent),
+            (commands, "uuid7", invoices.new_id),
             (expiry, "now", WALL.get),
             (expiry, "log", silent),
             (issuing, "log", silent),

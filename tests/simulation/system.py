@@ -6,7 +6,7 @@ SQL.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,7 +25,10 @@ import shared.runtime.fold as fold_module
 import shared.runtime.outbox as outbox_module
 import shared.runtime.relay as relay_module
 import shared.runtime.retry as retry_module
+from services.invoices import commands
 from services.invoices.closing import close_month
+from services.invoices.commands import BusinessCommand, CorrectCommand, correct, merge_month_of_business
+from services.invoices.decisions.corrections import CannotCorrect
 from services.invoices.state import MonthSummary
 from services.invoices.state import Policy as InvoicePolicy
 from services.invoices.store import Store as InvoicesStore
@@ -153,6 +156,17 @@ class Site:
         summary: MonthSummary = Running(closing).finish()
         return summary
 
+    def merge_business(self, command: BusinessCommand) -> None:
+        """An operator merges a month over a business, or takes such a merge apart."""
+        assert self.invoices_store is not None
+        Running(merge_month_of_business(self.surroundings, self.invoices_store, command)).finish()
+
+    def correct(self, command: CorrectCommand) -> None:
+        """An operator corrects a document, if it can be corrected."""
+        assert self.invoices_store is not None
+        with suppress(CannotCorrect):
+            Running(correct(self.surroundings, self.invoices_store, command)).finish()
+
 
 @dataclass(slots=True)
 class Leader:
@@ -262,6 +276,7 @@ def without_the_machine(system: System) -> Iterator[None]:
             (outbox_module.Outbox, "append", numbered),
             (fold_module, "now", wall),
             (fold_module, "log", silent),
+            (commands, "uuid7", sites["invoices"].database.new_id),
             (expiry, "now", wall),
             (expiry, "log", silent),
             (issuing, "log", silent),

@@ -30,14 +30,17 @@ def cancel_payment(order: Order | None, data: PaymentCancelled) -> Decision[Orde
         return Wait(f"order {data.order_id} to be known")
     if _is_known(order, data):
         return Decided(order)
-    standing = _standing(order, data.payment_id)
+    standing = _standing(order, data.payment_id, data.cancelled_at)
+    is_over = standing.since is None or data.cancelled_at < standing.since
+    if is_over and went_in_parts(order, data.payment_id):
+        return _take_more(order, data)
     if standing.since is None:
         return _remember(order, data)
     if data.cancelled_at < standing.since:
         detail = f"payment {data.payment_id} was paid at {standing.since.isoformat()}, after its cancellation"
         return Reject("out_of_range", "/cancelled_at", detail)
     if standing.is_own and order.state is OrderState.REFUNDED:
-        return _after_refund(order, data)
+        return _after_refund(order, data, standing)
     amount = _part(order, data)
     if amount is not None and amount < _left(order, standing) + sum(case.amount for case in standing.cases):
         return _take_part(order, data, amount, standing)
@@ -50,6 +53,14 @@ def taken_back_at(order: Order, payment_id: str) -> Reversal | None:
     """The latest word of upstream that nothing is left of a payment."""
     whole = [each for each in order.reversals.get(payment_id, ()) if each.amount is None]
     return max(whole, key=lambda each: each.at or _LONG_AGO, default=None)
+
+
+def went_in_parts(order: Order, payment_id: str) -> bool:
+    """Whether it was a part that left nothing of a payment. Any other part of it may be told later."""
+    whole = taken_back_at(order, payment_id)
+    return whole is not None and any(
+        each.at == whole.at and each.amount is not None for each in order.reversals[payment_id]
+    )
 
 
 def take_back_released(order: Order, units: Sequence[LineUnits], at: datetime) -> Decided[Order]:
@@ -73,10 +84,11 @@ def take_back_released(order: Order, units: Sequence[LineUnits], at: datetime) -
 
 @dataclass(slots=True, frozen=True)
 class _Standing:
-    """What upstream can still take back of a payment.
+    """What upstream could take back of a payment at an instant: what was paid later is none of it.
 
     `is_own`: it pays the order. `cases` hold money of it in quarantine. `won_back` are cases that its money
-    ended by coming again. `since`: the first instant at which any of that was paid; None where nothing is.
+    ended by coming again. `since`: the first instant at which any of its money was paid, also later than the
+    instant; None where nothing is.
     """
 
     is_own: bool
@@ -85,29 +97,45 @@ class _Standing:
     since: datetime | None
 
 
-def _standing(order: Order, payment_id: str) -> _Standing:
+def _standing(order: Order, payment_id: str, at: datetime) -> _Standing:
     whole = taken_back_at(order, payment_id)
     of_payment = [case for case in order.cases.values() if case.payment_id == payment_id]
-    is_own = _pays(order, payment_id) and whole is None and order.state in (
-        OrderState.PAID,
-        OrderState.REFUNDED,
-    )  # fmt: skip
-    cases = tuple(case for case in of_payment if case.is_open and case.reason not in MISSING)
-    won_back = tuple(
-        case
+    own_since = _own_since(order, payment_id, whole)
+    cases = [case for case in of_payment if case.is_open and case.reason not in MISSING]
+    won_back = {
+        case: case.settled_at
         for case in of_payment
         if case.decision == "reinstated"
         and case.settled_at is not None
         and whole is not None
         and whole.at is not None
         and case.settled_at >= whole.at
+    }
+    instants = [*(case.opened_at for case in cases), *won_back.values()]
+    if own_since is not None:
+        instants.append(own_since)
+    return _Standing(
+        own_since is not None and own_since <= at,
+        tuple(case for case in cases if case.opened_at <= at),
+        tuple(case for case, since in won_back.items() if since <= at),
+        min(instants, default=None),
     )
-    instants = [case.opened_at for case in cases]
-    instants += [case.settled_at for case in won_back if case.settled_at is not None]
-    if is_own:
-        applied = [case.opened_at for case in of_payment if case.decision == "applied"]
-        instants += applied or ([order.paid_at] if order.paid_at is not None else [])
-    return _Standing(is_own, cases, won_back, min(instants, default=None))
+
+
+def _own_since(order: Order, payment_id: str, whole: Reversal | None) -> datetime | None:
+    """Since when money of this payment pays the order; None where it does not, or was taken back since.
+
+    Money that was paid again under an id whose payment was taken back before is new.
+    """
+    if not _pays(order, payment_id) or order.state not in (OrderState.PAID, OrderState.REFUNDED):
+        return None
+    ended = (case for case in order.cases.values() if case.payment_id == payment_id)
+    applied = [case.opened_at for case in ended if case.decision == "applied"]
+    since = min(applied, default=order.paid_at)
+    if since is None or whole is None:
+        return since
+    is_new = whole.at is not None and (whole.at < since or (whole.at == since and not applied))
+    return since if is_new else None
 
 
 def _pays(order: Order, payment_id: str) -> bool:
@@ -118,7 +146,9 @@ def _is_known(order: Order, data: PaymentCancelled) -> bool:
     if Reversal(data.cancelled_at, data.amount) in order.reversals.get(data.payment_id, ()):
         return True
     whole = taken_back_at(order, data.payment_id)
-    return whole is not None and (whole.at is None or data.cancelled_at <= whole.at)
+    if whole is None or went_in_parts(order, data.payment_id):
+        return False
+    return whole.at is None or data.cancelled_at <= whole.at
 
 
 def _remember(order: Order, data: PaymentCancelled) -> Decision[Order]:
@@ -180,9 +210,38 @@ def _take_part(order: Order, data: PaymentCancelled, amount: int, standing: _Sta
     return decided(order, *events)
 
 
+def _take_more(order: Order, data: PaymentCancelled) -> Decided[Order]:
+    """More goes back of a payment of which a part had left nothing: what refunds had of it is missing now."""
+    at, payment_id = data.cancelled_at, data.payment_id
+    if not _pays(order, payment_id) or order.state is not OrderState.CANCELLED:
+        return Decided(order)
+    order = _noted(order, payment_id, Reversal(at, data.amount))
+    left = _still_there(order) - _came_later(order, payment_id, at)
+    gone = max(left if data.amount is None else min(data.amount, left), 0)
+    if not gone:
+        return Decided(order)
+    order = replace(order, taken_back=order.taken_back + gone)
+    order, quarantined = open_case(order, payment_id, "cancelled_after_issue", -gone, at)
+    return decided(order, quarantined)
+
+
+def _came_later(order: Order, payment_id: str, at: datetime) -> int:
+    """Won of a payment that was taken back and that came again after this instant."""
+    return -sum(
+        case.amount
+        for case in order.cases.values()
+        if case.payment_id == payment_id
+        and case.decision == "reinstated"
+        and case.settled_at is not None
+        and case.settled_at > at
+    )
+
+
 def _take_all(order: Order, data: PaymentCancelled, standing: _Standing) -> Decided[Order]:
     """Nothing is left of the payment: neither on the order nor in quarantine."""
     at, payment_id = data.cancelled_at, data.payment_id
+    if data.amount is not None:
+        order = _noted(order, payment_id, Reversal(at, data.amount))
     order = _noted(order, payment_id, Reversal(at))
     events: list[UnnumberedEvent] = []
     if standing.is_own:
@@ -190,9 +249,11 @@ def _take_all(order: Order, data: PaymentCancelled, standing: _Standing) -> Deci
     order, settled = settle_cases(order, standing.cases, "taken_back", at)
     events += settled
     for case in standing.won_back:
-        order = replace(order, taken_back=order.taken_back - case.amount)
-        order, quarantined = open_case(order, payment_id, case.reason, case.amount, at)
-        events.append(quarantined)
+        gone = min(-case.amount, _still_there(order))
+        if gone > 0:
+            order = replace(order, taken_back=order.taken_back + gone)
+            order, quarantined = open_case(order, payment_id, case.reason, -gone, at)
+            events.append(quarantined)
     again = order.repeats.get(payment_id)
     if again is not None and again > at:
         amount = order.amount if standing.is_own else sum(case.amount for case in standing.cases)
@@ -236,10 +297,15 @@ def _gone(order: Order, amount: int | None) -> int:
     """What goes back now, in won: where upstream does not say, all that the payment gateway still has of the
     payment. What we refunded through the gateway went back before.
     """
-    left = order.amount - order.taken_back
     if amount is not None:
-        return min(amount, left)
-    return max(left - _refunded(order), 0) if order.payment_method in GATEWAY else left
+        return min(amount, order.amount - order.taken_back)
+    return max(_still_there(order), 0)
+
+
+def _still_there(order: Order) -> int:
+    """Won of the payment that upstream can still take back: neither taken back nor refunded through it."""
+    left = order.amount - order.taken_back
+    return left - _refunded(order) if order.payment_method in GATEWAY else left
 
 
 def _refunded(order: Order) -> int:
@@ -251,18 +317,26 @@ def _refunded(order: Order) -> int:
     )
 
 
-def _after_refund(order: Order, data: PaymentCancelled) -> Decided[Order]:
-    """Of a refunded order the gateway only repeats what we refunded through it; a bank payout left twice."""
+def _after_refund(order: Order, data: PaymentCancelled, standing: _Standing) -> Decided[Order]:
+    """Of a refunded order the gateway only repeats what we refunded through it; a bank payout left twice.
+
+    Other money under the same id goes with the whole of it.
+    """
     if order.payment_method in GATEWAY:
         return Decided(order)
     left = order.amount - order.taken_back
     gone = left if data.amount is None else min(data.amount, left)
     order = _noted(order, data.payment_id, Reversal(data.cancelled_at, data.amount if gone < left else None))
-    if not gone:
-        return Decided(order)
-    order = replace(order, taken_back=order.taken_back + gone)
-    order, quarantined = open_case(order, data.payment_id, "cancelled_after_refund", -gone, data.cancelled_at)
-    return decided(order, quarantined)
+    events: list[UnnumberedEvent] = []
+    if data.amount is None:
+        order, events = settle_cases(order, standing.cases, "taken_back", data.cancelled_at)
+    if gone:
+        order = replace(order, taken_back=order.taken_back + gone)
+        order, quarantined = open_case(
+            order, data.payment_id, "cancelled_after_refund", -gone, data.cancelled_at
+        )
+        events.append(quarantined)
+    return decided(order, *events)
 
 
 def _refund_open(order: Order, units: Sequence[LineUnits], at: datetime) -> tuple[Order, Money]:

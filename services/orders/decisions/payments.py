@@ -9,7 +9,7 @@ from uuid import UUID
 import orjson
 from msgspec.structs import replace
 
-from services.orders.decisions.cancellations import taken_back_at
+from services.orders.decisions.cancellations import taken_back_at, went_in_parts
 from services.orders.decisions.claims import order_cost, pay_lines
 from services.orders.decisions.issuance import claim_by_policy
 from services.orders.decisions.quarantine import MISSING, open_case, open_cases, settle_cases
@@ -212,7 +212,8 @@ def _lines(data: PaymentPending | PaymentCompleted) -> dict[str, Line]:
 
 def _is_known(order: Order, data: PaymentCompleted, arrival: Arrival) -> bool:
     """Whether this money was heard of, or is what upstream took back before it came."""
-    if taken_back_at(order, data.payment_id) is not None and not _is_new_money(order, data):
+    is_gone = taken_back_at(order, data.payment_id) is not None and not went_in_parts(order, data.payment_id)
+    if is_gone and not _is_new_money(order, data):
         return True
     return _was_told(order, data, arrival) or _came_again(order, data)
 

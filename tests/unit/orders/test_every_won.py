@@ -229,6 +229,32 @@ def test_a_deposit_made_again_pays_an_order_that_still_waits_for_it():
     assert shop.hear(payment()) == ["order.paid"]
 
 
+def test_a_deposit_made_again_is_taken_back_like_any_other():
+    shop = Shop()
+    shop.hear(pending(), cancelled(at=AT - HOUR), payment())
+    assert shop.hear(cancelled(at=AT + HOUR)) == ["order.cancelled"]
+    assert shop.order.state is OrderState.CANCELLED
+
+
+def test_a_cancellation_takes_nothing_back_that_was_paid_after_it():
+    shop = Shop()
+    shop.hear(payment(amount=7, at=AT + 2 * HOUR), payment(at=AT), cancelled(at=AT + HOUR))
+    assert shop.cases == [
+        ("pay-1", "wrong_amount", 7, None),
+        ("pay-1", "payment_conflict", 176_000, "taken_back"),
+    ]
+
+
+def test_a_cancellation_leaves_an_order_that_was_paid_after_it():
+    shop = Shop()
+    shop.hear(payment(at=AT + 2 * HOUR), payment(amount=7), cancelled(at=AT + HOUR))
+    assert (shop.order.state, shop.cases) == (
+        OrderState.PAID,
+        [("pay-1", "payment_conflict", 7, "taken_back")],
+    )
+    assert shop.hear(cancelled(at=AT + 3 * HOUR)) == ["order.cancelled"]
+
+
 def test_the_news_of_a_payment_that_was_taken_back_before_it_came_changes_nothing():
     shop = Shop()
     shop.hear(pending(), cancelled(at=AT + HOUR))
@@ -270,6 +296,19 @@ def test_money_that_was_won_back_and_lost_again_is_missing_again():
 # Deposits late, and told late
 
 
+@pytest.mark.parametrize(("method", "missing"), [("bank_transfer", -176_000), ("card", -88_000)])
+def test_of_money_that_was_won_back_and_lost_again_the_gateway_lacks_what_it_refunded_in_between(
+    method, missing
+):
+    how = {"payment_method": method, "evidence": "card_slip" if method == "card" else "tax_invoice"}
+    shop = Shop()
+    shop.hear(payment(**how), request(("1", 50)), accepted(("1", 50), refund_id=REFUND))
+    shop.hear(cancelled(at=AT + HOUR), payment(at=AT + 2 * HOUR, **how), completed(REFUND))
+    assert shop.held == 0
+    shop.hear(cancelled(at=AT + 3 * HOUR))
+    assert shop.held == missing
+
+
 def test_a_deposit_in_time_that_is_told_late_is_kept_apart_with_that_reason():
     shop = Shop()
     shop.hear(pending(), payment(payment_id="late", at=DEADLINE + HOUR))
@@ -294,6 +333,15 @@ def test_money_of_a_refunded_order_that_went_back_twice_is_missing_and_the_order
     assert shop.cases == [("pay-1", "cancelled_after_refund", -176_000, None)]
     assert shop.order.state is OrderState.REFUNDED
     assert shop.said[-1][1]["proposal"] == {"refund": 0}
+
+
+def test_other_money_under_the_id_of_a_refunded_payment_goes_with_the_whole_of_it():
+    shop = refunded()
+    shop.hear(payment(amount=7, at=AT + MINUTE), cancelled(at=AT + HOUR))
+    assert shop.cases == [
+        ("pay-1", "payment_conflict", 7, "taken_back"),
+        ("pay-1", "cancelled_after_refund", -176_000, None),
+    ]
 
 
 def test_an_echo_that_names_our_refund_changes_nothing_whenever_it_comes():
@@ -333,6 +381,54 @@ def test_a_part_after_a_refund_counts_against_what_is_left():
     shop.hear(cancelled(at=AT + HOUR, amount=70_400))
     assert shop.order.state is OrderState.PAID
     assert shop.held == -70_400
+
+
+@pytest.mark.parametrize("story", list(permutations(["first", "second", "first again"])))
+def test_parts_of_a_payment_that_was_partly_refunded_go_back_in_any_order(story):
+    """Of 176,000 won half is refunded to a bank account; upstream takes 100,000 back and then 76,000."""
+    parts = {
+        "first": cancelled(at=AT + HOUR, amount=100_000),
+        "second": cancelled(at=AT + 2 * HOUR, amount=76_000),
+        "first again": cancelled(at=AT + HOUR, amount=100_000),
+    }
+    shop = Shop()
+    shop.hear(payment(), accepted(("1", 50), refund_id=REFUND), completed(REFUND))
+    shop.hear(*(parts[name] for name in story))
+
+    assert (shop.order.state, shop.order.taken_back) == (OrderState.CANCELLED, 176_000)
+    assert shop.held == -88_000
+
+
+@pytest.mark.parametrize(("method", "missing"), [("bank_transfer", -88_000), ("card", 0)])
+def test_the_whole_that_is_told_after_parts_had_left_nothing_misses_what_was_not_refunded_by_the_gateway(
+    method, missing
+):
+    refund = [accepted(("1", 50), refund_id=REFUND), completed(REFUND)]
+    part, whole = cancelled(at=AT + HOUR, amount=88_000), cancelled(at=AT + 2 * HOUR)
+    for story in ([part, whole], [whole, part], [part, whole, part, whole]):
+        shop = Shop()
+        evidence = "card_slip" if method == "card" else "tax_invoice"
+        shop.hear(payment(payment_method=method, evidence=evidence), *refund, *story)
+        assert (shop.order.state, shop.held) == (OrderState.CANCELLED, missing)
+
+
+@pytest.mark.parametrize("story", [["parts", "other"], ["other", "parts"]])
+def test_parts_take_back_no_other_money_under_their_id_whichever_comes_first(story):
+    told = {
+        "parts": [cancelled(at=AT + HOUR, amount=100_000), cancelled(at=AT + 2 * HOUR, amount=76_000)],
+        "other": [payment(amount=7, at=AT + MINUTE)],
+    }
+    shop = Shop()
+    shop.hear(payment(), *(document for name in story for document in told[name]))
+    assert ("pay-1", "payment_conflict", 7, None) in shop.cases
+
+
+def test_a_whole_that_is_told_after_the_money_came_again_was_before_it():
+    parts = [cancelled(at=AT + HOUR, amount=100_000), cancelled(at=AT + 2 * HOUR, amount=76_000)]
+    again, whole = payment(issue_policy="automatic", at=AT + 4 * HOUR), cancelled(at=AT + 3 * HOUR)
+    shop = Shop()
+    shop.hear(payment(issue_policy="automatic"), *parts, again, whole)
+    assert (shop.held, shop.order.taken_back) == (0, 0)
 
 
 def test_a_part_of_an_order_whose_units_are_all_being_refunded_is_no_more_than_it_says():

@@ -1,0 +1,124 @@
+"""What checkout has said about the money of one order, and how much of it is still here.
+
+The books are kept from accepted documents alone. Only how upstream's cancellations, refunds and decisions
+follow on each other is asked of the rows of the order and of its cases.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared.kst import wire_time
+from tests.simulation.memory import Row
+
+GATEWAY = ("card", "mycash")
+"""Methods whose refunds go back through the gateway, which then tells of a cancellation."""
+MISSING = ("cancelled_after_issue", "cancelled_after_refund", "partly_cancelled", "payout_twice")
+"""The reasons of cases about money that went, or that went too far and is here again."""
+
+
+@dataclass(slots=True)
+class Cash:
+    """Won of one order by payment id: `came` by instant, `gone` when all of it was last taken back, `parts`
+    that were, and `twice` what payouts sent that nobody was owed. Instants are as on the wire.
+    """
+
+    came: dict[tuple[str, str], int] = field(default_factory=dict)
+    gone: dict[str, str] = field(default_factory=dict)
+    parts: dict[str, dict[str, int]] = field(default_factory=dict)
+    twice: dict[str, int] = field(default_factory=dict)
+
+    def hear(self, type_name: str, data: Mapping[str, Any]) -> None:
+        """One document that was accepted."""
+        payment_id = data.get("payment_id", "")
+        match type_name:
+            case "payment.completed.v1":
+                self.came.setdefault((payment_id, data["paid_at"]), data["amount"])
+            case "payment.cancelled.v1" if "refund_id" in data:
+                """The echo of a refund of ours."""
+            case "payment.cancelled.v1" if "amount" in data:
+                self.parts.setdefault(payment_id, {})[data["cancelled_at"]] = data["amount"]
+            case "payment.cancelled.v1":
+                self.gone[payment_id] = max(self.gone_at(payment_id), data["cancelled_at"])
+            case "refund.paid_out.v1" if data["payout_id"].startswith("twice-"):
+                self.twice[data["payout_id"]] = data["amount"]
+
+    def gone_at(self, payment_id: str) -> str:
+        return self.gone.get(payment_id, "")
+
+
+@dataclass(slots=True)
+class Account:
+    """The cash of an order beside its row and its cases."""
+
+    cash: Cash
+    order: Row
+    cases: Sequence[Row]
+
+    @property
+    def paying(self) -> set[str]:
+        """The ids of the payments that pay the order."""
+        return {self.order["payment_id"], *self.order["payment_ids"]}
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether its payment was taken back as a whole after it was paid."""
+        payment_id, paid_at = self.order["payment_id"], self.order["paid_at"]
+        return paid_at is not None and self.gone_at(payment_id) >= wire_time(paid_at)
+
+    def gone_at(self, payment_id: str) -> str:
+        """When all of a payment was last taken back. Of an order that was refunded through the gateway a
+        cancellation is the echo of that."""
+        is_echo = self.order["state"] == "refunded" and self.order["payment_method"] in GATEWAY
+        return "" if is_echo and payment_id == self.order["payment_id"] else self.cash.gone_at(payment_id)
+
+    def parts(self, payment_id: str) -> int:
+        """Won of a payment that went back in parts, and not again with all of it."""
+        gone_at = self.gone_at(payment_id)
+        return sum(won for at, won in self.cash.parts.get(payment_id, {}).items() if at > gone_at)
+
+    def here(self) -> int:
+        """Won that came and are here: less what upstream took back, and what operators returned or kept."""
+        here = Counter[str]()
+        for (payment_id, paid_at), won in self.cash.came.items():
+            # What ended a case of missing money counts as less that went.
+            is_here = paid_at in self._pays_since(payment_id) or paid_at > self.gone_at(payment_id)
+            if is_here and paid_at not in self._came_again(payment_id):
+                here[payment_id] += won
+        for case in self.cases:
+            payment_id = case["payment_id"]
+            was_here = case["reason"] in MISSING or wire_time(case["opened_at"]) > self.gone_at(payment_id)
+            if case["decision"] in ("returned", "kept") and was_here:
+                here[payment_id] -= case["amount"]
+        for payment_id in self.cash.parts.keys() - self.paying:
+            here[payment_id] = max(here[payment_id] - self.parts(payment_id), 0)
+        return sum(here.values()) - int(self.order["taken_back"])
+
+    def told(self) -> int | None:
+        """Won of its payment that must count as taken back by what upstream says; None where that depends on
+        what went through the gateway, or on several payments."""
+        if self.order["payment_method"] in GATEWAY or self.order["payment_ids"]:
+            return None
+        amount, payment_id = self.order["amount"], self.order["payment_id"]
+        went = amount if self.is_gone else min(self.parts(payment_id), amount)
+        return int(went - self._again())
+
+    def _pays_since(self, payment_id: str) -> set[str]:
+        if payment_id not in self.paying:
+            return set()
+        applied = {case["opened_at"] for case in self._ended(payment_id, "applied")}
+        return {wire_time(instant) for instant in applied or {self.order["paid_at"]}}
+
+    def _came_again(self, payment_id: str) -> set[str]:
+        return {wire_time(case["settled_at"]) for case in self._ended(payment_id, "reinstated")}
+
+    def _again(self) -> int:
+        """Won that came again since the payment was last taken back."""
+        payment_id = self.order["payment_id"]
+        ended = self._ended(payment_id, "reinstated")
+        gone_at = self.gone_at(payment_id)
+        return sum(-int(case["amount"]) for case in ended if wire_time(case["settled_at"]) > gone_at)
+
+    def _ended(self, payment_id: str, decision: str) -> Iterable[Row]:
+        return (c for c in self.cases if c["payment_id"] == payment_id and c["decision"] == decision)
