@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from ops.replay.ledger import Ledger
-from ops.replay.plan import Close, Plan, Step, StepKind
+from ops.replay.plan import SOURCE, Close, Plan, Step, StepKind
 from ops.replay.schedule import Schedule
 from ops.replay.settling import missing, settled, unpaid
 from ops.replay.states import Answer, Payout
@@ -37,6 +37,7 @@ class UpstreamEvent:
     key: str
     time: datetime
     data: dict[str, object]
+    source: str = SOURCE
 
 
 class Topics(Protocol):

@@ -27,10 +27,10 @@ def test_every_outcome_of_the_record_has_its_row_in_the_guide(recording: Recordi
     where = section(GUIDE, "Where a line ends")
     rows = [row for part in where.split("Decided by ")[1:] for row in table(part)]
     named = {name for row in rows for name in codes(row[0])}
-    assert recording.summary.document["outcomes"].keys() <= named
+    assert recording.result.summary.document["outcomes"].keys() <= named
     counted = sum(int(row[2].replace(",", "")) for row in rows)
 
-    assert counted == recording.summary.document["lines"]
+    assert counted == recording.result.summary.document["lines"]
 
 
 def test_readme_shows_the_pictures_and_their_order(recording: Recording) -> None:
@@ -38,4 +38,4 @@ def test_readme_shows_the_pictures_and_their_order(recording: Recording) -> None
     assert "docs/images/demo.svg" in readme
     assert "docs/images/order.svg" in readme
     assert f"`pawl order {recording.story.order_id}`" in readme
-    assert f"{recording.summary.document['lines']:,} lines" in readme
+    assert f"{recording.result.summary.document['lines']:,} lines" in readme

@@ -149,7 +149,8 @@ async def test_the_summary_adds_up() -> None:
     plan = story(close_months=True)
     ledger = await drive(plan, ToySystem())
     document = summarise(plan, ledger, published=9, seconds=2.0, check={"ok": True}).document
-    keys = "lines outcomes orders units refunds won months seconds orders_per_second check"
+    rates = "orders_per_second events_per_second units_per_second"
+    keys = f"lines outcomes orders units refunds won months seconds {rates} check"
     assert list(document) == keys.split()
     assert orjson.loads(orjson.dumps(document)) == document
     assert document["lines"] == sum(document["outcomes"].values()) == 8
@@ -158,5 +159,6 @@ async def test_the_summary_adds_up() -> None:
     assert (refunds["requested"], refunds["granted"], refunds["completed"]) == (4, 2, 2)
     assert refunds["rejected"] == {"issued": 1, "not_supported": 1}
     assert document["months"].keys() == {"2011-03", "2011-04"}
-    assert document["orders_per_second"] == 1.0
+    assert (document["orders_per_second"], document["units_per_second"]) == (1.0, 8.0)
+    assert document["events_per_second"] == (9 + ledger.records) / 2
     assert most_interesting(ledger) == "1001"
