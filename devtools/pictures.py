@@ -1,4 +1,4 @@
-"""README's pictures and the figures of docs/replay.md, drawn from a recorded run of the demo.
+"""README's pictures and the figures of docs/replay.md, most of them drawn from a recorded run of the demo.
 
     make demo ARGS="--record docs/images/demo.json"     # a new run
     make pictures                                       # draws what it recorded
@@ -16,6 +16,7 @@ from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.text import Text
 
+from devtools.diagrams import architecture, race
 from ops.replay.recording import Recording
 from ops.replay.result import print_result
 from ops.watch.story.timeline import print_story
@@ -47,6 +48,8 @@ def draw(recording: Recording) -> dict[str, str]:
     return {
         "demo.svg": _exported(figures, "make demo"),
         "order.svg": _exported(order, f"pawl order {recording.story.order_id}"),
+        "race.svg": race(),
+        "architecture.svg": architecture(),
     }
 
 

@@ -94,7 +94,7 @@ class Driver:
         self.schedule = Schedule(plan.history)
         self.in_flight: dict[str, list[Step]] = {}
         self.closing: asyncio.Task[None] | None = None
-        self.asked_to_close: set[str] = set()
+        self.closed: set[str] = set()
         self.answered_at = clock()
 
     async def run(self) -> Ledger:
@@ -118,7 +118,7 @@ class Driver:
         while self.schedule.ready or self.schedule.next_close or self.in_flight or self.ledger.payouts:
             self._close_what_is_due()
             await self._publish()
-            if self.in_flight or self.ledger.payouts or self._being_closed():
+            if self.in_flight or self.ledger.payouts or self.closing:
                 await self._listen()
 
     async def _publish(self) -> None:
@@ -179,7 +179,6 @@ class Driver:
             f"{key} waits for {next(missing(self.ledger, steps[0]), 'its next event')}"
             for key, steps in self.in_flight.items()
         ]
-        waits += [f"{month} waits for month.closed from invoices" for month in sorted(self._being_closed())]
         others = f" and {len(waits) - NAMED} more" if len(waits) > NAMED else ""
         return (
             f"no answer for {self.patience:.0f} s: {'; '.join(waits[:NAMED])}{others}. "
@@ -188,27 +187,22 @@ class Driver:
         )
 
     def _close_what_is_due(self) -> None:
-        """Starts to close what is due. A month is closed once its event says so, maybe in an earlier run."""
-        while (due := self.schedule.due) and due[0].month in self.ledger.books.closed:
+        """Starts to close what is due; lets go on who waited for what is closed, maybe in an earlier run."""
+        while (due := self.schedule.due) and due[0].month in self.closed | self.ledger.books.closed.keys():
             self.schedule.close()
         if self.closing is not None and self.closing.done():
             self.closing.result()
             self.closing = None
-        wanted = [close for close in due if close.month not in self.asked_to_close]
-        if self.closing is None and wanted:
-            self.asked_to_close.update(close.month for close in wanted)
-            self.closing = asyncio.create_task(self._close(wanted))
+        if self.closing is None and due:
+            self.closing = asyncio.create_task(self._close(due))
         if self.schedule.next_close is not None:
             self.progress.doing = f"replaying {self.schedule.next_close.month}"
-
-    def _being_closed(self) -> set[str]:
-        """The months that invoices was asked to close and has not said to be closed."""
-        return self.asked_to_close - self.ledger.books.closed.keys()
 
     async def _close(self, closes: Sequence[Close]) -> None:
         await self._catch_up()
         for close in closes:
             await self.close_month(close.month, close.at)
+            self.closed.add(close.month)
 
     async def _catch_up(self) -> None:
         if not await self.topics.caught_up(self.patience):

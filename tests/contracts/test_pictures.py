@@ -14,9 +14,15 @@ def recording() -> Recording:
     return Recording.read(RECORD)
 
 
-@pytest.mark.parametrize("name", ["demo.svg", "order.svg"])
-def test_a_picture_is_drawn_from_the_record(recording: Recording, name: str) -> None:
+@pytest.mark.parametrize("name", ["demo.svg", "order.svg", "race.svg", "architecture.svg"])
+def test_a_picture_is_what_the_code_draws(recording: Recording, name: str) -> None:
     assert RECORD.with_name(name).read_text(encoding="utf-8") == draw(recording)[name], AGAIN
+
+
+def test_the_timeline_shows_units_refunded_issued_and_the_rest_locked(recording: Recording) -> None:
+    shown = draw(recording)["order.svg"].replace("&#160;", " ")
+    for step in ("refund completed", "serials issued", "refund locked", "refund rejected"):
+        assert step in shown
 
 
 def test_the_figures_of_the_guide_are_those_of_the_record(recording: Recording) -> None:
@@ -35,7 +41,7 @@ def test_every_outcome_of_the_record_has_its_row_in_the_guide(recording: Recordi
 
 def test_readme_shows_the_pictures_and_their_order(recording: Recording) -> None:
     readme = read(ROOT / "README.md")
-    assert "docs/images/demo.svg" in readme
-    assert "docs/images/order.svg" in readme
+    for name in draw(recording):
+        assert f"docs/images/{name}" in readme
     assert f"`pawl order {recording.story.order_id}`" in readme
     assert f"{recording.result.summary.document['lines']:,} lines" in readme
