@@ -16,11 +16,12 @@ from rich.console import Console
 from ops.local.running import running_system
 from ops.local.supervisor import Supervisor
 from ops.replay.driver import Progress, Topics
+from ops.replay.plan import Plan
 from ops.replay.planting import plant, read_mend, read_waits
 from ops.replay.progress import Show, shown_progress
 from ops.replay.recording import Recording
 from ops.replay.result import Disturbances, Result, print_result
-from ops.replay.run import Replayed, replay_file
+from ops.replay.run import Replayed, read_plan, replay_plan
 from ops.shell.options import Directory
 from ops.shell.problem import Exit, Problem
 from ops.shell.run_directory import DEFAULT, RunDirectory
@@ -72,10 +73,11 @@ async def play(directory: Path, record: Path | None = None, stay: bool = False) 
     """
     if not EXAMPLE.exists():
         raise Problem(f"{EXAMPLE} is missing.", "Run this in a checkout of the project.")
+    reading = asyncio.create_task(asyncio.to_thread(read_plan, EXAMPLE, True))  # while the servers start
     async with _a_system(directory) as (system, services):
         killer = Killer(services)
         with shown_progress(plain=False) as show:
-            replayed = await _replay(system, killer.watching(show))
+            replayed = await _replay(await reading, system, killer.watching(show))
         result = await _result(system, replayed, killer)
         if record is not None and result.interesting:
             story = await require_order(system, result.interesting)
@@ -85,17 +87,15 @@ async def play(directory: Path, record: Path | None = None, stay: bool = False) 
         print_result(Console(), result, command_name(), options, running=stays or services is None)
         if stays:
             print("It still runs; Ctrl-C stops it. Everything is kept.")
-            await _until_interrupted()
+            await until_interrupted()
     return result
 
 
-async def _replay(system: System, show: Show) -> Replayed:
+async def _replay(plan: Plan, system: System, show: Show) -> Replayed:
     async def afterwards(topics: Topics) -> None:
         await plant(topics, system)
 
-    return await replay_file(
-        EXAMPLE, system, close_months=True, show=show, repeat_every=REPEAT_EVERY, afterwards=afterwards
-    )
+    return await replay_plan(plan, system, show, repeat_every=REPEAT_EVERY, afterwards=afterwards)
 
 
 async def _result(system: System, replayed: Replayed, killer: "Killer") -> Result:
@@ -152,12 +152,17 @@ async def _a_system(directory: Path) -> AsyncIterator[tuple[System, Supervisor |
         yield running.system, running.services
 
 
-async def _until_interrupted() -> None:
+async def until_interrupted() -> None:
+    """Returns at the first SIGINT or SIGTERM, so that what is open is closed in order."""
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ended.set)
-    await ended.wait()
+    try:
+        await ended.wait()
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
 
 
 def command_name() -> str:

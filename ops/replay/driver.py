@@ -17,7 +17,7 @@ from ops.replay.settling import missing, settled, unpaid
 from ops.replay.states import Answer, Payout
 from shared import kst
 
-WINDOW = 2_000
+WINDOW = 500
 PATIENCE = 60.0
 PAYOUT_TAKES = timedelta(seconds=1)
 NAMED = 3

@@ -11,7 +11,7 @@ import orjson
 
 from ops.audit.check import audit
 from ops.replay.driver import PATIENCE, CloseMonth, Driver, Progress, Stalled, Topics
-from ops.replay.plan import Plan
+from ops.replay.plan import Close, Plan
 from ops.replay.planner import plan_history
 from ops.replay.reader import UnknownFile, read_lines
 from ops.replay.summary import Summary, most_interesting, summarise
@@ -48,22 +48,30 @@ def read_plan(file: Path, close_months: bool) -> Plan:
 
 
 async def replay_file(
-    file: Path,
+    file: Path, system: System, close_months: bool, show: Show, patience: float = PATIENCE
+) -> Replayed:
+    """Replays a file. Raises Problem when it cannot be read or the system stops answering."""
+    plan = await asyncio.to_thread(read_plan, file, close_months)
+    return await replay_plan(plan, system, show, patience)
+
+
+async def replay_plan(
+    plan: Plan,
     system: System,
-    close_months: bool,
     show: Show,
     patience: float = PATIENCE,
     repeat_every: int = 0,
     afterwards: Afterwards | None = None,
 ) -> Replayed:
-    """Replays a file. Raises Problem when it cannot be read or the system stops answering.
+    """Replays a history. Raises Problem when the system stops answering.
 
     `repeat_every`: one event in so many is sent twice (0: none). `afterwards` is done before the audit.
     """
-    close_month = _closer(system.service("invoices")) if close_months else _close_nothing
-    plan = await asyncio.to_thread(read_plan, file, close_months)
+    closes = any(isinstance(entry, Close) for entry in plan.history)
+    close_month = _closer(system.service("invoices")) if closes else _close_nothing
+    kafka = system.require_kafka()
     started = monotonic()
-    async with open_topics(system.require_kafka(), system.checkout, urls_of(system), repeat_every) as topics:
+    async with open_topics(kafka, system.checkout, urls_of(system), repeat_every) as topics:
         driver = Driver(plan, topics, close_month, monotonic, patience=patience)
         async with _shown(driver.progress, show):
             try:

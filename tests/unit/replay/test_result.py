@@ -1,17 +1,20 @@
 """The demonstration ends with one screen, which says what stands, what waits, and what to type next."""
 
+import asyncio
 import io
+import signal
 from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
 
 from devtools.pictures import RECORD
-from ops.replay.demo import Killer
+from ops.replay.demo import Killer, until_interrupted
 from ops.replay.driver import Progress
 from ops.replay.recording import Recording
 from ops.replay.result import Disturbances, Result, print_result
 from ops.replay.run import Show
+from tests.support.patience import PATIENCE
 
 COLUMNS, LINES = 80, 24
 RESULT = Recording.read(RECORD).result
@@ -77,6 +80,15 @@ def test_a_broken_rule_and_a_service_that_nobody_killed_are_told_as_they_are() -
     shown = screen(replace(broken, disturbances=Disturbances(7)))
     assert "2 rules are broken: see `pawl check`" in shown[7]
     assert shown[5] == "on the way 7 events were sent twice"
+
+
+async def test_a_demo_that_stays_ends_with_ctrl_c() -> None:
+    staying = asyncio.create_task(until_interrupted())
+    await asyncio.sleep(0)  # it listens
+
+    signal.raise_signal(signal.SIGINT)
+
+    await asyncio.wait_for(staying, PATIENCE)
 
 
 class Services:
