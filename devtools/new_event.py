@@ -353,11 +353,11 @@ def _catalogue_line(tree: Tree, new: NewEvent) -> None:
 
 
 def _guide_row(tree: Tree, new: NewEvent) -> None:
+    data = ", ".join(f"[`{field.name}`]" if field.optional else f"`{field.name}`" for field in new.fields)
     if new.upstream:
-        names = (f"[`{field.name}`]" if field.optional else f"`{field.name}`" for field in new.fields)
-        heading, row = "## What you may say", f"| `{new.name}` | {', '.join(names)} | {new.owner} |"
+        heading, row = "## What you may say", f"| `{new.name}` | {data} | {new.owner} |"
     else:
-        heading, row = f"### {new.topic}", f"| `{new.name}` | {new.says.rstrip('.')} |"
+        heading, row = f"### {new.topic}", f"| `{new.name}` | {new.says.rstrip('.')} | {data} |"
     tree.change(GUIDE, add_table_row(tree.read(GUIDE), heading, row), "its row")
 
 

@@ -1,4 +1,4 @@
-"""README's pictures and the figures of docs/replay.md, drawn from a recorded run of the demo.
+"""README's pictures and the figures of docs/replay.md, most of them drawn from a recorded run of the demo.
 
     make demo ARGS="--record docs/images/demo.json"     # a new run
     make pictures                                       # draws what it recorded
@@ -16,8 +16,9 @@ from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.text import Text
 
+from devtools.diagrams import architecture, race
 from ops.replay.recording import Recording
-from ops.replay.tables import print_summary
+from ops.replay.result import print_result
 from ops.watch.story.timeline import print_story
 
 ROOT: Final = Path(__file__).parents[1]
@@ -27,8 +28,10 @@ COLUMNS: Final = 80
 """As wide as a terminal that nobody has made wider."""
 STORY_COLUMNS: Final = 110
 """The longest line of a story is not wrapped."""
-STORY_LINES: Final = 42
+STORY_LINES: Final = 44
 """Of a story its beginning: a picture of eighty lines is none."""
+PAWL: Final = ".venv/bin/pawl"
+"""How a shell calls it that has just run `make demo` in a new checkout."""
 
 _OUTCOME: Final = re.compile(r"^(\| `[^|]+\|[^|]+\|)[^|]+\|$", re.MULTILINE)
 
@@ -36,7 +39,7 @@ _OUTCOME: Final = re.compile(r"^(\| `[^|]+\|[^|]+\|)[^|]+\|$", re.MULTILINE)
 def draw(recording: Recording) -> dict[str, str]:
     """Each picture, as SVG, by the name of its file."""
     figures, order, whole = _console(COLUMNS), _console(STORY_COLUMNS), _console(STORY_COLUMNS)
-    print_summary(figures, recording.summary)
+    print_result(figures, recording.result, PAWL, "", running=True)
     print_story(whole, recording.story)
     lines = whole.export_text(styles=True).splitlines()
     for line in lines[:STORY_LINES]:
@@ -45,13 +48,15 @@ def draw(recording: Recording) -> dict[str, str]:
     return {
         "demo.svg": _exported(figures, "make demo"),
         "order.svg": _exported(order, f"pawl order {recording.story.order_id}"),
+        "race.svg": race(),
+        "architecture.svg": architecture(),
     }
 
 
 def with_figures(guide: str, recording: Recording) -> str:
     """The guide to replays with how many lines ended how; a row of several outcomes has their sum."""
     head, title, tables = guide.partition("## Where a line ends")
-    outcomes = recording.summary.document["outcomes"]
+    outcomes = recording.result.summary.document["outcomes"]
 
     def counted(row: re.Match[str]) -> str:
         names = re.findall(r"`([^`]+)`", row[1].split("|")[1])

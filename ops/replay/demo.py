@@ -1,97 +1,172 @@
-"""`make demo`: a year of real orders through a real system, and what became of them."""
+"""`make demo`: a year of real orders through a real system, what went wrong on the way, and what waits."""
 
 import asyncio
+import os
+import shutil
+import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import typer
 from rich.console import Console
 
 from ops.local.running import running_system
-from ops.replay.progress import shown_progress
+from ops.local.supervisor import Supervisor
+from ops.replay.driver import Progress, Topics
+from ops.replay.plan import Plan
+from ops.replay.planting import plant, read_mend, read_waits
+from ops.replay.progress import Show, shown_progress
 from ops.replay.recording import Recording
-from ops.replay.run import Replayed, replay_file
-from ops.replay.tables import print_summary
+from ops.replay.result import Disturbances, Result, print_result
+from ops.replay.run import Replayed, read_plan, replay_plan
 from ops.shell.options import Directory
 from ops.shell.problem import Exit, Problem
 from ops.shell.run_directory import DEFAULT, RunDirectory
 from ops.shell.system import System, find_system
 from ops.watch.order import require_order
-from ops.watch.story.timeline import print_story
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "online_retail.csv.gz"
-
+KILLED = "orders"
+REPEAT_EVERY = 10
 
 Record = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Also write what it shows, as JSON, for `make pictures`."),
 ]
+Stay = Annotated[
+    bool | None,
+    typer.Option(
+        "--stay/--no-stay",
+        help="Leave it running until Ctrl-C (default: on a terminal).",
+        show_default=False,
+    ),
+]
 
 
-def demo(directory: Directory = None, record: Record = None) -> None:
+def demo(directory: Directory = None, record: Record = None, stay: Stay = None) -> None:
     """Start the system, replay a year of real orders through it, and show what became of them.
+
+    Half-way a service is killed, one event in ten is sent twice, and five troubles are planted under a
+    partner of their own. It ends with what stands, what waits, and how to mend the first one.
 
     Real Kafka and PostgreSQL on this machine, one node each, with keys made for this directory. What they
     hold is kept; a system that runs there already is used and left running.
 
     Example: [bold]pawl demo[/bold]
     """
+    stays = sys.stdout.isatty() if stay is None else stay
     try:
-        replayed = asyncio.run(play(directory or DEFAULT, record))
+        result = asyncio.run(play(directory or DEFAULT, record, stays))
     except KeyboardInterrupt:
         raise Problem("Interrupted.", "The same command again goes on from here.") from None
-    if not replayed.summary.document["check"]["ok"]:
+    if not result.summary.document["check"]["ok"]:
         raise typer.Exit(Exit.RULE_BROKEN)
 
 
-async def play(directory: Path, record: Path | None = None) -> Replayed:
-    """The whole demonstration; its result. `record` is a file to write it to. Raises Problem."""
+async def play(directory: Path, record: Path | None = None, stay: bool = False) -> Result:
+    """The whole demonstration; its result. `record` is a file to write it to. Raises Problem.
+
+    `stay`: it leaves the system running until SIGINT or SIGTERM.
+    """
     if not EXAMPLE.exists():
         raise Problem(f"{EXAMPLE} is missing.", "Run this in a checkout of the project.")
-    console = Console()
-    async with _a_system(directory) as system:
+    reading = asyncio.create_task(asyncio.to_thread(read_plan, EXAMPLE, True))  # while the servers start
+    async with _a_system(directory) as (system, services):
+        killer = Killer(services)
         with shown_progress(plain=False) as show:
-            replayed = await replay_file(EXAMPLE, system, close_months=True, show=show)
-        print_summary(console, replayed.summary)
-        if replayed.interesting:
-            console.print("[bold]One order across the four services[/bold]")
-            story = await require_order(system, replayed.interesting)
-            print_story(console, story)
-            if record is not None:
-                Recording(replayed.summary, story).write(record)
-    console.print(_next(directory, replayed.interesting), highlight=False, markup=False)
-    return replayed
+            replayed = await _replay(await reading, system, killer.watching(show))
+        result = await _result(system, replayed, killer)
+        if record is not None and result.interesting:
+            story = await require_order(system, result.interesting)
+            Recording(result, story).write(record)
+        options = "" if directory == DEFAULT else f" --dir {directory}"
+        stays = stay and services is not None
+        print_result(Console(), result, command_name(), options, running=stays or services is None)
+        if stays:
+            print("It still runs; Ctrl-C stops it. Everything is kept.")
+            await until_interrupted()
+    return result
+
+
+async def _replay(plan: Plan, system: System, show: Show) -> Replayed:
+    async def afterwards(topics: Topics) -> None:
+        await plant(topics, system)
+
+    return await replay_plan(plan, system, show, repeat_every=REPEAT_EVERY, afterwards=afterwards)
+
+
+async def _result(system: System, replayed: Replayed, killer: "Killer") -> Result:
+    return Result(
+        replayed.summary,
+        Disturbances(replayed.repeats, *killer.done),
+        await read_waits(system),
+        await read_mend(system),
+        replayed.interesting,
+    )
+
+
+class Killable(Protocol):
+    """What runs services by name."""
+
+    def kill(self, name: str) -> None:
+        """Ends one as a power cut would."""
+
+
+class Killer:
+    """Ends one service by SIGKILL half-way through the history; its supervisor starts it again.
+
+    Without `services` they are somebody else's, and nothing is killed.
+    """
+
+    def __init__(self, services: Killable | None) -> None:
+        self.services = services
+        self.done: tuple[str, int] = ("", 0)
+
+    def watching(self, show: Show) -> Show:
+        """A function that shows a progress, and kills when the time has come."""
+
+        def look(progress: Progress) -> None:
+            show(progress)
+            if (
+                self.services
+                and not self.done[0]
+                and progress.of_steps // 2 <= progress.steps < progress.of_steps
+            ):
+                self.done = (KILLED, progress.steps)
+                self.services.kill(KILLED)
+
+        return look
 
 
 @asynccontextmanager
-async def _a_system(directory: Path) -> AsyncIterator[System]:
-    """The one that runs there, else one for as long as the block lasts."""
+async def _a_system(directory: Path) -> AsyncIterator[tuple[System, Supervisor | None]]:
+    """The one that runs there, else one for as long as the block lasts, with its supervisor."""
     state = RunDirectory(directory).read_state()
     if state is not None and state.up.find() is not None:
-        yield find_system(directory=directory)
+        yield find_system(directory=directory), None
         return
     async with running_system(directory) as running:
-        yield running.system
+        yield running.system, running.services
 
 
-def _next(directory: Path, order_id: str | None) -> str:
-    elsewhere = "" if directory == DEFAULT else f" --dir {directory}"
-    first = (f"pawl up{elsewhere}", "start it again with all of this")
-    others = (
-        (f"pawl order {order_id or '536370'}{elsewhere}", "the order above"),
-        (f"pawl replay {_relative(EXAMPLE)}{elsewhere}", "again: nothing changes"),
-        (f"pawl check{elsewhere}", "the auditor"),
-    )
-    width = max(len(command) for command, _ in (first, *others))
-    up, *then = (f"  {command:<{width}}  {what}" for command, what in (first, *others))
-    lines = ("", "Everything is kept. Try next:", up, "and then, in another terminal:", *then)
-    return "\n".join(
-        (*lines, "`pawl` is in .venv/bin; docs/replay.md says how to replay a file of your own.")
-    )
+async def until_interrupted() -> None:
+    """Returns at the first SIGINT or SIGTERM, so that what is open is closed in order."""
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
 
 
-def _relative(path: Path) -> Path:
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
+def command_name() -> str:
+    """How this shell calls `pawl`: it lies beside the Python that runs it, which may be in no search path."""
+    if shutil.which("pawl"):
+        return "pawl"
+    return os.path.relpath(Path(sys.executable).with_name("pawl"))

@@ -1,27 +1,27 @@
 """Publishes the planned history in causal order, as fast as the system takes it.
 
-Within one order (one record key) it publishes an event only when everything that follows from the one before
-is settled: a refund travels from the refunds service to orders, while an issuance goes to orders at once, so
-side by side the faster one would win and no two replays would end alike. Many orders are in flight at once.
-It closes a month when all that happened before the cut-off is settled, and publishes nothing later before.
+`schedule` says what may go together and what has to wait; many orders are in flight at once. A month is
+closed, beside everything else, when all that it takes is settled and the services have caught up with it.
 """
 
-from collections import deque
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from ops.replay.ledger import Ledger
-from ops.replay.plan import Close, Plan, Step, StepKind
+from ops.replay.plan import SOURCE, Close, Plan, Step, StepKind
+from ops.replay.schedule import Schedule
 from ops.replay.settling import missing, settled, unpaid
 from ops.replay.states import Answer, Payout
 from shared import kst
 
-WINDOW = 2_000
+WINDOW = 500
 PATIENCE = 60.0
 PAYOUT_TAKES = timedelta(seconds=1)
 NAMED = 3
+LOOK_AGAIN = 0.1  # seconds, while a month is being closed
 
 
 class Stalled(Exception):
@@ -37,6 +37,7 @@ class UpstreamEvent:
     key: str
     time: datetime
     data: dict[str, object]
+    source: str = SOURCE
 
 
 class Topics(Protocol):
@@ -90,46 +91,41 @@ class Driver:
         self.window, self.patience = window, patience
         self.ledger = Ledger(plan)
         self.progress = Progress(of_steps=plan.steps)
-        self.in_flight: dict[str, Step] = {}
-        self.waiting: dict[str, deque[Step]] = {}
+        self.schedule = Schedule(plan.history)
+        self.in_flight: dict[str, list[Step]] = {}
+        self.closing: asyncio.Task[None] | None = None
+        self.closed: set[str] = set()
         self.answered_at = clock()
 
     async def run(self) -> Ledger:
         """Raises Stalled when the system stops answering."""
         await self._read_backlog(live=False)
         self.ledger.remember(await self.topics.answered())
-        for steps, close in _months(self.plan.history):
-            await self._settle(steps)
-            if close is not None:
-                await self._close(close)
+        self.answered_at = self.clock()
+        try:
+            await self._play()
+        finally:
+            if self.closing is not None:
+                self.closing.cancel()
         # Once for the events published until now, once more for what followed from them.
         await self._catch_up()
         await self._catch_up()
+        await self._read_backlog(live=True)
         return self.ledger
 
-    async def _settle(self, steps: Sequence[Step]) -> None:
-        """Publishes the steps between two closes and waits until all of them are settled."""
-        self.progress.doing = f"replaying {kst.month_of(steps[0].time)}" if steps else self.progress.doing
-        ready = self._queue(steps)
-        self.answered_at = self.clock()
-        while ready or self.in_flight or self.ledger.payouts:
-            await self._release(ready)
-            if self.in_flight or self.ledger.payouts:
-                ready.extend(await self._listen())
+    async def _play(self) -> None:
+        """Publishes the history and waits until all of it is settled and every month is closed."""
+        while self.schedule.ready or self.schedule.next_close or self.in_flight or self.ledger.payouts:
+            self._close_what_is_due()
+            await self._publish()
+            if self.in_flight or self.ledger.payouts or self.closing:
+                await self._listen()
 
-    def _queue(self, steps: Iterable[Step]) -> deque[str]:
-        ready: deque[str] = deque()
-        for step in steps:
-            if step.key not in self.waiting:
-                self.waiting[step.key] = deque()
-                ready.append(step.key)
-            self.waiting[step.key].append(step)
-        return ready
-
-    async def _release(self, ready: deque[str]) -> None:
-        """Publishes the next step of as many keys as the window has room for."""
+    async def _publish(self) -> None:
+        """Publishes the next steps of as many keys as the window has room for."""
         events = [_payout(payout) for payout in self.ledger.payouts.values()]
         self.ledger.payouts.clear()
+        ready = self.schedule.ready
         while ready and len(self.in_flight) < self.window:
             events.extend(self._advance(ready.popleft()))
         if events:
@@ -137,46 +133,51 @@ class Driver:
             self.progress.published += len(events)
 
     def _advance(self, key: str) -> Iterator[UpstreamEvent]:
-        """Takes steps of one key until one has to be waited for.
+        """Takes steps of one key until some have to be waited for.
 
         It publishes a step that an earlier run has settled all the same: the services know it as a repeat.
         """
-        queue = self.waiting[key]
-        while queue:
-            step = queue.popleft()
-            if unpaid(self.ledger, step):
+        while key not in self.in_flight and (steps := self.schedule.take(key)):
+            said = [step for step in steps if not unpaid(self.ledger, step)]
+            yield from (UpstreamEvent(step.id, step.type, key, step.time, step.data) for step in said)
+            self._sort_out(key, steps)
+            self.progress.repeated += len(said) - len(self.in_flight.get(key, ()))
+
+    def _sort_out(self, key: str, steps: Iterable[Step]) -> None:
+        """Keeps in flight what has to be waited for."""
+        open_ones = []
+        for step in steps:
+            if unpaid(self.ledger, step) or settled(self.ledger, step):
                 self._done(step)
-                continue
-            yield UpstreamEvent(step.id, step.type, step.key, step.time, step.data)
-            if not settled(self.ledger, step):
-                self.in_flight[key] = step
-                return
-            self.progress.repeated += 1
-            self._done(step)
-        del self.waiting[key]
+            else:
+                open_ones.append(step)
+        if open_ones:
+            self.in_flight[key] = open_ones
 
     def _done(self, step: Step) -> None:
+        self.schedule.settle(step)
         self.progress.steps += 1
         self.progress.orders += step.kind is StepKind.DOCUMENT
 
-    async def _listen(self) -> list[str]:
-        """Takes in answers. Returns the keys whose step they settle, in the order of the answers."""
-        answers = await self.topics.next_answers(min(1.0, self.patience))
+    async def _listen(self) -> None:
+        """Takes in answers; the keys whose steps they settle are ready, in the order of the answers."""
+        answers = await self.topics.next_answers(LOOK_AGAIN if self.closing else min(1.0, self.patience))
         touched = dict.fromkeys(filter(None, map(self.ledger.record, answers)))
         now = self.clock()
-        if touched:
+        if touched or self.closing:
             self.answered_at = now
         elif now - self.answered_at >= self.patience:
             raise Stalled(self._complaint())
-        done = [k for k in touched if k in self.in_flight and settled(self.ledger, self.in_flight[k])]
-        for key in done:
-            self._done(self.in_flight.pop(key))
-        return done
+        for key in touched:
+            if key in self.in_flight:
+                self._sort_out(key, self.in_flight.pop(key))
+                if key not in self.in_flight:
+                    self.schedule.ready.append(key)
 
     def _complaint(self) -> str:
         waits = [
-            f"{key} waits for {next(missing(self.ledger, step), 'its next event')}"
-            for key, step in self.in_flight.items()
+            f"{key} waits for {next(missing(self.ledger, steps[0]), 'its next event')}"
+            for key, steps in self.in_flight.items()
         ]
         others = f" and {len(waits) - NAMED} more" if len(waits) > NAMED else ""
         return (
@@ -185,36 +186,34 @@ class Driver:
             "what it waits for; replay the same file again to go on from here."
         )
 
-    async def _close(self, close: Close) -> None:
-        if close.month in self.ledger.books.closed:
-            return
-        self.progress.doing = f"closing {close.month}"
+    def _close_what_is_due(self) -> None:
+        """Starts to close what is due; lets go on who waited for what is closed, maybe in an earlier run."""
+        while (due := self.schedule.due) and due[0].month in self.closed | self.ledger.books.closed.keys():
+            self.schedule.close()
+        if self.closing is not None and self.closing.done():
+            self.closing.result()
+            self.closing = None
+        if self.closing is None and due:
+            self.closing = asyncio.create_task(self._close(due))
+        if self.schedule.next_close is not None:
+            self.progress.doing = f"replaying {self.schedule.next_close.month}"
+
+    async def _close(self, closes: Sequence[Close]) -> None:
         await self._catch_up()
-        await self.close_month(close.month, close.at)
+        for close in closes:
+            await self.close_month(close.month, close.at)
+            self.closed.add(close.month)
 
     async def _catch_up(self) -> None:
         if not await self.topics.caught_up(self.patience):
             raise Stalled(
-                f"the services did not catch up within {self.patience:.0f} s though every order is settled: "
+                f"the services did not catch up within {self.patience:.0f} s with what is settled: "
                 "ask `pawl lag` which one is behind and `pawl dead ls` whether it has parked events"
             )
-        await self._read_backlog(live=True)
 
     async def _read_backlog(self, live: bool) -> None:
         for answer in await self.topics.backlog():
             self.ledger.record(answer, live)
-
-
-def _months(history: Sequence[Step | Close]) -> Iterator[tuple[list[Step], Close | None]]:
-    """The steps before each close, then the rest."""
-    steps: list[Step] = []
-    for entry in history:
-        if isinstance(entry, Close):
-            yield steps, entry
-            steps = []
-        else:
-            steps.append(entry)
-    yield steps, None
 
 
 def _payout(payout: Payout) -> UpstreamEvent:

@@ -1,4 +1,4 @@
-"""What a demonstration printed, as data: README's pictures are drawn from it, without running it again."""
+"""What a demonstration showed, as data: README's pictures are drawn from it, without running it again."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,15 +6,15 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from ops.replay.summary import Summary
+from ops.replay.result import Result
 from ops.watch.story.model import Story
 
 
 @dataclass(slots=True, frozen=True)
 class Recording:
-    """The figures of a replay, and the story of the order that it shows."""
+    """What the demonstration ended with, and the story of the order worth a look."""
 
-    summary: Summary
+    result: Result
     story: Story
 
     def write(self, file: Path) -> None:

@@ -1,7 +1,7 @@
 """A whole replay against a running system: read, plan, drive, sum up, audit."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,8 +10,8 @@ from pathlib import Path
 import orjson
 
 from ops.audit.check import audit
-from ops.replay.driver import PATIENCE, CloseMonth, Driver, Progress, Stalled
-from ops.replay.plan import Plan
+from ops.replay.driver import PATIENCE, CloseMonth, Driver, Progress, Stalled, Topics
+from ops.replay.plan import Close, Plan
 from ops.replay.planner import plan_history
 from ops.replay.reader import UnknownFile, read_lines
 from ops.replay.summary import Summary, most_interesting, summarise
@@ -27,14 +27,16 @@ CLOSE_SECONDS = 300.0
 SHOW_EVERY = 0.2  # seconds between two updates of the progress; a display needs no more
 
 Show = Callable[[Progress], None]
+Afterwards = Callable[[Topics], Awaitable[None]]
 
 
 @dataclass(slots=True, frozen=True)
 class Replayed:
-    """The result of a replay. `interesting` is an order worth a look."""
+    """The result of a replay. `interesting` is an order worth a look, `repeats` counts events sent twice."""
 
     summary: Summary
     interesting: str | None
+    repeats: int = 0
 
 
 def read_plan(file: Path, close_months: bool) -> Plan:
@@ -49,20 +51,39 @@ async def replay_file(
     file: Path, system: System, close_months: bool, show: Show, patience: float = PATIENCE
 ) -> Replayed:
     """Replays a file. Raises Problem when it cannot be read or the system stops answering."""
-    close_month = _closer(system.service("invoices")) if close_months else _close_nothing
     plan = await asyncio.to_thread(read_plan, file, close_months)
+    return await replay_plan(plan, system, show, patience)
+
+
+async def replay_plan(
+    plan: Plan,
+    system: System,
+    show: Show,
+    patience: float = PATIENCE,
+    repeat_every: int = 0,
+    afterwards: Afterwards | None = None,
+) -> Replayed:
+    """Replays a history. Raises Problem when the system stops answering.
+
+    `repeat_every`: one event in so many is sent twice (0: none). `afterwards` is done before the audit.
+    """
+    closes = any(isinstance(entry, Close) for entry in plan.history)
+    close_month = _closer(system.service("invoices")) if closes else _close_nothing
+    kafka = system.require_kafka()
     started = monotonic()
-    async with open_topics(system.require_kafka(), system.checkout, urls_of(system)) as topics:
+    async with open_topics(kafka, system.checkout, urls_of(system), repeat_every) as topics:
         driver = Driver(plan, topics, close_month, monotonic, patience=patience)
         async with _shown(driver.progress, show):
             try:
                 ledger = await driver.run()
             except Stalled as error:
                 raise Problem(str(error)) from error
-    seconds = monotonic() - started
+        seconds = monotonic() - started
+        if afterwards is not None:
+            await afterwards(topics)
     check = await audit(system)
     summary = summarise(plan, ledger, driver.progress.published, seconds, check.to_document())
-    return Replayed(summary, most_interesting(ledger))
+    return Replayed(summary, most_interesting(ledger), topics.repeats)
 
 
 def _closer(invoices: Endpoint) -> CloseMonth:

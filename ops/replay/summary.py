@@ -30,19 +30,26 @@ def summarise(
     """Counts everything. Raises AssertionError when a source line has no outcome."""
     outcomes = count_outcomes(plan, ledger)
     paid = sum(order.paid is not None for order in ledger.orders.values())
+    units = count_units(plan, ledger)
     document = {
         "lines": len(plan.fates),
         "outcomes": outcomes,
         "orders": paid,
-        "units": count_units(plan, ledger),
+        "units": units,
         "refunds": count_refunds(plan, ledger),
         "won": count_won(ledger),
         "months": months(plan, ledger),
         "seconds": round(seconds, 3),
-        "orders_per_second": round(paid / seconds, 1) if seconds else 0.0,
+        "orders_per_second": _rate(paid, seconds),
+        "events_per_second": _rate(published + ledger.records, seconds),
+        "units_per_second": _rate(units["paid"], seconds),
         "check": check,
     }
     return Summary(document, count_invoices(ledger), {"published": published, "read": ledger.records})
+
+
+def _rate(count: int, seconds: float) -> float:
+    return round(count / seconds, 1) if seconds else 0.0
 
 
 def count_outcomes(plan: Plan, ledger: Ledger) -> dict[str, int]:

@@ -72,7 +72,7 @@ def _figures(summary: Summary) -> RenderableType:
     table.add_row("won out", f"₩{won['refunded']:,}")
     table.add_row("won on tax invoices", f"₩{won['invoiced']:,}")
     table.add_row("events", _listed(summary.events))
-    table.add_row("time", f"{document['seconds']:,.1f} s, {document['orders_per_second']:,.1f} orders/s")
+    table.add_row("time", f"{document['seconds']:,.1f} s: {rates(document)}")
     return table
 
 
@@ -90,6 +90,12 @@ def _verdict(check: dict[str, Any]) -> RenderableType:
     broken = [f"  {v['rule']}  {v['order_id']}  {v['detail']}" for v in check["violations"][:10]]
     head = Text(f"Auditor: {len(check['violations'])} rules broken; see `pawl check`.", style="bold red")
     return Group(head, *broken)
+
+
+def rates(document: dict[str, Any]) -> str:
+    """Orders, events (those published and those read) and units a second."""
+    names = ("orders", "events", "units")
+    return ", ".join(f"{document[f'{name}_per_second']:,.0f} {name}/s" for name in names)
 
 
 def _listed(counts: dict[str, int]) -> str:

@@ -27,7 +27,11 @@ REFUSED = "SELECT event_id, code FROM dead_letters WHERE source = $1 AND code <>
 
 
 class KafkaTopics:
-    """The topics of a running system. Opened by `open_topics`."""
+    """The topics of a running system. Opened by `open_topics`.
+
+    It publishes one event in `repeat_every` twice, word for word, as a producer does that lost an answer
+    (0: none); `repeats` counts them.
+    """
 
     def __init__(
         self,
@@ -35,7 +39,10 @@ class KafkaTopics:
         consumer: AIOKafkaConsumer,
         databases: Connections,
         pipeline: Pipeline,
+        repeat_every: int = 0,
     ) -> None:
+        self.repeats = 0
+        self._repeat_every = repeat_every
         self._producer, self._consumer, self._databases = producer, consumer, databases
         self._pipeline = pipeline
 
@@ -61,11 +68,13 @@ class KafkaTopics:
 
     async def publish(self, events: Sequence[UpstreamEvent]) -> None:
         """Waits for the broker's acknowledgement of all of them."""
+        again = events[:: self._repeat_every] if self._repeat_every else ()
+        self.repeats += len(again)
         sent = [
             await self._producer.send(
                 UPSTREAM, key=event.key.encode(), value=orjson.dumps(event.data), headers=headers(event)
             )
-            for event in events
+            for event in (*events, *again)
         ]
         await asyncio.gather(*sent)
 
@@ -82,7 +91,9 @@ class KafkaTopics:
 
 
 @asynccontextmanager
-async def open_topics(kafka: str, checkout: str, urls: Urls) -> AsyncIterator[KafkaTopics]:
+async def open_topics(
+    kafka: str, checkout: str, urls: Urls, repeat_every: int = 0
+) -> AsyncIterator[KafkaTopics]:
     """Connects to a running system; the answer topics are read from their first record, without a group.
 
     `kafka` shows how far every service has come, `checkout` publishes and reads answers; without logins they
@@ -115,12 +126,14 @@ async def open_topics(kafka: str, checkout: str, urls: Urls) -> AsyncIterator[Ka
                 for part in await producer.partitions_for(topic)
             ]
         )
-        yield KafkaTopics(producer, consumer, databases, pipeline)
+        yield KafkaTopics(producer, consumer, databases, pipeline, repeat_every)
 
 
 def headers(event: UpstreamEvent) -> list[tuple[str, bytes]]:
     """CloudEvents 1.0, binary mode."""
-    return write_headers(id=event.id, source=SOURCE, type=event.type, subject=event.key, time=event.time)
+    return write_headers(
+        id=event.id, source=event.source, type=event.type, subject=event.key, time=event.time
+    )
 
 
 def answer_of(record: Any) -> Answer | None:

@@ -10,7 +10,7 @@ from typing import Any, get_args
 import orjson
 import pytest
 import yaml
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 
 from shared.events import fields
 from shared.events.canonical import MAX_DEPTH
@@ -20,6 +20,7 @@ from shared.events.envelope import MAX_BYTES, MAX_ID, MAX_SOURCE
 from shared.events.invoices import Modification
 from shared.events.orders import QuarantineReason
 from shared.events.schemas import schema_of
+from shared.events.successors import SUCCESSORS
 from tests.support.guides import ROOT, codes, read, section, table
 
 EVENTS = ROOT / "docs" / "events.md"
@@ -82,6 +83,51 @@ def test_the_fields_of_an_event_of_checkout_are_listed(name: str) -> None:
     if "the order snapshot" in data:
         said |= {field: info.is_required() for field, info in Snapshot.model_fields.items()}
     assert said == {field: info.is_required() for field, info in TYPES[name].model.model_fields.items()}
+
+
+@pytest.mark.parametrize("name", [kind.name for kind in TYPES.values() if kind.topic in OWN_TOPICS])
+def test_the_fields_of_our_own_events_are_listed(name: str) -> None:
+    [data] = [row[2] for row in rows(TYPES[name].topic) if codes(row[0]) == [name]]
+    said = {field: not bracket for bracket, field in re.findall(r"(\[)?`(\w+)`", data)}
+    assert said == {field: info.is_required() for field, info in TYPES[name].model.model_fields.items()}
+
+
+def objects_in(model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
+    """Each field of a document that holds objects, with their model."""
+
+    def models(kind: Any) -> Iterator[type[BaseModel]]:
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield kind
+        for part in get_args(kind):
+            yield from models(part)
+
+    for field, info in model.model_fields.items():
+        for inner in models(info.annotation):
+            yield field, inner
+            yield from objects_in(inner)
+
+
+def test_the_objects_in_our_events_are_listed() -> None:
+    said = {
+        (name, codes(field)[0]): {inner: not bracket for bracket, inner in re.findall(r"(\[)?`(\w+)`", its)}
+        for field, names, its in rows("Objects in our events")
+        for name in codes(names)
+    }
+    held = {
+        (name, field): {inner: info.is_required() for inner, info in model.model_fields.items()}
+        for name, kind in TYPES.items()
+        if kind.topic in OWN_TOPICS
+        for field, model in objects_in(kind.model)
+        if not issubclass(kind.model, Snapshot) or field not in Snapshot.model_fields
+    }
+    assert said == held
+
+
+def test_each_event_of_checkout_has_what_ends_it() -> None:
+    ends = {name: codes(row[1]) for row in rows("What ends a request") for name in codes(row[0])}
+    assert ends.keys() == {kind.name for kind in INBOUND}
+    ours = {name for name, kind in TYPES.items() if kind.topic in OWN_TOPICS} - SUCCESSORS.keys()
+    assert {end for ended in ends.values() for end in ended if "." in end} <= ours
 
 
 def test_the_order_snapshot_is_listed() -> None:

@@ -52,7 +52,7 @@ def _why_dead(name: Name, document: dict[str, Any]) -> list[str]:
         return [
             why,
             "Checkout got this answer and has to send a right document under a new event id.",
-            f"Only if the rule has changed since: pawl dead replay {name} --reason WHY",
+            f"If the rule, or what it is about, has changed since: pawl dead replay {name} --reason WHY",
         ]
     return [why, f"Pawl itself published it. When the cause is mended: pawl dead replay {name} --reason WHY"]
 

@@ -1,5 +1,8 @@
 """`pawl demo` from an empty directory, with a small history: it starts, replays, shows, and stops."""
 
+import shlex
+import sys
+from asyncio.subprocess import create_subprocess_exec
 from pathlib import Path
 
 import pytest
@@ -7,36 +10,44 @@ import pytest
 from devtools.pictures import draw
 from ops.local.running import running_system
 from ops.replay import demo
+from ops.replay.planting import read_mend, read_waits
 from ops.replay.recording import Recording
-from ops.shell.run_directory import DEFAULT, RunDirectory
+from ops.replay.troubles import MENDED, ORDERS
+from ops.shell.run_directory import RunDirectory
 from ops.watch.order import read_order
 from tests.support.history import STORY, history
 
 
-async def test_a_demo_shows_what_became_of_the_history_and_keeps_it(
+async def test_a_demo_shows_what_became_of_the_history_and_its_first_trouble_can_be_mended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(demo, "EXAMPLE", history(tmp_path, *STORY))
-    monkeypatch.setenv("COLUMNS", "500")  # nothing is wrapped
     directory, record = tmp_path / "run", tmp_path / "demo.json"
 
-    replayed = await demo.play(directory, record)
+    result = await demo.play(directory, record)
 
-    assert replayed.summary.document["check"]["ok"]
-    assert replayed.interesting == "R9001"
+    assert result.summary.document["check"]["ok"]
+    assert result.disturbances.repeats > 0
+    assert list(result.waits) == list(ORDERS)
     recorded = Recording.read(record)
-    assert recorded.summary == replayed.summary
-    assert recorded.story.order_id == "R9001"
+    assert recorded.result == result
+    assert recorded.story.order_id == result.interesting == "R9001"
     assert "R9001" in draw(recorded)["order.svg"]
-    shown, _, then = capsys.readouterr().out.partition("Everything is kept. Try next:")
-    assert "One order across the four services" in shown
-    assert f"pawl order R9001 --dir {directory}" in then
+    shown = capsys.readouterr().out
+    assert "every rule holds" in shown
     state = RunDirectory(directory).read_state()
     assert state is None or state.up.find() is None, "a process was left behind"
+
     async with running_system(directory) as again:
-        story = await read_order(again.system, "R9001")
-    assert story is not None
+        assert await read_order(again.system, "R9001") is not None
+        waits = await read_waits(again.system)
+        for command in result.mend:
+            assert f"{command} --dir {directory}" in shown
+            await _pawl(f"{command} --dir {shlex.quote(str(directory))}")
+        assert await read_mend(again.system) == []
+        assert (await read_waits(again.system))[MENDED] != waits[MENDED]
 
 
-def test_what_comes_next_fits_into_80_columns() -> None:
-    assert [line for line in demo._next(DEFAULT, "542106").splitlines() if len(line) > 80] == []
+async def _pawl(command: str) -> None:
+    process = await create_subprocess_exec(sys.executable, "-m", "ops.cli", *shlex.split(command))
+    assert await process.wait() == 0, command

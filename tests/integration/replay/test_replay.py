@@ -31,7 +31,8 @@ async def replayed(file: Path, running: RunningSystem) -> dict[str, Any]:
     """The result without what the clock and the other orders of the system have in it."""
     result = await replay_file(file, running.system, close_months=True, show=show_nothing)
     document = dict(result.summary.document)
-    for name in ("seconds", "orders_per_second", "check", "months"):
+    rates = ("orders_per_second", "events_per_second", "units_per_second")
+    for name in ("seconds", *rates, "check", "months"):
         document.pop(name)
     return document
 

@@ -1,5 +1,7 @@
 """The driver says the history in causal order and ends with the same outcomes, whatever arrives first."""
 
+from datetime import datetime
+
 import orjson
 import pytest
 
@@ -45,7 +47,7 @@ async def test_a_replay_ends_the_same_way_whatever_arrives_first(seed: int) -> N
     }
 
 
-async def test_an_order_hears_its_next_event_only_when_the_one_before_is_settled() -> None:
+async def test_an_order_hears_its_next_events_only_when_those_before_are_settled() -> None:
     system = ToySystem()
     await drive(story(), system)
     said = [event.type.rsplit(".", 1)[0] for event in system.published if event.key == "1001"]
@@ -94,18 +96,42 @@ async def test_many_orders_are_in_flight_but_never_more_than_the_window() -> Non
     assert 30 <= system.most_unanswered <= 40
 
 
-async def test_months_close_in_order_and_nothing_later_is_said_before() -> None:
-    system = ToySystem()
-    plan = story(close_months=True)
-    ledger = await drive(plan, system)
-    assert [month for month, _ in system.closed] == ["2011-03", "2011-04"]
-    cut_off = system.closed[0][1]
-    closed = next(place for place, answer in enumerate(system.log) if answer.type == "month.closed.v1")
-    assert all(answer.time <= cut_off for answer in system.log[:closed])
-    assert all(
-        answer.time > cut_off for answer in system.log[closed + 1 :] if answer.type != "month.closed.v1"
+async def test_a_month_is_closed_before_its_orders_go_on_and_no_other_order_waits_for_it() -> None:
+    plan = planned(
+        line("1001", quantity=10),
+        line("C1002", quantity=-4, at="2011-04-06T10:00"),
+        line("2001", at="2011-04-20T10:00"),
+        close_months=True,
     )
-    assert list(ledger.books.closed) == ["2011-03", "2011-04"]
+    system = ToySystem()
+
+    ledger = await drive(plan, system)
+
+    assert [month for month, _ in system.closed] == ["2011-03", "2011-04"] == list(ledger.books.closed)
+    told = [(answer.key, answer.type) for answer in system.log]
+    closed = told.index(("2011-03", "month.closed.v1"))
+    assert told.index(("1001", "serials.issued.v2")) < closed < told.index(("1001", "refund.rejected.v1"))
+    assert told.index(("2001", "order.paid.v1")) < closed
+
+
+async def test_a_month_of_which_nothing_is_said_is_closed_all_the_same() -> None:
+    class Silent(ToySystem):
+        async def close(self, month: str, at: datetime) -> None:
+            """Invoices answers, and has nothing to say: everything was refunded."""
+            self.closed.append((month, at))
+
+    system = Silent()
+    await drive(story(close_months=True), system)
+    assert [month for month, _ in system.closed] == ["2011-03", "2011-04"]
+
+
+async def test_a_close_that_fails_ends_the_replay() -> None:
+    class Broken(ToySystem):
+        async def close(self, month: str, at: datetime) -> None:
+            raise LookupError(month)
+
+    with pytest.raises(LookupError, match="2011-03"):
+        await drive(story(close_months=True), Broken())
 
 
 @pytest.mark.parametrize(
@@ -125,7 +151,8 @@ async def test_the_summary_adds_up() -> None:
     plan = story(close_months=True)
     ledger = await drive(plan, ToySystem())
     document = summarise(plan, ledger, published=9, seconds=2.0, check={"ok": True}).document
-    keys = "lines outcomes orders units refunds won months seconds orders_per_second check"
+    rates = "orders_per_second events_per_second units_per_second"
+    keys = f"lines outcomes orders units refunds won months seconds {rates} check"
     assert list(document) == keys.split()
     assert orjson.loads(orjson.dumps(document)) == document
     assert document["lines"] == sum(document["outcomes"].values()) == 8
@@ -134,5 +161,6 @@ async def test_the_summary_adds_up() -> None:
     assert (refunds["requested"], refunds["granted"], refunds["completed"]) == (4, 2, 2)
     assert refunds["rejected"] == {"issued": 1, "not_supported": 1}
     assert document["months"].keys() == {"2011-03", "2011-04"}
-    assert document["orders_per_second"] == 1.0
+    assert (document["orders_per_second"], document["units_per_second"]) == (1.0, 8.0)
+    assert document["events_per_second"] == (9 + ledger.records) / 2
     assert most_interesting(ledger) == "1001"

@@ -4,6 +4,7 @@ Answers of different topics are handed out in an order drawn from a seed, one to
 theirs, as Kafka would.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -57,6 +58,7 @@ class ToySystem:
         )
 
     async def next_answers(self, seconds: float) -> Sequence[Answer]:
+        await asyncio.sleep(0)
         if not self.unheard:
             self.now += seconds
             return []

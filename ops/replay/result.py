@@ -1,0 +1,93 @@
+"""What the demonstration ends with: one screen of 80 columns and 24 lines."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from ops.replay.summary import Summary
+from ops.replay.tables import rates
+
+
+@dataclass(slots=True, frozen=True)
+class Disturbances:
+    """What was done to the system on the way.
+
+    `killed` is a service that was ended by SIGKILL after `killed_after` events of the history ("": none was),
+    `repeats` are events that were sent twice.
+    """
+
+    repeats: int
+    killed: str = ""
+    killed_after: int = 0
+
+
+@dataclass(slots=True, frozen=True)
+class Result:
+    """A whole demonstration. `waits` says by order what a planted trouble waits for.
+
+    `mend` are the commands that mend one of them, `interesting` is an order worth a look.
+    """
+
+    summary: Summary
+    disturbances: Disturbances
+    waits: dict[str, str] = field(default_factory=dict)
+    mend: list[str] = field(default_factory=list)
+    interesting: str | None = None
+
+
+def print_result(console: Console, result: Result, pawl: str, options: str, running: bool) -> None:
+    """The figures, what waits, and what to type next.
+
+    `pawl` is how this shell calls the command, `options` what each command needs besides. `running`: the
+    system goes on after this.
+    """
+    for line in (*_figures(result), Text(), *_waits(result), Text()):
+        console.print(line, highlight=False, no_wrap=True, overflow="ellipsis")
+    for line in _next(result, pawl, options, running):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def _figures(result: Result) -> list[Text]:
+    document = result.summary.document
+    units, won = document["units"], document["won"]
+    documents = sum(month["documents"] for month in document["months"].values())
+    rows: list[tuple[str, str | Text]] = [
+        ("came in", f"{document['lines']:,} lines of orders and cancellations:"),
+        ("", f"{document['orders']:,} orders of {units['paid']:,} units, ₩{won['paid']:,}"),
+        ("stands", f"{units['issued']:,} units have one serial each and can never be refunded"),
+        ("", f"{units['refunded']:,} units are refunded, ₩{won['refunded']:,}, and can never be issued"),
+        ("", f"{documents:,} tax invoices of {len(document['months'])} months, ₩{won['invoiced']:,}"),
+        ("on the way", _disturbances(result.disturbances)),
+        ("took", f"{document['seconds']:,.1f} s: {rates(document)}"),
+        ("auditor", _verdict(document["check"])),
+    ]
+    return [Text.assemble((f"{name:<11}", "bold"), text) for name, text in rows]
+
+
+def _disturbances(done: Disturbances) -> str:
+    killed = f"{done.killed} was killed after {done.killed_after:,} events; " if done.killed else ""
+    return f"{killed}{done.repeats:,} events were sent twice"
+
+
+def _verdict(check: dict[str, Any]) -> Text:
+    if check["ok"]:
+        text = f"every rule holds for {check['orders']:,} orders, those below among them"
+        return Text(text, style="green")
+    return Text(f"{len(check['violations'])} rules are broken: see `pawl check`", style="bold red")
+
+
+def _waits(result: Result) -> list[Text]:
+    if not result.waits:
+        return [Text("Nothing waits for anybody.")]
+    title = Text(f"What waits: {len(result.waits)} troubles, planted by this demo", style="bold")
+    rows = [Text.assemble((f"  {order_id:<6}", "yellow"), what) for order_id, what in result.waits.items()]
+    return [title, *rows]
+
+
+def _next(result: Result, pawl: str, options: str, running: bool) -> list[Text]:
+    where = "in another terminal" if running else f"after `{pawl} up{options}` in another terminal"
+    todo = "Mend your first one" if result.mend else "Look at one order"
+    commands = result.mend or [f"order {result.interesting}"]
+    return [Text(f"{todo}, {where}:", style="bold"), *(Text(f"  {pawl} {c}{options}") for c in commands)]
