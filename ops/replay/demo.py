@@ -105,6 +105,7 @@ async def _result(system: System, replayed: Replayed, killer: "Killer") -> Resul
         await read_waits(system),
         await read_mend(system),
         replayed.interesting,
+        replayed.is_known,
     )
 
 

@@ -113,6 +113,11 @@ class Driver:
         await self._read_backlog(live=True)
         return self.ledger
 
+    @property
+    def is_known(self) -> bool:
+        """Whether an earlier run had settled the whole history."""
+        return self.progress.repeated == self.progress.steps
+
     async def _play(self) -> None:
         """Publishes the history and waits until all of it is settled and every month is closed."""
         while self.schedule.ready or self.schedule.next_close or self.in_flight or self.ledger.payouts:
