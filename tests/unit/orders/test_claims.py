@@ -79,7 +79,9 @@ def test_a_request_that_names_a_line_twice_is_refused_and_would_not_claim_its_un
     [fault] = check(asked)
     assert (fault.code, fault.pointer) == ("inconsistent", "/lines/1/line_id")
 
-    twice = settled(issue(paid_order(), ("1", 60), ("1", 60)))
+    decision = issue(paid_order(), ("1", 60), ("1", 60))
+    assert types(decision) == ["issuance.granted", "issuance.denied"]
+    twice = settled(decision)
     assert (twice.lines["1"].issuing, twice.lines["1"].open) == (60, 40)
 
 
@@ -183,6 +185,14 @@ def test_a_refund_of_everything_takes_what_is_still_open():
     after = settled(decision)
     assert [(li.refunding, li.open) for li in after.lines.values()] == [(40, 0), (0, 0)]
     assert line_units(claims(after, Purpose.REFUND)) == (LineUnits("1", 40),)
+
+
+def test_a_refund_of_everything_takes_what_is_open_of_every_line():
+    order = settled(issue(paid_order(line(), line("2", 5, 100), amount=176_550), ("1", 60), ("2", 1)))
+
+    after = settled(refund(order, ("1", 100), ("2", 5), everything=True))
+
+    assert line_units(claims(after, Purpose.REFUND)) == (LineUnits("1", 40), LineUnits("2", 4))
 
 
 def test_a_refund_of_everything_is_denied_when_nothing_is_open():
