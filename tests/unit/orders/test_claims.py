@@ -271,6 +271,28 @@ def test_no_units_of_an_expired_order_are_granted():
     assert events(issue(order, ("1", 1)))[0][1]["reason"] == "order_expired"
 
 
+@pytest.mark.parametrize("decide", [refunds.complete_refund, refunds.release_refund])
+def test_the_end_of_a_refund_waits_for_its_order(decide):
+    assert isinstance(decide(None, new_id(), AT), Wait)
+
+
+def test_a_refund_of_a_line_that_the_order_does_not_have_is_denied():
+    for everything in (False, True):
+        decision = refund(settled(issue(paid_order())), ("1", 1), ("9", 1), everything=everything)
+        assert types(decision) == ["refund.denied"]
+    decision = refund(paid_order(), ("9", 1))
+    assert events(decision)[0][1]["reason"] == "unknown_line"
+    assert events(decision)[0][1]["lines"] == [{"line_id": "9", "quantity": 1, "left": 0}]
+
+
+def test_more_of_a_refunded_order_is_denied_as_refunded_already():
+    refund_id = new_id()
+    order = settled(refund(paid_order(), ("1", 100), refund_id=refund_id))
+    order = settled(refunds.complete_refund(order, refund_id, AT))
+    assert order.state is OrderState.REFUNDED
+    assert events(refund(order, ("1", 1)))[0][1]["reason"] == "already_refunded"
+
+
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("issue"), st.integers(1, 6)),
