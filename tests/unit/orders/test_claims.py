@@ -85,6 +85,16 @@ def test_a_request_that_names_a_line_twice_is_refused_and_would_not_claim_its_un
     assert (twice.lines["1"].issuing, twice.lines["1"].open) == (60, 40)
 
 
+def test_nothing_left_is_said_of_serials_only():
+    order = settled(issue(paid_order(line(), line("2", 1, 0, kind="goods"))))
+    assert [data["line_id"] for _, data in events(issue(order, request_id="iss-2"))] == ["1"]
+
+
+def test_nothing_of_a_cancelled_order_can_be_issued_and_the_reason_says_so():
+    order = settled(cancellations.cancel_payment(paid_order(), cancelled()))
+    assert events(issue(order, ("1", 1)))[0][1]["reason"] == "order_cancelled"
+
+
 def test_only_serials_can_be_issued():
     order = paid_order(line(kind="goods"))
     assert events(issue(order, ("1", 1)))[0][1]["reason"] == "not_issuable"
