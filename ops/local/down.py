@@ -12,9 +12,11 @@ from ops.shell.options import Directory
 from ops.shell.output import tell_on_stderr
 from ops.shell.problem import Exit, Problem, explain_os_errors
 from ops.shell.run_directory import DEFAULT, RunDirectory, end_processes
+from shared.clock import monotonic
 
-# `pawl up` gives its services 30 s and then its servers 15 s.
-STOP_SECONDS = 60.0
+# `pawl up` gives its services 30 s and then its servers 60 s.
+STOP_SECONDS = 120.0
+TELL_SECONDS = 15.0
 
 
 def down(
@@ -53,14 +55,23 @@ def stop(folder: RunDirectory) -> bool:
     if supervisor:
         with suppress(psutil.NoSuchProcess):
             supervisor.terminate()
-        _, alive = psutil.wait_procs([supervisor], timeout=STOP_SECONDS)
-        for process in alive:
+        for process in _wait_for(supervisor):
             tell_on_stderr(f"`pawl up` did not end within {STOP_SECONDS:.0f} s and is killed.")
             process.kill()
     ended = end_processes(state.processes)
     folder.forget_state()
     tell_on_stderr(f"Stopped the system in {folder.path}.")
     return supervisor is not None or bool(ended)
+
+
+def _wait_for(supervisor: psutil.Process) -> list[psutil.Process]:
+    """Waits until it has ended; itself when it has not after STOP_SECONDS."""
+    until = monotonic() + STOP_SECONDS
+    while alive := psutil.wait_procs([supervisor], timeout=TELL_SECONDS)[1]:
+        if monotonic() >= until:
+            return alive
+        tell_on_stderr("The system is still stopping ...")
+    return []
 
 
 def require_own(folder: RunDirectory) -> None:
