@@ -3,6 +3,7 @@
 Nothing but this is imported until `main` can explain what interrupts it.
 """
 
+import errno
 import os
 import sys
 from contextlib import suppress
@@ -20,6 +21,8 @@ def main() -> None:
         # `pawl ... | head`: whoever reads has enough, and needs no word about it.
         _leave(1)
     except OSError as error:
+        if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise
         with suppress(OSError):
             print(f"pawl: The output could not be written: {error.strerror or error}", file=sys.stderr)
             print("      Send it elsewhere, or free some space there.", file=sys.stderr)
@@ -40,8 +43,9 @@ def _run() -> None:
 
 
 def _leave(code: int) -> None:
-    """Ends without another try to write what stdout still holds."""
-    sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 it stays open until the end
+    """Ends; what stdout still holds goes nowhere, since Python tries once more to write it."""
+    with suppress(OSError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)
 
 

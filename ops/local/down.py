@@ -77,7 +77,9 @@ def _wait_for(supervisor: psutil.Process) -> list[psutil.Process]:
 def require_own(folder: RunDirectory) -> None:
     """Refuse to remove a folder that `pawl up` did not make, e.g. after a slip with --dir. Raises Problem."""
     ours = (folder.ports, folder.keys, folder.passwords, folder.kafka, folder.postgres, folder.path / "lock")
-    if any(folder.path.iterdir()) and not any(path.exists() for path in ours):
+    with explain_os_errors("looking at the run directory", folder.path):
+        is_empty = not any(folder.path.iterdir())
+    if not is_empty and not any(path.exists() for path in ours):
         raise Problem(
             f"{folder.path} is not a run directory of Pawl; nothing was removed.", "Check --dir.", Exit.USAGE
         )

@@ -21,6 +21,7 @@ from ops.local.ports import HOST, Ports
 from ops.shell.output import tell_on_stderr
 from ops.shell.private_files import read_or_make
 from ops.shell.problem import Problem, explain_os_errors
+from ops.shell.urls import with_login
 from shared.environment import environment_of_children
 
 SUPERUSER = "postgres"
@@ -84,7 +85,7 @@ class EmbeddedPostgres:
 
     def url(self, database: str = "postgres") -> str:
         """The address for the superuser, password included."""
-        return f"postgresql://{SUPERUSER}:{self._password}@{HOST}:{self.port}/{database}"
+        return with_login(f"postgresql://{HOST}:{self.port}/{database}", SUPERUSER, self._password)
 
     async def start(self) -> None:
         """Start and return when a query is answered. Raises Problem when it ends instead, or refuses us.
@@ -138,7 +139,7 @@ class EmbeddedPostgres:
         )
         if not self._password_file.exists() and (self.directory / "data" / "PG_VERSION").exists():
             raise Problem(f"{self._password_file} is missing; the data beside it needs it.", if_lost)
-        return read_or_make(self._password_file, lambda: secrets.token_urlsafe(24), if_lost)
+        return read_or_make(self._password_file, lambda: secrets.token_urlsafe(24), if_lost).strip()
 
     def _initialise(self, binaries: Path, account: SystemUser | None) -> None:
         """initdb beside the final place, then one rename: no half-made folder is taken for a whole one."""

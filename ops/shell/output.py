@@ -2,17 +2,24 @@
 
 import io
 import json
-import os
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import orjson
 
 Tell: TypeAlias = Callable[[str], None]
 """Takes a sentence about the progress of something that runs."""
+
+
+class Nowhere(io.TextIOBase):
+    """Takes every text and keeps none."""
+
+    encoding = "utf-8"
+
+    def write(self, text: str) -> int:
+        return len(text)
 
 
 def take_any_terminal() -> None:
@@ -24,7 +31,7 @@ def take_any_terminal() -> None:
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
-            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 as long as the process
+            setattr(sys, name, Nowhere())
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 

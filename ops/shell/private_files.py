@@ -8,15 +8,16 @@ from pathlib import Path
 from ops.shell.problem import Problem, explain_os_errors
 
 
-def write_private(path: Path, text: str) -> None:
-    """Replace the file in one step; it never has wider rights than 0600, and is whole after a power cut."""
+def write_private(path: Path, text: str, *, sync: bool = False) -> None:
+    """Replace the file in one step; its rights are never wider than 0600. `sync`: it outlives a power cut."""
     beside = path.with_name(path.name + ".new")
     beside.unlink(missing_ok=True)
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
     beside.replace(path)
 
 
@@ -30,7 +31,7 @@ def read_or_make(path: Path, make: Callable[[], str], if_broken: str) -> str:
             text = path.read_text()
         except FileNotFoundError:
             text = make()
-            write_private(path, text)
+            write_private(path, text, sync=True)
         except ValueError:
             raise Problem(f"{path} is damaged: it is not text.", if_broken) from None
     if not text.strip():
