@@ -48,9 +48,9 @@ def up(
 
     Example: [bold]pawl up --kafka broker:9092 --postgres postgresql://admin:secret@db:5432/postgres[/bold]
     """
-    if kafka:
+    if kafka is not None:
         require_brokers(kafka)
-    if postgres:
+    if postgres is not None:
         require_postgres(postgres)
     wanted = Wanted(
         directory=directory or DEFAULT,
