@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -19,6 +19,7 @@ ANSWER_SECONDS = 10.0
 LOOK_MILLISECONDS = 200
 # Asked for offsets the client learns of one topic after the other, and sleeps so long before each.
 RETRY_MILLISECONDS = 10
+EVERYTHING: Final = "read_uncommitted"
 Offsets: TypeAlias = dict[Any, int]
 Lags: TypeAlias = dict[str, dict[str, int]]
 
@@ -26,7 +27,8 @@ Lags: TypeAlias = dict[str, dict[str, int]]
 class TopicReader:
     """Looks at topics and consumer groups without joining any."""
 
-    def __init__(self, admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer) -> None:
+    def __init__(self, brokers: Brokers, admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer) -> None:
+        self._brokers = brokers
         self._admin = admin
         self._consumer = consumer
         self._partitions: list[Any] = []
@@ -48,6 +50,15 @@ class TopicReader:
         Records of a transaction that is still open, and what stands behind them, come later.
         """
         return dict(await self._consumer.end_offsets(self._partitions))
+
+    async def held(self) -> dict[str, int]:
+        """Records of each topic that a transaction which is still open holds back: its own and later ones."""
+        async with _consumer(self._brokers, EVERYTHING) as consumer:
+            latest = await consumer.end_offsets(self._partitions)
+        held: dict[str, int] = {}
+        for place, end in (await self.ends()).items():
+            held[place.topic] = held.get(place.topic, 0) + max(0, latest[place] - end)
+        return held
 
     async def committed(self) -> dict[str, Offsets]:
         """The next offset that each service would read; where it never read, the first that is left."""
@@ -113,18 +124,12 @@ async def reading_topics(where: str | Brokers) -> AsyncIterator[TopicReader]:
     """A reader of this broker. Raises Problem when it does not answer."""
     brokers = Brokers.at(where)
     admin = AIOKafkaAdminClient(**brokers.client(), client_id="pawl-ops")
-    consumer = AIOKafkaConsumer(
-        **brokers.client(),
-        client_id="pawl-ops",
-        enable_auto_commit=False,
-        isolation_level=COMMITTED_ONLY,
-        retry_backoff_ms=RETRY_MILLISECONDS,
-    )
+    consumer = _consumer(brokers, COMMITTED_ONLY)
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             await admin.start()
             await consumer.start()
-        reader = TopicReader(admin, consumer)
+        reader = TopicReader(brokers, admin, consumer)
         await reader.learn_partitions()
         yield reader
     except (KafkaError, TimeoutError, OSError) as error:
@@ -135,3 +140,13 @@ async def reading_topics(where: str | Brokers) -> AsyncIterator[TopicReader]:
     finally:
         await consumer.stop()
         await admin.close()
+
+
+def _consumer(brokers: Brokers, isolation: str) -> AIOKafkaConsumer:
+    return AIOKafkaConsumer(
+        **brokers.client(),
+        client_id="pawl-ops",
+        enable_auto_commit=False,
+        isolation_level=isolation,
+        retry_backoff_ms=RETRY_MILLISECONDS,
+    )

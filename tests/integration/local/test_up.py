@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from ops.local.postgres import EmbeddedPostgres
@@ -202,8 +203,11 @@ async def test_the_password_of_the_superuser_is_told_to_nobody(
         pids = {*running.services.pids().values(), postgres_server.pid}
         seen = {f"log of {log.name}": log.read_text() for log in running.folder.logs.iterdir()}
         for pid in pids:
-            for what in ("cmdline", "environ"):
-                seen[f"{what} of {pid}"] = Path(f"/proc/{pid}/{what}").read_text()
+            process = psutil.Process(pid)
+            seen |= {
+                f"arguments of {pid}": str(process.cmdline()),
+                f"environment of {pid}": str(process.environ()),
+            }
     screen = capsys.readouterr()
     seen |= {"stdout": screen.out, "stderr": screen.err, "words": " ".join(said)}
 
