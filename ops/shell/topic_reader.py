@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -13,13 +13,12 @@ from ops.shell.acls import topics_read
 from ops.shell.problem import Problem
 from shared.brokers import Brokers
 from shared.clock import monotonic, now
-from shared.kafka import COMMITTED_ONLY
+from shared.kafka import COMMITTED_ONLY, ends_of_everything
 
 ANSWER_SECONDS = 10.0
 LOOK_MILLISECONDS = 200
 # Asked for offsets the client learns of one topic after the other, and sleeps so long before each.
 RETRY_MILLISECONDS = 10
-EVERYTHING: Final = "read_uncommitted"
 Offsets: TypeAlias = dict[Any, int]
 Lags: TypeAlias = dict[str, dict[str, int]]
 
@@ -53,8 +52,7 @@ class TopicReader:
 
     async def held(self) -> dict[str, int]:
         """Records of each topic that a transaction which is still open holds back: its own and later ones."""
-        async with _consumer(self._brokers, EVERYTHING) as consumer:
-            latest = await consumer.end_offsets(self._partitions)
+        latest = await ends_of_everything(self._brokers, self._partitions)
         held: dict[str, int] = {}
         for place, end in (await self.ends()).items():
             held[place.topic] = held.get(place.topic, 0) + max(0, latest[place] - end)
@@ -124,7 +122,13 @@ async def reading_topics(where: str | Brokers) -> AsyncIterator[TopicReader]:
     """A reader of this broker. Raises Problem when it does not answer."""
     brokers = Brokers.at(where)
     admin = AIOKafkaAdminClient(**brokers.client(), client_id="pawl-ops")
-    consumer = _consumer(brokers, COMMITTED_ONLY)
+    consumer = AIOKafkaConsumer(
+        **brokers.client(),
+        client_id="pawl-ops",
+        enable_auto_commit=False,
+        isolation_level=COMMITTED_ONLY,
+        retry_backoff_ms=RETRY_MILLISECONDS,
+    )
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             await admin.start()
@@ -140,13 +144,3 @@ async def reading_topics(where: str | Brokers) -> AsyncIterator[TopicReader]:
     finally:
         await consumer.stop()
         await admin.close()
-
-
-def _consumer(brokers: Brokers, isolation: str) -> AIOKafkaConsumer:
-    return AIOKafkaConsumer(
-        **brokers.client(),
-        client_id="pawl-ops",
-        enable_auto_commit=False,
-        isolation_level=isolation,
-        retry_backoff_ms=RETRY_MILLISECONDS,
-    )
