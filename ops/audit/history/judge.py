@@ -11,8 +11,8 @@ from ops.audit.history.answers import answered_once
 from ops.audit.history.cases import (
     cases_end_as_decided,
     cases_proposed,
-    payments_placed,
     one_payment_one_order,
+    payments_placed,
 )
 from ops.audit.history.documents import documents_dated, documents_late
 from ops.audit.history.entries import ENDED, Entry, entry_of, lines_of
