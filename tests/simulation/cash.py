@@ -91,7 +91,7 @@ class Account:
             was_here = case["reason"] in MISSING or wire_time(case["opened_at"]) > self.gone_at(payment_id)
             if case["decision"] in ("returned", "kept") and was_here:
                 here[payment_id] -= case["amount"]
-        for payment_id in self.cash.parts.keys() - self.paying:
+        for payment_id in self.cash.parts.keys() - ({self.order["payment_id"]} - self._applied):
             here[payment_id] = max(here[payment_id] - self.parts(payment_id), 0)
         return sum(here.values()) - int(self.order["taken_back"])
 
@@ -103,6 +103,11 @@ class Account:
         amount, payment_id = self.order["amount"], self.order["payment_id"]
         went = amount if self.is_gone else min(self.parts(payment_id), amount)
         return int(went - self._again())
+
+    @property
+    def _applied(self) -> set[str]:
+        """Payments whose cases were applied: a part of one that went back before went from its case."""
+        return {case["payment_id"] for case in self.cases if case["decision"] == "applied"}
 
     def _pays_since(self, payment_id: str) -> set[str]:
         if payment_id not in self.paying:
