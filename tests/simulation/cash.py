@@ -70,8 +70,7 @@ class Account:
     def gone_at(self, payment_id: str) -> str:
         """When all of a payment was last taken back. Of an order that was refunded through the gateway a
         cancellation is the echo of that."""
-        is_echo = self.order["state"] == "refunded" and self.order["payment_method"] in GATEWAY
-        return "" if is_echo and payment_id == self.order["payment_id"] else self.cash.gone_at(payment_id)
+        return "" if self._is_echo(payment_id) else self.cash.gone_at(payment_id)
 
     def parts(self, payment_id: str) -> int:
         """Won of a payment that went back in parts, and not again with all of it."""
@@ -84,14 +83,15 @@ class Account:
         for (payment_id, paid_at), won in self.cash.came.items():
             # What ended a case of missing money counts as less that went.
             is_here = paid_at in self._pays_since(payment_id) or paid_at > self.gone_at(payment_id)
-            if is_here and paid_at not in self._came_again(payment_id):
+            is_repeat = self._is_echo(payment_id) and self._is_paid_anew(payment_id, paid_at, won)
+            if is_here and not is_repeat and paid_at not in self._came_again(payment_id):
                 here[payment_id] += won
         for case in self.cases:
             payment_id = case["payment_id"]
             was_here = case["reason"] in MISSING or wire_time(case["opened_at"]) > self.gone_at(payment_id)
             if case["decision"] in ("returned", "kept") and was_here:
                 here[payment_id] -= case["amount"]
-        for payment_id in self.cash.parts.keys() - self.paying:
+        for payment_id in self.cash.parts.keys() - ({self.order["payment_id"]} - self._applied):
             here[payment_id] = max(here[payment_id] - self.parts(payment_id), 0)
         return sum(here.values()) - int(self.order["taken_back"])
 
@@ -103,6 +103,21 @@ class Account:
         amount, payment_id = self.order["amount"], self.order["payment_id"]
         went = amount if self.is_gone else min(self.parts(payment_id), amount)
         return int(went - self._again())
+
+    def _is_echo(self, payment_id: str) -> bool:
+        is_refunded = self.order["state"] == "refunded" and self.order["payment_method"] in GATEWAY
+        return is_refunded and payment_id == self.order["payment_id"]
+
+    def _is_paid_anew(self, payment_id: str, paid_at: str, won: int) -> bool:
+        """Paid again after its cancellation. Where that counts as an echo, this counts as told twice: both
+        together change nothing.
+        """
+        return "" < self.cash.gone_at(payment_id) < paid_at and won == self.order["amount"]
+
+    @property
+    def _applied(self) -> set[str]:
+        """Payments whose cases were applied: a part of one that went back before went from its case."""
+        return {case["payment_id"] for case in self.cases if case["decision"] == "applied"}
 
     def _pays_since(self, payment_id: str) -> set[str]:
         if payment_id not in self.paying:

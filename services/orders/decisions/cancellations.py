@@ -159,7 +159,8 @@ def _remember(order: Order, data: PaymentCancelled) -> Decision[Order]:
     is_heard_of = is_heard_of or data.payment_id in order.reversals
     if not is_heard_of and data.amount is not None and data.amount < order.expected:
         return Wait(f"payment {data.payment_id} of order {order.order_id} to arrive")
-    return Decided(_noted(order, data.payment_id, Reversal(data.cancelled_at)))
+    order, paid_again = _paid_again(order, data.payment_id, data.cancelled_at)
+    return decided(_noted(order, data.payment_id, Reversal(data.cancelled_at)), *paid_again)
 
 
 def _noted(order: Order, payment_id: str, reversal: Reversal) -> Order:
@@ -254,24 +255,34 @@ def _take_all(order: Order, data: PaymentCancelled, standing: _Standing) -> Deci
             order = replace(order, taken_back=order.taken_back + gone)
             order, quarantined = open_case(order, payment_id, case.reason, -gone, at)
             events.append(quarantined)
-    again = order.repeats.get(payment_id)
-    if again is not None and again > at:
-        amount = order.amount if standing.is_own else sum(case.amount for case in standing.cases)
-        order, paid_again = _paid_again(order, payment_id, amount, again)
-        events += paid_again
-    return decided(order, *events)
+    order, paid_again = _paid_again(order, payment_id, at)
+    return decided(order, *events, *paid_again)
 
 
-def _paid_again(
-    order: Order, payment_id: str, amount: int, at: datetime
-) -> tuple[Order, list[UnnumberedEvent]]:
-    """The payment was made anew after it was taken back, and that was said first: missing money is back."""
+def _paid_again(order: Order, payment_id: str, gone_at: datetime) -> tuple[Order, list[UnnumberedEvent]]:
+    """A payment that was made anew after it was taken back, where that was said first: missing money is back,
+    or there is new money.
+    """
+    at, amount = order.repeats.get(payment_id), _came(order, payment_id)
+    if at is None or at <= gone_at or not amount:
+        return order, []
     missing = [case for case in open_cases(order, payment_id) if case.reason in MISSING]
     if missing and -sum(case.amount for case in missing) == amount:
         order = replace(order, taken_back=order.taken_back - amount)
         return settle_cases(order, missing, "reinstated", at)
     order, quarantined = open_case(order, payment_id, "order_closed", amount, at)
     return order, [quarantined]
+
+
+def _came(order: Order, payment_id: str) -> int:
+    """Won of the payment as it came, before any part of it went back."""
+    if order.payment_id == payment_id and not order.payment_ids:
+        return order.amount
+    came: dict[tuple[datetime, bytes | None], int] = {}
+    for case in order.cases.values():
+        if case.payment_id == payment_id and case.reason not in MISSING:
+            came.setdefault((case.opened_at, case.content), case.amount)
+    return sum(came.values())
 
 
 def _cancel_order(order: Order, data: PaymentCancelled) -> tuple[Order, list[UnnumberedEvent]]:
@@ -336,6 +347,9 @@ def _after_refund(order: Order, data: PaymentCancelled, standing: _Standing) -> 
             order, data.payment_id, "cancelled_after_refund", -gone, data.cancelled_at
         )
         events.append(quarantined)
+    if data.amount is None:
+        order, paid_again = _paid_again(order, data.payment_id, data.cancelled_at)
+        events += paid_again
     return decided(order, *events)
 
 

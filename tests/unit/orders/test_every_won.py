@@ -284,6 +284,25 @@ def test_money_paid_again_is_told_from_a_repeat_whichever_news_comes_first(polic
     assert ends[0] == ends[1]
 
 
+def test_money_paid_again_is_kept_when_it_is_told_before_the_cancellation_of_a_refunded_payment():
+    shop = refunded()
+    shop.hear(payment(at=AT + 2 * HOUR), cancelled(at=AT + HOUR))
+    assert shop.cases == [("pay-1", "cancelled_after_refund", -176_000, "reinstated")]
+
+
+def test_money_paid_again_is_kept_when_it_is_told_before_the_cancellation_of_what_was_returned():
+    shop = Shop()
+    shop.hear(payment(amount=7), payment(amount=7, at=AT + 2 * HOUR), decision(), cancelled(at=AT + HOUR))
+    assert shop.cases[1:] == [("pay-1", "order_closed", 7, None)]
+
+
+def test_money_paid_again_after_a_part_went_back_is_all_of_it():
+    first, again = payment(amount=7), payment(amount=7, at=AT + 4 * HOUR)
+    shop = Shop()
+    shop.hear(first, cancelled(at=AT + HOUR, amount=3), again, cancelled(at=AT + 2 * HOUR))
+    assert shop.held == 7
+
+
 def test_money_that_was_won_back_and_lost_again_is_missing_again():
     shop = Shop()
     shop.hear(payment(issue_policy="automatic"), cancelled(at=AT + HOUR))
