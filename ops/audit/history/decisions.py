@@ -164,6 +164,9 @@ def _cancel(order: Order, data: Mapping[str, Any]) -> Decisions:
         return
     if order.status == UNKNOWN:
         return
+    if data.get("entangled"):
+        yield from _cancel_entangled(order, payment)
+        return
     if payment in order.taken_back or payment in order.quarantined:
         yield from _cancel_known(order, data)
     without_payment = replace(order, taken_back=order.taken_back | {payment})
@@ -174,6 +177,16 @@ def _cancel(order: Order, data: Mapping[str, Any]) -> Decisions:
         yield from _take_back_own(order, part)
 
 
+def _cancel_entangled(order: Order, payment: str) -> Decisions:
+    """Of a payment that came or went several times the units are followed, and not what is missing of it."""
+    order = replace(order, taken_back=order.taken_back | {payment})
+    yield order, ()
+    if order.payment_id == payment and order.status == PAID:
+        units = tuple((name, line.open) for name, line in order.lines if line.open)
+        after, _, cancelled = _take_back(replace(order, status=CANCELLED), units)
+        yield after, (cancelled,)
+
+
 def _cancel_known(order: Order, data: Mapping[str, Any]) -> Decisions:
     """What it ends is told by `quarantine.settled`; what is left of a case is a new one."""
     payment, part = data["payment_id"], data.get("amount")
@@ -182,8 +195,6 @@ def _cancel_known(order: Order, data: Mapping[str, Any]) -> Decisions:
     if part is not None and payment in order.quarantined:
         for reason in REASONS_OF_CASES:
             yield from ((order, (("payment.quarantined", won - part, reason),)) for won in told)
-    if data.get("paid_again"):  # that was heard of before the news that it had gone in between
-        yield from ((order, (("payment.quarantined", won, "order_closed"),)) for won in told)
 
 
 def _take_back_own(order: Order, part: int | None) -> Decisions:

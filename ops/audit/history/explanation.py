@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from ops.audit.history.decisions import OPERATIONS, decide, outcome_of
@@ -10,6 +11,7 @@ from ops.audit.history.key_history import KeyHistory
 from ops.audit.history.model import WAITS_FOR_MONEY, Operation, Order, units_of
 from ops.audit.history.search import Explained, Observed, explain
 
+PAYMENT, CANCELLATION = "payment.completed.v1", "payment.cancelled.v1"
 REFUND = "refund.requested.v1"
 REVIEW = "refund.reviewed.v1"
 ByCause = Mapping[str, Sequence[Entry]]
@@ -93,6 +95,8 @@ def _asked(history: KeyHistory) -> Iterator[Entry]:
 
 def _observed(history: KeyHistory, operation: Operation, entry: Entry, events: Sequence[Entry]) -> Observed:
     outcome = outcome_of([(event.type, event.data) for event in events])
+    if operation.data.get("entangled"):
+        outcome = tuple(each for each in outcome if each[0] != "payment.quarantined")
     end = min((event.time for event in events), default=None)
     return Observed(operation, entry.time, end, outcome, history.quiet)
 
@@ -100,9 +104,9 @@ def _observed(history: KeyHistory, operation: Operation, entry: Entry, events: S
 def _data(history: KeyHistory, entry: Entry) -> Mapping[str, Any]:
     if entry.type == "refund.accepted.v1":
         return {**entry.data, "everything": _is_everything(history, entry)}
-    if entry.type == "payment.cancelled.v1":
-        return {**entry.data, "paid_again": _was_paid_again(history, entry.data["payment_id"])}
-    if entry.type != "payment.completed.v1":
+    if entry.type == CANCELLATION:
+        return {**entry.data, "entangled": _is_entangled(history, entry.data["payment_id"])}
+    if entry.type != PAYMENT:
         return entry.data
     partner = (entry.data.get("partner") or {}).get("partner_id")
     return {
@@ -110,15 +114,31 @@ def _data(history: KeyHistory, entry: Entry) -> Mapping[str, Any]:
         "withdrawn": partner in history.across.withdrawn,
         "cancelled": any(
             request.data.get("payment_id") == entry.data["payment_id"]
-            for request in history.accepted_requests("payment.cancelled.v1")
+            for request in history.accepted_requests(CANCELLATION)
         ),
     }
 
 
-def _was_paid_again(history: KeyHistory, payment_id: str) -> bool:
-    """Whether a payment was said to be paid at several instants: the last of them may be new money."""
-    payments = history.accepted_requests("payment.completed.v1")
-    return len({r.data["paid_at"] for r in payments if r.data["payment_id"] == payment_id}) > 1
+def _is_entangled(history: KeyHistory, payment_id: str) -> bool:
+    """Whether a payment came or went several times, went before it came, or an operator decided about it.
+
+    What is missing of it then follows from instants and decisions that the model does not know.
+    """
+    came, went = _said(history, PAYMENT, payment_id), _said(history, CANCELLATION, payment_id)
+    if len(came) > 1 or len(went) > 1 or _said(history, "quarantine.decided.v1", payment_id):
+        return True
+    instants = [(r.data["paid_at"], c.data["cancelled_at"]) for r in came.values() for c in went.values()]
+    return any(datetime.fromisoformat(paid) > datetime.fromisoformat(gone) for paid, gone in instants)
+
+
+def _said(history: KeyHistory, type_name: str, payment_id: str) -> dict[tuple[Any, ...], Entry]:
+    """What was said about a payment by accepted requests of this type, once each; no echoes of refunds."""
+    told = ("paid_at", "cancelled_at", "amount", "decision")
+    return {
+        tuple(request.data.get(name) for name in told): request
+        for request in history.accepted_requests(type_name)
+        if request.data.get("payment_id") == payment_id and request.data.get("refund_id") is None
+    }
 
 
 def _is_everything(history: KeyHistory, accepted: Entry) -> bool:
@@ -145,7 +165,7 @@ def _expiries(history: KeyHistory) -> Iterator[Observed]:
 
 def _expired_by_clock(history: KeyHistory) -> list[Entry]:
     """Deposits that ran out by the clock, not by a payment that came too late."""
-    payments = {r.id for r in history.requests if r.type == "payment.completed.v1"}
+    payments = {r.id for r in history.requests if r.type == PAYMENT}
     return [event for event in history.events_of("order.expired.v1") if event.cause not in payments]
 
 

@@ -114,7 +114,7 @@ PLANTED = [
     ),
     (
         "orders",
-        "UPDATE orders.quarantine SET decision = 'applied', settled_at = opened_at WHERE order_id = 'A-5'",
+        "UPDATE orders.quarantine SET amount = 9, decision = 'applied', settled_at = now() WHERE amount > 0",
         "cases_applied",
     ),
     ("refunds", "UPDATE refunds.orders SET paid_vat = paid_vat + 1 WHERE order_id = 'A-1'", "payments_match"),

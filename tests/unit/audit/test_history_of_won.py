@@ -9,6 +9,8 @@ from ops.audit.history.entries import Entry
 from ops.audit.history.judge import Judged, judge
 from tests.unit.audit.histories import Tape
 
+LATER = "2031-10-22T00:00:00+09:00"
+
 
 def rules(judged: Judged) -> set[str]:
     return {broken.rule for broken in judged.violations}
@@ -105,7 +107,7 @@ def test_a_case_without_a_right_proposal_is_found(proposal: Any) -> None:
 
 def test_missing_money_that_is_proposed_to_go_back_is_found() -> None:
     tape = Tape().is_paid()
-    tape.asks("payment.cancelled", "part", payment_id="pay-1", amount=17_600, cancelled_at="x")
+    tape.asks("payment.cancelled", "part", payment_id="pay-1", amount=17_600, cancelled_at=LATER)
     tape.opens_case("part", "pay-1", -17_600, "partly_cancelled", proposal={"refund": -17_600})
     assert found(tape) == {"cases_proposed"}
 
