@@ -10,6 +10,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -318,10 +319,14 @@ def _public_directory() -> Path:
 
 
 def wipe(directory: Path) -> None:
-    """Remove the data folder wherever it was put."""
+    """Remove the data folder wherever it was put, and nothing beside it: the pointer may have been edited."""
     pointer = directory / "data.elsewhere"
     if pointer.exists():
-        shutil.rmtree(_elsewhere(pointer).parent, ignore_errors=True)
+        data = _elsewhere(pointer)
+        for folder in (data, data.with_name("data.new")):
+            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            data.parent.rmdir()
     shutil.rmtree(directory, ignore_errors=True)
 
 

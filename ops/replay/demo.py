@@ -73,8 +73,8 @@ async def play(
 ) -> Result:
     """The whole demonstration; its result. `record` is a file to write it to. Raises Problem.
 
-    `stay`: it leaves the system running until SIGINT or SIGTERM. One that has to be started has `wait`
-    seconds for that.
+    `stay`: it leaves the system running until SIGINT or SIGTERM. A system that has to be started has `wait`
+    seconds for it.
     """
     if not EXAMPLE.exists():
         raise Problem(f"{EXAMPLE} is missing.", "Run this in a checkout of the project.")

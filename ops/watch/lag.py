@@ -120,7 +120,7 @@ def print_lag(console: Console, lag: dict[str, ServiceLag]) -> None:
             if unread.events:
                 console.print(f"          {topic}: {_text(unread)}", soft_wrap=True, highlight=False)
         for topic, events in behind.held.items():
-            words = f"          {topic}: {events:,} records wait for a transaction to end"
+            words = f"          {topic}: {events:,} more behind a transaction that is still open"
             console.print(words, soft_wrap=True, highlight=False)
     if any(behind.dead_letters or any(behind.parked.values()) for behind in lag.values()):
         console.print("What is dead or parked, and why: [bold]pawl dead ls[/bold]")

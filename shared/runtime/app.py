@@ -324,4 +324,5 @@ async def _patiently(settings: ServiceSettings, operation: Callable[[], Coroutin
                 raise CannotStart(
                     f"no answer: {type(error).__name__}: {error}; is it running, are address and login right?"
                 ) from None
+            log.warning("waiting for the servers", trouble=f"{type(error).__name__}: {error}"[:200])
             await asyncio.sleep(0.25)

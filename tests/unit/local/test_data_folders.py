@@ -118,3 +118,18 @@ def test_wiping_also_removes_the_data_that_had_to_be_elsewhere(tmp_path: Path) -
 
     assert not elsewhere.parent.exists()
     assert not directory.exists()
+
+
+def test_wiping_takes_nothing_that_lies_beside_the_data(tmp_path: Path) -> None:
+    """Somebody has moved the data into a folder of their own, and told Pawl so."""
+    elsewhere = tmp_path / "home" / "data"
+    elsewhere.mkdir(parents=True)
+    (tmp_path / "home" / "thesis.txt").write_text("years of work")
+    directory = tmp_path / "postgres"
+    directory.mkdir()
+    (directory / "data.elsewhere").write_text(f"{elsewhere}\n")
+
+    postgres.wipe(directory)
+
+    assert not elsewhere.exists()
+    assert (tmp_path / "home" / "thesis.txt").exists()

@@ -257,7 +257,8 @@ def no_servers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ops.setup.migrate.migrate_all", migrated)
     monkeypatch.setattr("ops.setup.migrate.answers", yes)
     monkeypatch.setattr(Supervisor, "_start", ready)
-    monkeypatch.setattr("ops.replay.demo.replay_file", ready)
+    monkeypatch.setattr("ops.replay.demo.read_plan", lambda *arguments: None)
+    monkeypatch.setattr("ops.replay.demo.replay_plan", ready)
 
 
 def run(arguments: Sequence[str], folder: RunDirectory) -> BaseException | None:

@@ -63,7 +63,7 @@ def all_wrong() -> Iterator[tuple[list[str], str, str]]:
                 yield command, option, text
 
 
-@pytest.mark.parametrize(("command", "option", "text"), all_wrong(), ids=repr)
+@pytest.mark.parametrize(("command", "option", "text"), list(all_wrong()), ids=repr)
 def test_a_wrong_address_is_explained_without_its_password(
     command: list[str], option: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

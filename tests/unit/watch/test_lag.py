@@ -40,5 +40,5 @@ async def test_what_an_open_transaction_holds_is_no_lag_and_is_told(monkeypatch:
     print_lag(console, {"orders": orders})
     assert console.file.getvalue().splitlines()[1:] == [  # type: ignore[attr-defined]
         "          checkout.events: 1.5 s, 3 events",
-        "          checkout.events: 2 records wait for a transaction to end",
+        "          checkout.events: 2 more behind a transaction that is still open",
     ]
