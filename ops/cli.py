@@ -28,6 +28,7 @@ COMMANDS: Sequence[Command] = (
     Command("demo", "ops.replay.demo:demo"),
     Command("replay", "ops.replay.command:replay"),
     Command("migrate", "ops.setup.migrate:migrate"),
+    Command("todo", "ops.watch.todo.command:todo"),
     Command("order", "ops.watch.order:order"),
     Command("check", "ops.audit.check:check"),
     Command("record", "ops.audit.record:record"),
@@ -77,7 +78,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="Payments become serials, refunds lock, months merge: start it, watch it, explain it, replay it.",
-    epilog="Exit codes: 0 ok, 1 failed, 2 usage, 3 a rule is broken, 4 nothing matched.",
+    epilog="Exit codes: 0 ok, 1 failed, 2 usage, 3 a rule is broken, 4 nothing matched, 5 something waits.",
 )
 
 

@@ -89,3 +89,27 @@ INSERT INTO invoiced_payments (payment_id, order_id) SELECT * FROM unnest($1::te
 SELECT order_id FROM orders
 WHERE state = 'pending_deposit' AND deposit_deadline < now() - $1::interval AND recorded_at < now() - $1::interval
 ORDER BY order_id LIMIT $2;
+
+-- name: todo_quarantine
+-- Money that nobody has decided about, by reason.
+SELECT reason, count(*) AS count, sum(amount)::bigint AS won, min(opened_at) AS since,
+       count(*) FILTER (WHERE opened_at < $1) AS overdue,
+       (array_agg(order_id || ' ' || payment_id ORDER BY opened_at, order_id))[1:20] AS members
+FROM quarantine WHERE decision IS NULL GROUP BY reason;
+
+-- name: todo_deposits
+-- Deposits that have not come and whose deadline is before an instant.
+SELECT count(*) AS count, sum(expected)::bigint AS won, min(registered_at) AS since,
+       min(deposit_deadline) FILTER (WHERE deposit_deadline >= $2) AS due,
+       count(*) FILTER (WHERE deposit_deadline < $2) AS overdue, min(deposit_deadline) AS first_due,
+       (array_agg(order_id ORDER BY deposit_deadline, order_id))[1:20] AS members
+FROM orders WHERE state = 'pending_deposit' AND deposit_deadline < $1 HAVING count(*) > 0;
+
+-- name: todo_partners
+-- Partners that asked to leave and were refused; when, as far as the outbox still tells.
+SELECT count(*) AS count, min(coalesce(refused.at, $1::timestamptz)) AS since,
+       (array_agg(partner_id ORDER BY refused.at, partner_id))[1:20] AS members
+FROM partners
+CROSS JOIN LATERAL (SELECT max(recorded_at) AS at FROM outbox
+                    WHERE key = partner_id AND type = 'partner.withdrawal_refused.v1') AS refused
+WHERE withdrawn_at IS NULL HAVING count(*) > 0;

@@ -29,3 +29,17 @@ WHERE r.order_id = ANY(string_to_array($1, E'\x1f')) ORDER BY p.refund_id, p.pos
 -- name: read_details
 -- The sealed details that a reference names.
 SELECT reference, sealed FROM refund_details WHERE reference = $1;
+
+-- name: todo_refunds
+-- Refunds that are not at their end, by state, its reason, the Seoul day from which their time counts, and the day on
+-- which their money is expected. A bounced one is owed anew from its bounce.
+SELECT r.state, coalesce(r.why, '') AS why, b.since::date AS day, r.expected_on, count(*) AS count,
+       sum(r.amount)::bigint AS won, min(h.at) AS state_since, min(r.requested_at) AS requested_at,
+       (array_agg(r.refund_id::text ORDER BY r.requested_at, r.refund_id))[1:20] AS members
+FROM refunds r
+JOIN refund_history h ON h.refund_id = r.refund_id AND h.position = r.steps
+CROSS JOIN LATERAL (
+    SELECT (CASE WHEN r.state IN ('bounced', 'repaying') THEN h.at ELSE r.requested_at END) AT TIME ZONE INTERVAL '+09:00'
+) AS b (since)
+WHERE r.state IN ('held', 'in_review', 'accepted', 'paying_out', 'unknown', 'failed', 'bounced', 'repaying')
+GROUP BY 1, 2, 3, 4;

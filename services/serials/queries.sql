@@ -21,3 +21,13 @@ WHERE state = 'issuing' AND quantity - issued > $1
 ORDER BY grant_id
 LIMIT 1
 FOR UPDATE SKIP LOCKED;
+
+-- name: todo_grants
+-- Grants whose serials do not all exist and of which nothing was said since an instant.
+SELECT count(*) AS count, sum(quantity - issued)::bigint AS units, min(recorded_at) AS since,
+       (array_agg(order_id ORDER BY recorded_at, order_id))[1:20] AS members
+FROM grants g
+WHERE state = 'issuing' AND recorded_at < $1
+  AND NOT EXISTS (SELECT FROM outbox o
+                  WHERE o.key = g.order_id AND o.type = 'issuance.progressed.v1' AND o.recorded_at >= $1)
+HAVING count(*) > 0;

@@ -1,0 +1,64 @@
+"""The lists of the four services put together, also while a service or its database is away."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+import asyncpg
+
+import services.invoices.todo
+import services.orders.todo
+import services.refunds.todo
+import services.serials.todo
+from ops.shell.databases import Where, connect_to, explained, urls_of
+from ops.shell.problem import Problem
+from shared.kst import wire_time
+from shared.operators.reading import read_todo
+from shared.operators.todo import Cause, Group, Moment, most_urgent_first
+from shared.queries import load
+
+CAUSES: Final[Mapping[str, Sequence[Cause]]] = {
+    "orders": services.orders.todo.TODO,
+    "serials": services.serials.todo.TODO,
+    "refunds": services.refunds.todo.TODO,
+    "invoices": services.invoices.todo.TODO,
+}
+"""What each service says of itself."""
+
+
+@dataclass(slots=True)
+class Todo:
+    """What needs somebody, the most urgent first. `unreadable`: by service, why its schema was not read."""
+
+    groups: list[Group] = field(default_factory=list)
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+    def to_document(self, now: datetime) -> dict[str, Any]:
+        """The JSON document of `pawl todo --json`."""
+        return {
+            "at": wire_time(now),
+            "groups": [group.to_document(now) for group in self.groups],
+            "unreadable": self.unreadable,
+        }
+
+
+async def read_everything(where: Where, moment: Moment) -> Todo:
+    """The list over all services. Raises Problem only when no database is known."""
+    todo = Todo()
+    for service, url in urls_of(where).items():
+        try:
+            todo.groups += await _read(service, url, moment)
+        except (Problem, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            todo.unreadable[service] = error.message if isinstance(error, Problem) else str(error)
+    todo.groups = most_urgent_first(todo.groups)
+    return todo
+
+
+async def _read(service: str, url: str, moment: Moment) -> list[Group]:
+    connection = await connect_to(url, service)
+    try:
+        with explained():
+            return await read_todo(connection, load(f"services.{service}"), CAUSES[service], moment)
+    finally:
+        await connection.close()
