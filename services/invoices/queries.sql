@@ -230,3 +230,36 @@ SELECT c.month, count(*) AS count, sum(d.total)::bigint AS won, min(c.proposed_a
        (array_agg(d.document_key ORDER BY c.proposed_at, d.document_key))[1:20] AS members
 FROM corrections c JOIN documents d USING (invoice_id)
 WHERE c.state = 'proposed' GROUP BY c.month;
+
+-- name: find_document_by_key
+-- The document of this key.
+SELECT invoice_id, document_key, kind, state, month, total, partner_id FROM documents WHERE document_key = $1;
+
+-- name: find_document_by_id
+-- The document of this id.
+SELECT invoice_id, document_key, kind, state, month, total, partner_id FROM documents WHERE invoice_id = $1;
+
+-- name: find_partner
+-- The partner of this id, as its last change says.
+SELECT partner_id, name, business_number FROM partners WHERE partner_id = $1;
+
+-- name: find_partner_by_name
+-- Partners whose last change told a name that begins like this.
+SELECT partner_id, name, business_number FROM partners
+WHERE lower(name) COLLATE "C" >= lower($1::text) AND lower(name) COLLATE "C" < lower($1::text) || U&'\+10FFFF'
+ORDER BY lower(name) COLLATE "C", partner_id LIMIT 20;
+
+-- name: find_partner_by_email
+-- Partners whose last change told this address.
+SELECT partner_id, name, business_number FROM partners
+WHERE lower(invoice_email) COLLATE "C" = lower($1::text) ORDER BY partner_id LIMIT 20;
+
+-- name: find_partner_by_number
+-- Partners that paid under this business number.
+SELECT DISTINCT ON (p.partner_id) p.partner_id, n.name, p.business_number
+FROM payments p LEFT JOIN partners n USING (partner_id)
+WHERE p.business_number = $1 ORDER BY p.partner_id LIMIT 20;
+
+-- name: find_wish_to_merge
+-- Wishes to merge, or not to, of this id.
+SELECT request_id, partner_id, undo, month FROM merge_requests WHERE request_id = $1 ORDER BY partner_id LIMIT 20;

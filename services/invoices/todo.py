@@ -6,6 +6,7 @@ from typing import Final
 
 from services.invoices.calendar import due_on, ends_at, final_return_on, late_percent
 from shared.kst import end_of_day, kst_date, month_of
+from shared.operators.commands import pawl
 from shared.operators.every_service import every_service
 from shared.operators.todo import Cause, Group, Moment, Part, Row, add_up, no_arguments
 
@@ -46,7 +47,7 @@ def unissuable(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
     ]
     if parts:
         group = add_up(INVOICES, "document_not_issued", "business_number", "partner", parts, moment)
-        yield group.with_command(f"pawl partner {group.members[0]}")
+        yield group.with_command(pawl("partner", group.members[0]))
 
 
 def late(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from shared.operators.commands import pawl
 from shared.operators.every_service import every_service
 from shared.operators.todo import Cause, Group, Moment, Row
 
@@ -39,7 +40,7 @@ def deposits(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
             row["won"],
             row["since"],
             "partner",
-            f"pawl order {row['members'][0]}",
+            pawl("order", row["members"][0]),
             due=row["due"],
             overdue=row["overdue"],
             overdue_since=row["first_due"] if row["overdue"] else None,
@@ -58,7 +59,7 @@ def partners(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
             None,
             row["since"],
             "operator",
-            f"pawl partner {row['members'][0]}",
+            pawl("partner", row["members"][0]),
             members=tuple(row["members"]),
         )
 

@@ -43,3 +43,17 @@ CROSS JOIN LATERAL (
 ) AS b (since)
 WHERE r.state IN ('held', 'in_review', 'accepted', 'paying_out', 'unknown', 'failed', 'bounced', 'repaying')
 GROUP BY 1, 2, 3, 4;
+
+-- name: find_refund
+-- The refund of this id.
+SELECT refund_id, refund_request_id, order_id, state, why, amount FROM refunds WHERE refund_id = $1;
+
+-- name: find_refund_request
+-- Refunds that were asked for under this id; each order has its own.
+SELECT refund_id, refund_request_id, order_id, state, why, amount
+FROM refunds WHERE refund_request_id = $1 ORDER BY order_id, refund_id LIMIT 20;
+
+-- name: find_payout
+-- Refunds with a payout of this id.
+SELECT r.refund_id, r.refund_request_id, r.order_id, r.state, r.why, r.amount
+FROM refund_payouts p JOIN refunds r USING (refund_id) WHERE p.payout_id = $1 ORDER BY r.refund_id LIMIT 20;

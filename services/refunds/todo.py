@@ -4,14 +4,12 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Final, NamedTuple
 
-from shared.business_days import add_business_days
+from shared.business_days import legal_refund_day
 from shared.kst import end_of_day
 from shared.operators.every_service import every_service
 from shared.operators.todo import Cause, Group, Moment, Part, Row, Who, add_up, no_arguments
 
 REFUNDS: Final = "refunds"
-LEGAL_BUSINESS_DAYS: Final = 3
-"""전자상거래법 제18조 제2항: money is due three business days after the request; a review stops nothing."""
 
 
 class Kind(NamedTuple):
@@ -61,7 +59,7 @@ def _part(row: Row) -> Part:
 
 def due_on(day: date, expected_on: date | None) -> date:
     """The legal day, counted from the request or the bounce; the expected day where that comes first."""
-    legal = add_business_days(day, LEGAL_BUSINESS_DAYS)
+    legal = legal_refund_day(day)
     return legal if expected_on is None or expected_on < day else min(legal, expected_on)
 
 

@@ -31,3 +31,18 @@ WHERE state = 'issuing' AND recorded_at < $1
   AND NOT EXISTS (SELECT FROM outbox o
                   WHERE o.key = g.order_id AND o.type = 'issuance.progressed.v1' AND o.recorded_at >= $1)
 HAVING count(*) > 0;
+
+-- name: find_grant
+-- The grant of this id.
+SELECT grant_id, order_id, quantity, issued FROM grants WHERE grant_id = $1;
+
+-- name: find_serial
+-- The serial of this id.
+SELECT s.serial_id, s.last_four, s.state, g.order_id FROM serials s JOIN grants g USING (grant_id) WHERE s.serial_id = $1;
+
+-- name: find_last_four
+-- Serials of an order that end like this: each grant's serials are one range of ids.
+SELECT s.serial_id, s.last_four, s.state, g.order_id
+FROM grants g JOIN serials s
+  ON s.serial_id BETWEEN g.batch_id AND overlay(g.batch_id::text PLACING 'ffffff' FROM 31)::uuid
+WHERE g.order_id = $1 AND s.last_four = $2 LIMIT 20;

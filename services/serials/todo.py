@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from shared.operators.commands import pawl
 from shared.operators.every_service import every_service
 from shared.operators.todo import Cause, Group, Moment, Row
 
@@ -20,7 +21,7 @@ def grants(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
             None,
             row["since"],
             "operator",
-            f"pawl order {row['members'][0]}",
+            pawl("order", row["members"][0]),
             members=tuple(row["members"]),
         )
 

@@ -5,14 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-import asyncpg
-
 import services.invoices.todo
 import services.orders.todo
 import services.refunds.todo
 import services.serials.todo
-from ops.shell.databases import Where, connect_to, explained, urls_of
-from ops.shell.problem import Problem
+from ops.shell.databases import Where, read_each
 from shared.kst import wire_time
 from shared.operators.reading import read_todo
 from shared.operators.todo import Cause, Group, Moment, most_urgent_first
@@ -45,20 +42,9 @@ class Todo:
 
 async def read_everything(where: Where, moment: Moment) -> Todo:
     """The list over all services. Raises Problem only when no database is known."""
-    todo = Todo()
-    for service, url in urls_of(where).items():
-        try:
-            todo.groups += await _read(service, url, moment)
-        except (Problem, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            todo.unreadable[service] = error.message if isinstance(error, Problem) else str(error)
-    todo.groups = most_urgent_first(todo.groups)
-    return todo
 
+    async def read(service: str, connection: Any) -> list[Group]:
+        return await read_todo(connection, load(f"services.{service}"), CAUSES[service], moment)
 
-async def _read(service: str, url: str, moment: Moment) -> list[Group]:
-    connection = await connect_to(url, service)
-    try:
-        with explained():
-            return await read_todo(connection, load(f"services.{service}"), CAUSES[service], moment)
-    finally:
-        await connection.close()
+    groups, unreadable = await read_each(where, read)
+    return Todo(most_urgent_first(group for each in groups.values() for group in each), unreadable)

@@ -5,7 +5,9 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import pytest
+import typer
 
+from ops import cli
 from ops.setup.provision import Database
 from ops.shell.databases import urls_of
 from ops.watch.todo.listing import Todo, read_everything
@@ -454,3 +456,17 @@ async def test_a_schema_that_cannot_be_read_is_named_and_the_others_are_listed(
     assert list(todo.unreadable) == ["orders"]
     assert "127.0.0.1:1" in todo.unreadable["orders"]
     assert "refund_failed" in {group.code for group in todo.groups}
+
+
+BUILT_NEXT = {"refund proof", "refund approve", "refund retry", "quarantine ls", "dead resolve"}
+"""Deciding commands that are named and not there yet."""
+
+
+def test_each_next_command_is_one_that_there_is() -> None:
+    missing = set()
+    for trouble in TROUBLES:
+        first, second = trouble.command.split()[1:3]
+        command = typer.main.get_command(cli.app).get_command(None, first)
+        if command is None or (hasattr(command, "get_command") and command.get_command(None, second) is None):
+            missing.add(f"{first} {second}")
+    assert missing == BUILT_NEXT
