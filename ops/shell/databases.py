@@ -1,5 +1,6 @@
 """Reading the services' databases: one URL for each service, although they usually share one database."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any, TypeAlias, TypeVar
@@ -80,7 +81,8 @@ async def read_each(
     """
     results: dict[str, T] = {}
     unreadable: dict[str, str] = {}
-    for service, url in urls_of(where).items():
+
+    async def read_one(service: str, url: str) -> None:
         try:
             async with connected({service: url}) as connections:
                 results[service] = await read(service, connections[service])
@@ -88,7 +90,10 @@ async def read_each(
             unreadable[service] = problem.message
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             unreadable[service] = str(error) or type(error).__name__
-    return results, unreadable
+
+    urls = urls_of(where)
+    await asyncio.gather(*(read_one(service, url) for service, url in urls.items()))
+    return {name: results[name] for name in urls if name in results}, unreadable
 
 
 @asynccontextmanager

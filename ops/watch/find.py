@@ -20,7 +20,7 @@ from ops.shell.output import print_json
 from ops.shell.problem import Exit, Problem
 from ops.shell.system import find_system
 from shared.operators import reading
-from shared.operators.finding import Found, Look, Word, once, read_word
+from shared.operators.finding import Found, Look, Word, find_document, once, read_word
 from shared.queries import load
 
 LOOKS: Final[Mapping[str, Sequence[Look]]] = {
@@ -36,17 +36,13 @@ LOOKS: Final[Mapping[str, Sequence[Look]]] = {
 class Finds:
     """What a word names. `unreadable`: by service, why its schema was not read."""
 
-    word: str
+    word: Word
     found: list[Found] = field(default_factory=list)
     unreadable: dict[str, str] = field(default_factory=dict)
 
     def to_document(self) -> dict[str, Any]:
         """The JSON document of `pawl find --json`."""
-        return {
-            "word": self.word,
-            "found": [each.to_document() for each in self.found],
-            "unreadable": self.unreadable,
-        }
+        return {**find_document(self.word, self.found), "unreadable": self.unreadable}
 
 
 async def find_everywhere(where: Where, word: Word) -> Finds:
@@ -56,7 +52,7 @@ async def find_everywhere(where: Where, word: Word) -> Finds:
         return await reading.find(connection, load(f"services.{service}"), LOOKS[service], word)
 
     found, unreadable = await read_each(where, look)
-    return Finds(word.text, once(each for of_service in found.values() for each in of_service), unreadable)
+    return Finds(word, once(each for of_service in found.values() for each in of_service), unreadable)
 
 
 def find(
@@ -108,8 +104,9 @@ def _nothing(finds: Finds, as_json: bool) -> None:
     code = Exit.FAILED if finds.unreadable else Exit.NOTHING_MATCHED
     if as_json:
         raise typer.Exit(code)
+    where = "what could be read" if finds.unreadable else "any service"
     raise Problem(
-        f"Nothing is called {finds.word!r} in {'what could be read' if finds.unreadable else 'any service'}.",
+        f"Nothing is called {finds.word.text!r} in {where}.",
         "Names of partners are found by how they begin; an event that was refused: pawl dead ls --key WORD",
         code,
     )

@@ -95,6 +95,11 @@ def by_last_four(word: Word) -> Sequence[Any] | None:
     return None if word.last_four is None else (word.order_id, word.last_four)
 
 
+def find_document(word: Word, found: Iterable[Found]) -> dict[str, Any]:
+    """What a word names as JSON: in one service over HTTP, in all of them by the command."""
+    return {"word": word.text, "found": [each.to_document() for each in found]}
+
+
 def once(found: Iterable[Found]) -> list[Found]:
     """Each thing once, though several services know it: the first one that says it."""
     things: dict[tuple[str, str], Found] = {}

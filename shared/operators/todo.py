@@ -136,6 +136,11 @@ def add_up(service: str, code: str, reason: str, who: Who, parts: Iterable[Part]
     )
 
 
+def todo_document(groups: Iterable[Group], now: datetime) -> dict[str, Any]:
+    """The list as JSON: of one service over HTTP, of all of them by the command."""
+    return {"at": wire_time(now), "groups": [group.to_document(now) for group in groups]}
+
+
 def most_urgent_first(groups: Iterable[Group]) -> list[Group]:
     """The longest overdue first, then what waits longest."""
     return sorted(

@@ -25,21 +25,24 @@ SHOWN: Final = 50
 
 async def read_document(where: Where, name: str) -> dict[str, Any] | None:
     """The document of this key or id, as JSON; None when there is none. Raises Problem."""
+    async with connected({"invoices": urls_of(where)["invoices"]}) as connections:
+        return await document_of(connections["invoices"], name)
+
+
+async def document_of(connection: Any, name: str) -> dict[str, Any] | None:
+    """The same over a connection that is there."""
     invoice_id = None
     with suppress(ValueError):
         invoice_id = UUID(name)
-    url = urls_of(where)["invoices"]
-    async with connected({"invoices": url}) as connections:
-        connection = connections["invoices"]
-        row = await connection.fetchrow(SQL.document_named, name.replace("\0", ""), invoice_id)
-        if row is None:
-            return None
-        related = await connection.fetch(SQL.related_documents, row["invoice_id"], row["original_id"])
-        return {
-            **as_json(row),
-            "on_it": [as_json(each) for each in await _won_on(connection, row)],
-            "related": [as_json(each) for each in related],
-        }
+    row = await connection.fetchrow(SQL.document_named, name.replace("\0", ""), invoice_id)
+    if row is None:
+        return None
+    related = await connection.fetch(SQL.related_documents, row["invoice_id"], row["original_id"])
+    return {
+        **as_json(row),
+        "on_it": [as_json(each) for each in await _won_on(connection, row)],
+        "related": [as_json(each) for each in related],
+    }
 
 
 async def _won_on(connection: Any, document: Any) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 import typer
 from rich.console import Console
 
-from ops.shell.databases import Where, connected, urls_of
+from ops.shell.databases import Connections, Where, connected, urls_of
 from ops.shell.options import Directory, Json, PostgresUrl
 from ops.shell.output import print_json
 from ops.shell.problem import Exit, Problem
@@ -17,6 +17,7 @@ from shared.operators.commands import pawl
 from shared.queries import load
 
 SQL = load("ops.watch.show")
+NAMES: Final = ("name", "business_number", "invoice_email")
 SHOWN: Final = 10
 """So many orders, cases, refunds and documents are shown, the latest (of what waits the oldest) first."""
 
@@ -26,33 +27,38 @@ async def read_partner(where: Where, partner_id: str) -> dict[str, Any] | None:
     if "\0" in partner_id:
         return None
     async with connected(urls_of(where)) as connections:
-        orders, refunds, invoices = (connections[name] for name in ("orders", "refunds", "invoices"))
-        named = await orders.fetchrow(SQL.name_of_partner, partner_id)
-        told = await invoices.fetchrow(SQL.told_of_partner, partner_id)
-        leaving = await orders.fetchrow(SQL.leaving_of_partner, partner_id)
-        if named is None and told is None and leaving is None:
-            return None
-        names = {**(named or {}), **{k: v for k, v in (told or {}).items() if k in (named or told)}}
-        every = [row["order_id"] for row in await orders.fetch(SQL.order_ids_of_partner, partner_id)]
-        return {
-            "partner_id": partner_id,
-            **{name: names.get(name) for name in ("name", "business_number", "invoice_email")},
-            "money": [as_json(row) for row in await orders.fetch(SQL.money_of_partner, partner_id)],
-            "orders": [as_json(row) for row in await orders.fetch(SQL.orders_of_partner, partner_id, SHOWN)],
-            "cases": [as_json(row) for row in await orders.fetch(SQL.cases_of_partner, partner_id, SHOWN)],
-            "refunds": [as_json(row) for row in await refunds.fetch(SQL.refunds_of_orders, every, SHOWN)],
-            "documents": [
-                as_json(row) for row in await invoices.fetch(SQL.documents_of_partner, partner_id, SHOWN)
+        return await partner_of(connections, partner_id)
+
+
+async def partner_of(connections: Connections, partner_id: str) -> dict[str, Any] | None:
+    """The same over connections that are there."""
+    orders, refunds, invoices = (connections[name] for name in ("orders", "refunds", "invoices"))
+    named = await orders.fetchrow(SQL.name_of_partner, partner_id)
+    told = await invoices.fetchrow(SQL.told_of_partner, partner_id)
+    leaving = await orders.fetchrow(SQL.leaving_of_partner, partner_id)
+    if named is None and told is None and leaving is None:
+        return None
+    names = told or named or {}
+    every = [row["order_id"] for row in await orders.fetch(SQL.order_ids_of_partner, partner_id)]
+    return {
+        "partner_id": partner_id,
+        **{name: names.get(name) for name in NAMES},
+        "money": [as_json(row) for row in await orders.fetch(SQL.money_of_partner, partner_id)],
+        "orders": [as_json(row) for row in await orders.fetch(SQL.orders_of_partner, partner_id, SHOWN)],
+        "cases": [as_json(row) for row in await orders.fetch(SQL.cases_of_partner, partner_id, SHOWN)],
+        "refunds": [as_json(row) for row in await refunds.fetch(SQL.refunds_of_orders, every, SHOWN)],
+        "documents": [
+            as_json(row) for row in await invoices.fetch(SQL.documents_of_partner, partner_id, SHOWN)
+        ],
+        "wishes": {
+            "merges_every_month": told is not None and told["always_merge"],
+            "wants_to_leave": leaving is not None and leaving["withdrawn_at"] is None,
+            "left_at": as_json(leaving)["withdrawn_at"] if leaving is not None else None,
+            "merges": [
+                as_json(row) for row in await invoices.fetch(SQL.wishes_of_partner, partner_id, SHOWN)
             ],
-            "wishes": {
-                "merges_every_month": told is not None and told["always_merge"],
-                "wants_to_leave": leaving is not None and leaving["withdrawn_at"] is None,
-                "left_at": as_json(leaving)["withdrawn_at"] if leaving is not None else None,
-                "merges": [
-                    as_json(row) for row in await invoices.fetch(SQL.wishes_of_partner, partner_id, SHOWN)
-                ],
-            },
-        }
+        },
+    }
 
 
 def partner(

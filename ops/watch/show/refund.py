@@ -40,15 +40,17 @@ def refund() -> None:
 
 async def read_refunds(where: Where, name: str) -> list[dict[str, Any]]:
     """The refunds of this id or this request, as JSON; each order has its own. Raises Problem."""
+    async with connected({"refunds": urls_of(where)["refunds"]}) as connections:
+        return await refunds_of(connections["refunds"], name)
+
+
+async def refunds_of(connection: Any, name: str) -> list[dict[str, Any]]:
+    """The same over a connection that is there."""
     refund_id = None
     with suppress(ValueError):
         refund_id = UUID(name)
-    name = name.replace("\0", "")
-    url = urls_of(where)["refunds"]
-    async with connected({"refunds": url}) as connections:
-        connection = connections["refunds"]
-        rows = await connection.fetch(SQL.refunds_named, refund_id, name)
-        return [await _whole(connection, row) for row in rows]
+    rows = await connection.fetch(SQL.refunds_named, refund_id, name.replace("\0", ""))
+    return [await _whole(connection, row) for row in rows]
 
 
 async def _whole(connection: Any, row: Any) -> dict[str, Any]:

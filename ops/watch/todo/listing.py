@@ -10,9 +10,8 @@ import services.orders.todo
 import services.refunds.todo
 import services.serials.todo
 from ops.shell.databases import Where, read_each
-from shared.kst import wire_time
 from shared.operators.reading import read_todo
-from shared.operators.todo import Cause, Group, Moment, most_urgent_first
+from shared.operators.todo import Cause, Group, Moment, most_urgent_first, todo_document
 from shared.queries import load
 
 CAUSES: Final[Mapping[str, Sequence[Cause]]] = {
@@ -33,11 +32,7 @@ class Todo:
 
     def to_document(self, now: datetime) -> dict[str, Any]:
         """The JSON document of `pawl todo --json`."""
-        return {
-            "at": wire_time(now),
-            "groups": [group.to_document(now) for group in self.groups],
-            "unreadable": self.unreadable,
-        }
+        return {**todo_document(self.groups, now), "unreadable": self.unreadable}
 
 
 async def read_everything(where: Where, moment: Moment) -> Todo:

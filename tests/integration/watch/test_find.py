@@ -15,6 +15,7 @@ from ops.watch.show.document import read_document
 from ops.watch.show.partner import read_partner
 from ops.watch.show.refund import read_refunds
 from shared.operators.finding import read_word
+from shared.postgres import connect
 from shared.queries import load
 from tests.support.tabletop import Tabletop, buy, refund_id_of
 
@@ -224,3 +225,19 @@ async def test_a_command_that_finds_nothing_says_what_to_try(
 def test_every_look_has_its_statement_and_every_statement_its_look(service: str) -> None:
     own = {name for name in load(f"services.{service}") if name.startswith("find_")} - {"find_document"}
     assert {look.query for look in LOOKS[service]} == own
+
+
+@pytest.mark.parametrize(
+    ("service", "query"), [(service, look.query) for service, looks in LOOKS.items() for look in looks]
+)
+async def test_no_look_reads_a_whole_table(service: str, query: str, database: Database) -> None:
+    """A session of a service reads a whole table only where no index helps."""
+    session = await connect(database.service_url(service), service)
+    try:
+        statement = getattr(load(f"services.{service}"), query)
+        parameters = len((await session.prepare(statement)).get_parameters())
+        asked = f"EXPLAIN (GENERIC_PLAN, COSTS OFF) {statement}"
+        plan = [line for (line,) in await session.fetch(asked, *[None] * parameters)]
+        assert not [line for line in plan if "Seq Scan" in line], plan
+    finally:
+        await session.close()
