@@ -37,9 +37,10 @@ SELECT r.state, coalesce(r.why, '') AS why, b.since::date AS day, r.expected_on,
        sum(r.amount)::bigint AS won, min(h.at) AS state_since, min(r.requested_at) AS requested_at,
        (array_agg(r.refund_id::text ORDER BY r.requested_at, r.refund_id))[1:20] AS members
 FROM refunds r
-JOIN refund_history h ON h.refund_id = r.refund_id AND h.position = r.steps
+LEFT JOIN refund_history h
+  ON r.state IN ('bounced', 'repaying') AND h.refund_id = r.refund_id AND h.position = r.steps
 CROSS JOIN LATERAL (
-    SELECT (CASE WHEN r.state IN ('bounced', 'repaying') THEN h.at ELSE r.requested_at END) AT TIME ZONE INTERVAL '+09:00'
+    SELECT coalesce(h.at, r.requested_at) AT TIME ZONE INTERVAL '+09:00'
 ) AS b (since)
 WHERE r.state IN ('held', 'in_review', 'accepted', 'paying_out', 'unknown', 'failed', 'bounced', 'repaying')
 GROUP BY 1, 2, 3, 4;

@@ -41,8 +41,12 @@ SELECT grant_id, order_id, quantity, issued FROM grants WHERE grant_id = $1;
 SELECT s.serial_id, s.last_four, s.state, g.order_id FROM serials s JOIN grants g USING (grant_id) WHERE s.serial_id = $1;
 
 -- name: find_last_four
--- Serials of an order that end like this: each grant's serials are one range of ids.
+-- Serials of an order that end like this. Each grant's serials are one range of ids, read in their order, so that no plan
+-- reads all serials that there are.
 SELECT s.serial_id, s.last_four, s.state, g.order_id
-FROM grants g JOIN serials s
-  ON s.serial_id BETWEEN g.batch_id AND overlay(g.batch_id::text PLACING 'ffffff' FROM 31)::uuid
-WHERE g.order_id = $1 AND s.last_four = $2 LIMIT 20;
+FROM grants g CROSS JOIN LATERAL (
+    SELECT serial_id, last_four, state FROM serials
+    WHERE serial_id BETWEEN g.batch_id AND overlay(g.batch_id::text PLACING 'ffffff' FROM 31)::uuid AND last_four = $2
+    ORDER BY serial_id LIMIT 20
+) AS s
+WHERE g.order_id = $1 LIMIT 20;
