@@ -12,7 +12,8 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from ops.shell.problem import Exit, Problem
+from ops.shell.output import tell_on_stderr
+from ops.shell.problem import Problem
 
 
 class Command(NamedTuple):
@@ -131,20 +132,16 @@ def embedded_versions() -> dict[str, str | None]:
 
 
 def main() -> None:
-    """The entry point: turns a Problem into two lines on stderr and its exit code."""
+    """Runs one command: turns a Problem into two lines on stderr and its exit code."""
     # The Kafka client logs each failed connection; the commands report it in their own words.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         app()
     except Problem as problem:
-        print(f"pawl: {problem.message}", file=sys.stderr)
+        tell_on_stderr(f"pawl: {problem.message}")
         if problem.hint:
-            print(f"      {problem.hint}", file=sys.stderr)
+            tell_on_stderr(f"      {problem.hint}")
         sys.exit(problem.exit_code)
-    except BrokenPipeError:
-        # `pawl ... | head` has read enough.
-        sys.stderr.close()
-        sys.exit(Exit.OK)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Kafka as the services use it: FastStream's way to log in, an idempotent producer, events about topics."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from ssl import create_default_context
 from typing import Final
@@ -76,11 +77,30 @@ async def oldest_record(brokers: str | Brokers, partitions: Mapping[str, int]) -
     Raises KafkaError, or TimeoutError when nobody answers.
     """
     places = [TopicPartition(topic, n) for topic, count in partitions.items() for n in range(count)]
+    async with _asking(Brokers.at(brokers), "pawl-retention") as client:
+        firsts = await client.offsets_for_times(dict.fromkeys(places, 0))
+    times = [first.timestamp for first in firsts.values() if first is not None]
+    return datetime.fromtimestamp(min(times) / 1000, UTC) if times else END_OF_TIME
+
+
+async def ends_of_everything(brokers: Brokers, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+    """The offset after the last record of each partition, whether committed or not.
+
+    Raises KafkaError, or TimeoutError when nobody answers.
+    """
+    async with _asking(brokers, "pawl-ops") as client:
+        ends: dict[TopicPartition, int] = await client.end_offsets(list(places))
+    return ends
+
+
+@asynccontextmanager
+async def _asking(brokers: Brokers, client_id: str) -> AsyncIterator[AIOKafkaConsumer]:
+    """A consumer that asks about topics and reads no record, within ANSWER_SECONDS."""
     client = AIOKafkaConsumer(
-        **Brokers.at(brokers).client(),
-        client_id="pawl-retention",
+        **brokers.client(),
+        client_id=client_id,
         enable_auto_commit=False,
-        # A record of a transaction that is still open may be the oldest, and its readers are yet to come.
+        # What a transaction that is still open has written is there, too.
         isolation_level="read_uncommitted",
         # How long the client sleeps when it does not know a topic yet, which is once for each.
         retry_backoff_ms=10,
@@ -88,8 +108,6 @@ async def oldest_record(brokers: str | Brokers, partitions: Mapping[str, int]) -
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             await client.start()
-            firsts = await client.offsets_for_times(dict.fromkeys(places, 0))
+            yield client
     finally:
         await client.stop()
-    times = [first.timestamp for first in firsts.values() if first is not None]
-    return datetime.fromtimestamp(min(times) / 1000, UTC) if times else END_OF_TIME

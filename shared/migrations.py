@@ -6,7 +6,6 @@ the lock that dbmate takes in the database; a service itself may only read the r
 """
 
 import asyncio
-import os
 import re
 import shutil
 import sysconfig
@@ -14,6 +13,8 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
+
+from shared.environment import environment_of_children
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT / "shared" / "runtime" / "migrations"
@@ -82,7 +83,7 @@ async def _dbmate(owner_url: str, service: str) -> str:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         # In the environment, because everybody on the machine can read a command line.
-        env=os.environ | {"DATABASE_URL": schema_url(owner_url, service)},
+        env=environment_of_children() | {"DATABASE_URL": schema_url(owner_url, service)},
     )
     output, _ = await process.communicate()
     said = output.decode("utf-8", "replace")

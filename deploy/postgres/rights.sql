@@ -41,6 +41,7 @@ DECLARE
             "refunds":             "insert, update (state, why, why_at, supply, vat, fee, expected_on, completed_at, sequence, steps)",
             "refund_lines":        "insert, update (quantity, position)",
             "refund_payouts":      "insert, update (state)",
+            "payout_failures":     "insert, update (failed_at, reason)",
             "refund_history":      "insert",
             "refund_details":      "insert"
         },

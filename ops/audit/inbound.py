@@ -2,21 +2,16 @@
 
 from typing import Any, NamedTuple
 
-import orjson
-
 from shared.events.canonical import content_hash
 from shared.events.catalogue import owner_of
 from shared.events.envelope import read_envelope, read_key
 from shared.events.faults import Fault, Readable
 
-PAID = "payment.completed.v1"
-MOST_WON = 2**63
-
 
 class Inbound(NamedTuple):
     """One record of checkout.events. `content` is None where the record has no readable id.
 
-    `payment` is what a payment.completed says: the payment and its won; None for any other record.
+    `body` is its data as bytes, the whole value where the envelope cannot be read.
     """
 
     partition: int
@@ -27,7 +22,7 @@ class Inbound(NamedTuple):
     source: str
     event_id: str
     content: bytes | None
-    payment: tuple[str, int] | None
+    body: bytes
 
     def __str__(self) -> str:
         return f"{self.type or 'of no type'} {self.event_id or 'without an id'}"
@@ -45,19 +40,8 @@ def inbound(record: Any) -> Inbound:
         source,
         event_id,
         content_hash(type_name, body) if source and event_id else None,
-        _payment(body) if type_name == PAID else None,
+        body,
     )
-
-
-def _payment(body: bytes) -> tuple[str, int] | None:
-    """None for a document that names no payment or no won: it was refused."""
-    try:
-        data = orjson.loads(body)
-        payment_id, amount = data["payment_id"], data["amount"]
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        return None
-    is_won = isinstance(amount, int) and 0 <= amount < MOST_WON
-    return (payment_id, amount) if isinstance(payment_id, str) and is_won else None
 
 
 def _identity(record: Any) -> tuple[str, str, str, bytes]:

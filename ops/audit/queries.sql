@@ -177,6 +177,16 @@ WHERE vat_mode = 'exclusive' AND (supply, vat) IS DISTINCT FROM (worth::bigint, 
       AND (supply - refunded_supply, vat - refunded_vat) IS DISTINCT FROM (remaining_supply::numeric, remaining_vat::numeric)
 ORDER BY order_id LIMIT $1;
 
+-- name: cases_applied
+-- Orders that are paid by cases which do not come to what was paid.
+SELECT o.order_id, format('%s won of cases were applied, %s were paid', applied, o.amount) AS detail
+FROM (
+    SELECT order_id, sum(amount) AS applied FROM quarantine WHERE decision = 'applied' GROUP BY order_id
+) cases
+LEFT JOIN orders o USING (order_id)
+WHERE o.amount IS DISTINCT FROM applied
+ORDER BY o.order_id LIMIT $1;
+
 -- name: one_serial_per_unit
 -- Grants that do not have exactly one serial for each issued unit, and serials of no grant. Reissued ones replace.
 SELECT g.order_id, format('grant %s: %s units issued, %s serials', g.grant_id, g.issued, coalesce(s.serials, 0)) AS detail
@@ -445,78 +455,6 @@ WHERE coalesce(s.times, 0) <> CASE g.state WHEN 'issued' THEN 1 ELSE 0 END
    OR s.units <> g.quantity OR s.order_id <> g.order_id
 LIMIT $1;
 
--- name: cases_told
--- Cases of quarantine that were not told once with their won and a proposal, or whose end was not told once with its
--- decision, and such events without a case. The events of an order from before the horizon may be forgotten. A version
--- before contract 2 told no proposal and no end: its cases keep no content, and end at the instant of their beginning.
-WITH published AS (
-    SELECT key AS order_id, type, convert_from(data, 'UTF8')::json AS data FROM outbox
-    WHERE type IN ('payment.quarantined.v1', 'quarantine.settled.v1')
-), told AS (
-    SELECT order_id, data ->> 'payment_id' AS payment_id, data ->> 'reason' AS reason,
-           (data ->> 'amount')::bigint AS amount, coalesce(data ->> 'decision', 'opened') AS step, count(*) AS events,
-           bool_and(type <> 'payment.quarantined.v1' OR data #>> '{proposal,refund}' IS NOT NULL) AS is_whole
-    FROM published GROUP BY 1, 2, 3, 4, 5
-), steps AS (
-    SELECT order_id, payment_id, reason, amount, 'opened' AS step,
-           content IS NOT NULL OR reason IN ('cancelled_after_refund', 'partly_cancelled', 'payout_twice') AS is_new
-    FROM quarantine
-    UNION ALL
-    SELECT order_id, payment_id, reason, amount, decision, true
-    FROM quarantine WHERE decision IS NOT NULL AND NOT (decision = 'taken_back' AND settled_at = opened_at)
-), due AS (
-    SELECT order_id, payment_id, reason, amount, step, count(*) AS events, bool_or(is_new) AS is_new
-    FROM steps GROUP BY 1, 2, 3, 4, 5
-), remembered AS (
-    SELECT order_id FROM orders WHERE recorded_at > (SELECT horizon + interval '1 minute' FROM retention)
-)
-SELECT order_id, format('the case of %s won (%s) of payment %s has %s events that say %s, and should have %s%s', amount,
-                        reason, payment_id, coalesce(t.events, 0), step, coalesce(d.events, 0),
-                        CASE WHEN t.is_whole THEN '' ELSE ', with a proposal' END) AS detail
-FROM due d FULL JOIN told t USING (order_id, payment_id, reason, amount, step) LEFT JOIN remembered r USING (order_id)
-WHERE coalesce(t.events, 0) > coalesce(d.events, 0) AND NOT (d.events IS NULL AND step = 'taken_back')
-   OR coalesce(t.events, 0) < d.events AND r.order_id IS NOT NULL
-   OR d.is_new AND NOT t.is_whole
-LIMIT $1;
-
--- name: merges_answered
--- Requests to merge, or to undo a merge, that have not exactly one answer, and answers to no request. The answer to a
--- request from before the horizon may be forgotten; a checkout's clock may be a day ahead.
-WITH answers AS (
-    SELECT data ->> 'partner_id' AS partner_id, data ->> 'request_id' AS request_id, count(*) AS answers
-    FROM (SELECT convert_from(data, 'UTF8')::json AS data FROM outbox WHERE type = 'merge.answered.v1') published
-    GROUP BY 1, 2
-), asked AS (
-    SELECT partner_id, request_id,
-           requested_at > (SELECT horizon + interval '1 day' FROM retention) AS is_remembered
-    FROM merge_requests
-)
-SELECT NULL AS order_id, format('the request %s of partner %s%s has %s answers', request_id, partner_id,
-                                CASE WHEN is_remembered IS NULL THEN ', which nobody made,' ELSE '' END,
-                                coalesce(answers, 0)) AS detail
-FROM asked FULL JOIN answers USING (partner_id, request_id)
-WHERE is_remembered IS NULL OR answers > 1 OR is_remembered AND answers IS NULL
-LIMIT $1;
-
--- name: payments_without_a_place
--- Which of these payments of checkout, (order, payment, won, source, event id, partition, offset) each, are neither on
--- their order with their won nor in a case of them. One that waits, was refused or was taken back has no place yet, or
--- needs none; where several payments pay an order together, their table says what each of them brought.
-SELECT w.order_id, format('%s won came as payment %s (event %s), and are neither on the order nor in a case', w.amount,
-                          w.payment_id, w.event_id) AS detail
-FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::integer[], $7::bigint[])
-     AS w (order_id, payment_id, amount, source, event_id, partition, "offset")
-LEFT JOIN orders o ON o.order_id = w.order_id
-LEFT JOIN payments p ON p.payment_id = w.payment_id AND p.order_id = w.order_id
-WHERE NOT coalesce(o.payment_id = w.payment_id AND o.amount = w.amount
-                   OR w.payment_id = ANY(o.payment_ids) AND p.amount = w.amount
-                   OR o.reversals::jsonb ? w.payment_id, false)
-  AND NOT EXISTS (SELECT FROM quarantine q
-                  WHERE q.order_id = w.order_id AND q.payment_id = w.payment_id AND q.amount = w.amount)
-  AND NOT EXISTS (SELECT FROM parked k WHERE k.source = w.source AND k.event_id = w.event_id)
-  AND NOT EXISTS (SELECT FROM dead_letters l WHERE l.topic = 'checkout.events' AND l.partition = w.partition
-                  AND l."offset" = w."offset" AND l.state <> 'replayed');
-
 -- name: answered_once
 -- Events of checkout that this service did not answer exactly once, and answers to nothing. An event that is refused for
 -- its id alone, or that has none, is known by its place. Each replay of a dead letter may answer once more. Ids of
@@ -576,3 +514,122 @@ USING (source, event_id);
 SELECT partition, "offset" FROM dead_letters JOIN unnest($1::integer[], $2::bigint[]) AS w (partition, "offset")
 USING (partition, "offset")
 WHERE topic = 'checkout.events';
+
+-- name: refused_events
+-- Which of these events of checkout were refused, whatever became of their dead letters. One that is refused for its
+-- id alone says nothing of the event that has this id.
+SELECT source, event_id FROM dead_letters JOIN unnest($1::text[], $2::text[]) AS w (source, event_id)
+USING (source, event_id)
+WHERE topic = 'checkout.events' AND code <> 'duplicate_id';
+
+-- name: payments_without_a_place
+-- Which of these payments (order, payment, won, instant) neither pay their order nor stand in a case of it with these
+-- won. Money has its place too where it made good what was missing, and where it had gone back before it came.
+SELECT number FROM unnest($1::text[], $2::text[], $3::bigint[], $4::timestamptz[])
+     WITH ORDINALITY AS came (order_id, payment_id, amount, paid_at, number)
+LEFT JOIN orders o USING (order_id)
+WHERE (o.payment_id, o.amount) IS DISTINCT FROM (came.payment_id, came.amount)
+  AND NOT EXISTS (
+    SELECT FROM quarantine q
+    WHERE q.order_id = came.order_id AND q.payment_id = came.payment_id AND q.amount = came.amount
+      AND q.reason <> 'cancelled_after_issue')
+  AND NOT EXISTS (
+    SELECT FROM quarantine q
+    WHERE q.order_id = came.order_id AND q.payment_id = came.payment_id AND q.decision = 'reinstated'
+      AND q.settled_at = came.paid_at
+    HAVING -sum(q.amount) = came.amount)
+  AND NOT EXISTS (
+    SELECT FROM json_array_elements(o.reversals -> came.payment_id) AS gone
+    WHERE gone ->> 'amount' IS NULL AND coalesce((gone ->> 'at')::timestamptz, 'infinity') >= came.paid_at);
+
+-- name: decisions_without_an_end
+-- Which of these decisions (order, payment, decision, source and id of the event) ended no case of their payment,
+-- although one of it had been told before and is still open.
+SELECT number FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[])
+     WITH ORDINALITY AS said (order_id, payment_id, decision, source, event_id, number)
+JOIN inbox i USING (source, event_id)
+WHERE NOT EXISTS (
+    SELECT FROM quarantine q
+    WHERE q.order_id = said.order_id AND q.payment_id = said.payment_id AND q.decision = said.decision)
+  AND EXISTS (
+    SELECT FROM quarantine q
+    WHERE q.order_id = said.order_id AND q.payment_id = said.payment_id AND q.decision IS NULL)
+  AND EXISTS (
+    SELECT FROM outbox
+    WHERE key = said.order_id AND type = 'payment.quarantined.v1' AND recorded_at < i.recorded_at
+      AND convert_from(data, 'UTF8')::json ->> 'payment_id' = said.payment_id);
+
+-- name: merges_without_a_trace
+-- Which of these requests about merges (partner, request) are not kept.
+SELECT number FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS said (partner_id, request_id, number)
+WHERE NOT EXISTS (
+    SELECT FROM merge_requests r WHERE r.partner_id = said.partner_id AND r.request_id = said.request_id);
+
+-- name: cases_told
+-- Cases that were not told as often as they are held, ended otherwise than was told, or proposed to give back something
+-- else than is there. The events of an order from before the horizon may be forgotten (see one_grant_per_claim). Under
+-- contract 1 cases had no proposal, and nothing told that a payment had been taken back.
+WITH said AS (
+    SELECT id, key AS order_id, type, convert_from(data, 'UTF8')::json AS data FROM outbox
+    WHERE type IN ('payment.quarantined.v1', 'quarantine.settled.v1')
+), told AS (
+    SELECT order_id, data ->> 'payment_id' AS payment_id, data ->> 'reason' AS reason, (data ->> 'amount')::bigint AS amount,
+           count(*) FILTER (WHERE type = 'payment.quarantined.v1') AS opened,
+           string_agg(data ->> 'decision', ', ' ORDER BY data ->> 'decision') AS ends
+    FROM said GROUP BY 1, 2, 3, 4
+), held AS (
+    SELECT order_id, payment_id, reason, amount, count(*) AS opened,
+           string_agg(decision, ', ' ORDER BY decision) FILTER (WHERE NOT taken_back) AS ends
+    FROM quarantine GROUP BY 1, 2, 3, 4
+), remembered AS (
+    SELECT order_id FROM orders WHERE recorded_at > (SELECT horizon + interval '1 minute' FROM retention)
+), contract_2 AS (
+    SELECT CASE WHEN EXISTS (SELECT FROM outbox WHERE type = 'issuance.granted.v1') OR (SELECT forgotten > 0 FROM retention)
+                THEN (SELECT min(id) FROM said WHERE type = 'quarantine.settled.v1' OR data -> 'proposal' IS NOT NULL)
+                ELSE 0 END AS since
+)
+SELECT order_id, format('the case %s of %s won of payment %s: %s held (%s), %s told (%s)', reason, amount, payment_id,
+                        coalesce(h.opened, 0), coalesce(h.ends, 'no end'), coalesce(t.opened, 0),
+                        coalesce(t.ends, 'no end')) AS detail
+FROM held h FULL JOIN told t USING (order_id, payment_id, reason, amount) LEFT JOIN remembered r USING (order_id)
+WHERE coalesce(t.opened, 0) > coalesce(h.opened, 0)
+   OR r.order_id IS NOT NULL AND (h.opened, h.ends) IS DISTINCT FROM (t.opened, t.ends)
+UNION ALL
+SELECT order_id, format('the case %s of %s won of payment %s proposes %s', data ->> 'reason', data ->> 'amount',
+                        data ->> 'payment_id', coalesce((data -> 'proposal')::text, 'nothing'))
+FROM said
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN data ->> 'reason' IN ('cancelled_after_issue', 'cancelled_after_refund', 'partly_cancelled',
+                                           'payout_twice') THEN 0 ELSE (data ->> 'amount')::bigint END AS owed) AS here
+WHERE type = 'payment.quarantined.v1'
+  AND (data -> 'proposal' IS NOT NULL OR id >= (SELECT since FROM contract_2))
+  AND ((data -> 'proposal' ->> 'refund')::bigint IS DISTINCT FROM owed
+       OR owed <> 0 AND data -> 'proposal' ->> 'destination' IS NULL)
+LIMIT $1;
+
+-- name: merges_answered
+-- Requests about merges that were not answered exactly once, answers to nothing, and payments that were named and not
+-- told. Answers from before the horizon may be forgotten; under contract 1 there were none.
+WITH told AS (
+    SELECT key AS partner_id, data ->> 'request_id' AS request_id, count(*) AS times, min(time::timestamptz) AS said_at,
+           (array_agg(data))[1] AS data
+    FROM (
+        SELECT key, time, convert_from(data, 'UTF8')::jsonb AS data FROM outbox WHERE type = 'merge.answered.v1'
+    ) answers
+    GROUP BY 1, 2
+), judged AS (
+    SELECT greatest(
+        (SELECT horizon + interval '1 day' FROM retention),  -- a checkout's clock may be a day ahead
+        CASE WHEN EXISTS (SELECT FROM documents WHERE NOT late_by_due_day)
+             THEN coalesce((SELECT min(said_at) FROM told), 'infinity') ELSE '-infinity' END) AS since
+)
+SELECT NULL AS order_id, format('the request %s of partner %s about a merge has %s answers%s', request_id, partner_id,
+                                coalesce(t.times, 0), CASE WHEN r.month IS NULL THEN ' and was never made'
+                                                           WHEN t.times = 1 THEN ', not for all that it names' END) AS detail
+FROM merge_requests r FULL JOIN told t USING (partner_id, request_id)
+WHERE r.month IS NULL OR t.times > 1
+   OR t.times IS NULL AND r.requested_at >= (SELECT since FROM judged)
+   OR EXISTS (
+       SELECT FROM jsonb_array_elements_text(CASE jsonb_typeof(r.payment_ids) WHEN 'array' THEN r.payment_ids END) AS named
+       WHERE NOT t.data -> 'merged' ? named AND NOT t.data -> 'excluded' @> jsonb_build_array(jsonb_build_object('payment_id', named)))
+LIMIT $1;

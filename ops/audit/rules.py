@@ -283,6 +283,7 @@ WITHIN: dict[Rule, tuple[str, ...]] = {
     Rule("counters_equal_claims", "The counters of a line are the sum of its claims"): ("orders",),
     Rule("one_payment_one_order", "A payment pays one order only"): ("orders",),
     Rule("order_won", "Payments and refunds are the won of their units, with their VAT"): ("orders",),
+    Rule("cases_applied", "Cases that pay an order come to what it costs"): ("orders",),
     Rule("one_serial_per_unit", "Each issued unit has one serial, and no serial has none"): ("serials",),
     Rule("refund_counters", "The counters of a line in refunds are the sum of its refunds"): ("refunds",),
     Rule("paid_out_once", "Each completed refund stands on one payout, no other ever does"): ("refunds",),

@@ -12,9 +12,11 @@ from ops.shell.options import Directory
 from ops.shell.output import tell_on_stderr
 from ops.shell.problem import Exit, Problem, explain_os_errors
 from ops.shell.run_directory import DEFAULT, RunDirectory, end_processes
+from shared.clock import monotonic
 
-# `pawl up` gives its services 30 s and then its servers 15 s.
-STOP_SECONDS = 60.0
+# `pawl up` gives its services 30 s and then its servers 60 s.
+STOP_SECONDS = 120.0
+TELL_SECONDS = 15.0
 
 
 def down(
@@ -53,8 +55,7 @@ def stop(folder: RunDirectory) -> bool:
     if supervisor:
         with suppress(psutil.NoSuchProcess):
             supervisor.terminate()
-        _, alive = psutil.wait_procs([supervisor], timeout=STOP_SECONDS)
-        for process in alive:
+        for process in _wait_for(supervisor):
             tell_on_stderr(f"`pawl up` did not end within {STOP_SECONDS:.0f} s and is killed.")
             process.kill()
     ended = end_processes(state.processes)
@@ -63,10 +64,22 @@ def stop(folder: RunDirectory) -> bool:
     return supervisor is not None or bool(ended)
 
 
+def _wait_for(supervisor: psutil.Process) -> list[psutil.Process]:
+    """Waits until it has ended; itself when it has not after STOP_SECONDS."""
+    until = monotonic() + STOP_SECONDS
+    while alive := psutil.wait_procs([supervisor], timeout=TELL_SECONDS)[1]:
+        if monotonic() >= until:
+            return alive
+        tell_on_stderr("The system is still stopping ...")
+    return []
+
+
 def require_own(folder: RunDirectory) -> None:
     """Refuse to remove a folder that `pawl up` did not make, e.g. after a slip with --dir. Raises Problem."""
     ours = (folder.ports, folder.keys, folder.passwords, folder.kafka, folder.postgres, folder.path / "lock")
-    if any(folder.path.iterdir()) and not any(path.exists() for path in ours):
+    with explain_os_errors("looking at the run directory", folder.path):
+        is_empty = not any(folder.path.iterdir())
+    if not is_empty and not any(path.exists() for path in ours):
         raise Problem(
             f"{folder.path} is not a run directory of Pawl; nothing was removed.", "Check --dir.", Exit.USAGE
         )

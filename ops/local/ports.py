@@ -74,9 +74,11 @@ class Ports:
     def _remembered(self) -> dict[str, int]:
         try:
             known = json.loads(self._file.read_text())
-        except (FileNotFoundError, ValueError):
+        except (OSError, ValueError):
             return {}
-        return {name: port for name, port in known.items() if isinstance(port, int)}
+        if not isinstance(known, dict):
+            return {}
+        return {name: port for name, port in known.items() if isinstance(port, int) and 0 < port <= 65_535}
 
     def _remember(self) -> None:
         with explain_os_errors("writing the run directory", self._file):

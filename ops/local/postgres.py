@@ -21,10 +21,13 @@ from ops.local.ports import HOST, Ports
 from ops.shell.output import tell_on_stderr
 from ops.shell.private_files import read_or_make
 from ops.shell.problem import Problem, explain_os_errors
+from ops.shell.urls import with_login
+from shared.environment import environment_of_children
 
 SUPERUSER = "postgres"
-START_SECONDS = 90.0
-STOP_SECONDS = 15.0
+# It checkpoints what was committed, which spares the next start the work of recovering it.
+STOP_SECONDS = 60.0
+ANSWER_SECONDS = 5.0
 # What a laptop with two cores can afford; a commit is on the disk before it is answered.
 SETTINGS: Mapping[str, str] = {
     "listen_addresses": HOST,
@@ -82,10 +85,14 @@ class EmbeddedPostgres:
 
     def url(self, database: str = "postgres") -> str:
         """The address for the superuser, password included."""
-        return f"postgresql://{SUPERUSER}:{self._password}@{HOST}:{self.port}/{database}"
+        return with_login(f"postgresql://{HOST}:{self.port}/{database}", SUPERUSER, self._password)
 
     async def start(self) -> None:
-        """Start and return when a query is answered. Raises Problem."""
+        """Start and return when a query is answered. Raises Problem when it ends instead, or refuses us.
+
+        A server that is alive gets all the time that it needs, e.g. to recover; whoever does not want to wait
+        so long cancels this, and the server is stopped in order.
+        """
         account = server_account()
         binaries = await asyncio.to_thread(self._prepare, account)
         command = [str(binaries / "postgres"), "-D", str(self.data), "-p", str(self.port)]
@@ -94,7 +101,7 @@ class EmbeddedPostgres:
         try:
             await self._start_and_wait(command, account)
         except BaseException:
-            self.kill()
+            await self.stop()
             raise
 
     async def stop(self) -> None:
@@ -110,9 +117,7 @@ class EmbeddedPostgres:
     def _prepare(self, account: SystemUser | None) -> Path:
         with explain_os_errors("keeping PostgreSQL's data", self.directory):
             self.directory.mkdir(parents=True, exist_ok=True)
-            self._password = read_or_make(
-                self.directory / "superuser.password", lambda: secrets.token_urlsafe(24)
-            )
+            self._password = self._read_or_make_password()
             turn_over(self.log)
             binaries = reachable_binaries(account)
             self.data = reachable_data(self.directory, account)
@@ -122,6 +127,19 @@ class EmbeddedPostgres:
             if not (self.data / "PG_VERSION").exists():
                 self._initialise(binaries, account)
         return binaries
+
+    @property
+    def _password_file(self) -> Path:
+        return self.directory / "superuser.password"
+
+    def _read_or_make_password(self) -> str:
+        """Made once, before the data: data without it was made with another one, which nobody knows."""
+        if_lost = (
+            f"Put back a copy of it, or start empty with: pawl down --wipe --dir {self.directory.parent}"
+        )
+        if not self._password_file.exists() and (self.directory / "data" / "PG_VERSION").exists():
+            raise Problem(f"{self._password_file} is missing; the data beside it needs it.", if_lost)
+        return read_or_make(self._password_file, lambda: secrets.token_urlsafe(24), if_lost).strip()
 
     def _initialise(self, binaries: Path, account: SystemUser | None) -> None:
         """initdb beside the final place, then one rename: no half-made folder is taken for a whole one."""
@@ -147,22 +165,23 @@ class EmbeddedPostgres:
             "--locale=C.UTF-8",
         ]
         # The system's own locale may be missing on a bare machine; the builtin one never is.
-        environment = os.environ | {"LC_ALL": "C"}
+        environment = environment_of_children() | {"LC_ALL": "C"}
         child = Child([*command, "--no-instructions"], self.log, environment, account, directory=data)
         if child.wait_for_end() != 0:
             raise start_failure("PostgreSQL", self.log, "could not prepare its data folder")
 
     async def _start_and_wait(self, command: list[str], account: SystemUser | None) -> None:
+        self._spawn(command, account)
         try:
-            async with asyncio.timeout(START_SECONDS):
-                self._spawn(command, account)
-                while not await answers(self.url()):
-                    if not self.is_alive:
-                        await self._try_again(command, account)
-                    await asyncio.sleep(0.05)
-        except TimeoutError:
-            raise start_failure(
-                "PostgreSQL", self.log, f"did not answer within {START_SECONDS:.0f} s"
+            while not await answers(self.url()):
+                if not self.is_alive:
+                    await self._try_again(command, account)
+                await asyncio.sleep(0.05)
+        except asyncpg.InvalidAuthorizationSpecificationError as error:
+            raise Problem(
+                f"PostgreSQL refuses the password in {self._password_file}: {error}",
+                f"Put back a copy of that file, or start empty with: pawl down --wipe --dir "
+                f"{self.directory.parent}",
             ) from None
 
     async def _try_again(self, command: list[str], account: SystemUser | None) -> None:
@@ -174,20 +193,28 @@ class EmbeddedPostgres:
         self._spawn(command, account)
 
     def _spawn(self, command: list[str], account: SystemUser | None) -> None:
-        self._child = Child(command, self.log, os.environ | {"LC_ALL": "C"}, account, directory=self.data)
+        self._child = Child(
+            command, self.log, environment_of_children() | {"LC_ALL": "C"}, account, directory=self.data
+        )
         self._spawned(self._child.pid)
 
 
 async def answers(url: str) -> bool:
-    """Whether a server there answers a query (it says no while it still recovers)."""
+    """Whether a server there answers a query (it says no while it still recovers).
+
+    Raises asyncpg.InvalidAuthorizationSpecificationError when it will never let us in.
+    """
     try:
-        connection = await asyncpg.connect(url, timeout=5, ssl=False)
-    except (OSError, TimeoutError, asyncpg.PostgresError):
+        async with asyncio.timeout(ANSWER_SECONDS):
+            connection = await asyncpg.connect(url, ssl=False)
+            try:
+                return bool(await connection.fetchval("SELECT true"))
+            finally:
+                connection.terminate()
+    except asyncpg.InvalidAuthorizationSpecificationError:
+        raise
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
         return False
-    try:
-        return bool(await connection.fetchval("SELECT true"))
-    finally:
-        await connection.close()
 
 
 def server_account() -> SystemUser | None:
@@ -260,7 +287,7 @@ def reachable_data(directory: Path, account: SystemUser | None) -> Path:
     """
     pointer = directory / "data.elsewhere"
     if pointer.exists():
-        return Path(pointer.read_text().strip())
+        return _elsewhere(pointer)
     if can_reach(directory / "data", account):
         return directory / "data"
     place = _public_directory() / f"data-{hashlib.sha256(str(directory).encode()).hexdigest()[:12]}"
@@ -269,6 +296,18 @@ def reachable_data(directory: Path, account: SystemUser | None) -> Path:
     name = account.name if account else "its account"
     tell_on_stderr(f"PostgreSQL runs as {name}, which cannot enter {directory}: its data is kept in {place}.")
     return place / "data"
+
+
+def _elsewhere(pointer: Path) -> Path:
+    """Where a pointer says that the data is. Raises Problem when it says nothing of the kind."""
+    place = Path(pointer.read_text(errors="replace").strip())
+    if place.name != "data" or not place.is_absolute():
+        raise Problem(
+            f"{pointer} is damaged: it does not name the folder of PostgreSQL's data.",
+            "Put back its one line, the path of that folder (look in /var/lib/pawl), or remove this file and "
+            "that folder to start empty.",
+        )
+    return place
 
 
 def _public_directory() -> Path:
@@ -282,14 +321,14 @@ def wipe(directory: Path) -> None:
     """Remove the data folder wherever it was put."""
     pointer = directory / "data.elsewhere"
     if pointer.exists():
-        shutil.rmtree(Path(pointer.read_text().strip()).parent, ignore_errors=True)
+        shutil.rmtree(_elsewhere(pointer).parent, ignore_errors=True)
     shutil.rmtree(directory, ignore_errors=True)
 
 
 def refuse_other_version(data: Path, binaries: Path) -> None:
     """A data folder belongs to one major version. Raises Problem when it is another's."""
     try:
-        found = (data / "PG_VERSION").read_text().strip()
+        found = (data / "PG_VERSION").read_text(errors="replace").strip()
     except FileNotFoundError:
         return
     ours = _major_version(binaries)

@@ -27,8 +27,10 @@ from ops.shell.system import Endpoint, System
 from shared.brokers import Brokers
 from shared.events.catalogue import SERVICES
 
-READY_SECONDS = 60.0
+# Enough for a machine that has thirty other things to do. What ends while it starts is told at once.
+READY_SECONDS = 300.0
 RETRY_SECONDS = 5.0
+TELL_SECONDS = 15.0
 T = TypeVar("T")
 
 
@@ -39,7 +41,8 @@ class Wanted:
     `services` names those to start. `kafka` and `postgres` are addresses of servers that run already (None:
     embedded ones). `environment` is added to that of each service; `command` is the command line of one.
     `secure`: Kafka asks everybody for a login (an address given for it is then its administrator's).
-    With `restart_servers` an embedded server that dies starts again, as services always do.
+    With `restart_servers` an embedded server that dies starts again, as services always do. Everything has
+    `ready_seconds` to start.
     """
 
     directory: Path
@@ -91,6 +94,7 @@ class RunningSystem:
 
     async def start(self, jars: Sequence[Path]) -> None:
         """Everything up to the moment when each service is healthy. Raises Problem."""
+        telling = asyncio.create_task(self._tell_what_it_waits_for())
         try:
             async with asyncio.timeout(self.wanted.ready_seconds):
                 kafka, postgres = await together(self._start_kafka(jars), self._start_postgres())
@@ -99,8 +103,23 @@ class RunningSystem:
                 await self._until_healthy()
         except TimeoutError:
             raise await self._not_ready() from None
+        finally:
+            telling.cancel()
         self._state.ready = True
         self._write_state()
+
+    async def _tell_what_it_waits_for(self) -> None:
+        waited = 0.0
+        while True:
+            await asyncio.sleep(TELL_SECONDS)
+            waited += TELL_SECONDS
+            self._tell(
+                f"Waiting for {self._missing} ({waited:.0f} s of {self.wanted.ready_seconds:.0f} s) ..."
+            )
+
+    @property
+    def _missing(self) -> str:
+        return " and ".join(self._waits_for) or "the services"
 
     async def stop(self) -> None:
         """Services first, so that they can publish what they have left; then the servers."""
@@ -120,14 +139,16 @@ class RunningSystem:
             await asyncio.sleep(0.5)
             if not server.is_alive:
                 self._tell(f"{name} has ended; it starts again. Its log of before: {server.log}.1")
-                await self._start_again(server)
+                await self._start_again(name, server)
 
-    async def _start_again(self, server: EmbeddedKafka | EmbeddedPostgres) -> None:
+    async def _start_again(self, name: str, server: EmbeddedKafka | EmbeddedPostgres) -> None:
         try:
             await server.start()
         except Problem as problem:
             self._tell(f"{problem}\nThe next try is in {RETRY_SECONDS:.0f} s.")
             await asyncio.sleep(RETRY_SECONDS)
+        else:
+            self._tell(f"{name} is back.")
 
     async def _start_kafka(self, jars: Sequence[Path]) -> str:
         if self.wanted.kafka:
@@ -207,6 +228,7 @@ class RunningSystem:
             "HTTP_HOST": HOST,
             "HTTP_PORT": self._state.services[name].rpartition(":")[2],
             "PYTHONUNBUFFERED": "1",
+            "STARTUP_PATIENCE_SECONDS": str(self.wanted.ready_seconds),
             **own_keys,
             **self.wanted.environment,
         }
@@ -236,11 +258,12 @@ class RunningSystem:
                 problem = f"The service {name} is not healthy after {seconds}."
                 return Problem(
                     f"{problem} Its answer: {answer.text[:300] or 'none'}\n{last_lines(log)}",
-                    f"Its whole log: {log}",
+                    f"Its whole log: {log}. On a busy machine give it longer: --wait SECONDS",
                 )
         return Problem(
-            f"Not ready after {seconds}: {' and '.join(self._waits_for) or 'the services'}.",
-            f"The logs are in {self.folder.logs}. On a busy machine try again: what is done stays done.",
+            f"Not ready after {seconds}: {self._missing}.",
+            f"The logs are in {self.folder.logs}. On a busy machine give it longer: --wait SECONDS. What is "
+            "done stays done.",
         )
 
     def _mark_services(self) -> None:
@@ -300,10 +323,13 @@ async def running_system(
     postgres: str | None = None,
     environment: Mapping[str, str] | None = None,
     tell: Tell = tell_on_stderr,
+    ready_seconds: float = READY_SECONDS,
 ) -> AsyncIterator[RunningSystem]:
     """run_system() in short: all services, none, or those named; what dies inside the block starts again."""
     names = SERVICES if services is True else (services or ())
-    wanted = Wanted(directory, names, kafka, postgres, environment=environment or {})
+    wanted = Wanted(
+        directory, names, kafka, postgres, environment=environment or {}, ready_seconds=ready_seconds
+    )
     async with run_system(wanted, tell) as running:
         yield running
 

@@ -1,7 +1,6 @@
 """Keeps the service processes running: starts a process again when it dies, later each time."""
 
 import asyncio
-import os
 import signal
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from types import MappingProxyType
 from ops.local.child import Child, turn_over
 from ops.shell.output import Tell, tell_on_stderr
 from shared.clock import monotonic
+from shared.environment import environment_of_children
 
 LONGEST_PAUSE = 30.0
 LIFE_THAT_FORGETS = 60.0
@@ -180,7 +180,9 @@ class Supervisor:
 
     def _start(self, one: Supervised, only_once: Mapping[str, str] = NOTHING) -> None:
         launch = one.launch
-        one.child = Child(launch.command, launch.log, {**os.environ, **launch.environment, **only_once})
+        one.child = Child(
+            launch.command, launch.log, {**environment_of_children(), **launch.environment, **only_once}
+        )
         one.began, one.due, one.wanted = monotonic(), 0.0, True
 
 

@@ -3,17 +3,18 @@
 import asyncio
 import json
 import signal
-import sys
 from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
 
-from ops.local.running import RunningSystem, Wanted, run_system
-from ops.shell.options import Directory, Json, KafkaAddress, PostgresUrl
+from ops.local.running import READY_SECONDS, RunningSystem, Wanted, run_system
+from ops.shell.options import Directory, Json, KafkaAddress, PostgresUrl, Wait
 from ops.shell.output import tell_on_stderr
 from ops.shell.problem import Problem
 from ops.shell.run_directory import DEFAULT
+from ops.shell.system import require_brokers
+from ops.shell.urls import require_postgres, without_password
 from shared.brokers import Brokers
 
 KafkaPort = Annotated[
@@ -36,6 +37,7 @@ def up(
     kafka_port: KafkaPort = None,
     postgres_port: PostgresPort = None,
     secure: Secure = False,
+    wait: Wait = READY_SECONDS,
     as_json: Json = False,
 ) -> None:
     """Start Kafka, PostgreSQL and the four services, and keep them running until Ctrl-C.
@@ -46,6 +48,10 @@ def up(
 
     Example: [bold]pawl up --kafka broker:9092 --postgres postgresql://admin:secret@db:5432/postgres[/bold]
     """
+    if kafka is not None:
+        require_brokers(kafka)
+    if postgres is not None:
+        require_postgres(postgres)
     wanted = Wanted(
         directory=directory or DEFAULT,
         kafka=kafka,
@@ -54,6 +60,7 @@ def up(
         postgres_port=postgres_port,
         restart_servers=True,
         secure=secure,
+        ready_seconds=wait,
     )
     asyncio.run(stay_up(wanted, as_json))
 
@@ -82,7 +89,7 @@ def _listen_for_the_end(main: asyncio.Task[Any]) -> None:
     def end() -> None:
         nonlocal asked
         if asked:
-            tell_on_stderr("Still stopping, 30 s at most ...")
+            tell_on_stderr("Still stopping: first the services, then the servers ...")
             return
         asked = True
         tell_on_stderr("\nStopping the services, then the servers ...")
@@ -95,17 +102,16 @@ def _listen_for_the_end(main: asyncio.Task[Any]) -> None:
 
 def announce(running: RunningSystem, as_json: bool) -> None:
     """Say on stdout where everything is: one line of JSON, or a text for people."""
-    print(json.dumps(where(running)) if as_json else text(running))
-    sys.stdout.flush()
+    print(json.dumps(where(running)) if as_json else text(running), flush=True)
 
 
 def where(running: RunningSystem) -> dict[str, Any]:
-    """The addresses as `pawl up --json` prints them."""
+    """The addresses as `pawl up --json` prints them. Their logins may read everything and write nothing."""
     system = running.system
     return {
         "kafka": system.kafka,
         **({"kafka_checkout": system.kafka_checkout} if system.kafka_checkout else {}),
-        "postgres": system.postgres,
+        "postgres": system.ops_url,
         "services": {
             name: {
                 "health": service.health,
@@ -125,9 +131,9 @@ def text(running: RunningSystem) -> str:
         "Pawl is up.",
         "",
         f"  Kafka     {Brokers.at(system.kafka)}",
-        f"  Postgres  {system.postgres}",
+        f"  Postgres  {without_password(system.ops_url)}",
         *(f"  {name:<9} {service.health}  {service.metrics}" for name, service in system.services.items()),
-        f"  data, logs and keys are in {system.directory}",
+        f"  data, logs, keys and passwords are in {system.directory}",
         "",
         "Try next, in another terminal:",
         "  pawl replay examples/online_retail.csv.gz   a year of real orders",

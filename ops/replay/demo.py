@@ -13,7 +13,7 @@ from typing import Annotated, Protocol
 import typer
 from rich.console import Console
 
-from ops.local.running import running_system
+from ops.local.running import READY_SECONDS, running_system
 from ops.local.supervisor import Supervisor
 from ops.replay.driver import Progress, Topics
 from ops.replay.plan import Plan
@@ -22,7 +22,7 @@ from ops.replay.progress import Show, shown_progress
 from ops.replay.recording import Recording
 from ops.replay.result import Disturbances, Result, print_result
 from ops.replay.run import Replayed, read_plan, replay_plan
-from ops.shell.options import Directory
+from ops.shell.options import Directory, Wait
 from ops.shell.problem import Exit, Problem
 from ops.shell.run_directory import DEFAULT, RunDirectory
 from ops.shell.system import System, find_system
@@ -46,7 +46,9 @@ Stay = Annotated[
 ]
 
 
-def demo(directory: Directory = None, record: Record = None, stay: Stay = None) -> None:
+def demo(
+    directory: Directory = None, record: Record = None, stay: Stay = None, wait: Wait = READY_SECONDS
+) -> None:
     """Start the system, replay a year of real orders through it, and show what became of them.
 
     Half-way a service is killed, one event in ten is sent twice, and five troubles are planted under a
@@ -59,22 +61,24 @@ def demo(directory: Directory = None, record: Record = None, stay: Stay = None) 
     """
     stays = sys.stdout.isatty() if stay is None else stay
     try:
-        result = asyncio.run(play(directory or DEFAULT, record, stays))
+        result = asyncio.run(play(directory or DEFAULT, record, stays, wait))
     except KeyboardInterrupt:
         raise Problem("Interrupted.", "The same command again goes on from here.") from None
     if not result.summary.document["check"]["ok"]:
         raise typer.Exit(Exit.RULE_BROKEN)
 
 
-async def play(directory: Path, record: Path | None = None, stay: bool = False) -> Result:
+async def play(
+    directory: Path, record: Path | None = None, stay: bool = False, wait: float = READY_SECONDS
+) -> Result:
     """The whole demonstration; its result. `record` is a file to write it to. Raises Problem.
 
-    `stay`: it leaves the system running until SIGINT or SIGTERM.
+    `stay`: it leaves the system running until SIGINT or SIGTERM. One that has to be started has `wait` seconds.
     """
     if not EXAMPLE.exists():
         raise Problem(f"{EXAMPLE} is missing.", "Run this in a checkout of the project.")
     reading = asyncio.create_task(asyncio.to_thread(read_plan, EXAMPLE, True))  # while the servers start
-    async with _a_system(directory) as (system, services):
+    async with _a_system(directory, wait) as (system, services):
         killer = Killer(services)
         with shown_progress(plain=False) as show:
             replayed = await _replay(await reading, system, killer.watching(show))
@@ -105,6 +109,7 @@ async def _result(system: System, replayed: Replayed, killer: "Killer") -> Resul
         await read_waits(system),
         await read_mend(system),
         replayed.interesting,
+        replayed.is_known,
     )
 
 
@@ -142,13 +147,13 @@ class Killer:
 
 
 @asynccontextmanager
-async def _a_system(directory: Path) -> AsyncIterator[tuple[System, Supervisor | None]]:
+async def _a_system(directory: Path, wait: float) -> AsyncIterator[tuple[System, Supervisor | None]]:
     """The one that runs there, else one for as long as the block lasts, with its supervisor."""
     state = RunDirectory(directory).read_state()
     if state is not None and state.up.find() is not None:
         yield find_system(directory=directory), None
         return
-    async with running_system(directory) as running:
+    async with running_system(directory, ready_seconds=wait) as running:
         yield running.system, running.services
 
 

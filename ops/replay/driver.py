@@ -113,6 +113,11 @@ class Driver:
         await self._read_backlog(live=True)
         return self.ledger
 
+    @property
+    def is_known(self) -> bool:
+        """Whether an earlier run had settled the whole history."""
+        return self.progress.repeated == self.progress.steps
+
     async def _play(self) -> None:
         """Publishes the history and waits until all of it is settled and every month is closed."""
         while self.schedule.ready or self.schedule.next_close or self.in_flight or self.ledger.payouts:
@@ -160,7 +165,7 @@ class Driver:
         self.progress.orders += step.kind is StepKind.DOCUMENT
 
     async def _listen(self) -> None:
-        """Takes in answers; the keys whose steps they settle are ready, in the order of the answers."""
+        """Takes in answers; the keys whose steps they settle go on before others begin."""
         answers = await self.topics.next_answers(LOOK_AGAIN if self.closing else min(1.0, self.patience))
         touched = dict.fromkeys(filter(None, map(self.ledger.record, answers)))
         now = self.clock()
@@ -172,7 +177,7 @@ class Driver:
             if key in self.in_flight:
                 self._sort_out(key, self.in_flight.pop(key))
                 if key not in self.in_flight:
-                    self.schedule.ready.append(key)
+                    self.schedule.ready.appendleft(key)
 
     def _complaint(self) -> str:
         waits = [

@@ -27,7 +27,8 @@ class Disturbances:
 class Result:
     """A whole demonstration. `waits` says by order what a planted trouble waits for.
 
-    `mend` are the commands that mend one of them, `interesting` is an order worth a look.
+    `mend` are the commands that mend one of them, `interesting` is an order worth a look. `is_known`: an
+    earlier demonstration had replayed all of it.
     """
 
     summary: Summary
@@ -35,6 +36,7 @@ class Result:
     waits: dict[str, str] = field(default_factory=dict)
     mend: list[str] = field(default_factory=list)
     interesting: str | None = None
+    is_known: bool = False
 
 
 def print_result(console: Console, result: Result, pawl: str, options: str, running: bool) -> None:
@@ -60,10 +62,14 @@ def _figures(result: Result) -> list[Text]:
         ("", f"{units['refunded']:,} units are refunded, ₩{won['refunded']:,}, and can never be issued"),
         ("", f"{documents:,} tax invoices of {len(document['months'])} months, ₩{won['invoiced']:,}"),
         ("on the way", _disturbances(result.disturbances)),
-        ("took", f"{document['seconds']:,.1f} s: {rates(document)}"),
+        ("took", f"{document['seconds']:,.1f} s: {_speed(result)}"),
         ("auditor", _verdict(document["check"])),
     ]
     return [Text.assemble((f"{name:<11}", "bold"), text) for name, text in rows]
+
+
+def _speed(result: Result) -> str:
+    return "nothing was new" if result.is_known else rates(result.summary.document)
 
 
 def _disturbances(done: Disturbances) -> str:

@@ -32,11 +32,15 @@ Afterwards = Callable[[Topics], Awaitable[None]]
 
 @dataclass(slots=True, frozen=True)
 class Replayed:
-    """The result of a replay. `interesting` is an order worth a look, `repeats` counts events sent twice."""
+    """The result of a replay. `interesting` is an order worth a look.
+
+    `repeats` counts events that were sent twice; `is_known`: an earlier run had settled all of it.
+    """
 
     summary: Summary
     interesting: str | None
-    repeats: int = 0
+    repeats: int
+    is_known: bool
 
 
 def read_plan(file: Path, close_months: bool) -> Plan:
@@ -83,7 +87,7 @@ async def replay_plan(
             await afterwards(topics)
     check = await audit(system)
     summary = summarise(plan, ledger, driver.progress.published, seconds, check.to_document())
-    return Replayed(summary, most_interesting(ledger), topics.repeats)
+    return Replayed(summary, most_interesting(ledger), topics.repeats, driver.is_known)
 
 
 def _closer(invoices: Endpoint) -> CloseMonth:

@@ -36,7 +36,7 @@ class _Key:
 
 
 class Schedule:
-    """A history while it is played. `ready` has the keys that may go on, the earliest first."""
+    """A history while it is played. `ready` are the keys that may go on, those that have begun first."""
 
     def __init__(self, history: Iterable[Step | Close]) -> None:
         self.ready: deque[str] = deque()
@@ -78,8 +78,8 @@ class Schedule:
             self._open[month] -= 1
 
     def close(self) -> None:
-        """The next month is closed: the keys that waited for it are ready."""
-        self.ready.extend(self._held.pop(self._closes.popleft().month))
+        """The next month is closed: the keys that waited for it go on before others begin."""
+        self.ready.extendleft(self._held.pop(self._closes.popleft().month))
 
     def _add(self, step: Step) -> None:
         key = self._keys.get(step.key)

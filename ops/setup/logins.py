@@ -33,7 +33,7 @@ from ops.setup.kafka_protocol import (
 from ops.setup.provision import derived_password
 from ops.setup.rights import Right, wanted_rights
 from ops.shell.acls import acls
-from ops.shell.private_files import read_or_make
+from ops.shell.private_files import read_or_make_secrets
 from ops.shell.problem import Problem
 from shared.brokers import Brokers
 
@@ -50,10 +50,14 @@ def kept_kafka_passwords(file: Path, administrator: str = "") -> dict[str, str]:
     """The password of the administrator and of every principal, made at the first call and kept with 0600.
 
     Those of the principals are derived from the administrator's (random when none is given), so that whoever
-    starts the services elsewhere can derive the same.
+    starts the services elsewhere can derive the same. Raises Problem when the file is damaged.
     """
-    passwords: dict[str, str] = json.loads(read_or_make(file, lambda: _new_passwords(administrator)))
-    return passwords
+    return read_or_make_secrets(
+        file,
+        lambda: _new_passwords(administrator),
+        (ADMINISTRATOR, *principals()),
+        f"Move it away (mv {file} {file}.old) and run this again: it is made anew, and the broker learns it.",
+    )
 
 
 def _new_passwords(administrator: str) -> str:

@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 import asyncpg
 
-from ops.shell.private_files import read_or_make
+from ops.shell.private_files import read_or_make_secrets
 from ops.shell.problem import Problem
 from ops.shell.urls import with_database, with_login, without_password
 from shared.events.catalogue import SERVICES
@@ -62,9 +62,14 @@ def kept_passwords(file: Path, server_url: str) -> dict[str, str]:
 
     They are derived from the administrator's password, so that two systems which are started for one server
     from two directories agree on them; a server that asks its administrator for none gets random ones.
+    Raises Problem when the file is damaged.
     """
-    passwords: dict[str, str] = json.loads(read_or_make(file, lambda: _new_passwords(server_url)))
-    return passwords
+    return read_or_make_secrets(
+        file,
+        lambda: _new_passwords(server_url),
+        ROLES,
+        f"Move it away (mv {file} {file}.old) and run this again: it is made anew, and the server learns it.",
+    )
 
 
 def _new_passwords(server_url: str) -> str:

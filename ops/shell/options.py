@@ -18,3 +18,8 @@ PostgresUrl = Annotated[
     typer.Option("--postgres", metavar="URL", help="A PostgreSQL that runs already.", show_default=False),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, all else on stderr.")]
+
+Wait = Annotated[
+    float,
+    typer.Option("--wait", metavar="SECONDS", min=1, help="How long servers and services may take to start."),
+]

@@ -1,7 +1,10 @@
 """Results go to stdout, either as one JSON document or as text; everything else goes to stderr."""
 
+import io
+import json
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 import orjson
@@ -10,9 +13,33 @@ Tell: TypeAlias = Callable[[str], None]
 """Takes a sentence about the progress of something that runs."""
 
 
+class Nowhere(io.TextIOBase):
+    """Takes every text and keeps none."""
+
+    encoding = "utf-8"
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+
+def take_any_terminal() -> None:
+    """Makes stdout and stderr take every text, whatever they are.
+
+    Where a terminal cannot show a character (LC_ALL=C), its code is written. Where one of them is closed
+    (`>&-`), what is printed there goes nowhere.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Nowhere())
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def tell_on_stderr(sentence: str) -> None:
-    """Shows the sentence to the person at the terminal."""
-    print(sentence, file=sys.stderr, flush=True)
+    """Shows the sentence to the person at the terminal, if anybody is there still (`2>&1 | head`)."""
+    with suppress(OSError):
+        print(sentence, file=sys.stderr, flush=True)
 
 
 def tell_nobody(sentence: str) -> None:
@@ -20,5 +47,7 @@ def tell_nobody(sentence: str) -> None:
 
 
 def print_json(document: Mapping[str, Any]) -> None:
-    """Prints one JSON document in one line on stdout."""
-    print(orjson.dumps(document).decode())
+    """Prints one JSON document in one line on stdout; with escapes only where that is not UTF-8."""
+    text = orjson.dumps(document).decode()
+    is_utf8 = (sys.stdout.encoding or "utf-8").lower().replace("-", "") == "utf8"
+    print(text if is_utf8 else json.dumps(orjson.loads(text)))

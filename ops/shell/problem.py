@@ -48,14 +48,14 @@ def explain_os_errors(doing: str, path: Path, elsewhere: str = ELSEWHERE) -> Ite
 
 def os_problem(error: OSError, doing: str, path: Path, elsewhere: str = ELSEWHERE) -> Problem:
     """The Problem for an operating system error met while `doing` something at `path`."""
+    where = error.filename or path
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT:
             return disk_full(path, elsewhere)
         case errno.EACCES | errno.EPERM | errno.EROFS:
-            where = error.filename or path
             return Problem(f"No permission for {doing}: {where}", f"Change its rights, or {elsewhere}")
         case _:
-            what = f"{doing} failed at {path}: {error.strerror or error}"
+            what = f"{doing} failed at {where}: {error.strerror or error}"
             return Problem(what, f"Check that place, or {elsewhere}")
 
 

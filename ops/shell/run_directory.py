@@ -1,5 +1,6 @@
 """The run directory `.pawl`: what a running system leaves there for other commands and for the next run.
 
+lock              held as long as `pawl up` runs; the pid of that process
 run.json          where everything listens and which processes are ours (0600: it holds passwords)
 keys.json         the keys of the services, made once (0600)
 passwords.json    the passwords of the database roles, made once (0600)
@@ -17,22 +18,24 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 from urllib.parse import urlsplit
 
+import msgspec
 import psutil
 
-from ops.shell.private_files import read_or_make, write_private
+from ops.shell.private_files import read_or_make_secrets, write_private
 from ops.shell.problem import Problem, explain_os_errors
 from shared.clock import monotonic
 from shared.kst import wire_time
 
 DEFAULT = Path(os.environ.get("PAWL_DIR", ".pawl"))
+SERVICE_KEYS = ("DATA_KEY", "DATA_KEY_ID", "SERIAL_LOOKUP_KEY", "SERIAL_TEXT_KEY", "SERIAL_KEY_ID")
 
 
 @dataclass(slots=True, frozen=True)
@@ -59,7 +62,7 @@ class ProcessMark:
             process = psutil.Process(self.pid)
             same = abs(process.create_time() - self.started) < 2 and tuple(process.cmdline()) == self.command
             return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-        except psutil.Error:
+        except (psutil.Error, ValueError, OverflowError):  # the last two: no process can have such a pid
             return None
 
 
@@ -89,17 +92,12 @@ class RunState:
     processes: list[ProcessMark] = field(default_factory=list)
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=2) + "\n"
+        return msgspec.json.format(msgspec.json.encode(self)).decode() + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> "RunState":
-        document = json.loads(text)
-        marks = [_mark(mark) for mark in document.pop("processes")]
-        return cls(up=_mark(document.pop("up")), processes=marks, **document)
-
-
-def _mark(document: Mapping[str, Any]) -> ProcessMark:
-    return ProcessMark(**{**document, "command": tuple(document["command"])})
+        """Raises ValueError for anything that `to_json` did not write."""
+        return msgspec.json.decode(text, type=cls)
 
 
 @dataclass(slots=True, frozen=True)
@@ -128,6 +126,7 @@ class RunDirectory:
         self.postgres = self.path / "postgres"
         self._run = self.path / "run.json"
         self._verdict = self.path / "check.json"
+        self._lock_file = self.path / "lock"
         self._lock: IO[str] | None = None
 
     def create(self) -> None:
@@ -137,18 +136,30 @@ class RunDirectory:
 
     def lock(self) -> None:
         """Take the lock; it ends with this process in any case. Raises Problem when somebody holds it."""
-        with explain_os_errors("locking the run directory", self.path):
-            self._lock = (self.path / "lock").open("w")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        with explain_os_errors("locking the run directory", self._lock_file):
+            self._lock = self._lock_file.open("a")
+        if not _locked_by_us(self._lock):
             self._lock.close()
-            state = self.read_state()
-            who = f" (pid {state.up.pid})" if state else ""
             raise Problem(
-                f"A system is already running in {self.path}{who}.",
+                f"A system is already running in {self.path}{self._named_holder()}.",
                 "Use it, stop it with `pawl down`, or start another one elsewhere with --dir.",
-            ) from None
+            )
+        self._lock.truncate(0)
+        self._lock.write(f"{os.getpid()}\n")
+        self._lock.flush()
+
+    def is_locked(self) -> bool:
+        """Whether a `pawl up` runs here, whatever run.json says."""
+        try:
+            with self._lock_file.open("a") as file:
+                return not _locked_by_us(file)
+        except OSError:
+            return False
+
+    def _named_holder(self) -> str:
+        with suppress(OSError, ValueError):
+            return f" (pid {int(self._lock_file.read_text())})"
+        return ""
 
     def unlock(self) -> None:
         if self._lock:
@@ -156,10 +167,20 @@ class RunDirectory:
             self._lock = None
 
     def read_state(self) -> RunState | None:
-        """What the last run wrote; None when there is nothing or it cannot be read."""
+        """What the last run wrote; None when there is nothing or it is damaged.
+
+        Raises Problem when it may not be read, or when it is lost although a system runs here.
+        """
         try:
             return RunState.from_json(self._run.read_text())
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
+            if self._lock is None and self.is_locked():
+                raise Problem(
+                    f"A system runs in {self.path}{self._named_holder()}, but {self._run.name} is missing or "
+                    "damaged.",
+                    "Has it just begun to start? Then try again in a moment. Otherwise end that process and "
+                    "start again.",
+                ) from None
             return None
         except PermissionError as error:
             raise Problem(
@@ -171,7 +192,8 @@ class RunDirectory:
             write_private(self._run, state.to_json())
 
     def forget_state(self) -> None:
-        self._run.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._run.unlink()
 
     def note_verdict(self, verdict: Verdict) -> None:
         """Keep the auditor's last verdict; nothing where no system was ever started."""
@@ -192,10 +214,23 @@ class RunDirectory:
 
         They are derived from the password of the server's administrator, so that two systems started for one
         server from two directories can read what the other has sealed; without a password they are random.
+        Raises Problem when the file is damaged.
         """
-        with explain_os_errors("keeping the keys", self.keys):
-            keys: dict[str, str] = json.loads(read_or_make(self.keys, lambda: _new_keys(server_url)))
-        return keys
+        again = (
+            f"Move it away (mv {self.keys} {self.keys}.old) and run this again: the same keys come from the "
+            "password of the server."
+            if urlsplit(server_url).password
+            else "Put back a copy of it: with other keys nobody reads what was sealed with these."
+        )
+        return read_or_make_secrets(self.keys, lambda: _new_keys(server_url), SERVICE_KEYS, again)
+
+
+def _locked_by_us(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _new_keys(server_url: str) -> str:
@@ -213,7 +248,7 @@ def _new_keys(server_url: str) -> str:
     return json.dumps(keys | {"DATA_KEY_ID": name, "SERIAL_KEY_ID": name})
 
 
-def end_processes(marks: Iterable[ProcessMark], seconds: float = 15.0) -> list[str]:
+def end_processes(marks: Iterable[ProcessMark], seconds: float = 60.0) -> list[str]:
     """End those that still run and are ours: services first, then servers. Returns the names of those."""
     found = [(mark.name, process) for mark in marks if (process := mark.find())]
     servers = [process for name, process in found if name in ("kafka", "postgres")]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ops.shell.problem import Exit, Problem
 from ops.shell.run_directory import DEFAULT, RunDirectory
+from ops.shell.urls import require_postgres
 from shared.brokers import Brokers
 
 # The addresses of a system that `pawl up` did not start, e.g. in containers. An option wins.
@@ -103,6 +104,8 @@ def find_system(
         services = named_services(os.environ.get(SERVICES, ""))
     for address in filter(None, (kafka, checkout)):
         require_brokers(address)
+    if postgres:
+        require_postgres(postgres)
     folder = RunDirectory(directory or DEFAULT)
     state = folder.read_state()
     if state is None or state.up.find() is None:

@@ -13,7 +13,7 @@ from ops.shell.acls import topics_read
 from ops.shell.problem import Problem
 from shared.brokers import Brokers
 from shared.clock import monotonic, now
-from shared.kafka import COMMITTED_ONLY
+from shared.kafka import COMMITTED_ONLY, ends_of_everything
 
 ANSWER_SECONDS = 10.0
 LOOK_MILLISECONDS = 200
@@ -26,7 +26,8 @@ Lags: TypeAlias = dict[str, dict[str, int]]
 class TopicReader:
     """Looks at topics and consumer groups without joining any."""
 
-    def __init__(self, admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer) -> None:
+    def __init__(self, brokers: Brokers, admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer) -> None:
+        self._brokers = brokers
         self._admin = admin
         self._consumer = consumer
         self._partitions: list[Any] = []
@@ -48,6 +49,14 @@ class TopicReader:
         Records of a transaction that is still open, and what stands behind them, come later.
         """
         return dict(await self._consumer.end_offsets(self._partitions))
+
+    async def held(self) -> dict[str, int]:
+        """Records of each topic that a transaction which is still open holds back: its own and later ones."""
+        latest = await ends_of_everything(self._brokers, self._partitions)
+        held: dict[str, int] = {}
+        for place, end in (await self.ends()).items():
+            held[place.topic] = held.get(place.topic, 0) + max(0, latest[place] - end)
+        return held
 
     async def committed(self) -> dict[str, Offsets]:
         """The next offset that each service would read; where it never read, the first that is left."""
@@ -124,7 +133,7 @@ async def reading_topics(where: str | Brokers) -> AsyncIterator[TopicReader]:
         async with asyncio.timeout(ANSWER_SECONDS):
             await admin.start()
             await consumer.start()
-        reader = TopicReader(admin, consumer)
+        reader = TopicReader(brokers, admin, consumer)
         await reader.learn_partitions()
         yield reader
     except (KafkaError, TimeoutError, OSError) as error:

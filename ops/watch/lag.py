@@ -31,12 +31,17 @@ class Backlog:
 
 @dataclass(slots=True)
 class ServiceLag:
-    """How far one service is behind: reading, publishing, and with events that it could not handle."""
+    """How far one service is behind: reading, publishing, and with events that it could not handle.
+
+    `held` counts by topic what it cannot read yet, since a producer's transaction is still open: nobody is
+    behind with that, and it becomes lag when the transaction is committed.
+    """
 
     outbox: Backlog
     parked: dict[str, int]
     dead_letters: int
     topics: dict[str, Backlog] = field(default_factory=dict)
+    held: dict[str, int] = field(default_factory=dict)
 
     @property
     def reading(self) -> Backlog:
@@ -65,11 +70,13 @@ async def _read_tables(connection: Any) -> ServiceLag:
 
 async def _read_topics(kafka: str, lag: dict[str, ServiceLag]) -> None:
     async with reading_topics(kafka) as reader:
-        ages, unread = await reader.ages(), await reader.lags()
+        ages, unread, held = await reader.ages(), await reader.lags(), await reader.held()
     for service, topics in unread.items():
         for topic, events in topics.items():
             seconds = ages[service][topic] if events else 0.0
             lag[service].topics[topic] = Backlog(round(seconds, 3), events)
+            if held[topic]:
+                lag[service].held[topic] = held[topic]
 
 
 def lag(
@@ -133,6 +140,9 @@ def print_lag(console: Console, lag: dict[str, ServiceLag], lives: Mapping[str, 
         for topic, unread in behind.topics.items():
             if unread.events:
                 console.print(f"          {topic}: {_text(unread)}", soft_wrap=True, highlight=False)
+        for topic, events in behind.held.items():
+            words = f"          {topic}: {events:,} records wait for a transaction to end"
+            console.print(words, soft_wrap=True, highlight=False)
     if any(behind.dead_letters or any(behind.parked.values()) for behind in lag.values()):
         console.print("What is dead or parked, and why: [bold]pawl dead ls[/bold]")
 

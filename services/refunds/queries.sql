@@ -26,6 +26,11 @@ ORDER BY r.refund_id;
 SELECT r.order_id, p.* FROM refund_payouts p JOIN refunds r USING (refund_id)
 WHERE r.order_id = ANY(string_to_array($1, E'\x1f')) ORDER BY p.refund_id, p.position;
 
+-- name: failures_of_orders
+-- Which payouts of their refunds failed.
+SELECT r.order_id, f.* FROM payout_failures f JOIN refunds r USING (refund_id)
+WHERE r.order_id = ANY(string_to_array($1, E'\x1f')) ORDER BY f.refund_id, f.payout_id;
+
 -- name: read_details
 -- The sealed details that a reference names.
 SELECT reference, sealed FROM refund_details WHERE reference = $1;

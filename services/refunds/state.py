@@ -121,6 +121,18 @@ class Payout(Struct, frozen=True, gc=False):
     paid_out_at: Fixed[datetime | None] = None
 
 
+class Failure(Struct, frozen=True, gc=False):
+    """The latest word that a payout surely did not reach anybody: at `failed_at`, for this reason.
+
+    A payout that was made before that, and is heard of later, has bounced.
+    """
+
+    refund_id: Fixed[UUID]
+    payout_id: Fixed[str]
+    failed_at: datetime
+    reason: str
+
+
 class Destination(NamedTuple):
     """Where the money goes, as it may be shown. `reference` names the sealed details.
 
@@ -154,7 +166,8 @@ class Refund(Struct, frozen=True, gc=False):
     then filled when it is accepted. `fee` is set when it is accepted, `money` by the grant; both are kept
     afterwards. `why` is the reason of the state (held, rejected, denied, failed ...), `why_at` the moment
     something was lost. `sequence` counts the events about it, `steps` its changes. `payouts` are those that
-    were made, in their order. `changes` and `details` are those that are not saved yet.
+    were made, in their order, `failures` those that failed, by payout id. `changes` and `details` are those
+    that are not saved yet.
     """
 
     refund_id: Fixed[UUID]
@@ -180,6 +193,7 @@ class Refund(Struct, frozen=True, gc=False):
     steps: int = 0
     lines: Apart[tuple[LineUnits, ...]] = ()
     payouts: Apart[tuple[Payout, ...]] = ()
+    failures: Apart[tuple[Failure, ...]] = ()
     changes: Apart[tuple[Change, ...]] = ()
     details: Apart[Details | None] = None
 
@@ -196,6 +210,10 @@ class Refund(Struct, frozen=True, gc=False):
     def payout(self, payout_id: str) -> Payout | None:
         """The payout of this id, if it was made."""
         return next((each for each in self.payouts if each.payout_id == payout_id), None)
+
+    def failure(self, payout_id: str) -> Failure | None:
+        """The latest failure of the payout of this id, if it failed."""
+        return next((each for each in self.failures if each.payout_id == payout_id), None)
 
 
 class Order(Struct, frozen=True, gc=False):

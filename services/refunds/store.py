@@ -9,7 +9,7 @@ import orjson
 from msgspec import Struct
 from msgspec.structs import replace
 
-from services.refunds.state import Change, Line, Order, Payout, Refund, World
+from services.refunds.state import Change, Failure, Line, Order, Payout, Refund, World
 from shared.columns import Fixed
 from shared.postgres import Connection, packed
 from shared.queries import load as load_queries
@@ -43,10 +43,13 @@ ORDERS = Table(Order, "orders", key=("order_id",))
 LINES = Table(Line, "order_lines", key=("order_id", "line_id"))
 REFUNDS = Table(Refund, "refunds", key=("refund_id",))
 REFUND_LINES = Table(RefundLine, "refund_lines", key=("refund_id", "line_id"))
+FIRST_ASKED = 2
+"""How many events a refund has once its payout was asked for: that it was accepted, and that."""
 PAYOUTS = Table(Payout, "refund_payouts", key=("refund_id", "payout_id"))
+FAILURES = Table(Failure, "payout_failures", key=("refund_id", "payout_id"))
 HISTORY = Table(Change, "refund_history", key=("refund_id", "position"))
 DETAILS = Table(SealedDetails, "refund_details", key=("reference",))
-TABLES = (ORDERS, LINES, REFUNDS, REFUND_LINES, PAYOUTS, HISTORY, DETAILS)
+TABLES = (ORDERS, LINES, REFUNDS, REFUND_LINES, PAYOUTS, FAILURES, HISTORY, DETAILS)
 
 ChangedOrder = tuple[Order, Order | None]
 ChangedRefund = tuple[Refund, Refund | None]
@@ -100,6 +103,7 @@ class Store:
         await REFUNDS.save(connection, refunds)
         await REFUND_LINES.put(connection, (row for pair in refunds for row in _refund_lines(*pair)))
         await PAYOUTS.put(connection, (row for pair in refunds for row in _payouts(*pair)))
+        await FAILURES.put(connection, (row for pair in refunds for row in _failures(*pair)))
         await HISTORY.save(connection, ((change, None) for refund, _ in refunds for change in refund.changes))
         await DETAILS.save(connection, ((row, None) for refund, _ in refunds for row in self._sealed(refund)))
 
@@ -119,13 +123,16 @@ async def _load_children(connection: Connection, orders: dict[str, Order]) -> No
     for row in await connection.fetch(SQL.lines_of_orders, known):
         line = LINES.read(row)
         orders[line.order_id].lines[line.line_id] = line
-    has_payouts = False
+    has_payouts = has_failures = False
     for row in await connection.fetch(SQL.refunds_of_orders, known):
         refund = _refund(row)
         orders[refund.order_id].refunds[refund.refund_id] = refund
         has_payouts = has_payouts or refund.completed_at is not None or refund.state == "released"
+        has_failures = has_failures or refund.sequence > FIRST_ASKED
     if has_payouts:
         await _load_payouts(connection, orders, known)
+    if has_failures:
+        await _load_failures(connection, orders, known)
 
 
 async def _load_payouts(connection: Connection, orders: Mapping[str, Order], known: str) -> None:
@@ -133,6 +140,13 @@ async def _load_payouts(connection: Connection, orders: Mapping[str, Order], kno
         refunds, payout = orders[row["order_id"]].refunds, PAYOUTS.read(row)
         refund = refunds[payout.refund_id]
         refunds[payout.refund_id] = replace(refund, payouts=(*refund.payouts, payout))
+
+
+async def _load_failures(connection: Connection, orders: Mapping[str, Order], known: str) -> None:
+    for row in await connection.fetch(SQL.failures_of_orders, known):
+        refunds, failure = orders[row["order_id"]].refunds, FAILURES.read(row)
+        refund = refunds[failure.refund_id]
+        refunds[failure.refund_id] = replace(refund, failures=(*refund.failures, failure))
 
 
 def _refund(row: asyncpg.Record) -> Refund:
@@ -172,3 +186,8 @@ def _refund_lines(refund: Refund, before: Refund | None) -> Iterator[RefundLine]
 def _payouts(refund: Refund, before: Refund | None) -> Iterator[Payout]:
     known = set(before.payouts) if before else set()
     return (payout for payout in refund.payouts if payout not in known)
+
+
+def _failures(refund: Refund, before: Refund | None) -> Iterator[Failure]:
+    known = set(before.failures) if before else set()
+    return (failure for failure in refund.failures if failure not in known)

@@ -31,6 +31,7 @@ from shared.runtime.outbox import Outbox
 from shared.runtime.relay import Relay
 from shared.runtime.retention import Retention
 from shared.runtime.retry import TRANSIENT
+from shared.runtime.servers import servers_of
 from shared.runtime.service import Service
 from shared.runtime.signals import Metrics
 from shared.runtime.surroundings import Surroundings
@@ -226,6 +227,10 @@ async def _beside(runtime: Runtime, listener: Any) -> AsyncIterator[None]:
         _named(retry_waiting(runtime.pool, runtime.fold), "retry_waiting"),
         _named(runtime.retention.run(runtime.settings.forget_every_seconds), "retention"),
         _named(runtime.beat(), "beat"),
+        *(
+            _named(server.watch(), f"watch {server.name}")
+            for server in servers_of(runtime.settings, runtime.service.name)
+        ),
         *(_named(consumer.commit_forever(), "commit") for consumer in runtime.consumers),
         *(
             _named(agent(runtime.surroundings), getattr(agent, "__name__", "agent"))

@@ -86,7 +86,9 @@ class Stack:
 
     def pawl(self, *arguments: str) -> Any:
         """A command on this machine, which finds the project by the environment."""
-        done = self._run(sys.executable, "-m", "ops.cli", *arguments, "--json", timeout=PATIENCE_WITH_A_START)
+        done = self._run(
+            sys.executable, "-m", "ops.pawl", *arguments, "--json", timeout=PATIENCE_WITH_A_START
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         return json.loads(done.stdout)
 

@@ -987,6 +987,10 @@ DUE_DAYS = {
     "2026-11": date(2026, 12, 10),
     "2026-12": date(2027, 1, 11),  # the 10th is a Sunday
     "2027-01": date(2027, 2, 10),
+    "2027-02": date(2027, 3, 10),
+    "2027-03": date(2027, 4, 12),  # the 10th is a Saturday
+    "2027-04": date(2027, 5, 10),
+    "2027-05": date(2027, 6, 10),
 }
 """When the invoices of a month are due, written by hand, so that the code is not compared with itself."""
 ORDER_TABLES = ("orders", "order_lines", "claims", "quarantine")

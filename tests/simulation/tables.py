@@ -497,6 +497,14 @@ def payouts_of_orders(tx: Transaction, ids: str) -> list[Row]:
     ]
 
 
+def failures_of_orders(tx: Transaction, ids: str) -> list[Row]:
+    return [
+        Row({**failure, "order_id": refund["order_id"]})
+        for refund in where(tx, "refunds", "order_id", unpacked(ids), "refund_id")
+        for failure in where(tx, "payout_failures", "refund_id", [refund["refund_id"]], "payout_id")
+    ]
+
+
 REFUNDS: Mapping[str, Query] = {
     "lock_orders": lock_orders,
     "lines_of_orders": lambda tx, ids: where(
@@ -505,6 +513,7 @@ REFUNDS: Mapping[str, Query] = {
     "drop_lines": drop_registered_lines,
     "refunds_of_orders": refunds_of_orders,
     "payouts_of_orders": payouts_of_orders,
+    "failures_of_orders": failures_of_orders,
 }
 
 

@@ -79,7 +79,7 @@ def _pay(order: Order, data: Mapping[str, Any]) -> Decisions:
     told = replace(order, told=order.told | {content})
     if is_known:
         yield from _pay_again(order, told, data)
-        if payment not in order.taken_back or order.status not in WAITS_FOR_MONEY:
+        if payment not in order.taken_back:
             return
     if order.status == UNKNOWN or (order.status == UNPAID and not order.lines):
         told = _with_snapshot(told, data)
@@ -94,16 +94,20 @@ def _pay(order: Order, data: Mapping[str, Any]) -> Decisions:
     if not amount and price_of_all(data) == 0 and order.status not in WAITS_FOR_MONEY:
         yield order, ()
     if _fits(order, data):
-        yield _paid(replace(_with_snapshot(told, data), deadline=order.deadline), payment)
+        paying = replace(_with_snapshot(told, data), deadline=order.deadline)
+        yield _paid(paying, payment)
+        if data.get(
+            "cancelled"
+        ):  # the news may have waited for its payment: then nothing is issued by itself
+            after, outcome = _paid(replace(paying, automatic=False), payment)
+            yield replace(after, automatic=paying.automatic), outcome
 
 
 def _pay_again(order: Order, told: Order, data: Mapping[str, Any]) -> Decisions:
-    """A known payment changes nothing, contradicts itself, or is new money for an order that is closed."""
+    """A known payment changes nothing, or contradicts itself; what was taken back may be new money."""
     yield order, ()
     if told.told != order.told:
         yield told, (("payment.quarantined", data["amount"], "payment_conflict"),)
-    if data["payment_id"] in order.taken_back and order.status == CANCELLED:
-        yield told, (("payment.quarantined", data["amount"], "order_closed"),)
 
 
 def _fits(order: Order, data: Mapping[str, Any]) -> bool:
@@ -161,17 +165,25 @@ def _cancel(order: Order, data: Mapping[str, Any]) -> Decisions:
     if order.status == UNKNOWN:
         return
     if payment in order.taken_back or payment in order.quarantined:
-        # What it ends is told by `quarantine.settled`; what is left of a case is a new one.
-        yield replace(order, taken_back=order.taken_back | {payment}), ()
-        for reason in REASONS_OF_CASES if part is not None and payment in order.quarantined else ():
-            for rest in sorted({told[1] - part for told in order.told if told[0] == payment}):
-                yield order, (("payment.quarantined", rest, reason),)
+        yield from _cancel_known(order, data)
     without_payment = replace(order, taken_back=order.taken_back | {payment})
     if order.payment_id != payment:
         if part is None or part >= order.expected:
             yield without_payment, ()
     elif order.status == PAID:
         yield from _take_back_own(order, part)
+
+
+def _cancel_known(order: Order, data: Mapping[str, Any]) -> Decisions:
+    """What it ends is told by `quarantine.settled`; what is left of a case is a new one."""
+    payment, part = data["payment_id"], data.get("amount")
+    yield replace(order, taken_back=order.taken_back | {payment}), ()
+    told = sorted({won for each, won, *_ in order.told if each == payment})
+    if part is not None and payment in order.quarantined:
+        for reason in REASONS_OF_CASES:
+            yield from ((order, (("payment.quarantined", won - part, reason),)) for won in told)
+    if data.get("paid_again"):  # that was heard of before the news that it had gone in between
+        yield from ((order, (("payment.quarantined", won, "order_closed"),)) for won in told)
 
 
 def _take_back_own(order: Order, part: int | None) -> Decisions:

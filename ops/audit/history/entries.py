@@ -28,6 +28,8 @@ KEPT = [
     "vat",
     "fee",
     "payment_id",
+    "payment_ids",
+    "proposal",
     "paid_at",
     "partner",
     "partner_id",
@@ -46,6 +48,14 @@ KEPT = [
     "issued",
     "next",
     "blockers",
+    "merged",
+    "excluded",
+    "month",
+    "document_key",
+    "original_document_key",
+    "written_date",
+    "issued_at",
+    "late",
 ]
 """The fields of a document that a history keeps."""
 OPS = ("invoke", "ok", "fail", "info")

@@ -64,8 +64,10 @@ def _without_effect(order: Order, silent: Sequence[Operation]) -> str:
 def _operations(history: KeyHistory) -> tuple[list[Observed], list[Operation]]:
     """The operations that something followed (and releases, which move units unseen), and the silent ones."""
     by_cause: dict[str, list[Entry]] = defaultdict(list)
-    for event in history.events:
-        if event.process == "orders":
+    by_clock = {event.id for event in _expired_by_clock(history)}
+    # By their numbers: a relay that repeats may have let a later event arrive first.
+    for event in sorted(history.events, key=lambda event: event.sequence or 0):
+        if event.process == "orders" and event.id not in by_clock:
             by_cause[event.cause].append(event)
     observed, silent = [], []
     for entry in _asked(history):
@@ -91,15 +93,32 @@ def _asked(history: KeyHistory) -> Iterator[Entry]:
 
 def _observed(history: KeyHistory, operation: Operation, entry: Entry, events: Sequence[Entry]) -> Observed:
     outcome = outcome_of([(event.type, event.data) for event in events])
-    end = events[0].time if events else None
+    end = min((event.time for event in events), default=None)
     return Observed(operation, entry.time, end, outcome, history.quiet)
 
 
 def _data(history: KeyHistory, entry: Entry) -> Mapping[str, Any]:
     if entry.type == "refund.accepted.v1":
         return {**entry.data, "everything": _is_everything(history, entry)}
+    if entry.type == "payment.cancelled.v1":
+        return {**entry.data, "paid_again": _was_paid_again(history, entry.data["payment_id"])}
+    if entry.type != "payment.completed.v1":
+        return entry.data
     partner = (entry.data.get("partner") or {}).get("partner_id")
-    return {**entry.data, "withdrawn": True} if partner in history.across.withdrawn else entry.data
+    return {
+        **entry.data,
+        "withdrawn": partner in history.across.withdrawn,
+        "cancelled": any(
+            request.data.get("payment_id") == entry.data["payment_id"]
+            for request in history.accepted_requests("payment.cancelled.v1")
+        ),
+    }
+
+
+def _was_paid_again(history: KeyHistory, payment_id: str) -> bool:
+    """Whether a payment was said to be paid at several instants: the last of them may be new money."""
+    payments = history.accepted_requests("payment.completed.v1")
+    return len({r.data["paid_at"] for r in payments if r.data["payment_id"] == payment_id}) > 1
 
 
 def _is_everything(history: KeyHistory, accepted: Entry) -> bool:
@@ -119,12 +138,15 @@ def _is_everything(history: KeyHistory, accepted: Entry) -> bool:
 
 
 def _expiries(history: KeyHistory) -> Iterator[Observed]:
+    for event in _expired_by_clock(history):
+        operation = Operation(event.type, event.id, {})
+        yield Observed(operation, history.entries[0].time, event.time, (("order.expired",),))
+
+
+def _expired_by_clock(history: KeyHistory) -> list[Entry]:
     """Deposits that ran out by the clock, not by a payment that came too late."""
     payments = {r.id for r in history.requests if r.type == "payment.completed.v1"}
-    for event in history.events_of("order.expired.v1"):
-        if event.cause not in payments:
-            operation = Operation(event.type, event.id, {})
-            yield Observed(operation, history.entries[0].time, event.time, (("order.expired",),))
+    return [event for event in history.events_of("order.expired.v1") if event.cause not in payments]
 
 
 def _rejections(history: KeyHistory) -> Iterator[Observed]:

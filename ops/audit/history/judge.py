@@ -8,10 +8,18 @@ from typing import Any, NamedTuple
 
 from ops.audit.history.amounts import issued_once, issued_xor_refunded, refunded_won
 from ops.audit.history.answers import answered_once
+from ops.audit.history.cases import (
+    cases_end_as_decided,
+    cases_proposed,
+    one_payment_one_order,
+    payments_placed,
+)
+from ops.audit.history.documents import documents_dated, documents_late
 from ops.audit.history.entries import ENDED, Entry, entry_of, lines_of
 from ops.audit.history.explanation import caused, right_decisions
-from ops.audit.history.key_history import AcrossKeys, KeyHistory, without_repeats
-from ops.audit.history.refund_steps import ends_once
+from ops.audit.history.key_history import AcrossKeys, KeyHistory, numbered_once, without_repeats
+from ops.audit.history.merges import merges_answered
+from ops.audit.history.refund_steps import ends_once, payouts_told, released_when_failed
 from ops.audit.rules import Rule
 from ops.shell.problem import Exit, Problem
 
@@ -22,14 +30,28 @@ ENDS_ONCE = Rule("ends_once", "Each refund request ends once, and each step foll
 ISSUED_ONCE = Rule("issued_once", "Each grant is issued once, with its units, and nothing else is")
 XOR = Rule("issued_xor_refunded", "Units issued and units refunded are never more than those paid")
 MONEY = Rule("refunded_won", "What is paid back is what was granted, and never more than was paid")
-HISTORY_RULES = [ANSWERED_ONCE, CAUSED, RIGHT, ENDS_ONCE, ISSUED_ONCE, XOR, MONEY]
 CHECKS: dict[Rule, Callable[[KeyHistory], Iterator[str]]] = {
     ENDS_ONCE: ends_once,
+    Rule("payouts_told", "Each payout is told once: complete, repaid, or paid twice"): payouts_told,
+    Rule("released_when_failed", "Only a payout that surely failed is given up"): released_when_failed,
     ISSUED_ONCE: issued_once,
     XOR: issued_xor_refunded,
     MONEY: refunded_won,
+    Rule(
+        "payments_placed", "Each accepted payment is on its order or in a case, with its won"
+    ): payments_placed,
+    Rule("one_payment_one_order", "Each payment pays one order"): one_payment_one_order,
+    Rule("cases_proposed", "Each case has a proposal of its won"): cases_proposed,
+    Rule(
+        "cases_end_as_decided", "Each case ends once, with its won, as it was decided"
+    ): cases_end_as_decided,
+    Rule("merges_answered", "Each request about a merge is answered, for all that it names"): merges_answered,
+    Rule("documents_dated", "No document is dated before the one that it modifies"): documents_dated,
+    Rule("documents_late", "A document is late when it is issued after its due day"): documents_late,
+    Rule("numbered_once", "No two events have one source, subject and number"): numbered_once,
 }
 """The rules that come after the decisions. All but ANSWERED_ONCE need every event of a key."""
+HISTORY_RULES = [ANSWERED_ONCE, CAUSED, RIGHT, *CHECKS]
 
 PREFIXED = 20  # violations whose shortest offending prefix is looked for
 

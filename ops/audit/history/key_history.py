@@ -1,12 +1,18 @@
 """What a recording says about one key (an order, or a partner), sorted into requests, answers and events."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
 
 from ops.audit.history.entries import CHECKOUT, OPERATOR, Entry
-from shared.events.successors import newest
+from shared.events.successors import SUCCESSORS, newest
 
 ORDER_OF_OPS = {"invoke": 0, "ok": 1, "fail": 1, "info": 2}
+NEW_IN_CONTRACT_2 = frozenset(
+    {"merge.answered.v1", "quarantine.settled.v1", *(new.type for new in SUCCESSORS.values())}
+)
+"""Events that services say only since contract 2."""
 
 
 @dataclass(slots=True)
@@ -14,18 +20,47 @@ class AcrossKeys:
     """What the judgement of one key must know of all others.
 
     `withdrawn` are partners that have left, `answered` the hashed identities of requests that were answered
-    under any key.
+    under any key, `paid` the order that each payment pays first, `paid_again` all orders of a payment that
+    pays several. `contract_1`: services spoke the events of contract 1; `contract_2_since` is when they spoke
+    those of contract 2 for the first time.
     """
 
     withdrawn: set[str] = field(default_factory=set)
     answered: set[int] = field(default_factory=set)
+    paid: dict[str, str] = field(default_factory=dict)
+    paid_again: dict[str, set[str]] = field(default_factory=dict)
+    contract_1: bool = False
+    contract_2_since: datetime | None = None
 
     def note(self, entry: Entry) -> None:
         """Takes in one entry of the recording."""
-        if entry.type == "partner.withdrawn.v1":
+        if entry.type == "order.paid.v1":
+            self._note_paid(entry)
+        elif entry.type == "partner.withdrawn.v1":
             self.withdrawn.add(entry.key)
-        elif entry.op in ("ok", "fail") and not answers_a_place(entry):
-            self.answered.add(hash(entry.identity))
+        elif entry.op in ("ok", "fail"):
+            if not answers_a_place(entry):
+                self.answered.add(hash(entry.identity))
+        elif entry.type in SUCCESSORS:
+            self.contract_1 = True
+        elif entry.type in NEW_IN_CONTRACT_2 or entry.data.get("proposal"):
+            since = self.contract_2_since
+            self.contract_2_since = entry.time if since is None else min(since, entry.time)
+
+    def _note_paid(self, paid: Entry) -> None:
+        for payment_id in payments_of(paid.data):
+            first = self.paid.setdefault(payment_id, paid.key)
+            if first != paid.key:
+                self.paid_again.setdefault(payment_id, {first}).add(paid.key)
+
+    def orders_paid_by(self, payment_id: str) -> set[str]:
+        """The orders that a payment pays, where they are several."""
+        return self.paid_again.get(payment_id, set())
+
+    def is_of_contract_2(self, entry: Entry) -> bool:
+        """Whether services kept contract 2 at that moment; they are updated together."""
+        since = self.contract_2_since
+        return not self.contract_1 or (since is not None and entry.time >= since)
 
 
 class KeyHistory:
@@ -43,6 +78,8 @@ class KeyHistory:
             _as_said_today(e) for e in entries if e.op == "info" and e.process not in (OPERATOR, CHECKOUT)
         ]
         self.accepted = {entry.identity for entry in self.answers if entry.op == "ok"}
+        answered_at = {entry.at for entry in self.answers if entry.op == "ok"}
+        self._accepted_as = {r.identity: r.content for r in self.requests if r.at in answered_at}
         first = next((event.sequence for event in self.events if event.process == "orders"), 1)
         self.partial = first is not None and first > 1
 
@@ -51,8 +88,14 @@ class KeyHistory:
         return [event for event in self.events if event.type in types]
 
     def accepted_requests(self, type_name: str) -> list[Entry]:
-        """The requests of this type that were accepted."""
-        return [r for r in self.requests if r.type == type_name and r.identity in self.accepted]
+        """The requests of this type that were accepted; not another use of the id of one."""
+        return [
+            request
+            for request in self.requests
+            if request.type == type_name
+            and request.identity in self.accepted
+            and request.content == self._accepted_as.get(request.identity, request.content)
+        ]
 
     def waits_for_payment(self) -> bool:
         """Whether the order was neither paid nor ended."""
@@ -75,6 +118,27 @@ def without_repeats(entries: list[Entry]) -> list[Entry]:
             seen.add((entry.op, name))
             kept.append(entry)
     return kept
+
+
+def numbered_once(history: KeyHistory) -> Iterator[str]:
+    """Events that stand at the same place of the same subject.
+
+    Under contract 1 an order and a partner of one id were one subject.
+    """
+    first: dict[tuple[str, str, int], Entry] = {}
+    for event in history.events:
+        is_partner = event.type.startswith("partner.")
+        if event.sequence is None or (is_partner and not history.across.is_of_contract_2(event)):
+            continue
+        other = first.setdefault((event.source, event.subject, event.sequence), event)
+        if other.id != event.id:
+            both = f"{other.type} {other.id} and {event.type} {event.id}"
+            yield f"{both} are both number {event.sequence} of {event.subject} from {event.source}"
+
+
+def payments_of(paid: Mapping[str, Any]) -> list[str]:
+    """The payments that pay an order, by its `order.paid`."""
+    return paid.get("payment_ids") or [payment for payment in [paid.get("payment_id")] if payment]
 
 
 def answers_a_place(answer: Entry) -> bool:

@@ -37,8 +37,12 @@ AFTER_A_BOUNCE: Mapping[str, set[str]] = {
 """What may follow the same steps once the money had been out: no second completion, and no release."""
 ENDS = frozenset({"refund.completed.v1", "refund.rejected.v1", "refund.denied.v1", "refund.released.v1"})
 FIRST_STEPS = ("refund.accepted.v1", "refund.held.v1", "refund.rejected.v1")
+STEPS_OF_A_PAYOUT = ("refund.payout_requested.v1", "refund.failed.v1", "refund.released.v1")
 WAITING_FOR_A_SERVICE = frozenset({"refund.accepted.v1", "refund.granted.v1"})
 """Steps after which the services themselves have to go on; other steps wait for checkout or an operator."""
+UNANSWERED = frozenset({"timeout", "unknown"})
+"""Failures after which the money may still be on its way."""
+MADE = ("refund.completed.v1", "refund.repaid.v1", "refund.paid_twice.v1")
 ANSWERS_OF_ORDERS = frozenset({"refund.granted.v1", "refund.denied.v1"})
 
 
@@ -46,11 +50,43 @@ def ends_once(history: KeyHistory) -> Iterator[str]:
     """Refunds that take a wrong step, end twice, or stand still."""
     steps: dict[str, list[Entry]] = defaultdict(list)
     for event in history.events:
-        if event.data.get("refund_id") and event.type not in ("refund.locked.v2", "refund.paid_twice.v1"):
+        if event.type in NEXT_STEPS and event.data.get("refund_id"):
             steps[event.data["refund_id"]].append(event)
     for refund_id, events in steps.items():
         yield from _one_refund(history, refund_id, events)
     yield from _requests_without_a_step(history)
+
+
+def payouts_told(history: KeyHistory) -> Iterator[str]:
+    """Payouts that checkout made and that no event tells, or several do."""
+    told = Counter(
+        (event.data["refund_id"], event.data.get("payout_id")) for event in history.events_of(*MADE)
+    )
+    failed = {_payout(request) for request in history.accepted_requests("refund.payout_failed.v1")}
+    for (refund_id, payout_id), number in told.items():
+        if number > 1 and payout_id is not None:
+            yield f"payout {payout_id} of refund {refund_id} is told {number} times"
+    for made in dict.fromkeys(_payout(r) for r in history.accepted_requests("refund.paid_out.v1")):
+        # What came back before it was heard of is told only where the refund was still owed.
+        if history.quiet and not told[made] and made not in failed:
+            yield f"payout {made[1]} of refund {made[0]} was made, and no event tells it"
+
+
+def released_when_failed(history: KeyHistory) -> Iterator[str]:
+    """Releases of refunds whose last payout may still be on its way."""
+    last: dict[str, Entry] = {}
+    for event in sorted(history.events_of(*STEPS_OF_A_PAYOUT), key=lambda event: event.sequence or 0):
+        before = last.get(event.data["refund_id"])
+        if event.type == "refund.released.v1" and before is not None:
+            reason = before.data.get("reason")
+            if before.type != "refund.failed.v1" or reason in UNANSWERED:
+                why = f"{before.type} {reason or ''}".strip()
+                yield f"refund {event.data['refund_id']} is released after {why}"
+        last[event.data["refund_id"]] = event
+
+
+def _payout(request: Entry) -> tuple[str, str]:
+    return request.data["refund_id"], request.data["payout_id"]
 
 
 def _one_refund(history: KeyHistory, refund_id: str, events: Sequence[Entry]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from ops.audit.books import SQL
 from ops.audit.inbound import Inbound, inbound
+from ops.audit.topics.consequences import CONSEQUENCES, arguments_of, columns
 from ops.audit.topics.matching import Matching
 from ops.audit.topics.outbox import OutboxCursor
 from ops.audit.topics.pages import PAGE, Pages, open_pages, topic_record
@@ -23,7 +24,6 @@ from ops.audit.topics.rules import (
     IN_SCHEMA,
     IN_TOPIC,
     NAMED,
-    PLACED,
     TopicRecord,
     judge_partition,
     judge_record,
@@ -192,19 +192,39 @@ class TopicAudit:
                 detail = f"{owner} has handled {place} ({event}) and not answered it"
                 self.report.findings.add(ANSWERED, event.key or None, detail)
         self.report.answered += len(due)
-        await self._judge_places(owner, [event for event in due if event.payment is not None])
+        by_identity = [e for e in named if known.get((e.source, e.event_id)) == e.content]
+        await self._judge_consequences(owner, by_identity)
 
-    async def _judge_places(self, owner: str, events: Sequence[Inbound]) -> None:
+    async def _judge_consequences(self, owner: str, events: Sequence[Inbound]) -> None:
+        """Accepted events that led to nothing. What is missing may be refused, or wait with its key."""
+        asked: dict[str, list[tuple[Inbound, tuple[Any, ...]]]] = defaultdict(list)
+        for event in events:
+            arguments = arguments_of(event)
+            if arguments is not None:
+                asked[CONSEQUENCES[event.type].query].append((event, arguments))
+        missing: list[Inbound] = []
+        for query, pairs in asked.items():
+            given = columns([arguments for _, arguments in pairs])
+            rows = await self._connections[owner].fetch(getattr(SQL, query), *given)
+            missing += [pairs[row["number"] - 1][0] for row in rows]
+        for event in await self._accepted(owner, missing):
+            consequence = CONSEQUENCES[event.type]
+            place = f"{UPSTREAM}/{event.partition}/{event.offset}"
+            detail = f"{place} ({event}) was accepted, and {consequence.detail}"
+            self.report.findings.add(consequence.rule, order_of(event.type, event.key), detail)
+
+    async def _accepted(self, owner: str, events: Sequence[Inbound]) -> list[Inbound]:
+        """Those of these events that were neither refused nor wait."""
         if not events:
-            return
-        places = [
-            (e.key, *e.payment, e.source, e.event_id, e.partition, e.offset)
-            for e in events
-            if e.payment is not None
-        ]
-        rows = await self._connections[owner].fetch(SQL.payments_without_a_place, *zip(*places, strict=True))
-        for row in rows:
-            self.report.findings.add(PLACED, row["order_id"], row["detail"])
+            return []
+        connection = self._connections[owner]
+        refused = await connection.fetch(
+            SQL.refused_events, [e.source for e in events], [e.event_id for e in events]
+        )
+        waiting = await connection.fetch(SQL.keys_that_wait, [e.key or "" for e in events])
+        gone = {(row["source"], row["event_id"]) for row in refused}
+        keys = {row["key"] for row in waiting}
+        return [e for e in events if (e.source, e.event_id) not in gone and (e.key or "") not in keys]
 
     async def _letters_at(self, owner: str, events: Sequence[Inbound]) -> set[int]:
         if not events:

@@ -20,7 +20,11 @@ SAME_ORDER = Rule("topic_order", "The records of a key stand in the order of the
 KEY = Rule("record_key", "The key of each record is the order, partner or month that its data names")
 PARTITION = Rule("record_partition", "Each record is in the partition of its key (Murmur2)")
 ANSWERED = Rule("inbound_answered", "Each record of checkout that its service has handled is answered")
-PLACED = Rule("payments_placed", "Each payment that was accepted is on its order or in a case, with its won")
+PLACED = Rule("payments_placed", "Each accepted payment is on its order or in a case, with its won")
+DECIDED = Rule("decisions_kept", "Each accepted decision about a case has ended it")
+MERGES = Rule(
+    "merges_answered", "Each accepted request about a merge is answered once, for all that it names"
+)
 IN_SCHEMA: dict[Rule, tuple[str, ...]] = {
     Rule("sequence_order", "The events about a subject are numbered 1, 2, 3 in the order of the outbox"): (
         "orders",
@@ -32,18 +36,23 @@ IN_SCHEMA: dict[Rule, tuple[str, ...]] = {
         "one_grant_per_claim", "Each claim has one granted event with its units, and each such event a claim"
     ): ("orders",),
     Rule("issued_once_per_grant", "Each issued grant has one issued event, with all its units"): ("serials",),
-    Rule("cases_told", "Each case is told once, with its won and a proposal, and its end once"): ("orders",),
-    Rule("merges_answered", "Each request to merge, or to undo a merge, has one answer"): ("invoices",),
     Rule("answered_once", "Each event of checkout has exactly one answer, and no answer is for nothing"): (
         "orders",
         "refunds",
         "invoices",
         "serials",
     ),
+    Rule("cases_told", "Each case was told with a proposal of its won, and its end with its decision"): (
+        "orders",
+    ),
+    MERGES: ("invoices",),
 }
 """Rules over an outbox alone. With the other rules they hold for the topic too, which has the same events."""
 
-TOPIC_RULES = [IN_TOPIC, FROM_OUTBOX, SAME_CONTENT, SAME_ORDER, KEY, PARTITION, ANSWERED, PLACED, *IN_SCHEMA]
+TOPIC_RULES = [
+    *(IN_TOPIC, FROM_OUTBOX, SAME_CONTENT, SAME_ORDER, KEY, PARTITION, ANSWERED, PLACED, DECIDED),
+    *IN_SCHEMA,
+]
 
 
 class OutboxRow(NamedTuple):

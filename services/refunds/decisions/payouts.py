@@ -5,7 +5,14 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from services.refunds.decisions.steps import CHECKOUT, REFUNDS, before_payment, enter, unfit
+from services.refunds.decisions.steps import (
+    CHECKOUT,
+    REFUNDS,
+    before_payment,
+    decided_silently,
+    enter,
+    unfit,
+)
 from services.refunds.decisions.units import confirm
 from services.refunds.events import (
     decided,
@@ -17,7 +24,7 @@ from services.refunds.events import (
     refund_repaid,
 )
 from services.refunds.policies.destinations import expected_payout
-from services.refunds.state import PAID_OUT, Order, Payout, PayoutState, Refund, RefundState
+from services.refunds.state import PAID_OUT, Failure, Order, Payout, PayoutState, Refund, RefundState
 from shared.kst import kst_date
 from shared.runtime.decisions import Decided, Decision, Reject, Wait
 
@@ -57,14 +64,22 @@ def request_payout(
 def record_payout(order: Order, refund: Refund, paid: PaidOut) -> Decision[Order]:
     """Checkout has paid.
 
-    A success after a failure counts. The same payout again changes nothing; money of a refund that is paid
-    out already, or was released, left without being owed: orders makes it a case.
+    A success after a failure counts; one that was before the failure of the same payout, and is told after
+    it, has bounced. The same payout again changes nothing; money of a refund that is paid out already, or
+    was released, left without being owed: orders makes it a case.
     """
     if paid.paid_out_at is not None and (fault := before_payment(order, paid.paid_out_at, "paid_out_at")):
         return fault
     known = refund.payout(paid.payout_id)
     if known is not None:
         return _other_amount(refund, paid.amount, _won(refund, known)) or Decided(order)
+    failure = refund.failure(paid.payout_id)
+    if failure is not None and paid.at < failure.failed_at:
+        return _pay_what_came_back(order, refund, paid, failure)
+    return _pay(order, refund, paid)
+
+
+def _pay(order: Order, refund: Refund, paid: PaidOut) -> Decision[Order]:
     match refund.state:
         case "paying_out" | "unknown" | "failed":
             return _other_amount(refund, paid.amount, refund.amount) or _complete(order, refund, paid)
@@ -81,16 +96,18 @@ def record_payout(order: Order, refund: Refund, paid: PaidOut) -> Decision[Order
 def record_payout_failure(order: Order, refund: Refund, failed: NotPaidOut) -> Decision[Order]:
     """Checkout could not pay, does not know (`timeout`, `unknown`), or the money came back.
 
-    The units stay claimed in any case; once they were refunded they stay refunded.
+    The units stay claimed in any case; once they were refunded they stay refunded. A payout that surely
+    failed is remembered: the news that it had been made may come later.
     """
     known = refund.payout(failed.payout_id)
     if known is not None:
         return _give_back(order, refund, known, failed)
+    remembering = _with_failure(refund, failed)
     match refund.state:
         case "paying_out" | "unknown" | "repaying":
-            return _fail(order, refund, failed)
+            return _fail(order, remembering, failed)
         case "failed" | "released" | "bounced" | "completed":  # an earlier try, overtaken by what came after
-            return Decided(order)
+            return Decided(order) if remembering is refund else decided_silently(order, remembering)
         case "rejected" | "denied":
             return unfit("/refund_id", refund, "was never to be paid out")
         case "requested" | "held" | "in_review" | "accepted" | "granted":
@@ -103,6 +120,26 @@ def complete_free(order: Order, refund: Refund, at: datetime) -> Decided[Order]:
     refund = replace(refund, expected_on=kst_date(at), completed_at=at, why=None)
     refund = enter(refund, "completed", at, REFUNDS, "nothing_to_pay")
     return decided(order, refund, refund_completed(refund, order.payment_id, str(refund.refund_id), at))
+
+
+def _pay_what_came_back(order: Order, refund: Refund, paid: PaidOut, failure: Failure) -> Decision[Order]:
+    """The payout was made and came back, and that it came back was told first: both have happened.
+
+    After a release its money is back and its units are given up, so nothing is left to say.
+    """
+    if refund.state == "released":
+        return Decided(order)
+    went = _pay(order, refund, paid)
+    if not isinstance(went, Decided):
+        return went
+    refund = went.state.refunds[refund.refund_id]
+    payout = refund.payout(paid.payout_id)
+    assert payout is not None, "it was just made"
+    back = _give_back(
+        went.state, refund, payout, NotPaidOut(paid.payout_id, None, failure.reason, failure.failed_at)
+    )
+    assert isinstance(back, Decided), "no amount is named that could be wrong"
+    return Decided(back.state, (*went.events, *back.events))
 
 
 def _complete(order: Order, refund: Refund, paid: PaidOut) -> Decided[Order]:
@@ -166,6 +203,17 @@ def _with_payout(refund: Refund, paid: PaidOut, state: PayoutState, paid_out_at:
     position = len(refund.payouts)
     payout = Payout(refund.refund_id, paid.payout_id, position, state, amount, paid_out_at)
     return replace(refund, payouts=(*refund.payouts, payout))
+
+
+def _with_failure(refund: Refund, failed: NotPaidOut) -> Refund:
+    """The refund with the latest sure failure of this payout; an unanswered one proves nothing."""
+    known = refund.failure(failed.payout_id)
+    if failed.reason in UNANSWERED or (known is not None and known.failed_at >= failed.at):
+        return refund
+    others = [each for each in refund.failures if each is not known]
+    failure = Failure(refund.refund_id, failed.payout_id, failed.at, failed.reason)
+    failures = sorted([*others, failure], key=lambda each: each.payout_id)
+    return replace(refund, failures=tuple(failures))
 
 
 def _paid_out_at(order: Order, paid: PaidOut) -> datetime:

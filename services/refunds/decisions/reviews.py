@@ -52,6 +52,9 @@ def review(order: Order, refund: Refund, review: Review) -> Decision[Order]:
             return request_payout(order, refund, review.at, review.actor, "retry", review.note)
         case "release", "failed":
             return _release(order, refund, review)
+        case "release", "paying_out" | "unknown" | "repaying":
+            why = "its money may be on its way; wait for its answer, or decide retry"
+            return unfit("/decision", refund, why)
         case _:
             return unfit("/decision", refund, f"cannot be decided with {review.decision}")
 

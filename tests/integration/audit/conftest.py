@@ -6,6 +6,7 @@ Tests plant faults in the topics and outboxes of that system after its stories a
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,8 @@ async def tell_stories(checkout: Checkout) -> None:
     await twice.until("quarantine.settled.v1")
     await twice.buyer.asks_merge(twice.month, twice.now)
 
+    await tell_of_money_and_merges(checkout, twice)
+
     early = Story(checkout)
     early.snapshot()
     await early.asks_to_issue(10)
@@ -101,6 +104,27 @@ async def tell_stories(checkout: Checkout) -> None:
         at=early.now,
         event_id=asked.id,
     )
+
+
+async def tell_of_money_and_merges(checkout: Checkout, twice: Story) -> None:
+    """A payment under two orders, one that is refused, one that had gone before; merges."""
+    other = Story(checkout)
+    other.snapshot()
+    await other.pays(payment_id=twice.payment_id)
+    await other.until("payment.quarantined.v1")
+    await other.pays(evidence="card_slip")  # refused: no card paid it
+
+    gone = Story(checkout)
+    gone.snapshot()
+    await gone.waits_for_deposit(gone.now + timedelta(days=3650))
+    await gone.until("order.registered.v1")
+    paid_at = gone.now
+    await gone.is_cancelled()
+    await gone.pays(paid_at=paid_at)
+
+    await twice.buyer.asks_merge("2026-10", twice.now, [twice.payment_id, "pay-of-nobody"])
+    await twice.buyer.undoes_merge("2026-10", twice.now)
+    await twice.buyer.until("merge.answered.v1", times=3)
 
 
 @pytest.fixture

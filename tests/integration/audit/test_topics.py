@@ -326,22 +326,6 @@ async def test_a_case_or_a_merge_that_was_never_told_of_is_found(
     assert rule in broken
 
 
-async def test_a_case_without_a_proposal_is_found(told: Checkout, owner: Any, planted: Any) -> None:
-    fact = next(
-        record
-        for record in told.records
-        if record.type == "payment.quarantined.v1" and record.data["reason"] == "second_payment"
-    )
-    change = "UPDATE orders.outbox SET data = $2 WHERE event_id = $1::uuid"
-    data = {name: said for name, said in fact.data.items() if name != "proposal"}
-    await owner.execute(change, fact.id, orjson.dumps(data))
-    try:
-        broken = await planted()
-    finally:
-        await owner.execute(change, fact.id, fact.raw.value)
-    assert broken == {"topic_content": {fact.key}, "cases_told": {fact.key}}
-
-
 async def test_a_handled_event_without_an_answer_is_found(told: Checkout, owner: Any, planted: Any) -> None:
     row = await owner.fetchrow(
         "DELETE FROM orders.inbox WHERE ctid = (SELECT min(ctid) FROM orders.inbox) RETURNING *"
@@ -351,6 +335,97 @@ async def test_a_handled_event_without_an_answer_is_found(told: Checkout, owner:
     finally:
         await put_back(owner, "orders.inbox", row)
     assert set(broken) == {"inbound_answered", "answered_once"}
+
+
+async def without(owner: Any, table: str, where: str, planted: Any) -> tuple[Any, dict[str, set[str | None]]]:
+    """What is broken while the only such row is gone."""
+    row = await owner.fetchrow(f"DELETE FROM {table} WHERE {where} RETURNING *")
+    assert row is not None
+    try:
+        return row, await planted()
+    finally:
+        await put_back(owner, table, row)
+
+
+async def while_changed(owner: Any, table: str, change: str, back: str, planted: Any) -> Any:
+    """What is broken while a row says something else."""
+    assert await owner.execute(f"UPDATE {table} SET {change}") != "UPDATE 0"
+    try:
+        return await planted()
+    finally:
+        await owner.execute(f"UPDATE {table} SET {back}")
+
+
+async def test_accepted_money_that_is_in_no_case_is_found(told: Checkout, owner: Any, planted: Any) -> None:
+    """Nothing else of the auditor sees it: the money was never on the books."""
+    row, broken = await without(owner, "orders.quarantine", "reason = 'payment_used'", planted)
+    order_id = row["order_id"]
+    assert broken == {"payments_placed": {order_id}, "cases_told": {order_id}}
+
+
+async def test_a_case_of_other_won_than_came_is_found(told: Checkout, owner: Any, planted: Any) -> None:
+    used = "WHERE reason = 'payment_used'"
+    order_id = await owner.fetchval(f"SELECT order_id FROM orders.quarantine {used}")
+    change, back = f"amount = amount - 1 {used}", f"amount = amount + 1 {used}"
+    broken = await while_changed(owner, "orders.quarantine", change, back, planted)
+    assert broken == {"payments_placed": {order_id}, "cases_told": {order_id}}
+
+
+async def test_money_that_went_back_before_it_came_is_looked_for_where_it_went(
+    told: Checkout, owner: Any, planted: Any
+) -> None:
+    """The order that forgot that its payment had gone would have to hold it."""
+    gone = "WHERE reversals::text <> '{}' AND payment_id IS NULL"
+    row = await owner.fetchrow(f"SELECT order_id, reversals::text FROM orders.orders {gone}")
+    here = f"WHERE order_id = '{row['order_id']}'"
+    change, back = f"reversals = '{{}}' {here}", f"reversals = '{row['reversals']}' {here}"
+    broken = await while_changed(owner, "orders.orders", change, back, planted)
+    assert broken == {"payments_placed": {row["order_id"]}}
+
+
+async def test_a_decision_that_ended_no_case_is_found(told: Checkout, owner: Any, planted: Any) -> None:
+    row = await owner.fetchrow("SELECT * FROM orders.quarantine WHERE decision = 'returned'")
+    here = f"WHERE order_id = '{row['order_id']}' AND number = {row['number']}"
+    change = f"decision = NULL, settled_at = NULL {here}"
+    back = f"decision = 'returned', settled_at = '{row['settled_at'].isoformat()}' {here}"
+    broken = await while_changed(owner, "orders.quarantine", change, back, planted)
+    assert broken == {"decisions_kept": {row["order_id"]}, "cases_told": {row["order_id"]}}
+
+
+@pytest.mark.parametrize("proposal", [{}, {"proposal": {"refund": 0}}])
+async def test_a_case_that_was_told_without_a_right_proposal_is_found(
+    told: Checkout, owner: Any, planted: Any, proposal: dict[str, Any]
+) -> None:
+    fact = next(r for r in told.records if r.type == "payment.quarantined.v1" and r.data["amount"] > 0)
+    said = {name: value for name, value in fact.data.items() if name != "proposal"} | proposal
+    plant = "UPDATE orders.outbox SET data = $2 WHERE event_id = $1::uuid"
+    await owner.execute(plant, fact.id, orjson.dumps(said))
+    try:
+        broken = await planted()
+    finally:
+        await owner.execute(plant, fact.id, fact.raw.value)
+    assert broken == {"cases_told": {fact.key}, "topic_content": {fact.key}}
+
+
+async def test_a_merge_that_was_forgotten_and_one_that_was_not_answered_are_found(
+    told: Checkout, owner: Any, planted: Any
+) -> None:
+    _, broken = await without(owner, "invoices.merge_requests", "undo", planted)
+    assert broken == {"merges_answered": {None}}
+    fact = a_fact(told, "merge.answered.v1")
+    _, broken = await without(owner, "invoices.outbox", f"event_id = '{fact.id}'", planted)
+    assert broken == {"merges_answered": {None}, "topic_from_outbox": {None}}
+
+
+async def test_an_answer_that_leaves_a_payment_out_is_found(told: Checkout, owner: Any, planted: Any) -> None:
+    fact = next(r for r in told.records if r.type == "merge.answered.v1" and r.data["excluded"])
+    plant = "UPDATE invoices.outbox SET data = $2 WHERE event_id = $1::uuid"
+    await owner.execute(plant, fact.id, orjson.dumps({**fact.data, "excluded": []}))
+    try:
+        broken = await planted()
+    finally:
+        await owner.execute(plant, fact.id, fact.raw.value)
+    assert broken == {"merges_answered": {None}, "topic_content": {None}}
 
 
 async def test_an_unreadable_record_without_its_dead_letter_is_found(

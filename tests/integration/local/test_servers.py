@@ -1,5 +1,7 @@
 """The embedded servers: what they hold survives a stop and a kill, on the same port."""
 
+import asyncio
+from contextlib import suppress
 from typing import Any
 
 import asyncpg
@@ -97,3 +99,49 @@ async def test_a_setting_that_the_broker_refuses_is_named(kafka: str) -> None:
 async def test_no_broker_at_the_address_is_said(run_directory: RunDirectory) -> None:
     with pytest.raises(Problem, match=r"No Kafka broker answers at 127\.0\.0\.1:9"):
         await create_topics("127.0.0.1:9", [Topic("any", 1, 1, {})])
+
+
+async def test_a_start_that_is_given_up_stops_a_slow_server_in_order(
+    postgres_server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed, it would recover at the next start, which takes longer still."""
+
+    async def not_yet(url: str) -> bool:
+        return False
+
+    await postgres_server.stop()
+    with monkeypatch.context() as slow:
+        slow.setattr("ops.local.postgres.answers", not_yet)
+        starting = asyncio.create_task(postgres_server.start())
+        while "ready to accept connections" not in _log(postgres_server):
+            await asyncio.sleep(0.05)
+        starting.cancel()
+        with suppress(asyncio.CancelledError):
+            await starting
+
+    assert not postgres_server.is_alive
+    assert "database system is shut down" in _log(postgres_server)
+    await postgres_server.start()
+    assert "was not properly shut down" not in _log(postgres_server)
+
+
+def _log(postgres: EmbeddedPostgres) -> str:
+    return postgres.log.read_text() if postgres.log.exists() else ""
+
+
+async def test_another_password_than_the_servers_is_refused_at_once(
+    postgres_server: EmbeddedPostgres,
+) -> None:
+    file = postgres_server.directory / "superuser.password"
+    right = file.read_text()
+    await postgres_server.stop()
+    file.write_text("of another server\n")
+    try:
+        with pytest.raises(Problem, match=r"refuses the password in .*superuser\.password") as caught:
+            await postgres_server.start()
+    finally:
+        file.write_text(right)
+        await postgres_server.start()
+
+    assert "of another server" not in str(caught.value)
+    assert "Put back a copy" in caught.value.hint

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from ops.local.postgres import EmbeddedPostgres
@@ -63,7 +64,7 @@ async def test_the_json_line_says_where_everything_is(
         document = json.loads(line)
 
         assert document["kafka"] == kafka
-        assert document["postgres"] == database.admin_url
+        assert document["postgres"] == database.ops_url
         assert set(document["services"]) == set(SERVICES)
         for name, service in document["services"].items():
             assert (await fetch(service["health"])).status == 200
@@ -77,7 +78,8 @@ async def test_people_read_the_addresses_and_what_to_try_next(wanted: Wanted, sa
         words = text(running)
 
     assert f"Kafka     {wanted.kafka}" in words
-    assert "Postgres  postgresql://" in words
+    assert "Postgres  postgresql://pawl_ops@" in words
+    assert [word for word in running.folder.service_keys().values() if word in words] == []
     assert "pawl replay examples/online_retail.csv.gz" in words
 
 
@@ -190,3 +192,27 @@ async def test_only_serials_gets_the_keys_of_serials(wanted: Wanted, said: list[
     assert "SERIAL_TEXT_KEY" in seen["serials"]
     assert not any("SERIAL_" in seen[name] for name in SERVICES if name != "serials")
     assert all("'DATA_KEY'" in words for words in seen.values())
+
+
+async def test_the_password_of_the_superuser_is_told_to_nobody(
+    wanted: Wanted, said: list[str], postgres_server: EmbeddedPostgres, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not on the screen, in no log, in no argument of a process, and in the environment of none."""
+    secret = (postgres_server.directory / "superuser.password").read_text()
+
+    async with run_system(wanted, said.append) as running:
+        announce(running, as_json=True)
+        announce(running, as_json=False)
+        pids = {*running.services.pids().values(), postgres_server.pid}
+        seen = {f"log of {log.name}": log.read_text() for log in running.folder.logs.iterdir()}
+        for pid in pids:
+            process = psutil.Process(pid)
+            seen |= {
+                f"arguments of {pid}": str(process.cmdline()),
+                f"environment of {pid}": str(process.environ()),
+            }
+    screen = capsys.readouterr()
+    seen |= {"stdout": screen.out, "stderr": screen.err, "words": " ".join(said)}
+
+    assert len(seen) >= 4 + 2 * 5 + 3
+    assert [where for where, text in seen.items() if secret in text] == []

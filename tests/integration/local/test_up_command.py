@@ -40,7 +40,7 @@ async def pawl_up(
 
     async def start(kafka: str = kafka) -> Process:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "ops.cli", "up", "--json", "--dir", str(directory)),
+            *(sys.executable, "-m", "ops.pawl", "up", "--json", "--dir", str(directory)),
             *("--kafka", kafka, "--postgres", postgres_server.url()),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

@@ -14,7 +14,10 @@ from shared.postgres import connect
 from shared.sealing import Sealer
 from tests.unit.refunds.desk import ORDER, Desk
 
-TABLES = "orders, order_lines, refunds, refund_lines, refund_payouts, refund_history, refund_details"
+TABLES = (
+    "orders, order_lines, refunds, refund_lines, refund_payouts, payout_failures, refund_history,"
+    " refund_details"
+)
 
 
 @pytest.fixture

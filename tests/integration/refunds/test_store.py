@@ -1,5 +1,6 @@
 """What the refunds service keeps in Postgres, and what Postgres refuses to keep."""
 
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -278,6 +279,24 @@ async def test_a_bounce_and_its_repayment_may_stand_in_one_batch(
 
     rows = await connection.fetch("SELECT payout_id, state FROM refund_payouts ORDER BY position")
     assert [tuple(row) for row in rows] == [("po-1", "bounced"), ("po-2", "paid")]
+
+
+async def test_a_bounce_that_was_told_before_its_payout_is_known_in_a_later_batch(
+    desk: StoredDesk, connection: asyncpg.Connection
+) -> None:
+    async with desk.at_work():
+        desk.paid()
+        desk.asked(40)
+        desk.granted()
+    async with desk.at_work():
+        desk.payout_failed()
+    desk.now -= timedelta(minutes=1)
+    async with desk.at_work():
+        desk.paid_out()
+
+    (payout,) = await connection.fetch("SELECT payout_id, state, amount FROM refund_payouts")
+    assert tuple(payout) == ("po-551", "bounced", 70_400)
+    assert desk.types()[-2:] == ["refund.completed", "refund.bounced"]
 
 
 async def test_a_payout_of_before_its_amount_was_kept_may_bounce(

@@ -9,6 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from ops.audit.topics.pages import Pages
 from ops.shell.topic_reader import TopicReader
+from shared.brokers import Brokers
 from shared.ids import uuid7
 from shared.kafka import COMMITTED_ONLY
 from shared.runtime.consumer import PartitionConsumer, new_broker, subscribe
@@ -129,9 +130,13 @@ async def test_an_open_transaction_is_neither_read_nor_waited_for(
     await until(reader.is_caught_up, "all that is committed is read")
     assert await reader.committed() == 1, "what is open was not passed by"
     assert reader.consumer.lag() == 0
+    topics = TopicReader(Brokers.at(kafka), reader.admin, reader.asking)
+    topics._partitions = [reader.place]
+    assert await topics.held() == {topic: 2}, "they are told apart from what is unread"
 
     await shop.commit_transaction()
     await reader.has_handled(b"before", b"open", b"behind")
+    assert await topics.held() == {topic: 0}
 
 
 async def test_what_is_in_hand_is_not_committed_when_a_mark_is_passed(
@@ -172,6 +177,6 @@ async def test_the_reader_of_topics_and_the_auditor_end_at_marks(
     read = [record.value async for page in of_all for record in page]
     assert read == [b"paid"]
 
-    topics = TopicReader(reader.admin, reader.asking)
+    topics = TopicReader(Brokers.at(kafka), reader.admin, reader.asking)
     assert await topics._age(reader.place, 0, ends[reader.place]) > 0
     assert await topics._age(reader.place, 1, ends[reader.place]) == 0

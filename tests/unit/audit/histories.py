@@ -22,10 +22,11 @@ def share(units: int, **more: Any) -> list[dict[str, Any]]:
 
 
 class Tape:
-    """Records line after line. `lines` is the history."""
+    """Records line after line what is about one key. `lines` is the history."""
 
-    def __init__(self) -> None:
+    def __init__(self, key: str = ORDER, *, of_order: bool = True) -> None:
         self.lines: list[Entry] = []
+        self._key, self._order_id = key, key if of_order else None
         self._sequences: dict[tuple[str, str], int] = {}
 
     @property
@@ -69,7 +70,7 @@ class Tape:
         **data: Any,
     ) -> "Tape":
         """An event of a service."""
-        subject = data.get("refund_id") or data.get("grant_id") if by != "orders" else ORDER
+        subject = data.get("refund_id") or data.get("grant_id") if by != "orders" else self._key
         number = self._sequences.get((by, str(subject)), 0) + 1
         self._sequences[by, str(subject)] = number
         return self._add(
@@ -89,7 +90,9 @@ class Tape:
     def _add(
         self, process: str, op: str, type_name: str, event_id: str, data: Mapping[str, Any], **more: Any
     ) -> "Tape":
-        entry = Entry(self.now, process, op, type_name, ORDER, ORDER, id=event_id, data=data, **more)
+        entry = Entry(
+            self.now, process, op, type_name, self._key, self._order_id, id=event_id, data=data, **more
+        )
         self.lines.append(entry)
         return self
 
@@ -103,9 +106,20 @@ class Tape:
         return self.asks("payment.completed", event_id, **data)
 
     def is_paid(self) -> "Tape":
+        won = {"supply": 160_000, "vat": 16_000, "amount": 176_000}
         return self.pays().tells(
-            "order.paid", "pay", supply=160_000, vat=16_000, amount=176_000, lines=SNAPSHOT["lines"]
+            "order.paid",
+            "pay",
+            payment_id="pay-1",
+            lines=SNAPSHOT["lines"],
+            **won,  # type: ignore[arg-type]
         )
+
+    def opens_case(self, cause: str, payment: str, amount: int, reason: str, **more: Any) -> "Tape":
+        """A case with its proposal: what is here goes back, and nothing where it is missing."""
+        proposal = {"refund": amount, "destination": "bank_account"} if amount > 0 else {"refund": 0}
+        data = {"payment_id": payment, "amount": amount, "reason": reason, "proposal": proposal, **more}
+        return self.tells("payment.quarantined", cause, **data)
 
     def issues(self, units: int, event_id: str = "iss", **data: Any) -> "Tape":
         self.asks("issuance.requested", event_id, request_id=f"r-{event_id}", lines=share(units), **data)
@@ -154,7 +168,15 @@ class Tape:
         self.asks("refund.paid_out", f"out-{event_id}", refund_id=f"R-{event_id}", payout_id="po")
         return self.completes(units, supply, vat, event_id)
 
-    def completes(self, units: int, supply: int, vat: int, event_id: str = "ref", cause: str = "") -> "Tape":
+    def completes(
+        self,
+        units: int,
+        supply: int,
+        vat: int,
+        event_id: str = "ref",
+        cause: str = "",
+        payout: str = "po",
+    ) -> "Tape":
         return self.tells(
             "refund.completed",
             cause or f"out-{event_id}",
@@ -166,4 +188,5 @@ class Tape:
             vat=vat,
             fee=0,
             amount=supply + vat,
+            payout_id=payout,
         )

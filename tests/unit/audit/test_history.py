@@ -79,7 +79,7 @@ def test_less_than_the_units_that_were_named_is_no_grant() -> None:
 def test_a_refund_completed_twice_is_found() -> None:
     tape = whole_story()
     tape.asks("refund.paid_out", "out-2", refund_id="R-ref", payout_id="po-2")
-    tape.completes(40, 64_000, 6_400, cause="out-2")
+    tape.completes(40, 64_000, 6_400, cause="out-2", payout="po-2")
     assert {"ends_once", "issued_xor_refunded"} <= rules(judge(tape.ends()))
 
 
@@ -157,7 +157,8 @@ def three_lines() -> tuple[list[dict[str, Any]], Tape]:
     price = {"kind": "serials", "unit_price": 1_600, "quantity": 100}
     sold = [{"line_id": each, **price} for each in "123"]
     tape = Tape().pays(amount=528_000, lines=sold)
-    tape.tells("order.paid", "pay", supply=480_000, vat=48_000, amount=528_000, lines=sold)
+    won = {"supply": 480_000, "vat": 48_000, "amount": 528_000}
+    tape.tells("order.paid", "pay", payment_id="pay-1", lines=sold, **won)  # type: ignore[arg-type]
     asked = [{"line_id": each, "quantity": units} for each, units in zip("123", (10, 101, 20), strict=True)]
     return asked, tape.asks("issuance.requested", "iss", request_id="r", lines=asked)
 
@@ -202,13 +203,13 @@ def test_a_decision_that_nobody_asked_for_is_found() -> None:
 def test_an_accepted_payment_that_came_to_nothing_is_found() -> None:
     tape = Tape().is_paid().pays("pay-b", "pay-2")
     judged = judge(tape.ends())
-    assert rules(judged) == {"right_decisions"}
+    assert rules(judged) == {"right_decisions", "payments_placed"}
     assert "was accepted and nothing followed" in judged.violations[0].detail
 
 
 def test_a_second_payment_goes_to_quarantine() -> None:
     tape = Tape().is_paid().pays("pay-b", "pay-2")
-    tape.tells("payment.quarantined", "pay-b", payment_id="pay-2", amount=176_000, reason="second_payment")
+    tape.opens_case("pay-b", "pay-2", 176_000, "second_payment")
     assert judge(tape.ends()).violations == []
 
 
@@ -229,9 +230,7 @@ def test_a_cancelled_payment_takes_open_units_back_and_misses_the_rest() -> None
     tape.asks("payment.cancelled", "back", payment_id="pay-1", cancelled_at="2031-10-22T00:00:00+09:00")
     won = {"supply": 64_000, "vat": 6_400, "amount": 70_400}
     tape.tells("order.cancelled", "back", payment_id="pay-1", lines=share(40), **won)
-    tape.tells(
-        "payment.quarantined", "back", payment_id="pay-1", amount=-105_600, reason="cancelled_after_issue"
-    )
+    tape.opens_case("back", "pay-1", -105_600, "cancelled_after_issue")
     assert judge(tape.ends()).violations == []
 
 
@@ -280,8 +279,7 @@ def test_a_refund_that_never_was_paid_out_cannot_be_repaid() -> None:
 
 def test_money_that_left_twice_is_a_case() -> None:
     tape = of_refund(refunded(), "refund.paid_twice")
-    case = {"payment_id": "pay-1", "amount": -176_000, "reason": "payout_twice"}
-    tape.tells("payment.quarantined", "step-0-refund.paid_twice", **case)  # type: ignore[arg-type]
+    tape.opens_case("step-0-refund.paid_twice", "pay-1", -176_000, "payout_twice")
     assert judge(tape.ends()).violations == []
 
 
@@ -289,8 +287,7 @@ def test_money_that_left_twice_is_a_case() -> None:
 def test_money_that_left_twice_is_a_case_of_its_won_or_wrong(amount: int | None) -> None:
     tape = of_refund(refunded(), "refund.paid_twice")
     if amount is not None:
-        case = {"payment_id": "pay-1", "amount": amount, "reason": "payout_twice"}
-        tape.tells("payment.quarantined", "step-0-refund.paid_twice", **case)  # type: ignore[arg-type]
+        tape.opens_case("step-0-refund.paid_twice", "pay-1", amount, "payout_twice")
     assert "right_decisions" in rules(judge(tape.ends()))
 
 

@@ -62,7 +62,7 @@ def test_an_editable_install_is_a_link_and_a_command(tmp_path: Path, monkeypatch
     files = {Path(name).name: link.read(name).decode() for name in link.namelist()}
     assert set(files) == {"_pawl.pth", "METADATA", "WHEEL", "RECORD", "entry_points.txt"}
     assert files["_pawl.pth"].strip() == str(ROOT)
-    assert "pawl = ops.cli:main" in files["entry_points.txt"]
+    assert "pawl = ops.pawl:main" in files["entry_points.txt"]
     assert "Classifier: Private :: Do Not Upload" in files["METADATA"]
 
 

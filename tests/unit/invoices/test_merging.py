@@ -245,6 +245,30 @@ def test_a_standing_preference_merges_at_the_close() -> None:
     assert [event.type for event in events] == ["invoice.merged.v1", "invoice.issued.v1"]
 
 
+def test_a_partner_without_a_preference_has_separate_invoices() -> None:
+    books = Books()
+    books.take(books.events.partner(always_merge=False))
+    for order_id in ("A-1", "A-2"):
+        books.paid_and_issued(order_id)
+
+    books.close()
+
+    assert not [document for document in books.world.documents.values() if document.kind == "merged"]
+
+
+def test_a_payment_that_joins_a_merge_later_is_named_where_it_was_paid() -> None:
+    books = Books()
+    books.paid_and_issued("A-2", at="2026-10-22T09:00:00+09:00")
+    books.paid_and_issued("A-3", at="2026-10-23T09:00:00+09:00")
+    books.take(books.events.merge())
+    books.paid_and_issued("A-1", at="2026-10-21T09:00:00+09:00")
+
+    books.take(books.events.merge("mr-2"))
+
+    merged = [event.data["payment_ids"] for event in books.published if event.type == "invoice.merged.v1"]
+    assert merged[-1] == [books.world.payments[order_id].payment_id for order_id in ("A-1", "A-2", "A-3")]
+
+
 def test_a_standing_preference_from_after_the_cut_off_waits_for_the_next_month() -> None:
     books = Books()
     books.take(books.events.partner(at="2026-11-05T18:00:00+09:00"))

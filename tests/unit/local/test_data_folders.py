@@ -91,8 +91,8 @@ def test_a_private_folder_above_closes_the_way_for_the_servers_account(tmp_path:
 
 
 def test_a_secret_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:
-    first = read_or_make(tmp_path / "key", lambda: "one")
-    second = read_or_make(tmp_path / "key", lambda: "two")
+    first = read_or_make(tmp_path / "key", lambda: "one", "")
+    second = read_or_make(tmp_path / "key", lambda: "two", "")
 
     assert (first, second) == ("one", "one")
     assert stat.S_IMODE((tmp_path / "key").stat().st_mode) == 0o600

@@ -79,8 +79,20 @@ def test_a_request_that_names_a_line_twice_is_refused_and_would_not_claim_its_un
     [fault] = check(asked)
     assert (fault.code, fault.pointer) == ("inconsistent", "/lines/1/line_id")
 
-    twice = settled(issue(paid_order(), ("1", 60), ("1", 60)))
+    decision = issue(paid_order(), ("1", 60), ("1", 60))
+    assert types(decision) == ["issuance.granted", "issuance.denied"]
+    twice = settled(decision)
     assert (twice.lines["1"].issuing, twice.lines["1"].open) == (60, 40)
+
+
+def test_nothing_left_is_said_of_serials_only():
+    order = settled(issue(paid_order(line(), line("2", 1, 0, kind="goods"))))
+    assert [data["line_id"] for _, data in events(issue(order, request_id="iss-2"))] == ["1"]
+
+
+def test_nothing_of_a_cancelled_order_can_be_issued_and_the_reason_says_so():
+    order = settled(cancellations.cancel_payment(paid_order(), cancelled()))
+    assert events(issue(order, ("1", 1)))[0][1]["reason"] == "order_cancelled"
 
 
 def test_only_serials_can_be_issued():
@@ -185,6 +197,14 @@ def test_a_refund_of_everything_takes_what_is_still_open():
     assert line_units(claims(after, Purpose.REFUND)) == (LineUnits("1", 40),)
 
 
+def test_a_refund_of_everything_takes_what_is_open_of_every_line():
+    order = settled(issue(paid_order(line(), line("2", 5, 100), amount=176_550), ("1", 60), ("2", 1)))
+
+    after = settled(refund(order, ("1", 100), ("2", 5), everything=True))
+
+    assert line_units(claims(after, Purpose.REFUND)) == (LineUnits("1", 40), LineUnits("2", 4))
+
+
 def test_a_refund_of_everything_is_denied_when_nothing_is_open():
     order = settled(issue(paid_order(), ("1", 100)))
 
@@ -259,6 +279,28 @@ def test_no_units_of_an_expired_order_are_granted():
         )
     )
     assert events(issue(order, ("1", 1)))[0][1]["reason"] == "order_expired"
+
+
+@pytest.mark.parametrize("decide", [refunds.complete_refund, refunds.release_refund])
+def test_the_end_of_a_refund_waits_for_its_order(decide):
+    assert isinstance(decide(None, new_id(), AT), Wait)
+
+
+def test_a_refund_of_a_line_that_the_order_does_not_have_is_denied():
+    for everything in (False, True):
+        decision = refund(settled(issue(paid_order())), ("1", 1), ("9", 1), everything=everything)
+        assert types(decision) == ["refund.denied"]
+    decision = refund(paid_order(), ("9", 1))
+    assert events(decision)[0][1]["reason"] == "unknown_line"
+    assert events(decision)[0][1]["lines"] == [{"line_id": "9", "quantity": 1, "left": 0}]
+
+
+def test_more_of_a_refunded_order_is_denied_as_refunded_already():
+    refund_id = new_id()
+    order = settled(refund(paid_order(), ("1", 100), refund_id=refund_id))
+    order = settled(refunds.complete_refund(order, refund_id, AT))
+    assert order.state is OrderState.REFUNDED
+    assert events(refund(order, ("1", 1)))[0][1]["reason"] == "already_refunded"
 
 
 STEPS = st.lists(

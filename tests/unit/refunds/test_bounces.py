@@ -172,6 +172,129 @@ def test_units_of_a_bounced_refund_are_never_issued_or_refunded_again(desk: Desk
     assert desk.last.data["reason"] == "already_refunded"
 
 
+# A bounce that is told before the payout
+
+
+BEFORE, AFTER = minutes(-1), minutes(1)
+
+
+@pytest.fixture
+def waiting() -> Desk:
+    """A desk that waits for the payout of a refund of 40 units."""
+    desk = Desk()
+    desk.paid()
+    desk.asked(40)
+    desk.granted()
+    return desk
+
+
+def told_backwards(desk: Desk, payout_id: str = "po-551") -> None:
+    """That the payout came back is told first; it was made a minute before."""
+    desk.payout_failed(payout_id=payout_id)
+    desk.now += BEFORE
+    desk.paid_out(payout_id)
+    desk.now += AFTER
+
+
+def test_a_bounce_that_is_told_before_its_payout_comes_to_the_same(waiting: Desk, desk: Desk) -> None:
+    desk.payout_failed()
+    told_backwards(waiting)
+
+    assert waiting.types()[-2:] == ["refund.completed", "refund.bounced"]
+    assert waiting.last.data == {**desk.last.data, "refund_id": str(waiting.refund.refund_id)}
+    assert (waiting.order.lines, waiting.order.remaining) == (desk.order.lines, desk.order.remaining)
+    assert (waiting.refund.state, waiting.refund.why) == ("bounced", "account_closed")
+    waiting.reviewed("retry")
+    assert waiting.last.data["idempotency_key"] == f"{waiting.refund.refund_id}-2"
+
+
+def test_a_payout_that_was_made_after_it_had_failed_completes_the_refund(waiting: Desk) -> None:
+    waiting.payout_failed()
+    waiting.now += AFTER
+    waiting.paid_out()
+
+    assert waiting.types()[-2:] == ["refund.failed", "refund.completed"]
+    assert waiting.paid_out() == Applied(())
+
+
+def test_the_latest_failure_of_a_payout_counts(waiting: Desk) -> None:
+    waiting.payout_failed()
+    waiting.reviewed("retry")
+    waiting.now += 2 * AFTER
+    waiting.payout_failed("no_such_account")
+    waiting.now += BEFORE
+    waiting.paid_out()
+
+    assert waiting.types()[-1] == "refund.bounced"
+    assert waiting.last.data["reason"] == "no_such_account"
+
+
+@pytest.mark.parametrize("reason", ["timeout", "unknown"])
+def test_a_payout_that_nobody_knew_of_has_not_bounced(waiting: Desk, reason: str) -> None:
+    waiting.payout_failed(reason)
+    waiting.now += BEFORE
+    waiting.paid_out()
+
+    assert waiting.types()[-1] == "refund.completed"
+
+
+def test_a_repayment_that_bounced_before_it_was_told_is_owed_again(desk: Desk) -> None:
+    desk.payout_failed()
+    desk.reviewed("retry")
+    told_backwards(desk, "po-552")
+
+    assert desk.types()[-2:] == ["refund.repaid", "refund.bounced"]
+    assert desk.refund.bounces == 2
+
+
+def test_money_that_left_twice_and_is_known_to_be_back_is_a_case_that_came_back(desk: Desk) -> None:
+    told_backwards(desk, "po-552")
+
+    assert desk.last.type == "refund.paid_twice.v1"
+    assert [(payout.payout_id, payout.state) for payout in desk.refund.payouts] == [
+        ("po-551", "paid"),
+        ("po-552", "returned"),
+    ]
+
+
+def test_a_payout_that_is_known_to_be_back_changes_nothing_after_the_release(waiting: Desk) -> None:
+    waiting.payout_failed()
+    waiting.reviewed("release")
+    waiting.now += BEFORE
+
+    assert waiting.paid_out() == Applied(())
+    assert waiting.last.type == "refund.released.v1"
+
+
+def test_a_payout_of_other_won_is_refused_whether_it_came_back_or_not(waiting: Desk) -> None:
+    waiting.payout_failed()
+    waiting.now += BEFORE
+    outcome = waiting.paid_out(amount=1)
+
+    assert isinstance(outcome, Reject)
+    assert outcome.pointer == "/amount"
+
+
+# A release while a payout is on its way
+
+
+@pytest.mark.parametrize("reason", [None, "timeout", "unknown"])
+def test_a_payout_that_is_on_its_way_is_not_given_up(waiting: Desk, reason: str | None) -> None:
+    if reason is not None:
+        waiting.payout_failed(reason)
+    outcome = waiting.reviewed("release")
+
+    assert isinstance(outcome, Reject)
+    assert (outcome.code, outcome.pointer) == ("inconsistent", "/decision")
+    assert "wait for its answer" in outcome.detail
+
+
+def test_a_payout_that_failed_and_was_asked_for_again_is_on_its_way(waiting: Desk) -> None:
+    waiting.payout_failed()
+    waiting.reviewed("retry")
+    assert isinstance(waiting.reviewed("release"), Reject)
+
+
 # Money leaves twice
 
 

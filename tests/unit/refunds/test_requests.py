@@ -5,8 +5,10 @@ from datetime import datetime
 import pytest
 from msgspec import structs
 
+from services.refunds.decisions.judging import Refusal, is_eaten, why_nothing
 from services.refunds.policies.reasons import REASONS
-from shared.kst import KST
+from services.refunds.policies.rules import Answer
+from shared.kst import KST, wire_time
 from shared.runtime.decisions import Applied, Reject, Wait
 from tests.unit.refunds.desk import ACCOUNT, ORDER, Desk, line, minutes, units
 
@@ -46,11 +48,25 @@ def test_a_request_about_an_expired_order_is_refused() -> None:
     desk = Desk()
     desk.registered()
     desk.expired()
+    ended_at = desk.now
+    desk.now += minutes(5)
 
     desk.asked(40)
 
     assert desk.types() == ["refund.rejected"]
-    assert desk.last.data["reason"] == "order_expired"
+    assert (desk.last.data["reason"], desk.last.data["at"]) == ("order_expired", wire_time(ended_at))
+
+
+def test_a_request_about_a_cancelled_order_is_refused_since_its_end() -> None:
+    desk = Desk()
+    desk.paid()
+    desk.cancelled()
+    ended_at = desk.now
+    desk.now += minutes(5)
+
+    desk.asked(40)
+
+    assert (desk.last.data["reason"], desk.last.data["at"]) == ("order_cancelled", wire_time(ended_at))
 
 
 def test_a_late_payment_never_resurrects_an_expired_order() -> None:
@@ -198,6 +214,44 @@ def test_everything_refundable_of_an_issued_order_says_when_the_last_unit_was_lo
 
     assert desk.last.data["reason"] == "issued"
     assert desk.last.data["at"] == "2026-10-22T11:05:00+09:00"
+
+
+@pytest.mark.parametrize("lines", [("1", "2"), ("2", "1")])
+def test_of_several_lines_that_were_lost_the_last_loss_is_the_reason(lines: tuple[str, str]) -> None:
+    desk = Desk()
+    desk.paid(line("1", quantity=10), line("2", quantity=10))
+    for line_id in lines:
+        desk.issuance_granted(10, line_id)
+        lost_at = desk.now
+        desk.now += minutes(5)
+
+    desk.asked()
+
+    assert (desk.last.data["reason"], desk.last.data["at"]) == ("issued", wire_time(lost_at))
+
+
+AT = datetime(2026, 10, 22, 11, tzinfo=KST)
+
+
+def test_the_reason_that_says_most_is_the_reason_for_nothing() -> None:
+    vague, busy, clear = (
+        Answer(0, reason=reason) for reason in (None, "refund_in_progress", "not_supported")
+    )
+    assert why_nothing([], AT) == Refusal("nothing_left", AT)
+    assert why_nothing([vague], AT) == Refusal("nothing_left", AT)
+    for answers in ([vague, busy, clear], [clear, busy, vague]):
+        assert why_nothing(answers, AT) == Refusal("not_supported", AT)
+    for answers in ([vague, busy], [busy, vague]):
+        assert why_nothing(answers, AT) == Refusal("refund_in_progress", AT)
+
+
+def test_a_fee_of_all_that_is_owed_leaves_nothing() -> None:
+    assert [is_eaten(won, fee) for won, fee in [(1, 1), (1, 0), (0, 0), (2, 1)]] == [
+        True,
+        False,
+        False,
+        False,
+    ]
 
 
 def test_nothing_is_left_after_everything_was_refunded() -> None:

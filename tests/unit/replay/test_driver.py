@@ -63,9 +63,13 @@ async def test_an_order_hears_its_next_events_only_when_those_before_are_settled
 
 async def test_a_second_replay_says_everything_again_and_reports_the_same() -> None:
     plan, system = story(close_months=True), ToySystem()
-    first = await drive(plan, system)
+    driver = Driver(plan, system, system.close, system.clock)
+    first = await driver.run()
+    assert not driver.is_known
     before = len(system.log)
-    second = await drive(plan, system)
+    driver = Driver(plan, system, system.close, system.clock)
+    second = await driver.run()
+    assert driver.is_known
     assert system.repeats == plan.steps
     assert len(system.log) == before
     documents = [summarise(plan, ledger, 0, 0.0, None).document for ledger in (first, second)]

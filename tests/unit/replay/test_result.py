@@ -75,6 +75,10 @@ def test_when_everything_is_mended_an_order_is_worth_a_look() -> None:
     assert "Nothing waits for anybody." in shown
 
 
+def test_a_second_demonstration_boasts_of_no_speed() -> None:
+    assert screen(replace(RESULT, is_known=True))[6].endswith(" s: nothing was new")
+
+
 def test_a_broken_rule_and_a_service_that_nobody_killed_are_told_as_they_are() -> None:
     broken = with_check({"ok": False, "orders": 2, "violations": [{}, {}]})
     shown = screen(replace(broken, disturbances=Disturbances(7)))

@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.serials.codes import ALPHABET, LENGTH, RANDOM_BYTES, grouped, make_serials, read_serial
+from services.serials.codes import (
+    ALPHABET,
+    LENGTH,
+    LONGEST_INPUT,
+    RANDOM_BYTES,
+    grouped,
+    make_serials,
+    read_serial,
+)
 
 DRAWS = st.binary(min_size=RANDOM_BYTES, max_size=RANDOM_BYTES)
 PLACES = st.integers(0, LENGTH - 1)
@@ -67,6 +75,19 @@ def test_full_width_characters_and_all_hyphens_are_understood() -> None:
     assert read_serial(wide) == serial
     for gap in ("-", " ", "\u2011", "\u2013", "\u2014", "\u2212", "\u3000", "\uff0d", "\t"):
         assert read_serial(grouped(serial).replace("-", gap)) == serial
+
+
+def test_a_letter_of_another_alphabet_is_no_look_alike() -> None:
+    serial = serial_of(bytes([1] * RANDOM_BYTES))
+    assert serial.startswith("1")
+    assert read_serial("i" + serial[1:]) == serial
+    assert read_serial("\u0131" + serial[1:]) is None  # the dotless i, whose capital is the Latin I
+
+
+def test_what_is_too_long_to_be_typed_is_not_looked_at() -> None:
+    serial = serial_of(bytes(range(RANDOM_BYTES)))
+    assert read_serial(serial.ljust(LONGEST_INPUT)) == serial
+    assert read_serial(serial.ljust(LONGEST_INPUT + 1)) is None
 
 
 @given(DRAWS, PLACES, st.integers(1, 31))

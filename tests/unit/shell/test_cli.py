@@ -97,7 +97,7 @@ def test_completing_a_command_imports_none() -> None:
 
     ours = {name for name in done.stdout.split() if name.startswith(("ops", "shared", "services"))}
     assert "lag" in done.stdout.splitlines()
-    assert ours == {"ops", "ops.cli", "ops.shell", "ops.shell.problem"}
+    assert ours == {"ops", "ops.cli", "ops.shell", "ops.shell.output", "ops.shell.problem"}
 
 
 def test_the_version_is_told_where_no_postgres_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
