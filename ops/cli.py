@@ -29,7 +29,13 @@ COMMANDS: Sequence[Command] = (
     Command("demo", "ops.replay.demo:demo"),
     Command("replay", "ops.replay.command:replay"),
     Command("migrate", "ops.setup.migrate:migrate"),
+    Command("status", "ops.watch.status:status"),
+    Command("todo", "ops.watch.todo.command:todo"),
+    Command("find", "ops.watch.find:find"),
     Command("order", "ops.watch.order:order"),
+    Command("partner", "ops.watch.show.partner:partner"),
+    Command("refund", "ops.watch.show.refund:app"),
+    Command("document", "ops.watch.show.document:document"),
     Command("check", "ops.audit.check:check"),
     Command("record", "ops.audit.record:record"),
     Command("lag", "ops.watch.lag:lag"),
@@ -78,7 +84,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="Payments become serials, refunds lock, months merge: start it, watch it, explain it, replay it.",
-    epilog="Exit codes: 0 ok, 1 failed, 2 usage, 3 a rule is broken, 4 nothing matched.",
+    epilog="Exit codes: 0 ok, 1 failed, 2 usage, 3 a rule is broken, 4 nothing matched, 5 something waits.",
 )
 
 

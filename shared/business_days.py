@@ -13,6 +13,7 @@ import holidays
 
 _ONE_DAY = timedelta(days=1)
 _SATURDAY = 5
+_LEGAL_REFUND_DAYS = 3
 
 
 @lru_cache(maxsize=4096)
@@ -40,6 +41,14 @@ def add_business_days(day: date, count: int) -> date:
     for _ in range(count):
         day = next_business_day(day + _ONE_DAY)
     return day
+
+
+def legal_refund_day(owed_since: date) -> date:
+    """The day by which the law wants money back that is owed since a day: three business days after it.
+
+    전자상거래법 제18조 제2항: counted from the request; a review does not stop it.
+    """
+    return add_business_days(owed_since, _LEGAL_REFUND_DAYS)
 
 
 @lru_cache(maxsize=64)

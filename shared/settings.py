@@ -22,6 +22,7 @@ from shared.brokers import USUAL_MECHANISM, Brokers
 from shared.sealing import Sealer
 
 S = TypeVar("S", bound="ServiceSettings")
+B = TypeVar("B", bound=BaseSettings)
 
 
 class WrongSetting(Exception):
@@ -173,8 +174,8 @@ def _earlier_keys(value: SecretStr) -> dict[str, bytes]:
     return keys
 
 
-def read_settings(model: type[S]) -> S:
-    """The settings of a service. Raises WrongSetting, which never repeats a secret."""
+def read_settings(model: type[B]) -> B:
+    """Settings from the environment. Raises WrongSetting, which never repeats a secret."""
     try:
         return model()
     except ValidationError as error:

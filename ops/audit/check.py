@@ -19,8 +19,9 @@ from ops.shell.databases import Connections, Urls, Where, kafka_of, one_moment, 
 from ops.shell.options import Directory, Json, KafkaAddress, PostgresUrl
 from ops.shell.output import Tell, print_json, tell_nobody, tell_on_stderr
 from ops.shell.problem import Exit
+from ops.shell.run_directory import RunDirectory, Verdict
 from ops.shell.system import System, find_system
-from shared.clock import monotonic
+from shared.clock import monotonic, now
 
 SETTLE_SECONDS = 10.0
 NAMED = 1000  # violations named for each rule of one schema
@@ -219,7 +220,10 @@ async def _check_system(system: System, settle: float, topics: bool, as_json: bo
             print_topics(console, read)
 
     _show(document, as_json, print_all)
-    return report.ok and (read is None or read.ok)
+    ok = report.ok and (read is None or read.ok)
+    violations = len(report.violations) + (0 if read is None else sum(read.findings.counts.values()))
+    RunDirectory(system.directory).note_verdict(Verdict(now(), ok, violations))
+    return ok
 
 
 def _show(document: dict[str, Any], as_json: bool, tables: Callable[[Console], None]) -> None:

@@ -1,8 +1,9 @@
 """Reading the services' databases: one URL for each service, although they usually share one database."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -15,6 +16,7 @@ from shared.events.catalogue import SERVICES
 Urls: TypeAlias = Mapping[str, str]
 Where: TypeAlias = System | Urls | str
 Connections: TypeAlias = dict[str, Any]
+T = TypeVar("T")
 
 CONNECT_SECONDS = 10.0
 READING = {
@@ -68,6 +70,30 @@ async def connected(urls: Urls) -> AsyncIterator[Connections]:
             stack.push_async_callback(connections[service].close)
         with explained():
             yield connections
+
+
+async def read_each(
+    where: Where, read: Callable[[str, Any], Awaitable[T]]
+) -> tuple[dict[str, T], dict[str, str]]:
+    """What `read` makes of each service's connection, and why of those that could not be read.
+
+    Raises Problem only when no database is known.
+    """
+    results: dict[str, T] = {}
+    unreadable: dict[str, str] = {}
+
+    async def read_one(service: str, url: str) -> None:
+        try:
+            async with connected({service: url}) as connections:
+                results[service] = await read(service, connections[service])
+        except Problem as problem:
+            unreadable[service] = problem.message
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            unreadable[service] = str(error) or type(error).__name__
+
+    urls = urls_of(where)
+    await asyncio.gather(*(read_one(service, url) for service, url in urls.items()))
+    return {name: results[name] for name in urls if name in results}, unreadable
 
 
 @asynccontextmanager

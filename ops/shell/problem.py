@@ -17,6 +17,7 @@ class Exit(IntEnum):
     USAGE = 2
     RULE_BROKEN = 3
     NOTHING_MATCHED = 4
+    SOMETHING_WAITS = 5
 
 
 class Problem(Exception):

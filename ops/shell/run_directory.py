@@ -6,6 +6,7 @@ keys.json         the keys of the services, made once (0600)
 passwords.json    the passwords of the database roles, made once (0600)
 kafka.json        the passwords on a broker that asks for logins, made once (0600)
 ports.json        the ports of the last run
+check.json        the last verdict of `pawl check`
 kafka/ postgres/  data of the embedded servers
 logs/             one log for each process; `.1` is that of the run before
 """
@@ -20,6 +21,7 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
@@ -30,6 +32,7 @@ import psutil
 from ops.shell.private_files import read_or_make_secrets, write_private
 from ops.shell.problem import Problem, explain_os_errors
 from shared.clock import monotonic
+from shared.kst import wire_time
 
 DEFAULT = Path(os.environ.get("PAWL_DIR", ".pawl"))
 SERVICE_KEYS = ("DATA_KEY", "DATA_KEY_ID", "SERIAL_LOOKUP_KEY", "SERIAL_TEXT_KEY", "SERIAL_KEY_ID")
@@ -97,6 +100,18 @@ class RunState:
         return msgspec.json.decode(text, type=cls)
 
 
+@dataclass(slots=True, frozen=True)
+class Verdict:
+    """What the auditor found, and when."""
+
+    at: datetime
+    ok: bool
+    violations: int
+
+    def to_document(self) -> dict[str, Any]:
+        return {"at": wire_time(self.at), "ok": self.ok, "violations": self.violations}
+
+
 class RunDirectory:
     """The paths in a run directory, and the lock that only one `pawl up` holds."""
 
@@ -110,6 +125,7 @@ class RunDirectory:
         self.kafka = self.path / "kafka"
         self.postgres = self.path / "postgres"
         self._run = self.path / "run.json"
+        self._verdict = self.path / "check.json"
         self._lock_file = self.path / "lock"
         self._lock: IO[str] | None = None
 
@@ -178,6 +194,20 @@ class RunDirectory:
     def forget_state(self) -> None:
         with suppress(OSError):
             self._run.unlink()
+
+    def note_verdict(self, verdict: Verdict) -> None:
+        """Keep the auditor's last verdict; nothing where no system was ever started."""
+        if self.path.is_dir():
+            with explain_os_errors("keeping the verdict", self._verdict):
+                write_private(self._verdict, json.dumps(verdict.to_document()) + "\n")
+
+    def read_verdict(self) -> Verdict | None:
+        """The auditor's last verdict; None when there is none or it cannot be read."""
+        try:
+            document = json.loads(self._verdict.read_text())
+            return Verdict(datetime.fromisoformat(document["at"]), document["ok"], document["violations"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
 
     def service_keys(self, server_url: str = "") -> dict[str, str]:
         """The keys of the services as environment variables, made at the first call.

@@ -1,18 +1,21 @@
-"""`pawl lag`: how far each service is behind, in seconds and in events."""
+"""`pawl lag`: whether each service lives, and how far it is behind, in seconds and in events."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import typer
 from rich.console import Console
 from rich.text import Text
 
 from ops.shell.databases import Where, connected, urls_of
 from ops.shell.options import Directory, Json, KafkaAddress, PostgresUrl
 from ops.shell.output import print_json
-from ops.shell.problem import Problem
+from ops.shell.problem import Exit, Problem
 from ops.shell.system import System, find_system
 from ops.shell.topic_reader import reading_topics
+from ops.watch.living import ALIVE, Life, read_lives
 from shared.queries import load
 
 SQL = load("ops.watch")
@@ -82,19 +85,30 @@ def lag(
     directory: Directory = None,
     as_json: Json = False,
 ) -> None:
-    """Show how far each service is behind: reading, publishing, parked events, dead letters.
+    """Show whether each service lives, and how far it is behind: reading, publishing, parked, dead letters.
+
+    Exit code 1 when a service does not live.
 
     Example: [bold]pawl lag[/bold]
 
     Example: [bold]watch pawl lag[/bold]
     """
     system = find_system(kafka, postgres, directory)
-    behind = asyncio.run(read_lag(system, require_servers(system)))
+    lives, behind = asyncio.run(_read(system, require_servers(system)))
     if as_json:
-        document = {name: {"reading": asdict(is_.reading), **asdict(is_)} for name, is_ in behind.items()}
-        print_json({"services": document})
+        print_json({"services": {name: _document(lives[name], is_) for name, is_ in behind.items()}})
     else:
-        print_lag(Console(), behind)
+        print_lag(Console(), behind, lives)
+    if any(life.status not in (ALIVE, "unknown") for life in lives.values()):
+        raise typer.Exit(Exit.FAILED)
+
+
+async def _read(system: System, kafka: str) -> tuple[dict[str, Life], dict[str, ServiceLag]]:
+    return await read_lives(system), await read_lag(system, kafka)
+
+
+def _document(life: Life, lag: ServiceLag) -> dict[str, Any]:
+    return {"status": life.status, "why": life.why, "reading": asdict(lag.reading), **asdict(lag)}
 
 
 def require_servers(system: System) -> str:
@@ -107,15 +121,22 @@ def require_servers(system: System) -> str:
     return system.kafka
 
 
-def print_lag(console: Console, lag: dict[str, ServiceLag]) -> None:
-    """A line for each service and one for each topic that it has not read to the end."""
+def print_lag(console: Console, lag: dict[str, ServiceLag], lives: Mapping[str, Life]) -> None:
+    """A line for each service, and one for each topic that it has not read to the end."""
     for service, behind in lag.items():
         reading = behind.reading
         style = "green" if reading.events + behind.outbox.events == 0 else "yellow"
-        line = Text.assemble((f"{service:<9}", "bold"), (f"{_text(reading)} unread", style))
+        life = lives[service]
+        line = Text.assemble(
+            (f"{service:<9}", "bold"),
+            (f"{life.status:<9}", "green" if life.status == ALIVE else "red"),
+            (f"{_text(reading)} unread", style),
+        )
         line.append(f"   {_text(behind.outbox)} to publish   {behind.dead_letters:,} dead letters   ")
         line.append(_parked(behind.parked))
         console.print(line, soft_wrap=True, highlight=False)
+        if life.why:
+            console.print(f"          {life.why}", soft_wrap=True, highlight=False, markup=False)
         for topic, unread in behind.topics.items():
             if unread.events:
                 console.print(f"          {topic}: {_text(unread)}", soft_wrap=True, highlight=False)

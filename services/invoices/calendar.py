@@ -47,15 +47,20 @@ def is_late(month: str, issued_at: datetime) -> bool:
     return kst_date(issued_at) > due_on(month)
 
 
-def estimated_penalty(month: str, issued_at: datetime, supply: int) -> int | None:
-    """The penalty to expect for a late invoice over `supply` won, in won (floor); None when it is in time.
+def late_percent(month: str, day: date) -> int:
+    """The penalty of a late document of `month` issued on `day` in Seoul, in percent of its supply value.
 
-    1 % up to the day of the final VAT return (부가가치세법 제60조 제2항 제1호, 지연발급), 2 % after
-    it (제2호, 미발급).
+    1 up to the day of the final VAT return (부가가치세법 제60조 제2항 제1호, 지연발급), 2 after it
+    (제2호, 미발급).
     """
+    return 1 if day <= final_return_on(month) else 2
+
+
+def estimated_penalty(month: str, issued_at: datetime, supply: int) -> int | None:
+    """The penalty to expect for a late invoice over `supply` won, in won (floor); None when it is in time."""
     if not is_late(month, issued_at):
         return None
-    return supply * (1 if kst_date(issued_at) <= final_return_on(month) else 2) // 100
+    return supply * late_percent(month, kst_date(issued_at)) // 100
 
 
 @lru_cache(maxsize=512)

@@ -192,3 +192,74 @@ SELECT (SELECT coalesce(sum(total), 0)::bigint FROM documents WHERE state = 'iss
        coalesce(sum(standing_supply + standing_vat) FILTER (WHERE evidence = 'card_slip'), 0)::bigint AS card_slip,
        coalesce(sum(standing_supply + standing_vat) FILTER (WHERE evidence = 'cash_receipt'), 0)::bigint AS cash_receipt
 FROM payments;
+
+-- name: todo_unissuable
+-- Documents that could not be issued because of their business number, by month, since the close of it.
+SELECT d.month, count(*) AS count, sum(d.total)::bigint AS won, min(m.closed_at) AS since,
+       (array_agg(d.partner_id ORDER BY d.partner_id))[1:20] AS members
+FROM documents d LEFT JOIN months m USING (month)
+WHERE d.state = 'issue_failed' GROUP BY d.month;
+
+-- name: todo_open_months
+-- Months before this one that have drafts and were not closed, found month by month in the index.
+WITH RECURSIVE known (month) AS (
+    (SELECT month FROM documents ORDER BY month LIMIT 1)
+    UNION ALL
+    SELECT (SELECT d.month FROM documents d WHERE d.month > known.month ORDER BY d.month LIMIT 1)
+    FROM known WHERE known.month < $1
+)
+SELECT d.month, count(*) AS count, sum(d.total)::bigint AS won
+FROM known JOIN documents d USING (month)
+WHERE known.month < $1 AND d.state = 'draft' AND NOT EXISTS (SELECT FROM months m WHERE m.month = known.month)
+GROUP BY d.month;
+
+-- name: todo_interrupted
+-- Months whose close was interrupted before it was told, or goes on.
+SELECT month, closed_at FROM months WHERE unreported;
+
+-- name: todo_late
+-- Documents issued after their due day since an instant, by month and Seoul day of issue, with what 1 % and 2 % of them are.
+SELECT month, (issued_at AT TIME ZONE INTERVAL '+09:00')::date AS day, count(*) AS count,
+       sum(supply / 100)::bigint AS one_percent, sum(supply * 2 / 100)::bigint AS two_percent, min(issued_at) AS since,
+       (array_agg(document_key ORDER BY issued_at, document_key))[1:20] AS members
+FROM documents WHERE late AND state = 'issued' AND supply > 0 AND issued_at >= $1 GROUP BY 1, 2;
+
+-- name: todo_corrections
+-- Issued documents that name the wrong business, by month.
+SELECT c.month, count(*) AS count, sum(d.total)::bigint AS won, min(c.proposed_at) AS since,
+       (array_agg(d.document_key ORDER BY c.proposed_at, d.document_key))[1:20] AS members
+FROM corrections c JOIN documents d USING (invoice_id)
+WHERE c.state = 'proposed' GROUP BY c.month;
+
+-- name: find_document_by_key
+-- The document of this key.
+SELECT invoice_id, document_key, kind, state, month, total, partner_id FROM documents WHERE document_key = $1;
+
+-- name: find_document_by_id
+-- The document of this id.
+SELECT invoice_id, document_key, kind, state, month, total, partner_id FROM documents WHERE invoice_id = $1;
+
+-- name: find_partner
+-- The partner of this id, as its last change says.
+SELECT partner_id, name, business_number FROM partners WHERE partner_id = $1;
+
+-- name: find_partner_by_name
+-- Partners whose last change told a name that begins like this.
+SELECT partner_id, name, business_number FROM partners
+WHERE lower(name) COLLATE "C" >= lower($1::text) AND lower(name) COLLATE "C" < lower($1::text) || U&'\+10FFFF'
+ORDER BY lower(name) COLLATE "C", partner_id LIMIT 20;
+
+-- name: find_partner_by_email
+-- Partners whose last change told this address.
+SELECT partner_id, name, business_number FROM partners
+WHERE lower(invoice_email) COLLATE "C" = lower($1::text) ORDER BY partner_id LIMIT 20;
+
+-- name: find_partner_by_number
+-- Partners that paid under this business number.
+SELECT DISTINCT ON (p.partner_id) p.partner_id, n.name, p.business_number
+FROM payments p LEFT JOIN partners n USING (partner_id)
+WHERE p.business_number = $1 ORDER BY p.partner_id LIMIT 20;
+
+-- name: find_wish_to_merge
+-- Wishes to merge, or not to, of this id.
+SELECT request_id, partner_id, undo, month FROM merge_requests WHERE request_id = $1 ORDER BY partner_id LIMIT 20;

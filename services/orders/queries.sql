@@ -89,3 +89,95 @@ INSERT INTO invoiced_payments (payment_id, order_id) SELECT * FROM unnest($1::te
 SELECT order_id FROM orders
 WHERE state = 'pending_deposit' AND deposit_deadline < now() - $1::interval AND recorded_at < now() - $1::interval
 ORDER BY order_id LIMIT $2;
+
+-- name: todo_quarantine
+-- Money that nobody has decided about, by reason.
+SELECT reason, count(*) AS count, sum(amount)::bigint AS won, min(opened_at) AS since,
+       count(*) FILTER (WHERE opened_at < $1) AS overdue,
+       (array_agg(order_id || ' ' || payment_id ORDER BY opened_at, order_id))[1:20] AS members
+FROM quarantine WHERE decision IS NULL GROUP BY reason;
+
+-- name: todo_deposits
+-- Deposits that have not come and whose deadline is before an instant.
+SELECT count(*) AS count, sum(expected)::bigint AS won, min(registered_at) AS since,
+       min(deposit_deadline) FILTER (WHERE deposit_deadline >= $2) AS due,
+       count(*) FILTER (WHERE deposit_deadline < $2) AS overdue, min(deposit_deadline) AS first_due,
+       (array_agg(order_id ORDER BY deposit_deadline, order_id))[1:20] AS members
+FROM orders WHERE state = 'pending_deposit' AND deposit_deadline < $1 HAVING count(*) > 0;
+
+-- name: todo_partners
+-- Partners that asked to leave and were refused; when, as far as the outbox still tells.
+SELECT count(*) AS count, min(coalesce(refused.at, $1::timestamptz)) AS since,
+       (array_agg(partner_id ORDER BY refused.at, partner_id))[1:20] AS members
+FROM partners
+CROSS JOIN LATERAL (SELECT max(recorded_at) AS at FROM outbox
+                    WHERE key = partner_id AND type = 'partner.withdrawal_refused.v1') AS refused
+WHERE withdrawn_at IS NULL HAVING count(*) > 0;
+
+-- name: find_order
+-- The order of this id.
+SELECT order_id, state, partner_id, CASE WHEN payment_id IS NULL THEN expected ELSE amount END AS won
+FROM orders WHERE order_id = $1;
+
+-- name: find_payment
+-- The payment of this id.
+SELECT payment_id, order_id, amount FROM payments WHERE payment_id = $1;
+
+-- name: find_grant
+-- Units that were claimed under this id to be issued.
+SELECT claim_id, order_id, quantity, state FROM claims WHERE claim_id = $1 AND purpose = 'issue' LIMIT 20;
+
+-- name: find_issue_request
+-- Requests to issue of this id.
+SELECT request_id, order_id FROM issue_requests WHERE request_id = $1 ORDER BY order_id LIMIT 20;
+
+-- name: find_partner
+-- The partner of this id, as it was on an order.
+SELECT partner_id, partner ->> 'name' AS name, partner ->> 'business_number' AS business_number
+FROM orders WHERE partner_id = $1 LIMIT 1;
+
+-- name: find_partner_by_name
+-- Partners whose name begins like this, one after the other in the index.
+WITH RECURSIVE named (name, partner_id) AS (
+    (SELECT lower(partner ->> 'name') COLLATE "C", partner_id FROM orders
+     WHERE lower(partner ->> 'name') COLLATE "C" >= lower($1::text)
+     ORDER BY lower(partner ->> 'name') COLLATE "C", partner_id LIMIT 1)
+    UNION ALL
+    SELECT following.* FROM named CROSS JOIN LATERAL (
+        SELECT lower(partner ->> 'name') COLLATE "C", partner_id FROM orders
+        WHERE (lower(partner ->> 'name') COLLATE "C", partner_id) > (named.name, named.partner_id)
+        ORDER BY lower(partner ->> 'name') COLLATE "C", partner_id LIMIT 1
+    ) AS following
+    WHERE starts_with(named.name, lower($1::text))
+), found AS (
+    SELECT name, partner_id FROM named WHERE starts_with(name, lower($1::text)) LIMIT 20
+)
+SELECT found.partner_id, shown.name, shown.business_number
+FROM found CROSS JOIN LATERAL (
+    SELECT partner ->> 'name' AS name, partner ->> 'business_number' AS business_number
+    FROM orders o WHERE lower(o.partner ->> 'name') COLLATE "C" = found.name AND o.partner_id = found.partner_id LIMIT 1
+) AS shown;
+
+-- name: find_partner_by_email
+-- Partners that told this address on an order, one after the other in the index.
+WITH RECURSIVE addressed (partner_id) AS (
+    (SELECT partner_id FROM orders WHERE lower(partner ->> 'invoice_email') COLLATE "C" = lower($1::text)
+     ORDER BY partner_id LIMIT 1)
+    UNION ALL
+    SELECT following.* FROM addressed CROSS JOIN LATERAL (
+        SELECT partner_id FROM orders
+        WHERE lower(partner ->> 'invoice_email') COLLATE "C" = lower($1::text) AND partner_id > addressed.partner_id
+        ORDER BY partner_id LIMIT 1
+    ) AS following
+), found AS (
+    SELECT partner_id FROM addressed LIMIT 20
+)
+SELECT found.partner_id, shown.name, shown.business_number
+FROM found CROSS JOIN LATERAL (
+    SELECT partner ->> 'name' AS name, partner ->> 'business_number' AS business_number
+    FROM orders o WHERE o.partner_id = found.partner_id LIMIT 1
+) AS shown;
+
+-- name: find_wish_to_leave
+-- Requests to leave of this id.
+SELECT request_id, partner_id FROM withdrawal_requests WHERE request_id = $1 ORDER BY partner_id LIMIT 20;

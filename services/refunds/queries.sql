@@ -34,3 +34,32 @@ WHERE r.order_id = ANY(string_to_array($1, E'\x1f')) ORDER BY f.refund_id, f.pay
 -- name: read_details
 -- The sealed details that a reference names.
 SELECT reference, sealed FROM refund_details WHERE reference = $1;
+
+-- name: todo_refunds
+-- Refunds that are not at their end, by state, its reason, the Seoul day from which their time counts, and the day on
+-- which their money is expected. A bounced one is owed anew from its bounce.
+SELECT r.state, coalesce(r.why, '') AS why, b.since::date AS day, r.expected_on, count(*) AS count,
+       sum(r.amount)::bigint AS won, min(h.at) AS state_since, min(r.requested_at) AS requested_at,
+       (array_agg(r.refund_id::text ORDER BY r.requested_at, r.refund_id))[1:20] AS members
+FROM refunds r
+LEFT JOIN refund_history h
+  ON r.state IN ('bounced', 'repaying') AND h.refund_id = r.refund_id AND h.position = r.steps
+CROSS JOIN LATERAL (
+    SELECT coalesce(h.at, r.requested_at) AT TIME ZONE INTERVAL '+09:00'
+) AS b (since)
+WHERE r.state IN ('held', 'in_review', 'accepted', 'paying_out', 'unknown', 'failed', 'bounced', 'repaying')
+GROUP BY 1, 2, 3, 4;
+
+-- name: find_refund
+-- The refund of this id.
+SELECT refund_id, refund_request_id, order_id, state, why, amount FROM refunds WHERE refund_id = $1;
+
+-- name: find_refund_request
+-- Refunds that were asked for under this id; each order has its own.
+SELECT refund_id, refund_request_id, order_id, state, why, amount
+FROM refunds WHERE refund_request_id = $1 ORDER BY order_id, refund_id LIMIT 20;
+
+-- name: find_payout
+-- Refunds with a payout of this id.
+SELECT r.refund_id, r.refund_request_id, r.order_id, r.state, r.why, r.amount
+FROM refund_payouts p JOIN refunds r USING (refund_id) WHERE p.payout_id = $1 ORDER BY r.refund_id LIMIT 20;

@@ -55,11 +55,12 @@ class Tabletop:
     log: dict[str, list[StoredRecord]] = field(default_factory=lambda: {topic: [] for topic in PARTITIONS})
     read: dict[tuple[str, str], int] = field(default_factory=dict)
 
-    def say(self, example: str, order_id: str, **data: Any) -> None:
-        """Checkout says a golden example about this order, with other data where given."""
+    def say(self, example: str, order_id: str, *, at: str | None = None, **data: Any) -> None:
+        """Checkout says a golden example about this order, with other data and another time where given."""
         document = json.loads((EXAMPLES / "checkout.events" / f"{example}.json").read_text())
         headers = {**document["headers"], "ce_subject": order_id, "ce_correlationid": order_id}
         headers["ce_id"] = f"{example}-{order_id}-{len(self.log['checkout.events'])}"
+        headers["ce_time"] = at or headers["ce_time"]
         body = {**document["data"], "order_id": order_id, **data}
         self._append(
             "checkout.events",

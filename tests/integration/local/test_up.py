@@ -18,6 +18,7 @@ from ops.shell.http_client import fetch
 from ops.shell.problem import Problem
 from ops.shell.run_directory import ProcessMark, RunDirectory, RunState
 from ops.shell.system import find_system
+from ops.watch.living import read_lives
 from shared.events.catalogue import SERVICES
 from tests.support.patience import PATIENCE, PATIENCE_WITH_A_START
 
@@ -88,7 +89,9 @@ async def test_other_commands_find_the_system_while_it_runs(wanted: Wanted, said
 
         assert found == running.system
         assert "pawl_ops" in found.require_ops_url()
+        assert {life.status for life in (await read_lives(found)).values()} == {"alive"}
 
+    assert {life.status for life in (await read_lives(found)).values()} == {"silent"}
     with pytest.raises(Problem, match="No system is running"):
         find_system(directory=wanted.directory)
 

@@ -15,7 +15,11 @@ from ops.setup.provision import Database
 from ops.shell.http_client import fetch
 from ops.shell.problem import Exit
 from ops.shell.run_directory import RunDirectory
+from ops.shell.system import find_system
+from ops.watch.status import read_status
+from shared.clock import now
 from shared.events.catalogue import SERVICES
+from shared.operators.todo import Moment
 
 Up = Callable[..., Awaitable[Process]]
 
@@ -51,7 +55,9 @@ async def pawl_up(
         await process.communicate()
 
 
-async def test_one_json_line_when_ready_and_nothing_else_on_stdout(pawl_up: Up, kafka: str) -> None:
+async def test_one_json_line_when_ready_and_nothing_else_on_stdout(
+    pawl_up: Up, kafka: str, tmp_path: Path
+) -> None:
     process = await pawl_up()
     assert process.stdout is not None
 
@@ -63,6 +69,10 @@ async def test_one_json_line_when_ready_and_nothing_else_on_stdout(pawl_up: Up, 
         assert (await fetch(service["health"])).status == 200
         assert "# HELP" in (await fetch(service["metrics"])).text
         assert json.loads((await fetch(service["asyncapi"])).text)["asyncapi"].startswith("3.")
+
+    status = await read_status(find_system(directory=tmp_path / ".pawl"), Moment(now()))
+    assert (status.all_alive, status.has_topics, status.trouble) == (True, True, "")
+    assert set(status.behind) == set(SERVICES)
 
     process.send_signal(signal.SIGINT)
     rest, said = await process.communicate()

@@ -31,6 +31,12 @@ SETTINGS = {
         ["dead", "ls"],
         ["dead", "show"],
         ["dead", "replay"],
+        ["status"],
+        ["todo"],
+        ["find"],
+        ["partner"],
+        ["refund", "show"],
+        ["document"],
     ],
 )
 def test_every_command_shows_an_example(command: list[str]) -> None:

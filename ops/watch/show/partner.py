@@ -1,0 +1,126 @@
+"""`pawl partner ID`: who it is, its orders and money, what is open, its documents and wishes."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+
+from ops.shell.databases import Connections, Where, connected, urls_of
+from ops.shell.options import Directory, Json, PostgresUrl
+from ops.shell.output import print_json
+from ops.shell.problem import Exit, Problem
+from ops.shell.system import find_system
+from ops.watch.show.rows import as_json, day, print_lines, won, words
+from shared.operators.commands import pawl
+from shared.queries import load
+
+SQL = load("ops.watch.show")
+NAMES: Final = ("name", "business_number", "invoice_email")
+SHOWN: Final = 10
+"""So many orders, cases, refunds and documents are shown, the latest (of what waits the oldest) first."""
+
+
+async def read_partner(where: Where, partner_id: str) -> dict[str, Any] | None:
+    """The partner as JSON; None when no service knows it. Raises Problem."""
+    if "\0" in partner_id:
+        return None
+    async with connected(urls_of(where)) as connections:
+        return await partner_of(connections, partner_id)
+
+
+async def partner_of(connections: Connections, partner_id: str) -> dict[str, Any] | None:
+    """The same over connections that are there."""
+    orders, refunds, invoices = (connections[name] for name in ("orders", "refunds", "invoices"))
+    named = await orders.fetchrow(SQL.name_of_partner, partner_id)
+    told = await invoices.fetchrow(SQL.told_of_partner, partner_id)
+    leaving = await orders.fetchrow(SQL.leaving_of_partner, partner_id)
+    if named is None and told is None and leaving is None:
+        return None
+    names = told or named or {}
+    every = [row["order_id"] for row in await orders.fetch(SQL.order_ids_of_partner, partner_id)]
+    return {
+        "partner_id": partner_id,
+        **{name: names.get(name) for name in NAMES},
+        "money": [as_json(row) for row in await orders.fetch(SQL.money_of_partner, partner_id)],
+        "orders": [as_json(row) for row in await orders.fetch(SQL.orders_of_partner, partner_id, SHOWN)],
+        "cases": [as_json(row) for row in await orders.fetch(SQL.cases_of_partner, partner_id, SHOWN)],
+        "refunds": [as_json(row) for row in await refunds.fetch(SQL.refunds_of_orders, every, SHOWN)],
+        "documents": [
+            as_json(row) for row in await invoices.fetch(SQL.documents_of_partner, partner_id, SHOWN)
+        ],
+        "wishes": {
+            "merges_every_month": told is not None and told["always_merge"],
+            "wants_to_leave": leaving is not None and leaving["withdrawn_at"] is None,
+            "left_at": as_json(leaving)["withdrawn_at"] if leaving is not None else None,
+            "merges": [
+                as_json(row) for row in await invoices.fetch(SQL.wishes_of_partner, partner_id, SHOWN)
+            ],
+        },
+    }
+
+
+def partner(
+    partner_id: Annotated[str, typer.Argument(metavar="ID", help="The id of the partner.")],
+    postgres: PostgresUrl = None,
+    directory: Directory = None,
+    as_document: Json = False,
+) -> None:
+    """Show a partner: its orders and money, open refunds and cases, its documents and wishes.
+
+    Ends with exit code 4 when no service knows it.
+
+    Example: [bold]pawl partner P-17[/bold]
+    """
+    found = asyncio.run(read_partner(find_system(None, postgres, directory), partner_id))
+    if found is None:
+        raise Problem(
+            f"No service knows a partner {partner_id!r}.",
+            "Look for its name, number or address: pawl find WORD",
+            Exit.NOTHING_MATCHED,
+        )
+    if as_document:
+        print_json(found)
+    else:
+        head = "  ".join(
+            str(found[name]) for name in ("partner_id", "name", "business_number") if found[name]
+        )
+        print_lines(Console(), f"partner {head}", _lines(found))
+
+
+def _lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    if found["invoice_email"]:
+        yield "e-mail", found["invoice_email"]
+    for row in found["money"]:
+        sums = f"{won(row['paid'])} paid"
+        if row["state"] == "pending_deposit":
+            sums = f"{won(row['expected'])} expected"
+        elif row["state"] == "paid":
+            sums += f", {won(row['remaining'])} of it left"
+        yield "money", f"{row['count']:,} {words(row['state'])}: {sums}"
+    yield from (("wishes", text) for text in _wishes(found["wishes"]))
+    for row in found["cases"]:
+        case = f"{won(row['amount'])}  {words(row['reason'])}  {row['order_id']}"
+        yield "case", f"{case}  since {day(row['opened_at'])}"
+    for row in found["refunds"]:
+        why = f" ({row['why']})" if row["why"] else ""
+        yield "refund", f"{won(row['amount'])}  {words(row['state'])}{why}  {row['order_id']}"
+        yield "", pawl("refund", "show", row["refund_id"])
+    for row in found["orders"]:
+        yield "order", f"{row['order_id']}  {words(row['state'])}  {won(row['won'])}  {day(row['at'])}"
+    for row in found["documents"]:
+        name = row["document_key"] or row["invoice_id"]
+        yield "document", f"{row['month']}  {words(row['state'])}  {won(row['total'])}  {name}"
+
+
+def _wishes(wishes: dict[str, Any]) -> Iterator[str]:
+    if wishes["left_at"]:
+        yield f"left on {day(wishes['left_at'])}"
+    if wishes["wants_to_leave"]:
+        yield "wants to leave, and has something unfinished"
+    if wishes["merges_every_month"]:
+        yield "one invoice for each month"
+    for row in wishes["merges"]:
+        wish = f"{'no ' if row['undo'] else ''}merge of {row['month']}"
+        yield f"{wish}  {row['request_id']}  {day(row['requested_at'])}"

@@ -1,0 +1,50 @@
+"""Rows as JSON, and the lines of a view that is printed."""
+
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from rich.console import Console
+from rich.text import Text
+
+from shared.kst import in_kst, wire_time
+
+
+def as_json(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with instants in RFC 3339, days as they are written, and ids as texts."""
+    return {name: _json(value) for name, value in row.items()}
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return wire_time(value)
+    return str(value) if isinstance(value, UUID | date) else value
+
+
+def day(instant: str | None) -> str:
+    """The day in Seoul of an instant of a document; empty without one."""
+    return "" if instant is None else f"{in_kst(datetime.fromisoformat(instant)):%Y-%m-%d}"
+
+
+def minute(instant: str) -> str:
+    """The minute in Seoul of an instant of a document."""
+    return f"{in_kst(datetime.fromisoformat(instant)):%Y-%m-%d %H:%M}"
+
+
+def won(amount: int | None) -> str:
+    """`₩70,400`; `₩?` where the won are not decided yet."""
+    return "₩?" if amount is None else f"₩{amount:,}"
+
+
+def words(name: str) -> str:
+    """`paying_out` as `paying out`."""
+    return name.replace("_", " ")
+
+
+def print_lines(console: Console, head: str, lines: Iterable[tuple[str, str]]) -> None:
+    """A head, and lines that each begin with what they are about."""
+    console.print(Text(head, style="bold"), soft_wrap=True, highlight=False)
+    for name, text in lines:
+        line = Text.assemble((f"  {name:<10}", "dim"), text)
+        console.print(line, soft_wrap=True, highlight=False)

@@ -1,0 +1,84 @@
+"""What needs somebody in invoices: months to close; documents not issued, late, or of a wrong business."""
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import Final
+
+from services.invoices.calendar import due_on, ends_at, final_return_on, late_percent
+from shared.kst import end_of_day, kst_date, month_of
+from shared.operators.commands import pawl
+from shared.operators.every_service import every_service
+from shared.operators.todo import Cause, Group, Moment, Part, Row, add_up, no_arguments
+
+INVOICES: Final = "invoices"
+PENALTIES_SINCE: Final = timedelta(days=400)
+"""A penalty is paid with the final VAT return, which is never further away than that."""
+
+
+def open_months(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
+    """Months that are over and not closed, with the countdown to their due day."""
+    for row in rows:
+        month = row["month"]
+        part = Part(row["count"], row["won"], ends_at(month), end_of_day(due_on(month)), (month,))
+        group = add_up(INVOICES, "month_not_closed", month, "finance", [part], moment)
+        yield group.with_command(f"pawl close {month}")
+
+
+def interrupted(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
+    """Closes that did not come to their end; a close can be repeated."""
+    for row in rows:
+        month = row["month"]
+        part = Part(1, None, row["closed_at"], end_of_day(due_on(month)), (month,))
+        group = add_up(INVOICES, "month_close_interrupted", month, "finance", [part], moment)
+        yield group.with_command(f"pawl close {month}")
+
+
+def unissuable(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
+    """Documents that wait for the right business number of their partner."""
+    parts = [
+        Part(
+            row["count"],
+            row["won"],
+            row["since"] or ends_at(row["month"]),
+            end_of_day(due_on(row["month"])),
+            tuple(row["members"]),
+        )
+        for row in rows
+    ]
+    if parts:
+        group = add_up(INVOICES, "document_not_issued", "business_number", "partner", parts, moment)
+        yield group.with_command(pawl("partner", group.members[0]))
+
+
+def late(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
+    """Documents that were issued late, until the VAT return with which their estimated penalty is paid."""
+    parts: dict[str, list[Part]] = {}
+    for row in rows:
+        month, day = row["month"], row["day"]
+        penalty = row["one_percent"] if late_percent(month, day) == 1 else row["two_percent"]
+        pay_on = max(final_return_on(month), final_return_on(f"{day:%Y-%m}"))
+        if pay_on >= kst_date(moment.now):
+            part = Part(row["count"], penalty, row["since"], end_of_day(pay_on), tuple(row["members"]))
+            parts.setdefault(month, []).append(part)
+    for month, of_month in parts.items():
+        group = add_up(INVOICES, "document_late_penalty", month, "finance", of_month, moment)
+        yield group.with_command(f"pawl close {month} status")
+
+
+def corrections(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
+    """Issued documents of another business than their partner's."""
+    for row in rows:
+        part = Part(row["count"], row["won"], row["since"], members=tuple(row["members"]))
+        group = add_up(INVOICES, "document_of_wrong_business", row["month"], "finance", [part], moment)
+        yield group.with_command(f"pawl close {row['month']} status")
+
+
+TODO: Final = (
+    Cause("todo_open_months", lambda moment: (month_of(moment.now),), open_months),
+    Cause("todo_interrupted", no_arguments, interrupted),
+    Cause("todo_unissuable", no_arguments, unissuable),
+    Cause("todo_late", lambda moment: (moment.now - PENALTIES_SINCE,), late),
+    Cause("todo_corrections", no_arguments, corrections),
+    *every_service(INVOICES),
+)
+"""The causes of invoices: statement, arguments, groups."""

@@ -1,0 +1,67 @@
+"""What needs somebody in refunds: those that somebody has to decide or pay, and those past their day."""
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+from typing import Final, NamedTuple
+
+from shared.business_days import legal_refund_day
+from shared.kst import end_of_day
+from shared.operators.every_service import every_service
+from shared.operators.todo import Cause, Group, Moment, Part, Row, Who, add_up, no_arguments
+
+REFUNDS: Final = "refunds"
+
+
+class Kind(NamedTuple):
+    """What a state of a refund is called here, who acts, and with which command on the oldest one."""
+
+    code: str
+    who: Who
+    command: str
+
+
+WAITING: Final = {
+    "held": Kind("refund_held", "partner", "pawl refund proof"),
+    "in_review": Kind("refund_in_review", "operator", "pawl refund approve"),
+    "failed": Kind("refund_failed", "operator", "pawl refund retry"),
+    "bounced": Kind("refund_bounced", "operator", "pawl refund retry"),
+    "unknown": Kind("refund_unknown", "checkout", "pawl refund retry"),
+}
+"""States that somebody has to end."""
+ON_THEIR_WAY: Final = {
+    "accepted": Kind("refund_overdue", "operator", "pawl refund show"),
+    "paying_out": Kind("refund_overdue", "checkout", "pawl refund show"),
+    "repaying": Kind("refund_overdue", "checkout", "pawl refund show"),
+}
+"""States that end by themselves, and are listed when their day is over."""
+
+
+def refunds(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
+    """Refunds by state and reason."""
+    parts: dict[tuple[Kind, str], list[Part]] = {}
+    for row in rows:
+        part = _part(row)
+        if row["state"] in WAITING:
+            parts.setdefault((WAITING[row["state"]], row["why"]), []).append(part)
+        elif part.due is not None and part.due < moment.now:
+            parts.setdefault((ON_THEIR_WAY[row["state"]], row["state"]), []).append(part)
+    for (kind, reason), of_kind in parts.items():
+        group = add_up(REFUNDS, kind.code, reason, kind.who, of_kind, moment)
+        yield group.with_command(f"{kind.command} {group.members[0]}")
+
+
+def _part(row: Row) -> Part:
+    owed_anew = row["state"] in ("bounced", "repaying")
+    since = row["state_since"] if owed_anew else row["requested_at"]
+    due = end_of_day(due_on(row["day"], row["expected_on"]))
+    return Part(row["count"], row["won"], since, due, tuple(row["members"]))
+
+
+def due_on(day: date, expected_on: date | None) -> date:
+    """The legal day, counted from the request or the bounce; the expected day where that comes first."""
+    legal = legal_refund_day(day)
+    return legal if expected_on is None or expected_on < day else min(legal, expected_on)
+
+
+TODO: Final = (Cause("todo_refunds", no_arguments, refunds), *every_service(REFUNDS))
+"""The causes of refunds: statement, arguments, groups."""

@@ -1,0 +1,28 @@
+"""What a word names in serials: grants and serials."""
+
+from typing import Final
+
+from shared.operators.commands import pawl
+from shared.operators.finding import Found, Look, Row, by_last_four, by_uuid
+
+SERIALS: Final = "serials"
+
+
+def grant(row: Row) -> Found:
+    """A grant and how far it is."""
+    says = f"{row['issued']:,} of {row['quantity']:,} units issued, order {row['order_id']}"
+    return Found(SERIALS, "grant", str(row["grant_id"]), says, pawl("order", row["order_id"]))
+
+
+def serial(row: Row) -> Found:
+    """A serial, by its last four characters and never more of it."""
+    says = f"...{row['last_four']}, {row['state']}, order {row['order_id']}"
+    return Found(SERIALS, "serial", str(row["serial_id"]), says, pawl("order", row["order_id"]))
+
+
+FIND: Final = (
+    Look("find_grant", by_uuid, grant),
+    Look("find_serial", by_uuid, serial),
+    Look("find_last_four", by_last_four, serial),
+)
+"""What can be found in serials: statement, arguments, thing."""

@@ -1,0 +1,67 @@
+"""What needs somebody in the tables that every service has: dead letters and parked events. Pure."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from shared.operators.todo import Cause, Group, Moment, Row, Who, no_arguments
+
+
+def every_service(service: str) -> tuple[Cause, ...]:
+    """The causes that each service has, for this one."""
+    return (
+        Cause("todo_dead_letters", no_arguments, _for(service, _dead_letters)),
+        Cause(
+            "todo_parked",
+            lambda moment: (moment.now - moment.thresholds.waiting, moment.now),
+            _for(service, _parked),
+        ),
+    )
+
+
+def _for(
+    service: str, groups: Callable[[str, Sequence[Row]], Iterator[Group]]
+) -> Callable[[Sequence[Row], Moment], Iterator[Group]]:
+    return lambda rows, moment: groups(service, rows)
+
+
+def _dead_letters(service: str, rows: Sequence[Row]) -> Iterator[Group]:
+    """Checkout sends a wrong document right; one that a service wrote is a mistake in Pawl."""
+    for row in rows:
+        names = tuple(f"{service}:{number}" for number in row["members"])
+        from_checkout = row["from_checkout"]
+        sender = row["source"] or "an unknown sender"
+        yield Group(
+            service,
+            "dead_letter",
+            f"{row['code']} from {sender}",
+            row["count"],
+            None,
+            row["since"],
+            "checkout" if from_checkout else "operator",
+            f"pawl dead resolve {names[0]}" if from_checkout else f"pawl dead replay {names[0]}",
+            members=names,
+        )
+
+
+_WHO: dict[str, Who] = {"blocked": "operator", "gap": "operator", "waiting": "checkout"}
+
+
+def _parked(service: str, rows: Sequence[Row]) -> Iterator[Group]:
+    """A blocked event is an operator's from the first moment, so it has no due instant."""
+    for row in rows:
+        names = tuple(f"{service}:p{number}" for number in row["members"])
+        blocked = row["kind"] == "blocked"
+        late = row["overdue"] and not blocked
+        yield Group(
+            service,
+            f"event_{row['kind']}",
+            row["type"],
+            row["count"],
+            None,
+            row["since"],
+            _WHO[row["kind"]],
+            f"pawl dead {'replay' if blocked else 'show'} {names[0]}",
+            due=None if blocked or late else row["due"],
+            overdue=row["overdue"] if late else 0,
+            overdue_since=row["due"] if late else None,
+            members=names,
+        )

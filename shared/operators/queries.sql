@@ -1,0 +1,12 @@
+-- name: todo_dead_letters
+-- Dead letters that nobody has handled, by code and sender.
+SELECT code, coalesce(source, '') AS source, topic = 'checkout.events' AS from_checkout, count(*) AS count,
+       min(dead_at) AS since, (array_agg(id ORDER BY id))[1:20] AS members
+FROM dead_letters WHERE state = 'open' GROUP BY 1, 2, 3;
+
+-- name: todo_parked
+-- Events that are blocked, and those that have waited since before an instant, by why they wait; what is behind a
+-- blocked event goes on with it.
+SELECT kind, type, count(*) AS count, min(parked_at) AS since, min(overdue_at) AS due,
+       count(*) FILTER (WHERE overdue_at < $2) AS overdue, (array_agg(id ORDER BY id))[1:20] AS members
+FROM parked WHERE kind = 'blocked' OR kind IN ('waiting', 'gap') AND parked_at < $1 GROUP BY 1, 2;
