@@ -32,8 +32,9 @@ def cancel_payment(order: Order | None, data: PaymentCancelled) -> Decision[Orde
         return Decided(order)
     standing = _standing(order, data.payment_id, data.cancelled_at)
     is_over = standing.since is None or data.cancelled_at < standing.since
-    if is_over and went_in_parts(order, data.payment_id):
-        return _take_more(order, data)
+    if went_in_parts(order, data.payment_id) and (is_over or (data.amount is None and not standing.is_own)):
+        more = _take_more(order, data)
+        return more if is_over else _and_then(more, _take_all(more.state, data, standing))
     if standing.since is None:
         return _remember(order, data)
     if data.cancelled_at < standing.since:
@@ -165,6 +166,8 @@ def _remember(order: Order, data: PaymentCancelled) -> Decision[Order]:
 
 def _noted(order: Order, payment_id: str, reversal: Reversal) -> Order:
     known = order.reversals.get(payment_id, ())
+    if reversal in known:
+        return order
     return replace(order, reversals={**order.reversals, payment_id: (*known, reversal)})
 
 
@@ -224,6 +227,10 @@ def _take_more(order: Order, data: PaymentCancelled) -> Decided[Order]:
     order = replace(order, taken_back=order.taken_back + gone)
     order, quarantined = open_case(order, payment_id, "cancelled_after_issue", -gone, at)
     return decided(order, quarantined)
+
+
+def _and_then(first: Decided[Order], second: Decided[Order]) -> Decided[Order]:
+    return Decided(second.state, (*first.events, *second.events))
 
 
 def _came_later(order: Order, payment_id: str, at: datetime) -> int:

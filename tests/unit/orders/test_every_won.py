@@ -394,6 +394,20 @@ def test_parts_that_together_are_all_of_it_take_the_payment_back():
     assert shop.order.taken_back == 176_000
 
 
+def test_the_whole_that_goes_after_a_part_took_the_rest_is_missing_beside_other_money_under_its_id():
+    shop = Shop()
+    shop.hear(payment(), accepted(("1", 40), refund_id=REFUND), completed(REFUND))
+    shop.hear(cancelled(at=AT + HOUR, amount=105_600), payment(amount=7, at=AT + MINUTE))
+    assert shop.order.state is OrderState.CANCELLED
+    assert shop.held == 7
+    shop.hear(cancelled(at=AT + 2 * HOUR))
+    assert shop.order.taken_back == 176_000
+    assert shop.cases == [
+        ("pay-1", "payment_conflict", 7, "taken_back"),
+        ("pay-1", "cancelled_after_issue", -70_400, None),
+    ]
+
+
 def test_a_part_after_a_refund_counts_against_what_is_left():
     shop = Shop()
     shop.hear(payment(), accepted(("1", 40), refund_id=REFUND), completed(REFUND))
