@@ -23,7 +23,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Annotated, Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -104,7 +104,7 @@ class RunState:
 class Verdict:
     """What the auditor found, and when."""
 
-    at: datetime
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
     ok: bool
     violations: int
 
@@ -204,9 +204,8 @@ class RunDirectory:
     def read_verdict(self) -> Verdict | None:
         """The auditor's last verdict; None when there is none or it cannot be read."""
         try:
-            document = json.loads(self._verdict.read_text())
-            return Verdict(datetime.fromisoformat(document["at"]), document["ok"], document["violations"])
-        except (OSError, ValueError, KeyError, TypeError):
+            return msgspec.json.decode(self._verdict.read_text(), type=Verdict)
+        except (OSError, ValueError):
             return None
 
     def service_keys(self, server_url: str = "") -> dict[str, str]:

@@ -37,6 +37,9 @@ SAMPLES: Mapping[str, str] = {
     "order_id": "A-1001",
     "month": "2011-03",
     "file": "history.jsonl",
+    "word": "A-1001",
+    "partner_id": "P-17",
+    "name": "rr-77",
 }
 """An argument for each name that a command cannot do without."""
 
@@ -83,6 +86,7 @@ def invocations() -> Iterator[list[str]]:
 
 FILES = (
     "run.json",
+    "check.json",
     "keys.json",
     "passwords.json",
     "kafka.json",
@@ -190,6 +194,7 @@ def folder(
     kept_kafka_passwords(folder.kafka_passwords, SECRET)
     folder.ports.write_text('{"kafka": 15001}')
     for name, content in {
+        "check.json": '{"at": "2026-10-21T14:03:07+09:00", "ok": true, "violations": 0}',
         "lock": f"{sleeper.pid}\n",
         "logs/kafka.log": "",
         "logs/orders.log": "",
