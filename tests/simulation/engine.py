@@ -306,12 +306,17 @@ class Simulation:
             site.merge_business(BusinessCommand(month, number, undo, apply, self.system.wall))
 
     def _correct_a_document(self) -> None:
-        """An operator says that an issued document has the wrong number, or is there twice."""
+        """An operator says that an issued document has the wrong number, or is there twice.
+
+        At rest it is one that refunds have changed, where there is any.
+        """
         site = self.system.sites["invoices"]
         issued = [d for d in site.database.tables["documents"].values() if d["state"] == "issued"]
         if not issued:
             return
-        document = self.random.choice(sorted(issued, key=lambda d: d["document_key"]))
+        changed = {d["original_id"] for d in issued if d["refund_id"] is not None}
+        chosen = [] if self.is_faulty else [d for d in issued if d["invoice_id"] in changed]
+        document = self.random.choice(sorted(chosen or issued, key=lambda d: d["document_key"]))
         numbers = [None, None, document["business_number"], *map(from_seed, (30, 31)), "123-45-67890"]
         at = max(self.system.wall, document["issued_at"])
         order = Order(self.random.choice(numbers), self.random.random() < 0.25, "looked at", "operator-7", at)
