@@ -35,6 +35,9 @@ READY = "The services would start now."
 
 SAMPLES: Mapping[str, str] = {
     "order_id": "A-1001",
+    "word": "A-1001",
+    "partner_id": "P-17",
+    "name": "rr-77",
     "month": "2011-03",
     "file": "history.jsonl",
 }
