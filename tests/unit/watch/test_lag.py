@@ -7,6 +7,7 @@ from rich.console import Console
 
 from ops.watch import lag
 from ops.watch.lag import Backlog, ServiceLag, print_lag
+from ops.watch.living import ALIVE, Life
 
 
 class Topics:
@@ -37,7 +38,7 @@ async def test_what_an_open_transaction_holds_is_no_lag_and_is_told(monkeypatch:
     assert orders.reading == Backlog(1.5, 3)
     assert orders.held == {"checkout.events": 2}
     console = Console(file=StringIO(), width=80)
-    print_lag(console, {"orders": orders})
+    print_lag(console, {"orders": orders}, {"orders": Life(ALIVE)})
     assert console.file.getvalue().splitlines()[1:] == [  # type: ignore[attr-defined]
         "          checkout.events: 1.5 s, 3 events",
         "          checkout.events: 2 more behind a transaction that is still open",
