@@ -171,6 +171,11 @@ async def test_every_column_that_may_change_is_written_when_it_does(
     """A story in which each of them changes in a row that is there; the desk reads all of them again."""
     lines = (line("1", quantity=10), line("2", quantity=5, kind="goods"))
     changed: set[tuple[str, str]] = set()
+
+    def failed_again() -> None:
+        desk.now += timedelta(hours=1)
+        desk.payout_failed("account_not_found")
+
     with planted("goods", seven_days_less_a_tenth):
         for step in (
             lambda: desk.registered(
@@ -184,6 +189,7 @@ async def test_every_column_that_may_change_is_written_when_it_does(
             lambda: desk.reviewed("approve"),
             lambda: desk.granted(lines=[units("2", 4)]),
             desk.payout_failed,
+            failed_again,
             lambda: desk.reviewed("release"),
             lambda: desk.asked(3, "rr-2"),
             desk.granted,
