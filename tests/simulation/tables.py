@@ -806,8 +806,15 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
                 "mark_replayed",
                 "parked_events",
                 "parked_event",
+                "seen_event",
+                "refusals_of_event",
+                "add_to_audit_log",
             ),
             "an operator's look and repair over HTTP",
+        ),
+        **dict.fromkeys(
+            ("answers_of_ids", "keep_answers"),
+            "commands: their order and crashes are played on Postgres, in tests/integration/runtime",
         ),
         **dict.fromkeys(
             ("try_relay_lock", "end_silent_leader", "end_silent_sessions", "sign_of_life"),
