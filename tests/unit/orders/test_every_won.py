@@ -516,6 +516,42 @@ def test_a_part_that_overtakes_its_payment_waits_for_it():
     assert (shop.order.state, shop.held, shop.waiting) == (OrderState.PAID, -17_600, [])
 
 
+def test_what_overtakes_its_payment_takes_back_no_more_than_it_says():
+    """What looks like all of the payment is a part of it when more comes than the order costs."""
+    shop = Shop()
+    shop.hear(pending(), cancelled(at=AT + HOUR, amount=176_000), cancelled(at=AT + 2 * HOUR, amount=10_000))
+    shop.hear(payment(amount=200_000))
+    assert (shop.order.state, shop.held) == (OrderState.PENDING_DEPOSIT, 14_000)
+    assert shop.hear(payment(amount=200_000), cancelled(at=AT + HOUR, amount=176_000)) == []
+
+
+def test_what_overtakes_its_payment_and_is_all_of_it_takes_it_back_unissued():
+    shop = Shop()
+    shop.hear(pending(), cancelled(at=AT + HOUR, amount=176_000))
+    assert shop.hear(payment(issue_policy="automatic")) == []
+    assert (shop.order.state, shop.held) == (OrderState.PENDING_DEPOSIT, 0)
+
+
+def test_what_was_taken_back_before_it_was_paid_is_not_this_payment():
+    shop = Shop()
+    shop.hear(pending(), cancelled(at=AT - HOUR, amount=176_000))
+    shop.hear(payment())
+    assert (shop.order.state, shop.order.taken_back) == (OrderState.PAID, 0)
+
+
+@pytest.mark.parametrize("amount", [100_000, 176_000, 200_000])
+@pytest.mark.parametrize("parts", [(176_000,), (180_000,), (20_000, 176_000), (50_000, 60_000)])
+def test_parts_leave_the_same_won_whatever_is_told_first(amount, parts):
+    said = [cancelled(at=AT + number * HOUR, amount=part) for number, part in enumerate(parts, start=1)]
+    left = set()
+    for story in permutations([payment(amount=amount), *said]):
+        shop = Shop()
+        shop.hear(pending(), *story)
+        assert not shop.waiting
+        left.add(shop.order.remaining.total + shop.held if shop.order.paid_at else shop.held)
+    assert left == {max(amount - sum(parts), 0)}
+
+
 def test_a_part_of_money_in_quarantine_leaves_the_rest_there():
     shop = Shop()
     shop.hear(pending(), payment(amount=176_010), cancelled(at=AT + HOUR, amount=10))
