@@ -301,26 +301,16 @@ def _paid_again(order: Order, payment_id: str, gone_at: datetime) -> tuple[Order
     """A payment that was made anew after it was taken back, where that was said first: missing money is back,
     or there is new money.
     """
-    at, amount = order.repeats.get(payment_id), _came(order, payment_id)
-    if at is None or at <= gone_at or not amount:
+    repeat = order.repeats.get(payment_id)
+    if repeat is None or repeat.at <= gone_at or not repeat.amount:
         return order, []
+    at, amount = repeat.at, repeat.amount
     missing = [case for case in open_cases(order, payment_id) if case.reason in MISSING]
     if missing and -sum(case.amount for case in missing) == amount:
         order = replace(order, taken_back=order.taken_back - amount)
         return settle_cases(order, missing, "reinstated", at)
     order, quarantined = open_case(order, payment_id, "order_closed", amount, at)
     return order, [quarantined]
-
-
-def _came(order: Order, payment_id: str) -> int:
-    """Won of the payment as it came, before any part of it went back."""
-    if order.payment_id == payment_id and not order.payment_ids:
-        return order.amount
-    came: dict[tuple[datetime, bytes | None], int] = {}
-    for case in order.cases.values():
-        if case.payment_id == payment_id and case.reason not in MISSING:
-            came.setdefault((case.opened_at, case.content), case.amount)
-    return sum(came.values())
 
 
 def _cancel_order(order: Order, data: PaymentCancelled) -> tuple[Order, list[UnnumberedEvent]]:

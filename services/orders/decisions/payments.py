@@ -27,7 +27,7 @@ from services.orders.events import (
     order_registered,
     snapshot,
 )
-from services.orders.state import Case, Line, Order, OrderState, Payment, Reversal
+from services.orders.state import Case, Line, Order, OrderState, Payment, Repeat, Reversal
 from shared.events.checkout import PaymentCompleted, PaymentPending
 from shared.runtime.decisions import Decided, Decision, Reject
 
@@ -249,9 +249,9 @@ def _with_repeat(order: Order, data: PaymentCompleted) -> Order:
     instants = list(_instants(order, payment_id))
     if taken_back_at(order, payment_id) is not None or not instants:
         return order
-    if data.paid_at <= max([*instants, repeated] if repeated else instants):
+    if data.paid_at <= max([*instants, repeated.at] if repeated else instants):
         return order
-    return replace(order, repeats={**order.repeats, payment_id: data.paid_at})
+    return replace(order, repeats={**order.repeats, payment_id: Repeat(data.paid_at, data.amount)})
 
 
 def _is_new_money(order: Order, data: PaymentCompleted) -> bool:

@@ -303,6 +303,16 @@ def test_money_paid_again_after_a_part_went_back_is_all_of_it():
     assert shop.held == 7
 
 
+def test_of_money_under_one_id_that_was_paid_again_only_what_came_again_is_here():
+    """Two amounts came under the id and went; one of them is paid again, which is told before they went."""
+    one, other, gone = payment(amount=7), payment(amount=9, at=AT + HOUR), cancelled(at=AT + 2 * HOUR)
+    again = payment(amount=7, at=AT + 3 * HOUR)
+    for story in ([one, other, gone, again], [one, other, again, gone]):
+        shop = Shop()
+        shop.hear(*story)
+        assert shop.held == 7
+
+
 def test_money_that_was_won_back_and_lost_again_is_missing_again():
     shop = Shop()
     shop.hear(payment(issue_policy="automatic"), cancelled(at=AT + HOUR))
