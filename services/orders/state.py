@@ -144,10 +144,12 @@ class Reversal(Struct, frozen=True, gc=False):
     """Upstream took a payment back at `at` (absent where an older version did not keep it).
 
     `amount` is the part that went back, in won; absent when nothing is left of the payment since then.
+    `waits`: the money of which this is a part has not come yet.
     """
 
     at: datetime | None
     amount: int | None = None
+    waits: bool = False
 
 
 class Repeat(Struct, frozen=True, gc=False):

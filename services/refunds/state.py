@@ -106,10 +106,11 @@ class Change(Struct, frozen=True, gc=False):
 
 
 class Payout(Struct, frozen=True, gc=False):
-    """Money that went out for a refund: `amount` won at `paid_out_at`. `position` counts from 0.
+    """Money that went out for a refund: `amount` won at `paid_out_at`, said in an event of `told_at`.
+    `position` counts from 0.
 
     `paid` is the one payout that the refund stands on, `bounced` is one that came back. `twice` is money that
-    nobody was owed, `returned` when it came back. Amount and instant are None in rows that are older than
+    nobody was owed, `returned` when it came back. Amount and instants are None in rows that are older than
     these columns: they are those of the refund.
     """
 
@@ -119,6 +120,7 @@ class Payout(Struct, frozen=True, gc=False):
     state: PayoutState = "paid"
     amount: Fixed[int | None] = None
     paid_out_at: Fixed[datetime | None] = None
+    told_at: Fixed[datetime | None] = None
 
 
 class Failure(Struct, frozen=True, gc=False):

@@ -16,6 +16,7 @@ from shared.runtime.decisions import Decided, Decision, Reject, Wait
 from shared.units import LineUnits
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
+_FAR_OFF = datetime.max.replace(tzinfo=UTC)
 
 
 def cancel_payment(order: Order | None, data: PaymentCancelled) -> Decision[Order]:
@@ -47,6 +48,8 @@ def cancel_payment(order: Order | None, data: PaymentCancelled) -> Decision[Orde
         return _take_part(order, data, amount, standing)
     if standing.is_own and not _left(order, standing) and amount is not None and amount < order.amount:
         return _take_part(order, data, amount, standing)
+    if amount is not None and amount < -sum(case.amount for case in standing.won_back):
+        return _take_won_back(order, data, amount, standing.won_back)
     return _take_all(order, data, standing)
 
 
@@ -57,17 +60,21 @@ def taken_back_at(order: Order, payment_id: str) -> Reversal | None:
 
 
 def taken_back_before(order: Order, payment_id: str) -> dict[datetime, int]:
-    """What upstream said to have taken back of a payment that has not come yet: won by instant."""
-    if _was_here(order, payment_id):
-        return {}
+    """What upstream took back of money of this payment that has not come yet: won by instant."""
     said = order.reversals.get(payment_id, ())
-    return {each.at: each.amount for each in said if each.at is not None and each.amount is not None}
+    return {each.at: each.amount for each in said if each.waits and each.at and each.amount}
+
+
+def without_waiting(order: Order, payment_id: str, until: datetime = _FAR_OFF) -> Order:
+    """The order that does not wait for money any more of which a part went until this instant."""
+    known = order.reversals.get(payment_id, ())
+    others = tuple(each for each in known if not (each.waits and each.at and each.at <= until))
+    return replace(order, reversals={**order.reversals, payment_id: others})
 
 
 def take_back_now(order: Order, payment_id: str, before: Mapping[datetime, int]) -> Decided[Order]:
-    """A payment has come of which upstream took parts back before: they go from it now."""
-    reversals = {known: each for known, each in order.reversals.items() if known != payment_id}
-    result = Decided(replace(order, reversals=reversals))
+    """Money has come of which upstream took parts back before: they go from it now."""
+    result = Decided(without_waiting(order, payment_id))
     for at, amount in sorted(before.items()):
         part = PaymentCancelled.model_construct(
             order_id=order.order_id, payment_id=payment_id, cancelled_at=at, amount=amount
@@ -83,7 +90,8 @@ def went_in_parts(order: Order, payment_id: str) -> bool:
     """Whether it was a part that left nothing of a payment. Any other part of it may be told later."""
     whole = taken_back_at(order, payment_id)
     return whole is not None and any(
-        each.at == whole.at and each.amount is not None for each in order.reversals[payment_id]
+        each.at == whole.at and each.amount is not None and not each.waits
+        for each in order.reversals[payment_id]
     )
 
 
@@ -167,7 +175,8 @@ def _pays(order: Order, payment_id: str) -> bool:
 
 
 def _is_known(order: Order, data: PaymentCancelled) -> bool:
-    if Reversal(data.cancelled_at, data.amount) in order.reversals.get(data.payment_id, ()):
+    said = order.reversals.get(data.payment_id, ())
+    if any((each.at, each.amount) == (data.cancelled_at, data.amount) for each in said):
         return True
     whole = taken_back_at(order, data.payment_id)
     if whole is None or went_in_parts(order, data.payment_id):
@@ -176,21 +185,19 @@ def _is_known(order: Order, data: PaymentCancelled) -> bool:
 
 
 def _remember(order: Order, data: PaymentCancelled) -> Decision[Order]:
-    """Nothing of the payment is here: it never came, or it is gone already."""
+    """Nothing of the payment is here: it is yet to come, or it is gone already.
+
+    Of money that is yet to come nobody knows whether it is more than what went back of it.
+    """
     payment_id, amount = data.payment_id, data.amount
-    was_here = _was_here(order, payment_id)
-    if not was_here and payment_id not in order.reversals and amount is not None and amount < order.expected:
-        return Wait(f"payment {payment_id} of order {order.order_id} to arrive")
-    order, paid_again = _paid_again(order, payment_id, data.cancelled_at)
-    # Of a payment that is yet to come nobody knows whether it is more than this.
-    reversal = Reversal(data.cancelled_at, None if was_here else amount)
-    return decided(note_reversal(order, payment_id, reversal), *paid_again)
-
-
-def _was_here(order: Order, payment_id: str) -> bool:
-    """Whether money of the payment is or was on the order or in quarantine, or nothing of it can come."""
     is_heard_of = _pays(order, payment_id) or any(c.payment_id == payment_id for c in order.cases.values())
-    return is_heard_of or taken_back_at(order, payment_id) is not None
+    is_heard_of = is_heard_of or payment_id in order.reversals
+    if not is_heard_of and amount is not None and amount < order.expected:
+        return Wait(f"payment {payment_id} of order {order.order_id} to arrive")
+    if amount is not None:
+        return Decided(note_reversal(order, payment_id, Reversal(data.cancelled_at, amount, waits=True)))
+    order, paid_again = _paid_again(order, payment_id, data.cancelled_at)
+    return decided(note_reversal(order, payment_id, Reversal(data.cancelled_at)), *paid_again)
 
 
 def note_reversal(order: Order, payment_id: str, reversal: Reversal) -> Order:
@@ -279,7 +286,7 @@ def _came_later(order: Order, payment_id: str, at: datetime) -> int:
 def _take_all(order: Order, data: PaymentCancelled, standing: _Standing) -> Decided[Order]:
     """Nothing is left of the payment: neither on the order nor in quarantine."""
     at, payment_id = data.cancelled_at, data.payment_id
-    if data.amount is not None:
+    if data.amount is not None and data.amount < _came(order, payment_id):
         order = note_reversal(order, payment_id, Reversal(at, data.amount))
     order = note_reversal(order, payment_id, Reversal(at))
     events: list[UnnumberedEvent] = []
@@ -288,13 +295,42 @@ def _take_all(order: Order, data: PaymentCancelled, standing: _Standing) -> Deci
     order, settled = settle_cases(order, standing.cases, "taken_back", at)
     events += settled
     for case in standing.won_back:
-        gone = min(-case.amount, _still_there(order))
-        if gone > 0:
-            order = replace(order, taken_back=order.taken_back + gone)
-            order, quarantined = open_case(order, payment_id, case.reason, -gone, at)
-            events.append(quarantined)
-    order, paid_again = _paid_again(order, payment_id, at)
-    return decided(order, *events, *paid_again)
+        order, missing = _miss_again(order, case, -case.amount, at)
+        events += missing
+    order, paid_again = _paid_again(_part_from_later(order, payment_id, at), payment_id, at)
+    gone = decided(order, *events, *paid_again)
+    if not paid_again:
+        return gone
+    return _and_then(gone, take_back_now(gone.state, payment_id, taken_back_before(gone.state, payment_id)))
+
+
+def _take_won_back(
+    order: Order, data: PaymentCancelled, amount: int, won_back: Sequence[Case]
+) -> Decided[Order]:
+    """A part went of money whose coming again had ended cases of missing money: it is missing again."""
+    order = note_reversal(order, data.payment_id, Reversal(data.cancelled_at, amount))
+    order, events = _miss_again(order, won_back[0], amount, data.cancelled_at)
+    return decided(order, *events)
+
+
+def _miss_again(order: Order, case: Case, won: int, at: datetime) -> tuple[Order, list[UnnumberedEvent]]:
+    gone = min(won, _still_there(order))
+    if gone <= 0:
+        return order, []
+    order = replace(order, taken_back=order.taken_back + gone)
+    order, quarantined = open_case(order, case.payment_id, case.reason, -gone, at)
+    return order, [quarantined]
+
+
+def _part_from_later(order: Order, payment_id: str, at: datetime) -> Order:
+    """All that came until an instant is gone: parts that went later are of money that came later."""
+    known = tuple(
+        replace(each, waits=True)
+        if each.amount is not None and each.at is not None and each.at > at
+        else each
+        for each in order.reversals.get(payment_id, ())
+    )
+    return replace(order, reversals={**order.reversals, payment_id: known})
 
 
 def _paid_again(order: Order, payment_id: str, gone_at: datetime) -> tuple[Order, list[UnnumberedEvent]]:
@@ -311,6 +347,17 @@ def _paid_again(order: Order, payment_id: str, gone_at: datetime) -> tuple[Order
         return settle_cases(order, missing, "reinstated", at)
     order, quarantined = open_case(order, payment_id, "order_closed", amount, at)
     return order, [quarantined]
+
+
+def _came(order: Order, payment_id: str) -> int:
+    """Won of the payment as it came, before any part of it went back."""
+    if order.payment_id == payment_id and not order.payment_ids:
+        return order.amount
+    came: dict[tuple[datetime, bytes | None], int] = {}
+    for case in order.cases.values():
+        if case.payment_id == payment_id and case.reason not in MISSING:
+            came.setdefault((case.opened_at, case.content), case.amount)
+    return sum(came.values())
 
 
 def _cancel_order(order: Order, data: PaymentCancelled) -> tuple[Order, list[UnnumberedEvent]]:

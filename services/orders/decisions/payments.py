@@ -15,6 +15,7 @@ from services.orders.decisions.cancellations import (
     taken_back_at,
     taken_back_before,
     went_in_parts,
+    without_waiting,
 )
 from services.orders.decisions.claims import order_cost, pay_lines
 from services.orders.decisions.issuance import claim_by_policy
@@ -99,9 +100,13 @@ def record_payment(
     The order is then as this payment says: its snapshot replaces that of the pending order as a whole. With
     the policy `automatic` all units are claimed to issue, unless the payment is known to be taken back.
     """
+    if order is not None and _is_known(order, data, arrival):
+        return Decided(_with_repeat(order, data))
     before = taken_back_before(order, data.payment_id) if order is not None else {}
-    if order is not None and before and _is_all_of_it(before, data):
-        return Decided(note_reversal(order, data.payment_id, Reversal(max(before))))
+    gone_at = _gone_at(before, data)
+    if order is not None and gone_at is not None:
+        order = without_waiting(order, data.payment_id, until=gone_at)
+        return Decided(note_reversal(order, data.payment_id, Reversal(gone_at)))
     recorded = _record(order, data, arrival, new_ids)
     if not before or not isinstance(recorded, Decided):
         return recorded
@@ -109,20 +114,23 @@ def record_payment(
     return Decided(taken.state, (*recorded.events, *taken.events))
 
 
-def _is_all_of_it(before: Mapping[datetime, int], data: PaymentCompleted) -> bool:
-    return sum(amount for at, amount in before.items() if at >= data.paid_at) >= data.amount
+def _gone_at(before: Mapping[datetime, int], data: PaymentCompleted) -> datetime | None:
+    """Since when nothing is left of a payment that comes after its cancellations; None where something is."""
+    gone = 0
+    for at, amount in sorted(before.items()):
+        gone += amount if at >= data.paid_at else 0
+        if gone >= data.amount > 0:
+            return at
+    return None
 
 
 def _record(
     order: Order | None, data: PaymentCompleted, arrival: Arrival, new_ids: Iterable[UUID]
 ) -> Decision[Order]:
     cost = order_cost(data.vat_mode, data.lines).total
-    if order is not None:
-        if _is_known(order, data, arrival):
-            return Decided(_with_repeat(order, data))
-        missing = _won_back(order, data)
-        if missing:
-            return _reinstate(order, missing, data)
+    missing = _won_back(order, data) if order is not None else []
+    if order is not None and missing:
+        return _reinstate(order, missing, data)
     if order is None:
         order = _unpaid_order(data, arrival.event_id, arrival.at, None)
     reason = _misfit(order, data, arrival, cost)

@@ -171,8 +171,10 @@ def _pay_twice(order: Order, refund: Refund, paid: PaidOut) -> Decision[Order]:
 
 
 def _give_back(order: Order, refund: Refund, payout: Payout, failed: NotPaidOut) -> Decision[Order]:
-    """Money that was paid out came back. A time-out of a payout that was made is old news."""
-    if payout.state in ("bounced", "returned") or failed.reason in UNANSWERED:
+    """Money that was paid out came back. A failure before the success, or a time-out, is old news."""
+    is_old = payout.told_at is not None and failed.at < payout.told_at
+    is_old = is_old or failed.reason in UNANSWERED
+    if payout.state in ("bounced", "returned") or is_old:
         return Decided(order)
     fault = _other_amount(refund, failed.amount, _won(refund, payout))
     if fault is not None:
@@ -201,7 +203,7 @@ def _fail(order: Order, refund: Refund, failed: NotPaidOut) -> Decided[Order]:
 def _with_payout(refund: Refund, paid: PaidOut, state: PayoutState, paid_out_at: datetime) -> Refund:
     amount = paid.amount or refund.amount
     position = len(refund.payouts)
-    payout = Payout(refund.refund_id, paid.payout_id, position, state, amount, paid_out_at)
+    payout = Payout(refund.refund_id, paid.payout_id, position, state, amount, paid_out_at, paid.at)
     return replace(refund, payouts=(*refund.payouts, payout))
 
 

@@ -316,7 +316,7 @@ async def test_a_cancelled_payment_takes_the_open_units_of_both_lines_back(desk:
             "remaining_vat": 9_600,
             "sequence": 4,
             "taken_back": PRICE,
-            "reversals": {"pay-1": [{"at": "2026-10-21T10:03:05Z", "amount": None}]},
+            "reversals": {"pay-1": [{"at": "2026-10-21T10:03:05Z", "amount": None, "waits": False}]},
         },
         "order_lines A-1 1": {"refunded": 40, "refund_claimed_at": AT + 5 * HOUR},
         "order_lines A-1 2": {"refunded": 10, "refund_claimed_at": AT + 5 * HOUR},
@@ -387,7 +387,7 @@ async def test_a_quarantined_payment_that_is_taken_back_closes_its_own_case_only
     }
 
     at = AT + 2 * HOUR
-    gone = [{"at": "2026-10-21T07:03:05Z", "amount": None}]
+    gone = [{"at": "2026-10-21T07:03:05Z", "amount": None, "waits": False}]
     assert await desk.take(cancelled("pay-2", at=at)) == {
         "orders A-1": {"sequence": 4, "reversals": {"pay-2": gone}},
         "quarantine A-1 0": {"decision": "taken_back", "settled_at": at},
@@ -443,7 +443,7 @@ async def test_a_payment_taken_back_before_it_came_is_remembered_and_its_id_stay
     await desk.take(pending(*GOODS))
 
     assert await desk.take(cancelled(at=AT + HOUR)) == {
-        "orders A-1": {"reversals": {"pay-1": [{"at": "2026-10-21T06:03:05Z", "amount": None}]}}
+        "orders A-1": {"reversals": {"pay-1": [{"at": "2026-10-21T06:03:05Z", "amount": None, "waits": False}]}}
     }
     assert await desk.take(paid()) == {}
 
@@ -506,7 +506,7 @@ async def test_a_part_that_went_back_is_kept_with_its_case(desk: StoredDesk) -> 
     assert await desk.take(cancelled(at=AT + HOUR, amount=17_600)) == {
         "orders A-1": {
             "taken_back": 17_600,
-            "reversals": {"pay-1": [{"at": "2026-10-21T06:03:05Z", "amount": 17_600}]},
+            "reversals": {"pay-1": [{"at": "2026-10-21T06:03:05Z", "amount": 17_600, "waits": False}]},
             "sequence": 2,
         },
         "quarantine A-1 0": {

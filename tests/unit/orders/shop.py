@@ -1,5 +1,6 @@
 """The orders service in memory: documents in, events out, so that a test reads as a story of checkout."""
 
+from collections import Counter
 from itertools import count
 from typing import Any
 from uuid import UUID
@@ -25,6 +26,7 @@ class Shop:
         self.said: list[tuple[str, dict[str, Any]]] = []
         self.waiting: list[Event[Any]] = []
         self._numbers = count(1)
+        self._sequences: Counter[str] = Counter()
 
     @property
     def order(self) -> Order:
@@ -84,6 +86,11 @@ class Shop:
     def _handle(self, event: Event[Any]) -> Outcome:
         outcome = ROUTES[event.type].handle(self.world, event, self._context())
         if isinstance(outcome, Applied):
+            for new in outcome.events:
+                self._sequences[new.subject] += 1
+                assert new.sequence == self._sequences[new.subject], (
+                    f"{new.type} is not the next of its subject"
+                )
             self.said += [(new.type.removesuffix(".v1"), new.data) for new in outcome.events]
         return outcome
 

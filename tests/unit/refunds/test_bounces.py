@@ -34,6 +34,16 @@ def head(desk: Desk) -> dict[str, str]:
 # A payout bounces
 
 
+def test_a_failure_before_the_success_is_no_bounce_whichever_is_told_first(desk: Desk) -> None:
+    desk.now -= minutes(5)
+    assert desk.payout_failed("account_closed") == Applied(())
+    assert desk.refund.state == "completed"
+
+    desk.now += minutes(10)
+    desk.payout_failed("account_closed")
+    assert desk.refund.state == "bounced"
+
+
 def test_a_payout_that_bounces_leaves_units_and_won_as_they_are_and_is_owed_again(desk: Desk) -> None:
     before = desk.order
 
