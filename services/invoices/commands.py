@@ -13,6 +13,7 @@ from services.invoices.state import Verdict
 from services.invoices.store import Store
 from services.invoices.viewing import NoSuchDocument
 from shared.ids import uuid7
+from shared.runtime.audit_log import AuditEntry, write_audit
 from shared.runtime.decisions import NewEvent
 from shared.runtime.outgoing import Cause
 from shared.runtime.surroundings import Surroundings
@@ -26,6 +27,8 @@ class BusinessCommand(NamedTuple):
     undo: bool
     apply: bool
     at: datetime
+    actor: str
+    reason: str = ""
 
 
 class CorrectCommand(NamedTuple):
@@ -62,6 +65,13 @@ async def merge_month_of_business(
             await store.save(connection, world)
             for event in made.events:
                 events.add(event, _cause(command_id, event, command.at))
+            action = "business.unmerge" if command.undo else "business.merge"
+            target = f"{command.month} {command.business_number}"
+            kept = {name: answer[name] for name in ("invoice_id", "partners", "total")}
+            await write_audit(
+                connection,
+                [AuditEntry(command_id, command.actor, action, target, command.reason, after=kept)],
+            )
     except _DryRun:
         pass
     return answer
@@ -94,6 +104,21 @@ async def correct(surroundings: Surroundings, store: Store, command: CorrectComm
             await store.save(connection, world)
             for event in made.events:
                 events.add(event, _cause(command_id, event, command.order.at))
+            order = command.order
+            after = {"document_keys": [event.data.get("document_key") for event in made.events]}
+            await write_audit(
+                connection,
+                [
+                    AuditEntry(
+                        command_id,
+                        order.actor,
+                        "document.correct",
+                        document.document_key or command.document,
+                        order.reason,
+                        after=after,
+                    )
+                ],
+            )
     except _DryRun:
         pass
     return answer

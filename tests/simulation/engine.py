@@ -303,7 +303,7 @@ class Simulation:
     def _command_business(self, month: str, number: str, *, undo: bool) -> None:
         site, apply = self.system.sites["invoices"], self.random.random() < 0.9
         with self._dying("invoices"):
-            site.merge_business(BusinessCommand(month, number, undo, apply, self.system.wall))
+            site.merge_business(BusinessCommand(month, number, undo, apply, self.system.wall, "kim"))
 
     def _correct_a_document(self) -> None:
         """An operator says that an issued document has the wrong number, or is there twice.

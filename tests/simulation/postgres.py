@@ -282,7 +282,8 @@ async def tables_of(pool: asyncpg.Pool) -> list[str]:
     """The tables of a schema that tell what happened."""
     rows = await pool.fetch(
         """SELECT tablename FROM pg_tables WHERE schemaname = current_schema()
-             AND tablename NOT IN ('schema_migrations', 'relay', 'retention') ORDER BY tablename"""
+             AND tablename NOT IN ('schema_migrations', 'relay', 'retention', 'audit_log')
+           ORDER BY tablename"""
     )
     return [row["tablename"] for row in rows]
 
