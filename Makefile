@@ -53,6 +53,8 @@ down: $(VENV)/.run ## Stop what `make up` started in this directory
 STEP := tests/support/step.sh
 PYTEST := $(BIN)/python -m pytest
 SIDE_BY_SIDE := -n auto --maxprocesses 4 --max-worker-restart 0
+# Tests with servers wait a fifth of their time; one process more than there are cores uses it.
+WITH_SERVERS := -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 4 --max-worker-restart 0
 
 test: lint test-unit test-integration test-system ## Style, types, import rules, and every test but for long faults and containers
 
@@ -60,13 +62,13 @@ test-unit: $(VENV)/.dev ## The tests that start no server: no Java, no PostgreSQ
 	@$(STEP) "unit tests" 1800 $(PYTEST) -m unit -p tests.support.without_servers $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 test-integration: $(VENV)/.dev ## The simulation, and the parts of the system on real servers
-	@$(STEP) "simulation and integration" 3600 $(PYTEST) -m "simulation or integration" $(SIDE_BY_SIDE) $(PYTEST_ARGS)
+	@$(STEP) "simulation and integration" 3600 $(PYTEST) -m "simulation or integration" $(WITH_SERVERS) $(PYTEST_ARGS)
 
 test-system: $(VENV)/.dev ## The four services on real servers: scenarios, crashes, outages, poison
-	@$(STEP) "scenarios and quick faults" 3600 $(PYTEST) -m system $(SIDE_BY_SIDE) --durations 10 $(PYTEST_ARGS)
+	@$(STEP) "scenarios and quick faults" 3600 $(PYTEST) -m system $(WITH_SERVERS) --durations 10 $(PYTEST_ARGS)
 
 test-faults: $(VENV)/.dev ## The long faults: outages of minutes, halted processes, dead connections
-	@$(STEP) "long faults side by side" 3600 $(PYTEST) -m "faults and not alone" -v $(SIDE_BY_SIDE) $(PYTEST_ARGS)
+	@$(STEP) "long faults side by side" 3600 $(PYTEST) -m "faults and not alone" -v $(WITH_SERVERS) $(PYTEST_ARGS)
 	@$(STEP) "long faults that measure" 3600 $(PYTEST) -m "faults and alone" -v $(PYTEST_ARGS)
 
 # All that there is, once, with histories that were never simulated before. The last line is for docs/reliability.md.

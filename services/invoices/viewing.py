@@ -1,9 +1,8 @@
 """What an operator sees of a month: its sums, the corrections that are proposed, a document line by line."""
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 import asyncpg
 
@@ -18,6 +17,7 @@ from services.invoices.decisions.lines import (
 )
 from services.invoices.state import Document, Refund, Snapshot
 from services.invoices.store import DOCUMENTS, PAYMENTS, REFUNDS, SNAPSHOTS, SQL
+from shared.documents import as_json, json_value
 from shared.kst import wire_time
 
 SHOWN = (
@@ -57,17 +57,11 @@ async def look_at_month(pool: asyncpg.Pool, month: str) -> dict[str, Any]:
 async def corrections_of(connection: Any, month: str) -> list[dict[str, Any]]:
     """The corrections of a month that are proposed or made, by document key."""
     rows = await connection.fetch(SQL.corrections_of_month, month)
-    return [{name: _json(value) for name, value in row.items()} for row in rows]
+    return [as_json(row) for row in rows]
 
 
 async def _closed(connection: Any) -> dict[str, datetime]:
     return {row["month"]: row["closed_at"] for row in await connection.fetch(SQL.closed_months)}
-
-
-def _json(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return wire_time(value)
-    return str(value) if isinstance(value, UUID | date) else value
 
 
 async def look_at_document(pool: asyncpg.Pool, month: str, name: str) -> dict[str, Any]:
@@ -84,7 +78,7 @@ async def look_at_document(pool: asyncpg.Pool, month: str, name: str) -> dict[st
     # Lines that do not come to the document are not shown: units that went back long ago were not kept.
     whole = sum_of(lines) == document.amount
     return {
-        **{column: _json(row[column]) for column in SHOWN},
+        **{column: json_value(row[column]) for column in SHOWN},
         "lines": [
             {
                 "product_id": line.product_id,

@@ -22,7 +22,7 @@ def quarantine(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
             row["won"],
             row["since"],
             "operator",
-            f"pawl quarantine ls --reason {row['reason']}",
+            pawl("order", row["oldest"]),
             overdue=row["overdue"],
             overdue_since=row["since"] + patience if row["overdue"] else None,
             members=tuple(row["members"]),

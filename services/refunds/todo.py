@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from shared.business_days import legal_refund_day
 from shared.kst import end_of_day
+from shared.operators.commands import pawl
 from shared.operators.every_service import every_service
 from shared.operators.todo import Cause, Group, Moment, Part, Row, Who, add_up, no_arguments
 
@@ -13,25 +14,24 @@ REFUNDS: Final = "refunds"
 
 
 class Kind(NamedTuple):
-    """What a state of a refund is called here, who acts, and with which command on the oldest one."""
+    """What a state of a refund is called here, and who acts."""
 
     code: str
     who: Who
-    command: str
 
 
 WAITING: Final = {
-    "held": Kind("refund_held", "partner", "pawl refund proof"),
-    "in_review": Kind("refund_in_review", "operator", "pawl refund approve"),
-    "failed": Kind("refund_failed", "operator", "pawl refund retry"),
-    "bounced": Kind("refund_bounced", "operator", "pawl refund retry"),
-    "unknown": Kind("refund_unknown", "checkout", "pawl refund retry"),
+    "held": Kind("refund_held", "partner"),
+    "in_review": Kind("refund_in_review", "operator"),
+    "failed": Kind("refund_failed", "operator"),
+    "bounced": Kind("refund_bounced", "operator"),
+    "unknown": Kind("refund_unknown", "checkout"),
 }
 """States that somebody has to end."""
 ON_THEIR_WAY: Final = {
-    "accepted": Kind("refund_overdue", "operator", "pawl refund show"),
-    "paying_out": Kind("refund_overdue", "checkout", "pawl refund show"),
-    "repaying": Kind("refund_overdue", "checkout", "pawl refund show"),
+    "accepted": Kind("refund_overdue", "operator"),
+    "paying_out": Kind("refund_overdue", "checkout"),
+    "repaying": Kind("refund_overdue", "checkout"),
 }
 """States that end by themselves, and are listed when their day is over."""
 
@@ -47,7 +47,7 @@ def refunds(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
             parts.setdefault((ON_THEIR_WAY[row["state"]], row["state"]), []).append(part)
     for (kind, reason), of_kind in parts.items():
         group = add_up(REFUNDS, kind.code, reason, kind.who, of_kind, moment)
-        yield group.with_command(f"{kind.command} {group.members[0]}")
+        yield group.with_command(pawl("refund", "show", group.members[0]))
 
 
 def _part(row: Row) -> Part:

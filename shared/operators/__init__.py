@@ -1,5 +1,5 @@
 """What operators ask of every service: what needs somebody, and what a word names.
 
 `todo` and `finding` are pure and hold the shapes; `every_service` groups the tables that each schema has;
-`reading` asks the database. Commands read with the role of operators, routes with that of their service.
+`reading` asks the database, with any role that may read it.
 """

@@ -37,7 +37,7 @@ def _dead_letters(service: str, rows: Sequence[Row]) -> Iterator[Group]:
             None,
             row["since"],
             "checkout" if from_checkout else "operator",
-            f"pawl dead resolve {names[0]}" if from_checkout else f"pawl dead replay {names[0]}",
+            f"pawl dead {'show' if from_checkout else 'replay'} {names[0]}",
             members=names,
         )
 

@@ -96,7 +96,7 @@ def by_last_four(word: Word) -> Sequence[Any] | None:
 
 
 def find_document(word: Word, found: Iterable[Found]) -> dict[str, Any]:
-    """What a word names as JSON: in one service over HTTP, in all of them by the command."""
+    """What a word names as JSON, in one service or in all of them."""
     return {"word": word.text, "found": [each.to_document() for each in found]}
 
 

@@ -1,4 +1,4 @@
-"""From when on something needs somebody, as the environment sets it for services and for `pawl todo`."""
+"""From when on something needs somebody, as the environment sets it for `pawl todo`."""
 
 from datetime import timedelta
 

@@ -137,7 +137,7 @@ def add_up(service: str, code: str, reason: str, who: Who, parts: Iterable[Part]
 
 
 def todo_document(groups: Iterable[Group], now: datetime) -> dict[str, Any]:
-    """The list as JSON: of one service over HTTP, of all of them by the command."""
+    """The list as JSON, of one service or of all of them."""
     return {"at": wire_time(now), "groups": [group.to_document(now) for group in groups]}
 
 

@@ -4,6 +4,7 @@ Every test belongs to exactly one layer. `containers` and `faults` are marked in
 from the directory under tests/, and from whether a test uses the session's running services.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,6 +23,7 @@ OF_DIRECTORY: Mapping[str, str] = {
     "scenarios": "system",
     "reliability": "system",
 }
+LAYERS = (*dict.fromkeys(OF_DIRECTORY.values()), *MARKED)
 SERVERS = ("kafka_server", "postgres_server", "run_directory")
 
 
@@ -38,6 +40,26 @@ def layer_of(item: pytest.Item) -> str:
     if OF_DIRECTORY[directory] == "integration" and "running" in _fixtures(item):
         return "system"
     return OF_DIRECTORY[directory]
+
+
+def passed_over(directory: str, selection: str) -> bool:
+    """Whether no test of a directory can be in a selection (`-m`), so that its files need not be imported.
+
+    Only selections by layers of directories are understood (`simulation or integration`).
+    """
+    named = set(re.findall(r"\w+", selection)) - {"or"}
+    layer = OF_DIRECTORY.get(directory)
+    if layer is None or not named or not named <= set(OF_DIRECTORY.values()):
+        return False
+    return named.isdisjoint({"integration", "system"} if layer == "integration" else {layer})
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leaves out the directories of other layers, which takes every process seconds otherwise."""
+    is_passed_over = collection_path.parent == TESTS and passed_over(
+        collection_path.name, config.getoption("markexpr")
+    )
+    return True if is_passed_over else None
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -12,7 +12,8 @@ from ops.shell.options import Directory, Json, PostgresUrl
 from ops.shell.output import print_json
 from ops.shell.problem import Exit, Problem
 from ops.shell.system import find_system
-from ops.watch.show.rows import as_json, day, print_lines, won, words
+from ops.watch.show.rows import day, print_lines, won, words
+from shared.documents import as_json
 from shared.operators.commands import pawl
 from shared.queries import load
 

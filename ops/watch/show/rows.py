@@ -1,25 +1,12 @@
-"""Rows as JSON, and the lines of a view that is printed."""
+"""The lines of a view that is printed."""
 
-from collections.abc import Iterable, Mapping
-from datetime import date, datetime
-from typing import Any
-from uuid import UUID
+from collections.abc import Iterable
+from datetime import datetime
 
 from rich.console import Console
 from rich.text import Text
 
-from shared.kst import in_kst, wire_time
-
-
-def as_json(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row with instants in RFC 3339, days as they are written, and ids as texts."""
-    return {name: _json(value) for name, value in row.items()}
-
-
-def _json(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return wire_time(value)
-    return str(value) if isinstance(value, UUID | date) else value
+from shared.kst import in_kst
 
 
 def day(instant: str | None) -> str:

@@ -30,7 +30,7 @@ async def test_comes_after_them():
 def test_a_test_that_hangs_fails_and_the_others_go_on(tmp_path: Path, processes: list[str]) -> None:
     (tmp_path / "test_late.py").write_text(TESTS)
 
-    ended = run_pytest(str(tmp_path / "test_late.py"), "--timeout", "1", *processes)
+    ended = run_pytest(str(tmp_path / "test_late.py"), "--timeout", "0.3", *processes)
 
     assert ended.returncode == pytest.ExitCode.TESTS_FAILED
     assert "2 failed, 1 passed" in ended.stdout, ended.stdout
