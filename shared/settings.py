@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared import crash_points
 from shared.brokers import USUAL_MECHANISM, Brokers
+from shared.operators.settings import TodoSettings
 from shared.sealing import Sealer
 from shared.web.limits import AT_ONCE
 from shared.web.tokens import KeySet, Tokens, fetch_from, is_key_set, keys_of
@@ -47,7 +48,7 @@ def _key_of_32_bytes(value: Any) -> Any:
 Key = Annotated[SecretBytes, BeforeValidator(_key_of_32_bytes)]
 
 
-class ServiceSettings(BaseSettings):
+class ServiceSettings(TodoSettings):
     """What all four services are told by the environment."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True)

@@ -28,6 +28,7 @@ from shared.runtime.command_queue import CommandQueue
 from shared.runtime.consumer import PartitionConsumer, new_broker, subscribe
 from shared.runtime.fold import Fold
 from shared.runtime.health import STALLED_EXIT_CODE, Health, watch_loop
+from shared.runtime.operator_routes import OperatorEndpoints
 from shared.runtime.outbox import Outbox
 from shared.runtime.relay import Relay
 from shared.runtime.retention import Retention
@@ -106,15 +107,21 @@ class Runtime:
             self.service,
             self.settings.kafka_bootstrap_servers.split(",")[0],
             self.surroundings,
-            self.fold,
-            self.sealer,
             self.health,
             self.metrics,
             self.observe,
         )
+        of_operators = OperatorEndpoints(
+            self.service,
+            load(f"services.{self.service.name}"),
+            self.surroundings,
+            self.fold,
+            self.sealer,
+            self.settings.thresholds(),
+        )
         return application(
             self.service.name,
-            [*common.routes(), *self.service.http_routes(self.surroundings)],
+            [*common.routes(), *of_operators.routes(), *self.service.http_routes(self.surroundings)],
             self.settings.tokens(),
             HttpMetrics(self.metrics.registry),
             common.asyncapi(),

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from shared.events.catalogue import topics_of
+from shared.operators.finding import Look
+from shared.operators.todo import Cause
 from shared.postgres import Connection
 from shared.runtime.commands import CommandRoute
 from shared.runtime.decisions import Event, RefuseLate, Route
@@ -37,7 +39,8 @@ class Service:
 
     `routes` maps event types to handlers (the table of contents), `commands` the names of commands to
     theirs. `refuse_late` turns a rejection of an event that was accepted already, because it had to wait,
-    into a business event. `agents` run beside the fold until they are cancelled.
+    into a business event. `agents` run beside the fold until they are cancelled. `todo` says
+    what needs somebody here, `find` what a word names here.
     """
 
     name: str
@@ -47,6 +50,8 @@ class Service:
     agents: Sequence[Agent] = field(default_factory=tuple)
     http_routes: HttpRoutes = no_routes
     commands: Mapping[str, CommandRoute] = field(default_factory=dict)
+    todo: Sequence[Cause] = field(default_factory=tuple)
+    find: Sequence[Look] = field(default_factory=tuple)
 
     @property
     def topics(self) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ import pytest
 
 from shared.events.catalogue import SERVICES
 from shared.events.faults import CODES
-from shared.runtime import http
 from shared.runtime.commands import KEY_BLOCKED
 from shared.web.problems import OF_FAULTS, OF_HTTP, Kind
 from shared.web.scopes import SCOPES
@@ -20,7 +19,7 @@ ERRORS, GUIDE = ROOT / "docs" / "errors.md", ROOT / "docs" / "http.md"
 
 def kinds() -> Iterator[Kind]:
     """Every kind of problem that any service answers with."""
-    yield from (*OF_HTTP, *http.KINDS, KEY_BLOCKED)
+    yield from (*OF_HTTP, KEY_BLOCKED)
     for service in SERVICES:
         yield from {kind.code: kind for route in routes_of(service) for kind in route.problems}.values()
 

@@ -9,8 +9,11 @@ import httpx
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
+from shared.operators.todo import Thresholds
+from shared.queries import load
 from shared.runtime import http
 from shared.runtime.health import Health
+from shared.runtime.operator_routes import OperatorEndpoints
 from shared.runtime.outbox import Outbox
 from shared.runtime.retry import TRANSIENT
 from shared.runtime.service import Service
@@ -78,7 +81,8 @@ def routes_of(name: str, surroundings: Surroundings | None = None, fold: Any = N
     async def observe() -> None:
         """There is nothing to see."""
 
-    common = http.Endpoints(
-        service, "broker:9092", nowhere, fold, Sealer(b"k" * 32, "test"), health, Metrics(), observe
+    common = http.Endpoints(service, "broker:9092", nowhere, health, Metrics(), observe)
+    of_operators = OperatorEndpoints(
+        service, load(f"services.{name}"), nowhere, fold, Sealer(b"k" * 32, "test"), Thresholds()
     )
-    return [*common.routes(), *service.http_routes(nowhere)]
+    return [*common.routes(), *of_operators.routes(), *service.http_routes(nowhere)]
