@@ -70,7 +70,12 @@ class Endpoints:
     def routes(self) -> list[HttpRoute]:
         """Path by path: the table of contents."""
         return [
-            get("/health", self.health, answers=dict[str, Any]),
+            get(
+                "/health",
+                self.health,
+                answers=dict[str, Any],
+                alike={503: "It starts, stops or stands still."},
+            ),
             get("/metrics", self.metrics, is_shown=False),
             get("/asyncapi.json", self.document, answers=dict[str, Any]),
             get("/schemas/{event_type}", self.schema, answers=dict[str, Any]),

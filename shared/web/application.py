@@ -227,6 +227,8 @@ def _openapi(app: FastAPI, routes: Sequence[HttpRoute]) -> dict[str, Any]:
 def _complete(operation: dict[str, Any], route: HttpRoute) -> None:
     answers = operation["responses"]
     answers.pop("422", None)
+    for status, meaning in route.alike.items():
+        answers[str(status)] = {**answers[str(route.status)], "description": meaning}
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}
     for kind in route.problems:
         said = answers.get(str(kind.status), {}).get("description")

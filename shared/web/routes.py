@@ -1,7 +1,7 @@
 """What a route of a service is: its path, what answers, and the scope that a token needs for it."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request
@@ -18,7 +18,8 @@ class HttpRoute:
     `scope` is what the token needs; None only outside of /v1, for what everybody may ask. `partners` says
     that tokens that are limited to a partner may ask too: the endpoint then has to keep to
     `caller.partner_id`. `seconds` is how long it may take until its answer begins. `answers` is the model
-    of a good answer. `problems` are the kinds of its own that it may answer with.
+    of a good answer; `alike` are other statuses with such a document, and what each means. `problems` are the
+    kinds of its own that it may answer with.
     """
 
     method: str
@@ -29,6 +30,7 @@ class HttpRoute:
     status: int = 200
     partners: bool = False
     seconds: float = SECONDS
+    alike: Mapping[int, str] = field(default_factory=dict)
     problems: Sequence[Kind] = ()
     is_shown: bool = True
 

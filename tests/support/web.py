@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from shared.operators.todo import Thresholds
 from shared.queries import load
 from shared.runtime import http
+from shared.runtime.consumer import PartitionConsumer
 from shared.runtime.health import Health
 from shared.runtime.operator_routes import OperatorEndpoints
 from shared.runtime.outbox import Outbox
@@ -30,6 +31,7 @@ from tests.support.tokens import Provider
 
 ALL = " ".join(SCOPES)
 KEY, OTHER_KEY = (b64encode(letter * 32).decode() for letter in (b"k", b"o"))
+SEALER = Sealer(b"k" * 32, "test")
 OF_A_SERVICE: dict[str, Any] = {
     "kafka_bootstrap_servers": "broker:9092",
     "database_url": "postgresql://nobody@localhost/x",
@@ -73,16 +75,25 @@ def service_of(name: str) -> Service:
     return made
 
 
-def routes_of(name: str, surroundings: Surroundings | None = None, fold: Any = None) -> list[HttpRoute]:
+def routes_of(
+    name: str,
+    surroundings: Surroundings | None = None,
+    fold: Any = None,
+    sealer: Sealer = SEALER,
+) -> list[HttpRoute]:
     """Every route of a service: what every service answers, and its own."""
     service, nowhere = service_of(name), surroundings or Surroundings(None, Outbox(name, {}))
-    health = Health(name, [], 60, lambda: True)
+    metrics = Metrics()
+    idle = PartitionConsumer(_handle_nothing, metrics, lambda why: None)
+    health = Health(name, [idle], 60, lambda: True, started=True)
 
     async def observe() -> None:
         """There is nothing to see."""
 
-    common = http.Endpoints(service, "broker:9092", nowhere, health, Metrics(), observe)
-    of_operators = OperatorEndpoints(
-        service, load(f"services.{name}"), nowhere, fold, Sealer(b"k" * 32, "test"), Thresholds()
-    )
+    common = http.Endpoints(service, "broker:9092", nowhere, health, metrics, observe)
+    of_operators = OperatorEndpoints(service, load(f"services.{name}"), nowhere, fold, sealer, Thresholds())
     return [*common.routes(), *of_operators.routes(), *service.http_routes(nowhere)]
+
+
+async def _handle_nothing(records: Any) -> None:
+    """No record comes here."""
