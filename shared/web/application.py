@@ -36,6 +36,8 @@ from shared.web.problems import (
 from shared.web.routes import HttpRoute, get
 from shared.web.tokens import Tokens
 
+LONGEST_NAME: Final = 50
+"""So much of the name of a parameter that nobody knows is repeated to its sender."""
 DESCRIPTION: Final = (
     "Write `Authorization: Bearer TOKEN` for everything under `/v1`; each operation names its scope. Errors "
     "are problem details (RFC 9457); `Accept-Language: ko` gives them in Korean. docs/http.md tells more."
@@ -120,14 +122,17 @@ def _add(app: FastAPI, route: HttpRoute, tokens: Tokens | None) -> None:
         tags=[route.path.split("/")[2] if route.scope else "open"],
     )
     added: Any = app.router.routes[-1]
-    added.app = _Door(added.app, route, tokens)
+    added.app = _Door(added.app, route, tokens, app)
 
 
 class _Door:
-    """Stands before a route: who asks, and whether the token allows it, is known before the body is read."""
+    """Stands before a route: who asks, and whether the token allows it, is known before the body is read.
 
-    def __init__(self, app: ASGIApp, route: HttpRoute, tokens: Tokens | None) -> None:
-        self.app, self._route, self._tokens = app, route, tokens
+    A query parameter that the document of `service` does not name is refused: it may be misspelt.
+    """
+
+    def __init__(self, app: ASGIApp, route: HttpRoute, tokens: Tokens | None, service: FastAPI) -> None:
+        self.app, self._route, self._tokens, self._service = app, route, tokens, service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)
@@ -136,8 +141,19 @@ class _Door:
             await self._admit(request, self._route.scope)
             if self._route.seconds != SECONDS:
                 request.state.set_seconds(self._route.seconds)
+            self._require_known(request)
         _require_json(request)
         await self.app(scope, receive, send)
+
+    def _require_known(self, request: Request) -> None:
+        if not request.query_params:
+            return
+        operation = self._service.openapi()["paths"][self._route.path][self._route.method.lower()]
+        known = [each["name"] for each in operation.get("parameters", ()) if each["in"] == "query"]
+        for name in request.query_params:
+            if name not in known:
+                rule = f"there is no such parameter; there is {', '.join(sorted(known)) or 'none'}"
+                raise Problem(WRONG_PARAMETER, name=name[:LONGEST_NAME], place="query", rule=rule)
 
     async def _admit(self, request: Request, scope: str) -> None:
         if self._tokens is None:

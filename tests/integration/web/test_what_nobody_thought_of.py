@@ -1,11 +1,13 @@
 """Requests that nobody thought of, made from OpenAPI documents: none is answered by accident."""
 
 import asyncio
+from contextlib import nullcontext, suppress
 
 import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.errors import Unsatisfiable
 from schemathesis import Case
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -21,6 +23,7 @@ from tests.support.tabletop import Tabletop
 from tests.support.tokens import Provider
 from tests.support.web import ALL, app_of
 
+RIGHT, WRONG = schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE
 EXAMPLES = 25
 """Requests of each kind (right, wrong) for each operation."""
 BOUNDED = settings(
@@ -42,10 +45,13 @@ CHECKS = [
 def ask_everything(url: str, headers: dict[str, str]) -> int:
     """Asks each operation of a service whatever its document allows and forbids; how often it was asked."""
     asked = 0
-    document = schemathesis.openapi.from_dict(httpx.get(f"{url}/openapi.json").json())
-    for made in document.get_all_operations():
+    document = httpx.get(f"{url}/openapi.json").json()
+    for path in document["paths"].values():
+        for operation in path.values():
+            operation.pop("security", None)  # tokens of every kind have a test of their own
+    for made in schemathesis.openapi.from_dict(document).get_all_operations():
         operation = made.ok()
-        for mode in schemathesis.GenerationMode:
+        for mode in (RIGHT, WRONG):
 
             @seed(17)
             @BOUNDED
@@ -55,7 +61,9 @@ def ask_everything(url: str, headers: dict[str, str]) -> int:
                 asked += 1
                 case.call_and_validate(base_url=url, headers=headers, checks=CHECKS)
 
-            ask()
+            # What takes nothing, or any text, cannot be asked wrongly.
+            with nullcontext() if mode is RIGHT else suppress(Unsatisfiable):
+                ask()
     return asked
 
 

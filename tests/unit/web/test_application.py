@@ -123,6 +123,14 @@ async def test_an_answer_has_its_instants_in_seoul(client: httpx.AsyncClient) ->
     assert answer.headers["cache-control"] == "no-store"
 
 
+async def test_a_parameter_that_is_misspelt_is_refused(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/v1/things?limitt=2")
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "wrong_parameter")
+    assert "limitt" in answer.json()["detail"]
+    assert "cursor, limit" in answer.json()["detail"]
+
+
 async def test_what_is_open_needs_no_token(client: httpx.AsyncClient) -> None:
     del client.headers["authorization"]
 
@@ -363,9 +371,8 @@ async def test_an_answer_that_does_not_begin_in_time_is_given_up_and_a_stream_go
 
 async def test_the_log_names_route_and_caller_and_nothing_that_was_said(client: httpx.AsyncClient) -> None:
     with capture_logs() as lines:
-        await client.post(
-            "/v1/things/SECRET-1?note=SECRET-2", json={"at": "SECRET-3"}, headers={"x-correlation-id": "c-1"}
-        )
+        await client.post("/v1/things/SECRET-1", json={"at": "SECRET-2"}, headers={"x-correlation-id": "c-1"})
+        await client.get("/v1/things?cursor=SECRET-3")
         await client.get("/v1/fail")
 
     told = [line for line in lines if line["event"] == "request"]
