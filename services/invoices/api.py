@@ -1,25 +1,33 @@
 """The HTTP routes of invoices: look at a month, close it, merge a business, correct a document."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Path
 from msgspec.structs import asdict
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, WithJsonSchema
+from pydantic import BaseModel, ConfigDict
 
 from services.invoices.closing import MonthNotOver, close_month
-from services.invoices.commands import BusinessCommand, CorrectCommand, correct, merge_month_of_business
-from services.invoices.decisions.corrections import CannotCorrect, Order
+from services.invoices.commands import (
+    CANNOT_CORRECT,
+    CorrectBody,
+    MergeBody,
+    OptionalText,
+    correct,
+    merge_month_of_business,
+)
 from services.invoices.store import Store
 from services.invoices.viewing import NoSuchDocument, corrections_of, look_at_document, look_at_month
-from shared import business_number
 from shared.clock import now
-from shared.events.fields import NO_NUL, Id, Instant, Month, Text
+from shared.events.fields import Id, Instant, Month
 from shared.kst import wire_time
+from shared.runtime.commands import Work
 from shared.runtime.surroundings import Surroundings
+from shared.web.callers import Origin
 from shared.web.fields import Body, WireWon
 from shared.web.problems import NOT_FOUND, Kind, Problem
-from shared.web.routes import Asking, HttpRoute, get, post
+from shared.web.routes import Asking, HttpRoute, Requested, get, post
 
 MONTH_NOT_OVER = Kind(
     "month_not_over",
@@ -29,39 +37,11 @@ MONTH_NOT_OVER = Kind(
     "아직 끝나지 않은 달입니다",
     "{month}은 {ends_at}부터 마감할 수 있습니다. 발행된 것은 없습니다",
 )
-CANNOT_CORRECT = Kind(
-    "cannot_correct",
-    409,
-    "The document is not corrected",
-    "{reason}; nothing was changed",
-    "문서를 정정할 수 없습니다",
-    "변경된 것은 없습니다 ({reason})",
-)
-KINDS = (MONTH_NOT_OVER, CANNOT_CORRECT)
 CLOSE_SECONDS = 600.0
 """A close goes on for as long as it takes to issue a large month."""
 
 
-def _valid_number(text: str) -> str:
-    digits = business_number.normalise(text)
-    if digits is None or not business_number.is_valid(digits):
-        raise ValueError("no valid business number")
-    return digits
-
-
-ValidNumber = Annotated[
-    str,
-    AfterValidator(_valid_number),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "format": "business-number",
-            "description": "a business number of ten digits with its check digit",
-        }
-    ),
-]
 AMonth = Annotated[Month, Path(description="a month in Seoul, YYYY-MM")]
-OptionalText = Annotated[str, StringConstraints(max_length=2_000, pattern=NO_NUL)]
 DocumentName = Annotated[Id, Path(description="the key or the id of a document")]
 
 
@@ -70,25 +50,6 @@ class CloseBody(Body):
 
     at: Instant | None = None
     reason: OptionalText = ""
-
-
-class MergeBody(Body):
-    """Merge the payments of a business number in a month, or undo that; only shown unless `apply`."""
-
-    business_number: ValidNumber
-    undo: bool = False
-    apply: bool = False
-    reason: OptionalText = ""
-
-
-class CorrectBody(Body):
-    """Correct a document under the proposed number or this one, or as a duplicate (`twice`)."""
-
-    document: Id
-    reason: Text
-    business_number: ValidNumber | None = None
-    twice: bool = False
-    apply: bool = False
 
 
 class MonthTotals(BaseModel):
@@ -178,23 +139,22 @@ class Months:
             corrections = await corrections_of(connection, month)
         return {**asdict(summary), "corrections": corrections}
 
-    async def merge(self, month: AMonth, body: MergeBody, caller: Asking) -> Any:
+    async def merge(self, month: AMonth, body: MergeBody, origin: Requested) -> Any:
         """Merges a month over the partners of a business number; only shows it unless `apply`."""
-        command = BusinessCommand(
-            month, body.business_number, body.undo, body.apply, now(), caller.sub, body.reason
-        )
-        return await merge_month_of_business(self._surroundings, self._store, command)
+        action = "business.unmerge" if body.undo else "business.merge"
+        work, key = partial(merge_month_of_business, self._store, month), f"{month} {body.business_number}"
+        return await self._carry_out(action, key, body, origin, work)
 
-    async def correct(self, month: AMonth, body: CorrectBody, caller: Asking) -> Any:
+    async def correct(self, month: AMonth, body: CorrectBody, origin: Requested) -> Any:
         """Takes a document back and says it again under the right number; only shows it unless `apply`."""
-        order = Order(body.business_number, body.twice, body.reason, caller.sub, now())
-        command = CorrectCommand(month, body.document, order, body.apply)
-        try:
-            return await correct(self._surroundings, self._store, command)
-        except NoSuchDocument as unknown:
-            raise Problem(NOT_FOUND, what=str(unknown)) from None
-        except CannotCorrect as refused:
-            raise Problem(CANNOT_CORRECT, reason=str(refused)) from None
+        work, key = partial(correct, self._store, month), f"{month} {body.document}"
+        return await self._carry_out("document.correct", key, body, origin, work)
+
+    async def _carry_out(
+        self, action: str, key: str, body: MergeBody | CorrectBody, origin: Origin, work: Work
+    ) -> Any:
+        alone = self._surroundings.send_alone
+        return await alone(action, key, body, origin, work, reason=body.reason, dry_run=not body.apply)
 
 
 def http_routes(surroundings: Surroundings, store: Store, chunk: int) -> Sequence[HttpRoute]:

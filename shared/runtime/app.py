@@ -78,8 +78,10 @@ class Runtime:
             self.metrics,
             timedelta(seconds=settings.wait_deadline_seconds),
         )
-        self.commands = CommandQueue(self.fold.decide)
-        self.surroundings = Surroundings(pool, self.outbox, on_crash_point, self.commands.send)
+        self.commands = CommandQueue(self.fold.decide, self.fold.decide_alone)
+        self.surroundings = Surroundings(
+            pool, self.outbox, on_crash_point, self.commands.send, self.commands.send_alone
+        )
         self.relay = Relay(
             lambda: connect(str(settings.database_url), service.name),
             self.outbox,

@@ -9,13 +9,14 @@ from starlette.responses import JSONResponse, Response
 
 from shared.clock import now
 from shared.ids import uuid7
-from shared.runtime.commands import Answer, Command, new_command
+from shared.runtime.commands import Answer, Command, Work, new_command
 from shared.web.callers import Origin
 from shared.web.problems import MEDIA_TYPE
 
 MOST_IN_A_BATCH = 500
 
 Decide = Callable[[Sequence[Command[Any]]], Awaitable[Sequence[Answer]]]
+DecideAlone = Callable[[Command[Any], Work, bool], Awaitable[Answer]]
 
 
 class CommandQueue:
@@ -25,8 +26,8 @@ class CommandQueue:
     A caller that has gone before its batch began is forgotten; after that its command goes on without it.
     """
 
-    def __init__(self, decide: Decide, most: int = MOST_IN_A_BATCH) -> None:
-        self._decide, self._most = decide, most
+    def __init__(self, decide: Decide, decide_alone: DecideAlone, most: int = MOST_IN_A_BATCH) -> None:
+        self._decide, self._decide_alone, self._most = decide, decide_alone, most
         self._waiting: list[tuple[Command[Any], asyncio.Future[Answer]]] = []
         self._working: asyncio.Task[None] | None = None
 
@@ -36,6 +37,24 @@ class CommandQueue:
         """Has a command decided, and answers the request with what came of it."""
         command = new_command(name, key, data, origin, command_id=uuid7(), at=now(), reason=reason)
         return response_of(await self.decide(command), origin)
+
+    async def send_alone(
+        self,
+        name: str,
+        key: str,
+        data: BaseModel,
+        origin: Origin,
+        work: Work,
+        *,
+        reason: str = "",
+        dry_run: bool = False,
+    ) -> Response:
+        """Has a command decided that needs other rows than events do; `work` is what it does.
+
+        A dry run is answered in the same way, and leaves nothing.
+        """
+        command = new_command(name, key, data, origin, command_id=uuid7(), at=now(), reason=reason)
+        return response_of(await self._decide_alone(command, work, dry_run), origin)
 
     async def decide(self, command: Command[Any]) -> Answer:
         """What a command is answered, once that is committed."""

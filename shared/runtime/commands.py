@@ -5,7 +5,7 @@ event with its key: the same rows are loaded under the same locks, so commands a
 meet. Its handler is called as `handler(world, command, context)` and answers with `Done` or `Refused`.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -85,6 +85,11 @@ class Refused:
 
 CommandOutcome = Done | Refused
 CommandHandler = Callable[[Any, Command[Any], Context], CommandOutcome]
+Work = Callable[[Any, Command[Any]], Awaitable[CommandOutcome]]
+"""What a command alone does with the connection of its transaction: load, decide, save.
+
+One that it refuses has saved nothing.
+"""
 
 
 @dataclass(slots=True, frozen=True)

@@ -8,9 +8,10 @@ refuses is found by halving the batch and parked, so that it never holds up othe
 from asyncio import sleep
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from itertools import count
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 import structlog
@@ -23,7 +24,7 @@ from shared.postgres import Connection, packed, packed_columns
 from shared.queries import load
 from shared.runtime.audit_log import AuditEntry, entry_of, write_audit
 from shared.runtime.batch import Batch, EventKey, Parked, PriorState, Refusal, events_of
-from shared.runtime.commands import Answer, Command, CommandOutcome, KnownCommands
+from shared.runtime.commands import Answer, Command, CommandOutcome, Done, KnownCommands, Work
 from shared.runtime.decisions import Context, Position
 from shared.runtime.intake import InboundMessage, Intake
 from shared.runtime.outbox import Outbox
@@ -35,6 +36,7 @@ from shared.runtime.signals import Metrics
 from shared.sealing import BrokenSealError, Sealer
 
 SQL = load("shared.runtime")
+T = TypeVar("T")
 RACES_BEFORE_HALVING = 3
 COMMAND_PATIENCE_SECONDS = 10.0
 """How long trouble that passes is repeated while somebody waits for an answer."""
@@ -48,6 +50,14 @@ class _StillRefused(Exception):
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.fault.detail)
         self.refusal = refusal
+
+
+class _DryRun(Exception):
+    """A command was decided for a look: its transaction is taken back."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__()
+        self.answer = answer
 
 
 class Fold:
@@ -101,21 +111,55 @@ class Fold:
         answered with `internal`, without harm to the others. Trouble that passes is repeated for a while, and
         then raised: nobody waits at the other end for ever.
         """
+        try:
+            return await self._within_patience(lambda: self._decide(commands))
+        except TRANSIENT:
+            raise
+        except Exception as refusal:
+            return await self._halve_commands(commands, refusal)
+
+    async def decide_alone(self, command: Command[Any], work: Work, dry_run: bool = False) -> Answer:
+        """Has one command decided by its own `work`, in a transaction of its own; else as `decide`.
+
+        For what needs other rows than the events of its key. A dry run takes all of it back, and nothing is
+        kept of it.
+        """
+        try:
+            return await self._within_patience(lambda: self._decide_alone(command, work, dry_run))
+        except _DryRun as done:
+            return done.answer
+
+    async def _decide_alone(self, command: Command[Any], work: Work, dry_run: bool) -> Answer:
+        async with self._outbox.transaction(
+            self._pool, CrashPoint.BEFORE_COMMIT, CrashPoint.AFTER_COMMIT, silent_too=True
+        ) as (connection, events):
+            if dry_run:
+                raise _DryRun(Answer.of(await work(connection, command)))
+            known = await self._claim_commands(connection, [command])
+            for wanted in known.to_decide([command]):
+                outcome = await work(connection, wanted)
+                self._outbox.on_crash_point(CrashPoint.AFTER_CLAIM)
+                if isinstance(outcome, Done):
+                    for event in outcome.events:  # of several keys, each with a story of its own
+                        events.add(event, replace(Cause.of(wanted), correlation=event.key or wanted.key))
+                await self._keep_outcomes(connection, [(wanted, outcome)])
+                await write_audit(connection, [entry_of(wanted, outcome)])
+                known.answers[wanted.identity] = Answer.of(outcome)
+        return known.answer_to(command)
+
+    async def _within_patience(self, operation: Callable[[], Awaitable[T]]) -> T:
+        """Repeats while there is trouble that passes, as long as a caller waits; races a few times."""
         deadline = monotonic() + COMMAND_PATIENCE_SECONDS
         for attempt in count(1):
             try:
-                return await self._decide(commands)
+                return await operation()
             except (*TRANSIENT, asyncpg.UniqueViolationError) as trouble:
                 pause = delay_before(attempt)
-                races = isinstance(trouble, asyncpg.UniqueViolationError)
-                if races and attempt > RACES_BEFORE_HALVING:
-                    return await self._halve_commands(commands, trouble)
-                if monotonic() + pause > deadline:
+                is_race = isinstance(trouble, asyncpg.UniqueViolationError)
+                if monotonic() + pause > deadline or (is_race and attempt > RACES_BEFORE_HALVING):
                     raise
                 self._note_trouble(trouble, attempt, pause)
                 await sleep(pause)
-            except Exception as refusal:
-                return await self._halve_commands(commands, refusal)
         raise AssertionError("a count has no end")
 
     async def _halve_commands(self, commands: Sequence[Command[Any]], refusal: Exception) -> list[Answer]:
@@ -150,6 +194,11 @@ class Fold:
         await self._service.store.save(connection, world)
         await self._write(connection, batch)
         await self._keep_outcomes(connection, outcomes)
+        routes = self._service.commands
+        await write_audit(
+            connection,
+            [entry_of(command, outcome) for command, outcome in outcomes if routes[command.type].is_audited],
+        )
         known.answers |= {command.identity: Answer.of(outcome) for command, outcome in outcomes}
         return batch
 
@@ -199,11 +248,6 @@ class Fold:
             for command, outcome in outcomes
         ]
         await connection.execute(SQL.keep_answers, *[list(column) for column in zip(*rows, strict=True)])
-        routes = self._service.commands
-        await write_audit(
-            connection,
-            [entry_of(command, outcome) for command, outcome in outcomes if routes[command.type].is_audited],
-        )
 
     def _seal_answer(self, key: str, answer: Answer) -> bytes:
         return self._sealer.seal(answer.packed(), key.encode())

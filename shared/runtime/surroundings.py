@@ -11,7 +11,7 @@ from shared.crash_points import OnCrashPoint, ignore_crash_point
 from shared.runtime.outbox import Outbox
 
 SendCommand = Callable[..., Awaitable[Response]]
-"""`CommandQueue.send`."""
+"""`CommandQueue.send` or `send_alone`."""
 
 
 async def no_commands(*command: Any, **more: Any) -> Response:
@@ -27,3 +27,4 @@ class Surroundings:
     outbox: Outbox
     on_crash_point: OnCrashPoint = ignore_crash_point
     send: SendCommand = no_commands
+    send_alone: SendCommand = no_commands

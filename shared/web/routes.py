@@ -64,8 +64,8 @@ def _caller(request: Request) -> Caller:
     return caller
 
 
-def _origin(request: Request) -> Origin:
-    return _origin_of(request, None)
+def _origin(request: Request, key: Annotated[str | None, KeyHeader] = None) -> Origin:
+    return _origin_of(request, key)
 
 
 def _origin_with_key(request: Request, key: Annotated[str, KeyHeader]) -> Origin:
@@ -80,6 +80,6 @@ def _origin_of(request: Request, key: str | None) -> Origin:
 Asking = Annotated[Caller, Depends(_caller)]
 """Parameter of an endpoint: who asks."""
 Requested = Annotated[Origin, Depends(_origin)]
-"""Parameter of an endpoint whose write is idempotent by its content: where the request comes from."""
+"""Parameter of an endpoint whose write may come without an Idempotency-Key: where the request comes from."""
 RequestedOnce = Annotated[Origin, Depends(_origin_with_key)]
 """Parameter of an endpoint whose write needs an Idempotency-Key: where the request comes from."""

@@ -1,7 +1,9 @@
 """Commands for tests: of the toy kind, and one that claims units of an order as an event would."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from services.orders.handlers import ROUTES
 from shared.clock import now
@@ -79,6 +81,21 @@ class Person:
         return self.commands("units.issue", order, Units(request_id=request, quantity=quantity), request)
 
     def commands(
-        self, name: str, order: str, data: Data, key: str | None = None, reason: str = ""
+        self,
+        name: str,
+        order: str,
+        data: Data,
+        key: str | None = None,
+        reason: str = "",
+        at: datetime | None = None,
+        command_id: UUID | None = None,
     ) -> Command[Any]:
-        return new_command(name, order, data, self.asks(key), command_id=uuid7(), at=now(), reason=reason)
+        return new_command(
+            name,
+            order,
+            data,
+            self.asks(key),
+            command_id=command_id or uuid7(),
+            at=at or now(),
+            reason=reason,
+        )

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import httpx
 from fastapi import FastAPI
 
+from shared.runtime.command_queue import CommandQueue
 from shared.runtime.http import bind, server_for
 from shared.runtime.surroundings import Surroundings
 from shared.sealing import Sealer
@@ -20,8 +21,12 @@ SEALER = Sealer(b"k" * 32, "1")
 
 def routes_on(table: Tabletop, service: str) -> list[HttpRoute]:
     """Every route of a service on the table."""
-    surroundings = Surroundings(table.pools[service], table.outboxes[service])
-    return routes_of(service, surroundings, table.folds[service], SEALER)
+    fold = table.folds[service]
+    commands = CommandQueue(fold.decide, fold.decide_alone)
+    surroundings = Surroundings(
+        table.pools[service], table.outboxes[service], send=commands.send, send_alone=commands.send_alone
+    )
+    return routes_of(service, surroundings, fold, SEALER)
 
 
 def operator_on(table: Tabletop, service: str) -> httpx.AsyncClient:

@@ -10,8 +10,9 @@ import pytest
 
 from services.invoices.app import build
 from services.invoices.settings import InvoicesSettings
-from shared.runtime.surroundings import Surroundings
+from shared.crash_points import ignore_crash_point
 from tests.integration.invoices.conftest import StoredBooks
+from tests.support.desk import Crash
 from tests.support.web import operator_of
 from tests.unit.invoices.books import GANADA, OTHER, PARTNER
 
@@ -25,7 +26,7 @@ async def client(books: StoredBooks) -> AsyncIterator[httpx.AsyncClient]:
         database_url="postgresql://nobody@localhost/x",
         data_key=b"k" * 32,
     )
-    routes = build(settings).http_routes(Surroundings(books.pool, books.outbox))
+    routes = build(settings).http_routes(books.surroundings)
     async with operator_of(routes, "invoices") as client:
         yield client
 
@@ -186,6 +187,58 @@ async def test_what_a_person_did_stands_in_the_audit_log_and_a_look_does_not(
     ]
     (merged,) = await books.published("invoice.merged")
     assert merged["causation"] == str(rows[1]["id"])
+
+
+async def test_a_repeat_with_the_same_key_is_answered_the_same_and_does_nothing(
+    books: StoredBooks, client: httpx.AsyncClient
+) -> None:
+    key = await issued(books)
+    body = {"document": key, "reason": "another company", "apply": True}
+    path, header = "/v1/months/2026-10/correct", {"Idempotency-Key": "c-1"}
+
+    answers = [await client.post(path, json=body, headers=header) for _ in range(2)]
+    other = await client.post(path, json={**body, "reason": "changed"}, headers=header)
+    without = await client.post(path, json=body)
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[0].json() == answers[1].json()
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+    assert (without.status_code, without.json()["code"]) == (409, "cannot_correct")
+    assert len(await books.published("invoice.modified")) == 5
+
+
+async def test_a_look_uses_no_key_up(books: StoredBooks, client: httpx.AsyncClient) -> None:
+    body = {"document": await issued(books), "reason": "another company"}
+    path, header = "/v1/months/2026-10/correct", {"Idempotency-Key": "c-1"}
+
+    shown = await client.post(path, json=body, headers=header)
+    made = await client.post(path, json={**body, "apply": True}, headers=header)
+
+    assert [shown.json()["applied"], made.json()["applied"]] == [False, True]
+
+
+@pytest.mark.parametrize("point", ["after_claim", "before_commit", "after_commit"])
+async def test_a_crash_in_a_correction_makes_all_of_it_or_nothing_and_a_repeat_tells_which(
+    books: StoredBooks, client: httpx.AsyncClient, point: str
+) -> None:
+    body = {"document": await issued(books), "reason": "another company", "apply": True}
+    path, header = "/v1/months/2026-10/correct", {"Idempotency-Key": "c-1"}
+
+    def die(reached: str) -> None:
+        if reached == point:
+            raise Crash(point)
+
+    books.outbox.on_crash_point = die
+    with pytest.raises(Crash):
+        await client.post(path, json=body, headers=header)
+    after_crash = len(await books.published("invoice.modified"))
+    books.outbox.on_crash_point = ignore_crash_point
+    again = await client.post(path, json=body, headers=header)
+
+    assert after_crash == (5 if point == "after_commit" else 1)
+    assert again.status_code == 200
+    assert len(again.json()["documents"]) == 4
+    assert len(await books.published("invoice.modified")) == 5
 
 
 async def test_an_unknown_document_is_not_shown(client: httpx.AsyncClient) -> None:

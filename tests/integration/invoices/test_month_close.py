@@ -12,7 +12,6 @@ from services.invoices.closing import MonthNotOver
 from services.invoices.settings import InvoicesSettings
 from services.invoices.state import World
 from services.invoices.store import Store
-from shared.runtime.surroundings import Surroundings
 from tests.integration.invoices.conftest import StoredBooks
 from tests.support.web import operator_of
 from tests.unit.invoices.books import CLOSED_AT, GANADA, OTHER, PAID_AT, WRONG, line
@@ -245,7 +244,7 @@ def client(books: StoredBooks) -> httpx.AsyncClient:
         database_url="postgresql://nobody@localhost/x",
         data_key=b"k" * 32,
     )
-    return operator_of(build(settings).http_routes(Surroundings(books.pool, books.outbox)), "invoices")
+    return operator_of(build(settings).http_routes(books.surroundings), "invoices")
 
 
 async def test_an_operator_closes_a_month_over_http(books: StoredBooks, client: httpx.AsyncClient) -> None:

@@ -46,7 +46,7 @@ async def audited(pool: asyncpg.Pool) -> list[tuple[Any, ...]]:
 async def test_three_hundred_commands_that_come_at_once_are_one_transaction(pool: asyncpg.Pool) -> None:
     desk = desk_of(pool)
     reached = counting_commits(desk)
-    queue = CommandQueue(desk.fold.decide)
+    queue = CommandQueue(desk.fold.decide, desk.fold.decide_alone)
     commands = [KIM.notes(f"n{number}", f"k{number}", order=f"A-{number % 40}") for number in range(300)]
 
     answers = await asyncio.gather(*(queue.decide(command) for command in commands))

@@ -10,7 +10,7 @@ import pytest
 from shared.kst import wire_time
 from shared.runtime.batch import BLOCKED, WAITING, Batch, Parked, PriorState
 from shared.runtime.command_queue import CommandQueue, response_of
-from shared.runtime.commands import Answer, Command, CommandRoute, Done, KnownCommands, Refused
+from shared.runtime.commands import Answer, Command, CommandRoute, Done, KnownCommands, Refused, Work
 from shared.runtime.decisions import NewEvent, Wait
 from shared.runtime.outgoing import COLUMNS, OutboxRows
 from shared.web.problems import CONFLICT, Problem
@@ -118,6 +118,11 @@ class TestKnownCommands:
         assert other.content != KIM.notes("a", "k").content
 
 
+async def nobody_alone(command: Command[Any], work: Work, dry_run: bool) -> Answer:
+    """No command is decided alone here."""
+    raise AssertionError
+
+
 class TestQueue:
     """The fold is played by a list of the batches that it was given."""
 
@@ -134,7 +139,7 @@ class TestQueue:
             await go_on.wait()
             return [Answer(200, {"text": command.data.text}) for command in commands]
 
-        queue = CommandQueue(decide, most=3)
+        queue = CommandQueue(decide, nobody_alone, most=3)
         asking = [asyncio.create_task(queue.decide(KIM.notes("0")))]
         await begun.wait()
         asking += [asyncio.create_task(queue.decide(KIM.notes(str(n)))) for n in range(1, 6)]
@@ -154,7 +159,7 @@ class TestQueue:
             await go_on.wait()
             return [Answer(200, {}) for _ in commands]
 
-        queue = CommandQueue(decide)
+        queue = CommandQueue(decide, nobody_alone)
         first = asyncio.create_task(queue.decide(KIM.notes("first")))
         await begun.wait()
         gone = asyncio.create_task(queue.decide(KIM.notes("gone")))
@@ -174,7 +179,7 @@ class TestQueue:
                 raise ConnectionRefusedError
             return [Answer(200, {}) for _ in commands]
 
-        queue = CommandQueue(decide)
+        queue = CommandQueue(decide, nobody_alone)
         with pytest.raises(ConnectionRefusedError):
             await queue.decide(KIM.notes("bad"))
         assert (await queue.decide(KIM.notes("good"))).status == 200
