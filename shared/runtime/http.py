@@ -113,13 +113,13 @@ class Endpoints:
         id: Annotated[str, Query(min_length=1, max_length=128, description="its ce_id")],  # noqa: A002
     ) -> Any:
         """The answer that an event of checkout got here, for a sender that has lost it."""
-        pool = self.surroundings.pool
-        seen = await pool.fetchrow(SQL.seen_event, _storable(source), _storable(id))
+        pool, named = self.surroundings.pool, (_storable(source), _storable(id))
+        seen = await pool.fetchrow(SQL.seen_event, *named)
         if seen["content"] is None:
             raise Problem(NOT_FOUND, what=_why_unseen(seen["horizon"]))
         if seen["content"] == NOT_OURS:
             raise Problem(NOT_FOUND, what="another service answers for this event; ask the others")
-        rows = await pool.fetch(SQL.refusals_of_event, source, id)
+        rows = await pool.fetch(SQL.refusals_of_event, *named)
         refused = [{**row, "letter": row["id"], "refused_at": row["dead_at"]} for row in rows]
         # One that comes again with other content is refused, and the first one stands.
         is_rejected = any(row["code"] != "duplicate_id" for row in rows)

@@ -27,11 +27,15 @@ START: Final = (
     "presets: [SwaggerUIBundle.presets.apis], validatorUrl: null, tryItOutEnabled: false});\n"
 )
 STYLE: Final = """\
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color:
-#222; } h1, h2, h3 { line-height: 1.2; } h2 { margin-top: 3rem; border-bottom: 1px solid #ccc; } code, pre {
-font- size: 14px; } pre { background: #f6f6f6; padding: .75rem; overflow-x: auto; } table { border-collapse:
-collapse; width: 100%; } td, th { text-align: left; vertical-align: top; padding: .25rem .75rem .25rem 0;
-border-bottom: 1px solid #eee; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+body { color: #222; }
+h1, h2, h3 { line-height: 1.2; }
+h2 { margin-top: 3rem; border-bottom: 1px solid #ccc; }
+code, pre { font-size: 14px; }
+pre { background: #f6f6f6; padding: .75rem; overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; }
+td, th { text-align: left; vertical-align: top; padding: .25rem .75rem .25rem 0; }
+td, th { border-bottom: 1px solid #eee; }
 """
 PAGE: Final = """\
 <!doctype html>
