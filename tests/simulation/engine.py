@@ -414,13 +414,13 @@ class Simulation:
         return bool(waiting)
 
     def _merge_businesses(self) -> None:
-        """Before the books are closed an operator merges half of the businesses; some of that is undone."""
+        """Before the books are closed an operator merges most of the businesses; some of that is undone."""
         self.have_operators_merged = True
         payments = self.system.sites["invoices"].database.tables["payments"].values()
         for month, number in sorted({(p["month"], p["business_number"]) for p in payments}):
-            if self.random.random() < 0.5:
+            if self.random.random() < 0.9:
                 self._command_business(month, number, undo=False)
-                if self.random.random() < 0.2:
+                if self.random.random() < 0.3:
                     self._command_business(month, number, undo=True)
         self.checkout.ask_to_undo_merges(months_of(self.system.broker))
 
