@@ -150,14 +150,23 @@ class Reversal(Struct, frozen=True, gc=False):
     amount: int | None = None
 
 
+class Repeat(Struct, frozen=True, gc=False):
+    """A known payment was said to be paid again, of `amount` won: new money once upstream says that it took
+    the payment back before `at`.
+    """
+
+    at: datetime
+    amount: int
+
+
 class Order(Struct, frozen=True, gc=False):
     """One order: the snapshot it was bought under, its money in won, its units, its claims.
 
     `expected` is what its payment has to come to, `paid` what came, `remaining` what is left of it after the
     refunds that were granted, `taken_back` the won of it that upstream took back. `payment_ids` are all
     payments where several pay together, and `payment_id` is the last of them. `reversals` are what upstream
-    took back, by payment; `repeats` the latest instant at which a payment was said to be paid again, which is
-    new money when it was taken back in between. `registered_by` and `registered_at` name the event that
+    took back, by payment; `repeats` the latest time that a payment was said to be paid again, which is new
+    money when it was taken back in between. `registered_by` and `registered_at` name the event that
     registered it, while it is pending the newest one. `cases` are numbered from 0.
     """
 
@@ -183,7 +192,7 @@ class Order(Struct, frozen=True, gc=False):
     taken_back: int = 0
     payment_ids: tuple[str, ...] = ()
     reversals: Annotated[dict[str, tuple[Reversal, ...]], JSON] = msgspec.field(default_factory=dict)
-    repeats: Annotated[dict[str, datetime], JSON] = msgspec.field(default_factory=dict)
+    repeats: Annotated[dict[str, Repeat], JSON] = msgspec.field(default_factory=dict)
     lines: Apart[dict[str, Line]] = msgspec.field(default_factory=dict)
     claims: Apart[dict[UUID, tuple[Claim, ...]]] = msgspec.field(default_factory=dict)
     requests: Apart[dict[str, IssueRequest]] = msgspec.field(default_factory=dict)

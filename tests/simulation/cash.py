@@ -20,11 +20,13 @@ MISSING = ("cancelled_after_issue", "cancelled_after_refund", "partly_cancelled"
 
 @dataclass(slots=True)
 class Cash:
-    """Won of one order by payment id: `came` by instant, `gone` when all of it was last taken back, `parts`
-    that were, and `twice` what payouts sent that nobody was owed. Instants are as on the wire.
+    """Won of one order by payment id: `came` by instant, for what it `paid`, `gone` when all of it was last
+    taken back, `parts` that were, and `twice` what payouts sent that nobody was owed. Instants are as on the
+    wire.
     """
 
     came: dict[tuple[str, str], int] = field(default_factory=dict)
+    paid: dict[tuple[str, str], Any] = field(default_factory=dict)
     gone: dict[str, str] = field(default_factory=dict)
     parts: dict[str, dict[str, int]] = field(default_factory=dict)
     twice: dict[str, int] = field(default_factory=dict)
@@ -34,7 +36,10 @@ class Cash:
         payment_id = data.get("payment_id", "")
         match type_name:
             case "payment.completed.v1":
-                self.came.setdefault((payment_id, data["paid_at"]), data["amount"])
+                what = (payment_id, data["paid_at"])
+                if what not in self.came:
+                    self.came[what] = data["amount"]
+                    self.paid[what] = data["amount"], data["partner"]["partner_id"], data["lines"]
             case "payment.cancelled.v1" if "refund_id" in data:
                 """The echo of a refund of ours."""
             case "payment.cancelled.v1" if "amount" in data:
@@ -46,6 +51,17 @@ class Cash:
 
     def gone_at(self, payment_id: str) -> str:
         return self.gone.get(payment_id, "")
+
+    def is_told_twice(self, payment_id: str, paid_at: str) -> bool:
+        """Whether the same was paid before, and upstream did not take any of that back since."""
+        went = {*self.parts.get(payment_id, ()), self.gone_at(payment_id)}
+        return any(
+            known == payment_id
+            and at < paid_at
+            and what == self.paid[payment_id, paid_at]
+            and not any(at <= instant <= paid_at for instant in went)
+            for (known, at), what in self.paid.items()
+        )
 
 
 @dataclass(slots=True)
@@ -84,6 +100,7 @@ class Account:
             # What ended a case of missing money counts as less that went.
             is_here = paid_at in self._pays_since(payment_id) or paid_at > self.gone_at(payment_id)
             is_repeat = self._is_echo(payment_id) and self._is_paid_anew(payment_id, paid_at, won)
+            is_repeat = is_repeat or self.cash.is_told_twice(payment_id, paid_at)
             if is_here and not is_repeat and paid_at not in self._came_again(payment_id):
                 here[payment_id] += won
         for case in self.cases:
@@ -112,7 +129,9 @@ class Account:
         """Paid again after its cancellation. Where that counts as an echo, this counts as told twice: both
         together change nothing.
         """
-        return "" < self.cash.gone_at(payment_id) < paid_at and won == self.order["amount"]
+        gone_at = self.cash.gone_at(payment_id)
+        came_before = any(known == payment_id and at <= gone_at for known, at in self.cash.came)
+        return came_before and gone_at < paid_at and won == self.order["amount"]
 
     @property
     def _applied(self) -> set[str]:

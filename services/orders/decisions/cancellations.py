@@ -1,6 +1,6 @@
 """A payment that upstream takes back: all of it or a part (domain.md section 2)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -54,6 +54,29 @@ def taken_back_at(order: Order, payment_id: str) -> Reversal | None:
     """The latest word of upstream that nothing is left of a payment."""
     whole = [each for each in order.reversals.get(payment_id, ()) if each.amount is None]
     return max(whole, key=lambda each: each.at or _LONG_AGO, default=None)
+
+
+def taken_back_before(order: Order, payment_id: str) -> dict[datetime, int]:
+    """What upstream said to have taken back of a payment that has not come yet: won by instant."""
+    if _was_here(order, payment_id):
+        return {}
+    said = order.reversals.get(payment_id, ())
+    return {each.at: each.amount for each in said if each.at is not None and each.amount is not None}
+
+
+def take_back_now(order: Order, payment_id: str, before: Mapping[datetime, int]) -> Decided[Order]:
+    """A payment has come of which upstream took parts back before: they go from it now."""
+    reversals = {known: each for known, each in order.reversals.items() if known != payment_id}
+    result = Decided(replace(order, reversals=reversals))
+    for at, amount in sorted(before.items()):
+        part = PaymentCancelled.model_construct(
+            order_id=order.order_id, payment_id=payment_id, cancelled_at=at, amount=amount
+        )
+        taken = cancel_payment(result.state, part)
+        # What was taken back before this money was paid is none of it.
+        if isinstance(taken, Decided):
+            result = _and_then(result, taken)
+    return result
 
 
 def went_in_parts(order: Order, payment_id: str) -> bool:
@@ -154,17 +177,24 @@ def _is_known(order: Order, data: PaymentCancelled) -> bool:
 
 def _remember(order: Order, data: PaymentCancelled) -> Decision[Order]:
     """Nothing of the payment is here: it never came, or it is gone already."""
-    is_heard_of = _pays(order, data.payment_id) or any(
-        case.payment_id == data.payment_id for case in order.cases.values()
-    )
-    is_heard_of = is_heard_of or data.payment_id in order.reversals
-    if not is_heard_of and data.amount is not None and data.amount < order.expected:
-        return Wait(f"payment {data.payment_id} of order {order.order_id} to arrive")
-    order, paid_again = _paid_again(order, data.payment_id, data.cancelled_at)
-    return decided(_noted(order, data.payment_id, Reversal(data.cancelled_at)), *paid_again)
+    payment_id, amount = data.payment_id, data.amount
+    was_here = _was_here(order, payment_id)
+    if not was_here and payment_id not in order.reversals and amount is not None and amount < order.expected:
+        return Wait(f"payment {payment_id} of order {order.order_id} to arrive")
+    order, paid_again = _paid_again(order, payment_id, data.cancelled_at)
+    # Of a payment that is yet to come nobody knows whether it is more than this.
+    reversal = Reversal(data.cancelled_at, None if was_here else amount)
+    return decided(note_reversal(order, payment_id, reversal), *paid_again)
 
 
-def _noted(order: Order, payment_id: str, reversal: Reversal) -> Order:
+def _was_here(order: Order, payment_id: str) -> bool:
+    """Whether money of the payment is or was on the order or in quarantine, or nothing of it can come."""
+    is_heard_of = _pays(order, payment_id) or any(c.payment_id == payment_id for c in order.cases.values())
+    return is_heard_of or taken_back_at(order, payment_id) is not None
+
+
+def note_reversal(order: Order, payment_id: str, reversal: Reversal) -> Order:
+    """The order that knows of this reversal of a payment."""
     known = order.reversals.get(payment_id, ())
     if reversal in known:
         return order
@@ -187,7 +217,7 @@ def _left(order: Order, standing: _Standing) -> int:
 def _take_part(order: Order, data: PaymentCancelled, amount: int, standing: _Standing) -> Decided[Order]:
     """A part went back: of money in quarantine what is left of its case, else a case of the missing part."""
     at, payment_id = data.cancelled_at, data.payment_id
-    order = _noted(order, payment_id, Reversal(at, data.amount))
+    order = note_reversal(order, payment_id, Reversal(at, data.amount))
     amount = min(amount, order.amount - order.taken_back) if standing.is_own else amount
     exact = [case for case in standing.cases if case.amount == amount]
     if standing.is_own and not exact:
@@ -219,7 +249,7 @@ def _take_more(order: Order, data: PaymentCancelled) -> Decided[Order]:
     at, payment_id = data.cancelled_at, data.payment_id
     if not _pays(order, payment_id) or order.state is not OrderState.CANCELLED:
         return Decided(order)
-    order = _noted(order, payment_id, Reversal(at, data.amount))
+    order = note_reversal(order, payment_id, Reversal(at, data.amount))
     left = _still_there(order) - _came_later(order, payment_id, at)
     gone = max(left if data.amount is None else min(data.amount, left), 0)
     if not gone:
@@ -230,6 +260,7 @@ def _take_more(order: Order, data: PaymentCancelled) -> Decided[Order]:
 
 
 def _and_then(first: Decided[Order], second: Decided[Order]) -> Decided[Order]:
+    """Both, one after the other."""
     return Decided(second.state, (*first.events, *second.events))
 
 
@@ -249,8 +280,8 @@ def _take_all(order: Order, data: PaymentCancelled, standing: _Standing) -> Deci
     """Nothing is left of the payment: neither on the order nor in quarantine."""
     at, payment_id = data.cancelled_at, data.payment_id
     if data.amount is not None:
-        order = _noted(order, payment_id, Reversal(at, data.amount))
-    order = _noted(order, payment_id, Reversal(at))
+        order = note_reversal(order, payment_id, Reversal(at, data.amount))
+    order = note_reversal(order, payment_id, Reversal(at))
     events: list[UnnumberedEvent] = []
     if standing.is_own:
         order, events = _cancel_order(order, data)
@@ -270,26 +301,16 @@ def _paid_again(order: Order, payment_id: str, gone_at: datetime) -> tuple[Order
     """A payment that was made anew after it was taken back, where that was said first: missing money is back,
     or there is new money.
     """
-    at, amount = order.repeats.get(payment_id), _came(order, payment_id)
-    if at is None or at <= gone_at or not amount:
+    repeat = order.repeats.get(payment_id)
+    if repeat is None or repeat.at <= gone_at or not repeat.amount:
         return order, []
+    at, amount = repeat.at, repeat.amount
     missing = [case for case in open_cases(order, payment_id) if case.reason in MISSING]
     if missing and -sum(case.amount for case in missing) == amount:
         order = replace(order, taken_back=order.taken_back - amount)
         return settle_cases(order, missing, "reinstated", at)
     order, quarantined = open_case(order, payment_id, "order_closed", amount, at)
     return order, [quarantined]
-
-
-def _came(order: Order, payment_id: str) -> int:
-    """Won of the payment as it came, before any part of it went back."""
-    if order.payment_id == payment_id and not order.payment_ids:
-        return order.amount
-    came: dict[tuple[datetime, bytes | None], int] = {}
-    for case in order.cases.values():
-        if case.payment_id == payment_id and case.reason not in MISSING:
-            came.setdefault((case.opened_at, case.content), case.amount)
-    return sum(came.values())
 
 
 def _cancel_order(order: Order, data: PaymentCancelled) -> tuple[Order, list[UnnumberedEvent]]:
@@ -344,7 +365,9 @@ def _after_refund(order: Order, data: PaymentCancelled, standing: _Standing) -> 
         return Decided(order)
     left = order.amount - order.taken_back
     gone = left if data.amount is None else min(data.amount, left)
-    order = _noted(order, data.payment_id, Reversal(data.cancelled_at, data.amount if gone < left else None))
+    order = note_reversal(
+        order, data.payment_id, Reversal(data.cancelled_at, data.amount if gone < left else None)
+    )
     events: list[UnnumberedEvent] = []
     if data.amount is None:
         order, events = settle_cases(order, standing.cases, "taken_back", data.cancelled_at)

@@ -1,6 +1,6 @@
 """Money of an order: a deposit is awaited, money arrives, and fits or goes to quarantine."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -9,7 +9,13 @@ from uuid import UUID
 import orjson
 from msgspec.structs import replace
 
-from services.orders.decisions.cancellations import taken_back_at, went_in_parts
+from services.orders.decisions.cancellations import (
+    note_reversal,
+    take_back_now,
+    taken_back_at,
+    taken_back_before,
+    went_in_parts,
+)
 from services.orders.decisions.claims import order_cost, pay_lines
 from services.orders.decisions.issuance import claim_by_policy
 from services.orders.decisions.quarantine import MISSING, open_case, open_cases, settle_cases
@@ -21,7 +27,7 @@ from services.orders.events import (
     order_registered,
     snapshot,
 )
-from services.orders.state import Case, Line, Order, OrderState, Payment
+from services.orders.state import Case, Line, Order, OrderState, Payment, Repeat, Reversal
 from shared.events.checkout import PaymentCompleted, PaymentPending
 from shared.runtime.decisions import Decided, Decision, Reject
 
@@ -93,6 +99,23 @@ def record_payment(
     The order is then as this payment says: its snapshot replaces that of the pending order as a whole. With
     the policy `automatic` all units are claimed to issue, unless the payment is known to be taken back.
     """
+    before = taken_back_before(order, data.payment_id) if order is not None else {}
+    if order is not None and before and _is_all_of_it(before, data):
+        return Decided(note_reversal(order, data.payment_id, Reversal(max(before))))
+    recorded = _record(order, data, arrival, new_ids)
+    if not before or not isinstance(recorded, Decided):
+        return recorded
+    taken = take_back_now(recorded.state, data.payment_id, before)
+    return Decided(taken.state, (*recorded.events, *taken.events))
+
+
+def _is_all_of_it(before: Mapping[datetime, int], data: PaymentCompleted) -> bool:
+    return sum(amount for at, amount in before.items() if at >= data.paid_at) >= data.amount
+
+
+def _record(
+    order: Order | None, data: PaymentCompleted, arrival: Arrival, new_ids: Iterable[UUID]
+) -> Decision[Order]:
     cost = order_cost(data.vat_mode, data.lines).total
     if order is not None:
         if _is_known(order, data, arrival):
@@ -226,9 +249,9 @@ def _with_repeat(order: Order, data: PaymentCompleted) -> Order:
     instants = list(_instants(order, payment_id))
     if taken_back_at(order, payment_id) is not None or not instants:
         return order
-    if data.paid_at <= max([*instants, repeated] if repeated else instants):
+    if data.paid_at <= max([*instants, repeated.at] if repeated else instants):
         return order
-    return replace(order, repeats={**order.repeats, payment_id: data.paid_at})
+    return replace(order, repeats={**order.repeats, payment_id: Repeat(data.paid_at, data.amount)})
 
 
 def _is_new_money(order: Order, data: PaymentCompleted) -> bool:

@@ -303,6 +303,16 @@ def test_money_paid_again_after_a_part_went_back_is_all_of_it():
     assert shop.held == 7
 
 
+def test_of_money_under_one_id_that_was_paid_again_only_what_came_again_is_here():
+    """Two amounts came under the id and went; one of them is paid again, which is told before they went."""
+    one, other, gone = payment(amount=7), payment(amount=9, at=AT + HOUR), cancelled(at=AT + 2 * HOUR)
+    again = payment(amount=7, at=AT + 3 * HOUR)
+    for story in ([one, other, gone, again], [one, other, again, gone]):
+        shop = Shop()
+        shop.hear(*story)
+        assert shop.held == 7
+
+
 def test_money_that_was_won_back_and_lost_again_is_missing_again():
     shop = Shop()
     shop.hear(payment(issue_policy="automatic"), cancelled(at=AT + HOUR))
@@ -514,6 +524,42 @@ def test_a_part_that_overtakes_its_payment_waits_for_it():
     assert isinstance(shop.take(cancelled(at=AT + HOUR, amount=17_600)), Wait)
     shop.hear(payment())
     assert (shop.order.state, shop.held, shop.waiting) == (OrderState.PAID, -17_600, [])
+
+
+def test_what_overtakes_its_payment_takes_back_no_more_than_it_says():
+    """What looks like all of the payment is a part of it when more comes than the order costs."""
+    shop = Shop()
+    shop.hear(pending(), cancelled(at=AT + HOUR, amount=176_000), cancelled(at=AT + 2 * HOUR, amount=10_000))
+    shop.hear(payment(amount=200_000))
+    assert (shop.order.state, shop.held) == (OrderState.PENDING_DEPOSIT, 14_000)
+    assert shop.hear(payment(amount=200_000), cancelled(at=AT + HOUR, amount=176_000)) == []
+
+
+def test_what_overtakes_its_payment_and_is_all_of_it_takes_it_back_unissued():
+    shop = Shop()
+    shop.hear(pending(), cancelled(at=AT + HOUR, amount=176_000))
+    assert shop.hear(payment(issue_policy="automatic")) == []
+    assert (shop.order.state, shop.held) == (OrderState.PENDING_DEPOSIT, 0)
+
+
+def test_what_was_taken_back_before_it_was_paid_is_not_this_payment():
+    shop = Shop()
+    shop.hear(pending(), cancelled(at=AT - HOUR, amount=176_000))
+    shop.hear(payment())
+    assert (shop.order.state, shop.order.taken_back) == (OrderState.PAID, 0)
+
+
+@pytest.mark.parametrize("amount", [100_000, 176_000, 200_000])
+@pytest.mark.parametrize("parts", [(176_000,), (180_000,), (20_000, 176_000), (50_000, 60_000)])
+def test_parts_leave_the_same_won_whatever_is_told_first(amount, parts):
+    said = [cancelled(at=AT + number * HOUR, amount=part) for number, part in enumerate(parts, start=1)]
+    left = set()
+    for story in permutations([payment(amount=amount), *said]):
+        shop = Shop()
+        shop.hear(pending(), *story)
+        assert not shop.waiting
+        left.add(shop.order.remaining.total + shop.held if shop.order.paid_at else shop.held)
+    assert left == {max(amount - sum(parts), 0)}
 
 
 def test_a_part_of_money_in_quarantine_leaves_the_rest_there():
