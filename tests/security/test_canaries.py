@@ -55,8 +55,13 @@ ASK = {
 SERIALS_READ = 8
 OPEN_PATHS = ("health", "metrics", "asyncapi.json", "openapi.json", "docs", "asyncapi", "nothing")
 PATHS = tuple(
-    f"v1/ops/{path}" for path in ("dead", "dead?all=true", "dead/1", "parked", "parked/1", "nothing")
+    f"v1/ops/{path}"
+    for path in (
+        *("dead", "dead?all=true", "dead/999999", "parked", "parked/999999", "nothing"),
+        *("todo", "find?q=P-17", "find?q=A-1001"),
+    )
 )
+"""Lists, and what is not there. A record that is there has a test of its own: whoever handles it sees it."""
 
 
 @pytest.fixture(scope="module")
