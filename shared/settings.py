@@ -3,6 +3,7 @@
 from base64 import b64decode
 from binascii import Error as Base64Error
 from typing import Annotated, Any, TypeVar
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import (
     AliasChoices,
@@ -19,7 +20,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared import crash_points
 from shared.brokers import USUAL_MECHANISM, Brokers
+from shared.operators.settings import TodoSettings
 from shared.sealing import Sealer
+from shared.web.limits import AT_ONCE
+from shared.web.tokens import KeySet, Tokens, fetch_from, is_key_set, keys_of
 
 S = TypeVar("S", bound="ServiceSettings")
 B = TypeVar("B", bound=BaseSettings)
@@ -44,7 +48,7 @@ def _key_of_32_bytes(value: Any) -> Any:
 Key = Annotated[SecretBytes, BeforeValidator(_key_of_32_bytes)]
 
 
-class ServiceSettings(BaseSettings):
+class ServiceSettings(TodoSettings):
     """What all four services are told by the environment."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True)
@@ -76,6 +80,21 @@ class ServiceSettings(BaseSettings):
     )
     http_host: str = Field(default="127.0.0.1", description="address of health, metrics and documents")
     http_port: int = Field(default=0, ge=0, le=65535, description="its port; 0 takes a free one")
+    http_at_once: int = Field(
+        default=AT_ONCE, ge=1, le=100_000, description="requests under /v1 that are answered at once"
+    )
+    http_proxies: str = Field(
+        default="",
+        description="addresses between commas, of proxies whose X-Forwarded-For is believed",
+    )
+    token_jwks: str = Field(
+        default="",
+        description=(
+            "the keys that sign tokens: https://..., a file, or the JWKS itself in base64; empty closes /v1"
+        ),
+    )
+    token_issuer: str = Field(default="", validate_default=True, description="the iss of tokens")
+    token_audience: str = Field(default="", validate_default=True, description="the aud of tokens")
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
     partition_consumers: int = Field(
         default=1,
@@ -130,6 +149,23 @@ class ServiceSettings(BaseSettings):
     def _in_lower_case(cls, value: Any) -> Any:
         return value.lower() if isinstance(value, str) else value
 
+    @field_validator("token_jwks")
+    @classmethod
+    def _is_safe_to_read(cls, value: str) -> str:
+        place = urlsplit(value) if "://" in value else None
+        if place is not None and place.scheme != "https" and not _is_this_machine(place):
+            raise ValueError("is neither https://... nor a file; over http anybody between could change it")
+        if is_key_set(value):
+            keys_of(fetch_from(value)())
+        return value
+
+    @field_validator("token_issuer", "token_audience")
+    @classmethod
+    def _is_there_with_keys(cls, value: str, info: ValidationInfo) -> str:
+        if info.data.get("token_jwks") and not value:
+            raise ValueError("is needed with TOKEN_JWKS")
+        return value
+
     @field_validator("kafka_sasl_username", "kafka_sasl_password")
     @classmethod
     def _is_there_to_log_in(cls, value: str | SecretStr, info: ValidationInfo) -> str | SecretStr:
@@ -151,6 +187,16 @@ class ServiceSettings(BaseSettings):
         earlier = _earlier_keys(self.data_earlier_keys)
         return Sealer(self.data_key.get_secret_value(), self.data_key_id, earlier)
 
+    def tokens(self) -> Tokens | None:
+        """What checks tokens; None where no keys are set."""
+        if not self.token_jwks:
+            return None
+        return Tokens(KeySet(fetch_from(self.token_jwks)), self.token_issuer, self.token_audience)
+
+    def proxies(self) -> list[str]:
+        """The addresses of proxies that are believed about who their clients are."""
+        return [address for part in self.http_proxies.split(",") if (address := part.strip())]
+
     def brokers(self) -> Brokers:
         """Where Kafka is and how this service logs in there."""
         return Brokers(
@@ -160,6 +206,10 @@ class ServiceSettings(BaseSettings):
             self.kafka_sasl_username,
             self.kafka_sasl_password.get_secret_value(),
         )
+
+
+def _is_this_machine(place: SplitResult) -> bool:
+    return place.scheme == "http" and place.hostname in ("127.0.0.1", "localhost", "::1")
 
 
 def _earlier_keys(value: SecretStr) -> dict[str, bytes]:

@@ -33,7 +33,7 @@ if [ -e "$file" ]; then
 fi
 umask 077
 python3 - "$project" "$first_port" "$profile" >"$file.new" <<'PYTHON'
-import base64, hmac, secrets, sys
+import base64, hashlib, hmac, json, secrets, subprocess, sys
 
 project, first, profile = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 services = ("orders", "serials", "refunds", "invoices")
@@ -54,6 +54,34 @@ def password(role, administrator=of_postgres):
 
 def kafka_as(principal):
     return f"sasl_plaintext://{principal}:{password(principal, of_kafka)}@127.0.0.1:{first}"
+
+
+def openssl(*arguments, given=None):
+    made = subprocess.run(["openssl", *arguments, "-outform", "DER"], input=given, capture_output=True, check=True)
+    return made.stdout
+
+
+def word(raw):
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+# The key that signs tokens, and the key set with which services check them (ops/shell/tokens.py): Ed25519, whose raw
+# keys are the last 32 bytes of what openssl writes.
+def token_keys():
+    private = openssl("genpkey", "-algorithm", "ed25519")
+    public = word(openssl("pkey", "-inform", "DER", "-pubout", given=private)[-32:])
+    kid = hashlib.sha256(public.encode()).hexdigest()[:16]
+    key = {"kty": "OKP", "crv": "Ed25519", "kid": kid, "x": public}
+    key_set = {"keys": [{**key, "use": "sig"}]}
+    signing = {**key, "d": word(private[-32:])}
+    return word(json.dumps(signing).encode()), word(json.dumps(key_set).encode())
+
+
+try:
+    token_key, token_jwks = token_keys()
+except OSError:
+    token_key = token_jwks = ""
+    print("Without openssl no key for tokens is made: /v1 of the services stays closed.", file=sys.stderr)
 
 
 def only_in(wanted):
@@ -94,6 +122,13 @@ SERIAL_LOOKUP_KEY={key()}
 SERIAL_TEXT_KEY={key()}
 SERIAL_KEY_ID={key_id}
 SERIAL_EARLIER_KEYS=
+
+# Who is asked about tokens of the HTTP side. Here a key of this file signs them (pawl token); with an OpenID provider
+# these are its JWKS (https://...), its issuer and our audience, and PAWL_TOKEN_KEY goes away.
+PAWL_TOKEN_KEY={token_key}
+TOKEN_JWKS={token_jwks}
+TOKEN_ISSUER=pawl
+TOKEN_AUDIENCE=pawl
 
 # Where the `pawl` command finds it all from this machine: set -a; . ./.env; set +a
 {only_in("plain")}PAWL_KAFKA=127.0.0.1:{first}

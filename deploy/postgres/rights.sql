@@ -1,9 +1,10 @@
 -- What each service may do with the rows of each table. Run as pawl_owner after the migrations; safe to repeat.
 --
 -- `insert` means that a row stays as it was written; `insert, update` that it is never deleted. A service that
--- was taken over can then neither rewrite what it has said (outbox), heard (inbox, refund_history) or refused
--- (dead_letters), nor make a serial disappear. A table that is not named here can be read only, so a migration
--- that adds one adds it here too; and a function that is not named here can be called by nobody but the owner.
+-- was taken over can then neither rewrite what it has said (outbox), heard (inbox, refund_history), refused
+-- (dead_letters) or was told by people (audit_log), nor make a serial disappear. A table that is not named here can
+-- be read only, so a migration that adds one adds it here too; and a function that is not named here can be called by
+-- nobody but the owner.
 
 -- Two runs at once would change the same catalogue rows.
 SELECT pg_advisory_xact_lock(7205759404);
@@ -12,11 +13,12 @@ DO $$
 DECLARE
     rights CONSTANT jsonb := '{
         "*": {
-            "inbox":               "insert, update (repeated_at)",
+            "inbox":               "insert, update (repeated_at, answer)",
             "cursors":             "insert, update (sequence, previous)",
             "parked":              "insert, update (kind, reason, tried_at), delete",
             "dead_letters":        "insert, update (state, replayed_at, replayed_by, replay_reason)",
             "outbox":              "insert",
+            "audit_log":           "insert",
             "relay":               "insert, update (epoch, published)"
         },
         "orders": {

@@ -21,9 +21,11 @@ from ops.setup.provision import Database, kept_passwords, migrate, provision
 from ops.setup.topics import create_topics
 from ops.shell.http_client import fetch
 from ops.shell.output import Tell, tell_on_stderr
+from ops.shell.private_files import read_or_make
 from ops.shell.problem import Problem
 from ops.shell.run_directory import ProcessMark, RunDirectory, RunState, end_processes
 from ops.shell.system import Endpoint, System
+from ops.shell.tokens import IF_BROKEN, KEYS_OF_SERVICES, new_key, settings_of
 from shared.brokers import Brokers
 from shared.events.catalogue import SERVICES
 
@@ -213,15 +215,27 @@ class RunningSystem:
     def _start_services(self) -> None:
         keys = self.folder.service_keys(self._state.postgres)
         self._state.services = {name: self._base_url(name) for name in self.wanted.services}
-        launches = [self._launch(name, keys) for name in self.wanted.services]
+        tokens = self._token_settings()
+        launches = [self._launch(name, keys | tokens) for name in self.wanted.services]
         self.services = Supervisor(launches, self._tell, self._mark_services)
         self.services.start_all()
+
+    def _token_settings(self) -> dict[str, str]:
+        """How services check tokens: with the key of this directory, unless the environment names others."""
+        if os.environ.get(KEYS_OF_SERVICES) or KEYS_OF_SERVICES in self.wanted.environment:
+            return {}
+        self._state.signs_tokens = True
+        return settings_of(read_or_make(self.folder.token_key, new_key, IF_BROKEN))
 
     def _base_url(self, name: str) -> str:
         return f"http://{HOST}:{self._ports.take(f'{name}-http')}"
 
     def _launch(self, name: str, keys: Mapping[str, str]) -> Launch:
-        own_keys = {key: value for key, value in keys.items() if name == "serials" or key.startswith("DATA_")}
+        own_keys = {
+            key: value
+            for key, value in keys.items()
+            if name == "serials" or key.startswith(("DATA_", "TOKEN_"))
+        }
         environment = {
             **kafka_environment(self._kafka_logins.get(name) or Brokers.at(self._state.kafka)),
             "DATABASE_URL": self.database.service_url(name),

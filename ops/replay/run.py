@@ -19,11 +19,13 @@ from ops.replay.wire import open_topics
 from ops.shell.databases import urls_of
 from ops.shell.http_client import fetch
 from ops.shell.problem import Exit, Problem
-from ops.shell.system import Endpoint, System
+from ops.shell.system import System
+from ops.shell.tokens import token_of
 from shared import kst
 from shared.clock import monotonic
 
 CLOSE_SECONDS = 300.0
+CLOSE_SCOPE = "invoices:approve"
 SHOW_EVERY = 0.2  # seconds between two updates of the progress; a display needs no more
 
 Show = Callable[[Progress], None]
@@ -72,7 +74,7 @@ async def replay_plan(
     `repeat_every`: one event in so many is sent twice (0: none). `afterwards` is done before the audit.
     """
     closes = any(isinstance(entry, Close) for entry in plan.history)
-    close_month = _closer(system.service("invoices")) if closes else _close_nothing
+    close_month = _closer(system) if closes else _close_nothing
     kafka = system.require_kafka()
     started = monotonic()
     async with open_topics(kafka, system.checkout, urls_of(system), repeat_every) as topics:
@@ -90,10 +92,14 @@ async def replay_plan(
     return Replayed(summary, most_interesting(ledger), topics.repeats, driver.is_known)
 
 
-def _closer(invoices: Endpoint) -> CloseMonth:
+def _closer(system: System) -> CloseMonth:
+    url = f"{system.service('invoices').base_url}/v1/months"
+    token_of(system, CLOSE_SCOPE)  # says now, and not at the first close, that there is none
+
     async def close(month: str, at: datetime) -> None:
-        command = orjson.dumps({"at": kst.wire_time(at)})
-        answer = await fetch(f"{invoices.base_url}/months/{month}/close", command, CLOSE_SECONDS)
+        command = orjson.dumps({"at": kst.wire_time(at), "reason": "replay"})
+        token = token_of(system, CLOSE_SCOPE)
+        answer = await fetch(f"{url}/{month}/close", command, CLOSE_SECONDS, token)
         if answer.status != 200:
             raise Problem(
                 f"The month {month} could not be closed: {answer.text[:300] or answer.status}",

@@ -17,6 +17,15 @@ PostgresUrl = Annotated[
     str | None,
     typer.Option("--postgres", metavar="URL", help="A PostgreSQL that runs already.", show_default=False),
 ]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--token-file",
+        metavar="FILE",
+        help="A token for the service (default: $PAWL_TOKEN).",
+        show_default=False,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, all else on stderr.")]
 
 Wait = Annotated[

@@ -5,6 +5,7 @@ run.json          where everything listens and which processes are ours (0600: i
 keys.json         the keys of the services, made once (0600)
 passwords.json    the passwords of the database roles, made once (0600)
 kafka.json        the passwords on a broker that asks for logins, made once (0600)
+token-key         the key that signs tokens for the services, made once (0600)
 ports.json        the ports of the last run
 check.json        the last verdict of `pawl check`
 kafka/ postgres/  data of the embedded servers
@@ -79,7 +80,10 @@ def _command_of(process: psutil.Process, seconds: float = 1.0) -> tuple[str, ...
 
 @dataclass(slots=True)
 class RunState:
-    """The content of run.json. `kafka`, `postgres`, `ops` are addresses; `services` maps names to URLs."""
+    """The content of run.json. `kafka`, `postgres`, `ops` are addresses; `services` maps names to URLs.
+
+    `signs_tokens`: the services take the tokens that are signed with the key of this directory.
+    """
 
     up: ProcessMark
     ready: bool = False
@@ -89,6 +93,7 @@ class RunState:
     kafka_admin: str = ""
     kafka_checkout: str = ""
     services: dict[str, str] = field(default_factory=dict)
+    signs_tokens: bool = False
     processes: list[ProcessMark] = field(default_factory=list)
 
     def to_json(self) -> str:
@@ -122,6 +127,7 @@ class RunDirectory:
         self.keys = self.path / "keys.json"
         self.passwords = self.path / "passwords.json"
         self.kafka_passwords = self.path / "kafka.json"
+        self.token_key = self.path / "token-key"
         self.kafka = self.path / "kafka"
         self.postgres = self.path / "postgres"
         self._run = self.path / "run.json"

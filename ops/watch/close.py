@@ -1,7 +1,6 @@
 """`pawl close 2011-03`: closes a month, shows it, merges a business, corrects a document."""
 
 import asyncio
-import getpass
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Annotated, Any
@@ -13,22 +12,32 @@ from rich.console import Console
 from rich.table import Table
 
 from ops.shell.http_client import Answer, fetch
-from ops.shell.options import Directory, Json
+from ops.shell.options import Directory, Json, TokenFile
 from ops.shell.output import print_json
 from ops.shell.problem import Exit, Problem
 from ops.shell.system import find_system
+from ops.shell.tokens import detail_of, require_allowed, token_for
 from shared.business_number import is_valid
 from shared.kst import parse_month, wire_time
 
 CLOSE_SECONDS = 600.0
-REFUSED = {400: Exit.USAGE, 404: Exit.USAGE, 409: Exit.FAILED}
-ACTIONS = ("close", "status", "merge", "correct")
+REFUSED = {400: Exit.USAGE, 404: Exit.USAGE, 409: Exit.FAILED, 422: Exit.USAGE}
+SCOPES_OF = {
+    "close": "invoices:approve",
+    "status": "invoices:read",
+    "merge": "invoices:manage",
+    "correct": "invoices:manage",
+}
+ACTIONS = tuple(SCOPES_OF)
 
 
-async def close_month(invoices_url: str, month: str, at: datetime | None) -> dict[str, Any]:
+async def close_month(
+    invoices_url: str, month: str, at: datetime | None, token: str, reason: str = ""
+) -> dict[str, Any]:
     """Closes the month at that instant (None: now) and returns its totals. Safe to repeat. Raises Problem."""
-    command = {"at": None if at is None else wire_time(at)}
-    answer = await fetch(f"{invoices_url}/months/{month}/close", orjson.dumps(command), CLOSE_SECONDS)
+    command = {"at": None if at is None else wire_time(at), "reason": reason}
+    url = f"{invoices_url}/v1/months/{month}/close"
+    answer = await fetch(url, orjson.dumps(command), CLOSE_SECONDS, token)
     return _result(
         answer,
         invoices_url,
@@ -37,16 +46,21 @@ async def close_month(invoices_url: str, month: str, at: datetime | None) -> dic
     )
 
 
-async def look_at_month(invoices_url: str, month: str, document: str | None) -> dict[str, Any]:
+async def look_at_month(invoices_url: str, month: str, document: str | None, token: str) -> dict[str, Any]:
     """What is issued of the month, or one of its documents with its lines. Raises Problem."""
-    of_month = f"{invoices_url}/months/{month}"
-    answer = await fetch(of_month if document is None else f"{of_month}/documents/{quote(document, safe='')}")
+    url = f"{invoices_url}/v1/months/{month}"
+    if document is not None:
+        url += f"/documents/{quote(document, safe='')}"
+    answer = await fetch(url, token=token)
     return _result(answer, invoices_url, f"{month} is not shown", "Is this the invoices service?")
 
 
-async def command_month(invoices_url: str, month: str, action: str, body: dict[str, Any]) -> dict[str, Any]:
+async def command_month(
+    invoices_url: str, month: str, action: str, body: dict[str, Any], token: str
+) -> dict[str, Any]:
     """Merges a business or corrects a document; only shows it unless `apply` is true. Raises Problem."""
-    answer = await fetch(f"{invoices_url}/months/{month}/{action}", orjson.dumps(body), CLOSE_SECONDS)
+    url = f"{invoices_url}/v1/months/{month}/{action}"
+    answer = await fetch(url, orjson.dumps(body), CLOSE_SECONDS, token)
     next_step = f"Nothing was changed. See what there is: pawl close {month} status"
     return _result(answer, invoices_url, f"{month}: nothing to {action}", next_step)
 
@@ -60,14 +74,8 @@ def _result(answer: Answer, invoices_url: str, refused: str, next_step: str) -> 
             f"The invoices service does not answer at {invoices_url}: {answer.text}",
             "Is it running (pawl up)? Or name it: --invoices URL. A close can be repeated safely.",
         )
-    raise Problem(f"{refused}: {_detail(answer.text)}", next_step, REFUSED.get(answer.status, Exit.FAILED))
-
-
-def _detail(text: str) -> str:
-    try:
-        return str(orjson.loads(text)["detail"])
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        return text[:300]
+    require_allowed(answer, " or ".join(SCOPES_OF.values()))
+    raise Problem(f"{refused}: {detail_of(answer)}", next_step, REFUSED.get(answer.status, Exit.FAILED))
 
 
 def close(
@@ -95,8 +103,8 @@ def close(
     ] = None,
     undo: Annotated[bool, typer.Option("--undo", help="merge: take such a merge apart again.")] = False,
     reason: Annotated[
-        str | None, typer.Option(help="correct: why, kept with the correction.", show_default=False)
-    ] = None,
+        str, typer.Option(help="Why; it is kept. A correction needs one.", show_default=False)
+    ] = "",
     number: Annotated[
         str | None,
         typer.Option(
@@ -109,7 +117,7 @@ def close(
         bool, typer.Option("--twice", help="correct: it is a duplicate of another document; take it back.")
     ] = False,
     actor: Annotated[
-        str | None, typer.Option(help="correct: who asks (default: your login).", show_default=False)
+        str | None, typer.Option(help="Who, where no token says it (default: $USER).", show_default=False)
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="merge, correct: do it, not only show it.")] = False,
     invoices: Annotated[
@@ -119,6 +127,7 @@ def close(
         ),
     ] = None,
     directory: Directory = None,
+    token_file: TokenFile = None,
     as_json: Json = False,
 ) -> None:
     """Close a month: merge what partners want merged, then issue every document. Safe to repeat.
@@ -137,18 +146,17 @@ def close(
     """
     require_month(month)
     instant = None if at is None else require_instant(at)
-    body: dict[str, Any] = {"apply": yes, "document": document}
+    body: dict[str, Any] = {"apply": yes, "reason": reason}
     match action:
         case "close" | "status":
             pass
         case "merge":
             body |= {"business_number": require_number(business, "--business"), "undo": undo}
         case "correct":
-            body |= {"document": document, "reason": reason, "actor": actor or getpass.getuser()}
-            body |= {"twice": twice}
+            body |= {"document": document, "twice": twice}
             if number is not None:
                 body["business_number"] = require_number(number, "--number")
-            if not document or not reason:
+            if not document or not reason.strip():
                 raise Problem(
                     "A correction names the document and says why.",
                     f"For example: pawl close {month} correct {month}-1168200276-000007 --reason TEXT",
@@ -157,21 +165,19 @@ def close(
         case _:
             raise Problem(f"{action!r} is none of {', '.join(ACTIONS)}.", "See pawl close --help", Exit.USAGE)
     url = (invoices or find_system(directory=directory).service("invoices").base_url).rstrip("/")
-    result = asyncio.run(_ask(url, month, action, instant, body))
+    token = token_for(SCOPES_OF[action], directory, token_file, actor)
+    match action:
+        case "close":
+            asking = close_month(url, month, instant, token, reason)
+        case "status":
+            asking = look_at_month(url, month, document, token)
+        case _:
+            asking = command_month(url, month, action, body, token)
+    result = asyncio.run(asking)
     if as_json:
         print_json(result)
     else:
         SHOWN[action](Console(), result)
-
-
-async def _ask(
-    url: str, month: str, action: str, at: datetime | None, body: dict[str, Any]
-) -> dict[str, Any]:
-    if action == "close":
-        return await close_month(url, month, at)
-    if action == "status":
-        return await look_at_month(url, month, body["document"])
-    return await command_month(url, month, action, body)
 
 
 def require_number(text: str | None, option: str) -> str:

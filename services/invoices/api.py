@@ -1,154 +1,182 @@
-"""The HTTP commands of the invoices service: close a month, merge a business, correct a document, look."""
+"""The HTTP routes of invoices: look at a month, close it, merge a business, correct a document."""
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Annotated, TypeVar
+from functools import partial
+from typing import Annotated, Any
 
-import orjson
+from fastapi import Path
 from msgspec.structs import asdict
-from pydantic import AfterValidator, BaseModel, StringConstraints, ValidationError
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route
+from pydantic import BaseModel, ConfigDict
 
 from services.invoices.closing import MonthNotOver, close_month
-from services.invoices.commands import BusinessCommand, CorrectCommand, correct, merge_month_of_business
-from services.invoices.decisions.corrections import CannotCorrect, Order
+from services.invoices.commands import (
+    CANNOT_CORRECT,
+    CorrectBody,
+    MergeBody,
+    OptionalText,
+    correct,
+    merge_month_of_business,
+)
 from services.invoices.store import Store
 from services.invoices.viewing import NoSuchDocument, corrections_of, look_at_document, look_at_month
-from shared import business_number
 from shared.clock import now
 from shared.events.fields import Id, Instant, Month
-from shared.runtime.http import problem
+from shared.kst import wire_time
+from shared.runtime.commands import Work
 from shared.runtime.surroundings import Surroundings
+from shared.web.callers import Origin
+from shared.web.fields import Body, WireWon
+from shared.web.problems import NOT_FOUND, Kind, Problem
+from shared.web.routes import Asking, HttpRoute, Requested, get, post
 
-B = TypeVar("B", bound=BaseModel)
+MONTH_NOT_OVER = Kind(
+    "month_not_over",
+    409,
+    "The month is not over",
+    "{month} can be closed from {ends_at} on; this issued nothing",
+    "아직 끝나지 않은 달입니다",
+    "{month}은 {ends_at}부터 마감할 수 있습니다. 발행된 것은 없습니다",
+)
+CLOSE_SECONDS = 600.0
+"""A close goes on for as long as it takes to issue a large month."""
 
 
-def _valid_number(text: str) -> str:
-    digits = business_number.normalise(text)
-    if digits is None or not business_number.is_valid(digits):
-        raise ValueError("no valid business number")
-    return digits
+AMonth = Annotated[Month, Path(description="a month in Seoul, YYYY-MM")]
+DocumentName = Annotated[Id, Path(description="the key or the id of a document")]
 
 
-ValidNumber = Annotated[str, AfterValidator(_valid_number)]
-Reason = Annotated[str, StringConstraints(min_length=1, max_length=2_000)]
+class CloseBody(Body):
+    """Close a month at the instant `at`; without one at the present."""
 
-
-class CloseBody(BaseModel):
-    """Close `month` at the instant `at`; without one at the present."""
-
-    month: Month
     at: Instant | None = None
+    reason: OptionalText = ""
 
 
-class MergeBody(BaseModel):
-    """Merge the payments of a business number in `month`, or undo that; only shown unless `apply`."""
+class MonthTotals(BaseModel):
+    """Counts and won of the issued documents of a month, modified ones not included."""
 
-    month: Month
-    business_number: ValidNumber
-    undo: bool = False
-    apply: bool = False
-
-
-class CorrectBody(BaseModel):
-    """Correct a document of `month` under the proposed number or this one, or as a duplicate (`twice`)."""
-
-    month: Month
-    document: Id
-    reason: Reason
-    actor: Id
-    business_number: ValidNumber | None = None
-    twice: bool = False
-    apply: bool = False
+    month: str
+    documents: int
+    payments: int
+    supply: WireWon
+    vat: WireWon
+    total: WireWon
+    merged: int
+    issue_failed: int
+    corrections: list[dict[str, Any]]
 
 
-class LookBody(BaseModel):
-    """Look at `month`."""
+class ShownMonth(MonthTotals):
+    """A month as it is. `closed_at` is null until it is closed."""
 
-    month: Month
+    closed_at: str | None
+
+
+class ClosedMonth(MonthTotals):
+    """A month that was closed; `already_issued` of its documents were issued before."""
+
+    already_issued: int
+
+
+class PrintedLine(BaseModel):
+    """A line as it is printed on a document."""
+
+    product_id: str
+    name: str
+    unit_price: WireWon
+    quantity: int
+    supply: WireWon
+    vat: WireWon
+
+
+class ShownDocument(BaseModel):
+    """A document. `lines` is null where they are not known any more."""
+
+    model_config = ConfigDict(extra="allow")
+
+    invoice_id: str
+    kind: str
+    state: str
+    month: str
+    supply: WireWon
+    vat: WireWon
+    total: WireWon
+    lines: list[PrintedLine] | None
 
 
 class Months:
-    """The handlers of the routes; a close takes `chunk` partners in one transaction."""
+    """The endpoints; a close takes `chunk` partners in one transaction."""
 
     def __init__(self, surroundings: Surroundings, store: Store, chunk: int) -> None:
         self._surroundings, self._store, self._chunk = surroundings, store, chunk
 
-    async def look(self, request: Request) -> Response:
+    async def look(self, month: AMonth) -> Any:
         """What is issued of a month, and which corrections are proposed or made."""
-        body = await _read(request, LookBody)
-        if isinstance(body, Response):
-            return body
-        return JSONResponse(await look_at_month(self._surroundings.pool, body.month))
+        return await look_at_month(self._surroundings.pool, month)
 
-    async def document(self, request: Request) -> Response:
+    async def document(self, month: AMonth, document: DocumentName) -> Any:
         """A document of a month, by key or id, with its lines."""
-        body = await _read(request, LookBody)
-        if isinstance(body, Response):
-            return body
         try:
-            name = request.path_params["document"]
-            return JSONResponse(await look_at_document(self._surroundings.pool, body.month, name))
+            return await look_at_document(self._surroundings.pool, month, document)
         except NoSuchDocument as unknown:
-            return problem(404, "no such document", str(unknown))
+            raise Problem(NOT_FOUND, what=str(unknown)) from None
 
-    async def close(self, request: Request) -> Response:
-        """Closes a month at the instant of the body, {"at": "2026-11-05T18:00:00+09:00"}, or now."""
-        body = await _read(request, CloseBody)
-        if isinstance(body, Response):
-            return body
-        at: datetime = body.at or now()
+    async def close(self, month: AMonth, body: CloseBody, caller: Asking) -> Any:
+        """Closes a month at the instant `at`, or now: issues its documents. Safe to repeat."""
         try:
-            summary = await close_month(self._surroundings, self._store, body.month, at, chunk=self._chunk)
+            summary = await close_month(
+                self._surroundings,
+                self._store,
+                month,
+                body.at or now(),
+                chunk=self._chunk,
+                actor=caller.sub,
+                reason=body.reason,
+            )
         except MonthNotOver as early:
-            return problem(409, "the month is not over", str(early))
+            raise Problem(MONTH_NOT_OVER, month=month, ends_at=wire_time(early.ends_at)) from None
         async with self._surroundings.pool.acquire() as connection:
-            corrections = await corrections_of(connection, body.month)
-        return JSONResponse({**asdict(summary), "corrections": corrections})
+            corrections = await corrections_of(connection, month)
+        return {**asdict(summary), "corrections": corrections}
 
-    async def merge(self, request: Request) -> Response:
-        """Merges a month over the partners of {"business_number": "116-82-00276", "apply": true}."""
-        body = await _read(request, MergeBody)
-        if isinstance(body, Response):
-            return body
-        command = BusinessCommand(body.month, body.business_number, body.undo, body.apply, now())
-        return JSONResponse(await merge_month_of_business(self._surroundings, self._store, command))
+    async def merge(self, month: AMonth, body: MergeBody, origin: Requested) -> Any:
+        """Merges a month over the partners of a business number; only shows it unless `apply`."""
+        action = "business.unmerge" if body.undo else "business.merge"
+        work, key = partial(merge_month_of_business, self._store, month), f"{month} {body.business_number}"
+        return await self._carry_out(action, key, body, origin, work)
 
-    async def correct(self, request: Request) -> Response:
-        """Corrects the document {"document": KEY, "reason": TEXT, "actor": NAME, "apply": true}."""
-        body = await _read(request, CorrectBody)
-        if isinstance(body, Response):
-            return body
-        order = Order(body.business_number, body.twice, body.reason, body.actor, now())
-        command = CorrectCommand(body.month, body.document, order, body.apply)
-        try:
-            return JSONResponse(await correct(self._surroundings, self._store, command))
-        except NoSuchDocument as unknown:
-            return problem(404, "no such document", str(unknown))
-        except CannotCorrect as refused:
-            return problem(409, "the document is not corrected", str(refused))
+    async def correct(self, month: AMonth, body: CorrectBody, origin: Requested) -> Any:
+        """Takes a document back and says it again under the right number; only shows it unless `apply`."""
+        work, key = partial(correct, self._store, month), f"{month} {body.document}"
+        return await self._carry_out("document.correct", key, body, origin, work)
+
+    async def _carry_out(
+        self, action: str, key: str, body: MergeBody | CorrectBody, origin: Origin, work: Work
+    ) -> Any:
+        alone = self._surroundings.send_alone
+        return await alone(action, key, body, origin, work, reason=body.reason, dry_run=not body.apply)
 
 
-def http_routes(surroundings: Surroundings, store: Store, chunk: int) -> Sequence[BaseRoute]:
+def http_routes(surroundings: Surroundings, store: Store, chunk: int) -> Sequence[HttpRoute]:
     """The routes beside those of every service; a close takes `chunk` partners in one transaction."""
-    months = Months(surroundings, store, chunk)
+    months, month = Months(surroundings, store, chunk), "/v1/months/{month}"
     return [
-        Route("/months/{month}", months.look, methods=["GET"]),
-        Route("/months/{month}/documents/{document}", months.document, methods=["GET"]),
-        Route("/months/{month}/close", months.close, methods=["POST"]),
-        Route("/months/{month}/merge", months.merge, methods=["POST"]),
-        Route("/months/{month}/correct", months.correct, methods=["POST"]),
+        get(month, months.look, "invoices:read", answers=ShownMonth),
+        get(f"{month}/documents/{{document}}", months.document, "invoices:read", answers=ShownDocument),
+        post(
+            f"{month}/close",
+            months.close,
+            "invoices:approve",
+            answers=ClosedMonth,
+            problems=[MONTH_NOT_OVER],
+            seconds=CLOSE_SECONDS,
+        ),
+        post(f"{month}/merge", months.merge, "invoices:manage", answers=dict[str, Any]),
+        post(
+            f"{month}/correct",
+            months.correct,
+            "invoices:manage",
+            answers=dict[str, Any],
+            problems=[CANNOT_CORRECT],
+        ),
     ]
-
-
-async def _read(request: Request, model: type[B]) -> B | Response:
-    try:
-        body = orjson.loads(await request.body() or b"{}")
-        return model.model_validate({**body, "month": request.path_params["month"]})
-    except (orjson.JSONDecodeError, TypeError):
-        return problem(400, "no such command", 'send {"at": "2026-11-05T18:00:00+09:00"} or {"at": null}')
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        return problem(400, f"wrong {first['loc'][0]}", str(first["msg"]))

@@ -3,9 +3,11 @@
 from functools import partial
 
 from services.invoices.api import http_routes
+from services.invoices.find import FIND
 from services.invoices.handlers import ROUTES, refuse_late
 from services.invoices.settings import InvoicesSettings
 from services.invoices.store import Store
+from services.invoices.todo import TODO
 from shared.runtime.service import Service
 
 
@@ -18,4 +20,6 @@ def build(settings: InvoicesSettings) -> Service:
         store=store,
         refuse_late=refuse_late,
         http_routes=partial(http_routes, store=store, chunk=settings.invoices_close_chunk),
+        todo=TODO,
+        find=FIND,
     )

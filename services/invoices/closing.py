@@ -20,6 +20,7 @@ from services.invoices.store import SQL, Store
 from shared.crash_points import CrashPoint
 from shared.ids import uuid7
 from shared.kst import wire_time
+from shared.runtime.audit_log import AuditEntry, write_audit
 from shared.runtime.decisions import NewEvent
 from shared.runtime.outgoing import Cause, OutboxRows
 from shared.runtime.surroundings import Surroundings
@@ -53,16 +54,19 @@ async def close_month(
     *,
     chunk: int = CHUNK,
     new_id: NewId = uuid7,
+    actor: str = "",
+    reason: str = "",
 ) -> MonthSummary:
     """Closes `month` (`2026-10`) at the logical instant `at`. Safe to repeat and to interrupt.
 
-    Raises MonthNotOver when `at` is before the first instant of the next month in Seoul, and ValueError for a
-    month that is not written `YYYY-MM`.
+    An `actor` is noted in the audit log before anything is issued. Raises MonthNotOver when `at` is before
+    the first instant of the next month in Seoul, and ValueError for a month that is not written `YYYY-MM`.
     """
     if at < ends_at(month):
         raise MonthNotOver(month, ends_at(month))
     close = MonthClose(month, at, new_id())
-    await _open(surroundings.pool, close)
+    entries = [AuditEntry(close.id, actor, "month.close", month, reason, result="begun")] if actor else []
+    await _open(surroundings.pool, close, entries)
     before = await _documents(surroundings.pool, month)
     last: str | None = ""
     while last is not None:
@@ -70,10 +74,11 @@ async def close_month(
     return await _report(surroundings, close, before)
 
 
-async def _open(pool: asyncpg.Pool, close: MonthClose) -> None:
+async def _open(pool: asyncpg.Pool, close: MonthClose, entries: Sequence[AuditEntry]) -> None:
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute(SQL.claim_month, close.month)
         await connection.execute(SQL.open_month_close, close.month, close.at)
+        await write_audit(connection, entries)
 
 
 async def _documents(pool: asyncpg.Pool, month: str) -> int:

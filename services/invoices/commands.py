@@ -1,115 +1,127 @@
 """What an operator does to a month beside closing it: merging a business, correcting a document.
 
-Each command is one transaction. A dry run decides in the same way and writes nothing.
+Each loads, decides and saves what it needs in a transaction of its own; whoever opens that keeps the answer
+and publishes the events, or takes it all back for a dry run.
 """
 
-from datetime import datetime
-from typing import Any, NamedTuple
-from uuid import UUID
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, StringConstraints, WithJsonSchema
 
 from services.invoices.decisions.businesses import BusinessMerge, merge_business, undo_business_merge
-from services.invoices.decisions.corrections import Order, correct_document
+from services.invoices.decisions.corrections import CannotCorrect, Order, correct_document
 from services.invoices.state import Verdict
 from services.invoices.store import Store
-from services.invoices.viewing import NoSuchDocument
+from shared import business_number
+from shared.events.fields import NO_NUL, Id, Text
 from shared.ids import uuid7
-from shared.runtime.decisions import NewEvent
-from shared.runtime.outgoing import Cause
-from shared.runtime.surroundings import Surroundings
+from shared.postgres import Connection
+from shared.runtime.commands import Command, CommandOutcome, Done, Refused
+from shared.web.fields import Body
+from shared.web.problems import NOT_FOUND, Kind, Problem
+
+CANNOT_CORRECT = Kind(
+    "cannot_correct",
+    409,
+    "The document is not corrected",
+    "{reason}; nothing was changed",
+    "문서를 정정할 수 없습니다",
+    "변경된 것은 없습니다 ({reason})",
+)
 
 
-class BusinessCommand(NamedTuple):
-    """Merge the payments of a business number in a month, or take such a merge apart (`undo`)."""
-
-    month: str
-    business_number: str
-    undo: bool
-    apply: bool
-    at: datetime
+def _valid_number(text: str) -> str:
+    digits = business_number.normalise(text)
+    if digits is None or not business_number.is_valid(digits):
+        raise ValueError("no valid business number")
+    return digits
 
 
-class CorrectCommand(NamedTuple):
-    """Correct a document of a month, by key or id; see `corrections.Order`."""
+ValidNumber = Annotated[
+    str,
+    AfterValidator(_valid_number),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "format": "business-number",
+            "description": "a business number of ten digits with its check digit",
+        }
+    ),
+]
+OptionalText = Annotated[str, StringConstraints(max_length=2_000, pattern=NO_NUL)]
 
-    month: str
-    document: str
-    order: Order
-    apply: bool
+
+class MergeBody(Body):
+    """Merge the payments of a business number in a month, or undo that; only shown unless `apply`."""
+
+    business_number: ValidNumber
+    undo: bool = False
+    apply: bool = False
+    reason: OptionalText = ""
 
 
-class _DryRun(Exception):
-    """Takes a transaction back."""
+class CorrectBody(Body):
+    """Correct a document under the proposed number or this one, or as a duplicate (`twice`)."""
+
+    document: Id
+    reason: Text
+    business_number: ValidNumber | None = None
+    twice: bool = False
+    apply: bool = False
 
 
 async def merge_month_of_business(
-    surroundings: Surroundings, store: Store, command: BusinessCommand
-) -> dict[str, Any]:
+    store: Store, month: str, connection: Connection, command: Command[MergeBody]
+) -> Done:
     """Merges, or undoes, over all partners of a business number; answers with what became of each payment."""
-    command_id = uuid7()
-    answer: dict[str, Any] = {}
+    said = command.data
+    world = await store.load_business(connection, month, said.business_number)
+    if said.undo:
+        made = undo_business_merge(world, said.business_number, month)
+    else:
+        made = merge_business(world, said.business_number, month, f"operator:{command.id}", uuid7)
+    answer = _merge_answer(month, said, made)
+    await store.save(connection, world)
+    kept = {name: answer[name] for name in ("invoice_id", "partners", "total")}
+    return Done(answer, made.events, after=kept)
+
+
+async def correct(
+    store: Store, month: str, connection: Connection, command: Command[CorrectBody]
+) -> CommandOutcome:
+    """Corrects an issued document, all of it or nothing; answers with the documents that this makes."""
+    said = command.data
+    world, document = await store.load_document(connection, month, said.document, said.business_number)
+    if document is None:
+        return Refused(Problem(NOT_FOUND, what=f"{month} has no document {said.document}"))
+    order = Order(said.business_number, said.twice, said.reason, command.actor, command.time)
     try:
-        async with surroundings.outbox.transaction(surroundings.pool) as (connection, events):
-            world = await store.load_business(connection, command.month, command.business_number)
-            if command.undo:
-                made = undo_business_merge(world, command.business_number, command.month)
-            else:
-                made = merge_business(
-                    world, command.business_number, command.month, f"operator:{command_id}", uuid7
-                )
-            answer = _merge_answer(command, made)
-            if not command.apply:
-                raise _DryRun
-            await store.save(connection, world)
-            for event in made.events:
-                events.add(event, _cause(command_id, event, command.at))
-    except _DryRun:
-        pass
-    return answer
+        made = correct_document(world, document, order, uuid7)
+    except CannotCorrect as refused:
+        return Refused(Problem(CANNOT_CORRECT, reason=str(refused)))
+    world.put(made.state)
+    await store.save(connection, world)
+    answer = {
+        "month": month,
+        "document": document.document_key,
+        "applied": said.apply,
+        "documents": [event.data for event in made.events],
+    }
+    keys = [event.data.get("document_key") for event in made.events]
+    return Done(answer, made.events, after={"document_keys": keys})
 
 
-async def correct(surroundings: Surroundings, store: Store, command: CorrectCommand) -> dict[str, Any]:
-    """Corrects an issued document, all of it or nothing; answers with the documents that this makes.
-
-    Raises NoSuchDocument, and CannotCorrect with the reason.
-    """
-    command_id = uuid7()
-    answer: dict[str, Any] = {}
-    try:
-        async with surroundings.outbox.transaction(surroundings.pool) as (connection, events):
-            world, document = await store.load_document(
-                connection, command.month, command.document, command.order.number
-            )
-            if document is None:
-                raise NoSuchDocument(f"{command.month} has no document {command.document}")
-            made = correct_document(world, document, command.order, uuid7)
-            world.put(made.state)
-            answer = {
-                "month": command.month,
-                "document": document.document_key,
-                "applied": command.apply,
-                "documents": [event.data for event in made.events],
-            }
-            if not command.apply:
-                raise _DryRun
-            await store.save(connection, world)
-            for event in made.events:
-                events.add(event, _cause(command_id, event, command.order.at))
-    except _DryRun:
-        pass
-    return answer
-
-
-def _merge_answer(command: BusinessCommand, made: BusinessMerge) -> dict[str, Any]:
+def _merge_answer(month: str, said: MergeBody, made: BusinessMerge) -> dict[str, Any]:
     document = made.document
     amount = None if document is None else document.amount
     return {
-        "month": command.month,
-        "business_number": command.business_number,
-        "applied": command.apply,
-        "undone": command.undo,
+        "month": month,
+        "business_number": said.business_number,
+        "applied": said.apply,
+        "undone": said.undo,
         "invoice_id": None if document is None else str(document.invoice_id),
         "partners": [] if document is None else list(document.partners),
-        "total": 0 if amount is None or command.undo else amount.total,
+        "total": 0 if amount is None or said.undo else amount.total,
         "merged": [_named(v) for v in made.verdicts if v.reason == "merged"],
         "excluded": [_named(v) | {"reason": v.reason} for v in made.verdicts if v.reason != "merged"],
     }
@@ -124,8 +136,3 @@ def _named(verdict: Verdict) -> dict[str, Any]:
         "partner_id": payment.partner_id,
         "total": payment.standing.total,
     }
-
-
-def _cause(command_id: UUID, event: NewEvent, at: datetime) -> Cause:
-    key = event.key or ""
-    return Cause(str(command_id), key, at, key)

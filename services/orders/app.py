@@ -3,9 +3,11 @@
 from functools import partial
 
 from services.orders.expiry import expire_deposits
+from services.orders.find import FIND
 from services.orders.handlers import ROUTES, refuse_late
 from services.orders.settings import OrdersSettings
 from services.orders.store import Store
+from services.orders.todo import TODO
 from shared.runtime.service import Service
 
 
@@ -18,4 +20,6 @@ def build(settings: OrdersSettings) -> Service:
         store=store,
         refuse_late=refuse_late,
         agents=(partial(expire_deposits, store=store, settings=settings),),
+        todo=TODO,
+        find=FIND,
     )

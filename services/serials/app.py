@@ -1,9 +1,11 @@
 """The serials service, put together."""
 
+from services.serials.find import FIND
 from services.serials.handlers import ROUTES, refuse_late
 from services.serials.issuing import Issuer
 from services.serials.settings import SerialsSettings
 from services.serials.store import Store
+from services.serials.todo import TODO
 from services.serials.writer import SerialWriter
 from shared.runtime.service import Service
 from shared.runtime.surroundings import Surroundings
@@ -22,4 +24,6 @@ def build(settings: SerialsSettings) -> Service:
         store=store,
         refuse_late=refuse_late,
         agents=(issue_grants,),
+        todo=TODO,
+        find=FIND,
     )

@@ -105,7 +105,12 @@ def shown(value: object) -> str:
 
 def faults_of(error: ValidationError, model: type[BaseModel], body: bytes) -> list[Fault]:
     """Everything that the model found wrong with `body`, in the order of the document."""
-    return [_fault(found, model) for found in _in_order(error.errors(include_url=False), body)]
+    return faults_in(error.errors(include_url=False), model, body)
+
+
+def faults_in(errors: list[ErrorDetails], model: type[BaseModel], body: bytes) -> list[Fault]:
+    """The same of errors that were found elsewhere; their places count from the document's own root."""
+    return [_fault(found, model) for found in _in_order(errors, body)]
 
 
 def together(faults: Sequence[Fault]) -> Fault:

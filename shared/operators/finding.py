@@ -38,11 +38,16 @@ class Word(Struct, frozen=True):
 
 def read_word(text: str, order_id: str | None = None) -> Word:
     """The word without white space around it."""
-    text = text.strip().replace("\0", "")
+    text, order_id = _storable(text.strip()), None if order_id is None else _storable(order_id)
     uuid = None
     with suppress(ValueError):
         uuid = UUID(text)
     return Word(text, uuid, normalise(text), order_id)
+
+
+def _storable(text: str) -> str:
+    """The text without NUL, which no row can hold."""
+    return text.replace("\0", "")
 
 
 class Found(Struct, frozen=True):

@@ -13,7 +13,7 @@ import asyncpg
 import structlog
 from aiokafka.errors import KafkaError
 from faststream import FastStream
-from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
 
 from shared import migrations
 from shared.brokers import somebody_listens
@@ -24,9 +24,11 @@ from shared.kafka import MissingTopic, new_producer, oldest_record, partition_co
 from shared.postgres import connect, open_pool
 from shared.queries import load
 from shared.runtime import http
+from shared.runtime.command_queue import CommandQueue
 from shared.runtime.consumer import PartitionConsumer, new_broker, subscribe
 from shared.runtime.fold import Fold
 from shared.runtime.health import STALLED_EXIT_CODE, Health, watch_loop
+from shared.runtime.operator_routes import OperatorEndpoints
 from shared.runtime.outbox import Outbox
 from shared.runtime.relay import Relay
 from shared.runtime.retention import Retention
@@ -39,6 +41,8 @@ from shared.runtime.sweep import end_silent_sessions, retry_waiting
 from shared.runtime.tasks import end_all
 from shared.settings import S, ServiceSettings, WrongSetting, read_settings
 from shared.telemetry import close_spans, middlewares, open_spans, set_up_logging
+from shared.web.access import HttpMetrics
+from shared.web.application import application
 
 SQL = load("shared.runtime")
 HEARTBEAT_SECONDS = 0.5
@@ -66,7 +70,6 @@ class Runtime:
         self.sealer = settings.sealer()
         on_crash_point = crash_at_points(settings.crash_at, settings.pause_at)
         self.outbox = Outbox(service.name, partitions, on_crash_point)
-        self.surroundings = Surroundings(pool, self.outbox, on_crash_point)
         self.fold = Fold(
             service,
             pool,
@@ -74,6 +77,10 @@ class Runtime:
             self.sealer,
             self.metrics,
             timedelta(seconds=settings.wait_deadline_seconds),
+        )
+        self.commands = CommandQueue(self.fold.decide, self.fold.decide_alone)
+        self.surroundings = Surroundings(
+            pool, self.outbox, on_crash_point, self.commands.send, self.commands.send_alone
         )
         self.relay = Relay(
             lambda: connect(str(settings.database_url), service.name),
@@ -96,19 +103,33 @@ class Runtime:
         self.exit_code = 0
         self.stream: FastStream | None = None
 
-    def http_routes(self) -> list[BaseRoute]:
-        """The routes that every service has, and those of this one."""
+    def application(self) -> ASGIApp:
+        """What this service answers over HTTP: what every service has, and its own."""
         common = http.Endpoints(
             self.service,
             self.settings.kafka_bootstrap_servers.split(",")[0],
             self.surroundings,
-            self.fold,
-            self.sealer,
             self.health,
             self.metrics,
             self.observe,
         )
-        return [*common.routes(), *self.service.http_routes(self.surroundings)]
+        of_operators = OperatorEndpoints(
+            self.service,
+            load(f"services.{self.service.name}"),
+            self.surroundings,
+            self.fold,
+            self.sealer,
+            self.settings.thresholds(),
+        )
+        return application(
+            self.service.name,
+            [*common.routes(), *of_operators.routes(), *self.service.http_routes(self.surroundings)],
+            self.settings.tokens(),
+            HttpMetrics(self.metrics.registry),
+            common.asyncapi(),
+            at_once=self.settings.http_at_once,
+            passing=TRANSIENT,
+        )
 
     def give_up(self, why: str) -> None:
         """Ends the process; what is not committed comes again after the restart."""
@@ -219,7 +240,7 @@ async def run(service: Service, settings: ServiceSettings) -> int:
 @asynccontextmanager
 async def _beside(runtime: Runtime, listener: Any) -> AsyncIterator[None]:
     """What runs beside the consumers, and is stopped after them so that their last events still go out."""
-    server = http.server_for(http.application(runtime.http_routes()))
+    server = http.server_for(runtime.application(), runtime.settings.proxies())
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     tasks = [
         _named(runtime.relay.run(), "relay"),

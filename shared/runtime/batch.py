@@ -11,9 +11,11 @@ from typing import Any
 from shared.events import feedback
 from shared.events.faults import Fault
 from shared.partitioner import partition_for
+from shared.runtime.commands import KEY_BLOCKED, Command, CommandOutcome, CommandRoute, Done, Refused
 from shared.runtime.decisions import Applied, Context, Decider, Event, Reject, Wait
 from shared.runtime.intake import InboundMessage
 from shared.runtime.outgoing import Cause, OutboxRows
+from shared.web.problems import Problem
 
 WAITING, GAP, BLOCKED, BEHIND = "waiting", "gap", "blocked", "behind"
 
@@ -99,6 +101,20 @@ class Batch:
             return
         if self._attempt(message):
             self._retry_waiting(message.key)
+
+    def decide(self, command: Command[Any], route: CommandRoute) -> CommandOutcome:
+        """Decides one command. What it brings about may let events go on that wait with its key.
+
+        It overtakes nothing: while an event of its key is blocked, it is refused. Whatever its handler
+        raises goes to the caller of this, before anything has changed.
+        """
+        if self._is_blocked(command.key):
+            return Refused(Problem(KEY_BLOCKED, key=command.key))
+        outcome = route.handle(self.world, command, self._context)
+        if isinstance(outcome, Done):
+            self.rows.add_all(outcome.events, Cause.of(command))
+            self._retry_waiting(command.key)
+        return outcome
 
     def block(self, message: InboundMessage, reason: str) -> None:
         """Parks a message that the store refuses; later messages of its key queue behind it."""

@@ -5,33 +5,41 @@ append to the outbox -> commit. Trouble that passes is repeated without limit; a
 refuses is found by halving the batch and parked, so that it never holds up other keys.
 """
 
+from asyncio import sleep
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from itertools import count
+from typing import Any, TypeVar
 
 import asyncpg
 import structlog
 
-from shared.clock import now
+from shared.clock import monotonic, now
 from shared.crash_points import CrashPoint
 from shared.events import feedback
 from shared.ids import uuid7
 from shared.postgres import Connection, packed, packed_columns
 from shared.queries import load
+from shared.runtime.audit_log import AuditEntry, entry_of, write_audit
 from shared.runtime.batch import Batch, EventKey, Parked, PriorState, Refusal, events_of
+from shared.runtime.commands import Answer, Command, CommandOutcome, Done, KnownCommands, Work
 from shared.runtime.decisions import Context, Position
 from shared.runtime.intake import InboundMessage, Intake
 from shared.runtime.outbox import Outbox
 from shared.runtime.outgoing import Cause, OutboxRows
 from shared.runtime.records import Record, pack, seal_context, unpack
-from shared.runtime.retry import Conflict, until_done
+from shared.runtime.retry import TRANSIENT, Conflict, delay_before, until_done
 from shared.runtime.service import Service
 from shared.runtime.signals import Metrics
 from shared.sealing import BrokenSealError, Sealer
 
 SQL = load("shared.runtime")
+T = TypeVar("T")
 RACES_BEFORE_HALVING = 3
+COMMAND_PATIENCE_SECONDS = 10.0
+"""How long trouble that passes is repeated while somebody waits for an answer."""
 
 log = structlog.get_logger("pawl.fold")
 
@@ -42,6 +50,14 @@ class _StillRefused(Exception):
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.fault.detail)
         self.refusal = refusal
+
+
+class _DryRun(Exception):
+    """A command was decided for a look: its transaction is taken back."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__()
+        self.answer = answer
 
 
 class Fold:
@@ -78,14 +94,166 @@ class Fold:
         except Exception as refusal:
             await self._halve_keys(keys, refusal)
 
-    async def reopen_key(self, key: str) -> int:
+    async def reopen_key(self, key: str, actor: str, reason: str) -> int:
         """Handles again what is blocked with a key; returns how many events of it still wait."""
-        batch = await until_done(lambda: self._transaction([], reopen=[key]), self._note_trouble)
+        entry = AuditEntry(uuid7(), actor, "parked.replay", key, reason)
+        batch = await until_done(lambda: self._transaction([], reopen=[key], entry=entry), self._note_trouble)
         return len(batch.parked.get(key, ()))
 
     async def replay_dead(self, letter: int, actor: str, reason: str) -> Refusal | None:
         """Handles a dead letter again, past the inbox. None when it went through, else the refusal."""
         return await until_done(lambda: self._replay(letter, actor, reason), self._note_trouble)
+
+    async def decide(self, commands: Sequence[Command[Any]]) -> list[Answer]:
+        """Decides commands in one transaction; what each is answered, in order, once that is committed.
+
+        Repeating a command changes nothing, and gives the same answer. A command that the database refuses is
+        answered with `internal`, without harm to the others. Trouble that passes is repeated for a while, and
+        then raised: nobody waits at the other end for ever.
+        """
+        try:
+            return await self._within_patience(lambda: self._decide(commands))
+        except TRANSIENT:
+            raise
+        except Exception as refusal:
+            return await self._halve_commands(commands, refusal)
+
+    async def decide_alone(self, command: Command[Any], work: Work, dry_run: bool = False) -> Answer:
+        """Has one command decided by its own `work`, in a transaction of its own; else as `decide`.
+
+        For what needs other rows than the events of its key. A dry run takes all of it back, and nothing is
+        kept of it.
+        """
+        try:
+            return await self._within_patience(lambda: self._decide_alone(command, work, dry_run))
+        except _DryRun as done:
+            return done.answer
+
+    async def _decide_alone(self, command: Command[Any], work: Work, dry_run: bool) -> Answer:
+        async with self._outbox.transaction(
+            self._pool, CrashPoint.BEFORE_COMMIT, CrashPoint.AFTER_COMMIT, silent_too=True
+        ) as (connection, events):
+            if dry_run:
+                raise _DryRun(Answer.of(await work(connection, command)))
+            known = await self._claim_commands(connection, [command])
+            for wanted in known.to_decide([command]):
+                outcome = await work(connection, wanted)
+                self._outbox.on_crash_point(CrashPoint.AFTER_CLAIM)
+                if isinstance(outcome, Done):
+                    for event in outcome.events:  # of several keys, each with a story of its own
+                        events.add(event, replace(Cause.of(wanted), correlation=event.key or wanted.key))
+                await self._keep_outcomes(connection, [(wanted, outcome)])
+                await write_audit(connection, [entry_of(wanted, outcome)])
+                known.answers[wanted.identity] = Answer.of(outcome)
+        return known.answer_to(command)
+
+    async def _within_patience(self, operation: Callable[[], Awaitable[T]]) -> T:
+        """Repeats while there is trouble that passes, as long as a caller waits; races a few times."""
+        deadline = monotonic() + COMMAND_PATIENCE_SECONDS
+        for attempt in count(1):
+            try:
+                return await operation()
+            except (*TRANSIENT, asyncpg.UniqueViolationError) as trouble:
+                pause = delay_before(attempt)
+                is_race = isinstance(trouble, asyncpg.UniqueViolationError)
+                if monotonic() + pause > deadline or (is_race and attempt > RACES_BEFORE_HALVING):
+                    raise
+                self._note_trouble(trouble, attempt, pause)
+                await sleep(pause)
+        raise AssertionError("a count has no end")
+
+    async def _halve_commands(self, commands: Sequence[Command[Any]], refusal: Exception) -> list[Answer]:
+        if len(commands) > 1:
+            middle = len(commands) // 2
+            return [*await self.decide(commands[:middle]), *await self.decide(commands[middle:])]
+        log.error("command failed", command=commands[0].type, key=commands[0].key, reason=_one_line(refusal))
+        return [Answer.failed(commands[0])]
+
+    async def _decide(self, commands: Sequence[Command[Any]]) -> list[Answer]:
+        async with self._outbox.transaction(
+            self._pool, CrashPoint.BEFORE_COMMIT, CrashPoint.AFTER_COMMIT, silent_too=True
+        ) as (connection, events):
+            known = await self._claim_commands(connection, commands)
+            wanted = list(known.to_decide(commands))
+            batch = await self._decide_new(connection, events, wanted, known) if wanted else None
+        if batch is not None:
+            self._count(batch)
+        if batch is not None and batch.after_commit:
+            await self.retry_keys(sorted(batch.after_commit))
+        return [known.answer_to(command) for command in commands]
+
+    async def _decide_new(
+        self, connection: Connection, events: OutboxRows, commands: list[Command[Any]], known: KnownCommands
+    ) -> Batch:
+        prior = await self._read_prior(connection, [], [command.key for command in commands])
+        world = await self._service.store.load(connection, [*commands, *events_of([], prior.parked)])
+        prior.cursors = await self._cursors(connection, [], prior)
+        self._outbox.on_crash_point(CrashPoint.AFTER_CLAIM)
+        batch = Batch(self._service, world, prior, events, self._context)
+        outcomes = self._take_commands(batch, commands)
+        await self._service.store.save(connection, world)
+        await self._write(connection, batch)
+        await self._keep_outcomes(connection, outcomes)
+        routes = self._service.commands
+        await write_audit(
+            connection,
+            [entry_of(command, outcome) for command, outcome in outcomes if routes[command.type].is_audited],
+        )
+        known.answers |= {command.identity: Answer.of(outcome) for command, outcome in outcomes}
+        return batch
+
+    async def _claim_commands(
+        self, connection: Connection, commands: Sequence[Command[Any]]
+    ) -> KnownCommands:
+        """Claims the ids of commands; what each stands for by now, with its answer where it has one."""
+        # The first of several with the same key is the one that it stands for.
+        contents = {command.identity: command.content_now for command in reversed(commands)}
+        ordered = sorted(contents)
+        sources, ids = packed(source for source, _ in ordered), packed(name for _, name in ordered)
+        claimed = b"".join(contents[identity] for identity in ordered)
+        rows = await connection.fetch(SQL.claim_ids, sources, ids, claimed)
+        fresh = {(row[0], row[1]) for row in rows}
+        old = [identity for identity in ordered if identity not in fresh]
+        known = KnownCommands(contents)
+        if not old:
+            return known
+        rows = await connection.fetch(SQL.answers_of_ids, [s for s, _ in old], [i for _, i in old])
+        if len(rows) < len(old):
+            raise Conflict("an Idempotency-Key was forgotten between two statements; it is new again")
+        for source, name, content, answer in rows:
+            known.contents[source, name] = content
+            if answer is not None:
+                known.answers[source, name] = self._unseal_answer(name, answer)
+        return known
+
+    def _take_commands(
+        self, batch: Batch, commands: Sequence[Command[Any]]
+    ) -> list[tuple[Command[Any], CommandOutcome]]:
+        outcomes: list[tuple[Command[Any], CommandOutcome]] = []
+        for command in commands:
+            try:
+                outcomes.append((command, batch.decide(command, self._service.commands[command.type])))
+            except Exception as failure:  # one that nobody foresaw must not stop the others
+                reason = _one_line(failure)
+                log.error("command failed", command=command.type, key=command.key, reason=reason)
+        return outcomes
+
+    async def _keep_outcomes(
+        self, connection: Connection, outcomes: Sequence[tuple[Command[Any], CommandOutcome]]
+    ) -> None:
+        if not outcomes:
+            return
+        rows = [
+            (*command.identity, self._seal_answer(command.idempotency_key, Answer.of(outcome)))
+            for command, outcome in outcomes
+        ]
+        await connection.execute(SQL.keep_answers, *[list(column) for column in zip(*rows, strict=True)])
+
+    def _seal_answer(self, key: str, answer: Answer) -> bytes:
+        return self._sealer.seal(answer.packed(), key.encode())
+
+    def _unseal_answer(self, key: str, sealed: bytes) -> Answer:
+        return Answer.unpacked(self._sealer.open(sealed, key.encode()))
 
     async def _settle(self, messages: list[InboundMessage]) -> None:
         try:
@@ -130,6 +298,7 @@ class Fold:
         retry: Sequence[str] = (),
         reopen: Sequence[str] = (),
         blocked: str | None = None,
+        entry: AuditEntry | None = None,
     ) -> Batch:
         async with self._outbox.transaction(
             self._pool, CrashPoint.BEFORE_COMMIT, CrashPoint.AFTER_COMMIT, silent_too=True
@@ -156,6 +325,7 @@ class Fold:
                     batch.reopen(key)
                 await self._service.store.save(connection, world)
             await self._write(connection, batch)
+            await write_audit(connection, [] if entry is None else [entry])
         self._count(batch)
         return batch
 
@@ -166,6 +336,8 @@ class Fold:
                 await self._service.store.save(connection, batch.world)
                 await connection.execute(SQL.mark_replayed, letter, actor, reason)
                 await self._write(connection, batch)
+                target = f"dead letter {letter}"
+                await write_audit(connection, [AuditEntry(uuid7(), actor, "dead.replay", target, reason)])
         except _StillRefused as still:
             return still.refusal
         self._count(batch)

@@ -1,48 +1,56 @@
-"""The small HTTP side of a service: health, metrics, its documents, and handling dead letters again."""
+"""What every service answers over HTTP: health, metrics, documents, the answer that an event got."""
 
-import re
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
-import orjson
-import structlog
 import uvicorn
+from fastapi import Query
 from prometheus_client import generate_latest
-from starlette.applications import Starlette
-from starlette.requests import Request
+from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
 
 from shared.events.asyncapi import asyncapi
 from shared.events.catalogue import TYPES
 from shared.events.schemas import schema_of
+from shared.kst import wire_time
 from shared.queries import load
-from shared.runtime.decisions import Position
-from shared.runtime.fold import Fold
 from shared.runtime.health import Health
-from shared.runtime.records import seal_context, unpack
+from shared.runtime.intake import NOT_OURS
 from shared.runtime.service import Service
 from shared.runtime.signals import Metrics
 from shared.runtime.surroundings import Surroundings
-from shared.sealing import Sealer
+from shared.web.fields import WireInstant
+from shared.web.problems import NOT_FOUND, Problem
+from shared.web.routes import HttpRoute, get
 
 SQL = load("shared.runtime")
-LISTED = 1000
-ACCOUNTS = frozenset({"account_number", "card_number"})
-SHOWN_OF_DESTINATION = frozenset({"method", "bank_code", "holder"})
-# An account number, however it is grouped. Other ids look like it, so only what cannot be read is searched.
-DIGITS = re.compile(r"\d(?:[ -]?\d){5,}")
-HIDDEN = "***"
-
-log = structlog.get_logger("pawl.http")
 
 
-def problem(status: int, title: str, detail: str) -> Response:
-    """An error as problem details (RFC 9457)."""
-    body = orjson.dumps({"type": "about:blank", "status": status, "title": title, "detail": detail})
-    return Response(body, status, media_type="application/problem+json")
+class RefusedAgain(BaseModel):
+    """A record of an event that was refused; `letter` names its dead letter."""
+
+    letter: int
+    code: str
+    pointer: str
+    detail: str
+    state: str
+    refused_at: WireInstant
+    topic: str
+    partition: int
+    offset: int
+
+
+class EventAnswer(BaseModel):
+    """The answer that an event got, and what was refused of it. One that is accepted may still wait."""
+
+    source: str
+    id: str
+    outcome: Literal["accepted", "rejected"]
+    recorded_at: WireInstant
+    refused: list[RefusedAgain]
 
 
 @dataclass(slots=True, frozen=True)
@@ -55,98 +63,73 @@ class Endpoints:
     service: Service
     broker: str
     surroundings: Surroundings
-    fold: Fold
-    sealer: Sealer
     health_of_process: Health
     metrics_of_process: Metrics
     observe: Callable[[], Awaitable[None]]
 
-    def routes(self) -> list[BaseRoute]:
+    def routes(self) -> list[HttpRoute]:
         """Path by path: the table of contents."""
         return [
-            Route("/health", self.health),
-            Route("/metrics", self.metrics),
-            Route("/asyncapi.json", self.document),
-            Route("/schemas/{type}", self.schema),
-            Route("/dead", self.dead_and_parked),
-            Route("/dead/{id:int}", self.dead_letter),
-            Route("/dead/{id:int}/replay", self.replay, methods=["POST"]),
-            Route("/parked/{id:int}", self.parked_event),
-            Route("/parked/{id:int}/replay", self.reopen, methods=["POST"]),
+            get(
+                "/health",
+                self.health,
+                answers=dict[str, Any],
+                alike={503: "It starts, stops or stands still."},
+            ),
+            get("/metrics", self.metrics, is_shown=False),
+            get("/asyncapi.json", self.document, answers=dict[str, Any]),
+            get("/schemas/{event_type}", self.schema, answers=dict[str, Any]),
+            get("/v1/events", self.event, "ops:read", answers=EventAnswer),
         ]
 
-    async def health(self, request: Request) -> Response:
+    async def health(self) -> Response:
         """200 while there is progress or nothing to do, else 503 with the reason."""
         well, report = self.health_of_process.report()
         return JSONResponse(report, 200 if well else 503)
 
-    async def metrics(self, request: Request) -> Response:
+    async def metrics(self) -> Response:
         """Prometheus text."""
         await self.observe()
         text = generate_latest(self.metrics_of_process.registry)
         return Response(text, media_type="text/plain; version=0.0.4")
 
-    async def document(self, request: Request) -> Response:
+    async def document(self) -> Response:
         """The AsyncAPI 3 document of this service."""
-        return JSONResponse(asyncapi(self.service.name, self.service.routes, kafka=self.broker))
+        return JSONResponse(self.asyncapi())
 
-    async def schema(self, request: Request) -> Response:
+    def asyncapi(self) -> dict[str, Any]:
+        """What this service reads and writes, as an AsyncAPI document."""
+        return asyncapi(self.service.name, self.service.routes, kafka=self.broker)
+
+    async def schema(self, event_type: str) -> Response:
         """The JSON Schema of one event type."""
-        if request.path_params["type"] not in TYPES:
-            return problem(404, "unknown type", "see /asyncapi.json for the types there are")
-        return JSONResponse(schema_of(request.path_params["type"]), media_type="application/schema+json")
+        if event_type not in TYPES:
+            raise Problem(NOT_FOUND, what="no such type; see /asyncapi.json for the types there are")
+        return JSONResponse(schema_of(event_type), media_type="application/schema+json")
 
-    async def dead_and_parked(self, request: Request) -> Response:
-        """Open dead letters (all with ?all) and what waits, without the records themselves."""
-        rows = await self.surroundings.pool.fetch(SQL.dead_letters, "all" in request.query_params, LISTED)
-        parked = await self.surroundings.pool.fetch(SQL.parked_events, LISTED)
-        return _json({"dead": [dict(row) for row in rows], "parked": [dict(row) for row in parked]})
-
-    async def dead_letter(self, request: Request) -> Response:
-        """One dead letter with its record; account numbers are masked."""
-        return await self._show(SQL.dead_letter, request)
-
-    async def parked_event(self, request: Request) -> Response:
-        """One waiting event with its record; account numbers are masked."""
-        return await self._show(SQL.parked_event, request)
-
-    async def replay(self, request: Request) -> Response:
-        """Handles a dead letter again. 409 when it is still refused."""
-        actor_and_reason = await _actor_and_reason(request)
-        if isinstance(actor_and_reason, Response):
-            return actor_and_reason
-        try:
-            refusal = await self.fold.replay_dead(request.path_params["id"], *actor_and_reason)
-        except LookupError as missing:
-            return problem(404, "nothing to replay", str(missing.args[0]))
-        if refusal is None:
-            return JSONResponse({"replayed": True})
-        fault = refusal.fault
-        body = {"replayed": False, "code": fault.code, "pointer": fault.pointer, "detail": fault.detail}
-        return JSONResponse(body, 409)
-
-    async def reopen(self, request: Request) -> Response:
-        """Handles again what waits with the key of a parked event."""
-        actor_and_reason = await _actor_and_reason(request)
-        if isinstance(actor_and_reason, Response):
-            return actor_and_reason
-        row = await self.surroundings.pool.fetchrow(SQL.parked_event, request.path_params["id"])
-        if row is None:
-            return problem(404, "nothing to replay", "GET /dead lists what waits")
-        left = await self.fold.reopen_key(row["key"])
-        log.info("parked key replayed", key=row["key"], actor=actor_and_reason[0], reason=actor_and_reason[1])
-        return JSONResponse({"replayed": left == 0, "key": row["key"], "still_waiting": left})
-
-    async def _show(self, query: str, request: Request) -> Response:
-        row = await self.surroundings.pool.fetchrow(query, request.path_params["id"])
-        if row is None:
-            return problem(404, "not found", "GET /dead lists what there is")
-        return _json(_shown(self.sealer, row))
-
-
-def application(routes: Sequence[BaseRoute]) -> Starlette:
-    """The HTTP side of a service."""
-    return Starlette(routes=routes)
+    async def event(
+        self,
+        source: Annotated[str, Query(min_length=1, max_length=256, description="its ce_source")],
+        id: Annotated[str, Query(min_length=1, max_length=128, description="its ce_id")],  # noqa: A002
+    ) -> Any:
+        """The answer that an event of checkout got here, for a sender that has lost it."""
+        pool, named = self.surroundings.pool, (_storable(source), _storable(id))
+        seen = await pool.fetchrow(SQL.seen_event, *named)
+        if seen["content"] is None:
+            raise Problem(NOT_FOUND, what=_why_unseen(seen["horizon"]))
+        if seen["content"] == NOT_OURS:
+            raise Problem(NOT_FOUND, what="another service answers for this event; ask the others")
+        rows = await pool.fetch(SQL.refusals_of_event, *named)
+        refused = [{**row, "letter": row["id"], "refused_at": row["dead_at"]} for row in rows]
+        # One that comes again with other content is refused, and the first one stands.
+        is_rejected = any(row["code"] != "duplicate_id" for row in rows)
+        return {
+            "source": source,
+            "id": id,
+            "outcome": "rejected" if is_rejected else "accepted",
+            "recorded_at": seen["recorded_at"],
+            "refused": refused,
+        }
 
 
 class Server(uvicorn.Server):
@@ -164,66 +147,28 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def server_for(app: Starlette) -> Server:
-    """A quiet server for the application."""
+def server_for(app: ASGIApp, proxies: Sequence[str] = ()) -> Server:
+    """A quiet server for the application. `proxies` are believed about who their clients are."""
     config = uvicorn.Config(
-        app, lifespan="off", access_log=False, log_config=None, timeout_graceful_shutdown=1
+        app,
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        timeout_graceful_shutdown=1,
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=list(proxies),
+        server_header=False,
     )
     return Server(config)
 
 
-async def _actor_and_reason(request: Request) -> tuple[str, str] | Response:
-    try:
-        body = orjson.loads(await request.body())
-        actor, reason = body["actor"], body["reason"]
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        return problem(400, "actor and reason are needed", 'send {"actor": "...", "reason": "..."}')
-    if not (isinstance(actor, str) and isinstance(reason, str) and actor.strip() and reason.strip()):
-        return problem(400, "actor and reason are needed", "both are texts that are not empty")
-    return actor, reason
+def _why_unseen(horizon: Any) -> str:
+    never = "this event never came here"
+    if horizon.year < 1900:  # nothing was ever forgotten
+        return f"{never}; send it, or ask another service"
+    return f"{never}, or before {wire_time(horizon)}: what is older may be forgotten. Ask another service too"
 
 
-def _shown(sealer: Sealer, row: Any) -> dict[str, Any]:
-    position = Position(row["topic"], row["partition"], row["offset"])
-    record = unpack(position, sealer.open(row["record"], seal_context(position)))
-    shown = {name: item for name, item in dict(row).items() if name != "record"}
-    shown["headers"] = [[name, text.decode("utf-8", "backslashreplace")] for name, text in record.headers]
-    shown["value"] = masked(record.value) if record.value is not None else None
-    return shown
-
-
-def masked(body: bytes) -> str:
-    """The text of a record without account numbers, also when its writer put them where none belongs."""
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return DIGITS.sub(HIDDEN, body.decode("utf-8", "backslashreplace"))
-    hidden = _hide(document)
-    return body.decode() if hidden == document else orjson.dumps(hidden).decode()
-
-
-def _hide(item: Any) -> Any:
-    if isinstance(item, list):
-        return [_hide(each) for each in item]
-    if not isinstance(item, dict):
-        return item
-    return {name: _hide_member(name, value) for name, value in item.items()}
-
-
-def _hide_member(name: str, value: Any) -> Any:
-    if value is None:
-        return None
-    if name in ACCOUNTS:
-        return HIDDEN
-    if name != "destination":
-        return _hide(value)
-    if not isinstance(value, dict):
-        return HIDDEN
-    return {
-        part: said if part in SHOWN_OF_DESTINATION and isinstance(said, str) else HIDDEN
-        for part, said in value.items()
-    }
-
-
-def _json(body: Any) -> Response:
-    return Response(orjson.dumps(body), media_type="application/json")
+def _storable(text: str) -> str:
+    """Postgres text cannot hold NUL; no event has one in its id."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")

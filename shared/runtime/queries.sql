@@ -22,6 +22,37 @@ SELECT i.source, i.event_id, i.content
 FROM inbox i
 JOIN seen USING (source, event_id);
 
+-- name: answers_of_ids
+-- What these commands said and were answered before, locked: one without an answer is decided again, once.
+SELECT i.source, i.event_id, i.content, i.answer
+FROM inbox i
+JOIN unnest($1::text[], $2::text[]) AS seen (source, event_id) USING (source, event_id)
+ORDER BY i.source, i.event_id
+FOR UPDATE OF i;
+
+-- name: keep_answers
+-- Keeps the answers of commands beside their ids.
+UPDATE inbox i SET answer = n.answer
+FROM unnest($1::text[], $2::text[], $3::bytea[]) AS n (source, event_id, answer)
+WHERE i.source = n.source AND i.event_id = n.event_id;
+
+-- name: add_to_audit_log
+-- Notes what people changed.
+INSERT INTO audit_log (id, actor, action, target, reason, before, after, result, request)
+SELECT id, actor, action, target, reason, before::jsonb, after::jsonb, result, request
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+            $9::text[]) AS a (id, actor, action, target, reason, before, after, result, request);
+
+-- name: seen_event
+-- Whether an event came here, when, and since when such ids are kept.
+SELECT i.content, i.recorded_at, r.horizon
+FROM retention r LEFT JOIN inbox i ON i.source = $1 AND i.event_id = $2;
+
+-- name: refusals_of_event
+-- What was refused of an event, oldest first.
+SELECT id, type, key, code, pointer, detail, state, dead_at, topic, partition, "offset"
+FROM dead_letters WHERE source = $1 AND event_id = $2 ORDER BY id;
+
 -- name: read_cursors
 -- The last sequence handled of each of these subjects.
 SELECT c.source, c.subject, c.sequence
@@ -88,9 +119,9 @@ ON CONFLICT (topic, partition, "offset") DO NOTHING
 RETURNING topic, partition, "offset";
 
 -- name: dead_letters
--- Open dead letters, newest first.
+-- Open dead letters (all of them when asked) before one, newest first.
 SELECT id, topic, partition, "offset", key, source, event_id, type, code, pointer, detail, state, dead_at
-FROM dead_letters WHERE state = 'open' OR $1 ORDER BY id DESC LIMIT $2;
+FROM dead_letters WHERE (state = 'open' OR $1) AND id < $2 ORDER BY id DESC LIMIT $3;
 
 -- name: dead_letter
 -- One dead letter with its sealed record.
@@ -105,10 +136,10 @@ SELECT * FROM dead_letters WHERE id = $1 FOR UPDATE;
 UPDATE dead_letters SET state = 'replayed', replayed_at = now(), replayed_by = $2, replay_reason = $3 WHERE id = $1;
 
 -- name: parked_events
--- What waits, oldest first.
+-- What waits, behind one, oldest first.
 SELECT id, key, kind, reason, topic, partition, "offset", source, event_id, type, parked_at, overdue_at,
        overdue_at < now() AS overdue
-FROM parked ORDER BY id LIMIT $1;
+FROM parked WHERE id > $1 ORDER BY id LIMIT $2;
 
 -- name: parked_event
 -- One waiting event with its sealed record.

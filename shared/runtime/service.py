@@ -4,12 +4,14 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from starlette.routing import BaseRoute
-
 from shared.events.catalogue import topics_of
+from shared.operators.finding import Look
+from shared.operators.todo import Cause
 from shared.postgres import Connection
+from shared.runtime.commands import CommandRoute
 from shared.runtime.decisions import Event, RefuseLate, Route
 from shared.runtime.surroundings import Surroundings
+from shared.web.routes import HttpRoute
 
 
 class Store(Protocol):
@@ -23,10 +25,10 @@ class Store(Protocol):
 
 
 Agent = Callable[[Surroundings], Coroutine[Any, Any, None]]
-HttpRoutes = Callable[[Surroundings], Sequence[BaseRoute]]
+HttpRoutes = Callable[[Surroundings], Sequence[HttpRoute]]
 
 
-def no_routes(surroundings: Surroundings) -> Sequence[BaseRoute]:
+def no_routes(surroundings: Surroundings) -> Sequence[HttpRoute]:
     """The HTTP routes of a service that has none of its own."""
     return ()
 
@@ -35,9 +37,10 @@ def no_routes(surroundings: Surroundings) -> Sequence[BaseRoute]:
 class Service:
     """One fold.
 
-    `routes` maps event types to handlers (the table of contents). `refuse_late` turns a rejection of an event
-    that was accepted already, because it had to wait, into a business event. `agents` run beside the fold
-    until they are cancelled.
+    `routes` maps event types to handlers (the table of contents), `commands` the names of commands to
+    theirs. `refuse_late` turns a rejection of an event that was accepted already, because it had to wait,
+    into a business event. `agents` run beside the fold until they are cancelled. `todo` says
+    what needs somebody here, `find` what a word names here.
     """
 
     name: str
@@ -46,6 +49,9 @@ class Service:
     refuse_late: RefuseLate
     agents: Sequence[Agent] = field(default_factory=tuple)
     http_routes: HttpRoutes = no_routes
+    commands: Mapping[str, CommandRoute] = field(default_factory=dict)
+    todo: Sequence[Cause] = field(default_factory=tuple)
+    find: Sequence[Look] = field(default_factory=tuple)
 
     @property
     def topics(self) -> tuple[str, ...]:

@@ -1,17 +1,30 @@
 """What the agents and HTTP routes of a service work with, beside the fold."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 import asyncpg
+from starlette.responses import Response
 
 from shared.crash_points import OnCrashPoint, ignore_crash_point
 from shared.runtime.outbox import Outbox
 
+SendCommand = Callable[..., Awaitable[Response]]
+"""`CommandQueue.send` or `send_alone`."""
+
+
+async def no_commands(*command: Any, **more: Any) -> Response:
+    """What sends a command where no fold takes any."""
+    raise LookupError("no command is taken here")
+
 
 @dataclass(slots=True, frozen=True)
 class Surroundings:
-    """The pool of the service, its outbox, and the crash points that fault tests use."""
+    """The pool of the service, its outbox, the crash points of tests, and what has a command decided."""
 
     pool: asyncpg.Pool
     outbox: Outbox
     on_crash_point: OnCrashPoint = ignore_crash_point
+    send: SendCommand = no_commands
+    send_alone: SendCommand = no_commands

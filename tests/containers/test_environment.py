@@ -32,7 +32,7 @@ def test_secrets_are_new_each_time_and_readable_by_their_owner_only(tmp_path: Pa
     first, second = made(tmp_path / "first"), made(tmp_path / "second")
 
     secret = [name for name in first if "PASSWORD" in name or name.endswith("_KEY")]
-    assert len(secret) == 13
+    assert len(secret) == 14
     assert all(first[name] != second[name] for name in secret)
     assert (tmp_path / "first").stat().st_mode & 0o777 == 0o600
 

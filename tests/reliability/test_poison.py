@@ -16,6 +16,7 @@ import pytest
 from ops.local.running import RunningSystem
 from ops.setup.provision import Database
 from ops.shell.http_client import fetch
+from ops.shell.tokens import token_of
 from shared.clock import monotonic
 from shared.events.catalogue import UPSTREAM
 from shared.events.envelope import write_headers
@@ -230,10 +231,13 @@ async def test_a_dead_letter_is_handled_again_once_its_time_has_come(
 
 
 async def test_a_replay_needs_somebody_who_asks_and_a_reason(system: RunningSystem) -> None:
-    answer = await fetch(f"{system.system.service('orders').base_url}/dead/1/replay", b"{}")
+    url = f"{system.system.service('orders').base_url}/v1/ops/dead/1/replay"
 
-    assert answer.status == 400
-    assert orjson.loads(answer.text)["title"] == "actor and reason are needed"
+    nobody = await fetch(url, b"{}")
+    no_reason = await fetch(url, b"{}", token=token_of(system.system, "ops:write"))
+
+    assert (nobody.status, no_reason.status) == (401, 422)
+    assert orjson.loads(no_reason.text)["pointer"] == "/reason"
 
 
 async def test_a_bank_account_is_never_shown_by_the_dead_letters(
@@ -253,7 +257,8 @@ async def test_a_bank_account_is_never_shown_by_the_dead_letters(
     await story.answer_to(wrong)
     letter = await _letter_of(database, "refunds", story.order_id)
 
-    shown = await fetch(f"{system.system.service('refunds').base_url}/dead/{letter}")
+    url = f"{system.system.service('refunds').base_url}/v1/ops/dead/{letter}"
+    shown = await fetch(url, token=token_of(system.system, "ops:read"))
 
     assert shown.status == 200
     assert story.order_id in shown.text
@@ -275,8 +280,9 @@ async def _letter_of(database: Database, service: str, key: str) -> int:
 
 
 async def _replay(system: RunningSystem, service: str, letter: int) -> Any:
-    body = orjson.dumps({"actor": "operator:kim", "reason": "the proof is here"})
-    return await fetch(f"{system.system.service(service).base_url}/dead/{letter}/replay", body)
+    url = f"{system.system.service(service).base_url}/v1/ops/dead/{letter}/replay"
+    token = token_of(system.system, "ops:write")
+    return await fetch(url, orjson.dumps({"reason": "the proof is here"}), token=token)
 
 
 async def test_a_repeated_record_without_an_id_is_answered_where_it_stands(checkout: Checkout) -> None:

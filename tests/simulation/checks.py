@@ -17,6 +17,7 @@ from shared.events.canonical import content_hash
 from shared.events.catalogue import service_of
 from shared.events.envelope import read_envelope
 from shared.events.faults import Fault as DocumentFault
+from shared.runtime.commands import SOURCE_PREFIX
 from shared.runtime.intake import NOT_OURS
 from shared.runtime.records import StoredRecord
 from tests.simulation.cash import Account, Cash
@@ -729,7 +730,8 @@ class Checks:
     def _all_answered(self) -> None:
         contents: dict[Any, bytes] = {}
         for name in self._system.sites:
-            contents.update((i, c) for i, c in self._rows(name, "inbox").items() if c != NOT_OURS)
+            known = self._rows(name, "inbox").items()
+            contents.update((i, c) for i, c in known if c != NOT_OURS and not i[0].startswith(SOURCE_PREFIX))
         answered: Counter[Any] = Counter()
         for record in self.upstream():
             said = self.answers.get((record.topic, record.partition, record.offset), [])

@@ -10,8 +10,7 @@ import asyncpg
 
 from services.invoices.calendar import cut_off
 from services.invoices.closing import MonthNotOver
-from services.invoices.commands import BusinessCommand, CorrectCommand
-from services.invoices.decisions.corrections import Order
+from services.invoices.commands import CorrectBody, MergeBody
 from shared.business_number import from_seed
 from shared.events.catalogue import SERVICES
 from shared.runtime.records import StoredRecord
@@ -302,8 +301,9 @@ class Simulation:
 
     def _command_business(self, month: str, number: str, *, undo: bool) -> None:
         site, apply = self.system.sites["invoices"], self.random.random() < 0.9
+        body = MergeBody.model_construct(business_number=number, undo=undo, apply=apply)
         with self._dying("invoices"):
-            site.merge_business(BusinessCommand(month, number, undo, apply, self.system.wall))
+            site.merge_business(month, body, self.system.wall)
 
     def _correct_a_document(self) -> None:
         """An operator says that an issued document has the wrong number, or is there twice.
@@ -319,11 +319,15 @@ class Simulation:
         document = self.random.choice(sorted(chosen or issued, key=lambda d: d["document_key"]))
         numbers = [None, None, document["business_number"], *map(from_seed, (30, 31)), "123-45-67890"]
         at = max(self.system.wall, document["issued_at"])
-        order = Order(self.random.choice(numbers), self.random.random() < 0.25, "looked at", "operator-7", at)
+        body = CorrectBody.model_construct(
+            document=document["document_key"],
+            reason="looked at",
+            business_number=self.random.choice(numbers),
+            twice=self.random.random() < 0.25,
+            apply=self.random.random() < 0.9,
+        )
         with self._dying("invoices"):
-            site.correct(
-                CorrectCommand(document["month"], document["document_key"], order, self.random.random() < 0.9)
-            )
+            site.correct(document["month"], body, at)
 
     @contextmanager
     def _dying(self, name: str) -> Iterator[None]:
@@ -410,13 +414,13 @@ class Simulation:
         return bool(waiting)
 
     def _merge_businesses(self) -> None:
-        """Before the books are closed an operator merges half of the businesses; some of that is undone."""
+        """Before the books are closed an operator merges most of the businesses; some of that is undone."""
         self.have_operators_merged = True
         payments = self.system.sites["invoices"].database.tables["payments"].values()
         for month, number in sorted({(p["month"], p["business_number"]) for p in payments}):
-            if self.random.random() < 0.5:
+            if self.random.random() < 0.9:
                 self._command_business(month, number, undo=False)
-                if self.random.random() < 0.2:
+                if self.random.random() < 0.3:
                     self._command_business(month, number, undo=True)
         self.checkout.ask_to_undo_merges(months_of(self.system.broker))
 

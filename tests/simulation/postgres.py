@@ -8,7 +8,7 @@ must end as those in memory did: so neither the SQL nor its twin in `tables.py` 
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -25,8 +25,7 @@ import shared.runtime.fold as fold_module
 from ops.setup.provision import Database
 from services.invoices import commands
 from services.invoices.closing import close_month
-from services.invoices.commands import BusinessCommand, CorrectCommand, correct, merge_month_of_business
-from services.invoices.decisions.corrections import CannotCorrect
+from services.invoices.commands import CorrectBody, MergeBody
 from services.invoices.store import Store as InvoicesStore
 from services.orders.store import Store as OrdersStore
 from services.serials.store import Store as SerialsStore
@@ -40,7 +39,7 @@ from shared.runtime.records import StoredRecord
 from shared.runtime.surroundings import Surroundings
 from tests.simulation import engine, system
 from tests.simulation.engine import Outcome, Simulation
-from tests.simulation.system import NEVER, Plain, Silence, Site, System
+from tests.simulation.system import NEVER, Plain, Silence, Site, System, to_correct, to_merge
 from tests.support.granted import new_vault
 
 IDS_A_STEP = 4_096
@@ -180,14 +179,11 @@ class Place:
             chunk=1, new_id=self.site.database.new_id,
         )  # fmt: skip
 
-    async def merge_business(self, command: BusinessCommand) -> None:
-        assert self.site.invoices_store is not None
-        await merge_month_of_business(self.surroundings, self.site.invoices_store, command)
+    async def merge_business(self, month: str, body: MergeBody, at: datetime) -> None:
+        await self.fold.decide_alone(*to_merge(self.site, month, body, at))
 
-    async def correct(self, command: CorrectCommand) -> None:
-        assert self.site.invoices_store is not None
-        with suppress(CannotCorrect):
-            await correct(self.surroundings, self.site.invoices_store, command)
+    async def correct(self, month: str, body: CorrectBody, at: datetime) -> None:
+        await self.fold.decide_alone(*to_correct(self.site, month, body, at))
 
 
 async def _no_reset(connection: Any) -> None:
@@ -282,7 +278,8 @@ async def tables_of(pool: asyncpg.Pool) -> list[str]:
     """The tables of a schema that tell what happened."""
     rows = await pool.fetch(
         """SELECT tablename FROM pg_tables WHERE schemaname = current_schema()
-             AND tablename NOT IN ('schema_migrations', 'relay', 'retention') ORDER BY tablename"""
+             AND tablename NOT IN ('schema_migrations', 'relay', 'retention', 'audit_log')
+           ORDER BY tablename"""
     )
     return [row["tablename"] for row in rows]
 

@@ -6,9 +6,10 @@ SQL.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 from uuid import UUID
@@ -27,8 +28,7 @@ import shared.runtime.relay as relay_module
 import shared.runtime.retry as retry_module
 from services.invoices import commands
 from services.invoices.closing import close_month
-from services.invoices.commands import BusinessCommand, CorrectCommand, correct, merge_month_of_business
-from services.invoices.decisions.corrections import CannotCorrect
+from services.invoices.commands import CorrectBody, MergeBody, correct, merge_month_of_business
 from services.invoices.state import MonthSummary
 from services.invoices.state import Policy as InvoicePolicy
 from services.invoices.store import Store as InvoicesStore
@@ -36,6 +36,8 @@ from services.refunds.store import Store as RefundsStore
 from services.serials.state import Part, Policy
 from services.serials.store import Store
 from shared.events.catalogue import SERVICES, TOPICS
+from shared.events.fields import Data
+from shared.runtime.commands import Command, Work
 from shared.runtime.decisions import Context
 from shared.runtime.fold import Fold
 from shared.runtime.outbox import Outbox
@@ -45,6 +47,7 @@ from shared.runtime.service import Service
 from shared.runtime.surroundings import Surroundings
 from tests.simulation.memory import Broker, Connection, Database, Pool, Row, Running
 from tests.simulation.tables import open_database
+from tests.support.commands import Person
 
 CHUNK = 3
 SMALL_GRANT = 3
@@ -156,16 +159,39 @@ class Site:
         summary: MonthSummary = Running(closing).finish()
         return summary
 
-    def merge_business(self, command: BusinessCommand) -> None:
+    def merge_business(self, month: str, body: MergeBody, at: datetime) -> None:
         """An operator merges a month over a business, or takes such a merge apart."""
-        assert self.invoices_store is not None
-        Running(merge_month_of_business(self.surroundings, self.invoices_store, command)).finish()
+        Running(self.fold.decide_alone(*to_merge(self, month, body, at))).finish()
 
-    def correct(self, command: CorrectCommand) -> None:
+    def correct(self, month: str, body: CorrectBody, at: datetime) -> None:
         """An operator corrects a document, if it can be corrected."""
-        assert self.invoices_store is not None
-        with suppress(CannotCorrect):
-            Running(correct(self.surroundings, self.invoices_store, command)).finish()
+        Running(self.fold.decide_alone(*to_correct(self, month, body, at))).finish()
+
+
+Alone = tuple[Command[Any], Work, bool]
+"""What `Fold.decide_alone` is asked."""
+
+
+def to_merge(site: Site, month: str, body: MergeBody, at: datetime) -> Alone:
+    """The command that merges a month over a business, or takes such a merge apart."""
+    assert site.invoices_store is not None
+    work = partial(merge_month_of_business, site.invoices_store, month)
+    return (
+        _of_operator(site, "business.merge", f"{month} {body.business_number}", body, at),
+        work,
+        not body.apply,
+    )
+
+
+def to_correct(site: Site, month: str, body: CorrectBody, at: datetime) -> Alone:
+    """The command that corrects a document."""
+    assert site.invoices_store is not None
+    work = partial(correct, site.invoices_store, month)
+    return _of_operator(site, "document.correct", f"{month} {body.document}", body, at), work, not body.apply
+
+
+def _of_operator(site: Site, name: str, key: str, body: Data, at: datetime) -> Command[Any]:
+    return Person("operator-7").commands(name, key, body, at=at, command_id=site.database.new_id())
 
 
 @dataclass(slots=True)
@@ -275,6 +301,7 @@ def without_the_machine(system: System) -> Iterator[None]:
         for module, name, value in (
             (outbox_module.Outbox, "append", numbered),
             (fold_module, "now", wall),
+            (fold_module, "sleep", _no_pause),
             (fold_module, "log", silent),
             (commands, "uuid7", sites["invoices"].database.new_id),
             (expiry, "now", wall),

@@ -13,11 +13,12 @@ from aiokafka.admin.records_to_delete import RecordsToDelete
 from ops.local.running import RunningSystem
 from ops.setup.provision import Database
 from ops.shell.http_client import fetch
+from ops.shell.tokens import token_of
 from shared.events.catalogue import TOPICS
 from tests.support.alone import assert_all_is_well
 from tests.support.driver import Checkout
 from tests.support.patience import PATIENCE
-from tests.support.servers import ALL_TABLES
+from tests.support.servers import empty_all_tables
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +35,7 @@ def impatient_policies() -> Iterator[None]:
 async def empty_tables(database: Database) -> None:
     """What earlier tests left in the tables without any event is gone before the services begin."""
     connection = await asyncpg.connect(database.admin_url)
-    await connection.execute(f"TRUNCATE {await connection.fetchval(ALL_TABLES)} CASCADE")
+    await empty_all_tables(connection)
     await connection.close()
 
 
@@ -87,8 +88,9 @@ async def close_month(system: RunningSystem) -> Any:
     """Closes a month as an operator does: `await close_month("2040-01", at)`."""
 
     async def close(month: str, at: str) -> dict[str, Any]:
-        url = f"{system.system.service('invoices').base_url}/months/{month}/close"
-        answer = await fetch(url, orjson.dumps({"at": at}), PATIENCE)
+        url = f"{system.system.service('invoices').base_url}/v1/months/{month}/close"
+        token = token_of(system.system, "invoices:approve")
+        answer = await fetch(url, orjson.dumps({"at": at}), PATIENCE, token)
         assert answer.status == 200, answer.text
         return dict(orjson.loads(answer.text))
 

@@ -164,8 +164,13 @@ async def admin(database: Database, connect: Connect) -> Any:
 @pytest.fixture
 async def clean_schemas(admin: Any) -> None:
     """Every table of the four schemas is empty when the test begins."""
+    await empty_all_tables(admin)
+
+
+async def empty_all_tables(admin: Any) -> None:
+    """Empties every table of the four schemas, the audit log too, which only a superuser can."""
     tables = await admin.fetchval(ALL_TABLES)
-    await admin.execute(f"TRUNCATE {tables} CASCADE")
+    await admin.execute(f"SET LOCAL session_replication_role = replica; TRUNCATE {tables} CASCADE")
 
 
 @pytest.fixture(scope="session")

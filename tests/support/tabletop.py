@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from importlib import import_module
 from importlib.resources import files
 from typing import Any
@@ -22,8 +23,7 @@ import pytest
 from ops.setup.provision import Database
 from ops.shell.acls import topics_read
 from services.invoices.closing import close_month
-from services.invoices.commands import CorrectCommand, correct
-from services.invoices.decisions.corrections import Order
+from services.invoices.commands import CorrectBody, correct
 from services.invoices.state import MonthSummary
 from services.invoices.store import Store
 from shared.events.catalogue import FEEDBACK, SERVICES, source_of
@@ -34,6 +34,7 @@ from shared.runtime.outbox import Outbox
 from shared.runtime.records import StoredRecord
 from shared.runtime.signals import Metrics
 from shared.runtime.surroundings import Surroundings
+from tests.support.commands import Person
 
 EXAMPLES = files("shared.events.examples")
 PARTITIONS = {f"{name}.events": 1 for name in ("checkout", *SERVICES)} | {FEEDBACK: 1}
@@ -96,11 +97,12 @@ class Tabletop:
         self, month: str, document: str, *, number: str | None = None, twice: bool = False
     ) -> None:
         """An operator corrects an issued document."""
-        order = Order(
-            number, twice, "a test", "operator:kim", datetime.fromisoformat("2026-12-03T10:00:00+09:00")
+        body = CorrectBody(
+            document=document, reason="a test", business_number=number, twice=twice, apply=True
         )
-        surroundings = Surroundings(self.pools["invoices"], self.outboxes["invoices"])
-        await correct(surroundings, self.invoices, CorrectCommand(month, document, order, apply=True))
+        at = datetime.fromisoformat("2026-12-03T10:00:00+09:00")
+        command = Person("operator:kim").commands("document.correct", f"{month} {document}", body, at=at)
+        await self.folds["invoices"].decide_alone(command, partial(correct, self.invoices, month))
         await self.drain()
 
     def _unread(self, service: str) -> list[StoredRecord]:

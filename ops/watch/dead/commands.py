@@ -1,8 +1,6 @@
 """The commands `pawl dead ls`, `show` and `replay`."""
 
 import asyncio
-import getpass
-import os
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -10,11 +8,12 @@ import typer
 from rich.console import Console
 
 from ops.shell.databases import urls_of
-from ops.shell.options import Directory, Json, PostgresUrl
+from ops.shell.options import Directory, Json, PostgresUrl, TokenFile
 from ops.shell.output import print_json
 from ops.shell.problem import Exit, Problem
 from ops.shell.system import System, find_system
-from ops.watch.dead.calls import fetch_one, replay_all, replay_one
+from ops.shell.tokens import token_for
+from ops.watch.dead.calls import CHANGE, LOOK, fetch_one, replay_all, replay_one
 from ops.watch.dead.listing import groups, list_to_replay
 from ops.watch.dead.names import Filter, parse_name, require_service
 from ops.watch.dead.text import outcome_text, print_groups, print_one
@@ -72,6 +71,7 @@ def show(
     name: Annotated[str, typer.Argument(help="Like orders:17 or orders:p17.")],
     directory: Directory = None,
     url: BaseUrl = None,
+    token_file: TokenFile = None,
     as_json: Json = False,
 ) -> None:
     """Show one record: headers, body (account numbers masked), why it was refused, and what to do.
@@ -79,7 +79,8 @@ def show(
     Example: [bold]pawl dead show orders:17[/bold]
     """
     named = parse_name(name)
-    document = asyncio.run(fetch_one(base_url(named.service, url, directory), named))
+    token = token_for(LOOK, directory, token_file)
+    document = asyncio.run(fetch_one(base_url(named.service, url, directory), named, token))
     if as_json:
         print_json(document)
     else:
@@ -97,7 +98,9 @@ def replay(
         str | None, typer.Argument(help="Like orders:17 or orders:p17.", show_default=False)
     ] = None,
     reason: Annotated[str, typer.Option(help="Why; it is kept with the record.", show_default=False)] = "",
-    actor: Annotated[str, typer.Option(help="Who (default: $USER).", show_default=False)] = "",
+    actor: Annotated[
+        str | None, typer.Option(help="Who, where no token says it (default: $USER).", show_default=False)
+    ] = None,
     every: Annotated[bool, typer.Option("--all", help="All open dead letters that match.")] = False,
     service: ServiceName = None,
     code: Code = None,
@@ -107,6 +110,7 @@ def replay(
     postgres: PostgresUrl = None,
     directory: Directory = None,
     url: BaseUrl = None,
+    token_file: TokenFile = None,
     as_json: Json = False,
 ) -> None:
     """Handle a dead letter, or what waits with a parked event's key, again. Safe to repeat.
@@ -124,17 +128,18 @@ def replay(
         raise Problem(
             "Name one, or use --all.", "For example: pawl dead replay orders:17 --reason WHY", Exit.USAGE
         )
-    who = actor or os.environ.get("USER") or getpass.getuser()
     if name is not None:
         named = parse_name(name)
-        outcome = asyncio.run(replay_one(base_url(named.service, url, directory), named, who, reason))
+        token = token_for(CHANGE, directory, token_file, actor)
+        outcome = asyncio.run(replay_one(base_url(named.service, url, directory), named, token, reason))
         _finish([outcome], as_json)
         return
     system = find_system(None, postgres, directory)
     listed = _matching(system, Filter(service, code, type_name, key))
     if yes:
         names = [parse_name(row["name"]) for row in listed]
-        _finish(asyncio.run(replay_all(system, names, who, reason)), as_json)
+        token = token_for(CHANGE, directory, token_file, actor)
+        _finish(asyncio.run(replay_all(system, names, token, reason)), as_json)
     else:
         _print_plan(listed, as_json)
 

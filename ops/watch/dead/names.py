@@ -18,7 +18,7 @@ class Name(NamedTuple):
 
     @property
     def path(self) -> str:
-        return f"/{'parked' if self.parked else 'dead'}/{self.row}"
+        return f"/v1/ops/{'parked' if self.parked else 'dead'}/{self.row}"
 
 
 class Filter(NamedTuple):

@@ -1,7 +1,7 @@
 """The invoices schema of a real PostgreSQL; every test commits for real and finds the tables empty."""
 
 from collections.abc import AsyncIterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -10,20 +10,25 @@ import pytest
 
 from ops.setup.provision import Database
 from services.invoices.closing import close_month
-from services.invoices.handlers import ROUTES
+from services.invoices.handlers import ROUTES, refuse_late
 from services.invoices.state import MonthSummary, Policy, World
 from services.invoices.store import SQL, Store
 from shared.ids import uuid7
 from shared.postgres import connect, open_pool
+from shared.runtime.command_queue import CommandQueue
 from shared.runtime.decisions import Applied, Context, Event, Outcome
+from shared.runtime.fold import Fold
 from shared.runtime.outbox import Connection, Outbox
 from shared.runtime.outgoing import Cause
+from shared.runtime.service import Service
+from shared.runtime.signals import Metrics
 from shared.runtime.surroundings import Surroundings
+from shared.sealing import Sealer
 from tests.unit.invoices.books import CLOSED_AT, Events, line
 
 TABLES = (
     "payments, payment_lines, documents, refunds, partners, merge_requests, merge_explanations, "
-    "partner_numbers, corrections, document_counters, months, outbox"
+    "partner_numbers, corrections, document_counters, months, outbox, inbox"
 )
 
 
@@ -54,6 +59,15 @@ class StoredBooks:
         self.events = Events()
         self.store = Store(Policy())
         self.outbox = Outbox("invoices", {"invoices.events": 12, "checkout.feedback": 12})
+        service = Service("invoices", ROUTES, self.store, refuse_late)
+        sealer = Sealer(b"k" * 32, "test")
+        self.fold = Fold(service, pool, self.outbox, sealer, Metrics(), timedelta(hours=1))
+
+    @property
+    def surroundings(self) -> Surroundings:
+        """What the routes of one process of the service work with."""
+        commands = CommandQueue(self.fold.decide, self.fold.decide_alone)
+        return Surroundings(self.pool, self.outbox, send=commands.send, send_alone=commands.send_alone)
 
     async def take(self, *events: Event) -> list[Outcome]:
         async with self.pool.acquire() as connection, connection.transaction():

@@ -6,15 +6,14 @@ from typing import Any
 
 import httpx
 import pytest
-from starlette.applications import Starlette
 
 from services.invoices.app import build
 from services.invoices.closing import MonthNotOver
 from services.invoices.settings import InvoicesSettings
 from services.invoices.state import World
 from services.invoices.store import Store
-from shared.runtime.surroundings import Surroundings
 from tests.integration.invoices.conftest import StoredBooks
+from tests.support.web import operator_of
 from tests.unit.invoices.books import CLOSED_AT, GANADA, OTHER, PAID_AT, WRONG, line
 
 NOVEMBER = "2026-11-12T10:00:00+09:00"
@@ -245,13 +244,12 @@ def client(books: StoredBooks) -> httpx.AsyncClient:
         database_url="postgresql://nobody@localhost/x",
         data_key=b"k" * 32,
     )
-    app = Starlette(routes=build(settings).http_routes(Surroundings(books.pool, books.outbox)))
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://invoices")
+    return operator_of(build(settings).http_routes(books.surroundings), "invoices")
 
 
 async def test_an_operator_closes_a_month_over_http(books: StoredBooks, client: httpx.AsyncClient) -> None:
     await books.paid_and_issued("A-1")
-    answer = await client.post("/months/2026-10/close", json={"at": CLOSED_AT})
+    answer = await client.post("/v1/months/2026-10/close", json={"at": CLOSED_AT})
     assert answer.status_code == 200
     assert answer.json() == {
         "month": "2026-10",
@@ -271,7 +269,7 @@ async def test_without_an_instant_the_month_is_closed_now(
     books: StoredBooks, client: httpx.AsyncClient
 ) -> None:
     await books.paid_and_issued("A-1", at="2011-03-01T10:00:00+09:00")
-    assert (await client.post("/months/2011-03/close", json={"at": None})).json()["documents"] == 1
+    assert (await client.post("/v1/months/2011-03/close", json={"at": None})).json()["documents"] == 1
     (issued,) = await books.published("invoice.issued")
     assert datetime.fromisoformat(issued["data"]["issued_at"]).year >= 2026
 
@@ -279,17 +277,17 @@ async def test_without_an_instant_the_month_is_closed_now(
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [
-        ("/months/2026-13/close", "{}", 400),
-        ("/months/2026-10/close", '{"at": "2026-11-05T18:00:00"}', 400),
-        ("/months/2026-10/close", "[]", 400),
-        ("/months/2026-10/close", "not json", 400),
-        ("/months/2026-10/close", '{"at": "2026-10-31T18:00:00+09:00"}', 409),
+        ("/v1/months/2026-13/close", "{}", 400),
+        ("/v1/months/2026-10/close", '{"at": "2026-11-05T18:00:00"}', 422),
+        ("/v1/months/2026-10/close", "[]", 400),
+        ("/v1/months/2026-10/close", "not json", 400),
+        ("/v1/months/2026-10/close", '{"at": "2026-10-31T18:00:00+09:00"}', 409),
     ],
 )
 async def test_a_wrong_command_gets_problem_details(
     client: httpx.AsyncClient, path: str, body: str, status: int
 ) -> None:
-    answer = await client.post(path, content=body)
+    answer = await client.post(path, content=body, headers={"content-type": "application/json"})
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["detail"]

@@ -146,7 +146,7 @@ async def test_a_blocked_key_is_handled_in_order_once_its_fault_is_mended(pool: 
     await broken.take(payment("A-1"), issuance("A-1", 60), payment("A-2"))
     assert await broken.waiting() == [("A-1", "blocked"), ("A-1", "behind")]
 
-    left = await Desk(pool).fold.reopen_key("A-1")
+    left = await Desk(pool).fold.reopen_key("A-1", "kim", "mended")
 
     assert left == 0
     assert await broken.line("A-1") == (100, 60, 0, 0, 0)

@@ -50,7 +50,7 @@ from tests.support.desk import (
 )
 from tests.support.patience import PATIENCE
 from tests.support.retention import forget, grow_old, set_policy
-from tests.support.servers import ALL_TABLES
+from tests.support.servers import empty_all_tables
 
 RUNTIME_SQL = load("shared.runtime")
 StartOver = Callable[[], Awaitable[None]]
@@ -68,7 +68,7 @@ async def start_over(database: Database) -> AsyncIterator[StartOver]:
     admin = await asyncpg.connect(database.admin_url)
 
     async def empty() -> None:
-        await admin.execute(f"TRUNCATE {await admin.fetchval(ALL_TABLES)} CASCADE")
+        await empty_all_tables(admin)
 
     yield empty
     await admin.close()

@@ -43,7 +43,7 @@ async def test_an_event_that_the_database_refused_keeps_its_context_when_an_oper
     await broken.take(traced(payment("A-1")))
     assert await broken.waiting() == [("A-1", "blocked")]
 
-    assert await Desk(pool).fold.reopen_key("A-1") == 0
+    assert await Desk(pool).fold.reopen_key("A-1", "kim", "mended") == 0
 
     assert await contexts(broken) == [("event.accepted.v1", TRACE), ("order.paid.v1", TRACE)]
 

@@ -22,7 +22,7 @@ from tests.support.collector import collecting
 from tests.support.toy import own, said
 from tests.support.traces import OTHER_TRACE, TRACE, traced
 
-LIBRARIES = {"opentelemetry.sdk", "opentelemetry.exporter", "opentelemetry.trace", "google.protobuf"}
+LIBRARIES = {"opentelemetry.sdk", "opentelemetry.exporter", "google.protobuf"}
 
 
 def consumer_of(metrics: Metrics, failing: bool = False) -> PartitionConsumer:

@@ -16,7 +16,7 @@ from ops.shell.problem import Exit, Problem
 from ops.shell.system import require_brokers
 from shared.brokers import MECHANISMS, Brokers
 from shared.kafka import security_of
-from shared.runtime.http import masked
+from shared.runtime.masking import masked
 from shared.settings import ServiceSettings, WrongSetting, read_settings
 
 ENVIRONMENT = {

@@ -47,6 +47,7 @@ MORE: Mapping[str, Sequence[str]] = {
     "dead show": ("orders:17",),
     "dead replay": ("orders:17", "--reason", "mended"),
     "down": ("--yes",),
+    "token": ("--scope", "ops:read"),
 }
 """What else a command needs to get to its work."""
 
@@ -90,6 +91,7 @@ FILES = (
     "keys.json",
     "passwords.json",
     "kafka.json",
+    "token-key",
     "ports.json",
     "lock",
     "logs",

@@ -27,18 +27,23 @@ class Service:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, Any]] = []
+        self.tokens: list[str] = []
         self.answer = Answer(200, "{}")
 
     def say(self, status: int, **data: Any) -> None:
         self.answer = Answer(status, orjson.dumps(data).decode())
 
-    async def fetch(self, url: str, body: bytes | None = None, timeout: float = 5.0) -> Answer:
+    async def fetch(
+        self, url: str, body: bytes | None = None, timeout: float = 5.0, token: str = ""
+    ) -> Answer:
+        self.tokens.append(token)
         self.asked.append((url, None if body is None else orjson.loads(body)))
         return self.answer
 
 
 @pytest.fixture
-def service() -> Iterator[Service]:
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    monkeypatch.setenv("PAWL_TOKEN", "a-token")
     service = Service()
     with patch("ops.watch.close.fetch", service.fetch):
         yield service
@@ -52,7 +57,7 @@ def test_a_close_shows_its_sums_and_what_is_proposed(service: Service) -> None:
     service.say(200, month="2026-10", already_issued=1, corrections=[CORRECTION], **SUMS)
     result = run("2026-10")
     assert result.exit_code == 0
-    assert service.asked == [("http://invoices/months/2026-10/close", {"at": None})]
+    assert service.asked == [("http://invoices/v1/months/2026-10/close", {"at": None, "reason": ""})]
     assert "2026-10 is closed" in result.output
     assert "2026-10-1168200276-000001 of P-17 should be under 1348672683." in result.output
 
@@ -60,7 +65,7 @@ def test_a_close_shows_its_sums_and_what_is_proposed(service: Service) -> None:
 def test_the_status_of_a_month_closes_nothing(service: Service) -> None:
     service.say(200, month="2026-10", closed_at=None, corrections=[], **SUMS)
     result = run("2026-10", "status", "--json")
-    assert service.asked == [("http://invoices/months/2026-10", None)]
+    assert service.asked == [("http://invoices/v1/months/2026-10", None)]
     assert orjson.loads(result.output)["closed_at"] is None
 
 
@@ -71,7 +76,7 @@ def test_a_document_is_shown_line_by_line(service: Service) -> None:
         written_date="2026-11-12", total=-70_400, supply=-64_000, vat=-6_400, lines=lines,
     )  # fmt: skip
     result = run("2026-11", "status", "K/1")
-    assert service.asked == [("http://invoices/months/2026-11/documents/K%2F1", None)]
+    assert service.asked == [("http://invoices/v1/months/2026-11/documents/K%2F1", None)]
     assert "-64,000" in result.output
     assert "이용권" in result.output
 
@@ -87,7 +92,7 @@ def test_a_business_is_merged_only_with_yes(service: Service, yes: list[str], en
     )  # fmt: skip
     result = run("2026-10", "merge", "--business", "116-82-00276", *yes)
     (url, body) = service.asked[0]
-    assert url == "http://invoices/months/2026-10/merge"
+    assert url == "http://invoices/v1/months/2026-10/merge"
     assert (body["business_number"], body["undo"], body["apply"]) == ("116-82-00276", False, bool(yes))
     assert end in result.output
     assert "open_refund" in result.output
@@ -97,11 +102,11 @@ def test_a_document_is_corrected_with_a_reason(service: Service) -> None:
     made = {"modification": "correction", "business_number": "1348672683", "written_date": "2026-10-21"}
     documents = [{**made, "total": 176_000, "document_key": "K-2"}]
     service.say(200, document="K-1", applied=True, documents=documents)
-    result = run("2026-10", "correct", "K-1", "--reason", "another company", "--actor", "kim", "--yes")
+    result = run("2026-10", "correct", "K-1", "--reason", "another company", "--yes")
     (url, body) = service.asked[0]
-    assert url == "http://invoices/months/2026-10/correct"
+    assert url == "http://invoices/v1/months/2026-10/correct"
     assert body == {
-        "document": "K-1", "reason": "another company", "actor": "kim", "twice": False, "apply": True
+        "document": "K-1", "reason": "another company", "twice": False, "apply": True
     }  # fmt: skip
     assert "1 documents correct K-1" in result.output
 

@@ -1,0 +1,282 @@
+"""What operators ask a service: what needs somebody, what a word names, dead letters, what waits."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import Path, Query
+from pydantic import BaseModel
+
+from shared.clock import now
+from shared.events.fields import Text
+from shared.operators import reading
+from shared.operators.finding import find_document, read_word
+from shared.operators.todo import Moment, Thresholds, Who, todo_document
+from shared.queries import Queries, load
+from shared.runtime.decisions import Position
+from shared.runtime.fold import Fold
+from shared.runtime.masking import masked
+from shared.runtime.records import seal_context, unpack
+from shared.runtime.service import Service
+from shared.runtime.surroundings import Surroundings
+from shared.sealing import Sealer
+from shared.web.fields import Body, WireInstant, WireWon
+from shared.web.paging import USUAL, Cursor, Limit, Page, after, page_of
+from shared.web.problems import NOT_FOUND, WRONG_PARAMETER, Kind, Problem
+from shared.web.routes import Asking, HttpRoute, get, post
+
+SQL = load("shared.runtime")
+LAST_ID: Final = 2**63 - 1
+RowId = Annotated[int, Path(ge=1, le=LAST_ID)]
+
+STILL_REFUSED: Final = Kind(
+    "still_refused",
+    409,
+    "The record is refused again",
+    "{why}; nothing was changed",
+    "다시 거부되었습니다",
+    "변경된 것은 없습니다 ({why})",
+)
+
+
+class Reason(Body):
+    """Why an operator does this; it is kept."""
+
+    reason: Text
+
+
+class DeadLetter(BaseModel):
+    """A record that was refused, without the record itself."""
+
+    id: int
+    topic: str
+    partition: int
+    offset: int
+    key: str | None
+    source: str | None
+    event_id: str | None
+    type: str | None
+    code: str
+    pointer: str
+    detail: str
+    state: str
+    dead_at: WireInstant
+
+
+class ParkedEvent(BaseModel):
+    """An event that waits with its key, without the record itself."""
+
+    id: int
+    key: str
+    kind: str
+    reason: str
+    topic: str
+    partition: int
+    offset: int
+    source: str
+    event_id: str
+    type: str
+    parked_at: WireInstant
+    overdue_at: WireInstant
+    overdue: bool
+
+
+class ShownLetter(DeadLetter):
+    """A dead letter with its record; account numbers are masked."""
+
+    replayed_at: WireInstant | None
+    replayed_by: str | None
+    replay_reason: str | None
+    headers: list[tuple[str, str]]
+    value: str | None
+
+
+class ShownEvent(BaseModel):
+    """An event that waits, with its record; account numbers are masked."""
+
+    id: int
+    key: str
+    kind: str
+    reason: str
+    topic: str
+    partition: int
+    offset: int
+    source: str
+    event_id: str
+    type: str
+    subject: str
+    sequence: int | None
+    event_time: WireInstant
+    parked_at: WireInstant
+    tried_at: WireInstant
+    overdue_at: WireInstant
+    headers: list[tuple[str, str]]
+    value: str | None
+
+
+class Replayed(BaseModel):
+    """A dead letter went through."""
+
+    replayed: Literal[True] = True
+
+
+class Reopened(BaseModel):
+    """What waits with a key was handled again; `still_waiting` of its events still wait."""
+
+    replayed: bool
+    key: str
+    still_waiting: int
+
+
+class WaitingGroup(BaseModel):
+    """What waits for one cause. `won` is null where no money waits; `members` name the oldest."""
+
+    service: str
+    code: str
+    reason: str
+    count: int
+    won: WireWon | None
+    since: WireInstant
+    age_seconds: int
+    who: Who
+    due: WireInstant | None
+    overdue: int
+    overdue_seconds: int | None
+    command: str
+    members: list[str]
+
+
+class TodoList(BaseModel):
+    """What needs somebody in one service, the most urgent first."""
+
+    at: WireInstant
+    groups: list[WaitingGroup]
+
+
+class FoundThing(BaseModel):
+    """One thing that a word names: its id, what it is at present, and the command that shows it."""
+
+    service: str
+    kind: str
+    name: str
+    says: str
+    command: str
+
+
+class FoundThings(BaseModel):
+    """What a word names in one service; 20 of a kind at most."""
+
+    word: str
+    found: list[FoundThing]
+
+
+@dataclass(slots=True, frozen=True)
+class OperatorEndpoints:
+    """The requests of operators that every service answers.
+
+    `queries` is the SQL catalogue of the service, `thresholds` say from when on something is listed.
+    """
+
+    service: Service
+    queries: Queries
+    surroundings: Surroundings
+    fold: Fold
+    sealer: Sealer
+    thresholds: Thresholds
+
+    def routes(self) -> list[HttpRoute]:
+        """Path by path: the table of contents."""
+        dead, parked = "/v1/ops/dead/{letter_id}", "/v1/ops/parked/{parked_id}"
+        return [
+            get("/v1/ops/todo", self.todo, "ops:read", answers=TodoList),
+            get("/v1/ops/find", self.find, "ops:read", answers=FoundThings),
+            get("/v1/ops/dead", self.dead_letters, "ops:read", answers=Page[DeadLetter]),
+            get(dead, self.dead_letter, "ops:read", answers=ShownLetter),
+            post(f"{dead}/replay", self.replay, "ops:write", answers=Replayed, problems=[STILL_REFUSED]),
+            get("/v1/ops/parked", self.parked_events, "ops:read", answers=Page[ParkedEvent]),
+            get(parked, self.parked_event, "ops:read", answers=ShownEvent),
+            post(f"{parked}/replay", self.reopen, "ops:write", answers=Reopened),
+        ]
+
+    async def todo(self) -> Any:
+        """What needs somebody here, the most urgent first: groups by cause, each with what to do next."""
+        moment = Moment(now(), self.thresholds)
+        async with self.surroundings.pool.acquire() as connection:
+            groups = await reading.read_todo(connection, self.queries, self.service.todo, moment)
+        return todo_document(groups, moment.now)
+
+    async def find(
+        self,
+        q: Annotated[str, Query(min_length=1, max_length=256, description="an id, a name, a number")],
+        order: Annotated[
+            str | None, Query(min_length=1, max_length=128, description="q ends a serial of this order")
+        ] = None,
+    ) -> Any:
+        """What a word names here, and the command that shows it."""
+        word = read_word(q, order)
+        if not word.text or (order is not None and word.last_four is None):
+            rule = "it has at least one character, and four where an order is named"
+            raise Problem(WRONG_PARAMETER, name="q", place="query", rule=rule)
+        async with self.surroundings.pool.acquire() as connection:
+            found = await reading.find(connection, self.queries, self.service.find, word)
+        return find_document(word, found)
+
+    async def dead_letters(
+        self,
+        everything: Annotated[bool, Query(alias="all", description="those that were replayed too")] = False,
+        limit: Limit = USUAL,
+        cursor: Cursor = None,
+    ) -> Any:
+        """Open dead letters, newest first, without the records themselves."""
+        (before,) = after(cursor, (LAST_ID,))
+        rows = await self.surroundings.pool.fetch(SQL.dead_letters, everything, before, limit + 1)
+        return page_of([dict(row) for row in rows], limit, lambda row: (row["id"],))
+
+    async def parked_events(self, limit: Limit = USUAL, cursor: Cursor = None) -> Any:
+        """What waits with its key, oldest first, without the records themselves."""
+        (behind,) = after(cursor, (0,))
+        rows = await self.surroundings.pool.fetch(SQL.parked_events, behind, limit + 1)
+        return page_of([dict(row) for row in rows], limit, lambda row: (row["id"],))
+
+    async def dead_letter(self, letter_id: RowId) -> Any:
+        """One dead letter with its record; account numbers are masked."""
+        return await self._show(SQL.dead_letter, letter_id, "/v1/ops/dead")
+
+    async def parked_event(self, parked_id: RowId) -> Any:
+        """One waiting event with its record; account numbers are masked."""
+        return await self._show(SQL.parked_event, parked_id, "/v1/ops/parked")
+
+    async def replay(self, letter_id: RowId, body: Reason, caller: Asking) -> Any:
+        """Handles a dead letter again, past the inbox. 409 when it is still refused."""
+        try:
+            refusal = await self.fold.replay_dead(letter_id, caller.sub, body.reason)
+        except LookupError as missing:
+            raise Problem(NOT_FOUND, what=str(missing.args[0])) from None
+        if refusal is None:
+            return Replayed()
+        fault = refusal.fault
+        said = {"code": fault.code, "pointer": fault.pointer, "detail": fault.detail}
+        why = f"{fault.code} {fault.pointer} {fault.detail}"
+        raise Problem(STILL_REFUSED, more={"refused": said}, why=why)
+
+    async def reopen(self, parked_id: RowId, body: Reason, caller: Asking) -> Any:
+        """Handles again what waits with the key of a parked event."""
+        row = await self.surroundings.pool.fetchrow(SQL.parked_event, parked_id)
+        if row is None:
+            raise Problem(NOT_FOUND, what="nothing waits under this number; see /v1/ops/parked")
+        left = await self.fold.reopen_key(row["key"], caller.sub, body.reason)
+        return Reopened(replayed=left == 0, key=row["key"], still_waiting=left)
+
+    async def _show(self, query: str, number: int, listed: str) -> dict[str, Any]:
+        row = await self.surroundings.pool.fetchrow(query, number)
+        if row is None:
+            raise Problem(NOT_FOUND, what=f"nothing has this number; see {listed}")
+        return _shown(self.sealer, row)
+
+
+def _shown(sealer: Sealer, row: Any) -> dict[str, Any]:
+    position = Position(row["topic"], row["partition"], row["offset"])
+    record = unpack(position, sealer.open(row["record"], seal_context(position)))
+    shown = {name: item for name, item in dict(row).items() if name != "record"}
+    shown["headers"] = [[name, text.decode("utf-8", "backslashreplace")] for name, text in record.headers]
+    shown["value"] = masked(record.value) if record.value is not None else None
+    return shown

@@ -1,0 +1,22 @@
+"""What a token may allow: a closed list, one scope for each kind of work."""
+
+from types import MappingProxyType
+
+SCOPES = MappingProxyType(
+    {
+        "serials:register": "register a serial",
+        "serials:read": "look at grants and serials, by their last four characters",
+        "serials:export": "take readable serials out",
+        "serials:manage": "reissue and revoke serials",
+        "refunds:read": "look at refunds, and at what can be refunded for how much",
+        "refunds:request": "ask for a refund",
+        "refunds:manage": "decide about a refund",
+        "invoices:read": "look at months and their documents",
+        "invoices:manage": "merge a business, correct a document",
+        "invoices:approve": "close a month: issue its documents",
+        "partners:manage": "change what is known of a partner",
+        "ops:read": "look at dead letters, at what waits, and at what needs somebody",
+        "ops:write": "handle a dead letter or a blocked event again",
+    }
+)
+"""Each scope with what it allows."""

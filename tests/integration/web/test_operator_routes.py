@@ -1,0 +1,153 @@
+"""What operators and senders ask over HTTP, answered from a real database with the service's own role."""
+
+from datetime import timedelta
+
+import pytest
+
+from ops.setup.provision import Database
+from ops.watch.find import find_everywhere
+from ops.watch.todo.listing import read_everything
+from shared.clock import now
+from shared.events.catalogue import SERVICES
+from shared.operators.finding import find_document, read_word
+from shared.operators.todo import Moment
+from tests.support.serving import operator_on
+from tests.support.tabletop import Tabletop, buy
+
+CHECKOUT = "https://checkout.example/shop-1"
+CLOCKS = {"at", "age_seconds", "overdue_seconds"}
+
+
+async def refuse_one(table: Tabletop) -> str:
+    """A paid order, and a request that its schema refuses; the id of the request."""
+    await buy(table, "A-1")
+    table.say("issuance.requested.v1", "A-1", lines=[{"line_id": "1", "quantity": -5}])
+    await table.drain()
+    return "issuance.requested.v1-A-1-1"
+
+
+async def make_one_wait(table: Tabletop) -> str:
+    """A request whose order has not come; its id."""
+    table.say("issuance.requested.v1", "B-1")
+    await table.drain()
+    return f"issuance.requested.v1-B-1-{len(table.log['checkout.events']) - 1}"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_a_service_says_of_itself_what_the_list_of_all_says_of_it(
+    history: Tabletop, database: Database, service: str
+) -> None:
+    await refuse_one(history)
+    listed = await read_everything(database.ops_url, Moment(now() + timedelta(seconds=1)))
+
+    async with operator_on(history, service) as operator:
+        told = (await operator.get("/v1/ops/todo")).json()
+
+    expected = [group.to_document(now()) for group in listed.groups if group.service == service]
+    assert [{k: v for k, v in group.items() if k not in CLOCKS} for group in told["groups"]] == [
+        {k: v for k, v in group.items() if k not in CLOCKS} for group in expected
+    ]
+    assert service != "orders" or expected
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("text", ["A-1", "P-17", "rr-77", "iss-1", "116-82-00276", "nobody", "%", "no\0body"])
+async def test_a_service_finds_what_the_look_up_in_all_finds_in_it(
+    history: Tabletop, database: Database, service: str, text: str
+) -> None:
+    word = read_word(text)
+    everywhere = await find_everywhere(database.service_url(service), word)
+
+    async with operator_on(history, service) as operator:
+        told = await operator.get("/v1/ops/find", params={"q": text})
+
+    assert told.status_code == 200
+    found = told.json()
+    assert found == find_document(word, [each for each in everywhere.found if each.service == service])
+
+
+async def test_the_end_of_a_serial_is_found_with_its_order(history: Tabletop) -> None:
+    last_four = await history.pools["serials"].fetchval("SELECT min(last_four) FROM serials")
+    order = await history.pools["serials"].fetchval(
+        "SELECT order_id FROM serials JOIN grants USING (grant_id) WHERE last_four = $1 LIMIT 1", last_four
+    )
+
+    async with operator_on(history, "serials") as operator:
+        found = await operator.get("/v1/ops/find", params={"q": last_four, "order": order})
+        wrong = await operator.get("/v1/ops/find", params={"q": "GHZA5", "order": order})
+
+    assert {each["kind"] for each in found.json()["found"]} == {"serial"}
+    assert (wrong.status_code, wrong.json()["code"]) == (400, "wrong_parameter")
+
+
+async def test_a_sender_that_lost_an_answer_asks_for_it(table: Tabletop) -> None:
+    refused, waiting = await refuse_one(table), await make_one_wait(table)
+
+    async with operator_on(table, "orders") as orders, operator_on(table, "refunds") as refunds:
+
+        async def answer(operator: object, event_id: str, source: str = CHECKOUT) -> tuple[int, dict]:
+            got = await operator.get("/v1/events", params={"source": source, "id": event_id})
+            return got.status_code, got.json()
+
+        paid = await answer(orders, "payment.completed.v1-A-1-0")
+        wrong = await answer(orders, refused)
+        early = await answer(orders, waiting)
+        elsewhere = await answer(refunds, waiting)
+        never = await answer(orders, "never-sent")
+        stranger = await answer(orders, waiting, "https://somebody.example")
+
+    assert (paid[0], paid[1]["outcome"], paid[1]["refused"]) == (200, "accepted", [])
+    assert (wrong[1]["outcome"], wrong[1]["refused"][0]["code"]) == ("rejected", "out_of_range")
+    assert wrong[1]["refused"][0]["pointer"] == "/lines/0/quantity"
+    assert (early[1]["outcome"], early[1]["refused"]) == ("accepted", [])
+    assert [status for status, _ in (elsewhere, never, stranger)] == [404, 404, 404]
+    assert "another service" in elsewhere[1]["detail"]
+
+
+async def test_a_dead_letter_is_looked_at_and_is_refused_again(table: Tabletop) -> None:
+    await refuse_one(table)
+
+    async with operator_on(table, "orders") as operator:
+        (listed,) = (await operator.get("/v1/ops/dead")).json()["items"]
+        shown = (await operator.get(f"/v1/ops/dead/{listed['id']}")).json()
+        again = await operator.post(f"/v1/ops/dead/{listed['id']}/replay", json={"reason": "try"})
+
+    assert (listed["code"], listed["pointer"]) == ("out_of_range", "/lines/0/quantity")
+    assert '"quantity": -5' in shown["value"]
+    assert (again.status_code, again.json()["code"]) == (409, "still_refused")
+    assert again.json()["refused"]["code"] == "out_of_range"
+
+
+async def test_what_waits_is_handled_again_with_its_key(table: Tabletop) -> None:
+    await make_one_wait(table)
+    await table.pools["orders"].execute("UPDATE parked SET kind = 'blocked', reason = 'KeyError: 1'")
+
+    async with operator_on(table, "orders") as operator:
+        (waits,) = (await operator.get("/v1/ops/parked")).json()["items"]
+        path = f"/v1/ops/parked/{waits['id']}/replay"
+        reopened = (await operator.post(path, json={"reason": "mended"})).json()
+
+    assert (waits["key"], waits["kind"]) == ("B-1", "blocked")
+    assert reopened == {"replayed": False, "key": "B-1", "still_waiting": 1}
+    assert await table.pools["orders"].fetchval("SELECT kind FROM parked") == "waiting"
+    row = await table.pools["orders"].fetchrow("SELECT actor, action, target, reason FROM audit_log")
+    assert tuple(row) == ("kim", "parked.replay", "B-1", "mended")
+
+
+async def test_dead_letters_come_in_pages_newest_first(table: Tabletop) -> None:
+    await buy(table, "A-1")
+    for quantity in range(-5, 0):
+        table.say("issuance.requested.v1", "A-1", lines=[{"line_id": "1", "quantity": quantity}])
+    await table.drain()
+
+    async with operator_on(table, "orders") as operator:
+        pages, cursor = [], None
+        while cursor is not None or not pages:
+            query = {"limit": 2} | ({} if cursor is None else {"cursor": cursor})
+            page = (await operator.get("/v1/ops/dead", params=query)).json()
+            pages.append([each["id"] for each in page["items"]])
+            cursor = page["next"]
+
+    assert [len(page) for page in pages] == [2, 2, 1]
+    numbers = [number for page in pages for number in page]
+    assert numbers == sorted(numbers, reverse=True)
