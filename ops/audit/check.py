@@ -222,7 +222,7 @@ async def _check_system(system: System, settle: float, topics: bool, as_json: bo
     _show(document, as_json, print_all)
     ok = report.ok and (read is None or read.ok)
     violations = len(report.violations) + (0 if read is None else sum(read.findings.counts.values()))
-    RunDirectory(system.directory).note_verdict(Verdict(now(), ok, violations))
+    RunDirectory(system.directory).note_verdict(Verdict(now(), ok, violations, topics))
     return ok
 
 

@@ -107,14 +107,25 @@ class RunState:
 
 @dataclass(slots=True, frozen=True)
 class Verdict:
-    """What the auditor found, and when."""
+    """What the auditor found, and when; `topics` says whether it read the topics as well."""
 
     at: Annotated[datetime, msgspec.Meta(tz=True)]
     ok: bool
     violations: int
+    topics: bool = False
+
+    @property
+    def command(self) -> str:
+        """What asks the auditor the same again."""
+        return "pawl check --topics" if self.topics else "pawl check"
 
     def to_document(self) -> dict[str, Any]:
-        return {"at": wire_time(self.at), "ok": self.ok, "violations": self.violations}
+        return {
+            "at": wire_time(self.at),
+            "ok": self.ok,
+            "violations": self.violations,
+            "topics": self.topics,
+        }
 
 
 class RunDirectory:
@@ -202,7 +213,13 @@ class RunDirectory:
             self._run.unlink()
 
     def note_verdict(self, verdict: Verdict) -> None:
-        """Keep the auditor's last verdict; nothing where no system was ever started."""
+        """Keep the auditor's last verdict; nothing where no system was ever started.
+
+        What it found in the topics stays until it has read them again.
+        """
+        known = self.read_verdict()
+        if known is not None and known.topics and not known.ok and verdict.ok and not verdict.topics:
+            return
         if self.path.is_dir():
             with explain_os_errors("keeping the verdict", self._verdict):
                 write_private(self._verdict, json.dumps(verdict.to_document()) + "\n")

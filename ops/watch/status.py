@@ -193,7 +193,7 @@ def _auditor(found: Status) -> tuple[str, str]:
     ago = age_text(found.at - verdict.at)
     if verdict.ok:
         return f"every rule held, {ago} ago", "green"
-    return f"{verdict.violations:,} violations, {ago} ago: pawl check", "red"
+    return f"{verdict.violations:,} violations, {ago} ago: {verdict.command}", "red"
 
 
 def _month(found: Status) -> tuple[str, str]:

@@ -105,13 +105,13 @@ def test_whatever_is_wrong_it_takes_ten_lines_of_eighty_columns() -> None:
             behind={},
             trouble=long,
             todo=Todo(groups, dict.fromkeys(SERVICES, long)),
-            verdict=Verdict(NOW - timedelta(days=3), False, 12_345),
+            verdict=Verdict(NOW - timedelta(days=3), False, 12_345, topics=True),
         )
     )
     assert len(lines) == 10
     assert max(cell_len(line) for line in lines) <= 80
     assert lines[7] == "          operator 4, finance 2, partner 2, checkout 2"
-    assert lines[8] == "auditor   12,345 violations, 3d ago: pawl check"
+    assert lines[8] == "auditor   12,345 violations, 3d ago: pawl check --topics"
     assert lines[9] == "month     2026-10 is not closed, its documents are due on 2026-11-10, since 27d"
 
 
@@ -133,6 +133,19 @@ def test_the_verdict_of_the_auditor_is_kept_where_a_system_was_started(tmp_path:
 
     (tmp_path / "check.json").write_text("[]")
     assert folder.read_verdict() is None
+
+
+def test_what_the_auditor_found_in_the_topics_stays_until_it_reads_them_again(tmp_path: Path) -> None:
+    folder = RunDirectory(tmp_path)
+    found = Verdict(NOW, False, 3, topics=True)
+    folder.note_verdict(found)
+
+    folder.note_verdict(Verdict(NOW, True, 0))
+    assert folder.read_verdict() == found
+
+    held = Verdict(NOW, True, 0, topics=True)
+    folder.note_verdict(held)
+    assert folder.read_verdict() == held
 
 
 @pytest.mark.parametrize(
