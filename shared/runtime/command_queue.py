@@ -78,10 +78,13 @@ class CommandQueue:
             for _, answered in batch:
                 if not answered.done():
                     answered.set_exception(failure)
-            return
-        for (_, answered), answer in zip(batch, answers, strict=True):
-            if not answered.done():
-                answered.set_result(answer)
+        else:
+            for (_, answered), answer in zip(batch, answers, strict=True):
+                if not answered.done():
+                    answered.set_result(answer)
+        finally:  # broken off, so that nobody will answer
+            for _, answered in batch:
+                answered.cancel()
 
 
 def response_of(answer: Answer, origin: Origin) -> Response:

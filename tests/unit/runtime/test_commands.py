@@ -15,6 +15,7 @@ from shared.runtime.decisions import NewEvent, Wait
 from shared.runtime.outgoing import COLUMNS, OutboxRows
 from shared.web.problems import CONFLICT, Problem
 from tests.support.commands import Note, Person, take_note
+from tests.support.patience import PATIENCE
 from tests.support.toy import CONTEXT, World, message, said, toy
 
 KIM, LEE = Person("kim"), Person("lee")
@@ -183,6 +184,14 @@ class TestQueue:
         with pytest.raises(ConnectionRefusedError):
             await queue.decide(KIM.notes("bad"))
         assert (await queue.decide(KIM.notes("good"))).status == 200
+
+    async def test_nobody_waits_for_a_batch_that_was_broken_off(self) -> None:
+        async def decide(commands: Sequence[Command[Any]]) -> list[Answer]:
+            raise asyncio.CancelledError
+
+        queue = CommandQueue(decide, nobody_alone)
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(queue.decide(KIM.notes("lost")), PATIENCE)
 
 
 class TestAnswers:
