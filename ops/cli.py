@@ -42,6 +42,7 @@ COMMANDS: Sequence[Command] = (
     Command("storage", "ops.watch.storage:storage"),
     Command("dead", "ops.watch.dead.commands:app"),
     Command("close", "ops.watch.close:close"),
+    Command("audit", "ops.watch.audit_log:audit"),
     Command("token", "ops.watch.token:token"),
     Command("version", "ops.cli:show_version"),
 )

@@ -62,3 +62,11 @@ ORDER BY array_position($1::text[], c.relname::text);
 SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint
 FROM pg_class c
 WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'm');
+
+-- name: audit_entries
+-- What people changed, the newest first. An id begins with its instant; a target may be of several words.
+SELECT id, recorded_at, actor, action, target, reason, before, after, result, request
+FROM audit_log
+WHERE ($1::text IS NULL OR actor = $1)
+  AND ($2::text IS NULL OR target = $2 OR $2 = ANY (string_to_array(target, ' ')))
+ORDER BY id DESC LIMIT $3;
