@@ -297,7 +297,7 @@ def _take_all(order: Order, data: PaymentCancelled, standing: _Standing) -> Deci
     for case in standing.won_back:
         order, missing = _miss_again(order, case, -case.amount, at)
         events += missing
-    order, paid_again = _paid_again(_part_from_later(order, payment_id, at), payment_id, at)
+    order, paid_again = _paid_again(_with_later_parts_waiting(order, payment_id, at), payment_id, at)
     gone = decided(order, *events, *paid_again)
     if not paid_again:
         return gone
@@ -322,7 +322,7 @@ def _miss_again(order: Order, case: Case, won: int, at: datetime) -> tuple[Order
     return order, [quarantined]
 
 
-def _part_from_later(order: Order, payment_id: str, at: datetime) -> Order:
+def _with_later_parts_waiting(order: Order, payment_id: str, at: datetime) -> Order:
     """All that came until an instant is gone: parts that went later are of money that came later."""
     known = tuple(
         replace(each, waits=True)
