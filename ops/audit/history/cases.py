@@ -2,7 +2,8 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from ops.audit.history.entries import Entry
 from ops.audit.history.key_history import KeyHistory, payments_of
@@ -31,7 +32,7 @@ def payments_placed(history: KeyHistory) -> Iterator[str]:
     for request in history.accepted_requests(PAYMENT):
         payment_id, amount = request.data["payment_id"], request.data["amount"]
         is_placed = amount in placed[payment_id] or sum(placed[payment_id]) == amount
-        if amount and not is_placed and not _went_back(history, payment_id):
+        if amount and not is_placed and not _went_back(history, request.data):
             came = f"{amount} won came as payment {payment_id} ({request.id})"
             yield f"{came} and are on no order and in no case"
 
@@ -93,12 +94,16 @@ def _places(history: KeyHistory) -> dict[str, list[int]]:
     return placed
 
 
-def _went_back(history: KeyHistory, payment_id: str) -> bool:
+def _went_back(history: KeyHistory, payment: Mapping[str, Any]) -> bool:
     """Whether upstream took all of this payment back; then it may have come after that."""
-    return any(
-        request.data.get("payment_id") == payment_id and request.data.get("refund_id") is None
+    went = [
+        request.data.get("amount", payment["amount"])
         for request in history.accepted_requests("payment.cancelled.v1")
-    )
+        if request.data.get("payment_id") == payment["payment_id"]
+        and request.data.get("refund_id") is None
+        and datetime.fromisoformat(request.data["cancelled_at"]) >= datetime.fromisoformat(payment["paid_at"])
+    ]
+    return bool(went) and sum(went) >= payment["amount"]
 
 
 def _case(event: Entry) -> Case:

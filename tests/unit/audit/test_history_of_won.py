@@ -49,6 +49,15 @@ def test_money_that_went_back_before_it_came_needs_no_place() -> None:
     assert found(tape.pays("pay-b", "pay-2")) == set()
 
 
+@pytest.mark.parametrize(
+    ("part", "at"), [(100, "2031-10-22T00:00:00+09:00"), (176_000, "2031-10-20T00:00:00+09:00")]
+)
+def test_money_of_which_a_part_went_or_another_went_before_needs_a_place(part: int, at: str) -> None:
+    tape = Tape().is_paid()
+    tape.asks("payment.cancelled", "back", payment_id="pay-2", cancelled_at=at, amount=part)
+    assert "payments_placed" in found(tape.pays("pay-b", "pay-2"))
+
+
 def test_missing_money_that_came_again_has_its_place() -> None:
     tape = Tape().is_paid().issues(100)
     tape.asks("payment.cancelled", "back", payment_id="pay-1", cancelled_at="2031-10-22T00:00:00+09:00")
