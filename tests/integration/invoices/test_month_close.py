@@ -1,9 +1,11 @@
 """The month close on Postgres: repeated, interrupted, and together with everything else that happens."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
@@ -11,13 +13,18 @@ from services.invoices.app import build
 from services.invoices.closing import MonthNotOver
 from services.invoices.settings import InvoicesSettings
 from services.invoices.state import World
-from services.invoices.store import Store
+from services.invoices.store import SQL, Store
 from tests.integration.invoices.conftest import StoredBooks
 from tests.support.web import operator_of
-from tests.unit.invoices.books import CLOSED_AT, GANADA, OTHER, PAID_AT, WRONG, line
+from tests.unit.invoices.books import CLOSED_AT, GANADA, OTHER, PAID_AT, PARTNER, WRONG, line
 
 NOVEMBER = "2026-11-12T10:00:00+09:00"
 SOMEBODY_WAITS = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)"
+
+WAIT_FOR_A_ROW = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE wait_event_type = 'Lock' AND wait_event IN ('transactionid', 'tuple') AND usename = current_user
+"""
 
 
 async def test_a_close_sums_the_month_up_and_says_so_once(books: StoredBooks) -> None:
@@ -110,6 +117,19 @@ async def test_two_closes_at_once_issue_every_document_once(books: StoredBooks) 
     assert await books.pool.fetchval("SELECT last_number FROM document_counters") == 30
 
 
+async def test_two_closes_that_report_at_once_say_it_once(books: StoredBooks) -> None:
+    await books.paid_and_issued("A-1")
+    await books.close()
+    await books.pool.execute("UPDATE months SET unreported = true")
+    async with books.pool.acquire() as connection, connection.transaction():
+        await connection.execute("SELECT FROM months FOR UPDATE")
+        closes = [asyncio.create_task(books.close()) for _ in range(2)]
+        while await books.pool.fetchval(WAIT_FOR_A_ROW) < 2:
+            await asyncio.sleep(0.01)
+    await asyncio.gather(*closes)
+    assert [event["sequence"] for event in await books.published("month.closed")] == [1, 2]
+
+
 async def test_a_payment_that_arrives_during_the_close_is_either_in_it_or_late(books: StoredBooks) -> None:
     async def pay(number: int) -> None:
         await books.paid_and_issued(f"B-{number:02}", partner=f"P-{number % 5}")
@@ -167,6 +187,33 @@ async def test_a_correction_and_a_late_payment_at_once_issue_it_once(books: Stor
         await books.write(connection, world, [paid])
     await correction
     await issued_once(books)
+
+
+LOADS: Mapping[str, Callable[[StoredBooks, asyncpg.Connection], Awaitable[Any]]] = {
+    "a late payment": lambda books, session: books.store.load(session, [books.events.paid("A-2")]),
+    "a wish to merge": lambda books, session: books.store.load(session, [books.events.merge()]),
+    "a change": lambda books, session: books.store.load(session, [books.events.partner()]),
+    "the close": lambda books, session: books.store.load_month(session, "2026-10", [PARTNER]),
+    "a merge of its business": lambda books, session: books.store.load_business(session, "2026-10", GANADA),
+    "a correction": lambda books, session: books.store.load_document(
+        session, "2026-10", f"2026-10-{GANADA}-000001", None
+    ),
+}
+
+
+@pytest.mark.parametrize("load", LOADS.values(), ids=LOADS)
+async def test_whoever_may_issue_merge_or_correct_documents_of_a_partner_holds_it(
+    books: StoredBooks, load: Callable[[StoredBooks, asyncpg.Connection], Awaitable[Any]]
+) -> None:
+    """Rows that are locked are read anew; which months are closed and what it has told is read once."""
+    await books.paid_and_issued("A-1")
+    await books.close()
+    async with books.pool.acquire() as one, one.transaction(), books.pool.acquire() as other:
+        await load(books, one)
+        await other.execute("SET lock_timeout = '50ms'")
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            await other.fetch(SQL.lock_partners, [PARTNER])
+        await other.execute("RESET lock_timeout")
 
 
 async def somebody_waits_beside(books: StoredBooks, task: asyncio.Task[Any]) -> None:

@@ -3,7 +3,9 @@
 import asyncpg
 import pytest
 
+from services.invoices.app import build
 from services.invoices.handlers import ROUTES
+from services.invoices.settings import InvoicesSettings
 from shared.ids import uuid7
 from shared.runtime.decisions import Context, Reject
 from tests.integration.invoices.conftest import StoredBooks
@@ -94,6 +96,21 @@ async def test_slips_and_receipts_are_summed_apart(books: StoredBooks) -> None:
         "card_slip": 176_000,
         "cash_receipt": 176_000,
     }
+
+
+async def test_the_policies_are_those_that_the_service_was_told(books: StoredBooks) -> None:
+    told = InvoicesSettings.model_construct(
+        invoices_card_is_slip=False, invoices_cut_off_day=3, invoices_cut_off_hour=9
+    )
+    books.store = build(told).store
+    await books.paid_and_issued("A-1", "A-2", method="card")
+
+    await books.take(books.events.merge("mr-1", at="2026-11-03T09:00:00+09:00"))
+    await books.take(books.events.merge("mr-2", at="2026-11-03T08:59:59+09:00"))
+
+    late, early = [answer["data"] for answer in await books.published("merge.answered")]
+    assert [each["reason"] for each in late["excluded"]] == ["after_cut_off", "after_cut_off"]
+    assert early["merged"] == ["pay-A-1", "pay-A-2"]
 
 
 async def test_an_order_for_nothing_is_kept_without_a_document(books: StoredBooks) -> None:

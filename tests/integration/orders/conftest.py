@@ -11,8 +11,10 @@ import orjson
 import pytest
 
 from ops.setup.provision import Database
+from services.orders.app import build
 from services.orders.expiry import expire_some
 from services.orders.handlers import ROUTES
+from services.orders.settings import OrdersSettings
 from services.orders.state import World
 from services.orders.store import Store
 from shared.events.canonical import content_hash
@@ -86,6 +88,11 @@ class StoredDesk:
         before = await self.rows()
         await expire_some(self._surroundings, self.store, grace)
         return changes(before, await self.rows())
+
+    async def run_agent(self, settings: OrdersSettings) -> None:
+        """The one agent of the service that is told this, until it is cancelled."""
+        (agent,) = build(settings).agents
+        await agent(self._surroundings)
 
     async def rows(self) -> Rows:
         """Everything that the service keeps, but for what the clock of the database says."""

@@ -12,10 +12,10 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+from services.orders.app import build
 from services.orders.decisions.payments import payment_content
 from services.orders.handlers import ROUTES
 from services.orders.settings import OrdersSettings
-from services.orders.store import Store
 from shared.clock import now
 from shared.events.checkout import PaymentCompleted
 from shared.events.fields import Data
@@ -23,7 +23,9 @@ from shared.events.invoices import InvoiceIssued
 from shared.events.refunds import RefundAccepted, RefundCompleted, RefundReleased
 from shared.events.serials import SerialsIssuedTogether
 from shared.runtime.decisions import Context
+from shared.runtime.tasks import end_all
 from tests.integration.orders.conftest import StoredDesk, content_of, event
+from tests.support.patience import PATIENCE
 from tests.unit.orders.builders import (
     AT,
     DEADLINE,
@@ -593,6 +595,33 @@ async def test_news_of_a_deposit_made_in_time_may_come_within_the_grace(
     assert (await desk.expire(grace=timedelta(minutes=4)))["orders A-1"]["state"] == "expired"
 
 
+async def test_the_expirer_goes_on_looking_and_keeps_to_the_grace_that_it_was_told(
+    desk: StoredDesk, owner: asyncpg.Connection
+) -> None:
+    await desk.take(
+        pending(*GOODS, deadline=now() - 2 * HOUR),
+        of("A-3", pending(*GOODS, deadline=now() - timedelta(minutes=50))),
+    )
+    await owner.execute("UPDATE orders SET recorded_at = now() - interval '1 day'")
+    told = OrdersSettings.model_construct(orders_expiry_grace_seconds=3600, orders_expiry_poll_seconds=0.02)
+
+    async def until_expired(*order_ids: str) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while await desk.outbox() != [("order.expired.v1", order_id) for order_id in order_ids]:
+                await asyncio.sleep(0.02)
+
+    task = asyncio.create_task(desk.run_agent(told))
+    try:
+        await until_expired("A-1")
+        assert (await desk.rows())["orders A-3"]["state"] == "pending_deposit"
+        await owner.execute(
+            "UPDATE orders SET deposit_deadline = $1 WHERE order_id = 'A-3'", now() - 2 * HOUR
+        )
+        await until_expired("A-1", "A-3")
+    finally:
+        await end_all([task])
+
+
 async def test_no_order_slips_in_while_a_partner_leaves(desk: StoredDesk, pool: asyncpg.Pool) -> None:
     async def order(connection: Any) -> None:
         batch = [event(of("A-9", paid(payment_id="pay-9")), AT)]
@@ -665,7 +694,8 @@ async def test_only_who_waits_for_a_tax_invoice_is_kept_for_one(desk: StoredDesk
     await desk.take(withdrawal())
     assert {blocker["order_id"] for blocker in desk.last["blockers"]} == {"A-2", "A-4"}
 
-    desk.store = Store(card_is_slip=False)
+    # As the service that is told so is put together.
+    desk.store = build(OrdersSettings.model_construct(invoices_card_is_slip=False)).store
     await desk.take(withdrawal("wd-2"))
     assert {blocker["order_id"] for blocker in desk.last["blockers"]} == {"A-1", "A-2", "A-4"}
 

@@ -9,7 +9,9 @@ import pytest
 from services.orders.state import World
 from shared.events.envelope import write_headers
 from shared.ids import uuid7
+from shared.postgres import packed_columns
 from shared.runtime.batch import Batch
+from shared.runtime.fold import SQL
 from shared.runtime.records import StoredRecord
 from tests.support.desk import (
     ACCOUNT_NUMBER,
@@ -207,6 +209,18 @@ async def test_a_cursor_that_somebody_else_moved_makes_the_batch_start_over(pool
     assert (await Desk(pool).types()).count("refund.granted.v1") == 1
 
 
+async def test_a_cursor_moves_only_from_where_it_was_read(pool: asyncpg.Pool) -> None:
+    """A slow owner that has read less than the next one sets nobody back, also where nothing is locked."""
+    moves = [("R-1", 3, 0), ("R-1", 1, 0), ("R-1", 5, 3), ("R-2", 2, 0)]
+    moved = [
+        await pool.execute(SQL.move_cursors, *packed_columns([("/pawl/refunds", *move)])) for move in moves
+    ]
+
+    assert moved == ["INSERT 0 1", "INSERT 0 0", "INSERT 0 1", "INSERT 0 1"]
+    cursors = await pool.fetch("SELECT subject, sequence FROM cursors ORDER BY subject")
+    assert [tuple(row) for row in cursors] == [("R-1", 5), ("R-2", 2)]
+
+
 async def test_a_dead_letter_is_sealed_and_its_answer_names_the_fault(desk: Desk) -> None:
     data = {"request_id": "iss-1", "lines": "all", "account_number": ACCOUNT_NUMBER}
     await desk.take(upstream("issuance.requested.v1", "A-1", data, "evt-wrong"))
@@ -217,6 +231,32 @@ async def test_a_dead_letter_is_sealed_and_its_answer_names_the_fault(desk: Desk
     assert ACCOUNT_NUMBER.encode() not in row["record"]
     ((name, _, answer),) = await desk.said()
     assert (name, answer["code"], answer["pointer"]) == ("event.rejected.v1", "wrong_type", "/lines")
+
+
+async def test_of_several_wrong_records_each_answer_names_its_own(desk: Desk) -> None:
+    records = [
+        upstream("issuance.requested.v1", "A-1", {"request_id": "iss-1", "lines": "all"}, "evt-1"),
+        upstream("quarantine.decided.v1", "A-2", {"payment_id": 5}, "evt-2"),
+        payment("A-3"),
+        upstream("issuance.requested.v1", "A-3", {"request_id": "", "lines": None}, "evt-4"),
+    ]
+    await desk.take(*records)
+
+    answers = {about: data for name, about, data in await desk.said() if name == "event.rejected.v1"}
+    assert {
+        about: (data["order_id"], data["event"]["id"], data["event"]["type"], data["pointer"])
+        for about, data in answers.items()
+    } == {
+        "A-1": ("A-1", "evt-1", "issuance.requested.v1", "/lines"),
+        "A-2": ("A-2", "evt-2", "quarantine.decided.v1", "/payment_id"),
+        "A-3": ("A-3", "evt-4", "issuance.requested.v1", "/request_id"),
+    }
+    assert {about: data["position"]["offset"] for about, data in answers.items()} == {
+        f"A-{number}": records[place].offset for number, place in ((1, 0), (2, 1), (3, 3))
+    }
+    query = "SELECT causation, correlation FROM outbox WHERE type = 'event.rejected.v1' ORDER BY causation"
+    causes = [tuple(row) for row in await desk.pool.fetch(query)]
+    assert causes == [("evt-1", "A-1"), ("evt-2", "A-2"), ("evt-4", "A-3")]
 
 
 async def test_what_waits_is_sealed_too(desk: Desk) -> None:

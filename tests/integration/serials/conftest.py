@@ -12,7 +12,7 @@ from ops.setup.provision import Database
 from services.serials.codes import make_serials
 from services.serials.handlers import ROUTES
 from services.serials.issuing import Issuer
-from services.serials.state import Policy
+from services.serials.state import Policy, World
 from services.serials.store import Store
 from services.serials.vault import Vault
 from services.serials.writer import SerialWriter
@@ -69,13 +69,17 @@ class Desk:
     async def take(self, *events: Event[IssuanceGrantedTogether]) -> None:
         async with self.pool.acquire() as connection, connection.transaction():
             world = await self.store.load(connection, events)
-            rows = self.outbox.rows()
-            for event in events:
-                outcome = ROUTES[event.type].handle(world, event, CONTEXT)
-                assert isinstance(outcome, Applied)
-                rows.add_all(outcome.events, Cause.of(event))
-            await self.store.save(connection, world)
-            await self.outbox.append(connection, rows)
+            await self.write(connection, world, *events)
+
+    async def write(self, connection: Any, world: World, *events: Event[IssuanceGrantedTogether]) -> None:
+        """Decides over a loaded world and saves what came out, up to the commit."""
+        rows = self.outbox.rows()
+        for event in events:
+            outcome = ROUTES[event.type].handle(world, event, CONTEXT)
+            assert isinstance(outcome, Applied)
+            rows.add_all(outcome.events, Cause.of(event))
+        await self.store.save(connection, world)
+        await self.outbox.append(connection, rows)
 
     async def serials_of(self, grant_id: UUID) -> int:
         count: int = await self.pool.fetchval("SELECT count(*) FROM serials WHERE grant_id = $1", grant_id)

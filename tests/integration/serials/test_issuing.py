@@ -19,6 +19,8 @@ from tests.integration.serials.conftest import CHUNK, Desk
 from tests.support.granted import GRANTED_AT, granted
 from tests.support.patience import PATIENCE
 
+SOMEBODY_WAITS = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted)"
+
 
 class PowerCut(Exception):
     """Stands for a process that ends in the middle of a transaction."""
@@ -167,6 +169,34 @@ async def test_two_workers_at_once_make_exactly_what_was_granted(desk: Desk) -> 
         pass
 
     assert [await desk.serials_of(each) for each in grants] == [3 * CHUNK + 7] * 4
+
+
+@pytest.mark.parametrize("units", [201, 3 * CHUNK], ids=["small", "large"])
+async def test_a_grant_in_the_hands_of_one_worker_is_passed_over_by_the_next(desk: Desk, units: int) -> None:
+    first, second = sorted([uuid7(), uuid7()])
+    await desk.take(granted(units, grant_id=first), granted(units, grant_id=second, order_id="A-1002"))
+    async with desk.pool.acquire() as one, one.transaction(), desk.pool.acquire() as other:
+        held = await desk.store.lock_grants(one, 1)
+        async with asyncio.timeout(PATIENCE), other.transaction():
+            found = await desk.store.lock_grants(other, 1)
+
+    assert [[grant.grant_id for grant in grants] for grants in (held, found)] == [[first], [second]]
+
+
+async def test_a_worker_and_a_batch_that_speak_of_one_order_number_their_events_in_turn(desk: Desk) -> None:
+    """Each waits for the other, so that no number is given twice."""
+    await desk.take(granted(60), granted(201, grant_id=uuid7()))
+    batch = granted(70, grant_id=uuid7())
+    async with desk.pool.acquire() as connection, connection.transaction():
+        world = await desk.store.load(connection, [batch])
+        worker = asyncio.create_task(desk.worker().drain())
+        while not worker.done() and not await desk.pool.fetchval(SOMEBODY_WAITS):
+            await asyncio.sleep(0.01)
+        await desk.write(connection, world, batch)
+
+    assert await worker == 201
+    rows = await desk.pool.fetch("SELECT sequence FROM outbox WHERE subject = 'A-1001' ORDER BY id")
+    assert [row["sequence"] for row in rows] == [1, 2, 3]
 
 
 async def test_a_worker_that_runs_issues_what_was_left_before_it_started_and_what_comes(desk: Desk) -> None:

@@ -3,12 +3,13 @@
 import json
 from collections.abc import Iterator
 from copy import deepcopy
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from shared.events.canonical import content_hash, deeper_than
 from shared.events.catalogue import TYPES, UPSTREAM
@@ -154,6 +155,33 @@ def test_every_place_of_a_document_is_part_of_its_content(name: str) -> None:
         if isinstance(value, dict):
             more = changed_at(document, path, {**value, "one_more": None})
             assert content_hash(name, orjson.dumps(more)) != content, path
+
+
+def names_of(model: type[BaseModel]) -> Iterator[str]:
+    """The fields of a document and of everything in it, also those that the golden document leaves out."""
+    for name, field in model.model_fields.items():
+        yield name
+        yield from names_in(field.annotation)
+
+
+def names_in(hint: Any) -> Iterator[str]:
+    if isinstance(hint, type) and issubclass(hint, BaseModel):
+        yield from names_of(hint)
+    for inner in get_args(hint):
+        yield from names_in(inner)
+
+
+def test_no_field_of_any_document_is_passed_over_in_an_object_or_a_list_of_any_name() -> None:
+    models = [kind.model for kind in TYPES.values() if kind.topic == UPSTREAM]
+    names = sorted({name for model in models for name in names_of(model)})
+    assert {"discount", "usage_days", "business_number", "lines", "reference"} <= set(names)
+    for outer in (*names, "one_more"):
+        objects, lists = ({name: [name] for name in names}, [{name: [name]} for name in names])
+        contents = [content_hash(TYPE, orjson.dumps({outer: inside})) for inside in (objects, lists)]
+        for place, name in enumerate(names):
+            changed = {**objects, name: [1]}, [*lists[:place], {name: [1]}, *lists[place + 1 :]]
+            for content, inside in zip(contents, changed, strict=True):
+                assert content_hash(TYPE, orjson.dumps({outer: inside})) != content, (outer, name)
 
 
 @given(json_values, st.data())

@@ -118,13 +118,26 @@ class Events:
             lines=sold,
         )
 
-    def issued(self, order_id: str, quantity: int = 100, *, line_id: str = "1", at: str = PAID_AT) -> Event:
+    def issued(
+        self,
+        order_id: str,
+        quantity: int = 100,
+        *,
+        line_id: str = "1",
+        more: Mapping[str, int] | None = None,
+        at: str = PAID_AT,
+    ) -> Event:
+        """All units of a grant exist, and those of `more` lines at the same time."""
+        whole = {line_id: quantity, **(more or {})}
         return self.event(
             "serials.issued.v2",
             order_id,
             at,
             order_id=order_id,
-            grants=[{"grant_id": "grant", "batch_id": "batch", "line_id": line_id, "quantity": quantity}],
+            grants=[
+                {"grant_id": f"grant-{name}", "batch_id": "batch", "line_id": name, "quantity": units}
+                for name, units in whole.items()
+            ],
             issued_at=at,
             registration_deadline="2027-01-22T23:59:59.999999+09:00",
         )

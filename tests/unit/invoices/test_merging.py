@@ -61,6 +61,14 @@ def test_a_payment_with_units_still_to_be_issued_is_left_out() -> None:
     assert reasons(books.world)["pay-A-3"] == "units_not_issued"
 
 
+def test_units_of_several_lines_that_were_issued_together_all_count() -> None:
+    books = Books()
+    books.paid_and_issued("A-1")
+    books.paid("A-2", lines=[line("1", quantity=10), line("2", quantity=20)])
+    books.take(books.events.issued("A-2", 10, more={"2": 20}), books.events.merge())
+    assert set(reasons(books.world).values()) == {"merged"}
+
+
 def test_refunded_units_need_not_be_issued() -> None:
     books = Books()
     books.paid_and_issued("A-1")

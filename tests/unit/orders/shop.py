@@ -66,6 +66,10 @@ class Shop:
             assert not isinstance(outcome, Reject), outcome
         return self.types[before:]
 
+    def hold_back(self, document: Data) -> None:
+        """A document waits, though nothing is missing for it: an earlier one of its key was blocked."""
+        self.waiting.append(self._event(document, AT))
+
     def begin_another_batch(self, **blockers: list[Blocker]) -> list[str]:
         """Everything is kept; what waits is tried again. These are the types of what follows."""
         before = len(self.said)

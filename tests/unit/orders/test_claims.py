@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from services.orders.decisions import cancellations, issuance, payments, refunds
 from services.orders.decisions.payments import Arrival
-from services.orders.state import OrderState, Purpose
+from services.orders.state import ClaimState, OrderState, Purpose
 from shared.events.catalogue import TYPES
 from shared.runtime.decisions import Reject, Wait
 from shared.units import LineUnits, line_units
@@ -142,6 +142,17 @@ def test_grants_that_are_whole_together_are_confirmed_together_and_the_known_one
     assert settled_at == [AT, AT + timedelta(hours=1)]
 
 
+def test_all_grants_that_become_whole_at_once_are_confirmed_line_by_line():
+    three = paid_order(line(), line("2", 5, 100), line("3", 7, 100), amount=177_320)
+    order = settled(issue(three, ("1", 60), ("2", 5), ("3", 6)))
+    whole = {grant.claim_id: grant.quantity for grant in claims(order, Purpose.ISSUE)}
+
+    confirmed = settled(issuance.confirm_issuance(order, whole, AT))
+
+    assert [(each.issuing, each.issued) for each in confirmed.lines.values()] == [(0, 60), (0, 5), (0, 6)]
+    assert [claim.state for claim in claims(confirmed, Purpose.ISSUE)] == [ClaimState.CONFIRMED] * 3
+
+
 def test_one_grant_of_the_wrong_size_confirms_none_of_them():
     order = settled(issue(paid_order(line(), line("2", 5, 100), amount=176_550)))
     first, second = claims(order, Purpose.ISSUE)
@@ -168,6 +179,53 @@ def test_a_refund_of_units_being_issued_is_denied_with_the_moment_they_were_lost
     data = events(decision)[0][1]
     assert (data["reason"], data["lost_at"]) == ("issued", "2026-10-21T15:03:05+09:00")
     assert data["lines"] == [{"line_id": "1", "quantity": 41, "left": 40}]
+
+
+def test_a_line_knows_when_units_of_it_were_last_claimed_for_either_whichever_came_first():
+    first, second, third = (AT + timedelta(hours=hours) for hours in (1, 2, 3))
+    issued_first = settled(refund(settled(issue(paid_order(), ("1", 60), at=first)), ("1", 30), at=second))
+    refunded_first = settled(issue(settled(refund(paid_order(), ("1", 30), at=first)), ("1", 60), at=second))
+
+    moments = [
+        (o.lines["1"].issue_claimed_at, o.lines["1"].refund_claimed_at)
+        for o in (issued_first, refunded_first)
+    ]
+    assert moments == [(first, second), (second, first)]
+    again = settled(refund(issued_first, ("1", 5), at=third)).lines["1"]
+    assert (again.issue_claimed_at, again.refund_claimed_at) == (first, third)
+
+
+def denied(order, *asked):
+    """Reason and moment of a denial."""
+    ((name, data),) = events(refund(order, *asked, at=AT + timedelta(days=9)))
+    assert name == "refund.denied.v1"
+    return data["reason"], data["lost_at"]
+
+
+def test_a_denial_says_since_when_there_is_nothing_to_give():
+    at, told = AT + timedelta(hours=1), "2026-10-21T15:03:05+09:00"
+    refunding = settled(refund(paid_order(), ("1", 100), at=at))
+    taken_back = settled(cancellations.cancel_payment(paid_order(), cancelled(at=at)))
+    late = payments.record_payment(
+        settled(payments.register_order(None, pending(), "e", AT, False)),
+        payment(at=AT + timedelta(days=30)),
+        Arrival("e2", AT),
+        ids(),
+    )
+
+    assert denied(refunding, ("1", 1)) == ("already_refunded", told)
+    assert denied(taken_back, ("1", 1)) == ("order_cancelled", told)
+    assert denied(settled(late), ("1", 1)) == ("order_expired", "2026-10-29T00:00:00+09:00")
+    assert denied(paid_order(), ("9", 1)) == ("unknown_line", "2026-10-21T14:03:05+09:00")
+
+
+def test_the_units_that_were_asked_for_first_and_are_short_say_why_a_refund_is_denied():
+    order = paid_order(line(), line("2", 5, 100), amount=176_550)
+    order = settled(refund(order, ("2", 5), at=AT + timedelta(hours=1)))
+    order = settled(issue(order, ("1", 100), at=AT + timedelta(hours=2)))
+
+    assert denied(order, ("2", 1), ("1", 1)) == ("already_refunded", "2026-10-21T15:03:05+09:00")
+    assert denied(order, ("1", 1), ("2", 1)) == ("issued", "2026-10-21T16:03:05+09:00")
 
 
 def test_a_granted_refund_keeps_its_units_from_being_issued():

@@ -190,6 +190,25 @@ def test_other_goods_under_a_known_payment_are_a_conflict():
     assert shop.order.lines["1"].product_id == "study-1"
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"line_id": "2", "product_id": "study-1"},
+        {"kind": "goods"},
+        {"product_id": "music-1"},
+        {"unit_price": 1_601, "discount": 100},
+        {"quantity": 50, "unit_price": 3_200},
+        {"usage_days": 31},
+        {"discount": 1},
+    ],
+)
+def test_whatever_else_a_known_payment_says_of_its_goods_is_a_conflict_but_for_their_name(other):
+    shop = Shop()
+    shop.hear(payment())
+    assert shop.hear(payment(line(product_name="Study pass 30"))) == []
+    assert shop.hear(payment(line(**other)), payment(line(**other))) == ["payment.quarantined"]
+
+
 def test_a_payment_that_pays_another_order_is_kept_apart_once():
     shop = Shop()
     shop.hear(payment())
@@ -516,6 +535,13 @@ def test_a_cancellation_that_waits_stops_automatic_issue_only_of_the_whole_payme
     shop.take(other)
     shop.hear(payment(issue_policy="automatic"))
     assert shop.order.lines["1"].issuing == 100
+
+
+def test_the_echo_of_a_refund_that_is_held_back_with_its_payment_stops_no_automatic_issue():
+    shop = Shop()
+    shop.hold_back(cancelled(at=AT + HOUR, refund_id="r-1"))
+    shop.hear(payment(issue_policy="automatic"))
+    assert (shop.order.lines["1"].issuing, shop.waiting) == (100, [])
 
 
 def test_a_part_that_overtakes_its_payment_waits_for_it():

@@ -77,6 +77,16 @@ def test_the_steps_between_ids_of_one_millisecond_cannot_be_foreseen() -> None:
     assert_fair_bits(rows(steps))
 
 
+def test_the_steps_between_ids_that_are_asked_for_one_by_one_cannot_be_foreseen_either() -> None:
+    """Where the clock was set back, every id counts on from the last one."""
+    counter = ids._Counter()
+    counter._last = counter.take() + (1 << 100)
+    taken = [counter.take() for _ in range(20_000)]
+    steps = [(later - earlier - 1).to_bytes(4, "big") for earlier, later in pairwise(taken)]
+
+    assert_fair_bits(rows(steps))
+
+
 def every_kind() -> list[Any]:
     sealed = Sealer(b"k" * 32, KEY_ID.decode()).seal(b"text", b"")
     return [random_bytes(32), nonce(sealed), uuid7().int, uuid7_batch(2)[1].int, uuid7_run(1).int]

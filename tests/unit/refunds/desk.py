@@ -123,9 +123,10 @@ class Desk:
             data["lines"] = [units("1", quantity)]
         return self.deliver("refund.requested.v1", data)
 
-    def proof_attached(self) -> Outcome:
+    def proof_attached(self, **said: Any) -> Outcome:
         proof = {"reference": "s3://proofs/rr-77/bankbook.pdf", "kind": "bankbook_copy"}
-        return self.deliver("refund.proof_attached.v1", {**self._named(), "proof": proof, "actor": "P-17"})
+        said = said or {"proof": proof, "actor": "P-17"}
+        return self.deliver("refund.proof_attached.v1", {**self._named(), **said})
 
     def reviewed(self, decision: str, of: Refund | None = None, **more: Any) -> Outcome:
         data = {**self._named(of), "decision": decision, "actor": "operator:kim", **more}

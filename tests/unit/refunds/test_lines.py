@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from itertools import permutations
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,8 @@ from tests.unit.refunds.desk import ACCOUNT, PAID_AT, Desk, line, minutes, units
 from tests.unit.refunds.rules import planted
 
 LATER = PAID_AT + timedelta(days=1)
+
+PROOF = {"reference": "s3://proofs/1.pdf", "kind": "passport"}
 
 
 def tell(desk: Desk, name: str, line_id: str = "1", at: datetime | None = None) -> Outcome:
@@ -242,3 +245,49 @@ def test_a_rejection_and_a_release_keep_who_decided_and_what_was_noted() -> None
     desk.reviewed("release", note="requester_withdrew")
     released = desk.refund.changes[-1]
     assert (released.at, released.actor, released.note) == (desk.now, "operator:kim", "requester_withdrew")
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ({"proof": PROOF, "actor": "operator:lee"}, ("operator:lee", "passport", "s3://proofs/1.pdf")),
+        ({"proof": PROOF, "note": "a copy"}, ("P-17", "passport", "s3://proofs/1.pdf")),
+        ({"note": "shown at the counter"}, ("P-17", "proof", "shown at the counter")),
+    ],
+)
+def test_a_proof_is_kept_with_who_handed_it_in_and_what_it_is(
+    said: dict[str, Any], kept: tuple[str, ...]
+) -> None:
+    desk = Desk()
+    desk.paid()
+    desk.asked(40, destination={**ACCOUNT, "holder": "홍길동"})
+    desk.proof_attached(**said)
+    attached = desk.refund.changes[-1]
+    assert (attached.actor, attached.reason, attached.note) == kept
+
+
+def test_an_approval_that_comes_too_late_keeps_who_gave_it() -> None:
+    desk = Desk()
+    desk.paid()
+    desk.asked(40, destination={**ACCOUNT, "holder": "홍길동"})
+    desk.proof_attached()
+    desk.issuance_granted(100)
+    desk.reviewed("approve", note="예금주 확인")
+    rejected = desk.refund.changes[-1]
+    assert (rejected.state, rejected.reason) == ("rejected", "issued")
+    assert (rejected.actor, rejected.note) == ("operator:kim", "예금주 확인")
+
+
+def test_what_ends_with_its_payment_was_ended_by_orders() -> None:
+    desk = Desk()
+    desk.paid()
+    desk.asked(40, destination={**ACCOUNT, "holder": "홍길동"})
+    desk.now += minutes(1)
+    desk.cancelled()
+    ended = desk.refund.changes[-1]
+    assert (ended.state, ended.at, ended.actor, ended.reason) == (
+        "rejected",
+        desk.now,
+        "orders",
+        "order_cancelled",
+    )

@@ -1,10 +1,13 @@
 """Not a won and not a unit is lost or made, whatever happens in whatever order."""
 
+from datetime import date, datetime
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.refunds.decisions.eligibility import eligibility
+from shared.kst import KST
 from shared.money import Money
 from tests.unit.refunds.desk import Desk, line
 
@@ -118,11 +121,44 @@ def test_eligibility_says_how_much_and_why_not() -> None:
     assert (answer.units, answer.amount, answer.fee) == (100, 176_000, 0)
     assert answer.last_instant is None
     assert answer.destination == "bank_account"
-    assert [(row.refundable, row.reason) for row in answer.lines] == [
-        (100, None),
-        (0, "issued"),
-        (0, "not_supported"),
+    assert [(row.paid, row.refundable, row.reason, row.since) for row in answer.lines] == [
+        (100, 100, None, None),
+        (10, 0, "issued", desk.now),
+        (5, 0, "not_supported", None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("method", "destination"),
+    [("virtual_account", "bank_account"), ("card", "original_card"), ("mycash", "mycash")],
+)
+def test_eligibility_says_where_the_money_would_go_and_from_when_on_it_is_expected(
+    method: str, destination: str
+) -> None:
+    desk = Desk()
+    desk.paid(payment_method=method)
+
+    answer = eligibility(desk.order, datetime(2026, 10, 22, 10, 0, tzinfo=KST))
+
+    assert (answer.destination, answer.expected_on) == (destination, date(2026, 10, 27))
+
+
+def test_eligibility_of_an_order_without_money_says_what_became_of_it() -> None:
+    waiting, expired, taken_back = Desk(), Desk(), Desk()
+    waiting.registered()
+    expired.registered()
+    expired.expired()
+    taken_back.paid()
+    taken_back.cancelled()
+
+    answers = [eligibility(desk.order, desk.now) for desk in (waiting, expired, taken_back)]
+
+    reasons = ["not_paid", "order_expired", "order_cancelled"]
+    assert [(answer.units, answer.amount, answer.reason) for answer in answers] == [
+        (0, 0, reason) for reason in reasons
+    ]
+    assert [answer.lines[0].reason for answer in answers[:2]] == reasons[:2]
+    assert [answer.expected_on for answer in answers] == [None, None, None]
 
 
 def test_eligibility_of_an_app_store_payment_is_nothing() -> None:

@@ -86,6 +86,37 @@ def test_after_the_window_everything_is_nothing_and_eligibility_says_why(desk: D
     ]
 
 
+def test_all_of_it_can_be_refunded_until_the_first_window_closes_and_none_after_the_last() -> None:
+    later = LAST_INSTANT + timedelta(days=7)
+
+    def two_weeks(question: Question) -> Answer:
+        if question.at > later:
+            return Answer(0, last_instant=later, reason="window_closed", since=later)
+        return Answer(question.line.open, last_instant=later)
+
+    desk = Desk()
+    with planted("metered", two_weeks):
+        desk.paid(line("1", quantity=10, kind="goods"), line("2", quantity=5, kind="metered"))
+        instants = (LAST_INSTANT, TOO_LATE, later + timedelta(microseconds=1))
+        asked = [eligibility(desk.order, now) for now in instants]
+
+    assert [(answer.units, answer.last_instant) for answer in asked] == [
+        (15, LAST_INSTANT),
+        (5, later),
+        (0, later),
+    ]
+
+
+def test_nothing_is_kept_of_what_cannot_be_refunded() -> None:
+    desk = Desk()
+    desk.paid(line("1", quantity=10, kind="goods"), payment_method="app_store")
+
+    answer = eligibility(desk.order, desk.now)
+
+    assert (answer.fee, answer.amount) == (0, 0)
+    assert answer.lines == [LineEligibility("1", "goods", 10, 0, 0, LAST_INSTANT, "app_store", None)]
+
+
 def test_a_request_in_time_is_approved_after_the_window_for_what_it_pays(desk: Desk) -> None:
     desk.now = LAST_INSTANT
     desk.asked(4, destination={**ACCOUNT, "holder": "홍길동"})

@@ -46,3 +46,35 @@ def test_of_everything_it_says_why_nothing_is_left(counts: dict[str, int], reaso
 
     assert (answer.units, answer.reason) == (0, reason)
     assert (answer.since is not None) == (reason == "issued")
+
+
+@pytest.mark.parametrize(
+    ("quantity", "counts", "reason"),
+    [
+        (33, {}, "more_than_paid"),
+        (32, {"refunding": 1}, "refund_in_progress"),
+        (22, {"granted": 10, "refunding": 1}, "refund_in_progress"),
+        (23, {"granted": 10, "refunding": 1}, "issued"),
+        (16, {"granted": 10, "refunding": 2, "refunded": 5}, "refund_in_progress"),
+        (17, {"granted": 10, "refunding": 2, "refunded": 5}, "refund_in_progress"),
+        (18, {"granted": 10, "refunding": 2, "refunded": 5}, "already_refunded"),
+        (28, {"refunding": 1, "taken_back": 5}, "already_refunded"),
+        (27, {"refunding": 1, "taken_back": 5}, "refund_in_progress"),
+        (1, {"refunded": 32}, "already_refunded"),
+        (1, {"refunding": 32}, "refund_in_progress"),
+        (1, {"granted": 1, "refunding": 31}, "issued"),
+        (2, {"granted": 1, "refunding": 30}, "refund_in_progress"),
+    ],
+)
+def test_what_took_them_is_the_first_claim_without_which_they_would_be_there(
+    quantity: int, counts: dict[str, int], reason: str
+) -> None:
+    since = ISSUED_AT if reason == "issued" else None
+
+    assert ask(quantity, **counts) == Answer(0, reason=reason, since=since)
+
+
+def test_the_last_unit_that_is_left_can_be_refunded_and_not_one_more() -> None:
+    assert ask(32) == Answer(32)
+    assert ask(4, granted=10, refunding=10, refunded=8) == Answer(4)
+    assert ask(5, granted=10, refunding=10, refunded=8).units == 0

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import MessageSizeTooLargeError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import DefaultRecordBatch
 from hypothesis import given
@@ -118,6 +118,26 @@ async def test_a_row_larger_than_any_batch_is_sent_by_itself() -> None:
 
     assert [len(data) for data in producer.sent["orders.events", 0]] == [100, 5 * BATCH_BYTES, 100]
     assert len(producer.sizes) == 3
+
+
+class Full:
+    """A batch that takes nothing in, not even its first record."""
+
+    def append(self, **record: Any) -> None:
+        """Says that it did not take the record."""
+
+
+async def test_a_row_that_not_even_an_empty_batch_takes_is_never_passed_over() -> None:
+    class Strict(Producer):
+        def create_batch(self) -> Any:
+            return super().create_batch() if not self.sizes else Full()
+
+    relay, session = new_relay(), Session([row(1, 1_500), row(2, 1_500), row(3, 10)])
+
+    with pytest.raises(KafkaError, match="outbox row 2 does not fit"):
+        await relay._publish_forever(cast(Any, session), cast(AIOKafkaProducer, Strict()))
+
+    assert (relay._published, session.asked) == (0, [])
 
 
 async def test_what_the_broker_refuses_moves_no_mark_and_is_read_again() -> None:

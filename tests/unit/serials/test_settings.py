@@ -6,6 +6,7 @@ import pytest
 
 from services.serials.app import build
 from services.serials.settings import SerialsSettings
+from services.serials.state import Policy
 from shared.settings import WrongSetting, read_settings
 
 
@@ -24,12 +25,15 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 def test_the_policies_have_defaults_and_can_be_set(environment: pytest.MonkeyPatch) -> None:
-    environment.setenv("SERIALS_CHUNK", "1000")
-    settings = read_settings(SerialsSettings)
+    defaults = read_settings(SerialsSettings)
+    policies = {"WINDOW_DAYS": 30, "SMALL_GRANT": 10, "AT_ONCE": 200, "CHUNK": 1000}
+    for name, value in policies.items():
+        environment.setenv(f"SERIALS_{name}", str(value))
+    service = build(read_settings(SerialsSettings))
 
-    assert settings.policy().chunk == 1000
-    assert settings.policy().window_days == 91
-    assert build(settings).topics == ("orders.events",)
+    assert defaults.policy() == Policy(91, 2_000, 50_000, 50_000)
+    assert service.store.policy == Policy(window_days=30, small_grant=10, at_once=200, chunk=1000)
+    assert service.topics == ("orders.events",)
 
 
 def test_keys_of_an_earlier_generation_are_read(environment: pytest.MonkeyPatch) -> None:
