@@ -69,6 +69,20 @@ async def test_a_business_is_merged_over_its_partners_once_it_is_applied(
     assert (summary.documents, summary.payments, summary.merged, summary.total) == (1, 2, 1, 334_400)
 
 
+async def test_a_merge_of_a_partner_becomes_that_of_its_business(
+    books: StoredBooks, client: httpx.AsyncClient
+) -> None:
+    await two_accounts(books)
+    await books.paid_and_issued("A-2")
+    await books.take(books.events.merge())
+    own = await books.row("documents", "kind = 'merged'")
+
+    await ask(client, "merge", business_number=GANADA, apply=True)
+
+    merged = {"supply": 480_000, "vat": 48_000, "total": 528_000, "sequence": 2, "also": ["P-18"]}
+    assert await books.row("documents", "kind = 'merged'") == own | merged
+
+
 async def test_a_merge_of_a_business_is_taken_apart(books: StoredBooks, client: httpx.AsyncClient) -> None:
     await two_accounts(books)
     await ask(client, "merge", business_number=GANADA, apply=True)

@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import structs
 
 from tests.integration.invoices.conftest import StoredBooks
-from tests.unit.invoices.books import CLOSED_AT, GANADA, OTHER, WRONG, line
+from tests.unit.invoices.books import CLOSED_AT, GANADA, OTHER, THIRD, WRONG, line
 
 NOVEMBER = "2026-11-12T10:00:00+09:00"
 CORRECTED_AT = "2026-11-07T09:00:00+09:00"
@@ -205,8 +205,14 @@ async def test_a_proposed_correction_is_kept_and_withdrawn(books: StoredBooks) -
         "actor": None,
         "decided_at": None,
     }
-    await books.take(books.events.partner(number=GANADA, at="2026-10-01T09:00:00+09:00"))
+    before = "2026-10-01T09:00:00+09:00"
+    await books.take(books.events.partner(number=GANADA, at=before))
     assert await books.row("corrections") == proposed | {"state": "withdrawn"}
+    assert (await books.row("partner_numbers", "since < '2026-11-01'"))["business_number"] == GANADA
+
+    await books.take(books.events.partner(number=THIRD, at=before))
+    assert (await books.row("partner_numbers", "since < '2026-11-01'"))["business_number"] == THIRD
+    assert await books.row("corrections") == proposed | {"proposed_at": datetime.fromisoformat(before)}
 
 
 async def test_a_modified_document_is_filed_in_the_month_of_its_own_date(books: StoredBooks) -> None:

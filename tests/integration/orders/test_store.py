@@ -461,6 +461,71 @@ async def test_a_payment_with_other_goods_replaces_the_lines_of_the_pending_orde
     assert desk.last["differs"] == ["/evidence", "/lines/0/product_id", "/lines/1"]
 
 
+async def test_a_payment_replaces_whoever_was_to_buy_and_how(desk: StoredDesk) -> None:
+    narae = {**PARTNER, "partner_id": "P-92", "name": "Narae"}
+    await desk.take(
+        pending(*GOODS, partner=narae, payment_method="virtual_account", vat_mode="inclusive"), at=AT
+    )
+
+    changed = (await desk.take(paid()))["orders A-1"]
+
+    said = {name: changed[name] for name in ("partner_id", "partner", "payment_method", "vat_mode")}
+    assert said == {
+        "partner_id": "P-17",
+        "partner": PARTNER,
+        "payment_method": "bank_transfer",
+        "vat_mode": "exclusive",
+    }
+    assert "registered_by" not in changed
+
+
+async def test_an_order_known_from_money_that_did_not_fit_is_registered_by_its_pending_order(
+    desk: StoredDesk,
+) -> None:
+    await desk.take(paid(amount=1_000))
+    assert (await desk.rows())["orders A-1"]["registered_by"] == "evt-payment.completed.v1"
+
+    changed = await desk.take(pending(*GOODS), at=AT + HOUR)
+
+    assert changed == {
+        "orders A-1": {
+            "state": "pending_deposit",
+            "deposit_deadline": DEADLINE,
+            "registered_by": "evt-payment.pending.v1",
+            "registered_at": AT + HOUR,
+            "sequence": 2,
+        }
+    }
+
+
+async def test_a_known_payment_that_is_said_to_be_paid_later_is_remembered(desk: StoredDesk) -> None:
+    await desk.take(paid())
+
+    again = await desk.take(paid(at=AT + HOUR))
+
+    assert again == {"orders A-1": {"repeats": {"pay-1": "2026-10-21T06:03:05Z"}}}
+
+
+async def test_a_payment_made_anew_for_other_won_is_known_by_them(desk: StoredDesk) -> None:
+    await desk.take(pending(*GOODS), paid(amount=1_000))
+    await desk.take(cancelled(at=AT + HOUR))
+
+    anew = paid(at=AT + 2 * HOUR)
+    changed = await desk.take(anew)
+
+    assert changed["payments pay-1"] == {"amount": PRICE, "content": payment_content(anew)}
+    assert changed["orders A-1"]["state"] == "paid"
+
+
+async def test_a_payment_that_the_first_order_did_not_take_is_that_of_the_next_one(desk: StoredDesk) -> None:
+    await desk.take(pending(*GOODS), cancelled(at=AT + HOUR))
+
+    changed = await desk.take(paid(), of("A-3", paid()))
+
+    assert changed["payments pay-1"] == known_payment(of("A-3", paid()))
+    assert (changed["orders A-3"]["state"], "orders A-1" in changed) == ("paid", False)
+
+
 async def test_a_newer_pending_order_replaces_lines_and_deadline(desk: StoredDesk) -> None:
     await desk.take(pending(*GOODS))
 
