@@ -503,7 +503,8 @@ async def test_a_known_payment_that_is_said_to_be_paid_later_is_remembered(desk:
 
     again = await desk.take(paid(at=AT + HOUR))
 
-    assert again == {"orders A-1": {"repeats": {"pay-1": "2026-10-21T06:03:05Z"}}}
+    repeat = {"at": "2026-10-21T06:03:05Z", "amount": PRICE}
+    assert again == {"orders A-1": {"repeats": {"pay-1": repeat}}}
 
 
 async def test_a_payment_made_anew_for_other_won_is_known_by_them(desk: StoredDesk) -> None:
