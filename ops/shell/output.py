@@ -42,6 +42,12 @@ def tell_on_stderr(sentence: str) -> None:
         print(sentence, file=sys.stderr, flush=True)
 
 
+def tell_unreadable(unreadable: Mapping[str, str]) -> None:
+    """Says on stderr which services could not be read, and why."""
+    for service, why in unreadable.items():
+        print(f"pawl: {service} could not be read: {why}", file=sys.stderr)
+
+
 def tell_nobody(sentence: str) -> None:
     """Drops the sentence, for callers that show no progress."""
 

@@ -1,7 +1,6 @@
 """`pawl audit`: who changed what, when and why, over the four services."""
 
 import asyncio
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,7 +13,7 @@ from rich.text import Text
 
 from ops.shell.databases import Where, read_each
 from ops.shell.options import Directory, Json, PostgresUrl
-from ops.shell.output import print_json
+from ops.shell.output import print_json, tell_unreadable
 from ops.shell.problem import Exit, Problem
 from ops.shell.system import find_system
 from shared.kst import in_kst, wire_time
@@ -122,8 +121,7 @@ def audit(
         print_json(found.to_document())
     elif found.entries:
         print_audit_log(Console(), found.entries)
-    for service, why in found.unreadable.items():
-        print(f"pawl: {service} could not be read: {why}", file=sys.stderr)
+    tell_unreadable(found.unreadable)
     if not found.entries:
         _nothing(found, as_json)
 

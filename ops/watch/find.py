@@ -1,7 +1,6 @@
 """`pawl find WORD`: what a word names, over the four services, and the command that shows it."""
 
 import asyncio
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final
@@ -16,7 +15,7 @@ import services.refunds.find
 import services.serials.find
 from ops.shell.databases import Where, read_each
 from ops.shell.options import Directory, Json, PostgresUrl
-from ops.shell.output import print_json
+from ops.shell.output import print_json, tell_unreadable
 from ops.shell.problem import Exit, Problem
 from ops.shell.system import find_system
 from shared.operators import reading
@@ -94,8 +93,7 @@ def find(
         print_json(finds.to_document())
     else:
         print_finds(Console(), finds.found)
-    for service, why in finds.unreadable.items():
-        print(f"pawl: {service} could not be read: {why}", file=sys.stderr)
+    tell_unreadable(finds.unreadable)
     if not finds.found:
         _nothing(finds, as_json)
 

@@ -62,8 +62,8 @@ class DeadLetter(BaseModel):
     dead_at: WireInstant
 
 
-class ParkedEvent(BaseModel):
-    """An event that waits with its key, without the record itself."""
+class _Waiting(BaseModel):
+    """What both views of an event that waits begin with."""
 
     id: int
     key: str
@@ -75,6 +75,11 @@ class ParkedEvent(BaseModel):
     source: str
     event_id: str
     type: str
+
+
+class ParkedEvent(_Waiting):
+    """An event that waits with its key, without the record itself."""
+
     parked_at: WireInstant
     overdue_at: WireInstant
     overdue: bool
@@ -90,19 +95,9 @@ class ShownLetter(DeadLetter):
     value: str | None
 
 
-class ShownEvent(BaseModel):
+class ShownEvent(_Waiting):
     """An event that waits, with its record; account numbers are masked."""
 
-    id: int
-    key: str
-    kind: str
-    reason: str
-    topic: str
-    partition: int
-    offset: int
-    source: str
-    event_id: str
-    type: str
     subject: str
     sequence: int | None
     event_time: WireInstant

@@ -1,14 +1,13 @@
 """The command `pawl todo`."""
 
 import asyncio
-import sys
 from typing import Annotated, get_args
 
 import typer
 from rich.console import Console
 
 from ops.shell.options import Directory, Json, PostgresUrl
-from ops.shell.output import print_json
+from ops.shell.output import print_json, tell_unreadable
 from ops.shell.problem import Exit, Problem
 from ops.shell.system import find_system
 from ops.watch.todo.listing import Todo, read_everything
@@ -81,5 +80,4 @@ def _show(found: Todo, moment: Moment, as_json: bool, with_members: bool) -> Non
         print_json(found.to_document(moment.now))
     elif found.groups or not found.unreadable:
         print_todo(Console(), found.groups, moment.now, with_members)
-    for service, why in found.unreadable.items():
-        print(f"pawl: {service} could not be read: {why}", file=sys.stderr)
+    tell_unreadable(found.unreadable)

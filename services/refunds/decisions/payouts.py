@@ -172,9 +172,8 @@ def _pay_twice(order: Order, refund: Refund, paid: PaidOut) -> Decision[Order]:
 
 def _give_back(order: Order, refund: Refund, payout: Payout, failed: NotPaidOut) -> Decision[Order]:
     """Money that was paid out came back. A failure before the success, or a time-out, is old news."""
-    is_old = payout.told_at is not None and failed.at < payout.told_at
-    is_old = is_old or failed.reason in UNANSWERED
-    if payout.state in ("bounced", "returned") or is_old:
+    is_before = payout.told_at is not None and failed.at < payout.told_at
+    if is_before or failed.reason in UNANSWERED or payout.state in ("bounced", "returned"):
         return Decided(order)
     fault = _other_amount(refund, failed.amount, _won(refund, payout))
     if fault is not None:
