@@ -78,7 +78,7 @@ class Runtime:
             self.metrics,
             timedelta(seconds=settings.wait_deadline_seconds),
         )
-        self.commands = CommandQueue(self.fold.decide, self.fold.decide_alone)
+        self.commands = CommandQueue(self.fold.decide, self.fold.decide_alone, self.fold.try_out)
         self.surroundings = Surroundings(
             pool, self.outbox, on_crash_point, self.commands.send, self.commands.send_alone
         )

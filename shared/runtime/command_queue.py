@@ -17,6 +17,7 @@ MOST_IN_A_BATCH = 500
 
 Decide = Callable[[Sequence[Command[Any]]], Awaitable[Sequence[Answer]]]
 DecideAlone = Callable[[Command[Any], Work, bool], Awaitable[Answer]]
+TryOut = Callable[[Command[Any]], Awaitable[Answer]]
 
 
 class CommandQueue:
@@ -26,17 +27,30 @@ class CommandQueue:
     A caller that has gone before its batch began is forgotten; after that its command goes on without it.
     """
 
-    def __init__(self, decide: Decide, decide_alone: DecideAlone, most: int = MOST_IN_A_BATCH) -> None:
-        self._decide, self._decide_alone, self._most = decide, decide_alone, most
+    def __init__(
+        self, decide: Decide, decide_alone: DecideAlone, try_out: TryOut, most: int = MOST_IN_A_BATCH
+    ) -> None:
+        self._decide, self._decide_alone, self._try_out, self._most = decide, decide_alone, try_out, most
         self._waiting: list[tuple[Command[Any], asyncio.Future[Answer]]] = []
         self._working: asyncio.Task[None] | None = None
 
     async def send(
-        self, name: str, key: str, data: BaseModel, origin: Origin, *, reason: str = ""
+        self,
+        name: str,
+        key: str,
+        data: BaseModel,
+        origin: Origin,
+        *,
+        reason: str = "",
+        dry_run: bool = False,
     ) -> Response:
-        """Has a command decided, and answers the request with what came of it."""
+        """Has a command decided, and answers the request with what came of it.
+
+        A dry run is answered in the same way, and leaves nothing.
+        """
         command = new_command(name, key, data, origin, command_id=uuid7(), at=now(), reason=reason)
-        return response_of(await self.decide(command), origin)
+        answer = await (self._try_out(command) if dry_run else self.decide(command))
+        return response_of(answer, origin)
 
     async def send_alone(
         self,

@@ -118,6 +118,18 @@ class Fold:
         except Exception as refusal:
             return await self._halve_commands(commands, refusal)
 
+    async def try_out(self, command: Command[Any]) -> Answer:
+        """What `decide` would answer to one command by now; all of it is taken back, its key stays free."""
+        try:
+            await self._within_patience(lambda: self._try_out(command))
+        except _DryRun as done:
+            return done.answer
+        except TRANSIENT:
+            raise
+        except Exception as refusal:
+            return self._failed(command, refusal)
+        raise AssertionError("a dry run ends with its answer")
+
     async def decide_alone(self, command: Command[Any], work: Work, dry_run: bool = False) -> Answer:
         """Has one command decided by its own `work`, in a transaction of its own; else as `decide`.
 
@@ -166,8 +178,17 @@ class Fold:
         if len(commands) > 1:
             middle = len(commands) // 2
             return [*await self.decide(commands[:middle]), *await self.decide(commands[middle:])]
-        log.error("command failed", command=commands[0].type, key=commands[0].key, reason=_one_line(refusal))
-        return [Answer.failed(commands[0])]
+        return [self._failed(commands[0], refusal)]
+
+    def _failed(self, command: Command[Any], failure: Exception) -> Answer:
+        log.error("command failed", command=command.type, key=command.key, reason=_one_line(failure))
+        return Answer.failed(command)
+
+    async def _try_out(self, command: Command[Any]) -> None:
+        async with self._outbox.transaction(self._pool) as (connection, events):
+            known = KnownCommands({command.identity: command.content_now})
+            await self._decide_new(connection, events, [command], known)
+            raise _DryRun(known.answer_to(command))
 
     async def _decide(self, commands: Sequence[Command[Any]]) -> list[Answer]:
         async with self._outbox.transaction(
@@ -234,8 +255,7 @@ class Fold:
             try:
                 outcomes.append((command, batch.decide(command, self._service.commands[command.type])))
             except Exception as failure:  # one that nobody foresaw must not stop the others
-                reason = _one_line(failure)
-                log.error("command failed", command=command.type, key=command.key, reason=reason)
+                self._failed(command, failure)
         return outcomes
 
     async def _keep_outcomes(

@@ -22,7 +22,7 @@ SEALER = Sealer(b"k" * 32, "1")
 def routes_on(table: Tabletop, service: str) -> list[HttpRoute]:
     """Every route of a service on the table."""
     fold = table.folds[service]
-    commands = CommandQueue(fold.decide, fold.decide_alone)
+    commands = CommandQueue(fold.decide, fold.decide_alone, fold.try_out)
     surroundings = Surroundings(
         table.pools[service], table.outboxes[service], send=commands.send, send_alone=commands.send_alone
     )

@@ -66,7 +66,7 @@ class StoredBooks:
     @property
     def surroundings(self) -> Surroundings:
         """What the routes of one process of the service work with."""
-        commands = CommandQueue(self.fold.decide, self.fold.decide_alone)
+        commands = CommandQueue(self.fold.decide, self.fold.decide_alone, self.fold.try_out)
         return Surroundings(self.pool, self.outbox, send=commands.send, send_alone=commands.send_alone)
 
     async def take(self, *events: Event) -> list[Outcome]:

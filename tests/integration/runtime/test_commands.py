@@ -46,7 +46,7 @@ async def audited(pool: asyncpg.Pool) -> list[tuple[Any, ...]]:
 async def test_three_hundred_commands_that_come_at_once_are_one_transaction(pool: asyncpg.Pool) -> None:
     desk = desk_of(pool)
     reached = counting_commits(desk)
-    queue = CommandQueue(desk.fold.decide, desk.fold.decide_alone)
+    queue = CommandQueue(desk.fold.decide, desk.fold.decide_alone, desk.fold.try_out)
     commands = [KIM.notes(f"n{number}", f"k{number}", order=f"A-{number % 40}") for number in range(300)]
 
     answers = await asyncio.gather(*(queue.decide(command) for command in commands))
@@ -212,6 +212,29 @@ async def test_the_audit_log_is_only_added_to_whoever_asks(pool: asyncpg.Pool, d
         with pytest.raises(asyncpg.InsufficientPrivilegeError, match="only added to"):
             await owner.execute(statement)
         await owner.close()
+
+
+async def test_a_dry_run_answers_as_the_command_would_and_leaves_nothing(pool: asyncpg.Pool) -> None:
+    desk = desk_of(pool)
+    await desk.take(payment("A-1"))
+    before = await everything(pool)
+
+    tried = await desk.fold.try_out(KIM.issues("A-1", 10, "iss-1"))
+    assert await everything(pool) == before
+    (done,) = await desk.fold.decide([KIM.issues("A-1", 10, "iss-1")])
+
+    assert tried.document == done.document == {"types": ["issuance.granted.v2"]}
+    assert codes([await desk.fold.try_out(KIM.notes("a", "k-1", wish="refuse"))]) == ["conflict"]
+    assert codes([await desk.fold.try_out(KIM.notes("a", "k-1", wish="raise"))]) == ["internal"]
+
+
+async def everything(pool: asyncpg.Pool) -> list[tuple[Any, ...]]:
+    """How many rows there are of what a command may write, and the counters of every line."""
+    rows = await pool.fetch(
+        "SELECT (SELECT count(*) FROM inbox), (SELECT count(*) FROM outbox),"
+        " (SELECT count(*) FROM audit_log), line_id, issuing, issued FROM order_lines ORDER BY order_id, line_id"
+    )
+    return [tuple(row) for row in rows]
 
 
 async def test_what_was_answered_lies_sealed(pool: asyncpg.Pool) -> None:

@@ -20,7 +20,7 @@ PROVIDER = Provider()
 
 def routes_of_desk(desk: Desk) -> list[HttpRoute]:
     """Two routes of the kind that a service has: each sends a command."""
-    queue = CommandQueue(desk.fold.decide, desk.fold.decide_alone)
+    queue = CommandQueue(desk.fold.decide, desk.fold.decide_alone, desk.fold.try_out)
 
     async def note(order: str, body: Note, origin: RequestedOnce) -> Any:
         return await queue.send("order.note", order, body, origin)

@@ -124,6 +124,11 @@ async def nobody_alone(command: Command[Any], work: Work, dry_run: bool) -> Answ
     raise AssertionError
 
 
+async def nobody_tries(command: Command[Any]) -> Answer:
+    """No command is only tried out here."""
+    raise AssertionError
+
+
 class TestQueue:
     """The fold is played by a list of the batches that it was given."""
 
@@ -140,7 +145,7 @@ class TestQueue:
             await go_on.wait()
             return [Answer(200, {"text": command.data.text}) for command in commands]
 
-        queue = CommandQueue(decide, nobody_alone, most=3)
+        queue = CommandQueue(decide, nobody_alone, nobody_tries, most=3)
         asking = [asyncio.create_task(queue.decide(KIM.notes("0")))]
         await begun.wait()
         asking += [asyncio.create_task(queue.decide(KIM.notes(str(n)))) for n in range(1, 6)]
@@ -160,7 +165,7 @@ class TestQueue:
             await go_on.wait()
             return [Answer(200, {}) for _ in commands]
 
-        queue = CommandQueue(decide, nobody_alone)
+        queue = CommandQueue(decide, nobody_alone, nobody_tries)
         first = asyncio.create_task(queue.decide(KIM.notes("first")))
         await begun.wait()
         gone = asyncio.create_task(queue.decide(KIM.notes("gone")))
@@ -180,7 +185,7 @@ class TestQueue:
                 raise ConnectionRefusedError
             return [Answer(200, {}) for _ in commands]
 
-        queue = CommandQueue(decide, nobody_alone)
+        queue = CommandQueue(decide, nobody_alone, nobody_tries)
         with pytest.raises(ConnectionRefusedError):
             await queue.decide(KIM.notes("bad"))
         assert (await queue.decide(KIM.notes("good"))).status == 200
@@ -189,7 +194,7 @@ class TestQueue:
         async def decide(commands: Sequence[Command[Any]]) -> list[Answer]:
             raise asyncio.CancelledError
 
-        queue = CommandQueue(decide, nobody_alone)
+        queue = CommandQueue(decide, nobody_alone, nobody_tries)
         with pytest.raises(asyncio.CancelledError):
             await asyncio.wait_for(queue.decide(KIM.notes("lost")), PATIENCE)
 
