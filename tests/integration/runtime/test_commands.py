@@ -232,7 +232,8 @@ async def everything(pool: asyncpg.Pool) -> list[tuple[Any, ...]]:
     """How many rows there are of what a command may write, and the counters of every line."""
     rows = await pool.fetch(
         "SELECT (SELECT count(*) FROM inbox), (SELECT count(*) FROM outbox),"
-        " (SELECT count(*) FROM audit_log), line_id, issuing, issued FROM order_lines ORDER BY order_id, line_id"
+        " (SELECT count(*) FROM audit_log), line_id, issuing, issued"
+        " FROM order_lines ORDER BY order_id, line_id"
     )
     return [tuple(row) for row in rows]
 
