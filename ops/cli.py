@@ -41,6 +41,7 @@ COMMANDS: Sequence[Command] = (
     Command("lag", "ops.watch.lag:lag"),
     Command("storage", "ops.watch.storage:storage"),
     Command("dead", "ops.watch.dead.commands:app"),
+    Command("month", "ops.watch.month.command:month"),
     Command("close", "ops.watch.close:close"),
     Command("audit", "ops.watch.audit_log:audit"),
     Command("token", "ops.watch.token:token"),

@@ -130,9 +130,9 @@ async def _waiting(connections: Connections) -> list[dict[str, Any]]:
             waiting.append({"order_id": row["order_id"], "service": service, "detail": detail, "next": show})
     for row in await connections["invoices"].fetch(SQL.unfinished_closes):
         month = row["month"]
-        detail = f"the close of {month} was interrupted, or is going on"
+        detail = f"the close of {month} was interrupted, left drafts because of a refund, or is going on"
         waiting.append(
-            {"order_id": None, "service": "invoices", "detail": detail, "next": f"pawl close {month}"}
+            {"order_id": None, "service": "invoices", "detail": detail, "next": f"pawl month {month}"}
         )
     return waiting
 

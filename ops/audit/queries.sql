@@ -360,7 +360,7 @@ FROM parked WHERE kind IN ('blocked', 'gap') OR overdue_at < now()
 ORDER BY id LIMIT $1;
 
 -- name: unfinished_closes
--- Months whose close was interrupted.
+-- Months whose close was interrupted, or left drafts because of a refund.
 SELECT month FROM months WHERE unreported ORDER BY month;
 
 -- name: events_by_place

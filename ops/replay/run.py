@@ -97,13 +97,14 @@ def _closer(system: System) -> CloseMonth:
     token_of(system, CLOSE_SCOPE)  # says now, and not at the first close, that there is none
 
     async def close(month: str, at: datetime) -> None:
-        command = orjson.dumps({"at": kst.wire_time(at), "reason": "replay"})
+        # The history was closed as it was: a refund that was in progress became a modified invoice.
+        said = {"at": kst.wire_time(at), "reason": "replay", "despite_open_refunds": True}
         token = token_of(system, CLOSE_SCOPE)
-        answer = await fetch(f"{url}/{month}/close", command, CLOSE_SECONDS, token)
+        answer = await fetch(f"{url}/{month}/close", orjson.dumps(said), CLOSE_SECONDS, token)
         if answer.status != 200:
             raise Problem(
                 f"The month {month} could not be closed: {answer.text[:300] or answer.status}",
-                f"Try `pawl close {month}`, then replay the same file again.",
+                f"See what stands against it: pawl month {month}. Then replay the same file again.",
             )
 
     return close

@@ -13,9 +13,9 @@ ANSWER_SECONDS = 60.0
 EXIT_OF = {400: Exit.USAGE, 404: Exit.NOTHING_MATCHED, 409: Exit.FAILED, 413: Exit.USAGE, 422: Exit.USAGE}
 
 
-async def look(url: str, token: str, scope: str, next_step: str = "") -> Any:
+async def look(url: str, token: str, scope: str, next_step: str = "", timeout: float = ANSWER_SECONDS) -> Any:
     """What a service answers to GET. `next_step` is what to do after a refusal. Raises Problem."""
-    return _document(await fetch(url, None, ANSWER_SECONDS, token), url, scope, next_step)
+    return _document(await fetch(url, None, timeout, token), url, scope, next_step)
 
 
 async def tell(

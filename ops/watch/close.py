@@ -1,4 +1,7 @@
-"""`pawl close 2011-03`: closes a month, shows it, merges a business, corrects a document."""
+"""`pawl close 2011-03`: closes a month, shows it, merges a business, corrects a document.
+
+Each only shows what it would do, until it is told to do it.
+"""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -15,10 +18,20 @@ from ops.shell.http_client import Answer, fetch
 from ops.shell.options import Directory, Json, TokenFile
 from ops.shell.output import print_json
 from ops.shell.problem import Exit, Problem
-from ops.shell.system import find_system
 from ops.shell.tokens import detail_of, require_allowed, token_for
+from ops.watch.month.asking import exit_code_of
+from ops.watch.month.command import (
+    ALL,
+    FEW,
+    Invoices,
+    invoices_url,
+    look_at_month,
+    require_instant,
+    require_month,
+    show_month,
+)
 from shared.business_number import is_valid
-from shared.kst import parse_month, wire_time
+from shared.kst import wire_time
 
 CLOSE_SECONDS = 600.0
 REFUSED = {400: Exit.USAGE, 404: Exit.USAGE, 409: Exit.FAILED, 422: Exit.USAGE}
@@ -32,21 +45,27 @@ ACTIONS = tuple(SCOPES_OF)
 
 
 async def close_month(
-    invoices_url: str, month: str, at: datetime | None, token: str, reason: str = ""
+    invoices_url: str,
+    month: str,
+    at: datetime | None,
+    token: str,
+    reason: str,
+    *,
+    despite_open_refunds: bool = False,
 ) -> dict[str, Any]:
     """Closes the month at that instant (None: now) and returns its totals. Safe to repeat. Raises Problem."""
-    command = {"at": None if at is None else wire_time(at), "reason": reason}
+    command = {
+        "at": None if at is None else wire_time(at),
+        "reason": reason,
+        "despite_open_refunds": despite_open_refunds,
+    }
     url = f"{invoices_url}/v1/months/{month}/close"
     answer = await fetch(url, orjson.dumps(command), CLOSE_SECONDS, token)
-    return _result(
-        answer,
-        invoices_url,
-        f"{month} was not closed",
-        "This issued nothing. Close it later, or give an instant: --at 2026-11-05T18:00:00+09:00",
-    )
+    next_step = f"This issued nothing. What stands against it: pawl month {month}"
+    return _result(answer, invoices_url, f"{month} was not closed", next_step)
 
 
-async def look_at_month(invoices_url: str, month: str, document: str | None, token: str) -> dict[str, Any]:
+async def look_at_status(invoices_url: str, month: str, document: str | None, token: str) -> dict[str, Any]:
     """What is issued of the month, or one of its documents with its lines. Raises Problem."""
     url = f"{invoices_url}/v1/months/{month}"
     if document is not None:
@@ -103,7 +122,8 @@ def close(
     ] = None,
     undo: Annotated[bool, typer.Option("--undo", help="merge: take such a merge apart again.")] = False,
     reason: Annotated[
-        str, typer.Option(help="Why; it is kept. A correction needs one.", show_default=False)
+        str,
+        typer.Option(help="Why; it is kept and told. A close and a correction need one.", show_default=False),
     ] = "",
     number: Annotated[
         str | None,
@@ -119,26 +139,33 @@ def close(
     actor: Annotated[
         str | None, typer.Option(help="Who, where no token says it (default: $USER).", show_default=False)
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="merge, correct: do it, not only show it.")] = False,
-    invoices: Annotated[
-        str | None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="close, merge, correct: do it, not only show it.")
+    ] = False,
+    despite_open_refunds: Annotated[
+        bool,
         typer.Option(
-            metavar="URL", help="The invoices service, where `pawl up` did not start it.", show_default=False
+            "--despite-open-refunds",
+            help="close: issue payments whole whose refund is in progress; it becomes a modified invoice.",
         ),
-    ] = None,
+    ] = False,
+    invoices: Invoices = None,
     directory: Directory = None,
     token_file: TokenFile = None,
     as_json: Json = False,
 ) -> None:
     """Close a month: merge what partners want merged, then issue every document. Safe to repeat.
 
-    `status` shows a month with the corrections that are proposed, or one document line by line. `merge` makes
-    one invoice of all payments of a business number, over several partners. `correct` takes a document back
-    and says it again under the right number. The last two only show what they would do, until --yes.
+    Without --yes it shows the month as `pawl month` does, and issues nothing. `status` shows what is issued
+    and which corrections are proposed, or one document line by line. `merge` makes one invoice of all
+    payments of a business number, over several partners. `correct` takes a document back and says it again
+    under the right number. These two only show what they would do, too, until --yes.
 
     Example: [bold]pawl close 2011-03[/bold]
 
-    Example: [bold]pawl close 2011-03 --at 2011-04-05T18:00:00+09:00[/bold]
+    Example: [bold]pawl close 2011-03 --reason "all partners have confirmed" --yes[/bold]
+
+    Example: [bold]pawl close 2011-03 --at 2011-04-05T18:00:00+09:00 --reason "late" --yes[/bold]
 
     Example: [bold]pawl close 2011-03 merge --business 116-82-00276 --yes[/bold]
 
@@ -146,31 +173,22 @@ def close(
     """
     require_month(month)
     instant = None if at is None else require_instant(at)
-    body: dict[str, Any] = {"apply": yes, "reason": reason}
-    match action:
-        case "close" | "status":
-            pass
-        case "merge":
-            body |= {"business_number": require_number(business, "--business"), "undo": undo}
-        case "correct":
-            body |= {"document": document, "twice": twice}
-            if number is not None:
-                body["business_number"] = require_number(number, "--number")
-            if not document or not reason.strip():
-                raise Problem(
-                    "A correction names the document and says why.",
-                    f"For example: pawl close {month} correct {month}-1168200276-000007 --reason TEXT",
-                    Exit.USAGE,
-                )
-        case _:
-            raise Problem(f"{action!r} is none of {', '.join(ACTIONS)}.", "See pawl close --help", Exit.USAGE)
-    url = (invoices or find_system(directory=directory).service("invoices").base_url).rstrip("/")
+    if action == "close" and not yes:
+        most = ALL if as_json else FEW
+        found = look_at_month(month, instant, most, invoices, directory, token_file, actor=actor)
+        _show_only(found, instant, despite_open_refunds=despite_open_refunds, as_json=as_json)
+        return
+    body = {"apply": yes, "reason": reason}
+    body |= _asked(action, month, document, business, number, undo=undo, twice=twice, reason=reason)
+    url = invoices_url(invoices, directory)
     token = token_for(SCOPES_OF[action], directory, token_file, actor)
     match action:
         case "close":
-            asking = close_month(url, month, instant, token, reason)
+            asking = close_month(
+                url, month, instant, token, reason, despite_open_refunds=despite_open_refunds
+            )
         case "status":
-            asking = look_at_month(url, month, document, token)
+            asking = look_at_status(url, month, document, token)
         case _:
             asking = command_month(url, month, action, body, token)
     result = asyncio.run(asking)
@@ -178,6 +196,51 @@ def close(
         print_json(result)
     else:
         SHOWN[action](Console(), result)
+
+
+def _asked(
+    action: str,
+    month: str,
+    document: str | None,
+    business: str | None,
+    number: str | None,
+    *,
+    undo: bool,
+    twice: bool,
+    reason: str,
+) -> dict[str, Any]:
+    """What an action asks for, beside whether to do it and why. Raises Problem where something is missing."""
+    match action:
+        case "close" if not reason.strip():
+            example = f'pawl close {month} --reason "all partners have confirmed" --yes'
+            raise Problem("A close says why.", f"For example: {example}", Exit.USAGE)
+        case "close" | "status":
+            return {}
+        case "merge":
+            return {"business_number": require_number(business, "--business"), "undo": undo}
+        case "correct" if not document or not reason.strip():
+            example = f"pawl close {month} correct {month}-1168200276-000007 --reason TEXT"
+            raise Problem(
+                "A correction names the document and says why.", f"For example: {example}", Exit.USAGE
+            )
+        case "correct":
+            right = {} if number is None else {"business_number": require_number(number, "--number")}
+            return {"document": document, "twice": twice, **right}
+        case _:
+            raise Problem(f"{action!r} is none of {', '.join(ACTIONS)}.", "See pawl close --help", Exit.USAGE)
+
+
+def _show_only(
+    found: dict[str, Any], at: datetime | None, *, despite_open_refunds: bool, as_json: bool
+) -> None:
+    """What the close would do, as `pawl month` shows it, with its exit code."""
+    then = "" if at is None else f" --at {wire_time(at)}"
+    flag = " --despite-open-refunds" if despite_open_refunds else ""
+    does = f"pawl close {found['month']}{then}{flag} --reason WHY --yes"
+    show_month(found | {"applied": False}, as_json, f"Nothing was done. Close it: {does}")
+    code = exit_code_of(found, despite_open_refunds=despite_open_refunds)
+    if code != Exit.OK:
+        raise typer.Exit(code)
 
 
 def require_number(text: str | None, option: str) -> str:
@@ -191,35 +254,18 @@ def require_number(text: str | None, option: str) -> str:
     return text
 
 
-def require_month(text: str) -> None:
-    """Raises Problem (exit code 2) for a text that is not a month."""
-    try:
-        parse_month(text)
-    except ValueError as error:
-        raise Problem(
-            f"{text!r} is not a month: {error}.", "For example: pawl close 2011-03", Exit.USAGE
-        ) from None
-
-
-def require_instant(text: str) -> datetime:
-    """The instant. Raises Problem (exit code 2) for a text that is none, or has no offset."""
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        instant = None
-    if instant is None or instant.tzinfo is None:
-        raise Problem(
-            f"{text!r} is not an instant with an offset.",
-            "For example: --at 2011-04-05T18:00:00+09:00",
-            Exit.USAGE,
-        )
-    return instant
-
-
 def print_summary(console: Console, summary: dict[str, Any]) -> None:
     """The month as it is closed now."""
     new = summary["documents"] - summary["already_issued"]
-    _print_totals(console, f"{summary['month']} is closed", summary, ("  issued by this close", f"{new:,}"))
+    drafts = summary["drafts"]
+    state = "closed in part" if drafts else "closed"
+    _print_totals(console, f"{summary['month']} is {state}", summary, ("  issued by this close", f"{new:,}"))
+    if drafts:
+        console.print(
+            f"{drafts:,} documents are left: a refund of theirs opened meanwhile. See: "
+            f"pawl month {summary['month']}",
+            highlight=False,
+        )
 
 
 def print_status(console: Console, month: dict[str, Any]) -> None:

@@ -28,6 +28,8 @@ from shared.operators.todo import Moment
 
 WIDTH = 80
 DUE_DAY = 10
+STATES_OF_MONTH = {"month_not_closed": "not_closed", "month_close_interrupted": "interrupted"}
+"""The state of a month by the cause for which `pawl todo` lists it."""
 
 
 @dataclass(slots=True)
@@ -87,10 +89,13 @@ class Status:
         return dict(counts.most_common())
 
     def month(self) -> tuple[str, str, str]:
-        """The month that is next to be closed, its state (`not_closed` or `running`), and its due day."""
-        open_months = [g.reason for g in self.todo.groups if g.code == "month_not_closed"]
-        month = min(open_months, default=month_of(self.at))
-        return month, "not_closed" if open_months else "running", due_on(month).isoformat()
+        """The month that is next to be closed, its state, and its due day.
+
+        The state is `not_closed`, `interrupted` (its close was) or `running`.
+        """
+        open_months = [(g.reason, g.code) for g in self.todo.groups if g.code in STATES_OF_MONTH]
+        month, code = min(open_months, default=(month_of(self.at), ""))
+        return month, STATES_OF_MONTH.get(code, "running"), due_on(month).isoformat()
 
 
 def due_on(month: str) -> date:
@@ -202,4 +207,5 @@ def _month(found: Status) -> tuple[str, str]:
     when = f"in {age_text(left)}" if left.total_seconds() > 0 else f"since {age_text(-left)}"
     if state == "running":
         return f"{month} is running, its documents are due on {due}, {when}", "green"
-    return f"{month} is not closed, its documents are due on {due}, {when}", "yellow"
+    closed = "is interrupted" if state == "interrupted" else "is not closed"
+    return f"{month} {closed}, due {due}, {when}: pawl month {month}", "yellow"

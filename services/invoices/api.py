@@ -1,14 +1,14 @@
-"""The HTTP routes of invoices: look at a month, close it, merge a business, correct a document."""
+"""The HTTP routes of invoices: look at a month, before and after its close; close it, merge, correct."""
 
 from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import Path
+from fastapi import Path, Query
 from msgspec.structs import asdict
 from pydantic import BaseModel, ConfigDict
 
-from services.invoices.closing import MonthNotOver, close_month
+from services.invoices.closing import MonthNotOver, OpenRefunds, close_month
 from services.invoices.commands import (
     CANNOT_CORRECT,
     CorrectBody,
@@ -17,6 +17,7 @@ from services.invoices.commands import (
     correct,
     merge_month_of_business,
 )
+from services.invoices.previewing import preview_month
 from services.invoices.store import Store
 from services.invoices.viewing import NoSuchDocument, corrections_of, look_at_document, look_at_month
 from shared.clock import now
@@ -26,6 +27,7 @@ from shared.runtime.commands import Work
 from shared.runtime.surroundings import Surroundings
 from shared.web.callers import Origin
 from shared.web.fields import Body, WireWon
+from shared.web.paging import USUAL, Limit
 from shared.web.problems import NOT_FOUND, Kind, Problem
 from shared.web.routes import Asking, HttpRoute, Requested, get, post
 
@@ -37,8 +39,20 @@ MONTH_NOT_OVER = Kind(
     "아직 끝나지 않은 달입니다",
     "{month}은 {ends_at}부터 마감할 수 있습니다. 발행된 것은 없습니다",
 )
+OPEN_REFUND = Kind(
+    "open_refund",
+    409,
+    "Payments of the month have a refund in progress",
+    "{count} refunds of payments of {month} are in progress, and a close would issue those payments whole; "
+    "nothing was issued. See {month}/preview, then say despite_open_refunds, or wait for their end",
+    "환불이 진행 중인 결제가 있습니다",
+    "{month}에 진행 중인 환불이 {count}건 있어, 마감하면 해당 결제가 전액 발행됩니다. 발행된 것은 없습니다. "
+    "{month}/preview를 확인한 뒤 despite_open_refunds를 지정하거나 환불이 끝나기를 기다리십시오",
+)
 CLOSE_SECONDS = 600.0
-"""A close goes on for as long as it takes to issue a large month."""
+"""A close goes on for as long as it takes to issue a large month; so does its preview."""
+NAMED = 20
+"""So many refunds are named with a close that they stop."""
 
 
 AMonth = Annotated[Month, Path(description="a month in Seoul, YYYY-MM")]
@@ -46,10 +60,15 @@ DocumentName = Annotated[Id, Path(description="the key or the id of a document")
 
 
 class CloseBody(Body):
-    """Close a month at the instant `at`; without one at the present."""
+    """Close a month at the instant `at`; without one at the present.
+
+    With `despite_open_refunds` payments with a refund in progress are issued whole; each such refund becomes
+    a modified invoice when it is paid out.
+    """
 
     at: Instant | None = None
     reason: OptionalText = ""
+    despite_open_refunds: bool = False
 
 
 class MonthTotals(BaseModel):
@@ -63,6 +82,7 @@ class MonthTotals(BaseModel):
     total: WireWon
     merged: int
     issue_failed: int
+    drafts: int
     corrections: list[dict[str, Any]]
 
 
@@ -73,9 +93,47 @@ class ShownMonth(MonthTotals):
 
 
 class ClosedMonth(MonthTotals):
-    """A month that was closed; `already_issued` of its documents were issued before."""
+    """A month that was closed; `already_issued` of its documents were issued before.
+
+    `drafts` are left, and the month is to be closed again: a refund of theirs opened meanwhile.
+    """
 
     already_issued: int
+
+
+class Stands(BaseModel):
+    """Something that stands against a close, or is to be known before it, with what to do next."""
+
+    code: str
+    count: int
+    won: WireWon | None
+    who: str
+    command: str
+    members: list[dict[str, Any]]
+    detail: str
+
+
+class PreviewedMonth(BaseModel):
+    """A month as it is, and what a close would issue: `to_be` counts documents with open refunds whole.
+
+    A close is refused while there are `blockers`; `warnings` do not hold it up. `state` is running, open,
+    interrupted or closed. Lists name so many as `limit` says; counts and won are of all.
+    """
+
+    month: str
+    state: str
+    at: str
+    ends_at: str
+    due_on: str
+    days_left: int
+    closed_at: str | None
+    closes: list[dict[str, str]]
+    issued: dict[str, int]
+    to_be: dict[str, int]
+    merges: list[dict[str, Any]]
+    left_out: list[dict[str, Any]]
+    blockers: list[Stands]
+    warnings: list[Stands]
 
 
 class PrintedLine(BaseModel):
@@ -114,6 +172,19 @@ class Months:
         """What is issued of a month, and which corrections are proposed or made."""
         return await look_at_month(self._surroundings.pool, month)
 
+    async def preview(
+        self,
+        month: AMonth,
+        at: Annotated[Instant | None, Query(description="as of this instant; without one at present")] = None,
+        limit: Limit = USUAL,
+    ) -> Any:
+        """What a close of the month would issue, what stands against it, and who closed it already.
+
+        It changes nothing and holds nobody up. A month that is not over is shown as of its end.
+        """
+        pool = self._surroundings.pool
+        return await preview_month(pool, self._store, month, at or now(), most=limit, chunk=self._chunk)
+
     async def document(self, month: AMonth, document: DocumentName) -> Any:
         """A document of a month, by key or id, with its lines."""
         try:
@@ -122,7 +193,10 @@ class Months:
             raise Problem(NOT_FOUND, what=str(unknown)) from None
 
     async def close(self, month: AMonth, body: CloseBody, caller: Asking) -> Any:
-        """Closes a month at the instant `at`, or now: issues its documents. Safe to repeat."""
+        """Closes a month at the instant `at`, or now: issues its documents. Safe to repeat.
+
+        A refund in progress of a payment that would be issued is 409, and nothing is issued.
+        """
         try:
             summary = await close_month(
                 self._surroundings,
@@ -132,9 +206,13 @@ class Months:
                 chunk=self._chunk,
                 actor=caller.sub,
                 reason=body.reason,
+                despite_open_refunds=body.despite_open_refunds,
             )
         except MonthNotOver as early:
             raise Problem(MONTH_NOT_OVER, month=month, ends_at=wire_time(early.ends_at)) from None
+        except OpenRefunds as open_ones:
+            more = {"refunds": [dict(row) for row in open_ones.refunds[:NAMED]]}
+            raise Problem(OPEN_REFUND, month=month, count=len(open_ones.refunds), more=more) from None
         async with self._surroundings.pool.acquire() as connection:
             corrections = await corrections_of(connection, month)
         return {**asdict(summary), "corrections": corrections}
@@ -162,13 +240,16 @@ def http_routes(surroundings: Surroundings, store: Store, chunk: int) -> Sequenc
     months, month = Months(surroundings, store, chunk), "/v1/months/{month}"
     return [
         get(month, months.look, "invoices:read", answers=ShownMonth),
+        get(
+            f"{month}/preview", months.preview, "invoices:read", answers=PreviewedMonth, seconds=CLOSE_SECONDS
+        ),
         get(f"{month}/documents/{{document}}", months.document, "invoices:read", answers=ShownDocument),
         post(
             f"{month}/close",
             months.close,
             "invoices:approve",
             answers=ClosedMonth,
-            problems=[MONTH_NOT_OVER],
+            problems=[MONTH_NOT_OVER, OPEN_REFUND],
             seconds=CLOSE_SECONDS,
         ),
         post(f"{month}/merge", months.merge, "invoices:manage", answers=dict[str, Any]),

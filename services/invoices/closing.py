@@ -3,17 +3,21 @@
 It works through the partners of the month in chunks, one transaction each, so it can be interrupted
 anywhere and repeated at any time: what is issued stays issued, and a repeat without anything new changes and
 publishes nothing.
+
+A refund in progress of a payment that is still to be issued stops it before it begins, unless somebody has
+said that such documents are to be issued whole. One that opens meanwhile is seen under the locks of its
+chunk: its document stays a draft, and the month stays as if interrupted, to be closed again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
 
 from services.invoices.calendar import ends_at
-from services.invoices.decisions.closing import issue_month
+from services.invoices.decisions.closing import drafts_of, issue_month
 from services.invoices.events import month_closed
 from services.invoices.state import MonthSummary, NewId
 from services.invoices.store import SQL, Store
@@ -38,12 +42,35 @@ class MonthNotOver(Exception):
         self.ends_at = ends
 
 
+class OpenRefunds(Exception):
+    """Payments of a month that is to be closed have refunds in progress.
+
+    `refunds` are the rows of `open_refunds_of_month`.
+    """
+
+    def __init__(self, month: str, refunds: Sequence[Mapping[str, Any]]) -> None:
+        super().__init__(f"{len(refunds)} refunds of payments of {month} are in progress")
+        self.month = month
+        self.refunds = refunds
+
+
 class MonthClose(NamedTuple):
-    """One close command. `id` causes its events and `at` is their time."""
+    """One close command. `id` causes its events and `at` is their time; `actor` and `reason` may be empty."""
 
     month: str
     at: datetime
     id: UUID
+    actor: str
+    reason: str
+    despite_open_refunds: bool
+
+    def noted(self, result: str, open_refunds: int) -> Sequence[AuditEntry]:
+        """What the audit log keeps of it: nothing where nobody said who asks."""
+        if not self.actor:
+            return ()
+        before = {"open_refunds": open_refunds}
+        entry = AuditEntry(self.id, self.actor, "month.close", self.month, self.reason, before, result=result)
+        return (entry,)
 
 
 async def close_month(
@@ -56,17 +83,18 @@ async def close_month(
     new_id: NewId = uuid7,
     actor: str = "",
     reason: str = "",
+    despite_open_refunds: bool = False,
 ) -> MonthSummary:
     """Closes `month` (`2026-10`) at the logical instant `at`. Safe to repeat and to interrupt.
 
     An `actor` is noted in the audit log before anything is issued. Raises MonthNotOver when `at` is before
-    the first instant of the next month in Seoul, and ValueError for a month that is not written `YYYY-MM`.
+    the first instant of the next month in Seoul, OpenRefunds unless documents are to be issued whole
+    (`despite_open_refunds`), and ValueError for a month that is not written `YYYY-MM`.
     """
     if at < ends_at(month):
         raise MonthNotOver(month, ends_at(month))
-    close = MonthClose(month, at, new_id())
-    entries = [AuditEntry(close.id, actor, "month.close", month, reason, result="begun")] if actor else []
-    await _open(surroundings.pool, close, entries)
+    close = MonthClose(month, at, new_id(), actor, reason, despite_open_refunds)
+    await _open(surroundings.pool, close)
     before = await _documents(surroundings.pool, month)
     last: str | None = ""
     while last is not None:
@@ -74,11 +102,16 @@ async def close_month(
     return await _report(surroundings, close, before)
 
 
-async def _open(pool: asyncpg.Pool, close: MonthClose, entries: Sequence[AuditEntry]) -> None:
+async def _open(pool: asyncpg.Pool, close: MonthClose) -> None:
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute(SQL.claim_month, close.month)
-        await connection.execute(SQL.open_month_close, close.month, close.at)
-        await write_audit(connection, entries)
+        refunds = await connection.fetch(SQL.open_refunds_of_month, close.month)
+        is_refused = bool(refunds) and not close.despite_open_refunds
+        if not is_refused:
+            await connection.execute(SQL.open_month_close, close.month, close.at)
+        await write_audit(connection, close.noted("open_refund" if is_refused else "begun", len(refunds)))
+    if is_refused:
+        raise OpenRefunds(close.month, refunds)
 
 
 async def _documents(pool: asyncpg.Pool, month: str) -> int:
@@ -99,23 +132,33 @@ async def _close_chunk(
             return None
         partner_ids = [row["partner_id"] for row in rows]
         world = await store.load_month(connection, close.month, partner_ids)
-        new_events = issue_month(world, close.month, close.at, new_id, partner_ids)
+        new_events = issue_month(
+            world,
+            close.month,
+            close.at,
+            new_id,
+            partner_ids,
+            despite_open_refunds=close.despite_open_refunds,
+        )
         await store.save(connection, world)
-        if new_events:
+        if new_events or drafts_of(world, close.month, partner_ids):
             await connection.execute(SQL.note_unreported, close.month)
         _add(events, close, new_events)
         return str(partner_ids[-1])
 
 
 async def _report(surroundings: Surroundings, close: MonthClose, before: int) -> MonthSummary:
-    """Sums the month up, and publishes it when documents were issued or failed since the last time."""
+    """Sums the month up, and publishes it when documents were issued or failed since the last time.
+
+    Not while drafts are left: then the month is not invoiced yet, and waits to be closed again.
+    """
     async with surroundings.outbox.transaction(surroundings.pool) as (connection, events):
         state = await connection.fetchrow(SQL.lock_month, close.month)
         row = await connection.fetchrow(SQL.summarise_month, close.month)
         summary = MonthSummary(close.month, **row, already_issued=before)
-        if state["unreported"]:
+        if state["unreported"] and not summary.drafts:
             sequence = await connection.fetchval(SQL.mark_reported, close.month)
-            _add(events, close, [month_closed(summary, close.at, sequence)])
+            _add(events, close, [month_closed(summary, close.at, sequence, close.actor, close.reason)])
     return summary
 
 

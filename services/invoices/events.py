@@ -140,8 +140,13 @@ def document_corrected(
     return _of_partner("invoice.modified.v1", document, data)
 
 
-def month_closed(summary: MonthSummary, closed_at: datetime, sequence: int) -> NewEvent:
-    """The sums of a month; again whenever documents were issued or failed since the last time."""
+def month_closed(
+    summary: MonthSummary, closed_at: datetime, sequence: int, actor: str = "", reason: str = ""
+) -> NewEvent:
+    """The sums of a month; again whenever documents were issued or failed since the last time.
+
+    `actor` closed it, for `reason`; each is left out where nobody said it.
+    """
     data = {
         "month": summary.month,
         "documents": summary.documents,
@@ -151,6 +156,7 @@ def month_closed(summary: MonthSummary, closed_at: datetime, sequence: int) -> N
         "total": summary.total,
         "issue_failed": summary.issue_failed,
         "closed_at": wire_time(closed_at),
+        **{name: said for name, said in (("actor", actor), ("reason", reason)) if said},
     }
     return NewEvent("month.closed.v1", summary.month, sequence, data, key=summary.month)
 

@@ -76,9 +76,17 @@ SELECT * FROM documents WHERE original_id = $1 AND refund_id IS NOT NULL ORDER B
 -- Locks payments in the order of their ids.
 SELECT * FROM payments WHERE order_id = ANY(string_to_array($1, E'\x1f')) ORDER BY order_id FOR UPDATE;
 
+-- name: read_payments
+-- The same payments as they are, without a lock: for what is decided and taken back.
+SELECT * FROM payments WHERE order_id = ANY(string_to_array($1, E'\x1f')) ORDER BY order_id;
+
 -- name: lock_documents
 -- Locks documents in the order of their ids.
 SELECT * FROM documents WHERE invoice_id = ANY($1::uuid[]) ORDER BY invoice_id FOR UPDATE;
+
+-- name: read_documents
+-- The same documents as they are, without a lock.
+SELECT * FROM documents WHERE invoice_id = ANY($1::uuid[]) ORDER BY invoice_id;
 
 -- name: open_counters
 -- Starts the numbering of business numbers that have no document yet.
@@ -150,6 +158,14 @@ SELECT * FROM documents WHERE invoice_id = $1;
 -- Every wish of these partners.
 SELECT * FROM merge_requests WHERE partner_id = ANY($1::text[]);
 
+-- name: open_refunds_of_month
+-- The refunds in progress of payments whose documents of a month are still to be issued, with what stands on those.
+SELECT r.refund_id, p.payment_id, p.order_id, p.partner_id, p.standing_supply + p.standing_vat AS won
+FROM refunds r JOIN payments p USING (order_id) JOIN documents d USING (invoice_id)
+WHERE r.state = 'open' AND p.month = $1 AND p.standing_supply + p.standing_vat > 0
+  AND d.state IN ('draft', 'issue_failed')
+ORDER BY p.partner_id, p.payment_id, r.refund_id;
+
 -- name: open_month_close
 -- Notes that a month is closed; the first close gives the instant.
 INSERT INTO months (month, closed_at) VALUES ($1, $2) ON CONFLICT DO NOTHING;
@@ -161,7 +177,7 @@ WHERE month = $1 AND partner_id > $2 AND state IN ('draft', 'issue_failed')
 ORDER BY partner_id LIMIT $3;
 
 -- name: note_unreported
--- Remembers that month.closed has something new to report, in case the close is interrupted before it.
+-- Remembers that month.closed has something to report, in case the close is interrupted before it or leaves drafts.
 UPDATE months SET unreported = true WHERE month = $1 AND NOT unreported;
 
 -- name: lock_month
@@ -176,8 +192,31 @@ SELECT count(*) FILTER (WHERE state = 'issued')::bigint AS documents,
        coalesce(sum(vat) FILTER (WHERE state = 'issued'), 0)::bigint AS vat,
        coalesce(sum(total) FILTER (WHERE state = 'issued'), 0)::bigint AS total,
        count(*) FILTER (WHERE state = 'issued' AND kind = 'merged')::bigint AS merged,
-       count(*) FILTER (WHERE state = 'issue_failed')::bigint AS issue_failed
+       count(*) FILTER (WHERE state = 'issue_failed')::bigint AS issue_failed,
+       count(*) FILTER (WHERE state = 'draft')::bigint AS drafts
 FROM documents WHERE month = $1 AND modification IS NULL;
+
+-- name: state_of_month
+-- Whether a month was closed, and whether that was told.
+SELECT closed_at, unreported FROM months WHERE month = $1;
+
+-- name: closes_of_month
+-- Who closed a month, when and why, oldest first; refused ones are left out.
+SELECT recorded_at, actor, reason FROM audit_log
+WHERE target = $1 AND action = 'month.close' AND result = 'begun' ORDER BY id;
+
+-- name: late_of_month
+-- The documents of a month that were issued after its due day, by their day of issue in Seoul, with what 1 % and 2 %
+-- of them are.
+SELECT (issued_at AT TIME ZONE INTERVAL '+09:00')::date AS day, count(*) AS count,
+       sum(supply / 100)::bigint AS one_percent, sum(supply * 2 / 100)::bigint AS two_percent
+FROM documents WHERE month = $1 AND late AND state = 'issued' AND supply > 0 GROUP BY 1 ORDER BY 1;
+
+-- name: parked_for_month
+-- Events that wait here and may be about a month, by why; those about a payment of another month are not.
+SELECT kind, count(*) AS count, (array_agg(id ORDER BY id))[1:20] AS members
+FROM parked k WHERE NOT EXISTS (SELECT FROM payments p WHERE p.order_id = k.key AND p.month <> $1)
+GROUP BY kind ORDER BY kind;
 
 -- name: mark_reported
 -- Notes that month.closed reported everything; returns its number.
@@ -214,7 +253,7 @@ WHERE known.month < $1 AND d.state = 'draft' AND NOT EXISTS (SELECT FROM months 
 GROUP BY d.month;
 
 -- name: todo_interrupted
--- Months whose close was interrupted before it was told, or goes on.
+-- Months whose close was interrupted before it was told, goes on, or left drafts because of a refund.
 SELECT month, closed_at FROM months WHERE unreported;
 
 -- name: todo_late

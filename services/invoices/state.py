@@ -258,7 +258,8 @@ class DocumentCounter(Struct, frozen=True, gc=False):
 
 class MonthSummary(Struct, frozen=True, gc=False):
     """A closed month. Counts and won are of all issued documents of the month, modified ones not included;
-    `already_issued` of the `documents` were issued before this close, `merged` are merged ones.
+    `already_issued` of the `documents` were issued before this close, `merged` are merged ones. `drafts` are
+    still to be issued: a refund opened while the month was closed.
     """
 
     month: str
@@ -270,6 +271,7 @@ class MonthSummary(Struct, frozen=True, gc=False):
     merged: int
     issue_failed: int
     already_issued: int
+    drafts: int = 0
 
 
 class Change(Struct, frozen=True, gc=False):

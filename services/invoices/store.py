@@ -7,7 +7,7 @@ without a lock of its own is read after the lock that protects it.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from services.invoices.state import (
     Change,
@@ -70,6 +70,17 @@ K = TypeVar("K")
 T = TypeVar("T")
 
 
+class Rows(NamedTuple):
+    """The statements that read payments and documents."""
+
+    payments: str
+    documents: str
+
+
+LOCKING = Rows(SQL.lock_payments, SQL.lock_documents)
+LOOKING = Rows(SQL.read_payments, SQL.read_documents)
+
+
 class Store:
     """The tables of the invoices service as a `World`, for one policy."""
 
@@ -110,17 +121,20 @@ class Store:
         """Locks and reads what closing `month` needs for these partners. Call it inside a transaction."""
         world = World(self._policy)
         await _lock_partners(connection, partner_ids)
-        world.closed = await _closed_months(connection)
-        order_ids = await _orders(connection, SQL.orders_of_businesses, [(p, month) for p in partner_ids])
-        await _lock_payments(connection, world, order_ids)
-        await _lock_documents(connection, world, order_ids)
-        await _read_partners(connection, world, partner_ids)
-        await _read_numbers(connection, world, partner_ids)
-        await _read_requests(connection, world, partner_ids)
-        numbers = {d.business_number for d in world.documents.values() if d.is_unissued}
-        numbers |= {each.business_number for each in world.numbers.values()}
-        await _lock_counters(connection, world, numbers)
+        await _read_month(connection, world, month, partner_ids, LOCKING)
+        await _lock_counters(connection, world, _numbers_to_issue(world))
         world.mark_stored()
+        return world
+
+    async def look_at_month(self, connection: Connection, month: str, partner_ids: Sequence[str]) -> World:
+        """The same world without a lock, for a close that is only tried out. Call it inside a snapshot.
+
+        Its document numbers begin at 1: which ones a close gives is not known before it.
+        """
+        world = World(self._policy)
+        await _read_month(connection, world, month, partner_ids, LOOKING)
+        counters = (DocumentCounter(number) for number in _numbers_to_issue(world) if is_valid(number))
+        world.put(Change(counters=tuple(counters)))
         return world
 
     async def load_business(self, connection: Connection, month: str, number: str) -> World:
@@ -221,18 +235,35 @@ async def _orders(connection: Connection, sql: str, pairs: Sequence[tuple[str, s
     return {row["order_id"] for row in rows}
 
 
-async def _lock_payments(connection: Connection, world: World, order_ids: Iterable[str]) -> None:
+async def _read_month(
+    connection: Connection, world: World, month: str, partner_ids: Sequence[str], rows: Rows
+) -> None:
+    """What closing a month needs for these partners, but for the numbers of documents."""
+    world.closed = await _closed_months(connection)
+    order_ids = await _orders(connection, SQL.orders_of_businesses, [(p, month) for p in partner_ids])
+    await _lock_payments(connection, world, order_ids, rows)
+    await _lock_documents(connection, world, order_ids, rows)
+    await _read_partners(connection, world, partner_ids)
+    await _read_numbers(connection, world, partner_ids)
+    await _read_requests(connection, world, partner_ids)
+
+
+async def _lock_payments(
+    connection: Connection, world: World, order_ids: Iterable[str], by: Rows = LOCKING
+) -> None:
     if wanted := sorted(order_ids):
-        rows = await connection.fetch(SQL.lock_payments, packed(wanted))
+        rows = await connection.fetch(by.payments, packed(wanted))
         world.put(Change(payments=tuple(map(PAYMENTS.read, rows))))
 
 
-async def _lock_documents(connection: Connection, world: World, order_ids: Iterable[str]) -> None:
+async def _lock_documents(
+    connection: Connection, world: World, order_ids: Iterable[str], by: Rows = LOCKING
+) -> None:
     """Locks the documents that these payments are in, and their own drafts."""
     held = [world.payments[order_id] for order_id in order_ids if order_id in world.payments]
     found = {i for payment in held for i in (payment.invoice_id, payment.draft_id) if i is not None}
     if found:
-        rows = await connection.fetch(SQL.lock_documents, sorted(found))
+        rows = await connection.fetch(by.documents, sorted(found))
         world.put(Change(documents=tuple(map(DOCUMENTS.read, rows))))
 
 
@@ -285,6 +316,12 @@ async def _lock_counters(connection: Connection, world: World, numbers: Iterable
 
 def _changed(now: Mapping[K, T], before: Mapping[K, T]) -> Iterator[T]:
     return (value for key, value in now.items() if value is not before.get(key))
+
+
+def _numbers_to_issue(world: World) -> set[str]:
+    """The business numbers under which a close may issue: those of documents, and those that were told."""
+    numbers = {d.business_number for d in world.documents.values() if d.is_unissued}
+    return numbers | {each.business_number for each in world.numbers.values()}
 
 
 def _numbers_of_events(world: World, events: Sequence[Event[Any]], late: Sequence[Event[Any]]) -> set[str]:

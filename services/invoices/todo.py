@@ -21,16 +21,16 @@ def open_months(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
         month = row["month"]
         part = Part(row["count"], row["won"], ends_at(month), end_of_day(due_on(month)), (month,))
         group = add_up(INVOICES, "month_not_closed", month, "finance", [part], moment)
-        yield group.with_command(f"pawl close {month}")
+        yield group.with_command(pawl("month", month))
 
 
 def interrupted(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
-    """Closes that did not come to their end; a close can be repeated."""
+    """Closes that did not come to their end, or left drafts because of a refund; a close can be repeated."""
     for row in rows:
         month = row["month"]
         part = Part(1, None, row["closed_at"], end_of_day(due_on(month)), (month,))
         group = add_up(INVOICES, "month_close_interrupted", month, "finance", [part], moment)
-        yield group.with_command(f"pawl close {month}")
+        yield group.with_command(pawl("month", month))
 
 
 def unissuable(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from shared.events.fields import BusinessNumber, Count, Data, Day, Id, Instant, Month, Name, Total
+from shared.events.fields import BusinessNumber, Count, Data, Day, Id, Instant, Month, Name, Text, Total
 
 Modification = Literal["contract_cancelled", "supply_value_changed", "correction", "issued_twice"]
 """수정세금계산서 reasons: 계약의 해제, 공급가액 변동, 착오 정정, 이중발급."""
@@ -143,7 +143,10 @@ class InvoiceModified(Data):
 
 
 class MonthClosed(Data):
-    """month.closed.v1: the KST month is invoiced; counts of documents and payments, sums in won."""
+    """month.closed.v1: the KST month is invoiced; counts of documents and payments, sums in won.
+
+    `actor` closed it, for `reason`; absent where nobody said it, and in older events.
+    """
 
     month: Month
     documents: Count
@@ -153,3 +156,5 @@ class MonthClosed(Data):
     total: Total
     issue_failed: Count
     closed_at: Instant
+    actor: Name | None = None
+    reason: Text | None = None

@@ -24,7 +24,6 @@ import services.serials.store as serials_store
 import shared.runtime.fold as fold_module
 from ops.setup.provision import Database
 from services.invoices import commands
-from services.invoices.closing import close_month
 from services.invoices.commands import CorrectBody, MergeBody
 from services.invoices.store import Store as InvoicesStore
 from services.orders.store import Store as OrdersStore
@@ -39,7 +38,16 @@ from shared.runtime.records import StoredRecord
 from shared.runtime.surroundings import Surroundings
 from tests.simulation import engine, system
 from tests.simulation.engine import Outcome, Simulation
-from tests.simulation.system import NEVER, Plain, Silence, Site, System, to_correct, to_merge
+from tests.simulation.system import (
+    NEVER,
+    Plain,
+    Silence,
+    Site,
+    System,
+    close_like_finance,
+    to_correct,
+    to_merge,
+)
 from tests.support.granted import new_vault
 
 IDS_A_STEP = 4_096
@@ -174,10 +182,7 @@ class Place:
     async def close(self, month: str, at: datetime) -> None:
         store = self.site.service.store
         assert isinstance(store, InvoicesStore)
-        await close_month(
-            self.surroundings, store, month, at,
-            chunk=1, new_id=self.site.database.new_id,
-        )  # fmt: skip
+        await close_like_finance(self.surroundings, store, month, at, self.site.database.new_id)
 
     async def merge_business(self, month: str, body: MergeBody, at: datetime) -> None:
         await self.fold.decide_alone(*to_merge(self.site, month, body, at))

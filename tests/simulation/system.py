@@ -27,9 +27,9 @@ import shared.runtime.outbox as outbox_module
 import shared.runtime.relay as relay_module
 import shared.runtime.retry as retry_module
 from services.invoices import commands
-from services.invoices.closing import close_month
+from services.invoices.closing import OpenRefunds, close_month
 from services.invoices.commands import CorrectBody, MergeBody, correct, merge_month_of_business
-from services.invoices.state import MonthSummary
+from services.invoices.state import MonthSummary, NewId
 from services.invoices.state import Policy as InvoicePolicy
 from services.invoices.store import Store as InvoicesStore
 from services.refunds.store import Store as RefundsStore
@@ -152,10 +152,9 @@ class Site:
 
     def close(self, month: str, at: datetime) -> MonthSummary:
         """Closes a month, a partner a transaction."""
-        closing = close_month(
-            self.surroundings, self.invoices_store, month, at,  # type: ignore[arg-type]
-            chunk=1, new_id=self.database.new_id,
-        )  # fmt: skip
+        assert self.invoices_store is not None
+        new_id = self.database.new_id
+        closing = close_like_finance(self.surroundings, self.invoices_store, month, at, new_id)
         summary: MonthSummary = Running(closing).finish()
         return summary
 
@@ -166,6 +165,17 @@ class Site:
     def correct(self, month: str, body: CorrectBody, at: datetime) -> None:
         """An operator corrects a document, if it can be corrected."""
         Running(self.fold.decide_alone(*to_correct(self, month, body, at))).finish()
+
+
+async def close_like_finance(
+    surroundings: Surroundings, store: InvoicesStore, month: str, at: datetime, new_id: NewId
+) -> MonthSummary:
+    """Closes a month; where a refund is in progress, once more and despite it."""
+    close = partial(close_month, surroundings, store, month, at, chunk=1, new_id=new_id)
+    try:
+        return await close()
+    except OpenRefunds:
+        return await close(despite_open_refunds=True)
 
 
 Alone = tuple[Command[Any], Work, bool]

@@ -669,6 +669,22 @@ def lock_counters(tx: Transaction, numbers: Names) -> list[Row]:
     return [row for row in rows if row is not None]
 
 
+def open_refunds_of_month(tx: Transaction, month: str) -> list[Row]:
+    payments, documents = tx.rows("payments"), tx.rows("documents")
+    rows = []
+    for refund in where(tx, "refunds", "state", ["open"], "refund_id"):
+        payment = payments[refund["order_id"]]
+        document = documents.get(payment["invoice_id"])
+        won = payment["standing_supply"] + payment["standing_vat"]
+        is_unissued = document is not None and document["state"] in ("draft", "issue_failed")
+        if payment["month"] == month and won and is_unissued:
+            names = ("payment_id", "order_id", "partner_id")
+            rows.append(
+                Row(refund_id=refund["refund_id"], won=won, **{name: payment[name] for name in names})
+            )
+    return sorted(rows, key=lambda row: (row["partner_id"], row["payment_id"], row["refund_id"]))
+
+
 def open_month_close(tx: Transaction, month: str, at: Any) -> int:
     if tx.get("months", month) is None:
         tx.put("months", month, Row(month=month, closed_at=at, sequence=0, unreported=False))
@@ -700,6 +716,7 @@ def summarise_month(tx: Transaction, month: str) -> list[Row]:
             total=supply + vat,
             merged=sum(d["kind"] == "merged" for d in issued),
             issue_failed=sum(d["state"] == "issue_failed" for d in documents),
+            drafts=sum(d["state"] == "draft" for d in documents),
         )
     ]
 
@@ -744,6 +761,7 @@ INVOICES: Mapping[str, Query] = {
     "read_requests": lambda tx, ids: where(
         tx, "merge_requests", "partner_id", ids, "partner_id", "request_id"
     ),
+    "open_refunds_of_month": open_refunds_of_month,
     "open_month_close": open_month_close,
     "partners_to_close": partners_to_close,
     "note_unreported": lambda tx, month: int(update(tx, "months", month, {"unreported": True})),
@@ -854,6 +872,17 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
                 "refunds_after_issue",
             ),
             "a person looks at a document",
+        ),
+        **dict.fromkeys(
+            (
+                "read_payments",
+                "read_documents",
+                "state_of_month",
+                "closes_of_month",
+                "late_of_month",
+                "parked_for_month",
+            ),
+            "a person looks at a month before its close",
         ),
     },
 }

@@ -68,7 +68,8 @@ class Case:
                 await self._rest(data["seconds"])
             case "~close":
                 await self.checkout.drain()
-                await self._close_month(data["month"], data["at"])
+                # These months were closed as they were, whatever was in progress.
+                await self._close_month(data["month"], data["at"], despite=True)
                 await self.checkout.drain()
             case _:
                 await self._say(kind, line)

@@ -85,12 +85,13 @@ async def checkout(listening_checkout: Checkout, system: RunningSystem) -> Async
 
 @pytest.fixture
 async def close_month(system: RunningSystem) -> Any:
-    """Closes a month as an operator does: `await close_month("2040-01", at)`."""
+    """Closes a month as finance does: `await close_month("2040-01", at)`, `despite` refunds in progress."""
 
-    async def close(month: str, at: str) -> dict[str, Any]:
+    async def close(month: str, at: str, *, despite: bool = False) -> dict[str, Any]:
         url = f"{system.system.service('invoices').base_url}/v1/months/{month}/close"
         token = token_of(system.system, "invoices:approve")
-        answer = await fetch(url, orjson.dumps({"at": at}), PATIENCE, token)
+        said = {"at": at, "reason": "a test", "despite_open_refunds": despite}
+        answer = await fetch(url, orjson.dumps(said), PATIENCE, token)
         assert answer.status == 200, answer.text
         return dict(orjson.loads(answer.text))
 

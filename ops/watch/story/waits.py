@@ -94,6 +94,6 @@ def _papers(story: Story) -> Iterator[str]:
     for invoice in story.invoices:
         if invoice.state == "draft":
             first = parse_month(next_month(invoice.month))
-            yield f"the close of {invoice.month}, from {first} on; pawl close {invoice.month}"
+            yield f"the close of {invoice.month}, from {first} on; pawl month {invoice.month}"
         if invoice.state == "issue_failed":
             yield f"a valid business number of {story.partner_id}, to issue its invoice of {invoice.month}"

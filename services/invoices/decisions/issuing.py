@@ -56,11 +56,24 @@ def issue(
     return Decided(Change(documents=(issued,), counters=(counter,)), (event,))
 
 
-def issue_at_close(world: World, document: Document, at: datetime) -> Decided[Change]:
-    """Issues one un-issued document of a closed month, or answers once with why it cannot be."""
+def issue_at_close(
+    world: World, document: Document, at: datetime, *, despite_open_refunds: bool = False
+) -> Decided[Change]:
+    """Issues one un-issued document of a closed month, or answers once with why it cannot be.
+
+    One with won of a payment whose refund is in progress stays as it is, unless somebody has said that it is
+    to be issued whole (`despite_open_refunds`).
+    """
     payments = world.payments_in(document)
+    if not despite_open_refunds and any(map(has_open_refund, payments)):
+        return Decided(Change())
     correction = correction_for(world.numbers_of(document.partner_id), payments)
     return issue(document, payments, world.counters, at, correction=correction)
+
+
+def has_open_refund(payment: Payment) -> bool:
+    """Whether a refund is in progress that may take back won of a payment that are still on its document."""
+    return payment.open_refunds > 0 and payment.standing.total > 0
 
 
 def document_key(month: str, counter: DocumentCounter) -> str:

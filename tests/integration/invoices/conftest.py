@@ -91,10 +91,12 @@ class StoredBooks:
         for order_id in order_ids:
             await self.take(self.events.paid(order_id, **({"lines": [line(kind="goods")]} | details)))
 
-    async def close(self, month: str = "2026-10", at: str = CLOSED_AT, chunk: int = 200) -> MonthSummary:
+    async def close(
+        self, month: str = "2026-10", at: str = CLOSED_AT, chunk: int = 200, **said: Any
+    ) -> MonthSummary:
         instant = datetime.fromisoformat(at)
         return await close_month(
-            Surroundings(self.pool, self.outbox), self.store, month, instant, chunk=chunk
+            Surroundings(self.pool, self.outbox), self.store, month, instant, chunk=chunk, **said
         )
 
     async def published(self, type_name: str) -> list[dict[str, Any]]:

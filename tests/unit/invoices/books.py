@@ -2,12 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
 from itertools import count
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from pydantic import BaseModel
 
@@ -15,6 +16,7 @@ from services.invoices.calendar import ends_at
 from services.invoices.decisions.businesses import BusinessMerge, merge_business, undo_business_merge
 from services.invoices.decisions.closing import issue_month
 from services.invoices.decisions.corrections import Order, correct_document
+from services.invoices.decisions.preview import Tried, try_close
 from services.invoices.handlers import ROUTES
 from services.invoices.state import Document, DocumentCounter, OtherPayment, Payment, Policy, World
 from shared.events.catalogue import TYPES
@@ -293,15 +295,34 @@ class Books:
         return self.take(self.events.completed(order_id, refund_id, quantity, money.supply, money.vat, at=at))
 
     def close(
-        self, month: str = "2026-10", at: str = CLOSED_AT, partners: Sequence[str] | None = None
+        self,
+        month: str = "2026-10",
+        at: str = CLOSED_AT,
+        partners: Sequence[str] | None = None,
+        *,
+        despite: bool = False,
     ) -> list[NewEvent]:
         closed_at = instant(at)
         assert closed_at >= ends_at(month)
         self.world.closed.setdefault(month, closed_at)
-        events = issue_month(self.world, month, closed_at, self.new_id, partners)
+        events = issue_month(
+            self.world, month, closed_at, self.new_id, partners, despite_open_refunds=despite
+        )
         self.published += events
         self.check()
         return events
+
+    def try_close(self, month: str = "2026-10", at: str = CLOSED_AT) -> Tried:
+        """What a close would do, tried out for one partner after another as in so many transactions."""
+        unissued = (d for d in self.world.documents.values() if d.is_unissued and d.month == month)
+        tried = [
+            try_close(deepcopy(self.world), month, instant(at), uuid4, [partner_id])
+            for partner_id in sorted({document.partner_id for document in unissued})
+        ]
+        return Tried(
+            [document for each in tried for document in each.documents],
+            [left_out for each in tried for left_out in each.left_out],
+        )
 
     def correct(self, document: Document, order: Order) -> list[NewEvent]:
         """What an operator has corrected."""

@@ -2,17 +2,23 @@
 
 `Books.check` runs after each event: payments minus refunds equal what stands on issued, modified and
 un-issued documents, slips and receipts; every document equals the sum of its lines; every sequence is
-contiguous.
+contiguous. A close issues what it said that it would when it was tried out.
 """
 
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, rule
 
 from services.invoices.decisions.corrections import CannotCorrect, Order
+from services.invoices.decisions.issuing import has_open_refund
+from services.invoices.decisions.preview import IN_SOME_MERGE, DocumentToBe, Tried
+from services.invoices.state import Explanation
 from shared.money import Money, refund_money
+from shared.runtime.decisions import NewEvent
 from tests.unit.invoices.books import GANADA, OTHER, WRONG, Books, instant, line
 
 MONTHS = ("2026-10", "2026-11")
@@ -22,6 +28,19 @@ KINDS = st.sampled_from(["serials", "goods"])
 DAYS = {"2026-10": "2026-10-{:02d}T12:00:00+09:00", "2026-11": "2026-11-{:02d}T12:00:00+09:00"}
 AFTER = "2026-12-05T18:00:00+09:00"
 CORRECTED = instant("2026-12-20T10:00:00+09:00")
+
+
+def told(each: DocumentToBe) -> tuple[Any, ...]:
+    """A document as its preview tells it."""
+    document, names = each.document, [payment.payment_id for payment in each.payments]
+    return document.partner_id, document.business_number, document.amount, names, each.penalty or 0
+
+
+def said(data: dict[str, Any]) -> tuple[Any, ...]:
+    """A document as invoice.issued says it."""
+    amount = Money(data["supply"], data["vat"])
+    penalty = data.get("estimated_penalty", 0)
+    return data["partner_id"], data["business_number"], amount, data["payment_ids"], penalty
 
 
 class Bookkeeping(RuleBasedStateMachine):
@@ -160,18 +179,43 @@ class Bookkeeping(RuleBasedStateMachine):
             self.books.correct(document, Order(number, twice, "wrong", "kim", CORRECTED))
         assert {each: self.books.world.documents[each] for each in before} == before
 
-    @rule(month=st.sampled_from(MONTHS))
-    def close(self, month: str) -> None:
-        self.books.close(month, AFTER)
-        assert self.books.close(month, AFTER) == []
+    @rule(month=st.sampled_from(MONTHS), despite=st.booleans())
+    def close(self, month: str, despite: bool) -> None:
+        tried, explained = self.books.try_close(month, AFTER), dict(self.books.world.explanations)
+        published = self.books.close(month, AFTER, despite=despite)
+        self.is_what_was_tried(tried, published, month, despite=despite)
+        self.leaves_out_who_was_told(tried, explained)
+        assert self.books.close(month, AFTER, despite=despite) == []
         for document in self.books.documents("issued"):
             if document.original_id is not None:
                 original = self.books.world.documents[document.original_id]
                 assert document.written_date is not None
                 assert original.written_date is not None
                 assert document.written_date >= original.written_date
-        valid = [d for d in self.books.documents("draft") if d.month == month]
-        assert valid == []
+
+    def is_what_was_tried(
+        self, tried: Tried, published: Sequence[NewEvent], month: str, *, despite: bool
+    ) -> None:
+        """Issued is what was said, but for what has a refund in progress and nobody wanted whole."""
+        kept = [] if despite else [e for e in tried.documents if any(map(has_open_refund, e.payments))]
+        failed = [each for each in tried.documents if each.document.state == "issue_failed"]
+        issued = [each for each in tried.documents if each not in kept and each not in failed]
+        unissued = [d for d in self.books.documents("draft", "issue_failed") if d.month == month]
+
+        assert sorted(map(told, issued)) == sorted(
+            said(event.data) for event in published if event.type == "invoice.issued.v1"
+        )
+        assert sorted((d.partner_id, d.amount) for d in unissued) == sorted(
+            (e.document.partner_id, e.document.amount) for e in tried.documents if e in kept or e in failed
+        )
+        assert {d.state for d in unissued} <= ({"draft", "issue_failed"} if kept else {"issue_failed"})
+
+    def leaves_out_who_was_told(self, tried: Tried, before: Mapping[Any, Explanation]) -> None:
+        now = self.books.world.explanations.items()
+        new = [each for key, each in now if each is not before.get(key)]
+        assert {each.payment_id for each in tried.left_out} == {
+            each.payment_id for each in new if each.reason not in IN_SOME_MERGE
+        }
 
     def teardown(self) -> None:
         if hasattr(self, "books"):

@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 from ops.cli import app
 from ops.shell.databases import share_a_database, urls_of
 from ops.shell.problem import Exit, Problem
-from ops.watch.close import require_instant, require_month
 from ops.watch.dead.names import Name, parse_name
+from ops.watch.month.command import require_instant, require_month
 
 SETTINGS = {
     "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
@@ -27,6 +27,7 @@ SETTINGS = {
         ["check"],
         ["record"],
         ["lag"],
+        ["month"],
         ["close"],
         ["dead", "ls"],
         ["dead", "show"],

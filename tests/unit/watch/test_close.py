@@ -10,6 +10,8 @@ from typer.testing import CliRunner
 
 from ops.cli import app
 from ops.shell.http_client import Answer
+from ops.shell.problem import Problem
+from tests.unit.watch.test_month import OPEN_REFUND, a_month
 
 SUMS = {"documents": 2, "payments": 3, "supply": 320, "vat": 32, "total": 352, "merged": 1, "issue_failed": 0}
 CORRECTION = {
@@ -45,7 +47,10 @@ class Service:
 def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     monkeypatch.setenv("PAWL_TOKEN", "a-token")
     service = Service()
-    with patch("ops.watch.close.fetch", service.fetch):
+    with (
+        patch("ops.watch.close.fetch", service.fetch),
+        patch("ops.shell.asking.fetch", service.fetch),
+    ):
         yield service
 
 
@@ -54,12 +59,74 @@ def run(*arguments: str) -> Any:
 
 
 def test_a_close_shows_its_sums_and_what_is_proposed(service: Service) -> None:
-    service.say(200, month="2026-10", already_issued=1, corrections=[CORRECTION], **SUMS)
-    result = run("2026-10")
+    service.say(200, month="2026-10", already_issued=1, drafts=0, corrections=[CORRECTION], **SUMS)
+    result = run("2026-10", "--reason", "all is well", "--yes")
     assert result.exit_code == 0
-    assert service.asked == [("http://invoices/v1/months/2026-10/close", {"at": None, "reason": ""})]
+    (asked,) = service.asked
+    assert asked == (
+        "http://invoices/v1/months/2026-10/close",
+        {"at": None, "reason": "all is well", "despite_open_refunds": False},
+    )
     assert "2026-10 is closed" in result.output
     assert "2026-10-1168200276-000001 of P-17 should be under 1348672683." in result.output
+
+
+def test_a_close_that_left_drafts_says_so(service: Service) -> None:
+    service.say(200, month="2026-10", already_issued=0, drafts=2, corrections=[], **SUMS)
+    result = run("2026-10", "--reason", "all is well", "--yes")
+    assert "2026-10 is closed in part" in result.output
+    assert "2 documents are left: a refund of theirs opened meanwhile" in result.output
+
+
+def test_refunds_in_progress_can_be_overruled(service: Service) -> None:
+    service.say(200, month="2026-10", already_issued=0, drafts=0, corrections=[], **SUMS)
+    run("2026-10", "--reason", "the tenth", "--despite-open-refunds", "--yes")
+    assert service.asked[0][1]["despite_open_refunds"] is True
+
+
+def test_a_close_without_a_reason_closes_nothing(service: Service) -> None:
+    result = run("2026-10", "--yes", "--reason", " ")
+    assert isinstance(result.exception, Problem)
+    assert (result.exception.exit_code, service.asked) == (2, [])
+
+
+def test_a_close_that_is_refused_says_where_to_look(service: Service) -> None:
+    service.answer = Answer(409, '{"code": "open_refund", "detail": "1 refunds are in progress"}')
+    result = run("2026-10", "--reason", "all is well", "--yes")
+    assert isinstance(result.exception, Problem)
+    assert result.exception.message == "2026-10 was not closed: 1 refunds are in progress"
+    assert result.exception.hint.endswith("pawl month 2026-10")
+    assert result.exception.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "then"),
+    [
+        ([], 5, "pawl close 2026-10 --reason WHY --yes"),
+        (["--despite-open-refunds"], 0, "pawl close 2026-10 --despite-open-refunds --reason WHY --yes"),
+        (
+            ["--at", "2026-11-05T18:00:00+09:00"],
+            5,
+            "pawl close 2026-10 --at 2026-11-05T18:00:00+09:00 --reason WHY --yes",
+        ),
+    ],
+)
+def test_without_yes_the_month_is_shown_and_nothing_is_done(
+    service: Service, arguments: list[str], code: int, then: str
+) -> None:
+    service.say(200, **a_month(blockers=[OPEN_REFUND]))
+    result = run("2026-10", "--reason", "all is well", *arguments)
+    ((url, body),) = service.asked
+    assert (url.partition("?")[0], body) == ("http://invoices/v1/months/2026-10/preview", None)
+    assert f"Nothing was done. Close it: {then}" in result.output
+    assert result.exit_code == code
+
+
+def test_what_would_be_done_says_in_json_that_it_was_not(service: Service) -> None:
+    service.say(200, **a_month())
+    result = run("2026-10", "--json")
+    assert orjson.loads(result.stdout)["applied"] is False
+    assert result.exit_code == 0
 
 
 def test_the_status_of_a_month_closes_nothing(service: Service) -> None:
@@ -130,8 +197,6 @@ def test_a_wrong_command_asks_nothing(service: Service, arguments: list[str]) ->
 
 @pytest.mark.parametrize(("status", "code"), [(409, 1), (404, 2), (400, 2), (0, 1)])
 def test_a_refusal_says_why(service: Service, status: int, code: int) -> None:
-    from ops.shell.problem import Problem
-
     service.answer = Answer(status, '{"detail": "it was corrected before"}')
     result = run("2026-10", "correct", "K-1", "--reason", "why")
     assert isinstance(result.exception, Problem)
