@@ -258,7 +258,7 @@ async def test_an_interrupted_close_waits_and_breaks_no_rule(
     )
     report = await audit(database.ops_url, settle=0)
     assert report.ok
-    assert [wait["next"] for wait in report.waiting] == ["pawl close 2026-10"]
+    assert [wait["next"] for wait in report.waiting] == ["pawl month 2026-10"]
 
 
 @pytest.mark.parametrize("absent", SERVICES[1:])

@@ -308,6 +308,7 @@ async def test_an_operator_closes_a_month_over_http(books: StoredBooks, client: 
         "merged": 0,
         "issue_failed": 0,
         "already_issued": 0,
+        "drafts": 0,
         "corrections": [],
     }
 

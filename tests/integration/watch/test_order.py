@@ -57,7 +57,7 @@ async def test_the_document_of_an_order_has_everything_the_contract_names(
     assert (refund["refund_request_id"], refund["state"], refund["amount"]) == ("rr-77", "completed", 70_400)
     (invoice,) = document["invoices"]
     assert (invoice["month"], invoice["state"], invoice["total"]) == ("2026-10", "draft", 105_600)
-    assert document["waits_for"] == ["the close of 2026-10, from 2026-11-01 on; pawl close 2026-10"]
+    assert document["waits_for"] == ["the close of 2026-10, from 2026-11-01 on; pawl month 2026-10"]
 
 
 async def test_events_are_told_in_the_order_in_which_one_led_to_the_other(

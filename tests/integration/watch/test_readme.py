@@ -63,5 +63,6 @@ async def test_each_question_of_a_day_is_answered_by_its_command(running: Runnin
             code, said = await pawl(command.replace("KEY", document), running.system)
             assert code in (Exit.OK, Exit.NOTHING_MATCHED, Exit.SOMETHING_WAITS), f"{command}: {said}"
             assert "Traceback" not in said
-            about = {"order": "A-1001", "find": "P-17", "partner": "A-1001", "document": document}
+            about = {"order": "A-1001", "find": "P-17", "month": "2026-10"}
+            about |= {"partner": "A-1001", "document": document}
             assert about.get(command.split()[1], "") in said, f"{command}: {said}"

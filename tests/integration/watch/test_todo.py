@@ -341,7 +341,7 @@ TROUBLES = [
         "2026-10",
         176_000,
         "finance",
-        "pawl close {}",
+        "pawl month {}",
         IN_TIME,
     ),
     Trouble(

@@ -112,7 +112,7 @@ def test_whatever_is_wrong_it_takes_ten_lines_of_eighty_columns() -> None:
     assert max(cell_len(line) for line in lines) <= 80
     assert lines[7] == "          operator 4, finance 2, partner 2, checkout 2"
     assert lines[8] == "auditor   12,345 violations, 3d ago: pawl check --topics"
-    assert lines[9] == "month     2026-10 is not closed, its documents are due on 2026-11-10, since 27d"
+    assert lines[9] == "month     2026-10 is not closed, due 2026-11-10, since 27d: pawl month 2026-10"
 
 
 def test_the_due_day_is_the_one_that_invoices_reckons() -> None:

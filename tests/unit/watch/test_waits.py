@@ -99,7 +99,7 @@ def test_a_refund_that_is_over_waits_for_nobody(state: str) -> None:
 def test_a_draft_waits_for_the_close_of_its_month() -> None:
     story = paid_story()
     story.invoices = [Invoice("i", "payment", None, "2026-12", "draft", 176_000)]
-    assert waits_for(story) == ["the close of 2026-12, from 2027-01-01 on; pawl close 2026-12"]
+    assert waits_for(story) == ["the close of 2026-12, from 2027-01-01 on; pawl month 2026-12"]
 
 
 def test_an_invoice_that_failed_waits_for_the_partner_to_be_corrected() -> None:
