@@ -196,6 +196,8 @@ def close(
         print_json(result)
     else:
         SHOWN[action](Console(), result)
+    if action == "close" and result["drafts"]:
+        raise typer.Exit(Exit.SOMETHING_WAITS)
 
 
 def _asked(

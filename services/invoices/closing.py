@@ -64,7 +64,7 @@ class MonthClose(NamedTuple):
     reason: str
     despite_open_refunds: bool
 
-    def noted(self, result: str, open_refunds: int) -> Sequence[AuditEntry]:
+    def noted(self, result: str, open_refunds: int = 0) -> Sequence[AuditEntry]:
         """What the audit log keeps of it: nothing where nobody said who asks."""
         if not self.actor:
             return ()
@@ -87,13 +87,15 @@ async def close_month(
 ) -> MonthSummary:
     """Closes `month` (`2026-10`) at the logical instant `at`. Safe to repeat and to interrupt.
 
-    An `actor` is noted in the audit log before anything is issued. Raises MonthNotOver when `at` is before
-    the first instant of the next month in Seoul, OpenRefunds unless documents are to be issued whole
-    (`despite_open_refunds`), and ValueError for a month that is not written `YYYY-MM`.
+    An `actor` is noted in the audit log before anything is issued, and when nothing is. Raises MonthNotOver
+    when `at` is before the first instant of the next month in Seoul, OpenRefunds unless documents are to be
+    issued whole (`despite_open_refunds`), and ValueError for a month that is not written `YYYY-MM`.
     """
-    if at < ends_at(month):
-        raise MonthNotOver(month, ends_at(month))
     close = MonthClose(month, at, new_id(), actor, reason, despite_open_refunds)
+    if at < ends_at(month):
+        async with surroundings.pool.acquire() as connection:
+            await write_audit(connection, close.noted("month_not_over"))
+        raise MonthNotOver(month, ends_at(month))
     await _open(surroundings.pool, close)
     before = await _documents(surroundings.pool, month)
     last: str | None = ""

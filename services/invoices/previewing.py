@@ -12,7 +12,6 @@ import asyncpg
 
 from services.invoices.blockers import blockers, warnings
 from services.invoices.calendar import due_on, ends_at, late_percent
-from services.invoices.closing import CHUNK
 from services.invoices.decisions.preview import DocumentToBe, MonthPreview, try_close
 from services.invoices.store import SQL, Store
 from services.invoices.viewing import corrections_of
@@ -23,12 +22,12 @@ from shared.postgres import Connection
 
 
 async def preview_month(
-    pool: asyncpg.Pool, store: Store, month: str, at: datetime, *, most: int, chunk: int = CHUNK
+    pool: asyncpg.Pool, store: Store, month: str, at: datetime, *, most: int, chunk: int
 ) -> dict[str, Any]:
     """How a month stands at the instant `at`, and what a close would then issue.
 
     A month that is not over then is shown as of its end. At most `most` of each list are named; counts and
-    won are always of all of them.
+    won are always of all of them. `chunk` partners are read at a time.
     """
     async with (
         pool.acquire() as connection,

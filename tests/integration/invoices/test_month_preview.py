@@ -324,8 +324,8 @@ async def test_events_that_wait_here_may_be_about_the_month(
     await owner.executemany(
         """INSERT INTO parked (topic, partition, "offset", key, kind, reason, type, source, event_id, subject,
                                event_time, record, overdue_at)
-           VALUES ('orders.events', 0, $1::int, $2::text, $3, 'why', 'order.paid.v1', '/pawl/orders', $1::text,
-                   $2::text, now(), '', now())""",
+           VALUES ('orders.events', 0, $1, $2, $3, 'why', 'order.paid.v1', '/pawl/orders', 'evt', 'A', now(),
+                   '', now())""",
         [(1, "A-1", "blocked"), (2, "A-2", "blocked"), (3, "nobody", "waiting"), (4, "A-1", "behind")],
     )
     try:

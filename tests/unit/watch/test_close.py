@@ -76,6 +76,7 @@ def test_a_close_that_left_drafts_says_so(service: Service) -> None:
     result = run("2026-10", "--reason", "all is well", "--yes")
     assert "2026-10 is closed in part" in result.output
     assert "2 documents are left: a refund of theirs opened meanwhile" in result.output
+    assert result.exit_code == 5
 
 
 def test_refunds_in_progress_can_be_overruled(service: Service) -> None:
