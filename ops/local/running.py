@@ -14,6 +14,7 @@ from ops.local.jars import broker_jars
 from ops.local.kafka import EmbeddedKafka
 from ops.local.ports import HOST, Ports
 from ops.local.postgres import EmbeddedPostgres
+from ops.local.prometheus import launch_of, until_ready
 from ops.local.supervisor import Launch, Supervisor
 from ops.setup.broker import ADMINISTRATOR
 from ops.setup.logins import kept_kafka_passwords, secure_broker
@@ -43,8 +44,8 @@ class Wanted:
     `services` names those to start. `kafka` and `postgres` are addresses of servers that run already (None:
     embedded ones). `environment` is added to that of each service; `command` is the command line of one.
     `secure`: Kafka asks everybody for a login (an address given for it is then its administrator's).
-    With `restart_servers` an embedded server that dies starts again, as services always do. Everything has
-    `ready_seconds` to start.
+    With `restart_servers` an embedded server that dies starts again, as services always do. `prometheus` is
+    the program that watches it all (empty: none). Everything has `ready_seconds` to start.
     """
 
     directory: Path
@@ -59,6 +60,7 @@ class Wanted:
     ready_seconds: float = READY_SECONDS
     restart_servers: bool = False
     secure: bool = False
+    prometheus: str = ""
 
 
 class RunningSystem:
@@ -71,6 +73,7 @@ class RunningSystem:
         self.kafka: EmbeddedKafka | None = None
         self.postgres: EmbeddedPostgres | None = None
         self.services = Supervisor([])
+        self.watchers = Supervisor([])
         self.watching: asyncio.Task[None] | None = None
         self._tell = tell
         self._ports = Ports(folder.ports)
@@ -92,6 +95,7 @@ class RunningSystem:
             services={name: Endpoint(name, url) for name, url in self._state.services.items()},
             kafka_admin=self._state.kafka_admin,
             kafka_checkout=self._state.kafka_checkout,
+            prometheus=self._state.prometheus,
         )
 
     async def start(self, jars: Sequence[Path]) -> None:
@@ -103,6 +107,8 @@ class RunningSystem:
                 await together(self._make_topics(kafka), self._prepare_database(postgres))
                 self._start_services()
                 await self._until_healthy()
+                if self.wanted.prometheus:
+                    await self._start_prometheus(self.wanted.prometheus)
         except TimeoutError:
             raise await self._not_ready() from None
         finally:
@@ -125,13 +131,14 @@ class RunningSystem:
 
     async def stop(self) -> None:
         """Services first, so that they can publish what they have left; then the servers."""
-        await self.services.stop_all()
+        await asyncio.gather(self.services.stop_all(), self.watchers.stop_all())
         await asyncio.gather(*(server.stop() for server in (self.kafka, self.postgres) if server))
 
     async def watch(self) -> None:
         """Start again what dies, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.services.watch())
+            tasks.create_task(self.watchers.watch())
             for name, server in (("Kafka", self.kafka), ("PostgreSQL", self.postgres)):
                 if server and self.wanted.restart_servers:
                     tasks.create_task(self._keep_alive(name, server))
@@ -220,6 +227,16 @@ class RunningSystem:
         self.services = Supervisor(launches, self._tell, self._mark_services)
         self.services.start_all()
 
+    async def _start_prometheus(self, program: str) -> None:
+        port, log = self._ports.take("prometheus"), self.folder.logs / "prometheus.log"
+        self._waits_for.append("Prometheus")
+        launch = launch_of(program, self.folder.prometheus, port, self._state.services, log)
+        self.watchers = Supervisor([launch], self._tell, self._mark_watchers)
+        self.watchers.start_all()
+        self._state.prometheus = f"http://{HOST}:{port}"
+        await until_ready(self._state.prometheus)
+        self._waits_for.remove("Prometheus")
+
     def _token_settings(self) -> dict[str, str]:
         """How services check tokens: with the key of this directory, unless the environment names others."""
         if os.environ.get(KEYS_OF_SERVICES) or KEYS_OF_SERVICES in self.wanted.environment:
@@ -281,7 +298,13 @@ class RunningSystem:
         )
 
     def _mark_services(self) -> None:
-        for name, pid in self.services.pids().items():
+        self._mark_all(self.services)
+
+    def _mark_watchers(self) -> None:
+        self._mark_all(self.watchers)
+
+    def _mark_all(self, supervisor: Supervisor) -> None:
+        for name, pid in supervisor.pids().items():
             self._mark(name, pid)
 
     def _mark(self, name: str, pid: int) -> None:

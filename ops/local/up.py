@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ops.local.prometheus import require_prometheus
 from ops.local.running import READY_SECONDS, RunningSystem, Wanted, run_system
 from ops.shell.options import Directory, Json, KafkaAddress, PostgresUrl, Wait
 from ops.shell.output import tell_on_stderr
@@ -29,6 +30,10 @@ Secure = Annotated[
     bool, typer.Option("--secure", help="Kafka asks everybody for a login and allows what acls.yaml says.")
 ]
 
+Watch = Annotated[
+    bool, typer.Option("--watch", help="Start Prometheus too, with the alerts of deploy/alerts.")
+]
+
 
 def up(
     kafka: KafkaAddress = None,
@@ -37,6 +42,7 @@ def up(
     kafka_port: KafkaPort = None,
     postgres_port: PostgresPort = None,
     secure: Secure = False,
+    watch: Watch = False,
     wait: Wait = READY_SECONDS,
     as_json: Json = False,
 ) -> None:
@@ -60,6 +66,7 @@ def up(
         postgres_port=postgres_port,
         restart_servers=True,
         secure=secure,
+        prometheus=require_prometheus() if watch else "",
         ready_seconds=wait,
     )
     asyncio.run(stay_up(wanted, as_json))
@@ -121,6 +128,7 @@ def where(running: RunningSystem) -> dict[str, Any]:
             }
             for name, service in system.services.items()
         },
+        **({"prometheus": system.prometheus} if system.prometheus else {}),
     }
 
 
@@ -133,6 +141,7 @@ def text(running: RunningSystem) -> str:
         f"  Kafka     {Brokers.at(system.kafka)}",
         f"  Postgres  {without_password(system.ops_url)}",
         *(f"  {name:<9} {service.health}  {service.metrics}" for name, service in system.services.items()),
+        *([f"  watched   {system.prometheus}/alerts"] if system.prometheus else []),
         f"  data, logs, keys and passwords are in {system.directory}",
         "",
         "Try next, in another terminal:",

@@ -9,6 +9,7 @@ token-key         the key that signs tokens for the services, made once (0600)
 ports.json        the ports of the last run
 check.json        the last verdict of `pawl check`
 kafka/ postgres/  data of the embedded servers
+prometheus/       its configuration and its data, with `pawl up --watch`
 logs/             one log for each process; `.1` is that of the run before
 """
 
@@ -80,7 +81,8 @@ def _command_of(process: psutil.Process, seconds: float = 1.0) -> tuple[str, ...
 
 @dataclass(slots=True)
 class RunState:
-    """The content of run.json. `kafka`, `postgres`, `ops` are addresses; `services` maps names to URLs.
+    """The content of run.json. `kafka`, `postgres`, `ops` are addresses; `services` maps names to URLs, and
+    `prometheus` is one where it watches.
 
     `signs_tokens`: the services take the tokens that are signed with the key of this directory.
     """
@@ -93,6 +95,7 @@ class RunState:
     kafka_admin: str = ""
     kafka_checkout: str = ""
     services: dict[str, str] = field(default_factory=dict)
+    prometheus: str = ""
     signs_tokens: bool = False
     processes: list[ProcessMark] = field(default_factory=list)
 
@@ -141,6 +144,7 @@ class RunDirectory:
         self.token_key = self.path / "token-key"
         self.kafka = self.path / "kafka"
         self.postgres = self.path / "postgres"
+        self.prometheus = self.path / "prometheus"
         self._run = self.path / "run.json"
         self._verdict = self.path / "check.json"
         self._lock_file = self.path / "lock"

@@ -40,7 +40,7 @@ class System:
 
     `postgres` administers the database, `ops_url` reads everything and writes nothing. On a broker with
     logins `kafka` reads everything, `kafka_admin` makes topics and `kafka_checkout` is upstream; without them
-    the last two are empty.
+    these two are empty. `prometheus` watches the system, where one was started with it.
     """
 
     directory: Path
@@ -50,6 +50,7 @@ class System:
     services: dict[str, Endpoint] = field(default_factory=dict)
     kafka_admin: str = ""
     kafka_checkout: str = ""
+    prometheus: str = ""
 
     @property
     def checkout(self) -> str:

@@ -82,6 +82,14 @@ class Runtime:
         self.surroundings = Surroundings(
             pool, self.outbox, on_crash_point, self.commands.send, self.commands.send_alone
         )
+        self.operators = OperatorEndpoints(
+            service,
+            load(f"services.{service.name}"),
+            self.surroundings,
+            self.fold,
+            self.sealer,
+            settings.thresholds(),
+        )
         self.relay = Relay(
             lambda: connect(str(settings.database_url), service.name),
             self.outbox,
@@ -113,17 +121,9 @@ class Runtime:
             self.metrics,
             self.observe,
         )
-        of_operators = OperatorEndpoints(
-            self.service,
-            load(f"services.{self.service.name}"),
-            self.surroundings,
-            self.fold,
-            self.sealer,
-            self.settings.thresholds(),
-        )
         return application(
             self.service.name,
-            [*common.routes(), *of_operators.routes(), *self.service.http_routes(self.surroundings)],
+            [*common.routes(), *self.operators.routes(), *self.service.http_routes(self.surroundings)],
             self.settings.tokens(),
             HttpMetrics(self.metrics.registry),
             common.asyncapi(),
@@ -144,8 +144,11 @@ class Runtime:
         with suppress(*TRANSIENT):
             backlog = await self.pool.fetchrow(SQL.outbox_backlog)
             self.metrics.outbox_events.set(backlog["events"] if backlog else 0)
-            for row in await self.pool.fetch(SQL.parked_summary):
+            waiting = await self.pool.fetch(SQL.parked_summary)
+            self.metrics.waiting.clear()
+            for row in waiting:
                 self.metrics.waiting.labels(row["kind"]).set(row["events"])
+            await self.metrics.todo.keep_fresh(self.operators.what_needs_somebody)
 
     async def beat(self) -> None:
         """Keeps the heartbeat, and ends the process when its work stands still though the servers answer.

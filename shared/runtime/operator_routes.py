@@ -10,7 +10,7 @@ from shared.clock import now
 from shared.events.fields import Text
 from shared.operators import reading
 from shared.operators.finding import find_document, read_word
-from shared.operators.todo import Moment, Thresholds, Who, todo_document
+from shared.operators.todo import Group, Moment, Thresholds, Who, todo_document
 from shared.queries import Queries, load
 from shared.runtime.decisions import Position
 from shared.runtime.fold import Fold
@@ -194,10 +194,13 @@ class OperatorEndpoints:
 
     async def todo(self) -> Any:
         """What needs somebody here, the most urgent first: groups by cause, each with what to do next."""
+        return todo_document(await self.what_needs_somebody(), now())
+
+    async def what_needs_somebody(self) -> list[Group]:
+        """What needs somebody here by now, the most urgent first."""
         moment = Moment(now(), self.thresholds)
         async with self.surroundings.pool.acquire() as connection:
-            groups = await reading.read_todo(connection, self.queries, self.service.todo, moment)
-        return todo_document(groups, moment.now)
+            return await reading.read_todo(connection, self.queries, self.service.todo, moment)
 
     async def find(
         self,

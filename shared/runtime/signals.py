@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from shared.runtime.todo_gauges import TodoGauges
+
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
@@ -26,6 +28,7 @@ class Metrics:
     lag_seconds: Gauge = field(init=False)
     outbox_events: Gauge = field(init=False)
     waiting: Gauge = field(init=False)
+    todo: TodoGauges = field(init=False)
 
     def __post_init__(self) -> None:
         registry = self.registry
@@ -89,3 +92,4 @@ class Metrics:
         self.waiting = Gauge(
             "pawl_waiting_events", "Events that wait with their key, by kind.", ["kind"], registry=registry
         )
+        self.todo = TodoGauges(registry)

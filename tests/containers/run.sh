@@ -39,13 +39,16 @@ trap 'exit 143' TERM
 # Where the base was made here, so is the rest; otherwise it is pulled, and the services' image is built on it.
 if docker image inspect pawl-base:bookworm >/dev/null 2>&1; then
   deploy/images/build.sh || exit 2
+  : "${PAWL_PROMETHEUS_IMAGE:=pawl-prometheus:bookworm}"
 else
   say "building ${PAWL_IMAGE:=pawl:local}; without an image registry: make images"
   docker build --quiet --file deploy/Dockerfile --tag "$PAWL_IMAGE" . || exit 2
-  for image in "${PAWL_KAFKA_IMAGE:-apache/kafka:4.3.1}" "${PAWL_POSTGRES_IMAGE:-postgres:18}"; do
+  : "${PAWL_PROMETHEUS_IMAGE:=prom/prometheus:v3.5.0}"
+  for image in "${PAWL_KAFKA_IMAGE:-apache/kafka:4.3.1}" "${PAWL_POSTGRES_IMAGE:-postgres:18}" "$PAWL_PROMETHEUS_IMAGE"; do
     docker image inspect "$image" >/dev/null 2>&1 || docker pull --quiet "$image" || exit 2
   done
 fi
+export PAWL_PROMETHEUS_IMAGE
 
 # part NAME SECONDS OPTIONS...
 part() {

@@ -24,6 +24,7 @@ from tests.support.traces import TRACE, traced
 
 STOP_SECONDS = 30
 RECEIVED = "faststream_received_messages"
+NEEDING = "pawl_todo_things"
 BY_TOPIC = {"app_name": "pawl-orders", "broker": "kafka", "handler": "checkout.events"}
 
 
@@ -40,6 +41,12 @@ class Orders:
         families = text_string_to_metric_families((await fetch(f"{self._url}/metrics")).text)
         samples = [sample for family in families if family.name == RECEIVED for sample in family.samples]
         return sum(sample.value for sample in samples if sample.labels == BY_TOPIC)
+
+    async def needing(self, cause: str) -> float:
+        """How many things need somebody for this cause, in the same way."""
+        families = text_string_to_metric_families((await fetch(f"{self._url}/metrics")).text)
+        samples = [sample for family in families if family.name == NEEDING for sample in family.samples]
+        return sum(sample.value for sample in samples if sample.labels["cause"] == cause)
 
     async def stop(self) -> int | None:
         """Asks it to end, and returns its exit code; None when it did not end by itself."""
@@ -101,3 +108,18 @@ async def test_a_batch_is_seen_in_the_metrics_and_its_span_is_sent_before_the_se
 
     assert {path for path, _ in collector.posts} == {"/v1/traces"}
     assert collector.has(TRACE)
+
+
+async def test_what_needs_somebody_is_in_the_metrics(
+    orders: Orders, kafka: str, admin: asyncpg.Connection
+) -> None:
+    await publish(kafka, payment("A-1", amount=1))
+
+    async def is_a_case() -> bool:
+        assert orders.child.is_alive, last_lines(orders.child.log)
+        return await admin.fetchval("SELECT count(*) FROM orders.quarantine") == 1
+
+    await until(is_a_case, "the payment is a case")
+
+    assert await orders.needing("quarantine") == 1
+    assert await orders.needing("dead_letter") == 0
