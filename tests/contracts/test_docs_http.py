@@ -66,7 +66,7 @@ def test_the_guide_lists_what_every_service_answers() -> None:
 
     for route in routes_of("orders"):
         if route.scope is not None:
-            path = re.sub(r"\{\w+\}", "17", route.path)
+            path = re.sub(r"\{\w+\}", "17", route.template)
             assert f"{path}`" in text or f"{path}?" in text, route.name
 
 
@@ -76,7 +76,7 @@ def test_the_routes_of_a_service_stand_in_its_readme() -> None:
         readme = read(ROOT / "services" / service / "README.md")
         for route in routes_of(service):
             if route.name not in common:
-                path = re.sub(r"\{month\}", "2026-10", route.path)
+                path = re.sub(r"\{month\}", "2026-10", route.template)
                 path = re.sub(r"\{(\w+)\}", lambda name: name[1].upper(), path)
                 assert f"`{route.method} {path}`" in readme, f"services/{service}/README.md: {route.name}"
 
