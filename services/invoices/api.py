@@ -1,4 +1,4 @@
-"""The HTTP routes of invoices: look at a month, close it, merge a business, correct a document or a partner."""
+"""The HTTP routes of invoices: look at a month, close it, merge a business, correct what is wrong."""
 
 from collections.abc import Sequence
 from functools import partial

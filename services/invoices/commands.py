@@ -1,8 +1,8 @@
 """What an operator does beside closing a month: merging a business, correcting a document or a partner.
 
 The first two load, decide and save what they need in a transaction of their own; whoever opens that keeps the
-answer and publishes the events, or takes it all back for a dry run. A partner is corrected as `partner.changed`
-changes it, and folded with its events.
+answer and publishes the events, or takes it all back for a dry run. A partner is corrected as
+`partner.changed` changes it, and folded with its events.
 """
 
 from typing import Annotated, Any
@@ -171,7 +171,7 @@ def _shown_partner(partner: Partner) -> dict[str, Any]:
 
 
 def _consequences(world: World, change: Change) -> dict[str, Any]:
-    """Documents that are issued now, drafts under another number, and corrections that are proposed or not."""
+    """Documents that are issued now, drafts under another number, corrections proposed and withdrawn."""
     documents = {document.invoice_id: document for document in change.documents}
     drafts = [document for document in documents.values() if document.state == "draft"]
     return {

@@ -8,7 +8,7 @@ from services.orders.decisions import cancellations, issuance, partners, payment
 from services.orders.state import Order, OrderState, Partner, World
 from shared.events.checkout import (
     IssuanceRequested,
-    PartnerWithdrawalRequested,
+    PartnerByOperatorRequested,
     PaymentCancelled,
     PaymentCompleted,
     PaymentFailed,
@@ -28,7 +28,7 @@ from shared.runtime.decisions import (
     Reject,
     Route,
     Wait,
-    Withdrawal,
+    ByOperator,
     keep,
 )
 from shared.units import line_units
@@ -93,20 +93,20 @@ def request_issuance(world: World, event: Event[IssuanceRequested], context: Con
     return keep(world, issuance.request_issuance(order, event.data, event.content, event.time, ids))
 
 
-def take_back_request(
-    world: World, event: Event[IssuanceRequested], by: Withdrawal, context: Context
+def cancel_request(
+    world: World, event: Event[IssuanceRequested], by: ByOperator, context: Context
 ) -> Applied:
-    """An operator takes a request to issue back that waits for its order: it is denied."""
+    """An operator cancels a request to issue that waits for its order: it is denied."""
     assert event.content is not None
     cancelled = issuance.cancel_request(world.orders.get(event.key), event.data, event.content, by.at)
     world.put(cancelled.state)
     return Applied(cancelled.events)
 
 
-def take_back_decision(
-    world: World, event: Event[QuarantineDecided], by: Withdrawal, context: Context
+def cancel_decision(
+    world: World, event: Event[QuarantineDecided], by: ByOperator, context: Context
 ) -> Applied:
-    """An operator takes a decision back that waits for its order: no case has heard of it."""
+    """An operator cancels a decision that waits for its order: no case has heard of it."""
     return Applied()
 
 
@@ -144,7 +144,7 @@ def record_paid_twice(world: World, event: Event[RefundPaidTwice], context: Cont
     return keep(world, quarantine.record_paid_twice(_order(world, event.key), event.data))
 
 
-def withdraw_partner(world: World, event: Event[PartnerWithdrawalRequested], context: Context) -> Outcome:
+def withdraw_partner(world: World, event: Event[PartnerByOperatorRequested], context: Context) -> Outcome:
     """partner.withdrawal_requested: a partner wants to leave."""
     assert event.content is not None
     partner = world.partners.get(event.key) or Partner(event.key)
@@ -203,8 +203,8 @@ ROUTES: dict[str, Route] = {
     "payment.completed.v1": Route(record_payment),
     "payment.failed.v1": Route(note_failed_attempt),
     "payment.cancelled.v1": Route(cancel_payment),
-    "quarantine.decided.v1": Route(decide_quarantine, take_back=take_back_decision),
-    "issuance.requested.v1": Route(request_issuance, take_back=take_back_request),
+    "quarantine.decided.v1": Route(decide_quarantine, cancel=cancel_decision),
+    "issuance.requested.v1": Route(request_issuance, cancel=cancel_request),
     "partner.withdrawal_requested.v1": Route(withdraw_partner),
     # serials
     "serials.issued.v1": Route(confirm_issuance),

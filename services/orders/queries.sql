@@ -91,9 +91,9 @@ WHERE state = 'pending_deposit' AND deposit_deadline < now() - $1::interval AND 
 ORDER BY order_id LIMIT $2;
 
 -- name: todo_quarantine
--- Money that nobody has decided about, by reason, with the order of the oldest case.
+-- Money that nobody has decided about, by reason, with the payment of the oldest case.
 SELECT reason, count(*) AS count, sum(amount)::bigint AS won, min(opened_at) AS since,
-       (array_agg(order_id ORDER BY opened_at, order_id))[1] AS oldest,
+       (array_agg(payment_id ORDER BY opened_at, order_id))[1] AS oldest,
        count(*) FILTER (WHERE opened_at < $1) AS overdue,
        (array_agg(order_id || ' ' || payment_id ORDER BY opened_at, order_id))[1:20] AS members
 FROM quarantine WHERE decision IS NULL GROUP BY reason;

@@ -17,7 +17,7 @@ class OrderState(StrEnum):
     """Where an order's money stands. The last three are terminal for money: nothing resurrects them."""
 
     UNKNOWN = "unknown"
-    """Known only from a request that was taken back before anything else of it came."""
+    """Known only from a request that was cancelled before anything else of it came."""
     UNPAID = "unpaid"
     """Known only from money that did not fit it."""
     PENDING_DEPOSIT = "pending_deposit"

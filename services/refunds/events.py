@@ -42,7 +42,7 @@ def refund_rejected(refund: Refund, at: datetime, more: Mapping[str, Any]) -> Ne
 
 
 def request_cancelled(order_id: str, request_id: str, refund_id: UUID, at: datetime) -> NewEvent:
-    """A request ends that waited for its payment: an operator took it back."""
+    """A request ends that waited for its payment: an operator cancelled it."""
     data = {
         "order_id": order_id,
         "refund_id": str(refund_id),

@@ -40,7 +40,7 @@ from shared.runtime.decisions import (
     Reject,
     Route,
     Wait,
-    Withdrawal,
+    ByOperator,
     keep,
 )
 from shared.units import line_units
@@ -132,20 +132,18 @@ def review_refund(world: World, event: Event[RefundReviewed], context: Context) 
     return _keep_of_person(world, order, refund, decision, data.actor, action, data.note)
 
 
-def take_back_request(
-    world: World, event: Event[RefundRequested], by: Withdrawal, context: Context
-) -> Applied:
-    """An operator takes a request back that waits for its payment: it is rejected, and nothing of it is kept.
+def cancel_request(world: World, event: Event[RefundRequested], by: ByOperator, context: Context) -> Applied:
+    """An operator cancels a request that waits for its payment: it is rejected, and nothing of it is kept.
 
     A request of an order that was paid waits no more; what is held or in review is withdrawn as a refund.
     """
     return Applied([requests.cancel(_request(event), context.new_id(), by.at)])
 
 
-def take_back_decision(
-    world: World, event: Event[RefundProofAttached | RefundReviewed], by: Withdrawal, context: Context
+def cancel_decision(
+    world: World, event: Event[RefundProofAttached | RefundReviewed], by: ByOperator, context: Context
 ) -> Applied:
-    """An operator takes a word about a refund back that nobody knows: no refund has heard of it."""
+    """An operator cancels a word about a refund that nobody knows: no refund has heard of it."""
     return Applied()
 
 
@@ -296,9 +294,9 @@ ROUTES: dict[str, Route] = {
     "refund.denied.v1": Route(record_denial),
     "payment.quarantined.v1": Route(note_nothing),
     # checkout.events: what partners and operators want, and what became of payouts
-    "refund.requested.v1": Route(request_refund, take_back=take_back_request),
-    "refund.proof_attached.v1": Route(attach_proof, take_back=take_back_decision),
-    "refund.reviewed.v1": Route(review_refund, take_back=take_back_decision),
+    "refund.requested.v1": Route(request_refund, cancel=cancel_request),
+    "refund.proof_attached.v1": Route(attach_proof, cancel=cancel_decision),
+    "refund.reviewed.v1": Route(review_refund, cancel=cancel_decision),
     "refund.paid_out.v1": Route(record_payout),
     "refund.payout_failed.v1": Route(record_payout_failure),
     "line.activated.v1": Route(record_activation),

@@ -19,6 +19,17 @@ OF_REFUND: Final[Mapping[str, tuple[RefundDecision, ...]]] = {
 }
 """The decisions that each state of a refund takes, the usual one first; the other states take none."""
 
+CANCELLABLE: Final = frozenset(
+    {
+        "issuance.requested.v1",
+        "quarantine.decided.v1",
+        "refund.requested.v1",
+        "refund.proof_attached.v1",
+        "refund.reviewed.v1",
+    }
+)
+"""What somebody asked for or decided, which can be cancelled while it waits; what happened cannot."""
+
 CANNOT_DECIDE: Final = Kind(
     "cannot_decide",
     409,

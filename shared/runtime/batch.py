@@ -115,7 +115,7 @@ class Batch:
         outcome = route.handle(self.world, command, self._context)
         if isinstance(outcome, Done):
             self.rows.add_all(outcome.events, Cause.of(command))
-            self._take_back(command.key, outcome.settles)
+            self._settle_waiting(command.key, outcome.settles)
             self._retry_waiting(command.key)
         return outcome
 
@@ -282,7 +282,7 @@ class Batch:
     def _set_kind(self, parked: Parked, kind: str, reason: str) -> None:
         parked.kind, parked.reason, parked.changed = kind, reason, True
 
-    def _take_back(self, key: str, events: Sequence[Event[Any]]) -> None:
+    def _settle_waiting(self, key: str, events: Sequence[Event[Any]]) -> None:
         for parked in self.parked.get(key, ()) if events else ():
             if any(parked.message.event is event for event in events):
                 self._settle(parked)

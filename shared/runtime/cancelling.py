@@ -1,11 +1,11 @@
-"""Taking back what waits: a request or a decision of somebody, never what happened. One command for all."""
+"""Cancelling what waits: a request or a decision of somebody, never what happened. One command for all."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from shared.events.fields import Id, Text
 from shared.runtime.commands import Command, CommandOutcome, Done, Refused, told
-from shared.runtime.decisions import Context, Event, Route, Withdrawal
+from shared.runtime.decisions import Context, Event, Route, ByOperator
 from shared.web.fields import Body
 from shared.web.problems import NOT_FOUND, Kind, Problem
 
@@ -13,10 +13,10 @@ CANCEL: Final = "request.cancel"
 NAMES: Final = ("request_id", "refund_request_id", "refund_id", "payment_id")
 """The fields of documents by which a person may name what waits, beside the id of its event."""
 
-CANNOT_TAKE_BACK: Final = Kind(
-    "cannot_take_back",
+CANNOT_CANCEL: Final = Kind(
+    "cannot_cancel",
     409,
-    "This cannot be taken back",
+    "This cannot be cancelled",
     "{why}; nothing was changed",
     "취소할 수 없습니다",
     "변경된 것은 없습니다 ({why})",
@@ -24,7 +24,7 @@ CANNOT_TAKE_BACK: Final = Kind(
 
 
 class CancelBody(Body):
-    """Take back what waits with a key under this request id, or event id; only shown unless `apply`."""
+    """Cancel what waits with a key under this request id, or event id; only shown unless `apply`."""
 
     key: Id
     request: Id
@@ -35,7 +35,7 @@ class CancelBody(Body):
 def cancel_waiting(
     routes: Mapping[str, Route], world: Any, command: Command[CancelBody], context: Context
 ) -> CommandOutcome:
-    """Takes back the one event of this name that waits with the key; another event says what became of it."""
+    """Cancels the one event of this name that waits with the key; another event says what became of it."""
     said = command.data
     found = list(_named(said.request, context.waiting(command.key)))
     if not found:
@@ -43,24 +43,24 @@ def cancel_waiting(
         return Refused(Problem(NOT_FOUND, what=what))
     if len(found) > 1:
         names = ", ".join(event.id for event in found)
-        return Refused(Problem(CANNOT_TAKE_BACK, why=f"several events wait under it, name one: {names}"))
+        return Refused(Problem(CANNOT_CANCEL, why=f"several events wait under it, name one: {names}"))
     (event,) = found
     route = routes.get(event.type)
-    if route is None or route.take_back is None:
-        why = f"{event.type} {event.id} tells what happened, and only what was asked or decided is taken back"
-        return Refused(Problem(CANNOT_TAKE_BACK, why=why))
-    by = Withdrawal(command.actor, command.reason, command.time)
-    applied = route.take_back(world, event, by, context)
-    taken = {"type": event.type, "event_id": event.id, "source": event.source}
+    if route is None or route.cancel is None:
+        why = f"{event.type} {event.id} tells what happened, and only what was asked or decided is cancelled"
+        return Refused(Problem(CANNOT_CANCEL, why=why))
+    by = ByOperator(command.actor, command.reason, command.time)
+    applied = route.cancel(world, event, by, context)
+    cancelled = {"type": event.type, "event_id": event.id, "source": event.source}
     answer = {
         "key": command.key,
         "request": said.request,
         "applied": said.apply,
-        "taken_back": taken,
+        "cancelled": cancelled,
         "events": told(applied.events),
     }
-    after = {"state": "taken_back", "events": [each.type for each in applied.events]}
-    return Done(answer, applied.events, {**taken, "state": "waiting"}, after, settles=(event,))
+    after = {"state": "cancelled", "events": [each.type for each in applied.events]}
+    return Done(answer, applied.events, {**cancelled, "state": "waiting"}, after, settles=(event,))
 
 
 def _named(name: str, waiting: Any) -> Iterator[Event[Any]]:

@@ -152,16 +152,16 @@ class Context:
 Handler = Callable[[Any, Event[Any], Context], Outcome]
 
 
-class Withdrawal(NamedTuple):
-    """An operator takes back what waits: who, why and when."""
+class ByOperator(NamedTuple):
+    """An operator cancels what waits: who, why and when."""
 
     actor: str
     reason: str
     at: datetime
 
 
-TakeBack = Callable[[Any, Event[Any], Withdrawal, Context], Applied]
-"""What follows when an event that waits, and was answered `accepted`, is taken back."""
+Cancel = Callable[[Any, Event[Any], ByOperator, Context], Applied]
+"""What follows when a request is cancelled that waits, and was answered `accepted`."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -170,13 +170,13 @@ class Route:
 
     The handler's annotation of `event` names the payload, which is the model of the type in the catalogue.
     `tracked` routes are ordered by `ce_sequence` of their subject; untracked ones must be harmless when
-    repeated or reordered. `take_back` is there for what somebody asked for or decided, which can be taken
-    back while it waits; what happened cannot.
+    repeated or reordered. `cancel` is there for what somebody asked for or decided, which can be cancelled
+    while it waits; what happened cannot.
     """
 
     handle: Handler
     tracked: bool = True
-    take_back: TakeBack | None = None
+    cancel: Cancel | None = None
 
 
 RefuseLate = Callable[[Any, Event[Any], Reject, Context], Applied]

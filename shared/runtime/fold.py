@@ -210,7 +210,7 @@ class Fold:
         self, connection: Connection, events: OutboxRows, commands: list[Command[Any]], known: KnownCommands
     ) -> Batch:
         prior = await self._read_prior(connection, [], [command.key for command in commands])
-        # What takes a waiting event back needs what that event needs.
+        # Cancelling a waiting event needs what that event needs.
         own = [command for command in commands if command.type in self._service.commands]
         world = await self._service.store.load(connection, [*own, *events_of([], prior.parked)])
         prior.cursors = await self._cursors(connection, [], prior)

@@ -12,7 +12,7 @@ from shared.operators import reading
 from shared.operators.finding import find_document, read_word
 from shared.operators.todo import Moment, Thresholds, Who, todo_document
 from shared.queries import Queries, load
-from shared.runtime.cancelling import CANCEL, CANNOT_TAKE_BACK, CancelBody
+from shared.runtime.cancelling import CANCEL, CANNOT_CANCEL, CancelBody
 from shared.runtime.decisions import Position
 from shared.runtime.fold import Fold
 from shared.runtime.masking import masked
@@ -123,21 +123,21 @@ class Reopened(BaseModel):
     still_waiting: int
 
 
-class TakenBack(BaseModel):
-    """The event that was taken back, as checkout sent it."""
+class CancelledEvent(BaseModel):
+    """The event that was cancelled, as checkout sent it."""
 
     type: str
     event_id: str
     source: str
 
 
-class Cancelled(BaseModel):
-    """What waited and was taken back, and what follows; only shown unless `applied`."""
+class CancelledRequest(BaseModel):
+    """What waited and was cancelled, and what follows; only shown unless `applied`."""
 
     key: str
     request: str
     applied: bool
-    taken_back: TakenBack
+    cancelled: CancelledEvent
     events: list[ToldEvent]
 
 
@@ -213,8 +213,8 @@ class OperatorEndpoints:
                 "/v1/ops/parked/cancel",
                 self.cancel,
                 "ops:write",
-                answers=Cancelled,
-                problems=[CANNOT_TAKE_BACK],
+                answers=CancelledRequest,
+                problems=[CANNOT_CANCEL],
             ),
         ]
 
@@ -288,7 +288,7 @@ class OperatorEndpoints:
         return Reopened(replayed=left == 0, key=row["key"], still_waiting=left)
 
     async def cancel(self, body: CancelBody, origin: RequestedOnce) -> Any:
-        """Takes back a request or a decision that waits; only shows what would follow unless `apply`."""
+        """Cancels a request or a decision that waits; only shows what would follow unless `apply`."""
         send, is_dry = self.surroundings.send, not body.apply
         said = {"reason": body.reason, "dry_run": is_dry, "subject": body.request}
         return await send(CANCEL, body.key, body, origin, **said)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.text import Text
 
-from ops.watch.story.model import Dead, Event, Story
+from ops.watch.story.model import Change, Dead, Event, Story
 from shared.events.successors import newest
 from shared.kst import in_kst
 
@@ -82,6 +82,7 @@ def _timeline(story: Story, by_line: bool) -> Iterator[Text]:
     ]
     answered = {event.data.get("event", {}).get("id") for event in story.events if event.refused}
     rows += [_dead_row(dead) for dead in story.dead if dead.event_id not in answered]
+    rows += [_change_row(change) for change in story.changes]
     rows.sort(key=lambda row: (row.recorded_at, row.place))
     if story.events_since is not None:
         since = in_kst(story.events_since).strftime("%Y-%m-%d %H:%M:%S")
@@ -126,6 +127,16 @@ def _event_row(story: Story, event: Event) -> Row:
         if not event.published:
             text.append("  (not published yet)", style="yellow")
     return Row(event.recorded_at, event.place, time, event.service, text)
+
+
+def _change_row(change: Change) -> Row:
+    """What a person did stands before the events that followed from it in the same transaction."""
+    time = in_kst(change.recorded_at).strftime("%Y-%m-%d %H:%M:%S")
+    what = change.action.replace(".", " ").replace("_", " ")
+    text = Text(f"{what} by {change.actor}{f': {change.reason}' if change.reason else ''}", style="bold")
+    if change.result not in ("done", "begun"):
+        text.append(f"  refused: {change.result}", style="red")
+    return Row(change.recorded_at, (0, 0), time, change.service, text)
 
 
 def _dead_row(dead: Dead) -> Row:

@@ -90,7 +90,7 @@ def deny_duplicate(order: Order, data: IssuanceRequested) -> Decided[Order]:
 def cancel_request(
     order: Order | None, data: IssuanceRequested, content: bytes, at: datetime
 ) -> Decided[Order]:
-    """A request that waits is taken back: its units are denied, and the same request again changes nothing.
+    """A request that waits is cancelled: its units are denied, and the same request again changes nothing.
 
     An order of which nothing else has come is kept from now on, because its events are numbered.
     """

@@ -1,7 +1,7 @@
 -- migrate:up
 SET LOCAL lock_timeout = '10s';
 
--- An order of which nothing has come but a request that was taken back; its events are numbered from that one on.
+-- An order of which nothing has come but a request that was cancelled; its events are numbered from that one on.
 ALTER TABLE orders
     DROP CONSTRAINT orders_state_check,
     ADD CONSTRAINT orders_state_check CHECK (state IN (

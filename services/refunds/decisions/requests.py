@@ -75,7 +75,7 @@ def refuse_accepted(
 
 
 def cancel(request: Request, refund_id: UUID, at: datetime) -> NewEvent:
-    """A request that waited for its payment is taken back: checkout was answered `accepted`, so this follows.
+    """A request that waited for its payment is cancelled: checkout was answered `accepted`, so this follows.
 
     No refund is kept of it, since the goods may still change; the id is of this event alone.
     """
