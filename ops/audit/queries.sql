@@ -705,3 +705,13 @@ WHERE r.month IS NULL OR t.times > 1
        SELECT FROM jsonb_array_elements_text(CASE jsonb_typeof(r.payment_ids) WHEN 'array' THEN r.payment_ids END) AS named
        WHERE NOT t.data -> 'merged' ? named AND NOT t.data -> 'excluded' @> jsonb_build_array(jsonb_build_object('payment_id', named)))
 LIMIT $1;
+
+-- name: replays
+-- The dead letters that an operator has replayed.
+SELECT key, source, event_id, type, replayed_at FROM dead_letters WHERE state = 'replayed' ORDER BY id;
+
+-- name: commands_with_events
+-- What operators had done over HTTP from which events followed, with the key of these events.
+SELECT DISTINCT a.id, a.recorded_at, a.action, a.target, a.before::text, a.after::text, e.key
+FROM audit_log a JOIN outbox e ON e.causation = a.id::text
+WHERE a.result = 'done' ORDER BY a.id;

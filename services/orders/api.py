@@ -8,7 +8,6 @@ from fastapi import Path, Query
 from pydantic import BaseModel
 
 from services.orders.commands import DECIDE, CaseBody
-from services.orders.state import OrderState
 from services.orders.store import SQL
 from shared.events.fields import Id, Instant
 from shared.operators.deciding import CANNOT_DECIDE, CaseDecision, of_case
@@ -19,7 +18,6 @@ from shared.web.problems import NOT_FOUND, Kind, Problem
 from shared.web.routes import HttpRoute, RequestedOnce, get, post
 
 PaymentId = Annotated[Id, Path(description="the id of a payment")]
-NEEDS_MONEY: Final = (OrderState.UNPAID, OrderState.PENDING_DEPOSIT)
 
 SEVERAL_ORDERS: Final = Kind(
     "several_orders",
@@ -49,6 +47,7 @@ class ShownCase(BaseModel):
     amount: WireWon
     opened_at: WireInstant
     order_state: str
+    expected: WireWon
     proposal: Proposal | None
     decision: str | None
     settled_at: WireInstant | None
@@ -82,6 +81,7 @@ class Standing(BaseModel):
 class StandingAfter(Standing):
     """The same after the decision, with the cases that it ends."""
 
+    ruling: CaseDecision
     ended: list[EndedCase]
 
 
@@ -119,7 +119,7 @@ class Quarantine:
 
     async def look(self, payment_id: PaymentId) -> Any:
         """Every case of a payment: what it holds, what it proposes, and how it ended."""
-        rows = await self._pool.fetch(SQL.cases_of_payment, payment_id)
+        rows = await self._pool.fetch(SQL.cases_named, payment_id, None)
         if not rows:
             raise Problem(NOT_FOUND, what=f"payment {payment_id} has no case; see /v1/quarantine")
         return {"payment_id": payment_id, "cases": [_shown(row) for row in rows]}
@@ -145,7 +145,7 @@ def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
     case = dict(row)
     case["proposal"] = None if row["proposal"] is None else orjson.loads(row["proposal"])
     is_open = row["decision"] is None
-    case["decisions"] = of_case(row["reason"], row["order_state"] in NEEDS_MONEY) if is_open else ()
+    case["decisions"] = of_case(row["reason"], row["needs_money"]) if is_open else ()
     return case
 
 

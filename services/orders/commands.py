@@ -41,7 +41,7 @@ def decide_case(world: World, command: Command[CaseBody], context: Context) -> C
         return Refused(cannot_decide(decided.detail, others))
     assert isinstance(decided, Decided), "an order that is known does not wait for a decision about it"
     world.put(decided.state)
-    before, after = quarantine.changes(order, decided.state, payment_id)
+    before, after = quarantine.changes(order, decided.state, ruling)
     answer = {
         "order_id": order.order_id,
         "payment_id": payment_id,

@@ -8,7 +8,7 @@ from services.orders.decisions import cancellations, issuance, partners, payment
 from services.orders.state import Order, OrderState, Partner, World
 from shared.events.checkout import (
     IssuanceRequested,
-    PartnerByOperatorRequested,
+    PartnerWithdrawalRequested,
     PaymentCancelled,
     PaymentCompleted,
     PaymentFailed,
@@ -20,6 +20,7 @@ from shared.events.refunds import RefundAccepted, RefundCompleted, RefundPaidTwi
 from shared.events.serials import SerialsIssuedTogether
 from shared.runtime.decisions import (
     Applied,
+    ByOperator,
     ByPerson,
     Context,
     Decided,
@@ -28,7 +29,6 @@ from shared.runtime.decisions import (
     Reject,
     Route,
     Wait,
-    ByOperator,
     keep,
 )
 from shared.units import line_units
@@ -80,7 +80,7 @@ def decide_quarantine(world: World, event: Event[QuarantineDecided], context: Co
     outcome = keep(world, decision)
     if order is not None and isinstance(decision, Decided) and decision.state is not order:
         assert isinstance(outcome, Applied)
-        before, after = quarantine.changes(order, decision.state, data.payment_id)
+        before, after = quarantine.changes(order, decision.state, ruling)
         target = f"{data.order_id} {data.payment_id}"
         outcome.by_person = ByPerson(data.actor, "quarantine.decide", target, data.note, before, after)
     return outcome
@@ -144,7 +144,7 @@ def record_paid_twice(world: World, event: Event[RefundPaidTwice], context: Cont
     return keep(world, quarantine.record_paid_twice(_order(world, event.key), event.data))
 
 
-def withdraw_partner(world: World, event: Event[PartnerByOperatorRequested], context: Context) -> Outcome:
+def withdraw_partner(world: World, event: Event[PartnerWithdrawalRequested], context: Context) -> Outcome:
     """partner.withdrawal_requested: a partner wants to leave."""
     assert event.content is not None
     partner = world.partners.get(event.key) or Partner(event.key)

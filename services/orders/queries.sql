@@ -119,7 +119,8 @@ WHERE withdrawn_at IS NULL HAVING count(*) > 0;
 -- Cases of quarantine that nobody has decided about, behind one, the oldest first, each with what its event proposed;
 -- of one reason, of one partner or older than an instant where that is asked.
 SELECT q.order_id, q.number, q.payment_id, q.partner_id, q.reason, q.amount, q.opened_at, q.decision, q.settled_at,
-       o.state AS order_state, e.proposal, (extract(epoch FROM q.opened_at) * 1000000)::bigint AS place
+       o.state AS order_state, o.expected, o.state IN ('unpaid', 'pending_deposit') AS needs_money, e.proposal,
+       (extract(epoch FROM q.opened_at) * 1000000)::bigint AS place
 FROM quarantine q
 JOIN orders o USING (order_id)
 LEFT JOIN LATERAL (
@@ -134,10 +135,10 @@ WHERE q.decision IS NULL AND ($1::text IS NULL OR q.reason = $1) AND ($2::text I
   AND ((extract(epoch FROM q.opened_at) * 1000000)::bigint, q.order_id, q.number) > ($4::bigint, $5::text, $6::smallint)
 ORDER BY place, q.order_id, q.number LIMIT $7;
 
--- name: cases_of_payment
--- Every case of a payment, the oldest first, each with what its event proposed.
+-- name: cases_named
+-- Every case of a payment, or of an order, the oldest first, each with what its event proposed.
 SELECT q.order_id, q.number, q.payment_id, q.partner_id, q.reason, q.amount, q.opened_at, q.decision, q.settled_at,
-       o.state AS order_state, e.proposal
+       o.state AS order_state, o.expected, o.state IN ('unpaid', 'pending_deposit') AS needs_money, e.proposal
 FROM quarantine q
 JOIN orders o USING (order_id)
 LEFT JOIN LATERAL (
@@ -147,7 +148,7 @@ LEFT JOIN LATERAL (
       AND said ->> 'reason' = q.reason AND (said ->> 'amount')::bigint = q.amount
     ORDER BY id DESC LIMIT 1
 ) e ON true
-WHERE q.payment_id = $1 ORDER BY q.opened_at, q.order_id, q.number;
+WHERE q.payment_id = $1 OR q.order_id = $2 ORDER BY q.opened_at, q.order_id, q.number;
 
 -- name: orders_with_cases
 -- The orders that have cases of a payment, those that ended last first.

@@ -49,7 +49,11 @@ def attach_proof(world: World, command: Command[ProofBody], context: Context) ->
 
 def approve(world: World, command: Command[ApprovalBody], context: Context) -> CommandOutcome:
     """What is in review is judged again, and orders is asked for the units."""
-    return _decide(world, command, _review("approve", command, command.data.amount))
+    amount = command.data.amount
+    done = _decide(world, command, _review("approve", command, amount))
+    if isinstance(done, Done) and amount is not None:
+        done.after = {**(done.after or {}), "approved": amount}
+    return done
 
 
 def reject(world: World, command: Command[DecisionBody], context: Context) -> CommandOutcome:

@@ -32,6 +32,7 @@ from shared.events.orders import (
 from shared.money import Money
 from shared.runtime.decisions import (
     Applied,
+    ByOperator,
     ByPerson,
     Context,
     Decision,
@@ -40,7 +41,6 @@ from shared.runtime.decisions import (
     Reject,
     Route,
     Wait,
-    ByOperator,
     keep,
 )
 from shared.units import line_units

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from shared.events.fields import Id, Text
 from shared.runtime.commands import Command, CommandOutcome, Done, Refused, told
-from shared.runtime.decisions import Context, Event, Route, ByOperator
+from shared.runtime.decisions import ByOperator, Context, Event, Route
 from shared.web.fields import Body
 from shared.web.problems import NOT_FOUND, Kind, Problem
 

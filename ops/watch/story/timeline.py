@@ -1,6 +1,6 @@
 """The story of an order as a person reads it on a terminal."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -123,7 +123,7 @@ def _event_row(story: Story, event: Event) -> Row:
     elif event.service == "checkout":
         text = Text(f"{words(event.type)}  {event.id}", style="dim")
     else:
-        text = Text(f"{words(event.type)}{_particulars(event)}{_serials(story, event)}")
+        text = Text(f"{words(event.type)}{particulars(event.type, event.data)}{_serials(story, event)}")
         if not event.published:
             text.append("  (not published yet)", style="yellow")
     return Row(event.recorded_at, event.place, time, event.service, text)
@@ -151,10 +151,10 @@ def words(type_name: str) -> str:
     return type_name.rpartition(".v")[0].replace(".", " ").replace("_", " ")
 
 
-def _particulars(event: Event) -> str:
+def particulars(type_name: str, data: Mapping[str, Any]) -> str:
     """What a reader wants to know of an event: how many, how much, which, why."""
-    data, parts = event.data, []
-    if items := _items_of(event.type):
+    parts: list[str] = []
+    if items := _items_of(type_name):
         parts += _together(data[items])
     elif "quantity" in data:
         parts.append(f"x{data['quantity']:,} of line {data.get('line_id', '?')}")

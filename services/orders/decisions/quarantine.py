@@ -118,14 +118,16 @@ def possible(order: Order, payment_id: str) -> list[str]:
     return list(dict.fromkeys(decision for of_one in named for decision in of_one))
 
 
-def changes(before: Order, after: Order, payment_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def changes(before: Order, after: Order, ruling: Ruling) -> tuple[dict[str, Any], dict[str, Any]]:
     """What a decision about a payment has changed: the order, and the won that wait with this payment."""
+    payment_id = ruling.payment_id
     ended = [
         {"reason": case.reason, "won": case.amount, "decision": case.decision, "payment_id": case.payment_id}
         for number, case in after.cases.items()
         if case is not before.cases.get(number)
     ]
-    return _standing(before, payment_id), {**_standing(after, payment_id), "ended": ended}
+    now = {**_standing(after, payment_id), "ruling": ruling.decision, "ended": ended}
+    return _standing(before, payment_id), now
 
 
 def _standing(order: Order, payment_id: str) -> dict[str, Any]:
