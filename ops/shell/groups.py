@@ -6,8 +6,9 @@ from typer.core import TyperGroup
 
 
 class ShowsByName(TyperGroup):
-    """`pawl refund rr-77` and `pawl refund --json rr-77` are `pawl refund show ...`; a thing that is called like a
-    command needs `show`.
+    """`pawl refund rr-77` and `pawl refund --json rr-77` are `pawl refund show ...`.
+
+    A thing that is called like a command needs `show`.
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

@@ -105,7 +105,10 @@ class Event:
 
 @dataclass(slots=True)
 class Change:
-    """What a person did about the order, by the audit log; `result` is `done` or why it was refused."""
+    """What a person did about the order, by the audit log; `result` is `done` or why it was refused.
+
+    `request` is the id of the event of checkout that told it, or of the request over HTTP in the logs.
+    """
 
     service: str
     recorded_at: datetime
@@ -114,6 +117,7 @@ class Change:
     target: str
     reason: str
     result: str
+    request: str = ""
 
     def to_document(self) -> dict[str, Any]:
         """The change in the JSON document of `pawl order --json`."""

@@ -68,5 +68,5 @@ SELECT id, code, pointer, detail, topic, type, event_id, state, dead_at FROM dea
 
 -- name: audited_of
 -- What people did about the order: a target begins with its key.
-SELECT recorded_at, actor, action, target, reason, result FROM audit_log
+SELECT recorded_at, actor, action, target, reason, result, request FROM audit_log
 WHERE split_part(target, ' ', 1) = split_part($1, ' ', 1) AND (target = $1 OR starts_with(target, $1 || ' ')) ORDER BY id;

@@ -12,7 +12,7 @@ from ops.watch.story.model import Change, Dead, Event, Story
 from shared.events.successors import newest
 from shared.kst import in_kst
 
-ACCEPTED = "event.accepted.v1"
+ACCEPTED, CHECKOUT = "event.accepted.v1", "checkout"
 SHOWN = 3
 """So many serials of an event are shown, by their last four characters."""
 TERMINAL = {"paid": "green", "refunded": "yellow", "cancelled": "red", "expired": "red", "unknown": "red"}
@@ -74,7 +74,8 @@ def _papers(story: Story) -> Iterator[Text]:
 
 
 def _timeline(story: Story, by_line: bool) -> Iterator[Text]:
-    rows = [
+    rows = [_change_row(story, change) for change in story.changes]
+    rows += [
         _event_row(story, told)
         for event in story.events
         if event.type != ACCEPTED
@@ -82,7 +83,6 @@ def _timeline(story: Story, by_line: bool) -> Iterator[Text]:
     ]
     answered = {event.data.get("event", {}).get("id") for event in story.events if event.refused}
     rows += [_dead_row(dead) for dead in story.dead if dead.event_id not in answered]
-    rows += [_change_row(change) for change in story.changes]
     rows.sort(key=lambda row: (row.recorded_at, row.place))
     if story.events_since is not None:
         since = in_kst(story.events_since).strftime("%Y-%m-%d %H:%M:%S")
@@ -120,7 +120,7 @@ def _event_row(story: Story, event: Event) -> Row:
         dead = next((d for d in story.dead if d.event_id == event.data.get("event", {}).get("id")), None)
         if dead is not None:
             text.append(f"  → pawl dead show {dead.name}", style="bold")
-    elif event.service == "checkout":
+    elif event.service == CHECKOUT:
         text = Text(f"{words(event.type)}  {event.id}", style="dim")
     else:
         text = Text(f"{words(event.type)}{particulars(event.type, event.data)}{_serials(story, event)}")
@@ -129,14 +129,18 @@ def _event_row(story: Story, event: Event) -> Row:
     return Row(event.recorded_at, event.place, time, event.service, text)
 
 
-def _change_row(change: Change) -> Row:
-    """What a person did stands before the events that followed from it in the same transaction."""
+def _change_row(story: Story, change: Change) -> Row:
+    """What a person did stands before the events that followed from it in the same transaction, and behind the
+    event of checkout that told it.
+    """
+    told_by = (event for event in story.events if event.service == CHECKOUT and event.id == change.request)
+    place = next(((event.place[0], 1) for event in told_by), (0, 0))
     time = in_kst(change.recorded_at).strftime("%Y-%m-%d %H:%M:%S")
     what = change.action.replace(".", " ").replace("_", " ")
     text = Text(f"{what} by {change.actor}{f': {change.reason}' if change.reason else ''}", style="bold")
     if change.result not in ("done", "begun"):
         text.append(f"  refused: {change.result}", style="red")
-    return Row(change.recorded_at, (0, 0), time, change.service, text)
+    return Row(change.recorded_at, place, time, change.service, text)
 
 
 def _dead_row(dead: Dead) -> Row:
