@@ -115,7 +115,7 @@ def proof(
 ) -> None:
     """Attach a proof to a refund that is held: it can be approved then.
 
-    Example: [bold]pawl refund proof rr-77 --reference s3://proofs/77 --reason "a copy of the bankbook" --yes[/bold]
+    Example: [bold]pawl refund proof rr-77 --reference s3://proofs/77 --reason "a bankbook" --yes[/bold]
     """
     asker = Asker(find_system(None, postgres, directory), url, directory, token_file, actor)
     body = answers.body_of(reason, yes, reference=reference, kind=kind)

@@ -130,9 +130,7 @@ def _event_row(story: Story, event: Event) -> Row:
 
 
 def _change_row(story: Story, change: Change) -> Row:
-    """What a person did stands before the events that followed from it in the same transaction, and behind the
-    event of checkout that told it.
-    """
+    """What a person did stands before the events that followed from it, and behind the one that told it."""
     told_by = (event for event in story.events if event.service == CHECKOUT and event.id == change.request)
     place = next(((event.place[0], 1) for event in told_by), (0, 0))
     time = in_kst(change.recorded_at).strftime("%Y-%m-%d %H:%M:%S")
