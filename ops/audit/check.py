@@ -13,7 +13,19 @@ from ops.audit.history.judge import judge_file
 from ops.audit.history.report import print_judged
 from ops.audit.pipeline import LastEvents, Pipeline, open_pipeline
 from ops.audit.report import AuditReport, print_report, print_topics
-from ops.audit.rules import LATE, MONEY, WITHIN, Finding, Won, due_on, findings, unbalanced, won_of
+from ops.audit.rules import (
+    AUDITED,
+    CHANGES,
+    LATE,
+    MONEY,
+    WITHIN,
+    Finding,
+    Won,
+    due_on,
+    findings,
+    unbalanced,
+    won_of,
+)
 from ops.audit.topics.check import audit_topics
 from ops.shell.databases import Connections, Urls, Where, kafka_of, one_moment, urls_of
 from ops.shell.options import Directory, Json, KafkaAddress, PostgresUrl
@@ -70,13 +82,23 @@ async def _within(connections: Connections) -> list[Finding]:
         for service in services:
             rows = await connections[service].fetch(getattr(SQL, rule.name), NAMED)
             found += [Finding(rule.name, row["order_id"], row["detail"]) for row in rows]
-    return [*found, *await _late(connections["invoices"])]
+    return [*found, *await _late(connections["invoices"]), *await _unaudited(connections)]
 
 
 async def _late(invoices: Any) -> list[Finding]:
     months = [row["month"] for row in await invoices.fetch(SQL.months_of_documents)]
     rows = await invoices.fetch(SQL.documents_late, NAMED, months, [due_on(month) for month in months])
     return [Finding(LATE.name, row["order_id"], row["detail"]) for row in rows]
+
+
+async def _unaudited(connections: Connections) -> list[Finding]:
+    """What people have changed without a row in the audit log, since there is one for each change."""
+    found: list[Finding] = []
+    for query, services in CHANGES.items():
+        for service in services:
+            rows = await connections[service].fetch(getattr(SQL, query), NAMED)
+            found += [Finding(AUDITED.name, row["order_id"], row["detail"]) for row in rows]
+    return found
 
 
 def _count(report: AuditReport, books: Books) -> Won:

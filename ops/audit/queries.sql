@@ -300,6 +300,77 @@ WHERE d.state = 'issued' AND d.late_by_due_day AND d.modification IS DISTINCT FR
   AND d.late <> ((d.issued_at AT TIME ZONE INTERVAL '+09:00')::date > c.due_on)
 LIMIT $1;
 
+-- name: replays_audited
+-- Dead letters that somebody replayed, of which the audit log knows nothing.
+SELECT l.key AS order_id, format('dead letter %s was replayed by %s, and the audit log does not know', l.id, l.replayed_by)
+       AS detail
+FROM dead_letters l
+WHERE l.state = 'replayed' AND l.replayed_at >= (SELECT audited_since FROM retention)
+  AND NOT EXISTS (SELECT FROM audit_log a WHERE a.target = 'dead letter ' || l.id AND a.result = 'done')
+ORDER BY l.id LIMIT $1;
+
+-- name: cases_audited
+-- Cases that somebody decided, of which the audit log knows nothing; both are written in one transaction.
+SELECT e.key AS order_id, format('the case of payment %s ended as %s, and the audit log does not know who decided that',
+                                 said ->> 'payment_id', said ->> 'decision') AS detail
+FROM outbox e
+CROSS JOIN LATERAL convert_from(e.data, 'UTF8') AS text CROSS JOIN LATERAL CAST(text AS json) AS said
+WHERE e.type = 'quarantine.settled.v1' AND said ->> 'decision' IN ('returned', 'applied', 'kept')
+  AND e.recorded_at >= (SELECT audited_since FROM retention)
+  AND NOT EXISTS (
+      SELECT FROM audit_log a
+      WHERE split_part(a.target, ' ', 1) = split_part(e.key, ' ', 1) AND starts_with(a.target, e.key || ' ')
+        AND a.action = 'quarantine.decide' AND a.result = 'done' AND a.recorded_at = e.recorded_at)
+ORDER BY e.id LIMIT $1;
+
+-- name: refunds_audited
+-- Steps of refunds that a person took, of which the audit log knows nothing; both are written in one transaction.
+SELECT r.order_id, format('refund %s became %s by %s, and the audit log does not know', h.refund_id, h.state, h.actor)
+       AS detail
+FROM refund_history h
+JOIN refunds r USING (refund_id)
+WHERE h.actor NOT IN ('refunds', 'orders', 'checkout') AND h.state <> 'requested'
+  AND h.recorded_at >= (SELECT audited_since FROM retention)
+  AND NOT EXISTS (
+      SELECT FROM audit_log a
+      WHERE a.target = r.order_id || ' ' || h.refund_id AND a.actor = h.actor AND a.result = 'done'
+        AND a.recorded_at = h.recorded_at)
+ORDER BY h.refund_id, h.position LIMIT $1;
+
+-- name: closes_audited
+-- Months that were closed, of which the audit log does not know who began it.
+SELECT NULL AS order_id, format('%s was closed, and the audit log does not know by whom', e.key) AS detail
+FROM outbox e
+WHERE e.type = 'month.closed.v1' AND e.recorded_at >= (SELECT audited_since FROM retention)
+  AND NOT EXISTS (
+      SELECT FROM audit_log a
+      WHERE a.action = 'month.close' AND a.target = e.key AND a.recorded_at <= e.recorded_at)
+ORDER BY e.id LIMIT $1;
+
+-- name: merges_audited
+-- Businesses that an operator merged, of which the audit log knows nothing. The id of the command says when.
+SELECT NULL AS order_id, format('payments of %s were merged by %s, and the audit log does not know', partner_id, request_id)
+       AS detail
+FROM (
+    SELECT DISTINCT partner_id, request_id, split_part(request_id, ':', 2)::uuid AS command_id
+    FROM merge_explanations WHERE request_id ~ '^operator:[0-9a-f-]{36}$'
+) merged
+WHERE uuid_extract_timestamp(command_id) >= (SELECT audited_since FROM retention)
+  AND NOT EXISTS (SELECT FROM audit_log a WHERE a.id = command_id)
+ORDER BY request_id, partner_id LIMIT $1;
+
+-- name: corrections_audited
+-- Documents that were corrected, of which the audit log knows nothing.
+SELECT d.order_id, format('%s was corrected by %s, and the audit log does not know', d.document_key, c.actor) AS detail
+FROM corrections c
+JOIN documents d USING (invoice_id)
+WHERE c.state = 'corrected' AND c.decided_at >= (SELECT audited_since FROM retention)
+  AND NOT EXISTS (
+      SELECT FROM audit_log a
+      WHERE a.action = 'document.correct' AND a.actor = c.actor AND a.result = 'done'
+        AND a.target IN (c.month || ' ' || d.document_key, c.month || ' ' || c.invoice_id))
+ORDER BY d.document_key LIMIT $1;
+
 -- name: months_closed
 -- Payments that are still in draft although their month was closed to the end.
 SELECT p.order_id, format('%s is closed, the document %s is still a draft', d.month, d.invoice_id) AS detail
@@ -458,8 +529,9 @@ LIMIT $1;
 -- name: answered_once
 -- Events of checkout that this service did not answer exactly once, and answers to nothing. An event that is refused for
 -- its id alone, or that has none, is known by its place. Each replay of a dead letter may answer once more. Ids of
--- events that another service answers for stand in the inbox with a content of zeros. What was recorded before the
--- horizon may be forgotten, event and answer each by itself, so neither is asked for.
+-- events that another service answers for stand in the inbox with a content of zeros, commands beside them under the
+-- sub of a token. What was recorded before the horizon may be forgotten, event and answer each by itself, so neither is
+-- asked for.
 WITH answers AS (
     SELECT key, data -> 'event' ->> 'source' AS source, data -> 'event' ->> 'id' AS event_id,
            (data -> 'position' ->> 'partition')::integer AS partition, (data -> 'position' ->> 'offset')::bigint AS "offset",
@@ -490,7 +562,7 @@ SELECT key AS order_id, detail FROM (
     FROM (SELECT source, event_id, true AS known,
                  (content <> decode(repeat('00', 16), 'hex') AND recorded_at >= (SELECT horizon FROM retention))::integer
                      AS ours
-          FROM inbox) i
+          FROM inbox WHERE NOT starts_with(source, 'token:')) i
     FULL JOIN by_event a USING (source, event_id)
     LEFT JOIN replays r USING (source, event_id)
     WHERE i.known IS NULL AND a.times > CASE WHEN (SELECT forgotten > 0 FROM retention) THEN coalesce(r.times, 0) ELSE 0 END
@@ -633,3 +705,13 @@ WHERE r.month IS NULL OR t.times > 1
        SELECT FROM jsonb_array_elements_text(CASE jsonb_typeof(r.payment_ids) WHEN 'array' THEN r.payment_ids END) AS named
        WHERE NOT t.data -> 'merged' ? named AND NOT t.data -> 'excluded' @> jsonb_build_array(jsonb_build_object('payment_id', named)))
 LIMIT $1;
+
+-- name: replays
+-- The dead letters that an operator has replayed.
+SELECT key, source, event_id, type, replayed_at FROM dead_letters WHERE state = 'replayed' ORDER BY id;
+
+-- name: commands_with_events
+-- What operators had done over HTTP from which events followed, with the key of these events.
+SELECT DISTINCT a.id, a.recorded_at, a.action, a.target, a.before::text, a.after::text, e.key
+FROM audit_log a JOIN outbox e ON e.causation = a.id::text
+WHERE a.result = 'done' ORDER BY a.id;

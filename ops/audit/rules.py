@@ -303,7 +303,17 @@ WITHIN: dict[Rule, tuple[str, ...]] = {
 
 LATE = Rule("documents_late", "A document is late when it is issued after its due day")
 """Asked of invoices with the due days of the calendar."""
-RULES = [*WITHIN, LATE, *BETWEEN]
+AUDITED = Rule("changes_audited", "What a person has changed stands in the audit log, with who and why")
+CHANGES: dict[str, tuple[str, ...]] = {
+    "replays_audited": ("orders", "serials", "refunds", "invoices"),
+    "cases_audited": ("orders",),
+    "refunds_audited": ("refunds",),
+    "closes_audited": ("invoices",),
+    "merges_audited": ("invoices",),
+    "corrections_audited": ("invoices",),
+}
+"""The named queries of that rule, one for each kind of change, with the services they are asked of."""
+RULES = [*WITHIN, LATE, AUDITED, *BETWEEN]
 
 
 def due_on(month: str) -> date:

@@ -1,4 +1,4 @@
-"""The HTTP routes of invoices: look at a month, before and after its close; close it, merge, correct."""
+"""The HTTP routes of invoices: look at a month before and after its close; close it, merge, correct."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -11,14 +11,16 @@ from pydantic import BaseModel, ConfigDict
 from services.invoices.closing import MonthNotOver, OpenRefunds, close_month
 from services.invoices.commands import (
     CANNOT_CORRECT,
+    PARTNER_INCOMPLETE,
     CorrectBody,
     MergeBody,
     OptionalText,
+    PartnerBody,
     correct,
     merge_month_of_business,
 )
 from services.invoices.previewing import preview_month
-from services.invoices.store import Store
+from services.invoices.store import CORRECT_PARTNER, SQL, Store
 from services.invoices.viewing import NoSuchDocument, corrections_of, look_at_document, look_at_month
 from shared.clock import now
 from shared.events.fields import Id, Instant, Month
@@ -26,10 +28,10 @@ from shared.kst import wire_time
 from shared.runtime.commands import Work
 from shared.runtime.surroundings import Surroundings
 from shared.web.callers import Origin
-from shared.web.fields import Body, WireWon
+from shared.web.fields import Body, ToldEvent, WireWon
 from shared.web.paging import USUAL, Limit
 from shared.web.problems import NOT_FOUND, Kind, Problem
-from shared.web.routes import Asking, HttpRoute, Requested, get, post
+from shared.web.routes import Asking, HttpRoute, Requested, RequestedOnce, get, post
 
 MONTH_NOT_OVER = Kind(
     "month_not_over",
@@ -56,6 +58,7 @@ NAMED = 20
 
 
 AMonth = Annotated[Month, Path(description="a month in Seoul, YYYY-MM")]
+PartnerId = Annotated[Id, Path(description="the id of a partner")]
 DocumentName = Annotated[Id, Path(description="the key or the id of a document")]
 
 
@@ -235,9 +238,67 @@ class Months:
         return await alone(action, key, body, origin, work, reason=body.reason, dry_run=not body.apply)
 
 
+class KnownPartner(BaseModel):
+    """What invoices knows of a partner."""
+
+    business_number: str
+    name: str
+    invoice_email: str
+    always_merge: bool
+
+
+class PartnersDocument(BaseModel):
+    """A document of the partner under its number; a draft has no key yet."""
+
+    invoice_id: str
+    document_key: str | None
+    month: str
+    business_number: str
+    total: WireWon
+
+
+class PartnersCorrection(BaseModel):
+    """That an issued document names the wrong business: proposed now, or withdrawn."""
+
+    document_key: str | None
+    month: str
+    right_number: str
+    state: str
+
+
+class CorrectedPartner(BaseModel):
+    """What a correction of a partner changes; only shown unless `applied`."""
+
+    partner_id: str
+    applied: bool
+    before: KnownPartner | None
+    after: KnownPartner
+    issued: list[PartnersDocument]
+    renumbered: list[PartnersDocument]
+    corrections: list[PartnersCorrection]
+    events: list[ToldEvent]
+
+
+class Partners:
+    """The endpoint."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._pool, self._send = surroundings.pool, surroundings.send
+
+    async def correct(self, partner_id: PartnerId, body: PartnerBody, origin: RequestedOnce) -> Any:
+        """Changes what is known of a partner; only shows what becomes of its documents unless `apply`."""
+        if not await self._pool.fetchval(SQL.is_partner_known, partner_id):
+            raise Problem(NOT_FOUND, what=f"there is no partner {partner_id}; pawl find WORD looks for one")
+        dry_run = not body.apply
+        return await self._send(
+            CORRECT_PARTNER, partner_id, body, origin, reason=body.reason, dry_run=dry_run
+        )
+
+
 def http_routes(surroundings: Surroundings, store: Store, chunk: int) -> Sequence[HttpRoute]:
     """The routes beside those of every service; a close takes `chunk` partners in one transaction."""
     months, month = Months(surroundings, store, chunk), "/v1/months/{month}"
+    partners = Partners(surroundings)
     return [
         get(month, months.look, "invoices:read", answers=ShownMonth),
         get(
@@ -259,5 +320,12 @@ def http_routes(surroundings: Surroundings, store: Store, chunk: int) -> Sequenc
             "invoices:manage",
             answers=dict[str, Any],
             problems=[CANNOT_CORRECT],
+        ),
+        post(
+            "/v1/partners/{partner_id:path}/correct",
+            partners.correct,
+            "partners:manage",
+            answers=CorrectedPartner,
+            problems=[PARTNER_INCOMPLETE],
         ),
     ]

@@ -3,6 +3,7 @@
 from functools import partial
 
 from services.invoices.api import http_routes
+from services.invoices.commands import COMMANDS
 from services.invoices.find import FIND
 from services.invoices.handlers import ROUTES, refuse_late
 from services.invoices.settings import InvoicesSettings
@@ -20,6 +21,7 @@ def build(settings: InvoicesSettings) -> Service:
         store=store,
         refuse_late=refuse_late,
         http_routes=partial(http_routes, store=store, chunk=settings.invoices_close_chunk),
+        commands=COMMANDS,
         todo=TODO,
         find=FIND,
     )

@@ -1,7 +1,8 @@
-"""What an operator does to a month beside closing it: merging a business, correcting a document.
+"""What an operator does beside closing a month: merging a business, correcting a document or a partner.
 
-Each loads, decides and saves what it needs in a transaction of its own; whoever opens that keeps the answer
-and publishes the events, or takes it all back for a dry run.
+The first two load, decide and save what they need in a transaction of their own; whoever opens that keeps the
+answer and publishes the events, or takes it all back for a dry run. A partner is corrected as
+`partner.changed` changes it, and folded with its events.
 """
 
 from typing import Annotated, Any
@@ -10,13 +11,15 @@ from pydantic import AfterValidator, StringConstraints, WithJsonSchema
 
 from services.invoices.decisions.businesses import BusinessMerge, merge_business, undo_business_merge
 from services.invoices.decisions.corrections import CannotCorrect, Order, correct_document
-from services.invoices.state import Verdict
-from services.invoices.store import Store
+from services.invoices.decisions.partners import change_partner
+from services.invoices.state import Change, Document, Partner, Verdict, World
+from services.invoices.store import CORRECT_PARTNER, Store
 from shared import business_number
-from shared.events.fields import NO_NUL, Id, Text
+from shared.events.fields import NO_NUL, Id, Name, Text
 from shared.ids import uuid7
 from shared.postgres import Connection
-from shared.runtime.commands import Command, CommandOutcome, Done, Refused
+from shared.runtime.commands import Command, CommandOutcome, CommandRoute, Done, Refused, told
+from shared.runtime.decisions import Context
 from shared.web.fields import Body
 from shared.web.problems import NOT_FOUND, Kind, Problem
 
@@ -27,6 +30,16 @@ CANNOT_CORRECT = Kind(
     "{reason}; nothing was changed",
     "문서를 정정할 수 없습니다",
     "변경된 것은 없습니다 ({reason})",
+)
+
+
+PARTNER_INCOMPLETE = Kind(
+    "partner_incomplete",
+    409,
+    "Too little is known of the partner",
+    "nobody has told invoices of {partner} yet: send {missing} too; nothing was changed",
+    "거래처에 대해 알려진 것이 부족합니다",
+    "변경된 것은 없습니다. {partner}에 대해 {missing}도 함께 보내십시오",
 )
 
 
@@ -67,6 +80,17 @@ class CorrectBody(Body):
     reason: Text
     business_number: ValidNumber | None = None
     twice: bool = False
+    apply: bool = False
+
+
+class PartnerBody(Body):
+    """Correct what is known of a partner, as far as it is named; only shown unless `apply`."""
+
+    reason: Text
+    business_number: ValidNumber | None = None
+    name: Name | None = None
+    invoice_email: Name | None = None
+    always_merge: bool | None = None
     apply: bool = False
 
 
@@ -111,6 +135,74 @@ async def correct(
     return Done(answer, made.events, after={"document_keys": keys})
 
 
+def correct_partner(world: World, command: Command[PartnerBody], context: Context) -> CommandOutcome:
+    """Changes what is known of a partner; answers with what becomes of its documents.
+
+    What nobody names stays. A partner that nobody has told of yet needs a number, a name and an address.
+    """
+    said, recorded = command.data, world.partners.get(command.key)
+    before = None if recorded is None else _shown_partner(recorded)
+    named = {name: value for name in TOLD if (value := getattr(said, name)) is not None}
+    after = {"always_merge": False, **(before or {}), **named}
+    missing = [name for name in TOLD if name not in after]
+    if missing:
+        return Refused(Problem(PARTNER_INCOMPLETE, partner=command.key, missing=", ".join(missing)))
+    changed_at = command.time if recorded is None else max(command.time, recorded.changed_at)
+    partner = Partner(command.key, **after, always_merge_since=changed_at, changed_at=changed_at)
+    decided = change_partner(world, partner, command.time)
+    answer = {
+        "partner_id": command.key,
+        "applied": said.apply,
+        "before": before,
+        "after": after,
+        **_consequences(world, decided.state),
+        "events": told(decided.events),
+    }
+    world.put(decided.state)
+    return Done(answer, decided.events, before, after)
+
+
+TOLD = ("business_number", "name", "invoice_email", "always_merge")
+"""What a partner tells of itself."""
+
+
+def _shown_partner(partner: Partner) -> dict[str, Any]:
+    return {name: getattr(partner, name) for name in TOLD}
+
+
+def _consequences(world: World, change: Change) -> dict[str, Any]:
+    """Documents that are issued now, drafts under another number, corrections proposed and withdrawn."""
+    documents = {document.invoice_id: document for document in change.documents}
+    drafts = [document for document in documents.values() if document.state == "draft"]
+    return {
+        "issued": [_shown_document(each) for each in documents.values() if each.state == "issued"],
+        "renumbered": [
+            _shown_document(draft)
+            for draft in drafts
+            if draft.business_number != world.documents[draft.invoice_id].business_number
+        ],
+        "corrections": [
+            {
+                "document_key": world.documents[each.invoice_id].document_key,
+                "month": each.month,
+                "right_number": each.business_number,
+                "state": each.state,
+            }
+            for each in change.corrections
+        ],
+    }
+
+
+def _shown_document(document: Document) -> dict[str, Any]:
+    return {
+        "invoice_id": str(document.invoice_id),
+        "document_key": document.document_key,
+        "month": document.month,
+        "business_number": document.business_number,
+        "total": document.amount.total,
+    }
+
+
 def _merge_answer(month: str, said: MergeBody, made: BusinessMerge) -> dict[str, Any]:
     document = made.document
     amount = None if document is None else document.amount
@@ -136,3 +228,7 @@ def _named(verdict: Verdict) -> dict[str, Any]:
         "partner_id": payment.partner_id,
         "total": payment.standing.total,
     }
+
+
+COMMANDS = {CORRECT_PARTNER: CommandRoute(correct_partner)}
+"""The commands of invoices that are folded like events, by their names."""

@@ -58,6 +58,10 @@ JOIN documents d USING (invoice_id)
 JOIN payments p ON p.month = d.month AND p.partner_id = d.partner_id AND p.invoice_id = d.invoice_id
 WHERE c.partner_id = ANY($1::text[]) AND c.state = 'proposed';
 
+-- name: is_partner_known
+-- Whether this partner has paid anything, or was told of.
+SELECT EXISTS (SELECT FROM payments WHERE partner_id = $1) OR EXISTS (SELECT FROM partners WHERE partner_id = $1);
+
 -- name: orders_of_document
 -- The payments on a document, whichever partners paid them.
 SELECT p.order_id FROM documents d

@@ -56,6 +56,9 @@ TABLES = (
     COUNTERS,
 )
 
+CORRECT_PARTNER = "partner.correct"
+"""The command by which an operator changes what is known of a partner, as `partner.changed` does."""
+PARTNER_CHANGES = ("partner.changed.v1", CORRECT_PARTNER)
 MERGES = ("merge.requested.v1", "merge.undone.v1")
 REFUND_EVENTS = (
     "refund.accepted.v1",
@@ -95,7 +98,7 @@ class Store:
         await _share_months(connection, months)
         world.closed = await _closed_months(connection)
         late = [event for event, month in zip(paid, months, strict=True) if month in world.closed]
-        changed = _of_type(events, "partner.changed.v1")
+        changed = _of_type(events, *PARTNER_CHANGES)
         merges = _of_type(events, *MERGES)
         await _lock_partners(connection, [*_partners_of_late(late), *(e.key for e in [*changed, *merges])])
         order_ids = {e.data.order_id for e in events if hasattr(e.data, "order_id")}
@@ -219,13 +222,19 @@ async def _orders_of_partners(
     found = await _orders(connection, SQL.orders_of_businesses, sorted(scopes))
     found |= await _orders(connection, SQL.orders_of_named_payments, sorted(named))
     if changed:
-        partner_ids = [event.key for event in changed]
-        rows = await connection.fetch(SQL.orders_of_failed_documents, partner_ids)
+        rows = await connection.fetch(SQL.orders_of_failed_documents, [event.key for event in changed])
         found |= {row["order_id"] for row in rows}
-        numbers = [normalise(e.data.business_number) or e.data.business_number for e in changed]
-        rows = await connection.fetch(SQL.orders_of_other_numbers, partner_ids, numbers)
-        found |= {row["order_id"] for row in rows}
+        found |= await _orders(connection, SQL.orders_of_other_numbers, await _told(connection, changed))
     return found
+
+
+async def _told(connection: Connection, changed: Sequence[Event[Any]]) -> list[tuple[str, str]]:
+    """The partner and the number of each change. One that names no number leaves the partner its own."""
+    silent = [event.key for event in changed if event.data.business_number is None]
+    rows = await connection.fetch(SQL.read_partners, silent) if silent else []
+    own = {row["partner_id"]: row["business_number"] for row in rows}
+    told = ((event.key, event.data.business_number or own.get(event.key)) for event in changed)
+    return [(partner_id, normalise(number) or number) for partner_id, number in told if number]
 
 
 async def _orders(connection: Connection, sql: str, pairs: Sequence[tuple[str, str]]) -> set[str]:
@@ -327,7 +336,7 @@ def _numbers_to_issue(world: World) -> set[str]:
 def _numbers_of_events(world: World, events: Sequence[Event[Any]], late: Sequence[Event[Any]]) -> set[str]:
     """The business numbers under which a batch may issue: late payments, modified invoices, corrections."""
     numbers = {_digits(event.data.partner.business_number) for event in late}
-    numbers |= {_digits(event.data.business_number) for event in _of_type(events, "partner.changed.v1")}
+    numbers |= {_digits(event.data.business_number or "") for event in _of_type(events, *PARTNER_CHANGES)}
     numbers |= {each.business_number for each in world.numbers.values()}
     for event in _of_type(events, *RETURNS):
         payment = world.payments.get(event.data.order_id)

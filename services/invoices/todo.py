@@ -47,7 +47,7 @@ def unissuable(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
     ]
     if parts:
         group = add_up(INVOICES, "document_not_issued", "business_number", "partner", parts, moment)
-        yield group.with_command(pawl("partner", group.members[0]))
+        yield group.with_command(pawl("partner", "correct", group.members[0]))
 
 
 def late(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:

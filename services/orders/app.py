@@ -2,6 +2,8 @@
 
 from functools import partial
 
+from services.orders.api import http_routes
+from services.orders.commands import COMMANDS
 from services.orders.expiry import expire_deposits
 from services.orders.find import FIND
 from services.orders.handlers import ROUTES, refuse_late
@@ -19,6 +21,8 @@ def build(settings: OrdersSettings) -> Service:
         routes=ROUTES,
         store=store,
         refuse_late=refuse_late,
+        http_routes=http_routes,
+        commands=COMMANDS,
         agents=(partial(expire_deposits, store=store, settings=settings),),
         todo=TODO,
         find=FIND,

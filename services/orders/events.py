@@ -118,10 +118,13 @@ def issuance_granted(order: Order, request_id: str, grants: Iterable[Claim]) -> 
 
 
 def issuance_denied(
-    order: Order, request_id: str, units: LineUnits, reason: str, left: int
+    order: Order, request_id: str, units: LineUnits | None, reason: str, left: int
 ) -> UnnumberedEvent:
-    """These units cannot be issued; `left` units of the line could be."""
-    data = {"request_id": request_id, **units.document(), "reason": reason, "left": left}
+    """These units cannot be issued; `left` units of the line could be. None: all, and nobody knows of which
+    lines.
+    """
+    asked = {} if units is None else units.document()
+    data = {"request_id": request_id, **asked, "reason": reason, "left": left}
     return _of_order("issuance.denied.v1", order, data)
 
 

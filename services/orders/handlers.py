@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from services.orders.decisions import cancellations, issuance, partners, payments, quarantine, refunds
-from services.orders.state import Partner, World
+from services.orders.state import Order, OrderState, Partner, World
 from shared.events.checkout import (
     IssuanceRequested,
     PartnerWithdrawalRequested,
@@ -18,7 +18,19 @@ from shared.events.checkout import (
 from shared.events.invoices import InvoiceIssued
 from shared.events.refunds import RefundAccepted, RefundCompleted, RefundPaidTwice, RefundReleased
 from shared.events.serials import SerialsIssuedTogether
-from shared.runtime.decisions import Applied, Context, Decided, Event, Outcome, Reject, Route, Wait, keep
+from shared.runtime.decisions import (
+    Applied,
+    ByOperator,
+    ByPerson,
+    Context,
+    Decided,
+    Event,
+    Outcome,
+    Reject,
+    Route,
+    Wait,
+    keep,
+)
 from shared.units import line_units
 
 
@@ -57,32 +69,57 @@ def cancel_payment(world: World, event: Event[PaymentCancelled], context: Contex
     """payment.cancelled: upstream took a payment back, or repeats a refund of ours."""
     if event.data.refund_id is not None:
         return Applied()
-    return keep(world, cancellations.cancel_payment(world.orders.get(event.key), event.data))
+    return keep(world, cancellations.cancel_payment(_order(world, event.key), event.data))
 
 
 def decide_quarantine(world: World, event: Event[QuarantineDecided], context: Context) -> Outcome:
     """quarantine.decided: an operator says what becomes of money that did not fit."""
-    order = world.orders.get(event.key)
-    return keep(world, quarantine.decide_quarantine(order, event.data, event.time, _new_ids(context)))
+    order, data = _order(world, event.key), event.data
+    ruling = quarantine.Ruling(data.order_id, data.payment_id, data.decision, data.decided_at)
+    decision = quarantine.decide_quarantine(order, ruling, event.time, _new_ids(context))
+    outcome = keep(world, decision)
+    if order is not None and isinstance(decision, Decided) and decision.state is not order:
+        assert isinstance(outcome, Applied)
+        before, after = quarantine.changes(order, decision.state, ruling)
+        target = f"{data.order_id} {data.payment_id}"
+        outcome.by_person = ByPerson(data.actor, "quarantine.decide", target, data.note, before, after)
+    return outcome
 
 
 def request_issuance(world: World, event: Event[IssuanceRequested], context: Context) -> Outcome:
     """issuance.requested: claim units to be issued."""
     assert event.content is not None
-    order, new_ids = world.orders.get(event.key), _new_ids(context)
-    return keep(world, issuance.request_issuance(order, event.data, event.content, event.time, new_ids))
+    order, ids = _order(world, event.key), _new_ids(context)
+    return keep(world, issuance.request_issuance(order, event.data, event.content, event.time, ids))
+
+
+def cancel_request(
+    world: World, event: Event[IssuanceRequested], by: ByOperator, context: Context
+) -> Applied:
+    """An operator cancels a request to issue that waits for its order: it is denied."""
+    assert event.content is not None
+    cancelled = issuance.cancel_request(world.orders.get(event.key), event.data, event.content, by.at)
+    world.put(cancelled.state)
+    return Applied(cancelled.events)
+
+
+def cancel_decision(
+    world: World, event: Event[QuarantineDecided], by: ByOperator, context: Context
+) -> Applied:
+    """An operator cancels a decision that waits for its order: no case has heard of it."""
+    return Applied()
 
 
 def confirm_issuance(world: World, event: Event[SerialsIssuedTogether], context: Context) -> Outcome:
     """serials.issued: the units of some grants have their serials."""
     issued = {UUID(grant.grant_id): grant.quantity for grant in event.data.grants}
-    order = world.orders.get(event.key)
+    order = _order(world, event.key)
     return keep(world, issuance.confirm_issuance(order, issued, event.data.issued_at))
 
 
 def claim_refund(world: World, event: Event[RefundAccepted], context: Context) -> Outcome:
     """refund.accepted: the refunds service asks for units."""
-    order, data = world.orders.get(event.key), event.data
+    order, data = _order(world, event.key), event.data
     refund_id, asked = UUID(data.refund_id), line_units(data.lines)
     return keep(
         world,
@@ -92,19 +129,19 @@ def claim_refund(world: World, event: Event[RefundAccepted], context: Context) -
 
 def complete_refund(world: World, event: Event[RefundCompleted], context: Context) -> Outcome:
     """refund.completed: the money of a refund went out."""
-    order, data = world.orders.get(event.key), event.data
+    order, data = _order(world, event.key), event.data
     return keep(world, refunds.complete_refund(order, UUID(data.refund_id), data.completed_at))
 
 
 def release_refund(world: World, event: Event[RefundReleased], context: Context) -> Outcome:
     """refund.released: a granted refund will not be paid out."""
-    order = world.orders.get(event.key)
+    order = _order(world, event.key)
     return keep(world, refunds.release_refund(order, UUID(event.data.refund_id), event.time))
 
 
 def record_paid_twice(world: World, event: Event[RefundPaidTwice], context: Context) -> Outcome:
     """refund.paid_twice: money of a refund left that nobody was owed."""
-    return keep(world, quarantine.record_paid_twice(world.orders.get(event.key), event.data))
+    return keep(world, quarantine.record_paid_twice(_order(world, event.key), event.data))
 
 
 def withdraw_partner(world: World, event: Event[PartnerWithdrawalRequested], context: Context) -> Outcome:
@@ -149,6 +186,12 @@ def _is_taken_back(payment: PaymentCompleted, waiting: Sequence[Event[Any]]) -> 
     )
 
 
+def _order(world: World, order_id: str) -> Order | None:
+    """The order, once anything of it has come."""
+    order = world.orders.get(order_id)
+    return None if order is None or order.state is OrderState.UNKNOWN else order
+
+
 def _new_ids(context: Context) -> Iterator[UUID]:
     while True:
         yield context.new_id()
@@ -160,8 +203,8 @@ ROUTES: dict[str, Route] = {
     "payment.completed.v1": Route(record_payment),
     "payment.failed.v1": Route(note_failed_attempt),
     "payment.cancelled.v1": Route(cancel_payment),
-    "quarantine.decided.v1": Route(decide_quarantine),
-    "issuance.requested.v1": Route(request_issuance),
+    "quarantine.decided.v1": Route(decide_quarantine, cancel=cancel_decision),
+    "issuance.requested.v1": Route(request_issuance, cancel=cancel_request),
     "partner.withdrawal_requested.v1": Route(withdraw_partner),
     # serials
     "serials.issued.v1": Route(confirm_issuance),

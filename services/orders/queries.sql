@@ -91,9 +91,9 @@ WHERE state = 'pending_deposit' AND deposit_deadline < now() - $1::interval AND 
 ORDER BY order_id LIMIT $2;
 
 -- name: todo_quarantine
--- Money that nobody has decided about, by reason, with the order of the oldest case.
+-- Money that nobody has decided about, by reason, with the payment of the oldest case.
 SELECT reason, count(*) AS count, sum(amount)::bigint AS won, min(opened_at) AS since,
-       (array_agg(order_id ORDER BY opened_at, order_id))[1] AS oldest,
+       (array_agg(payment_id ORDER BY opened_at, order_id))[1] AS oldest,
        count(*) FILTER (WHERE opened_at < $1) AS overdue,
        (array_agg(order_id || ' ' || payment_id ORDER BY opened_at, order_id))[1:20] AS members
 FROM quarantine WHERE decision IS NULL GROUP BY reason;
@@ -114,6 +114,46 @@ FROM partners
 CROSS JOIN LATERAL (SELECT max(recorded_at) AS at FROM outbox
                     WHERE key = partner_id AND type = 'partner.withdrawal_refused.v1') AS refused
 WHERE withdrawn_at IS NULL HAVING count(*) > 0;
+
+-- name: open_cases
+-- Cases of quarantine that nobody has decided about, behind one, the oldest first, each with what its event proposed;
+-- of one reason, of one partner or older than an instant where that is asked.
+SELECT q.order_id, q.number, q.payment_id, q.partner_id, q.reason, q.amount, q.opened_at, q.decision, q.settled_at,
+       o.state AS order_state, o.expected, o.state IN ('unpaid', 'pending_deposit') AS needs_money, e.proposal,
+       (extract(epoch FROM q.opened_at) * 1000000)::bigint AS place
+FROM quarantine q
+JOIN orders o USING (order_id)
+LEFT JOIN LATERAL (
+    SELECT said -> 'proposal' AS proposal
+    FROM outbox CROSS JOIN LATERAL convert_from(data, 'UTF8') AS text CROSS JOIN LATERAL CAST(text AS json) AS said
+    WHERE key = q.order_id AND type = 'payment.quarantined.v1' AND said ->> 'payment_id' = q.payment_id
+      AND said ->> 'reason' = q.reason AND (said ->> 'amount')::bigint = q.amount
+    ORDER BY id DESC LIMIT 1
+) e ON true
+WHERE q.decision IS NULL AND ($1::text IS NULL OR q.reason = $1) AND ($2::text IS NULL OR q.partner_id = $2)
+  AND ($3::timestamptz IS NULL OR q.opened_at < $3)
+  AND ((extract(epoch FROM q.opened_at) * 1000000)::bigint, q.order_id, q.number) > ($4::bigint, $5::text, $6::smallint)
+ORDER BY place, q.order_id, q.number LIMIT $7;
+
+-- name: cases_named
+-- Every case of a payment, or of an order, the oldest first, each with what its event proposed.
+SELECT q.order_id, q.number, q.payment_id, q.partner_id, q.reason, q.amount, q.opened_at, q.decision, q.settled_at,
+       o.state AS order_state, o.expected, o.state IN ('unpaid', 'pending_deposit') AS needs_money, e.proposal
+FROM quarantine q
+JOIN orders o USING (order_id)
+LEFT JOIN LATERAL (
+    SELECT said -> 'proposal' AS proposal
+    FROM outbox CROSS JOIN LATERAL convert_from(data, 'UTF8') AS text CROSS JOIN LATERAL CAST(text AS json) AS said
+    WHERE key = q.order_id AND type = 'payment.quarantined.v1' AND said ->> 'payment_id' = q.payment_id
+      AND said ->> 'reason' = q.reason AND (said ->> 'amount')::bigint = q.amount
+    ORDER BY id DESC LIMIT 1
+) e ON true
+WHERE q.payment_id = $1 OR q.order_id = $2 ORDER BY q.opened_at, q.order_id, q.number;
+
+-- name: orders_with_cases
+-- The orders that have cases of a payment, those that ended last first.
+SELECT order_id, bool_or(decision IS NULL) AS is_open FROM quarantine
+WHERE payment_id = $1 GROUP BY order_id ORDER BY max(settled_at) DESC NULLS LAST, order_id;
 
 -- name: find_order
 -- The order of this id.

@@ -16,6 +16,8 @@ from shared.money import NOTHING, Money
 class OrderState(StrEnum):
     """Where an order's money stands. The last three are terminal for money: nothing resurrects them."""
 
+    UNKNOWN = "unknown"
+    """Known only from a request that was cancelled before anything else of it came."""
     UNPAID = "unpaid"
     """Known only from money that did not fit it."""
     PENDING_DEPOSIT = "pending_deposit"
@@ -203,7 +205,7 @@ class Order(Struct, frozen=True, gc=False):
     @property
     def needs_money(self) -> bool:
         """Whether a payment that fits can still pay it."""
-        return self.state in (OrderState.UNPAID, OrderState.PENDING_DEPOSIT)
+        return self.state in (OrderState.UNKNOWN, OrderState.UNPAID, OrderState.PENDING_DEPOSIT)
 
     @property
     def is_closed(self) -> bool:

@@ -22,7 +22,7 @@ def quarantine(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
             row["won"],
             row["since"],
             "operator",
-            pawl("order", row["oldest"]),
+            pawl("quarantine", "show", row["oldest"]),
             overdue=row["overdue"],
             overdue_since=row["since"] + patience if row["overdue"] else None,
             members=tuple(row["members"]),

@@ -1,5 +1,7 @@
 """The refunds service, put together."""
 
+from services.refunds.api import http_routes
+from services.refunds.commands import COMMANDS
 from services.refunds.find import FIND
 from services.refunds.handlers import ROUTES, refuse_late
 from services.refunds.settings import RefundsSettings
@@ -15,6 +17,8 @@ def build(settings: RefundsSettings) -> Service:
         routes=ROUTES,
         store=Store(settings.sealer()),
         refuse_late=refuse_late,
+        http_routes=http_routes,
+        commands=COMMANDS,
         todo=TODO,
         find=FIND,
     )

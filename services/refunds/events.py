@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Any
+from uuid import UUID
 
 from msgspec.structs import replace
 
@@ -38,6 +39,18 @@ def refund_held(refund: Refund, since: datetime) -> NewEvent:
 def refund_rejected(refund: Refund, at: datetime, more: Mapping[str, Any]) -> NewEvent:
     """The request ends here; its reason came to be `at`. `more` is what else the requester should know."""
     return _of_refund("refund.rejected.v1", refund, {"reason": refund.why, "at": wire_time(at), **more})
+
+
+def request_cancelled(order_id: str, request_id: str, refund_id: UUID, at: datetime) -> NewEvent:
+    """A request ends that waited for its payment: an operator cancelled it."""
+    data = {
+        "order_id": order_id,
+        "refund_id": str(refund_id),
+        "refund_request_id": request_id,
+        "reason": "cancelled_by_operator",
+        "at": wire_time(at),
+    }
+    return NewEvent("refund.rejected.v1", str(refund_id), 1, data)
 
 
 # Payouts

@@ -30,7 +30,19 @@ from shared.events.orders import (
     RefundGranted,
 )
 from shared.money import Money
-from shared.runtime.decisions import Applied, Context, Event, Outcome, Reject, Route, Wait, keep
+from shared.runtime.decisions import (
+    Applied,
+    ByOperator,
+    ByPerson,
+    Context,
+    Decision,
+    Event,
+    Outcome,
+    Reject,
+    Route,
+    Wait,
+    keep,
+)
 from shared.units import line_units
 
 
@@ -103,7 +115,8 @@ def attach_proof(world: World, event: Event[RefundProofAttached], context: Conte
     kind = (data.proof and data.proof.kind) or "proof"
     reference = data.proof.reference if data.proof else data.note
     actor = data.actor or refund.requested_by
-    return keep(world, reviews.attach_proof(order, refund, kind, reference, actor, event.time))
+    decision = reviews.attach_proof(order, refund, kind, reference, actor, event.time)
+    return _keep_of_person(world, order, refund, decision, actor, "refund.proof", data.note or reference)
 
 
 def review_refund(world: World, event: Event[RefundReviewed], context: Context) -> Outcome:
@@ -112,8 +125,26 @@ def review_refund(world: World, event: Event[RefundReviewed], context: Context) 
     found = _named(world, event.key, data.refund_id)
     if isinstance(found, Wait):
         return found
-    review = reviews.Review(data.decision, data.amount, data.actor, data.note, event.time)
-    return keep(world, reviews.review(*found, review))
+    is_withdrawal = data.note == reviews.WITHDREW
+    review = reviews.Review(data.decision, data.amount, data.actor, data.note, event.time, is_withdrawal)
+    order, refund = found
+    decision, action = reviews.review(order, refund, review), f"refund.{data.decision}"
+    return _keep_of_person(world, order, refund, decision, data.actor, action, data.note)
+
+
+def cancel_request(world: World, event: Event[RefundRequested], by: ByOperator, context: Context) -> Applied:
+    """An operator cancels a request that waits for its payment: it is rejected, and nothing of it is kept.
+
+    A request of an order that was paid waits no more; what is held or in review is withdrawn as a refund.
+    """
+    return Applied([requests.cancel(_request(event), context.new_id(), by.at)])
+
+
+def cancel_decision(
+    world: World, event: Event[RefundProofAttached | RefundReviewed], by: ByOperator, context: Context
+) -> Applied:
+    """An operator cancels a word about a refund that nobody knows: no refund has heard of it."""
+    return Applied()
 
 
 def record_payout(world: World, event: Event[RefundPaidOut], context: Context) -> Outcome:
@@ -190,6 +221,30 @@ def _named(world: World, order_id: str, refund_id: str) -> tuple[Order, Refund] 
     return Wait(f"refund {refund_id}") if order is None or refund is None else (order, refund)
 
 
+def _keep_of_person(
+    world: World,
+    order: Order,
+    refund: Refund,
+    decision: Decision[Order],
+    actor: str,
+    action: str,
+    reason: str | None,
+) -> Outcome:
+    """Keeps what a person decided about a refund, and tells the audit log of it."""
+    outcome = keep(world, decision)
+    if isinstance(outcome, Applied):
+        after = world.orders[order.order_id]
+        outcome.by_person = ByPerson(
+            actor,
+            action,
+            f"{order.order_id} {refund.refund_id}",
+            reason or "",
+            reviews.changes(order, refund),
+            reviews.changes(after, after.refunds[refund.refund_id]),
+        )
+    return outcome
+
+
 def _find(order: Order, refund_id: str) -> Refund | None:
     try:
         return order.refunds.get(UUID(refund_id))
@@ -239,9 +294,9 @@ ROUTES: dict[str, Route] = {
     "refund.denied.v1": Route(record_denial),
     "payment.quarantined.v1": Route(note_nothing),
     # checkout.events: what partners and operators want, and what became of payouts
-    "refund.requested.v1": Route(request_refund),
-    "refund.proof_attached.v1": Route(attach_proof),
-    "refund.reviewed.v1": Route(review_refund),
+    "refund.requested.v1": Route(request_refund, cancel=cancel_request),
+    "refund.proof_attached.v1": Route(attach_proof, cancel=cancel_decision),
+    "refund.reviewed.v1": Route(review_refund, cancel=cancel_decision),
     "refund.paid_out.v1": Route(record_payout),
     "refund.payout_failed.v1": Route(record_payout_failure),
     "line.activated.v1": Route(record_activation),

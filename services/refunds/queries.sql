@@ -63,3 +63,25 @@ FROM refunds WHERE refund_request_id = $1 ORDER BY order_id, refund_id LIMIT 20;
 -- Refunds with a payout of this id.
 SELECT r.refund_id, r.refund_request_id, r.order_id, r.state, r.why, r.amount
 FROM refund_payouts p JOIN refunds r USING (refund_id) WHERE p.payout_id = $1 ORDER BY r.refund_id LIMIT 20;
+
+-- name: order_of_refund
+-- The order of a refund.
+SELECT order_id FROM refunds WHERE refund_id = $1;
+
+-- name: refund_to_show
+-- A refund and whose order it is of.
+SELECT r.refund_id, r.refund_request_id, r.order_id, o.partner_id, r.state, r.why, r.reason, r.requested_by, r.requested_at,
+       r.everything, r.destination_kind, r.destination_masked, r.supply, r.vat, r.fee, r.amount, r.expected_on, r.completed_at
+FROM refunds r JOIN orders o USING (order_id) WHERE r.refund_id = $1;
+
+-- name: lines_of_refund
+-- Its units.
+SELECT line_id, quantity FROM refund_lines WHERE refund_id = $1 AND quantity > 0 ORDER BY position;
+
+-- name: steps_of_refund
+-- Every change of it: when, who, why.
+SELECT state, at, actor, reason, note FROM refund_history WHERE refund_id = $1 ORDER BY position;
+
+-- name: payouts_of_refund
+-- The payouts that were made for it.
+SELECT payout_id, state, amount, paid_out_at FROM refund_payouts WHERE refund_id = $1 ORDER BY position;

@@ -36,6 +36,15 @@ ON_THEIR_WAY: Final = {
 """States that end by themselves, and are listed when their day is over."""
 
 
+NEXT: Final = {
+    "refund_held": "proof",
+    "refund_in_review": "approve",
+    "refund_failed": "retry",
+    "refund_bounced": "retry",
+}
+"""The usual decision about each; of the others there is nothing to decide here."""
+
+
 def refunds(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
     """Refunds by state and reason."""
     parts: dict[tuple[Kind, str], list[Part]] = {}
@@ -47,7 +56,7 @@ def refunds(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
             parts.setdefault((ON_THEIR_WAY[row["state"]], row["state"]), []).append(part)
     for (kind, reason), of_kind in parts.items():
         group = add_up(REFUNDS, kind.code, reason, kind.who, of_kind, moment)
-        yield group.with_command(pawl("refund", "show", group.members[0]))
+        yield group.with_command(pawl("refund", NEXT.get(kind.code, "show"), group.members[0]))
 
 
 def _part(row: Row) -> Part:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
+from shared.operators.commands import pawl
+from shared.operators.deciding import CANCELLABLE
 from shared.operators.todo import Cause, Group, Moment, Row, Who, no_arguments
 
 
@@ -59,9 +61,18 @@ def _parked(service: str, rows: Sequence[Row]) -> Iterator[Group]:
             None,
             row["since"],
             _WHO[row["kind"]],
-            f"pawl dead {'replay' if blocked else 'show'} {names[0]}",
+            _next_of_parked(row, names[0]),
             due=None if blocked or late else row["due"],
             overdue=row["overdue"] if late else 0,
             overdue_since=row["due"] if late else None,
             members=names,
         )
+
+
+def _next_of_parked(row: Row, name: str) -> str:
+    """What is to be done about the oldest: what somebody asked for can be cancelled."""
+    if row["kind"] == "blocked":
+        return pawl("dead", "replay", name)
+    if row["kind"] == "waiting" and row["type"] in CANCELLABLE:
+        return pawl("order", "cancel-request", row["oldest_key"], row["oldest_event"])
+    return pawl("dead", "show", name)

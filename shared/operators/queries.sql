@@ -8,5 +8,6 @@ FROM dead_letters WHERE state = 'open' GROUP BY 1, 2, 3;
 -- Events that are blocked, and those that have waited since before an instant, by why they wait; what is behind a
 -- blocked event goes on with it.
 SELECT kind, type, count(*) AS count, min(parked_at) AS since, min(overdue_at) AS due,
-       count(*) FILTER (WHERE overdue_at < $2) AS overdue, (array_agg(id ORDER BY id))[1:20] AS members
+       count(*) FILTER (WHERE overdue_at < $2) AS overdue, (array_agg(id ORDER BY id))[1:20] AS members,
+       (array_agg(key ORDER BY id))[1] AS oldest_key, (array_agg(event_id ORDER BY id))[1] AS oldest_event
 FROM parked WHERE kind = 'blocked' OR kind IN ('waiting', 'gap') AND parked_at < $1 GROUP BY 1, 2;

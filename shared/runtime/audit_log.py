@@ -7,9 +7,11 @@ from uuid import UUID
 
 import orjson
 
+from shared.ids import uuid7
 from shared.postgres import Connection
 from shared.queries import load
 from shared.runtime.commands import Command, CommandOutcome, Done
+from shared.runtime.decisions import ByPerson
 
 SQL = load("shared.runtime")
 
@@ -19,7 +21,9 @@ class AuditEntry:
     """One thing that somebody did. `id` is the cause of the events that followed, `result` is `done` or a
     code.
 
-    `before` and `after` hold no secret: whoever may look at the audit log may not always look at those.
+    `target` begins with the key. `request` is the id of the request in the logs, or that of the event by
+    which checkout told what somebody did. `before` and `after` hold no secret: whoever may look at the audit
+    log may not always look at those.
     """
 
     id: UUID
@@ -35,12 +39,18 @@ class AuditEntry:
 
 def entry_of(command: Command[Any], outcome: CommandOutcome) -> AuditEntry:
     """What the audit log keeps of a command, also of one that was refused."""
+    target = command.key if command.subject == command.key else f"{command.key} {command.subject}"
     entry = AuditEntry(
-        UUID(command.id), command.actor, command.type, command.key, command.reason, request=command.request
+        UUID(command.id), command.actor, command.type, target, command.reason, request=command.request
     )
     if isinstance(outcome, Done):
         return replace(entry, before=outcome.before, after=outcome.after)
     return replace(entry, result=outcome.problem.kind.code)
+
+
+def entry_of_event(event_id: str, told: ByPerson) -> AuditEntry:
+    """What the audit log keeps of a change that an event of checkout tells of."""
+    return AuditEntry(uuid7(), **told._asdict(), request=event_id)
 
 
 async def write_audit(connection: Connection, entries: Sequence[AuditEntry]) -> None:

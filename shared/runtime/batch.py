@@ -12,7 +12,7 @@ from shared.events import feedback
 from shared.events.faults import Fault
 from shared.partitioner import partition_for
 from shared.runtime.commands import KEY_BLOCKED, Command, CommandOutcome, CommandRoute, Done, Refused
-from shared.runtime.decisions import Applied, Context, Decider, Event, Reject, Wait
+from shared.runtime.decisions import Applied, ByPerson, Context, Decider, Event, Reject, Wait
 from shared.runtime.intake import InboundMessage
 from shared.runtime.outgoing import Cause, OutboxRows
 from shared.web.problems import Problem
@@ -59,7 +59,8 @@ class PriorState:
 class Batch:
     """Takes messages in order and collects what follows from them.
 
-    `after_commit` are the keys whose events wait for no more than the commit of this batch.
+    `after_commit` are the keys whose events wait for no more than the commit of this batch, `by_people` what
+    people have changed as events tell it, each with the id of its event.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Batch:
         # the garbage collector only, which stops the process for as long as that takes.
         self._context = Context(context.new_id, partial(_waiting, self.parked))
         self.refusals: list[Refusal] = []
+        self.by_people: list[tuple[str, ByPerson]] = []
         self.after_commit: set[str] = set()
         self.handled = 0
         self.duplicates = 0
@@ -113,6 +115,7 @@ class Batch:
         outcome = route.handle(self.world, command, self._context)
         if isinstance(outcome, Done):
             self.rows.add_all(outcome.events, Cause.of(command))
+            self._settle_waiting(command.key, outcome.settles)
             self._retry_waiting(command.key)
         return outcome
 
@@ -247,6 +250,8 @@ class Batch:
         if message.upstream and not answered:
             self._accept(message, cause)
         self.rows.add_all(applied.events, cause)
+        if applied.by_person is not None:
+            self.by_people.append((event.id, applied.by_person))
 
     def _follows(self, message: InboundMessage) -> bool:
         return message.route is None or message.route.tracked
@@ -277,6 +282,11 @@ class Batch:
     def _set_kind(self, parked: Parked, kind: str, reason: str) -> None:
         parked.kind, parked.reason, parked.changed = kind, reason, True
 
+    def _settle_waiting(self, key: str, events: Sequence[Event[Any]]) -> None:
+        for parked in self.parked.get(key, ()) if events else ():
+            if any(parked.message.event is event for event in events):
+                self._settle(parked)
+
     def _settle(self, parked: Parked | None) -> bool:
         if parked is not None:
             parked.done = True
@@ -289,7 +299,7 @@ class Batch:
             for parked in self.parked[key]:
                 if self._is_blocked(key):
                     break
-                if self._attempt(parked.message, parked):
+                if not parked.done and self._attempt(parked.message, parked):
                     progress = True
             self.parked[key] = [parked for parked in self.parked[key] if not parked.done]
 

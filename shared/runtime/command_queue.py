@@ -43,12 +43,16 @@ class CommandQueue:
         *,
         reason: str = "",
         dry_run: bool = False,
+        subject: str = "",
     ) -> Response:
         """Has a command decided, and answers the request with what came of it.
 
-        A dry run is answered in the same way, and leaves nothing.
+        `subject` is what it is about where that is not its key. A dry run is answered in the same way, and
+        leaves nothing.
         """
-        command = new_command(name, key, data, origin, command_id=uuid7(), at=now(), reason=reason)
+        command = new_command(
+            name, key, data, origin, command_id=uuid7(), at=now(), reason=reason, subject=subject
+        )
         answer = await (self._try_out(command) if dry_run else self.decide(command))
         return response_of(answer, origin)
 

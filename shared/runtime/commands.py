@@ -39,9 +39,9 @@ KEY_BLOCKED = Kind(
 class Command(Event[D], Generic[D], frozen=True, gc=False):
     """One request as a handler sees it: an event whose source is the token and whose time is now.
 
-    `id` is ours, and the cause of the events that follow. `idempotency_key` is the caller's, or our id
-    where it gave none. `partner_id` is the partner that the token is limited to, `request` the id of the
-    request in logs.
+    `id` is ours, and the cause of the events that follow. `subject` is what it is about where that is not
+    its key: a refund of an order. `idempotency_key` is the caller's, or our id where it gave none.
+    `partner_id` is the partner that the token is limited to, `request` the id of the request in logs.
     """
 
     idempotency_key: str = ""
@@ -66,7 +66,8 @@ class Command(Event[D], Generic[D], frozen=True, gc=False):
 class Done:
     """A command was carried out: what the caller is answered, and the events that follow from it.
 
-    `before` and `after` are what the audit log keeps of the change; neither holds a secret.
+    `before` and `after` are what the audit log keeps of the change; neither holds a secret. `settles` are
+    events that waited with its key, and wait no more.
     """
 
     answer: Mapping[str, Any]
@@ -74,6 +75,7 @@ class Done:
     before: Mapping[str, Any] | None = None
     after: Mapping[str, Any] | None = None
     status: int = 200
+    settles: Sequence[Event[Any]] = ()
 
 
 @dataclass(slots=True)
@@ -160,16 +162,31 @@ class KnownCommands:
         return self.contents[command.identity] == command.content
 
 
+def told(events: Sequence[NewEvent]) -> list[dict[str, Any]]:
+    """Events as the answer to a command tells that they follow from it."""
+    return [{"type": event.type, "data": orjson.loads(orjson.dumps(event.data))} for event in events]
+
+
 def new_command(
-    name: str, key: str, data: BaseModel, origin: Origin, *, command_id: UUID, at: datetime, reason: str = ""
+    name: str,
+    key: str,
+    data: BaseModel,
+    origin: Origin,
+    *,
+    command_id: UUID,
+    at: datetime,
+    reason: str = "",
+    subject: str = "",
 ) -> Command[Any]:
     """The command that a request is. `at` is when it came: the logical time of what follows."""
     said = {"key": key, "data": data.model_dump(mode="json"), "partner_id": origin.caller.partner_id}
+    if subject:
+        said["subject"] = subject
     return Command(
         source=origin.caller.sub,
         id=str(command_id),
         type=name,
-        subject=key,
+        subject=subject or key,
         key=key,
         time=at,
         correlation=key,

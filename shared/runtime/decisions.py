@@ -64,11 +64,29 @@ class NewEvent:
     time: datetime | None = None
 
 
+class ByPerson(NamedTuple):
+    """A change that a person made, for the audit log: who did what to what, why, before and after.
+
+    The target begins with the key of the event. `before` and `after` hold no secret.
+    """
+
+    actor: str
+    action: str
+    target: str
+    reason: str
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+
+
 @dataclass(slots=True)
 class Applied:
-    """The event was understood and recorded; `events` (maybe none) follow from it."""
+    """The event was understood and recorded; `events` (maybe none) follow from it.
+
+    `by_person` is there where it tells what a person has changed.
+    """
 
     events: Sequence[NewEvent] = field(default_factory=tuple)
+    by_person: ByPerson | None = None
 
 
 @dataclass(slots=True)
@@ -134,17 +152,31 @@ class Context:
 Handler = Callable[[Any, Event[Any], Context], Outcome]
 
 
+class ByOperator(NamedTuple):
+    """An operator cancels what waits: who, why and when."""
+
+    actor: str
+    reason: str
+    at: datetime
+
+
+Cancel = Callable[[Any, Event[Any], ByOperator, Context], Applied]
+"""What follows when a request is cancelled that waits, and was answered `accepted`."""
+
+
 @dataclass(slots=True, frozen=True)
 class Route:
     """What a service does with one event type.
 
     The handler's annotation of `event` names the payload, which is the model of the type in the catalogue.
     `tracked` routes are ordered by `ce_sequence` of their subject; untracked ones must be harmless when
-    repeated or reordered.
+    repeated or reordered. `cancel` is there for what somebody asked for or decided, which can be cancelled
+    while it waits; what happened cannot.
     """
 
     handle: Handler
     tracked: bool = True
+    cancel: Cancel | None = None
 
 
 RefuseLate = Callable[[Any, Event[Any], Reject, Context], Applied]

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from itertools import count
 from typing import Any, TypeVar
 
@@ -22,9 +23,10 @@ from shared.events import feedback
 from shared.ids import uuid7
 from shared.postgres import Connection, packed, packed_columns
 from shared.queries import load
-from shared.runtime.audit_log import AuditEntry, entry_of, write_audit
+from shared.runtime.audit_log import AuditEntry, entry_of, entry_of_event, write_audit
 from shared.runtime.batch import Batch, EventKey, Parked, PriorState, Refusal, events_of
-from shared.runtime.commands import Answer, Command, CommandOutcome, Done, KnownCommands, Work
+from shared.runtime.cancelling import CANCEL, cancel_waiting
+from shared.runtime.commands import Answer, Command, CommandOutcome, CommandRoute, Done, KnownCommands, Work
 from shared.runtime.decisions import Context, Position
 from shared.runtime.intake import InboundMessage, Intake
 from shared.runtime.outbox import Outbox
@@ -80,6 +82,7 @@ class Fold:
         self._overdue_after = overdue_after
         self._intake = Intake(service)
         self._context = Context(new_id=uuid7)
+        self._commands = {**service.commands, CANCEL: CommandRoute(partial(cancel_waiting, service.routes))}
 
     async def handle(self, records: Sequence[Record]) -> None:
         """Handles records, all effects committed when it returns. Repeating it changes nothing."""
@@ -207,7 +210,9 @@ class Fold:
         self, connection: Connection, events: OutboxRows, commands: list[Command[Any]], known: KnownCommands
     ) -> Batch:
         prior = await self._read_prior(connection, [], [command.key for command in commands])
-        world = await self._service.store.load(connection, [*commands, *events_of([], prior.parked)])
+        # Cancelling a waiting event needs what that event needs.
+        own = [command for command in commands if command.type in self._service.commands]
+        world = await self._service.store.load(connection, [*own, *events_of([], prior.parked)])
         prior.cursors = await self._cursors(connection, [], prior)
         self._outbox.on_crash_point(CrashPoint.AFTER_CLAIM)
         batch = Batch(self._service, world, prior, events, self._context)
@@ -215,10 +220,9 @@ class Fold:
         await self._service.store.save(connection, world)
         await self._write(connection, batch)
         await self._keep_outcomes(connection, outcomes)
-        routes = self._service.commands
         await write_audit(
             connection,
-            [entry_of(command, outcome) for command, outcome in outcomes if routes[command.type].is_audited],
+            [entry_of(each, outcome) for each, outcome in outcomes if self._commands[each.type].is_audited],
         )
         known.answers |= {command.identity: Answer.of(outcome) for command, outcome in outcomes}
         return batch
@@ -253,7 +257,7 @@ class Fold:
         outcomes: list[tuple[Command[Any], CommandOutcome]] = []
         for command in commands:
             try:
-                outcomes.append((command, batch.decide(command, self._service.commands[command.type])))
+                outcomes.append((command, batch.decide(command, self._commands[command.type])))
             except Exception as failure:  # one that nobody foresaw must not stop the others
                 self._failed(command, failure)
         return outcomes
@@ -444,6 +448,7 @@ class Fold:
         await self._move_cursors(connection, batch)
         await self._write_parked(connection, batch)
         await self._write_dead_letters(connection, batch)
+        await write_audit(connection, [entry_of_event(event_id, told) for event_id, told in batch.by_people])
 
     async def _move_cursors(self, connection: Connection, batch: Batch) -> None:
         moved = sorted(batch.moved_cursors())

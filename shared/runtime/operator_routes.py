@@ -12,6 +12,7 @@ from shared.operators import reading
 from shared.operators.finding import find_document, read_word
 from shared.operators.todo import Group, Moment, Thresholds, Who, todo_document
 from shared.queries import Queries, load
+from shared.runtime.cancelling import CANCEL, CANNOT_CANCEL, CancelBody
 from shared.runtime.decisions import Position
 from shared.runtime.fold import Fold
 from shared.runtime.masking import masked
@@ -19,10 +20,10 @@ from shared.runtime.records import seal_context, unpack
 from shared.runtime.service import Service
 from shared.runtime.surroundings import Surroundings
 from shared.sealing import Sealer
-from shared.web.fields import Body, WireInstant, WireWon
+from shared.web.fields import Body, ToldEvent, WireInstant, WireWon
 from shared.web.paging import USUAL, Cursor, Limit, Page, after, page_of
 from shared.web.problems import NOT_FOUND, WRONG_PARAMETER, Kind, Problem
-from shared.web.routes import Asking, HttpRoute, get, post
+from shared.web.routes import Asking, HttpRoute, RequestedOnce, get, post
 
 SQL = load("shared.runtime")
 LAST_ID: Final = 2**63 - 1
@@ -122,6 +123,24 @@ class Reopened(BaseModel):
     still_waiting: int
 
 
+class CancelledEvent(BaseModel):
+    """The event that was cancelled, as checkout sent it."""
+
+    type: str
+    event_id: str
+    source: str
+
+
+class CancelledRequest(BaseModel):
+    """What waited and was cancelled, and what follows; only shown unless `applied`."""
+
+    key: str
+    request: str
+    applied: bool
+    cancelled: CancelledEvent
+    events: list[ToldEvent]
+
+
 class WaitingGroup(BaseModel):
     """What waits for one cause. `won` is null where no money waits; `members` name the oldest."""
 
@@ -190,6 +209,13 @@ class OperatorEndpoints:
             get("/v1/ops/parked", self.parked_events, "ops:read", answers=Page[ParkedEvent]),
             get(parked, self.parked_event, "ops:read", answers=ShownEvent),
             post(f"{parked}/replay", self.reopen, "ops:write", answers=Reopened),
+            post(
+                "/v1/ops/parked/cancel",
+                self.cancel,
+                "ops:write",
+                answers=CancelledRequest,
+                problems=[CANNOT_CANCEL],
+            ),
         ]
 
     async def todo(self) -> Any:
@@ -263,6 +289,12 @@ class OperatorEndpoints:
             raise Problem(NOT_FOUND, what="nothing waits under this number; see /v1/ops/parked")
         left = await self.fold.reopen_key(row["key"], caller.sub, body.reason)
         return Reopened(replayed=left == 0, key=row["key"], still_waiting=left)
+
+    async def cancel(self, body: CancelBody, origin: RequestedOnce) -> Any:
+        """Cancels a request or a decision that waits; only shows what would follow unless `apply`."""
+        send, is_dry = self.surroundings.send, not body.apply
+        said = {"reason": body.reason, "dry_run": is_dry, "subject": body.request}
+        return await send(CANCEL, body.key, body, origin, **said)
 
     async def _show(self, query: str, number: int, listed: str) -> dict[str, Any]:
         row = await self.surroundings.pool.fetchrow(query, number)

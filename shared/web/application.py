@@ -136,7 +136,7 @@ class _Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)
-        request.state.route = self._route.path
+        request.state.route = self._route.template
         if self._route.scope is not None:
             await self._admit(request, self._route.scope)
             if self._route.seconds != SECONDS:
@@ -148,7 +148,7 @@ class _Door:
     def _require_known(self, request: Request) -> None:
         if not request.query_params:
             return
-        operation = self._service.openapi()["paths"][self._route.path][self._route.method.lower()]
+        operation = self._service.openapi()["paths"][self._route.template][self._route.method.lower()]
         known = [each["name"] for each in operation.get("parameters", ()) if each["in"] == "query"]
         for name in request.query_params:
             if name not in known:
@@ -235,7 +235,7 @@ def _openapi(app: FastAPI, routes: Sequence[HttpRoute]) -> dict[str, Any]:
         }
         for route in routes:
             if route.is_shown:
-                _complete(document["paths"][route.path][route.method.lower()], route)
+                _complete(document["paths"][route.template][route.method.lower()], route)
         app.openapi_schema = document
     return app.openapi_schema
 

@@ -1,9 +1,9 @@
 """How values are written: bodies are strict, instants go out in Seoul with +09:00, won as JSON integers."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import PlainSerializer, WithJsonSchema
+from pydantic import BaseModel, PlainSerializer, WithJsonSchema
 
 from shared.events.fields import Data
 from shared.kst import wire_time
@@ -11,6 +11,13 @@ from shared.kst import wire_time
 
 class Body(Data):
     """The body of a request: as strict as the data of an event, and with the same codes for its faults."""
+
+
+class ToldEvent(BaseModel):
+    """An event that follows from what was asked, or would."""
+
+    type: str
+    data: dict[str, Any]
 
 
 WireInstant = Annotated[

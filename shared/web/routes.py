@@ -35,9 +35,14 @@ class HttpRoute:
     is_shown: bool = True
 
     @property
+    def template(self) -> str:
+        """The path as documents, logs and metrics name it: `{id}` also where an id may hold a slash."""
+        return self.path.replace(":path}", "}")
+
+    @property
     def name(self) -> str:
         """The route as logs and metrics name it."""
-        return f"{self.method} {self.path}"
+        return f"{self.method} {self.template}"
 
 
 def get(path: str, endpoint: Callable[..., Any], scope: str | None = None, **more: Any) -> HttpRoute:

@@ -15,8 +15,8 @@ SCOPES = MappingProxyType(
         "invoices:manage": "merge a business, correct a document",
         "invoices:approve": "close a month: issue its documents",
         "partners:manage": "change what is known of a partner",
-        "ops:read": "look at dead letters, at what waits, and at what needs somebody",
-        "ops:write": "handle a dead letter or a blocked event again",
+        "ops:read": "look at dead letters, at what waits, at what needs somebody, and at money in quarantine",
+        "ops:write": "handle dead letters and blocked events again, cancel what waits, decide about cases",
     }
 )
 """Each scope with what it allows."""

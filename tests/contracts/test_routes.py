@@ -5,6 +5,7 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 from shared.events.catalogue import FEEDBACK, SERVICES, TYPES, UPSTREAM, newest_model
+from shared.operators.deciding import CANCELLABLE
 from tests.support.routes import ROUTES
 
 EVERY = [
@@ -37,3 +38,11 @@ def test_the_owner_of_an_upstream_type_has_a_handler_for_it(name: str) -> None:
 def test_a_service_has_routes_for_types_that_exist_and_are_not_its_own(service: str) -> None:
     for name in ROUTES[service]:
         assert TYPES[name].topic not in (f"{service}.events", FEEDBACK), name
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_what_can_be_cancelled_is_what_operators_are_told(service: str) -> None:
+    """`pawl todo` and `pawl order` name the command for exactly these types."""
+    own = {name for name in CANCELLABLE if name in ROUTES[service]}
+
+    assert {name for name, route in ROUTES[service].items() if route.cancel is not None} == own

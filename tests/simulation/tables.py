@@ -771,7 +771,9 @@ INVOICES: Mapping[str, Query] = {
 }
 
 UNIQUE: Mapping[str, Mapping[str, Mapping[str, Callable[[Any], Any]]]] = {
-    "orders": {},
+    "orders": dict.fromkeys(
+        ("open_cases", "cases_named", "orders_with_cases"), "a person looks at money in quarantine"
+    ),
     "serials": {},
     "refunds": {
         "refunds": {
@@ -860,8 +862,21 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
     },
     "orders": {},
     "serials": {},
-    "refunds": {"read_details": "opened for an operator, by no decision"},
+    "refunds": {
+        "read_details": "opened for an operator, by no decision",
+        **dict.fromkeys(
+            (
+                "order_of_refund",
+                "refund_to_show",
+                "lines_of_refund",
+                "steps_of_refund",
+                "payouts_of_refund",
+            ),
+            "a person looks at a refund",
+        ),
+    },
     "invoices": {
+        "is_partner_known": "a person corrects a partner",
         "sum_evidence": "asked by auditors only",
         **dict.fromkeys(
             (

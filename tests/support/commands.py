@@ -89,6 +89,7 @@ class Person:
         reason: str = "",
         at: datetime | None = None,
         command_id: UUID | None = None,
+        subject: str = "",
     ) -> Command[Any]:
         return new_command(
             name,
@@ -98,4 +99,5 @@ class Person:
             command_id=command_id or uuid7(),
             at=at or now(),
             reason=reason,
+            subject=subject,
         )

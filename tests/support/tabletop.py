@@ -89,6 +89,8 @@ class Tabletop:
             self.invoices,
             month,
             datetime.fromisoformat(at),
+            actor="operator:kim",
+            reason="a test",
         )
         await self.drain()
         return summary

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from ops.audit.history.entries import Entry
+from ops.audit.history.entries import CASE_DECIDED, Entry
 from ops.audit.history.key_history import KeyHistory, payments_of
 
 PAYMENT, DECISION = "payment.completed.v1", "quarantine.decided.v1"
@@ -62,7 +62,8 @@ def cases_proposed(history: KeyHistory) -> Iterator[str]:
 
 def cases_end_as_decided(history: KeyHistory) -> Iterator[str]:
     """Ends of no open case, ends that nobody decided, and decisions that ended nothing."""
-    decisions = {request.id: request for request in history.accepted_requests(DECISION)}
+    decisions = {each.id: each for each in history.accepted_requests(DECISION)}
+    decisions |= {each.id: each for each in history.commands if each.type == CASE_DECIDED}
     open_cases: Counter[Case] = Counter()
     told = sorted(history.events_of(OPENED, ENDED), key=lambda event: event.sequence or 0)
     for place, event in enumerate(told):

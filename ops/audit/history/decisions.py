@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeAlias
 
+from ops.audit.history.entries import CASE_DECIDED, REQUEST_CANCELLED
 from ops.audit.history.model import (
     CANCELLED,
     EXPIRED,
@@ -271,6 +272,15 @@ def _issue(order: Order, data: Mapping[str, Any]) -> Decisions:
         yield _issue_each(order, asked)
 
 
+def _cancel_request(order: Order, data: Mapping[str, Any]) -> Decisions:
+    """An operator cancels a request that waits for its order: each line of it is denied, if any is known."""
+    if order.status not in WAITS_FOR_MONEY:
+        return
+    asked = units_of(data) if data.get("lines") else _all_serials(order)
+    denied = _deny_each(order, asked) or ((DENIED, None, None, 0),)
+    yield replace(order, requests=order.requests | {data["request_id"]}), denied
+
+
 def _deny_each(order: Order, asked: Units) -> Outcome:
     return tuple((DENIED, name, units, order.issuable(name)) for name, units in asked)
 
@@ -362,6 +372,8 @@ def _reject(order: Order, data: Mapping[str, Any]) -> Decisions:
 
 
 def _may_reject(order: Order, reason: str, data: Mapping[str, Any]) -> bool:
+    if reason == "cancelled_by_operator":  # while it waited for its payment
+        return order.status in WAITS_FOR_MONEY
     if reason in STATUS_OF_REASON:
         return order.status == STATUS_OF_REASON[reason]
     if reason not in REASONS_OF_UNITS:
@@ -401,7 +413,7 @@ def _decided(type_name: str, data: Mapping[str, Any]) -> tuple[Any, ...]:
         case "order.paid":
             return type_name, data["supply"], data["vat"], data["amount"]
         case "issuance.denied":
-            return type_name, data["line_id"], data["quantity"], data["left"]
+            return type_name, data.get("line_id"), data.get("quantity"), data["left"]
         case "refund.granted":
             return type_name, units_of(data), data["supply"], data["vat"]
         case "refund.denied":
@@ -422,6 +434,8 @@ OPERATIONS = {
     "payment.failed.v1": lambda order, data: iter([(order, ())]),
     "payment.cancelled.v1": _cancel,
     "quarantine.decided.v1": _decide,
+    CASE_DECIDED: _decide,
+    REQUEST_CANCELLED: _cancel_request,
     "issuance.requested.v1": _issue,
     "refund.accepted.v1": _claim,
     "refund.released.v1": _release,

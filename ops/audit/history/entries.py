@@ -16,6 +16,8 @@ from ops.shell.problem import Exit, Problem
 
 CHECKOUT, OPERATOR, RECORDER = "checkout", "operator", "recorder"
 REPLAYED, ENDED = "dead_letter.replayed", "recording.ended"
+CASE_DECIDED, REQUEST_CANCELLED = "quarantine.decide", "request.cancel"
+"""Commands of operators from which events of orders follow. They come over HTTP, and are in no topic."""
 KEPT = [
     "lines",
     "grants",

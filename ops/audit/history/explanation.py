@@ -6,20 +6,21 @@ from datetime import datetime
 from typing import Any
 
 from ops.audit.history.decisions import OPERATIONS, decide, outcome_of
-from ops.audit.history.entries import Entry
+from ops.audit.history.entries import CASE_DECIDED, REQUEST_CANCELLED, Entry
 from ops.audit.history.key_history import KeyHistory
 from ops.audit.history.model import WAITS_FOR_MONEY, Operation, Order, units_of
 from ops.audit.history.search import Explained, Observed, explain
 
 PAYMENT, CANCELLATION = "payment.completed.v1", "payment.cancelled.v1"
-REFUND = "refund.requested.v1"
+REFUND, ISSUE = "refund.requested.v1", "issuance.requested.v1"
 REVIEW = "refund.reviewed.v1"
 ByCause = Mapping[str, Sequence[Entry]]
 
 
 def caused(history: KeyHistory) -> Iterator[str]:
     """Decisions of orders that nobody asked for."""
-    known = {request.id for request in history.requests} | {event.id for event in history.events}
+    asked = (*history.requests, *history.events, *history.commands)
+    known = {entry.id for entry in asked}
     for event in history.events:
         if event.process == "orders" and event.type != "order.expired.v1" and event.cause not in known:
             cause = event.cause or "nothing"
@@ -83,14 +84,29 @@ def _operations(history: KeyHistory) -> tuple[list[Observed], list[Operation]]:
 
 
 def _asked(history: KeyHistory) -> Iterator[Entry]:
-    """The requests and events that ask orders for something, each once."""
+    """The requests, commands and events that ask orders for something, each once."""
     seen = set()
+    cancelled = _cancelled(history)
     for request in history.requests:
         is_asked = request.type in OPERATIONS and request.identity in history.accepted
+        if request.id in cancelled.values():
+            continue
         if is_asked and request.identity not in seen:
             seen.add(request.identity)
             yield request
+    yield from (command for command in history.commands if command.type == CASE_DECIDED)
+    yield from (command for command in history.commands if command.id in cancelled)
     yield from history.events_of("refund.accepted.v1", "refund.released.v1", "refund.paid_twice.v1")
+
+
+def _cancelled(history: KeyHistory) -> Mapping[str, str]:
+    """The requests to issue that an operator has cancelled: their ids by those of the commands."""
+    requests = {request.id for request in history.accepted_requests(ISSUE)}
+    return {
+        command.id: command.data["event_id"]
+        for command in history.commands
+        if command.type == REQUEST_CANCELLED and command.data["event_id"] in requests
+    }
 
 
 def _observed(history: KeyHistory, operation: Operation, entry: Entry, events: Sequence[Entry]) -> Observed:
@@ -104,6 +120,9 @@ def _observed(history: KeyHistory, operation: Operation, entry: Entry, events: S
 def _data(history: KeyHistory, entry: Entry) -> Mapping[str, Any]:
     if entry.type == "refund.accepted.v1":
         return {**entry.data, "everything": _is_everything(history, entry)}
+    if entry.type == REQUEST_CANCELLED:
+        asked = next(r for r in history.accepted_requests(ISSUE) if r.id == entry.data["event_id"])
+        return asked.data
     if entry.type == CANCELLATION:
         return {**entry.data, "entangled": _is_entangled(history, entry.data["payment_id"])}
     if entry.type != PAYMENT:
@@ -125,7 +144,8 @@ def _is_entangled(history: KeyHistory, payment_id: str) -> bool:
     What is missing of it then follows from instants and decisions that the model does not know.
     """
     came, went = _said(history, PAYMENT, payment_id), _said(history, CANCELLATION, payment_id)
-    if len(came) > 1 or len(went) > 1 or _said(history, "quarantine.decided.v1", payment_id):
+    decided = [c for c in history.commands if c.type == CASE_DECIDED and c.data["payment_id"] == payment_id]
+    if len(came) > 1 or len(went) > 1 or decided or _said(history, "quarantine.decided.v1", payment_id):
         return True
     instants = [(r.data["paid_at"], c.data["cancelled_at"]) for r in came.values() for c in went.values()]
     return any(datetime.fromisoformat(paid) > datetime.fromisoformat(gone) for paid, gone in instants)
@@ -146,7 +166,7 @@ def _is_everything(history: KeyHistory, accepted: Entry) -> bool:
 
     The request says so; where requests of that id differ, refunds does.
     """
-    reviews = history.accepted_requests(REVIEW)
+    reviews = [*history.accepted_requests(REVIEW), *history.commands]
     if any(r.id == accepted.cause and r.data.get("amount") is not None for r in reviews):
         return False
     request_id = accepted.data["refund_request_id"]

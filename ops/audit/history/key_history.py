@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from ops.audit.history.entries import CHECKOUT, OPERATOR, Entry
+from ops.audit.history.entries import CHECKOUT, OPERATOR, REPLAYED, Entry
 from shared.events.successors import SUCCESSORS, newest
 
 ORDER_OF_OPS = {"invoke": 0, "ok": 1, "fail": 1, "info": 2}
@@ -67,7 +67,8 @@ class KeyHistory:
     """The entries of one key, without repeats and in the order of time.
 
     `quiet`: nothing was on its way at the end, so that what is missing is lost. `events` are those of the
-    services, told as the types that are said today. `partial`: the order begins before the recording.
+    services, told as the types that are said today, `commands` what operators had done over HTTP. `partial`:
+    the order begins before the recording.
     """
 
     def __init__(self, key: str, entries: Sequence[Entry], quiet: bool, across: AcrossKeys) -> None:
@@ -77,6 +78,7 @@ class KeyHistory:
         self.events = [
             _as_said_today(e) for e in entries if e.op == "info" and e.process not in (OPERATOR, CHECKOUT)
         ]
+        self.commands = [e for e in entries if e.process == OPERATOR and e.type != REPLAYED]
         self.accepted = {entry.identity for entry in self.answers if entry.op == "ok"}
         answered_at = {entry.at for entry in self.answers if entry.op == "ok"}
         self._accepted_as = {r.identity: r.content for r in self.requests if r.at in answered_at}

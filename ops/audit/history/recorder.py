@@ -9,7 +9,17 @@ from typing import Any, BinaryIO, NamedTuple
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from ops.audit.history.entries import CHECKOUT, ENDED, KEPT, OPERATOR, RECORDER, REPLAYED, Entry
+from ops.audit.history.entries import (
+    CASE_DECIDED,
+    CHECKOUT,
+    ENDED,
+    KEPT,
+    OPERATOR,
+    RECORDER,
+    REPLAYED,
+    REQUEST_CANCELLED,
+    Entry,
+)
 from ops.audit.inbound import inbound
 from ops.audit.pipeline import Pipeline, open_pipeline
 from ops.shell.databases import Urls, connected
@@ -19,10 +29,11 @@ from shared.events.catalogue import FEEDBACK, TOPICS, TYPES, UPSTREAM, service_o
 from shared.events.envelope import read_envelope
 from shared.events.faults import Fault
 from shared.kafka import COMMITTED_ONLY, partition_counts
+from shared.queries import load
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MOST_RECORDS = 5_000
-REPLAYS = "SELECT key, source, event_id, type, replayed_at FROM dead_letters WHERE state = 'replayed'"
+SQL = load("ops.audit")
 
 
 class Recorded(NamedTuple):
@@ -35,8 +46,8 @@ class Recorded(NamedTuple):
 async def record(bootstrap: str, urls: Urls | None, file: BinaryIO, seconds: float = 0.0) -> Recorded:
     """Writes the history of everything in the topics, and of what arrives in the next `seconds`.
 
-    With `urls` it can tell at its end whether anything is on its way, and which dead letters an operator has
-    replayed. Raises Problem when the system does not answer.
+    With `urls` it can tell at its end whether anything is on its way, which dead letters an operator has
+    replayed, and what operators decided over HTTP. Raises Problem when the system does not answer.
     """
     async with AsyncExitStack() as stack:
         pipeline = await stack.enter_async_context(open_pipeline(urls, bootstrap)) if urls else None
@@ -44,7 +55,7 @@ async def record(bootstrap: str, urls: Urls | None, file: BinaryIO, seconds: flo
         await recorder.listen(seconds)
         quiet = await recorder.until_quiet(pipeline)
         if urls:
-            await recorder.note_replays(urls)
+            await recorder.note_operators(urls)
         recorder.write([Entry(now(), RECORDER, "info", ENDED, data={"quiet": quiet})])
         return Recorded(recorder.entries, quiet)
 
@@ -72,14 +83,15 @@ class Recorder:
             await self._read()
         return await pipeline.idle() and await self._ends() == ends
 
-    async def note_replays(self, urls: Urls) -> None:
-        """Writes what an operator replayed: it explains a second answer."""
+    async def note_operators(self, urls: Urls) -> None:
+        """Writes what operators replayed, which explains second answers, and what they decided over HTTP."""
         async with connected(urls) as connections:
             for connection in connections.values():
-                for row in await connection.fetch(REPLAYS):
+                for row in await connection.fetch(SQL.replays):
                     key, id_, source = row["key"] or "", row["event_id"] or "", row["source"] or ""
                     entry = Entry(row["replayed_at"], OPERATOR, "info", REPLAYED, key, id=id_, source=source)
                     self.write([entry])
+                self.write([command_of(row) for row in await connection.fetch(SQL.commands_with_events)])
 
     def write(self, entries: Iterable[Entry]) -> None:
         for entry in entries:
@@ -149,6 +161,21 @@ def entries_of(record: Any) -> Iterator[Entry]:
         subject=event.subject or "",
         sequence=event.sequence,
         data=kept(event.type, data),
+    )
+
+
+def command_of(row: Mapping[str, Any]) -> Entry:
+    """The line of a command of an operator, by its row in the audit log and the key of its events."""
+    before, after = (orjson.loads(row[name] or "{}") for name in ("before", "after"))
+    data = {}
+    if row["action"] == CASE_DECIDED:
+        data = {"payment_id": row["target"].removeprefix(f"{row['key']} "), "decision": after["ruling"]}
+    elif row["action"] == REQUEST_CANCELLED:
+        data = {"event_id": before["event_id"]}
+    elif "approved" in after:
+        data = {"amount": after["approved"]}
+    return Entry(
+        row["recorded_at"], OPERATOR, "info", row["action"], row["key"], id=str(row["id"]), data=data
     )
 
 

@@ -44,6 +44,7 @@ async def partner_of(connections: Connections, partner_id: str) -> dict[str, Any
     return {
         "partner_id": partner_id,
         **{name: names.get(name) for name in NAMES},
+        "is_told": told is not None,
         "money": [as_json(row) for row in await orders.fetch(SQL.money_of_partner, partner_id)],
         "orders": [as_json(row) for row in await orders.fetch(SQL.orders_of_partner, partner_id, SHOWN)],
         "cases": [as_json(row) for row in await orders.fetch(SQL.cases_of_partner, partner_id, SHOWN)],

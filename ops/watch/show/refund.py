@@ -1,4 +1,4 @@
-"""`pawl refund ID`: a refund with its units, its won, its two dates and every step of it."""
+"""`pawl refund ID`: a refund with its units, its won, its two dates, every step, and what may be decided."""
 
 import asyncio
 from collections.abc import Iterator
@@ -10,7 +10,6 @@ import typer
 from rich.console import Console
 
 from ops.shell.databases import Where, connected, urls_of
-from ops.shell.groups import ShowsByName
 from ops.shell.options import Directory, Json, PostgresUrl
 from ops.shell.output import print_json
 from ops.shell.problem import Exit, Problem
@@ -20,23 +19,10 @@ from shared.business_days import legal_refund_day
 from shared.documents import as_json
 from shared.kst import kst_date
 from shared.operators.commands import pawl
+from shared.operators.deciding import OF_REFUND
 from shared.queries import load
 
 SQL = load("ops.watch.show")
-
-app = typer.Typer(
-    cls=ShowsByName,
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="rich",
-    help="Show a refund by its id or that of its request: `pawl refund rr-77`.",
-    epilog="Example: pawl refund rr-77",
-)
-
-
-@app.callback()
-def refund() -> None:
-    """One command is a group already: others decide about refunds."""
 
 
 async def read_refunds(where: Where, name: str) -> list[dict[str, Any]]:
@@ -58,6 +44,7 @@ async def _whole(connection: Any, row: Any) -> dict[str, Any]:
     refund_id = row["refund_id"]
     return {
         **as_json(row),
+        "decisions": list(OF_REFUND.get(row["state"], ())),
         "legal_on": legal_refund_day(kst_date(row["requested_at"])).isoformat(),
         "lines": [as_json(line) for line in await connection.fetch(SQL.lines_of_refund, refund_id)],
         "steps": [as_json(step) for step in await connection.fetch(SQL.steps_of_refund, refund_id)],
@@ -65,26 +52,31 @@ async def _whole(connection: Any, row: Any) -> dict[str, Any]:
     }
 
 
-@app.command()
-def show(
-    name: Annotated[str, typer.Argument(help="The id of the refund, or of its request.")],
-    postgres: PostgresUrl = None,
-    directory: Directory = None,
-    as_document: Json = False,
-) -> None:
-    """Show a refund: units, won, destination (masked), the expected and the legal day, and every step.
-
-    A request id is one of its order: several refunds may have it. Ends with exit code 4 when none has.
-
-    Example: [bold]pawl refund show rr-77[/bold]
-    """
-    found = asyncio.run(read_refunds(find_system(None, postgres, directory), name))
+def require_refunds(where: Where, name: str) -> list[dict[str, Any]]:
+    """The refunds of this id or this request. Raises Problem (exit code 4) when there is none."""
+    found = asyncio.run(read_refunds(where, name))
     if not found:
         raise Problem(
             f"There is no refund {name!r} and none of a request of that id.",
             "Of an order: pawl order ID. Refused? See: pawl dead ls --service refunds",
             Exit.NOTHING_MATCHED,
         )
+    return found
+
+
+def show(
+    name: Annotated[str, typer.Argument(help="The id of the refund, or of its request.")],
+    postgres: PostgresUrl = None,
+    directory: Directory = None,
+    as_document: Json = False,
+) -> None:
+    """Show a refund: units, won, destination (masked), both days, every step, and what may be decided.
+
+    A request id is one of its order: several refunds may have it. Ends with exit code 4 when none has.
+
+    Example: [bold]pawl refund show rr-77[/bold]
+    """
+    found = require_refunds(find_system(None, postgres, directory), name)
     if as_document:
         print_json({"refunds": found})
         return
@@ -115,3 +107,5 @@ def _lines(refund: dict[str, Any]) -> Iterator[tuple[str, str]]:
             "",
             f"{minute(step['at'])}  {words(step['state'])}  {step['actor']}  {words(step['reason'])}{note}",
         )
+    for place, decision in enumerate(refund["decisions"]):
+        yield "" if place else "decide", pawl("refund", decision, refund["refund_id"])

@@ -5,6 +5,7 @@ from datetime import date, datetime
 from typing import Any
 
 from shared.events.successors import newest
+from shared.kst import wire_time
 
 PAID_OUT = ("completed", "bounced", "repaying")
 """States of a refund that was paid out, whatever became of the money."""
@@ -103,6 +104,35 @@ class Event:
 
 
 @dataclass(slots=True)
+class Change:
+    """What a person did about the order, by the audit log; `result` is `done` or why it was refused.
+
+    `request` is the id of the event of checkout that told it, or of the request over HTTP in the logs.
+    """
+
+    service: str
+    recorded_at: datetime
+    actor: str
+    action: str
+    target: str
+    reason: str
+    result: str
+    request: str = ""
+
+    def to_document(self) -> dict[str, Any]:
+        """The change in the JSON document of `pawl order --json`."""
+        return {
+            "at": wire_time(self.recorded_at),
+            "service": self.service,
+            "actor": self.actor,
+            "action": self.action,
+            "target": self.target,
+            "reason": self.reason,
+            "result": self.result,
+        }
+
+
+@dataclass(slots=True)
 class Parked:
     """An event that waits with the order's key in a service."""
 
@@ -168,6 +198,7 @@ class Story:
     invoices: list[Invoice] = field(default_factory=list)
     cases: list[Case] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
     parked: list[Parked] = field(default_factory=list)
     dead: list[Dead] = field(default_factory=list)
     waits_for: list[str] = field(default_factory=list)
@@ -235,6 +266,7 @@ class Story:
                 }
                 for event in self.events
             ],
+            "changes": [change.to_document() for change in self.changes],
             "waits_for": self.waits_for,
             **({"told_since": self.events_since.isoformat()} if self.events_since else {}),
         }

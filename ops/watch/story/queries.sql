@@ -65,3 +65,8 @@ FROM parked WHERE key = $1 ORDER BY id;
 -- name: dead_of
 -- What was refused of the order's key.
 SELECT id, code, pointer, detail, topic, type, event_id, state, dead_at FROM dead_letters WHERE key = $1 ORDER BY id;
+
+-- name: audited_of
+-- What people did about the order: a target begins with its key.
+SELECT recorded_at, actor, action, target, reason, result, request FROM audit_log
+WHERE split_part(target, ' ', 1) = split_part($1, ' ', 1) AND (target = $1 OR starts_with(target, $1 || ' ')) ORDER BY id;

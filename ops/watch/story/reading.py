@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from ops.shell.databases import Connections
-from ops.watch.story.model import Case, Dead, Event, Grant, Invoice, Line, Parked, Refund, Story
+from ops.watch.story.model import Case, Change, Dead, Event, Grant, Invoice, Line, Parked, Refund, Story
 from shared.events.catalogue import FEEDBACK
 from shared.queries import load
 
@@ -28,6 +28,7 @@ async def read_story(connections: Connections, order_id: str) -> Story | None:
         await _read_runtime(connection, service, story)
     await _read_partner_events(connections["invoices"], story)
     story.events.sort(key=lambda event: (event.recorded_at, event.place))
+    story.changes.sort(key=lambda change: change.recorded_at)
     known = story.state != "unknown" or story.events or story.parked or story.dead or story.know_payment
     return story if known else None
 
@@ -73,6 +74,8 @@ async def _read_runtime(connection: Any, service: str, story: Story) -> None:
     if rows:
         published = await connection.fetchval(SQL.published_up_to)
         story.events += events_of(service, rows, published)
+    for row in await connection.fetch(SQL.audited_of, story.order_id):
+        story.changes.append(Change(service, **row))
     for row in await connection.fetch(SQL.parked_of, story.order_id):
         story.parked.append(
             Parked(

@@ -1,6 +1,6 @@
 """The story of an order as a person reads it on a terminal."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.text import Text
 
-from ops.watch.story.model import Dead, Event, Story
+from ops.watch.story.model import Change, Dead, Event, Story
 from shared.events.successors import newest
 from shared.kst import in_kst
 
-ACCEPTED = "event.accepted.v1"
+ACCEPTED, CHECKOUT = "event.accepted.v1", "checkout"
 SHOWN = 3
 """So many serials of an event are shown, by their last four characters."""
 TERMINAL = {"paid": "green", "refunded": "yellow", "cancelled": "red", "expired": "red", "unknown": "red"}
@@ -74,7 +74,8 @@ def _papers(story: Story) -> Iterator[Text]:
 
 
 def _timeline(story: Story, by_line: bool) -> Iterator[Text]:
-    rows = [
+    rows = [_change_row(story, change) for change in story.changes]
+    rows += [
         _event_row(story, told)
         for event in story.events
         if event.type != ACCEPTED
@@ -119,13 +120,25 @@ def _event_row(story: Story, event: Event) -> Row:
         dead = next((d for d in story.dead if d.event_id == event.data.get("event", {}).get("id")), None)
         if dead is not None:
             text.append(f"  → pawl dead show {dead.name}", style="bold")
-    elif event.service == "checkout":
+    elif event.service == CHECKOUT:
         text = Text(f"{words(event.type)}  {event.id}", style="dim")
     else:
-        text = Text(f"{words(event.type)}{_particulars(event)}{_serials(story, event)}")
+        text = Text(f"{words(event.type)}{particulars(event.type, event.data)}{_serials(story, event)}")
         if not event.published:
             text.append("  (not published yet)", style="yellow")
     return Row(event.recorded_at, event.place, time, event.service, text)
+
+
+def _change_row(story: Story, change: Change) -> Row:
+    """What a person did stands before the events that followed from it, and behind the one that told it."""
+    told_by = (event for event in story.events if event.service == CHECKOUT and event.id == change.request)
+    place = next(((event.place[0], 1) for event in told_by), (0, 0))
+    time = in_kst(change.recorded_at).strftime("%Y-%m-%d %H:%M:%S")
+    what = change.action.replace(".", " ").replace("_", " ")
+    text = Text(f"{what} by {change.actor}{f': {change.reason}' if change.reason else ''}", style="bold")
+    if change.result not in ("done", "begun"):
+        text.append(f"  refused: {change.result}", style="red")
+    return Row(change.recorded_at, place, time, change.service, text)
 
 
 def _dead_row(dead: Dead) -> Row:
@@ -140,10 +153,10 @@ def words(type_name: str) -> str:
     return type_name.rpartition(".v")[0].replace(".", " ").replace("_", " ")
 
 
-def _particulars(event: Event) -> str:
+def particulars(type_name: str, data: Mapping[str, Any]) -> str:
     """What a reader wants to know of an event: how many, how much, which, why."""
-    data, parts = event.data, []
-    if items := _items_of(event.type):
+    parts: list[str] = []
+    if items := _items_of(type_name):
         parts += _together(data[items])
     elif "quantity" in data:
         parts.append(f"x{data['quantity']:,} of line {data.get('line_id', '?')}")

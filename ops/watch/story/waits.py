@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from ops.watch.story.model import Refund, Story
 from shared.events.catalogue import UPSTREAM
 from shared.kst import next_month, parse_month, wire_time
+from shared.operators.commands import pawl
+from shared.operators.deciding import CANCELLABLE
 
 
 def waits_for(story: Story) -> list[str]:
@@ -15,12 +17,14 @@ def waits_for(story: Story) -> list[str]:
 
 def _parked(story: Story) -> Iterator[str]:
     for parked in story.parked:
-        what, look = f"{parked.type} {parked.event_id}", f"pawl dead show {parked.name}"
+        what, command = f"{parked.type} {parked.event_id}", f"pawl dead show {parked.name}"
         if parked.kind == "blocked":
-            yield f"an operator: {what} is blocked in {parked.service}, {parked.reason}; {look}"
-        else:
-            late = ", longer than it should" if parked.overdue else ""
-            yield f"{parked.reason}: {what} is parked in {parked.service}{late}; {look}"
+            yield f"an operator: {what} is blocked in {parked.service}, {parked.reason}; {command}"
+            continue
+        if parked.kind == "waiting" and parked.type in CANCELLABLE:
+            command = pawl("order", "cancel-request", story.order_id, parked.event_id)
+        late = ", longer than it should" if parked.overdue else ""
+        yield f"{parked.reason}: {what} is parked in {parked.service}{late}; {command}"
 
 
 def _on_its_way(story: Story) -> Iterator[str]:
@@ -54,30 +58,32 @@ def _refunds(story: Story) -> Iterator[str]:
         if sentence:
             yield sentence
     for case in story.cases:
-        yield f"a decision about {case.amount:,} won in quarantine: {case.reason} (payment {case.payment_id})"
+        what = f"{case.amount:,} won in quarantine: {case.reason} (payment {case.payment_id})"
+        yield f"a decision about {what}; {pawl('quarantine', 'show', case.payment_id)}"
 
 
 def _refund(refund: Refund) -> str:
-    name = f"refund {refund.refund_request_id}"
+    name, won = f"refund {refund.refund_request_id}", f"{refund.amount:,} won"
     match refund.state:
         case "accepted":
             return f"orders to grant {name}"
         case "paying_out":
-            return f"checkout to pay out {name} of {refund.amount:,} won, expected on {refund.expected_on}"
+            return f"checkout to pay out {name} of {won}, expected on {refund.expected_on}"
         case "unknown":
-            return f"checkout to say whether {name} of {refund.amount:,} won was paid out, after a retry"
+            retry = pawl("refund", "retry", refund.refund_id)
+            return f"checkout to say whether {name} of {won} was paid out, after a retry; {retry}"
         case "failed":
-            return f"an operator to retry or release {name} of {refund.amount:,} won: {refund.reason}"
+            retry = pawl("refund", "retry", refund.refund_id)
+            return f"an operator to retry or release {name} of {won}: {refund.reason}; {retry}"
         case "bounced":
-            return f"an operator to retry {name} of {refund.amount:,} won, which came back: {refund.reason}"
+            retry = pawl("refund", "retry", refund.refund_id)
+            return f"an operator to retry {name} of {won}, which came back: {refund.reason}; {retry}"
         case "repaying":
-            return (
-                f"checkout to pay out again {name} of {refund.amount:,} won, expected on {refund.expected_on}"
-            )
+            return f"checkout to pay out again {name} of {won}, expected on {refund.expected_on}"
         case "held":
-            return f"a proof for {name}: {refund.reason}"
+            return f"a proof for {name}: {refund.reason}; {pawl('refund', 'proof', refund.refund_id)}"
         case "in_review":
-            return f"an operator to review {name}"
+            return f"an operator to review {name}; {pawl('refund', 'approve', refund.refund_id)}"
     return ""
 
 
@@ -96,4 +102,5 @@ def _papers(story: Story) -> Iterator[str]:
             first = parse_month(next_month(invoice.month))
             yield f"the close of {invoice.month}, from {first} on; pawl month {invoice.month}"
         if invoice.state == "issue_failed":
-            yield f"a valid business number of {story.partner_id}, to issue its invoice of {invoice.month}"
+            what = f"a valid business number of {story.partner_id}, to issue its invoice of {invoice.month}"
+            yield f"{what}; {pawl('partner', 'correct', story.partner_id or '')}"

@@ -16,6 +16,7 @@ from shared.units import LineUnits, line_units
 
 SERIALS = "serials"
 AUTOMATIC = "automatic"
+CANCELLED = "cancelled_by_operator"
 _NO_CONTENT = b"\0" * 16
 """Stands for a request whose content nobody has to compare with."""
 
@@ -84,6 +85,38 @@ def deny_unknown_lines(order: Order, data: IssuanceRequested) -> Decided[Order]:
 def deny_duplicate(order: Order, data: IssuanceRequested) -> Decided[Order]:
     """The late form of a request whose id turned out to be known with other content; the first one stands."""
     return _deny_each(order, data.request_id, _wanted(order, data), "duplicate_request")
+
+
+def cancel_request(
+    order: Order | None, data: IssuanceRequested, content: bytes, at: datetime
+) -> Decided[Order]:
+    """A request that waits is cancelled: its units are denied, and the same request again changes nothing.
+
+    An order of which nothing else has come is kept from now on, because its events are numbered.
+    """
+    order = order or _unknown_order(data.order_id, at)
+    order = _with_request(order, IssueRequest(order.order_id, data.request_id, content))
+    wanted = _wanted(order, data)
+    if not wanted:
+        return decided(order, issuance_denied(order, data.request_id, None, CANCELLED, 0))
+    return _deny_each(order, data.request_id, wanted, CANCELLED)
+
+
+def _unknown_order(order_id: str, at: datetime) -> Order:
+    """What stands for an order until something of it comes; then that is what it is."""
+    return Order(
+        order_id=order_id,
+        partner_id="",
+        state=OrderState.UNKNOWN,
+        payment_method="",
+        evidence="",
+        issue_policy="",
+        vat_mode="",
+        partner={},
+        expected=0,
+        registered_by="",
+        registered_at=at,
+    )
 
 
 def _deny_each(order: Order, request_id: str, wanted: Iterable[LineUnits], reason: str) -> Decided[Order]:

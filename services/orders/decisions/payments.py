@@ -83,7 +83,7 @@ def register_order(
         state=OrderState.PENDING_DEPOSIT,
         deposit_deadline=data.deposit_deadline,
     )
-    if order is None or order.state is OrderState.UNPAID:
+    if order is None or order.state in (OrderState.UNKNOWN, OrderState.UNPAID):
         return decided(new, order_registered(new))
     if (at, event_id) <= (order.registered_at, order.registered_by):
         return Decided(order)
@@ -131,8 +131,8 @@ def _record(
     missing = _won_back(order, data) if order is not None else []
     if order is not None and missing:
         return _reinstate(order, missing, data)
-    if order is None:
-        order = _unpaid_order(data, arrival.event_id, arrival.at, None)
+    if order is None or order.state is OrderState.UNKNOWN:
+        order = _unpaid_order(data, arrival.event_id, arrival.at, order)
     reason = _misfit(order, data, arrival, cost)
     if reason is not None:
         return _set_aside(order, data, arrival, reason)

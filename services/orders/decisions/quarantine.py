@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -17,8 +17,8 @@ from services.orders.events import (
     quarantine_settled,
 )
 from services.orders.state import Case, Order, OrderState
-from shared.events.checkout import QuarantineDecided
 from shared.events.refunds import RefundPaidTwice
+from shared.operators.deciding import of_case
 from shared.runtime.decisions import Decided, Decision, Reject, Wait
 
 GATEWAY: Final = frozenset({"card", "mycash"})
@@ -27,6 +27,7 @@ MISSING: Final = frozenset(
     {"cancelled_after_issue", "cancelled_after_refund", "partly_cancelled", "payout_twice"}
 )
 """The reasons of cases about money that is missing; the others hold money that is here."""
+
 _DESTINATIONS: Final = {
     "card": "original_card",
     "mycash": "mycash",
@@ -34,6 +35,15 @@ _DESTINATIONS: Final = {
     "virtual_account": "bank_account",
     "app_store": "app_store",
 }
+
+
+class Ruling(NamedTuple):
+    """What an operator decided about the money of a payment that came for an order: a `CaseDecision`."""
+
+    order_id: str
+    payment_id: str
+    decision: str
+    decided_at: datetime
 
 
 def open_case(
@@ -84,7 +94,7 @@ def record_paid_twice(order: Order | None, data: RefundPaidTwice) -> Decision[Or
 
 
 def decide_quarantine(
-    order: Order | None, data: QuarantineDecided, at: datetime, new_ids: Iterable[UUID]
+    order: Order | None, ruling: Ruling, at: datetime, new_ids: Iterable[UUID]
 ) -> Decision[Order]:
     """An operator decided about the money of a payment: every open case of it ends.
 
@@ -92,32 +102,55 @@ def decide_quarantine(
     decision again changes nothing.
     """
     if order is None:
-        return Wait(f"order {data.order_id} to be known")
-    cases = list(open_cases(order, data.payment_id))
+        return Wait(f"order {ruling.order_id} to be known")
+    cases = list(open_cases(order, ruling.payment_id))
     if not cases:
-        return _decide_again(order, data)
-    if data.decision == "applied":
-        return _apply(order, data, at, new_ids)
-    order, events = settle_cases(order, cases, data.decision, data.decided_at)
+        return _decide_again(order, ruling)
+    if ruling.decision == "applied":
+        return _apply(order, ruling, at, new_ids)
+    order, events = settle_cases(order, cases, ruling.decision, ruling.decided_at)
     return decided(order, *events)
 
 
-def _decide_again(order: Order, data: QuarantineDecided) -> Decision[Order]:
-    ended = [case for case in order.cases.values() if case.payment_id == data.payment_id]
-    if any(case.decision == data.decision for case in ended):
+def possible(order: Order, payment_id: str) -> list[str]:
+    """What may be decided about the open cases of a payment."""
+    named = (of_case(case.reason, order.needs_money) for case in open_cases(order, payment_id))
+    return list(dict.fromkeys(decision for of_one in named for decision in of_one))
+
+
+def changes(before: Order, after: Order, ruling: Ruling) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a decision about a payment has changed: the order, and the won that wait with this payment."""
+    payment_id = ruling.payment_id
+    ended = [
+        {"reason": case.reason, "won": case.amount, "decision": case.decision, "payment_id": case.payment_id}
+        for number, case in after.cases.items()
+        if case is not before.cases.get(number)
+    ]
+    now = {**_standing(after, payment_id), "ruling": ruling.decision, "ended": ended}
+    return _standing(before, payment_id), now
+
+
+def _standing(order: Order, payment_id: str) -> dict[str, Any]:
+    cases = list(open_cases(order, payment_id))
+    return {"order": str(order.state), "open_cases": len(cases), "won": sum(case.amount for case in cases)}
+
+
+def _decide_again(order: Order, ruling: Ruling) -> Decision[Order]:
+    ended = [case for case in order.cases.values() if case.payment_id == ruling.payment_id]
+    if any(case.decision == ruling.decision for case in ended):
         return Decided(order)
     why = f"it ended as {ended[-1].decision}" if ended else f"order {order.order_id} never had one"
-    detail = f"payment {data.payment_id} has no open case: {why}; decide only about a case that is open"
+    detail = f"payment {ruling.payment_id} has no open case: {why}; decide only about a case that is open"
     return Reject("inconsistent", "/payment_id", detail)
 
 
-def _apply(order: Order, data: QuarantineDecided, at: datetime, new_ids: Iterable[UUID]) -> Decision[Order]:
+def _apply(order: Order, ruling: Ruling, at: datetime, new_ids: Iterable[UUID]) -> Decision[Order]:
     fitting = [case for case in order.cases.values() if case.is_open and case.reason == "wrong_amount"]
-    own = [case for case in fitting if case.payment_id == data.payment_id]
+    own = [case for case in fitting if case.payment_id == ruling.payment_id]
     chosen = own if sum(case.amount for case in own) == order.expected else fitting
     come_to = sum(case.amount for case in chosen)
     if not own:
-        return _not_applicable(f"the case of payment {data.payment_id} is no wrong_amount")
+        return _not_applicable(f"the case of payment {ruling.payment_id} is no wrong_amount")
     if not order.needs_money:
         return _not_applicable(f"order {order.order_id} is {order.state}")
     if come_to != order.expected:
@@ -125,7 +158,7 @@ def _apply(order: Order, data: QuarantineDecided, at: datetime, new_ids: Iterabl
             f"the open cases wrong_amount come to {come_to} won, the order costs {order.expected}"
         )
     chosen.sort(key=lambda case: (case.opened_at, case.number))
-    order, settled = settle_cases(order, chosen, "applied", data.decided_at)
+    order, settled = settle_cases(order, chosen, "applied", ruling.decided_at)
     last = chosen[-1]
     ids = tuple(case.payment_id for case in chosen)
     order = pay_lines(

@@ -10,13 +10,19 @@ from msgspec.structs import replace
 from services.refunds.decisions.judging import Refundable, Refusal, judge
 from services.refunds.decisions.steps import REFUNDS, enter
 from services.refunds.decisions.units import are_free
-from services.refunds.events import decided, refund_accepted, refund_held, refund_rejected
+from services.refunds.events import (
+    decided,
+    refund_accepted,
+    refund_held,
+    refund_rejected,
+    request_cancelled,
+)
 from services.refunds.policies import POLICIES
 from services.refunds.policies.destinations import destination_kind, mask
 from services.refunds.policies.holders import same_holder
 from services.refunds.policies.reasons import listed_reasons, reason_name
 from services.refunds.state import BankAccount, Destination, Details, Order, Refund
-from shared.runtime.decisions import Decided, Decision, Reject, Wait
+from shared.runtime.decisions import Decided, Decision, NewEvent, Reject, Wait
 from shared.units import LineUnits
 
 
@@ -66,6 +72,14 @@ def refuse_accepted(
     """A request that waited turned out to be wrong: checkout was answered `accepted`, so an event follows."""
     refund = _open_refund(order, request, new_id)
     return reject(order, refund, Refusal(reason, request.at), request.at)
+
+
+def cancel(request: Request, refund_id: UUID, at: datetime) -> NewEvent:
+    """A request that waited for its payment is cancelled: checkout was answered `accepted`, so this follows.
+
+    No refund is kept of it, since the goods may still change; the id is of this event alone.
+    """
+    return request_cancelled(request.order_id, request.request_id, refund_id, at)
 
 
 def accept(

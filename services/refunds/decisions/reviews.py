@@ -1,7 +1,8 @@
 """What requesters and operators do about a refund: a proof, an approval, a rejection, a retry, a release."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, assert_never
 
 from msgspec.structs import replace
 
@@ -12,6 +13,7 @@ from services.refunds.decisions.steps import decided_silently, enter, unfit
 from services.refunds.decisions.units import void, worth
 from services.refunds.events import decided, refund_released
 from services.refunds.state import Order, Refund
+from shared.operators.deciding import OF_REFUND, RefundDecision
 from shared.runtime.decisions import Decided, Decision, Reject
 
 ReviewDecision = Literal["approve", "reject", "retry", "release"]
@@ -22,41 +24,67 @@ WITHDREW: Final = "requester_withdrew"
 
 
 class Review(NamedTuple):
-    """What an operator decided. `amount` (won), when given, must be what a refund of the units pays."""
+    """What an operator decided. `amount` (won), when given, must be what a refund of the units pays.
+
+    `is_withdrawal`: the requester wants it no more, so a rejection is for that reason.
+    """
 
     decision: ReviewDecision
     amount: int | None
     actor: str
     note: str | None
     at: datetime
+    is_withdrawal: bool = False
 
 
 def attach_proof(
     order: Order, refund: Refund, kind: str, reference: str | None, actor: str, at: datetime
 ) -> Decision[Order]:
     """A proof that the account is the subscriber's puts a held request into review; more may follow."""
-    if refund.state not in ("held", "in_review"):
+    if "proof" not in possible(refund):
         return unfit("/refund_id", refund, "needs no proof")
     return decided_silently(order, enter(refund, "in_review", at, actor, kind, reference))
 
 
 def review(order: Order, refund: Refund, review: Review) -> Decision[Order]:
     """An operator decides. What does not fit the state of the refund is a fault of the document."""
-    match review.decision, refund.state:
-        case "approve", "in_review":
+    if review.decision not in possible(refund):
+        return unfit("/decision", refund, _why_not(refund, review.decision))
+    match review.decision:
+        case "approve":
             return _approve(order, refund, review)
-        case "reject", "held" | "in_review":
-            refusal = Refusal(WITHDREW if review.note == WITHDREW else "review_rejected", review.at)
+        case "reject":
+            refusal = Refusal(WITHDREW if review.is_withdrawal else "review_rejected", review.at)
             return reject(order, refund, refusal, review.at, review.actor, review.note)
-        case "retry", "failed" | "unknown" | "paying_out" | "bounced" | "repaying":
+        case "retry":
             return request_payout(order, refund, review.at, review.actor, "retry", review.note)
-        case "release", "failed":
+        case "release":
             return _release(order, refund, review)
-        case "release", "paying_out" | "unknown" | "repaying":
-            why = "its money may be on its way; wait for its answer, or decide retry"
-            return unfit("/decision", refund, why)
-        case _:
-            return unfit("/decision", refund, f"cannot be decided with {review.decision}")
+        case never:
+            assert_never(never)
+
+
+def possible(refund: Refund) -> Sequence[RefundDecision]:
+    """What may be decided about a refund in its state."""
+    return OF_REFUND.get(refund.state, ())
+
+
+def changes(order: Order, refund: Refund) -> dict[str, Any]:
+    """What a decision changes of a refund: its state and why, and the won that it is about."""
+    won = _asked_won(order, refund) if refund.money is None else refund.amount
+    return {"state": refund.state, "why": refund.why, "won": won}
+
+
+def _asked_won(order: Order, refund: Refund) -> int | None:
+    """What its units are worth now; None where they are not known, or somebody else has some of them."""
+    is_open = all(order.lines[line_id].open >= quantity for line_id, quantity in refund.lines)
+    return worth(order, refund.lines).total - refund.fee if refund.lines and is_open else None
+
+
+def _why_not(refund: Refund, decision: ReviewDecision) -> str:
+    if decision == "release" and refund.state in ("paying_out", "unknown", "repaying"):
+        return "its money may be on its way; wait for its answer, or decide retry"
+    return f"cannot be decided with {decision}"
 
 
 def _approve(order: Order, refund: Refund, review: Review) -> Decision[Order]:

@@ -12,6 +12,7 @@ from ops.audit.check import audit
 from ops.setup.provision import Database
 from ops.shell.system import System
 from shared.events.catalogue import SERVICES
+from tests.support.serving import operator_on
 from tests.support.tabletop import Tabletop, buy, refund_and_issue, refund_id_of
 
 
@@ -363,3 +364,71 @@ async def test_what_is_missing_while_events_are_unread_is_in_flight(
 
     assert report.ok
     assert (report.in_flight, report.settled) == (1, False)
+
+
+async def decided_by_people(table: Tabletop) -> None:
+    """A refund, a case, a document, a business and a month that people decided about; a dead letter replayed."""
+    await buy(table, "A-1")
+    table.say("refund.requested.v1", "A-1")
+    await table.drain()
+    refund_id = await refund_id_of(table, "A-1")
+    table.say("refund.payout_failed.v1", "A-1", refund_id=refund_id)
+    table.say("refund.reviewed.v1", "A-1", refund_id=refund_id, decision="release", amount=None)
+    table.say("payment.completed.v1", "A-1", payment_id="pay-again")
+    await table.drain()
+    table.say("quarantine.decided.v1", "A-1", payment_id="pay-again")
+    table.say("issuance.requested.v1", "A-1", request_id="iss-1", lines=[{"line_id": "9", "quantity": 1}])
+    await buy(table, "A-2")
+    await buy(table, "A-3")
+    body = {"business_number": "1168200276", "reason": "one company", "apply": True}
+    async with operator_on(table, "invoices") as operator:
+        await operator.post("/v1/months/2026-10/merge", json=body)
+    await table.close("2026-10", "2026-11-05T18:00:00+09:00")
+    key = await table.pools["invoices"].fetchval("SELECT document_key FROM documents WHERE state = 'issued'")
+    await table.correct("2026-10", key, number="1348672683")
+
+
+PEOPLE = [
+    ("refunds", "refund.release"),
+    ("orders", "quarantine.decide"),
+    ("invoices", "month.close"),
+    ("invoices", "business.merge"),
+    ("invoices", "document.correct"),
+]
+
+
+async def forget(admin: Any, service: str, action: str) -> None:
+    """The owner of the tables takes a row out of the audit log, which no service can."""
+    await admin.execute(f"ALTER TABLE {service}.audit_log DISABLE TRIGGER audit_log_stays")
+    status = await admin.execute(f"DELETE FROM {service}.audit_log WHERE action = $1", action)
+    await admin.execute(f"ALTER TABLE {service}.audit_log ENABLE TRIGGER audit_log_stays")
+    assert status == "DELETE 1"
+
+
+@pytest.mark.parametrize(("service", "action"), PEOPLE)
+async def test_a_change_of_a_person_that_the_audit_log_does_not_know_is_found(
+    table: Tabletop, database: Database, admin: Any, service: str, action: str
+) -> None:
+    await decided_by_people(table)
+    assert await broken_rules(database) == {}
+
+    await forget(admin, service, action)
+    found = (await audit(database.ops_url, settle=0)).violations
+    await admin.execute(f"UPDATE {service}.retention SET audited_since = now() + INTERVAL '1 year'")
+    before_that = await broken_rules(database)
+
+    assert {each.rule for each in found} == {"changes_audited"}
+    assert before_that == {}
+
+
+async def test_a_replay_that_the_audit_log_does_not_know_is_found(
+    table: Tabletop, database: Database, admin: Any
+) -> None:
+    await buy(table, "A-1")
+    table.say("issuance.requested.v1", "A-1", lines=[{"line_id": "1", "quantity": -5}])
+    await table.drain()
+    await admin.execute(
+        "UPDATE orders.dead_letters SET state = 'replayed', replayed_at = now(), replayed_by = 'x'"
+    )
+
+    assert await broken_rules(database) == {"changes_audited": {"A-1"}}

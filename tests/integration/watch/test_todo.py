@@ -224,7 +224,7 @@ class Trouble(NamedTuple):
 LATE, IN_TIME = "2026-12-08T10:00:00+09:00", "2026-11-02T10:00:00+09:00"
 TROUBLES = [
     Trouble(
-        held, rejected, "refunds", "refund_held", "holder_mismatch", None, "partner", "pawl refund show {}"
+        held, rejected, "refunds", "refund_held", "holder_mismatch", None, "partner", "pawl refund proof {}"
     ),
     Trouble(
         in_review,
@@ -234,7 +234,7 @@ TROUBLES = [
         "holder_mismatch",
         None,
         "operator",
-        "pawl refund show {}",
+        "pawl refund approve {}",
     ),
     Trouble(
         failed,
@@ -244,7 +244,7 @@ TROUBLES = [
         "account_closed",
         70_400,
         "operator",
-        "pawl refund show {}",
+        "pawl refund retry {}",
     ),
     Trouble(
         unknown, paid_out, "refunds", "refund_unknown", "timeout", 70_400, "checkout", "pawl refund show {}"
@@ -257,7 +257,7 @@ TROUBLES = [
         "account_closed",
         70_400,
         "operator",
-        "pawl refund show {}",
+        "pawl refund retry {}",
     ),
     Trouble(
         payout_forgotten,
@@ -278,7 +278,7 @@ TROUBLES = [
         "second_payment",
         176_000,
         "operator",
-        "pawl order A-1",
+        "pawl quarantine show pay-again",
         LATE,
     ),
     Trouble(
@@ -299,7 +299,7 @@ TROUBLES = [
         "issuance.requested.v1",
         None,
         "checkout",
-        "pawl dead show {}",
+        "pawl order cancel-request A-1 issuance.requested.v1-A-1-0",
     ),
     Trouble(
         blocked,
@@ -330,7 +330,7 @@ TROUBLES = [
         "business_number",
         176_000,
         "partner",
-        "pawl partner {}",
+        "pawl partner correct {}",
         LATE,
     ),
     Trouble(

@@ -84,6 +84,10 @@ class Tape:
             sequence=number,
         )
 
+    def decides(self, command: str, command_id: str, **data: Any) -> "Tape":
+        """An operator has something done over HTTP."""
+        return self._add("operator", "info", command, command_id, data)
+
     def ends(self, quiet: bool = True) -> list[Entry]:
         return [*self.lines, Entry(self.now, RECORDER, "info", ENDED, data={"quiet": quiet})]
 

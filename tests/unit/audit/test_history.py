@@ -365,3 +365,63 @@ def test_what_happens_at_once_may_have_happened_in_any_order() -> None:
             lines.append(Entry(**{**named, **moment, **unique}))
     judged = judge([*tape.lines, *lines, *Tape().ends()])
     assert judged.violations == []
+
+
+# -- what operators decide over HTTP ------------------------------------------------------------------------
+
+
+def paid_again() -> Tape:
+    """The order has money that it does not need."""
+    tape = Tape().is_paid().pays("pay-again", "pay-2")
+    return tape.opens_case("pay-again", "pay-2", 176_000, "second_payment")
+
+
+def ended(tape: Tape, decision: str, cause: str) -> Tape:
+    told = {"payment_id": "pay-2", "amount": 176_000, "reason": "second_payment"}
+    return tape.tells("quarantine.settled", cause, decision=decision, **told)
+
+
+def test_a_case_that_an_operator_decided_has_its_end_explained() -> None:
+    tape = paid_again().decides("quarantine.decide", "c-1", payment_id="pay-2", decision="returned")
+    assert judge(ended(tape, "returned", "c-1").ends()).violations == []
+
+
+def test_a_case_that_ends_otherwise_than_it_was_decided_is_found() -> None:
+    tape = paid_again().decides("quarantine.decide", "c-1", payment_id="pay-2", decision="kept")
+    assert rules(judge(ended(tape, "returned", "c-1").ends())) == {"cases_end_as_decided"}
+
+
+def test_a_case_that_nobody_decided_is_found() -> None:
+    assert rules(judge(ended(paid_again(), "returned", "c-1").ends())) == {"caused", "cases_end_as_decided"}
+
+
+def waiting_request(**data: Any) -> Tape:
+    """A request to issue that comes before its order, and is cancelled."""
+    tape = Tape().asks("issuance.requested", "early", request_id="r-1", **data)
+    return tape.decides("request.cancel", "c-1", event_id="early")
+
+
+def test_a_request_that_was_cancelled_is_denied_and_takes_nothing_of_the_order_that_comes() -> None:
+    tape = waiting_request(lines=share(60))
+    tape.tells("issuance.denied", "c-1", line_id="1", quantity=60, left=0, reason="cancelled_by_operator")
+    assert judge(tape.is_paid().issues(100).ends()).violations == []
+
+
+def test_a_request_for_everything_that_was_cancelled_is_denied_without_a_line() -> None:
+    tape = waiting_request()
+    tape.tells("issuance.denied", "c-1", left=0, reason="cancelled_by_operator")
+    assert judge(tape.is_paid().ends()).violations == []
+
+
+def test_a_denial_that_nobody_asked_for_is_found() -> None:
+    tape = Tape().asks("issuance.requested", "iss", request_id="r-1", lines=share(60))
+    tape.tells("issuance.denied", "c-1", line_id="1", quantity=60, left=0, reason="cancelled_by_operator")
+    assert "caused" in rules(judge(tape.ends()))
+
+
+def test_a_refund_request_that_was_cancelled_ends_rejected() -> None:
+    tape = Tape().asks("refund.requested", "ref", refund_request_id="rr-1", lines=share(40))
+    tape.decides("request.cancel", "c-1", event_id="ref")
+    told = {"refund_id": "r-1", "refund_request_id": "rr-1", "reason": "cancelled_by_operator"}
+    tape.tells("refund.rejected", "c-1", by="refunds", **told)
+    assert judge(tape.is_paid().ends()).violations == []

@@ -40,6 +40,9 @@ SAMPLES: Mapping[str, str] = {
     "word": "A-1001",
     "partner_id": "P-17",
     "name": "rr-77",
+    "payment": "pay-2",
+    "decision": "returned",
+    "request": "iss-1",
 }
 """An argument for each name that a command cannot do without."""
 
@@ -47,6 +50,7 @@ MORE: Mapping[str, Sequence[str]] = {
     "dead show": ("orders:17",),
     "dead replay": ("orders:17", "--reason", "mended"),
     "down": ("--yes",),
+    "partner correct": ("P-17", "--business-number", "116-82-00276"),
     "token": ("--scope", "ops:read"),
 }
 """What else a command needs to get to its work."""

@@ -23,7 +23,7 @@ SETTINGS = {
 @pytest.mark.parametrize(
     "command",
     [
-        ["order"],
+        ["order", "cancel-request"],
         ["check"],
         ["record"],
         ["lag"],
@@ -35,8 +35,17 @@ SETTINGS = {
         ["status"],
         ["todo"],
         ["find"],
-        ["partner"],
+        ["partner", "correct"],
         ["refund", "show"],
+        ["refund", "approve"],
+        ["refund", "reject"],
+        ["refund", "withdraw"],
+        ["refund", "retry"],
+        ["refund", "release"],
+        ["refund", "proof"],
+        ["quarantine", "ls"],
+        ["quarantine", "show"],
+        ["quarantine", "decide"],
         ["document"],
     ],
 )
@@ -44,6 +53,44 @@ def test_every_command_shows_an_example(command: list[str]) -> None:
     result = CliRunner().invoke(app, [*command, "--help"])
     assert result.exit_code == Exit.OK
     assert f"Example: pawl {' '.join(command)}" in result.output
+
+
+@pytest.mark.parametrize("name", ["order", "partner", "refund"])
+def test_the_group_of_a_thing_shows_how_to_look_at_one(name: str) -> None:
+    group, show = (CliRunner().invoke(app, [name, *words, "--help"]) for words in ((), ("show",)))
+    assert f"Example: pawl {name} " in group.output
+    assert f"Example: pawl {name} " in show.output
+
+
+@pytest.mark.parametrize("words", [["A-1"], ["--json", "A-1"], ["show", "A-1"]], ids=" ".join)
+def test_a_thing_is_shown_by_its_name_with_options_before_it_or_behind(words: list[str]) -> None:
+    nowhere = ["--dir", "/nowhere"]
+    for command in (["order", *words, *nowhere], ["order", *words[:-1], *nowhere, words[-1]]):
+        refused = CliRunner().invoke(app, command).exception
+        assert isinstance(refused, Problem), command
+        assert "No system is running" in refused.message
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (["refund", "retry", "rr-77", "--yes"], "needs a reason"),
+        (["refund", "proof", "rr-77", "--yes", "--reason", "  "], "needs a reason"),
+        (["quarantine", "decide", "pay-1", "thrown-away"], "no decision about a case"),
+        (["quarantine", "ls", "--older-than", "long"], "is not an age"),
+        (["partner", "correct", "P-17"], "Nothing is named"),
+        (["partner", "correct", "P-17", "--business-number", "1"], "business number of ten digits"),
+    ],
+    ids=lambda each: each if isinstance(each, str) else " ".join(each),
+)
+def test_a_decision_that_says_too_little_is_a_usage_error(
+    command: list[str], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PAWL_POSTGRES", "postgresql://nobody@127.0.0.1:1/nothing")
+    refused = CliRunner().invoke(app, command).exception
+    assert isinstance(refused, Problem)
+    assert (refused.exit_code, says in refused.message) == (Exit.USAGE, True)
+    assert refused.hint
 
 
 def test_a_dead_letter_and_a_parked_event_have_names() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from ops.watch.story.model import Event, Grant, Story
+from ops.watch.story.model import Change, Event, Grant, Story
 from ops.watch.story.timeline import print_story
 
 AT = datetime(2026, 10, 23, tzinfo=UTC)
@@ -61,6 +61,21 @@ def test_a_step_of_several_lines_is_told_line_by_line_when_it_is_asked_for() -> 
         "refunds   refund locked  line 1  issued",
         "refunds   refund locked  line 2  issued",
     ]
+
+
+def test_what_a_person_did_stands_before_what_followed_with_who_and_why() -> None:
+    told = story(event("issuance.denied.v1", line_id="1", quantity=30, reason="cancelled_by_operator"))
+    refused = Change("refunds", AT, "lee", "refund.approve", "A-1 r-1", "", "cannot_decide")
+    told.changes = [
+        refused,
+        Change("orders", AT, "kim", "request.cancel", "A-1 iss-1", "by mistake", "done"),
+    ]
+    assert shown(told) == [
+        "refunds   refund approve by lee  refused: cannot_decide",
+        "orders    request cancel by kim: by mistake",
+        "orders    issuance denied  x30 of line 1  cancelled_by_operator",
+    ]
+    assert told.to_document()["changes"][0]["result"] == "cannot_decide"
 
 
 def test_events_of_lines_that_an_earlier_version_said_are_told_as_they_are() -> None:

@@ -128,7 +128,7 @@ def test_refunds_of_two_days_and_one_reason_are_one_group() -> None:
 
     assert set(made) == {"account_closed", "limit"}
     assert (made["account_closed"].count, made["account_closed"].overdue) == (2, 1)
-    assert made["account_closed"].command == "pawl refund show older"
+    assert made["account_closed"].command == "pawl refund retry older"
 
 
 def test_a_payout_on_its_way_is_nobodys_matter_until_its_day_is_over() -> None:

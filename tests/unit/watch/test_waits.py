@@ -73,12 +73,28 @@ def test_open_units_of_other_kinds_wait_for_nobody() -> None:
     [
         ("accepted", "orders to grant refund rr-77"),
         ("paying_out", "checkout to pay out refund rr-77 of 70,400 won, expected on 2026-10-27"),
-        ("held", "a proof for refund rr-77: financial_burden"),
-        ("in_review", "an operator to review refund rr-77"),
-        ("failed", "an operator to retry or release refund rr-77 of 70,400 won: financial_burden"),
+        ("held", "a proof for refund rr-77: financial_burden; pawl refund proof r-1"),
+        ("in_review", "an operator to review refund rr-77; pawl refund approve r-1"),
+        (
+            "failed",
+            (
+                "an operator to retry or release refund rr-77 of 70,400 won: financial_burden;"
+                " pawl refund retry r-1"
+            ),
+        ),
+        (
+            "unknown",
+            (
+                "checkout to say whether refund rr-77 of 70,400 won was paid out, after a retry;"
+                " pawl refund retry r-1"
+            ),
+        ),
         (
             "bounced",
-            "an operator to retry refund rr-77 of 70,400 won, which came back: financial_burden",
+            (
+                "an operator to retry refund rr-77 of 70,400 won, which came back: financial_burden;"
+                " pawl refund retry r-1"
+            ),
         ),
         ("repaying", "checkout to pay out again refund rr-77 of 70,400 won, expected on 2026-10-27"),
     ],
@@ -105,17 +121,25 @@ def test_a_draft_waits_for_the_close_of_its_month() -> None:
 def test_an_invoice_that_failed_waits_for_the_partner_to_be_corrected() -> None:
     story = paid_story()
     story.invoices = [Invoice("i", "payment", None, "2026-10", "issue_failed", 176_000)]
-    assert waits_for(story) == ["a valid business number of P-17, to issue its invoice of 2026-10"]
-
-
-def test_a_parked_event_names_its_reason_and_the_command() -> None:
-    story = Story("A-1")
-    story.parked = [
-        Parked("orders", 5, "waiting", "order A-1 to be paid", "issuance.requested.v1", "evt-2", NOW, False)
+    assert waits_for(story) == [
+        "a valid business number of P-17, to issue its invoice of 2026-10; pawl partner correct P-17"
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "type_name", "command"),
+    [
+        ("waiting", "issuance.requested.v1", "pawl order cancel-request A-1 evt-2"),
+        ("waiting", "payment.cancelled.v1", "pawl dead show orders:p5"),
+        ("behind", "issuance.requested.v1", "pawl dead show orders:p5"),
+    ],
+)
+def test_a_parked_event_names_its_reason_and_the_command(kind: str, type_name: str, command: str) -> None:
+    story = Story("A-1")
+    story.parked = [Parked("orders", 5, kind, "order A-1 to be paid", type_name, "evt-2", NOW, False)]
     (sentence,) = waits_for(story)
-    assert sentence.startswith("order A-1 to be paid: issuance.requested.v1 evt-2 is parked in orders")
-    assert sentence.endswith("pawl dead show orders:p5")
+    assert sentence.startswith(f"order A-1 to be paid: {type_name} evt-2 is parked in orders")
+    assert sentence.endswith(f"; {command}")
 
 
 def test_a_blocked_event_and_an_open_dead_letter_wait_for_an_operator() -> None:
@@ -133,7 +157,12 @@ def test_a_blocked_event_and_an_open_dead_letter_wait_for_an_operator() -> None:
 def test_money_in_quarantine_waits_for_a_decision() -> None:
     story = paid_story()
     story.cases = [Case("pay-2", "second_payment", 176_000)]
-    assert waits_for(story) == ["a decision about 176,000 won in quarantine: second_payment (payment pay-2)"]
+    assert waits_for(story) == [
+        (
+            "a decision about 176,000 won in quarantine: second_payment (payment pay-2);"
+            " pawl quarantine show pay-2"
+        )
+    ]
 
 
 def test_events_that_are_not_published_wait_for_the_relay() -> None:

@@ -35,7 +35,7 @@ def name_of(place: Place) -> str:
 
 async def answer(place: Place, headers: dict[str, str], *, with_keys: bool = True) -> httpx.Response:
     app = app_of(routes_of(place.service), PROVIDER.tokens() if with_keys else None, place.service)
-    path = re.sub(r"\{\w+\}", "1", place.route.path)
+    path = re.sub(r"\{\w+\}", "1", place.route.template)
     body: Any = {} if place.route.method == "POST" else None
     async with client_of(app, headers) as client:
         return await client.request(place.route.method, path, json=body)

@@ -1,0 +1,114 @@
+"""`pawl partner`: show one, and correct what is known of it."""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Final
+from urllib.parse import quote
+
+import typer
+
+from ops.shell.groups import ShowsByName
+from ops.shell.options import Directory, Json, PostgresUrl, TokenFile
+from ops.shell.problem import Exit, Problem
+from ops.shell.system import find_system
+from ops.watch.close import require_number
+from ops.watch.decide import answers
+from ops.watch.decide.answers import Actor, Asker, BaseUrl, Why, Yes
+from ops.watch.show import partner as shown
+from ops.watch.show.rows import won
+from shared.operators.commands import pawl
+
+SCOPE: Final = "partners:manage"
+
+app = typer.Typer(
+    cls=ShowsByName,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    help="Show a partner, `pawl partner P-17`, or correct what is known of it.",
+    epilog="Example: pawl partner P-17",
+)
+app.command("show")(shown.partner)
+
+
+@app.command()
+def correct(
+    partner_id: Annotated[str, typer.Argument(metavar="PARTNER", help="The id of the partner.")],
+    business_number: Annotated[
+        str | None, typer.Option(metavar="NUMBER", help="Its right business number.", show_default=False)
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Its name on documents (default: as it is known).", show_default=False)
+    ] = None,
+    email: Annotated[
+        str | None, typer.Option(help="Where documents go (default: as it is known).", show_default=False)
+    ] = None,
+    always_merge: Annotated[
+        bool | None,
+        typer.Option(
+            "--always-merge/--no-always-merge", help="One invoice for each month.", show_default=False
+        ),
+    ] = None,
+    reason: Why = "",
+    yes: Yes = False,
+    actor: Actor = None,
+    url: BaseUrl = None,
+    postgres: PostgresUrl = None,
+    directory: Directory = None,
+    token_file: TokenFile = None,
+    as_json: Json = False,
+) -> None:
+    """Correct what is known of a partner; shows which documents that issues, renumbers, proposes to correct.
+
+    Example: [bold]pawl partner correct P-17 --business-number 116-82-00276 --reason "by phone" --yes[/bold]
+    """
+    said = (business_number, name, email, always_merge)
+    if all(each is None for each in said):
+        raise Problem(
+            "Nothing is named that is to be corrected.",
+            f"For example: {pawl('partner', 'correct', partner_id)} --business-number 116-82-00276",
+            Exit.USAGE,
+        )
+    if business_number is not None:
+        require_number(business_number, "--business-number")
+    system = find_system(None, postgres, directory)
+    known = asyncio.run(shown.read_partner(system, partner_id)) or {}
+    body = answers.body_of(
+        reason,
+        yes,
+        business_number=business_number or _unless_told(known, "business_number"),
+        name=name or _unless_told(known, "name"),
+        invoice_email=email or _unless_told(known, "invoice_email"),
+        always_merge=always_merge,
+    )
+    asker = Asker(system, url, directory, token_file, actor)
+    path = f"/v1/partners/{quote(partner_id, safe='')}/correct"
+    answer = asker.ask("invoices", SCOPE, path, body, "Look for it: pawl find WORD")
+    answers.show(answer, as_json, f"partner {answer['partner_id']}", _lines(answer))
+
+
+def _unless_told(known: Mapping[str, Any], name: str) -> Any:
+    """What the latest order says of a partner that has told invoices nothing yet."""
+    return None if known.get("is_told") else known.get(name)
+
+
+def _lines(answer: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    before, after = answer["before"] or {}, answer["after"]
+    for name, now in after.items():
+        was = before.get(name)
+        if was != now:
+            yield name.replace("_", " "), f"{'not told' if was is None else _text(was)} → {_text(now)}"
+    for document in answer["issued"]:
+        yield "issues", f"{document['document_key']}  {won(document['total'])}"
+    for document in answer["renumbered"]:
+        what = f"the draft of {document['month']}, {won(document['total'])}"
+        yield "renumbers", f"{what}, to {document['business_number']}"
+    for correction in answer["corrections"]:
+        says = f"to {correction['right_number']}" if correction["state"] == "proposed" else "withdrawn"
+        yield "proposes", f"a correction of {correction['document_key']}: {says}"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
