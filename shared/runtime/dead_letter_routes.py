@@ -8,13 +8,14 @@ import asyncpg
 from fastapi import Path, Query
 from pydantic import BaseModel
 
+from shared.events.catalogue import edited_source
 from shared.events.faults import Fault
 from shared.events.fields import Id, Instant, Text
 from shared.pointers import ABSENT
 from shared.queries import load
 from shared.runtime.commands import KEY_BLOCKED
 from shared.runtime.dead_letters import STILL_REFUSED, DeadLetters, Edited
-from shared.runtime.editing import Edit, edited_source
+from shared.runtime.editing import Edit
 from shared.runtime.masking import hide, masked
 from shared.runtime.records import StoredRecord, document_of
 from shared.web.fields import Body, WireInstant

@@ -13,7 +13,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from shared.events.catalogue import UPSTREAM, owner_of
+from shared.events.catalogue import UPSTREAM, edited_source, owner_of
 from shared.events.faults import Fault
 from shared.ids import uuid7
 from shared.kst import wire_time
@@ -23,7 +23,7 @@ from shared.runtime.audit_log import AuditEntry, write_audit
 from shared.runtime.batch import BEHIND, BLOCKED, Batch
 from shared.runtime.commands import KEY_BLOCKED
 from shared.runtime.decisions import Position
-from shared.runtime.editing import Edit, EditedRecord, change_documents, edit_record, edited_source
+from shared.runtime.editing import Edit, EditedRecord, change_documents, edit_record
 from shared.runtime.fold import Fold
 from shared.runtime.intake import InboundMessage, Intake
 from shared.runtime.masking import hide

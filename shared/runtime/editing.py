@@ -8,7 +8,7 @@ from uuid import UUID
 
 import orjson
 
-from shared.events.catalogue import TYPES
+from shared.events.catalogue import TYPES, edited_source
 from shared.events.envelope import MAX_OWN_BYTES, Envelope, read_envelope, read_key, write_headers
 from shared.events.faults import Fault, Readable
 from shared.pointers import ABSENT, Change, differences, value_at
@@ -36,11 +36,6 @@ class EditedRecord:
     key: str
     time: datetime
     changes: tuple[Change, ...]
-
-
-def edited_source(service: str) -> str:
-    """The `ce_source` of events that operators sent right in a service."""
-    return f"/pawl/{service}/edited"
 
 
 def edit_record(original: StoredRecord, edit: Edit, service: str, event_id: UUID) -> EditedRecord:

@@ -7,12 +7,23 @@ from typing import Any
 import orjson
 
 from ops.shell.databases import Connections
-from ops.watch.story.model import Case, Dead, Event, Grant, Invoice, Line, Parked, Refund, Story
-from shared.events.catalogue import FEEDBACK
+from ops.watch.story.model import (
+    CHECKOUT,
+    OPERATOR,
+    Case,
+    Dead,
+    Event,
+    Grant,
+    Invoice,
+    Line,
+    Parked,
+    Refund,
+    Story,
+)
+from shared.events.catalogue import EDITED, FEEDBACK
 from shared.queries import load
 
 SQL = load("ops.watch.story")
-CHECKOUT = "checkout"
 
 
 async def read_story(connections: Connections, order_id: str) -> Story | None:
@@ -99,6 +110,10 @@ async def _read_runtime(connection: Any, service: str, story: Story) -> None:
                 row["event_id"] or "",
                 row["state"],
                 row["dead_at"],
+                row["closed_at"],
+                row["closed_by"],
+                row["close_reason"],
+                row["edited_as"] and str(row["edited_as"]),
             )
         )
 
@@ -147,7 +162,7 @@ def _answered(row: Mapping[str, Any], data: Mapping[str, Any], before: int) -> E
     place = f"{position['topic']}/{position['partition']}/{position['offset']}"
     return Event(
         row["time"],
-        CHECKOUT,
+        OPERATOR if event.get("source") in EDITED else CHECKOUT,
         position["topic"],
         event.get("type", "unreadable"),
         event.get("id", place),

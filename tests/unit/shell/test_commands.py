@@ -31,6 +31,8 @@ SETTINGS = {
         ["dead", "ls"],
         ["dead", "show"],
         ["dead", "replay"],
+        ["dead", "edit"],
+        ["dead", "resolve"],
         ["status"],
         ["todo"],
         ["find"],
