@@ -16,7 +16,7 @@ SCOPES = MappingProxyType(
         "invoices:approve": "close a month: issue its documents",
         "partners:manage": "change what is known of a partner",
         "ops:read": "look at dead letters, at what waits, and at what needs somebody",
-        "ops:write": "handle a dead letter or a blocked event again",
+        "ops:write": "handle a dead letter or a blocked event again, send it right, close it",
     }
 )
 """Each scope with what it allows."""

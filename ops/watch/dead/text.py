@@ -136,7 +136,7 @@ def _why_dead(name: Name, document: dict[str, Any]) -> list[str]:
     if document["topic"] == UPSTREAM:
         return [
             why,
-            "Checkout got this answer and has to send a right document under a new event id.",
+            "Checkout got this answer and has to send a right document under a new event id; that closes it.",
             f"To send it right for checkout: pawl dead edit {name}",
             f"If the rule, or what it is about, has changed since: pawl dead replay {name} --reason WHY",
             resolve,
