@@ -1,7 +1,7 @@
 """`make new-event NAME=partner.note_added.v1 OWNER=orders FIELDS="note:Text"`: the parts of an event type.
 
 It writes what follows from the name: the model, the line in the catalogue, the golden document, the JSON
-Schema, the row in docs/events.md, that nothing names its request, and the rows of the contract tests. What the
+Schema, the row in docs/events.md, that nothing names its request, the rows of the contract tests. What the
 event means (handler, decision, README of the service, a test that tells its story) is left to do, and
 `tests/contracts` names each part that is missing.
 """

@@ -75,7 +75,7 @@ class Choice:
     stop_at: int
 
 
-class Asked(NamedTuple):
+class Terms(NamedTuple):
     """Why, by whom, where and how it is answered."""
 
     reason: str
@@ -121,7 +121,7 @@ def replay(
     choice = Choice(
         name, every, Filter(service, code, type_name, key), list_file, save_file, yes, count, stop_at
     )
-    end(REPLAY, choice, Asked(reason, actor, postgres, directory, url, token_file, as_json))
+    end(REPLAY, choice, Terms(reason, actor, postgres, directory, url, token_file, as_json))
 
 
 def resolve(
@@ -155,36 +155,40 @@ def resolve(
     choice = Choice(
         name, every, Filter(service, code, type_name, key), list_file, save_file, yes, count, stop_at
     )
-    end(RESOLVE, choice, Asked(reason, actor, postgres, directory, url, token_file, as_json))
+    end(RESOLVE, choice, Terms(reason, actor, postgres, directory, url, token_file, as_json))
 
 
-def end(ending: Ending, choice: Choice, asked: Asked) -> None:
+def end(ending: Ending, choice: Choice, terms: Terms) -> None:
     """Ends what was chosen, or shows what would be. Raises Problem, and Exit where not all of it is done."""
     require_service(choice.only.service)
-    require_reason(asked.reason)
+    require_reason(terms.reason)
     if [choice.name is not None, choice.every, choice.list_file is not None].count(True) != 1:
         example = f"For example: pawl dead {ending.verb} orders:17 --reason WHY"
         raise Problem("Name one, or use --all or --list FILE.", example, Exit.USAGE)
     if choice.name is not None:
-        _end_one(ending, parse_name(choice.name), asked)
+        _end_one(ending, parse_name(choice.name), terms)
         return
-    system = find_system(None, asked.postgres, asked.directory)
+    if terms.url is not None:
+        raise Problem(
+            "--url is one service, and many may be of several.", "Set PAWL_SERVICES instead.", Exit.USAGE
+        )
+    system = find_system(None, terms.postgres, terms.directory)
     plan = Plan.of(ending.verb, ending.done, asyncio.run(_listed(ending, choice, urls_of(system))))
     if choice.save is not None:
         save(plan, choice.save)
     if not choice.yes:
-        _print_plan(plan, choice, asked)
+        _print_plan(plan, choice, terms)
     elif not plan.eligible:
         raise Problem("None of these can be done now.", "\n".join(plan.lines()), Exit.NOTHING_MATCHED)
     else:
-        _end_many(ending, plan, choice, asked, system)
+        _end_many(ending, plan, choice, terms, system)
 
 
-def _end_one(ending: Ending, name: Name, asked: Asked) -> None:
-    token = token_for(CHANGE, asked.directory, asked.token_file, asked.actor)
-    base = base_url(name.service, asked.url, asked.directory)
-    outcome = asyncio.run(ending.act(base, name, token, asked.reason))
-    if asked.as_json:
+def _end_one(ending: Ending, name: Name, terms: Terms) -> None:
+    token = token_for(CHANGE, terms.directory, terms.token_file, terms.actor)
+    base = base_url(name.service, terms.url, terms.directory)
+    outcome = asyncio.run(ending.act(base, name, token, terms.reason))
+    if terms.as_json:
         print_json({ending.done: int(outcome[ending.done]), "outcomes": [outcome]})
     else:
         print(outcome_text(outcome, ending.done))
@@ -192,17 +196,17 @@ def _end_one(ending: Ending, name: Name, asked: Asked) -> None:
         raise typer.Exit(Exit.FAILED)
 
 
-def _end_many(ending: Ending, plan: Plan, choice: Choice, asked: Asked, system: System) -> None:
-    if not asked.as_json:
+def _end_many(ending: Ending, plan: Plan, choice: Choice, terms: Terms, system: System) -> None:
+    if not terms.as_json:
         print("\n".join(plan.lines()))
     confirm(plan, choice.count)
-    token = token_for(CHANGE, asked.directory, asked.token_file, asked.actor)
+    token = token_for(CHANGE, terms.directory, terms.token_file, terms.actor)
 
     async def act(name: Name) -> dict[str, Any]:
-        return await ending.act(system.service(name.service).base_url, name, token, asked.reason)
+        return await ending.act(system.service(name.service).base_url, name, token, terms.reason)
 
     result: Result = asyncio.run(run(plan, act, choice.stop_at, tell_on_stderr))
-    if asked.as_json:
+    if terms.as_json:
         print_json(result.to_document())
     else:
         print_result(result)
@@ -216,8 +220,8 @@ async def _listed(ending: Ending, choice: Choice, urls: Urls) -> list[dict[str, 
     return await list_named(urls, read_list(choice.list_file), to_replay=ending is REPLAY)
 
 
-def _print_plan(plan: Plan, choice: Choice, asked: Asked) -> None:
-    if asked.as_json:
+def _print_plan(plan: Plan, choice: Choice, terms: Terms) -> None:
+    if terms.as_json:
         print_json(plan.to_document())
         return
     for line in plan.lines():

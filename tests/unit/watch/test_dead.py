@@ -150,6 +150,7 @@ class TestTheCount:
         ["dead", "replay", "--reason", "x"],
         ["dead", "resolve", "orders:1", "--all", "--reason", "x"],
         ["dead", "resolve", "orders:1"],
+        ["dead", "resolve", "--all", "--reason", "x", "--url", "http://127.0.0.1:1"],
         ["dead", "edit", "orders:p1", "--set", "/a=1"],
         ["dead", "edit", "orders:1", "--set", "/a=1", "--yes"],
     ],
