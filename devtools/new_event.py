@@ -1,9 +1,9 @@
 """`make new-event NAME=partner.note_added.v1 OWNER=orders FIELDS="note:Text"`: the parts of an event type.
 
 It writes what follows from the name: the model, the line in the catalogue, the golden document, the JSON
-Schema, the row in docs/events.md and the rows of the contract tests. What the event means (handler, decision,
-README of the service, a test that tells its story) is left to do, and `tests/contracts` names each part that
-is missing.
+Schema, the row in docs/events.md, that nothing names its request, the rows of the contract tests. What the
+event means (handler, decision, README of the service, a test that tells its story) is left to do, and
+`tests/contracts` names each part that is missing.
 """
 
 import argparse
@@ -32,6 +32,7 @@ ROOT: Final = Path(__file__).parents[1]
 CATALOGUE: Final = "shared/events/catalogue.py"
 GUIDE: Final = "docs/events.md"
 BAD_INPUT: Final = "tests/contracts/test_bad_input.py"
+REQUESTS: Final = "shared/events/requests.py"
 GOLDEN_TEST: Final = "tests/contracts/test_golden_documents.py"
 
 _NAME: Final = re.compile(r"([a-z][a-z0-9]*(?:_[a-z0-9]+)*)\.([a-z][a-z0-9]*(?:_[a-z0-9]+)*)\.v([1-9][0-9]*)")
@@ -186,6 +187,10 @@ def prepare(tree: Tree, new: NewEvent) -> None:
     tree.create(golden_path(new), golden_text(new), "the golden document")
     _guide_row(tree, new)
     if new.upstream:
+        entry = f'"{new.name}": NOTHING'
+        tree.change(
+            REQUESTS, add_to_mapping(tree.read(REQUESTS), "IDENTITIES", entry), "its line in IDENTITIES"
+        )
         _test_rows(tree, new)
 
 
@@ -227,6 +232,7 @@ def left_to_do(new: NewEvent) -> str:
         steps = [
             (f"services/{new.owner}/handlers.py", f"a handler of {new.model} and its line in ROUTES"),
             (f"services/{new.owner}/", "the decision that it calls; a migration when it needs a column"),
+            (REQUESTS, "the fields that name its request, if there are any"),
             (f"services/{new.owner}/README.md", "what the service does on it"),
             (f"tests/unit/{new.owner}/", f"a test that says {new.name}"),
         ]

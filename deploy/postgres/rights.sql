@@ -16,7 +16,7 @@ DECLARE
             "inbox":               "insert, update (repeated_at, answer)",
             "cursors":             "insert, update (sequence, previous)",
             "parked":              "insert, update (kind, reason, tried_at), delete",
-            "dead_letters":        "insert, update (state, replayed_at, replayed_by, replay_reason)",
+            "dead_letters":        "insert, update (state, replayed_at, replayed_by, replay_reason, closed_at, closed_by, close_reason, edited_as, edited_record)",
             "outbox":              "insert",
             "audit_log":           "insert",
             "relay":               "insert, update (epoch, published)"

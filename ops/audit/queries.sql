@@ -581,6 +581,16 @@ LIMIT $1;
 SELECT source, event_id, content FROM inbox JOIN unnest($1::text[], $2::text[]) AS w (source, event_id)
 USING (source, event_id);
 
+-- name: replayed_letters
+-- The dead letters that operators have replayed.
+SELECT key, source, event_id, type, replayed_at FROM dead_letters WHERE state = 'replayed';
+
+-- name: edited_letters
+-- The dead letters of checkout that operators have sent right, and what they changed.
+SELECT d.topic, d.partition, d."offset", d.closed_at, a.before, a.after
+FROM dead_letters d JOIN audit_log a ON a.id = d.edited_as
+WHERE d.state = 'edited';
+
 -- name: letters_at
 -- Which of these records of checkout are dead letters.
 SELECT partition, "offset" FROM dead_letters JOIN unnest($1::integer[], $2::bigint[]) AS w (partition, "offset")

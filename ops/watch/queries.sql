@@ -15,35 +15,68 @@ FROM parked;
 SELECT count(*) FROM dead_letters WHERE state = 'open';
 
 -- name: dead_by_cause
--- Dead letters grouped by what was wrong with them, the most frequent first.
-SELECT code AS cause, pointer, coalesce(type, 'unreadable') AS type, count(*) AS count, max(dead_at) AS newest,
+-- Dead letters grouped by what was wrong with them and what became of them, the most frequent first.
+SELECT code AS cause, pointer, coalesce(type, 'unreadable') AS type, state, count(*) AS count, max(dead_at) AS newest,
        max(id) AS example
 FROM dead_letters
 WHERE (state = 'open' OR $1) AND ($2::text IS NULL OR code = $2) AND ($3::text IS NULL OR type = $3)
   AND ($4::text IS NULL OR key = $4)
-GROUP BY code, pointer, type ORDER BY count(*) DESC, max(id) DESC;
+GROUP BY code, pointer, type, state ORDER BY count(*) DESC, max(id) DESC;
+
+-- name: dead_members
+-- The same dead letters one by one, the newest so many of each group.
+SELECT id, cause, pointer, type, state, key, sender, since
+FROM (
+    SELECT id, code AS cause, pointer, coalesce(type, 'unreadable') AS type, state, key, source AS sender,
+           dead_at AS since,
+           row_number() OVER (PARTITION BY code, pointer, type, state ORDER BY id DESC) AS place
+    FROM dead_letters
+    WHERE (state = 'open' OR $1) AND ($2::text IS NULL OR code = $2) AND ($3::text IS NULL OR type = $3)
+      AND ($4::text IS NULL OR key = $4)
+) members
+WHERE place <= $5 ORDER BY id DESC;
 
 -- name: parked_by_cause
 -- Waiting events grouped by why they wait.
-SELECT kind AS cause, CASE WHEN kind IN ('blocked', 'behind') THEN reason ELSE '' END AS pointer, type, count(*) AS count,
-       max(parked_at) AS newest, max(id) AS example
+SELECT kind AS cause, CASE WHEN kind IN ('blocked', 'behind') THEN reason ELSE '' END AS pointer, type, kind AS state,
+       count(*) AS count, max(parked_at) AS newest, max(id) AS example
 FROM parked
 WHERE ($1::text IS NULL OR kind = $1) AND ($2::text IS NULL OR type = $2) AND ($3::text IS NULL OR key = $3)
 GROUP BY 1, 2, 3 ORDER BY count(*) DESC, max(id) DESC;
 
--- name: dead_to_replay
--- The open dead letters of a cause, oldest first: a frozen list.
-SELECT id, code, pointer, coalesce(type, 'unreadable') AS type, key
-FROM dead_letters
-WHERE state = 'open' AND ($1::text IS NULL OR code = $1) AND ($2::text IS NULL OR type = $2)
-  AND ($3::text IS NULL OR key = $3)
+-- name: parked_members
+-- The same events one by one, the newest so many of each group.
+SELECT id, cause, pointer, type, state, key, sender, since
+FROM (
+    SELECT id, cause, pointer, type, state, key, sender, since,
+           row_number() OVER (PARTITION BY cause, pointer, type ORDER BY id DESC) AS place
+    FROM (
+        SELECT id, kind AS cause, CASE WHEN kind IN ('blocked', 'behind') THEN reason ELSE '' END AS pointer, type,
+               kind AS state, key, source AS sender, parked_at AS since
+        FROM parked
+        WHERE ($1::text IS NULL OR kind = $1) AND ($2::text IS NULL OR type = $2)
+          AND ($3::text IS NULL OR key = $3)
+    ) waiting
+) members
+WHERE place <= $4 ORDER BY id DESC;
+
+-- name: dead_to_end
+-- The open dead letters of a cause, oldest first, or those of these ids, whatever became of them; with the blocked
+-- event of the same key, if there is one.
+SELECT id, code, pointer, coalesce(type, 'unreadable') AS type, key, state,
+       (SELECT min(p.id) FROM parked p WHERE p.key = d.key AND p.kind = 'blocked') AS blocked_by
+FROM dead_letters d
+WHERE CASE WHEN $5::bigint[] IS NULL THEN state = 'open' ELSE id = ANY($5) END
+  AND ($1::text IS NULL OR code = $1) AND ($2::text IS NULL OR type = $2) AND ($3::text IS NULL OR key = $3)
 ORDER BY id LIMIT $4;
 
--- name: parked_to_replay
--- The first blocked event of each key, when blocked ones are asked for; replaying it replays its key.
+-- name: parked_to_end
+-- The first blocked event of each key, when blocked ones are asked for, or those of these ids; replaying one replays its
+-- key.
 SELECT min(id) AS id, min(kind) AS code, min(reason) AS pointer, min(type) AS type, key
 FROM parked
-WHERE kind = 'blocked' AND kind = $1 AND ($2::text IS NULL OR type = $2) AND ($3::text IS NULL OR key = $3)
+WHERE CASE WHEN $5::bigint[] IS NULL THEN kind = 'blocked' AND kind = $1 ELSE id = ANY($5) END
+  AND ($2::text IS NULL OR type = $2) AND ($3::text IS NULL OR key = $3)
 GROUP BY key ORDER BY min(id) LIMIT $4;
 
 -- name: retention

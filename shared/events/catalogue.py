@@ -221,6 +221,15 @@ def source_of(type_name: str, service: str) -> str:
     return f"/pawl/{service}/partners"
 
 
+def edited_source(service: str) -> str:
+    """The `ce_source` of events that operators send in the place of refused ones of checkout."""
+    return f"/pawl/{service}/edited"
+
+
+EDITED: Final = frozenset(map(edited_source, SERVICES))
+"""The sources of all such events."""
+
+
 def service_of(source: str) -> str:
     """The service that names itself so; another text where it is none of ours."""
     return source.removeprefix("/pawl/").removesuffix("/partners")

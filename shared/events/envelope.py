@@ -139,6 +139,12 @@ def read_trace_context(headers: Headers) -> str | None:
     return _trace_context({name: raw.decode("ascii", "replace") for name, raw in named.items()})
 
 
+def is_structured(headers: Headers) -> bool:
+    """Whether a record says that its value is the whole event, attributes and data."""
+    types = [raw or b"" for name, raw in headers if name == "content-type"]
+    return any(raw.partition(b";")[0].strip().lower() == _STRUCTURED.encode() for raw in types)
+
+
 def read_key(raw: bytes | None) -> str | None:
     """A record key as text; None where it is no id: absent, not UTF-8, too long, with control characters."""
     if raw is None:

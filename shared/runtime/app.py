@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 
 from shared import migrations
 from shared.brokers import somebody_listens
-from shared.clock import monotonic
+from shared.clock import monotonic, now
 from shared.crash_points import crash_at_points
 from shared.events.catalogue import FEEDBACK, UPSTREAM
 from shared.kafka import MissingTopic, new_producer, oldest_record, partition_counts, security_of
@@ -148,7 +148,7 @@ class Runtime:
             self.metrics.waiting.clear()
             for row in waiting:
                 self.metrics.waiting.labels(row["kind"]).set(row["events"])
-            await self.metrics.todo.keep_fresh(self.operators.what_needs_somebody)
+            await self.metrics.todo.keep_fresh(self.operators.what_needs_somebody, now())
 
     async def beat(self) -> None:
         """Keeps the heartbeat, and ends the process when its work stands still though the servers answer.

@@ -14,6 +14,7 @@ from shared.partitioner import partition_for
 from shared.runtime.commands import KEY_BLOCKED, Command, CommandOutcome, CommandRoute, Done, Refused
 from shared.runtime.decisions import Applied, ByPerson, Context, Decider, Event, Reject, Wait
 from shared.runtime.intake import InboundMessage
+from shared.runtime.making_good import OpenLetter, letter_of, makes_good, request_in
 from shared.runtime.outgoing import Cause, OutboxRows
 from shared.web.problems import Problem
 
@@ -37,15 +38,16 @@ class Parked:
 
 @dataclass(slots=True)
 class Refusal:
-    """A record on its way to the dead letters."""
+    """A record on its way to the dead letters; `letter` where a later event can make it good."""
 
     message: InboundMessage
     fault: Fault
+    letter: OpenLetter | None = None
 
 
 @dataclass(slots=True)
 class PriorState:
-    """What inbox, cursors and parked events said before this batch.
+    """What inbox, cursors, parked events and open dead letters said before this batch.
 
     `fresh` are the ids that it claimed, `contents` what the ids that were known already said.
     """
@@ -54,6 +56,7 @@ class PriorState:
     contents: Mapping[EventKey, bytes] = field(default_factory=dict)
     cursors: dict[Subject, int] = field(default_factory=dict)
     parked: Mapping[str, list[Parked]] = field(default_factory=dict)
+    letters: Mapping[str, list[OpenLetter]] = field(default_factory=dict)
 
 
 class Batch:
@@ -77,6 +80,7 @@ class Batch:
         self._context = Context(context.new_id, partial(_waiting, self.parked))
         self.refusals: list[Refusal] = []
         self.by_people: list[tuple[str, ByPerson]] = []
+        self._letters = {key: list(letters) for key, letters in prior.letters.items()}
         self.after_commit: set[str] = set()
         self.handled = 0
         self.duplicates = 0
@@ -95,7 +99,7 @@ class Batch:
         if message.upstream and not self._is_new(message):
             return
         if message.fault is not None:
-            self.refusals.append(Refusal(message, message.fault))
+            self._refuse(message, message.fault)
             return
         assert message.event is not None
         if self._is_blocked(message.key):
@@ -126,7 +130,7 @@ class Batch:
         if message.fault is None:
             self._park(message, BLOCKED, reason)
         else:
-            self.refusals.append(Refusal(message, message.fault))
+            self._refuse(message, message.fault)
 
     def block_key(self, key: str, reason: str) -> None:
         """Blocks a key of whose waiting events the store refuses one: the first of them stands for all."""
@@ -187,6 +191,10 @@ class Batch:
             if p.row is not None and p.changed and not p.done
         ]
 
+    def made_good(self) -> list[OpenLetter]:
+        """The dead letters that this batch ends, those among them that it refused itself."""
+        return [letter for letters in self._letters.values() for letter in letters if letter.made_good_by]
+
     def _note_foreign(self, message: InboundMessage) -> None:
         """The id of an event that another service answers for is taken too."""
         identity = (message.source or "", message.event_id or "")
@@ -207,7 +215,7 @@ class Batch:
             detail = (
                 f"event id {message.event_id} was used before with other content; a new event needs a new id"
             )
-            self.refusals.append(Refusal(message, Fault("duplicate_id", "", detail)))
+            self._refuse(message, Fault("duplicate_id", "", detail))
         return False
 
     def _attempt(self, message: InboundMessage, parked: Parked | None = None) -> bool:
@@ -224,8 +232,13 @@ class Batch:
             wanted = self.cursors.get((event.source, event.subject), 0) + 1
             self._wait(message, parked, GAP, f"sequence {wanted} of {event.subject} from {event.source}")
             return False
+        return self._decide(message, event, parked)
+
+    def _decide(self, message: InboundMessage, event: Event[Any], parked: Parked | None) -> bool:
+        """Has one event decided whose turn it is; says whether it is settled."""
         try:
             outcome = message.route.handle(self.world, event, self._context) if message.route else Applied()
+            is_good = isinstance(outcome, Applied)
             if isinstance(outcome, Reject) and (parked is not None or not message.upstream):
                 outcome = self._service.refuse_late(self.world, event, outcome, self._context)
         except Exception as failure:  # an unforeseen state must not stop the other keys
@@ -237,10 +250,27 @@ class Batch:
                 self.after_commit.add(message.key)
             return False
         if isinstance(outcome, Reject):
-            self.refusals.append(Refusal(message, Fault(outcome.code, outcome.pointer, outcome.detail)))
+            self._refuse(message, Fault(outcome.code, outcome.pointer, outcome.detail))
             return True
         self._apply(message, event, outcome, answered=parked is not None)
+        if is_good and message.upstream and message.key in self._letters:
+            self._make_good(message, event)
         return self._settle(parked)
+
+    def _refuse(self, message: InboundMessage, fault: Fault) -> None:
+        letter = letter_of(message, fault)
+        self.refusals.append(Refusal(message, fault, letter))
+        if letter is not None:
+            self._letters.setdefault(letter.key, []).append(letter)
+
+    def _make_good(self, message: InboundMessage, event: Event[Any]) -> None:
+        """Ends the dead letters whose request this event is, right this time."""
+        request = request_in(message)
+        if request is None:
+            return
+        for letter in self._letters[message.key]:
+            if letter.made_good_by is None and makes_good(event, request, letter):
+                letter.made_good_by = f"made good by {event.id} of {event.source}"
 
     def _apply(self, message: InboundMessage, event: Event[Any], applied: Applied, *, answered: bool) -> None:
         self.handled += 1

@@ -29,6 +29,7 @@ from shared.runtime.cancelling import CANCEL, cancel_waiting
 from shared.runtime.commands import Answer, Command, CommandOutcome, CommandRoute, Done, KnownCommands, Work
 from shared.runtime.decisions import Context, Position
 from shared.runtime.intake import InboundMessage, Intake
+from shared.runtime.making_good import OpenLetter
 from shared.runtime.outbox import Outbox
 from shared.runtime.outgoing import Cause, OutboxRows
 from shared.runtime.records import Record, pack, seal_context, unpack
@@ -40,18 +41,14 @@ from shared.sealing import BrokenSealError, Sealer
 SQL = load("shared.runtime")
 T = TypeVar("T")
 RACES_BEFORE_HALVING = 3
+REFUSED = "refused"
+"""How `open_of_keys` names a dead letter among what waits."""
+BY_ITSELF = "pawl"
+"""Who ends a dead letter that a later event has made good."""
 COMMAND_PATIENCE_SECONDS = 10.0
 """How long trouble that passes is repeated while somebody waits for an answer."""
 
 log = structlog.get_logger("pawl.fold")
-
-
-class _StillRefused(Exception):
-    """A dead letter was tried again and is refused again: nothing of the try is kept."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.fault.detail)
-        self.refusal = refusal
 
 
 class _DryRun(Exception):
@@ -103,9 +100,33 @@ class Fold:
         batch = await until_done(lambda: self._transaction([], reopen=[key], entry=entry), self._note_trouble)
         return len(batch.parked.get(key, ()))
 
-    async def replay_dead(self, letter: int, actor: str, reason: str) -> Refusal | None:
-        """Handles a dead letter again, past the inbox. None when it went through, else the refusal."""
-        return await until_done(lambda: self._replay(letter, actor, reason), self._note_trouble)
+    async def take_one(
+        self, connection: Connection, events: OutboxRows, message: InboundMessage, *, past_inbox: bool = False
+    ) -> Batch:
+        """Decides one message in the caller's transaction, and writes all that follows but the outbox.
+
+        `past_inbox`: an event whose id is known is decided all the same. Call `finish` after the commit.
+        """
+        prior = await self._read_prior(connection, [] if past_inbox else [message], [message.key])
+        if past_inbox:
+            prior.fresh = {(message.source or "", message.event_id or "")}
+        world = await self._service.store.load(connection, events_of([message], prior.parked))
+        prior.cursors = await self._cursors(connection, [message], prior)
+        batch = Batch(self._service, world, prior, events, self._context)
+        batch.take(message)
+        await self._service.store.save(connection, world)
+        await self._write(connection, batch)
+        return batch
+
+    async def finish(self, batch: Batch) -> None:
+        """What remains to be done once a batch is committed."""
+        self._count(batch)
+        if batch.after_commit:
+            await self.retry_keys(sorted(batch.after_commit))
+
+    async def repeat(self, operation: Callable[[], Awaitable[T]]) -> T:
+        """Repeats an operation while it fails with trouble that passes."""
+        return await until_done(operation, self._note_trouble)
 
     async def decide(self, commands: Sequence[Command[Any]]) -> list[Answer]:
         """Decides commands in one transaction; what each is answered, in order, once that is committed.
@@ -353,52 +374,23 @@ class Fold:
         self._count(batch)
         return batch
 
-    async def _replay(self, letter: int, actor: str, reason: str) -> Refusal | None:
-        try:
-            async with self._outbox.transaction(self._pool) as (connection, events):
-                batch = await self._take_again(connection, letter, events)
-                await self._service.store.save(connection, batch.world)
-                await connection.execute(SQL.mark_replayed, letter, actor, reason)
-                await self._write(connection, batch)
-                target = f"dead letter {letter}"
-                await write_audit(connection, [AuditEntry(uuid7(), actor, "dead.replay", target, reason)])
-        except _StillRefused as still:
-            return still.refusal
-        self._count(batch)
-        return None
-
-    async def _take_again(self, connection: Connection, letter: int, events: OutboxRows) -> Batch:
-        row = await connection.fetchrow(SQL.lock_dead_letter, letter)
-        if row is None or row["state"] != "open":
-            raise LookupError(f"no open dead letter {letter}")
-        message = self._reread(row)
-        if message is None:
-            raise LookupError(f"dead letter {letter} does not concern {self._service.name} any more")
-        prior = await self._read_prior(connection, [], [message.key])
-        prior.fresh = {(message.source or "", message.event_id or "")}
-        world = await self._service.store.load(connection, events_of([message], prior.parked))
-        prior.cursors = await self._cursors(connection, [message], prior)
-        batch = Batch(self._service, world, prior, events, self._context)
-        batch.take(message)
-        if batch.refusals:
-            raise _StillRefused(batch.refusals[0])
-        return batch
-
     async def _read_prior(
         self, connection: Connection, messages: list[InboundMessage], keys: Sequence[str]
     ) -> PriorState:
         prior = PriorState()
         await self._claim(connection, messages, prior)
         wanted = list({message.key for message in messages if message.event is not None}.union(keys))
-        rows = await connection.fetch(SQL.parked_of_keys, packed(wanted)) if wanted else []
+        rows = await connection.fetch(SQL.open_of_keys, packed(wanted)) if wanted else []
         parked: dict[str, list[Parked]] = {}
+        letters: dict[str, list[OpenLetter]] = {}
         for row in rows:
-            message = self._reread(row)
-            if message is not None:
-                parked.setdefault(row["key"], []).append(
-                    Parked(message, row["kind"], row["reason"], row["id"])
-                )
-        prior.parked = parked
+            key, number = row["key"], row["id"]
+            if row["kind"] == REFUSED:
+                letter = OpenLetter(key, row["request"], row["event_time"], number)
+                letters.setdefault(key, []).append(letter)
+            elif (message := self._reread(row)) is not None:
+                parked.setdefault(key, []).append(Parked(message, row["kind"], row["reason"], number))
+        prior.parked, prior.letters = parked, letters
         return prior
 
     async def _claim(self, connection: Connection, messages: list[InboundMessage], prior: PriorState) -> None:
@@ -449,6 +441,7 @@ class Fold:
         await self._write_parked(connection, batch)
         await self._write_dead_letters(connection, batch)
         await write_audit(connection, [entry_of_event(event_id, told) for event_id, told in batch.by_people])
+        await self._resolve_letters(connection, batch)
 
     async def _move_cursors(self, connection: Connection, batch: Batch) -> None:
         moved = sorted(batch.moved_cursors())
@@ -501,16 +494,29 @@ class Fold:
                 _storable(r.fault.pointer),
                 _storable(r.fault.detail),
                 self._seal(r.message.record, r.message.position),
+                r.letter and r.letter.key,
+                r.letter and r.letter.digest,
+                r.letter and r.letter.told_at,
             )
             for r in batch.refusals
         ]
         new = await connection.fetch(
             SQL.put_dead_letters, *[list(column) for column in zip(*rows, strict=True)]
         )
-        places = {Position(*row) for row in new}
+        numbers = {Position(*place): number for number, *place in new}
         for refusal in batch.refusals:
-            if refusal.message.position in places:
+            number = numbers.get(refusal.message.position)
+            if number is not None:
                 self._answer(batch, refusal)
+                if refusal.letter is not None:
+                    refusal.letter.row = number
+
+    async def _resolve_letters(self, connection: Connection, batch: Batch) -> None:
+        """Ends the dead letters that an event of this batch has made good."""
+        rows = [(each.row, each.made_good_by) for each in batch.made_good() if each.row is not None]
+        if rows:
+            numbers, reasons = ([*column] for column in zip(*rows, strict=True))
+            await connection.execute(SQL.resolve_dead_letters, numbers, reasons, BY_ITSELF)
 
     def _answer(self, batch: Batch, refusal: Refusal) -> None:
         message, fault = refusal.message, refusal.fault
@@ -562,6 +568,8 @@ class Fold:
     def _count(self, batch: Batch) -> None:
         self._metrics.handled.inc(batch.handled)
         self._metrics.duplicates.inc(batch.duplicates)
+        for letter in batch.made_good():
+            log.info("dead letter resolved", letter=letter.row, key=letter.key, reason=letter.made_good_by)
         for parked in batch.newly_parked():
             self._metrics.parked.labels(parked.kind).inc()
             log.info(

@@ -4,6 +4,7 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 import uvicorn
 from fastapi import Query
@@ -30,7 +31,10 @@ SQL = load("shared.runtime")
 
 
 class RefusedAgain(BaseModel):
-    """A record of an event that was refused; `letter` names its dead letter."""
+    """A record of an event that was refused; `letter` names its dead letter, `state` what became of it.
+
+    `edited_as` is the id of the event that an operator sent in its place; its source is /pawl/SERVICE/edited.
+    """
 
     letter: int
     code: str
@@ -41,6 +45,7 @@ class RefusedAgain(BaseModel):
     topic: str
     partition: int
     offset: int
+    edited_as: UUID | None
 
 
 class EventAnswer(BaseModel):
@@ -121,8 +126,9 @@ class Endpoints:
             raise Problem(NOT_FOUND, what="another service answers for this event; ask the others")
         rows = await pool.fetch(SQL.refusals_of_event, *named)
         refused = [{**row, "letter": row["id"], "refused_at": row["dead_at"]} for row in rows]
-        # One that comes again with other content is refused, and the first one stands.
-        is_rejected = any(row["code"] != "duplicate_id" for row in rows)
+        # One that comes again with other content is refused, and the first one stands. One that an operator
+        # replayed was accepted then.
+        is_rejected = any(row["code"] != "duplicate_id" and row["state"] != "replayed" for row in rows)
         return {
             "source": source,
             "id": id,

@@ -1,66 +1,31 @@
 """What operators ask a service: what needs somebody, what a word names, dead letters, what waits."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any
 
-from fastapi import Path, Query
+from fastapi import Query
 from pydantic import BaseModel
 
 from shared.clock import now
-from shared.events.fields import Text
 from shared.operators import reading
 from shared.operators.finding import find_document, read_word
 from shared.operators.todo import Group, Moment, Thresholds, Who, todo_document
 from shared.queries import Queries, load
 from shared.runtime.cancelling import CANCEL, CANNOT_CANCEL, CancelBody
+from shared.runtime.dead_letter_routes import DeadLetterEndpoints, Reason, RowId, shown
+from shared.runtime.dead_letters import DeadLetters
 from shared.runtime.decisions import Position
 from shared.runtime.fold import Fold
-from shared.runtime.masking import masked
 from shared.runtime.records import seal_context, unpack
 from shared.runtime.service import Service
 from shared.runtime.surroundings import Surroundings
 from shared.sealing import Sealer
-from shared.web.fields import Body, ToldEvent, WireInstant, WireWon
+from shared.web.fields import ToldEvent, WireInstant, WireWon
 from shared.web.paging import USUAL, Cursor, Limit, Page, after, page_of
-from shared.web.problems import NOT_FOUND, WRONG_PARAMETER, Kind, Problem
+from shared.web.problems import NOT_FOUND, WRONG_PARAMETER, Problem
 from shared.web.routes import Asking, HttpRoute, RequestedOnce, get, post
 
 SQL = load("shared.runtime")
-LAST_ID: Final = 2**63 - 1
-RowId = Annotated[int, Path(ge=1, le=LAST_ID)]
-
-STILL_REFUSED: Final = Kind(
-    "still_refused",
-    409,
-    "The record is refused again",
-    "{why}; nothing was changed",
-    "다시 거부되었습니다",
-    "변경된 것은 없습니다 ({why})",
-)
-
-
-class Reason(Body):
-    """Why an operator does this; it is kept."""
-
-    reason: Text
-
-
-class DeadLetter(BaseModel):
-    """A record that was refused, without the record itself."""
-
-    id: int
-    topic: str
-    partition: int
-    offset: int
-    key: str | None
-    source: str | None
-    event_id: str | None
-    type: str | None
-    code: str
-    pointer: str
-    detail: str
-    state: str
-    dead_at: WireInstant
 
 
 class _Waiting(BaseModel):
@@ -86,16 +51,6 @@ class ParkedEvent(_Waiting):
     overdue: bool
 
 
-class ShownLetter(DeadLetter):
-    """A dead letter with its record; account numbers are masked."""
-
-    replayed_at: WireInstant | None
-    replayed_by: str | None
-    replay_reason: str | None
-    headers: list[tuple[str, str]]
-    value: str | None
-
-
 class ShownEvent(_Waiting):
     """An event that waits, with its record; account numbers are masked."""
 
@@ -107,12 +62,6 @@ class ShownEvent(_Waiting):
     overdue_at: WireInstant
     headers: list[tuple[str, str]]
     value: str | None
-
-
-class Replayed(BaseModel):
-    """A dead letter went through."""
-
-    replayed: Literal[True] = True
 
 
 class Reopened(BaseModel):
@@ -199,13 +148,11 @@ class OperatorEndpoints:
 
     def routes(self) -> list[HttpRoute]:
         """Path by path: the table of contents."""
-        dead, parked = "/v1/ops/dead/{letter_id}", "/v1/ops/parked/{parked_id}"
+        parked = "/v1/ops/parked/{parked_id}"
         return [
             get("/v1/ops/todo", self.todo, "ops:read", answers=TodoList),
             get("/v1/ops/find", self.find, "ops:read", answers=FoundThings),
-            get("/v1/ops/dead", self.dead_letters, "ops:read", answers=Page[DeadLetter]),
-            get(dead, self.dead_letter, "ops:read", answers=ShownLetter),
-            post(f"{dead}/replay", self.replay, "ops:write", answers=Replayed, problems=[STILL_REFUSED]),
+            *self._of_dead_letters(),
             get("/v1/ops/parked", self.parked_events, "ops:read", answers=Page[ParkedEvent]),
             get(parked, self.parked_event, "ops:read", answers=ShownEvent),
             post(f"{parked}/replay", self.reopen, "ops:write", answers=Reopened),
@@ -244,49 +191,21 @@ class OperatorEndpoints:
             found = await reading.find(connection, self.queries, self.service.find, word)
         return find_document(word, found)
 
-    async def dead_letters(
-        self,
-        everything: Annotated[bool, Query(alias="all", description="those that were replayed too")] = False,
-        limit: Limit = USUAL,
-        cursor: Cursor = None,
-    ) -> Any:
-        """Open dead letters, newest first, without the records themselves."""
-        (before,) = after(cursor, (LAST_ID,))
-        rows = await self.surroundings.pool.fetch(SQL.dead_letters, everything, before, limit + 1)
-        return page_of([dict(row) for row in rows], limit, lambda row: (row["id"],))
-
     async def parked_events(self, limit: Limit = USUAL, cursor: Cursor = None) -> Any:
         """What waits with its key, oldest first, without the records themselves."""
         (behind,) = after(cursor, (0,))
         rows = await self.surroundings.pool.fetch(SQL.parked_events, behind, limit + 1)
         return page_of([dict(row) for row in rows], limit, lambda row: (row["id"],))
 
-    async def dead_letter(self, letter_id: RowId) -> Any:
-        """One dead letter with its record; account numbers are masked."""
-        return await self._show(SQL.dead_letter, letter_id, "/v1/ops/dead")
-
     async def parked_event(self, parked_id: RowId) -> Any:
         """One waiting event with its record; account numbers are masked."""
-        return await self._show(SQL.parked_event, parked_id, "/v1/ops/parked")
-
-    async def replay(self, letter_id: RowId, body: Reason, caller: Asking) -> Any:
-        """Handles a dead letter again, past the inbox. 409 when it is still refused."""
-        try:
-            refusal = await self.fold.replay_dead(letter_id, caller.sub, body.reason)
-        except LookupError as missing:
-            raise Problem(NOT_FOUND, what=str(missing.args[0])) from None
-        if refusal is None:
-            return Replayed()
-        fault = refusal.fault
-        said = {"code": fault.code, "pointer": fault.pointer, "detail": fault.detail}
-        why = f"{fault.code} {fault.pointer} {fault.detail}"
-        raise Problem(STILL_REFUSED, more={"refused": said}, why=why)
+        row = await self._row(parked_id)
+        position = Position(row["topic"], row["partition"], row["offset"])
+        return shown(row, unpack(position, self.sealer.open(row["record"], seal_context(position))))
 
     async def reopen(self, parked_id: RowId, body: Reason, caller: Asking) -> Any:
         """Handles again what waits with the key of a parked event."""
-        row = await self.surroundings.pool.fetchrow(SQL.parked_event, parked_id)
-        if row is None:
-            raise Problem(NOT_FOUND, what="nothing waits under this number; see /v1/ops/parked")
+        row = await self._row(parked_id)
         left = await self.fold.reopen_key(row["key"], caller.sub, body.reason)
         return Reopened(replayed=left == 0, key=row["key"], still_waiting=left)
 
@@ -296,17 +215,13 @@ class OperatorEndpoints:
         said = {"reason": body.reason, "dry_run": is_dry, "subject": body.request}
         return await send(CANCEL, body.key, body, origin, **said)
 
-    async def _show(self, query: str, number: int, listed: str) -> dict[str, Any]:
-        row = await self.surroundings.pool.fetchrow(query, number)
+    async def _row(self, number: int) -> Any:
+        row = await self.surroundings.pool.fetchrow(SQL.parked_event, number)
         if row is None:
-            raise Problem(NOT_FOUND, what=f"nothing has this number; see {listed}")
-        return _shown(self.sealer, row)
+            raise Problem(NOT_FOUND, what="nothing waits under this number; see /v1/ops/parked")
+        return row
 
-
-def _shown(sealer: Sealer, row: Any) -> dict[str, Any]:
-    position = Position(row["topic"], row["partition"], row["offset"])
-    record = unpack(position, sealer.open(row["record"], seal_context(position)))
-    shown = {name: item for name, item in dict(row).items() if name != "record"}
-    shown["headers"] = [[name, text.decode("utf-8", "backslashreplace")] for name, text in record.headers]
-    shown["value"] = masked(record.value) if record.value is not None else None
-    return shown
+    def _of_dead_letters(self) -> list[HttpRoute]:
+        pool, outbox = self.surroundings.pool, self.surroundings.outbox
+        letters = DeadLetters(self.service, self.fold, pool, outbox, self.sealer)
+        return DeadLetterEndpoints(self.service.name, letters, pool).routes()

@@ -50,7 +50,7 @@ FROM retention r LEFT JOIN inbox i ON i.source = $1 AND i.event_id = $2;
 
 -- name: refusals_of_event
 -- What was refused of an event, oldest first.
-SELECT id, type, key, code, pointer, detail, state, dead_at, topic, partition, "offset"
+SELECT id, type, key, code, pointer, detail, state, dead_at, topic, partition, "offset", edited_as
 FROM dead_letters WHERE source = $1 AND event_id = $2 ORDER BY id;
 
 -- name: read_cursors
@@ -69,14 +69,28 @@ ON CONFLICT (source, subject) DO UPDATE
 SET sequence = EXCLUDED.sequence, previous = EXCLUDED.previous
 WHERE c.sequence = EXCLUDED.previous;
 
--- name: parked_of_keys
--- Everything that waits with these keys, by key, oldest first: the order of the index, so that a plan made while
--- nothing waited does not read all that waits later.
-SELECT id, key, kind, reason, topic, partition, "offset", record
-FROM parked
-WHERE key = ANY(string_to_array($1, E'\x1f'))
-ORDER BY key, id
-FOR UPDATE;
+-- name: open_of_keys
+-- What is open with these keys: dead letters that a later event may make good, then everything that waits; by key,
+-- oldest first: the order of the indexes, so that a plan made while nothing was there does not read all of it later.
+-- Whoever ends a dead letter locks it before what waits, so both are locked in that order here too.
+WITH letters AS (
+    SELECT id, request_key, topic, partition, "offset", request, event_time
+    FROM dead_letters
+    WHERE state = 'open' AND request_key = ANY(string_to_array($1, E'\x1f'))
+    ORDER BY request_key, id
+    FOR UPDATE
+), waiting AS (
+    SELECT id, key, kind, reason, topic, partition, "offset", record
+    FROM parked
+    WHERE key = ANY(string_to_array($1, E'\x1f'))
+    ORDER BY key, id
+    FOR UPDATE
+)
+SELECT id, request_key AS key, 'refused' AS kind, '' AS reason, topic, partition, "offset", NULL::bytea AS record,
+       request, event_time
+FROM letters
+UNION ALL
+SELECT id, key, kind, reason, topic, partition, "offset", record, NULL, NULL FROM waiting;
 
 -- name: park
 -- Lets events wait with their keys; a redelivered record is parked once.
@@ -112,28 +126,53 @@ UPDATE parked SET tried_at = now() WHERE key = ANY($1::text[]);
 
 -- name: put_dead_letters
 -- Keeps refused and unreadable records; only the ones never kept before come back.
-INSERT INTO dead_letters (topic, partition, "offset", key, source, event_id, type, code, pointer, detail, record)
+INSERT INTO dead_letters (topic, partition, "offset", key, source, event_id, type, code, pointer, detail, record,
+                          request_key, request, event_time)
 SELECT * FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[],
-                     $8::text[], $9::text[], $10::text[], $11::bytea[])
+                     $8::text[], $9::text[], $10::text[], $11::bytea[], $12::text[], $13::bytea[], $14::timestamptz[])
 ON CONFLICT (topic, partition, "offset") DO NOTHING
-RETURNING topic, partition, "offset";
+RETURNING id, topic, partition, "offset";
 
 -- name: dead_letters
 -- Open dead letters (all of them when asked) before one, newest first.
-SELECT id, topic, partition, "offset", key, source, event_id, type, code, pointer, detail, state, dead_at
+SELECT id, topic, partition, "offset", key, source, event_id, type, code, pointer, detail, state, dead_at, edited_as
 FROM dead_letters WHERE (state = 'open' OR $1) AND id < $2 ORDER BY id DESC LIMIT $3;
 
 -- name: dead_letter
--- One dead letter with its sealed record.
-SELECT * FROM dead_letters WHERE id = $1;
+-- One dead letter with its sealed record, and how it ended.
+SELECT id, topic, partition, "offset", key, source, event_id, type, code, pointer, detail, state, dead_at, record,
+       coalesce(closed_at, replayed_at) AS closed_at, coalesce(closed_by, replayed_by) AS closed_by,
+       coalesce(close_reason, replay_reason) AS close_reason, edited_as, edited_record
+FROM dead_letters WHERE id = $1;
 
 -- name: lock_dead_letter
--- One dead letter, locked while it is handled again.
-SELECT * FROM dead_letters WHERE id = $1 FOR UPDATE;
+-- One dead letter, locked while somebody ends it, and how it has ended already.
+SELECT id, topic, partition, "offset", key, source, event_id, type, code, state, record,
+       coalesce(closed_at, replayed_at) AS closed_at, coalesce(closed_by, replayed_by) AS closed_by,
+       coalesce(close_reason, replay_reason) AS close_reason, edited_as
+FROM dead_letters WHERE id = $1 FOR UPDATE;
 
 -- name: mark_replayed
 -- Notes who replayed a dead letter and why.
 UPDATE dead_letters SET state = 'replayed', replayed_at = now(), replayed_by = $2, replay_reason = $3 WHERE id = $1;
+
+-- name: mark_edited
+-- Notes who sent a dead letter right, why, and as which event.
+UPDATE dead_letters SET state = 'edited', closed_at = now(), closed_by = $2, close_reason = $3, edited_as = $4,
+                        edited_record = $5
+WHERE id = $1;
+
+-- name: resolve_dead_letters
+-- Ends dead letters that are still open: each with its reason, all by the same.
+UPDATE dead_letters d SET state = 'resolved', closed_at = now(), closed_by = $3, close_reason = n.reason
+FROM unnest($1::bigint[], $2::text[]) AS n (id, reason)
+WHERE d.id = n.id AND d.state = 'open';
+
+-- name: written_rows
+-- How many rows of each table this session has written and not told the statistics of: what it says at the end of a
+-- piece of a transaction, less what it said before, is what that piece has written.
+SELECT relname AS name, n_tup_ins AS added, n_tup_upd AS changed, n_tup_del AS removed
+FROM pg_stat_xact_user_tables WHERE schemaname = current_schema();
 
 -- name: parked_events
 -- What waits, behind one, oldest first.

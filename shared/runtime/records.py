@@ -3,10 +3,12 @@
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import orjson
 
+from shared.events.envelope import MAX_OWN_BYTES, is_structured, read_envelope
+from shared.events.faults import Fault
 from shared.runtime.decisions import Position
 
 
@@ -60,6 +62,27 @@ def unpack(position: Position, packed: bytes) -> StoredRecord:
     document = orjson.loads(packed)
     headers = [(name, _decode(value) or b"") for name, value in document["headers"]]
     return StoredRecord(*position, _decode(document["key"]), _decode(document["value"]), headers)
+
+
+def document_of(record: Record) -> dict[str, Any] | None:
+    """The data of a record as a JSON object, whatever else is wrong with it; None where there is none."""
+    try:
+        body = read_envelope(record.headers, record.value, MAX_OWN_BYTES).body
+    except Fault:
+        body = record.value or b""
+        if is_structured(record.headers):
+            return _object(body, "data")
+    return _object(body)
+
+
+def _object(body: bytes, member: str | None = None) -> dict[str, Any] | None:
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    if member is not None:
+        document = document.get(member) if isinstance(document, dict) else None
+    return document if isinstance(document, dict) else None
 
 
 def seal_context(position: Position) -> bytes:

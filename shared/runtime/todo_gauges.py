@@ -1,15 +1,14 @@
 """Gauges of what needs somebody: what `pawl todo` counts, for alerts and dashboards."""
 
 from collections.abc import Awaitable, Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Gauge
 
-from shared.clock import monotonic, now
 from shared.operators.todo import Group
 
-FRESH_SECONDS: Final = 10.0
+FRESH: Final = timedelta(seconds=10)
 """So long a list counts: who scrapes more often, or from several places, costs the database nothing more."""
 LABELS: Final = ("cause", "who")
 
@@ -31,15 +30,15 @@ class TodoGauges:
         self._since = gauge("since_timestamp_seconds", "Since when the oldest of them waits.")
         self._due = gauge("due_timestamp_seconds", "The next due instant among them.")
         self._read_at = Gauge("pawl_todo_read_timestamp_seconds", "When this was read.", registry=registry)
-        self._read = float("-inf")
+        self._shown_at: datetime | None = None
 
-    async def keep_fresh(self, read: Callable[[], Awaitable[Iterable[Group]]]) -> None:
-        """Reads the list again unless it is fresh, and shows it. Whatever `read` raises changes nothing."""
-        if monotonic() - self._read < FRESH_SECONDS:
-            return
-        groups = list(await read())
-        self._read = monotonic()
-        self.show(groups, now())
+    async def keep_fresh(self, read: Callable[[], Awaitable[Iterable[Group]]], at: datetime) -> None:
+        """Shows the list of this instant, unless the one that is shown is fresh.
+
+        Whatever `read` raises changes nothing.
+        """
+        if self._shown_at is None or not timedelta(0) <= at - self._shown_at < FRESH:
+            self.show(await read(), at)
 
     def show(self, groups: Iterable[Group], at: datetime) -> None:
         """Takes the place of what was shown before; all of it at once, so that no scrape sees a part."""
@@ -59,3 +58,4 @@ class TodoGauges:
             if dues:
                 self._due.labels(*labels).set(min(dues).timestamp())
         self._read_at.set(at.timestamp())
+        self._shown_at = at

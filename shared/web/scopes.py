@@ -16,7 +16,8 @@ SCOPES = MappingProxyType(
         "invoices:approve": "close a month: issue its documents",
         "partners:manage": "change what is known of a partner",
         "ops:read": "look at dead letters, at what waits, at what needs somebody, and at money in quarantine",
-        "ops:write": "handle dead letters and blocked events again, cancel what waits, decide about cases",
+        "ops:write": "handle a dead letter or a blocked event again, send it right, close it; "
+        "cancel what waits, decide about cases",
     }
 )
 """Each scope with what it allows."""

@@ -34,6 +34,12 @@ def test_the_owner_of_an_upstream_type_has_a_handler_for_it(name: str) -> None:
     )
 
 
+@pytest.mark.parametrize("name", [name for name, kind in TYPES.items() if kind.topic == UPSTREAM])
+def test_no_other_service_handles_an_upstream_type(name: str) -> None:
+    """An edited event is handled by its owner and stands in no topic: another reader would never see it."""
+    assert {service for service in SERVICES if name in ROUTES[service]} <= {TYPES[name].owner}
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_has_routes_for_types_that_exist_and_are_not_its_own(service: str) -> None:
     for name in ROUTES[service]:

@@ -227,7 +227,26 @@ async def test_a_dead_letter_is_handled_again_once_its_time_has_come(
     asked = await story.until("refund.payout_requested.v1")
     await story.is_paid_out(asked.data["refund_id"])
     await story.until("refund.completed.v1")
-    assert (await _replay(system, "refunds", letter)).status == 404
+    assert (await _replay(system, "refunds", letter)).status == 409
+
+
+async def test_a_wrong_request_ends_with_the_right_one_that_follows_it(
+    checkout: Checkout, database: Database
+) -> None:
+    story = await Story(checkout).is_paid(quantity=10)
+    asked = {"request_id": "iss-1", "lines": [{"line_id": "1", "quantity": 11_000_000}]}
+    await story.answer_to(await story.says("issuance.requested.v1", **asked))
+    letter = await _letter_of(database, "orders", story.order_id)
+
+    asked["lines"] = [{"line_id": "1", "quantity": 5}]
+    right = await story.says("issuance.requested.v1", **asked)
+    await story.until("serials.issued.v2")
+
+    connection = await asyncpg.connect(database.admin_url)
+    row = await connection.fetchrow("SELECT * FROM orders.dead_letters WHERE id = $1", letter)
+    await connection.close()
+    assert (row["state"], row["closed_by"]) == ("resolved", "pawl")
+    assert right in row["close_reason"]
 
 
 async def test_a_replay_needs_somebody_who_asks_and_a_reason(system: RunningSystem) -> None:

@@ -263,7 +263,7 @@ async def play(recording: Recording, sessions: Mapping[str, asyncpg.Pool]) -> No
 
 # What has become of it
 
-WITHOUT_ID = ("parked", "outbox")
+WITHOUT_ID = ("parked", "outbox", "dead_letters")
 """Tables whose rows are numbered by the database: their order counts."""
 OWN = {"event_id"}
 """Ids of our own events are drawn on each side."""

@@ -181,11 +181,19 @@ def move_cursors(tx: Transaction, *columns: str) -> int:
     return moved
 
 
-def parked_of_keys(tx: Transaction, keys: str) -> list[Row]:
-    rows = where(tx, "parked", "key", unpacked(keys), "key", "id")
-    for row in rows:
+def open_of_keys(tx: Transaction, keys: str) -> list[Row]:
+    letters = where(tx, "dead_letters", "request_key", unpacked(keys), "request_key", "id")
+    refused = [row for row in letters if row["state"] == "open"]
+    for row in refused:
+        tx.lock("dead_letters", _place(row))
+    waiting = where(tx, "parked", "key", unpacked(keys), "key", "id")
+    for row in waiting:
         tx.lock("parked", row["id"])
-    return rows
+    return [Row({**row, "key": row["request_key"], "kind": "refused"}) for row in refused] + waiting
+
+
+def _place(row: Mapping[str, Any]) -> tuple[str, int, int]:
+    return row["topic"], row["partition"], row["offset"]
 
 
 PARKED = ("key", "kind", "reason", "topic", "partition", "offset", "source", "event_id", "type", "subject",
@@ -217,17 +225,30 @@ def keys_to_retry(tx: Transaction, age: timedelta, most: int) -> list[Row]:
 
 
 DEAD = ("topic", "partition", "offset", "key", "source", "event_id", "type", "code", "pointer", "detail",
-        "record")  # fmt: skip
+        "record", "request_key", "request", "event_time")  # fmt: skip
 
 
 def put_dead_letters(tx: Transaction, *columns: Sequence[Any]) -> list[Any]:
     new = []
+    number = max((row["id"] for row in tx.rows("dead_letters").values()), default=0)
     for row in entries(DEAD, columns):
-        place = (row["topic"], row["partition"], row["offset"])
-        if tx.get("dead_letters", place) is None:
-            tx.put("dead_letters", place, row)
-            new.append(place)
+        if tx.get("dead_letters", _place(row)) is None:
+            number += 1
+            tx.put(
+                "dead_letters", _place(row), Row({"id": number, "state": "open", "close_reason": None, **row})
+            )
+            new.append((number, *_place(row)))
     return new
+
+
+def resolve_dead_letters(tx: Transaction, ids: Sequence[int], reasons: Names, actor: str) -> int:
+    known = {row["id"]: place for place, row in tx.rows("dead_letters").items()}
+    known |= {row["id"]: place for (table, place), row in tx.staged.items() if table == "dead_letters"}
+    return sum(
+        update(tx, "dead_letters", known[number], {"state": "resolved", "close_reason": reason})
+        for number, reason in zip(ids, reasons, strict=True)
+        if tx.get("dead_letters", known[number])["state"] == "open"
+    )
 
 
 def lock_outbox(tx: Transaction) -> list[Any]:
@@ -293,13 +314,14 @@ RUNTIME: Mapping[str, Query] = {
     "contents_of_ids": contents_of_ids,
     "read_cursors": read_cursors,
     "move_cursors": move_cursors,
-    "parked_of_keys": parked_of_keys,
+    "open_of_keys": open_of_keys,
     "park": park,
     "unpark": unpark,
     "repark": updates("parked", ["id"], "kind", "reason"),
     "keys_to_retry": keys_to_retry,
     "note_retry": lambda tx, keys: 0,
     "put_dead_letters": put_dead_letters,
+    "resolve_dead_letters": resolve_dead_letters,
     "lock_outbox": lock_outbox,
     "take_relay_lead": take_relay_lead,
     "unpublished": unpublished,
@@ -771,9 +793,7 @@ INVOICES: Mapping[str, Query] = {
 }
 
 UNIQUE: Mapping[str, Mapping[str, Mapping[str, Callable[[Any], Any]]]] = {
-    "orders": dict.fromkeys(
-        ("open_cases", "cases_named", "orders_with_cases"), "a person looks at money in quarantine"
-    ),
+    "orders": {},
     "serials": {},
     "refunds": {
         "refunds": {
@@ -841,6 +861,8 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
                 "dead_letter",
                 "lock_dead_letter",
                 "mark_replayed",
+                "mark_edited",
+                "written_rows",
                 "parked_events",
                 "parked_event",
                 "seen_event",
@@ -860,7 +882,9 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
             "retention: the topics here keep everything",
         ),
     },
-    "orders": {},
+    "orders": dict.fromkeys(
+        ("open_cases", "cases_named", "orders_with_cases"), "a person looks at money in quarantine"
+    ),
     "serials": {},
     "refunds": {
         "read_details": "opened for an operator, by no decision",

@@ -22,6 +22,7 @@ from shared.events.envelope import write_headers
 from shared.ids import uuid7
 from shared.money import payment_money
 from shared.postgres import open_pool
+from shared.runtime.dead_letters import DeadLetters
 from shared.runtime.fold import Fold
 from shared.runtime.outbox import Outbox
 from shared.runtime.records import Record, StoredRecord
@@ -31,7 +32,7 @@ from shared.sealing import Sealer
 
 NOW = datetime(2031, 10, 21, 5, 3, 7, tzinfo=UTC)
 PARTITIONS = {"orders.events": 12, FEEDBACK: 12}
-WALL_CLOCK = ("recorded_at", "repeated_at", "parked_at", "tried_at", "overdue_at", "dead_at")
+WALL_CLOCK = ("recorded_at", "repeated_at", "parked_at", "tried_at", "overdue_at", "dead_at", "closed_at")
 ACCOUNT_NUMBER = "110123456789"
 
 _offsets = count()
@@ -51,6 +52,11 @@ class Desk:
         self.sealer = Sealer(b"k" * 32, "test")
         self.crashing_at = crashing_at
         self.fold = self._fold(Fold)
+
+    @property
+    def letters(self) -> DeadLetters:
+        """What ends the dead letters of this process."""
+        return DeadLetters(self.service, self.fold, self.pool, self.outbox, self.sealer)
 
     def _fold(self, kind: type[Fold]) -> Fold:
         return kind(self.service, self.pool, self.outbox, self.sealer, Metrics(), timedelta(hours=1))

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, NamedTuple
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from ops.audit.books import SQL
 from ops.audit.history.entries import (
     CASE_DECIDED,
     CHECKOUT,
@@ -25,15 +26,17 @@ from ops.audit.pipeline import Pipeline, open_pipeline
 from ops.shell.databases import Urls, connected
 from shared.brokers import Brokers
 from shared.clock import monotonic, now
+from shared.events.canonical import content_hash
 from shared.events.catalogue import FEEDBACK, TOPICS, TYPES, UPSTREAM, service_of
 from shared.events.envelope import read_envelope
 from shared.events.faults import Fault
 from shared.kafka import COMMITTED_ONLY, partition_counts
-from shared.queries import load
+from shared.pointers import ABSENT, NoSuchPlace, with_value
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MOST_RECORDS = 5_000
-SQL = load("ops.audit")
+SENT_RIGHT = "edited"
+"""How the place of an event ends that an operator sent in the place of a refused record."""
 
 
 class Recorded(NamedTuple):
@@ -47,7 +50,8 @@ async def record(bootstrap: str, urls: Urls | None, file: BinaryIO, seconds: flo
     """Writes the history of everything in the topics, and of what arrives in the next `seconds`.
 
     With `urls` it can tell at its end whether anything is on its way, which dead letters an operator has
-    replayed, and what operators decided over HTTP. Raises Problem when the system does not answer.
+    replayed or sent right, and what operators decided over HTTP. Raises Problem when the system does not
+    answer.
     """
     async with AsyncExitStack() as stack:
         pipeline = await stack.enter_async_context(open_pipeline(urls, bootstrap)) if urls else None
@@ -84,14 +88,29 @@ class Recorder:
         return await pipeline.idle() and await self._ends() == ends
 
     async def note_operators(self, urls: Urls) -> None:
-        """Writes what operators replayed, which explains second answers, and what they decided over HTTP."""
+        """Writes what operators replayed, sent right and decided over HTTP.
+
+        It explains second answers, and events that nobody of checkout sent.
+        """
         async with connected(urls) as connections:
             for connection in connections.values():
-                for row in await connection.fetch(SQL.replays):
+                for row in await connection.fetch(SQL.replayed_letters):
                     key, id_, source = row["key"] or "", row["event_id"] or "", row["source"] or ""
                     entry = Entry(row["replayed_at"], OPERATOR, "info", REPLAYED, key, id=id_, source=source)
                     self.write([entry])
+                for row in await connection.fetch(SQL.edited_letters):
+                    refused = await self._record_at(row["topic"], row["partition"], row["offset"])
+                    self.write([] if refused is None else [sent_right(row, refused)])
                 self.write([command_of(row) for row in await connection.fetch(SQL.commands_with_events)])
+
+    async def _record_at(self, topic: str, partition: int, offset: int) -> Any:
+        """One record, None where the topic does not hold it any more. Nothing is read in order after this."""
+        place = TopicPartition(topic, partition)
+        if offset < (await self._consumer.beginning_offsets([place]))[place]:
+            return None
+        self._consumer.seek(place, offset)
+        batches = await self._consumer.getmany(place, timeout_ms=5_000, max_records=1)
+        return next((record for record in batches.get(place, ()) if record.offset == offset), None)
 
     def write(self, entries: Iterable[Entry]) -> None:
         for entry in entries:
@@ -177,6 +196,44 @@ def command_of(row: Mapping[str, Any]) -> Entry:
     return Entry(
         row["recorded_at"], OPERATOR, "info", row["action"], row["key"], id=str(row["id"]), data=data
     )
+
+
+def sent_right(row: Mapping[str, Any], refused: Any) -> Entry:
+    """The line of an event that an operator made of a refused record; the audit log has the changes."""
+    event, before, after = orjson.loads(row["after"])["event"], _values(row["before"]), _values(row["after"])
+    document = _changed(inbound(refused).body, before, after)
+    kind = TYPES.get(event["type"])
+    return Entry(
+        row["closed_at"],
+        OPERATOR,
+        "invoke",
+        event["type"],
+        event["key"],
+        event["key"] if kind is None or kind.key_field == "order_id" else None,
+        id=event["id"],
+        source=event["source"],
+        at=f"{row['topic']}/{row['partition']}/{row['offset']}/{SENT_RIGHT}",
+        content=content_hash(event["type"], orjson.dumps(document)).hex(),
+        data=kept(event["type"], document),
+    )
+
+
+def _values(document: str) -> dict[str, Any]:
+    values: dict[str, Any] = orjson.loads(document)["data"]
+    return values
+
+
+def _changed(body: bytes, before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """The data as it was sent; empty where the record and the audit log do not fit each other."""
+    try:
+        document = {} if "" in after else orjson.loads(body)
+        for pointer in before.keys() - after.keys():
+            document = with_value(document, pointer, ABSENT)
+        for pointer, value in after.items():
+            document = with_value(document, pointer, value)
+    except (orjson.JSONDecodeError, NoSuchPlace):
+        document = {}
+    return document if isinstance(document, dict) else {}
 
 
 def _request(record: Any, time: datetime) -> Entry:

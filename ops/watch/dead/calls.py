@@ -1,14 +1,13 @@
-"""Showing and replaying one, through the HTTP side of its service."""
+"""Showing one and ending one, through the HTTP side of its service."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import orjson
 
-from ops.shell.http_client import Answer, fetch
+from ops.shell.asking import look
+from ops.shell.http_client import fetch
 from ops.shell.problem import Exit, Problem
-from ops.shell.system import System
-from ops.shell.tokens import require_allowed
+from ops.shell.tokens import detail_of, require_allowed
 from ops.watch.dead.names import Name
 
 ANSWER_SECONDS = 60.0
@@ -17,50 +16,62 @@ LOOK, CHANGE = "ops:read", "ops:write"
 
 async def fetch_one(base: str, name: Name, token: str) -> dict[str, Any]:
     """The record with its cause. Raises Problem, with exit code 4 when there is none."""
-    answer = await fetch(base + name.path, None, ANSWER_SECONDS, token)
-    _require_answer(answer, base, LOOK)
-    if answer.status == 404:
-        raise Problem(f"There is no {name}.", "See what there is: pawl dead ls", Exit.NOTHING_MATCHED)
-    if answer.status != 200:
-        raise Problem(f"{name.service} could not show {name}: {answer.text[:300]}", "See its log.")
-    document: dict[str, Any] = orjson.loads(answer.text)
+    document: dict[str, Any] = await look(base + name.path, token, LOOK, "See what there is: pawl dead ls")
     return document
 
 
-def _require_answer(answer: Answer, base: str, scope: str) -> None:
+async def replay_one(base: str, name: Name, token: str, reason: str) -> dict[str, Any]:
+    """What became of it: `replayed`, and if not, why. Raises Problem where that cannot be tried."""
+    refused, document = await _tell(base, name, "replay", {"reason": reason}, token)
+    return {"name": str(name), **({"replayed": False, **document} if refused else document)}
+
+
+async def resolve_one(base: str, name: Name, token: str, reason: str) -> dict[str, Any]:
+    """How it ended: `resolved`, when, by whom and why. Raises Problem."""
+    require_letter(name, "resolved")
+    _, document = await _tell(base, name, "resolve", {"reason": reason}, token)
+    return {"name": str(name), "resolved": True, **document}
+
+
+async def edit_one(base: str, name: Name, token: str, body: dict[str, Any]) -> dict[str, Any]:
+    """What the edit led to, or would: `refused` is why not, where it is refused again. Raises Problem."""
+    refused, document = await _tell(base, name, "edit", body, token)
+    return {"name": str(name), **({"refused": document} if refused else document)}
+
+
+def require_letter(name: Name, done: str) -> None:
+    """Raises Problem (exit code 2) for a parked event, which only a replay moves."""
+    if name.parked:
+        raise Problem(
+            f"{name} is right and waits; only what was refused can be {done}.",
+            f"Why it waits: pawl dead show {name}. Handle it again: pawl dead replay {name} --reason WHY",
+            Exit.USAGE,
+        )
+
+
+async def _tell(
+    base: str, name: Name, action: str, body: dict[str, Any], token: str
+) -> tuple[bool, dict[str, Any]]:
+    """Whether the record is refused again, and why or what came of it. Raises Problem for all else."""
+    answer = await fetch(f"{base}{name.path}/{action}", orjson.dumps(body), ANSWER_SECONDS, token)
     if answer.status == 0:
         raise Problem(
             f"The service does not answer at {base}: {answer.text}",
-            "Is it running? pawl up; or name it: --url URL",
+            "Is it running? pawl up; or name it: --url URL. This can be repeated safely.",
         )
-    require_allowed(answer, scope)
+    require_allowed(answer, CHANGE)
+    if answer.status == 200:
+        return False, orjson.loads(answer.text)
+    code, detail = _code_of(answer.text), detail_of(answer)
+    if code == "still_refused":
+        return True, orjson.loads(answer.text)["refused"]
+    if answer.status == 404 or code == "conflict":
+        raise Problem(f"{name}: {detail}", "See: pawl dead ls --all", Exit.NOTHING_MATCHED)
+    raise Problem(f"{name}: {detail}", "", Exit.USAGE if answer.status == 422 else Exit.FAILED)
 
 
-async def replay_one(base: str, name: Name, token: str, reason: str) -> dict[str, Any]:
-    """What became of it: `replayed`, and if not, why. Raises Problem for no answer and for no such record."""
-    body = orjson.dumps({"reason": reason})
-    answer = await fetch(f"{base}{name.path}/replay", body, ANSWER_SECONDS, token)
-    _require_answer(answer, base, CHANGE)
-    if answer.status == 404:
-        raise Problem(
-            f"There is no open {name}; it may have been replayed before.",
-            "See: pawl dead ls --all",
-            Exit.NOTHING_MATCHED,
-        )
-    if answer.status not in (200, 409):
-        raise Problem(f"{name.service} could not replay {name}: {answer.text[:300]}", "See its log.")
-    document = orjson.loads(answer.text)
-    if answer.status == 409:
-        document = {"replayed": False, **document["refused"]}
-    return {"name": str(name), **document}
-
-
-async def replay_all(system: System, names: Sequence[Name], token: str, reason: str) -> list[dict[str, Any]]:
-    """One after the other; the first one that is refused again ends it."""
-    outcomes = []
-    for name in names:
-        outcome = await replay_one(system.service(name.service).base_url, name, token, reason)
-        outcomes.append(outcome)
-        if not outcome["replayed"]:
-            break
-    return outcomes
+def _code_of(text: str) -> str:
+    try:
+        return str(orjson.loads(text)["code"])
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return ""

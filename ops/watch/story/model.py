@@ -9,6 +9,8 @@ from shared.kst import wire_time
 
 PAID_OUT = ("completed", "bounced", "repaying")
 """States of a refund that was paid out, whatever became of the money."""
+CHECKOUT, OPERATOR = "checkout", "operator"
+"""Who says the events that a service answers: the systems upstream, or who sent one of theirs right."""
 
 
 @dataclass(slots=True)
@@ -153,7 +155,11 @@ class Parked:
 
 @dataclass(slots=True)
 class Dead:
-    """A record of the order's key that a service refused."""
+    """A record of the order's key that a service refused.
+
+    One that has ended says when, by whom (`pawl` where a later event made it good) and why; `edited_as` is
+    the event that an operator sent in its place.
+    """
 
     service: str
     row: int
@@ -165,6 +171,10 @@ class Dead:
     event_id: str
     state: str
     dead_at: datetime
+    closed_at: datetime | None = None
+    closed_by: str | None = None
+    close_reason: str | None = None
+    edited_as: str | None = None
 
     @property
     def name(self) -> str:

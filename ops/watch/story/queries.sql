@@ -63,8 +63,11 @@ SELECT id, kind, reason, topic, type, source, event_id, parked_at, overdue_at < 
 FROM parked WHERE key = $1 ORDER BY id;
 
 -- name: dead_of
--- What was refused of the order's key.
-SELECT id, code, pointer, detail, topic, type, event_id, state, dead_at FROM dead_letters WHERE key = $1 ORDER BY id;
+-- What was refused of the order's key, and how it ended.
+SELECT id, code, pointer, detail, topic, type, event_id, state, dead_at, edited_as,
+       coalesce(closed_at, replayed_at) AS closed_at, coalesce(closed_by, replayed_by) AS closed_by,
+       coalesce(close_reason, replay_reason) AS close_reason
+FROM dead_letters WHERE key = $1 ORDER BY id;
 
 -- name: audited_of
 -- What people did about the order: a target begins with its key.

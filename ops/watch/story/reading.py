@@ -7,12 +7,24 @@ from typing import Any
 import orjson
 
 from ops.shell.databases import Connections
-from ops.watch.story.model import Case, Change, Dead, Event, Grant, Invoice, Line, Parked, Refund, Story
-from shared.events.catalogue import FEEDBACK
+from ops.watch.story.model import (
+    CHECKOUT,
+    OPERATOR,
+    Case,
+    Change,
+    Dead,
+    Event,
+    Grant,
+    Invoice,
+    Line,
+    Parked,
+    Refund,
+    Story,
+)
+from shared.events.catalogue import EDITED, FEEDBACK
 from shared.queries import load
 
 SQL = load("ops.watch.story")
-CHECKOUT = "checkout"
 
 
 async def read_story(connections: Connections, order_id: str) -> Story | None:
@@ -102,6 +114,10 @@ async def _read_runtime(connection: Any, service: str, story: Story) -> None:
                 row["event_id"] or "",
                 row["state"],
                 row["dead_at"],
+                row["closed_at"],
+                row["closed_by"],
+                row["close_reason"],
+                row["edited_as"] and str(row["edited_as"]),
             )
         )
 
@@ -150,7 +166,7 @@ def _answered(row: Mapping[str, Any], data: Mapping[str, Any], before: int) -> E
     place = f"{position['topic']}/{position['partition']}/{position['offset']}"
     return Event(
         row["time"],
-        CHECKOUT,
+        OPERATOR if event.get("source") in EDITED else CHECKOUT,
         position["topic"],
         event.get("type", "unreadable"),
         event.get("id", place),

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.text import Text
 
-from ops.watch.story.model import Change, Dead, Event, Story
+from ops.watch.story.model import CHECKOUT, OPERATOR, Change, Dead, Event, Story
 from shared.events.successors import newest
 from shared.kst import in_kst
 
-ACCEPTED, CHECKOUT = "event.accepted.v1", "checkout"
+ACCEPTED = "event.accepted.v1"
 SHOWN = 3
 """So many serials of an event are shown, by their last four characters."""
 TERMINAL = {"paid": "green", "refunded": "yellow", "cancelled": "red", "expired": "red", "unknown": "red"}
@@ -83,6 +83,7 @@ def _timeline(story: Story, by_line: bool) -> Iterator[Text]:
     ]
     answered = {event.data.get("event", {}).get("id") for event in story.events if event.refused}
     rows += [_dead_row(dead) for dead in story.dead if dead.event_id not in answered]
+    rows += [_ended_row(dead, dead.closed_at) for dead in story.dead if dead.closed_at is not None]
     rows.sort(key=lambda row: (row.recorded_at, row.place))
     if story.events_since is not None:
         since = in_kst(story.events_since).strftime("%Y-%m-%d %H:%M:%S")
@@ -120,7 +121,7 @@ def _event_row(story: Story, event: Event) -> Row:
         dead = next((d for d in story.dead if d.event_id == event.data.get("event", {}).get("id")), None)
         if dead is not None:
             text.append(f"  → pawl dead show {dead.name}", style="bold")
-    elif event.service == CHECKOUT:
+    elif event.service in (CHECKOUT, OPERATOR):
         text = Text(f"{words(event.type)}  {event.id}", style="dim")
     else:
         text = Text(f"{words(event.type)}{particulars(event.type, event.data)}{_serials(story, event)}")
@@ -146,6 +147,13 @@ def _dead_row(dead: Dead) -> Row:
     text = Text(f"✖ {words(dead.type)}: {dead.code} {dead.pointer} {dead.detail}", style="red")
     text.append(f"  → pawl dead show {dead.name}", style="bold")
     return Row(dead.dead_at, (0, 2), time, dead.service, text)
+
+
+def _ended_row(dead: Dead, closed_at: datetime) -> Row:
+    time = in_kst(closed_at).strftime("%Y-%m-%d %H:%M:%S")
+    named = f" as {dead.edited_as}" if dead.edited_as else ""
+    text = Text(f"{dead.name} {dead.state}{named} by {dead.closed_by}: {dead.close_reason}", style="green")
+    return Row(closed_at, (0, 3), time, dead.service, text)
 
 
 def words(type_name: str) -> str:

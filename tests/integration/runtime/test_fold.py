@@ -273,28 +273,6 @@ async def test_what_waits_is_sealed_too(desk: Desk) -> None:
     assert ACCOUNT_NUMBER.encode() not in record
 
 
-async def test_a_dead_letter_goes_through_once_its_reason_is_gone(pool: asyncpg.Pool) -> None:
-    unready = Desk(pool)
-    unready.service = type(unready.service)(**{**_parts(unready), "routes": {}})
-    unready = Desk(pool, unready.service)
-    await unready.take(payment("A-1"))
-    letter = await pool.fetchval("SELECT id FROM dead_letters WHERE code = 'not_supported'")
-
-    refusal = await unready.fold.replay_dead(letter, "kim", "try it")
-    assert refusal is not None
-    assert await Desk(pool).fold.replay_dead(letter, "kim", "supported now") is None
-
-    assert await Desk(pool).line("A-1") == (100, 0, 0, 0, 0)
-    row = await pool.fetchrow("SELECT state, replayed_by, replay_reason FROM dead_letters")
-    assert tuple(row) == ("replayed", "kim", "supported now")
-    with pytest.raises(LookupError):
-        await Desk(pool).fold.replay_dead(letter, "kim", "again")
-
-
-def _parts(desk: Desk) -> dict[str, object]:
-    return {name: getattr(desk.service, name) for name in type(desk.service).__dataclass_fields__}
-
-
 @pytest.mark.parametrize(
     "key",
     [b"A\x00B", b"\xff\xfe", b"A" * 9_000, None, b""],

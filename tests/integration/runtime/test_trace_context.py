@@ -53,7 +53,7 @@ async def test_a_dead_letter_keeps_its_context_for_its_answer_and_for_its_replay
     await early.take(traced(payment("A-1")))
     letter = await pool.fetchval("SELECT id FROM dead_letters")
 
-    assert await Desk(pool).fold.replay_dead(letter, "kim", "supported now") is None
+    await Desk(pool).letters.replay(letter, "kim", "supported now")
 
     assert await contexts(early) == [
         ("event.rejected.v1", TRACE),

@@ -117,12 +117,8 @@ async def refused(table: Tabletop) -> None:
     await say(table, "issuance.requested.v1", "A-1", lines=[{"line_id": "1", "quantity": -5}])
 
 
-async def replayed(table: Tabletop) -> None:
-    """What a replay that succeeds leaves."""
-    await table.pools["orders"].execute(
-        "UPDATE dead_letters SET state = 'replayed', replayed_at = now(), replayed_by = 'x',"
-        " replay_reason = 'y'"
-    )
+async def sent_right(table: Tabletop) -> None:
+    await say(table, "issuance.requested.v1", "A-1", lines=[{"line_id": "1", "quantity": 5}])
 
 
 async def early(table: Tabletop) -> None:
@@ -283,7 +279,7 @@ TROUBLES = [
     ),
     Trouble(
         refused,
-        replayed,
+        sent_right,
         "orders",
         "dead_letter",
         "out_of_range from https://checkout.example/shop-1",

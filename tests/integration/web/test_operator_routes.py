@@ -118,6 +118,66 @@ async def test_a_dead_letter_is_looked_at_and_is_refused_again(table: Tabletop) 
     assert again.json()["refused"]["code"] == "out_of_range"
 
 
+async def test_a_dead_letter_is_closed_with_a_reason_and_leaves_the_list(table: Tabletop) -> None:
+    await refuse_one(table)
+
+    async with operator_on(table, "orders") as operator:
+        (listed,) = (await operator.get("/v1/ops/dead")).json()["items"]
+        path = f"/v1/ops/dead/{listed['id']}"
+        resolved = await operator.post(f"{path}/resolve", json={"reason": "sent by mistake"})
+        again = await operator.post(f"{path}/resolve", json={"reason": "once more"})
+        replayed = await operator.post(f"{path}/replay", json={"reason": "try"})
+        left = (await operator.get("/v1/ops/dead")).json()["items"]
+        every = (await operator.get("/v1/ops/dead", params={"all": True})).json()["items"]
+
+    assert (resolved.status_code, resolved.json()["state"]) == (200, "resolved")
+    assert (resolved.json()["closed_by"], resolved.json()["close_reason"]) == ("kim", "sent by mistake")
+    assert again.json() == resolved.json()
+    assert (replayed.status_code, replayed.json()["code"]) == (409, "conflict")
+    assert (left, [each["state"] for each in every]) == ([], ["resolved"])
+
+
+async def test_a_dead_letter_is_tried_and_then_sent_right(table: Tabletop) -> None:
+    refused = await refuse_one(table)
+
+    async with operator_on(table, "orders") as operator:
+        (listed,) = (await operator.get("/v1/ops/dead")).json()["items"]
+        path = f"/v1/ops/dead/{listed['id']}"
+        document = (await operator.get(path)).json()["document"]
+        document["lines"][0]["quantity"] = 5
+        tried = (await operator.post(f"{path}/edit", json={"document": document})).json()
+        still = (await operator.get(path)).json()
+        unreasoned = await operator.post(f"{path}/edit", json={"document": document, "apply": True})
+        body = {"document": document, "apply": True, "reason": "a typo"}
+        done = (await operator.post(f"{path}/edit", json=body)).json()
+        shown = (await operator.get(path)).json()
+        was = await operator.get("/v1/events", params={"source": CHECKOUT, "id": refused})
+        params = {"source": done["event"]["source"], "id": done["event"]["id"]}
+        new = await operator.get("/v1/events", params=params)
+
+    assert (tried["applied"], still["state"]) == (False, "open")
+    assert tried["changes"] == [{"pointer": "/lines/0/quantity", "before": -5, "after": 5}]
+    assert {"table": "claims", "added": 1, "changed": 0, "removed": 0} in tried["rows"]
+    assert [each["type"] for each in tried["events"]] == ["event.accepted.v1", "issuance.granted.v2"]
+    assert (unreasoned.status_code, unreasoned.json()["pointer"]) == (422, "/reason")
+    assert (done["rows"], shown["state"]) == (tried["rows"], "edited")
+    assert (shown["edited_document"], shown["closed_by"]) == (document, "kim")
+    assert was.json()["outcome"] == "rejected"
+    assert was.json()["refused"][0]["edited_as"] == done["event"]["id"] == shown["edited_as"]
+    assert (new.json()["outcome"], new.json()["refused"]) == ("accepted", [])
+
+
+async def test_an_event_that_was_replayed_got_through(table: Tabletop) -> None:
+    refused = await refuse_one(table)
+    letters = "UPDATE dead_letters SET state = 'replayed', replayed_at = now(), replayed_by = 'kim'"
+    await table.pools["orders"].execute(letters)
+
+    async with operator_on(table, "orders") as operator:
+        answer = (await operator.get("/v1/events", params={"source": CHECKOUT, "id": refused})).json()
+
+    assert (answer["outcome"], answer["refused"][0]["state"]) == ("accepted", "replayed")
+
+
 async def test_what_waits_is_handled_again_with_its_key(table: Tabletop) -> None:
     await make_one_wait(table)
     await table.pools["orders"].execute("UPDATE parked SET kind = 'blocked', reason = 'KeyError: 1'")

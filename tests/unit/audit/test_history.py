@@ -1,14 +1,19 @@
 """Recorded histories, good and bad, before the model."""
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import orjson
 import pytest
 
 from ops.audit.history.entries import Entry, entry_of
 from ops.audit.history.judge import Judged, judge, judge_file
+from ops.audit.history.recorder import sent_right
 from ops.shell.problem import Problem
+from shared.events.envelope import write_headers
 from tests.unit.audit.histories import BEGINS, Tape, share
 
 
@@ -425,3 +430,58 @@ def test_a_refund_request_that_was_cancelled_ends_rejected() -> None:
     told = {"refund_id": "r-1", "refund_request_id": "rr-1", "reason": "cancelled_by_operator"}
     tape.tells("refund.rejected", "c-1", by="refunds", **told)
     assert judge(tape.is_paid().ends()).violations == []
+
+
+def test_what_an_operator_sent_right_is_a_request_of_the_history() -> None:
+    """The recorder makes it of the refused record and of what the audit log says was changed."""
+    tape = Tape().is_paid()
+    tape.asks("issuance.requested", "iss", answer="out_of_range", request_id="r", lines=share(-60))
+    refused = tape.lines[-2]
+    made = sent_right(
+        {
+            **dict(zip(("topic", "partition", "offset"), refused.at.split("/"), strict=True)),
+            "closed_at": tape.now,
+            "before": orjson.dumps({"data": {"/lines/0/quantity": -60}}),
+            "after": orjson.dumps(
+                {
+                    "event": {
+                        "id": "edited-1",
+                        "source": "/pawl/orders/edited",
+                        "type": "issuance.requested.v1",
+                        "key": "A-1",
+                    },
+                    "data": {"/lines/0/quantity": 60},
+                }
+            ),
+        },
+        record_of({"order_id": "A-1", "request_id": "r", "lines": share(-60)}),
+    )
+    tape.lines.append(made)
+    tape.lines.append(
+        replace(
+            tape.lines[-2],
+            op="ok",
+            code="",
+            id=made.id,
+            source=made.source,
+            time=tape.now,
+            answer="answer-of-edit",
+        )
+    )
+    tape.tells("issuance.granted", "edited-1", event_id="g", grant_id="g", line_id="1", quantity=60)
+    tape.tells("serials.issued", "g", by="serials", grant_id="g", line_id="1", quantity=60)
+
+    assert (made.process, made.op, made.data["lines"]) == ("operator", "invoke", share(60))
+    assert judge(tape.ends()).violations == []
+    unexplained = [line for line in tape.lines if line is not made]
+    assert "caused" in rules(judge([*unexplained, tape.ends()[-1]]))
+
+
+def record_of(data: dict[str, Any]) -> SimpleNamespace:
+    """A record of checkout as a consumer gives it."""
+    headers = write_headers(
+        id="iss", source="https://checkout.example", type="issuance.requested.v1", subject="A-1", time=BEGINS
+    )
+    return SimpleNamespace(
+        topic="checkout.events", partition=0, offset=2, key=b"A-1", headers=headers, value=orjson.dumps(data)
+    )

@@ -12,6 +12,7 @@ from shared.runtime.batch import BEHIND, BLOCKED, GAP, WAITING, Batch, Parked, P
 from shared.runtime.decisions import Reject, Route, Wait
 from shared.runtime.intake import InboundMessage
 from shared.runtime.outgoing import COLUMNS, OutboxRows
+from shared.runtime.records import StoredRecord
 from tests.support.toy import CONTEXT, OWN, World, message, own, record_it, said, toy
 
 SUBJECT = ("/pawl/orders", "A-1")
@@ -366,3 +367,100 @@ def test_a_refusal_can_carry_the_warning_too() -> None:
     record = dataclasses.replace(said("pay-1", "A-1001", payment_id=1), partition=6)
 
     assert batch.warning_of(message(record)) == "wrong_partition"
+
+
+class TestMakingGood:
+    def test_a_right_event_after_a_wrong_one_of_the_same_request_makes_it_good(self) -> None:
+        wrong = message(said("pay-1", event_id="e-1", amount=-5))
+
+        batch = batch_of(wrong, message(said("pay-1", event_id="e-2")))
+
+        (letter,) = batch.made_good()
+        assert letter is batch.refusals[0].letter
+        assert letter.made_good_by == "made good by e-2 of https://checkout.example/toy"
+
+    def test_it_does_so_across_batches(self) -> None:
+        (letter,) = letters_of(said("pay-1", event_id="e-1", amount=-5))
+        letter.row = 17
+
+        batch = batch_of(message(said("pay-1", event_id="e-2")), prior=PriorState(letters={"A-1": [letter]}))
+
+        assert [each.row for each in batch.made_good()] == [17]
+
+    def test_a_wrong_event_after_a_right_one_stays_open(self) -> None:
+        right, wrong = (
+            message(said("pay-1", event_id="e-1")),
+            message(said("pay-1", event_id="e-2", amount=-5)),
+        )
+
+        assert batch_of(right, wrong).made_good() == []
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            said("pay-2"),
+            said("pay-1", event_id="e-2", cancelled_at="2031-10-21T14:03:06+09:00"),
+            said("pay-1", "A-2", event_id="e-2"),
+        ],
+        ids=["another payment", "another cancellation", "another order"],
+    )
+    def test_an_event_of_another_request_makes_nothing_good(self, other: StoredRecord) -> None:
+        batch = batch_of(message(said("pay-1", event_id="e-1", amount=-5)), message(other))
+
+        assert batch.made_good() == []
+        assert batch.handled == 1
+
+    def test_one_that_names_no_request_stays_open(self) -> None:
+        assert letters_of(said("pay-1", cancelled_at=None)) == [None]
+        assert letters_of(said("pay-1", type_name="payment.imagined.v1")) == [None]
+
+    def test_a_wrong_record_key_is_made_good_under_the_right_one(self) -> None:
+        misplaced = replace_key(said("pay-1", event_id="e-1"), b"another")
+
+        batch = batch_of(message(misplaced), message(said("pay-1", event_id="e-2")))
+
+        assert [refusal.fault.code for refusal in batch.refusals] == ["wrong_key"]
+        assert len(batch.made_good()) == 1
+
+    def test_an_event_that_waits_makes_nothing_good_until_it_is_applied(self) -> None:
+        wrong, waiting = said("pay-1", event_id="e-1", amount=-5), said("pay-1", event_id="e-2")
+        world = World(behave={"pay-1": Wait("order A-1 to be paid")})
+        batch = batch_of(message(wrong), message(waiting), world=world)
+        assert batch.made_good() == []
+
+        world.behave.clear()
+        batch.retry("A-1")
+
+        assert len(batch.made_good()) == 1
+
+    def test_an_event_that_waited_and_is_refused_late_makes_nothing_good(self) -> None:
+        (letter,) = letters_of(said("pay-1", event_id="e-1", amount=-5))
+        waiting = message(said("pay-1", event_id="e-2"))
+        prior = parked(waiting, WAITING)
+        prior.letters = {"A-1": [letter]}
+
+        batch = batch_of(prior=prior, world=World(behave={"pay-1": Reject("inconsistent", "", "no")}))
+        batch.retry("A-1")
+
+        assert batch.world.applied == ["refused inconsistent"]
+        assert batch.made_good() == []
+
+    def test_another_use_of_a_known_id_is_made_good_by_its_own_content_only(self) -> None:
+        """The request that it names may as well be the one that it contradicts."""
+        first, other = said("pay-1", event_id="e-1"), said("pay-1", event_id="e-1", amount=5)
+
+        again = batch_of(message(first), message(other), message(said("pay-1", event_id="e-2")))
+        told = batch_of(message(first), message(other), message(said("pay-1", event_id="e-3", amount=5)))
+
+        assert [refusal.fault.code for refusal in again.refusals] == ["duplicate_id"]
+        assert again.made_good() == []
+        assert len(told.made_good()) == 1
+
+
+def letters_of(*records: StoredRecord) -> list[Any]:
+    """What would make these refused records good."""
+    return [refusal.letter for refusal in batch_of(*map(message, records)).refusals]
+
+
+def replace_key(record: StoredRecord, key: bytes) -> StoredRecord:
+    return dataclasses.replace(record, key=key)

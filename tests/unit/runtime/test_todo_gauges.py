@@ -7,7 +7,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from shared.operators.todo import Group
-from shared.runtime.todo_gauges import FRESH_SECONDS, TodoGauges
+from shared.runtime.todo_gauges import FRESH, TodoGauges
 
 NOW = datetime(2026, 11, 29, 3, tzinfo=UTC)
 
@@ -74,36 +74,44 @@ def test_without_money_or_a_due_instant_none_is_told(watched: Watched) -> None:
     assert watched.value("due_timestamp_seconds") is None
 
 
-async def test_scrapes_that_follow_each_other_read_the_list_once(
-    watched: Watched, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    elapsed, reads = 1_000.0, 0
-    monkeypatch.setattr("shared.runtime.todo_gauges.monotonic", lambda: elapsed)
+async def test_scrapes_that_follow_each_other_read_the_list_once(watched: Watched) -> None:
+    reads = 0
 
     async def read() -> Sequence[Group]:
         nonlocal reads
         reads += 1
         return [group(count=reads)]
 
-    for _ in range(3):
-        await watched.gauges.keep_fresh(read)
+    for moment in (NOW, NOW + FRESH / 2, NOW + FRESH * 0.9):
+        await watched.gauges.keep_fresh(read, moment)
     assert (reads, watched.value("things")) == (1, 1)
 
-    elapsed += FRESH_SECONDS
-    await watched.gauges.keep_fresh(read)
+    await watched.gauges.keep_fresh(read, NOW + FRESH)
     assert (reads, watched.value("things")) == (2, 2)
 
 
+async def test_a_clock_that_was_set_back_does_not_stop_the_reading(watched: Watched) -> None:
+    watched.gauges.show([group()], NOW + timedelta(days=1))
+
+    async def read() -> Sequence[Group]:
+        return [group(count=2)]
+
+    await watched.gauges.keep_fresh(read, NOW)
+
+    assert watched.value("things") == 2
+
+
 async def test_a_list_that_cannot_be_read_leaves_what_was_told_and_is_asked_for_again(
-    watched: Watched, monkeypatch: pytest.MonkeyPatch
+    watched: Watched,
 ) -> None:
     watched.gauges.show([group()], NOW)
 
     async def away() -> Sequence[Group]:
         raise ConnectionRefusedError
 
-    with pytest.raises(ConnectionRefusedError):
-        await watched.gauges.keep_fresh(away)
+    for _ in range(2):
+        with pytest.raises(ConnectionRefusedError):
+            await watched.gauges.keep_fresh(away, NOW + FRESH)
 
     assert watched.value("things") == 1
     assert watched.registry.get_sample_value("pawl_todo_read_timestamp_seconds") == NOW.timestamp()

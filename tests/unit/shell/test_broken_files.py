@@ -49,6 +49,8 @@ SAMPLES: Mapping[str, str] = {
 MORE: Mapping[str, Sequence[str]] = {
     "dead show": ("orders:17",),
     "dead replay": ("orders:17", "--reason", "mended"),
+    "dead resolve": ("orders:17", "--reason", "nothing is left to do"),
+    "dead edit": ("orders:17", "--set", "/a=1"),
     "down": ("--yes",),
     "partner correct": ("P-17", "--business-number", "116-82-00276"),
     "token": ("--scope", "ops:read"),

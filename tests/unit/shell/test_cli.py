@@ -79,7 +79,7 @@ def test_completion_lists_the_commands() -> None:
 
 def test_completion_lists_the_options_of_a_command_and_the_commands_of_a_group() -> None:
     assert {"--kafka", "--postgres", "--dir", "--json"} <= set(complete("lag", "--"))
-    assert complete("dead", "") == ["ls", "show", "replay"]
+    assert complete("dead", "") == ["ls", "show", "replay", "edit", "resolve"]
     assert "--reason" in complete("dead", "replay", "--")
 
 

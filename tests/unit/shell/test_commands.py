@@ -32,6 +32,8 @@ SETTINGS = {
         ["dead", "ls"],
         ["dead", "show"],
         ["dead", "replay"],
+        ["dead", "edit"],
+        ["dead", "resolve"],
         ["status"],
         ["todo"],
         ["find"],

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from ops.watch.story.model import Change, Event, Grant, Story
+from ops.watch.story.model import Change, Dead, Event, Grant, Story
 from ops.watch.story.timeline import print_story
 
 AT = datetime(2026, 10, 23, tzinfo=UTC)
@@ -97,3 +97,17 @@ def test_the_document_of_a_story_has_the_lines_of_each_step() -> None:
 
     assert [each["lines"][-1]["line_id"] for each in events] == ["1", "2", "2", "2"]
     assert events[0]["lines"] == [units("1", 30)]
+
+
+def test_how_a_dead_letter_ended_is_a_step_of_the_story() -> None:
+    dead = Dead(
+        *("orders", 17, "out_of_range", "/lines", "5 is wrong", "checkout.events", "issuance.requested.v1"),
+        *("evt-1", "edited", AT, AT, "kim", "a typo", "0199"),
+    )
+    told = story()
+    told.dead = [dead]
+
+    assert shown(told) == [
+        "orders    ✖ issuance requested: out_of_range /lines 5 is wrong  → pawl dead show orders:17",
+        "orders    orders:17 edited as 0199 by kim: a typo",
+    ]
