@@ -104,7 +104,7 @@ class ClosedMonth(MonthTotals):
     already_issued: int
 
 
-class Stands(BaseModel):
+class ShownBlocker(BaseModel):
     """Something that stands against a close, or is to be known before it, with what to do next."""
 
     code: str
@@ -135,8 +135,8 @@ class PreviewedMonth(BaseModel):
     to_be: dict[str, int]
     merges: list[dict[str, Any]]
     left_out: list[dict[str, Any]]
-    blockers: list[Stands]
-    warnings: list[Stands]
+    blockers: list[ShownBlocker]
+    warnings: list[ShownBlocker]
 
 
 class PrintedLine(BaseModel):

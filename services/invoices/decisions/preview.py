@@ -51,15 +51,16 @@ def try_close(world: World, month: str, at: datetime, new_id: NewId, partner_ids
     Documents with a refund in progress are told as they would be issued: whole. The world is not to be saved.
     Document keys are given by the close alone, so they are not told.
     """
+    chosen = frozenset(partner_ids)
     explained_before = dict(world.explanations)
     before = {d.invoice_id for d in world.documents.values() if d.state == "issued"}
-    too_late = list(_asked_too_late(world, month, partner_ids))
-    issue_month(world, month, at, new_id, partner_ids, despite_open_refunds=True)
+    too_late = list(_asked_too_late(world, month, chosen))
+    issue_month(world, month, at, new_id, chosen, despite_open_refunds=True)
     documents = [
         _to_be(world, document, at)
         for document in world.documents.values()
         if document.month == month
-        and document.partner_id in partner_ids
+        and document.partner_id in chosen
         and document.state in ("issued", "issue_failed")
         and document.invoice_id not in before
     ]
@@ -79,13 +80,13 @@ def _to_be(world: World, document: Document, at: datetime) -> DocumentToBe:
     return DocumentToBe(document, payments, penalty)
 
 
-def _asked_too_late(world: World, month: str, partner_ids: Collection[str]) -> Iterator[LeftOut]:
+def _asked_too_late(world: World, month: str, chosen: frozenset[str]) -> Iterator[LeftOut]:
     """The payments that only the cut-off keeps out of a merge; an operator may still merge them."""
     last_moment = cut_off(month, world.policy.cut_off_day, world.policy.cut_off_hour)
     late = (
         each
         for each in world.requests.values()
-        if each.month == month and each.partner_id in partner_ids and each.requested_at >= last_moment
+        if each.month == month and each.partner_id in chosen and each.requested_at >= last_moment
     )
     for request in late:
         for verdict in _verdicts_of_late(world, request):
@@ -116,7 +117,7 @@ def _left_out(
 
 @dataclass(slots=True)
 class Sums:
-    """So many documents, with their payments and won; `late` of them would be, for `penalty` won."""
+    """So many documents, with their payments and won. `late` of them are late, and may cost `penalty` won."""
 
     documents: int = 0
     payments: int = 0
