@@ -367,7 +367,7 @@ async def test_what_is_missing_while_events_are_unread_is_in_flight(
 
 
 async def decided_by_people(table: Tabletop) -> None:
-    """A refund, a case, a document, a business and a month that people decided about; a dead letter replayed."""
+    """A refund, a case, a document, a business and a month that people decided about."""
     await buy(table, "A-1")
     table.say("refund.requested.v1", "A-1")
     await table.drain()
