@@ -10,7 +10,7 @@ ORDERS: Final = "orders"
 
 def order(row: Row) -> Found:
     """An order with its state and its won."""
-    says = f"{row['state'].replace('_', ' ')}, ₩{row['won']:,}, partner {row['partner_id']}"
+    says = f"{row['state'].replace('_', ' ')}, ₩{row['won']:,}, partner {row['partner_id'] or 'not known'}"
     return Found(ORDERS, "order", row["order_id"], says, pawl("order", row["order_id"]))
 
 

@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 
 from ops.audit import pipeline
+from ops.audit.books import SQL
 from ops.audit.check import audit
+from ops.audit.history.recorder import command_of
 from ops.setup.provision import Database
+from ops.shell.databases import connected, urls_of
 from ops.shell.system import System
 from shared.events.catalogue import SERVICES
 from tests.support.serving import operator_on
@@ -367,7 +370,7 @@ async def test_what_is_missing_while_events_are_unread_is_in_flight(
 
 
 async def decided_by_people(table: Tabletop) -> None:
-    """A refund, a case, a document, a business and a month that people decided about; a dead letter replayed."""
+    """A refund, a case, a document, a business and a month that people decided about."""
     await buy(table, "A-1")
     table.say("refund.requested.v1", "A-1")
     await table.drain()
@@ -432,3 +435,35 @@ async def test_a_replay_that_the_audit_log_does_not_know_is_found(
     )
 
     assert await broken_rules(database) == {"changes_audited": {"A-1"}}
+
+
+async def test_what_operators_decided_over_http_is_recorded_as_the_cause_of_its_events(
+    table: Tabletop, database: Database
+) -> None:
+    await buy(table, "A-1")
+    table.say("payment.completed.v1", "A-1", payment_id="pay-again")
+    table.say("issuance.requested.v1", "B-1", request_id="iss-1")
+    await table.drain()
+    said = {"reason": "why", "apply": True}
+    async with operator_on(table, "orders") as operator:
+        for number, (path, body) in enumerate(
+            {
+                "/v1/quarantine/pay-again/decide": {"decision": "kept"},
+                "/v1/ops/parked/cancel": {"key": "B-1", "request": "iss-1"},
+                "/v1/quarantine/pay-A-1/decide": {"decision": "kept"},
+            }.items()
+        ):
+            await operator.post(path, json={**said, **body}, headers={"Idempotency-Key": f"k-{number}"})
+
+    async with connected(urls_of(database.ops_url)) as connections:
+        rows = await connections["orders"].fetch(SQL.commands_with_events)
+    entries = [command_of(row) for row in rows]
+
+    assert [(entry.type, entry.key, entry.process) for entry in entries] == [
+        ("quarantine.decide", "A-1", "operator"),
+        ("request.cancel", "B-1", "operator"),
+    ]
+    assert entries[0].data == {"payment_id": "pay-again", "decision": "kept"}
+    assert entries[1].data == {"event_id": "issuance.requested.v1-B-1-2"}
+    causes = await table.pools["orders"].fetch("SELECT DISTINCT causation FROM outbox")
+    assert {entry.id for entry in entries} < {row["causation"] for row in causes}

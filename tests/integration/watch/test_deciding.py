@@ -1,4 +1,4 @@
-"""Whatever waits is listed with a command; that command shows what would follow, then does it, and it is gone.
+"""Whatever waits is listed with a command, which shows what would follow, then does it; then it is gone.
 
 The commands run as a person runs them: against services behind sockets, with a token, on a real database.
 """
