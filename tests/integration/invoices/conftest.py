@@ -108,6 +108,10 @@ class StoredBooks:
         (row,) = await self.pool.fetch(f"SELECT * FROM {table} WHERE {key}")
         return dict(row)
 
+    async def noted(self) -> dict[str, Any]:
+        """The newest row of the audit log, which nobody empties."""
+        return dict(await self.pool.fetchrow("SELECT * FROM audit_log ORDER BY id DESC LIMIT 1"))
+
     async def won(self) -> dict[str, int]:
         return dict(await self.pool.fetchrow(SQL.sum_evidence))
 

@@ -68,7 +68,7 @@ async def test_a_month_that_is_not_over_is_refused(books: StoredBooks) -> None:
     with pytest.raises(MonthNotOver, match=r"can be closed from 2026-11-01T00:00:00\+09:00 on"):
         await books.close(at="2026-10-31T23:59:59.999999+09:00", actor="kim", reason="too early")
     assert await books.published("invoice.issued") == []
-    row = await books.row("audit_log", "id = (SELECT max(id) FROM audit_log)")
+    row = await books.noted()
     assert (row["actor"], row["reason"], row["result"]) == ("kim", "too early", "month_not_over")
 
 
