@@ -68,7 +68,9 @@ class Terminal:
     async def run_json(self, *words: str) -> dict[str, Any]:
         said = await self.run(*words, "--json")
         assert said.code == Exit.OK, said.text
-        document: dict[str, Any] = json.loads(said.text)
+        # The services are in this process, and log between the lines.
+        (line,) = [line for line in said.text.splitlines() if line.startswith("{")]
+        document: dict[str, Any] = json.loads(line)
         return document
 
     async def command_of(self, code: str) -> str | None:
@@ -88,7 +90,7 @@ async def terminal(table: Tabletop, database: Database) -> AsyncIterator[Termina
             )
             for service in SERVICES
         }
-        token = provider.allowing(ALL, sub="kim")["Authorization"].removeprefix("Bearer ")
+        token = provider.allowing(ALL, sub="kim")["authorization"].removeprefix("Bearer ")
         environment = {
             "PAWL_TOKEN": token,
             "PAWL_POSTGRES": database.ops_url,
