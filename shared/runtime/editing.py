@@ -1,7 +1,7 @@
 """A refused record as somebody sends it right: a new event, with an id of its own, caused by it. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -31,7 +31,7 @@ class Edit(NamedTuple):
 class EditedRecord:
     """The new event as a record at the place of the old one, and what differs; `changes` hide accounts."""
 
-    record: StoredRecord
+    record: StoredRecord = field(repr=False)
     type: str
     key: str
     time: datetime
