@@ -99,7 +99,7 @@ def shown(value: object) -> str:
         return "an object"
     if isinstance(value, (list, tuple)):
         return "an array"
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    text = json.dumps(value, ensure_ascii=False, default=str).encode(errors="backslashreplace").decode()
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
 
 

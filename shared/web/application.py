@@ -1,10 +1,10 @@
 """The routes of a service as an application: tokens before bodies, problems for all that goes wrong."""
 
+import json
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
-import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
@@ -215,7 +215,8 @@ def _of_validation(request: Request, error: RequestValidationError) -> Problem:
     of_body: list[Any] = [
         {**each, "loc": () if each["type"] == "json_invalid" else tuple(each["loc"][1:])} for each in found
     ]
-    return of_faults(faults_in(of_body, model, orjson.dumps(error.body, default=str)))
+    # Not orjson, which refuses integers beyond 64 bits and halves of surrogates: they may be what is wrong.
+    return of_faults(faults_in(of_body, model, json.dumps(error.body, default=str).encode()))
 
 
 def _openapi(app: FastAPI, routes: Sequence[HttpRoute]) -> dict[str, Any]:
