@@ -36,6 +36,11 @@ def take_any_terminal() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def is_at_terminal() -> bool:
+    """Whether somebody can be asked."""
+    return bool(getattr(sys.stdin, "isatty", lambda: False)())
+
+
 def tell_on_stderr(sentence: str) -> None:
     """Shows the sentence to the person at the terminal, if anybody is there still (`2>&1 | head`)."""
     with suppress(OSError):

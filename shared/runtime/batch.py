@@ -232,9 +232,9 @@ class Batch:
             wanted = self.cursors.get((event.source, event.subject), 0) + 1
             self._wait(message, parked, GAP, f"sequence {wanted} of {event.subject} from {event.source}")
             return False
-        return self._decide(message, event, parked)
+        return self._handle(message, event, parked)
 
-    def _decide(self, message: InboundMessage, event: Event[Any], parked: Parked | None) -> bool:
+    def _handle(self, message: InboundMessage, event: Event[Any], parked: Parked | None) -> bool:
         """Has one event decided whose turn it is; says whether it is settled."""
         try:
             outcome = message.route.handle(self.world, event, self._context) if message.route else Applied()

@@ -1,6 +1,5 @@
 """Ending many at once: over a list that does not change, one first, and no further than so many failures."""
 
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 import typer
 
-from ops.shell.output import Tell
+from ops.shell.output import Tell, is_at_terminal
 from ops.shell.problem import Exit, Problem, explain_os_errors
 from ops.watch.dead.names import Name, parse_name
 from shared.clock import monotonic
@@ -82,7 +81,7 @@ class Result:
 def confirm(plan: Plan, count: int | None) -> None:
     """Asks how many there are, unless `count` says so. Raises Problem where it is not that many."""
     there = len(plan.eligible)
-    if count is None and not sys.stdin.isatty():
+    if count is None and not is_at_terminal():
         raise Problem(
             f"Say how many you mean: --count {there}", "Look first: the same without --yes.", Exit.USAGE
         )

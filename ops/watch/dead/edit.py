@@ -4,7 +4,6 @@ import asyncio
 import os
 import shlex
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ import typer
 from rich.console import Console
 
 from ops.shell.options import Directory, Json, TokenFile
-from ops.shell.output import print_json
+from ops.shell.output import is_at_terminal, print_json
 from ops.shell.problem import Exit, Problem, explain_os_errors
 from ops.shell.tokens import token_for
 from ops.watch.dead.calls import CHANGE, LOOK, edit_one, fetch_one, require_letter
@@ -95,6 +94,8 @@ def edit(
     body = {"document": document, "type": type_name, "time": time, "reason": reason or None}
     token = token_for(CHANGE, directory, token_file, actor)
     outcome = asyncio.run(_try_and_send(base, named, token, body, yes))
+    if outcome.get("applied"):
+        _remove(kept)
     _finish(named, outcome, kept or file, as_json)
 
 
@@ -130,6 +131,7 @@ def _changed(name: Name, shown: Mapping[str, Any], wish: Wish) -> tuple[Any, Pat
     is_same = shown["document"] is not None and same_json(document, shown["document"])
     # The key of an edited event is what its data names, so one with a wrong key may be right as it is.
     if is_same and not (wish.type or wish.time or shown["code"] == "wrong_key"):
+        _remove(kept)
         raise Problem("Nothing was changed.", f"As it is: pawl dead replay {name} --reason WHY", Exit.USAGE)
     return document, kept
 
@@ -172,7 +174,7 @@ def _read(file: Path) -> Any:
 
 def _edit_in_editor(name: Name, shown: Mapping[str, Any]) -> Path:
     """The file that somebody has edited; only its owner reads it, since a secret may be written into it."""
-    if not sys.stdin.isatty():
+    if not is_at_terminal():
         raise Problem(
             "There is no terminal for an editor.", "Say what to change: --set or --file", Exit.USAGE
         )
@@ -189,6 +191,12 @@ def _edit_in_editor(name: Name, shown: Mapping[str, Any]) -> Path:
     if ended != 0:
         raise Problem(f"The editor {editor!r} ended with {ended}.", f"What it left is in {file}")
     return file
+
+
+def _remove(kept: Path | None) -> None:
+    """Removes what an editor has left and nobody needs any more."""
+    if kept is not None:
+        kept.unlink(missing_ok=True)
 
 
 def _finish(name: Name, outcome: dict[str, Any], file: Path | None, as_json: bool) -> None:

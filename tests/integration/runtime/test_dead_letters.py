@@ -8,7 +8,7 @@ import asyncpg
 import orjson
 import pytest
 
-from shared.events.catalogue import FEEDBACK
+from ops.audit.books import SQL as RULES
 from shared.runtime.editing import Edit
 from shared.runtime.records import StoredRecord
 from shared.web.problems import Problem
@@ -428,10 +428,19 @@ async def statements_of(desk: Desk, sent: list[str], record: StoredRecord) -> in
     return len(sent)
 
 
-async def test_every_answer_stays_in_the_topic_of_answers(desk: Desk) -> None:
-    """An edited event is answered like any other: once, on checkout.feedback."""
-    letter = await refuse(desk)
-    done = await desk.letters.edit(letter, Edit(RIGHT), "kim", "a typo", apply=True)
+async def test_the_auditor_finds_one_answer_to_each_however_a_dead_letter_ended(desk: Desk) -> None:
+    """An edited event is answered like any other, once, and by its own name."""
+    wrong = [wrong_request(f"evt-{number}", request_id=f"iss-{number}") for number in range(3)]
+    await desk.take(payment("A-1"), *wrong)
+    sent_right, closed, made_good = [
+        row["id"] for row in await desk.pool.fetch("SELECT id FROM dead_letters ORDER BY id")
+    ]
 
-    query = "SELECT count(*) FROM outbox WHERE topic = $1 AND causation = $2"
-    assert await desk.pool.fetchval(query, FEEDBACK, str(done.event_id)) == 1
+    await desk.letters.edit(sent_right, Edit({**RIGHT, "request_id": "iss-0"}), "kim", "a typo", apply=True)
+    await desk.letters.resolve(closed, "kim", "sent by mistake")
+    await desk.take(issuance("A-1", 5, "iss-2"))
+
+    ends = [(await letter_of(desk, letter))["state"] for letter in (sent_right, closed, made_good)]
+    assert ends == ["edited", "resolved", "resolved"]
+    assert [dict(row) for row in await desk.pool.fetch(RULES.answered_once, 10)] == []
+    assert set((await desk.answers()).values()) == {1}

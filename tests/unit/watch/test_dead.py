@@ -215,6 +215,107 @@ def test_what_an_edit_would_do_is_shown_with_the_command_that_does_it() -> None:
     assert "0199" not in text
 
 
+class TestTheEditor:
+    """Its service is played: what it is sent, and what is left for who goes on."""
+
+    @pytest.fixture
+    def sent(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[dict[str, Any]]:
+        """The bodies that go to the service, which takes everything; there is a terminal."""
+        bodies: list[dict[str, Any]] = []
+        shown = {
+            "state": "open",
+            "topic": "checkout.events",
+            "code": "out_of_range",
+            "value": None,
+            "document": {"lines": [{"quantity": -5}], "account_number": "***"},
+        }
+
+        async def fetch(*arguments: Any) -> dict[str, Any]:
+            return shown
+
+        async def edit(base: str, name: Name, token: str, body: dict[str, Any]) -> dict[str, Any]:
+            bodies.append(body)
+            event = {"id": "0199", "type": "t", "key": "A-1", "source": "/pawl/orders/edited"}
+            return {"applied": body["apply"], "event": event, "rows": [], "events": [], "waits": None}
+
+        monkeypatch.setattr("ops.watch.dead.edit.fetch_one", fetch)
+        monkeypatch.setattr("ops.watch.dead.edit.edit_one", edit)
+        monkeypatch.setattr("ops.watch.dead.edit.is_at_terminal", lambda: True)
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+        monkeypatch.setenv("PAWL_TOKEN", "a token")
+        return bodies
+
+    def edit(self, *words: str, editor: str = "true") -> Any:
+        command = ["dead", "edit", "orders:17", "--url", "http://127.0.0.1:1", *words]
+        return CliRunner(env={"VISUAL": "", "EDITOR": editor}).invoke(app, command)
+
+    def test_what_was_written_there_is_tried_and_kept_for_its_owner(
+        self, sent: list[dict[str, Any]], tmp_path: Path
+    ) -> None:
+        tried = self.edit(editor="sed -i s/-5/5/")
+
+        (file,) = tmp_path.glob("pawl-orders-17-*.json")
+        assert [(body["document"]["lines"], body["apply"]) for body in sent] == [([{"quantity": 5}], False)]
+        assert f"pawl dead edit orders:17 --file {file} --reason WHY --yes" in tried.output
+        assert file.stat().st_mode & 0o777 == 0o600
+
+        self.edit("--file", str(file), "--reason", "a typo", "--yes")
+
+        assert [body["apply"] for body in sent] == [False, False, True]
+        assert sent[-1]["reason"] == "a typo"
+        assert sent[-1]["document"]["account_number"] == "***"
+
+    def test_nothing_changed_is_told_and_nothing_sent(
+        self, sent: list[dict[str, Any]], tmp_path: Path
+    ) -> None:
+        unchanged = self.edit()
+
+        assert "Nothing was changed" in str(unchanged.exception)
+        assert (sent, list(tmp_path.iterdir())) == ([], [])
+
+    def test_what_was_sent_leaves_no_file(self, sent: list[dict[str, Any]], tmp_path: Path) -> None:
+        self.edit("--reason", "a typo", "--yes", editor="sed -i s/-5/5/")
+
+        assert [body["apply"] for body in sent] == [False, True]
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize("editor", ["sed -i s/-5/,,/", "false", "/no/such/editor", "'"])
+    def test_what_an_editor_spoils_is_told_with_what_to_do(
+        self, sent: list[dict[str, Any]], editor: str
+    ) -> None:
+        spoilt = self.edit(editor=editor)
+
+        assert isinstance(spoilt.exception, Problem)
+        assert spoilt.exception.hint
+        assert sent == []
+
+    @pytest.mark.parametrize(
+        ("words", "document"),
+        [
+            (("--set", "/lines/0/quantity=5"), {"lines": [{"quantity": 5}], "account_number": "***"}),
+            (("--set", "/name=가나다", "--remove", "/lines"), {"account_number": "***", "name": "가나다"}),
+            (("--type", "payment.failed.v1"), {"lines": [{"quantity": -5}], "account_number": "***"}),
+        ],
+    )
+    def test_options_need_no_editor(
+        self, sent: list[dict[str, Any]], words: tuple[str, ...], document: dict[str, Any]
+    ) -> None:
+        assert self.edit(*words, editor="false").exit_code == 0
+
+        assert sent[0]["document"] == document
+
+    @pytest.mark.parametrize(
+        "words", [("--set", "/lines/7/quantity=5"), ("--set", "lines"), ("--remove", "x")]
+    )
+    def test_a_pointer_that_leads_nowhere_is_a_usage_error(
+        self, sent: list[dict[str, Any]], words: tuple[str, ...]
+    ) -> None:
+        wrong = self.edit(*words)
+
+        assert isinstance(wrong.exception, Problem)
+        assert (wrong.exception.exit_code, sent) == (Exit.USAGE, [])
+
+
 def printed(show: Any) -> str:
     console = Console(width=200, record=True, file=io.StringIO())
     show(console)
