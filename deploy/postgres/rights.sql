@@ -34,8 +34,8 @@ DECLARE
         },
         "serials": {
             "orders":              "insert, update (sequence)",
-            "grants":              "insert, update (issued, state, sequence, issued_at)",
-            "serials":             "insert",
+            "grants":              "insert, update (issued, state, sequence, issued_at, reissued, revoked, expired)",
+            "serials":             "insert, update (state, account, registered_at, usage_ends_at, revoked_at, revoke_reason)",
             "custody":             "insert"
         },
         "refunds": {

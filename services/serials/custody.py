@@ -3,7 +3,7 @@
 from typing import Final
 from uuid import UUID
 
-from services.serials.state import Custody, Form
+from services.serials.state import Custody, Form, SerialState
 from services.serials.store import CUSTODY
 from services.serials.watermarks import RANDOM_BYTES, make_watermark
 from shared.ids import random_bytes, uuid7
@@ -20,7 +20,7 @@ async def note_hand_out(
     grant_id: UUID,
     units: tuple[int, int],
     *,
-    state: str | None,
+    state: SerialState | None,
     serials: int,
     reason: str = "",
 ) -> str:
@@ -52,7 +52,7 @@ def _entry(
     origin: Origin,
     grant_id: UUID | None,
     units: tuple[int, int] | None,
-    state: str | None,
+    state: SerialState | None,
     serials: int,
     reason: str,
     watermark: str | None,

@@ -1,6 +1,6 @@
-"""What serials works on: grants and how far they are, and the working set of one batch.
+"""What serials works on: grants and how far they are, serials and whose, and the working set of one batch.
 
-A grant is the order's promise that so many units of a line become serials.
+A grant is the order's promise that so many units of a line become serials. Nothing in here is a readable one.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,6 +20,22 @@ class GrantState(StrEnum):
 
     ISSUING = "issuing"
     ISSUED = "issued"
+
+
+class SerialState(StrEnum):
+    """What a serial is good for. `expired` is never stored: `state_at` says it."""
+
+    ACTIVE = "active"
+    REGISTERED = "registered"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
+def state_at(stored: SerialState, registration_deadline: datetime, at: datetime) -> SerialState:
+    """The state of a serial at an instant: one that nobody registered by its deadline is expired."""
+    if stored is SerialState.ACTIVE and at > registration_deadline:
+        return SerialState.EXPIRED
+    return stored
 
 
 class Product(NamedTuple):
@@ -53,6 +69,8 @@ class Grant(Struct, frozen=True, gc=False):
     `batch_id` is the first of a run of ids that this grant owns: its n-th serial has the id batch_id + n.
     `issued_at` is the logical time of issue, that of the grant, once all units exist. `state` and `issued_at`
     follow from the counts: the decisions set them, and the schema refuses any that do not fit.
+    So many serials were `reissued`, each in the place of one of those that were `revoked`. Once the window to
+    register is over, `expired` is how many were neither registered nor revoked.
     """
 
     grant_id: Fixed[UUID]
@@ -70,6 +88,9 @@ class Grant(Struct, frozen=True, gc=False):
     state: GrantState = GrantState.ISSUING
     sequence: int = 0
     issued_at: datetime | None = None
+    reissued: int = 0
+    revoked: int = 0
+    expired: int | None = None
 
     @property
     def left(self) -> int:
@@ -79,6 +100,33 @@ class Grant(Struct, frozen=True, gc=False):
     def next_part(self, units: int) -> Part:
         """The next `units` units."""
         return Part(self.grant_id, self.batch_id, self.issued + 1, units)
+
+
+class Registration(NamedTuple):
+    """Who uses a serial, since when, and until when: the end of a day in Seoul."""
+
+    account: str
+    registered_at: datetime
+    usage_ends_at: datetime
+
+
+class Revocation(NamedTuple):
+    """When a serial died, and why: what an operator said, or `reissued`."""
+
+    revoked_at: datetime
+    reason: str
+
+
+class Serial(Struct, frozen=True, gc=False):
+    """One serial, without its characters. `replaces` is the serial that it was made in the place of."""
+
+    serial_id: UUID
+    grant_id: UUID
+    last_four: str
+    replaces: UUID | None = None
+    state: SerialState = SerialState.ACTIVE
+    registration: Registration | None = None
+    revocation: Revocation | None = None
 
 
 class Form(StrEnum):
@@ -109,7 +157,7 @@ class Custody(Struct, frozen=True, gc=False):
     grant_id: Fixed[UUID | None]
     first_unit: Fixed[int | None]
     last_unit: Fixed[int | None]
-    state: Fixed[str | None]
+    state: Fixed[SerialState | None]
     serials: Fixed[int]
     watermark: Fixed[str | None]
 

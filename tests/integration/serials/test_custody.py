@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from services.serials.custody import note_hand_out, note_search
-from services.serials.state import Form
+from services.serials.state import Form, SerialState
 from services.serials.watermarks import read_watermark
 from shared.ids import uuid7
 from shared.web.callers import Caller, Origin
@@ -30,7 +30,7 @@ async def handed_out(pool: asyncpg.Pool, grant_id: UUID | None = None) -> str:
             PARTNER,
             grant_id or uuid7(),
             (3, 60),
-            state="active",
+            state=SerialState.ACTIVE,
             serials=57,
             reason="sale",
         )
