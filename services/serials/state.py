@@ -129,6 +129,39 @@ class Serial(Struct, frozen=True, gc=False):
     revocation: Revocation | None = None
 
 
+class Form(StrEnum):
+    """How serials were handed out; or that one was looked up by its characters."""
+
+    JSON = "json"
+    CSV = "csv"
+    XLSX = "xlsx"
+    MERGE = "merge"
+    SEARCH = "search"
+
+
+class Custody(Struct, frozen=True, gc=False):
+    """One time that somebody was handed serials, or looked one up: who, when, which. It holds no serial.
+
+    `actor` is the token's `sub`, `partner_id` the partner that the token is limited to, `client` the address
+    that asked, `request` its correlation id. `serials` counts those of the units `first_unit` to `last_unit`
+    that were in the `state` asked for (None: in any). Whatever leaves carries its `watermark`.
+    """
+
+    custody_id: Fixed[UUID]
+    form: Fixed[Form]
+    actor: Fixed[str]
+    partner_id: Fixed[str | None]
+    client: Fixed[str]
+    request: Fixed[str]
+    reason: Fixed[str]
+    grant_id: Fixed[UUID | None]
+    first_unit: Fixed[int | None]
+    last_unit: Fixed[int | None]
+    state: Fixed[SerialState | None]
+    serials: Fixed[int]
+    watermark: Fixed[str | None]
+
+
 class Policy(Struct, frozen=True):
     """What may be changed without a new version: sizes in units, the registration window in KST days.
 

@@ -6,7 +6,7 @@ from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
-from services.serials.state import Grant, Order, Part, Policy, World
+from services.serials.state import Custody, Grant, Order, Part, Policy, World
 from services.serials.writer import SerialWriter
 from shared.ids import RUN_LIMIT, uuid7_run
 from shared.postgres import Connection, packed
@@ -17,7 +17,8 @@ from shared.runtime.decisions import Event
 SQL = load(__file__)
 ORDERS = Table(Order, "orders", key=("order_id",))
 GRANTS = Table(Grant, "grants", key=("grant_id",))
-TABLES = (ORDERS, GRANTS)
+CUSTODY = Table(Custody, "custody", key=("custody_id",))
+TABLES = (ORDERS, GRANTS, CUSTODY)
 
 
 class Store:

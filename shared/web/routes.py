@@ -69,6 +69,10 @@ def _caller(request: Request) -> Caller:
     return caller
 
 
+def _looking(request: Request) -> Origin:
+    return _origin_of(request, None)
+
+
 def _origin(request: Request, key: Annotated[str | None, KeyHeader] = None) -> Origin:
     return _origin_of(request, key)
 
@@ -79,11 +83,14 @@ def _origin_with_key(request: Request, key: Annotated[str, KeyHeader]) -> Origin
 
 def _origin_of(request: Request, key: str | None) -> Origin:
     state, language = request.state, language_of(request.headers.get("accept-language", ""))
-    return Origin(state.caller, key, state.given_traceparent, state.correlation, language)
+    client = request.client.host if request.client is not None else ""
+    return Origin(state.caller, key, state.given_traceparent, state.correlation, language, client)
 
 
 Asking = Annotated[Caller, Depends(_caller)]
 """Parameter of an endpoint: who asks."""
+Looking = Annotated[Origin, Depends(_looking)]
+"""Parameter of an endpoint that reads, and notes who did: where the request comes from."""
 Requested = Annotated[Origin, Depends(_origin)]
 """Parameter of an endpoint whose write may come without an Idempotency-Key: where the request comes from."""
 RequestedOnce = Annotated[Origin, Depends(_origin_with_key)]

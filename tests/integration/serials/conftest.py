@@ -25,7 +25,7 @@ from shared.runtime.outgoing import Cause
 from shared.runtime.surroundings import Surroundings
 from tests.support.granted import CONTEXT, new_vault
 
-TABLES = "orders, grants, serials, outbox, parked, dead_letters, cursors, inbox"
+TABLES = "orders, grants, serials, custody, outbox, parked, dead_letters, cursors, inbox"
 CHUNK = 500
 
 
@@ -122,9 +122,10 @@ async def owner(database: Database) -> AsyncIterator[asyncpg.Connection]:
 @pytest.fixture
 async def pool(database: Database) -> AsyncIterator[asyncpg.Pool]:
     """Sessions of the service's own role."""
-    owner = await connect(database.owner_url, "serials")
-    await owner.execute(f"TRUNCATE {TABLES}")
-    await owner.close()
+    admin = await connect(database.admin_url, "serials")
+    # As a replica: a trigger keeps the custody log from everybody else.
+    await admin.execute(f"SET LOCAL session_replication_role = replica; TRUNCATE {TABLES}")
+    await admin.close()
     pool = await open_pool(database.service_url("serials"), "serials", 6)
     yield pool
     await pool.close()
