@@ -7,22 +7,10 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
 from services.serials.commands import COMMANDS, REGISTER, REISSUE, REVOKE, EndBody, Registering
 from services.serials.decisions import Replaced, Ruling, register_serial, reissue_serial, revoke_serial
-from services.serials.state import (
-    Grant,
-    GrantState,
-    Policy,
-    Product,
-    Registration,
-    Revocation,
-    Serial,
-    SerialState,
-    World,
-    state_at,
-)
+from services.serials.state import Policy, Product, Revocation, Serial, SerialState, World, state_at
 from shared.events.examples import golden
 from shared.kst import KST
 from shared.runtime.commands import Command, CommandOutcome, Done, Refused
@@ -30,41 +18,10 @@ from shared.runtime.decisions import Decided
 from shared.web.problems import Problem
 from tests.support.commands import Person
 from tests.support.granted import CONTEXT
+from tests.unit.serials.builders import AT, BATCH, DEADLINE, GRANTED_AT, grant, serial
 
-GRANTED_AT = datetime(2026, 10, 21, 14, 3, 7, tzinfo=KST)
-DEADLINE = datetime(2027, 1, 20, 23, 59, 59, 999_999, tzinfo=KST)
-BATCH = UUID("0199f0c1-1111-7c11-9a51-2f6f3f000000")
 OTHER = UUID("0199f0c1-1111-7c11-9a51-2f6f3f000002")
-AT = datetime(2026, 11, 1, 12, tzinfo=KST)
 LOST = Ruling("operator:kim", "lost in the mail", AT)
-
-
-def grant(**changes: Any) -> Grant:
-    issued = Grant(
-        grant_id=UUID("0199f0c1-0000-7c11-9a51-2f6f3f3c1b01"),
-        batch_id=BATCH,
-        order_id="A-1001",
-        line_id="1",
-        partner_id="P-17",
-        product=Product("study-30", "스터디 이용권 30일", 1_600, 30),
-        quantity=100,
-        granted_at=GRANTED_AT,
-        registration_deadline=DEADLINE,
-        correlation="story-7",
-        causation="evt-1",
-        issued=100,
-        state=GrantState.ISSUED,
-        issued_at=GRANTED_AT,
-    )
-    return replace(issued, **changes)
-
-
-def serial(state: SerialState = SerialState.ACTIVE, replaces: UUID | None = None) -> Serial:
-    """A serial in one of the states that are stored."""
-    registration = Registration("acct-1", AT, AT) if state is SerialState.REGISTERED else None
-    revocation = Revocation(AT, "lost") if state is SerialState.REVOKED else None
-    serial_id = UUID(int=BATCH.int + 1)
-    return Serial(serial_id, grant().grant_id, replaces, state, registration, revocation)
 
 
 def done(decision: Decided[Any] | Problem) -> Decided[Any]:
