@@ -1,5 +1,6 @@
 """The serials service, put together."""
 
+from services.serials.api import http_routes
 from services.serials.find import FIND
 from services.serials.handlers import ROUTES, refuse_late
 from services.serials.issuing import Issuer
@@ -13,7 +14,8 @@ from shared.runtime.surroundings import Surroundings
 
 def build(settings: SerialsSettings) -> Service:
     """Serials reads what orders grants, and issues."""
-    store = Store(SerialWriter(settings.vault()), settings.policy())
+    vault = settings.vault()
+    store = Store(SerialWriter(vault), settings.policy())
 
     async def issue_grants(surroundings: Surroundings) -> None:
         await Issuer(surroundings, store, settings.serials_idle_seconds).run()
@@ -24,6 +26,7 @@ def build(settings: SerialsSettings) -> Service:
         store=store,
         refuse_late=refuse_late,
         agents=(issue_grants,),
+        http_routes=lambda surroundings: http_routes(surroundings, vault, settings.serials_registration_url),
         todo=TODO,
         find=FIND,
     )

@@ -38,6 +38,12 @@ class SerialsSettings(ServiceSettings):
         default=0.5, gt=0, le=60, description="how often the issuing worker looks for grants left by others"
     )
 
+    serials_registration_url: str = Field(
+        default="",
+        max_length=500,
+        description="where customers register, may hold {serial}; without it no serial is handed out",
+    )
+
     @field_validator("serial_text_key")
     @classmethod
     def _differs(cls, value: SecretBytes, info: ValidationInfo) -> SecretBytes:
@@ -50,6 +56,15 @@ class SerialsSettings(ServiceSettings):
     def _is_readable(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
         if info.data.get("serial_key_id") in {keys.key_id for keys in _earlier(value)}:
             raise ValueError("names the keys of SERIAL_KEY_ID again")
+        return value
+
+    @field_validator("serials_registration_url")
+    @classmethod
+    def _is_a_page(cls, value: str) -> str:
+        if value and not (
+            value.startswith(("https://", "http://")) and value.isprintable() and " " not in value
+        ):
+            raise ValueError("is not https://..., and must be what a customer can open")
         return value
 
     def vault(self) -> Vault:
