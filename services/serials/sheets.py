@@ -19,7 +19,9 @@ GROUPED: Final = LENGTH + 3
 """The characters of a serial as it is printed, hyphens included."""
 
 _COMPUTED = tuple("=+-@\t\r\n＝＋－＠")
-_GUESSED = re.compile(r"\s*[\d.,]*\d[\d.,:/%eE+\s-]*|\s*(?:true|false)\s*", re.IGNORECASE)
+_NUMBER = r"[₩￦$€¥]?\s*[\d.,][\d.,\s]*(?:e[+-]?\d+)?\s*%?"
+_DAY_OR_TIME = r"\d{1,4}(?:[-/.:]\s?\d{1,4}){1,2}(?:\s\d{1,2}(?::\d{1,2}){1,2})?"
+_GUESSED = re.compile(rf"\s*(?:{_NUMBER}|{_DAY_OR_TIME}|true|false)\s*", re.IGNORECASE)
 _TO_QUOTE = re.compile(r'[",\r\n]|^\s|\s$')
 
 
