@@ -18,7 +18,7 @@ from shared.runtime.surroundings import Surroundings
 
 
 def build(settings: SerialsSettings) -> Service:
-    """Serials reads what orders grants, issues, and registers."""
+    """Serials reads what orders grants, issues, hands out, and registers."""
     store = Store(SerialWriter(settings.vault()), settings.policy(), settings.sealer())
     limits = settings.limits()
 
@@ -34,7 +34,9 @@ def build(settings: SerialsSettings) -> Service:
         store=store,
         refuse_late=refuse_late,
         agents=(issue_grants, watch_attempts, partial(sweep_daily, seconds=settings.serials_sweep_seconds)),
-        http_routes=partial(http_routes, store=store, limits=limits),
+        http_routes=partial(
+            http_routes, store=store, limits=limits, registration_url=settings.serials_registration_url
+        ),
         commands=COMMANDS,
         todo=TODO,
         find=FIND,

@@ -91,20 +91,6 @@ WHERE g.grant_id IN (SELECT grant_id FROM grants
                      ORDER BY registration_deadline LIMIT $2 FOR UPDATE SKIP LOCKED)
 RETURNING g.expired;
 
--- name: campaign
--- How many serials of each grant of a partner, or of an order, are registered, revoked and expired. Those of a grant are
--- counted while its window is open; after that they are written down with it.
-SELECT g.grant_id, g.order_id, g.partner_id, g.line_id, g.product_id, g.product_name, g.usage_days, g.quantity, g.issued,
-       g.reissued, g.revoked, g.expired, g.registration_deadline, c.registered
-FROM grants g
-LEFT JOIN LATERAL (
-    SELECT count(*) AS registered FROM serials s
-    WHERE g.expired IS NULL AND s.state = 'registered'
-      AND s.serial_id BETWEEN g.batch_id AND overlay(g.batch_id::text PLACING 'ffffff' FROM 31)::uuid
-) c ON true
-WHERE ($1::text IS NULL OR g.partner_id = $1) AND ($2::text IS NULL OR g.order_id = $2) AND g.grant_id > $3
-ORDER BY g.grant_id LIMIT $4;
-
 -- name: lock_small_grants
 -- Grants that one chunk can finish, oldest first; those in another worker's hands are passed over.
 SELECT * FROM grants
@@ -152,3 +138,58 @@ FROM grants g CROSS JOIN LATERAL (
     ORDER BY serial_id LIMIT 20
 ) AS s
 WHERE g.order_id = $1 LIMIT 20;
+
+-- name: grant_of_id
+-- The grant of this id.
+SELECT * FROM grants WHERE grant_id = $1;
+
+-- name: grants_of_order
+-- A page of the grants of an order; those of one partner unless that is null.
+SELECT * FROM grants
+WHERE order_id = $1 AND ($2::text IS NULL OR partner_id = $2) AND grant_id > $3
+ORDER BY grant_id LIMIT $4;
+
+-- name: grants_of_partner
+-- A page of the grants of a partner.
+SELECT * FROM grants WHERE partner_id = $1 AND grant_id > $2 ORDER BY grant_id LIMIT $3;
+
+-- name: registered_of_grants
+-- How many serials of these grants are registered: counted one by one, until the end of its window has told it.
+SELECT g.grant_id, CASE WHEN g.expired IS NOT NULL THEN g.issued + g.reissued - g.revoked - g.expired ELSE (
+    SELECT count(*) FROM serials s
+    WHERE s.serial_id BETWEEN g.batch_id AND overlay(g.batch_id::text PLACING 'ffffff' FROM 31)::uuid
+      AND s.state = 'registered'
+) END AS registered
+FROM grants g WHERE g.grant_id = ANY($1::uuid[]);
+
+-- name: serials_to_hand_out
+-- Serials of a range of ids, in a state or (null) in any, in the order of their units.
+SELECT key_id, text, lookup_tag FROM serials
+WHERE serial_id BETWEEN $1 AND $2 AND ($3::text IS NULL OR state = $3)
+ORDER BY serial_id;
+
+-- name: count_serials_to_hand_out
+-- How many serials `serials_to_hand_out` has, by the keys that open them.
+SELECT key_id, count(*) AS serials FROM serials
+WHERE serial_id BETWEEN $1 AND $2 AND ($3::text IS NULL OR state = $3)
+GROUP BY key_id;
+
+-- name: page_of_serials
+-- A page of the serials that `serials_to_hand_out` has, with their ids and states.
+SELECT serial_id, state, key_id, text, lookup_tag FROM serials
+WHERE serial_id BETWEEN $1 AND $2 AND ($3::text IS NULL OR state = $3)
+ORDER BY serial_id LIMIT $4;
+
+-- name: wait_for_caller
+-- Lets this transaction be idle for so long: whoever is sent serials may be slow. Under another name no sweep ends it.
+SELECT set_config('idle_in_transaction_session_timeout', $1, true),
+       set_config('application_name', current_setting('application_name') || '-export', true);
+
+-- name: custody_of_grant
+-- A page of who was handed serials of a grant, or looked one up, the newest first.
+SELECT * FROM custody WHERE grant_id = $1 AND custody_id < $2 ORDER BY custody_id DESC LIMIT $3;
+
+-- name: custody_of_watermark
+-- Who was handed what carries this watermark, and of which order it was.
+SELECT c.*, g.order_id, g.partner_id AS partner_of_order
+FROM custody c JOIN grants g USING (grant_id) WHERE c.watermark = $1;

@@ -187,7 +187,7 @@ class Registrations:
             window,
             who.account,
             who.address,
-            self._vault.key_ids,
+            list(self._vault.key_ids),
             origin.caller.partner_id,
         )
         if row["of_account"] >= most or row["of_address"] >= self._limits.address:

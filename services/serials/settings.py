@@ -61,6 +61,12 @@ class SerialsSettings(ServiceSettings):
         default=86_400, gt=0, description="how often expired serials are counted with their grants"
     )
 
+    serials_registration_url: str = Field(
+        default="",
+        max_length=500,
+        description="where customers register, may hold {serial}; without it no serial is handed out",
+    )
+
     @field_validator("serial_text_key")
     @classmethod
     def _differs(cls, value: SecretBytes, info: ValidationInfo) -> SecretBytes:
@@ -73,6 +79,15 @@ class SerialsSettings(ServiceSettings):
     def _is_readable(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
         if info.data.get("serial_key_id") in {keys.key_id for keys in _earlier(value)}:
             raise ValueError("names the keys of SERIAL_KEY_ID again")
+        return value
+
+    @field_validator("serials_registration_url")
+    @classmethod
+    def _is_a_page(cls, value: str) -> str:
+        if value and not (
+            value.startswith(("https://", "http://")) and value.isprintable() and " " not in value
+        ):
+            raise ValueError("is not https://..., and must be what a customer can open")
         return value
 
     def vault(self) -> Vault:

@@ -38,6 +38,14 @@ def state_at(stored: SerialState, registration_deadline: datetime, at: datetime)
     return stored
 
 
+def stored_as(wanted: SerialState, registration_deadline: datetime, at: datetime) -> SerialState | None:
+    """How serials are stored that are in this state at an instant; None where none can be in it."""
+    if wanted in (SerialState.ACTIVE, SerialState.EXPIRED):
+        fits = state_at(SerialState.ACTIVE, registration_deadline, at) is wanted
+        return SerialState.ACTIVE if fits else None
+    return wanted
+
+
 class Product(NamedTuple):
     """What the order sold, as of payment. `unit_price` is in won, `usage_days` in KST days."""
 
@@ -96,6 +104,15 @@ class Grant(Struct, frozen=True, gc=False):
     def left(self) -> int:
         """Units that do not exist yet."""
         return self.quantity - self.issued
+
+    @property
+    def numbers(self) -> int:
+        """The last number of a unit: reissued serials are numbered on behind the units of the grant."""
+        return self.quantity + self.reissued
+
+    def serial_id(self, number: int) -> UUID:
+        """The id of the serial of this unit, counted from 1."""
+        return UUID(int=self.batch_id.int + number)
 
     def next_part(self, units: int) -> Part:
         """The next `units` units."""

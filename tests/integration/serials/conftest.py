@@ -148,7 +148,7 @@ class Process:
         fold = Fold(service, desk.pool, outbox, SEALER, Metrics(), timedelta(hours=1))
         queue = CommandQueue(fold.decide, fold.decide_alone, fold.try_out)
         self.surroundings = Surroundings(desk.pool, outbox, send=queue.send, send_alone=queue.send_alone)
-        routes = http_routes(self.surroundings, store, limits or Limits())
+        routes = http_routes(self.surroundings, store, limits or Limits(), "https://register.example")
         self._app = app_of(routes, PROVIDER.tokens(), "serials", at_once=1_000)
 
     def _reach(self, point: str) -> None:
