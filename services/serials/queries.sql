@@ -62,7 +62,8 @@ ON CONFLICT (window_start, who) DO UPDATE SET failures = failed_attempts.failure
 
 -- name: failures_in_window
 -- How often anybody has failed in a window.
-SELECT coalesce(sum(failures), 0)::bigint AS failures FROM failed_attempts WHERE window_start = $1 AND who = ANY($2::bytea[]);
+SELECT coalesce(sum(failures), 0)::bigint AS failures
+FROM failed_attempts WHERE window_start = $1 AND who = ANY($2::bytea[]);
 
 -- name: forget_failures
 -- What was counted in windows that began before an instant is of no more use.
@@ -80,8 +81,8 @@ FROM serials s JOIN grants g USING (grant_id) WHERE s.serial_id = $1;
 INSERT INTO serial_keys (key_id) VALUES ($1) ON CONFLICT DO NOTHING;
 
 -- name: count_expired
--- How many serials of grants whose window ended before an instant were neither registered nor revoked, written down once
--- for some of those grants; the others are in other hands, or for the next time.
+-- How many serials of grants whose window ended before an instant were neither registered nor revoked, written down
+-- once, for some of those grants; the others are in other hands, or for the next time.
 UPDATE grants g
 SET expired = (SELECT count(*) FROM serials s
                WHERE s.serial_id BETWEEN g.batch_id AND overlay(g.batch_id::text PLACING 'ffffff' FROM 31)::uuid

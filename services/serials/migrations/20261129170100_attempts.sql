@@ -1,7 +1,7 @@
 -- migrate:up
 
--- How often a serial was typed that there is not, in each window: by an account, from an address, by everybody. `who` is
--- a keyed hash of that. Those of everybody are spread over several rows, so that no row is changed by all.
+-- How often a serial was typed that there is not, in each window: by an account, from an address, by everybody. `who`
+-- is a keyed hash of that. Those of everybody are spread over several rows, so that no row is changed by all.
 CREATE TABLE failed_attempts (
     window_start timestamptz NOT NULL,
     who          bytea NOT NULL CHECK (octet_length(who) = 16),
