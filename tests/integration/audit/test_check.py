@@ -94,7 +94,7 @@ PLANTED = [
     ),
     (
         "serials",
-        f"UPDATE serials.serials SET (state, revoked_at, revoke_reason) = ('revoked', now(), 'x') WHERE {SOME}",
+        f"UPDATE serials.serials SET state = 'revoked', revoked_at = now(), revoke_reason = '' WHERE {SOME}",
         "live_serials",
     ),
     (
