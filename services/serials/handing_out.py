@@ -71,7 +71,7 @@ Query = tuple[UUID, UUID, SerialState | None]
 log = structlog.get_logger("pawl.handing_out")
 
 
-class Asked(NamedTuple):
+class Wanted(NamedTuple):
     """Which serials somebody wants: those of the units `first` to `last` of a grant, in a state or in any."""
 
     grant: Grant
@@ -112,7 +112,7 @@ class Opened(NamedTuple):
 class HandOut:
     """A file of serials on its way: `written` of its `serials` are in it."""
 
-    asked: Asked
+    wanted: Wanted
     query: Query
     form: Form
     serials: int
@@ -121,7 +121,7 @@ class HandOut:
 
     def headers(self, ending: str) -> dict[str, str]:
         """What its file is called, how it is marked, and how many serials are in it."""
-        name = f"serials-{self.asked.grant.grant_id}-{self.watermark}.{ending}"
+        name = f"serials-{self.wanted.grant.grant_id}-{self.watermark}.{ending}"
         return {
             "Content-Disposition": f'attachment; filename="{name}"',
             "X-Watermark": self.watermark,
@@ -146,32 +146,32 @@ class HandingOut:
         return items
 
     @asynccontextmanager
-    async def csv(self, asked: Asked) -> AsyncIterator[Parts]:
+    async def csv(self, wanted: Wanted) -> AsyncIterator[Parts]:
         """The five items of each serial, as a file of CSV. Raises Problem."""
-        language = asked.origin.language
-        row = csv_row(self.items(asked.grant, language))
-        async with self._place(), self._begun(asked, Form.CSV) as (out, connection):
+        language = wanted.origin.language
+        row = csv_row(self.items(wanted.grant, language))
+        async with self._place(), self._begun(wanted, Form.CSV) as (out, connection):
             yield Parts(out.headers("csv"), self._csv(out, connection, HEADERS[language], row))
 
     @asynccontextmanager
-    async def merge(self, asked: Asked, message: Message) -> AsyncIterator[Parts]:
+    async def merge(self, wanted: Wanted, message: Message) -> AsyncIterator[Parts]:
         """The message to each customer, as a file of CSV for a program that sends them. Raises Problem."""
-        header = MERGE_HEADERS[asked.origin.language]
+        header = MERGE_HEADERS[wanted.origin.language]
         row = csv_row(["", message.kind.upper(), message.text])
-        async with self._place(), self._begun(asked, Form.MERGE) as (out, connection):
+        async with self._place(), self._begun(wanted, Form.MERGE) as (out, connection):
             yield Parts(out.headers("csv"), self._csv(out, connection, header, row))
 
     @asynccontextmanager
-    async def xlsx(self, asked: Asked) -> AsyncIterator[Parts]:
+    async def xlsx(self, wanted: Wanted) -> AsyncIterator[Parts]:
         """The five items of each serial, as a workbook that is made on disk first. Raises Problem."""
-        language = asked.origin.language
-        items = self.items(asked.grant, language)
-        if asked.last - asked.first >= MOST_SERIALS:
+        language = wanted.origin.language
+        items = self.items(wanted.grant, language)
+        if wanted.last - wanted.first >= MOST_SERIALS:
             rule = f"a sheet holds {MOST_SERIALS:,} serials; take fewer units, or CSV"
             raise Problem(WRONG_PARAMETER, name="to", place="query", rule=rule)
         async with self._place():
             with private_folder() as folder:
-                async with self._begun(asked, Form.XLSX) as (out, connection):
+                async with self._begun(wanted, Form.XLSX) as (out, connection):
                     workbook = Workbook(folder, HEADERS[language], items, out.watermark)
                     async for _ in self._blocks(out, connection, workbook.add):
                         pass
@@ -179,23 +179,23 @@ class HandingOut:
                 size = str(workbook.path.stat().st_size)
                 yield Parts({**out.headers("xlsx"), "Content-Length": size}, _parts_of(workbook.path))
 
-    async def page(self, asked: Asked, most: int) -> tuple[str, list[Opened], bool]:
-        """The watermark of a page, its serials, `most` of those asked for, and whether there are more.
+    async def page(self, wanted: Wanted, most: int) -> tuple[str, list[Opened], bool]:
+        """The watermark of a page, its serials, `most` of those wanted, and whether there are more.
 
         Raises Problem.
         """
         async with self._pool.acquire() as connection:
-            found = await connection.fetch(SQL.page_of_serials, *self._query_of(asked), most + 1)
+            found = await connection.fetch(SQL.page_of_serials, *self._query_of(wanted), most + 1)
             rows = found[:most]
-            self.items(asked.grant, asked.origin.language, serials=len(rows))
+            self.items(wanted.grant, wanted.origin.language, serials=len(rows))
             self._require_keys({row["key_id"] for row in rows})
-            batch_id, texts = asked.grant.batch_id.int, grouped_texts(self._open(rows))
+            batch_id, texts = wanted.grant.batch_id.int, grouped_texts(self._open(rows))
             opened = [
                 Opened(row["serial_id"].int - batch_id, row["serial_id"], SerialState(row["state"]), text)
                 for row, text in zip(rows, texts, strict=True)
             ]
             units = opened[0].unit, opened[-1].unit
-            watermark = await _note(connection, asked, Form.JSON, units, len(opened))
+            watermark = await _note(connection, wanted, Form.JSON, units, len(opened))
         return watermark, opened, len(found) > most
 
     @asynccontextmanager
@@ -206,17 +206,17 @@ class HandingOut:
             yield
 
     @asynccontextmanager
-    async def _begun(self, asked: Asked, form: Form) -> AsyncIterator[tuple[HandOut, Connection]]:
+    async def _begun(self, wanted: Wanted, form: Form) -> AsyncIterator[tuple[HandOut, Connection]]:
         """A hand-out that is noted, and the transaction in which its serials are read."""
-        query = self._query_of(asked)
+        query = self._query_of(wanted)
         async with self._pool.acquire() as connection, _snapshot(connection):
             rows = await connection.fetch(SQL.count_serials_to_hand_out, *query)
             serials = sum(row["serials"] for row in rows)
-            self.items(asked.grant, asked.origin.language, serials=serials)
+            self.items(wanted.grant, wanted.origin.language, serials=serials)
             self._require_keys({row["key_id"] for row in rows})
             async with self._pool.acquire() as noting:  # the other connection only reads, and commits last
-                watermark = await _note(noting, asked, form, (asked.first, asked.last), serials)
-            out = HandOut(asked, query, form, serials, watermark)
+                watermark = await _note(noting, wanted, form, (wanted.first, wanted.last), serials)
+            out = HandOut(wanted, query, form, serials, watermark)
             self.under_way.append(out)
             try:
                 yield out, connection
@@ -226,11 +226,11 @@ class HandingOut:
                     "serials handed out", form=form, watermark=watermark, written=out.written, of=serials
                 )
 
-    def _query_of(self, asked: Asked) -> Query:
+    def _query_of(self, wanted: Wanted) -> Query:
         """What to ask for these serials. Raises Problem (422) where some of them do not exist yet."""
-        query = asked.query if asked.is_issued else None
+        query = wanted.query if wanted.is_issued else None
         if query is None:
-            self.items(asked.grant, asked.origin.language, serials=0)
+            self.items(wanted.grant, wanted.origin.language, serials=0)
         assert query is not None, "without a serial the items are not complete"
         return query
 
@@ -269,11 +269,11 @@ async def _snapshot(connection: Connection) -> AsyncIterator[None]:
 
 
 async def _note(
-    connection: Connection, asked: Asked, form: Form, units: tuple[int, int], serials: int
+    connection: Connection, wanted: Wanted, form: Form, units: tuple[int, int], serials: int
 ) -> str:
-    state, reason, grant_id = asked.state, asked.reason, asked.grant.grant_id
+    state, reason, grant_id = wanted.state, wanted.reason, wanted.grant.grant_id
     return await note_hand_out(
-        connection, form, asked.origin, grant_id, units, state=state, serials=serials, reason=reason
+        connection, form, wanted.origin, grant_id, units, state=state, serials=serials, reason=reason
     )
 
 

@@ -9,7 +9,7 @@ from fastapi import Depends, Path, Query
 from starlette.responses import Response
 
 from services.serials.custody import LONGEST_REASON
-from services.serials.handing_out import HAND_OUTS_BUSY, NOTICE_INCOMPLETE, Asked, HandingOut
+from services.serials.handing_out import HAND_OUTS_BUSY, NOTICE_INCOMPLETE, HandingOut, Wanted
 from services.serials.notices import LMS_BYTES, Message, messages_of, shortest
 from services.serials.problems import KEY_MISSING
 from services.serials.sheets import filled_texts
@@ -149,12 +149,12 @@ class Issuances:
         cursor: Cursor = None,
     ) -> Any:
         """Readable serials with what their customers must be told, in the order of their units."""
-        asked = await self._asked(grant_id, selected, origin)
+        wanted = await self._wanted(grant_id, selected, origin)
         (behind,) = after(cursor, (0,))
         watermark, opened, has_more = await self._handing_out.page(
-            asked._replace(first=max(asked.first, behind + 1)), limit
+            wanted._replace(first=max(wanted.first, behind + 1)), limit
         )
-        items = self._handing_out.items(asked.grant, origin.language)
+        items = self._handing_out.items(wanted.grant, origin.language)
         pages = filled_texts(items.registration_page, [each.serial for each in opened])
         return {
             "watermark": watermark,
@@ -166,7 +166,7 @@ class Issuances:
                     "unit": each.unit,
                     "serial_id": each.serial_id,
                     "serial": each.serial,
-                    "state": state_at(each.state, asked.grant.registration_deadline, asked.at),
+                    "state": state_at(each.state, wanted.grant.registration_deadline, wanted.at),
                     "registration_page": page,
                 }
                 for each, page in zip(opened, pages, strict=True)
@@ -176,13 +176,13 @@ class Issuances:
 
     async def csv(self, grant_id: GrantId, selected: Selected, origin: Looking) -> Response:
         """Readable serials with what their customers must be told, as CSV. Its first row is the watermark."""
-        asked = await self._asked(grant_id, selected, origin)
-        return Streamed(self._handing_out.csv(asked), CSV)
+        wanted = await self._wanted(grant_id, selected, origin)
+        return Streamed(self._handing_out.csv(wanted), CSV)
 
     async def xlsx(self, grant_id: GrantId, selected: Selected, origin: Looking) -> Response:
         """The same as a workbook, made before its first byte leaves. Its properties hold the watermark."""
-        asked = await self._asked(grant_id, selected, origin)
-        return Streamed(self._handing_out.xlsx(asked), XLSX)
+        wanted = await self._wanted(grant_id, selected, origin)
+        return Streamed(self._handing_out.xlsx(wanted), XLSX)
 
     async def files(self, grant_id: GrantId, caller: Asking) -> Any:
         """The files of an issuance that this process is handing out, and how far they are."""
@@ -194,10 +194,10 @@ class Issuances:
                     "form": out.form,
                     "serials": out.serials,
                     "written": out.written,
-                    "request": out.asked.origin.correlation,
+                    "request": out.wanted.origin.correlation,
                 }
                 for out in self._handing_out.under_way
-                if out.asked.grant.grant_id == grant_id
+                if out.wanted.grant.grant_id == grant_id
             ]
         }
 
@@ -212,11 +212,11 @@ class Issuances:
         self, grant_id: GrantId, selected: Selected, worded: Worded, origin: Looking
     ) -> Response:
         """A message for each serial, as CSV for a program that sends them. You fill the phones in."""
-        asked = await self._asked(grant_id, selected, origin)
+        wanted = await self._wanted(grant_id, selected, origin)
         language = worded.language or origin.language
-        items = self._handing_out.items(asked.grant, language)
+        items = self._handing_out.items(wanted.grant, language)
         messages = messages_of(items, language, sender=worded.sender, opt_out=worded.opt_out)
-        return Streamed(self._handing_out.merge(asked, _require_sendable(messages)), CSV)
+        return Streamed(self._handing_out.merge(wanted, _require_sendable(messages)), CSV)
 
     async def custody(
         self, grant_id: GrantId, caller: Asking, limit: Limit = USUAL, cursor: Cursor = None
@@ -244,14 +244,14 @@ class Issuances:
             raise Problem(NOT_FOUND, what=what)
         return GRANTS.read(row)
 
-    async def _asked(self, grant_id: UUID, selected: Selection, origin: Origin) -> Asked:
+    async def _wanted(self, grant_id: UUID, selected: Selection, origin: Origin) -> Wanted:
         """Which serials are meant. Raises Problem for units that the issuance does not have."""
         grant = await self._grant(grant_id, origin.caller)
         first, last = selected.first or 1, selected.last or grant.numbers
         if not first <= last <= grant.numbers:
             rule = f"the units of this issuance are 1 to {grant.numbers:,}, and the first comes first"
             raise Problem(WRONG_PARAMETER, name="from, to", place="query", rule=rule)
-        return Asked(grant, first, last, selected.state, now(), origin, selected.reason)
+        return Wanted(grant, first, last, selected.state, now(), origin, selected.reason)
 
     async def _page(
         self, rows: Sequence[Mapping[str, Any]], limit: int, cursor: str | None, whose: str

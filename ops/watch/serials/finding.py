@@ -42,8 +42,8 @@ def find(
 ) -> None:
     """Say which serial it is: its id, state and order, and what can be done about it.
 
-    The serial is asked for and not shown. Who looked it up, and why, stands in the custody log. Nobody needs to
-    know it with --last-four and --order. Ends with exit code 4 when there is none.
+    The serial is asked for and not shown. Who looked it up, and why, stands in the custody log.
+    With --last-four nobody needs to know the rest. Ends with exit code 4 when there is none.
 
     Example: [bold]pawl serials find --reason "a customer called"[/bold]
 
