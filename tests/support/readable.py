@@ -1,4 +1,4 @@
-"""Serials of a running system, read with its own keys, as nobody but their partner may; and what is asked of it."""
+"""Serials of a running system, read with its own keys as only their partner may, and what is asked of it."""
 
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ class Readable(NamedTuple):
 
 async def serials_of(system: RunningSystem, order_id: str) -> list[Readable]:
     """The serials of an order, in the order of their ids."""
-    keys = {name.lower(): value for name, value in system.folder.service_keys().items()}
+    keys: dict[str, Any] = {name.lower(): key for name, key in system.folder.service_keys().items()}
     settings = SerialsSettings(
         kafka_bootstrap_servers="localhost:1", database_url="postgresql://a:b@localhost/c", **keys
     )
