@@ -22,12 +22,13 @@ from numpy.typing import NDArray
 
 from services.serials.custody import note_hand_out
 from services.serials.notices import HEADERS, Items, Message, items_of
-from services.serials.sheets import BOM, csv_row, filled, grouped_texts
+from services.serials.sheets import filled, grouped_texts
 from services.serials.state import Form, Grant, SerialState, stored_as
 from services.serials.store import SQL
 from services.serials.vault import Vault
 from services.serials.workbook import MOST_SERIALS, Workbook, private_folder
 from shared.postgres import Connection
+from shared.spreadsheets import BOM, csv_row
 from shared.web.callers import Origin
 from shared.web.problems import WRONG_PARAMETER, Kind, Language, Problem
 from shared.web.streaming import Parts

@@ -13,8 +13,8 @@ from services.serials.handing_out import (
     HAND_OUTS_BUSY,
     KEY_MISSING,
     NOTICE_INCOMPLETE,
-    Wanted,
     HandingOut,
+    Wanted,
 )
 from services.serials.notices import LMS_BYTES, Message, messages_of, shortest
 from services.serials.sheets import filled_texts
