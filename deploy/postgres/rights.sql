@@ -36,7 +36,9 @@ DECLARE
             "orders":              "insert, update (sequence)",
             "grants":              "insert, update (issued, state, sequence, issued_at, reissued, revoked, expired)",
             "serials":             "insert, update (state, account, registered_at, usage_ends_at, revoked_at, revoke_reason)",
-            "custody":             "insert"
+            "custody":             "insert",
+            "failed_attempts":     "insert, update (failures), delete",
+            "serial_keys":         "insert"
         },
         "refunds": {
             "orders":              "insert, update",

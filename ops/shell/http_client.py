@@ -5,6 +5,7 @@ import http.client
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from email.message import Message
 from typing import BinaryIO, NamedTuple
 
 PART_BYTES = 1 << 18
@@ -18,7 +19,7 @@ class Answer(NamedTuple):
 
 
 class Downloaded(NamedTuple):
-    """The end of a download: its answer, without the text where it went into the file, and its headers."""
+    """The end of a download: its answer, whose text is in the file where it is good, and then its headers."""
 
     answer: Answer
     headers: Mapping[str, str]
@@ -61,13 +62,17 @@ def download(
                 received(there, of)
             if of not in (None, there):
                 raise http.client.IncompleteRead(b"")
-            return Downloaded(Answer(response.status, ""), response.headers)
+            return Downloaded(Answer(response.status, ""), _by_lower_name(response.headers))
     except urllib.error.HTTPError as error:
-        return Downloaded(Answer(error.code, error.read().decode("utf-8", "replace")), error.headers)
+        return Downloaded(Answer(error.code, error.read().decode("utf-8", "replace")), {})
     except http.client.IncompleteRead:
         return Downloaded(Answer(0, "the file broke off before its end"), {})
     except (TimeoutError, ConnectionError, urllib.error.URLError, http.client.HTTPException) as error:
         return Downloaded(Answer(0, str(error)), {})
+
+
+def _by_lower_name(headers: Message) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
 
 
 def _fetch(url: str, body: bytes | None, timeout: float, token: str, key: str) -> Answer:

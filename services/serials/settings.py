@@ -5,6 +5,7 @@ from binascii import Error as Base64Error
 
 from pydantic import Field, SecretBytes, SecretStr, ValidationInfo, field_validator
 
+from services.serials.attempts import Limits
 from services.serials.state import Policy
 from services.serials.vault import LONGEST_KEY_ID, SerialKeys, Vault
 from shared.settings import Key, ServiceSettings
@@ -36,6 +37,28 @@ class SerialsSettings(ServiceSettings):
     )
     serials_idle_seconds: float = Field(
         default=0.5, gt=0, le=60, description="how often the issuing worker looks for grants left by others"
+    )
+    serials_reissue_percent: int = Field(
+        default=5,
+        ge=0,
+        le=100,
+        description="units in a hundred of a grant that its partner may have reissued",
+    )
+    serials_reissue_least: int = Field(
+        default=5, ge=0, le=1_000_000, description="so many at least, however small the grant is"
+    )
+    serials_attempts_seconds: int = Field(
+        default=600, ge=1, le=86_400, description="the window in which serials that there are not are counted"
+    )
+    serials_attempts_account: int = Field(
+        default=10, ge=1, description="of those in one window, from which on an account waits for the next"
+    )
+    serials_attempts_address: int = Field(default=100, ge=1, description="the same of a client's address")
+    serials_attempts_alarm: int = Field(
+        default=1_000, ge=1, description="the same of everybody, from which on the alarm is raised"
+    )
+    serials_sweep_seconds: float = Field(
+        default=86_400, gt=0, description="how often expired serials are counted with their grants"
     )
 
     serials_registration_url: str = Field(
@@ -75,7 +98,21 @@ class SerialsSettings(ServiceSettings):
     def policy(self) -> Policy:
         """What may be changed without a new version."""
         return Policy(
-            self.serials_window_days, self.serials_small_grant, self.serials_at_once, self.serials_chunk
+            window_days=self.serials_window_days,
+            small_grant=self.serials_small_grant,
+            at_once=self.serials_at_once,
+            chunk=self.serials_chunk,
+            reissue_percent=self.serials_reissue_percent,
+            reissue_least=self.serials_reissue_least,
+        )
+
+    def limits(self) -> Limits:
+        """How often somebody may type a serial that there is not."""
+        return Limits(
+            self.serials_attempts_seconds,
+            self.serials_attempts_account,
+            self.serials_attempts_address,
+            self.serials_attempts_alarm,
         )
 
 

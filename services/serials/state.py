@@ -118,6 +118,11 @@ class Grant(Struct, frozen=True, gc=False):
         """The next `units` units."""
         return Part(self.grant_id, self.batch_id, self.issued + 1, units)
 
+    @property
+    def next_reissued(self) -> UUID:
+        """The id of the next serial that is reissued: those follow the ids of the units."""
+        return UUID(int=self.batch_id.int + self.quantity + self.reissued + 1)
+
 
 class Registration(NamedTuple):
     """Who uses a serial, since when, and until when: the end of a day in Seoul."""
@@ -139,11 +144,15 @@ class Serial(Struct, frozen=True, gc=False):
 
     serial_id: UUID
     grant_id: UUID
-    last_four: str
     replaces: UUID | None = None
     state: SerialState = SerialState.ACTIVE
     registration: Registration | None = None
     revocation: Revocation | None = None
+
+    @property
+    def sequence(self) -> int:
+        """How many events are about it: that it was reissued, and that it was registered or revoked."""
+        return (self.replaces is not None) + (self.state is not SerialState.ACTIVE)
 
 
 class Form(StrEnum):
@@ -183,20 +192,28 @@ class Policy(Struct, frozen=True):
     """What may be changed without a new version: sizes in units, the registration window in KST days.
 
     Grants of up to `small_grant` units are issued with their event, as long as a batch has not issued
-    `at_once` units yet; all others are left to the issuing worker, `chunk` units a transaction.
+    `at_once` units yet; all others are left to the issuing worker, `chunk` units a transaction. A partner may
+    have `reissue_percent` of the units of a grant reissued, or `reissue_least` where that is more.
     """
 
     window_days: int = 91
     small_grant: int = 2_000
     at_once: int = 50_000
     chunk: int = 50_000
+    reissue_percent: int = 5
+    reissue_least: int = 5
+
+    def reissue_quota(self, grant: Grant) -> int:
+        """How many serials of the grant its partner may have reissued."""
+        return max(self.reissue_least, grant.quantity * self.reissue_percent // 100)
 
 
 @dataclass(slots=True)
 class World:
-    """What a batch decides over: which grants are recorded, the new ones, and room to issue at once.
+    """What a batch decides over: which grants are recorded, the new ones, and room to issue at once; for
+    commands the serials that they are about, with their grants.
 
-    `stored_orders` are the orders as they were read, to see what changed.
+    `stored_...` are orders, serials and grants as they were read, to see what changed.
     """
 
     policy: Policy
@@ -205,6 +222,10 @@ class World:
     new: list[Grant] = field(default_factory=list)
     orders: dict[str, Order] = field(default_factory=dict)
     stored_orders: Mapping[str, Order] = field(default_factory=dict)
+    serials: dict[UUID, Serial] = field(default_factory=dict)
+    stored_serials: Mapping[UUID, Serial] = field(default_factory=dict)
+    grants: dict[UUID, Grant] = field(default_factory=dict)
+    stored_grants: Mapping[UUID, Grant] = field(default_factory=dict)
     issued_at_once: int = 0
 
     def fits(self, units: int) -> bool:
@@ -221,3 +242,11 @@ class World:
     def put(self, state: Order) -> None:
         """Keeps the new state of an order, to be saved with the batch."""
         self.orders[state.order_id] = state
+
+    def put_serials(self, *serials: Serial) -> None:
+        """Keeps the new state of serials, those among them that are new too."""
+        self.serials |= {serial.serial_id: serial for serial in serials}
+
+    def put_grant(self, grant: Grant) -> None:
+        """Keeps the new state of a grant that was recorded before."""
+        self.grants[grant.grant_id] = grant

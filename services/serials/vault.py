@@ -29,6 +29,7 @@ LONGEST_KEY_ID: Final = 16
 """Every row carries the key id, so it is kept short."""
 
 _PURPOSE = b"pawl serial tag"
+_PSEUDONYM = b"pawl pseudonym"
 
 
 class WrongSerialError(Exception):
@@ -102,6 +103,12 @@ class Vault:
     def tags_of(self, serial: str) -> list[bytes]:
         """Where to look for a serial: its tag under every generation of keys."""
         return [_tags(keys, [serial.encode()]) for keys in self._generations.values()]
+
+    def pseudonym(self, text: str) -> bytes:
+        """What stands for a text that nobody may read or guess, 16 bytes; another after each rotation."""
+        keyed = blake2b(digest_size=TAG_BYTES, key=self._current.lookup, person=_PSEUDONYM)
+        keyed.update(text.encode())
+        return keyed.digest()
 
     def open(self, key_id: str, text: bytes, tag: bytes) -> str:
         """The serial of a stored row. Raises WrongSerialError."""

@@ -10,11 +10,15 @@ import httpx
 from fastapi import FastAPI
 
 from services.serials.api import http_routes
+from services.serials.attempts import Limits
+from services.serials.state import Policy
+from services.serials.store import Store
 from services.serials.vault import Vault
+from services.serials.writer import SerialWriter
 from shared.runtime.outbox import Outbox
 from shared.runtime.surroundings import Surroundings
 from tests.support.tokens import Provider
-from tests.support.web import ALL, app_of, client_of
+from tests.support.web import ALL, SEALER, app_of, client_of
 
 PAGE = "https://register.example/s?code={serial}"
 PROVIDER = Provider()
@@ -24,7 +28,8 @@ As = Callable[..., httpx.AsyncClient]
 def serials_app(pool: asyncpg.Pool, vault: Vault, page: str = PAGE) -> FastAPI:
     """The HTTP side of serials on this database, with these keys."""
     surroundings = Surroundings(pool, Outbox("serials", {}))
-    return app_of(http_routes(surroundings, vault, page), PROVIDER.tokens(), "serials")
+    store = Store(SerialWriter(vault), Policy(), SEALER)
+    return app_of(http_routes(surroundings, store, Limits(), page), PROVIDER.tokens(), "serials")
 
 
 def asking(app: FastAPI, scope: str = ALL, *, language: str = "en", **claims: Any) -> httpx.AsyncClient:

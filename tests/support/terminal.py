@@ -1,4 +1,4 @@
-"""Somebody at a terminal: the commands, against services behind sockets, with a token, on a real database."""
+"""Somebody at a terminal, before services behind sockets on one database: commands as a person runs them."""
 
 import asyncio
 import json
@@ -39,16 +39,18 @@ class Terminal:
     environment: dict[str, str]
     database: Database
 
-    async def run(self, *words: str) -> Said:
-        result = await asyncio.to_thread(CliRunner().invoke, app, list(words), env=self.environment)
+    async def run(self, *words: str, typed: str | None = None) -> Said:
+        """How a command ends; `typed` is what is typed when it asks."""
+        result = await asyncio.to_thread(CliRunner().invoke, app, list(words), typed, self.environment)
         if isinstance(result.exception, Problem):
             problem = result.exception
             return Said(problem.exit_code, f"{problem.message}\n{problem.hint}")
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
         return Said(result.exit_code, result.output)
 
-    async def run_json(self, *words: str) -> dict[str, Any]:
-        said = await self.run(*words, "--json")
+    async def run_json(self, *words: str, typed: str | None = None) -> dict[str, Any]:
+        """The document that it prints."""
+        said = await self.run(*words, "--json", typed=typed)
         assert said.code == Exit.OK, said.text
         document: dict[str, Any] = json.loads(said.text)
         return document

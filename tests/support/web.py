@@ -52,9 +52,11 @@ def app_of(
     return application(service, routes, tokens, metrics, document, passing=TRANSIENT, **more)
 
 
-def client_of(app: FastAPI, headers: dict[str, str] | None = None) -> httpx.AsyncClient:
-    """Somebody who asks it."""
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+def client_of(
+    app: FastAPI, headers: dict[str, str] | None = None, address: str = "127.0.0.1"
+) -> httpx.AsyncClient:
+    """Somebody who asks it, from an address."""
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=(address, 50_000))
     return httpx.AsyncClient(transport=transport, base_url="http://service", headers=headers)
 
 

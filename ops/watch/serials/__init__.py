@@ -1,5 +1,6 @@
-"""`pawl serials`: how far issuances are, files of serials, the notice for customers, who took what.
+"""`pawl serials`: how far issuances are, files of serials, the notice for customers, and one serial's end.
 
-`asking` asks the service, `export` takes files, `campaign` sums up, `text` is what a person reads, and
-`commands` are the commands.
+`command` is the group, `asking` asks the service; `showing`, `taking`, `finding` and `ending` are the
+commands. `export` takes a file, `campaign` sums up, `text` is what a person reads. Nothing that is printed is
+a serial.
 """

@@ -1,17 +1,30 @@
 """What the commands ask of serials: the issuances of a grant, an order or a partner."""
 
 from collections.abc import Iterator
-from typing import Any, Final
+from pathlib import Path
+from typing import Annotated, Any, Final
 from urllib.parse import quote, urlencode
 from uuid import UUID
 
+import typer
+
 from ops.shell.problem import Exit, Problem
+from ops.shell.run_directory import DEFAULT
+from ops.shell.system import System, find_system
 from ops.watch.decide.answers import Asker
 
 SERIALS: Final = "serials"
 READ: Final = "serials:read"
 EXPORT: Final = "serials:export"
 PAGE: Final = 1_000
+
+Grant = Annotated[str, typer.Argument(metavar="GRANT", help="The id of the issuance, which is its grant's.")]
+
+
+def asker_of(url: str | None, directory: Path | None, token_file: Path | None, actor: str | None) -> Asker:
+    """How serials is asked: where it is named, or in the system that runs here. Raises Problem."""
+    system = System(directory or DEFAULT) if url else find_system(None, None, directory)
+    return Asker(system, url, directory, token_file, actor)
 
 
 def issuances_named(asker: Asker, name: str) -> list[dict[str, Any]]:

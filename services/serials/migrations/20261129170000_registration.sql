@@ -1,8 +1,8 @@
 -- migrate:up
 SET LOCAL lock_timeout = '10s';
 
--- Whose a registered serial is, sealed: an account may say who a person is. No serial was registered before. A serial is
--- registered or revoked once, and never both.
+-- Whose a registered serial is, sealed: an account may say who a person is. No serial was registered before. A serial
+-- is registered or revoked once, and never both.
 ALTER TABLE serials DROP COLUMN account;
 ALTER TABLE serials ADD COLUMN account bytea;
 ALTER TABLE serials
@@ -11,8 +11,8 @@ ALTER TABLE serials
     ADD CONSTRAINT serials_registration CHECK (num_nulls(account, registered_at, usage_ends_at) IN (0, 3)),
     ADD CONSTRAINT serials_registered CHECK ((state = 'registered') = (registered_at IS NOT NULL));
 
--- How many serials of a grant were reissued and revoked; a reissued one stands in the place of a revoked one. `expired` is
--- there once the registration window is over: so many were neither registered nor revoked.
+-- How many serials of a grant were reissued and revoked; a reissued one stands in the place of a revoked one. `expired`
+-- is there once the registration window is over: so many were neither registered nor revoked.
 ALTER TABLE grants
     ADD COLUMN reissued integer NOT NULL DEFAULT 0,
     ADD COLUMN revoked integer NOT NULL DEFAULT 0,

@@ -26,8 +26,10 @@ CONTRADICTIONS = [
     "UPDATE serials SET state = 'lost'",
     "UPDATE serials SET account = 'user-5'",
     "UPDATE serials SET registered_at = now(), usage_ends_at = now(), account = 'user-5'",
-    "UPDATE serials SET state = 'revoked', revoked_at = now(), revoke_reason = 'lost',"
-    " registered_at = now(), usage_ends_at = now(), account = 'user-5'",
+    (
+        "UPDATE serials SET (state, revoked_at, revoke_reason, registered_at, usage_ends_at, account)"
+        " = ('revoked', now(), 'lost', now(), now(), 'user-5')"
+    ),
     "UPDATE serials SET revoked_at = now()",
     "UPDATE serials SET lookup_tag = '\\x00'",
     "UPDATE serials SET text = '\\x00'",

@@ -1,4 +1,4 @@
-"""A tabletop of the four services for each test, a small history on it, and somebody at a terminal."""
+"""A tabletop of the four services for each test, a small history on it, and a terminal before it."""
 
 from tests.support.tabletop import history, table
 from tests.support.terminal import terminal

@@ -1,206 +1,145 @@
-"""`pawl serials`: looked at, taken out with a reason, told to customers, traced back to whoever took them."""
+"""`pawl serials` as a person runs it: find, reissue, revoke. Nothing that it prints is a serial."""
 
-import csv
-import io
-import stat
-from datetime import timedelta
-from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-import asyncpg
-import openpyxl
+import orjson
 import pytest
 
+from ops.setup.provision import Database
 from ops.shell.problem import Exit
+from ops.watch.order import read_order
+from services.serials.codes import grouped
+from services.serials.vault import SerialKeys, Vault
 from shared.clock import now
 from shared.kst import wire_time
-from tests.support.tabletop import buy
-from tests.support.taking import rows_of_csv
+from tests.support.serving import operator_on
+from tests.support.tabletop import Tabletop, buy
 from tests.support.terminal import Terminal
 
-WHY = ["--reason", "the partner asked"]
+WHY = ["--yes", "--reason", "lost in the mail"]
 
 
-async def issued(terminal: Terminal, order_id: str = "A-1", **data: Any) -> str:
-    """An order of 100 units that are issued at once; the id of its grant."""
-    at = wire_time(now() - timedelta(minutes=1))
-    await buy(terminal.table, order_id, issue_policy="automatic", paid_at=at, at=at, **data)
-    row = await terminal.table.pools["serials"].fetchrow(
-        "SELECT grant_id FROM grants WHERE order_id = $1", order_id
-    )
-    return str(row["grant_id"])
+class Issued(NamedTuple):
+    """A serial of order A-1: its id, and what only its partner may read."""
+
+    serial_id: str
+    text: str
 
 
-async def test_an_order_shows_its_issuance_and_the_issuance_itself_the_same(terminal: Terminal) -> None:
-    grant_id = await issued(terminal)
+@pytest.fixture
+async def issued(table: Tabletop) -> list[Issued]:
+    """Three serials of order A-1, issued just now."""
+    await buy(table, "A-1")
+    units = [{"line_id": "1", "quantity": 3}]
+    table.say("issuance.requested.v1", "A-1", request_id="iss-1", lines=units, at=wire_time(now()))
+    await table.drain()
+    vault = Vault(SerialKeys("1", b"l" * 32, b"t" * 32))
+    rows = await table.pools["serials"].fetch("SELECT * FROM serials ORDER BY serial_id")
+    return [
+        Issued(str(row["serial_id"]), grouped(vault.open(row["key_id"], row["text"], row["lookup_tag"])))
+        for row in rows
+    ]
 
-    of_order = await terminal.run("serials", "status", "A-1")
-    of_grant = await terminal.run("serials", "status", grant_id)
-    document = await terminal.run_json("serials", "status", "A-1")
-    nothing = await terminal.run("serials", "status", "A-99")
 
-    assert of_order == of_grant
-    assert "issued: 100 of 100 (100 %)" in of_order.text
-    assert "100 active" in of_order.text
-    assert [each["grant_id"] for each in document["issuances"]] == [grant_id]
-    assert (nothing.code, "pawl find A-99" in nothing.text) == (Exit.NOTHING_MATCHED, True)
-
-
-@pytest.mark.parametrize("form", ["csv", "xlsx"])
-async def test_an_export_is_whole_its_owners_alone_and_found_by_its_watermark(
-    terminal: Terminal, tmp_path: Path, form: str
+async def test_a_serial_is_found_by_what_is_typed_unseen_and_who_looked_is_kept(
+    terminal: Terminal, issued: list[Issued]
 ) -> None:
-    grant_id, file = await issued(terminal), tmp_path / f"serials.{form}"
+    mine = issued[1]
 
-    taken = await terminal.run_json("serials", "export", grant_id, "-o", str(file), "--to", "40", *WHY)
-    custody = await terminal.run_json("serials", "custody", grant_id)
-    leaked = await terminal.run("serials", "leak", taken["watermark"])
+    found = await terminal.run("serials", "find", "--reason", "a customer called", typed=f"{mine.text}\n")
 
-    content = file.read_bytes()
-    rows = rows_of_csv(content)[1:] if form == "csv" else list(openpyxl.load_workbook(file).active.values)
-    assert (taken["serials"], taken["bytes"], len(rows)) == (40, len(content), 41)
-    assert rows[0][0] == "일련번호"
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert list(tmp_path.iterdir()) == [file]
-    (row,) = custody["custody"]
-    assert (row["actor"], row["reason"], row["form"]) == ("kim", "the partner asked", form)
-    assert (row["first_unit"], row["last_unit"], row["watermark"]) == (1, 40, taken["watermark"])
-    assert f"kim took 40 active serials of units 1 to 40 as {form}" in leaked.text
-    assert "order A-1, partner P-17" in leaked.text
+    assert found.code == Exit.OK
+    assert f"serial {mine.serial_id}  ...{mine.text[-4:]}  active  order A-1" in found.text
+    assert f"pawl serials reissue {mine.serial_id}" in found.text
+    assert mine.text not in found.text
+    rows = await terminal.table.pools["serials"].fetch("SELECT actor, form, reason, first_unit FROM custody")
+    assert [tuple(row) for row in rows] == [("kim", "search", "a customer called", 2)]
+
+
+async def test_a_serial_is_found_by_its_end_where_nobody_knows_the_rest(
+    terminal: Terminal, issued: list[Issued]
+) -> None:
+    mine = issued[0]
+
+    found = await terminal.run_json(
+        "serials", "find", "--last-four", mine.text[-4:].lower(), "--order", "A-1"
+    )
+
+    assert mine.serial_id in [each["serial_id"] for each in found["serials"]]
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "typed", "code"),
     [
-        (["-o", "serials.csv"], "leave with a reason"),
-        (["-o", "serials.pdf", *WHY], "neither a .csv nor an .xlsx"),
-        (["-o", "serials.csv", "--state", "lost", *WHY], "No serial is 'lost'"),
-        (["-o", "serials.csv", "--lang", "fr", *WHY], "told nothing in 'fr'"),
-        (["-o", "serials.csv", "--to", "101", *WHY], "1 to 100"),
+        (["--reason", "why"], "0123-4567-89AB-CDE4\n", Exit.NOTHING_MATCHED),
+        ([], None, Exit.USAGE),
+        (["--last-four", "ABCD"], None, Exit.USAGE),
+        (["--last-four", "ABC", "--order", "A-1"], None, Exit.USAGE),
+        (["--last-four", "IIII", "--order", "A-1"], None, Exit.NOTHING_MATCHED),
     ],
-    ids=lambda each: " ".join(each) if isinstance(each, list) else "",
 )
-async def test_an_export_that_cannot_be_leaves_no_file(
-    terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], says: str
+async def test_what_cannot_be_found_says_what_to_do(
+    terminal: Terminal, issued: list[Issued], words: list[str], typed: str | None, code: Exit
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    grant_id = await issued(terminal)
+    said = await terminal.run("serials", "find", *words, typed=typed)
 
-    refused = await terminal.run("serials", "export", grant_id, *words)
-
-    assert (refused.code, says in refused.text) == (Exit.USAGE, True), refused.text
-    assert list(tmp_path.iterdir()) == []
+    assert said.code == code
+    assert "pawl " in said.text or "--reason" in said.text
+    assert "0123-4567-89AB-CDE4" not in said.text
 
 
-async def test_a_file_that_breaks_off_never_gets_its_name(
-    terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("how", ["reissue", "revoke"])
+async def test_what_is_done_is_shown_first_and_then_done_and_stands_in_the_story(
+    terminal: Terminal, issued: list[Issued], database: Database, how: str
 ) -> None:
-    """What was there under that name stays."""
-    monkeypatch.setattr("services.serials.handing_out.BLOCK", 10)
-    grant_id, file = await issued(terminal), tmp_path / "serials.csv"
-    file.write_text("an earlier one")
-    owner = await asyncpg.connect(terminal.database.admin_url)
-    await owner.execute(
-        "UPDATE serials.serials SET text = $1"
-        " WHERE serial_id = (SELECT serial_id FROM serials.serials ORDER BY 1 DESC LIMIT 1)",
-        b"x" * 16,
-    )
-    await owner.close()
+    mine = issued[0]
 
-    broken = await terminal.run("serials", "export", grant_id, "-o", str(file), *WHY)
+    shown = await terminal.run("serials", how, mine.serial_id)
+    before = await terminal.table.pools["serials"].fetchval("SELECT sum(revoked) FROM grants")
+    done = await terminal.run("serials", how, mine.serial_id, *WHY)
 
-    assert (broken.code, "broke off before its end" in broken.text) == (Exit.FAILED, True), broken.text
-    assert file.read_text() == "an earlier one"
-    assert list(tmp_path.iterdir()) == [file]
-
-
-async def test_nobody_who_may_not_write_there_leaves_half_of_it(terminal: Terminal, tmp_path: Path) -> None:
-    grant_id = await issued(terminal)
-
-    nowhere = await terminal.run("serials", "export", grant_id, "-o", str(tmp_path / "no" / "x.csv"), *WHY)
-
-    assert (nowhere.code, "-o FILE" in nowhere.text) == (Exit.FAILED, True), nowhere.text
-
-
-async def test_the_notice_counts_its_bytes_and_says_what_cannot_be_sent(
-    terminal: Terminal, tmp_path: Path
-) -> None:
-    grant_id = await issued(terminal)
-    file = tmp_path / "notice.txt"
-
-    shown = await terminal.run("serials", "notice", grant_id, "--sender", "한빛", "--opt-out", "080-123-4567")
-    document = await terminal.run_json("serials", "notice", grant_id, "--lang", "en", "--sender", "café")
-    await terminal.run("serials", "notice", grant_id, "-o", str(file))
-
-    assert "(광고)[한빛]" in shown.text
-    assert "무료수신거부 080-123-4567" in shown.text
-    assert "of 2,000 bytes" in shown.text
-    sms = document["texts"][0]
-    assert (sms["bytes"], sms["fits"]) == (None, False)
-    assert [each["character"] for each in sms["cannot_be_sent"]] == ["é"]
-    assert "== LMS: " in file.read_text()
-    assert "{serial}" in file.read_text()
-
-
-async def test_the_merge_file_has_a_message_for_each_serial(terminal: Terminal, tmp_path: Path) -> None:
-    grant_id, file = await issued(terminal), tmp_path / "messages.csv"
-
-    without = await terminal.run("serials", "notice", grant_id, "--merge", str(file))
-    taken = await terminal.run_json("serials", "notice", grant_id, "--merge", str(file), "--to", "7", *WHY)
-    unsendable = await terminal.run(
-        "serials", "notice", grant_id, "--merge", str(file), "--sender", "😀", *WHY
-    )
-    custody = await terminal.run_json("serials", "custody", grant_id)
-
-    mark, header, *rows = rows_of_csv(file.read_bytes())
-    assert without.code == Exit.USAGE
-    assert mark[0] == f"# watermark {taken['watermark']}"
-    assert header == ["받는 번호", "종류", "메시지"]
-    assert len(rows) == taken["serials"] == 7
-    assert {(row[0], row[1]) for row in rows} == {("", "LMS")}
-    assert len({row[2] for row in rows}) == 7
-    assert all("일련번호: " in row[2] for row in rows)
-    assert (unsendable.code, "GRINNING FACE" in unsendable.text) == (Exit.USAGE, True)
-    assert [row["form"] for row in custody["custody"]] == ["merge"]
-
-
-async def test_a_campaign_sums_up_what_became_of_the_serials(terminal: Terminal) -> None:
-    await issued(terminal, "A-1")
-    await issued(terminal, "A-2")
-    pool = terminal.table.pools["serials"]
-    await pool.execute(
-        "UPDATE serials SET state = 'registered', account = 'x', registered_at = now(), usage_ends_at = now()"
-        " WHERE serial_id IN (SELECT serial_id FROM serials ORDER BY 1 LIMIT 30)"
-    )
-
-    of_partner = await terminal.run_json("serials", "campaign", "P-17")
-    of_order = await terminal.run("serials", "campaign", "A-1")
-    table = await terminal.run("serials", "campaign", "P-17", "--csv")
-    nothing = await terminal.run("serials", "campaign", "P-99")
-
-    assert of_partner["total"] == {
-        "issued": 200, "registered": 30, "registered_percent": 15, "active": 170, "expiring_in_30_days": 0,
-        "expiring_in_7_days": 0, "expiring_in_1_days": 0, "dead_stock": 0, "revoked": 0,
+    assert "active → revoked" in shown.text
+    assert "nothing was done. Do it with --yes" in shown.text
+    assert before == 0
+    assert ("unit 4" in done.text) == (how == "reissue")
+    assert "serial revoked" in done.text
+    story = await read_order(database.ops_url, "A-1")
+    assert story is not None
+    (change,) = story.changes
+    assert (change.action, change.actor, change.reason) == (f"serial.{how}", "kim", "lost in the mail")
+    document = story.to_document()
+    assert document["serials"] == {
+        "issued": 3, "registered": 0, "revoked": 1, "reissued": int(how == "reissue")
     }  # fmt: skip
-    assert "30 registered (30 %)" in of_order.text
-    header, *rows = csv.reader(io.StringIO(table.text))
-    assert [dict(zip(header, row, strict=True))["issued"] for row in rows] == ["100", "100"]
-    assert nothing.code == Exit.NOTHING_MATCHED
 
 
-async def test_a_name_that_a_partner_and_an_order_have_has_to_be_told_apart(terminal: Terminal) -> None:
-    await issued(terminal, "P-17")
+async def test_what_is_already_dead_or_no_serial_is_refused(terminal: Terminal, issued: list[Issued]) -> None:
+    await terminal.run("serials", "revoke", issued[0].serial_id, *WHY)
 
-    unclear = await terminal.run("serials", "campaign", "P-17")
-    clear = await terminal.run_json("serials", "campaign", "P-17", "--of", "order")
+    again = await terminal.run("serials", "revoke", issued[0].serial_id, *WHY)
+    unknown = await terminal.run("serials", "revoke", "0199f0c1-2222-7c11-9a51-2f6f3f000003", *WHY)
+    typed = await terminal.run("serials", "revoke", issued[1].text, *WHY)
+    unsaid = await terminal.run("serials", "revoke", issued[1].serial_id, "--yes")
 
-    assert (unclear.code, "--of partner" in unclear.text) == (Exit.USAGE, True)
-    assert clear["total"]["issued"] == 100
+    assert [each.code for each in (again, unknown, typed, unsaid)] == [
+        Exit.FAILED, Exit.NOTHING_MATCHED, Exit.USAGE, Exit.USAGE
+    ]  # fmt: skip
+    assert "revoked on" in again.text
+    assert issued[1].text not in typed.text
 
 
-async def test_nobody_took_anything_is_an_answer_too(terminal: Terminal) -> None:
-    grant_id = await issued(terminal)
+async def test_registrations_are_counted_in_the_story_and_not_told_one_by_one(
+    terminal: Terminal, issued: list[Issued], database: Database
+) -> None:
+    table = terminal.table
+    async with operator_on(table, "serials") as customer:
+        body = {"serial": issued[0].text, "account": "user-5"}
+        assert (await customer.post("/v1/registrations", json=body)).status_code == 200
+    await table.drain()
 
-    assert (await terminal.run("serials", "custody", grant_id)).code == Exit.NOTHING_MATCHED
-    assert (await terminal.run("serials", "leak", "0000-0000-0000")).code == Exit.NOTHING_MATCHED
-    assert (await terminal.run("serials", "custody", "A-1")).code == Exit.USAGE
+    story = await read_order(database.ops_url, "A-1")
+
+    assert story is not None
+    assert story.serials["registered"] == 1
+    assert "serial.registered.v1" not in [event.type for event in story.events]
+    assert "user-5" not in orjson.dumps(story.to_document()).decode()
