@@ -22,15 +22,16 @@ from numpy.typing import NDArray
 
 from services.serials.custody import note_hand_out
 from services.serials.notices import HEADERS, Items, Message, items_of
-from services.serials.problems import KEY_MISSING
-from services.serials.sheets import BOM, csv_row, filled, grouped_texts
+from services.serials.problems import HAND_OUTS_BUSY, KEY_MISSING, NO_ROOM, NOTICE_INCOMPLETE
+from services.serials.sheets import filled, grouped_texts
 from services.serials.state import Form, Grant, SerialState, stored_as
 from services.serials.store import SQL
 from services.serials.vault import Vault
-from services.serials.workbook import MOST_SERIALS, Workbook, private_folder
+from services.serials.workbook import MOST_SERIALS, Workbook, free_room, private_folder, room_of
 from shared.postgres import Connection
+from shared.spreadsheets import BOM, csv_row
 from shared.web.callers import Origin
-from shared.web.problems import WRONG_PARAMETER, Kind, Language, Problem
+from shared.web.problems import WRONG_PARAMETER, Language, Problem
 from shared.web.streaming import Parts
 
 AT_ONCE: Final = 2
@@ -47,22 +48,6 @@ MERGE_HEADERS: Final[Mapping[Language, Sequence[str]]] = {
 }
 """The phone is left empty: whoever sends the messages knows it, and nobody here does."""
 
-NOTICE_INCOMPLETE: Final = Kind(
-    "notice_incomplete",
-    422,
-    "Something that a customer must be told is missing",
-    "issuance {grant_id} lacks {missing}; nothing was handed out",
-    "고객에게 알려야 할 항목이 없습니다",
-    "발급 {grant_id}에 {missing} 항목이 없어 내보내지 않았습니다",
-)
-HAND_OUTS_BUSY: Final = Kind(
-    "hand_outs_busy",
-    503,
-    "Other files of serials are being handed out",
-    "{most} files leave this service at present; try again in a moment",
-    "다른 일련번호 파일을 내보내고 있습니다",
-    "이미 {most}개의 파일을 내보내고 있습니다. 잠시 뒤에 다시 시도하십시오",
-)
 T = TypeVar("T")
 Serials = NDArray[np.uint8]
 Query = tuple[UUID, UUID, SerialState | None]
@@ -169,6 +154,7 @@ class HandingOut:
         if wanted.last - wanted.first >= MOST_SERIALS:
             rule = f"a sheet holds {MOST_SERIALS:,} serials; take fewer units, or CSV"
             raise Problem(WRONG_PARAMETER, name="to", place="query", rule=rule)
+        _require_room(wanted.last - wanted.first + 1)
         async with self._place():
             with private_folder() as folder:
                 async with self._begun(wanted, Form.XLSX) as (out, connection):
@@ -266,6 +252,14 @@ async def _snapshot(connection: Connection) -> AsyncIterator[None]:
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         await connection.execute(SQL.wait_for_caller, SLOWEST)
         yield
+
+
+def _require_room(serials: int) -> None:
+    """Raises Problem (503) where the workbook would not fit on the disk."""
+    needed = room_of(serials)
+    if needed > free_room():
+        megabytes = -(-needed // 1_000_000)
+        raise Problem(NO_ROOM, serials=f"{serials:,}", megabytes=f"{megabytes:,}")
 
 
 async def _note(

@@ -9,9 +9,15 @@ from fastapi import Depends, Path, Query
 from starlette.responses import Response
 
 from services.serials.custody import LONGEST_REASON
-from services.serials.handing_out import HAND_OUTS_BUSY, NOTICE_INCOMPLETE, HandingOut, Wanted
+from services.serials.handing_out import HandingOut, Wanted
 from services.serials.notices import LMS_BYTES, Message, messages_of, shortest
-from services.serials.problems import KEY_MISSING
+from services.serials.problems import (
+    CANNOT_BE_SENT,
+    HAND_OUTS_BUSY,
+    KEY_MISSING,
+    NO_ROOM,
+    NOTICE_INCOMPLETE,
+)
 from services.serials.sheets import filled_texts
 from services.serials.state import Grant, SerialState, state_at
 from services.serials.store import GRANTS, SQL
@@ -31,7 +37,7 @@ from shared.clock import now
 from shared.events.fields import Id
 from shared.web.callers import Caller, Origin
 from shared.web.paging import USUAL, Cursor, Limit, Page, after, cursor_of, page_of
-from shared.web.problems import NOT_FOUND, WRONG_PARAMETER, Kind, Language, Problem
+from shared.web.problems import NOT_FOUND, WRONG_PARAMETER, Language, Problem
 from shared.web.routes import Asking, HttpRoute, Looking, get
 from shared.web.streaming import Streamed
 
@@ -41,15 +47,6 @@ BUILDING_SECONDS: Final = 600.0
 """A workbook of a million serials takes a minute or two before its first byte."""
 FIRST_ID: Final = str(UUID(int=0))
 LAST_ID: Final = str(UUID(int=2**128 - 1))
-
-CANNOT_BE_SENT: Final = Kind(
-    "cannot_be_sent",
-    422,
-    "The message cannot be sent to a phone",
-    "{why}; nothing was handed out",
-    "휴대전화로 보낼 수 없는 문구입니다",
-    "내보내지 않았습니다: {why}",
-)
 
 GrantId = Annotated[UUID, Path(description="the id of an issuance, which is that of its grant")]
 OrderId = Annotated[Id, Path(description="the id of an order")]
@@ -307,7 +304,7 @@ def issuance_routes(pool: asyncpg.Pool, handing_out: HandingOut) -> Sequence[Htt
             issuances.xlsx,
             file=XLSX,
             seconds=BUILDING_SECONDS,
-            problems=against_file,
+            problems=[*against_file, NO_ROOM],
             **take,
         ),
         get(f"{issuance}/files", issuances.files, answers=FilesUnderWay, **look),

@@ -60,3 +60,35 @@ KEY_MISSING: Final = Kind(
     "일부 일련번호의 키가 없습니다",
     "이 서비스에 없는 키({key_ids})로 만든 일련번호가 있습니다. 운영자가 키를 추가해야 합니다",
 )
+NOTICE_INCOMPLETE: Final = Kind(
+    "notice_incomplete",
+    422,
+    "Something that a customer must be told is missing",
+    "issuance {grant_id} lacks {missing}; nothing was handed out",
+    "고객에게 알려야 할 항목이 없습니다",
+    "발급 {grant_id}에 {missing} 항목이 없어 내보내지 않았습니다",
+)
+HAND_OUTS_BUSY: Final = Kind(
+    "hand_outs_busy",
+    503,
+    "Other files of serials are being handed out",
+    "{most} files leave this service at present; try again in a moment",
+    "다른 일련번호 파일을 내보내고 있습니다",
+    "이미 {most}개의 파일을 내보내고 있습니다. 잠시 뒤에 다시 시도하십시오",
+)
+CANNOT_BE_SENT: Final = Kind(
+    "cannot_be_sent",
+    422,
+    "The message cannot be sent to a phone",
+    "{why}; nothing was handed out",
+    "휴대전화로 보낼 수 없는 문구입니다",
+    "내보내지 않았습니다: {why}",
+)
+NO_ROOM: Final = Kind(
+    "no_room",
+    503,
+    "There is no room for the workbook",
+    "a workbook of {serials} serials takes up to {megabytes} MB while it is made; take fewer units, or CSV",
+    "통합 문서를 만들 공간이 없습니다",
+    "일련번호 {serials}개에 {megabytes} MB가 필요합니다. 범위를 줄이거나 CSV로 받으십시오",
+)

@@ -24,7 +24,19 @@ MOST_SERIALS: Final = 1_048_575
 """A sheet has 1,048,576 rows, and one is the header."""
 PREFIX: Final = "pawl-handing-out-"
 
+_BYTES_A_SERIAL = 1_000
+_BYTES_AT_LEAST = 1_000_000
 _WIDTHS = (24, 32, 24, 20, 44)
+
+
+def room_of(serials: int) -> int:
+    """How many bytes a workbook of so many serials takes at most while it is made."""
+    return _BYTES_AT_LEAST + serials * _BYTES_A_SERIAL
+
+
+def free_room() -> int:
+    """How many bytes there are for it."""
+    return shutil.disk_usage(tempfile.gettempdir()).free
 
 
 @contextmanager

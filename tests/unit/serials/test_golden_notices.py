@@ -13,8 +13,9 @@ import pytest
 
 from services.serials.codes import LENGTH
 from services.serials.notices import MARK, Items, Message, message_kind, size_of
-from services.serials.sheets import BOM, csv_row, filled
+from services.serials.sheets import filled
 from services.serials.workbook import MOST_SERIALS, Workbook
+from shared.spreadsheets import BOM, csv_row
 from tests.support.guides import ROOT
 
 CASES: dict[str, Any] = {

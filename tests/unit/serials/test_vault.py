@@ -93,7 +93,7 @@ def test_rows_of_several_generations_are_opened_together_in_their_order(made_wit
 
     assert opened.tobytes() == serials.tobytes()
     with pytest.raises(WrongSerialError):
-        Vault(SECOND, [FIRST]).open_all(columns[0], columns[1], columns[2][1:] + [b"x" * 16])
+        Vault(SECOND, [FIRST]).open_all(columns[0], columns[1], [*columns[2][1:], b"x" * 16])
     with pytest.raises(WrongSerialError):
         Vault(SerialKeys("third", b"e" * 32, b"f" * 32)).open_all(*columns)
 
