@@ -244,14 +244,17 @@ def _openapi(app: FastAPI, routes: Sequence[HttpRoute]) -> dict[str, Any]:
 def _complete(operation: dict[str, Any], route: HttpRoute) -> None:
     answers = operation["responses"]
     answers.pop("422", None)
+    if route.file is not None:
+        content = {route.file: {"schema": {"type": "string", "format": "binary"}}}
+        answers[str(route.status)] = {"description": "The file.", "content": content}
     for status, meaning in route.alike.items():
         answers[str(status)] = {**answers[str(route.status)], "description": meaning}
-    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}
+    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}
     for kind in route.problems:
         said = answers.get(str(kind.status), {}).get("description")
         text = f"`{kind.code}`: {kind.title}"
-        answers[str(kind.status)] = {"description": f"{said}; {text}" if said else text, "content": content}
-    answers["default"] = {"description": "A problem; docs/errors.md has every code.", "content": content}
+        answers[str(kind.status)] = {"description": f"{said}; {text}" if said else text, "content": problem}
+    answers["default"] = {"description": "A problem; docs/errors.md has every code.", "content": problem}
     if route.scope is not None:
         operation["security"] = [{"token": [route.scope]}]
         said = operation.get("description", "")

@@ -885,7 +885,21 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
     "orders": dict.fromkeys(
         ("open_cases", "cases_named", "orders_with_cases"), "a person looks at money in quarantine"
     ),
-    "serials": {},
+    "serials": dict.fromkeys(
+        (
+            "grant_of_id",
+            "grants_of_order",
+            "grants_of_partner",
+            "registered_of_grants",
+            "serials_to_hand_out",
+            "count_serials_to_hand_out",
+            "page_of_serials",
+            "wait_for_caller",
+            "custody_of_grant",
+            "custody_of_watermark",
+        ),
+        "a person looks at issuances, and takes serials out",
+    ),
     "refunds": {
         "read_details": "opened for an operator, by no decision",
         **dict.fromkeys(
