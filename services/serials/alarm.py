@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 
 import structlog
-from prometheus_client import Gauge
+from prometheus_client import CollectorRegistry, Gauge
 
 from services.serials.attempts import Limits, everybody, window_of
 from services.serials.store import SQL
@@ -24,6 +24,18 @@ LOOK_EVERY_SECONDS: Final = 5.0
 log = structlog.get_logger("pawl.serials.alarm")
 
 
+class AttemptGauges:
+    """What every process tells of them; all tell the same."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.failures = Gauge(
+            "pawl_serials_failed_attempts",
+            "Serials that were typed and are none, by everybody, in the present window.",
+            registry=registry,
+        )
+        self.alarm = Gauge("pawl_serials_alarm", "1 while there are too many of those.", registry=registry)
+
+
 class Alarm:
     """Watches the failures of everybody in the present window."""
 
@@ -31,11 +43,7 @@ class Alarm:
         self._pool, self._health = surroundings.pool, surroundings.health
         self._everybody, self._limits = everybody(vault.pseudonym), limits
         self._raised_in: datetime | None = None
-        self._failures = Gauge(
-            "pawl_serials_failed_attempts",
-            "Serials that were typed and are none, by everybody, in the present window.",
-            registry=surroundings.metrics.registry,
-        )
+        self._gauges = AttemptGauges(surroundings.metrics.registry)
 
     async def run(self) -> None:
         """Looks again and again."""
@@ -51,7 +59,8 @@ class Alarm:
         window = window_of(at, self._limits.seconds)
         failures = await self._pool.fetchval(SQL.failures_in_window, window, self._everybody)
         is_raised: bool = failures >= self._limits.alarm
-        self._failures.set(failures)
+        self._gauges.failures.set(failures)
+        self._gauges.alarm.set(is_raised)
         self._health["failed_attempts"] = {
             "since": wire_time(window),
             "failures": failures,
