@@ -79,3 +79,12 @@ FROM dead_letters WHERE key = $1 ORDER BY id;
 -- What people did about the order: a target begins with its key.
 SELECT recorded_at, actor, action, target, reason, result, request FROM audit_log
 WHERE split_part(target, ' ', 1) = split_part($1, ' ', 1) AND (target = $1 OR starts_with(target, $1 || ' ')) ORDER BY id;
+
+-- name: taken_of
+-- Who took serials of the order, or looked one up by its characters, and since when: told once for each reason and form.
+SELECT min(c.recorded_at) AS recorded_at, c.actor,
+       CASE c.form WHEN 'search' THEN 'serial.looked_up' ELSE 'serials.taken_as_' || c.form END AS action,
+       g.order_id AS target, c.reason, 'done' AS result, '' AS request
+FROM grants g JOIN custody c USING (grant_id)
+WHERE g.order_id = $1
+GROUP BY c.actor, c.form, c.reason, g.order_id ORDER BY 1;

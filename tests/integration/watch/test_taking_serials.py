@@ -79,6 +79,8 @@ async def test_an_export_is_whole_its_owners_alone_and_found_by_its_watermark(
     assert (row["first_unit"], row["last_unit"], row["watermark"]) == (1, 40, taken["watermark"])
     assert f"kim took 40 active serials of units 1 to 40 as {form}" in leaked.text
     assert "order A-1, partner P-17" in leaked.text
+    story = await terminal.run("order", "A-1")
+    assert f"serials taken as {form} by kim: the partner asked" in story.text
 
 
 @pytest.mark.parametrize(
