@@ -243,7 +243,7 @@ class Issuances:
         return GRANTS.read(row)
 
     async def _wanted(self, grant_id: UUID, selected: Selection, origin: Origin) -> Wanted:
-        """Which serials are meant. Raises Problem for units that there are not, and for a serial as the reason."""
+        """Which serials are meant. Raises Problem for units that there are not, or a serial in the reason."""
         grant = await self._grant(grant_id, origin.caller)
         if holds_serial(selected.reason):
             rule = "it must hold no serial, since it is kept; name its id instead"
