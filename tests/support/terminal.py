@@ -72,7 +72,7 @@ async def terminal(table: Tabletop, database: Database) -> AsyncIterator[Termina
             )
             for service in SERVICES
         }
-        token = provider.allowing(ALL, sub="kim")["Authorization"].removeprefix("Bearer ")
+        token = provider.allowing(ALL, sub="kim")["authorization"].removeprefix("Bearer ")
         environment = {
             "PAWL_TOKEN": token,
             "PAWL_POSTGRES": database.ops_url,
