@@ -8,6 +8,7 @@ import asyncpg
 from fastapi import Depends, Path, Query
 from starlette.responses import Response
 
+from services.serials.codes import holds_serial
 from services.serials.custody import LONGEST_REASON
 from services.serials.handing_out import HandingOut, Wanted
 from services.serials.notices import LMS_BYTES, Message, messages_of, shortest
@@ -242,8 +243,11 @@ class Issuances:
         return GRANTS.read(row)
 
     async def _wanted(self, grant_id: UUID, selected: Selection, origin: Origin) -> Wanted:
-        """Which serials are meant. Raises Problem for units that the issuance does not have."""
+        """Which serials are meant. Raises Problem for units that there are not, or a serial in the reason."""
         grant = await self._grant(grant_id, origin.caller)
+        if holds_serial(selected.reason):
+            rule = "it must hold no serial, since it is kept; name its id instead"
+            raise Problem(WRONG_PARAMETER, name="reason", place="query", rule=rule)
         first, last = selected.first or 1, selected.last or grant.numbers
         if not first <= last <= grant.numbers:
             rule = f"the units of this issuance are 1 to {grant.numbers:,}, and the first comes first"
