@@ -133,7 +133,7 @@ def test_nothing_is_published_beyond_this_machine() -> None:
         line.strip() for line in (ROOT / "docker-compose.yml").read_text().splitlines() if "ports:" in line
     ]
 
-    assert len(published) == 6
+    assert len(published) == 8
     assert all(line.startswith('ports: ["127.0.0.1:') for line in published)
 
 
