@@ -37,7 +37,7 @@ from shared.web.streaming import Parts
 AT_ONCE: Final = 2
 """So many files leave one process at the same time: each holds a connection, and a workbook takes a core."""
 AGAIN_SECONDS: Final = 10
-BLOCK: Final = 10_000
+BLOCK: Final = 5_000
 """So many serials of a file are in memory at a time."""
 PART_BYTES: Final = 1 << 18
 SLOWEST: Final = "60s"

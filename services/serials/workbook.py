@@ -24,6 +24,7 @@ MOST_SERIALS: Final = 1_048_575
 """A sheet has 1,048,576 rows, and one is the header."""
 PREFIX: Final = "pawl-handing-out-"
 
+_NOT_IN_XML = dict.fromkeys((0xFFFE, 0xFFFF), "\N{REPLACEMENT CHARACTER}")
 _BYTES_A_SERIAL = 1_000
 _BYTES_AT_LEAST = 1_000_000
 _WIDTHS = (24, 32, 24, 20, 44)
@@ -58,12 +59,13 @@ class Workbook:
 
     def __init__(self, folder: Path, header: Items, items: Items, watermark: str) -> None:
         self.path = folder / "serials.xlsx"
-        self._items = items
+        self._items = [text.translate(_NOT_IN_XML) for text in items]
         self._row = 1
         self._workbook = xlsxwriter.Workbook(self.path, {"constant_memory": True, "tmpdir": str(folder)})
-        self._workbook.set_properties({"title": items.product_name, "comments": f"watermark {watermark}"})
+        self._workbook.set_properties({"title": "serials", "comments": f"watermark {watermark}"})
         self._workbook.set_custom_property("watermark", watermark, "text")
         self._sheet = self._workbook.add_worksheet()
+        self._writers = [self._markup if _is_markup(text) else self._sheet.write_string for text in items]
         self._sheet.freeze_panes(1, 0)
         bold = self._workbook.add_format({"bold": True})
         for column, (text, width) in enumerate(zip(header, _WIDTHS, strict=True)):
@@ -72,16 +74,24 @@ class Workbook:
 
     def add(self, serials: NDArray[np.uint8]) -> None:
         """A row for each of these serials; every cell is text, whatever it looks like."""
-        grouped, write = grouped_texts(serials), self._sheet.write_string
-        columns = [filled_texts(text, grouped) for text in self._items]
-        for row, cells in enumerate(zip(*columns, strict=True), start=self._row):
-            for column, text in enumerate(cells):
+        grouped, columns = grouped_texts(serials), list(enumerate(self._writers))
+        texts = [filled_texts(text, grouped) for text in self._items]
+        for row, cells in enumerate(zip(*texts, strict=True), start=self._row):
+            for (column, write), text in zip(columns, cells, strict=True):
                 write(row, column, text)
         self._row += len(grouped)
 
     def close(self) -> None:
         """Makes the file whole."""
         self._workbook.close()
+
+    def _markup(self, row: int, column: int, text: str) -> None:
+        """Writes text that XlsxWriter would take for markup of its own, in the three pieces that it wants."""
+        self._sheet.write_rich_string(row, column, text[:1], text[1:2], text[2:])
+
+
+def _is_markup(text: str) -> bool:
+    return text.startswith("<r>") and text.endswith("</r>")
 
 
 def _remove_left_folders() -> None:

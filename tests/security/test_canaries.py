@@ -91,6 +91,7 @@ async def told(secure_system: RunningSystem, checkout: Checkout, admin: Any) -> 
     await is_blocked_by_the_database(checkout, admin, secure_system)
     await fails_to_issue(checkout, admin, secure_system)
     await types_serials(secure_system, story)
+    await takes_serials_out(secure_system, story)
     await checkout.drain()
     return story
 
@@ -231,6 +232,38 @@ async def types_serials(system: RunningSystem, story: Story) -> None:
     assert statuses == [200, 200, 409, *[422] * 6, 400, 400, 422, 200, 422, 200, 400, 422, 200, 200, 410]
     told_again = [answer.text for answer in asked if text in answer.text or bare in answer.text]
     assert told_again == []
+
+
+async def takes_serials_out(system: RunningSystem, story: Story) -> None:
+    """Serials leave in every form, and are put where nobody should put them."""
+    first, *_ = await serials_of(system, story.order_id)
+    url = f"{system.system.service('serials').base_url}/v1"
+    export, look = token_of(system.system, "serials:export"), token_of(system.system, "serials:read")
+    listed = await fetch(f"{url}/orders/{story.order_id}/issuances", token=look)
+    (grant_id,) = (each["grant_id"] for each in orjson.loads(listed.text)["items"])
+    issuance = f"{url}/issuances/{grant_id}"
+    taken = [
+        await fetch(f"{issuance}/{form}?state=all&reason=canary", None, PATIENCE, export)
+        for form in ("serials", "serials.csv", "serials.xlsx", "notice.csv")
+    ]
+    refused = [
+        await fetch(place, None, PATIENCE, export)
+        for place in (
+            f"{issuance}/serials?reason=lost+{first.text}",
+            f"{issuance}/serials?cursor={first.text}",
+            f"{issuance}/serials.csv?from={first.text}",
+            f"{issuance}/serials.csv?{first.text}=1",
+            f"{issuance}/notice.csv?opt_out={first.text}",
+            f"{url}/issuances/{first.text}/serials.csv",
+        )
+    ]
+    unknown = await fetch(f"{url}/custody/{first.text}", token=look)
+    told = [await fetch(f"{issuance}{place}", token=look) for place in ("", "/custody", "/notice", "/files")]
+    assert [answer.status for answer in taken] == [200] * 4
+    assert all(first.text in answer.text for answer in (*taken[:2], taken[3]))
+    assert ([answer.status for answer in refused], unknown.status) == ([400] * 6, 404)
+    assert [answer.status for answer in told] == [200] * 4
+    assert [answer for answer in (*refused, unknown, *told) if first.text in answer.text] == []
 
 
 async def _register(system: RunningSystem, body: Any, key: str = "") -> Answer:

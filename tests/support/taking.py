@@ -42,5 +42,6 @@ def rows_of_csv(content: bytes) -> list[list[str]]:
     """The rows of a CSV file that a spreadsheet knows to be UTF-8."""
     assert content.startswith(b"\xef\xbb\xbf")
     text = content.decode("utf-8-sig")
-    assert text.count("\n") == text.count("\r\n"), "RFC 4180 ends every line with CR LF"
-    return list(csv.reader(io.StringIO(text, newline=""), strict=True))
+    rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+    assert text.count("\r\n") == len(rows), "RFC 4180 ends every row with CR LF"
+    return rows

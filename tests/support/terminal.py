@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 import pytest
+from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from ops.cli import app
@@ -81,4 +82,5 @@ async def terminal(table: Tabletop, database: Database) -> AsyncIterator[Termina
             "PAWL_SERVICES": ",".join(f"{name}={url}" for name, url in urls.items()),
             "COLUMNS": "200",
         }
-        yield Terminal(table, environment, database)
+        with capture_logs():  # services write into logs of their own, not to this terminal
+            yield Terminal(table, environment, database)

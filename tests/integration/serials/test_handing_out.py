@@ -273,7 +273,9 @@ class TestXlsx:
         assert {each.name: each.value for each in book.custom_doc_props.props} == {"watermark": watermark}
         assert answer.headers["content-disposition"].endswith(f'{watermark}.xlsx"')
 
-    @pytest.mark.parametrize("name", ["00123", "1-2", "1E5", "+82", "-1", "@x", "=1+1", "TRUE"])
+    @pytest.mark.parametrize(
+        "name", ["00123", "1-2", "1E5", "+82", "-1", "@x", "=1+1", "TRUE", "<r>x</r>", "a\tb\nc"]
+    )
     async def test_a_name_that_looks_like_something_else_is_read_back_as_it_is(
         self, desk: Desk, kim: httpx.AsyncClient, name: str
     ) -> None:

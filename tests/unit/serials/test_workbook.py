@@ -48,6 +48,26 @@ def test_blocks_become_rows_one_behind_the_other(temporary: Path) -> None:
     assert rows == [list(HEADER), *([each, *ITEMS[1:4], f"https://x.kr/{each}"] for each in serials)]
 
 
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("<r>x</r>", "<r>x</r>"),
+        ("<&>\"'", "<&>\"'"),
+        (" x ", " x "),
+        ("a\uffffb", "a\ufffdb"),
+        ("가\n나", "가\n나"),
+    ],
+)
+def test_a_name_that_xml_might_stumble_over_is_read_back(temporary: Path, name: str, read: str) -> None:
+    with private_folder() as folder:
+        workbook = Workbook(folder, HEADER, ITEMS._replace(product_name=name), "7KP2-M0ZV-3XW1")
+        workbook.add(make_serials(os.urandom(RANDOM_BYTES)))
+        workbook.close()
+        rows = CalamineWorkbook.from_path(workbook.path).get_sheet_by_index(0).to_python()
+
+    assert rows[1][1] == read
+
+
 def test_nobody_else_may_look_into_the_folder_and_it_goes_with_its_block(temporary: Path) -> None:
     with private_folder() as folder:
         mode = stat.S_IMODE(folder.stat().st_mode)
