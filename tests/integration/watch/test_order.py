@@ -43,10 +43,12 @@ async def test_the_document_of_an_order_has_everything_the_contract_names(
         "partner_id",
         "state",
         "lines",
+        "serials",
         "won",
         "refunds",
         "invoices",
         "events",
+        "changes",
         "waits_for",
     ]
     assert (document["order_id"], document["partner_id"], document["state"]) == ("A-1", "P-17", "paid")
