@@ -40,8 +40,8 @@ AGAIN_SECONDS: Final = 10
 BLOCK: Final = 5_000
 """So many serials of a file are in memory at a time."""
 PART_BYTES: Final = 1 << 18
-SLOWEST: Final = "60s"
-"""A caller that takes nothing for so long has gone."""
+SLOWEST: Final = "90s"
+"""So long a session may wait for its caller, which is given up before that (shared/web/streaming.py)."""
 MERGE_HEADERS: Final[Mapping[Language, Sequence[str]]] = {
     "ko": ("받는 번호", "종류", "메시지"),
     "en": ("Phone", "Kind", "Message"),

@@ -4,9 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from typing import Final
 
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
+
+PATIENCE_SECONDS: Final = 60.0
+"""A caller that does not take a part for so long has gone, whatever its connection says."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -21,13 +25,16 @@ class Streamed(Response):
     """An answer whose parts are made inside `made`, which is entered when nothing has been sent yet.
 
     A Problem that is raised while it is entered is the answer. An error after that breaks the connection, so
-    that nobody takes half of it for the whole. `made` is left as soon as the caller has gone.
+    that nobody takes half of it for the whole. `made` is left as soon as the caller has gone, or has taken
+    nothing for `patience` seconds.
     """
 
-    def __init__(self, made: AbstractAsyncContextManager[Parts], media_type: str) -> None:
+    def __init__(
+        self, made: AbstractAsyncContextManager[Parts], media_type: str, patience: float = PATIENCE_SECONDS
+    ) -> None:
         self.status_code, self.media_type, self.background = 200, media_type, None
         self.init_headers()
-        self._made = made
+        self._made, self._patience = made, patience
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         sending = asyncio.ensure_future(self._send(send))
@@ -48,7 +55,8 @@ class Streamed(Response):
                 {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
             )
             async for part in parts.body:
-                await send(_body(part, more=True))
+                async with asyncio.timeout(self._patience):
+                    await send(_body(part, more=True))
             await send(_body(b"", more=False))
 
 

@@ -24,12 +24,13 @@ class Maker:
 
     def __init__(self) -> None:
         self.refused = self.breaks = False
+        self.patience = 60.0
         self.left, self.begun = asyncio.Event(), asyncio.Event()
         self.go_on: asyncio.Event | None = None
 
     async def show(self) -> Response:
         """A file."""
-        return Streamed(self.made(), "text/csv")
+        return Streamed(self.made(), "text/csv", self.patience)
 
     @asynccontextmanager
     async def made(self) -> AsyncIterator[Parts]:
@@ -100,6 +101,22 @@ async def test_whoever_goes_away_ends_the_making(maker: Maker) -> None:
             await maker.left.wait()
 
     assert not maker.go_on.is_set()
+
+
+async def test_whoever_takes_nothing_has_gone_too(maker: Maker) -> None:
+    maker.patience = 0.05
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.body":
+            await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        await Streamed(maker.made(), "text/csv", maker.patience)({"type": "http"}, receive, send)
+
+    assert maker.left.is_set()
 
 
 async def test_the_document_says_that_it_is_a_file(maker: Maker) -> None:
