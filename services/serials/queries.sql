@@ -41,7 +41,7 @@ SELECT n.serial_id, n.grant_id, n.replaces, n.lookup_tag, n.text, convert_from(n
 FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bytea[], $5::bytea[], $6::bytea[])
      AS n (serial_id, grant_id, replaces, lookup_tag, text, last_four);
 
--- name: find_typed
+-- name: typed_serial
 -- One row: how often an account and an address have failed in a window, which keys that were used nobody has here, and
 -- the serial under one of these tags, where there is one for this partner.
 SELECT a.of_account, a.of_address, k.missing, s.*

@@ -182,7 +182,7 @@ class Registrations:
         window = window_of(at, self._limits.seconds)
         who = who_asks(self._vault.pseudonym, account, origin.client)
         row: Mapping[str, Any] = await self._pool.fetchrow(
-            SQL.find_typed,
+            SQL.typed_serial,
             self._vault.tags_of(serial or _no_serial(typed)),
             window,
             who.account,

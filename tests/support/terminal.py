@@ -69,6 +69,8 @@ class Terminal:
 async def terminal(table: Tabletop, database: Database) -> AsyncIterator[Terminal]:
     provider = Provider()
     async with AsyncExitStack() as stack:
+        # The services are in this process too: what they log is none of what a command prints.
+        stack.enter_context(capture_logs())
         urls = {
             service: await stack.enter_async_context(
                 served(app_of(routes_on(table, service), provider.tokens(), service))

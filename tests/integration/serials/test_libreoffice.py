@@ -1,7 +1,7 @@
 """Files of serials are opened by LibreOffice, which keeps every cell as the text that it is.
 
-Only where it is installed (Debian's package libreoffice-calc-nogui). Two libraries read the same files back
-in test_handing_out.py, wherever the tests run.
+It is one of the tests on containers, which install it (Debian's package libreoffice-calc-nogui). Two libraries
+read the same files back in test_handing_out.py, wherever the tests run.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from tests.integration.serials.conftest import Desk
 from tests.support.granted import granted
 from tests.support.taking import asking, rows_of_csv, serials_app
 
-OFFICE = shutil.which("soffice")
+OFFICE = shutil.which("soffice") or "soffice"
 AS_CSV = "csv:Text - txt - csv (StarCalc):44,34,76,1,,0,false,false,false"
 """UTF-8 (76), cells as they are stored and not as they are shown: a number or a formula would be seen."""
 IN_UTF8 = "--infilter=CSV:44,34,76,1"
@@ -38,12 +38,11 @@ NAMES = [
     "스터디 이용권 30일",
 ]
 
-pytestmark = pytest.mark.skipif(OFFICE is None, reason="LibreOffice is not installed here")
+pytestmark = pytest.mark.containers
 
 
 async def opened(files: Mapping[str, bytes], ending: str, folder: Path) -> dict[str, list[list[str]]]:
     """The rows of files by their names, as LibreOffice has them."""
-    assert OFFICE is not None
     await asyncio.to_thread(_write, files, ending, folder)
     process = await asyncio.create_subprocess_exec(
         OFFICE, f"-env:UserInstallation=file://{folder}/office", "--headless",

@@ -57,3 +57,4 @@ async def test_a_serial_is_replaced_at_most_once(desk: Desk, owner: asyncpg.Conn
 
     with pytest.raises(asyncpg.UniqueViolationError, match="serials_replaces"):
         await owner.execute(replace, ids[0], ids[2])
+    await owner.execute("UPDATE serials SET replaces = NULL")
