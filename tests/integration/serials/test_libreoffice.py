@@ -1,7 +1,7 @@
 """Files of serials are opened by LibreOffice, which keeps every cell as the text that it is.
 
-It is one of the tests on containers, which install it (Debian's package libreoffice-calc-nogui). Two libraries
-read the same files back in test_handing_out.py, wherever the tests run.
+It is one of the tests on containers, which install it (Debian's package libreoffice-calc-nogui). Two
+libraries read the same files back in test_handing_out.py, wherever the tests run.
 """
 
 import asyncio
