@@ -34,7 +34,7 @@ DECLARE
         },
         "serials": {
             "orders":              "insert, update (sequence)",
-            "grants":              "insert, update (issued, state, sequence, issued_at, reissued, revoked, expired)",
+            "grants":              "insert, update (issued, state, sequence, issued_at, reissued, revoked, expired, home)",
             "serials":             "insert, update (state, account, registered_at, usage_ends_at, revoked_at, revoke_reason)",
             "custody":             "insert",
             "failed_attempts":     "insert, update (failures), delete",
@@ -64,18 +64,22 @@ DECLARE
             "months":              "insert, update (sequence, unreported)"
         }
     }';
-    -- They run with the rights of the owner, who decides what may be forgotten.
-    functions CONSTANT text[] := ARRAY['move_horizon', 'forget_facts', 'forget_ids'];
+    -- They run with the rights of the owner, who decides what may be forgotten, and makes tables.
+    functions CONSTANT text[] := ARRAY['move_horizon', 'forget_facts', 'forget_ids', 'make_home', 'index_home', 'open_home'];
     place record;
     wanted text;
 BEGIN
     FOR place IN
-        SELECT n.nspname AS service, c.relname AS name, 'pawl_' || n.nspname AS role
+        SELECT n.nspname AS service, c.relname AS name, c.relispartition AS is_part, 'pawl_' || n.nspname AS role
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname IN ('orders', 'serials', 'refunds', 'invoices') AND c.relkind IN ('r', 'p', 'v', 'm')
     LOOP
         EXECUTE format('REVOKE ALL ON %I.%I FROM %I', place.service, place.name, place.role);
         wanted := coalesce(rights -> '*' ->> place.name, rights -> place.service ->> place.name);
+        -- A home that serials are copied into (make_home), and that is not yet a part of all serials.
+        IF place.service = 'serials' AND place.name ~ '^serials_[1-9]' AND NOT place.is_part THEN
+            wanted := 'insert';
+        END IF;
         EXECUTE format('GRANT %s ON %I.%I TO %I', concat_ws(', ', 'select', wanted), place.service, place.name, place.role);
     END LOOP;
 

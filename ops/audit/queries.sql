@@ -188,15 +188,29 @@ WHERE o.amount IS DISTINCT FROM applied
 ORDER BY o.order_id LIMIT $1;
 
 -- name: one_serial_per_unit
--- Grants that do not have exactly one serial for each issued unit, and serials of no grant. Reissued ones replace.
+-- Grants that do not have exactly one serial for each issued unit, and serials of no grant. Reissued ones replace. What
+-- is copied into a home of its own is found only when it is whole.
 SELECT g.order_id, format('grant %s: %s units issued, %s serials', g.grant_id, g.issued, coalesce(s.serials, 0)) AS detail
 FROM grants g
 LEFT JOIN (SELECT grant_id, count(*) AS serials FROM serials WHERE replaces IS NULL GROUP BY grant_id) s USING (grant_id)
-WHERE g.issued <> coalesce(s.serials, 0) OR g.state = 'issued' AND g.issued <> g.quantity
+WHERE CASE WHEN g.home > 0 AND g.state = 'issuing' THEN 0 ELSE g.issued END <> coalesce(s.serials, 0)
+   OR g.state = 'issued' AND g.issued <> g.quantity
 UNION ALL
 SELECT NULL, format('%s serials belong to grant %s, which is unknown', count(*), s.grant_id)
 FROM serials s LEFT JOIN grants g USING (grant_id)
 WHERE g.grant_id IS NULL GROUP BY s.grant_id
+LIMIT $1;
+
+-- name: one_home
+-- Serials in another home than their grant's, and look-up tags that are in two: an index sees those of its home only.
+SELECT g.order_id, format('%s serials of grant %s are in home %s instead of %s', count(*), g.grant_id, s.home, g.home) AS detail
+FROM serials s JOIN grants g USING (grant_id)
+WHERE s.home <> g.home GROUP BY g.order_id, g.grant_id, s.home
+UNION ALL
+SELECT NULL, format('one look-up tag is that of %s', string_agg(serial_id::text, ' and ' ORDER BY serial_id))
+FROM serials
+WHERE EXISTS (SELECT FROM grants WHERE home > 0)
+GROUP BY lookup_tag HAVING count(*) > 1
 LIMIT $1;
 
 -- name: live_serials
@@ -211,7 +225,7 @@ LEFT JOIN (
            count(*) FILTER (WHERE state = 'revoked') AS revoked
     FROM serials GROUP BY grant_id
 ) s USING (grant_id)
-WHERE coalesce(s.live, 0) <> g.issued - (g.revoked - g.reissued)
+WHERE coalesce(s.live, 0) <> CASE WHEN g.home > 0 AND g.state = 'issuing' THEN 0 ELSE g.issued - (g.revoked - g.reissued) END
    OR (coalesce(s.revoked, 0), coalesce(s.reissued, 0)) IS DISTINCT FROM (g.revoked::bigint, g.reissued::bigint)
 UNION ALL
 SELECT g.order_id, format('serial %s replaces %s, which is %s', n.serial_id, n.replaces, coalesce(d.state, 'unknown'))
@@ -363,7 +377,7 @@ SELECT g.order_id, format('serial %s was revoked, and the audit log does not kno
 FROM grants g
 CROSS JOIN LATERAL (
     SELECT serial_id FROM serials
-    WHERE serial_id BETWEEN g.batch_id AND overlay(g.batch_id::text PLACING 'ffffff' FROM 31)::uuid
+    WHERE home = g.home AND serial_id BETWEEN g.batch_id AND overlay(g.batch_id::text PLACING 'ffffff' FROM 31)::uuid
       AND state = 'revoked' AND revoked_at >= (SELECT audited_since FROM retention)
 ) s
 WHERE g.revoked > 0

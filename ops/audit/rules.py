@@ -285,6 +285,7 @@ WITHIN: dict[Rule, tuple[str, ...]] = {
     Rule("order_won", "Payments and refunds are the won of their units, with their VAT"): ("orders",),
     Rule("cases_applied", "Cases that pay an order come to what it costs"): ("orders",),
     Rule("one_serial_per_unit", "Each issued unit has one serial, and no serial has none"): ("serials",),
+    Rule("one_home", "A serial is in its grant's home, and no look-up tag is in two"): ("serials",),
     Rule("live_serials", "Serials that live are the issued units less those revoked and not reissued"): (
         "serials",
     ),

@@ -50,8 +50,8 @@ MERGE_HEADERS: Final[Mapping[Language, Sequence[str]]] = {
 
 T = TypeVar("T")
 Serials = NDArray[np.uint8]
-Query = tuple[UUID, UUID, SerialState | None]
-"""The first and the last id, and the state as it is stored; None for any."""
+Query = tuple[int, UUID, UUID, SerialState | None]
+"""The home, the first and the last id, and the state as it is stored; None for any."""
 
 log = structlog.get_logger("pawl.handing_out")
 
@@ -71,7 +71,7 @@ class Wanted(NamedTuple):
     def is_issued(self) -> bool:
         """Whether each of these units has its serial."""
         grant = self.grant
-        return grant.left == 0 or self.last <= grant.issued or self.first > grant.quantity
+        return grant.left == 0 or self.last <= grant.found or self.first > grant.quantity
 
     @property
     def query(self) -> Query | None:
@@ -81,7 +81,8 @@ class Wanted(NamedTuple):
             stored = stored_as(self.state, self.grant.registration_deadline, self.at)
             if stored is None:
                 return None
-        return self.grant.serial_id(self.first), self.grant.serial_id(self.last), stored
+        grant = self.grant
+        return grant.home, grant.serial_id(self.first), grant.serial_id(self.last), stored
 
 
 class Opened(NamedTuple):

@@ -4,6 +4,9 @@ Chunk by chunk, each in a short transaction of its own: lock grants, insert seri
 events, commit. After a crash the count says where to go on. Several workers may run at once: a grant in the
 hands of another is passed over, and if a lock ever failed, the primary key of serials would refuse the second
 set.
+
+The serials of a large grant are copied into a table of their own, their home, which gets its indexes and
+becomes a part of all serials in the transaction of the last chunk (docs/decisions/0027).
 """
 
 import asyncio
@@ -13,11 +16,12 @@ from typing import NamedTuple
 
 import asyncpg
 import structlog
+from msgspec.structs import replace
 
 from services.serials.decisions import issue_units, tell_issued
 from services.serials.state import Grant, Order, Part
 from services.serials.stock import Stock
-from services.serials.store import GRANTS, Store
+from services.serials.store import GRANTS, SQL, Store
 from shared.crash_points import CrashPoint
 from shared.postgres import Connection
 from shared.runtime.decisions import Decided
@@ -80,11 +84,14 @@ class Issuer:
             self._pool, CrashPoint.BEFORE_CHUNK_COMMIT, CrashPoint.AFTER_CHUNK_COMMIT
         ) as (connection, events):
             grants = await self._store.lock_grants(connection, GRANTS_A_CHUNK)
-            issues = _issues(grants, self._chunk)
-            if not issues:
+            if not grants:
                 return 0
+            home = await self._home_of(connection, grants[0])
+            issues = _issues(grants, self._chunk, home)
             left = issues[-1].decided.state.left
-            await self._write_serials(connection, [issue.part for issue in issues], left)
+            await self._write_serials(connection, [issue.part for issue in issues], left, home)
+            if home and not left:
+                await self._open_home(connection, home)
             await GRANTS.save(connection, [(issue.decided.state, issue.grant) for issue in issues])
             for issue in issues:
                 events.add_all(issue.decided.events, _cause(issue.grant))
@@ -108,10 +115,27 @@ class Issuer:
             events.add_all(said, _cause(whole[0]))
         await self._store.save_orders(connection, now, before)
 
-    async def _write_serials(self, connection: Connection, parts: Sequence[Part], left: int) -> None:
+    async def _home_of(self, connection: Connection, grant: Grant) -> int:
+        """Where the serials of a grant live: a home is made with the first chunk of a large one."""
+        policy = self._store.policy
+        if not policy.wants_home(grant):
+            return grant.home
+        home: int = await connection.fetchval(SQL.make_home, policy.homes)
+        return home
+
+    async def _write_serials(
+        self, connection: Connection, parts: Sequence[Part], left: int, home: int
+    ) -> None:
         kept = await self._stock.take(sum(part.units for part in parts))
         self._stock.expect(left, self._chunk)
-        await self._store.writer.write(connection, parts, kept)
+        await self._store.writer.write(connection, parts, kept, home)
+
+    async def _open_home(self, connection: Connection, home: int) -> None:
+        """A home whose serials are all there becomes a part of all serials."""
+        self._outbox.on_crash_point(CrashPoint.BEFORE_HOME_INDEX)
+        await connection.execute(SQL.index_home, home)
+        self._outbox.on_crash_point(CrashPoint.BEFORE_HOME_OPEN)
+        await connection.execute(SQL.open_home, home)
 
 
 class _Issue(NamedTuple):
@@ -122,15 +146,16 @@ class _Issue(NamedTuple):
     decided: Decided[Grant]
 
 
-def _issues(grants: Sequence[Grant], chunk: int) -> list[_Issue]:
-    """What one chunk issues of these grants, in their order. Only the first may be cut."""
+def _issues(grants: Sequence[Grant], chunk: int, home: int) -> list[_Issue]:
+    """What one chunk issues of these grants, in their order, into one home. Only the first may be cut."""
     issues: list[_Issue] = []
     room = chunk
     for grant in grants:
         if issues and grant.left > room:
             break
         units = min(grant.left, room)
-        issues.append(_Issue(grant, grant.next_part(units), issue_units(grant, units)))
+        decided = issue_units(replace(grant, home=home), units)
+        issues.append(_Issue(grant, grant.next_part(units), decided))
         room -= units
     return issues
 

@@ -36,10 +36,11 @@ WHERE s.serial_id = n.serial_id AND s.state = 'active';
 
 -- name: add_reissued
 -- New serials, each in the place of one that died.
-INSERT INTO serials (serial_id, grant_id, replaces, lookup_tag, text, last_four, key_id)
-SELECT n.serial_id, n.grant_id, n.replaces, n.lookup_tag, n.text, convert_from(n.last_four, 'UTF8'), $7
+INSERT INTO serials (home, serial_id, grant_id, replaces, lookup_tag, text, last_four, key_id)
+SELECT g.home, n.serial_id, grant_id, n.replaces, n.lookup_tag, n.text, convert_from(n.last_four, 'UTF8'), $7
 FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bytea[], $5::bytea[], $6::bytea[])
-     AS n (serial_id, grant_id, replaces, lookup_tag, text, last_four);
+     AS n (serial_id, grant_id, replaces, lookup_tag, text, last_four)
+JOIN grants g USING (grant_id);
 
 -- name: typed_serial
 -- One row: how often an account and an address have failed in a window, which keys that were used nobody has here, and
@@ -85,25 +86,38 @@ INSERT INTO serial_keys (key_id) VALUES ($1) ON CONFLICT DO NOTHING;
 -- once, for some of those grants; the others are in other hands, or for the next time.
 UPDATE grants g
 SET expired = (SELECT count(*) FROM serials s
-               WHERE s.serial_id BETWEEN g.batch_id AND overlay(g.batch_id::text PLACING 'ffffff' FROM 31)::uuid
+               WHERE s.home = g.home
+                 AND s.serial_id BETWEEN g.batch_id AND overlay(g.batch_id::text PLACING 'ffffff' FROM 31)::uuid
                  AND s.state = 'active')
 WHERE g.grant_id IN (SELECT grant_id FROM grants
                      WHERE expired IS NULL AND state = 'issued' AND registration_deadline < $1
                      ORDER BY registration_deadline LIMIT $2 FOR UPDATE SKIP LOCKED)
 RETURNING g.expired;
 
+-- name: make_home
+-- A home for the serials of one grant, unless there are so many already: then they live with all others.
+SELECT CASE WHEN count(*) < $1 THEN make_home() ELSE 0 END FROM grants WHERE home > 0;
+
+-- name: index_home
+-- Indexes a home whose serials are all there.
+SELECT index_home($1);
+
+-- name: open_home
+-- Makes an indexed home a part of all serials.
+SELECT open_home($1);
+
 -- name: lock_small_grants
--- Grants that one chunk can finish, oldest first; those in another worker's hands are passed over.
+-- Grants that one chunk can finish in the home of all, oldest first; those in another worker's hands are passed over.
 SELECT * FROM grants
-WHERE state = 'issuing' AND quantity - issued <= $1
+WHERE state = 'issuing' AND quantity - issued <= $1 AND home = 0
 ORDER BY grant_id
 LIMIT $2
 FOR UPDATE SKIP LOCKED;
 
 -- name: lock_large_grant
--- The oldest grant that takes more than one chunk and is in nobody's hands.
+-- The oldest grant that takes more than one chunk, or has a home of its own, and is in nobody's hands.
 SELECT * FROM grants
-WHERE state = 'issuing' AND quantity - issued > $1
+WHERE state = 'issuing' AND (quantity - issued > $1 OR home > 0)
 ORDER BY grant_id
 LIMIT 1
 FOR UPDATE SKIP LOCKED;
@@ -135,7 +149,8 @@ SELECT s.serial_id, s.last_four, g.order_id,
        CASE WHEN s.state = 'active' AND g.registration_deadline < now() THEN 'expired' ELSE s.state END AS state
 FROM grants g CROSS JOIN LATERAL (
     SELECT serial_id, last_four, state FROM serials
-    WHERE serial_id BETWEEN g.batch_id AND overlay(g.batch_id::text PLACING 'ffffff' FROM 31)::uuid AND last_four = $2
+    WHERE home = g.home AND last_four = $2
+      AND serial_id BETWEEN g.batch_id AND overlay(g.batch_id::text PLACING 'ffffff' FROM 31)::uuid
     ORDER BY serial_id LIMIT 20
 ) AS s
 WHERE g.order_id = $1 LIMIT 20;
@@ -158,28 +173,29 @@ SELECT * FROM grants WHERE partner_id = $1 AND grant_id > $2 ORDER BY grant_id L
 -- How many serials of these grants are registered: counted one by one, until the end of its window has told it.
 SELECT g.grant_id, CASE WHEN g.expired IS NOT NULL THEN g.issued + g.reissued - g.revoked - g.expired ELSE (
     SELECT count(*) FROM serials s
-    WHERE s.serial_id BETWEEN g.batch_id AND overlay(g.batch_id::text PLACING 'ffffff' FROM 31)::uuid
+    WHERE s.home = g.home
+      AND s.serial_id BETWEEN g.batch_id AND overlay(g.batch_id::text PLACING 'ffffff' FROM 31)::uuid
       AND s.state = 'registered'
 ) END AS registered
 FROM grants g WHERE g.grant_id = ANY($1::uuid[]);
 
 -- name: serials_to_hand_out
--- Serials of a range of ids, in a state or (null) in any, in the order of their units.
+-- Serials of a home in a range of ids, in a state or (null) in any, in the order of their units.
 SELECT key_id, text, lookup_tag FROM serials
-WHERE serial_id BETWEEN $1 AND $2 AND ($3::text IS NULL OR state = $3)
+WHERE home = $1 AND serial_id BETWEEN $2 AND $3 AND ($4::text IS NULL OR state = $4)
 ORDER BY serial_id;
 
 -- name: count_serials_to_hand_out
 -- How many serials `serials_to_hand_out` has, by the keys that open them.
 SELECT key_id, count(*) AS serials FROM serials
-WHERE serial_id BETWEEN $1 AND $2 AND ($3::text IS NULL OR state = $3)
+WHERE home = $1 AND serial_id BETWEEN $2 AND $3 AND ($4::text IS NULL OR state = $4)
 GROUP BY key_id;
 
 -- name: page_of_serials
 -- A page of the serials that `serials_to_hand_out` has, with their ids and states.
 SELECT serial_id, state, key_id, text, lookup_tag FROM serials
-WHERE serial_id BETWEEN $1 AND $2 AND ($3::text IS NULL OR state = $3)
-ORDER BY serial_id LIMIT $4;
+WHERE home = $1 AND serial_id BETWEEN $2 AND $3 AND ($4::text IS NULL OR state = $4)
+ORDER BY serial_id LIMIT $5;
 
 -- name: wait_for_caller
 -- Lets this transaction be idle for so long: whoever is sent serials may be slow. Under another name no sweep ends it.

@@ -35,6 +35,17 @@ class SerialsSettings(ServiceSettings):
     serials_chunk: int = Field(
         default=50_000, ge=1, le=1_000_000, description="units in one transaction of bulk work"
     )
+    serials_home_from: int = Field(
+        default=250_000,
+        ge=1,
+        description="units of a grant, above which its serials get a table of their own",
+    )
+    serials_homes: int = Field(
+        default=20,
+        ge=0,
+        le=200,
+        description="so many such tables at most: a serial is looked up in each",
+    )
     serials_idle_seconds: float = Field(
         default=0.5, gt=0, le=60, description="how often the issuing worker looks for grants left by others"
     )
@@ -104,6 +115,8 @@ class SerialsSettings(ServiceSettings):
             chunk=self.serials_chunk,
             reissue_percent=self.serials_reissue_percent,
             reissue_least=self.serials_reissue_least,
+            home_from=self.serials_home_from,
+            homes=self.serials_homes,
         )
 
     def limits(self) -> Limits:

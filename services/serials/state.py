@@ -78,7 +78,8 @@ class Grant(Struct, frozen=True, gc=False):
     `issued_at` is the logical time of issue, that of the grant, once all units exist. `state` and `issued_at`
     follow from the counts: the decisions set them, and the schema refuses any that do not fit.
     So many serials were `reissued`, each in the place of one of those that were `revoked`. Once the window to
-    register is over, `expired` is how many were neither registered nor revoked.
+    register is over, `expired` is how many were neither registered nor revoked. `home` is the table that its
+    serials are in: one of their own (1, 2, 3 ...), or that of all others (0).
     """
 
     grant_id: Fixed[UUID]
@@ -99,11 +100,17 @@ class Grant(Struct, frozen=True, gc=False):
     reissued: int = 0
     revoked: int = 0
     expired: int | None = None
+    home: int = 0
 
     @property
     def left(self) -> int:
         """Units that do not exist yet."""
         return self.quantity - self.issued
+
+    @property
+    def found(self) -> int:
+        """Units whose serials are found: all that exist, but in a home of their own only once it is whole."""
+        return 0 if self.home and self.left else self.issued
 
     @property
     def numbers(self) -> int:
@@ -194,6 +201,7 @@ class Policy(Struct, frozen=True):
     Grants of up to `small_grant` units are issued with their event, as long as a batch has not issued
     `at_once` units yet; all others are left to the issuing worker, `chunk` units a transaction. A partner may
     have `reissue_percent` of the units of a grant reissued, or `reissue_least` where that is more.
+    The serials of a grant of more than `home_from` units get a home of their own, unless there are `homes`.
     """
 
     window_days: int = 91
@@ -202,6 +210,12 @@ class Policy(Struct, frozen=True):
     chunk: int = 50_000
     reissue_percent: int = 5
     reissue_least: int = 5
+    home_from: int = 250_000
+    homes: int = 20
+
+    def wants_home(self, grant: Grant) -> bool:
+        """Whether the serials of the grant, of which none exists yet, are to get a home of their own."""
+        return grant.issued == 0 and grant.quantity > max(self.home_from, self.chunk)
 
     def reissue_quota(self, grant: Grant) -> int:
         """How many serials of the grant its partner may have reissued."""

@@ -34,14 +34,17 @@ class SerialWriter:
             return self._make(units)
         return await asyncio.to_thread(self._make, units)
 
-    async def write(self, connection: Connection, parts: Sequence[Part], kept: KeptSerials) -> None:
-        """Inserts one serial for each unit of these parts.
+    async def write(
+        self, connection: Connection, parts: Sequence[Part], kept: KeptSerials, home: int = 0
+    ) -> None:
+        """Inserts one serial for each unit of these parts, into a home of their own unless that is 0.
 
         Raises UniqueViolationError when a unit has its serial already, or when chance has repeated 75 bits.
         """
         await connection.execute(SQL.note_key, kept.key_id)
         blocks = _Blocks(copy_bytes(parts, kept))
-        status = await connection.copy_to_table("serials", source=blocks, columns=COLUMNS, format="binary")
+        table = f"serials_{home}" if home else "serials"
+        status = await connection.copy_to_table(table, source=blocks, columns=COLUMNS, format="binary")
         assert status == f"COPY {len(kept)}", f"{status} instead of {len(kept)} serials"
 
     def _make(self, units: int) -> KeptSerials:

@@ -17,10 +17,12 @@ SELECT payment_id, reason, amount FROM quarantine WHERE order_id = $1 AND decisi
 -- What serials issues, with the last four characters of a few serials, and what became of all of them.
 SELECT g.grant_id, g.line_id, g.quantity, g.issued, g.state,
        ARRAY(SELECT last_four FROM serials s
-             WHERE s.serial_id BETWEEN g.batch_id AND overlay(g.batch_id::text PLACING 'ffffff' FROM 31)::uuid
+             WHERE s.home = g.home
+               AND s.serial_id BETWEEN g.batch_id AND overlay(g.batch_id::text PLACING 'ffffff' FROM 31)::uuid
              ORDER BY s.serial_id LIMIT 3) AS last_fours,
        (SELECT count(*) FROM serials s
-        WHERE s.serial_id BETWEEN g.batch_id AND overlay(g.batch_id::text PLACING 'ffffff' FROM 31)::uuid
+        WHERE s.home = g.home
+          AND s.serial_id BETWEEN g.batch_id AND overlay(g.batch_id::text PLACING 'ffffff' FROM 31)::uuid
           AND s.state = 'registered') AS registered,
        g.revoked, g.reissued
 FROM grants g WHERE g.order_id = $1 ORDER BY g.granted_at, g.grant_id;
