@@ -32,13 +32,18 @@ async def tell(
     return _document(answer, url, scope, next_step)
 
 
-def _document(answer: Answer, url: str, scope: str, next_step: str) -> Any:
+def require_answer(answer: Answer, url: str, scope: str) -> None:
+    """Raises Problem where nobody answers, or the token is refused. `scope` is what the request needs."""
     if answer.status == 0:
         raise Problem(
             f"The service does not answer at {url}: {answer.text}",
             "Is it running? See: pawl lag. Or name it: --url URL. This can be repeated safely.",
         )
     require_allowed(answer, scope)
+
+
+def _document(answer: Answer, url: str, scope: str, next_step: str) -> Any:
+    require_answer(answer, url, scope)
     if not 200 <= answer.status < 300:
         raise Problem(detail_of(answer), next_step, EXIT_OF.get(answer.status, Exit.FAILED))
     return orjson.loads(answer.text)

@@ -4,10 +4,10 @@ from typing import Any
 
 import orjson
 
-from ops.shell.asking import look
+from ops.shell.asking import look, require_answer
 from ops.shell.http_client import fetch
 from ops.shell.problem import Exit, Problem
-from ops.shell.tokens import detail_of, require_allowed
+from ops.shell.tokens import detail_of
 from ops.watch.dead.names import Name
 
 ANSWER_SECONDS = 60.0
@@ -54,12 +54,7 @@ async def _tell(
 ) -> tuple[bool, dict[str, Any]]:
     """Whether the record is refused again, and why or what came of it. Raises Problem for all else."""
     answer = await fetch(f"{base}{name.path}/{action}", orjson.dumps(body), ANSWER_SECONDS, token)
-    if answer.status == 0:
-        raise Problem(
-            f"The service does not answer at {base}: {answer.text}",
-            "Is it running? pawl up; or name it: --url URL. This can be repeated safely.",
-        )
-    require_allowed(answer, CHANGE)
+    require_answer(answer, base, CHANGE)
     if answer.status == 200:
         return False, orjson.loads(answer.text)
     code, detail = _code_of(answer.text), detail_of(answer)

@@ -1,5 +1,6 @@
 """The invoices schema of a real PostgreSQL; every test commits for real and finds the tables empty."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -30,6 +31,25 @@ TABLES = (
     "payments, payment_lines, documents, refunds, partners, merge_requests, merge_explanations, "
     "partner_numbers, corrections, document_counters, months, outbox, inbox"
 )
+
+
+class PausingStore(Store):
+    """Stops between reading a month, to close it or only to look at it, and what is made of it."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store._policy)
+        self.loaded, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def load_month(self, connection: Any, month: str, partner_ids: Any) -> World:
+        return await self._pause(await super().load_month(connection, month, partner_ids))
+
+    async def look_at_month(self, connection: Any, month: str, partner_ids: Any) -> World:
+        return await self._pause(await super().look_at_month(connection, month, partner_ids))
+
+    async def _pause(self, world: World) -> World:
+        self.loaded.set()
+        await self.go_on.wait()
+        return world
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from services.invoices.closing import MonthNotOver
 from services.invoices.settings import InvoicesSettings
 from services.invoices.state import World
 from services.invoices.store import SQL, Store
-from tests.integration.invoices.conftest import StoredBooks
+from tests.integration.invoices.conftest import PausingStore, StoredBooks
 from tests.support.web import operator_of
 from tests.unit.invoices.books import CLOSED_AT, GANADA, OTHER, PAID_AT, PARTNER, WRONG, line
 
@@ -228,20 +228,6 @@ async def issued_once(books: StoredBooks) -> None:
     assert [event["data"]["business_number"] for event in await books.published("invoice.issued")] == [GANADA]
     states = await books.pool.fetch("SELECT state FROM documents")
     assert [row["state"] for row in states] == ["issued"]
-
-
-class PausingStore(Store):
-    """Stops once, between reading a month and writing it."""
-
-    def __init__(self, store: Store) -> None:
-        super().__init__(store._policy)
-        self.loaded, self.go_on = asyncio.Event(), asyncio.Event()
-
-    async def load_month(self, connection: Any, month: str, partner_ids: Any) -> World:
-        world = await super().load_month(connection, month, partner_ids)
-        self.loaded.set()
-        await self.go_on.wait()
-        return world
 
 
 async def test_refunds_merges_and_the_close_never_wait_for_each_other_in_a_circle(books: StoredBooks) -> None:

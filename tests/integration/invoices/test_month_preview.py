@@ -17,7 +17,7 @@ from services.invoices.store import SQL, Store
 from services.invoices.todo import TODO
 from shared.operators.reading import read_todo
 from shared.operators.todo import Moment
-from tests.integration.invoices.conftest import StoredBooks
+from tests.integration.invoices.conftest import PausingStore, StoredBooks
 from tests.support.patience import PATIENCE
 from tests.support.web import operator_of
 from tests.unit.invoices.books import CLOSED_AT, GANADA, OTHER, PAID_AT, PARTNER, WRONG, instant
@@ -112,7 +112,7 @@ async def test_a_preview_changes_nothing_and_waits_for_nobody(books: StoredBooks
 
 async def test_a_preview_holds_nobody_up(books: StoredBooks) -> None:
     await books.paid_and_issued("A-1")
-    pausing = PausingLook(books.store)
+    pausing = PausingStore(books.store)
     looking = asyncio.create_task(
         preview_month(books.pool, pausing, "2026-10", instant(CLOSED_AT), most=1, chunk=1)
     )
@@ -122,20 +122,6 @@ async def test_a_preview_holds_nobody_up(books: StoredBooks) -> None:
         await books.close()
     pausing.go_on.set()
     assert (await looking)["to_be"]["total"] == 176_000
-
-
-class PausingLook(Store):
-    """Stops between looking at a month and what is made of it."""
-
-    def __init__(self, store: Store) -> None:
-        super().__init__(store._policy)
-        self.loaded, self.go_on = asyncio.Event(), asyncio.Event()
-
-    async def look_at_month(self, connection: Any, month: str, partner_ids: Any) -> World:
-        world = await super().look_at_month(connection, month, partner_ids)
-        self.loaded.set()
-        await self.go_on.wait()
-        return world
 
 
 # Refunds in progress
