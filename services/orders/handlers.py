@@ -49,7 +49,7 @@ def record_payment(world: World, event: Event[PaymentCompleted], context: Contex
         event.time,
         refused=data.partner.partner_id in world.withdrawn,
         taken_back=_is_taken_back(data, context.waiting(event.key)),
-        content=payments.payment_content(data),
+        content=world.contents.get((event.source, event.id)) or payments.payment_content(data),
         known=world.payments.get(data.payment_id),
     )
     decision = payments.record_payment(order, data, arrival, _new_ids(context))

@@ -246,7 +246,8 @@ class World:
     `stored_orders` and `stored_partners` are as they were read, to see what changed. `withdrawn` are those
     buyers of the batch that have left, `blockers` what keeps a partner that wants to leave, `invoiced` the
     payments whose tax invoice was issued, each with its order. `claimed` are the payments that the batch was
-    the first to name, `payments` those of which it is known which order they pay.
+    the first to name, `payments` those of which it is known which order they pay, `contents` a hash of what
+    each payment's event says.
     """
 
     orders: dict[str, Order] = field(default_factory=dict)
@@ -259,6 +260,7 @@ class World:
     claimed: dict[str, Payment] = field(default_factory=dict)
     payments: dict[str, Payment] = field(default_factory=dict)
     stored_payments: dict[str, Payment] = field(default_factory=dict)
+    contents: dict[tuple[str, str], bytes] = field(default_factory=dict)
 
     def put(self, state: Order | Partner) -> None:
         """Keeps the new state of an order or a partner, to be saved with the batch."""

@@ -128,10 +128,10 @@ async def _claim_payments(connection: Connection, world: World, events: Sequence
     named: dict[str, Payment] = {}
     for event in events:
         data = event.data
-        if isinstance(data, PaymentCompleted) and data.payment_id not in named:
-            named[data.payment_id] = Payment(
-                data.payment_id, data.order_id, data.amount, payment_content(data)
-            )
+        if isinstance(data, PaymentCompleted):
+            content = world.contents.setdefault((event.source, event.id), payment_content(data))
+            payment = Payment(data.payment_id, data.order_id, data.amount, content)
+            named.setdefault(data.payment_id, payment)
     if not named:
         return
     ids = sorted(named)
