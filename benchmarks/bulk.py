@@ -46,7 +46,7 @@ class Bulk:
 
 
 @dataclass(slots=True, frozen=True)
-class _Desk:
+class Desk:
     """The parts of the serials service that large grants go through."""
 
     pool: asyncpg.Pool
@@ -72,7 +72,7 @@ async def into_an_empty_table(stage: Stage, units: int, one_by_one: int) -> tupl
     All rows of the third side share one transaction, so it pays for one commit only.
     """
     await stage.clear()
-    async with _open_desk(stage) as desk, desk.pool.acquire() as connection:
+    async with open_desk(stage) as desk, desk.pool.acquire() as connection:
         await desk.grant(units)
         ours = await _measured(stage, units, desk.worker.drain)
         rows = await _stored_rows(connection)
@@ -89,7 +89,7 @@ async def into_a_full_table(stage: Stage, full: int, units: int) -> tuple[Bulk, 
 
     The rows stay, so that not every run has to fill the table anew: each finds what the earlier ones made.
     """
-    async with _open_desk(stage) as desk, desk.pool.acquire() as connection:
+    async with open_desk(stage) as desk, desk.pool.acquire() as connection:
         there = await connection.fetchval("SELECT coalesce(sum(issued), 0)::bigint FROM grants")
         if there < full:
             await desk.issue(full - there)
@@ -143,7 +143,7 @@ async def _insert_each(connection: Any, rows: Sequence[Sequence[Any]]) -> None:
             await statement.fetch(*row)
 
 
-async def _unsorted_chunk(desk: _Desk) -> tuple[Part, KeptSerials]:
+async def _unsorted_chunk(desk: Desk) -> tuple[Part, KeptSerials]:
     kept = await desk.writer.make(desk.chunk)
     order = np.random.default_rng().permutation(len(kept))
     unsorted = KeptSerials(kept.key_id, kept.tags[order], kept.texts[order], kept.last_four[order])
@@ -151,14 +151,15 @@ async def _unsorted_chunk(desk: _Desk) -> tuple[Part, KeptSerials]:
 
 
 @asynccontextmanager
-async def _open_desk(stage: Stage) -> AsyncIterator[_Desk]:
+async def open_desk(stage: Stage) -> AsyncIterator[Desk]:
+    """The desk on this stage, with the settings of the service."""
     set_environment(stage.environment(SERVICE))
     settings = read_settings(SerialsSettings)
-    store = Store(SerialWriter(settings.vault()), settings.policy())
+    store = Store(SerialWriter(settings.vault()), settings.policy(), settings.sealer())
     pool = await open_pool(str(settings.database_url), SERVICE, 3)
     try:
         surroundings = Surroundings(pool, Outbox(SERVICE, stage.partitions))
-        yield _Desk(pool, store.writer, Issuer(surroundings, store), store.policy.chunk)
+        yield Desk(pool, store.writer, Issuer(surroundings, store), store.policy.chunk)
     finally:
         await pool.close()
 

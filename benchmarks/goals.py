@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from benchmarks import bulk, hop, pipeline, relays, shell
+from benchmarks import bulk, handing_out, hop, pipeline, relays, shell
 from benchmarks.stage import Stage
 
 Measure = Callable[[Stage, "Sizes"], Awaitable[dict[str, "Measured"]]]
@@ -39,9 +39,10 @@ class Sizes:
     serials: int = 1_000_000
     serials_one_by_one: int = 20_000
     serials_before: int = 10_000_000
+    serials_in_workbook: int = 200_000
 
 
-QUICK = Sizes(10_000, 300, 600, 4_000, 200, 50_000, 2_000, 20_000, 4.0, 200_000, 5_000, 1_000_000)
+QUICK = Sizes(10_000, 300, 600, 4_000, 200, 50_000, 2_000, 20_000, 4.0, 200_000, 5_000, 1_000_000, 20_000)
 
 
 @dataclass(slots=True, frozen=True)
@@ -163,6 +164,16 @@ async def measure_full_table(stage: Stage, sizes: Sizes) -> dict[str, Measured]:
     return {"G7": ratio(ours.rate, unsorted.rate), "G7 log": Measured(ours.wal)}
 
 
+async def measure_files(stage: Stage, sizes: Sizes) -> dict[str, Measured]:
+    """G12: a large grant handed out as CSV and as a workbook, over a socket, with a token."""
+    table, book = await handing_out.files(stage, sizes.serials, sizes.serials_in_workbook)
+    return {
+        "G12": Measured(table.rate),
+        "G12 workbook": Measured(book.rate),
+        "G12 memory": Measured(max(table.grown, book.grown)),
+    }
+
+
 TRIALS: Sequence[Trial] = (
     Trial(
         (
@@ -202,5 +213,13 @@ TRIALS: Sequence[Trial] = (
             Goal("G7 log", "its write-ahead log for each serial", 200, at_most=True, unit="bytes"),
         ),
         measure_full_table,
+    ),
+    Trial(
+        (
+            Goal("G12", "a grant of 1 M serials handed out as CSV", 150_000, unit="serials/s"),
+            Goal("G12 workbook", "200,000 of them as a workbook", 12_000, unit="serials/s"),
+            Goal("G12 memory", "what the service grows by meanwhile", 150, at_most=True, unit="MB"),
+        ),
+        measure_files,
     ),
 )

@@ -36,6 +36,7 @@ COMMANDS: Sequence[Command] = (
     Command("partner", "ops.watch.decide.partner:app"),
     Command("refund", "ops.watch.decide.refund:app"),
     Command("quarantine", "ops.watch.decide.quarantine:app"),
+    Command("serials", "ops.watch.serials.command:app"),
     Command("document", "ops.watch.show.document:document"),
     Command("check", "ops.audit.check:check"),
     Command("record", "ops.audit.record:record"),

@@ -126,6 +126,9 @@ SERIAL_TEXT_KEY={key()}
 SERIAL_KEY_ID={key_id}
 SERIAL_EARLIER_KEYS=
 
+# The page on which customers register their serials, may hold {{serial}}. Without it no serial is handed out.
+SERIALS_REGISTRATION_URL=
+
 # Who is asked about tokens of the HTTP side. Here a key of this file signs them (pawl token); with an OpenID provider
 # these are its JWKS (https://...), its issuer and our audience, and PAWL_TOKEN_KEY goes away.
 PAWL_TOKEN_KEY={token_key}

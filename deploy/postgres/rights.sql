@@ -2,9 +2,9 @@
 --
 -- `insert` means that a row stays as it was written; `insert, update` that it is never deleted. A service that
 -- was taken over can then neither rewrite what it has said (outbox), heard (inbox, refund_history), refused
--- (dead_letters) or was told by people (audit_log), nor make a serial disappear. A table that is not named here can
--- be read only, so a migration that adds one adds it here too; and a function that is not named here can be called by
--- nobody but the owner.
+-- (dead_letters) or was told by people (audit_log), nor hide who took serials out (custody), nor make a serial
+-- disappear. A table that is not named here can be read only, so a migration that adds one adds it here too; and a
+-- function that is not named here can be called by nobody but the owner.
 
 -- Two runs at once would change the same catalogue rows.
 SELECT pg_advisory_xact_lock(7205759404);
@@ -34,8 +34,11 @@ DECLARE
         },
         "serials": {
             "orders":              "insert, update (sequence)",
-            "grants":              "insert, update (issued, state, sequence, issued_at)",
-            "serials":             "insert"
+            "grants":              "insert, update (issued, state, sequence, issued_at, reissued, revoked, expired)",
+            "serials":             "insert, update (state, account, registered_at, usage_ends_at, revoked_at, revoke_reason)",
+            "custody":             "insert",
+            "failed_attempts":     "insert, update (failures), delete",
+            "serial_keys":         "insert"
         },
         "refunds": {
             "orders":              "insert, update",

@@ -199,6 +199,26 @@ FROM serials s LEFT JOIN grants g USING (grant_id)
 WHERE g.grant_id IS NULL GROUP BY s.grant_id
 LIMIT $1;
 
+-- name: live_serials
+-- Grants whose live serials are not their issued units less those that were revoked and not reissued, or that count
+-- other dead ones than there are; and reissued serials in the place of one that lives, or of another grant.
+SELECT g.order_id, format('grant %s: %s serials live, %s were revoked and %s reissued of %s units; it counts %s and %s',
+                          g.grant_id, coalesce(s.live, 0), coalesce(s.revoked, 0), coalesce(s.reissued, 0), g.issued,
+                          g.revoked, g.reissued) AS detail
+FROM grants g
+LEFT JOIN (
+    SELECT grant_id, count(*) FILTER (WHERE state <> 'revoked') AS live, count(replaces) AS reissued,
+           count(*) FILTER (WHERE state = 'revoked') AS revoked
+    FROM serials GROUP BY grant_id
+) s USING (grant_id)
+WHERE coalesce(s.live, 0) <> g.issued - (g.revoked - g.reissued)
+   OR (coalesce(s.revoked, 0), coalesce(s.reissued, 0)) IS DISTINCT FROM (g.revoked::bigint, g.reissued::bigint)
+UNION ALL
+SELECT g.order_id, format('serial %s replaces %s, which is %s', n.serial_id, n.replaces, coalesce(d.state, 'unknown'))
+FROM serials n JOIN grants g USING (grant_id) LEFT JOIN serials d ON d.serial_id = n.replaces
+WHERE n.replaces IS NOT NULL AND (d.state IS DISTINCT FROM 'revoked' OR d.grant_id <> n.grant_id)
+LIMIT $1;
+
 -- name: refund_counters
 -- Lines whose counters are not the sum of their refunds, and payments whose rest is not what refunds left of it.
 SELECT l.order_id, format('line %s counts %s refunding, %s refunded; its refunds say %s, %s', l.line_id,
@@ -336,6 +356,23 @@ WHERE h.actor NOT IN ('refunds', 'orders', 'checkout') AND h.state <> 'requested
       WHERE a.target = r.order_id || ' ' || h.refund_id AND a.actor = h.actor AND a.result = 'done'
         AND a.recorded_at = h.recorded_at)
 ORDER BY h.refund_id, h.position LIMIT $1;
+
+-- name: serials_audited
+-- Serials that died, of which the audit log knows nothing.
+SELECT g.order_id, format('serial %s was revoked, and the audit log does not know by whom', s.serial_id) AS detail
+FROM grants g
+CROSS JOIN LATERAL (
+    SELECT serial_id FROM serials
+    WHERE serial_id BETWEEN g.batch_id AND overlay(g.batch_id::text PLACING 'ffffff' FROM 31)::uuid
+      AND state = 'revoked' AND revoked_at >= (SELECT audited_since FROM retention)
+) s
+WHERE g.revoked > 0
+  AND NOT EXISTS (
+      SELECT FROM audit_log a
+      WHERE split_part(a.target, ' ', 1) = split_part(g.order_id, ' ', 1)
+        AND a.target = g.order_id || ' ' || s.serial_id
+        AND a.action IN ('serial.revoke', 'serial.reissue') AND a.result = 'done')
+ORDER BY s.serial_id LIMIT $1;
 
 -- name: closes_audited
 -- Months that were closed, of which the audit log does not know who began it.

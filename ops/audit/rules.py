@@ -285,6 +285,9 @@ WITHIN: dict[Rule, tuple[str, ...]] = {
     Rule("order_won", "Payments and refunds are the won of their units, with their VAT"): ("orders",),
     Rule("cases_applied", "Cases that pay an order come to what it costs"): ("orders",),
     Rule("one_serial_per_unit", "Each issued unit has one serial, and no serial has none"): ("serials",),
+    Rule("live_serials", "Serials that live are the issued units less those revoked and not reissued"): (
+        "serials",
+    ),
     Rule("refund_counters", "The counters of a line in refunds are the sum of its refunds"): ("refunds",),
     Rule("paid_out_once", "Each completed refund stands on one payout, no other ever does"): ("refunds",),
     Rule("one_evidence", "Each payment stands on one evidence with all that is left of it"): ("invoices",),
@@ -308,6 +311,7 @@ CHANGES: dict[str, tuple[str, ...]] = {
     "replays_audited": ("orders", "serials", "refunds", "invoices"),
     "cases_audited": ("orders",),
     "refunds_audited": ("refunds",),
+    "serials_audited": ("serials",),
     "closes_audited": ("invoices",),
     "merges_audited": ("invoices",),
     "corrections_audited": ("invoices",),

@@ -4,7 +4,11 @@ import asyncio
 import http.client
 import urllib.error
 import urllib.request
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from email.message import Message
+from typing import BinaryIO, NamedTuple
+
+PART_BYTES = 1 << 18
 
 
 class Answer(NamedTuple):
@@ -12,6 +16,13 @@ class Answer(NamedTuple):
 
     status: int
     text: str
+
+
+class Downloaded(NamedTuple):
+    """The end of a download: its answer, whose text is in the file where it is good, and then its headers."""
+
+    answer: Answer
+    headers: Mapping[str, str]
 
 
 async def fetch(
@@ -22,6 +33,46 @@ async def fetch(
     Never raises for an answer of any status.
     """
     return await asyncio.to_thread(_fetch, url, body, timeout, token, key)
+
+
+def fetch_now(url: str, timeout: float, token: str) -> Answer:
+    """GET the URL and wait for the answer. Never raises for an answer of any status."""
+    return _fetch(url, None, timeout, token, "")
+
+
+def download(
+    url: str,
+    file: BinaryIO,
+    headers: Mapping[str, str],
+    received: Callable[[int, int | None], None],
+    timeout: float,
+) -> Downloaded:
+    """GET the URL into a file. `received` is told how many bytes are in it, and of how many if that is known.
+
+    It waits here, so that Ctrl-C ends it at once. A body that breaks off is an answer of status 0.
+    """
+    request = urllib.request.Request(url, headers=dict(headers))  # noqa: S310 our own address
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as response:  # noqa: S310
+            length = response.headers.get("content-length")
+            there, of = 0, int(length) if length else None
+            while part := response.read(PART_BYTES):
+                file.write(part)
+                there += len(part)
+                received(there, of)
+            if of not in (None, there):
+                raise http.client.IncompleteRead(b"")
+            return Downloaded(Answer(response.status, ""), _by_lower_name(response.headers))
+    except urllib.error.HTTPError as error:
+        return Downloaded(Answer(error.code, error.read().decode("utf-8", "replace")), {})
+    except http.client.IncompleteRead:
+        return Downloaded(Answer(0, "the file broke off before its end"), {})
+    except (TimeoutError, ConnectionError, urllib.error.URLError, http.client.HTTPException) as error:
+        return Downloaded(Answer(0, str(error)), {})
+
+
+def _by_lower_name(headers: Message) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
 
 
 def _fetch(url: str, body: bytes | None, timeout: float, token: str, key: str) -> Answer:

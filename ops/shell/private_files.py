@@ -1,9 +1,12 @@
-"""Secrets in the run directory: made once, readable by their owner only."""
+"""Secrets in files: readable by their owner only, and never half."""
 
 import json
 import os
-from collections.abc import Callable, Collection
+import tempfile
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from ops.shell.problem import Problem, explain_os_errors
 
@@ -19,6 +22,21 @@ def write_private(path: Path, text: str, *, sync: bool = False) -> None:
             file.flush()
             os.fsync(file.fileno())
     beside.replace(path)
+
+
+@contextmanager
+def private_file(path: Path) -> Iterator[BinaryIO]:
+    """A file that is `path` when the block has ended well, in one step, and nothing when it has not."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    beside = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def read_or_make(path: Path, make: Callable[[], str], if_broken: str) -> str:

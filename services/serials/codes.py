@@ -17,6 +17,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from services.serials.korean_keys import as_keys
+
 ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Crockford's base32: no I, L, O or U, so no two characters are taken for each other."""
 
@@ -30,8 +32,14 @@ LONGEST_INPUT: Final = 64
 _FIELD_POLYNOMIAL = 0b100101  # x^5 + x^2 + 1, primitive over GF(2): x generates all 31 non-zero elements
 _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _LOOK_ALIKES = str.maketrans("OIL", "011")
-_GAPS = re.compile(r"[\s\-\u2010-\u2015\u2212]+")
+# White space, hyphens and dots of any kind, the underscore, and what is pasted along without being seen: soft
+# hyphens, characters without width, marks of direction.
+_GAPS = re.compile(
+    r"[\s\-_.\u00b7\u2010-\u2015\u2022\u2027\u2212\u30fb\u318d\ufe58\ufe63"
+    r"\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]+"
+)
 _SERIAL = re.compile(f"[{ALPHABET}]{{{LENGTH}}}", re.ASCII)
+_IN_GROUPS = re.compile(r"\b(?=((?:[0-9A-Za-z]{4}[ _.\-]?){3}[0-9A-Za-z]{4})\b)", re.ASCII)
 
 
 def _multiply(left: int, right: int) -> int:
@@ -80,15 +88,22 @@ def make_serials(random: bytes) -> NDArray[np.uint8]:
 def read_serial(typed: str) -> str | None:
     """The serial that somebody typed, as 16 characters without gaps; None when it cannot be one.
 
-    Lower case, O for 0, I and L for 1, full-width forms, blanks and any kind of hyphen are understood.
+    Lower case, O for 0, I and L for 1, full-width forms, gaps of any kind, also those that nobody sees, and
+    what is typed while the keyboard is set to Korean are understood.
     """
     if len(typed) > LONGEST_INPUT:
         return None
-    bare = _GAPS.sub("", typed.translate(_FULL_WIDTH))
+    keys = typed if typed.isascii() else as_keys(typed.translate(_FULL_WIDTH))
+    bare = _GAPS.sub("", keys)
     if not bare.isascii():
         return None
     serial = bare.upper().translate(_LOOK_ALIKES)
     return serial if _SERIAL.fullmatch(serial) and _check_sum(serial) == 0 else None
+
+
+def holds_serial(text: str) -> bool:
+    """Whether a text has a serial in it: by mistake, since nothing but a hand-out may hold one."""
+    return any(read_serial(found[1]) is not None for found in _IN_GROUPS.finditer(text))
 
 
 def grouped(serial: str) -> str:

@@ -6,6 +6,92 @@ SELECT grant_id FROM grants WHERE grant_id = ANY($1::uuid[]);
 -- The orders of which something is to be said, locked in key order.
 SELECT * FROM orders WHERE order_id = ANY(string_to_array($1, E'\x1f')) ORDER BY order_id FOR UPDATE;
 
+-- name: lock_grants_of
+-- The grants of these serials, locked in key order.
+SELECT * FROM grants WHERE grant_id IN (SELECT grant_id FROM serials WHERE serial_id = ANY($1::uuid[]))
+ORDER BY grant_id FOR UPDATE;
+
+-- name: grants_by_id
+-- These grants, as far as nothing of them changes.
+SELECT * FROM grants WHERE grant_id = ANY($1::uuid[]);
+
+-- name: lock_serials
+-- What these serials are, without what is secret of them; locked in key order.
+SELECT serial_id, grant_id, replaces, state, account, registered_at, usage_ends_at, revoked_at, revoke_reason
+FROM serials WHERE serial_id = ANY($1::uuid[]) ORDER BY serial_id FOR UPDATE;
+
+-- name: register_serials
+-- Each of these active serials is registered, once.
+UPDATE serials s
+SET state = 'registered', account = n.account, registered_at = n.registered_at, usage_ends_at = n.usage_ends_at
+FROM unnest($1::uuid[], $2::bytea[], $3::timestamptz[], $4::timestamptz[])
+     AS n (serial_id, account, registered_at, usage_ends_at)
+WHERE s.serial_id = n.serial_id AND s.state = 'active';
+
+-- name: revoke_serials
+-- Each of these active serials dies, for ever; its look-up tag stays, so that it is never made again.
+UPDATE serials s SET state = 'revoked', revoked_at = n.revoked_at, revoke_reason = n.reason
+FROM unnest($1::uuid[], $2::timestamptz[], $3::text[]) AS n (serial_id, revoked_at, reason)
+WHERE s.serial_id = n.serial_id AND s.state = 'active';
+
+-- name: add_reissued
+-- New serials, each in the place of one that died.
+INSERT INTO serials (serial_id, grant_id, replaces, lookup_tag, text, last_four, key_id)
+SELECT n.serial_id, n.grant_id, n.replaces, n.lookup_tag, n.text, convert_from(n.last_four, 'UTF8'), $7
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bytea[], $5::bytea[], $6::bytea[])
+     AS n (serial_id, grant_id, replaces, lookup_tag, text, last_four);
+
+-- name: typed_serial
+-- One row: how often an account and an address have failed in a window, which keys that were used nobody has here, and
+-- the serial under one of these tags, where there is one for this partner.
+SELECT a.of_account, a.of_address, k.missing, s.*
+FROM (SELECT coalesce(max(failures) FILTER (WHERE who = $3), 0) AS of_account,
+             coalesce(max(failures) FILTER (WHERE who = $4), 0) AS of_address
+      FROM failed_attempts WHERE window_start = $2 AND who IN ($3, $4)) a
+CROSS JOIN (SELECT array_agg(key_id ORDER BY key_id) AS missing FROM serial_keys WHERE key_id <> ALL($5::text[])) k
+LEFT JOIN (SELECT s.serial_id, s.grant_id, s.state, s.last_four, g.batch_id, g.order_id, g.registration_deadline,
+                  g.product_id, g.product_name, g.usage_days
+           FROM serials s JOIN grants g USING (grant_id)
+           WHERE s.lookup_tag = ANY($1::bytea[]) AND ($6::text IS NULL OR g.partner_id = $6)) s ON true;
+
+-- name: count_failure
+-- One more failure in a window of each of these, in the order in which everybody locks them.
+INSERT INTO failed_attempts (window_start, who, failures)
+SELECT $1, who, 1 FROM unnest($2::bytea[]) AS who ORDER BY who
+ON CONFLICT (window_start, who) DO UPDATE SET failures = failed_attempts.failures + 1;
+
+-- name: failures_in_window
+-- How often anybody has failed in a window.
+SELECT coalesce(sum(failures), 0)::bigint AS failures
+FROM failed_attempts WHERE window_start = $1 AND who = ANY($2::bytea[]);
+
+-- name: forget_failures
+-- What was counted in windows that began before an instant is of no more use.
+DELETE FROM failed_attempts WHERE window_start < $1;
+
+-- name: registration_of
+-- How a serial stands, whose it is, and what took its place.
+SELECT s.serial_id, s.state, s.account, s.registered_at, s.usage_ends_at, s.revoked_at, s.replaces,
+       (SELECT n.serial_id FROM serials n WHERE n.replaces = s.serial_id) AS replaced_by,
+       g.order_id, g.partner_id, g.registration_deadline, g.product_id, g.product_name, g.usage_days
+FROM serials s JOIN grants g USING (grant_id) WHERE s.serial_id = $1;
+
+-- name: note_key
+-- Serials are made with this key.
+INSERT INTO serial_keys (key_id) VALUES ($1) ON CONFLICT DO NOTHING;
+
+-- name: count_expired
+-- How many serials of grants whose window ended before an instant were neither registered nor revoked, written down
+-- once, for some of those grants; the others are in other hands, or for the next time.
+UPDATE grants g
+SET expired = (SELECT count(*) FROM serials s
+               WHERE s.serial_id BETWEEN g.batch_id AND overlay(g.batch_id::text PLACING 'ffffff' FROM 31)::uuid
+                 AND s.state = 'active')
+WHERE g.grant_id IN (SELECT grant_id FROM grants
+                     WHERE expired IS NULL AND state = 'issued' AND registration_deadline < $1
+                     ORDER BY registration_deadline LIMIT $2 FOR UPDATE SKIP LOCKED)
+RETURNING g.expired;
+
 -- name: lock_small_grants
 -- Grants that one chunk can finish, oldest first; those in another worker's hands are passed over.
 SELECT * FROM grants
@@ -38,15 +124,73 @@ SELECT grant_id, order_id, quantity, issued FROM grants WHERE grant_id = $1;
 
 -- name: find_serial
 -- The serial of this id.
-SELECT s.serial_id, s.last_four, s.state, g.order_id FROM serials s JOIN grants g USING (grant_id) WHERE s.serial_id = $1;
+SELECT s.serial_id, s.last_four, g.order_id,
+       CASE WHEN s.state = 'active' AND g.registration_deadline < now() THEN 'expired' ELSE s.state END AS state
+FROM serials s JOIN grants g USING (grant_id) WHERE s.serial_id = $1;
 
 -- name: find_last_four
 -- Serials of an order that end like this. Each grant's serials are one range of ids, read in their order, so that no plan
 -- reads all serials that there are.
-SELECT s.serial_id, s.last_four, s.state, g.order_id
+SELECT s.serial_id, s.last_four, g.order_id,
+       CASE WHEN s.state = 'active' AND g.registration_deadline < now() THEN 'expired' ELSE s.state END AS state
 FROM grants g CROSS JOIN LATERAL (
     SELECT serial_id, last_four, state FROM serials
     WHERE serial_id BETWEEN g.batch_id AND overlay(g.batch_id::text PLACING 'ffffff' FROM 31)::uuid AND last_four = $2
     ORDER BY serial_id LIMIT 20
 ) AS s
 WHERE g.order_id = $1 LIMIT 20;
+
+-- name: grant_of_id
+-- The grant of this id.
+SELECT * FROM grants WHERE grant_id = $1;
+
+-- name: grants_of_order
+-- A page of the grants of an order; those of one partner unless that is null.
+SELECT * FROM grants
+WHERE order_id = $1 AND ($2::text IS NULL OR partner_id = $2) AND grant_id > $3
+ORDER BY grant_id LIMIT $4;
+
+-- name: grants_of_partner
+-- A page of the grants of a partner.
+SELECT * FROM grants WHERE partner_id = $1 AND grant_id > $2 ORDER BY grant_id LIMIT $3;
+
+-- name: registered_of_grants
+-- How many serials of these grants are registered: counted one by one, until the end of its window has told it.
+SELECT g.grant_id, CASE WHEN g.expired IS NOT NULL THEN g.issued + g.reissued - g.revoked - g.expired ELSE (
+    SELECT count(*) FROM serials s
+    WHERE s.serial_id BETWEEN g.batch_id AND overlay(g.batch_id::text PLACING 'ffffff' FROM 31)::uuid
+      AND s.state = 'registered'
+) END AS registered
+FROM grants g WHERE g.grant_id = ANY($1::uuid[]);
+
+-- name: serials_to_hand_out
+-- Serials of a range of ids, in a state or (null) in any, in the order of their units.
+SELECT key_id, text, lookup_tag FROM serials
+WHERE serial_id BETWEEN $1 AND $2 AND ($3::text IS NULL OR state = $3)
+ORDER BY serial_id;
+
+-- name: count_serials_to_hand_out
+-- How many serials `serials_to_hand_out` has, by the keys that open them.
+SELECT key_id, count(*) AS serials FROM serials
+WHERE serial_id BETWEEN $1 AND $2 AND ($3::text IS NULL OR state = $3)
+GROUP BY key_id;
+
+-- name: page_of_serials
+-- A page of the serials that `serials_to_hand_out` has, with their ids and states.
+SELECT serial_id, state, key_id, text, lookup_tag FROM serials
+WHERE serial_id BETWEEN $1 AND $2 AND ($3::text IS NULL OR state = $3)
+ORDER BY serial_id LIMIT $4;
+
+-- name: wait_for_caller
+-- Lets this transaction be idle for so long: whoever is sent serials may be slow. Under another name no sweep ends it.
+SELECT set_config('idle_in_transaction_session_timeout', $1, true),
+       set_config('application_name', current_setting('application_name') || '-export', true);
+
+-- name: custody_of_grant
+-- A page of who was handed serials of a grant, or looked one up, the newest first.
+SELECT * FROM custody WHERE grant_id = $1 AND custody_id < $2 ORDER BY custody_id DESC LIMIT $3;
+
+-- name: custody_of_watermark
+-- Who was handed what carries this watermark, and of which order it was.
+SELECT c.*, g.order_id, g.partner_id AS partner_of_order
+FROM custody c JOIN grants g USING (grant_id) WHERE c.watermark = $1;

@@ -5,6 +5,7 @@ from binascii import Error as Base64Error
 
 from pydantic import Field, SecretBytes, SecretStr, ValidationInfo, field_validator
 
+from services.serials.attempts import Limits
 from services.serials.state import Policy
 from services.serials.vault import LONGEST_KEY_ID, SerialKeys, Vault
 from shared.settings import Key, ServiceSettings
@@ -37,6 +38,34 @@ class SerialsSettings(ServiceSettings):
     serials_idle_seconds: float = Field(
         default=0.5, gt=0, le=60, description="how often the issuing worker looks for grants left by others"
     )
+    serials_reissue_percent: int = Field(
+        default=5,
+        ge=0,
+        le=100,
+        description="units in a hundred of a grant that its partner may have reissued",
+    )
+    serials_reissue_least: int = Field(
+        default=5, ge=0, le=1_000_000, description="so many at least, however small the grant is"
+    )
+    serials_attempts_seconds: int = Field(
+        default=600, ge=1, le=86_400, description="the window in which serials that there are not are counted"
+    )
+    serials_attempts_account: int = Field(
+        default=10, ge=1, description="of those in one window, from which on an account waits for the next"
+    )
+    serials_attempts_address: int = Field(default=100, ge=1, description="the same of a client's address")
+    serials_attempts_alarm: int = Field(
+        default=1_000, ge=1, description="the same of everybody, from which on the alarm is raised"
+    )
+    serials_sweep_seconds: float = Field(
+        default=86_400, gt=0, description="how often expired serials are counted with their grants"
+    )
+
+    serials_registration_url: str = Field(
+        default="",
+        max_length=500,
+        description="where customers register, may hold {serial}; without it no serial is handed out",
+    )
 
     @field_validator("serial_text_key")
     @classmethod
@@ -52,6 +81,15 @@ class SerialsSettings(ServiceSettings):
             raise ValueError("names the keys of SERIAL_KEY_ID again")
         return value
 
+    @field_validator("serials_registration_url")
+    @classmethod
+    def _is_a_page(cls, value: str) -> str:
+        if value and not (
+            value.startswith(("https://", "http://")) and value.isprintable() and " " not in value
+        ):
+            raise ValueError("is not https://..., and must be what a customer can open")
+        return value
+
     def vault(self) -> Vault:
         """The keys of all generations."""
         lookup, text = self.serial_lookup_key.get_secret_value(), self.serial_text_key.get_secret_value()
@@ -60,7 +98,21 @@ class SerialsSettings(ServiceSettings):
     def policy(self) -> Policy:
         """What may be changed without a new version."""
         return Policy(
-            self.serials_window_days, self.serials_small_grant, self.serials_at_once, self.serials_chunk
+            window_days=self.serials_window_days,
+            small_grant=self.serials_small_grant,
+            at_once=self.serials_at_once,
+            chunk=self.serials_chunk,
+            reissue_percent=self.serials_reissue_percent,
+            reissue_least=self.serials_reissue_least,
+        )
+
+    def limits(self) -> Limits:
+        """How often somebody may type a serial that there is not."""
+        return Limits(
+            self.serials_attempts_seconds,
+            self.serials_attempts_account,
+            self.serials_attempts_address,
+            self.serials_attempts_alarm,
         )
 
 

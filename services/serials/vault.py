@@ -9,7 +9,7 @@
 Each row names the keys it was made with; older keys stay able to find and open (docs/decisions/0005).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from hmac import compare_digest
@@ -29,6 +29,7 @@ LONGEST_KEY_ID: Final = 16
 """Every row carries the key id, so it is kept short."""
 
 _PURPOSE = b"pawl serial tag"
+_PSEUDONYM = b"pawl pseudonym"
 
 
 class WrongSerialError(Exception):
@@ -86,10 +87,14 @@ class Vault:
     def __repr__(self) -> str:
         return f"Vault(key_id={self._current.key_id!r})"
 
+    @property
+    def key_ids(self) -> Set[str]:
+        """The names of the keys that it can open with."""
+        return self._generations.keys()
+
     def keep(self, serials: NDArray[np.uint8]) -> KeptSerials:
         """Tags and encrypts serials, sorted by tag: sorted inserts keep the unique index cheap."""
-        each: list[bytes] = serials.view(f"S{LENGTH}").ravel().tolist()
-        tags = _rows(_tags(self._current, each), TAG_BYTES)
+        tags = _rows(_tags(self._current, _each(serials)), TAG_BYTES)
         texts = _rows(_encrypt(self._current, serials.tobytes()), LENGTH)
         # The first eight bytes order 10^8 tags all but perfectly, and a tie costs nothing.
         order = tags.view(">u8")[:, 0].astype(np.uint64).argsort()
@@ -99,15 +104,43 @@ class Vault:
         """Where to look for a serial: its tag under every generation of keys."""
         return [_tags(keys, [serial.encode()]) for keys in self._generations.values()]
 
+    def pseudonym(self, text: str) -> bytes:
+        """What stands for a text that nobody may read or guess, 16 bytes; another after each rotation."""
+        keyed = blake2b(digest_size=TAG_BYTES, key=self._current.lookup, person=_PSEUDONYM)
+        keyed.update(text.encode())
+        return keyed.digest()
+
     def open(self, key_id: str, text: bytes, tag: bytes) -> str:
         """The serial of a stored row. Raises WrongSerialError."""
-        keys = self._generations.get(key_id)
-        if keys is None or len(text) != LENGTH:
+        return self.open_all([key_id], [text], [tag]).tobytes().decode("ascii")
+
+    def open_all(
+        self, key_ids: Sequence[str], texts: Sequence[bytes], tags: Sequence[bytes]
+    ) -> NDArray[np.uint8]:
+        """The serials of stored rows in their order, a row of `LENGTH` characters each.
+
+        Raises WrongSerialError when any of them is wrong.
+        """
+        generations = set(key_ids)
+        if len(generations) == 1:
+            return self._open_alike(generations.pop(), texts, tags)
+        serials = np.empty((len(key_ids), LENGTH), dtype=np.uint8)
+        for key_id in generations:
+            rows = [number for number, each in enumerate(key_ids) if each == key_id]
+            serials[rows] = self._open_alike(
+                key_id, [texts[row] for row in rows], [tags[row] for row in rows]
+            )
+        return serials
+
+    def _open_alike(self, key_id: str, texts: Sequence[bytes], tags: Sequence[bytes]) -> NDArray[np.uint8]:
+        """The serials of rows that were made with the same keys."""
+        keys, together = self._generations.get(key_id), b"".join(texts)
+        if keys is None or len(together) != len(texts) * LENGTH:
             raise WrongSerialError("made with keys that are not configured, or not a stored serial")
-        plain = _decrypt(keys, text)
-        if not compare_digest(_tags(keys, [plain]), tag):
+        plain = _rows(_decrypt(keys, together), LENGTH)
+        if not compare_digest(_tags(keys, _each(plain)), b"".join(tags)):
             raise WrongSerialError("the stored text and its tag do not belong together")
-        return plain.decode("ascii")
+        return plain
 
 
 def _tags(keys: SerialKeys, serials: Iterable[bytes]) -> bytes:
@@ -133,6 +166,11 @@ def _decrypt(keys: SerialKeys, text: bytes) -> bytes:
 
 def _cipher(keys: SerialKeys) -> Cipher[ECB]:
     return Cipher(AES256(keys.text), ECB())  # noqa: S305 (single unique blocks, see above)
+
+
+def _each(serials: NDArray[np.uint8]) -> list[bytes]:
+    each: list[bytes] = serials.view(f"S{LENGTH}").ravel().tolist()
+    return each
 
 
 def _rows(joined: bytes, width: int) -> NDArray[np.uint8]:

@@ -14,7 +14,9 @@ from services.serials.state import Part
 from services.serials.vault import KeptSerials, Vault
 from shared.ids import random_bytes
 from shared.postgres import Connection
+from shared.queries import load
 
+SQL = load(__file__)
 INLINE_UNITS = 2_000
 """More serials than this are made in a thread, so that the event loop goes on."""
 
@@ -37,6 +39,7 @@ class SerialWriter:
 
         Raises UniqueViolationError when a unit has its serial already, or when chance has repeated 75 bits.
         """
+        await connection.execute(SQL.note_key, kept.key_id)
         blocks = _Blocks(copy_bytes(parts, kept))
         status = await connection.copy_to_table("serials", source=blocks, columns=COLUMNS, format="binary")
         assert status == f"COPY {len(kept)}", f"{status} instead of {len(kept)} serials"

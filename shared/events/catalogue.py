@@ -13,7 +13,7 @@ from shared.events import checkout, feedback, invoices, orders, refunds, serials
 from shared.events.canonical import canonical
 from shared.events.envelope import Envelope
 from shared.events.faults import Fault, Readable, faults_of, shown, together
-from shared.events.fields import instants_of
+from shared.events.fields import Data, instants_of
 from shared.events.successors import SUCCESSORS
 from shared.kst import wire_time
 
@@ -52,7 +52,7 @@ class EventType:
     topic: str
     owner: str
     subject_kind: SubjectKind
-    model: type[BaseModel]
+    model: type[Data]
     key_field: str
     check: Callable[[Any], Iterable[Fault]] | None = None
     instants: tuple[str, ...] = ()
@@ -104,7 +104,7 @@ TOPICS: Final[Mapping[str, Topic]] = {
 def _upstream(
     name: str,
     owner: str,
-    model: type[BaseModel],
+    model: type[Data],
     check: Callable[[Any], Iterable[Fault]] | None = None,
     about: Literal["order", "partner"] = "order",
 ) -> EventType:
@@ -112,7 +112,7 @@ def _upstream(
 
 
 def _own(
-    name: str, writer: str, about: SubjectKind, model: type[BaseModel], key_field: str = "order_id"
+    name: str, writer: str, about: SubjectKind, model: type[Data], key_field: str = "order_id"
 ) -> EventType:
     return EventType(name, f"{writer}.events", writer, about, model, key_field)
 
@@ -276,7 +276,7 @@ def decode_newest(envelope: Envelope, key: str | None, topic: str) -> BaseModel:
     return TYPES[successor.type].model.model_validate_json(orjson.dumps(document))
 
 
-def newest_model(type_name: str) -> type[BaseModel]:
+def newest_model(type_name: str) -> type[Data]:
     """What a handler of this type gets: the model of the type, or that of its successor."""
     successor = SUCCESSORS.get(type_name)
     return TYPES[type_name if successor is None else successor.type].model

@@ -12,8 +12,10 @@ from heapq import nsmallest
 from typing import Any, Final, Literal, cast, get_args
 
 import orjson
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
+
+from shared.events.fields import Data
 
 Code = Literal[
     "unreadable",
@@ -103,12 +105,12 @@ def shown(value: object) -> str:
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
 
 
-def faults_of(error: ValidationError, model: type[BaseModel], body: bytes) -> list[Fault]:
+def faults_of(error: ValidationError, model: type[Data], body: bytes) -> list[Fault]:
     """Everything that the model found wrong with `body`, in the order of the document."""
     return faults_in(error.errors(include_url=False), model, body)
 
 
-def faults_in(errors: list[ErrorDetails], model: type[BaseModel], body: bytes) -> list[Fault]:
+def faults_in(errors: list[ErrorDetails], model: type[Data], body: bytes) -> list[Fault]:
     """The same of errors that were found elsewhere; their places count from the document's own root."""
     return [_fault(found, model) for found in _in_order(errors, body)]
 
@@ -119,11 +121,11 @@ def together(faults: Sequence[Fault]) -> Fault:
     return Fault(first.code, first.pointer, first.detail, first.envelope, others[: MAX_FAULTS - 1])
 
 
-def _fault(found: ErrorDetails, model: type[BaseModel]) -> Fault:
+def _fault(found: ErrorDetails, model: type[Data]) -> Fault:
     path = tuple(found["loc"])
     code = _code_of(found)
     if code == "unreadable":
-        return Fault(code, "", _unreadable(found))
+        return Fault(code, "", _unreadable(found, model))
     return Fault(code, pointer_to(path), _sentence(code, found, path, model))
 
 
@@ -167,13 +169,15 @@ def _code_of(error: ErrorDetails) -> Code:
     return "wrong_type" if kind.endswith("_type") else "out_of_range"
 
 
-def _unreadable(error: ErrorDetails) -> str:
+def _unreadable(error: ErrorDetails, model: type[Data]) -> str:
     if error["type"] == "json_invalid":
         return f"the body must be JSON in UTF-8: {error.get('ctx', {}).get('error', 'it is not')}"
+    if model.is_secret:
+        return "the body must be a JSON object"
     return f"the body must be a JSON object, got {shown(error['input'])}"
 
 
-def _sentence(code: Code, error: ErrorDetails, path: tuple[str | int, ...], model: type[BaseModel]) -> str:
+def _sentence(code: Code, error: ErrorDetails, path: tuple[str | int, ...], model: type[Data]) -> str:
     name = next((part for part in reversed(path) if isinstance(part, str)), "value")
     if code == "missing_field":
         return f"{name} is required"
@@ -182,12 +186,12 @@ def _sentence(code: Code, error: ErrorDetails, path: tuple[str | int, ...], mode
         rule = rule.removeprefix("an integer ")
     if error["type"] in ("too_long", "too_short"):
         return f"{name} must be {rule}, got {error.get('ctx', {}).get('actual_length')}"
-    if _HIDDEN in path:
+    if model.is_secret or _HIDDEN in path:
         return f"{name} must be {rule}; the value is not repeated here"
     return f"{name} must be {rule}, got {shown(error['input'])}"
 
 
-def rule_of(model: type[BaseModel], path: Sequence[str | int]) -> str:
+def rule_of(model: type[Data], path: Sequence[str | int]) -> str:
     """What the published schema asks of the value at `path`, in words."""
     schema = _schema_of(model)
     definitions = schema.get("$defs", {})
@@ -199,7 +203,7 @@ def rule_of(model: type[BaseModel], path: Sequence[str | int]) -> str:
 
 
 @cache
-def _schema_of(model: type[BaseModel]) -> dict[str, Any]:
+def _schema_of(model: type[Data]) -> dict[str, Any]:
     return model.model_json_schema()
 
 

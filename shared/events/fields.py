@@ -5,7 +5,7 @@ with an offset. They validate inside pydantic's core, without Python code, becau
 """
 
 from datetime import UTC, date, datetime
-from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Final, get_args, get_origin, get_type_hints
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchemaHandler, StringConstraints
 from pydantic.json_schema import JsonSchemaValue
@@ -112,8 +112,12 @@ UsageDays = Annotated[int, Field(ge=1, le=3_650)]
 
 
 class Data(BaseModel):
-    """The data of an event. Fields that a reader does not know are ignored."""
+    """The data of an event. Fields that a reader does not know are ignored.
 
+    Of a document that `is_secret` nothing is repeated to whoever sent it, also where it is wrong.
+    """
+
+    is_secret: ClassVar[bool] = False
     model_config = ConfigDict(strict=True, extra="ignore", regex_engine="rust-regex")
 
 

@@ -80,7 +80,12 @@ class Runtime:
         )
         self.commands = CommandQueue(self.fold.decide, self.fold.decide_alone, self.fold.try_out)
         self.surroundings = Surroundings(
-            pool, self.outbox, on_crash_point, self.commands.send, self.commands.send_alone
+            pool,
+            self.outbox,
+            on_crash_point,
+            self.commands.send,
+            self.commands.send_alone,
+            self.metrics,
         )
         self.operators = OperatorEndpoints(
             service,
@@ -107,7 +112,13 @@ class Runtime:
             PartitionConsumer(self.fold.handle, self.metrics, self.give_up, on_crash_point)
             for _ in range(settings.partition_consumers)
         ]
-        self.health = Health(service.name, self.consumers, settings.stall_seconds, lambda: self.relay.leading)
+        self.health = Health(
+            service.name,
+            self.consumers,
+            settings.stall_seconds,
+            lambda: self.relay.leading,
+            details=self.surroundings.health,
+        )
         self.exit_code = 0
         self.stream: FastStream | None = None
 

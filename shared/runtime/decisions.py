@@ -52,8 +52,8 @@ class Event(Struct, Generic[D], frozen=True, gc=False):
 class NewEvent:
     """An event that follows from a decision.
 
-    `sequence` is contiguous from 1 for each subject, counted by the aggregate itself. `key` and `time` are
-    those of the causing event unless they are given.
+    `sequence` is contiguous from 1 for each subject, counted by the aggregate itself. `key`, `time` and
+    `correlation` are those of the causing event unless they are given.
     """
 
     type: str
@@ -62,6 +62,7 @@ class NewEvent:
     data: dict[str, Any]
     key: str | None = None
     time: datetime | None = None
+    correlation: str | None = None
 
 
 class ByPerson(NamedTuple):

@@ -7,7 +7,7 @@ import faulthandler
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,12 +19,13 @@ STALLED_EXIT_CODE = 70
 
 @dataclass(slots=True)
 class Health:
-    """What is known about the progress of this process."""
+    """What is known about the progress of this process. `details` are what its agents tell beside it."""
 
     service: str
     consumers: Sequence[PartitionConsumer]
     stall_seconds: float
     relay_leads: Callable[[], bool]
+    details: Mapping[str, Any] = field(default_factory=dict)
     started: bool = False
     stopping: bool = False
     troubled_since: float | None = None
@@ -50,6 +51,7 @@ class Health:
             "seconds_since_progress": round(
                 monotonic() - max(consumer.progressed_at for consumer in self.consumers), 1
             ),
+            **self.details,
         }
 
     def stalled(self) -> str | None:

@@ -71,7 +71,8 @@ class OutboxRows:
         topic = f"{self.service}.events"
         key = event.key or cause.key
         time = wire_time(event.time) if event.time is not None else cause.time_text
-        self._append(topic, key, event.type, event.subject, event.sequence, time, cause, event.data)
+        story = event.correlation or cause.correlation
+        self._append(topic, key, event.type, event.subject, event.sequence, time, story, cause, event.data)
 
     def add_all(self, events: Iterable[NewEvent], cause: Cause) -> None:
         """Adds the events that follow from one cause."""
@@ -80,7 +81,8 @@ class OutboxRows:
 
     def add_feedback(self, type_name: str, cause: Cause, data: dict[str, Any]) -> None:
         """Adds one answer to an upstream event. Answers carry no sequence."""
-        self._append(FEEDBACK, cause.key, type_name, cause.key, None, cause.time_text, cause, data)
+        key, time, story = cause.key, cause.time_text, cause.correlation
+        self._append(FEEDBACK, key, type_name, key, None, time, story, cause, data)
 
     def _append(
         self,
@@ -90,6 +92,7 @@ class OutboxRows:
         subject: str,
         sequence: int | None,
         time: str,
+        story: str,
         cause: Cause,
         data: dict[str, Any],
     ) -> None:
@@ -103,7 +106,7 @@ class OutboxRows:
                 subject,
                 sequence,
                 time,
-                cause.correlation,
+                story,
                 cause.id,
                 orjson.dumps(data),
                 cause.traceparent,

@@ -1,7 +1,7 @@
 """What the agents and HTTP routes of a service work with, beside the fold."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from shared.crash_points import OnCrashPoint, ignore_crash_point
 from shared.runtime.outbox import Outbox
+from shared.runtime.signals import Metrics
 
 SendCommand = Callable[..., Awaitable[Response]]
 """`CommandQueue.send` or `send_alone`."""
@@ -21,10 +22,15 @@ async def no_commands(*command: Any, **more: Any) -> Response:
 
 @dataclass(slots=True, frozen=True)
 class Surroundings:
-    """The pool of the service, its outbox, the crash points of tests, and what has a command decided."""
+    """The pool of the service, its outbox, the crash points of tests, and what has a command decided.
+
+    `metrics` are those of the process. What an agent puts into `health` is told with the rest of it.
+    """
 
     pool: asyncpg.Pool
     outbox: Outbox
     on_crash_point: OnCrashPoint = ignore_crash_point
     send: SendCommand = no_commands
     send_alone: SendCommand = no_commands
+    metrics: Metrics = field(default_factory=Metrics)
+    health: dict[str, Any] = field(default_factory=dict)

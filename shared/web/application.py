@@ -1,6 +1,7 @@
 """The routes of a service as an application: tokens before bodies, problems for all that goes wrong."""
 
 import json
+import re
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
@@ -36,8 +37,8 @@ from shared.web.problems import (
 from shared.web.routes import HttpRoute, get
 from shared.web.tokens import Tokens
 
-LONGEST_NAME: Final = 50
-"""So much of the name of a parameter that nobody knows is repeated to its sender."""
+SHOWN_NAME: Final = re.compile("[a-z_]{1,15}")
+"""Names of parameters that are repeated to their sender, though nobody knows them; no serial looks so."""
 DESCRIPTION: Final = (
     "Write `Authorization: Bearer TOKEN` for everything under `/v1`; each operation names its scope. Errors "
     "are problem details (RFC 9457); `Accept-Language: ko` gives them in Korean. docs/http.md tells more."
@@ -153,7 +154,8 @@ class _Door:
         for name in request.query_params:
             if name not in known:
                 rule = f"there is no such parameter; there is {', '.join(sorted(known)) or 'none'}"
-                raise Problem(WRONG_PARAMETER, name=name[:LONGEST_NAME], place="query", rule=rule)
+                shown = name if SHOWN_NAME.fullmatch(name) else "a name"
+                raise Problem(WRONG_PARAMETER, name=shown, place="query", rule=rule)
 
     async def _admit(self, request: Request, scope: str) -> None:
         if self._tokens is None:
@@ -244,14 +246,17 @@ def _openapi(app: FastAPI, routes: Sequence[HttpRoute]) -> dict[str, Any]:
 def _complete(operation: dict[str, Any], route: HttpRoute) -> None:
     answers = operation["responses"]
     answers.pop("422", None)
+    if route.file is not None:
+        content = {route.file: {"schema": {"type": "string", "format": "binary"}}}
+        answers[str(route.status)] = {"description": "The file.", "content": content}
     for status, meaning in route.alike.items():
         answers[str(status)] = {**answers[str(route.status)], "description": meaning}
-    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}
+    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}
     for kind in route.problems:
         said = answers.get(str(kind.status), {}).get("description")
         text = f"`{kind.code}`: {kind.title}"
-        answers[str(kind.status)] = {"description": f"{said}; {text}" if said else text, "content": content}
-    answers["default"] = {"description": "A problem; docs/errors.md has every code.", "content": content}
+        answers[str(kind.status)] = {"description": f"{said}; {text}" if said else text, "content": problem}
+    answers["default"] = {"description": "A problem; docs/errors.md has every code.", "content": problem}
     if route.scope is not None:
         operation["security"] = [{"token": [route.scope]}]
         said = operation.get("description", "")

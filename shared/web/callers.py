@@ -26,10 +26,14 @@ class Caller:
 
 @dataclass(slots=True, frozen=True)
 class Origin:
-    """Where a request comes from: who asks, under which ids, and in which language the answer goes."""
+    """Where a request comes from: who asks, under which ids, and in which language the answer goes.
+
+    `client` is the address that it comes from; empty where there is none.
+    """
 
     caller: Caller
     idempotency_key: str | None
     traceparent: str | None
     correlation: str
     language: Language = "en"
+    client: str = ""

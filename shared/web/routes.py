@@ -18,8 +18,8 @@ class HttpRoute:
     `scope` is what the token needs; None only outside of /v1, for what everybody may ask. `partners` says
     that tokens that are limited to a partner may ask too: the endpoint then has to keep to
     `caller.partner_id`. `seconds` is how long it may take until its answer begins. `answers` is the model
-    of a good answer; `alike` are other statuses with such a document, and what each means. `problems` are the
-    kinds of its own that it may answer with.
+    of a good answer, `file` its media type where it is a file; `alike` are other statuses with such a
+    document, and what each means. `problems` are the kinds of its own that it may answer with.
     """
 
     method: str
@@ -27,6 +27,7 @@ class HttpRoute:
     endpoint: Callable[..., Any]
     scope: str | None = None
     answers: Any = None
+    file: str | None = None
     status: int = 200
     partners: bool = False
     seconds: float = SECONDS
@@ -69,6 +70,10 @@ def _caller(request: Request) -> Caller:
     return caller
 
 
+def _looking(request: Request) -> Origin:
+    return _origin_of(request, None)
+
+
 def _origin(request: Request, key: Annotated[str | None, KeyHeader] = None) -> Origin:
     return _origin_of(request, key)
 
@@ -79,11 +84,14 @@ def _origin_with_key(request: Request, key: Annotated[str, KeyHeader]) -> Origin
 
 def _origin_of(request: Request, key: str | None) -> Origin:
     state, language = request.state, language_of(request.headers.get("accept-language", ""))
-    return Origin(state.caller, key, state.given_traceparent, state.correlation, language)
+    client = request.client.host if request.client is not None else ""
+    return Origin(state.caller, key, state.given_traceparent, state.correlation, language, client)
 
 
 Asking = Annotated[Caller, Depends(_caller)]
 """Parameter of an endpoint: who asks."""
+Looking = Annotated[Origin, Depends(_looking)]
+"""Parameter of an endpoint that reads, and notes who did: where the request comes from."""
 Requested = Annotated[Origin, Depends(_origin)]
 """Parameter of an endpoint whose write may come without an Idempotency-Key: where the request comes from."""
 RequestedOnce = Annotated[Origin, Depends(_origin_with_key)]

@@ -21,9 +21,6 @@ EXAMPLES = ROOT / "shared" / "events" / "examples"
 READ = [(service, name) for service in SERVICES for name in ROUTES[service]]
 WRITTEN = [(kind.owner, name) for name, kind in TYPES.items() if kind.topic == f"{kind.owner}.events"]
 LATER = {
-    "serial.registered.v1",
-    "serial.reissued.v1",
-    "serial.revoked.v1",
     "invoice.approved.v1",
     "invoice.transmitted.v1",
     "invoice.transmission_failed.v1",

@@ -23,7 +23,7 @@ from shared.ids import random_bytes, uuid7
 from shared.postgres import connect, open_pool
 from shared.runtime.outbox import Outbox
 from shared.runtime.surroundings import Surroundings
-from tests.integration.serials.conftest import Desk
+from tests.integration.serials.conftest import SEALER, Desk
 from tests.support.granted import granted
 from tests.support.patience import PATIENCE_WITH_A_LOAD
 from tests.support.servers import new_postgres, new_run_directory, remove
@@ -83,7 +83,7 @@ def cut_at(point: CrashPoint, chunk: int) -> OnCrashPoint:
 def worker(desk: Desk, on_crash_point: OnCrashPoint = ignore_crash_point) -> Issuer:
     """An issuing worker as an instance of the service has one."""
     outbox = Outbox("serials", desk.outbox.partitions, on_crash_point)
-    return Issuer(Surroundings(desk.pool, outbox), Store(desk.writer, Policy()))
+    return Issuer(Surroundings(desk.pool, outbox), Store(desk.writer, Policy(), SEALER))
 
 
 @pytest.fixture

@@ -19,9 +19,6 @@ from tests.support.driver import Checkout, Heard
 from tests.support.tour import tell_everything
 
 NOT_YET = {
-    "serial.registered.v1",
-    "serial.reissued.v1",
-    "serial.revoked.v1",
     "invoice.approved.v1",
     "invoice.transmitted.v1",
     "invoice.transmission_failed.v1",

@@ -35,6 +35,7 @@ async def secure_system(secure_directory: Path) -> AsyncIterator[RunningSystem]:
             "LOG_LEVEL": "debug",
             "SERIALS_SMALL_GRANT": str(SMALL_GRANT),
             "SERIALS_CHUNK": str(CHUNK),
+            "SERIALS_REGISTRATION_URL": "https://register.example/s?code={serial}",
         },
         ready_seconds=PATIENCE_WITH_A_START,
         secure=True,

@@ -17,9 +17,21 @@ RUNTIME = {"audit_log", "inbox", "cursors", "parked", "dead_letters", "outbox", 
 FORGETS = {"move_horizon", "forget_facts", "forget_ids"}
 LOGINS = ("pawl_ops", *(f"pawl_{service}" for service in SERVICES))
 # What a service may take away again. Everything else stays once it is written.
-DELETABLE = {"parked", "orders.order_lines", "orders.payments", "refunds.order_lines"}
-# Rows that never change: what was heard, said, asked, done, and the serials.
-WRITTEN_ONCE = {"audit_log", "outbox", "orders.invoiced_payments", "serials.serials"}
+DELETABLE = {
+    "parked",
+    "orders.order_lines",
+    "orders.payments",
+    "refunds.order_lines",
+    "serials.failed_attempts",
+}
+# Rows that never change: what was heard, said, asked and done, who took serials, and the names of their keys.
+WRITTEN_ONCE = {
+    "audit_log",
+    "outbox",
+    "orders.invoiced_payments",
+    "serials.custody_log",
+    "serials.serial_keys",
+}
 """Written by a statement of their own, and never again."""
 UNCHANGING = WRITTEN_ONCE | {
     f"{service}.{table.name}"

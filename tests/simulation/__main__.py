@@ -5,10 +5,10 @@ import sys
 import time
 
 from tests.simulation.bugs import PLANTED
-from tests.simulation.checks import Violation
 from tests.simulation.engine import ORDERS, Outcome, run_seed
 from tests.simulation.exhaustive import SCENARIOS, explore
 from tests.simulation.matrix import catch, table
+from tests.simulation.promises import Violation
 
 
 def main() -> int:

@@ -31,6 +31,7 @@ import services.refunds.decisions.payouts as refund_payouts
 import services.refunds.decisions.requests as refund_requests
 import services.refunds.decisions.reviews as refund_reviews
 import services.refunds.events as refund_events
+import services.serials.decisions as serials_decisions
 import services.serials.issuing as issuing
 import shared.runtime.batch as batch_module
 import shared.runtime.relay as relay_module
@@ -40,10 +41,11 @@ from services.orders.events import UnnumberedEvent, order_cancelled
 from services.orders.state import Line, Order, OrderState
 from services.refunds.decisions.units import move, void, with_lines
 from services.refunds.events import refund_accepted
-from services.serials.decisions import issue_units
-from services.serials.state import Grant, GrantState
+from services.serials.decisions import Replaced, Ruling, issue_units
+from services.serials.events import serial_registered
+from services.serials.state import Grant, GrantState, Serial, SerialState, state_at
 from services.serials.store import Store as SerialsStore
-from shared.kst import kst_date, next_month
+from shared.kst import kst_date, next_month, window_end
 from shared.money import NOTHING, Money, payment_money, refund_money
 from shared.runtime.batch import Batch, Parked
 from shared.runtime.decisions import Decided, Event
@@ -278,6 +280,72 @@ def _one_too_few(grant: Grant, units: int) -> Decided[Grant]:
 
 
 _issue_units = issue_units
+_register, _reissue = serials_decisions.register_serial, serials_decisions.reissue_serial
+
+
+def _taken_over(serial: Serial, grant: Grant, account: str, at: datetime) -> Any:
+    free = structs.replace(serial, state=SerialState.ACTIVE, registration=None)
+    is_taken = serial.state is SerialState.REGISTERED
+    return _register(free if is_taken else serial, grant, account, at)
+
+
+def _never_over(stored: SerialState, registration_deadline: datetime, at: datetime) -> SerialState:
+    return stored
+
+
+def _risen(stored: SerialState, registration_deadline: datetime, at: datetime) -> SerialState:
+    """It is dead, and says so by a state that is forgotten."""
+    forgotten = SerialState.ACTIVE if stored is SerialState.REVOKED else stored
+    return state_at(forgotten, registration_deadline, at)
+
+
+def _dies_whatever_it_is(serial: Serial, grant: Grant, at: datetime) -> None:
+    return None
+
+
+def _a_day_short(instant: datetime, days: int) -> datetime:
+    return window_end(instant, days - 1)
+
+
+def _registered_in_silence(serial: Serial, grant: Grant, account: str, at: datetime) -> Any:
+    decided = _register(serial, grant, account, at)
+    return decided._replace(events=()) if isinstance(decided, Decided) else decided
+
+
+def _told_again(serial: Serial, grant: Grant, account: str, at: datetime) -> Any:
+    decided = _register(serial, grant, account, at)
+    if isinstance(decided, Decided) and not decided.events:
+        return decided._replace(events=[serial_registered(decided.state, grant)])
+    return decided
+
+
+def _both_live(serial: Serial, grant: Grant, ruling: Ruling, quota: int | None) -> Any:
+    return _with(_reissue(serial, grant, ruling, quota), dead=serial)
+
+
+def _not_counted(serial: Serial, grant: Grant, ruling: Ruling, quota: int | None) -> Any:
+    return _with(
+        _reissue(serial, grant, ruling, quota), grant=structs.replace(grant, revoked=grant.revoked + 1)
+    )
+
+
+def _no_quota(serial: Serial, grant: Grant, ruling: Ruling, quota: int | None) -> Any:
+    return _reissue(serial, grant, ruling, None)
+
+
+def _replaces_none(serial: Serial, grant: Grant, ruling: Ruling, quota: int | None) -> Any:
+    decided = _reissue(serial, grant, ruling, quota)
+    if not isinstance(decided, Decided):
+        return decided
+    return _with(decided, new=structs.replace(decided.state.new, replaces=None))
+
+
+def _with(decided: Any, **changes: Any) -> Any:
+    """A reissue that was decided otherwise."""
+    if not isinstance(decided, Decided):
+        return decided
+    changed: Replaced = decided.state._replace(**changes)
+    return decided._replace(state=changed)
 
 
 # Refunds
@@ -659,6 +727,22 @@ PLANTED: Sequence[Bug] = (
     ),
     Bug("a grant is issued again after a restart", SerialsStore, "lock_grants", _made_again),
     Bug("a grant counts as issued with a unit missing", issuing, "issue_units", _one_too_few),
+    Bug("a serial goes to whoever asks last", serials_decisions, "register_serial", _taken_over),
+    Bug("a serial never expires", serials_decisions, "state_at", _never_over),
+    Bug("a dead serial can be registered", serials_decisions, "state_at", _risen),
+    Bug("a registered serial dies", serials_decisions, "_not_active", _dies_whatever_it_is),
+    Bug("a usage period lacks its last day", serials_decisions, "window_end", _a_day_short),
+    Bug("a registration is told to nobody", serials_decisions, "register_serial", _registered_in_silence),
+    Bug(
+        "a registration is told each time",
+        serials_decisions,
+        "register_serial",
+        _told_again,
+    ),
+    Bug("a reissued serial lives on", serials_decisions, "reissue_serial", _both_live),
+    Bug("a reissue does not count in its grant", serials_decisions, "reissue_serial", _not_counted),
+    Bug("a partner has as many reissued as it likes", serials_decisions, "reissue_serial", _no_quota),
+    Bug("a reissued serial replaces none", serials_decisions, "reissue_serial", _replaces_none),
     Bug("a payout completes a refund twice", refund_payouts, "record_payout", _completed_again),
     Bug(
         "a payout after a bounce has the key of before",

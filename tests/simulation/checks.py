@@ -7,7 +7,7 @@ check asks the code under test what is right. Each failure is a `Violation` that
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -23,6 +23,8 @@ from shared.runtime.records import StoredRecord
 from tests.simulation.cash import Account, Cash
 from tests.simulation.checkout import line_won
 from tests.simulation.memory import Row
+from tests.simulation.promises import day_in_seoul, must
+from tests.simulation.serials_book import SerialsBook
 from tests.simulation.system import System
 
 BOUNCED = ("bounced", "repaying")
@@ -47,11 +49,6 @@ MAY_GO = ("parked", "order_lines")
 """What was handled waits no more; the lines of an order that nobody paid may give way to others."""
 
 
-def day_in_seoul(instant: datetime) -> date:
-    """Nine hours ahead of UTC: reckoned here, because the code under test is asked for nothing."""
-    return (instant.astimezone(UTC) + timedelta(hours=9)).date()
-
-
 def month_in_seoul(instant: datetime) -> str:
     return str(day_in_seoul(instant))[:7]
 
@@ -65,25 +62,10 @@ class Leaving(NamedTuple):
     needs_invoice: bool
 
 
-class Violation(AssertionError):
-    """A promise that was broken. `check` is its name in the matrix of planted bugs."""
-
-    def __init__(self, check: str, detail: str) -> None:
-        super().__init__(f"{check}: {detail}")
-        self.check = check
-        self.detail = detail
-
-
 def goes_on(before: str, after: str) -> bool:
     """Whether an order that had ended has become something else. One that was refunded may still be taken
     back by upstream, and is cancelled then: nothing is open, and the missing money is in quarantine."""
     return before in ENDED and after != before and (before, after) != ("refunded", "cancelled")
-
-
-def must(holds: bool, check: str, detail: str) -> None:
-    """Raises Violation unless it holds."""
-    if not holds:
-        raise Violation(check, detail)
 
 
 @dataclass(slots=True)
@@ -113,6 +95,7 @@ class Checks:
 
     def __init__(self, system: System) -> None:
         self._system = system
+        self.serials = SerialsBook(system.sites["serials"].database)
         self._read = dict.fromkeys(system.sites, 0)
         self.sequences: dict[tuple[str, str], int] = defaultdict(int)
         self.books: dict[str, OrderBook] = defaultdict(OrderBook)
@@ -154,6 +137,7 @@ class Checks:
         self._look_at_decisions()
         self._look_at_orders(touched["orders"])
         self._look_at_serials(touched["serials"])
+        self.serials.look(key for table, key in touched["serials"] if table == "serials")
         self._look_at_refunds(touched["refunds"])
         self._look_at_invoices(touched["invoices"])
         self._look_at_parked()
@@ -182,6 +166,8 @@ class Checks:
         )
         if fact["type"] == "invoice.unmerged.v1":
             self._is_taken_apart_by_its_own(data["invoice_id"], fact["causation"])
+        if fact["type"].startswith("serial."):
+            self.serials.hear(fact["type"], data)
         hear = getattr(self, f"_hear_{fact['type'].replace('.', '_')}", None)
         if hear is not None:
             hear(self.books[data.get("order_id", "")], data)
@@ -520,7 +506,7 @@ class Checks:
         grants = {key for table, key in touched if table == "grants"}
         if not grants and not any(table == "serials" for table, _ in touched):
             return
-        counted = Counter(self._rows("serials", "serials").values())
+        counted = self._serials_of_units()
         for grant_id in sorted(grants | set(counted)):
             grant = self._rows("serials", "grants")[grant_id]
             granted = self.granted.get(str(grant_id))
@@ -532,6 +518,11 @@ class Checks:
             self._told("serials", grant_id, grant["sequence"])
             order = self._rows("serials", "orders")[grant["order_id"]]
             self._told("serials", order["order_id"], order["sequence"])
+
+    def _serials_of_units(self) -> Counter[UUID]:
+        """Serials of each grant; a reissued one stands for the unit of the one that it replaces."""
+        rows = self._rows("serials", "serials").values()
+        return Counter(row["grant_id"] for row in rows if row["replaces"] is None)
 
     def _look_at_refunds(self, touched: Iterable[tuple[str, Any]]) -> None:
         for table, key in touched:
@@ -763,7 +754,7 @@ class Checks:
         for grant_id, (order_id, _, quantity) in self.granted.items():
             must(self.issued.get(grant_id) == quantity, "one serial a granted unit",
                  f"{grant_id} of {order_id}: {self.issued.get(grant_id)} of {quantity}")  # fmt: skip
-        counted = Counter(self._rows("serials", "serials").values())
+        counted = self._serials_of_units()
         must(sum(counted.values()) == sum(self.issued.values()), "one serial a granted unit", "in all")
 
     def _all_automatic_are_issued(self) -> None:

@@ -11,13 +11,16 @@ import asyncpg
 from services.invoices.calendar import cut_off
 from services.invoices.closing import MonthNotOver
 from services.invoices.commands import CorrectBody, MergeBody
+from services.serials.commands import REISSUE, REVOKE
 from shared.business_number import from_seed
 from shared.events.catalogue import SERVICES
 from shared.runtime.records import StoredRecord
 from tests.simulation.checkout import Checkout, months_of
-from tests.simulation.checks import Checks, Violation, must
+from tests.simulation.checks import Checks
 from tests.simulation.memory import Crash, Fault, Held, Row, Running
+from tests.simulation.promises import Violation, must
 from tests.simulation.system import Leader, Site, System, without_the_machine
+from tests.support.commands import Person
 
 PARTITIONS = 2
 ORDERS = 8
@@ -109,6 +112,8 @@ class Simulation:
             self._close_a_month: 1,
             self._merge_a_business: 1,
             self._correct_a_document: 1,
+            self._register_a_serial: 4,
+            self._end_a_serial: 2,
         }
         choices, weights = list(actions), list(actions.values())
         while any(self.checkout.queues.values()) and self.steps < MOST_STEPS:
@@ -329,6 +334,33 @@ class Simulation:
         with self._dying("invoices"):
             site.correct(document["month"], body, at)
 
+    def _register_a_serial(self) -> None:
+        """An account registers a serial, often one that somebody has; sometimes it asks once more."""
+        serial, account = self._some_serial(), self.random.choice(("acct-1", "acct-2", "acct-3"))
+        if serial is None:
+            return
+        site, key, at = self.system.sites["serials"], f"k-{self.steps}", self.system.wall
+        for _ in range(self.random.randint(1, 2)):
+            with self._dying("serials"):
+                answer = site.register(serial["serial_id"], account, key, at)
+                self.checks.serials.registered(serial["serial_id"], account, at, answer)
+
+    def _end_a_serial(self) -> None:
+        """A partner or an operator reissues or revokes a serial; sometimes it asks once more."""
+        serial, how = self._some_serial(), self.random.choice((REISSUE, REISSUE, REVOKE))
+        if serial is None:
+            return
+        site, key, at = self.system.sites["serials"], f"k-{self.steps}", self.system.wall
+        who = Person("kim", self.random.choice((None, "P-1")))
+        for _ in range(self.random.randint(1, 2)):
+            with self._dying("serials"):
+                answer = site.end_serial(how, serial, who, key, at)
+                self.checks.serials.ended(how, serial["serial_id"], who.partner_id, at, answer)
+
+    def _some_serial(self) -> Row | None:
+        serials = self.system.sites["serials"].database.tables["serials"]
+        return Row(serials[self.random.choice(sorted(serials))].items()) if serials else None
+
     @contextmanager
     def _dying(self, name: str) -> Iterator[None]:
         """Sometimes a service is killed, or loses its connection, while it does this."""
@@ -355,6 +387,8 @@ class Simulation:
             self._do(self._close_all)
             self._do(self._drain)
             self._do(self._correct_some)
+            for _ in range(self.random.randint(0, 6)):
+                self._do(self.random.choice((self._register_a_serial, self._end_a_serial)))
             self._do(self._drain)
             if not self._waiting_refunds() and not any(self.checkout.queues.values()):
                 break

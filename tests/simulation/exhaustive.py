@@ -25,8 +25,9 @@ from shared.kst import month_of, wire_time
 from shared.runtime.intake import Intake
 from shared.runtime.records import StoredRecord
 from tests.simulation.checkout import SOURCE, START, Said
-from tests.simulation.checks import Checks, Violation, goes_on, must
+from tests.simulation.checks import Checks, goes_on
 from tests.simulation.memory import Row, Table
+from tests.simulation.promises import Violation, must
 from tests.simulation.story import ORDER, order_snapshot, payment, refund_request
 from tests.simulation.system import System, without_the_machine
 from tests.support.routes import ROUTES

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tests.simulation.bugs import Bug
-from tests.simulation.checks import Violation
 from tests.simulation.engine import run_seed
+from tests.simulation.promises import Violation
 
 MOST_SEEDS = 40
 

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, NamedTuple
 from unittest.mock import patch
+from uuid import UUID
 
 import asyncpg
 
@@ -38,6 +39,7 @@ from shared.runtime.records import StoredRecord
 from shared.runtime.surroundings import Surroundings
 from tests.simulation import engine, system
 from tests.simulation.engine import Outcome, Simulation
+from tests.simulation.memory import Row
 from tests.simulation.system import (
     NEVER,
     Plain,
@@ -46,11 +48,19 @@ from tests.simulation.system import (
     System,
     close_like_finance,
     to_correct,
+    to_end,
     to_merge,
+    to_register,
 )
+from tests.support.commands import Person
 from tests.support.granted import new_vault
 
 IDS_A_STEP = 4_096
+ACTS = (
+    *("handle", "sweep", "issue_chunk", "expire", "close", "merge_business", "correct"),
+    *("register", "end_serial"),
+)
+"""The methods of a site that are played again."""
 EVER = -NEVER
 """An age that everything has: what waits is tried again whenever it last was."""
 
@@ -96,7 +106,7 @@ def record(seed: int, orders: int) -> Recording:
     steps: dict[str, list[Step]] = {name: [] for name in SERVICES}
     with ExitStack() as stack:
         stack.enter_context(patch.object(engine, "Fault", lambda *_: None))
-        for act in ("handle", "sweep", "issue_chunk", "expire", "close", "merge_business", "correct"):
+        for act in ACTS:
             stack.enter_context(patch.object(Site, act, _written_down(act, steps)))
         outcome = simulation.run()
     return Recording(outcome, simulation.system, steps)
@@ -183,6 +193,14 @@ class Place:
         store = self.site.service.store
         assert isinstance(store, InvoicesStore)
         await close_like_finance(self.surroundings, store, month, at, self.site.database.new_id)
+
+    async def register(self, serial_id: UUID, account: str, key: str, at: datetime) -> None:
+        await self.fold.decide([to_register(self.site, serial_id, account, key, at)])
+
+    async def end_serial(self, how: str, serial: Row, who: Person, key: str, at: datetime) -> None:
+        grant_id = serial["grant_id"]
+        order_id = await self.pool.fetchval("SELECT order_id FROM grants WHERE grant_id = $1", grant_id)
+        await self.fold.decide([to_end(self.site, how, serial["serial_id"], order_id, who, key, at)])
 
     async def merge_business(self, month: str, body: MergeBody, at: datetime) -> None:
         await self.fold.decide_alone(*to_merge(self.site, month, body, at))
@@ -300,8 +318,6 @@ def _row_in_memory(table: str, key: Any, row: Any) -> dict[str, Any]:
             return {"source": key[0], "event_id": key[1], "content": row}
         case "cursors":
             return {"source": key[0], "subject": key[1], "sequence": row}
-        case "serials":
-            return {"serial_id": key, "grant_id": row}
         case "invoiced_payments":
             return {"payment_id": key[0], "order_id": key[1]}
         case _:

@@ -19,6 +19,7 @@ import services.orders.expiry as expiry
 import services.orders.handlers as orders_handlers
 import services.orders.store as orders_store
 import services.refunds.handlers as refunds_handlers
+import services.serials.commands as serials_commands
 import services.serials.handlers as serials_handlers
 import services.serials.issuing as issuing
 import services.serials.store as serials_store
@@ -33,11 +34,12 @@ from services.invoices.state import MonthSummary, NewId
 from services.invoices.state import Policy as InvoicePolicy
 from services.invoices.store import Store as InvoicesStore
 from services.refunds.store import Store as RefundsStore
+from services.serials.commands import REGISTER, EndBody, Registering
 from services.serials.state import Part, Policy
 from services.serials.store import Store
 from shared.events.catalogue import SERVICES, TOPICS
 from shared.events.fields import Data
-from shared.runtime.commands import Command, Work
+from shared.runtime.commands import Answer, Command, Work
 from shared.runtime.decisions import Context
 from shared.runtime.fold import Fold
 from shared.runtime.outbox import Outbox
@@ -51,6 +53,8 @@ from tests.support.commands import Person
 
 CHUNK = 3
 SMALL_GRANT = 3
+QUOTA = 1
+"""How many serials of a grant its partner may have reissued."""
 NEVER = timedelta(days=3650)
 
 
@@ -74,24 +78,37 @@ class Silence:
         return self
 
 
+class Units:
+    """Serials without their characters, as many as there are to be."""
+
+    key_id = "test-1"
+
+    def __init__(self, count: int) -> None:
+        self.tags = self.texts = self.last_four = [b""] * count
+
+    def __len__(self) -> int:
+        return len(self.tags)
+
+
 class UnitWriter:
     """Makes serials without their text: which unit exists is what matters here."""
 
-    async def make(self, units: int) -> int:
-        return units
+    async def make(self, units: int) -> Units:
+        return Units(units)
 
-    async def write(self, connection: Connection, parts: Sequence[Part], kept: int) -> None:
+    async def write(self, connection: Connection, parts: Sequence[Part], kept: Units) -> None:
         ids = [UUID(int=p.batch_id.int + p.first + n) for p in parts for n in range(p.units)]
         grants = [part.grant_id for part in parts for _ in range(part.units)]
-        assert len(ids) == kept
+        assert len(ids) == len(kept)
+        await connection.execute(serials_store.SQL.note_key, kept.key_id)
         await connection.copy_records_to_table("serials", columns=ids, records=grants, timeout=0)  # type: ignore[arg-type]
 
 
 class UnitStock:
     """Serials at hand, as many as are wanted."""
 
-    async def take(self, units: int) -> int:
-        return units
+    async def take(self, units: int) -> Units:
+        return Units(units)
 
     def expect(self, units: int, chunk: int) -> None:
         """Nothing to make ahead."""
@@ -102,7 +119,8 @@ class UnitStock:
 
 def new_serials_store() -> Store:
     """The store of serials with a writer of units."""
-    return Store(UnitWriter(), Policy(small_grant=SMALL_GRANT, chunk=CHUNK))  # type: ignore[arg-type]
+    policy = Policy(small_grant=SMALL_GRANT, chunk=CHUNK, reissue_percent=0, reissue_least=QUOTA)
+    return Store(UnitWriter(), policy, Plain())  # type: ignore[arg-type]
 
 
 @dataclass(slots=True)
@@ -142,6 +160,20 @@ class Site:
         issuer._stock = UnitStock()  # type: ignore[assignment]
         units: int = Running(issuer.issue_chunk()).finish()
         return units
+
+    def register(self, serial_id: UUID, account: str, key: str, at: datetime) -> Answer:
+        """An account registers a serial, which was found by its characters."""
+        return self._decide(to_register(self, serial_id, account, key, at))
+
+    def end_serial(self, how: str, serial: Row, who: Person, key: str, at: datetime) -> Answer:
+        """A partner or an operator reissues or revokes a serial."""
+        order_id = self.database.tables["grants"][serial["grant_id"]]["order_id"]
+        return self._decide(to_end(self, how, serial["serial_id"], order_id, who, key, at))
+
+    def _decide(self, command: Command[Any]) -> Answer:
+        (answer,) = Running(self.fold.decide([command])).finish()
+        assert isinstance(answer, Answer)
+        return answer
 
     def expire(self) -> int:
         """The deposit expirer's next look, at the wall time of the database."""
@@ -198,6 +230,21 @@ def to_correct(site: Site, month: str, body: CorrectBody, at: datetime) -> Alone
     assert site.invoices_store is not None
     work = partial(correct, site.invoices_store, month)
     return _of_operator(site, "document.correct", f"{month} {body.document}", body, at), work, not body.apply
+
+
+def to_register(site: Site, serial_id: UUID, account: str, key: str, at: datetime) -> Command[Any]:
+    """The command by which an account registers a serial."""
+    said, new_id = Registering(account=account), site.database.new_id()
+    return Person("shop-7").commands(REGISTER, str(serial_id), said, key, at=at, command_id=new_id)
+
+
+def to_end(
+    site: Site, how: str, serial_id: UUID, order_id: str, who: Person, key: str, at: datetime
+) -> Command[Any]:
+    """The command that reissues or revokes a serial."""
+    said, new_id = EndBody(reason="lost in the mail"), site.database.new_id()
+    more: dict[str, Any] = {"subject": str(serial_id), "at": at, "command_id": new_id}
+    return who.commands(how, order_id, said, key, said.reason, **more)
 
 
 def _of_operator(site: Site, name: str, key: str, body: Data, at: datetime) -> Command[Any]:
@@ -280,7 +327,13 @@ def _service(name: str, database: Database) -> tuple[Service, InvoicesStore | No
     if name == "orders":
         return _put_together(name, orders_handlers, orders_store.Store()), None
     if name == "serials":
-        return _put_together(name, serials_handlers, new_serials_store()), None
+        return Service(
+            name,
+            serials_handlers.ROUTES,
+            new_serials_store(),
+            serials_handlers.refuse_late,
+            commands=serials_commands.COMMANDS,
+        ), None
     if name == "refunds":
         return _put_together(name, refunds_handlers, RefundsStore(Plain())), None  # type: ignore[arg-type]
     invoices = InvoicesStore(InvoicePolicy())

@@ -492,9 +492,48 @@ def write_serials(tx: Transaction, serial_ids: Iterable[UUID], grant_ids: Iterab
     """What the binary COPY of serials does: one row a unit, and no unit twice."""
     count = 0
     for serial_id, grant_id in zip(serial_ids, grant_ids, strict=True):
-        tx.insert("serials", serial_id, grant_id)
+        tx.insert("serials", serial_id, _active(serial_id, grant_id, None))
         count += 1
     return count
+
+
+def _active(serial_id: UUID, grant_id: UUID, replaces: UUID | None) -> Row:
+    never = dict.fromkeys(("account", "registered_at", "usage_ends_at", "revoked_at", "revoke_reason"))
+    return Row(serial_id=serial_id, grant_id=grant_id, replaces=replaces, state="active", **never)
+
+
+def lock_grants_of(tx: Transaction, serial_ids: Iterable[UUID]) -> list[Row]:
+    grants = {row["grant_id"] for row in found(tx, "serials", serial_ids)}
+    return found(tx, "grants", grants, lock=True)
+
+
+def add_reissued(tx: Transaction, *arguments: Any) -> int:
+    ids, grants, replaced, *_ = arguments
+    for serial_id, grant_id, dead in zip(ids, grants, replaced, strict=True):
+        tx.insert("serials", serial_id, _active(serial_id, grant_id, dead))
+    return len(ids)
+
+
+def _from_active(state: str, *names: str) -> Query:
+    """The statement that changes active serials, and no others, into this state."""
+
+    def run(tx: Transaction, *columns: Sequence[Any]) -> int:
+        changed = 0
+        for row in entries(("serial_id", *names), columns):
+            stands = tx.get("serials", row["serial_id"])
+            if stands is not None and stands["state"] == "active":
+                said = {"state": state, **{name: row[name] for name in names}}
+                changed += update(tx, "serials", row["serial_id"], said)
+        return changed
+
+    return run
+
+
+def note_key(tx: Transaction, key_id: str) -> int:
+    if tx.get("serial_keys", key_id) is not None:
+        return 0
+    tx.put("serial_keys", key_id, Row(key_id=key_id))
+    return 1
 
 
 SERIALS: Mapping[str, Query] = {
@@ -502,6 +541,13 @@ SERIALS: Mapping[str, Query] = {
     "recorded_grants": lambda tx, ids: found(tx, "grants", ids),
     "lock_small_grants": lambda tx, chunk, most: _grants_left(tx, lambda left: left <= chunk, most),
     "lock_large_grant": lambda tx, chunk: _grants_left(tx, lambda left: left > chunk, 1),
+    "lock_grants_of": lock_grants_of,
+    "grants_by_id": lambda tx, ids: found(tx, "grants", ids),
+    "lock_serials": lambda tx, ids: found(tx, "serials", ids, lock=True),
+    "register_serials": _from_active("registered", "account", "registered_at", "usage_ends_at"),
+    "revoke_serials": _from_active("revoked", "revoked_at", "revoke_reason"),
+    "add_reissued": add_reissued,
+    "note_key": note_key,
 }
 SERIALS_COPIES: Mapping[str, Query] = {"serials": write_serials}
 
@@ -794,7 +840,7 @@ INVOICES: Mapping[str, Query] = {
 
 UNIQUE: Mapping[str, Mapping[str, Mapping[str, Callable[[Any], Any]]]] = {
     "orders": {},
-    "serials": {},
+    "serials": {"serials": {"serials_replaces": lambda s: s["replaces"]}},
     "refunds": {
         "refunds": {
             "refunds_request": lambda r: (
@@ -836,8 +882,8 @@ UNMODELLED: Mapping[str, str] = {
     "refunds_destination_reference_key": "a random id",
     "refund_details_refund_id_key": "one row for each refund, whose own key is modelled",
     "grants_batch_id_key": "a random id",
+    "custody_watermark": "a random id",
     "serials_lookup_tag": "serials are counted here, not made",
-    "serials_replaces": "serials are counted here, not made",
 }
 """The unique indexes that are not played here, and why none is needed."""
 
@@ -885,7 +931,28 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
     "orders": dict.fromkeys(
         ("open_cases", "cases_named", "orders_with_cases"), "a person looks at money in quarantine"
     ),
-    "serials": {},
+    "serials": {
+        **dict.fromkeys(
+            (
+                "grant_of_id",
+                "grants_of_order",
+                "grants_of_partner",
+                "registered_of_grants",
+                "serials_to_hand_out",
+                "count_serials_to_hand_out",
+                "page_of_serials",
+                "wait_for_caller",
+                "custody_of_grant",
+                "custody_of_watermark",
+            ),
+            "a person looks at issuances, and takes serials out",
+        ),
+        **dict.fromkeys(("typed_serial", "registration_of"), "what was typed is found outside of the fold"),
+        **dict.fromkeys(
+            ("count_failure", "failures_in_window", "forget_failures"), "nobody types serials here"
+        ),
+        "count_expired": "the sweep writes down what can be counted",
+    },
     "refunds": {
         "read_details": "opened for an operator, by no decision",
         **dict.fromkeys(

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from tests.simulation.bugs import PLANTED
-from tests.simulation.checks import Violation
 from tests.simulation.conftest import WALKED
 from tests.simulation.exhaustive import SCENARIOS, Scenario, explore
+from tests.simulation.promises import Violation
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)

@@ -31,7 +31,9 @@ RULES = {
     """,
     "serials that nobody granted, or too few": """
         SELECT coalesce(g.order_id, s.grant_id::text) FROM serials.grants g
-        FULL JOIN (SELECT grant_id, count(*) AS units FROM serials.serials GROUP BY 1) s USING (grant_id)
+        FULL JOIN (
+            SELECT grant_id, count(*) AS units FROM serials.serials WHERE replaces IS NULL GROUP BY 1
+        ) s USING (grant_id)
         WHERE g.issued IS DISTINCT FROM s.units
     """,
     "refunds counts other units than orders": """

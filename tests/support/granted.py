@@ -23,13 +23,14 @@ def granted(
     order_id: str = "A-1001",
     time: datetime = GRANTED_AT,
     kind: str = "serials",
+    product_name: str = "스터디 이용권 30일",
     more: Sequence[int] = (),
 ) -> Event[IssuanceGrantedTogether]:
     """`issuance.granted.v2` as the service gets it; `more` are the units of further lines."""
     product = {
         "kind": kind,
         "product_id": "study-30",
-        "product_name": "스터디 이용권 30일",
+        "product_name": product_name,
         "unit_price": 1600,
         "usage_days": 30,
     }

@@ -9,6 +9,7 @@ from ops.local.running import RunningSystem
 from shared.clock import now
 from shared.kst import KST, next_month
 from tests.support.driver import Checkout
+from tests.support.readable import ask_serials, serials_of
 from tests.support.stories import BEGINS, Buyer, Story, first_day, fresh_month
 
 WEEK = timedelta(days=7)
@@ -28,6 +29,7 @@ async def tell_everything(checkout: Checkout, close_month: CloseMonth, system: R
         stayed_and_left,
     )
     await asyncio.gather(*(story(checkout) for story in stories))
+    await used(checkout, system)
     await invoiced(checkout, close_month)
     await denied(checkout, system)
 
@@ -83,6 +85,19 @@ async def large(checkout: Checkout) -> None:
     await story.pays(policy="automatic", quantity=60_000)
     await story.until("serials.issued.v2")
     await story.until("issuance.progressed.v1")
+
+
+async def used(checkout: Checkout, system: RunningSystem) -> None:
+    """One serial is registered; another one is reissued, and so revoked."""
+    story = await Story(checkout).is_issued(quantity=2)
+    first, second = await serials_of(system, story.order_id)
+    said = {"serial": first.text, "account": "user-5"}
+    registered = await ask_serials(system, "registrations", "serials:register", said)
+    why, path = {"reason": "lost"}, f"serials/{second.serial_id}/reissue"
+    reissued = await ask_serials(system, path, "serials:manage", why, key=second.serial_id)
+    assert (registered.status, reissued.status) == (200, 200), (registered.text, reissued.text)
+    for type_name in ("serial.registered.v1", "serial.revoked.v1", "serial.reissued.v1"):
+        await story.until(type_name)
 
 
 async def expired(checkout: Checkout) -> None:

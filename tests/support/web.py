@@ -30,15 +30,16 @@ from shared.web.tokens import Tokens
 from tests.support.tokens import Provider
 
 ALL = " ".join(SCOPES)
-KEY, OTHER_KEY = (b64encode(letter * 32).decode() for letter in (b"k", b"o"))
+KEY, LOOKUP_KEY, TEXT_KEY = (b64encode(letter * 32).decode() for letter in (b"k", b"l", b"t"))
+"""Those of the services on a table."""
 SEALER = Sealer(b"k" * 32, "test")
 OF_A_SERVICE: dict[str, Any] = {
     "kafka_bootstrap_servers": "broker:9092",
     "database_url": "postgresql://nobody@localhost/x",
     "data_key": KEY,
-    "serial_lookup_key": KEY,
-    "serial_text_key": OTHER_KEY,
-    "serial_key_id": "test",
+    "serial_lookup_key": LOOKUP_KEY,
+    "serial_text_key": TEXT_KEY,
+    "serials_registration_url": "https://register.example/s?code={serial}",
 }
 
 
@@ -51,9 +52,11 @@ def app_of(
     return application(service, routes, tokens, metrics, document, passing=TRANSIENT, **more)
 
 
-def client_of(app: FastAPI, headers: dict[str, str] | None = None) -> httpx.AsyncClient:
-    """Somebody who asks it."""
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+def client_of(
+    app: FastAPI, headers: dict[str, str] | None = None, address: str = "127.0.0.1"
+) -> httpx.AsyncClient:
+    """Somebody who asks it, from an address."""
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=(address, 50_000))
     return httpx.AsyncClient(transport=transport, base_url="http://service", headers=headers)
 
 

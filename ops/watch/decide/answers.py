@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from ops.shell.asking import tell
+from ops.shell.asking import look, tell
 from ops.shell.output import print_json
 from ops.shell.problem import Exit, Problem
 from ops.shell.system import System
@@ -45,9 +45,20 @@ class Asker(NamedTuple):
 
     def ask(self, service: str, scope: str, path: str, body: Mapping[str, Any], next_step: str) -> Any:
         """What a service of the system decides, or would decide. Raises Problem."""
-        base = (self.url or self.system.service(service).base_url).rstrip("/")
-        token = token_for(scope, self.directory, self.token_file, self.actor)
-        return asyncio.run(tell(f"{base}{path}", dict(body), token, scope, next_step))
+        token, url = self.token(scope), f"{self.base_url(service)}{path}"
+        return asyncio.run(tell(url, dict(body), token, scope, next_step))
+
+    def look(self, service: str, scope: str, path: str, next_step: str = "") -> Any:
+        """What a service of the system shows. Raises Problem."""
+        return asyncio.run(look(f"{self.base_url(service)}{path}", self.token(scope), scope, next_step))
+
+    def token(self, scope: str) -> str:
+        """The token of whoever asks. Raises Problem."""
+        return token_for(scope, self.directory, self.token_file, self.actor)
+
+    def base_url(self, service: str) -> str:
+        """Where a service of the system answers. Raises Problem."""
+        return (self.url or self.system.service(service).base_url).rstrip("/")
 
 
 def body_of(reason: str, yes: bool, **said: Any) -> dict[str, Any]:

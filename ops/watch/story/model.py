@@ -33,7 +33,7 @@ class Line:
 
 @dataclass(slots=True)
 class Grant:
-    """Units that serials issues; `last_fours` of a few serials."""
+    """Units that serials issues, `last_fours` of a few serials, and how many became what."""
 
     grant_id: str
     line_id: str
@@ -41,6 +41,9 @@ class Grant:
     issued: int
     state: str
     last_fours: list[str]
+    registered: int = 0
+    revoked: int = 0
+    reissued: int = 0
 
 
 @dataclass(slots=True)
@@ -220,6 +223,12 @@ class Story:
         return paid_out + (self.amount if self.state == "cancelled" else 0)
 
     @property
+    def serials(self) -> dict[str, int]:
+        """How many serials were issued, and what became of them."""
+        names = ("issued", "registered", "revoked", "reissued")
+        return {name: sum(getattr(grant, name) for grant in self.grants) for name in names}
+
+    @property
     def invoiced_won(self) -> int:
         """Won of this order on issued tax invoices, modified ones included."""
         modified = sum(invoice.total for invoice in self.invoices if invoice.kind == "modified")
@@ -244,6 +253,7 @@ class Story:
                 }
                 for line in self.lines
             ],
+            "serials": self.serials,
             "won": {"paid": self.amount, "refunded": self.refunded_won, "invoiced": self.invoiced_won},
             "refunds": [
                 {

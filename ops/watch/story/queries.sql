@@ -14,11 +14,15 @@ FROM order_lines WHERE order_id = $1 ORDER BY position;
 SELECT payment_id, reason, amount FROM quarantine WHERE order_id = $1 AND decision IS NULL ORDER BY number;
 
 -- name: grants_of
--- What serials issues, with the last four characters of a few serials.
+-- What serials issues, with the last four characters of a few serials, and what became of all of them.
 SELECT g.grant_id, g.line_id, g.quantity, g.issued, g.state,
        ARRAY(SELECT last_four FROM serials s
              WHERE s.serial_id BETWEEN g.batch_id AND overlay(g.batch_id::text PLACING 'ffffff' FROM 31)::uuid
-             ORDER BY s.serial_id LIMIT 3) AS last_fours
+             ORDER BY s.serial_id LIMIT 3) AS last_fours,
+       (SELECT count(*) FROM serials s
+        WHERE s.serial_id BETWEEN g.batch_id AND overlay(g.batch_id::text PLACING 'ffffff' FROM 31)::uuid
+          AND s.state = 'registered') AS registered,
+       g.revoked, g.reissued
 FROM grants g WHERE g.order_id = $1 ORDER BY g.granted_at, g.grant_id;
 
 -- name: refund_order_of
@@ -44,8 +48,10 @@ WHERE d.invoice_id = (SELECT p.invoice_id FROM payments p WHERE p.order_id = $1)
 ORDER BY d.kind = 'modified', d.issued_at, d.invoice_id;
 
 -- name: events_of
--- Every event of this service with the order's key, answers to checkout included.
-SELECT id, event_id, topic, type, subject, time, causation, data, recorded_at FROM outbox WHERE key = $1 ORDER BY id;
+-- Every event of this service with the order's key, answers to checkout included. Registrations are counted elsewhere:
+-- an order may have a hundred thousand.
+SELECT id, event_id, topic, type, subject, time, causation, data, recorded_at
+FROM outbox WHERE key = $1 AND type <> 'serial.registered.v1' ORDER BY id;
 
 -- name: partner_events_of
 -- Events of invoices with the partner's key and the payment's id in them.
@@ -73,3 +79,12 @@ FROM dead_letters WHERE key = $1 ORDER BY id;
 -- What people did about the order: a target begins with its key.
 SELECT recorded_at, actor, action, target, reason, result, request FROM audit_log
 WHERE split_part(target, ' ', 1) = split_part($1, ' ', 1) AND (target = $1 OR starts_with(target, $1 || ' ')) ORDER BY id;
+
+-- name: taken_of
+-- Who took serials of the order, or looked one up by its characters, and since when: told once for each reason and form.
+SELECT min(c.recorded_at) AS recorded_at, c.actor,
+       CASE c.form WHEN 'search' THEN 'serial.looked_up' ELSE 'serials.taken_as_' || c.form END AS action,
+       g.order_id AS target, c.reason, 'done' AS result, '' AS request
+FROM grants g JOIN custody c USING (grant_id)
+WHERE g.order_id = $1
+GROUP BY c.actor, c.form, c.reason, g.order_id ORDER BY 1;

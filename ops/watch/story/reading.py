@@ -59,6 +59,8 @@ async def _read_orders(connection: Any, story: Story) -> None:
 async def _read_serials(connection: Any, story: Story) -> None:
     for row in await connection.fetch(SQL.grants_of, story.order_id):
         story.grants.append(Grant(**{**row, "grant_id": str(row["grant_id"])}))
+    for row in await connection.fetch(SQL.taken_of, story.order_id):
+        story.changes.append(Change("serials", **row))
 
 
 async def _read_refunds(connection: Any, story: Story) -> None:

@@ -57,6 +57,10 @@ def _units(story: Story) -> Iterator[Text]:
         counts += [("refunding", line.refunding), ("refunded", line.refunded), ("open", line.open)]
         counted = "  ".join(f"{count:,} {name}" for name, count in counts if count or name == "paid")
         yield Text.assemble(("  line  ", "dim"), f"{line.line_id}  {line.product_name}: {counted}")
+    serials = story.serials
+    if any(count for name, count in serials.items() if name != "issued"):
+        counted = "  ".join(f"{count:,} {name}" for name, count in serials.items() if count)
+        yield Text.assemble(("  serials  ", "dim"), counted)
 
 
 def _papers(story: Story) -> Iterator[Text]:

@@ -14,7 +14,9 @@ from ops.audit.history.recorder import command_of
 from ops.setup.provision import Database
 from ops.shell.databases import connected, urls_of
 from ops.shell.system import System
+from shared.clock import now
 from shared.events.catalogue import SERVICES
+from shared.kst import wire_time
 from tests.support.serving import operator_on
 from tests.support.tabletop import Tabletop, buy, refund_and_issue, refund_id_of
 
@@ -63,6 +65,7 @@ async def test_four_urls_say_the_same_as_one(history: Tabletop, database: Databa
 
 
 THE_GRANT = "(SELECT grant_id FROM serials.grants WHERE order_id = 'A-1')"
+SOME = f"grant_id = {THE_GRANT} AND last_four > 'G'"
 PLANTED = [
     (
         "orders",
@@ -81,8 +84,23 @@ PLANTED = [
     ),
     (
         "serials",
-        f"DELETE FROM serials.serials WHERE grant_id = {THE_GRANT} AND last_four > 'G'",
+        f"DELETE FROM serials.serials WHERE {SOME}",
         "one_serial_per_unit",
+    ),
+    (
+        "serials",
+        "UPDATE serials.grants SET revoked = 2, reissued = 1 WHERE order_id = 'A-1'",
+        "live_serials",
+    ),
+    (
+        "serials",
+        f"UPDATE serials.serials SET state = 'revoked', revoked_at = now(), revoke_reason = '' WHERE {SOME}",
+        "live_serials",
+    ),
+    (
+        "serials",
+        f"UPDATE serials.serials SET replaces = gen_random_uuid() WHERE {SOME}",
+        "live_serials",
     ),
     (
         "serials",
@@ -369,8 +387,22 @@ async def test_what_is_missing_while_events_are_unread_is_in_flight(
     assert (report.in_flight, report.settled) == (1, False)
 
 
+async def let_serials_die(table: Tabletop, order_id: str) -> None:
+    """Two serials of the order are issued; one is revoked, the other one reissued."""
+    units = [{"line_id": "1", "quantity": 2}]
+    table.say("issuance.requested.v1", order_id, request_id="iss-2", lines=units, at=wire_time(now()))
+    await table.drain()
+    rows = await table.pools["serials"].fetch("SELECT serial_id FROM serials ORDER BY serial_id")
+    async with operator_on(table, "serials") as operator:
+        for row, end in zip(rows, ("revoke", "reissue"), strict=True):
+            path, key = f"/v1/serials/{row['serial_id']}/{end}", {"Idempotency-Key": end}
+            done = await operator.post(path, json={"reason": "lost in the mail"}, headers=key)
+            assert done.status_code == 200, done.text
+    await table.drain()
+
+
 async def decided_by_people(table: Tabletop) -> None:
-    """A refund, a case, a document, a business and a month that people decided about."""
+    """A refund, a case, serials, a document, a business and a month that people decided about."""
     await buy(table, "A-1")
     table.say("refund.requested.v1", "A-1")
     await table.drain()
@@ -383,6 +415,8 @@ async def decided_by_people(table: Tabletop) -> None:
     table.say("issuance.requested.v1", "A-1", request_id="iss-1", lines=[{"line_id": "9", "quantity": 1}])
     await buy(table, "A-2")
     await buy(table, "A-3")
+    await buy(table, "A-4")
+    await let_serials_die(table, "A-4")
     body = {"business_number": "1168200276", "reason": "one company", "apply": True}
     async with operator_on(table, "invoices") as operator:
         await operator.post("/v1/months/2026-10/merge", json=body)
@@ -394,6 +428,8 @@ async def decided_by_people(table: Tabletop) -> None:
 PEOPLE = [
     ("refunds", "refund.release"),
     ("orders", "quarantine.decide"),
+    ("serials", "serial.revoke"),
+    ("serials", "serial.reissue"),
     ("invoices", "month.close"),
     ("invoices", "business.merge"),
     ("invoices", "document.correct"),

@@ -1,16 +1,22 @@
 """A serials desk on a real PostgreSQL: every test commits for real and finds the tables empty."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import asyncpg
+import httpx
 import orjson
 import pytest
 
 from ops.setup.provision import Database
+from services.serials.api import http_routes
+from services.serials.attempts import Limits
 from services.serials.codes import make_serials
-from services.serials.handlers import ROUTES
+from services.serials.commands import COMMANDS
+from services.serials.handlers import ROUTES, refuse_late
 from services.serials.issuing import Issuer
 from services.serials.state import Policy, World
 from services.serials.store import Store
@@ -19,14 +25,27 @@ from services.serials.writer import SerialWriter
 from shared.events.orders import IssuanceGrantedTogether
 from shared.ids import random_bytes
 from shared.postgres import connect, open_pool
+from shared.runtime.command_queue import CommandQueue
 from shared.runtime.decisions import Applied, Event
+from shared.runtime.fold import Fold
 from shared.runtime.outbox import Outbox
 from shared.runtime.outgoing import Cause
+from shared.runtime.service import Service
+from shared.runtime.signals import Metrics
 from shared.runtime.surroundings import Surroundings
+from shared.sealing import Sealer
+from tests.support.desk import Crash
 from tests.support.granted import CONTEXT, new_vault
+from tests.support.tokens import Provider
+from tests.support.web import ALL, app_of, client_of
 
-TABLES = "orders, grants, serials, outbox, parked, dead_letters, cursors, inbox"
+TABLES = (
+    "orders, grants, serials, custody, failed_attempts, serial_keys, audit_log,"
+    " outbox, parked, dead_letters, cursors, inbox"
+)
 CHUNK = 500
+SEALER = Sealer(bytes(32), "test")
+PROVIDER = Provider()
 
 
 class RememberedBytes:
@@ -58,12 +77,12 @@ class Desk:
         self.vault: Vault = new_vault()
         self.policy = Policy(small_grant=200, at_once=1_000, chunk=CHUNK)
         self.writer = SerialWriter(self.vault, random)
-        self.store = Store(self.writer, self.policy)
+        self.store = Store(self.writer, self.policy, SEALER)
         self.outbox = Outbox("serials", {"serials.events": 12})
 
     def worker(self, outbox: Outbox | None = None, writer: SerialWriter | None = None) -> Issuer:
         """An issuing worker, as each instance of the service has one."""
-        store = Store(writer, self.policy) if writer else self.store
+        store = Store(writer, self.policy, SEALER) if writer else self.store
         return Issuer(Surroundings(self.pool, outbox or self.outbox), store, 0.05)
 
     async def take(self, *events: Event[IssuanceGrantedTogether]) -> None:
@@ -92,15 +111,19 @@ class Desk:
         return [event for event in events if str(grant_id) in grants_of(event["data"])]
 
     async def check(self) -> None:
-        """The auditor's view: one serial for each issued unit, numbered without a gap, and no other."""
+        """The auditor's view: one serial for each issued unit and one for each that was reissued, numbered
+        without a gap, and no other; and so many dead ones as their grant counts.
+        """
         wrong = await self.pool.fetch(
             """SELECT grant_id
-               FROM (SELECT grant_id, count(*) AS made,
+               FROM (SELECT grant_id, count(*) AS made, count(*) FILTER (WHERE state = 'revoked') AS revoked,
+                            count(replaces) AS reissued,
                             max(('x' || right(serial_id::text, 6))::bit(24)::integer) AS last
                      FROM serials GROUP BY grant_id) s
                FULL JOIN grants g USING (grant_id)
-               WHERE coalesce(made, 0) IS DISTINCT FROM g.issued
-                  OR coalesce(last, 0) IS DISTINCT FROM g.issued"""
+               WHERE coalesce(made, 0) IS DISTINCT FROM g.issued + g.reissued
+                  OR coalesce(last, 0) IS DISTINCT FROM g.issued + g.reissued
+                  OR coalesce(s.revoked, 0) <> g.revoked OR coalesce(s.reissued, 0) <> g.reissued"""
         )
         assert wrong == []
         gaps = await self.pool.fetch(
@@ -109,6 +132,54 @@ class Desk:
                    OR max(sequence) <> count(*)"""
         )
         assert gaps == []
+
+
+class Process:
+    """One process of serials, asked over HTTP. `crashing_at` names the point where it dies."""
+
+    def __init__(
+        self, desk: Desk, crashing_at: str = "", limits: Limits | None = None, vault: Vault | None = None
+    ) -> None:
+        self.died = asyncio.Event()
+        self._crashing_at = crashing_at
+        store = Store(SerialWriter(vault, random_bytes), desk.policy, SEALER) if vault else desk.store
+        outbox = Outbox("serials", desk.outbox.partitions, self._reach)
+        service = Service("serials", ROUTES, store, refuse_late, commands=COMMANDS)
+        fold = Fold(service, desk.pool, outbox, SEALER, Metrics(), timedelta(hours=1))
+        queue = CommandQueue(fold.decide, fold.decide_alone, fold.try_out)
+        self.surroundings = Surroundings(desk.pool, outbox, send=queue.send, send_alone=queue.send_alone)
+        routes = http_routes(self.surroundings, store, limits or Limits(), "https://register.example")
+        self._app = app_of(routes, PROVIDER.tokens(), "serials", at_once=1_000)
+
+    def _reach(self, point: str) -> None:
+        if point == self._crashing_at:
+            self.died.set()
+            raise Crash(point)
+
+    def client(
+        self, *, address: str = "127.0.0.1", scope: str = ALL, language: str = "en", **claims: Any
+    ) -> httpx.AsyncClient:
+        """Somebody who asks it; with everything that a token can allow, unless something else is said."""
+        headers = {**PROVIDER.allowing(scope, **claims), "Accept-Language": language}
+        return client_of(self._app, headers, address)
+
+    async def ask(self, path: str, body: Any, key: str | None = None, **who: Any) -> httpx.Response:
+        """The answer to one POST."""
+        async with self.client(**who) as client:
+            return await client.post(
+                f"/v1/{path}", json=body, headers={} if key is None else {"Idempotency-Key": key}
+            )
+
+    async def see(self, path: str, **who: Any) -> httpx.Response:
+        """The answer to one GET."""
+        async with self.client(**who) as client:
+            return await client.get(f"/v1/{path}")
+
+    async def register(
+        self, serial: str, account: str = "acct-1", key: str | None = None, **who: Any
+    ) -> httpx.Response:
+        """An account registers a serial."""
+        return await self.ask("registrations", {"serial": serial, "account": account}, key, **who)
 
 
 @pytest.fixture
@@ -122,9 +193,10 @@ async def owner(database: Database) -> AsyncIterator[asyncpg.Connection]:
 @pytest.fixture
 async def pool(database: Database) -> AsyncIterator[asyncpg.Pool]:
     """Sessions of the service's own role."""
-    owner = await connect(database.owner_url, "serials")
-    await owner.execute(f"TRUNCATE {TABLES}")
-    await owner.close()
+    admin = await connect(database.admin_url, "serials")
+    # As a replica: a trigger keeps the custody log from everybody else.
+    await admin.execute(f"SET LOCAL session_replication_role = replica; TRUNCATE {TABLES}")
+    await admin.close()
     pool = await open_pool(database.service_url("serials"), "serials", 6)
     yield pool
     await pool.close()

@@ -17,11 +17,19 @@ CONTRADICTIONS = [
     "UPDATE grants SET quantity = 1000001, issued = 1000001",
     "UPDATE grants SET registration_deadline = granted_at",
     "UPDATE grants SET batch_id = grant_id",
+    "UPDATE grants SET reissued = 1",
+    "UPDATE grants SET revoked = issued + 1",
+    "UPDATE grants SET expired = issued + 1",
+    "UPDATE grants SET reissued = 16777215, revoked = 16777215",
     "UPDATE serials SET state = 'registered'",
     "UPDATE serials SET state = 'revoked'",
     "UPDATE serials SET state = 'lost'",
     "UPDATE serials SET account = 'user-5'",
     "UPDATE serials SET registered_at = now(), usage_ends_at = now(), account = 'user-5'",
+    (
+        "UPDATE serials SET (state, revoked_at, revoke_reason, registered_at, usage_ends_at, account)"
+        " = ('revoked', now(), 'lost', now(), now(), 'user-5')"
+    ),
     "UPDATE serials SET revoked_at = now()",
     "UPDATE serials SET lookup_tag = '\\x00'",
     "UPDATE serials SET text = '\\x00'",
@@ -49,3 +57,4 @@ async def test_a_serial_is_replaced_at_most_once(desk: Desk, owner: asyncpg.Conn
 
     with pytest.raises(asyncpg.UniqueViolationError, match="serials_replaces"):
         await owner.execute(replace, ids[0], ids[2])
+    await owner.execute("UPDATE serials SET replaces = NULL")

@@ -1,5 +1,6 @@
-"""A tabletop of the four services for each test, and a small history on it."""
+"""A tabletop of the four services for each test, a small history on it, and a terminal before it."""
 
 from tests.support.tabletop import history, table
+from tests.support.terminal import terminal
 
-__all__ = ["history", "table"]
+__all__ = ["history", "table", "terminal"]

@@ -3,25 +3,12 @@
 The commands run as a person runs them: against services behind sockets, with a token, on a real database.
 """
 
-import asyncio
-import json
 import shlex
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
-from typer.testing import CliRunner
 
-from ops.cli import app
-from ops.setup.provision import Database
-from ops.shell.problem import Exit, Problem
-from ops.watch.todo.listing import read_everything
-from shared.clock import now
-from shared.events.catalogue import SERVICES
-from shared.operators.todo import Moment, Thresholds
+from ops.shell.problem import Exit
 from tests.integration.watch.test_todo import (
     OPERATOR,
     Step,
@@ -34,70 +21,10 @@ from tests.integration.watch.test_todo import (
     say,
     unissuable,
 )
-from tests.support.serving import routes_on, served
-from tests.support.tabletop import Tabletop, buy, refund_id_of
-from tests.support.tokens import Provider
-from tests.support.web import ALL, app_of
+from tests.support.tabletop import buy, refund_id_of
+from tests.support.terminal import Terminal
 
 WHY = ["--yes", "--reason", "looked at"]
-
-
-class Said(NamedTuple):
-    """How a command ended, and all that it said."""
-
-    code: int
-    text: str
-
-
-@dataclass
-class Terminal:
-    """Somebody at a terminal, with a token that allows everything."""
-
-    table: Tabletop
-    environment: dict[str, str]
-    database: Database
-
-    async def run(self, *words: str) -> Said:
-        result = await asyncio.to_thread(CliRunner().invoke, app, list(words), env=self.environment)
-        if isinstance(result.exception, Problem):
-            problem = result.exception
-            return Said(problem.exit_code, f"{problem.message}\n{problem.hint}")
-        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-        return Said(result.exit_code, result.output)
-
-    async def run_json(self, *words: str) -> dict[str, Any]:
-        said = await self.run(*words, "--json")
-        assert said.code == Exit.OK, said.text
-        # The services are in this process, and log between the lines.
-        (line,) = [line for line in said.text.splitlines() if line.startswith("{")]
-        document: dict[str, Any] = json.loads(line)
-        return document
-
-    async def command_of(self, code: str) -> str | None:
-        """What the list says to do next about this cause; None where it is not listed."""
-        moment = Moment(now() + timedelta(seconds=1), Thresholds(waiting=timedelta(0)))
-        todo = await read_everything(self.database.ops_url, moment)
-        return next((group.command for group in todo.groups if group.code == code), None)
-
-
-@pytest.fixture
-async def terminal(table: Tabletop, database: Database) -> AsyncIterator[Terminal]:
-    provider = Provider()
-    async with AsyncExitStack() as stack:
-        urls = {
-            service: await stack.enter_async_context(
-                served(app_of(routes_on(table, service), provider.tokens(), service))
-            )
-            for service in SERVICES
-        }
-        token = provider.allowing(ALL, sub="kim")["authorization"].removeprefix("Bearer ")
-        environment = {
-            "PAWL_TOKEN": token,
-            "PAWL_POSTGRES": database.ops_url,
-            "PAWL_SERVICES": ",".join(f"{name}={url}" for name, url in urls.items()),
-            "COLUMNS": "200",
-        }
-        yield Terminal(table, environment, database)
 
 
 class Wait(NamedTuple):

@@ -43,6 +43,7 @@ async def test_the_document_of_an_order_has_everything_the_contract_names(
         "partner_id",
         "state",
         "lines",
+        "serials",
         "won",
         "refunds",
         "invoices",

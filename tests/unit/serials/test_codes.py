@@ -1,5 +1,8 @@
 """Serials that a person can type: every single slip is noticed, nothing is ambiguous."""
 
+import re
+from unicodedata import lookup, name, normalize
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,9 +14,11 @@ from services.serials.codes import (
     LONGEST_INPUT,
     RANDOM_BYTES,
     grouped,
+    holds_serial,
     make_serials,
     read_serial,
 )
+from services.serials.korean_keys import as_keys
 
 DRAWS = st.binary(min_size=RANDOM_BYTES, max_size=RANDOM_BYTES)
 PLACES = st.integers(0, LENGTH - 1)
@@ -114,6 +119,84 @@ def test_a_missing_or_repeated_character_is_noticed(draw: bytes, place: int) -> 
 
     assert read_serial(serial[:place] + serial[place + 1 :]) is None
     assert read_serial(serial[: place + 1] + serial[place:]) is None
+
+
+LATIN, JAMO = "qwertyuiopasdfghjklzxcvbnm", "ㅂㅈㄷㄱㅅㅛㅕㅑㅐㅔㅁㄴㅇㄹㅎㅗㅓㅏㅣㅋㅌㅊㅍㅠㅜㅡ"
+HANGUL = dict(zip(LATIN, JAMO, strict=True))
+UNSEEN = "\u200b\u200c\u200d\u2060\ufeff\u00ad\u202a\u200e_.·ㆍ・"
+
+
+def syllable(*jamo: str) -> str:
+    """Letters put together, as a keyboard that is set to Korean shows them."""
+    first, vowel, *last = jamo
+    parts = normalize("NFKD", first) + normalize("NFKD", vowel)
+    for each in last:
+        parts += lookup(name(each).replace("HANGUL LETTER", "HANGUL JONGSEONG"))
+    return normalize("NFC", parts)
+
+
+@given(DRAWS)
+def test_a_serial_typed_on_the_korean_keyboard_is_read_whether_its_letters_came_together_or_not(
+    draw: bytes,
+) -> None:
+    serial = serial_of(draw)
+    apart = "".join(HANGUL.get(c.lower(), c) for c in serial)
+    together = re.sub(r"([ㄱ-ㅎ])([ㅏ-ㅣ])", lambda pair: syllable(*pair.groups()), apart)
+
+    assert read_serial(apart) == read_serial(together) == serial
+    assert read_serial(normalize("NFD", together)) == serial
+
+
+@pytest.mark.parametrize(
+    ("keys", "jamo"),
+    [("ab", "ㅁㅠ"), ("gks", "ㅎㅏㄴ"), ("dks", "ㅇㅏㄴ"), ("rkx", "ㄱㅏㅌ"), ("ep", "ㄷㅔ"), ("zh", "ㅋㅗ")],
+)
+def test_a_syllable_is_the_keys_that_made_it(keys: str, jamo: str) -> None:
+    assert len(syllable(*jamo)) == 1
+    assert as_keys(syllable(*jamo)) == keys
+
+
+@pytest.mark.parametrize(
+    ("shown", "keys"),
+    [
+        ("ㄲ", "R"),
+        ("ㅆ", "T"),
+        ("ㅘ", "hk"),
+        ("ㄳ", "rt"),
+        ("ㅀ", "fg"),
+        ("ㅖ", "P"),
+        ("쉑", "tnpr"),
+        ("닭", "ekfr"),
+    ],
+)
+def test_double_letters_are_two_keys_or_one_with_shift(shown: str, keys: str) -> None:
+    assert as_keys(shown) == keys
+
+
+@pytest.mark.parametrize("unseen", UNSEEN)
+@given(DRAWS, st.lists(PLACES, max_size=6))
+def test_what_comes_along_unseen_does_not_hurt(unseen: str, draw: bytes, places: list[int]) -> None:
+    serial = serial_of(draw)
+    typed = list(serial)
+    for place in places:
+        typed[place] = f"{unseen}{typed[place]}"
+
+    assert read_serial("".join(typed)) == serial
+
+
+@given(DRAWS, st.text(max_size=20), st.sampled_from(["", "-", " ", "."]))
+def test_a_text_that_holds_a_serial_is_noticed(draw: bytes, around: str, gap: str) -> None:
+    written = grouped(serial_of(draw)).replace("-", gap)
+
+    assert holds_serial(f"{around} {written} {around}")
+    assert holds_serial(f"({written.lower()})")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "lost in the mail", "order 0199f0c1-2222-7c11-9a51-2f6f3f3c1b03", "acct 123456789012345678"]
+)
+def test_a_text_without_a_serial_is_left_alone(text: str) -> None:
+    assert not holds_serial(text)
 
 
 @given(st.text(max_size=80))

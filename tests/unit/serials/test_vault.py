@@ -79,6 +79,29 @@ def test_a_changed_text_or_tag_is_noticed(place: int, change: int) -> None:
             vault.open(kept.key_id, text.tobytes(), tag.tobytes())
 
 
+@given(st.lists(st.sampled_from([FIRST, SECOND]), min_size=1, max_size=50))
+def test_rows_of_several_generations_are_opened_together_in_their_order(made_with: list[SerialKeys]) -> None:
+    serials = make_serials(random_bytes(len(made_with) * RANDOM_BYTES))
+    kept = [Vault(keys).keep(serials[row : row + 1]) for row, keys in enumerate(made_with)]
+    columns = (
+        [each.key_id for each in kept],
+        [each.texts.tobytes() for each in kept],
+        [each.tags.tobytes() for each in kept],
+    )
+
+    opened = Vault(SECOND, [FIRST]).open_all(*columns)
+
+    assert opened.tobytes() == serials.tobytes()
+    with pytest.raises(WrongSerialError):
+        Vault(SECOND, [FIRST]).open_all(columns[0], columns[1], [*columns[2][1:], b"x" * 16])
+    with pytest.raises(WrongSerialError):
+        Vault(SerialKeys("third", b"e" * 32, b"f" * 32)).open_all(*columns)
+
+
+def test_a_vault_says_which_keys_it_has() -> None:
+    assert Vault(SECOND, [FIRST]).key_ids == {"first", "second"}
+
+
 def test_after_a_rotation_old_serials_are_found_and_opened_and_new_ones_made_with_the_new_keys() -> None:
     serials = make_serials(random_bytes(RANDOM_BYTES))
     old = Vault(FIRST).keep(serials)

@@ -43,6 +43,9 @@ SAMPLES: Mapping[str, str] = {
     "payment": "pay-2",
     "decision": "returned",
     "request": "iss-1",
+    "grant_id": "0199f0c1-0000-7c11-9a51-2f6f3f3c1b01",
+    "serial_id": "0199f0c1-1111-7c11-9a51-2f6f3f000001",
+    "watermark": "7KP2-M0ZV-3XWH",
 }
 """An argument for each name that a command cannot do without."""
 
@@ -53,6 +56,8 @@ MORE: Mapping[str, Sequence[str]] = {
     "dead edit": ("orders:17", "--set", "/a=1"),
     "down": ("--yes",),
     "partner correct": ("P-17", "--business-number", "116-82-00276"),
+    "serials export": ("0199f0c1-0000-7c11-9a51-2f6f3f3c1b01", "--output", "serials.csv"),
+    "serials find": ("--last-four", "AB9J", "--order", "A-1001"),
     "token": ("--scope", "ops:read"),
 }
 """What else a command needs to get to its work."""

@@ -49,6 +49,12 @@ SETTINGS = {
         ["quarantine", "show"],
         ["quarantine", "decide"],
         ["document"],
+        ["serials", "status"],
+        ["serials", "export"],
+        ["serials", "notice"],
+        ["serials", "custody"],
+        ["serials", "leak"],
+        ["serials", "campaign"],
     ],
 )
 def test_every_command_shows_an_example(command: list[str]) -> None:

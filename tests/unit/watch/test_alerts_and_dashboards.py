@@ -10,6 +10,7 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
+from services.serials.alarm import AttemptGauges
 from shared.runtime.signals import Metrics
 from shared.web.access import HttpMetrics
 
@@ -44,6 +45,7 @@ def exposed() -> set[str]:
     registry = CollectorRegistry()
     Metrics(registry)
     HttpMetrics(registry)
+    AttemptGauges(registry)
     endings = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
     return {family.name + ending for family in registry.collect() for ending in endings[family.type]}
 

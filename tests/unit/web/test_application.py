@@ -131,6 +131,16 @@ async def test_a_parameter_that_is_misspelt_is_refused(client: httpx.AsyncClient
     assert "cursor, limit" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize("name", ["0123-4567-89AB-CDE4", "0123456789abcde4", "abcdefghjkmnpqrs", "x" * 500])
+async def test_what_may_be_a_secret_in_the_place_of_a_name_is_not_repeated(
+    client: httpx.AsyncClient, name: str
+) -> None:
+    answer = await client.get(f"/v1/things?{name}=1")
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "wrong_parameter")
+    assert name[:12] not in answer.text
+
+
 async def test_what_is_open_needs_no_token(client: httpx.AsyncClient) -> None:
     del client.headers["authorization"]
 

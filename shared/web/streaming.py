@@ -1,0 +1,70 @@
+"""Answers that go out in parts while they are made. Whoever goes away ends the making."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+PATIENCE_SECONDS: Final = 60.0
+"""A caller that does not take a part for so long has gone, whatever its connection says."""
+
+
+@dataclass(slots=True, frozen=True)
+class Parts:
+    """What goes out: the headers, and then the body, part by part."""
+
+    headers: Mapping[str, str]
+    body: AsyncIterator[bytes]
+
+
+class Streamed(Response):
+    """An answer whose parts are made inside `made`, which is entered when nothing has been sent yet.
+
+    A Problem that is raised while it is entered is the answer. An error after that breaks the connection, so
+    that nobody takes half of it for the whole. `made` is left as soon as the caller has gone, or has taken
+    nothing for `patience` seconds.
+    """
+
+    def __init__(
+        self, made: AbstractAsyncContextManager[Parts], media_type: str, patience: float = PATIENCE_SECONDS
+    ) -> None:
+        self.status_code, self.media_type, self.background = 200, media_type, None
+        self.init_headers()
+        self._made, self._patience = made, patience
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        sending = asyncio.ensure_future(self._send(send))
+        leaving = asyncio.ensure_future(_has_left(receive))
+        try:
+            await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if sending.done():
+                sending.result()
+        finally:
+            sending.cancel()
+            leaving.cancel()
+            await asyncio.gather(sending, leaving, return_exceptions=True)
+
+    async def _send(self, send: Send) -> None:
+        async with self._made as parts:
+            self.headers.update(parts.headers)
+            await send(
+                {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+            )
+            async for part in parts.body:
+                async with asyncio.timeout(self._patience):
+                    await send(_body(part, more=True))
+            await send(_body(b"", more=False))
+
+
+async def _has_left(receive: Receive) -> None:
+    """Returns when the caller has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _body(part: bytes, *, more: bool) -> Message:
+    return {"type": "http.response.body", "body": part, "more_body": more}
