@@ -231,8 +231,11 @@ class Registrations:
 
 
 def _no_serial(typed: str) -> str:
-    """What no serial is, to be looked for in its place: to look for nothing would take less time."""
-    return f"?{typed[:LONGEST_INPUT]}"
+    """What no serial is, to be looked for in its place: to look for nothing would take less time.
+
+    Escaped, because JSON can hold halves of surrogates, which no encoding takes.
+    """
+    return f"?{typed[:LONGEST_INPUT]!a}"
 
 
 def _require_no_serial(reason: str) -> None:

@@ -28,6 +28,8 @@ START = datetime(2026, 8, 3, 9, tzinfo=KST)
 PRICES = (1600, 2400, 2000, 333, 101)
 METHODS = ("card", "virtual_account", "bank_transfer", "mycash", "bank_transfer", "virtual_account")
 HOLDER = "가나다교육"
+COMMON_NUMBER = business_number.from_seed(4)
+"""That of a business for which three of the partners buy."""
 
 
 def line_won(line: Mapping[str, Any]) -> int:
@@ -171,8 +173,9 @@ class Checkout:
         """Some partners want separate invoices after all, whoever has merged them."""
         for partner in self.partners:
             for month in months:
-                if self.random.random() < 0.5:
-                    wish = {name: partner[name] for name in ("partner_id", "business_number")}
+                if self.random.random() < 0.7:
+                    number = self.random.choice((partner["business_number"], COMMON_NUMBER))
+                    wish = {"partner_id": partner["partner_id"], "business_number": number}
                     wish |= {"month": month, "request_id": f"after-all-{month}"}
                     self.queue(partner["partner_id"], "merge.undone.v1", wish, self.now)
 
@@ -436,9 +439,9 @@ class _Purchase:
         return snapshot
 
     def _buyer(self) -> dict[str, Any]:
-        """Every third order is for another business of the same partner, whose number is right."""
-        if self.partner["partner_id"] != "P-3" and int(self.order_id.removeprefix("A-")) % 3 == 0:
-            return {**self.partner, "business_number": business_number.from_seed(4)}
+        """Every second order is for the business that three of the partners have in common."""
+        if self.partner["partner_id"] != "P-3" and int(self.order_id.removeprefix("A-")) % 2 == 0:
+            return {**self.partner, "business_number": COMMON_NUMBER}
         return self.partner
 
     def _deposit(self, snapshot: dict[str, Any], amount: int) -> None:

@@ -882,6 +882,7 @@ UNMODELLED: Mapping[str, str] = {
     "refunds_destination_reference_key": "a random id",
     "refund_details_refund_id_key": "one row for each refund, whose own key is modelled",
     "grants_batch_id_key": "a random id",
+    "custody_watermark": "a random id",
     "serials_lookup_tag": "serials are counted here, not made",
 }
 """The unique indexes that are not played here, and why none is needed."""

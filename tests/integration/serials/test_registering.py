@@ -112,6 +112,18 @@ async def test_the_same_account_gets_the_same_answer_and_another_one_is_refused_
     assert len(await events(desk.pool)) == 1
 
 
+async def test_what_no_encoding_takes_is_no_serial(process: Process) -> None:
+    """JSON can hold half of a surrogate pair."""
+    async with process.client() as client:
+        answer = await client.post(
+            "/v1/registrations",
+            content=rb'{"serial": "7KQ2-M0ZV-3XWJ-\ud800", "account": "acct-1"}',
+            headers={"Content-Type": "application/json"},
+        )
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "unknown_serial")
+
+
 async def test_a_key_of_the_caller_gets_its_answer_again_and_stands_for_nothing_else(
     desk: Desk, random: RememberedBytes, process: Process
 ) -> None:
