@@ -59,8 +59,13 @@ DIFFERENT = """
     FROM serials
 """
 UNIQUE = """
-    SELECT indisunique AND indisvalid FROM pg_constraint JOIN pg_index ON indexrelid = conindid
-    WHERE conname = 'serials_lookup_tag' AND conrelid = 'serials'::regclass AND contype = 'u'
+    SELECT inhrelid::regclass::text AS home, pg_get_constraintdef(c.oid) AS says
+    FROM pg_inherits JOIN pg_constraint c ON conrelid = inhrelid JOIN pg_index ON indexrelid = conindid
+    WHERE inhparent = 'serials'::regclass AND indisunique AND indisvalid ORDER BY says, home
+"""
+HOMES = """
+    SELECT relname FROM pg_class
+    WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' AND relname ~ '^serials_[0-9]+$'
 """
 
 
@@ -134,7 +139,12 @@ async def test_ten_million_units_get_one_serial_each_and_no_two_are_alike(
     )
     assert [repr(ending) for ending in endings] == [repr(PowerCut())] * 2
     committed = (UNCOMMITTED - 1 + UNTOLD) * CHUNK
-    assert await auditor.fetchval("SELECT count(*) FROM serials", timeout=PATIENCE_WITH_A_LOAD) == committed
+    assert await auditor.fetchval("SELECT sum(issued) FROM grants") == committed
+    homes = [row["relname"] for row in await auditor.fetch(HOMES)]
+    written = [
+        await auditor.fetchval(f"SELECT count(*) FROM {home}", timeout=PATIENCE_WITH_A_LOAD) for home in homes
+    ]
+    assert sum(written) == committed, "what is counted is there, also where it is not found yet"
 
     rest = await asyncio.gather(worker(desk).drain(), worker(desk).drain())
 
@@ -165,7 +175,11 @@ async def assert_no_two_are_alike(auditor: asyncpg.Connection) -> None:
         GRANTS * UNITS,
         1,
     )
-    assert await auditor.fetchval(UNIQUE), "no valid UNIQUE constraint guards the lookup tags"
+    homes = await auditor.fetch("SELECT DISTINCT home FROM serials")
+    guarded = await auditor.fetch(UNIQUE)
+    assert len(homes) == GRANTS
+    for column in ("PRIMARY KEY (serial_id)", "UNIQUE (lookup_tag)"):
+        assert len([row for row in guarded if row["says"] == column]) == GRANTS + 1
 
 
 async def assert_a_sample_can_be_read(auditor: asyncpg.Connection, desk: Desk) -> None:

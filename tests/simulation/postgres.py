@@ -300,11 +300,13 @@ async def differences(recording: Recording, sessions: Mapping[str, asyncpg.Pool]
 async def tables_of(pool: asyncpg.Pool) -> list[str]:
     """The tables of a schema that tell what happened."""
     rows = await pool.fetch(
-        """SELECT tablename FROM pg_tables WHERE schemaname = current_schema()
-             AND tablename NOT IN ('schema_migrations', 'relay', 'retention', 'audit_log')
-           ORDER BY tablename"""
+        """SELECT relname FROM pg_class
+           WHERE relnamespace = current_schema()::regnamespace
+             AND relkind IN ('r', 'p') AND NOT relispartition
+             AND relname NOT IN ('schema_migrations', 'relay', 'retention', 'audit_log')
+           ORDER BY relname"""
     )
-    return [row["tablename"] for row in rows]
+    return [row["relname"] for row in rows]
 
 
 def rows_in_memory(site: Site, table: str) -> list[dict[str, Any]]:

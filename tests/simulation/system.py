@@ -96,7 +96,7 @@ class UnitWriter:
     async def make(self, units: int) -> Units:
         return Units(units)
 
-    async def write(self, connection: Connection, parts: Sequence[Part], kept: Units) -> None:
+    async def write(self, connection: Connection, parts: Sequence[Part], kept: Units, home: int = 0) -> None:
         ids = [UUID(int=p.batch_id.int + p.first + n) for p in parts for n in range(p.units)]
         grants = [part.grant_id for part in parts for _ in range(part.units)]
         assert len(ids) == len(kept)

@@ -8,7 +8,8 @@ from shared.postgres import connect
 from tests.simulation.tables import UNIQUE, UNMODELLED
 
 UNIQUE_INDEXES = """
-    SELECT i.indexrelid::regclass::text AS name, i.indrelid::regclass::text AS relation
+    SELECT i.indexrelid::regclass::text AS name,
+           coalesce(pg_partition_root(i.indrelid), i.indrelid)::regclass::text AS relation
     FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = current_schema() AND i.indisunique AND NOT i.indisprimary
 """

@@ -64,6 +64,6 @@ async def test_a_recorded_grant_is_read_back_as_it_was_granted(desk: Desk) -> No
         "unit_price": data.unit_price, "usage_days": data.usage_days, "quantity": CHUNK + 7, "issued": 0,
         "state": "issuing", "granted_at": GRANTED_AT, "issued_at": None, "sequence": 0,
         "registration_deadline": row["registration_deadline"], "correlation": event.correlation,
-        "causation": event.id, "reissued": 0, "revoked": 0, "expired": None,
+        "causation": event.id, "reissued": 0, "revoked": 0, "expired": None, "home": 0,
     }  # fmt: skip
     assert row["registration_deadline"].isoformat() == "2027-01-22T14:59:59.999999+00:00"
