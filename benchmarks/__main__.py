@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measures Pawl against its goals, and says where the time of a hop goes."""
+"""`python -m benchmarks`: measures Pawl against its goals, and says where the time goes."""
 
 import argparse
 import asyncio
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from benchmarks import hop, machine, report
+from benchmarks import bulk, hop, machine, registering, report
 from benchmarks.goals import QUICK, TRIALS, Goal, Result, Sizes, Trial
-from benchmarks.profiling import PRELOADED, profile_hop
+from benchmarks.profiling import PRELOADED, profile_work
 from benchmarks.stage import Stage, fresh_stage
 from shared.clock import monotonic
 from shared.telemetry import set_up_logging
@@ -28,12 +28,12 @@ def main() -> None:
     set_up_logging("benchmarks", "error")
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     if asked.profile:
-        text = asyncio.run(_until_told(profile(asked.events)))
+        text = asyncio.run(_until_told(PROFILES[asked.profile](asked.events)))
         print(text)
         if asked.output is not None:
             asked.output.write_text(text)
         return
-    plan = Plan(2, QUICK, 280) if asked.quick else Plan(5, Sizes(), 1_200)
+    plan = Plan(2, QUICK, 350) if asked.quick else Plan(5, Sizes(), 1_500)
     plan.runs = asked.runs or plan.runs
     if not asyncio.run(_until_told(measure(asked.goals, plan))):
         sys.exit("nothing was measured: every run failed, as said above")
@@ -102,10 +102,20 @@ async def _until_told(work: Coroutine[Any, Any, T]) -> T:
         sys.exit("ended by a signal; everything that was started is stopped")
 
 
-async def profile(events: int) -> str:
+async def profile_orders(events: int) -> str:
     """Where the time of the orders hop goes."""
     async with fresh_stage(PRELOADED) as stage:
-        return await profile_hop(stage, hop.ours, events)
+        return await profile_work(stage, hop.ours, events)
+
+
+async def profile_registrations(count: int) -> str:
+    """Where the time of registrations goes, among a million serials."""
+    async with fresh_stage(PRELOADED) as stage:
+        await registering.fill_table(stage, bulk.LARGEST_GRANT)
+        return await profile_work(stage, registering.ours, count)
+
+
+PROFILES = {"hop": profile_orders, "registrations": profile_registrations}
 
 
 def tell(sentence: str) -> None:
@@ -125,10 +135,12 @@ def _names_of(trial: Trial) -> set[str]:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("goals", nargs="*", help="only these, such as G1 G4; nothing is written then")
-    parser.add_argument("--quick", action="store_true", help="smaller and fewer runs, in five minutes")
+    parser.add_argument("--quick", action="store_true", help="smaller and fewer runs, in six minutes")
     parser.add_argument("--runs", type=int, help="runs of each trial (5; with --quick 2)")
-    parser.add_argument("--profile", action="store_true", help="where the time of the orders hop goes")
-    parser.add_argument("--events", type=int, default=20_000, help="events of the profile")
+    parser.add_argument(
+        "--profile", choices=PROFILES, nargs="?", const="hop", help="where the time of the orders hop goes"
+    )
+    parser.add_argument("--events", type=int, default=20_000, help="events, or requests, of the profile")
     parser.add_argument("--output", type=Path, help="where to put the profile as well")
     asked = parser.parse_args()
     known = set().union(*map(_names_of, TRIALS))

@@ -14,7 +14,6 @@ from typing import Any
 import asyncpg
 import numpy as np
 
-from benchmarks.material import FIRST_DAY
 from benchmarks.stage import Stage, set_environment
 from services.serials.issuing import Issuer
 from services.serials.rows import COLUMNS
@@ -23,7 +22,7 @@ from services.serials.state import Grant, Part, Product
 from services.serials.store import GRANTS, Store
 from services.serials.vault import KeptSerials
 from services.serials.writer import SerialWriter
-from shared.clock import monotonic
+from shared.clock import monotonic, now
 from shared.ids import RUN_LIMIT, uuid7, uuid7_run
 from shared.postgres import open_pool
 from shared.runtime.outbox import Outbox
@@ -90,9 +89,7 @@ async def into_a_full_table(stage: Stage, full: int, units: int) -> tuple[Bulk, 
     The rows stay, so that not every run has to fill the table anew: each finds what the earlier ones made.
     """
     async with open_desk(stage) as desk, desk.pool.acquire() as connection:
-        there = await connection.fetchval("SELECT coalesce(sum(issued), 0)::bigint FROM grants")
-        if there < full:
-            await desk.issue(full - there)
+        await fill(desk, full)
         await desk.grant(units)
         ours = await _measured(stage, units, desk.worker.drain)
         chunks = [await _unsorted_chunk(desk) for _ in range(0, units, desk.chunk)]
@@ -103,6 +100,13 @@ async def into_a_full_table(stage: Stage, full: int, units: int) -> tuple[Bulk, 
                 await desk.writer.write(connection, [part], kept)
 
         return ours, await _measured(stage, made, copy_chunks)
+
+
+async def fill(desk: Desk, full: int) -> None:
+    """Issues serials until there are so many; what is there already counts."""
+    there = await desk.pool.fetchval("SELECT coalesce(sum(issued), 0)::bigint FROM grants")
+    if there < full:
+        await desk.issue(full - there)
 
 
 async def _measured(stage: Stage, units: int, work: Callable[[], Awaitable[Any]]) -> Bulk:
@@ -151,12 +155,12 @@ async def _unsorted_chunk(desk: Desk) -> tuple[Part, KeptSerials]:
 
 
 @asynccontextmanager
-async def open_desk(stage: Stage) -> AsyncIterator[Desk]:
-    """The desk on this stage, with the settings of the service."""
+async def open_desk(stage: Stage, connections: int = 3) -> AsyncIterator[Desk]:
+    """The desk on this stage, with the settings of the service and so many connections at most."""
     set_environment(stage.environment(SERVICE))
     settings = read_settings(SerialsSettings)
     store = Store(SerialWriter(settings.vault()), settings.policy(), settings.sealer())
-    pool = await open_pool(str(settings.database_url), SERVICE, 3)
+    pool = await open_pool(str(settings.database_url), SERVICE, connections)
     try:
         surroundings = Surroundings(pool, Outbox(SERVICE, stage.partitions))
         yield Desk(pool, store.writer, Issuer(surroundings, store), store.policy.chunk)
@@ -165,6 +169,7 @@ async def open_desk(stage: Stage) -> AsyncIterator[Desk]:
 
 
 def _new_grant(units: int) -> Grant:
+    granted_at = now()  # so that its serials can be registered
     return Grant(
         grant_id=uuid7(),
         batch_id=uuid7_run(RUN_LIMIT),
@@ -173,8 +178,8 @@ def _new_grant(units: int) -> Grant:
         partner_id="P-1",
         product=Product("study-30", "스터디 이용권 30일", 16_000, 30),
         quantity=units,
-        granted_at=FIRST_DAY,
-        registration_deadline=FIRST_DAY + timedelta(days=91),
+        granted_at=granted_at,
+        registration_deadline=granted_at + timedelta(days=91),
         correlation="A-1",
         causation="evt-1",
     )

@@ -5,9 +5,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from benchmarks import bulk, handing_out, hop, pipeline, relays, shell
+from benchmarks import bulk, handing_out, hop, pipeline, registering, relays, shell
 from benchmarks.stage import Stage
 
+SMALL_ORDERS = 50
+"""Orders a second while a large one is issued: so many leave room for it on two cores."""
 Measure = Callable[[Stage, "Sizes"], Awaitable[dict[str, "Measured"]]]
 
 
@@ -40,9 +42,12 @@ class Sizes:
     serials_one_by_one: int = 20_000
     serials_before: int = 10_000_000
     serials_in_workbook: int = 200_000
+    registrations: int = 15_000
 
 
-QUICK = Sizes(10_000, 300, 600, 4_000, 200, 50_000, 2_000, 20_000, 4.0, 200_000, 5_000, 1_000_000, 20_000)
+QUICK = Sizes(
+    10_000, 300, 600, 4_000, 200, 50_000, 2_000, 20_000, 4.0, 200_000, 5_000, 1_000_000, 20_000, 4_000
+)
 
 
 @dataclass(slots=True, frozen=True)
@@ -152,6 +157,14 @@ async def measure_latency(stage: Stage, sizes: Sizes) -> dict[str, Measured]:
     }
 
 
+async def measure_beside_a_large_grant(stage: Stage, sizes: Sizes) -> dict[str, Measured]:
+    """G13: how long small orders take while a large one is issued."""
+    beside, idle = await pipeline.beside_a_large_grant(
+        stage, SMALL_ORDERS, sizes.latency_seconds, sizes.serials
+    )
+    return {"G13": ratio(beside, idle)}
+
+
 async def measure_issuing(stage: Stage, sizes: Sizes) -> dict[str, Measured]:
     """G6: a large grant, against COPY of the same rows, and against an INSERT for each."""
     ours, copy, single = await bulk.into_an_empty_table(stage, sizes.serials, sizes.serials_one_by_one)
@@ -162,6 +175,18 @@ async def measure_full_table(stage: Stage, sizes: Sizes) -> dict[str, Measured]:
     """G7: a large grant when there are millions of serials, against COPY in the order of chance."""
     ours, unsorted = await bulk.into_a_full_table(stage, sizes.serials_before, sizes.serials)
     return {"G7": ratio(ours.rate, unsorted.rate), "G7 log": Measured(ours.wal)}
+
+
+async def measure_registering(stage: Stage, sizes: Sizes) -> dict[str, Measured]:
+    """G11: registrations over HTTP among millions of serials, against one statement behind nothing."""
+    done = await registering.registrations(
+        stage, sizes.serials_before, sizes.registrations, sizes.latency_seconds
+    )
+    return {
+        "G11": ratio(done.ours, done.usual),
+        "G11 rate": Measured(done.ours),
+        "G11 p99": Measured(done.p99_ms),
+    }
 
 
 async def measure_files(stage: Stage, sizes: Sizes) -> dict[str, Measured]:
@@ -201,6 +226,10 @@ TRIALS: Sequence[Trial] = (
         measure_latency,
     ),
     Trial(
+        (Goal("G13", "p99 until issued at 50 orders/s while 1 M are issued, of idle", 3, at_most=True),),
+        measure_beside_a_large_grant,
+    ),
+    Trial(
         (
             Goal("G6", "a grant of 1 M serials, of a COPY of the same rows, sorted", 0.75),
             Goal("G6 a row at a time", "the same, against an INSERT for each row", 80),
@@ -213,6 +242,15 @@ TRIALS: Sequence[Trial] = (
             Goal("G7 log", "its write-ahead log for each serial", 200, at_most=True, unit="bytes"),
         ),
         measure_full_table,
+    ),
+    # After G7, so that it finds the full table; the next trial empties it.
+    Trial(
+        (
+            Goal("G11", "registrations among 10 M serials, of a look-up and update in one statement", 0.5),
+            Goal("G11 rate", "the same through uvicorn and tokens", 1_500, unit="requests/s"),
+            Goal("G11 p99", "their p99 at a steady 1,500 a second", 50, at_most=True, unit="ms"),
+        ),
+        measure_registering,
     ),
     Trial(
         (

@@ -13,14 +13,16 @@ FIRST_DAY = datetime(2026, 10, 21, 14, 3, 5, tzinfo=KST)
 ORDERS_OF_A_PARTNER = 20
 
 
-def payment(number: int, policy: str, label: str) -> tuple[str, bytes, list[tuple[str, bytes]]]:
-    """payment.completed of one order with two units: record key, body, headers."""
+def payment(
+    number: int, policy: str, label: str, units: int = 2
+) -> tuple[str, bytes, list[tuple[str, bytes]]]:
+    """payment.completed of one order with so many units: record key, body, headers."""
     order_id, partner = f"{label}-{number:07d}", number // ORDERS_OF_A_PARTNER
     paid_at = FIRST_DAY + timedelta(seconds=number % 86_400)
     data = {
         "order_id": order_id,
         "payment_id": f"pay-{order_id}",
-        "amount": 35_200,
+        "amount": 17_600 * units,
         "paid_at": paid_at.isoformat(),
         "partner": {
             "partner_id": f"P-{partner:06d}",
@@ -39,7 +41,7 @@ def payment(number: int, policy: str, label: str) -> tuple[str, bytes, list[tupl
                 "product_id": "study-30",
                 "product_name": "스터디 이용권 30일",
                 "unit_price": 16_000,
-                "quantity": 2,
+                "quantity": units,
                 "usage_days": 30,
             }
         ],

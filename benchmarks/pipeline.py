@@ -1,4 +1,5 @@
-"""Four services end to end: orders a second (G3) and how long one order takes (G10), ours and the usual way.
+"""Four services end to end: orders a second (G3) and how long one order takes (G10), ours and the usual way;
+how long while a large one is issued (G13).
 
 Each side is four processes. An order is done when orders has confirmed its units, refunds has locked it and
 invoices has drafted it, all committed.
@@ -15,8 +16,8 @@ from pathlib import Path
 import orjson
 from aiokafka import AIOKafkaProducer
 
-from benchmarks.material import payments
-from benchmarks.stage import Stage
+from benchmarks.material import payment, payments
+from benchmarks.stage import Message, Stage
 from benchmarks.worker import LAST
 from shared.clock import monotonic
 from shared.events.catalogue import SERVICES
@@ -106,14 +107,8 @@ class Latencies:
 
 async def latencies(stage: Stage, side: str, rate: int, seconds: float, warm_up: float = 3.0) -> Latencies:
     """Sends orders at a steady rate, whatever becomes of them, and looks how long each one takes."""
-    await stage.clear()
     skipped, count = int(rate * warm_up), int(rate * (seconds + warm_up))
-    async with _crew(stage, side, count) as crew:
-        await crew.until("ready")
-        crew.tell("go")
-        _, due = await asyncio.gather(crew.until("done"), _send_steadily(stage, count, rate))
-        notes = await crew.stop()
-    await _require(stage, side, count)
+    due, notes = await _steadily(stage, side, payments(count, "automatic"), rate)
     measured = list(due)[skipped:]
     ends = [(notes[service], type_name) for service, type_name in LAST.items()]
     whole = [max(times[type_name][key] for times, type_name in ends) - due[key] for key in measured]
@@ -125,8 +120,50 @@ async def latencies(stage: Stage, side: str, rate: int, seconds: float, warm_up:
     return Latencies(_p99(whole), hops)
 
 
-async def _send_steadily(stage: Stage, count: int, rate: int) -> dict[str, float]:
-    messages = payments(count, "automatic")
+async def beside_a_large_grant(
+    stage: Stage, rate: int, seconds: float, units: int, warm_up: float = 3.0
+) -> tuple[float, float]:
+    """99 of 100 orders had their serials after so many milliseconds: while `units` of one order are issued,
+    and while nothing else is done, at the same rate.
+
+    An order counts from when it is due until orders knows that its serials are issued.
+    """
+    skipped, count = int(rate * warm_up), int(rate * (seconds + warm_up))
+    orders = payments(count, "automatic")
+    due, notes = await _steadily(stage, "ours", orders, rate)
+    idle = _p99(_until_issued(list(due)[skipped:], due, notes))
+    large = payment(0, "automatic", "large", units)
+    due, notes = await _steadily(stage, "ours", [*orders[:skipped], large, *orders[skipped:]], rate)
+    began, ended = due[large[0]], _issued(notes)[large[0]]
+    meanwhile = [key for key, at in due.items() if began < at < ended]
+    return _p99(_until_issued(meanwhile, due, notes)), idle
+
+
+def _issued(notes: dict[str, Times]) -> dict[str, float]:
+    """When orders knew of each order that its serials are issued."""
+    return notes["orders"][LAST["orders"]]
+
+
+def _until_issued(keys: Sequence[str], due: dict[str, float], notes: dict[str, Times]) -> list[float]:
+    issued = _issued(notes)
+    return [issued[key] - due[key] for key in keys]
+
+
+async def _steadily(
+    stage: Stage, side: str, messages: Sequence[Message], rate: int
+) -> tuple[dict[str, float], dict[str, Times]]:
+    """Sends orders at a steady rate: when each was due, and what each service has noted."""
+    await stage.clear()
+    async with _crew(stage, side, len(messages)) as crew:
+        await crew.until("ready")
+        crew.tell("go")
+        _, due = await asyncio.gather(crew.until("done"), _send_steadily(stage, messages, rate))
+        notes = await crew.stop()
+    await _require(stage, side, len(messages))
+    return due, notes
+
+
+async def _send_steadily(stage: Stage, messages: Sequence[Message], rate: int) -> dict[str, float]:
     producer = AIOKafkaProducer(bootstrap_servers=stage.kafka, acks="all", linger_ms=0)
     await producer.start()
     due: dict[str, float] = {}

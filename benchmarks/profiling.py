@@ -1,8 +1,8 @@
-"""Where the time of one hop goes: in Python by function, in Postgres by statement. Microseconds an event.
+"""Where the time of an event or a request goes: in Python by function, in Postgres by statement.
 
 Python is looked at twice, because both looks lie: samples of the running stack (own time of a function
 includes the C code that it calls; hardly any overhead) and cProfile (counts calls; makes small functions look
-slow).
+slow). Everything is told in microseconds an event.
 """
 
 import cProfile
@@ -72,15 +72,18 @@ def _name_of(frame: FrameType) -> str:
     return f"{short}:{frame.f_code.co_qualname}"
 
 
-async def profile_hop(stage: Stage, hop: Callable[[Stage, int], Awaitable[float]], count: int) -> str:
-    """Runs one hop three times (warm up, sampled, cProfile) and tells where the time went."""
-    await hop(stage, min(count, 5_000))
+async def profile_work(stage: Stage, work: Callable[[Stage, int], Awaitable[float]], count: int) -> str:
+    """Runs the work three times (warm up, sampled, cProfile) and tells where the time went.
+
+    `work` does `count` events or requests and returns how many a second; it takes `before` and `after`.
+    """
+    await work(stage, min(count, 5_000))
     async with stage.connected() as connection:
         await connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
     samples = Samples()
-    watched = await _watch(stage, hop, count, samples.start, samples.stop)
+    watched = await _watch(stage, work, count, samples.start, samples.stop)
     profiler = cProfile.Profile()
-    counted = await _watch(stage, hop, count, profiler.enable, profiler.disable)
+    counted = await _watch(stage, work, count, profiler.enable, profiler.disable)
     parts = [
         f"events {count}, {watched.rate:,.0f} a second while sampled, {counted.rate:,.0f} under cProfile",
         f"Python: {samples.cpu_seconds / count * 1e6:.1f} us of processor time an event",
@@ -99,7 +102,7 @@ class _Watched:
 
 async def _watch(
     stage: Stage,
-    hop: Callable[..., Awaitable[float]],
+    work: Callable[..., Awaitable[float]],
     count: int,
     start: Callable[[], None],
     stop: Callable[[], None],
@@ -110,7 +113,7 @@ async def _watch(
             await connection.execute("SELECT pg_stat_statements_reset()")
             start()
 
-        rate = await hop(stage, count, before=begin, after=stop)
+        rate = await work(stage, count, before=begin, after=stop)
         rows = await connection.fetch(STATEMENTS)
     return _Watched(rate, _table_of_statements(rows, count))
 

@@ -7,6 +7,7 @@ together is only watched: a limit for all would let anybody lock all out.
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from ipaddress import IPv6Address, IPv6Network, ip_address
 from math import ceil
 from typing import Final, NamedTuple
@@ -60,6 +61,7 @@ def seconds_left(at: datetime, seconds: int) -> int:
     return max(1, ceil((window_of(at, seconds) + timedelta(seconds=seconds) - at).total_seconds()))
 
 
+@lru_cache(maxsize=1_000)  # to read an address takes as long as ten of these hashes
 def network_of(address: str) -> str:
     """The address whose failures count together: one of IPv4, a network of IPv6; else the text as it is."""
     try:

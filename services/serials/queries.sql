@@ -44,7 +44,8 @@ JOIN grants g USING (grant_id);
 
 -- name: typed_serial
 -- One row: how often an account and an address have failed in a window, which keys that were used nobody has here, and
--- the serial under one of these tags, where there is one for this partner.
+-- the serial under one of these tags, where there is one for this partner. As an array that is made here, tags tell the
+-- planner nothing: else it makes a plan anew for every look, which takes four times as long as the look.
 SELECT a.of_account, a.of_address, k.missing, s.*
 FROM (SELECT coalesce(max(failures) FILTER (WHERE who = $3), 0) AS of_account,
              coalesce(max(failures) FILTER (WHERE who = $4), 0) AS of_address
@@ -53,7 +54,8 @@ CROSS JOIN (SELECT array_agg(key_id ORDER BY key_id) AS missing FROM serial_keys
 LEFT JOIN (SELECT s.serial_id, s.grant_id, s.state, s.last_four, g.batch_id, g.order_id, g.registration_deadline,
                   g.product_id, g.product_name, g.usage_days
            FROM serials s JOIN grants g USING (grant_id)
-           WHERE s.lookup_tag = ANY($1::bytea[]) AND ($6::text IS NULL OR g.partner_id = $6)) s ON true;
+           WHERE s.lookup_tag = ANY(ARRAY(SELECT unnest($1::bytea[])))
+             AND ($6::text IS NULL OR g.partner_id = $6)) s ON true;
 
 -- name: count_failure
 -- One more failure in a window of each of these, in the order in which everybody locks them.

@@ -134,7 +134,8 @@ class Runtime:
         )
         return application(
             self.service.name,
-            [*common.routes(), *self.operators.routes(), *self.service.http_routes(self.surroundings)],
+            # What customers ask by the thousand stands before what operators ask: paths are tried in turn.
+            [*self.service.http_routes(self.surroundings), *common.routes(), *self.operators.routes()],
             self.settings.tokens(),
             HttpMetrics(self.metrics.registry),
             common.asyncapi(),

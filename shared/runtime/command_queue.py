@@ -1,11 +1,12 @@
 """Where commands wait for the fold: what arrives while one batch is decided is the next batch."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+import orjson
 from pydantic import BaseModel
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from shared.clock import now
 from shared.ids import uuid7
@@ -108,9 +109,18 @@ class CommandQueue:
 def response_of(answer: Answer, origin: Origin) -> Response:
     """An answer as a response, in the caller's language."""
     if answer.korean is None:
-        return JSONResponse(answer.document, answer.status)
+        return _json(answer.document, answer.status)
     headers = {"Content-Language": origin.language, "Vary": "Accept-Language"}
     if answer.retry_after is not None:
         headers["Retry-After"] = str(answer.retry_after)
     document = answer.korean if origin.language == "ko" else answer.document
-    return JSONResponse(document, answer.status, headers, media_type=MEDIA_TYPE)
+    return _json(document, answer.status, headers, MEDIA_TYPE)
+
+
+def _json(
+    document: Mapping[str, Any],
+    status: int,
+    headers: Mapping[str, str] | None = None,
+    media_type: str = "application/json",
+) -> Response:
+    return Response(orjson.dumps(document), status, headers, media_type)

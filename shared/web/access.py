@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.clock import monotonic
@@ -123,17 +123,24 @@ def _ids_of(headers: Headers) -> dict[str, Any]:
     given: str | None = headers.get("traceparent", "")
     if not given or not _TRACEPARENT.fullmatch(given):
         given = None
-    traceparent = given or f"00-{random_bytes(16).hex()}-{random_bytes(8).hex()}-00"
+    traceparent = given or _new_traceparent()
     correlation = headers.get("x-correlation-id", "")
     if not _CORRELATION.fullmatch(correlation):
         correlation = traceparent.split("-")[1]
     return {"traceparent": traceparent, "given_traceparent": given, "correlation": correlation}
 
 
+def _new_traceparent() -> str:
+    ids = random_bytes(24).hex()
+    return f"00-{ids[:32]}-{ids[32:]}-00"
+
+
 def _add_headers(message: Message, scope: Scope) -> None:
-    headers = MutableHeaders(scope=message)
-    headers["traceparent"] = scope["state"]["traceparent"]
-    headers["X-Correlation-Id"] = scope["state"]["correlation"]
-    headers["X-Content-Type-Options"] = "nosniff"
-    if is_versioned(scope):
-        headers["Cache-Control"] = "no-store"
+    state = scope["state"]
+    message["headers"] = [
+        *message.get("headers", ()),
+        (b"traceparent", state["traceparent"].encode()),
+        (b"x-correlation-id", state["correlation"].encode()),
+        (b"x-content-type-options", b"nosniff"),
+        *([(b"cache-control", b"no-store")] if is_versioned(scope) else []),
+    ]

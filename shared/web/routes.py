@@ -65,20 +65,21 @@ KeyHeader = Header(
 )
 
 
-def _caller(request: Request) -> Caller:
+# Async although they wait for nothing: FastAPI has a thread run what is not, which takes longer than they do.
+async def _caller(request: Request) -> Caller:
     caller: Caller = request.state.caller
     return caller
 
 
-def _looking(request: Request) -> Origin:
+async def _looking(request: Request) -> Origin:
     return _origin_of(request, None)
 
 
-def _origin(request: Request, key: Annotated[str | None, KeyHeader] = None) -> Origin:
+async def _origin(request: Request, key: Annotated[str | None, KeyHeader] = None) -> Origin:
     return _origin_of(request, key)
 
 
-def _origin_with_key(request: Request, key: Annotated[str, KeyHeader]) -> Origin:
+async def _origin_with_key(request: Request, key: Annotated[str, KeyHeader]) -> Origin:
     return _origin_of(request, key)
 
 

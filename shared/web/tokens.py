@@ -11,13 +11,14 @@ import urllib.request
 from base64 import urlsafe_b64decode
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import jwt
 import structlog
 
-from shared.clock import monotonic
+from shared.clock import monotonic, now
 from shared.web.callers import Caller
 from shared.web.problems import KEYS_UNREACHABLE, TOKEN_INVALID, TOKEN_MISSING, Problem
 from shared.web.scopes import SCOPES
@@ -33,6 +34,8 @@ ANSWER_SECONDS: Final = 5.0
 CLOCKS_DIFFER_SECONDS: Final = 10
 LONGEST_SUBJECT: Final = 200
 LONGEST_TOKEN: Final = 16_384
+MOST_KNOWN: Final = 1_000
+"""Tokens whose check is remembered: a caller sends the same one many times."""
 
 log = structlog.get_logger("pawl.tokens")
 
@@ -125,14 +128,27 @@ def _download(url: str) -> str:
     return text.decode("utf-8")
 
 
+class _Known(NamedTuple):
+    """A token that was right: the name and the key that it is signed with, who sends it, when it expires."""
+
+    kid: str | None
+    key: tuple[Any, str]
+    caller: Caller
+    expires_at: float
+
+
 @dataclass(slots=True)
 class Tokens:
-    """Checks tokens of one issuer, made for one audience."""
+    """Checks tokens of one issuer, made for one audience.
+
+    One that was right is known by its hash, and right until it expires or its key set is read anew.
+    """
 
     keys: KeySet
     issuer: str
     audience: str
     _allowed: frozenset[str] = field(default_factory=lambda: frozenset(SCOPES))
+    _known: dict[bytes, _Known] = field(default_factory=dict)
 
     async def caller(self, authorization: str | None) -> Caller:
         """Who sends this header. Raises Problem: 401 for no token or a wrong one, 503 without keys."""
@@ -142,16 +158,36 @@ class Tokens:
             raise Problem(TOKEN_MISSING, headers={"WWW-Authenticate": "Bearer"})
         if len(token) > LONGEST_TOKEN:
             raise invalid("the token is too long")
+        digest = sha256(token.encode()).digest()
+        known = self._known.get(digest)
+        if known is None or not await self._is_right(known):
+            known = await self._check(token)
+            self._remember(digest, known)
+        return known.caller
+
+    async def _is_right(self, known: _Known) -> bool:
+        if now().timestamp() >= known.expires_at:
+            return False
+        return await self.keys.key(known.kid) is known.key
+
+    def _remember(self, digest: bytes, known: _Known) -> None:
+        self._known.pop(digest, None)
+        if len(self._known) >= MOST_KNOWN:
+            del self._known[next(iter(self._known))]
+        self._known[digest] = known
+
+    async def _check(self, token: str) -> _Known:
         try:
             kid = jwt.get_unverified_header(token).get("kid")
             found = await self.keys.key(kid)
             if found is None:
                 raise invalid("the token is signed by a key that is not known here")
-            return self._read(token, *found)
+            return _Known(kid, found, *self._read(token, *found))
         except jwt.PyJWTError as error:
             raise invalid(_reason(error)) from None
 
-    def _read(self, token: str, key: Any, algorithm: str) -> Caller:
+    def _read(self, token: str, key: Any, algorithm: str) -> tuple[Caller, float]:
+        """Who sends a token, and the Unix seconds at which it expires. Raises PyJWTError, or Problem."""
         claims = jwt.decode(
             token,
             key,
@@ -166,7 +202,8 @@ class Tokens:
             raise invalid("the token's sub or scope is not as it must be")
         if partner is not None and not _is_name(partner):
             raise invalid("the token's partner_id is not as it must be")
-        return Caller(sub, self._allowed.intersection(scope.split()), partner)
+        caller = Caller(sub, self._allowed.intersection(scope.split()), partner)
+        return caller, int(claims["exp"]) + CLOCKS_DIFFER_SECONDS
 
 
 def invalid(reason: str) -> Problem:

@@ -3,6 +3,7 @@
 import json
 import time
 from base64 import urlsafe_b64encode
+from datetime import timedelta
 from typing import Any
 
 import jwt
@@ -10,8 +11,17 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from shared.clock import now
 from shared.web.problems import Problem
-from shared.web.tokens import OLD_SECONDS, PAUSE_SECONDS, KeySet, Tokens, fetch_from, keys_of
+from shared.web.tokens import (
+    CLOCKS_DIFFER_SECONDS,
+    OLD_SECONDS,
+    PAUSE_SECONDS,
+    KeySet,
+    Tokens,
+    fetch_from,
+    keys_of,
+)
 from tests.support.tokens import AUDIENCE, ISSUER, Provider
 
 
@@ -24,6 +34,19 @@ async def refused(tokens: Tokens, header: str | None) -> tuple[int, str, str]:
     with pytest.raises(Problem) as problem:
         await tokens.caller(header)
     return problem.value.kind.status, problem.value.kind.code, str(problem.value)
+
+
+def count_checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every token whose signature is checked from now on."""
+    checked: list[str] = []
+    decode = jwt.decode
+
+    def watched(token: str, *given: Any, **more: Any) -> Any:
+        checked.append(token)
+        return decode(token, *given, **more)
+
+    monkeypatch.setattr(jwt, "decode", watched)
+    return checked
 
 
 @pytest.mark.parametrize("by", ["ed", "rsa"])
@@ -100,13 +123,13 @@ async def test_a_token_does_not_choose_its_algorithm(provider: Provider) -> None
 
 
 async def test_a_new_key_of_the_provider_counts_without_a_restart() -> None:
-    provider, now = Provider(), [0.0]
-    keys = KeySet(provider.fetch, lambda: now[0])
+    provider, at = Provider(), [0.0]
+    keys = KeySet(provider.fetch, lambda: at[0])
     tokens = Tokens(keys, ISSUER, AUDIENCE)
     await tokens.caller(f"Bearer {provider.token()}")
 
     provider.private["ed2"] = Ed25519PrivateKey.generate()
-    now[0] += PAUSE_SECONDS
+    at[0] += PAUSE_SECONDS
 
     assert (await tokens.caller(f"Bearer {provider.token(by='ed2')}")).sub == "kim"
     assert provider.asked == 2
@@ -123,20 +146,67 @@ async def test_tokens_with_unknown_keys_do_not_make_us_ask_without_end(provider:
 
 
 async def test_known_keys_count_while_the_provider_is_away_and_nobody_waits_for_it() -> None:
-    provider, now, away = Provider(), [0.0], [False]
+    provider, at, away = Provider(), [0.0], [False]
 
     def fetch() -> str:
         if away[0]:
             raise OSError("connection refused")
         return provider.fetch()
 
-    keys = KeySet(fetch, lambda: now[0])
+    keys = KeySet(fetch, lambda: at[0])
     tokens = Tokens(keys, ISSUER, AUDIENCE)
     await tokens.caller(f"Bearer {provider.token()}")
 
-    now[0], away[0] = OLD_SECONDS + PAUSE_SECONDS + 1, True
+    at[0], away[0] = OLD_SECONDS + PAUSE_SECONDS + 1, True
 
     assert (await tokens.caller(f"Bearer {provider.token()}")).sub == "kim"
+
+
+async def test_a_token_is_checked_once_and_counts_until_it_expires(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens, header = provider.tokens(), f"Bearer {provider.token('ops:read')}"
+    checked = count_checks(monkeypatch)
+    callers = [await tokens.caller(header) for _ in range(3)]
+
+    later = now() + timedelta(seconds=600 + CLOCKS_DIFFER_SECONDS)
+    monkeypatch.setattr("shared.web.tokens.now", lambda: later - timedelta(seconds=2))
+    callers.append(await tokens.caller(header))
+    assert (len(checked), {caller.sub for caller in callers}) == (1, {"kim"})
+
+    monkeypatch.setattr("shared.web.tokens.now", lambda: later)
+    await tokens.caller(header)  # the clock of the library says that it is right
+    assert len(checked) == 2
+
+
+async def test_a_token_counts_no_more_when_its_key_is_taken_out_of_the_key_set() -> None:
+    provider, at = Provider(), [0.0]
+    tokens = Tokens(KeySet(provider.fetch, lambda: at[0]), ISSUER, AUDIENCE)
+    header, other = f"Bearer {provider.token()}", f"Bearer {provider.token(by='rsa')}"
+    assert (await tokens.caller(header)).sub == (await tokens.caller(other)).sub == "kim"
+
+    del provider.private["ed"]
+    at[0] += PAUSE_SECONDS
+    await refused(tokens, f"Bearer {Provider().token(kid='nobody')}")  # makes it read the key set anew
+
+    assert "not known here" in (await refused(tokens, header))[2]
+    assert (await tokens.caller(other)).sub == "kim"
+
+
+async def test_only_so_many_tokens_are_remembered(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.web.tokens.MOST_KNOWN", 2)
+    tokens = provider.tokens()
+    first, *others = (f"Bearer {provider.token(sub=sub)}" for sub in ("kim", "lee", "park"))
+    for header in (first, *others):
+        await tokens.caller(header)
+    checked = count_checks(monkeypatch)
+
+    for header in (*others, first):
+        await tokens.caller(header)
+
+    assert len(checked) == 1
 
 
 @pytest.mark.parametrize(
