@@ -13,13 +13,14 @@ from typing import Any
 
 import asyncpg
 import numpy as np
+from msgspec.structs import replace
 
 from benchmarks.stage import Stage, set_environment
 from services.serials.issuing import Issuer
 from services.serials.rows import COLUMNS
 from services.serials.settings import SerialsSettings
-from services.serials.state import Grant, Part, Product
-from services.serials.store import GRANTS, Store
+from services.serials.state import Grant, Part, Policy, Product
+from services.serials.store import GRANTS, SQL, Store
 from services.serials.vault import KeptSerials
 from services.serials.writer import SerialWriter
 from shared.clock import monotonic, now
@@ -34,6 +35,10 @@ LARGEST_GRANT = 1_000_000
 INSERT_ROW = f"INSERT INTO serials ({', '.join(COLUMNS)}) VALUES ($1, $2, $3, $4, $5, $6)"
 COUNT = "SELECT count(*) FROM serials.serials"
 SORTED_ROWS = f"SELECT {', '.join(COLUMNS)} FROM serials ORDER BY lookup_tag"
+SOME_TAGS = "SELECT lookup_tag FROM serials.serials_0 TABLESAMPLE SYSTEM (0.5) LIMIT $1"
+WHO = bytes(16)
+TURNS = 4
+"""So often each side of a comparison has its turn; the first warms up and does not count."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -46,18 +51,23 @@ class Bulk:
 
 @dataclass(slots=True, frozen=True)
 class Desk:
-    """The parts of the serials service that large grants go through."""
+    """The parts of the serials service that large grants go through.
+
+    `without_homes` issues as `worker` does, and puts all serials among those of all other grants.
+    """
 
     pool: asyncpg.Pool
     writer: SerialWriter
     worker: Issuer
-    chunk: int
+    without_homes: Issuer
+    policy: Policy
 
-    async def issue(self, units: int) -> None:
-        """One grant after the other of a million units at most, until there are so many more serials."""
-        for first in range(0, units, LARGEST_GRANT):
-            await self.grant(min(LARGEST_GRANT, units - first))
-            await self.worker.drain()
+    async def fill(self, full: int) -> None:
+        """Issues serials into one table until it has so many; what is there already counts."""
+        there = await self.pool.fetchval("SELECT count(*) FROM serials_0")
+        for first in range(there, full, LARGEST_GRANT):
+            await self.grant(min(LARGEST_GRANT, full - first))
+            await self.without_homes.drain()
 
     async def grant(self, units: int) -> None:
         """Records a grant, of which no unit exists yet."""
@@ -89,10 +99,10 @@ async def into_a_full_table(stage: Stage, full: int, units: int) -> tuple[Bulk, 
     The rows stay, so that not every run has to fill the table anew: each finds what the earlier ones made.
     """
     async with open_desk(stage) as desk, desk.pool.acquire() as connection:
-        await fill(desk, full)
+        await desk.fill(full)
         await desk.grant(units)
         ours = await _measured(stage, units, desk.worker.drain)
-        chunks = [await _unsorted_chunk(desk) for _ in range(0, units, desk.chunk)]
+        chunks = [await _unsorted_chunk(desk) for _ in range(0, units, desk.policy.chunk)]
         made = sum(len(kept) for _, kept in chunks)
 
         async def copy_chunks() -> None:
@@ -102,11 +112,37 @@ async def into_a_full_table(stage: Stage, full: int, units: int) -> tuple[Bulk, 
         return ours, await _measured(stage, made, copy_chunks)
 
 
-async def fill(desk: Desk, full: int) -> None:
-    """Issues serials until there are so many; what is there already counts."""
-    there = await desk.pool.fetchval("SELECT coalesce(sum(issued), 0)::bigint FROM grants")
-    if there < full:
-        await desk.issue(full - there)
+async def looked_up(stage: Stage, full: int, probes: int) -> tuple[float, float]:
+    """Seconds for so many look-ups of a typed serial: with as many homes as may be, and in the largest alone.
+
+    Both find the same serials, in turns; all rows are in memory then.
+    """
+    async with open_desk(stage) as desk, stage.connected() as admin, desk.pool.acquire() as connection:
+        await desk.fill(full)
+        homes = await admin.fetchval(
+            "SELECT count(*) FROM pg_inherits WHERE inhparent = 'serials.serials'::regclass"
+        )
+        for _ in range(homes, desk.policy.homes + 1):
+            home = await connection.fetchval(SQL.make_home, desk.policy.homes)
+            await connection.execute(SQL.index_home, home)
+            await connection.execute(SQL.open_home, home)
+        tags = await admin.fetch(SOME_TAGS, probes)
+        one = SQL.typed_serial.replace("FROM serials s", "FROM serials_0 s")
+        sides = [await connection.prepare(text) for text in (SQL.typed_serial, one)]
+        seconds = [0.0, 0.0]
+        for turn in range(TURNS):
+            for side, statement in enumerate(sides):
+                took = await _looked_up(statement, [row["lookup_tag"] for row in tags])
+                seconds[side] += took if turn else 0
+        return seconds[0], seconds[1]
+
+
+async def _looked_up(statement: Any, tags: Sequence[bytes]) -> float:
+    started = monotonic()
+    for tag in tags:
+        found = await statement.fetchrow([tag], now(), WHO, WHO, ["1"], None)
+        assert found["serial_id"] is not None
+    return monotonic() - started
 
 
 async def _measured(stage: Stage, units: int, work: Callable[[], Awaitable[Any]]) -> Bulk:
@@ -148,7 +184,7 @@ async def _insert_each(connection: Any, rows: Sequence[Sequence[Any]]) -> None:
 
 
 async def _unsorted_chunk(desk: Desk) -> tuple[Part, KeptSerials]:
-    kept = await desk.writer.make(desk.chunk)
+    kept = await desk.writer.make(desk.policy.chunk)
     order = np.random.default_rng().permutation(len(kept))
     unsorted = KeptSerials(kept.key_id, kept.tags[order], kept.texts[order], kept.last_four[order])
     return Part(uuid7(), uuid7_run(RUN_LIMIT), 1, len(kept)), unsorted
@@ -159,11 +195,14 @@ async def open_desk(stage: Stage, connections: int = 3) -> AsyncIterator[Desk]:
     """The desk on this stage, with the settings of the service and so many connections at most."""
     set_environment(stage.environment(SERVICE))
     settings = read_settings(SerialsSettings)
-    store = Store(SerialWriter(settings.vault()), settings.policy(), settings.sealer())
+    policy, writer, sealer = settings.policy(), SerialWriter(settings.vault()), settings.sealer()
+    store = Store(writer, policy, sealer)
+    without_homes = Store(writer, replace(policy, homes=0), sealer)
     pool = await open_pool(str(settings.database_url), SERVICE, connections)
     try:
         surroundings = Surroundings(pool, Outbox(SERVICE, stage.partitions))
-        yield Desk(pool, store.writer, Issuer(surroundings, store), store.policy.chunk)
+        worker, other = Issuer(surroundings, store), Issuer(surroundings, without_homes)
+        yield Desk(pool, writer, worker, other, policy)
     finally:
         await pool.close()
 

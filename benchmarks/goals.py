@@ -43,10 +43,11 @@ class Sizes:
     serials_before: int = 10_000_000
     serials_in_workbook: int = 200_000
     registrations: int = 15_000
+    look_ups: int = 5_000
 
 
 QUICK = Sizes(
-    10_000, 300, 600, 4_000, 200, 50_000, 2_000, 20_000, 4.0, 200_000, 5_000, 1_000_000, 20_000, 4_000
+    10_000, 300, 600, 4_000, 200, 50_000, 2_000, 20_000, 4.0, 200_000, 5_000, 1_000_000, 20_000, 4_000, 2_000
 )
 
 
@@ -174,7 +175,12 @@ async def measure_issuing(stage: Stage, sizes: Sizes) -> dict[str, Measured]:
 async def measure_full_table(stage: Stage, sizes: Sizes) -> dict[str, Measured]:
     """G7: a large grant when there are millions of serials, against COPY in the order of chance."""
     ours, unsorted = await bulk.into_a_full_table(stage, sizes.serials_before, sizes.serials)
-    return {"G7": ratio(ours.rate, unsorted.rate), "G7 log": Measured(ours.wal)}
+    homes, one = await bulk.looked_up(stage, sizes.serials_before, sizes.look_ups)
+    return {
+        "G7": ratio(ours.rate, unsorted.rate),
+        "G7 log": Measured(ours.wal),
+        "G7 look-up": ratio(homes, one),
+    }
 
 
 async def measure_registering(stage: Stage, sizes: Sizes) -> dict[str, Measured]:
@@ -240,6 +246,7 @@ TRIALS: Sequence[Trial] = (
         (
             Goal("G7", "a grant of 1 M into 10 M serials, against COPY in random order", 3),
             Goal("G7 log", "its write-ahead log for each serial", 200, at_most=True, unit="bytes"),
+            Goal("G7 look-up", "a look-up in 21 tables, against one of 10 M serials", 2, at_most=True),
         ),
         measure_full_table,
     ),

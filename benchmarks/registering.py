@@ -16,7 +16,7 @@ import numpy as np
 import orjson
 from starlette.types import ASGIApp
 
-from benchmarks.bulk import SERVICE, Desk, fill, open_desk
+from benchmarks.bulk import SERVICE, Desk, open_desk
 from benchmarks.load import Answered, Job, send
 from benchmarks.stage import Stage, set_environment
 from benchmarks.usual import registering as usual
@@ -99,7 +99,7 @@ async def ours(
 async def fill_table(stage: Stage, full: int) -> None:
     """Fills the table to so many serials with the issuing worker of the service."""
     async with open_desk(stage) as desk:
-        await fill(desk, full)
+        await desk.fill(full)
 
 
 async def pick(stage: Stage, count: int) -> list[str]:

@@ -31,6 +31,10 @@ OURS = """
     SELECT string_agg(format('%I.%I', schemaname, tablename), ', ') FROM pg_tables
     WHERE schemaname = ANY($1) AND tablename NOT IN ('schema_migrations', 'relay', 'retention')
 """
+HOMES = """
+    SELECT array_agg(inhrelid::regclass::text) FROM pg_inherits
+    WHERE inhparent = 'serials.serials'::regclass AND inhrelid <> 'serials.serials_0'::regclass
+"""
 Headers = Sequence[tuple[str, bytes]]
 Message = tuple[str, bytes, Headers]
 
@@ -48,6 +52,8 @@ class Stage:
         """Empty topics and empty tables; what the servers still have to write is written now."""
         await self._empty_topics()
         async with self.connected() as connection:
+            for name in await connection.fetchval(HOMES) or ():
+                await connection.execute(f"DROP TABLE {name}")
             tables = await connection.fetchval(OURS, [*SERVICES, "usual"])
             # As a replica: a trigger keeps the audit log from everybody else.
             emptying = f"TRUNCATE {tables} RESTART IDENTITY CASCADE"

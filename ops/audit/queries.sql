@@ -209,7 +209,7 @@ WHERE s.home <> g.home GROUP BY g.order_id, g.grant_id, s.home
 UNION ALL
 SELECT NULL, format('one look-up tag is that of %s', string_agg(serial_id::text, ' and ' ORDER BY serial_id))
 FROM serials
-WHERE EXISTS (SELECT FROM grants WHERE home > 0)
+WHERE EXISTS (SELECT FROM pg_inherits WHERE inhparent = 'serials'::regclass OFFSET 1)
 GROUP BY lookup_tag HAVING count(*) > 1
 LIMIT $1;
 

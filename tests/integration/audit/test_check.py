@@ -92,6 +92,7 @@ PLANTED = [
         "UPDATE serials.grants SET revoked = 2, reissued = 1 WHERE order_id = 'A-1'",
         "live_serials",
     ),
+    ("serials", "UPDATE serials.grants SET home = 7 WHERE order_id = 'A-1'", "one_home"),
     (
         "serials",
         f"UPDATE serials.serials SET state = 'revoked', revoked_at = now(), revoke_reason = '' WHERE {SOME}",
@@ -215,6 +216,22 @@ async def test_a_serial_of_no_grant_is_found(history: Tabletop, database: Databa
         " (SELECT max(serial_id::text)::uuid FROM serials.serials)"
     )
     assert "one_serial_per_unit" in await broken_rules(database)
+
+
+async def test_a_look_up_tag_in_two_homes_is_found(history: Tabletop, database: Database, admin: Any) -> None:
+    """No index sees it: each sees its own home."""
+    home = await admin.fetchval("SELECT serials.make_home()")
+    name = f"serials.serials_{home}"
+    try:
+        await admin.execute(
+            f"INSERT INTO {name} (serial_id, grant_id, lookup_tag, text, last_four, key_id)"
+            " SELECT gen_random_uuid(), grant_id, lookup_tag, text, last_four, key_id"
+            " FROM serials.serials LIMIT 1"
+        )
+        await admin.execute(f"SELECT serials.index_home({home}), serials.open_home({home})")
+        assert "one_home" in await broken_rules(database)
+    finally:
+        await admin.execute(f"DROP TABLE {name}")
 
 
 async def test_a_missing_document_number_is_found(history: Tabletop, database: Database, admin: Any) -> None:
