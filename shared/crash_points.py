@@ -25,7 +25,7 @@ class CrashPoint(StrEnum):
     AFTER_CHUNK_COMMIT = "after_chunk_commit"
     """A chunk of serials is committed, and more of its grant is to come."""
     BEFORE_HOME_INDEX = "before_home_index"
-    """All serials of a grant are copied into their own table, the last of them not committed; it has no index."""
+    """All serials of a grant are in a table of their own, the last of them not committed; it has no index."""
     BEFORE_HOME_OPEN = "before_home_open"
     """That table is indexed, and not attached to the others."""
     BEFORE_EXPIRY_COMMIT = "before_expiry_commit"
