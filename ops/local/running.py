@@ -33,6 +33,9 @@ from shared.events.catalogue import SERVICES
 # Enough for a machine that has thirty other things to do. What ends while it starts is told at once.
 READY_SECONDS = 300.0
 RETRY_SECONDS = 5.0
+PAGE = "SERIALS_REGISTRATION_URL"
+EXAMPLE_PAGE = "https://register.example/{serial}"
+"""Without a page on which customers register no serial is handed out."""
 TELL_SECONDS = 15.0
 T = TypeVar("T")
 
@@ -61,6 +64,10 @@ class Wanted:
     restart_servers: bool = False
     secure: bool = False
     prometheus: str = ""
+
+
+def _page() -> dict[str, str]:
+    return {PAGE: os.environ.get(PAGE) or EXAMPLE_PAGE}
 
 
 class RunningSystem:
@@ -261,6 +268,7 @@ class RunningSystem:
             "PYTHONUNBUFFERED": "1",
             "STARTUP_PATIENCE_SECONDS": str(self.wanted.ready_seconds),
             **own_keys,
+            **(_page() if name == "serials" else {}),
             **self.wanted.environment,
         }
         return Launch(name, self.wanted.command(name), environment, self.folder.logs / f"{name}.log")

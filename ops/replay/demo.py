@@ -16,6 +16,7 @@ from rich.console import Console
 from ops.local.running import READY_SECONDS, running_system
 from ops.local.supervisor import Supervisor
 from ops.replay.driver import Progress, Topics
+from ops.replay.handing import buy, hand_out
 from ops.replay.plan import Plan
 from ops.replay.planting import plant, read_mend, read_waits
 from ops.replay.progress import Show, shown_progress
@@ -52,7 +53,8 @@ def demo(
     """Start the system, replay a year of real orders through it, and show what became of them.
 
     Half-way a service is killed, one event in ten is sent twice, and five troubles are planted under a
-    partner of their own. It ends with what stands, what waits, and how to mend the first one.
+    partner of their own. It ends with what stands, a partner's file of serials of which one is registered,
+    what waits, and how to mend the first one.
 
     Real Kafka and PostgreSQL on this machine, one node each, with keys made for this directory. What they
     hold is kept; a system that runs there already is used and left running.
@@ -83,7 +85,7 @@ async def play(
         killer = Killer(services)
         with shown_progress(plain=False) as show:
             replayed = await _replay(await reading, system, killer.watching(show))
-        result = await _result(system, replayed, killer)
+        result = await _result(system, replayed, killer, directory)
         if record is not None and result.interesting:
             story = await require_order(system, result.interesting)
             Recording(result, story).write(record)
@@ -99,11 +101,12 @@ async def play(
 async def _replay(plan: Plan, system: System, show: Show) -> Replayed:
     async def afterwards(topics: Topics) -> None:
         await plant(topics, system)
+        await buy(topics, system)
 
     return await replay_plan(plan, system, show, repeat_every=REPEAT_EVERY, afterwards=afterwards)
 
 
-async def _result(system: System, replayed: Replayed, killer: "Killer") -> Result:
+async def _result(system: System, replayed: Replayed, killer: "Killer", directory: Path) -> Result:
     return Result(
         replayed.summary,
         Disturbances(replayed.repeats, *killer.done),
@@ -111,6 +114,7 @@ async def _result(system: System, replayed: Replayed, killer: "Killer") -> Resul
         await read_mend(system),
         replayed.interesting,
         replayed.is_known,
+        await hand_out(system, directory),
     )
 
 

@@ -25,7 +25,7 @@ async def plant(topics: Topics, system: System) -> None:
     await topics.publish(later_events(refunds))
     for _ in range(2):  # what was published, then what followed from it
         if not await topics.caught_up(SECONDS):
-            raise _too_slow()
+            raise too_slow()
 
 
 async def read_waits(system: System) -> dict[str, str]:
@@ -52,10 +52,11 @@ async def _refund_of(system: System, order_id: str) -> str:
         if story is not None and story.refunds and story.refunds[0].state not in ON_ITS_WAY:
             return story.refunds[0].refund_id
         await asyncio.sleep(LOOK_EVERY)
-    raise _too_slow()
+    raise too_slow()
 
 
-def _too_slow() -> Problem:
+def too_slow() -> Problem:
+    """The services did not come to rest in time."""
     return Problem(
         f"The services did not handle the planted troubles within {SECONDS:.0f} s.",
         "Ask `pawl lag` which one stands still; the same command again goes on from here.",

@@ -24,11 +24,26 @@ class Disturbances:
 
 
 @dataclass(slots=True, frozen=True)
+class Handed:
+    """A partner's file, and the registration of its first serial.
+
+    `last_four` is what everybody may see of it. It can be used until the instant `usage_ends_at`.
+    """
+
+    file: str
+    serials: int
+    watermark: str
+    last_four: str
+    account: str
+    usage_ends_at: str
+
+
+@dataclass(slots=True, frozen=True)
 class Result:
     """A whole demonstration. `waits` says by order what a planted trouble waits for.
 
     `mend` are the commands that mend one of them, `interesting` is an order worth a look. `is_known`: an
-    earlier demonstration had replayed all of it.
+    earlier demonstration had replayed all of it. `handed` is what a partner got.
     """
 
     summary: Summary
@@ -37,6 +52,7 @@ class Result:
     mend: list[str] = field(default_factory=list)
     interesting: str | None = None
     is_known: bool = False
+    handed: Handed | None = None
 
 
 def print_result(console: Console, result: Result, pawl: str, options: str, running: bool) -> None:
@@ -64,8 +80,19 @@ def _figures(result: Result) -> list[Text]:
         ("on the way", _disturbances(result.disturbances)),
         ("took", f"{document['seconds']:,.1f} s: {_speed(result)}"),
         ("auditor", _verdict(document["check"])),
+        *_handed(result.handed),
     ]
     return [Text.assemble((f"{name:<11}", "bold"), text) for name, text in rows]
+
+
+def _handed(handed: Handed | None) -> list[tuple[str, str | Text]]:
+    if handed is None:
+        return []
+    until = handed.usage_ends_at[:10]
+    return [
+        ("handed out", f"{handed.serials} serials to a partner: {handed.file}"),
+        ("registered", f"the one that ends in {handed.last_four}, by {handed.account}, until {until}"),
+    ]
 
 
 def _speed(result: Result) -> str:

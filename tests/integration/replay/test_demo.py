@@ -1,6 +1,7 @@
 """`pawl demo` from an empty directory, with a small history: it starts, replays, shows, and stops."""
 
 import shlex
+import stat
 import sys
 from asyncio.subprocess import create_subprocess_exec
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from devtools.pictures import draw
 from ops.local.running import running_system
 from ops.replay import demo
+from ops.replay.handing import ORDER
 from ops.replay.planting import read_mend, read_waits
 from ops.replay.recording import Recording
 from ops.replay.troubles import MENDED, ORDERS
@@ -35,6 +37,10 @@ async def test_a_demo_shows_what_became_of_the_history_and_its_first_trouble_can
     assert "R9001" in draw(recorded)["order.svg"]
     shown = capsys.readouterr().out
     assert "every rule holds" in shown
+    assert result.handed is not None
+    assert result.handed.serials == 10
+    assert f"ends in {result.handed.last_four}" in shown
+    assert_is_private(Path(result.handed.file), result.handed.watermark)
     state = RunDirectory(directory).read_state()
     assert state is None or state.up.find() is None, "a process was left behind"
 
@@ -45,7 +51,16 @@ async def test_a_demo_shows_what_became_of_the_history_and_its_first_trouble_can
             assert f"{command} --dir {directory}" in shown
             await _pawl(f"{command} --dir {shlex.quote(str(directory))}")
         assert await read_mend(again.system) == []
+        order = await read_order(again.system, ORDER)
+        assert order is not None
+        assert [(grant.issued, grant.registered) for grant in order.grants] == [(10, 1)]
         assert (await read_waits(again.system))[MENDED] != waits[MENDED]
+
+
+def assert_is_private(file: Path, watermark: str) -> None:
+    """It holds what the watermark says, for nobody else."""
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert watermark in file.read_text()
 
 
 async def _pawl(command: str) -> None:

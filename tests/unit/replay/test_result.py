@@ -12,7 +12,7 @@ from devtools.pictures import RECORD
 from ops.replay.demo import Killer, until_interrupted
 from ops.replay.driver import Progress
 from ops.replay.recording import Recording
-from ops.replay.result import Disturbances, Result, print_result
+from ops.replay.result import Disturbances, Handed, Result, print_result
 from ops.replay.run import Show
 from tests.support.patience import PATIENCE
 
@@ -54,6 +54,16 @@ def test_eight_lines_say_what_came_in_what_stands_and_what_the_auditor_says() ->
     assert "events/s" in first[6]
     assert "units/s" in first[6]
     assert "every rule holds" in first[7]
+
+
+def test_two_lines_say_what_a_partner_got_and_who_uses_the_first_of_it() -> None:
+    handed = Handed(".pawl/serials-of-TODAY.csv", 10, "W", "AB9T", "student-1", "2026-12-30T23:59:59+09:00")
+
+    shown = screen(replace(RESULT, handed=handed))
+
+    assert [line[:10] for line in shown[8:10]] == ["handed out", "registered"]
+    assert "10 serials to a partner: .pawl/serials-of-TODAY.csv" in shown[8]
+    assert "the one that ends in AB9T, by student-1, until 2026-12-30" in shown[9]
 
 
 def test_each_planted_trouble_is_listed_with_what_it_waits_for() -> None:
