@@ -1,4 +1,4 @@
-"""The end of the demonstration: an order of today, its serials as a partner gets them, and one of them in use."""
+"""The end of the demonstration: an order of today, its serials as a partner gets them, and one in use."""
 
 import asyncio
 import csv
