@@ -1,6 +1,6 @@
-"""README's two diagrams, as SVG: who reads and writes which topic, and two requests for one unit.
+"""README's diagrams, as SVG: who reads and writes which topic, a race for one unit, the life of a serial.
 
-The first is drawn from the catalogue and deploy/kafka/acls.yaml. `make pictures` writes both.
+The first is drawn from the catalogue and deploy/kafka/acls.yaml. `make pictures` writes them.
 """
 
 from collections.abc import Iterable, Iterator
@@ -115,6 +115,42 @@ def race() -> str:
             _middle(595, 280, "One of both; the other learns why.", "good"),
             _middle(595, 304, "issuing + issued + refunding + refunded ≤ paid", "small"),
             _middle(595, 320, "is a CHECK of the database, under one lock.", "small"),
+        ],
+    )
+
+
+def serial_life() -> str:
+    """What becomes of a serial, who does it, and what stays."""
+    return _picture(
+        "The life of a serial",
+        330,
+        [
+            *_box(18, 40, 132, 60, ("a paid unit", "can be refunded", "until it is granted")),
+            *_box(246, 40, 150, 60, ("active", "stored as a hash", "and a cipher text")),
+            *_box(606, 18, 176, 62, ("registered", "by one account,", "for 30 or 60 days")),
+            *_box(606, 128, 176, 46, ("expired", "nobody registered it")),
+            *_box(606, 226, 176, 46, ("revoked", "for ever: its hash stays")),
+            *_box(246, 226, 150, 60, ("partner's file", "CSV or a workbook,", "with a watermark")),
+            *_box(18, 226, 150, 60, ("custody log", "who took which,", "written first")),
+            _arrow("M150 70 H242"),
+            _middle(196, 62, "issued", "small"),
+            _arrow("M396 58 H602"),
+            _middle(498, 50, "a customer types it", "small"),
+            _arrow("M396 76 H470 V151 H602"),
+            _middle(538, 144, "91 days are over", "small"),
+            _arrow("M396 90 H440 V249 H602"),
+            _middle(522, 242, "leaked, or lost", "small"),
+            _arrow("M694 226 V200 H346 V104"),
+            _middle(516, 194, "reissued: another in its place, same deadline", "small"),
+            _arrow("M296 100 V222"),
+            _middle(262, 168, "handed out", "small"),
+            _arrow("M246 256 H172"),
+            _middle(
+                400,
+                312,
+                "Live serials = units issued - revoked + reissued, which the auditor counts.",
+                "good",
+            ),
         ],
     )
 

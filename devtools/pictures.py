@@ -16,7 +16,7 @@ from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.text import Text
 
-from devtools.diagrams import architecture, race
+from devtools.diagrams import architecture, race, serial_life
 from ops.replay.recording import Recording
 from ops.replay.result import print_result
 from ops.watch.story.timeline import print_story
@@ -50,6 +50,7 @@ def draw(recording: Recording) -> dict[str, str]:
         "order.svg": _exported(order, f"pawl order {recording.story.order_id}"),
         "race.svg": race(),
         "architecture.svg": architecture(),
+        "serials.svg": serial_life(),
     }
 
 

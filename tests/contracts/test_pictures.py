@@ -14,7 +14,7 @@ def recording() -> Recording:
     return Recording.read(RECORD)
 
 
-@pytest.mark.parametrize("name", ["demo.svg", "order.svg", "race.svg", "architecture.svg"])
+@pytest.mark.parametrize("name", ["demo.svg", "order.svg", "race.svg", "architecture.svg", "serials.svg"])
 def test_a_picture_is_what_the_code_draws(recording: Recording, name: str) -> None:
     assert RECORD.with_name(name).read_text(encoding="utf-8") == draw(recording)[name], AGAIN
 

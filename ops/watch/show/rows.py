@@ -30,8 +30,10 @@ def words(name: str) -> str:
 
 
 def print_lines(console: Console, head: str, lines: Iterable[tuple[str, str]]) -> None:
-    """A head, and lines that each begin with what they are about."""
+    """A head, and lines that each begin with what they are about, in a column as wide as that needs."""
     console.print(Text(head, style="bold"), soft_wrap=True, highlight=False)
-    for name, text in lines:
-        line = Text.assemble((f"  {name:<10}", "dim"), text)
+    shown = list(lines)
+    width = max((len(name) + 1 for name, _ in shown), default=0)
+    for name, text in shown:
+        line = Text.assemble((f"  {name:<{max(width, 10)}}", "dim"), text)
         console.print(line, soft_wrap=True, highlight=False)

@@ -6,8 +6,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from ops.watch.serials.campaign import COLUMNS, campaign_csv, campaign_of
+from ops.watch.serials.text import print_campaign
 from shared.kst import KST, end_of_day, kst_date, wire_time
 
 NOW = datetime(2026, 11, 30, 14, tzinfo=KST)
@@ -73,3 +75,15 @@ def test_as_csv_names_are_text_and_numbers_are_numbers() -> None:
     told = dict(zip(header, row, strict=True))
     assert tuple(header) == COLUMNS
     assert (told["product_name"], told["active"]) == ("'=1+1", "7")
+
+
+def test_names_and_figures_stand_in_columns() -> None:
+    console = Console(file=io.StringIO(), width=100)
+
+    print_campaign(console, "partner P-17", of(issuance()))
+
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    totals = lines[lines.index("together") + 1 :]
+    assert "  expiring in 30 days 0" in totals
+    assert len({len(line) - len(line.split()[-1]) for line in totals}) == 1
