@@ -122,13 +122,15 @@ async def pick(stage: Stage, count: int) -> list[str]:
 
 
 async def _some_ids(desk: Desk, count: int, chance: np.random.Generator) -> list[UUID]:
-    """Ids of serials, as many of each grant."""
-    grants = await desk.pool.fetch("SELECT batch_id, issued FROM grants")
-    share = count // len(grants) + 1
+    """Ids of so many serials out of all that there are."""
+    grants = await desk.pool.fetch("SELECT batch_id, issued FROM grants WHERE registration_deadline > now()")
+    ends = np.cumsum([grant["issued"] for grant in grants])
+    picked = chance.choice(ends[-1], count, replace=False, shuffle=False)
+    places = np.searchsorted(ends, picked, side="right")
+    # The last unit of a grant is as many ids behind its first as it has units, the others before that.
     return [
-        UUID(int=grant["batch_id"].int + int(unit))
-        for grant in grants
-        for unit in 1 + chance.choice(grant["issued"], share, replace=False)
+        UUID(int=grants[place]["batch_id"].int + grants[place]["issued"] - int(ends[place] - number - 1))
+        for place, number in zip(places, picked, strict=True)
     ]
 
 

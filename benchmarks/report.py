@@ -16,14 +16,14 @@ REACHED, MISSED, INK = "#2a7f62", "#c2543c", "#333333"
 
 def table(results: Sequence[Result]) -> str:
     """The goals as text, one a line."""
-    lines = [f"{'goal':<18}{'median':>9}  {'wanted':<10}{'':<9}  {'runs':<34}  {'sides':<18}  what"]
+    lines = [f"{'goal':<18}{'median':>9}  {'wanted':<20}{'':<9}  {'runs':<34}  {'sides':<18}  what"]
     for result in results:
         goal = result.goal
         wanted = f"{'<=' if goal.at_most else '>='} {goal.goal:g} {goal.unit}".rstrip()
         runs = " ".join(f"{run:.3g}" for run in result.runs)
         verdict = "reached" if result.reached else "short"
         sides = " : ".join(f"{side:,.0f}" for side in result.document()["sides"])
-        figures = f"{result.value:>9.3g}  {wanted:<10}{verdict:<9}  {runs:<34}  {sides:<18}"
+        figures = f"{result.value:>9.3g}  {wanted:<20}{verdict:<9}  {runs:<34}  {sides:<18}"
         lines.append(f"{goal.name:<18}{figures}  {goal.says}")
     return "\n".join(lines)
 

@@ -42,20 +42,28 @@ FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bytea[], $5::bytea[], $6::by
      AS n (serial_id, grant_id, replaces, lookup_tag, text, last_four)
 JOIN grants g USING (grant_id);
 
--- name: typed_serial
--- One row: how often an account and an address have failed in a window, which keys that were used nobody has here, and
--- the serial under one of these tags, where there is one for this partner. As an array that is made here, tags tell the
--- planner nothing: else it makes a plan anew for every look, which takes four times as long as the look.
-SELECT a.of_account, a.of_address, k.missing, s.*
-FROM (SELECT coalesce(max(failures) FILTER (WHERE who = $3), 0) AS of_account,
-             coalesce(max(failures) FILTER (WHERE who = $4), 0) AS of_address
-      FROM failed_attempts WHERE window_start = $2 AND who IN ($3, $4)) a
-CROSS JOIN (SELECT array_agg(key_id ORDER BY key_id) AS missing FROM serial_keys WHERE key_id <> ALL($5::text[])) k
-LEFT JOIN (SELECT s.serial_id, s.grant_id, s.state, s.last_four, g.batch_id, g.order_id, g.registration_deadline,
-                  g.product_id, g.product_name, g.usage_days
-           FROM serials s JOIN grants g USING (grant_id)
-           WHERE s.lookup_tag = ANY(ARRAY(SELECT unnest($1::bytea[])))
-             AND ($6::text IS NULL OR g.partner_id = $6)) s ON true;
+-- name: typed_serials
+-- One row for each attempt, in their order: how often its account and its address have failed in its window, which keys
+-- that were used nobody has here, and the serial under one of its tags (16 bytes each), where there is one for its partner.
+-- Each attempt takes the same steps, whatever was typed.
+SELECT coalesce((SELECT f.failures FROM failed_attempts f
+                 WHERE f.window_start = a.window_start AND f.who = a.account), 0) AS of_account,
+       coalesce((SELECT f.failures FROM failed_attempts f
+                 WHERE f.window_start = a.window_start AND f.who = a.address), 0) AS of_address,
+       k.missing, s.*
+FROM unnest($1::bytea[], $2::timestamptz[], $3::bytea[], $4::bytea[], $5::text[]) WITH ORDINALITY
+     AS a (tags, window_start, account, address, partner_id, number)
+CROSS JOIN (SELECT array_agg(key_id ORDER BY key_id) AS missing FROM serial_keys WHERE key_id <> ALL($6::text[])) k
+LEFT JOIN LATERAL (
+    SELECT s.serial_id, s.grant_id, s.state, s.last_four, g.batch_id, g.order_id, g.registration_deadline,
+           g.product_id, g.product_name, g.usage_days
+    FROM serials s JOIN grants g USING (grant_id)
+    WHERE s.lookup_tag = ANY(ARRAY(SELECT substr(a.tags, place, 16)
+                                   FROM generate_series(1, octet_length(a.tags), 16) AS place))
+      AND (a.partner_id IS NULL OR g.partner_id = a.partner_id)
+    LIMIT 1
+) s ON true
+ORDER BY a.number;
 
 -- name: count_failure
 -- One more failure in a window of each of these, in the order in which everybody locks them.

@@ -2,11 +2,13 @@
 
 It is found in constant work: whatever was typed costs one indexed look for each generation of keys, and what
 there is not, what was mistyped and what belongs to another partner get the same answer after the same steps.
+What is typed while one statement looks is looked for by the next one, together.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar, Final
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Final, NamedTuple
 from uuid import UUID
 
 from fastapi import Path
@@ -30,6 +32,7 @@ from services.serials.store import SQL, Store
 from shared.clock import now
 from shared.events.faults import Fault
 from shared.events.fields import Id, Name
+from shared.runtime.gathering import Gathering
 from shared.runtime.surroundings import Surroundings
 from shared.web.callers import Origin
 from shared.web.fields import Body, ToldEvent, WireInstant
@@ -136,6 +139,16 @@ class EndedSerial(BaseModel):
     events: list[ToldEvent]
 
 
+class _Attempt(NamedTuple):
+    """Where to look for what was typed, whose failures count and in which window, and for which partner."""
+
+    tags: bytes
+    window_start: datetime
+    account: bytes
+    address: bytes
+    partner_id: str | None
+
+
 class Registrations:
     """The endpoints."""
 
@@ -143,6 +156,7 @@ class Registrations:
         self._pool, self._send = surroundings.pool, surroundings.send
         self._store, self._limits = store, limits
         self._vault = store.writer.vault
+        self._looks: Gathering[_Attempt, Mapping[str, Any]] = Gathering(self._look_up, "looks for serials")
 
     async def register(self, body: RegistrationBody, origin: Requested) -> Any:
         """Registers a serial for an account; the same account again gets the same answer."""
@@ -181,15 +195,9 @@ class Registrations:
         at, serial = now(), read_serial(typed)
         window = window_of(at, self._limits.seconds)
         who = who_asks(self._vault.pseudonym, account, origin.client)
-        row: Mapping[str, Any] = await self._pool.fetchrow(
-            SQL.typed_serial,
-            self._vault.tags_of(serial or _no_serial(typed)),
-            window,
-            who.account,
-            who.address,
-            list(self._vault.key_ids),
-            origin.caller.partner_id,
-        )
+        tags = b"".join(self._vault.tags_of(serial or _no_serial(typed)))
+        attempt = _Attempt(tags, window, who.account, who.address, origin.caller.partner_id)
+        row = await self._looks.ask(attempt)
         if row["of_account"] >= most or row["of_address"] >= self._limits.address:
             seconds = seconds_left(at, self._limits.seconds)
             raise Problem(TOO_MANY_REQUESTS, retry_after=seconds, seconds=seconds)
@@ -199,6 +207,14 @@ class Registrations:
             await self._pool.execute(SQL.count_failure, window, list(who))
             raise Problem(UNKNOWN_SERIAL)
         return row
+
+    async def _look_up(self, attempts: Sequence[_Attempt]) -> Sequence[Mapping[str, Any]]:
+        """What is known of each attempt, in one statement."""
+        columns = [list(column) for column in zip(*attempts, strict=True)]
+        rows: Sequence[Mapping[str, Any]] = await self._pool.fetch(
+            SQL.typed_serials, *columns, list(self._vault.key_ids)
+        )
+        return rows
 
     async def _search(self, typed: str, origin: Origin, reason: str) -> Any:
         """Finds a serial for somebody who asks for others: they share an address and a `sub`."""

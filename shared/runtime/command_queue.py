@@ -1,6 +1,5 @@
 """Where commands wait for the fold: what arrives while one batch is decided is the next batch."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,10 +10,9 @@ from starlette.responses import Response
 from shared.clock import now
 from shared.ids import uuid7
 from shared.runtime.commands import Answer, Command, Work, new_command
+from shared.runtime.gathering import MOST_AT_ONCE, Gathering
 from shared.web.callers import Origin
 from shared.web.problems import MEDIA_TYPE
-
-MOST_IN_A_BATCH = 500
 
 Decide = Callable[[Sequence[Command[Any]]], Awaitable[Sequence[Answer]]]
 DecideAlone = Callable[[Command[Any], Work, bool], Awaitable[Answer]]
@@ -29,11 +27,10 @@ class CommandQueue:
     """
 
     def __init__(
-        self, decide: Decide, decide_alone: DecideAlone, try_out: TryOut, most: int = MOST_IN_A_BATCH
+        self, decide: Decide, decide_alone: DecideAlone, try_out: TryOut, most: int = MOST_AT_ONCE
     ) -> None:
-        self._decide, self._decide_alone, self._try_out, self._most = decide, decide_alone, try_out, most
-        self._waiting: list[tuple[Command[Any], asyncio.Future[Answer]]] = []
-        self._working: asyncio.Task[None] | None = None
+        self._decide_alone, self._try_out = decide_alone, try_out
+        self._gathering: Gathering[Command[Any], Answer] = Gathering(decide, "commands", most)
 
     async def send(
         self,
@@ -77,33 +74,7 @@ class CommandQueue:
 
     async def decide(self, command: Command[Any]) -> Answer:
         """What a command is answered, once that is committed."""
-        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting.append((command, answered))
-        if self._working is None or self._working.done():
-            self._working = asyncio.create_task(self._work(), name="commands")
-        return await answered
-
-    async def _work(self) -> None:
-        while self._waiting:
-            taken, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
-            batch = [(command, answered) for command, answered in taken if not answered.done()]
-            if batch:
-                await self._settle(batch)
-
-    async def _settle(self, batch: "list[tuple[Command[Any], asyncio.Future[Answer]]]") -> None:
-        try:
-            answers = await self._decide([command for command, _ in batch])
-        except Exception as failure:  # each caller is told; the next batch has its own chance
-            for _, answered in batch:
-                if not answered.done():
-                    answered.set_exception(failure)
-        else:
-            for (_, answered), answer in zip(batch, answers, strict=True):
-                if not answered.done():
-                    answered.set_result(answer)
-        finally:  # broken off, so that nobody will answer
-            for _, answered in batch:
-                answered.cancel()
+        return await self._gathering.ask(command)
 
 
 def response_of(answer: Answer, origin: Origin) -> Response:

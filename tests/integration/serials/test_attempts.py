@@ -181,7 +181,13 @@ async def test_a_guess_costs_one_look_into_an_index_for_each_generation(
     async with desk.pool.acquire() as connection, connection.transaction():
         await connection.execute("SET LOCAL enable_seqscan = off")
         rows = await connection.fetch(
-            f"EXPLAIN {SQL.typed_serial}", who[:2], window, who[1], who[2], ["test-1"], None
+            f"EXPLAIN {SQL.typed_serials}",
+            [who[0] + who[1]],
+            [window],
+            [who[1]],
+            [who[2]],
+            [None],
+            ["test-1"],
         )
 
     plan = "\n".join(row[0] for row in rows)

@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 from services.serials.codes import grouped
+from services.serials.registering import Registrations
 from services.serials.vault import SerialKeys, Vault
 from shared.clock import now
 from shared.ids import uuid7
@@ -172,6 +173,34 @@ async def test_what_there_is_not_what_is_mistyped_and_what_is_another_partners_a
     assert len({frozenset(set(a.headers.multi_items()) - {
         (name, a.headers[name]) for name in own_headers}) for a in answers}) == 1  # fmt: skip
     assert await failures(desk.pool) == len(answers)
+
+
+async def test_what_is_typed_at_the_same_time_is_looked_for_together_and_each_is_told_of_its_own(
+    desk: Desk, random: RememberedBytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serials = await issued(desk, random, 20)
+    together: list[int] = []
+    look_up = Registrations._look_up
+
+    async def watched(registrations: Registrations, attempts: Sequence[Any]) -> Sequence[Any]:
+        together.append(len(attempts))
+        return await look_up(registrations, attempts)
+
+    monkeypatch.setattr(Registrations, "_look_up", watched)
+    earlier = SerialKeys("test-1", bytes(range(32)), bytes(range(32, 64)))
+    rotated = Process(desk, vault=Vault(SerialKeys("test-2", b"n" * 32, b"t" * 32), [earlier]))
+
+    answers = await asyncio.gather(
+        *(rotated.register(serial, f"acct-{number}") for number, serial in enumerate(serials)),
+        *(rotated.register(typed, "acct-20") for typed in (MISTYPED, NOBODYS)),
+        rotated.register(serials[0], "acct-21", partner_id="P-99"),
+    )
+
+    assert [answer.status_code for answer in answers] == [200] * 20 + [404] * 3
+    owner = {event["data"]["account"]: event["data"]["serial_id"] for event in await events(desk.pool)}
+    assert owner == {f"acct-{n}": answers[n].json()["serial_id"] for n in range(20)}
+    assert sum(together) == 23
+    assert len(together) < 23
 
 
 async def test_the_partner_of_a_token_registers_its_own_serials(
