@@ -1,17 +1,12 @@
 """A wrong setting stops the service with one line that shows no secret."""
 
-from base64 import b64encode
-
 import pytest
 
 from services.serials.app import build
 from services.serials.settings import SerialsSettings
 from services.serials.state import Policy
 from shared.settings import WrongSetting, read_settings
-
-
-def text_of(byte: int) -> str:
-    return b64encode(bytes([byte]) * 32).decode()
+from tests.support.keys import text_of
 
 
 @pytest.fixture(autouse=True)
