@@ -82,7 +82,7 @@ class ServiceSettings(TodoSettings):
     )
     database_url: PostgresDsn = Field(description="postgresql://role:password@host:port/database")
     data_key: Key = Field(
-        description=f"32 bytes in base64, as of `{MAKE_A_KEY}`: seals dead letters, parked events and accounts"
+        description=f"32 bytes in base64, as of `{MAKE_A_KEY}`: seals dead letters, what is parked, accounts"
     )
     data_key_id: str = Field(
         default="1", min_length=1, max_length=64, description="name of data_key, stored with it"

@@ -8,7 +8,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
-    help="See how far serials are, hand them out, find, reissue or revoke one, see who took which, rotate keys.",
+    help="See how far serials are, hand them out, find, reissue or revoke one, see who took which.",
     epilog="Example: pawl serials status A-1001",
 )
 app.command("status")(showing.status)

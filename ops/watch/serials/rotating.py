@@ -92,8 +92,8 @@ def _require_moving(left: list[Key]) -> None:
     for key in left:
         if key["stands_at"] is not None:
             raise Problem(
-                f"Serial {key['stands_at']} under key {key['key_id']} cannot be opened: its text and its tag do"
-                " not belong together. Somebody has changed the row. What is re-keyed stays so.",
+                f"Serial {key['stands_at']} under key {key['key_id']} cannot be opened: its text and its tag"
+                " do not belong together. Somebody has changed the row. What is re-keyed stays so.",
                 f"Put the row back as it was, then run this again: {RUNBOOK}",
             )
         if not key["configured"]:
