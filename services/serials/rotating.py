@@ -24,7 +24,7 @@ from shared.postgres import Connection
 from shared.runtime.retry import until_done
 from shared.runtime.surroundings import Surroundings
 
-WINDOW: Final = 5_000
+WINDOW: Final = 2_000
 """Serials that one transaction looks at: none is locked for longer than it takes to re-key so many."""
 LOOK_EVERY_SECONDS: Final = 2.0
 READING_SECONDS: Final = 600.0

@@ -50,7 +50,9 @@ def rotate(
     Example: [bold]pawl serials rotate --reason "keys of 2026" --yes[/bold]
     """
     asker = asker_of(url, directory, token_file, actor)
-    current = asker.look(SERIALS, SCOPE, PATH)["current_key"]
+    found = asker.look(SERIALS, SCOPE, PATH)
+    current = found["current_key"]
+    _require_keys(found["keys"])
     body = body_of(reason, yes, key_id=current)
     asked = asker.ask(SERIALS, SCOPE, PATH, body, f"Which keys serials needs: {RUNBOOK}", COUNTING_SECONDS)
     if yes:
@@ -74,6 +76,7 @@ def _watch(asker: Asker, key_id: str, show: Shown) -> None:
         left = [key for key in keys if key["retired_at"] is None]
         if not left:
             return
+        _require_keys(left)
         _require_moving(left)
         done, total = (sum(key[name] for key in left) for name in ("rekeyed", "to_rekey"))
         show("re-keying", done, max(done, total))
@@ -88,6 +91,15 @@ def _watch(asker: Asker, key_id: str, show: Shown) -> None:
         sleep(LOOK_EVERY)
 
 
+def _require_keys(keys: list[Key]) -> None:
+    for key in keys:
+        if key["retired_at"] is None and not key["configured"]:
+            raise Problem(
+                f"Serials are under key {key['key_id']}, which the service does not have.",
+                f"Add {key['key_id']}:LOOKUP:TEXT to SERIAL_EARLIER_KEYS and start serials again: {RUNBOOK}",
+            )
+
+
 def _require_moving(left: list[Key]) -> None:
     for key in left:
         if key["stands_at"] is not None:
@@ -95,11 +107,6 @@ def _require_moving(left: list[Key]) -> None:
                 f"Serial {key['stands_at']} under key {key['key_id']} cannot be opened: its text and its tag"
                 " do not belong together. Somebody has changed the row. What is re-keyed stays so.",
                 f"Put the row back as it was, then run this again: {RUNBOOK}",
-            )
-        if not key["configured"]:
-            raise Problem(
-                f"Serials are under key {key['key_id']}, which the service does not have.",
-                f"Add {key['key_id']}:LOOKUP:TEXT to SERIAL_EARLIER_KEYS and start serials again: {RUNBOOK}",
             )
 
 
