@@ -126,7 +126,7 @@ def _counts(asked: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for each in asked["serials"]:
         is_old = each["key_id"] in asked["before"]
         what = f"to be put under key {current}" if is_old else "new ones are made with it"
-        yield f"key {each['key_id']}", f"{each['serials']:,}, {what}"
+        yield "key", f"{each['key_id']}: {each['serials']:,} serials, {what}"
     if asked["before"]:
         yield "time", f"about {asked['seconds']:,} s"
 

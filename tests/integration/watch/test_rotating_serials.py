@@ -66,7 +66,7 @@ async def test_it_only_shows_what_is_under_which_key_until_it_is_told_to_do_it(r
     unreasoned = await rotated.run("serials", "rotate", "--yes")
 
     assert shown.code == Exit.SOMETHING_WAITS
-    assert "key 1     100, to be put under key 2" in shown.text
+    assert "key       1: 100 serials, to be put under key 2" in shown.text
     assert "about 1 s" in shown.text
     assert "nothing was done" in shown.text
     assert (unreasoned.code, "needs a reason" in unreasoned.text) == (Exit.USAGE, True)
