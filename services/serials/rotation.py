@@ -16,7 +16,7 @@ from services.serials.problems import KEY_MISSING, KEY_NOT_CURRENT
 from shared.web.problems import Problem
 
 SERIALS_A_SECOND: Final = 20_000
-"""About as many are re-keyed by one process, beside other work (docs/runbooks/rotate-serial-keys.md)."""
+"""About as many are re-keyed by one process, beside other work (docs/runbooks/key-not-retired.md)."""
 
 
 class SerialKey(Struct, frozen=True):

@@ -148,7 +148,7 @@ def rotation_routes(surroundings: Surroundings, vault: Vault) -> Sequence[HttpRo
     """The routes about keys: for operators, since they concern the serials of all partners."""
     endpoints, path = RotationEndpoints(surroundings, vault), "/v1/serials/rotation"
     return [
-        get(path, endpoints.look, "serials:manage", answers=ShownKeys),
+        get(path, endpoints.look, "serials:read", answers=ShownKeys),
         post(
             path,
             endpoints.rotate,

@@ -14,7 +14,7 @@ from ops.shell.options import Directory, Json, TokenFile
 from ops.shell.output import print_json
 from ops.shell.problem import Exit, Problem
 from ops.watch.decide.answers import Actor, Asker, BaseUrl, Why, Yes, body_of, print_only_shown
-from ops.watch.serials.asking import SERIALS, asker_of
+from ops.watch.serials.asking import READ, SERIALS, asker_of
 from ops.watch.serials.export import Shown, shown_on_stderr
 from ops.watch.show.rows import print_lines
 from shared.clock import monotonic
@@ -50,7 +50,7 @@ def rotate(
     Example: [bold]pawl serials rotate --reason "keys of 2026" --yes[/bold]
     """
     asker = asker_of(url, directory, token_file, actor)
-    found = asker.look(SERIALS, SCOPE, PATH)
+    found = asker.look(SERIALS, READ, PATH)
     current = found["current_key"]
     _require_keys(found["keys"])
     body = body_of(reason, yes, key_id=current)
@@ -58,7 +58,7 @@ def rotate(
     if yes:
         with shown_on_stderr(as_json) as show:
             _watch(asker, current, show)
-    keys = asker.look(SERIALS, SCOPE, PATH)["keys"]
+    keys = asker.look(SERIALS, READ, PATH)["keys"]
     gone = [key["key_id"] for key in keys if key["retired_at"] is not None and key["configured"]]
     if as_json:
         print_json({**asked, "keys": keys, "can_be_removed": gone})
@@ -72,7 +72,7 @@ def _watch(asker: Asker, key_id: str, show: Shown) -> None:
     """Shows how far it is, until no serial is under an older key. Raises Problem where it stands still."""
     seen, since = None, monotonic()
     while True:
-        keys = [key for key in asker.look(SERIALS, SCOPE, PATH)["keys"] if key["rotated_to"] == key_id]
+        keys = [key for key in asker.look(SERIALS, READ, PATH)["keys"] if key["rotated_to"] == key_id]
         left = [key for key in keys if key["retired_at"] is None]
         if not left:
             return
