@@ -127,8 +127,8 @@ async def looked_up(stage: Stage, full: int, probes: int) -> tuple[float, float]
             await connection.execute(SQL.index_home, home)
             await connection.execute(SQL.open_home, home)
         tags = await admin.fetch(SOME_TAGS, probes)
-        one = SQL.typed_serial.replace("FROM serials s", "FROM serials_0 s")
-        sides = [await connection.prepare(text) for text in (SQL.typed_serial, one)]
+        one = SQL.typed_serials.replace("FROM serials s", "FROM serials_0 s")
+        sides = [await connection.prepare(text) for text in (SQL.typed_serials, one)]
         seconds = [0.0, 0.0]
         for turn in range(TURNS):
             for side, statement in enumerate(sides):
@@ -140,7 +140,7 @@ async def looked_up(stage: Stage, full: int, probes: int) -> tuple[float, float]
 async def _looked_up(statement: Any, tags: Sequence[bytes]) -> float:
     started = monotonic()
     for tag in tags:
-        found = await statement.fetchrow([tag], now(), WHO, WHO, ["1"], None)
+        found = await statement.fetchrow([tag], [now()], [WHO], [WHO], [None], ["1"])
         assert found["serial_id"] is not None
     return monotonic() - started
 

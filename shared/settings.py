@@ -2,7 +2,7 @@
 
 from base64 import b64decode
 from binascii import Error as Base64Error
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import (
@@ -25,6 +25,10 @@ from shared.sealing import Sealer
 from shared.web.limits import AT_ONCE
 from shared.web.tokens import KeySet, Tokens, fetch_from, is_key_set, keys_of
 
+MAKE_A_KEY: Final = "openssl rand -base64 32"
+FEWEST_BYTES: Final = 16
+"""Different ones among the 32 of a key. Chance gives fewer once in 10^16 keys; zeros and words have fewer."""
+
 S = TypeVar("S", bound="ServiceSettings")
 B = TypeVar("B", bound=BaseSettings)
 
@@ -45,7 +49,15 @@ def _key_of_32_bytes(value: Any) -> Any:
     return key
 
 
-Key = Annotated[SecretBytes, BeforeValidator(_key_of_32_bytes)]
+def _random_key_of_32_bytes(value: Any) -> Any:
+    key = _key_of_32_bytes(value)
+    if isinstance(value, str) and len(set(key)) < FEWEST_BYTES:
+        raise ValueError(f"is no random key: make one with `{MAKE_A_KEY}`")
+    return key
+
+
+Key = Annotated[SecretBytes, BeforeValidator(_random_key_of_32_bytes)]
+"""A key that is used from now on. An earlier one may be weak, so that one can get away from it."""
 
 
 class ServiceSettings(TodoSettings):
@@ -70,7 +82,7 @@ class ServiceSettings(TodoSettings):
     )
     database_url: PostgresDsn = Field(description="postgresql://role:password@host:port/database")
     data_key: Key = Field(
-        description="32 bytes in base64: seals dead letters, parked records and bank accounts"
+        description=f"32 bytes in base64, as of `{MAKE_A_KEY}`: seals dead letters, what is parked, accounts"
     )
     data_key_id: str = Field(
         default="1", min_length=1, max_length=64, description="name of data_key, stored with it"
@@ -231,7 +243,7 @@ def read_settings(model: type[B]) -> B:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         name = "_".join(str(part) for part in first["loc"]).upper()
-        message = first["msg"].removeprefix("Value error, ")
+        message = "is missing" if first["type"] == "missing" else first["msg"].removeprefix("Value error, ")
         field = model.model_fields.get(name.lower())
         hint = f" ({field.description})" if field and field.description else ""
         raise WrongSetting(f"setting {name}: {message}{hint}; set it in the environment") from None

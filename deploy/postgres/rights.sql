@@ -35,10 +35,10 @@ DECLARE
         "serials": {
             "orders":              "insert, update (sequence)",
             "grants":              "insert, update (issued, state, sequence, issued_at, reissued, revoked, expired, home)",
-            "serials":             "insert, update (state, account, registered_at, usage_ends_at, revoked_at, revoke_reason)",
+            "serials":             "insert, update (state, account, registered_at, usage_ends_at, revoked_at, revoke_reason, lookup_tag, text, key_id)",
             "custody":             "insert",
             "failed_attempts":     "insert, update (failures), delete",
-            "serial_keys":         "insert"
+            "serial_keys":         "insert, update (rotated_to, rotated_at, to_rekey, rekeyed, rekeyed_up_to, stands_at, retired_at)"
         },
         "refunds": {
             "orders":              "insert, update",

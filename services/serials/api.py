@@ -1,4 +1,4 @@
-"""The HTTP routes of serials: what is handed out, what is registered, what becomes of it."""
+"""The HTTP routes of serials: what is handed out, what is registered, what becomes of it, and its keys."""
 
 from collections.abc import Sequence
 
@@ -6,6 +6,7 @@ from services.serials.attempts import Limits
 from services.serials.handing_out import HandingOut
 from services.serials.issuances import issuance_routes
 from services.serials.registering import registration_routes
+from services.serials.rotation_routes import rotation_routes
 from services.serials.store import Store
 from shared.runtime.surroundings import Surroundings
 from shared.web.routes import HttpRoute
@@ -19,4 +20,5 @@ def http_routes(
     return [
         *issuance_routes(surroundings.pool, handing_out),
         *registration_routes(surroundings, store, limits),
+        *rotation_routes(surroundings, store.writer.vault),
     ]

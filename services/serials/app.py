@@ -9,6 +9,7 @@ from services.serials.expiry import sweep_daily
 from services.serials.find import FIND
 from services.serials.handlers import ROUTES, refuse_late
 from services.serials.issuing import Issuer
+from services.serials.rotating import Rotator
 from services.serials.settings import SerialsSettings
 from services.serials.store import Store
 from services.serials.todo import TODO
@@ -28,12 +29,20 @@ def build(settings: SerialsSettings) -> Service:
     async def watch_attempts(surroundings: Surroundings) -> None:
         await Alarm(surroundings, store.writer.vault, limits).run()
 
+    async def rotate_keys(surroundings: Surroundings) -> None:
+        await Rotator(surroundings, store.writer.vault).run()
+
     return Service(
         name="serials",
         routes=ROUTES,
         store=store,
         refuse_late=refuse_late,
-        agents=(issue_grants, watch_attempts, partial(sweep_daily, seconds=settings.serials_sweep_seconds)),
+        agents=(
+            issue_grants,
+            watch_attempts,
+            rotate_keys,
+            partial(sweep_daily, seconds=settings.serials_sweep_seconds),
+        ),
         http_routes=partial(
             http_routes, store=store, limits=limits, registration_url=settings.serials_registration_url
         ),

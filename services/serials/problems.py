@@ -60,6 +60,14 @@ KEY_MISSING: Final = Kind(
     "일부 일련번호의 키가 없습니다",
     "이 서비스에 없는 키({key_ids})로 만든 일련번호가 있습니다. 운영자가 키를 추가해야 합니다",
 )
+KEY_NOT_CURRENT: Final = Kind(
+    "key_not_current",
+    409,
+    "The service makes serials with another key",
+    "the process that answered makes serials with key {current}, not {wanted}; start all with the same keys",
+    "서비스가 다른 키로 일련번호를 만듭니다",
+    "응답한 프로세스의 키는 {wanted}가 아니라 {current}입니다. 모든 프로세스를 같은 키로 시작하십시오",
+)
 NOTICE_INCOMPLETE: Final = Kind(
     "notice_incomplete",
     422,

@@ -53,7 +53,8 @@ SELECT coalesce((SELECT f.failures FROM failed_attempts f
        k.missing, s.*
 FROM unnest($1::bytea[], $2::timestamptz[], $3::bytea[], $4::bytea[], $5::text[]) WITH ORDINALITY
      AS a (tags, window_start, account, address, partner_id, number)
-CROSS JOIN (SELECT array_agg(key_id ORDER BY key_id) AS missing FROM serial_keys WHERE key_id <> ALL($6::text[])) k
+CROSS JOIN (SELECT array_agg(key_id ORDER BY key_id) AS missing
+             FROM serial_keys WHERE retired_at IS NULL AND key_id <> ALL($6::text[])) k
 LEFT JOIN LATERAL (
     SELECT s.serial_id, s.grant_id, s.state, s.last_four, g.batch_id, g.order_id, g.registration_deadline,
            g.product_id, g.product_name, g.usage_days
@@ -88,8 +89,88 @@ SELECT s.serial_id, s.state, s.account, s.registered_at, s.usage_ends_at, s.revo
 FROM serials s JOIN grants g USING (grant_id) WHERE s.serial_id = $1;
 
 -- name: note_key
--- Serials are made with this key.
-INSERT INTO serial_keys (key_id) VALUES ($1) ON CONFLICT DO NOTHING;
+-- Serials are made with this key: until the commit nobody retires it, and one that was retired is in use again. Whoever
+-- retires it holds its row, so that this waits for him, and then sees what he has done.
+WITH held AS MATERIALIZED (SELECT retired_at FROM serial_keys WHERE key_id = $1 FOR KEY SHARE)
+INSERT INTO serial_keys (key_id) SELECT $1 WHERE NOT EXISTS (SELECT FROM held WHERE retired_at IS NULL)
+ON CONFLICT (key_id) DO UPDATE SET retired_at = NULL;
+
+-- name: serial_keys
+-- Every key that serials were ever made with, and how far its rotation is.
+SELECT * FROM serial_keys ORDER BY first_used_at, key_id;
+
+-- name: lock_keys
+-- The same for whoever begins a rotation: no other one is begun and no chunk re-keyed meanwhile; serials go on being made.
+SELECT * FROM serial_keys ORDER BY key_id FOR NO KEY UPDATE;
+
+-- name: count_by_key
+-- How many serials are under each key: reads all serials that there are.
+SELECT key_id, count(*) AS serials FROM serials GROUP BY key_id;
+
+-- name: begin_rotation
+-- The serials of these keys are put under another one.
+UPDATE serial_keys k
+SET rotated_to = $1, rotated_at = $2, to_rekey = n.serials, rekeyed = 0, stands_at = NULL,
+    rekeyed_up_to = '00000000-0000-0000-0000-000000000000'
+FROM unnest($3::text[], $4::bigint[]) AS n (key_id, serials) WHERE k.key_id = n.key_id;
+
+-- name: resume_rotation
+-- A rotation to this key that stands still goes on where it was.
+UPDATE serial_keys SET stands_at = NULL WHERE rotated_to = $1 AND stands_at IS NOT NULL;
+
+-- name: end_rotation
+-- The serials of this key stay under it.
+UPDATE serial_keys SET rotated_to = NULL, rotated_at = NULL, stands_at = NULL, retired_at = NULL
+WHERE key_id = $1 AND rotated_to IS NOT NULL;
+
+-- name: key_to_rotate
+-- An old key whose serials are to be put under this one, of those that are here.
+SELECT key_id FROM serial_keys
+WHERE rotated_to = $1 AND retired_at IS NULL AND stands_at IS NULL AND key_id = ANY($2::text[]) ORDER BY key_id LIMIT 1;
+
+-- name: lock_rotation
+-- How far that is, unless another worker has it; serials go on being made under either key.
+SELECT rekeyed_up_to FROM serial_keys
+WHERE key_id = $1 AND rotated_to = $2 AND retired_at IS NULL AND stands_at IS NULL FOR NO KEY UPDATE SKIP LOCKED;
+
+-- name: end_of_window
+-- The last of the next so many serials behind an id, under whatever key they are; none behind the last one.
+SELECT serial_id FROM (SELECT serial_id FROM serials WHERE serial_id > $1 ORDER BY serial_id LIMIT $2) AS w
+ORDER BY serial_id DESC LIMIT 1;
+
+-- name: serials_to_rekey
+-- The serials of a window that are under a key, locked in key order. One that somebody else works on is left for the next
+-- pass: whoever holds serials here waits for nobody.
+SELECT serial_id, text, lookup_tag FROM serials
+WHERE serial_id > $1 AND serial_id <= $2 AND key_id = $3 ORDER BY serial_id FOR UPDATE SKIP LOCKED;
+
+-- name: rekey_serials
+-- Each of these serials is put under another key; what became of it stays.
+UPDATE serials s SET lookup_tag = n.lookup_tag, text = n.text, key_id = $4
+FROM unnest($1::uuid[], $2::bytea[], $3::bytea[]) AS n (serial_id, lookup_tag, text)
+WHERE s.serial_id = n.serial_id;
+
+-- name: note_rekeyed
+-- A pass came so far, and so many more serials are re-keyed.
+UPDATE serial_keys SET rekeyed_up_to = $2, rekeyed = rekeyed + $3 WHERE key_id = $1;
+
+-- name: stop_rotation
+-- The rotation of a key stands still at this serial.
+UPDATE serial_keys SET stands_at = $3 WHERE key_id = $1 AND rotated_to = $2;
+
+-- name: lock_key_to_retire
+-- A key that is rotated, once no transaction goes on that makes serials with it.
+SELECT key_id FROM serial_keys WHERE key_id = $1 AND rotated_to = $2 AND retired_at IS NULL FOR UPDATE;
+
+-- name: is_key_used
+-- Whether any serial is under a key: reads all serials that there are, if none is. Those of a home that is not yet open
+-- cannot be seen, and may be.
+SELECT EXISTS (SELECT FROM grants WHERE home > 0 AND state = 'issuing')
+    OR EXISTS (SELECT FROM serials WHERE key_id = $1);
+
+-- name: retire_key
+-- No serial is under this key.
+UPDATE serial_keys SET retired_at = now() WHERE key_id = $1;
 
 -- name: count_expired
 -- How many serials of grants whose window ended before an instant were neither registered nor revoked, written down
@@ -141,6 +222,17 @@ WHERE state = 'issuing' AND recorded_at < $1
   AND NOT EXISTS (SELECT FROM outbox o
                   WHERE o.key = g.order_id AND o.type = 'issuance.progressed.v1' AND o.recorded_at >= $1)
 HAVING count(*) > 0;
+
+-- name: todo_keys
+-- Old keys that serials are under, one row each: those that are rotated, and those that were followed by another one.
+SELECT k.key_id, k.rotated_to, k.stands_at, coalesce(k.rotated_at, n.followed_at) AS since
+FROM serial_keys k
+CROSS JOIN LATERAL (
+    SELECT min(n.first_used_at) AS followed_at FROM serial_keys n
+    WHERE n.first_used_at > k.first_used_at AND n.rotated_to IS NULL
+) AS n
+WHERE k.retired_at IS NULL AND (k.rotated_to IS NOT NULL OR n.followed_at IS NOT NULL)
+ORDER BY k.key_id;
 
 -- name: find_grant
 -- The grant of this id.

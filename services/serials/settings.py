@@ -8,14 +8,18 @@ from pydantic import Field, SecretBytes, SecretStr, ValidationInfo, field_valida
 from services.serials.attempts import Limits
 from services.serials.state import Policy
 from services.serials.vault import LONGEST_KEY_ID, SerialKeys, Vault
-from shared.settings import Key, ServiceSettings
+from shared.settings import MAKE_A_KEY, Key, ServiceSettings
 
 
 class SerialsSettings(ServiceSettings):
     """Keys of the serials and policies."""
 
-    serial_lookup_key: Key = Field(description="32 bytes in base64: finds a serial without storing it")
-    serial_text_key: Key = Field(description="32 bytes in base64, another key: encrypts serials")
+    serial_lookup_key: Key = Field(
+        description=f"32 bytes in base64, as of `{MAKE_A_KEY}`: finds a serial without storing it"
+    )
+    serial_text_key: Key = Field(
+        description=f"32 bytes in base64, as of `{MAKE_A_KEY}`, another key: encrypts serials"
+    )
     serial_key_id: str = Field(
         default="1",
         min_length=1,

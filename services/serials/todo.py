@@ -1,11 +1,11 @@
-"""What needs somebody in serials: grants that do not move."""
+"""What needs somebody in serials: grants that do not move, old keys that serials are under."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 from shared.operators.commands import pawl
 from shared.operators.every_service import every_service
-from shared.operators.todo import Cause, Group, Moment, Row
+from shared.operators.todo import Cause, Group, Moment, Row, no_arguments
 
 SERIALS: Final = "serials"
 
@@ -26,8 +26,33 @@ def grants(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
         )
 
 
+def keys(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
+    """Old keys that serials are still under, one group each; whoever changed the keys ends that."""
+    for row in rows:
+        yield Group(
+            SERIALS,
+            "key_not_retired",
+            f"key {row['key_id']}, {_how_far(row)}",
+            1,
+            None,
+            row["since"],
+            "operator",
+            pawl("serials", "rotate"),
+            members=(row["key_id"],),
+        )
+
+
+def _how_far(row: Row) -> str:
+    if row["rotated_to"] is None:
+        return "not rotated"
+    if row["stands_at"] is not None:
+        return f"stands still at serial {row['stands_at']}"
+    return f"its serials are put under key {row['rotated_to']}"
+
+
 TODO: Final = (
     Cause("todo_grants", lambda moment: (moment.now - moment.thresholds.grant,), grants),
+    Cause("todo_keys", no_arguments, keys),
     *every_service(SERIALS),
 )
 """The causes of serials: statement, arguments, groups."""

@@ -88,17 +88,31 @@ class Vault:
         return f"Vault(key_id={self._current.key_id!r})"
 
     @property
+    def current_id(self) -> str:
+        """The name of the keys that it makes serials with."""
+        return self._current.key_id
+
+    @property
     def key_ids(self) -> Set[str]:
         """The names of the keys that it can open with."""
         return self._generations.keys()
 
     def keep(self, serials: NDArray[np.uint8]) -> KeptSerials:
         """Tags and encrypts serials, sorted by tag: sorted inserts keep the unique index cheap."""
-        tags = _rows(_tags(self._current, _each(serials)), TAG_BYTES)
-        texts = _rows(_encrypt(self._current, serials.tobytes()), LENGTH)
+        tags, texts = self._hidden(serials)
         # The first eight bytes order 10^8 tags all but perfectly, and a tie costs nothing.
         order = tags.view(">u8")[:, 0].astype(np.uint64).argsort()
         return KeptSerials(self._current.key_id, tags[order], texts[order], serials[order, LENGTH - 4 :])
+
+    def rekey(
+        self, key_id: str, texts: Sequence[bytes], tags: Sequence[bytes]
+    ) -> tuple[list[bytes], list[bytes]]:
+        """Tags and texts under the current keys, of rows that were made with others; in their order.
+
+        Raises WrongSerialError when any of them is wrong.
+        """
+        new_tags, new_texts = self._hidden(self._open_alike(key_id, texts, tags))
+        return _blocks(new_tags), _blocks(new_texts)
 
     def tags_of(self, serial: str) -> list[bytes]:
         """Where to look for a serial: its tag under every generation of keys."""
@@ -131,6 +145,11 @@ class Vault:
                 key_id, [texts[row] for row in rows], [tags[row] for row in rows]
             )
         return serials
+
+    def _hidden(self, serials: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """The tags and the texts of serials under the current keys, in their order."""
+        tags = _rows(_tags(self._current, _each(serials)), TAG_BYTES)
+        return tags, _rows(_encrypt(self._current, serials.tobytes()), LENGTH)
 
     def _open_alike(self, key_id: str, texts: Sequence[bytes], tags: Sequence[bytes]) -> NDArray[np.uint8]:
         """The serials of rows that were made with the same keys."""
@@ -171,6 +190,12 @@ def _cipher(keys: SerialKeys) -> Cipher[ECB]:
 def _each(serials: NDArray[np.uint8]) -> list[bytes]:
     each: list[bytes] = serials.view(f"S{LENGTH}").ravel().tolist()
     return each
+
+
+def _blocks(rows: NDArray[np.uint8]) -> list[bytes]:
+    """Each row as bytes. Not as `S16`, which drops zeros at the end."""
+    blocks: list[bytes] = rows.view(f"V{rows.shape[1]}").ravel().tolist()
+    return blocks
 
 
 def _rows(joined: bytes, width: int) -> NDArray[np.uint8]:

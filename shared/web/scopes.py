@@ -7,7 +7,7 @@ SCOPES = MappingProxyType(
         "serials:register": "register a serial",
         "serials:read": "look at grants and serials, by their last four characters",
         "serials:export": "take readable serials out",
-        "serials:manage": "reissue and revoke serials",
+        "serials:manage": "reissue and revoke serials, rotate their keys",
         "refunds:read": "look at refunds, and at what can be refunded for how much",
         "refunds:request": "ask for a refund",
         "refunds:manage": "decide about a refund",

@@ -25,13 +25,12 @@ DELETABLE = {
     "refunds.order_lines",
     "serials.failed_attempts",
 }
-# Rows that never change: what was heard, said, asked and done, who took serials, and the names of their keys.
+# Rows that never change: what was heard, said, asked and done, and who took serials.
 WRITTEN_ONCE = {
     "audit_log",
     "outbox",
     "orders.invoiced_payments",
     "serials.custody_log",
-    "serials.serial_keys",
 }
 """Written by a statement of their own, and never again."""
 UNCHANGING = WRITTEN_ONCE | {
@@ -52,6 +51,8 @@ FIXED_COLUMNS = (
     ("orders", "quarantine", "amount"),
     ("serials", "grants", "quantity"),
     ("serials", "grants", "batch_id"),
+    ("serials", "serials", "last_four"),
+    ("serials", "serial_keys", "first_used_at"),
     ("refunds", "refunds", "destination_reference"),
     ("refunds", "refunds", "order_id"),
     ("invoices", "payments", "supply"),

@@ -952,6 +952,27 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(
             ("count_failure", "failures_in_window", "forget_failures"), "nobody types serials here"
         ),
+        **dict.fromkeys(
+            (
+                "serial_keys",
+                "lock_keys",
+                "count_by_key",
+                "begin_rotation",
+                "resume_rotation",
+                "end_rotation",
+                "key_to_rotate",
+                "lock_rotation",
+                "end_of_window",
+                "serials_to_rekey",
+                "rekey_serials",
+                "note_rekeyed",
+                "stop_rotation",
+                "lock_key_to_retire",
+                "is_key_used",
+                "retire_key",
+            ),
+            "keys are not rotated here: no decision sees under which one a serial is",
+        ),
         "count_expired": "the sweep writes down what can be counted",
         **dict.fromkeys(
             ("make_home", "index_home", "open_home"),

@@ -12,10 +12,11 @@ from shared.runtime.http import bind, server_for
 from shared.runtime.surroundings import Surroundings
 from shared.sealing import Sealer
 from shared.web.routes import HttpRoute
+from tests.support.keys import DATA
 from tests.support.tabletop import Tabletop
 from tests.support.web import operator_of, routes_of
 
-SEALER = Sealer(b"k" * 32, "1")
+SEALER = Sealer(DATA, "1")
 """The one of the services on a table."""
 
 

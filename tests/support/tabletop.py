@@ -7,7 +7,6 @@ leave a service out of a round to see work on its way.
 import asyncio
 import json
 import os
-from base64 import b64encode
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -35,14 +34,10 @@ from shared.runtime.records import StoredRecord
 from shared.runtime.signals import Metrics
 from shared.runtime.surroundings import Surroundings
 from tests.support.commands import Person
+from tests.support.keys import KEY_SETTINGS
 
 EXAMPLES = files("shared.events.examples")
 PARTITIONS = {f"{name}.events": 1 for name in ("checkout", *SERVICES)} | {FEEDBACK: 1}
-KEYS = {
-    "DATA_KEY": b64encode(b"k" * 32).decode(),
-    "SERIAL_LOOKUP_KEY": b64encode(b"l" * 32).decode(),
-    "SERIAL_TEXT_KEY": b64encode(b"t" * 32).decode(),
-}
 
 
 @dataclass(slots=True)
@@ -145,7 +140,7 @@ async def tabletop(database: Database) -> AsyncIterator[Tabletop]:
         store: Store | None = None
         for name in SERVICES:
             environment = {
-                **KEYS,
+                **KEY_SETTINGS,
                 "KAFKA_BOOTSTRAP_SERVERS": "none:1",
                 "DATABASE_URL": database.service_url(name),
             }

@@ -1,6 +1,5 @@
 """The HTTP side of a service in this process: its real routes and limits, no server and no socket."""
 
-from base64 import b64encode
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
@@ -27,18 +26,15 @@ from shared.web.application import application
 from shared.web.routes import HttpRoute
 from shared.web.scopes import SCOPES
 from shared.web.tokens import Tokens
+from tests.support import keys
 from tests.support.tokens import Provider
 
 ALL = " ".join(SCOPES)
-KEY, LOOKUP_KEY, TEXT_KEY = (b64encode(letter * 32).decode() for letter in (b"k", b"l", b"t"))
-"""Those of the services on a table."""
-SEALER = Sealer(b"k" * 32, "test")
+SEALER = Sealer(keys.DATA, "test")
 OF_A_SERVICE: dict[str, Any] = {
     "kafka_bootstrap_servers": "broker:9092",
     "database_url": "postgresql://nobody@localhost/x",
-    "data_key": KEY,
-    "serial_lookup_key": LOOKUP_KEY,
-    "serial_text_key": TEXT_KEY,
+    **{name.lower(): text for name, text in keys.KEY_SETTINGS.items()},
     "serials_registration_url": "https://register.example/s?code={serial}",
 }
 

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from ops.shell.asking import look, tell
+from ops.shell.asking import ANSWER_SECONDS, look, tell
 from ops.shell.output import print_json
 from ops.shell.problem import Exit, Problem
 from ops.shell.system import System
@@ -43,10 +43,18 @@ class Asker(NamedTuple):
     token_file: Path | None
     actor: str | None
 
-    def ask(self, service: str, scope: str, path: str, body: Mapping[str, Any], next_step: str) -> Any:
+    def ask(
+        self,
+        service: str,
+        scope: str,
+        path: str,
+        body: Mapping[str, Any],
+        next_step: str,
+        seconds: float = ANSWER_SECONDS,
+    ) -> Any:
         """What a service of the system decides, or would decide. Raises Problem."""
         token, url = self.token(scope), f"{self.base_url(service)}{path}"
-        return asyncio.run(tell(url, dict(body), token, scope, next_step))
+        return asyncio.run(tell(url, dict(body), token, scope, next_step, timeout=seconds))
 
     def look(self, service: str, scope: str, path: str, next_step: str = "") -> Any:
         """What a service of the system shows. Raises Problem."""
@@ -77,8 +85,13 @@ def show(answer: Mapping[str, Any], as_json: bool, head: str, lines: Iterable[tu
     console = Console()
     print_lines(console, head, [*lines, *_events(answer["events"])])
     if not answer["applied"]:
-        end = Text("nothing was done. Do it with --yes --reason WHY", style="yellow")
-        console.print(end, soft_wrap=True, highlight=False)
+        print_only_shown(console)
+
+
+def print_only_shown(console: Console) -> None:
+    """The last line of a dry run."""
+    end = Text("nothing was done. Do it with --yes --reason WHY", style="yellow")
+    console.print(end, soft_wrap=True, highlight=False)
 
 
 def before_and_after(answer: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,6 @@
-"""`pawl serials`: how far issuances are, files of serials, the notice for customers, and one serial's end.
+"""`pawl serials`: how far issuances are, files of serials, the notice, one serial's end, and the keys of all.
 
-`command` is the group, `asking` asks the service; `showing`, `taking`, `finding` and `ending` are the
-commands. `export` takes a file, `campaign` sums up, `text` is what a person reads. Nothing that is printed is
-a serial.
+`command` is the group, `asking` asks the service; `showing`, `taking`, `finding`, `ending` and `rotating` are
+the commands. `export` takes a file, `campaign` sums up, `text` is what a person reads. Nothing that is
+printed is a serial.
 """

@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
@@ -20,6 +19,7 @@ from shared.runtime.records import Record
 from tests.support.collector import Collector, collecting
 from tests.support.desk import payment
 from tests.support.instances import until
+from tests.support.keys import KEY_SETTINGS
 from tests.support.traces import TRACE, traced
 
 STOP_SECONDS = 30
@@ -69,7 +69,7 @@ async def orders(
         **os.environ,
         "KAFKA_BOOTSTRAP_SERVERS": kafka,
         "DATABASE_URL": database.service_url("orders"),
-        "DATA_KEY": b64encode(bytes(32)).decode(),
+        "DATA_KEY": KEY_SETTINGS["DATA_KEY"],
         "HTTP_PORT": str(port),
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
         "OTEL_BSP_SCHEDULE_DELAY": "3600000",

@@ -11,10 +11,13 @@ from msgspec.structs import replace
 from ops.setup.provision import SQL as SETUP
 from services.serials.codes import grouped
 from services.serials.decisions import start_issuing
+from services.serials.rotating import Rotator
 from services.serials.store import Store
+from services.serials.vault import SerialKeys, Vault
 from shared.crash_points import CrashPoint
 from shared.ids import uuid7, uuid7_run
 from shared.runtime.outbox import Outbox
+from shared.runtime.surroundings import Surroundings
 from tests.integration.serials.conftest import SEALER, Desk, Process, RememberedBytes
 from tests.support.desk import Crash
 from tests.support.granted import granted
@@ -22,6 +25,7 @@ from tests.support.granted import granted
 CHUNK = 50
 LARGE = 4 * CHUNK + 10
 """Units of a grant that gets a home."""
+OLD_KEYS = SerialKeys("test-1", bytes(range(32)), bytes(range(32, 64)))
 HOME_OF = "SELECT home FROM grants WHERE grant_id = $1"
 HOMES = """
     SELECT relname, relispartition FROM pg_class
@@ -183,6 +187,26 @@ async def test_a_home_with_a_unit_twice_is_not_indexed(desk: Desk) -> None:
     with pytest.raises(asyncpg.UniqueViolationError, match="serial_id"):
         await desk.pool.execute("SELECT index_home($1)", home)
     assert await desk.pool.fetchval("SELECT count(*) FROM serials") == 0
+
+
+async def test_a_key_is_not_retired_while_a_home_that_nobody_sees_is_filled(desk: Desk) -> None:
+    grant, new = uuid7(), Vault(SerialKeys("test-2", b"n" * 32, b"t" * 32), [OLD_KEYS])
+    await desk.take(granted(LARGE, grant_id=grant))
+    worker = desk.worker()
+    await worker.issue_chunk()
+    rotator = Rotator(Surroundings(desk.pool, desk.outbox), new)
+    body = {"key_id": "test-2", "reason": "a new year", "apply": True}
+    assert (await Process(desk, vault=new).ask("serials/rotation", body)).status_code == 200
+
+    await rotator.drain()
+    await worker.drain()
+
+    retired = "SELECT retired_at IS NOT NULL FROM serial_keys WHERE key_id = 'test-1'"
+    assert not await desk.pool.fetchval(retired)
+    await rotator.drain()
+    await rotator.drain()
+    assert await desk.pool.fetchval(retired)
+    assert await desk.pool.fetchval("SELECT count(*) FROM serials WHERE key_id = 'test-2'") == LARGE
 
 
 async def test_look_ups_by_unit_read_one_home(desk: Desk) -> None:

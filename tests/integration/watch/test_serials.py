@@ -12,6 +12,7 @@ from services.serials.codes import grouped
 from services.serials.vault import SerialKeys, Vault
 from shared.clock import now
 from shared.kst import wire_time
+from tests.support.keys import LOOKUP, TEXT
 from tests.support.serving import operator_on
 from tests.support.tabletop import Tabletop, buy
 from tests.support.terminal import Terminal
@@ -33,7 +34,7 @@ async def issued(table: Tabletop) -> list[Issued]:
     units = [{"line_id": "1", "quantity": 3}]
     table.say("issuance.requested.v1", "A-1", request_id="iss-1", lines=units, at=wire_time(now()))
     await table.drain()
-    vault = Vault(SerialKeys("1", b"l" * 32, b"t" * 32))
+    vault = Vault(SerialKeys("1", LOOKUP, TEXT))
     rows = await table.pools["serials"].fetch("SELECT * FROM serials ORDER BY serial_id")
     return [
         Issued(str(row["serial_id"]), grouped(vault.open(row["key_id"], row["text"], row["lookup_tag"])))

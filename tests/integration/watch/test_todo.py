@@ -38,6 +38,27 @@ async def refund(table: Tabletop, order_id: str, **data: Any) -> str:
     return await refund_id_of(table, order_id)
 
 
+async def keys_changed(table: Tabletop) -> None:
+    """Serials were made with a key, and then with another one."""
+    await table.pools["serials"].execute(
+        "INSERT INTO serial_keys VALUES ('old', now() - interval '2 days'), ('new', now() - interval '1 day')"
+    )
+
+
+async def rotation_begun(table: Tabletop) -> None:
+    await keys_changed(table)
+    await table.pools["serials"].execute(
+        "UPDATE serial_keys SET rotated_to = 'new', rotated_at = now() WHERE key_id = 'old'"
+    )
+
+
+async def key_retired(table: Tabletop) -> None:
+    await table.pools["serials"].execute(
+        "UPDATE serial_keys SET (rotated_to, rotated_at, retired_at) = ('new', now(), now())"
+        " WHERE key_id = 'old'"
+    )
+
+
 async def say(table: Tabletop, example: str, key: str, **data: Any) -> None:
     table.say(example, key, **data)
     await table.drain()
@@ -318,6 +339,22 @@ TROUBLES = [
         None,
         "operator",
         "pawl order {}",
+    ),
+    *(
+        Trouble(
+            cause,
+            key_retired,
+            "serials",
+            "key_not_retired",
+            f"key old, {how}",
+            None,
+            "operator",
+            "pawl serials rotate",
+        )
+        for cause, how in (
+            (keys_changed, "not rotated"),
+            (rotation_begun, "its serials are put under key new"),
+        )
     ),
     Trouble(
         unissuable,

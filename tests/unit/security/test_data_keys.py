@@ -1,21 +1,12 @@
 """Rotation of DATA_KEY: the present key seals, the earlier ones only open."""
 
-from base64 import b64encode
-
 import pytest
 
 from shared.sealing import BrokenSealError, Sealer
 from shared.settings import ServiceSettings, WrongSetting, read_settings
+from tests.support.keys import key_of, text_of
 
 PLAIN, CONTEXT = b"110-234-567890", b"dead_letters 1"
-
-
-def key(byte: int) -> bytes:
-    return bytes([byte]) * 32
-
-
-def text_of(byte: int) -> str:
-    return b64encode(key(byte)).decode()
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +24,7 @@ def test_what_earlier_keys_have_sealed_opens(environment: pytest.MonkeyPatch) ->
     sealer = read_settings(ServiceSettings).sealer()
 
     for byte, name in enumerate(("first", "second", "third"), start=1):
-        assert sealer.open(Sealer(key(byte), name).seal(PLAIN, CONTEXT), CONTEXT) == PLAIN
+        assert sealer.open(Sealer(key_of(byte), name).seal(PLAIN, CONTEXT), CONTEXT) == PLAIN
 
 
 def test_the_present_key_seals(environment: pytest.MonkeyPatch) -> None:
@@ -41,7 +32,7 @@ def test_the_present_key_seals(environment: pytest.MonkeyPatch) -> None:
 
     sealed = read_settings(ServiceSettings).sealer().seal(PLAIN, CONTEXT)
 
-    assert Sealer(key(3), "third").open(sealed, CONTEXT) == PLAIN
+    assert Sealer(key_of(3), "third").open(sealed, CONTEXT) == PLAIN
 
 
 @pytest.mark.parametrize("earlier", ["", " "])
@@ -53,7 +44,7 @@ def test_without_earlier_keys_only_the_present_one_opens(
     sealer = read_settings(ServiceSettings).sealer()
 
     with pytest.raises(BrokenSealError):
-        sealer.open(Sealer(key(1), "first").seal(PLAIN, CONTEXT), CONTEXT)
+        sealer.open(Sealer(key_of(1), "first").seal(PLAIN, CONTEXT), CONTEXT)
 
 
 @pytest.mark.parametrize(

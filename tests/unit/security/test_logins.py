@@ -1,7 +1,6 @@
 """Where Kafka is and who logs in there: as text, as settings, for the clients; and what is hidden."""
 
 import json
-from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -18,11 +17,12 @@ from shared.brokers import MECHANISMS, Brokers
 from shared.kafka import security_of
 from shared.runtime.masking import masked
 from shared.settings import ServiceSettings, WrongSetting, read_settings
+from tests.support.keys import KEY_SETTINGS
 
 ENVIRONMENT = {
     "KAFKA_BOOTSTRAP_SERVERS": "broker:9092",
     "DATABASE_URL": "postgresql://role:pw@host/db",
-    "DATA_KEY": b64encode(bytes(32)).decode(),
+    "DATA_KEY": KEY_SETTINGS["DATA_KEY"],
 }
 LOGIN = {
     "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",

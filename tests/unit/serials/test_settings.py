@@ -8,10 +8,7 @@ from services.serials.app import build
 from services.serials.settings import SerialsSettings
 from services.serials.state import Policy
 from shared.settings import WrongSetting, read_settings
-
-
-def text_of(byte: int) -> str:
-    return b64encode(bytes([byte]) * 32).decode()
+from tests.support.keys import text_of
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +39,38 @@ def test_keys_of_an_earlier_generation_are_read(environment: pytest.MonkeyPatch)
     )
 
     assert len(read_settings(SerialsSettings).vault().tags_of("0" * 16)) == 3
+
+
+@pytest.mark.parametrize("name", ["SERIAL_LOOKUP_KEY", "SERIAL_TEXT_KEY", "DATA_KEY"])
+def test_a_key_that_is_missing_is_named_with_the_command_that_makes_one(
+    environment: pytest.MonkeyPatch, name: str
+) -> None:
+    environment.delenv(name)
+
+    with pytest.raises(WrongSetting) as refusal:
+        read_settings(SerialsSettings)
+
+    assert f"setting {name}: is missing" in str(refusal.value)
+    assert "openssl rand -base64 32" in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", ["SERIAL_LOOKUP_KEY", "SERIAL_TEXT_KEY", "DATA_KEY"])
+@pytest.mark.parametrize("weak", [bytes(32), b"k" * 32, b"password" * 4, bytes(range(15)) * 2 + b"\0\0"])
+def test_a_key_that_no_chance_made_is_refused(
+    environment: pytest.MonkeyPatch, name: str, weak: bytes
+) -> None:
+    environment.setenv(name, b64encode(weak).decode())
+
+    with pytest.raises(WrongSetting, match=f"setting {name}: is no random key"):
+        read_settings(SerialsSettings)
+
+
+def test_an_earlier_key_may_be_weak_so_that_one_can_get_away_from_it(environment: pytest.MonkeyPatch) -> None:
+    lookup, text = (b64encode(letter * 32).decode() for letter in (b"l", b"t"))
+    environment.setenv("SERIAL_EARLIER_KEYS", f"0:{lookup}:{text}")
+
+    assert read_settings(SerialsSettings).vault().key_ids == {"0", "1"}
 
 
 @pytest.mark.parametrize(

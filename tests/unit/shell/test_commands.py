@@ -1,7 +1,5 @@
 """What the commands make of their arguments, and that each explains itself."""
 
-from base64 import b64encode
-
 import pytest
 from typer.testing import CliRunner
 
@@ -10,13 +8,12 @@ from ops.shell.databases import share_a_database, urls_of
 from ops.shell.problem import Exit, Problem
 from ops.watch.dead.names import Name, parse_name
 from ops.watch.month.command import require_instant, require_month
+from tests.support.keys import KEY_SETTINGS
 
 SETTINGS = {
     "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
     "DATABASE_URL": "postgresql://nobody:x@127.0.0.1:1/nothing",
-    "DATA_KEY": b64encode(b"k" * 32).decode(),
-    "SERIAL_LOOKUP_KEY": b64encode(b"l" * 32).decode(),
-    "SERIAL_TEXT_KEY": b64encode(b"t" * 32).decode(),
+    **KEY_SETTINGS,
 }
 
 
@@ -55,6 +52,7 @@ SETTINGS = {
         ["serials", "custody"],
         ["serials", "leak"],
         ["serials", "campaign"],
+        ["serials", "rotate"],
     ],
 )
 def test_every_command_shows_an_example(command: list[str]) -> None:

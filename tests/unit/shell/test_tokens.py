@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from ops.shell.tokens import (
 from shared.settings import ServiceSettings, WrongSetting, read_settings
 from shared.web.callers import Caller
 from shared.web.tokens import KeySet, Tokens, fetch_from
+from tests.support.keys import KEY_SETTINGS
 
 
 def read(token: str, key: str) -> Caller:
@@ -130,7 +130,7 @@ def test_a_refusal_says_what_to_do(status: int) -> None:
 NEEDED = {
     "KAFKA_BOOTSTRAP_SERVERS": "broker:9092",
     "DATABASE_URL": "postgresql://nobody@localhost/x",
-    "DATA_KEY": b64encode(b"k" * 32).decode(),
+    "DATA_KEY": KEY_SETTINGS["DATA_KEY"],
 }
 COMPLETE = {"TOKEN_ISSUER": "https://login.example", "TOKEN_AUDIENCE": "pawl"}
 
