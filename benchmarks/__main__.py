@@ -138,7 +138,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="smaller and fewer runs, in six minutes")
     parser.add_argument("--runs", type=int, help="runs of each trial (5; with --quick 2)")
     parser.add_argument(
-        "--profile", choices=PROFILES, nargs="?", const="hop", help="where the time of the orders hop goes"
+        "--profile",
+        choices=PROFILES,
+        nargs="?",
+        const="hop",
+        help="where the time goes: of the orders hop, or of these",
     )
     parser.add_argument("--events", type=int, default=20_000, help="events, or requests, of the profile")
     parser.add_argument("--output", type=Path, help="where to put the profile as well")

@@ -78,12 +78,12 @@ async def send(job: Job) -> Answered:
 
 
 class _Load:
-    """Hands requests to connections that are free, and keeps what came of them."""
+    """Hands requests to connections that are free, in turn: the server closes one that rests for seconds."""
 
     def __init__(self, requests: Sequence[bytes]) -> None:
         self._requests = requests
         self._waiting: deque[tuple[bytes, float | None]] = deque()
-        self._free: list[_Connection] = []
+        self._free: deque[_Connection] = deque()
         self._statuses: Counter[int] = Counter()
         self._took: list[float] = []
         self._all: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -130,7 +130,7 @@ class _Load:
 
     def _offer(self, request: bytes, due: float | None) -> None:
         if self._free:
-            self._free.pop().send(request, due)
+            self._free.popleft().send(request, due)
         else:
             self._waiting.append((request, due))
 

@@ -124,13 +124,13 @@ async def pick(stage: Stage, count: int) -> list[str]:
 async def _some_ids(desk: Desk, count: int, chance: np.random.Generator) -> list[UUID]:
     """Ids of so many serials out of all that there are."""
     grants = await desk.pool.fetch("SELECT batch_id, issued FROM grants WHERE registration_deadline > now()")
-    ends = np.cumsum([grant["issued"] for grant in grants])
-    picked = chance.choice(ends[-1], count, replace=False, shuffle=False)
+    sizes = np.array([grant["issued"] for grant in grants])
+    ends = sizes.cumsum()
+    picked = chance.choice(int(ends[-1]), count, replace=False, shuffle=False)
     places = np.searchsorted(ends, picked, side="right")
-    # The last unit of a grant is as many ids behind its first as it has units, the others before that.
+    units = picked - (ends - sizes)[places] + 1
     return [
-        UUID(int=grants[place]["batch_id"].int + grants[place]["issued"] - int(ends[place] - number - 1))
-        for place, number in zip(places, picked, strict=True)
+        UUID(int=grants[place]["batch_id"].int + int(unit)) for place, unit in zip(places, units, strict=True)
     ]
 
 
