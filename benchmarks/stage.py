@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ class Stage:
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka,
             "DATABASE_URL": self.database.service_url(service),
             "LOG_LEVEL": "warning",
-            **{name: base64.b64encode(bytes([number]) * 32).decode() for number, name in enumerate(keys)},
+            **{name: base64.b64encode(sha256(name.encode()).digest()).decode() for name in keys},
         }
 
     async def _load_partition(

@@ -31,9 +31,9 @@ BEGIN
 END
 $$;
 
--- Indexes a home whose serials are all there.
+-- Indexes a home whose serials are all there, on one core: others work meanwhile.
 CREATE FUNCTION index_home(home integer) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET maintenance_work_mem = '128MB' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET maintenance_work_mem = '128MB' SET max_parallel_maintenance_workers = 0 AS $$
 DECLARE
     name CONSTANT text := 'serials_' || home;
 BEGIN
