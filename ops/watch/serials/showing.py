@@ -93,7 +93,7 @@ def leak(
         SERIALS,
         READ,
         f"/v1/custody/{quote(watermark_in(watermark), safe='')}",
-        "It stands in the first row of a CSV, in the properties of a workbook, and in the name it was sent with.",
+        "It stands in the first row of a CSV, in the properties of a workbook, and in the name it came with.",
     )
     if as_json:
         print_json(found)
