@@ -50,7 +50,7 @@ class Terminal:
     async def waits(self, *names: str) -> set[str]:
         """The causes for which one of these needs somebody.
 
-        A group names its twenty oldest; where it has more, as after other stories, all cases are looked through.
+        A group names its twenty oldest. Where it has more, as after other stories, all cases are looked at.
         """
         listed = await self.run("todo", ends=(Exit.OK, Exit.SOMETHING_WAITS))
         found = {
