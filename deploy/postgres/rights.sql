@@ -43,7 +43,8 @@ DECLARE
         "refunds": {
             "orders":              "insert, update",
             "order_lines":         "insert, update, delete",
-            "refunds":             "insert, update (state, why, why_at, supply, vat, fee, expected_on, completed_at, sequence, steps)",
+            "refunds":             "insert, update (state, why, why_at, supply, vat, fee, expected_on, completed_at, deadline, returned_at, reviewed_at, sequence, steps)",
+            "usage_readings":      "insert, update (used)",
             "refund_lines":        "insert, update (quantity, position)",
             "refund_payouts":      "insert, update (state)",
             "payout_failures":     "insert, update (failed_at, reason)",

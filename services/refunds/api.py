@@ -9,10 +9,11 @@ from fastapi import Path
 from pydantic import BaseModel
 
 from services.refunds.commands import PREFIX, ApprovalBody, DecisionBody, ProofBody
+from services.refunds.policies.holds import next_step
 from services.refunds.store import SQL
 from shared.business_days import legal_refund_day
 from shared.kst import kst_date
-from shared.operators.deciding import CANNOT_DECIDE, OF_REFUND, RefundDecision
+from shared.operators.deciding import CANNOT_DECIDE, RefundDecision, of_refund
 from shared.runtime.surroundings import Surroundings
 from shared.web.callers import Origin
 from shared.web.fields import ToldEvent, WireInstant, WireWon
@@ -49,7 +50,11 @@ class ShownPayout(BaseModel):
 
 
 class ShownRefund(BaseModel):
-    """A refund with every step of it. `decisions` are possible in its state; ungranted, its won are null."""
+    """A refund with every step of it. `decisions` are possible in its state; ungranted, its won are null.
+
+    It is in its state for `why` since `since`. Where it waits for somebody outside, `next` is what has to
+    come, and `deadline` by when.
+    """
 
     refund_id: UUID
     refund_request_id: str
@@ -57,6 +62,9 @@ class ShownRefund(BaseModel):
     partner_id: str
     state: str
     why: str | None
+    since: WireInstant
+    next: str | None
+    deadline: WireInstant | None
     reason: str
     requested_by: str
     requested_at: WireInstant
@@ -113,11 +121,13 @@ class Refunds:
             steps = [{**step, "actor": None, "note": None} for step in steps]
         return {
             **row,
-            "legal_on": legal_refund_day(kst_date(row["requested_at"])),
+            "legal_on": legal_refund_day(kst_date(row["returned_at"] or row["requested_at"])),
             "lines": await self._rows(SQL.lines_of_refund, refund_id),
             "payouts": await self._rows(SQL.payouts_of_refund, refund_id),
             "steps": steps,
-            "decisions": OF_REFUND.get(row["state"], ()),
+            "next": next_step(row["state"], row["why"]),
+            "since": steps[-1]["at"],
+            "decisions": of_refund(row["state"], row["why"]),
         }
 
     async def proof(self, refund_id: RefundId, body: ProofBody, origin: RequestedOnce) -> Any:

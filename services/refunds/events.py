@@ -30,9 +30,11 @@ def refund_accepted(refund: Refund, *, everything: bool) -> NewEvent:
     return _of_refund("refund.accepted.v1", refund, data)
 
 
-def refund_held(refund: Refund, since: datetime) -> NewEvent:
-    """The refund waits for a proof."""
-    data = {"reason": refund.why, "next": "attach_proof", "since": wire_time(since)}
+def refund_held(refund: Refund, following: str, since: datetime) -> NewEvent:
+    """The refund waits for what has to come next, where there is a deadline until then."""
+    data = {"reason": refund.why, "next": following, "since": wire_time(since)}
+    if refund.deadline is not None:
+        data["deadline"] = wire_time(refund.deadline)
     return _of_refund("refund.held.v1", refund, data)
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from services.refunds.decisions import claims, payments, payouts, requests, reviews
+from services.refunds.decisions import claims, payments, payouts, requests, reviews, usage
 from services.refunds.state import BankAccount, Order, Refund, World
 from shared.events.checkout import (
     BalanceGranted,
@@ -181,9 +181,24 @@ def record_delivery(world: World, event: Event[LineDelivered], context: Context)
     return keep(world, payments.record_delivery(world.orders.get(event.key), data.line_id, data.delivered_at))
 
 
-def refuse_unsupported(
-    world: World, event: Event[ReturnConfirmed | UsageRecorded | BalanceGranted], context: Context
-) -> Outcome:
+def record_usage(world: World, event: Event[UsageRecorded], context: Context) -> Outcome:
+    """usage.recorded: so much of a line was used; its refund rule asks for that."""
+    data = event.data
+    order = world.orders.get(event.key)
+    return keep(world, usage.record_usage(order, data.line_id, data.used, data.recorded_at))
+
+
+def confirm_return(world: World, event: Event[ReturnConfirmed], context: Context) -> Outcome:
+    """return.confirmed: the goods are back that a refund waits for."""
+    data = event.data
+    found = _named(world, event.key, data.refund_id)
+    if isinstance(found, Wait):
+        return found
+    units = None if data.lines is None else line_units(data.lines)
+    return keep(world, reviews.confirm_return(*found, units, data.confirmed_at, event.time))
+
+
+def refuse_unsupported(world: World, event: Event[BalanceGranted], context: Context) -> Outcome:
     """Belongs to product kinds that cannot be refunded by this system yet. Answered, never ignored."""
     return Reject("not_supported", "", f"{event.type} belongs to product kinds that are not supported yet")
 
@@ -301,7 +316,7 @@ ROUTES: dict[str, Route] = {
     "refund.payout_failed.v1": Route(record_payout_failure),
     "line.activated.v1": Route(record_activation),
     "line.delivered.v1": Route(record_delivery),
-    "return.confirmed.v1": Route(refuse_unsupported),
-    "usage.recorded.v1": Route(refuse_unsupported),
+    "return.confirmed.v1": Route(confirm_return),
+    "usage.recorded.v1": Route(record_usage),
     "balance.granted.v1": Route(refuse_unsupported),
 }

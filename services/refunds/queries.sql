@@ -6,6 +6,10 @@ SELECT * FROM orders WHERE order_id = ANY(string_to_array($1, E'\x1f')) ORDER BY
 -- Their lines, as they stood in the order.
 SELECT * FROM order_lines WHERE order_id = ANY(string_to_array($1, E'\x1f')) ORDER BY order_id, position;
 
+-- name: readings_of_orders
+-- What was used of their lines, in the order of its own times.
+SELECT * FROM usage_readings WHERE order_id = ANY(string_to_array($1, E'\x1f')) ORDER BY order_id, line_id, recorded_at;
+
 -- name: drop_lines
 -- Lines of orders that were registered and are paid with another snapshot.
 DELETE FROM order_lines WHERE order_id = ANY(string_to_array($1, E'\x1f'));
@@ -36,19 +40,20 @@ WHERE r.order_id = ANY(string_to_array($1, E'\x1f')) ORDER BY f.refund_id, f.pay
 SELECT reference, sealed FROM refund_details WHERE reference = $1;
 
 -- name: todo_refunds
--- Refunds that are not at their end, by state, its reason, the Seoul day from which their time counts, and the day on
--- which their money is expected. A bounced one is owed anew from its bounce.
-SELECT r.state, coalesce(r.why, '') AS why, b.since::date AS day, r.expected_on, count(*) AS count,
+-- Refunds that are not at their end, by state, its reason, the Seoul day from which their time counts, the day on which
+-- their money is expected, and the instant by which goods have to be back. A bounced one is owed anew from its bounce, and
+-- goods that came back are owed from then on.
+SELECT r.state, coalesce(r.why, '') AS why, b.since::date AS day, r.expected_on, r.deadline, count(*) AS count,
        sum(r.amount)::bigint AS won, min(h.at) AS state_since, min(r.requested_at) AS requested_at,
        (array_agg(r.refund_id::text ORDER BY r.requested_at, r.refund_id))[1:20] AS members
 FROM refunds r
 LEFT JOIN refund_history h
   ON r.state IN ('bounced', 'repaying') AND h.refund_id = r.refund_id AND h.position = r.steps
 CROSS JOIN LATERAL (
-    SELECT coalesce(h.at, r.requested_at) AT TIME ZONE INTERVAL '+09:00'
+    SELECT coalesce(h.at, r.returned_at, r.requested_at) AT TIME ZONE INTERVAL '+09:00'
 ) AS b (since)
 WHERE r.state IN ('held', 'in_review', 'accepted', 'paying_out', 'unknown', 'failed', 'bounced', 'repaying')
-GROUP BY 1, 2, 3, 4;
+GROUP BY 1, 2, 3, 4, 5;
 
 -- name: find_refund
 -- The refund of this id.
@@ -71,7 +76,8 @@ SELECT order_id FROM refunds WHERE refund_id = $1;
 -- name: refund_to_show
 -- A refund and whose order it is of.
 SELECT r.refund_id, r.refund_request_id, r.order_id, o.partner_id, r.state, r.why, r.reason, r.requested_by, r.requested_at,
-       r.everything, r.destination_kind, r.destination_masked, r.supply, r.vat, r.fee, r.amount, r.expected_on, r.completed_at
+       r.everything, r.destination_kind, r.destination_masked, r.supply, r.vat, r.fee, r.amount, r.expected_on, r.completed_at,
+       r.deadline, r.returned_at
 FROM refunds r JOIN orders o USING (order_id) WHERE r.refund_id = $1;
 
 -- name: lines_of_refund

@@ -39,10 +39,22 @@ PAID_OUT: frozenset[RefundState] = frozenset({"completed", "bounced", "repaying"
 CLAIMED: frozenset[RefundState] = frozenset({"granted", "paying_out", "unknown", "failed", *PAID_OUT})
 """The states in which a refund holds units and money of its order."""
 
+USED_KINDS: frozenset[str] = frozenset({"metered", "prepaid"})
+"""The kinds of lines that are used up, as running totals tell."""
+
 PayoutState = Literal["paid", "bounced", "twice", "returned"]
 
 DestinationKind = Literal["bank_account", "original_card", "mycash", "app_store"]
 """Where money goes back to. `app_store` is nowhere: only that store can refund it."""
+
+
+class Reading(Struct, frozen=True, gc=False):
+    """The running total of what was used of a line, as of `recorded_at`: units, or won of a balance."""
+
+    order_id: Fixed[str]
+    line_id: Fixed[str]
+    recorded_at: Fixed[datetime]
+    used: int
 
 
 class Line(Struct, frozen=True, gc=False):
@@ -53,7 +65,8 @@ class Line(Struct, frozen=True, gc=False):
     `granted` are units that orders has granted to issue (issuing or issued), `refunding` and `refunded` are
     claimed by refunds, `taken_back` went when upstream cancelled the payment. A `locked` line was said to
     have nothing left to refund. `activated_at` and `delivered_at` are the earliest instants that checkout
-    said; None where it said nothing, then the payment's instant counts.
+    said; None where it said nothing, then the payment's instant counts. `readings` are those of its usage
+    that raised the running total when they were told, in the order of their times.
     """
 
     order_id: Fixed[str]
@@ -71,6 +84,7 @@ class Line(Struct, frozen=True, gc=False):
     last_granted_at: datetime | None = None
     activated_at: datetime | None = None
     delivered_at: datetime | None = None
+    readings: Apart[tuple[Reading, ...]] = ()
 
     @property
     def open(self) -> int:
@@ -167,7 +181,9 @@ class Refund(Struct, frozen=True, gc=False):
     `content` is the hash of the request's document; `everything` says that it named no lines, and `lines` are
     then filled when it is accepted. `fee` is set when it is accepted, `money` by the grant; both are kept
     afterwards. `why` is the reason of the state (held, rejected, denied, failed ...), `why_at` the moment
-    something was lost. `sequence` counts the events about it, `steps` its changes. `payouts` are those that
+    something was lost. `deadline` is by when what it waits for has to come, `returned_at` when its goods were
+    back, `reviewed_at` when an operator approved what the rule of its kind does not give back by itself.
+    `sequence` counts the events about it, `steps` its changes. `payouts` are those that
     were made, in their order, `failures` those that failed, by payout id. `changes` and `details` are those
     that are not saved yet.
     """
@@ -191,6 +207,9 @@ class Refund(Struct, frozen=True, gc=False):
     fee: int = 0
     expected_on: date | None = None
     completed_at: datetime | None = None
+    deadline: datetime | None = None
+    returned_at: datetime | None = None
+    reviewed_at: datetime | None = None
     sequence: int = 0
     steps: int = 0
     lines: Apart[tuple[LineUnits, ...]] = ()

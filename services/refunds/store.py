@@ -9,7 +9,7 @@ import orjson
 from msgspec import Struct
 from msgspec.structs import replace
 
-from services.refunds.state import Change, Failure, Line, Order, Payout, Refund, World
+from services.refunds.state import USED_KINDS, Change, Failure, Line, Order, Payout, Reading, Refund, World
 from shared.columns import Fixed
 from shared.postgres import Connection, packed
 from shared.queries import load as load_queries
@@ -41,6 +41,7 @@ class SealedDetails(Struct, frozen=True, gc=False):
 SQL = load_queries(__file__)
 ORDERS = Table(Order, "orders", key=("order_id",))
 LINES = Table(Line, "order_lines", key=("order_id", "line_id"))
+READINGS = Table(Reading, "usage_readings", key=("order_id", "line_id", "recorded_at"))
 REFUNDS = Table(Refund, "refunds", key=("refund_id",))
 REFUND_LINES = Table(RefundLine, "refund_lines", key=("refund_id", "line_id"))
 FIRST_ASKED = 2
@@ -49,7 +50,7 @@ PAYOUTS = Table(Payout, "refund_payouts", key=("refund_id", "payout_id"))
 FAILURES = Table(Failure, "payout_failures", key=("refund_id", "payout_id"))
 HISTORY = Table(Change, "refund_history", key=("refund_id", "position"))
 DETAILS = Table(SealedDetails, "refund_details", key=("reference",))
-TABLES = (ORDERS, LINES, REFUNDS, REFUND_LINES, PAYOUTS, FAILURES, HISTORY, DETAILS)
+TABLES = (ORDERS, LINES, READINGS, REFUNDS, REFUND_LINES, PAYOUTS, FAILURES, HISTORY, DETAILS)
 
 ChangedOrder = tuple[Order, Order | None]
 ChangedRefund = tuple[Refund, Refund | None]
@@ -87,6 +88,7 @@ class Store:
         if replaced:
             await connection.execute(SQL.drop_lines, packed(replaced))
         await LINES.save(connection, _lines(changed))
+        await READINGS.put(connection, _readings(changed))
         refunds = list(_refunds(changed))
         if refunds:
             await self._save_refunds(connection, refunds)
@@ -119,10 +121,13 @@ class Store:
 
 async def _load_children(connection: Connection, orders: dict[str, Order]) -> None:
     """Fills in what orders that were just read have in other tables."""
-    known = packed(orders)
+    known, has_usage = packed(orders), False
     for row in await connection.fetch(SQL.lines_of_orders, known):
         line = LINES.read(row)
         orders[line.order_id].lines[line.line_id] = line
+        has_usage = has_usage or line.kind in USED_KINDS
+    if has_usage:
+        await _load_readings(connection, orders, known)
     has_payouts = has_failures = False
     for row in await connection.fetch(SQL.refunds_of_orders, known):
         refund = _refund(row)
@@ -133,6 +138,14 @@ async def _load_children(connection: Connection, orders: dict[str, Order]) -> No
         await _load_payouts(connection, orders, known)
     if has_failures:
         await _load_failures(connection, orders, known)
+
+
+async def _load_readings(connection: Connection, orders: Mapping[str, Order], known: str) -> None:
+    for row in await connection.fetch(SQL.readings_of_orders, known):
+        reading = READINGS.read(row)
+        lines = orders[reading.order_id].lines
+        line = lines[reading.line_id]
+        lines[reading.line_id] = replace(line, readings=(*line.readings, reading))
 
 
 async def _load_payouts(connection: Connection, orders: Mapping[str, Order], known: str) -> None:
@@ -163,6 +176,13 @@ def _lines(changed: Sequence[ChangedOrder]) -> Iterator[tuple[Line, Line | None]
     for order, before in changed:
         known = {} if before is None or _has_other_lines(order, before) else before.lines
         yield from pairs(order.lines, known)
+
+
+def _readings(changed: Sequence[ChangedOrder]) -> Iterator[Reading]:
+    for line, known in _lines(changed):
+        if line.readings and (known is None or line.readings is not known.readings):
+            before = set(known.readings) if known else set()
+            yield from (reading for reading in line.readings if reading not in before)
 
 
 def _refunds(changed: Sequence[ChangedOrder]) -> Iterator[ChangedRefund]:

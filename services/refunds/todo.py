@@ -42,7 +42,7 @@ NEXT: Final = {
     "refund_failed": "retry",
     "refund_bounced": "retry",
 }
-"""The usual decision about each; of the others there is nothing to decide here."""
+"""The usual decision about each; of the others, and of goods that are awaited, nothing is decided here."""
 
 
 def refunds(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
@@ -56,18 +56,19 @@ def refunds(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
             parts.setdefault((ON_THEIR_WAY[row["state"]], row["state"]), []).append(part)
     for (kind, reason), of_kind in parts.items():
         group = add_up(REFUNDS, kind.code, reason, kind.who, of_kind, moment)
-        yield group.with_command(pawl("refund", NEXT.get(kind.code, "show"), group.members[0]))
+        decision = "show" if reason == "return_awaited" else NEXT.get(kind.code, "show")
+        yield group.with_command(pawl("refund", decision, group.members[0]))
 
 
 def _part(row: Row) -> Part:
     owed_anew = row["state"] in ("bounced", "repaying")
     since = row["state_since"] if owed_anew else row["requested_at"]
-    due = end_of_day(due_on(row["day"], row["expected_on"]))
+    due = row["deadline"] or end_of_day(due_on(row["day"], row["expected_on"]))
     return Part(row["count"], row["won"], since, due, tuple(row["members"]))
 
 
 def due_on(day: date, expected_on: date | None) -> date:
-    """The legal day, counted from the request or the bounce; the expected day where that comes first."""
+    """The legal day, counted from a request, return or bounce; the expected day where that comes first."""
     legal = legal_refund_day(day)
     return legal if expected_on is None or expected_on < day else min(legal, expected_on)
 

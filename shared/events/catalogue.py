@@ -133,7 +133,7 @@ TYPES: Final[Mapping[str, EventType]] = {
         _upstream("refund.requested.v1", "refunds", checkout.RefundRequested, checkout.check_refund),
         _upstream("refund.proof_attached.v1", "refunds", checkout.RefundProofAttached),
         _upstream("refund.reviewed.v1", "refunds", checkout.RefundReviewed),
-        _upstream("return.confirmed.v1", "refunds", checkout.ReturnConfirmed),
+        _upstream("return.confirmed.v1", "refunds", checkout.ReturnConfirmed, checkout.check_lines),
         _upstream("refund.paid_out.v1", "refunds", checkout.RefundPaidOut),
         _upstream("refund.payout_failed.v1", "refunds", checkout.RefundPayoutFailed),
         _upstream("merge.requested.v1", "invoices", checkout.MergeRequested, about="partner"),

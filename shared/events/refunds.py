@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from shared.events.fields import MAX_LINES, Data, Day, Id, Instant, Lines, LineUnits, Name, Total
+from shared.events.fields import MAX_LINES, Data, Day, Deadline, Id, Instant, Lines, LineUnits, Name, Total
 
 
 class RefundLocked(Data):
@@ -51,11 +51,12 @@ class RefundAccepted(Refund):
 
 
 class RefundHeld(Refund):
-    """refund.held.v1: waits for `next` since `since`."""
+    """refund.held.v1: waits for `next` since `since`, and is overdue after `deadline`, where there is one."""
 
     reason: Name
     next: Name
     since: Instant
+    deadline: Deadline | None = None
 
 
 class RefundRejected(Refund):

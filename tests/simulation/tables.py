@@ -595,6 +595,9 @@ REFUNDS: Mapping[str, Query] = {
     "lines_of_orders": lambda tx, ids: where(
         tx, "order_lines", "order_id", unpacked(ids), "order_id", "position"
     ),
+    "readings_of_orders": lambda tx, ids: where(
+        tx, "usage_readings", "order_id", unpacked(ids), "order_id", "line_id", "recorded_at"
+    ),
     "drop_lines": drop_registered_lines,
     "refunds_of_orders": refunds_of_orders,
     "payouts_of_orders": payouts_of_orders,

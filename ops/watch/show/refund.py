@@ -19,7 +19,7 @@ from shared.business_days import legal_refund_day
 from shared.documents import as_json
 from shared.kst import kst_date
 from shared.operators.commands import pawl
-from shared.operators.deciding import OF_REFUND
+from shared.operators.deciding import of_refund
 from shared.queries import load
 
 SQL = load("ops.watch.show")
@@ -44,7 +44,7 @@ async def _whole(connection: Any, row: Any) -> dict[str, Any]:
     refund_id = row["refund_id"]
     return {
         **as_json(row),
-        "decisions": list(OF_REFUND.get(row["state"], ())),
+        "decisions": list(of_refund(row["state"], row["why"])),
         "legal_on": legal_refund_day(kst_date(row["requested_at"])).isoformat(),
         "lines": [as_json(line) for line in await connection.fetch(SQL.lines_of_refund, refund_id)],
         "steps": [as_json(step) for step in await connection.fetch(SQL.steps_of_refund, refund_id)],

@@ -80,6 +80,8 @@ def _refund(refund: Refund) -> str:
             return f"an operator to retry {name} of {won}, which came back: {refund.reason}; {retry}"
         case "repaying":
             return f"checkout to pay out again {name} of {won}, expected on {refund.expected_on}"
+        case "held" if refund.reason == "return_awaited":
+            return f"the goods of {name} to come back; {pawl('refund', 'show', refund.refund_id)}"
         case "held":
             return f"a proof for {name}: {refund.reason}; {pawl('refund', 'proof', refund.refund_id)}"
         case "in_review":

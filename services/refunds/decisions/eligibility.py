@@ -20,7 +20,7 @@ class LineEligibility(NamedTuple):
     """What may be refunded of one line; `reason` and `since` say why it is nothing.
 
     `fee` is what is kept of it, in won. `last_instant` is when it can be refunded at the latest; None as long
-    as it is not issued.
+    as it is not issued. `hold` is what its refund would wait for first (`HOLDS`).
     """
 
     line_id: str
@@ -31,6 +31,7 @@ class LineEligibility(NamedTuple):
     last_instant: datetime | None
     reason: str | None
     since: datetime | None
+    hold: str | None = None
 
 
 class Eligibility(NamedTuple):
@@ -57,7 +58,8 @@ def eligibility(order: Order, now: datetime) -> Eligibility:
     reason = _why_not(order, answers, now)
     if reason is not None:
         answers = {line_id: answer._replace(units=0) for line_id, answer in answers.items()}
-    units, fee, _ = refundable(order, answers)
+    found = refundable(order, answers)
+    units, fee = found.units, found.fee
     money = worth(order, units) if units else NOTHING
     kind = destination_kind(order.payment_method)
     return Eligibility(
@@ -86,10 +88,10 @@ def _why_not(order: Order, answers: Mapping[str, Answer], now: datetime) -> str 
         return "app_store"
     if not answers:
         return "not_supported"
-    units, fee, _ = refundable(order, answers)
-    if not units:
+    found = refundable(order, answers)
+    if not found.units:
         return why_nothing(answers.values(), now).reason
-    if is_eaten(worth(order, units).total, fee):
+    if is_eaten(worth(order, found.units).total, found.fee):
         return "nothing_to_pay"
     return None
 
@@ -106,6 +108,7 @@ def _of_line(line: Line, answer: Answer | None, reason: str | None) -> LineEligi
         last_instant=answer.last_instant,
         reason=None if answer.units else answer.reason or reason,
         since=answer.since,
+        hold=answer.hold if answer.units else None,
     )
 
 

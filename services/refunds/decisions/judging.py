@@ -10,9 +10,11 @@ from typing import Any, Final, NamedTuple
 from msgspec.structs import replace
 
 from services.refunds.decisions.units import are_free, unanswered, worth
+from services.refunds.decisions.usage import usage_of
 from services.refunds.policies import POLICIES
+from services.refunds.policies.holds import HOLDS
 from services.refunds.policies.reasons import TERMINATED_BY_OPERATOR
-from services.refunds.policies.rules import NOT_USED, Answer, Payment, Question
+from services.refunds.policies.rules import Answer, Payment, Question
 from services.refunds.state import Line, Order, Refund
 from shared.units import LineUnits
 
@@ -29,11 +31,15 @@ class Refusal(NamedTuple):
 
 
 class Refundable(NamedTuple):
-    """Units to ask orders for, the won kept of their refund, and the names of the rules that allow it."""
+    """Units to ask orders for, the won kept of their refund, and the names of the rules that allow it.
+
+    `holds` are the reasons to wait before that, in the order of `HOLDS`. Free units wait for nothing.
+    """
 
     units: tuple[LineUnits, ...]
     fee: int
     rules: str
+    holds: tuple[str, ...] = ()
 
 
 def judge(order: Order, refund: Refund, at: datetime) -> Refundable | Refusal:
@@ -42,7 +48,7 @@ def judge(order: Order, refund: Refund, at: datetime) -> Refundable | Refusal:
     if isinstance(found, Refusal):
         return found
     if are_free(order, found.units):
-        return found
+        return found._replace(holds=())
     if is_eaten(worth(order, found.units).total, found.fee):
         return Refusal("nothing_to_pay", at)
     if refund.destination.masked is None:
@@ -77,6 +83,7 @@ def refundable(order: Order, answers: Mapping[str, Answer]) -> Refundable:
         tuple(LineUnits(line_id, answer.units) for line_id, answer in given.items()),
         sum(answer.fee for answer in given.values()),
         ", ".join(dict.fromkeys(POLICIES[order.lines[line_id].kind].__name__ for line_id in given)),
+        tuple(reason for reason in HOLDS if any(answer.hold == reason for answer in given.values())),
     )
 
 
@@ -108,8 +115,11 @@ def _barred(order: Order, refund: Refund, at: datetime) -> Refusal | None:
 
 
 def _by_kind(order: Order, refund: Refund, at: datetime) -> Refundable | Refusal:
-    """By the rule of each line's kind, as of the request: a review that takes its time closes no window."""
-    if refund.everything:
+    """By the rule of each line's kind, as of the request: a review that takes its time closes no window.
+
+    A refund of everything names its units from when only a part of its goods came back.
+    """
+    if refund.everything and not refund.lines:
         answers = answers_for_everything(order, refund.requested_at)
         found = refundable(order, answers)
         return found if found.units else why_nothing(answers.values(), at)
@@ -126,7 +136,7 @@ def _by_kind(order: Order, refund: Refund, at: datetime) -> Refundable | Refusal
 def _ask(order: Order, line: Line, quantity: int | None, at: datetime) -> Answer:
     assert order.paid_at is not None, "only what was paid can be refunded"
     payment = Payment(order.payment_method, order.vat_mode, order.paid_at)
-    return POLICIES[line.kind](Question(line, payment, NOT_USED, quantity, at))
+    return POLICIES[line.kind](Question(line, payment, usage_of(order, line), quantity, at))
 
 
 def _with_asked(line: Line, asked: int) -> Line:

@@ -1,4 +1,4 @@
-"""A request for money back: judged once, then held for a proof, accepted (orders is asked) or rejected."""
+"""A request for money back: judged, then held for what comes first, accepted (asks orders) or rejected."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -20,8 +20,10 @@ from services.refunds.events import (
 from services.refunds.policies import POLICIES
 from services.refunds.policies.destinations import destination_kind, mask
 from services.refunds.policies.holders import same_holder
+from services.refunds.policies.holds import HOLDS, REVIEWED
 from services.refunds.policies.reasons import listed_reasons, reason_name
 from services.refunds.state import BankAccount, Destination, Details, Order, Refund
+from shared.kst import window_end
 from shared.runtime.decisions import Decided, Decision, NewEvent, Reject, Wait
 from shared.units import LineUnits
 
@@ -62,8 +64,8 @@ def request_refund(order: Order | None, request: Request, new_id: Callable[[], U
     if isinstance(judged, Refusal):
         return reject(order, refund, judged, request.at)
     if not are_free(order, judged.units) and not _is_own_account(order, refund, request.account):
-        return _hold(order, refund, request.at)
-    return accept(order, refund, judged, request.at, REFUNDS, judged.rules, everything=refund.everything)
+        return hold(order, refund, "holder_mismatch", request.at)
+    return proceed(order, refund, judged, request.at, REFUNDS, judged.rules)
 
 
 def refuse_accepted(
@@ -82,6 +84,33 @@ def cancel(request: Request, refund_id: UUID, at: datetime) -> NewEvent:
     return request_cancelled(request.order_id, request.request_id, refund_id, at)
 
 
+def proceed(
+    order: Order,
+    refund: Refund,
+    judged: Refundable,
+    at: datetime,
+    actor: str,
+    reason: str,
+    note: str | None = None,
+) -> Decided[Order]:
+    """The refund waits for what has to come next, or orders is asked for its units."""
+    for why in judged.holds:
+        if (refund.reviewed_at if why in REVIEWED else refund.returned_at) is None:
+            return hold(order, refund, why, at, actor, note)
+    everything = refund.everything and not refund.lines
+    return accept(order, refund, judged, at, actor, reason, note, everything=everything)
+
+
+def hold(
+    order: Order, refund: Refund, why: str, at: datetime, actor: str = REFUNDS, note: str | None = None
+) -> Decided[Order]:
+    """The refund waits since `at`, for a reason of `HOLDS`."""
+    state, following, days = HOLDS[why]
+    deadline = None if days is None else window_end(at, days)
+    refund = enter(replace(refund, why=why, deadline=deadline), state, at, actor, why, note)
+    return decided(order, refund, refund_held(refund, following, at))
+
+
 def accept(
     order: Order,
     refund: Refund,
@@ -94,7 +123,7 @@ def accept(
     everything: bool,
 ) -> Decided[Order]:
     """Orders is asked for the units: all of them or none; of `everything` refundable at most these."""
-    refund = replace(refund, lines=judged.units, fee=judged.fee, why=None)
+    refund = replace(refund, lines=judged.units, fee=judged.fee, why=None, deadline=None)
     refund = enter(refund, "accepted", at, actor, reason, note)
     return decided(order, refund, refund_accepted(refund, everything=everything))
 
@@ -108,14 +137,9 @@ def reject(
     note: str | None = None,
 ) -> Decided[Order]:
     """The request ends, before orders was asked."""
-    refund = replace(refund, why=refusal.reason, why_at=refusal.at)
+    refund = replace(refund, why=refusal.reason, why_at=refusal.at, deadline=None)
     refund = enter(refund, "rejected", at, actor, refusal.reason, note)
     return decided(order, refund, refund_rejected(refund, refusal.at, refusal.more))
-
-
-def _hold(order: Order, refund: Refund, at: datetime) -> Decided[Order]:
-    refund = enter(replace(refund, why="holder_mismatch"), "held", at, REFUNDS, "holder_mismatch")
-    return decided(order, refund, refund_held(refund, at))
 
 
 def _refund_of_request(order: Order, request_id: str) -> Refund | None:

@@ -1,4 +1,4 @@
-"""What requesters and operators do about a refund: a proof, an approval, a rejection, a retry, a release."""
+"""What people do about a refund: a proof, a return, an approval, a rejection, a retry, a release."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,13 +8,15 @@ from msgspec.structs import replace
 
 from services.refunds.decisions.judging import Refusal, judge
 from services.refunds.decisions.payouts import request_payout
-from services.refunds.decisions.requests import accept, reject
-from services.refunds.decisions.steps import decided_silently, enter, unfit
+from services.refunds.decisions.requests import proceed, reject
+from services.refunds.decisions.steps import CHECKOUT, before_payment, decided_silently, enter, unfit
 from services.refunds.decisions.units import void, worth
 from services.refunds.events import decided, refund_released
+from services.refunds.policies.holds import REVIEWED
 from services.refunds.state import Order, Refund
-from shared.operators.deciding import OF_REFUND, RefundDecision
+from shared.operators.deciding import RefundDecision, of_refund
 from shared.runtime.decisions import Decided, Decision, Reject
+from shared.units import LineUnits
 
 ReviewDecision = Literal["approve", "reject", "retry", "release"]
 
@@ -46,6 +48,38 @@ def attach_proof(
     return decided_silently(order, enter(refund, "in_review", at, actor, kind, reference))
 
 
+def confirm_return(
+    order: Order,
+    refund: Refund,
+    units: Sequence[LineUnits] | None,
+    confirmed_at: datetime | None,
+    at: datetime,
+) -> Decision[Order]:
+    """The goods of a refund are back, all of them or these units; orders is asked for the units of those.
+
+    A refund that has ended or gone on keeps the instant and nothing else. One that still waits for something
+    else keeps the units too. The same news again changes nothing.
+    """
+    fault = _wrong_return(order, refund, units)
+    if fault is None and confirmed_at is not None:
+        fault = before_payment(order, confirmed_at, "confirmed_at")
+    if fault is not None:
+        return fault
+    if refund.returned_at is not None:
+        return Decided(order)
+    refund = replace(refund, returned_at=confirmed_at or at)
+    if refund.state not in ("held", "in_review"):
+        return decided_silently(order, enter(refund, refund.state, at, CHECKOUT, "returned"))
+    if units is not None:
+        refund = _of_what_came_back(order, refund, units, at)
+    if refund.why != "return_awaited":
+        return decided_silently(order, enter(refund, refund.state, at, CHECKOUT, "returned"))
+    judged = judge(order, refund, at)
+    if isinstance(judged, Refusal):
+        return reject(order, refund, judged, at)
+    return proceed(order, refund, judged, at, CHECKOUT, "returned")
+
+
 def review(order: Order, refund: Refund, review: Review) -> Decision[Order]:
     """An operator decides. What does not fit the state of the refund is a fault of the document."""
     if review.decision not in possible(refund):
@@ -66,7 +100,7 @@ def review(order: Order, refund: Refund, review: Review) -> Decision[Order]:
 
 def possible(refund: Refund) -> Sequence[RefundDecision]:
     """What may be decided about a refund in its state."""
-    return OF_REFUND.get(refund.state, ())
+    return of_refund(refund.state, refund.why)
 
 
 def changes(order: Order, refund: Refund) -> dict[str, Any]:
@@ -88,19 +122,55 @@ def _why_not(refund: Refund, decision: ReviewDecision) -> str:
 
 
 def _approve(order: Order, refund: Refund, review: Review) -> Decision[Order]:
-    """Judged again: units may have been issued while the request was in review.
+    """Judged again: units may have been issued, or used, while the request was in review.
 
-    An approved amount stands for exactly the units that are worth it: orders then gives all of them or none.
+    Only what the operator was asked about is approved with it: a use that was heard of since puts the refund
+    into review once more. An approved amount stands for exactly the units that are worth it: orders then
+    gives all of them or none.
     """
+    if refund.why in REVIEWED:
+        refund = replace(refund, reviewed_at=review.at)
     judged = judge(order, refund, review.at)
     if isinstance(judged, Refusal):
         return reject(order, refund, judged, review.at, review.actor, review.note)
     owed = worth(order, judged.units).total - judged.fee
     if review.amount is not None and review.amount != owed:
         return Reject("inconsistent", "/amount", f"these units are worth {owed} won, not {review.amount}")
-    everything = refund.everything and review.amount is None
-    actor, note = review.actor, review.note
-    return accept(order, refund, judged, review.at, actor, "approved", note, everything=everything)
+    if review.amount is not None:
+        refund = replace(refund, lines=judged.units)
+    return proceed(order, refund, judged, review.at, review.actor, "approved", review.note)
+
+
+def _wrong_return(order: Order, refund: Refund, units: Sequence[LineUnits] | None) -> Reject | None:
+    """The fault of a return of what the refund does not ask for, or of what is not sent back."""
+    asked = {line_id for line_id, _ in refund.lines} or order.lines.keys()
+    goods = {line_id for line_id in asked if order.lines[line_id].kind == "goods"}
+    if not goods:
+        return unfit("/refund_id", refund, "has no goods that could come back")
+    for index, (line_id, quantity) in enumerate(units or ()):
+        most = dict(refund.lines).get(line_id, order.lines[line_id].open) if line_id in goods else 0
+        if quantity > most:
+            detail = (
+                f"{most} units of line {line_id} can come back for refund {refund.refund_id}, not {quantity}"
+            )
+            return Reject("inconsistent", f"/lines/{index}", detail)
+    return None
+
+
+def _of_what_came_back(order: Order, refund: Refund, units: Sequence[LineUnits], at: datetime) -> Refund:
+    """The refund of its goods that came back, and of all that is sent nowhere."""
+    asked = refund.lines
+    if not asked:
+        judged = judge(order, refund, at)
+        asked = () if isinstance(judged, Refusal) else judged.units
+    back = dict(units)
+    kept = (
+        each
+        if order.lines[each.line_id].kind != "goods"
+        else each._replace(quantity=back.get(each.line_id, 0))
+        for each in asked
+    )
+    return replace(refund, lines=tuple(each for each in kept if each.quantity))
 
 
 def _release(order: Order, refund: Refund, review: Review) -> Decided[Order]:

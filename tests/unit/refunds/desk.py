@@ -67,7 +67,7 @@ class Desk:
         snapshot = self._snapshot(lines, changes)
         price = sum(row["unit_price"] * row["quantity"] - row.get("discount", 0) for row in snapshot["lines"])
         money = payment_money(snapshot["vat_mode"], price)
-        payment = {"payment_id": "pay-9001", "paid_at": _wire(PAID_AT)}
+        payment = {"payment_id": "pay-9001", "paid_at": snapshot.pop("paid_at", _wire(PAID_AT))}
         won = {"supply": money.supply, "vat": money.vat, "amount": money.total}
         return self.deliver("order.paid.v1", {**snapshot, **payment, **won})
 
@@ -152,6 +152,16 @@ class Desk:
     def delivered(self, line_id: str = "1", at: datetime | None = None) -> Outcome:
         instant = {} if at is None else {"delivered_at": _wire(at)}
         return self.deliver("line.delivered.v1", {"line_id": line_id, **instant})
+
+    def used(self, used: int, at: datetime | None = None, line_id: str = "1") -> Outcome:
+        """So much of a line was used until `at`, else until now."""
+        data = {"line_id": line_id, "used": used, "recorded_at": _wire(at or self.now)}
+        return self.deliver("usage.recorded.v1", data)
+
+    def returned(self, *lines: Mapping[str, Any], of: Refund | None = None, **more: Any) -> Outcome:
+        """The goods of a refund are back; of some of its units with `lines`."""
+        some = {"lines": list(lines)} if lines else {}
+        return self.deliver("return.confirmed.v1", {**self._named(of), **some, **more})
 
     # what there is to see
 

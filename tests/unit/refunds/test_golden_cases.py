@@ -1,11 +1,12 @@
 """The cases of refunds that were worked out by hand, as far as they are about what is built."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import orjson
 import pytest
 
+from services.refunds.decisions.eligibility import eligibility
 from services.refunds.policies.destinations import expected_payout, mask
 from services.refunds.policies.holders import same_holder
 from shared.kst import KST
@@ -16,13 +17,13 @@ CASES: dict[str, Any] = {
     case["id"]: case for case in orjson.loads((ROOT / "tests/golden/refunds.json").read_bytes())
 }
 LATER = {
-    *("W1", "W2", "W3", "T1", "N1", "N2", "S5", "S6", "H2"),
+    *("W3", "T1", "N1", "N2", "S5", "S6", "H2"),
     *(f"F{number}" for number in range(1, 14)),
 }
 """Rules of kinds that have none yet, the legal day, interest, and the bank's answer about an account."""
 ELSEWHERE = {"Q1", "Q2", "X1", "X2", "X3"}
 """Orders tells these: quarantine, withdrawals and the list of products."""
-HERE = {"A1", "S1", "S2", "S3", "S4", "H1", "H3", "P1", "P2"}
+HERE = {"W1", "W2", "A1", "S1", "S2", "S3", "S4", "H1", "H3", "P1", "P2"}
 
 
 def pairs_of(case: str, given: str, *expected: str) -> list[Any]:
@@ -33,6 +34,44 @@ def pairs_of(case: str, given: str, *expected: str) -> list[Any]:
 
 def test_every_case_is_told_here_or_said_to_be_told_elsewhere_or_later() -> None:
     assert set(CASES) == HERE | LATER | ELSEWHERE
+
+
+def _metered(activated_at: str) -> Desk:
+    """A desk at which a metered service was activated."""
+    desk = Desk()
+    desk.paid(line("1", 1, 30_000, kind="metered"), paid_at="2026-02-28T09:00:00+09:00")
+    desk.activated(at=datetime.fromisoformat(activated_at))
+    return desk
+
+
+@pytest.mark.parametrize(("activated_at", "last_instant"), pairs_of("W1", "activated_at", "last_instant"))
+def test_w1_a_metered_service_can_be_refunded_for_seven_days_with_that_of_its_activation(
+    activated_at: str, last_instant: str
+) -> None:
+    in_time, late = _metered(activated_at), _metered(activated_at)
+    last = datetime.fromisoformat(last_instant)
+    assert eligibility(in_time.order, last).last_instant == last
+
+    in_time.now = last
+    in_time.asked(1)
+    assert (in_time.last.type, in_time.refund.fee) == ("refund.accepted.v1", 0)
+
+    late.now = last + timedelta(microseconds=1)
+    assert late.now.isoformat() == "2026-03-08T00:00:00+09:00"
+    late.asked(1)
+    assert f"{late.refund.state}, {late.refund.why}" == CASES["W1"]["expect"][f"asked {late.now.isoformat()}"]
+
+
+def test_w2_a_metered_service_that_was_used_once_is_reviewed_and_never_rejected() -> None:
+    given, expected = CASES["W2"]["given"], CASES["W2"]["expect"]
+    desk = _metered(given["activated_at"])
+    desk.now = datetime.fromisoformat(given["asked"])
+    desk.used(given["used"])
+
+    desk.asked(1)
+
+    assert (desk.refund.state, desk.refund.why) == (expected["state"], expected["reason"])
+    assert (desk.last.type, desk.last.data["next"]) == ("refund.held.v1", "operator_review")
 
 
 def test_a1_an_app_store_payment_is_pointed_to_its_store() -> None:

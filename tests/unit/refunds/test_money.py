@@ -113,7 +113,7 @@ def test_five_refunds_of_two_thousand_won_give_back_the_vat_to_the_won() -> None
 
 def test_eligibility_says_how_much_and_why_not() -> None:
     desk = Desk()
-    desk.paid(line("1"), line("2", 10), line("3", 5, kind="metered"))
+    desk.paid(line("1"), line("2", 10), line("3", 5, kind="prepaid"))
     desk.issuance_granted(10, "2")
 
     answer = eligibility(desk.order, desk.now)

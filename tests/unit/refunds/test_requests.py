@@ -512,7 +512,7 @@ def test_card_and_own_cash_go_back_whence_they_came_whatever_was_asked(method: s
     assert desk.last.data["destination"]["method"] == kind
 
 
-@pytest.mark.parametrize("kind", ["metered", "prepaid", "goods"])
+@pytest.mark.parametrize("kind", ["prepaid"])
 def test_kinds_that_are_not_supported_yet_are_answered_so(kind: str) -> None:
     desk = Desk()
     desk.paid(line("1", kind=kind))
@@ -528,9 +528,7 @@ def test_kinds_that_are_not_supported_yet_are_answered_so(kind: str) -> None:
 @pytest.mark.parametrize(
     ("type_name", "data"),
     [
-        ("usage.recorded.v1", {"line_id": "1", "used": 1, "recorded_at": "2026-10-22T10:00:00+09:00"}),
         ("balance.granted.v1", {"line_id": "1", "bonus": 1, "expires_at": "2026-10-28T23:59:59+09:00"}),
-        ("return.confirmed.v1", {"refund_id": "r"}),
     ],
 )
 def test_events_of_other_kinds_are_answered_never_ignored(type_name: str, data: dict[str, object]) -> None:

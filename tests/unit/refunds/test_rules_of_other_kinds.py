@@ -157,7 +157,7 @@ def test_a_released_refund_can_be_asked_for_again_with_a_fee_of_its_own(desk: De
 
 def test_each_line_follows_the_rule_of_its_kind() -> None:
     desk = Desk()
-    desk.paid(line("1", quantity=10), line("2", quantity=10, kind="goods"), line("3", 5, kind="metered"))
+    desk.paid(line("1", quantity=10), line("2", quantity=10, kind="goods"), line("3", 5, kind="prepaid"))
 
     both = eligibility(desk.order, desk.now)
     desk.now = TOO_LATE

@@ -110,11 +110,24 @@ def refund_row(state: str, day: date, **more: object) -> dict:
         "why": "",
         "day": day,
         "expected_on": None,
+        "deadline": None,
         "count": 1,
         "won": 10,
         "members": ["r"],
     }
     return {**row, "state_since": at, "requested_at": at, **more}
+
+
+def test_goods_that_did_not_come_back_by_their_deadline_are_overdue() -> None:
+    day = date(2026, 12, 7)
+    awaited = {"why": "return_awaited", "deadline": NOW - timedelta(seconds=1)}
+
+    (overdue,) = refunds([refund_row("held", day, **awaited)], MOMENT)
+    (awaits,) = refunds([refund_row("held", day, **{**awaited, "deadline": NOW})], MOMENT)
+
+    assert (overdue.code, overdue.reason, overdue.overdue) == ("refund_held", "return_awaited", 1)
+    assert (awaits.due, awaits.overdue) == (NOW, 0)
+    assert overdue.command == "pawl refund show r"
 
 
 def test_refunds_of_two_days_and_one_reason_are_one_group() -> None:

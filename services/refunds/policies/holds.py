@@ -1,0 +1,40 @@
+"""What a refund may wait for before orders is asked for its units, and what ends it (domain.md section 4)."""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from services.refunds.policies.goods import RETURN_DAYS
+from services.refunds.state import RefundState
+
+
+class Hold(NamedTuple):
+    """A wait: the state of the refund meanwhile, what has to come next, and how many KST days that may take.
+
+    Past its days it is shown as overdue; nothing ends by itself.
+    """
+
+    state: RefundState
+    next: str
+    days: int | None = None
+
+
+HOLDS: Final[Mapping[str, Hold]] = {
+    "holder_mismatch": Hold("held", "attach_proof"),
+    "used": Hold("in_review", "operator_review"),
+    "window_over": Hold("in_review", "operator_review"),
+    "return_awaited": Hold("held", "confirm_return", RETURN_DAYS),
+}
+"""Every reason to wait, in the order in which a refund waits for them.
+
+Goods are sent back last: whoever looks at the request first may still refuse it.
+"""
+REVIEWED: Final = frozenset(reason for reason, hold in HOLDS.items() if hold.next == "operator_review")
+"""The reasons for which an operator decides what the rule of the kind does not give back by itself."""
+
+
+def next_step(state: str, why: str | None) -> str | None:
+    """What has to come next for a refund that waits; None where it waits for nobody outside."""
+    hold = HOLDS.get(why or "")
+    if hold is None or state not in ("held", "in_review"):
+        return None
+    return hold.next if state == hold.state else "operator_review"

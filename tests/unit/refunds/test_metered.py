@@ -1,0 +1,166 @@
+"""The rule of metered services: unused within seven days by itself, else by an operator."""
+
+from datetime import datetime, timedelta
+from itertools import permutations
+
+import pytest
+
+from services.refunds.decisions.eligibility import eligibility
+from services.refunds.policies.metered import unused_within_seven_days
+from services.refunds.policies.rules import NOT_USED, Answer, Payment, Question, Usage
+from services.refunds.policies.usage import uses
+from services.refunds.state import Line
+from shared.kst import KST
+from shared.runtime.decisions import Applied, Reject, Wait
+from tests.unit.refunds.desk import ACCOUNT, PAID_AT, Desk, line, minutes, units
+
+ACTIVATED_AT = datetime(2026, 10, 23, 18, 30, tzinfo=KST)
+LAST = datetime(2026, 10, 29, 23, 59, 59, 999_999, tzinfo=KST)
+LAST_WITHOUT_ACTIVATION = datetime(2026, 10, 27, 23, 59, 59, 999_999, tzinfo=KST)
+A_MOMENT = timedelta(microseconds=1)
+ONCE = Usage(1, ACTIVATED_AT + minutes(1))
+
+
+def ask(at: datetime, usage: Usage = NOT_USED, activated_at: datetime | None = ACTIVATED_AT) -> Answer:
+    service = Line("A-1", "1", 0, "metered", 30_000, 5, activated_at=activated_at)
+    return unused_within_seven_days(Question(service, Payment("card", "inclusive", PAID_AT), usage, None, at))
+
+
+@pytest.mark.parametrize(
+    ("activated_at", "last"),
+    [
+        (ACTIVATED_AT, LAST),
+        (datetime(2026, 10, 23, tzinfo=KST), LAST),
+        (datetime(2026, 10, 23, 23, 59, 59, 999_999, tzinfo=KST), LAST),
+        (datetime.fromisoformat("2026-10-22T15:00:00Z"), LAST),
+        (datetime.fromisoformat("2026-10-22T14:59:59Z"), LAST - timedelta(days=1)),
+        (None, LAST_WITHOUT_ACTIVATION),
+    ],
+)
+def test_the_window_ends_with_the_seventh_day_that_of_the_activation_counted(
+    activated_at: datetime | None, last: datetime
+) -> None:
+    assert ask(last, activated_at=activated_at) == Answer(5, last_instant=last)
+    late = ask(last + A_MOMENT, activated_at=activated_at)
+    assert late == Answer(5, last_instant=last, hold="window_over")
+
+
+def test_one_use_is_reviewed_in_time_and_late() -> None:
+    assert ask(LAST, ONCE) == ask(LAST + A_MOMENT, ONCE) == Answer(5, last_instant=LAST, hold="used")
+
+
+@pytest.fixture
+def desk() -> Desk:
+    """A desk with the fee of a service and its top-up, 30,000 and 50,000 won with VAT."""
+    desk = Desk()
+    fee, top_up = line("1", 1, 30_000, kind="metered"), line("2", 1_000, 50, kind="metered")
+    desk.paid(fee, top_up, vat_mode="inclusive")
+    desk.activated(at=ACTIVATED_AT)
+    desk.activated("2", at=ACTIVATED_AT)
+    desk.now = datetime(2026, 10, 24, 9, 0, tzinfo=KST)
+    return desk
+
+
+def test_fee_and_top_up_go_back_in_full_while_nothing_is_used(desk: Desk) -> None:
+    desk.asked()
+    assert desk.story()[-1] == ("accepted", "refunds", "unused_within_seven_days")
+
+    desk.granted()
+
+    assert (desk.last.data["amount"], desk.last.data["fee"]) == (80_000, 0)
+
+
+def test_the_use_of_the_top_up_is_the_use_of_the_service(desk: Desk) -> None:
+    desk.used(1, line_id="2")
+
+    desk.asked(request_id="rr-1", lines=[units("1", 1)])
+
+    assert (desk.refund.state, desk.refund.why) == ("in_review", "used")
+    assert [each.hold for each in eligibility(desk.order, desk.now).lines] == ["used", "used"]
+
+
+def test_an_operator_approves_what_was_used_and_the_refund_goes_on(desk: Desk) -> None:
+    desk.used(1)
+    desk.asked()
+    reviewed_at = desk.now = desk.now + timedelta(days=9)
+
+    desk.reviewed("approve", amount=80_000)
+
+    assert (desk.last.type, desk.refund.reviewed_at) == ("refund.accepted.v1", reviewed_at)
+    assert desk.last.data["lines"] == [units("1", 1), units("2", 1_000)]
+
+
+def test_a_use_that_is_heard_of_while_the_holder_is_looked_at_is_reviewed_too(desk: Desk) -> None:
+    desk.asked(destination={**ACCOUNT, "holder": "홍길동"})
+    desk.proof_attached()
+    desk.used(1)
+
+    desk.reviewed("approve")
+    assert (desk.refund.state, desk.refund.why) == ("in_review", "used")
+    assert desk.last.data["next"] == "operator_review"
+
+    desk.reviewed("approve")
+    assert desk.types() == ["refund.held", "refund.held", "refund.accepted"]
+
+
+def test_what_an_operator_approved_is_not_reviewed_again_when_the_goods_beside_it_are_back() -> None:
+    desk = Desk()
+    desk.paid(line("1", 1, 30_000, kind="metered"), line("2", 10, kind="goods"))
+    desk.used(1)
+    desk.asked()
+    assert desk.refund.why == "used"
+
+    desk.reviewed("approve")
+    assert desk.refund.why == "return_awaited"
+    desk.returned()
+
+    assert desk.last.type == "refund.accepted.v1"
+
+
+def test_a_review_can_end_in_a_rejection(desk: Desk) -> None:
+    desk.used(1)
+    desk.asked()
+
+    desk.reviewed("reject")
+
+    assert (desk.last.type, desk.last.data["reason"]) == ("refund.rejected.v1", "review_rejected")
+
+
+def test_readings_count_by_their_own_time_in_whatever_order_they_are_told() -> None:
+    told = [(3, minutes(1)), (10, minutes(3)), (10, minutes(5)), (7, minutes(4)), (0, minutes(6))]
+    for order in permutations(told):
+        desk = Desk()
+        desk.paid(line("1", 1_000, 50, kind="metered"))
+        for used, after in order:
+            desk.used(used, at=ACTIVATED_AT + after)
+        desk.asked(1)
+        assert desk.refund.why == "used"
+        single = list(uses_of(desk))
+        assert sum(used for _, used in single) == 10
+        assert single[-1] == (ACTIVATED_AT + minutes(3), 7)
+
+
+def uses_of(desk: Desk) -> list[tuple[datetime, int]]:
+    return [tuple(each) for each in uses(desk.order.lines["1"].readings)]
+
+
+def test_a_reading_that_says_nothing_new_changes_nothing(desk: Desk) -> None:
+    desk.used(5)
+    before = desk.order
+
+    assert desk.used(5, at=desk.now + minutes(1)) == desk.used(4, at=desk.now + minutes(2)) == Applied(())
+
+    assert desk.order is before
+
+
+def test_usage_waits_for_the_payment_and_is_of_a_line_that_is_used_up() -> None:
+    desk = Desk()
+    assert isinstance(desk.used(1), Wait)
+    desk.registered(line("1"))
+    assert isinstance(desk.used(1), Wait)
+    desk.paid(line("1"))
+
+    for line_id in ("1", "9"):
+        refused = desk.used(1, line_id=line_id)
+        assert isinstance(refused, Reject)
+        assert (refused.code, refused.pointer) == ("inconsistent", "/line_id")
