@@ -134,8 +134,9 @@ HAVING count(*) > 1 OR bool_or(p.order_id IS DISTINCT FROM paid.order_id)
 LIMIT $1;
 
 -- name: order_won
--- Orders whose won are not those of their units: paid at the price of the lines, left for the units that are left. A
--- released refund of a discounted line can leave a won beside that, until the next refund takes it.
+-- Orders whose won are not those of their units: paid at the price of the lines, left for the units that are left and for
+-- what was used up of the others. A released refund of a discounted line can leave a won beside that, until the next refund
+-- takes it.
 WITH money AS (
     SELECT o.order_id, o.vat_mode, o.state, o.amount, o.supply, o.vat, o.remaining_supply, o.remaining_vat,
            coalesce(l.worth, 0) AS worth, coalesce(l.left_over, 0) AS left_over,
@@ -144,8 +145,9 @@ WITH money AS (
     FROM orders o
     LEFT JOIN (
         SELECT order_id, sum(unit_price * quantity - discount) FILTER (WHERE paid > 0) AS worth,
-               sum(div((unit_price * quantity - discount)::numeric * (paid - refunding - refunded), quantity)) AS left_over,
-               sum(paid - refunding - refunded) FILTER (WHERE unit_price * quantity > discount) AS units
+               sum(div((unit_price * quantity - discount)::numeric * (paid - refunding - refunded), quantity) + consumed)
+                   AS left_over,
+               sum(paid - refunding - refunded + consumed) FILTER (WHERE unit_price * quantity > discount) AS units
         FROM order_lines GROUP BY order_id
     ) l USING (order_id)
     LEFT JOIN (

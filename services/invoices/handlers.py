@@ -16,7 +16,7 @@ from shared.events.serials import SerialsIssuedTogether
 from shared.kst import month_of
 from shared.money import Money
 from shared.runtime.decisions import Applied, Context, Event, Outcome, Reject, Route, keep
-from shared.units import line_units
+from shared.units import consumed_won, line_units
 
 SERIALS = "serials"
 
@@ -58,7 +58,14 @@ def complete_refund(world: World, event: Event[RefundCompleted], context: Contex
     """refund.completed: the won leave the draft, or become a modified invoice."""
     data = event.data
     money = Money(data.supply, data.vat)
-    back = Return(data.refund_id, data.order_id, money, line_units(data.lines), data.completed_at)
+    back = Return(
+        data.refund_id,
+        data.order_id,
+        money,
+        line_units(data.lines),
+        data.completed_at,
+        consumed=consumed_won(data.lines),
+    )
     return keep(world, payments.return_money(world, back, event.time, context.new_id))
 
 

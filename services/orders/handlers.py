@@ -31,7 +31,7 @@ from shared.runtime.decisions import (
     Wait,
     keep,
 )
-from shared.units import line_units
+from shared.units import consumed_won, line_units
 
 
 def register_order(world: World, event: Event[PaymentPending], context: Context) -> Outcome:
@@ -121,10 +121,16 @@ def claim_refund(world: World, event: Event[RefundAccepted], context: Context) -
     """refund.accepted: the refunds service asks for units."""
     order, data = _order(world, event.key), event.data
     refund_id, asked = UUID(data.refund_id), line_units(data.lines)
-    return keep(
-        world,
-        refunds.claim_refund(order, refund_id, asked, data.refund_request_id, event.time, data.everything),
+    claimed = refunds.claim_refund(
+        order,
+        refund_id,
+        asked,
+        data.refund_request_id,
+        event.time,
+        data.everything,
+        consumed_won(data.lines),
     )
+    return keep(world, claimed)
 
 
 def complete_refund(world: World, event: Event[RefundCompleted], context: Context) -> Outcome:

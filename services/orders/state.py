@@ -65,6 +65,7 @@ class Line(Struct, frozen=True, gc=False):
     refunded: int = 0
     issue_claimed_at: datetime | None = None
     refund_claimed_at: datetime | None = None
+    consumed: int = 0
 
     @property
     def open(self) -> int:
@@ -81,7 +82,8 @@ class Claim(Struct, frozen=True, gc=False):
     """Units of one line claimed under an id.
 
     A grant to issue is one claim. A refund of several lines is a claim for each of them, all under its id;
-    they are settled together, and `money` (won) is in each of them that of the whole refund.
+    they are settled together, and `money` (won) is in each of them that of the whole refund. `consumed` won
+    of the price of the units were used up: they stay paid.
     """
 
     claim_id: Fixed[UUID]
@@ -95,6 +97,7 @@ class Claim(Struct, frozen=True, gc=False):
     claimed_at: Fixed[datetime]
     state: ClaimState = ClaimState.CLAIMED
     settled_at: datetime | None = None
+    consumed: Fixed[int] = 0
 
 
 class IssueRequest(Struct, frozen=True, gc=False):

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from services.refunds.state import Destination, Line, Order, Refund
 from shared.kst import wire_time
 from shared.runtime.decisions import Decided, NewEvent
-from shared.units import LineUnits
+from shared.units import LineUnits, refunded_lines
 
 
 def decided(order: Order, refund: Refund, event: NewEvent) -> Decided[Order]:
@@ -24,7 +24,7 @@ def decided(order: Order, refund: Refund, event: NewEvent) -> Decided[Order]:
 
 def refund_accepted(refund: Refund, *, everything: bool) -> NewEvent:
     """Orders is asked for the units: all of them or none; of `everything` refundable at most these."""
-    data: dict[str, Any] = {"lines": _lines(refund.lines)}
+    data: dict[str, Any] = {"lines": refunded_lines(refund.lines, refund.consumed)}
     if everything:
         data["everything"] = True
     return _of_refund("refund.accepted.v1", refund, data)
@@ -83,7 +83,7 @@ def refund_completed(refund: Refund, payment_id: str | None, payout_id: str, at:
     assert refund.money is not None, "a refund is granted before it is paid out"
     data = {
         "payment_id": payment_id,
-        "lines": _lines(refund.lines),
+        "lines": refunded_lines(refund.lines, refund.consumed),
         "supply": refund.money.supply,
         "vat": refund.money.vat,
         "fee": refund.fee,

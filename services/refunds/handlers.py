@@ -43,7 +43,7 @@ from shared.runtime.decisions import (
     Wait,
     keep,
 )
-from shared.units import line_units
+from shared.units import consumed_won, line_units
 
 
 def register_order(world: World, event: Event[OrderRegistered], context: Context) -> Outcome:
@@ -81,8 +81,8 @@ def record_issuance(world: World, event: Event[IssuanceGrantedTogether], context
 def record_grant(world: World, event: Event[RefundGranted], context: Context) -> Outcome:
     """refund.granted: orders gave the units of a refund, and checkout is asked to pay it out."""
     order, data = _order(world, event.key), event.data
-    refund_id, units = UUID(data.refund_id), line_units(data.lines)
-    return keep(world, claims.record_grant(order, refund_id, units, _money(data), event.time))
+    refund_id, units, consumed = UUID(data.refund_id), line_units(data.lines), consumed_won(data.lines)
+    return keep(world, claims.record_grant(order, refund_id, units, _money(data), event.time, consumed))
 
 
 def record_denial(world: World, event: Event[RefundDenied], context: Context) -> Outcome:
@@ -198,9 +198,10 @@ def confirm_return(world: World, event: Event[ReturnConfirmed], context: Context
     return keep(world, reviews.confirm_return(*found, units, data.confirmed_at, event.time))
 
 
-def refuse_unsupported(world: World, event: Event[BalanceGranted], context: Context) -> Outcome:
-    """Belongs to product kinds that cannot be refunded by this system yet. Answered, never ignored."""
-    return Reject("not_supported", "", f"{event.type} belongs to product kinds that are not supported yet")
+def grant_balance(world: World, event: Event[BalanceGranted], context: Context) -> Outcome:
+    """balance.granted: a prepaid line has bonus cash, which is spent first and never refunded."""
+    order, data = world.orders.get(event.key), event.data
+    return keep(world, usage.grant_balance(order, data.line_id, data.bonus, event.time, data.expires_at))
 
 
 def refuse_late(world: World, event: Event[Any], reject: Reject, context: Context) -> Applied:
@@ -318,5 +319,5 @@ ROUTES: dict[str, Route] = {
     "line.delivered.v1": Route(record_delivery),
     "return.confirmed.v1": Route(confirm_return),
     "usage.recorded.v1": Route(record_usage),
-    "balance.granted.v1": Route(refuse_unsupported),
+    "balance.granted.v1": Route(grant_balance),
 }

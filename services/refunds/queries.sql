@@ -10,6 +10,10 @@ SELECT * FROM order_lines WHERE order_id = ANY(string_to_array($1, E'\x1f')) ORD
 -- What was used of their lines, in the order of its own times.
 SELECT * FROM usage_readings WHERE order_id = ANY(string_to_array($1, E'\x1f')) ORDER BY order_id, line_id, recorded_at;
 
+-- name: bonuses_of_orders
+-- Bonus cash of their lines, in the order in which it was told.
+SELECT * FROM bonuses WHERE order_id = ANY(string_to_array($1, E'\x1f')) ORDER BY order_id, line_id, position;
+
 -- name: drop_lines
 -- Lines of orders that were registered and are paid with another snapshot.
 DELETE FROM order_lines WHERE order_id = ANY(string_to_array($1, E'\x1f'));

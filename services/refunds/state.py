@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from shared.columns import Apart, Columns, Fixed
+from shared.columns import JSON, Apart, Columns, Fixed
 from shared.money import NOTHING, Money, line_worth
 from shared.units import LineUnits
 
@@ -57,6 +57,20 @@ class Reading(Struct, frozen=True, gc=False):
     used: int
 
 
+class Bonus(Struct, frozen=True, gc=False):
+    """Bonus cash of a line in won, granted at `granted_at`, which expires with the KST day of `expires_at`.
+
+    `position` counts from 0: a line may get the same bonus twice.
+    """
+
+    order_id: Fixed[str]
+    line_id: Fixed[str]
+    position: Fixed[int]
+    bonus: Fixed[int]
+    granted_at: Fixed[datetime]
+    expires_at: Fixed[datetime]
+
+
 class Line(Struct, frozen=True, gc=False):
     """One line of the order and where its units are.
 
@@ -66,7 +80,8 @@ class Line(Struct, frozen=True, gc=False):
     claimed by refunds, `taken_back` went when upstream cancelled the payment. A `locked` line was said to
     have nothing left to refund. `activated_at` and `delivered_at` are the earliest instants that checkout
     said; None where it said nothing, then the payment's instant counts. `readings` are those of its usage
-    that raised the running total when they were told, in the order of their times.
+    that raised the running total when they were told, in the order of their times. `bonuses` are in the order
+    in which they were told. `consumed` won of the price of its refunded units were used up, and stay paid.
     """
 
     order_id: Fixed[str]
@@ -84,7 +99,9 @@ class Line(Struct, frozen=True, gc=False):
     last_granted_at: datetime | None = None
     activated_at: datetime | None = None
     delivered_at: datetime | None = None
+    consumed: int = 0
     readings: Apart[tuple[Reading, ...]] = ()
+    bonuses: Apart[tuple[Bonus, ...]] = ()
 
     @property
     def open(self) -> int:
@@ -178,14 +195,14 @@ class Details(NamedTuple):
 class Refund(Struct, frozen=True, gc=False):
     """One refund request and what became of it.
 
-    `content` is the hash of the request's document; `everything` says that it named no lines, and `lines` are
-    then filled when it is accepted. `fee` is set when it is accepted, `money` by the grant; both are kept
-    afterwards. `why` is the reason of the state (held, rejected, denied, failed ...), `why_at` the moment
-    something was lost. `deadline` is by when what it waits for has to come, `returned_at` when its goods were
-    back, `reviewed_at` when an operator approved what the rule of its kind does not give back by itself.
-    `sequence` counts the events about it, `steps` its changes. `payouts` are those that
-    were made, in their order, `failures` those that failed, by payout id. `changes` and `details` are those
-    that are not saved yet.
+    `content` is the hash of the request's document; `everything` says that it named no lines, and `lines`
+    are then filled when it is accepted. `fee` and `consumed`, the won by line that were used up of its
+    units, are set when it is accepted, `money` by the grant; all are kept afterwards. `why` is the reason
+    of the state (held, rejected, denied, failed ...), `why_at` the moment something was lost. `deadline` is
+    by when what it waits for has to come, `returned_at` when its goods were back, `reviewed_at` when an
+    operator approved what the rule of its kind does not give back by itself. `sequence` counts the events
+    about it, `steps` its changes. `payouts` are those that were made, in their order, `failures` those that
+    failed, by payout id. `changes` and `details` are those that are not saved yet.
     """
 
     refund_id: Fixed[UUID]
@@ -210,6 +227,7 @@ class Refund(Struct, frozen=True, gc=False):
     deadline: datetime | None = None
     returned_at: datetime | None = None
     reviewed_at: datetime | None = None
+    consumed: Annotated[dict[str, int], JSON] = msgspec.field(default_factory=dict)
     sequence: int = 0
     steps: int = 0
     lines: Apart[tuple[LineUnits, ...]] = ()

@@ -9,7 +9,18 @@ import orjson
 from msgspec import Struct
 from msgspec.structs import replace
 
-from services.refunds.state import USED_KINDS, Change, Failure, Line, Order, Payout, Reading, Refund, World
+from services.refunds.state import (
+    USED_KINDS,
+    Bonus,
+    Change,
+    Failure,
+    Line,
+    Order,
+    Payout,
+    Reading,
+    Refund,
+    World,
+)
 from shared.columns import Fixed
 from shared.postgres import Connection, packed
 from shared.queries import load as load_queries
@@ -42,6 +53,7 @@ SQL = load_queries(__file__)
 ORDERS = Table(Order, "orders", key=("order_id",))
 LINES = Table(Line, "order_lines", key=("order_id", "line_id"))
 READINGS = Table(Reading, "usage_readings", key=("order_id", "line_id", "recorded_at"))
+BONUSES = Table(Bonus, "bonuses", key=("order_id", "line_id", "position"))
 REFUNDS = Table(Refund, "refunds", key=("refund_id",))
 REFUND_LINES = Table(RefundLine, "refund_lines", key=("refund_id", "line_id"))
 FIRST_ASKED = 2
@@ -50,7 +62,7 @@ PAYOUTS = Table(Payout, "refund_payouts", key=("refund_id", "payout_id"))
 FAILURES = Table(Failure, "payout_failures", key=("refund_id", "payout_id"))
 HISTORY = Table(Change, "refund_history", key=("refund_id", "position"))
 DETAILS = Table(SealedDetails, "refund_details", key=("reference",))
-TABLES = (ORDERS, LINES, READINGS, REFUNDS, REFUND_LINES, PAYOUTS, FAILURES, HISTORY, DETAILS)
+TABLES = (ORDERS, LINES, READINGS, BONUSES, REFUNDS, REFUND_LINES, PAYOUTS, FAILURES, HISTORY, DETAILS)
 
 ChangedOrder = tuple[Order, Order | None]
 ChangedRefund = tuple[Refund, Refund | None]
@@ -89,6 +101,7 @@ class Store:
             await connection.execute(SQL.drop_lines, packed(replaced))
         await LINES.save(connection, _lines(changed))
         await READINGS.put(connection, _readings(changed))
+        await BONUSES.save(connection, ((bonus, None) for bonus in _bonuses(changed)))
         refunds = list(_refunds(changed))
         if refunds:
             await self._save_refunds(connection, refunds)
@@ -127,7 +140,7 @@ async def _load_children(connection: Connection, orders: dict[str, Order]) -> No
         orders[line.order_id].lines[line.line_id] = line
         has_usage = has_usage or line.kind in USED_KINDS
     if has_usage:
-        await _load_readings(connection, orders, known)
+        await _load_usage(connection, orders, known)
     has_payouts = has_failures = False
     for row in await connection.fetch(SQL.refunds_of_orders, known):
         refund = _refund(row)
@@ -140,12 +153,17 @@ async def _load_children(connection: Connection, orders: dict[str, Order]) -> No
         await _load_failures(connection, orders, known)
 
 
-async def _load_readings(connection: Connection, orders: Mapping[str, Order], known: str) -> None:
+async def _load_usage(connection: Connection, orders: Mapping[str, Order], known: str) -> None:
     for row in await connection.fetch(SQL.readings_of_orders, known):
         reading = READINGS.read(row)
         lines = orders[reading.order_id].lines
         line = lines[reading.line_id]
         lines[reading.line_id] = replace(line, readings=(*line.readings, reading))
+    for row in await connection.fetch(SQL.bonuses_of_orders, known):
+        bonus = BONUSES.read(row)
+        lines = orders[bonus.order_id].lines
+        line = lines[bonus.line_id]
+        lines[bonus.line_id] = replace(line, bonuses=(*line.bonuses, bonus))
 
 
 async def _load_payouts(connection: Connection, orders: Mapping[str, Order], known: str) -> None:
@@ -183,6 +201,11 @@ def _readings(changed: Sequence[ChangedOrder]) -> Iterator[Reading]:
         if line.readings and (known is None or line.readings is not known.readings):
             before = set(known.readings) if known else set()
             yield from (reading for reading in line.readings if reading not in before)
+
+
+def _bonuses(changed: Sequence[ChangedOrder]) -> Iterator[Bonus]:
+    for line, known in _lines(changed):
+        yield from line.bonuses[len(known.bonuses) if known else 0 :]
 
 
 def _refunds(changed: Sequence[ChangedOrder]) -> Iterator[ChangedRefund]:

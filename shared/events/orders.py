@@ -11,10 +11,10 @@ from shared.events.fields import (
     Deadline,
     Id,
     Instant,
-    Lines,
     LineUnits,
     Name,
     Quantity,
+    RefundedLines,
     SignedWon,
     Total,
     UnitPrice,
@@ -154,7 +154,7 @@ class RefundGranted(Data):
     order_id: Id
     refund_id: Id
     refund_request_id: Id | None = None
-    lines: Lines
+    lines: RefundedLines
     supply: Total | None = None
     vat: Total | None = None
 

@@ -4,7 +4,18 @@ from typing import Annotated
 
 from pydantic import Field
 
-from shared.events.fields import MAX_LINES, Data, Day, Deadline, Id, Instant, Lines, LineUnits, Name, Total
+from shared.events.fields import (
+    MAX_LINES,
+    Data,
+    Day,
+    Deadline,
+    Id,
+    Instant,
+    LineUnits,
+    Name,
+    RefundedLines,
+    Total,
+)
 
 
 class RefundLocked(Data):
@@ -43,10 +54,10 @@ class RefundAccepted(Refund):
     """refund.accepted.v1: asks orders for the claim of these units.
 
     All or nothing. With `everything` the request named no units: these are then the most that orders may
-    grant, and it grants what of them is open.
+    grant, and it grants what of them is open. What was `consumed` of them stays paid.
     """
 
-    lines: Lines
+    lines: RefundedLines
     everything: bool = False
 
 
@@ -92,7 +103,7 @@ class RefundCompleted(Refund):
     """
 
     payment_id: Id
-    lines: Lines
+    lines: RefundedLines
     supply: Total
     vat: Total
     fee: Total

@@ -598,6 +598,9 @@ REFUNDS: Mapping[str, Query] = {
     "readings_of_orders": lambda tx, ids: where(
         tx, "usage_readings", "order_id", unpacked(ids), "order_id", "line_id", "recorded_at"
     ),
+    "bonuses_of_orders": lambda tx, ids: where(
+        tx, "bonuses", "order_id", unpacked(ids), "order_id", "line_id", "position"
+    ),
     "drop_lines": drop_registered_lines,
     "refunds_of_orders": refunds_of_orders,
     "payouts_of_orders": payouts_of_orders,

@@ -24,6 +24,7 @@ from ops.audit.history.model import (
     Outcome,
     Units,
     Won,
+    consumed_of,
     paid_won,
     price_of_all,
     refund_won,
@@ -313,7 +314,12 @@ def _claim(order: Order, data: Mapping[str, Any]) -> Decisions:
     if order.status in WAITS_FOR_MONEY:
         return
     asked = units_of(data)
-    remaining = tuple((name, min(units, order.open(name))) for name, units in asked if order.open(name))
+    consumed = consumed_of(data)
+    remaining = tuple(
+        (name, min(units, order.open(name)))
+        for name, units in asked
+        if order.open(name) and (order.open(name) >= units or name not in consumed)
+    )
     if data.get("everything") and remaining and (order.is_free(asked) or not order.is_free(remaining)):
         asked = remaining
     if any(order.open(line_id) < units for line_id, units in asked):
@@ -321,9 +327,11 @@ def _claim(order: Order, data: Mapping[str, Any]) -> Decisions:
         yield order, (("refund.denied", left),)
         return
     asked = _with_free_units(order, asked)
-    won = refund_won(order.vat_mode, order.left, order.refund_price(asked))
-    claims = (*order.claims, Claim(data["refund_id"], asked, won))
-    after = replace(order.refunding(asked), left=order.left.minus(won), claims=claims)
+    consumed = {name: won for name, won in consumed.items() if name in dict(asked)}
+    won = refund_won(order.vat_mode, order.left, order.refund_price(asked, sum(consumed.values())))
+    claims = (*order.claims, Claim(data["refund_id"], asked, won, tuple(consumed.items())))
+    after = order.refunding(asked).consuming(consumed)
+    after = replace(after, left=order.left.minus(won), claims=claims)
     yield after, (("refund.granted", asked, won.supply, won.vat),)
 
 
@@ -342,7 +350,8 @@ def _release(order: Order, data: Mapping[str, Any]) -> Decisions:
     if claim is None:
         return
     others = tuple(c for c in order.claims if c is not claim)
-    order = replace(order.reopening(claim.units), claims=others, left=order.left.plus(claim.won))
+    order = order.reopening(claim.units).consuming(dict(claim.consumed), -1)
+    order = replace(order, claims=others, left=order.left.plus(claim.won))
     if order.status != CANCELLED:
         yield order, ()
         return

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import NamedTuple
 from uuid import UUID
 
@@ -37,6 +38,7 @@ class Return(NamedTuple):
     """Won and units of a payment that went back: a completed refund, or a cancellation.
 
     `at` is the instant it happened; its KST day is the written date of the modified invoice, if there is one.
+    `consumed` won by line were used up of the units.
     """
 
     refund_id: str
@@ -45,6 +47,7 @@ class Return(NamedTuple):
     units: tuple[LineUnits, ...]
     at: datetime
     cancellation: bool = False
+    consumed: Mapping[str, int] = MappingProxyType({})
 
 
 def evidence_of(asked: Evidence, payment_method: str, policy: Policy) -> Evidence:
@@ -133,7 +136,15 @@ def return_money(world: World, back: Return, issued_at: datetime, new_id: NewId)
     if earlier is not None and earlier.state == "completed":
         return Decided(Change())
     payment = _with_returned(payment, back, was_open=earlier is not None and earlier.state == "open")
-    refund = Refund(back.refund_id, back.order_id, "completed", back.amount, back.cancellation, back.units)
+    refund = Refund(
+        back.refund_id,
+        back.order_id,
+        "completed",
+        back.amount,
+        back.cancellation,
+        back.units,
+        dict(back.consumed),
+    )
     document = world.document_of(payment)
     if document is not None and document.modification == "issued_twice":
         document = None

@@ -1,7 +1,8 @@
 """Units claimed for a refund, with the won of it; then paid out for good, or given back."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -14,6 +15,8 @@ from shared.money import line_worth
 from shared.runtime.decisions import Decided, Decision, Wait
 from shared.units import LineUnits, line_units
 
+NOT_CONSUMED: Final[Mapping[str, int]] = {}
+
 
 def claim_refund(
     order: Order | None,
@@ -22,11 +25,14 @@ def claim_refund(
     request_id: str,
     at: datetime,
     everything: bool = False,
+    consumed: Mapping[str, int] = NOT_CONSUMED,
 ) -> Decision[Order]:
     """Claims units for a refund and decides its won; or denies it and says what is left.
 
     All or nothing; but of `everything` whatever is still open, since refunds may have asked before it read
     what was issued. Denied when that is nothing, or only free units where priced ones were asked for too.
+    `consumed` are the won by line that were used up of the units; they stay paid. Such a line goes whole or
+    not at all.
     """
     if order is None or order.state in (OrderState.UNPAID, OrderState.PENDING_DEPOSIT):
         return Wait(f"order of refund {refund_id} to be paid")
@@ -34,15 +40,20 @@ def claim_refund(
         return Decided(order)
     short = [units for units in asked if open_units(order, units.line_id) < units.quantity]
     if not short:
-        return _grant(order, refund_id, asked, request_id, at)
-    rest = _still_open(order, asked) if everything else []
+        return _grant(order, refund_id, asked, request_id, at, consumed)
+    whole = [units for units in asked if units not in short or units.line_id not in consumed]
+    rest = _still_open(order, whole) if everything else []
     if not rest or (_are_free(order, rest) and not _are_free(order, asked)):
         return _deny(order, refund_id, asked, request_id, short[0])
-    return _grant(order, refund_id, rest, request_id, at)
+    going = {line_id: won for line_id, won in consumed.items() if line_id in dict(rest)}
+    return _grant(order, refund_id, rest, request_id, at, going)
 
 
 def complete_refund(order: Order | None, refund_id: UUID, at: datetime) -> Decision[Order]:
-    """The payout of a granted refund happened: its units are refunded for good."""
+    """The payout of a granted refund happened: its units are refunded for good.
+
+    An order of which something was used up was not refunded whole, and stays paid.
+    """
     if order is None:
         return Wait(f"refund {refund_id} to be known")
     claims = claims_of(order, refund_id, Purpose.REFUND)
@@ -53,7 +64,9 @@ def complete_refund(order: Order | None, refund_id: UUID, at: datetime) -> Decis
         lines=change_lines(order, line_units(claims), _refund),
         claims={**order.claims, refund_id: settle(claims, ClaimState.CONFIRMED, at)},
     )
-    if order.state is OrderState.PAID and all(line.refunded == line.paid for line in order.lines.values()):
+    lines = order.lines.values()
+    is_whole = all(line.refunded == line.paid and not line.consumed for line in lines)
+    if order.state is OrderState.PAID and is_whole:
         order = replace(order, state=OrderState.REFUNDED, closed_at=at)
     return Decided(order)
 
@@ -68,7 +81,7 @@ def release_refund(order: Order | None, refund_id: UUID, at: datetime) -> Decisi
     units = line_units(claims)
     order = replace(
         order,
-        lines=change_lines(order, units, _release),
+        lines=_without_consumed(change_lines(order, units, _release), claims),
         remaining=order.remaining.plus(claims[0].money),
         claims={**order.claims, refund_id: settle(claims, ClaimState.VOID, at)},
     )
@@ -87,8 +100,21 @@ def _are_free(order: Order, units: Iterable[LineUnits]) -> bool:
     return not any(map(line_worth, lines))
 
 
+def _without_consumed(lines: dict[str, Line], claims: Iterable[Claim]) -> dict[str, Line]:
+    for claim in claims:
+        if claim.consumed:
+            line = lines[claim.line_id]
+            lines[claim.line_id] = replace(line, consumed=line.consumed - claim.consumed)
+    return lines
+
+
 def _grant(
-    order: Order, refund_id: UUID, units: Sequence[LineUnits], request_id: str, at: datetime
+    order: Order,
+    refund_id: UUID,
+    units: Sequence[LineUnits],
+    request_id: str,
+    at: datetime,
+    consumed: Mapping[str, int],
 ) -> Decided[Order]:
     """Claims the units with their won; with the last priced units go the open free ones.
 
@@ -97,12 +123,28 @@ def _grant(
     """
 
     def claim(line: Line, quantity: int) -> Line:
-        return replace(line, refunding=line.refunding + quantity, refund_claimed_at=at)
+        return replace(
+            line,
+            refunding=line.refunding + quantity,
+            refund_claimed_at=at,
+            consumed=line.consumed + consumed.get(line.line_id, 0),
+        )
 
     units = _with_given_up(order, units)
-    money = worth(order, units)
+    money = worth(order, units, sum(consumed.values()))
     claims = tuple(
-        Claim(refund_id, line_id, order.order_id, position, Purpose.REFUND, quantity, request_id, money, at)
+        Claim(
+            refund_id,
+            line_id,
+            order.order_id,
+            position,
+            Purpose.REFUND,
+            quantity,
+            request_id,
+            money,
+            at,
+            consumed=consumed.get(line_id, 0),
+        )
         for position, (line_id, quantity) in enumerate(units)
     )
     order = replace(
@@ -111,7 +153,7 @@ def _grant(
         remaining=order.remaining.minus(money),
         claims={**order.claims, refund_id: claims},
     )
-    return decided(order, refund_granted(order, refund_id, request_id, units, money))
+    return decided(order, refund_granted(order, refund_id, request_id, units, money, consumed))
 
 
 def _with_given_up(order: Order, units: Sequence[LineUnits]) -> Sequence[LineUnits]:

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from services.refunds.decisions.judging import answers_for_everything, is_eaten, refundable, why_nothing
 from services.refunds.decisions.units import worth
-from services.refunds.policies import POLICIES
 from services.refunds.policies.destinations import destination_kind, expected_payout
 from services.refunds.policies.rules import Answer
 from services.refunds.state import DestinationKind, Line, Order
@@ -60,11 +59,11 @@ def eligibility(order: Order, now: datetime) -> Eligibility:
         answers = {line_id: answer._replace(units=0) for line_id, answer in answers.items()}
     found = refundable(order, answers)
     units, fee = found.units, found.fee
-    money = worth(order, units) if units else NOTHING
+    money = worth(order, units, found.consumed_won) if units else NOTHING
     kind = destination_kind(order.payment_method)
     return Eligibility(
         order.order_id,
-        [_of_line(line, answers.get(line.line_id), reason) for line in order.lines.values()],
+        [_of_line(line, answers.get(line.line_id, _NO_ANSWER), reason) for line in order.lines.values()],
         units=sum(each.quantity for each in units),
         money=money,
         fee=fee,
@@ -86,19 +85,15 @@ def _why_not(order: Order, answers: Mapping[str, Answer], now: datetime) -> str 
         return "not_paid" if order.state == "registered" else f"order_{order.state}"
     if destination_kind(order.payment_method) == "app_store":
         return "app_store"
-    if not answers:
-        return "not_supported"
     found = refundable(order, answers)
     if not found.units:
         return why_nothing(answers.values(), now).reason
-    if is_eaten(worth(order, found.units).total, found.fee):
+    if is_eaten(worth(order, found.units, found.consumed_won).total, found.fee):
         return "nothing_to_pay"
     return None
 
 
-def _of_line(line: Line, answer: Answer | None, reason: str | None) -> LineEligibility:
-    if answer is None:
-        answer = _NO_ANSWER if line.kind in POLICIES else Answer(0, reason="not_supported")
+def _of_line(line: Line, answer: Answer, reason: str | None) -> LineEligibility:
     return LineEligibility(
         line.line_id,
         line.kind,

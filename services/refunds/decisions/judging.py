@@ -9,10 +9,10 @@ from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
 
-from services.refunds.decisions.units import are_free, unanswered, worth
+from services.refunds.decisions.units import NOT_CONSUMED, are_free, unanswered, worth
 from services.refunds.decisions.usage import usage_of
 from services.refunds.policies import POLICIES
-from services.refunds.policies.holds import HOLDS
+from services.refunds.policies.holds import HOLDS, REVIEWED
 from services.refunds.policies.reasons import TERMINATED_BY_OPERATOR
 from services.refunds.policies.rules import Answer, Payment, Question
 from services.refunds.state import Line, Order, Refund
@@ -34,12 +34,21 @@ class Refundable(NamedTuple):
     """Units to ask orders for, the won kept of their refund, and the names of the rules that allow it.
 
     `holds` are the reasons to wait before that, in the order of `HOLDS`. Free units wait for nothing.
+    `consumed` are the won by line that were used up of the units, `reviewed` the lines of which an operator
+    decides.
     """
 
     units: tuple[LineUnits, ...]
     fee: int
     rules: str
     holds: tuple[str, ...] = ()
+    consumed: Mapping[str, int] = NOT_CONSUMED
+    reviewed: tuple[str, ...] = ()
+
+    @property
+    def consumed_won(self) -> int:
+        """What was used up of all units together."""
+        return sum(self.consumed.values())
 
 
 def judge(order: Order, refund: Refund, at: datetime) -> Refundable | Refusal:
@@ -49,7 +58,7 @@ def judge(order: Order, refund: Refund, at: datetime) -> Refundable | Refusal:
         return found
     if are_free(order, found.units):
         return found._replace(holds=())
-    if is_eaten(worth(order, found.units).total, found.fee):
+    if is_eaten(worth(order, found.units, found.consumed_won).total, found.fee):
         return Refusal("nothing_to_pay", at)
     if refund.destination.masked is None:
         return Refusal("destination_missing", at)
@@ -64,7 +73,7 @@ def is_eaten(won: int, fee: int) -> bool:
 def answers_for_everything(order: Order, at: datetime) -> dict[str, Answer]:
     """What the rules say, by line, to somebody who asks for all units that no other refund has asked for.
 
-    Lines of kinds that are not supported are left out, and so is every line of an order that was never paid.
+    Nothing of an order that was never paid.
     """
     if order.paid_at is None:
         return {}
@@ -72,7 +81,6 @@ def answers_for_everything(order: Order, at: datetime) -> dict[str, Answer]:
     return {
         line.line_id: _ask(order, _with_asked(line, asked.get(line.line_id, 0)), None, at)
         for line in order.lines.values()
-        if line.kind in POLICIES
     }
 
 
@@ -84,6 +92,8 @@ def refundable(order: Order, answers: Mapping[str, Answer]) -> Refundable:
         sum(answer.fee for answer in given.values()),
         ", ".join(dict.fromkeys(POLICIES[order.lines[line_id].kind].__name__ for line_id in given)),
         tuple(reason for reason in HOLDS if any(answer.hold == reason for answer in given.values())),
+        {line_id: answer.consumed for line_id, answer in given.items() if answer.consumed},
+        tuple(line_id for line_id, answer in given.items() if answer.hold in REVIEWED),
     )
 
 
@@ -129,7 +139,8 @@ def _by_kind(order: Order, refund: Refund, at: datetime) -> Refundable | Refusal
     }
     for answer in answers.values():
         if answer.reason is not None:
-            return Refusal(answer.reason, answer.since or at, {"lines": _what_is_left(order, refund.lines)})
+            more = {"lines": _what_is_left(order, refund)}
+            return Refusal(answer.reason, answer.since or at, more)
     return refundable(order, answers)
 
 
@@ -144,5 +155,21 @@ def _with_asked(line: Line, asked: int) -> Line:
     return replace(line, refunding=line.refunding + min(asked, line.open)) if asked else line
 
 
-def _what_is_left(order: Order, units: Iterable[LineUnits]) -> list[dict[str, Any]]:
-    return [{**each.document(), "left": order.lines[each.line_id].open} for each in units]
+def _what_is_left(order: Order, refund: Refund) -> list[dict[str, Any]]:
+    """What was asked for, each line with what could be: units, and won where only all of them could be."""
+    return [
+        {**each.document(), "left": order.lines[each.line_id].open, **_whole(order, refund, each)}
+        for each in refund.lines
+    ]
+
+
+def _whole(order: Order, refund: Refund, units: LineUnits) -> dict[str, int]:
+    """What a refund of the whole balance of a line would pay and keep, in won; nothing of other lines."""
+    line = order.lines[units.line_id]
+    if _ask(order, line, units.quantity, refund.requested_at).reason != "whole_balance_only":
+        return {}
+    whole = _ask(order, line, None, refund.requested_at)
+    if not whole.units:
+        return {}
+    total = worth(order, [LineUnits(line.line_id, whole.units)], whole.consumed).total
+    return {"amount": total - whole.fee, "fee": whole.fee}

@@ -17,7 +17,6 @@ from services.refunds.events import (
     refund_rejected,
     request_cancelled,
 )
-from services.refunds.policies import POLICIES
 from services.refunds.policies.destinations import destination_kind, mask
 from services.refunds.policies.holders import same_holder
 from services.refunds.policies.holds import HOLDS, REVIEWED
@@ -46,8 +45,8 @@ class Request(NamedTuple):
 def request_refund(order: Order | None, request: Request, new_id: Callable[[], UUID]) -> Decision[Order]:
     """Judges a request. It waits until the order is paid or can never be.
 
-    The same request again changes nothing; other content under its id, a reason that is not on the list, a
-    line that the order does not have and a kind that is not supported yet are faults of the document.
+    The same request again changes nothing; other content under its id, a reason that is not on the list and a
+    line that the order does not have are faults of the document.
     """
     earlier = None if order is None else _refund_of_request(order, request.request_id)
     if order is not None and earlier is not None:
@@ -123,7 +122,8 @@ def accept(
     everything: bool,
 ) -> Decided[Order]:
     """Orders is asked for the units: all of them or none; of `everything` refundable at most these."""
-    refund = replace(refund, lines=judged.units, fee=judged.fee, why=None, deadline=None)
+    consumed = {**judged.consumed, **refund.consumed}
+    refund = replace(refund, lines=judged.units, fee=judged.fee, consumed=consumed, why=None, deadline=None)
     refund = enter(refund, "accepted", at, actor, reason, note)
     return decided(order, refund, refund_accepted(refund, everything=everything))
 
@@ -158,17 +158,10 @@ def _repeated(order: Order, earlier: Refund, request: Request) -> Decided[Order]
 
 
 def _fault_of(order: Order, request: Request) -> Reject | None:
-    if request.lines is None:
-        if any(line.kind in POLICIES for line in order.lines.values()):
-            return None
-        return Reject("not_supported", "/order_id", "refunds of these product kinds are not supported yet")
-    for index, units in enumerate(request.lines):
-        line = order.lines.get(units.line_id)
-        pointer = f"/lines/{index}/line_id"
-        if line is None:
-            return Reject("inconsistent", pointer, f"order {order.order_id} has no line {units.line_id}")
-        if line.kind not in POLICIES:
-            return Reject("not_supported", pointer, f"refunds of kind {line.kind} are not supported yet")
+    for index, units in enumerate(request.lines or ()):
+        if units.line_id not in order.lines:
+            detail = f"order {order.order_id} has no line {units.line_id}"
+            return Reject("inconsistent", f"/lines/{index}/line_id", detail)
     return None
 
 

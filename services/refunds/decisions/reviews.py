@@ -1,16 +1,17 @@
 """What people do about a refund: a proof, a return, an approval, a rejection, a retry, a release."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple, assert_never
 
 from msgspec.structs import replace
 
-from services.refunds.decisions.judging import Refusal, judge
+from services.refunds.decisions.judging import Refundable, Refusal, judge
 from services.refunds.decisions.payouts import request_payout
 from services.refunds.decisions.requests import proceed, reject
 from services.refunds.decisions.steps import CHECKOUT, before_payment, decided_silently, enter, unfit
-from services.refunds.decisions.units import void, worth
+from services.refunds.decisions.units import price_of, void, worth
 from services.refunds.events import decided, refund_released
 from services.refunds.policies.holds import REVIEWED
 from services.refunds.state import Order, Refund
@@ -26,7 +27,7 @@ WITHDREW: Final = "requester_withdrew"
 
 
 class Review(NamedTuple):
-    """What an operator decided. `amount` (won), when given, must be what a refund of the units pays.
+    """What an operator decided. `amount` (won), when given, is what a refund of the units is to pay.
 
     `is_withdrawal`: the requester wants it no more, so a rejection is for that reason.
     """
@@ -112,7 +113,9 @@ def changes(order: Order, refund: Refund) -> dict[str, Any]:
 def _asked_won(order: Order, refund: Refund) -> int | None:
     """What its units are worth now; None where they are not known, or somebody else has some of them."""
     is_open = all(order.lines[line_id].open >= quantity for line_id, quantity in refund.lines)
-    return worth(order, refund.lines).total - refund.fee if refund.lines and is_open else None
+    if not refund.lines or not is_open:
+        return None
+    return worth(order, refund.lines, sum(refund.consumed.values())).total - refund.fee
 
 
 def _why_not(refund: Refund, decision: ReviewDecision) -> str:
@@ -125,20 +128,43 @@ def _approve(order: Order, refund: Refund, review: Review) -> Decision[Order]:
     """Judged again: units may have been issued, or used, while the request was in review.
 
     Only what the operator was asked about is approved with it: a use that was heard of since puts the refund
-    into review once more. An approved amount stands for exactly the units that are worth it: orders then
-    gives all of them or none.
+    into review once more. An approved amount stands for exactly these units: orders then gives all of them
+    or none. It is what they are worth; of lines that the rule leaves to an operator it may be a part of that,
+    and the rest stays paid.
     """
     if refund.why in REVIEWED:
         refund = replace(refund, reviewed_at=review.at)
     judged = judge(order, refund, review.at)
     if isinstance(judged, Refusal):
         return reject(order, refund, judged, review.at, review.actor, review.note)
-    owed = worth(order, judged.units).total - judged.fee
-    if review.amount is not None and review.amount != owed:
-        return Reject("inconsistent", "/amount", f"these units are worth {owed} won, not {review.amount}")
     if review.amount is not None:
-        refund = replace(refund, lines=judged.units)
+        consumed = _consumed(order, judged, review.amount)
+        if isinstance(consumed, Reject):
+            return consumed
+        refund = replace(refund, lines=judged.units, consumed=consumed)
     return proceed(order, refund, judged, review.at, review.actor, "approved", review.note)
+
+
+def _consumed(order: Order, judged: Refundable, amount: int) -> dict[str, int] | Reject:
+    """The won by line that stay paid when so many go out: none, or a part of what the reviewed lines cost."""
+
+    def pays(more: int) -> int:
+        return worth(order, judged.units, judged.consumed_won + more).total - judged.fee
+
+    owed, quantities = pays(0), dict(judged.units)
+    costs = {line_id: price_of(order.lines[line_id], quantities[line_id]) for line_id in judged.reviewed}
+    if amount != owed and (amount > owed or not costs):
+        return Reject("inconsistent", "/amount", f"these units are worth {owed} won, not {amount}")
+    more = bisect_left(range(sum(costs.values())), -amount, key=lambda won: -pays(won))
+    if pays(more) != amount:
+        nearest = f"{pays(more)} or {pays(more - 1)}" if pays(more) < amount else f"{pays(more)} at least"
+        return Reject("inconsistent", "/amount", f"with VAT these units can pay {nearest}, not {amount} won")
+    consumed = {}
+    for line_id, cost in costs.items():
+        if taken := min(more, cost):
+            consumed[line_id] = taken
+            more -= taken
+    return consumed
 
 
 def _wrong_return(order: Order, refund: Refund, units: Sequence[LineUnits] | None) -> Reject | None:
@@ -178,6 +204,6 @@ def _release(order: Order, refund: Refund, review: Review) -> Decided[Order]:
     assert refund.money is not None, "a failed refund was granted"
     note = review.note or ""
     reason = note if 0 < len(note) <= LONGEST_REASON else "released_by_operator"
-    order = void(order, refund.lines, refund.money)
+    order = void(order, refund.lines, refund.money, refund.consumed)
     refund = enter(replace(refund, why=reason), "released", review.at, review.actor, reason, review.note)
     return decided(order, refund, refund_released(refund, review.actor))

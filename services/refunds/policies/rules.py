@@ -50,7 +50,8 @@ class Answer(NamedTuple):
     `units` is what may be refunded: all that was asked for or 0, or whatever is left. `fee` is what is kept
     of their refund, in won with VAT. `last_instant` is when these units can be refunded at the latest, None
     as long as they are not issued. `reason` says why it is none, and `since` when that came to be. `hold` is
-    what the refund waits for before orders is asked for the units, by its name in `HOLDS`.
+    what the refund waits for before orders is asked for the units, by its name in `HOLDS`. `consumed` won of
+    the price of the units were used up and stay paid: supply value or gross, by the VAT mode.
     """
 
     units: int
@@ -59,6 +60,7 @@ class Answer(NamedTuple):
     reason: str | None = None
     since: datetime | None = None
     hold: str | None = None
+    consumed: int = 0
 
 
 class Policy(Protocol):

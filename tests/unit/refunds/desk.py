@@ -16,6 +16,7 @@ from shared.events.successors import newest
 from shared.kst import KST
 from shared.money import payment_money
 from shared.runtime.decisions import Applied, Context, Event, NewEvent, Outcome, Position, Reject, Wait
+from shared.units import refunded_lines
 
 ORDER = "A-1001"
 PAID_AT = datetime(2026, 10, 21, 14, 3, 5, tzinfo=KST)
@@ -93,7 +94,7 @@ class Desk:
     ) -> Outcome:
         """The units that were asked for, or other `lines`; with the won that orders decided."""
         refund = refund or self.refund
-        lines = lines or [units.document() for units in refund.lines]
+        lines = lines or refunded_lines(refund.lines, refund.consumed)
         return self.deliver("refund.granted.v1", {"refund_id": str(refund.refund_id), "lines": lines, **won})
 
     def denied(self, lost_at: datetime, reason: str = "issued", refund: Refund | None = None) -> Outcome:
@@ -162,6 +163,11 @@ class Desk:
         """The goods of a refund are back; of some of its units with `lines`."""
         some = {"lines": list(lines)} if lines else {}
         return self.deliver("return.confirmed.v1", {**self._named(of), **some, **more})
+
+    def bonus(self, won: int, expires_at: datetime, line_id: str = "1") -> Outcome:
+        """Bonus cash is granted now."""
+        data = {"line_id": line_id, "bonus": won, "expires_at": _wire(expires_at)}
+        return self.deliver("balance.granted.v1", data)
 
     # what there is to see
 

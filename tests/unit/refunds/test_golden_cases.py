@@ -9,6 +9,7 @@ import pytest
 from services.refunds.decisions.eligibility import eligibility
 from services.refunds.policies.destinations import expected_payout, mask
 from services.refunds.policies.holders import same_holder
+from services.refunds.policies.prepaid import usable_until
 from shared.kst import KST
 from tests.support.guides import ROOT
 from tests.unit.refunds.desk import Desk, line
@@ -16,14 +17,15 @@ from tests.unit.refunds.desk import Desk, line
 CASES: dict[str, Any] = {
     case["id"]: case for case in orjson.loads((ROOT / "tests/golden/refunds.json").read_bytes())
 }
-LATER = {
-    *("W3", "T1", "N1", "N2", "S5", "S6", "H2"),
-    *(f"F{number}" for number in range(1, 14)),
-}
-"""Rules of kinds that have none yet, the legal day, interest, and the bank's answer about an account."""
+LATER = {"N1", "N2", "S5", "S6", "H2"}
+"""Rules for consumers, the legal day, interest, and the bank's answer about an account."""
 ELSEWHERE = {"Q1", "Q2", "X1", "X2", "X3"}
 """Orders tells these: quarantine, withdrawals and the list of products."""
-HERE = {"W1", "W2", "A1", "S1", "S2", "S3", "S4", "H1", "H3", "P1", "P2"}
+BALANCES = [f"F{number}" for number in range(1, 12)]
+HERE = {
+    *BALANCES,
+    *("W1", "W2", "W3", "F12", "F13", "T1", "A1", "S1", "S2", "S3", "S4", "H1", "H3", "P1", "P2"),
+}
 
 
 def pairs_of(case: str, given: str, *expected: str) -> list[Any]:
@@ -72,6 +74,71 @@ def test_w2_a_metered_service_that_was_used_once_is_reviewed_and_never_rejected(
 
     assert (desk.refund.state, desk.refund.why) == (expected["state"], expected["reason"])
     assert (desk.last.type, desk.last.data["next"]) == ("refund.held.v1", "operator_review")
+
+
+def _prepaid(paid: int, paid_at: str) -> Desk:
+    """A desk with so much prepaid cash, VAT in it."""
+    desk = Desk()
+    desk.paid(line("1", 1, paid, kind="prepaid"), paid_at=paid_at, vat_mode="inclusive")
+    return desk
+
+
+def _midnight(day: str) -> datetime:
+    return datetime.fromisoformat(f"{day}T00:00:00+09:00")
+
+
+def test_w3_unused_cash_goes_back_whole_for_seven_days_and_for_a_fee_after_them() -> None:
+    given, expected = CASES["W3"]["given"], CASES["W3"]["expect"]
+    last = datetime.fromisoformat(expected.pop("last_instant"))
+    assert eligibility(_prepaid(10_000, given["paid_at"]).order, last).last_instant == last
+
+    for asked, won in expected.items():
+        desk = _prepaid(10_000, given["paid_at"])
+        desk.now = datetime.fromisoformat(asked.removeprefix("asked "))
+        desk.asked()
+        desk.granted()
+        assert {name: desk.last.data[name] for name in ("amount", "fee")} == won
+
+
+@pytest.mark.parametrize("case", BALANCES)
+def test_f1_to_f11_the_remaining_balance_goes_back_less_a_tenth_or_1000_won(case: str) -> None:
+    balance, expected = CASES[case]["given"]["paid_balance"], CASES[case]["expect"]
+    desk = _prepaid(balance + 1, "2026-03-01T09:00:00+09:00")
+    desk.now = _midnight("2026-03-02")
+    desk.used(1)
+
+    desk.asked()
+
+    if "refused" in expected:
+        assert (desk.last.type, desk.last.data["reason"]) == ("refund.rejected.v1", expected["refused"])
+    else:
+        desk.granted()
+        assert {name: desk.last.data[name] for name in ("amount", "fee")} == expected
+
+
+@pytest.mark.parametrize("case", ["F12", "F13"])
+def test_f12_f13_bonus_burns_first_unless_it_expired_and_is_never_refunded(case: str) -> None:
+    given, expected = CASES[case]["given"], CASES[case]["expect"]
+    desk, used = _prepaid(given["paid"], "2026-03-01T00:00:00+09:00"), 0
+    desk.now = _midnight("2026-03-01")
+    for bonus in given["bonus"]:
+        desk.bonus(bonus["won"], expires_at=_midnight(bonus["expires"]))
+    for spent in given["spend"]:
+        used += spent["won"]
+        desk.now = _midnight(spent["at"])
+        desk.used(used)
+
+    desk.asked()
+    desk.granted()
+
+    said = desk.last.data
+    assert said["amount"] + said["fee"] == expected["after"]["paid"]
+    assert (said["fee"], said["amount"]) == (expected["fee"], expected["amount"])
+
+
+@pytest.mark.parametrize(("bought", "last"), pairs_of("T1", "bought", "usable_until"))
+def test_t1_what_was_bought_with_cash_is_usable_for_five_years(bought: str, last: str) -> None:
+    assert usable_until(_midnight(bought)).isoformat() == last
 
 
 def test_a1_an_app_store_payment_is_pointed_to_its_store() -> None:

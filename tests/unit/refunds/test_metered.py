@@ -90,6 +90,77 @@ def test_an_operator_approves_what_was_used_and_the_refund_goes_on(desk: Desk) -
     assert desk.last.data["lines"] == [units("1", 1), units("2", 1_000)]
 
 
+def test_an_operator_can_approve_a_part_and_the_rest_stays_paid(desk: Desk) -> None:
+    desk.used(400, line_id="2")
+    desk.asked()
+
+    desk.reviewed("approve", amount=45_000)
+    assert desk.last.data["lines"] == [
+        {**units("1", 1), "consumed": 30_000},
+        {**units("2", 1_000), "consumed": 5_000},
+    ]
+    desk.granted()
+
+    assert (desk.last.data["amount"], desk.last.data["fee"]) == (45_000, 0)
+    assert desk.order.remaining.total == 35_000
+    assert eligibility(desk.order, desk.now).units == 0
+
+
+@pytest.mark.parametrize("amount", [80_001, 10**9])
+def test_never_more_than_what_is_left_can_be_approved(desk: Desk, amount: int) -> None:
+    desk.used(1)
+    desk.asked()
+
+    refused = desk.reviewed("approve", amount=amount)
+
+    assert isinstance(refused, Reject)
+    assert (refused.code, refused.pointer) == ("inconsistent", "/amount")
+
+
+def test_only_lines_that_are_reviewed_can_be_paid_in_part() -> None:
+    desk = Desk()
+    desk.paid(line("1", 1, 30_000, kind="metered"), line("2", 10, 1_000), vat_mode="inclusive")
+    desk.used(1)
+    desk.asked()
+
+    too_little = desk.reviewed("approve", amount=9_999)
+    assert isinstance(too_little, Reject)
+    assert "10000 at least" in too_little.detail
+
+    desk.reviewed("approve", amount=10_001)
+    assert desk.last.data["lines"] == [{**units("1", 1), "consumed": 29_999}, units("2", 10)]
+
+
+def test_an_amount_that_no_vat_fits_is_refused_with_those_beside_it() -> None:
+    desk = Desk()
+    desk.paid(line("1", 1, 100, kind="metered"))
+    desk.used(1)
+    desk.asked()
+
+    refused = desk.reviewed("approve", amount=100)
+    assert isinstance(refused, Reject)
+    assert "can pay 99 or 101, not 100 won" in refused.detail
+
+    desk.reviewed("approve", amount=99)
+    desk.granted()
+    assert (desk.refund.amount, desk.refund.money) == (99, (90, 9))
+
+
+def test_a_part_that_was_approved_is_what_is_paid_when_the_goods_beside_it_are_back() -> None:
+    desk = Desk()
+    goods = line("2", 10, 1_000, kind="goods")
+    desk.paid(line("1", 1, 30_000, kind="metered"), goods, vat_mode="inclusive")
+    desk.used(1)
+    desk.asked()
+
+    desk.reviewed("approve", amount=25_000)
+    assert desk.refund.why == "return_awaited"
+    desk.returned()
+    desk.granted()
+
+    assert desk.last.data["amount"] == 25_000
+
+
 def test_a_use_that_is_heard_of_while_the_holder_is_looked_at_is_reviewed_too(desk: Desk) -> None:
     desk.asked(destination={**ACCOUNT, "holder": "홍길동"})
     desk.proof_attached()

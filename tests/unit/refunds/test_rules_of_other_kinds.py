@@ -157,18 +157,18 @@ def test_a_released_refund_can_be_asked_for_again_with_a_fee_of_its_own(desk: De
 
 def test_each_line_follows_the_rule_of_its_kind() -> None:
     desk = Desk()
-    desk.paid(line("1", quantity=10), line("2", quantity=10, kind="goods"), line("3", 5, kind="prepaid"))
+    desk.paid(line("1", quantity=10), line("2", quantity=10, kind="goods"), line("3", 5, kind="metered"))
 
     both = eligibility(desk.order, desk.now)
     desk.now = TOO_LATE
-    serials_only = eligibility(desk.order, desk.now)
+    after = eligibility(desk.order, desk.now)
 
-    assert (both.units, both.fee, both.last_instant) == (20, 1_760, LAST_INSTANT)
-    assert (serials_only.units, serials_only.fee, serials_only.last_instant) == (10, 0, None)
-    assert [(each.refundable, each.reason) for each in serials_only.lines] == [
-        (10, None),
-        (0, "window_closed"),
-        (0, "not_supported"),
+    assert (both.units, both.fee) == (25, 1_760)
+    assert (after.units, after.fee) == (15, 0)
+    assert [(each.refundable, each.reason, each.hold) for each in after.lines] == [
+        (10, None, None),
+        (0, "window_closed", None),
+        (5, None, "window_over"),
     ]
 
 
