@@ -18,12 +18,14 @@ LEFT JOIN (
 LEFT JOIN (
     SELECT order_id, sum(amount) FILTER (WHERE decision IS NULL) AS held,
            sum(amount) FILTER (WHERE decision IS NULL AND NOT missing) AS unfit,
-           -- What an operator gave up or got back otherwise is not missing any more; money that left twice went back.
-           sum(CASE WHEN missing AND decision IN ('returned', 'kept') AND reason <> 'payout_twice' THEN -amount
-                    WHEN decision IS NULL AND reason = 'payout_twice' THEN amount END) AS made_good
+           -- What an operator gave up or got back otherwise is not missing any more; what refunds paid out without owing
+           -- it went back.
+           sum(CASE WHEN missing AND decision IN ('returned', 'kept') AND NOT of_refunds THEN -amount
+                    WHEN decision IS NULL AND of_refunds THEN amount END) AS made_good
     FROM quarantine
     CROSS JOIN LATERAL (SELECT reason IN ('cancelled_after_issue', 'cancelled_after_refund', 'partly_cancelled',
-                                          'payout_twice') AS missing) AS kind
+                                          'payout_twice', 'used_after_refund') AS missing,
+                               reason IN ('payout_twice', 'used_after_refund') AS of_refunds) AS kind
     WHERE $1::text[] IS NULL OR order_id = ANY($1) GROUP BY order_id
 ) q USING (order_id)
 LEFT JOIN (
@@ -735,7 +737,7 @@ SELECT order_id, format('the case %s of %s won of payment %s proposes %s', data 
 FROM said
 CROSS JOIN LATERAL (
     SELECT CASE WHEN data ->> 'reason' IN ('cancelled_after_issue', 'cancelled_after_refund', 'partly_cancelled',
-                                           'payout_twice') THEN 0 ELSE (data ->> 'amount')::bigint END AS owed) AS here
+                                           'payout_twice', 'used_after_refund') THEN 0 ELSE (data ->> 'amount')::bigint END AS owed) AS here
 WHERE type = 'payment.quarantined.v1'
   AND (data -> 'proposal' IS NOT NULL OR id >= (SELECT since FROM contract_2))
   AND ((data -> 'proposal' ->> 'refund')::bigint IS DISTINCT FROM owed

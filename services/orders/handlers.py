@@ -16,7 +16,13 @@ from shared.events.checkout import (
     QuarantineDecided,
 )
 from shared.events.invoices import InvoiceIssued
-from shared.events.refunds import RefundAccepted, RefundCompleted, RefundPaidTwice, RefundReleased
+from shared.events.refunds import (
+    RefundAccepted,
+    RefundCompleted,
+    RefundOverpaid,
+    RefundPaidTwice,
+    RefundReleased,
+)
 from shared.events.serials import SerialsIssuedTogether
 from shared.runtime.decisions import (
     Applied,
@@ -150,6 +156,11 @@ def record_paid_twice(world: World, event: Event[RefundPaidTwice], context: Cont
     return keep(world, quarantine.record_paid_twice(_order(world, event.key), event.data))
 
 
+def record_overpaid(world: World, event: Event[RefundOverpaid], context: Context) -> Outcome:
+    """refund.overpaid: what a refund gave back had been used."""
+    return keep(world, quarantine.record_overpaid(_order(world, event.key), event.data))
+
+
 def withdraw_partner(world: World, event: Event[PartnerWithdrawalRequested], context: Context) -> Outcome:
     """partner.withdrawal_requested: a partner wants to leave."""
     assert event.content is not None
@@ -220,6 +231,7 @@ ROUTES: dict[str, Route] = {
     "refund.completed.v1": Route(complete_refund),
     "refund.released.v1": Route(release_refund),
     "refund.paid_twice.v1": Route(record_paid_twice),
+    "refund.overpaid.v1": Route(record_overpaid),
     # invoices
     "invoice.issued.v1": Route(note_invoiced, tracked=False),
 }

@@ -129,6 +129,19 @@ def refund_paid_twice(
     return _of_refund("refund.paid_twice.v1", refund, data)
 
 
+def refund_overpaid(
+    refund: Refund, payment_id: str | None, line_id: str, amount: int, used_at: datetime
+) -> NewEvent:
+    """So many won that went back of a line had been used; the use was heard of later."""
+    data = {
+        "payment_id": payment_id,
+        "line_id": line_id,
+        "amount": amount,
+        "used_at": wire_time(used_at),
+    }
+    return _of_refund("refund.overpaid.v1", refund, data)
+
+
 def refund_released(refund: Refund, actor: str) -> NewEvent:
     """An operator gave the units back to the order."""
     data = {"lines": _lines(refund.lines), "actor": actor, "reason": refund.why}

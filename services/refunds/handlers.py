@@ -183,9 +183,8 @@ def record_delivery(world: World, event: Event[LineDelivered], context: Context)
 
 def record_usage(world: World, event: Event[UsageRecorded], context: Context) -> Outcome:
     """usage.recorded: so much of a line was used; its refund rule asks for that."""
-    data = event.data
-    order = world.orders.get(event.key)
-    return keep(world, usage.record_usage(order, data.line_id, data.used, data.recorded_at))
+    order, data = world.orders.get(event.key), event.data
+    return keep(world, usage.record_usage(order, data.line_id, data.used, data.recorded_at, event.time))
 
 
 def confirm_return(world: World, event: Event[ReturnConfirmed], context: Context) -> Outcome:

@@ -81,7 +81,8 @@ class Line(Struct, frozen=True, gc=False):
     have nothing left to refund. `activated_at` and `delivered_at` are the earliest instants that checkout
     said; None where it said nothing, then the payment's instant counts. `readings` are those of its usage
     that raised the running total when they were told, in the order of their times. `bonuses` are in the order
-    in which they were told. `consumed` won of the price of its refunded units were used up, and stay paid.
+    in which they were told. `consumed` won of the price of its refunded units were used up, and stay paid;
+    `overpaid` won of it went back, and had been used as well.
     """
 
     order_id: Fixed[str]
@@ -100,6 +101,7 @@ class Line(Struct, frozen=True, gc=False):
     activated_at: datetime | None = None
     delivered_at: datetime | None = None
     consumed: int = 0
+    overpaid: int = 0
     readings: Apart[tuple[Reading, ...]] = ()
     bonuses: Apart[tuple[Bonus, ...]] = ()
 

@@ -157,3 +157,12 @@ class RefundPaidTwice(Refund):
     payout_id: Id
     amount: Total
     paid_out_at: Instant
+
+
+class RefundOverpaid(Refund):
+    """refund.overpaid.v1: `amount` won that were paid out had been used; the use was heard of later."""
+
+    payment_id: Id
+    line_id: Id
+    amount: Total
+    used_at: Instant

@@ -10,7 +10,15 @@ from ops.audit.history.key_history import KeyHistory, payments_of
 
 PAYMENT, DECISION = "payment.completed.v1", "quarantine.decided.v1"
 OPENED, ENDED = "payment.quarantined.v1", "quarantine.settled.v1"
-MISSING = frozenset({"cancelled_after_issue", "cancelled_after_refund", "partly_cancelled", "payout_twice"})
+MISSING = frozenset(
+    {
+        "cancelled_after_issue",
+        "cancelled_after_refund",
+        "partly_cancelled",
+        "payout_twice",
+        "used_after_refund",
+    }
+)
 """Reasons of cases about money that is not here, so that none can be given back."""
 DECIDED = frozenset({"returned", "kept", "applied"})
 """Ends of a case that an operator decides; the others follow from payments."""

@@ -365,6 +365,11 @@ def _pay_twice(order: Order, data: Mapping[str, Any]) -> Decisions:
     yield order, (("payment.quarantined", -data["amount"], "payout_twice"),)
 
 
+def _overpay(order: Order, data: Mapping[str, Any]) -> Decisions:
+    """What a refund gave back had been used: no unit moves, and its won are missing."""
+    yield order, (("payment.quarantined", -data["amount"], "used_after_refund"),)
+
+
 REASONS_OF_CASES = ("second_payment", "wrong_amount", "late_deposit", "told_late", "order_closed")
 STATUS_OF_REASON = {"order_expired": EXPIRED, "order_cancelled": CANCELLED}
 REASONS_OF_UNITS = frozenset(
@@ -449,6 +454,7 @@ OPERATIONS = {
     "refund.accepted.v1": _claim,
     "refund.released.v1": _release,
     "refund.paid_twice.v1": _pay_twice,
+    "refund.overpaid.v1": _overpay,
     "refund.rejected.v1": _reject,
     "order.expired.v1": _expire,
 }

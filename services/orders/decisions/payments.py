@@ -19,7 +19,7 @@ from services.orders.decisions.cancellations import (
 )
 from services.orders.decisions.claims import order_cost, pay_lines
 from services.orders.decisions.issuance import claim_by_policy
-from services.orders.decisions.quarantine import MISSING, open_case, open_cases, settle_cases
+from services.orders.decisions.quarantine import MISSING, OF_REFUNDS, open_case, open_cases, settle_cases
 from services.orders.events import (
     UnnumberedEvent,
     decided,
@@ -320,7 +320,7 @@ def _won_back(order: Order, data: PaymentCompleted) -> list[Case]:
     missing = [
         case
         for case in open_cases(order, data.payment_id)
-        if case.reason in MISSING and case.reason != "payout_twice" and case.opened_at < data.paid_at
+        if case.reason in MISSING and case.reason not in OF_REFUNDS and case.opened_at < data.paid_at
     ]
     if missing and -sum(case.amount for case in missing) == data.amount:
         return missing

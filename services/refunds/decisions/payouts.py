@@ -14,6 +14,7 @@ from services.refunds.decisions.steps import (
     unfit,
 )
 from services.refunds.decisions.units import confirm
+from services.refunds.decisions.usage import tell_overpaid
 from services.refunds.events import (
     decided,
     refund_bounced,
@@ -147,7 +148,21 @@ def _complete(order: Order, refund: Refund, paid: PaidOut) -> Decided[Order]:
     order = confirm(order, refund.lines)
     refund = _with_payout(replace(refund, completed_at=paid_out_at, why=None), paid, "paid", paid_out_at)
     refund = enter(refund, "completed", paid.at, CHECKOUT, "paid_out", paid.payout_id)
-    return decided(order, refund, refund_completed(refund, order.payment_id, paid.payout_id, paid_out_at))
+    completed = refund_completed(refund, order.payment_id, paid.payout_id, paid_out_at)
+    return _tell_overpaid(decided(order, refund, completed), refund, paid.at)
+
+
+def _tell_overpaid(went: Decided[Order], refund: Refund, at: datetime) -> Decided[Order]:
+    """Also what was used and heard of while the money was on its way.
+
+    What an operator approved was known to be used.
+    """
+    if refund.reviewed_at is not None:
+        return went
+    for line_id, _ in refund.lines:
+        told = tell_overpaid(went.state, line_id, at)
+        went = Decided(told.state, [*went.events, *told.events])
+    return went
 
 
 def _repay(order: Order, refund: Refund, paid: PaidOut) -> Decided[Order]:

@@ -4,15 +4,22 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
+from services.refunds.decisions.steps import CHECKOUT, enter
 from services.refunds.decisions.units import with_lines
+from services.refunds.events import decided, refund_overpaid
+from services.refunds.policies.balance import paid_spent
 from services.refunds.policies.rules import NOT_USED, Usage
 from services.refunds.policies.usage import uses
-from services.refunds.state import USED_KINDS, Bonus, Line, Order, Reading
+from services.refunds.state import PAID_OUT, USED_KINDS, Bonus, Line, Order, Reading, Refund
+from shared.money import left_worth, line_worth, payment_money
 from shared.runtime.decisions import Decided, Decision, Reject, Wait
 
 
-def record_usage(order: Order | None, line_id: str, used: int, at: datetime) -> Decision[Order]:
-    """So much of a line was used until `at`. It waits for the payment; a line that is not used up is a fault.
+def record_usage(
+    order: Order | None, line_id: str, used: int, recorded_at: datetime, at: datetime
+) -> Decision[Order]:
+    """So much of a line was used until `recorded_at`. It waits for the payment; a line that is not used up is
+    a fault. What went back already of the line is told.
 
     A running total never falls, so a reading counts only where none before it is as high; one that is told
     late has its place by its own time.
@@ -21,9 +28,44 @@ def record_usage(order: Order | None, line_id: str, used: int, at: datetime) -> 
     if not isinstance(line, Line):
         return line
     assert order is not None, "it has the line"
-    if used <= max((each.used for each in line.readings if each.recorded_at <= at), default=0):
+    known = (each.used for each in line.readings if each.recorded_at <= recorded_at)
+    if used <= max(known, default=0):
         return Decided(order)
-    return Decided(with_lines(order, [_with_reading(line, Reading(order.order_id, line_id, at, used))]))
+    reading = Reading(order.order_id, line_id, recorded_at, used)
+    return tell_overpaid(with_lines(order, [_with_reading(line, reading)]), line_id, at)
+
+
+def tell_overpaid(order: Order, line_id: str, at: datetime) -> Decided[Order]:
+    """Tells what went back of a line although it had been used, as far as that was not told before.
+
+    Nothing where the money is not out. Orders makes it a case: an operator decides what becomes of it.
+    """
+    line = order.lines[line_id]
+    paid_out = [refund for refund in order.refunds.values() if _has_paid_out(refund, line_id)]
+    overpaid = _overpaid(line)
+    if not paid_out or overpaid <= line.overpaid:
+        return Decided(order)
+    amount = payment_money(order.vat_mode, overpaid - line.overpaid).total
+    refund, used_at = paid_out[-1], max(use.at for use in uses(line.readings))
+    refund = enter(refund, refund.state, at, CHECKOUT, "used_after_refund")
+    order = with_lines(order, [replace(line, overpaid=overpaid)])
+    return decided(order, refund, refund_overpaid(refund, order.payment_id, line_id, amount, used_at))
+
+
+def _has_paid_out(refund: Refund, line_id: str) -> bool:
+    return refund.state in PAID_OUT and any(each.line_id == line_id for each in refund.lines)
+
+
+def _overpaid(line: Line) -> int:
+    """Won of the price of a line that were used, and neither stay paid nor belong to units that are left.
+
+    Units of a metered line are used at their price.
+    """
+    if line.kind == "prepaid":
+        used = min(paid_spent(line.readings, line.bonuses), line_worth(line))
+    else:
+        used = left_worth(line, min(sum(use.used for use in uses(line.readings)), line.quantity))
+    return max(used - line.consumed - left_worth(line, line.left), 0)
 
 
 def grant_balance(

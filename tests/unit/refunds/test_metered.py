@@ -161,6 +161,39 @@ def test_a_part_that_was_approved_is_what_is_paid_when_the_goods_beside_it_are_b
     assert desk.last.data["amount"] == 25_000
 
 
+def test_a_use_after_the_refund_is_told_at_the_price_of_what_was_used(desk: Desk) -> None:
+    desk.asked()
+    desk.granted()
+    desk.paid_out()
+
+    desk.used(120, line_id="2")
+
+    assert (desk.last.type, desk.last.data["amount"]) == ("refund.overpaid.v1", 6_000)
+
+
+def test_what_an_operator_approved_was_known_to_be_used(desk: Desk) -> None:
+    desk.used(120, line_id="2")
+    desk.asked()
+    desk.reviewed("approve")
+    desk.granted()
+
+    desk.paid_out()
+
+    assert desk.last.type == "refund.completed.v1"
+
+
+def test_a_use_of_units_that_are_left_is_no_use_of_those_that_went_back(desk: Desk) -> None:
+    desk.asked(request_id="rr-1", lines=[units("2", 300)])
+    desk.granted()
+    desk.paid_out()
+
+    desk.used(700, line_id="2")
+    assert desk.last.type == "refund.completed.v1"
+    desk.used(701, line_id="2")
+
+    assert (desk.last.type, desk.last.data["amount"]) == ("refund.overpaid.v1", 50)
+
+
 def test_a_use_that_is_heard_of_while_the_holder_is_looked_at_is_reviewed_too(desk: Desk) -> None:
     desk.asked(destination={**ACCOUNT, "holder": "홍길동"})
     desk.proof_attached()

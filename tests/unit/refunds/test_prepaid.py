@@ -179,6 +179,59 @@ def test_a_released_refund_opens_the_balance_again(desk: Desk) -> None:
     assert desk.last.data["amount"] == 7_500
 
 
+def paid_back(desk: Desk) -> None:
+    desk.asked()
+    desk.granted()
+    desk.paid_out()
+
+
+def test_a_use_that_is_heard_of_after_the_refund_is_told_once_for_its_won(desk: Desk) -> None:
+    desk.used(1_500)
+    paid_back(desk)
+
+    desk.used(4_000, at=USED_AT)
+    first = desk.last
+    desk.used(4_000, at=USED_AT + minutes(1))
+    desk.used(4_600, at=USED_AT + minutes(2))
+
+    assert (first.type, first.data["amount"], first.data["line_id"]) == ("refund.overpaid.v1", 2_500, "1")
+    assert (desk.last.type, desk.last.data["amount"]) == ("refund.overpaid.v1", 600)
+    assert desk.last.data["used_at"] == wire_time(USED_AT + minutes(2))
+    assert desk.story()[-1] == ("completed", "checkout", "used_after_refund")
+    assert desk.types().count("refund.overpaid") == 2
+
+
+def test_no_more_is_told_than_went_back(desk: Desk) -> None:
+    desk.used(1_500)
+    paid_back(desk)
+
+    desk.used(10**9)
+
+    assert desk.last.data["amount"] == 8_500
+
+
+def test_a_use_that_is_heard_of_while_the_money_is_on_its_way_is_told_with_the_completion(desk: Desk) -> None:
+    desk.asked()
+    desk.granted()
+    desk.used(2_000)
+    assert desk.types() == ["refund.accepted", "refund.payout_requested"]
+
+    desk.paid_out()
+
+    assert desk.types()[-2:] == ["refund.completed", "refund.overpaid"]
+    assert desk.last.data["amount"] == 2_000
+
+
+def test_a_use_of_bonus_cash_after_the_refund_costs_nobody_anything(desk: Desk) -> None:
+    desk.now = USED_AT
+    desk.bonus(2_000, FREE_UNTIL)
+    paid_back(desk)
+
+    desk.used(2_000)
+
+    assert desk.last.type == "refund.completed.v1"
+
+
 def test_the_last_other_unit_of_the_order_takes_no_won_of_what_was_used() -> None:
     desk = Desk()
     desk.paid(line("1", 1, 10_000, kind="prepaid"), line("2", 3, 1_605), vat_mode="inclusive")
