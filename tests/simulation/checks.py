@@ -497,7 +497,8 @@ class Checks:
         rest = left[0] // 10 if order["vat_mode"] == "exclusive" else gross // 11
         must(left[1] == rest, "VAT follows what remains", f"{order['order_id']}: {left} remain")
         open_worth = sum(
-            line_won(li) * (li["paid"] - li["refunding"] - li["refunded"]) // li["quantity"] for li in lines
+            line_won(li) * (li["paid"] - li["refunding"] - li["refunded"]) // li["quantity"] + li["consumed"]
+            for li in lines
         )
         worth = left[0] if order["vat_mode"] == "exclusive" else gross
         must(worth == open_worth, "won follow units", f"{order['order_id']}: {worth} won, {open_worth} worth")

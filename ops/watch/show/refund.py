@@ -45,7 +45,7 @@ async def _whole(connection: Any, row: Any) -> dict[str, Any]:
     return {
         **as_json(row),
         "decisions": list(of_refund(row["state"], row["why"])),
-        "legal_on": legal_refund_day(kst_date(row["requested_at"])).isoformat(),
+        "legal_on": legal_refund_day(kst_date(row["returned_at"] or row["requested_at"])).isoformat(),
         "lines": [as_json(line) for line in await connection.fetch(SQL.lines_of_refund, refund_id)],
         "steps": [as_json(step) for step in await connection.fetch(SQL.steps_of_refund, refund_id)],
         "payouts": [as_json(payout) for payout in await connection.fetch(SQL.payouts_of_refund, refund_id)],

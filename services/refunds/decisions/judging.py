@@ -13,6 +13,7 @@ from services.refunds.decisions.units import NOT_CONSUMED, are_free, unanswered,
 from services.refunds.decisions.usage import usage_of
 from services.refunds.policies import POLICIES
 from services.refunds.policies.holds import HOLDS, REVIEWED
+from services.refunds.policies.prepaid import WHOLE_ONLY
 from services.refunds.policies.reasons import TERMINATED_BY_OPERATOR
 from services.refunds.policies.rules import Answer, Payment, Question
 from services.refunds.state import Line, Order, Refund
@@ -139,7 +140,7 @@ def _by_kind(order: Order, refund: Refund, at: datetime) -> Refundable | Refusal
     }
     for answer in answers.values():
         if answer.reason is not None:
-            more = {"lines": _what_is_left(order, refund)}
+            more = {"lines": _what_is_left(order, refund, answers)}
             return Refusal(answer.reason, answer.since or at, more)
     return refundable(order, answers)
 
@@ -155,19 +156,21 @@ def _with_asked(line: Line, asked: int) -> Line:
     return replace(line, refunding=line.refunding + min(asked, line.open)) if asked else line
 
 
-def _what_is_left(order: Order, refund: Refund) -> list[dict[str, Any]]:
+def _what_is_left(order: Order, refund: Refund, answers: Mapping[str, Answer]) -> list[dict[str, Any]]:
     """What was asked for, each line with what could be: units, and won where only all of them could be."""
     return [
-        {**each.document(), "left": order.lines[each.line_id].open, **_whole(order, refund, each)}
+        {
+            **each.document(),
+            "left": order.lines[each.line_id].open,
+            **(_whole(order, refund, each.line_id) if answers[each.line_id].reason == WHOLE_ONLY else {}),
+        }
         for each in refund.lines
     ]
 
 
-def _whole(order: Order, refund: Refund, units: LineUnits) -> dict[str, int]:
-    """What a refund of the whole balance of a line would pay and keep, in won; nothing of other lines."""
-    line = order.lines[units.line_id]
-    if _ask(order, line, units.quantity, refund.requested_at).reason != "whole_balance_only":
-        return {}
+def _whole(order: Order, refund: Refund, line_id: str) -> dict[str, int]:
+    """What a refund of the whole balance of a line would pay and keep, in won, if there is one."""
+    line = order.lines[line_id]
     whole = _ask(order, line, None, refund.requested_at)
     if not whole.units:
         return {}

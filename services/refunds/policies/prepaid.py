@@ -22,6 +22,9 @@ FEE_PERCENT: Final = 10
 LEAST_FEE: Final = 1_000
 """Won; a balance that is not more than this is not refunded."""
 
+WHOLE_ONLY: Final = "whole_balance_only"
+"""Why a part of a balance is refused."""
+
 
 def remaining_balance(question: Question) -> Answer:
     """All units of the line, with what is left of their price, less the fee; a part is never refunded."""
@@ -32,7 +35,7 @@ def remaining_balance(question: Question) -> Answer:
     if question.at > last:
         return Answer(0, last_instant=last, reason="balance_expired", since=last)
     if left.units != line.open:
-        return Answer(0, last_instant=last, reason="whole_balance_only")
+        return Answer(0, last_instant=last, reason=WHOLE_ONLY)
     if not question.usage.used and question.at <= free_until:
         return left._replace(last_instant=free_until)
     worth = left_worth(line, line.left) - left_worth(line, line.left - line.open)
