@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 from shared.money import Money
 
 NOTHING = Money(0, 0)
+UNANSWERED = ("timeout", "unknown")
+"""Reasons of a failed payout of which nobody knows yet whether it was made."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -46,7 +48,9 @@ class RefundState:
     @property
     def over(self) -> bool:
         """Whether nothing more will come of it by itself."""
-        return self.state in ("completed", "rejected", "denied", "released", "failed", "held")
+        if self.state == "failed":
+            return self.reason not in UNANSWERED
+        return self.state in ("completed", "rejected", "denied", "released", "held")
 
 
 @dataclass(slots=True)

@@ -24,6 +24,8 @@ SETTINGS = {
         ["check"],
         ["record"],
         ["lag"],
+        ["up"],
+        ["gateway"],
         ["month"],
         ["close"],
         ["dead", "ls"],
