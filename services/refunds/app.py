@@ -1,5 +1,7 @@
 """The refunds service, put together."""
 
+from functools import partial
+
 from services.refunds.api import http_routes
 from services.refunds.commands import COMMANDS
 from services.refunds.find import FIND
@@ -12,12 +14,13 @@ from shared.runtime.service import Service
 
 def build(settings: RefundsSettings) -> Service:
     """What makes the runtime the refunds service."""
+    store = Store(settings.sealer())
     return Service(
         name="refunds",
         routes=ROUTES,
-        store=Store(settings.sealer()),
+        store=store,
         refuse_late=refuse_late,
-        http_routes=http_routes,
+        http_routes=partial(http_routes, store=store),
         commands=COMMANDS,
         todo=TODO,
         find=FIND,

@@ -38,6 +38,8 @@ SETTINGS = {
         ["find"],
         ["partner", "correct"],
         ["refund", "show"],
+        ["refund", "payouts"],
+        ["refund", "paid"],
         ["refund", "approve"],
         ["refund", "reject"],
         ["refund", "withdraw"],
@@ -84,6 +86,8 @@ def test_a_thing_is_shown_by_its_name_with_options_before_it_or_behind(words: li
     [
         (["refund", "retry", "rr-77", "--yes"], "needs a reason"),
         (["refund", "proof", "rr-77", "--yes", "--reason", "  "], "needs a reason"),
+        (["refund", "payouts", "-o", "payouts.csv"], "needs a reason"),
+        (["refund", "payouts", "-o", "payouts.pdf", "--reason", "today"], "neither a .csv nor an .xlsx"),
         (["quarantine", "decide", "pay-1", "thrown-away"], "no decision about a case"),
         (["quarantine", "ls", "--older-than", "long"], "is not an age"),
         (["partner", "correct", "P-17"], "Nothing is named"),
