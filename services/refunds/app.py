@@ -3,6 +3,7 @@
 from functools import partial
 
 from services.refunds.api import http_routes
+from services.refunds.asking_again import ask_for_answers
 from services.refunds.commands import COMMANDS
 from services.refunds.find import FIND
 from services.refunds.handlers import ROUTES, refuse_late
@@ -22,6 +23,7 @@ def build(settings: RefundsSettings) -> Service:
         refuse_late=refuse_late,
         http_routes=partial(http_routes, store=store),
         commands=COMMANDS,
+        agents=(partial(ask_for_answers, store=store, settings=settings),),
         todo=TODO,
         find=FIND,
     )

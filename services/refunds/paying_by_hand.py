@@ -12,6 +12,7 @@ from uuid import UUID
 import asyncpg
 from pydantic import BaseModel
 
+from services.refunds.decisions.payouts import ASKED_AGAIN
 from services.refunds.events import payout_key
 from services.refunds.store import SQL, Store
 from shared.business_days import legal_refund_day
@@ -88,7 +89,7 @@ class PayoutEndpoints:
     async def _take(self, connection: Connection, command: Command[TakeBody]) -> CommandOutcome:
         said = command.data
         await connection.execute(SQL.take_payouts_in_turn)
-        rows = await connection.fetch(SQL.payouts_to_make, TAKE)
+        rows = await connection.fetch(SQL.payouts_to_make, TAKE, ASKED_AGAIN)
         due = [row for row in rows if said.again or reference_of(row) not in row["taken"]]
         chosen = due[:MOST]
         payouts = [await self._payout(connection, row, opened=said.apply) for row in chosen]
