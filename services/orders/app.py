@@ -21,7 +21,7 @@ def build(settings: OrdersSettings) -> Service:
         routes=ROUTES,
         store=store,
         refuse_late=refuse_late,
-        http_routes=http_routes,
+        http_routes=partial(http_routes, store=store),
         commands=COMMANDS,
         agents=(partial(expire_deposits, store=store, settings=settings),),
         todo=TODO,

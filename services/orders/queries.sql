@@ -80,6 +80,11 @@ SELECT DISTINCT partner_id, 'quarantined_money', order_id, NULL, NULL::integer
 FROM quarantine WHERE partner_id = ANY($1::text[]) AND decision IS NULL
 ORDER BY partner_id, order_id, kind, line_id;
 
+-- name: standing_of_partner
+-- Whether anything is known of a partner, and when it left.
+SELECT (SELECT withdrawn_at FROM partners WHERE partner_id = $1) AS withdrawn_at,
+       EXISTS (SELECT FROM orders WHERE partner_id = $1) OR EXISTS (SELECT FROM partners WHERE partner_id = $1) AS is_known;
+
 -- name: note_invoiced
 -- Payments whose invoice is issued, each with its order.
 INSERT INTO invoiced_payments (payment_id, order_id) SELECT * FROM unnest($1::text[], $2::text[]) ON CONFLICT DO NOTHING;

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from typing import Any
 
+from services.orders.decisions.partners import WITHDRAW
 from services.orders.decisions.payments import payment_content
 from services.orders.state import (
     Blocker,
@@ -36,9 +37,9 @@ PARTNERS = Table(Partner, "partners", key=("partner_id",))
 WITHDRAWAL_REQUESTS = Table(WithdrawalRequest, "withdrawal_requests", key=("partner_id", "request_id"))
 TABLES = (ORDERS, LINES, CLAIMS, ISSUE_REQUESTS, CASES, PAYMENTS, PARTNERS, WITHDRAWAL_REQUESTS)
 
-WITHDRAWAL = "partner.withdrawal_requested.v1"
+WITHDRAWALS = frozenset({"partner.withdrawal_requested.v1", WITHDRAW})
 INVOICED = "invoice.issued.v1"
-ABOUT_PARTNERS = frozenset(
+ABOUT_PARTNERS = WITHDRAWALS.union(
     kind.name for kind in TYPES.values() if kind.topic == UPSTREAM and kind.key_field == "partner_id"
 )
 """The requests that are about a partner, and not about one of its orders."""
@@ -53,13 +54,23 @@ class Store:
     def __init__(self, card_is_slip: bool = True) -> None:
         self._cards_are_invoiced = not card_is_slip
 
+    async def blockers_of(
+        self, connection: Connection, partner_ids: Sequence[str]
+    ) -> dict[str, list[Blocker]]:
+        """What keeps each of these partners from leaving, as it is committed; nobody waits for the look."""
+        blockers: dict[str, list[Blocker]] = {}
+        rows = await connection.fetch(SQL.blockers_of_partners, partner_ids, self._cards_are_invoiced)
+        for partner_id, *blocker in rows:
+            blockers.setdefault(partner_id, []).append(Blocker(*blocker))
+        return blockers
+
     async def load(self, connection: Connection, events: Sequence[Event[Any]]) -> World:
         """Locks and reads everything that these events are about.
 
         Every batch locks in this order: the table where a partner leaves, orders, payments, partners; each
         kind in the order of its keys. So no two batches wait for each other.
         """
-        leaving = sorted({event.key for event in events if event.type == WITHDRAWAL})
+        leaving = sorted({event.key for event in events if event.type in WITHDRAWALS})
         if leaving:
             await connection.execute(SQL.stop_orders)
         keys = sorted({event.key for event in events if event.type not in (*ABOUT_PARTNERS, INVOICED)})
@@ -69,7 +80,7 @@ class Store:
         if partner_ids:
             await _load_partners(connection, world, partner_ids)
         if leaving:
-            await _load_blockers(connection, world, leaving, self._cards_are_invoiced)
+            world.blockers = await self.blockers_of(connection, leaving)
         buyers = {event.data.partner.partner_id for event in events if isinstance(event.data, Snapshot)}
         if buyers:
             rows = await connection.fetch(SQL.withdrawn_partners, list(buyers))
@@ -160,14 +171,6 @@ async def _load_partners(connection: Connection, world: World, partner_ids: Sequ
         request = WITHDRAWAL_REQUESTS.read(row)
         world.partners[request.partner_id].requests[request.request_id] = request
     world.stored_partners = dict(world.partners)
-
-
-async def _load_blockers(
-    connection: Connection, world: World, partner_ids: Sequence[str], cards_are_invoiced: bool
-) -> None:
-    rows = await connection.fetch(SQL.blockers_of_partners, partner_ids, cards_are_invoiced)
-    for partner_id, *blocker in rows:
-        world.blockers.setdefault(partner_id, []).append(Blocker(*blocker))
 
 
 async def _save_payments(connection: Connection, world: World) -> None:

@@ -929,9 +929,12 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
             "retention: the topics here keep everything",
         ),
     },
-    "orders": dict.fromkeys(
-        ("open_cases", "cases_named", "orders_with_cases"), "a person looks at money in quarantine"
-    ),
+    "orders": {
+        **dict.fromkeys(
+            ("open_cases", "cases_named", "orders_with_cases"), "a person looks at money in quarantine"
+        ),
+        "standing_of_partner": "a person asks whether a partner may leave",
+    },
     "serials": {
         **dict.fromkeys(
             (

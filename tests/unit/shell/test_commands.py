@@ -35,6 +35,8 @@ SETTINGS = {
         ["todo"],
         ["find"],
         ["partner", "correct"],
+        ["partner", "check"],
+        ["partner", "withdraw"],
         ["refund", "show"],
         ["refund", "approve"],
         ["refund", "reject"],

@@ -1,0 +1,123 @@
+"""Partners over HTTP: what keeps one from leaving, and that it leaves."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from fastapi import Path
+from pydantic import BaseModel
+
+from services.orders.blockers import document_of
+from services.orders.commands import PARTNER_BUSY, WithdrawalBody
+from services.orders.decisions.partners import WITHDRAW
+from services.orders.store import SQL, Store
+from shared.events.fields import Id
+from shared.operators.todo import Who
+from shared.runtime.surroundings import Surroundings
+from shared.web.callers import Caller
+from shared.web.fields import ToldEvent, WireInstant
+from shared.web.problems import NOT_FOUND, Problem
+from shared.web.routes import Asking, HttpRoute, RequestedOnce, get, post
+
+PartnerId = Annotated[Id, Path(description="the id of a partner")]
+
+
+class ShownBlocker(BaseModel):
+    """Something unfinished that keeps a partner from leaving.
+
+    `quantity` are units of the line; both are null where it is not about units. `who` ends it, `command`
+    shows it, `link` explains it.
+    """
+
+    kind: str
+    order_id: str
+    line_id: str | None
+    quantity: int | None
+    who: Who
+    what_to_do: str
+    what_to_do_ko: str
+    command: str
+    link: str
+
+
+class Preflight(BaseModel):
+    """Whether a partner may leave now. `withdrawn_at` is null unless it has left."""
+
+    partner_id: str
+    can_withdraw: bool
+    withdrawn_at: WireInstant | None
+    blockers: list[ShownBlocker]
+
+
+class Withdrawal(BaseModel):
+    """What became of a withdrawal; only shown unless `applied`. Refused while there are `blockers`."""
+
+    partner_id: str
+    applied: bool
+    withdrawn_at: str | None
+    blockers: list[ShownBlocker]
+    events: list[ToldEvent]
+
+
+class Partners:
+    """The endpoints. A token that is limited to a partner may ask for that partner."""
+
+    def __init__(self, surroundings: Surroundings, store: Store) -> None:
+        self._pool, self._send, self._store = surroundings.pool, surroundings.send, store
+
+    async def preflight(self, partner_id: PartnerId, caller: Asking) -> Any:
+        """Everything that keeps a partner from leaving, with what to do about it."""
+        _require_own(caller, partner_id)
+        standing = await self._standing(partner_id)
+        async with self._pool.acquire() as connection:
+            found = await self._store.blockers_of(connection, [partner_id])
+        blockers = [] if standing["withdrawn_at"] else found.get(partner_id, [])
+        return {
+            "partner_id": partner_id,
+            "can_withdraw": not blockers and standing["withdrawn_at"] is None,
+            "withdrawn_at": standing["withdrawn_at"],
+            "blockers": [document_of(blocker) for blocker in blockers],
+        }
+
+    async def withdraw(self, partner_id: PartnerId, body: WithdrawalBody, origin: RequestedOnce) -> Any:
+        """Has a partner leave for good, or lists what keeps it; only shows which unless `apply`."""
+        _require_own(origin.caller, partner_id)
+        await self._standing(partner_id)
+        said = {"reason": body.reason, "dry_run": not body.apply}
+        return await self._send(WITHDRAW, partner_id, body, origin, **said)
+
+    async def _standing(self, partner_id: str) -> Any:
+        standing = await self._pool.fetchrow(SQL.standing_of_partner, partner_id)
+        if not standing["is_known"]:
+            raise _unknown(partner_id)
+        return standing
+
+
+def _require_own(caller: Caller, partner_id: str) -> None:
+    if not caller.may_see(partner_id):
+        raise _unknown(partner_id)
+
+
+def _unknown(partner_id: str) -> Problem:
+    return Problem(NOT_FOUND, what=f"there is no partner {partner_id}; pawl find WORD looks for one")
+
+
+def partner_routes(surroundings: Surroundings, store: Store) -> Sequence[HttpRoute]:
+    """The routes about partners."""
+    partners, partner = Partners(surroundings, store), "/v1/partners/{partner_id:path}"
+    return [
+        get(
+            f"{partner}/withdrawal-preflight",
+            partners.preflight,
+            "partners:read",
+            answers=Preflight,
+            partners=True,
+        ),
+        post(
+            f"{partner}/withdrawal",
+            partners.withdraw,
+            "partners:manage",
+            answers=Withdrawal,
+            partners=True,
+            problems=[PARTNER_BUSY],
+        ),
+    ]
