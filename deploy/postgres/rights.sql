@@ -28,6 +28,7 @@ DECLARE
             "issue_requests":      "insert",
             "quarantine":          "insert, update (decision, settled_at)",
             "payments":            "insert, update (order_id, amount, content), delete",
+            "sales":               "insert, delete",
             "partners":            "insert, update",
             "withdrawal_requests": "insert",
             "invoiced_payments":   "insert"

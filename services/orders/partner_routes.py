@@ -1,15 +1,17 @@
-"""Partners over HTTP: what keeps one from leaving, and that it leaves."""
+"""Partners over HTTP: what keeps one from leaving, that it leaves, and what partners buy most."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from fastapi import Path
+from fastapi import Path, Query
 from pydantic import BaseModel
 
 from services.orders.blockers import document_of
 from services.orders.commands import PARTNER_BUSY, WithdrawalBody
 from services.orders.decisions.partners import WITHDRAW
+from services.orders.decisions.ranking import window_start
 from services.orders.store import SQL, Store
+from shared.clock import now
 from shared.events.fields import Id
 from shared.operators.todo import Who
 from shared.runtime.surroundings import Surroundings
@@ -19,6 +21,10 @@ from shared.web.problems import NOT_FOUND, Problem
 from shared.web.routes import Asking, HttpRoute, RequestedOnce, get, post
 
 PartnerId = Annotated[Id, Path(description="the id of a partner")]
+
+MOST: Final = 100
+"""So many products are ranked at most."""
+Window = Annotated[str, Query(pattern=r"^(?:[1-9]|1[0-2])m$", description="months up to now: 1m to 12m")]
 
 
 class ShownBlocker(BaseModel):
@@ -58,6 +64,24 @@ class Withdrawal(BaseModel):
     events: list[ToldEvent]
 
 
+class RankedProduct(BaseModel):
+    """A product, by the number of its paid orders; its name is that of the latest one, `last_sold_at`."""
+
+    rank: int
+    product_id: str
+    product_name: str
+    orders: int
+    last_sold_at: WireInstant
+
+
+class Ranking(BaseModel):
+    """The products that sell most since an instant; orders whose money is back do not count."""
+
+    window: str
+    since: WireInstant
+    items: list[RankedProduct]
+
+
 class Partners:
     """The endpoints. A token that is limited to a partner may ask for that partner."""
 
@@ -85,6 +109,17 @@ class Partners:
         said = {"reason": body.reason, "dry_run": not body.apply}
         return await self._send(WITHDRAW, partner_id, body, origin, **said)
 
+    async def rank(
+        self,
+        window: Window = "3m",
+        limit: Annotated[int, Query(ge=1, le=MOST, description="how many at most")] = 10,
+    ) -> Any:
+        """The products with most orders; ties by the latest sale, then by id."""
+        since = window_start(now(), int(window.removesuffix("m")))
+        rows = await self._pool.fetch(SQL.ranking, since, limit)
+        items = [{"rank": number, **dict(row)} for number, row in enumerate(rows, start=1)]
+        return {"window": window, "since": since, "items": items}
+
     async def _standing(self, partner_id: str) -> Any:
         standing = await self._pool.fetchrow(SQL.standing_of_partner, partner_id)
         if not standing["is_known"]:
@@ -105,6 +140,7 @@ def partner_routes(surroundings: Surroundings, store: Store) -> Sequence[HttpRou
     """The routes about partners."""
     partners, partner = Partners(surroundings, store), "/v1/partners/{partner_id:path}"
     return [
+        get("/v1/rankings", partners.rank, "partners:read", answers=Ranking),
         get(
             f"{partner}/withdrawal-preflight",
             partners.preflight,

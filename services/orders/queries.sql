@@ -40,6 +40,33 @@ DELETE FROM payments WHERE payment_id = ANY(string_to_array($1, E'\x1f'));
 -- Lines of an order without money that another snapshot replaces.
 DELETE FROM order_lines WHERE order_id = ANY(string_to_array($1, E'\x1f')) AND paid = 0;
 
+-- name: drop_sales
+-- Orders that count no more in the ranking.
+DELETE FROM sales WHERE order_id = ANY(string_to_array($1, E'\x1f'));
+
+-- name: orders_ranked_wrongly
+-- Orders whose sales are not their products at their payment, or that have sales and are not paid.
+SELECT DISTINCT order_id
+FROM (SELECT DISTINCT o.order_id, l.product_id, o.paid_at
+      FROM orders o JOIN order_lines l USING (order_id) WHERE o.state = 'paid') sold
+FULL JOIN sales USING (order_id, product_id)
+WHERE sold.paid_at IS DISTINCT FROM sales.sold_at
+LIMIT $1;
+
+-- name: ranking
+-- Products by the number of their paid orders since an instant, then by the latest of them, then by id; each under the
+-- name of its latest order.
+SELECT product_id, orders, last_sold_at, named.product_name
+FROM (
+    SELECT product_id, count(*) AS orders, max(sold_at) AS last_sold_at FROM sales WHERE sold_at >= $1
+    GROUP BY product_id ORDER BY orders DESC, last_sold_at DESC, product_id LIMIT $2
+) best
+CROSS JOIN LATERAL (
+    SELECT l.product_name FROM sales s JOIN order_lines l USING (order_id, product_id)
+    WHERE s.product_id = best.product_id AND s.sold_at = best.last_sold_at ORDER BY order_id, l.position LIMIT 1
+) named
+ORDER BY orders DESC, last_sold_at DESC, product_id;
+
 -- name: withdrawn_partners
 -- Which of these partners have left.
 SELECT partner_id FROM partners WHERE withdrawn_at IS NOT NULL AND partner_id = ANY($1::text[]);

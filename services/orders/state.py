@@ -213,6 +213,14 @@ class Order(Struct, frozen=True, gc=False):
         return self.state in (OrderState.EXPIRED, OrderState.CANCELLED, OrderState.REFUNDED)
 
 
+class Sale(Struct, frozen=True, gc=False):
+    """That a paid order has this product, however many units and lines of it; `sold_at`: when it was paid."""
+
+    order_id: Fixed[str]
+    product_id: Fixed[str]
+    sold_at: Fixed[datetime]
+
+
 class WithdrawalRequest(Struct, frozen=True, gc=False):
     """A request to leave that was answered; `content` is the hash of the request."""
 

@@ -1,11 +1,12 @@
 """Orders and partners in Postgres: rows are locked in key order, and only what changed is written."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 from typing import Any
 
 from services.orders.decisions.partners import WITHDRAW
 from services.orders.decisions.payments import payment_content
+from services.orders.decisions.ranking import is_sold, sales_of
 from services.orders.state import (
     Blocker,
     Case,
@@ -15,6 +16,7 @@ from services.orders.state import (
     Order,
     Partner,
     Payment,
+    Sale,
     WithdrawalRequest,
     World,
 )
@@ -33,9 +35,10 @@ CLAIMS = Table(Claim, "claims", key=("claim_id", "line_id"))
 ISSUE_REQUESTS = Table(IssueRequest, "issue_requests", key=("order_id", "request_id"))
 CASES = Table(Case, "quarantine", key=("order_id", "number"))
 PAYMENTS = Table(Payment, "payments", key=("payment_id",))
+SALES = Table(Sale, "sales", key=("order_id", "product_id"))
 PARTNERS = Table(Partner, "partners", key=("partner_id",))
 WITHDRAWAL_REQUESTS = Table(WithdrawalRequest, "withdrawal_requests", key=("partner_id", "request_id"))
-TABLES = (ORDERS, LINES, CLAIMS, ISSUE_REQUESTS, CASES, PAYMENTS, PARTNERS, WITHDRAWAL_REQUESTS)
+TABLES = (ORDERS, LINES, CLAIMS, ISSUE_REQUESTS, CASES, PAYMENTS, SALES, PARTNERS, WITHDRAWAL_REQUESTS)
 
 WITHDRAWALS = frozenset({"partner.withdrawal_requested.v1", WITHDRAW})
 INVOICED = "invoice.issued.v1"
@@ -96,7 +99,7 @@ class Store:
         return World(orders=orders, stored_orders=dict(orders))
 
     async def save(self, connection: Connection, world: World) -> None:
-        """Writes what changed: orders, lines, claims, requests, cases, payments, partners."""
+        """Writes what changed: orders, lines, claims, requests, cases, sales, payments, partners."""
         before = world.stored_orders
         changed = [
             (order, before.get(key)) for key, order in world.orders.items() if order is not before.get(key)
@@ -106,11 +109,19 @@ class Store:
         await CLAIMS.save(connection, _claims(changed))
         await ISSUE_REQUESTS.save(connection, _issue_requests(changed))
         await CASES.save(connection, _cases(changed))
+        await _save_sales(connection, changed)
         await _save_payments(connection, world)
         await _save_partners(connection, world)
         if world.invoiced:
             payment_ids, order_ids = zip(*sorted(set(world.invoiced), key=_by_payment), strict=True)
             await connection.execute(SQL.note_invoiced, payment_ids, order_ids)
+
+    async def count_again(
+        self, connection: Connection, order_ids: Sequence[str], orders: Iterable[Order]
+    ) -> None:
+        """Writes the sales of these orders anew; of an id without an order nothing stays."""
+        await connection.execute(SQL.drop_sales, packed(order_ids))
+        await SALES.put(connection, (sale for order in orders for sale in sales_of(order)))
 
 
 async def _load_children(connection: Connection, orders: dict[str, Order]) -> None:
@@ -190,6 +201,15 @@ async def _save_lines(connection: Connection, changed: Sequence[ChangedOrder]) -
     if replaced:
         await connection.execute(SQL.drop_lines, packed(replaced))
     await LINES.save(connection, _lines(changed))
+
+
+async def _save_sales(connection: Connection, changed: Sequence[ChangedOrder]) -> None:
+    """An order counts from its payment on, until its money is back."""
+    over = [order.order_id for order, before in changed if before and is_sold(before) and not is_sold(order)]
+    if over:
+        await connection.execute(SQL.drop_sales, packed(over))
+    new = [order for order, before in changed if not (before and is_sold(before))]
+    await SALES.put(connection, (sale for order in new for sale in sales_of(order)))
 
 
 def _has_other_lines(order: Order, before: Order) -> bool:

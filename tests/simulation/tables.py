@@ -353,6 +353,14 @@ def drop_lines(tx: Transaction, packed: str) -> int:
     return len(rows)
 
 
+def drop_sales(tx: Transaction, packed: str) -> int:
+    ids = set(unpacked(packed))
+    rows = [key for key in tx.rows("sales") if key[0] in ids]
+    for key in rows:
+        tx.put("sales", key, None)
+    return len(rows)
+
+
 def claim_payments(tx: Transaction, ids: str, orders: str, amounts: str, contents: bytes) -> list[Row]:
     new = []
     columns = (unpacked(ids), unpacked(orders), map(int, unpacked(amounts)))
@@ -463,6 +471,7 @@ ORDERS: Mapping[str, Query] = {
     "known_payments": lambda tx, ids: found(tx, "payments", unpacked(ids)),
     "give_up_payments": give_up_payments,
     "drop_lines": drop_lines,
+    "drop_sales": drop_sales,
     "withdrawn_partners": withdrawn_partners,
     "stop_orders": stop_orders,
     "lock_partners": lambda tx, ids: found(tx, "partners", ids, lock=True),
@@ -934,6 +943,8 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
             ("open_cases", "cases_named", "orders_with_cases"), "a person looks at money in quarantine"
         ),
         "standing_of_partner": "a person asks whether a partner may leave",
+        "ranking": "a person asks which products sell most",
+        "orders_ranked_wrongly": "no night passes here: checks.py compares sales with orders",
     },
     "serials": {
         **dict.fromkeys(

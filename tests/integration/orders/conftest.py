@@ -36,6 +36,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "withdrawal_requests": ("partner_id", "request_id"),
     "invoiced_payments": ("payment_id", "order_id"),
     "payments": ("payment_id",),
+    "sales": ("order_id", "product_id"),
 }
 UNREAD: Mapping[str, tuple[str, ...]] = {
     "orders": ("recorded_at", "cancelled_payments"),
@@ -90,9 +91,9 @@ class StoredDesk:
         return changes(before, await self.rows())
 
     async def run_agent(self, settings: OrdersSettings) -> None:
-        """The one agent of the service that is told this, until it is cancelled."""
-        (agent,) = build(settings).agents
-        await agent(self._surroundings)
+        """The deposit expirer, told this, until it is cancelled."""
+        expirer, _rebuilder = build(settings).agents
+        await expirer(self._surroundings)
 
     async def rows(self) -> Rows:
         """Everything that the service keeps, but for what the clock of the database says."""

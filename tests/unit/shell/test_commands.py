@@ -37,6 +37,7 @@ SETTINGS = {
         ["partner", "correct"],
         ["partner", "check"],
         ["partner", "withdraw"],
+        ["ranking"],
         ["refund", "show"],
         ["refund", "approve"],
         ["refund", "reject"],
