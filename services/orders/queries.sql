@@ -84,8 +84,8 @@ SELECT * FROM partners WHERE partner_id = ANY($1::text[]) ORDER BY partner_id FO
 SELECT * FROM withdrawal_requests WHERE partner_id = ANY($1::text[]);
 
 -- name: blockers_of_partners
--- Everything unfinished that keeps a partner from leaving, line by line, and its money in quarantine. An invoice ends
--- one payment of one order. Where an older version did not note the order, it is the one that the payment pays.
+-- Everything unfinished that keeps a partner from leaving, line by line, its refunds that have no claim, and its money in
+-- quarantine. An invoice ends one payment of one order. Where an older version did not note the order, it is the one that the payment pays.
 SELECT o.partner_id, b.kind, o.order_id, l.line_id, b.quantity
 FROM orders o
 JOIN order_lines l USING (order_id)
@@ -102,6 +102,9 @@ CROSS JOIN LATERAL (VALUES
           THEN l.paid - l.refunded END)
 ) AS b (kind, quantity)
 WHERE o.partner_id = ANY($1::text[]) AND b.quantity > 0
+UNION ALL
+SELECT partner_id, 'refund_in_progress', order_id, NULL, NULL::integer
+FROM orders WHERE partner_id = ANY($1::text[]) AND open_refunds <> '{}'
 UNION ALL
 SELECT DISTINCT partner_id, 'quarantined_money', order_id, NULL, NULL::integer
 FROM quarantine WHERE partner_id = ANY($1::text[]) AND decision IS NULL

@@ -171,7 +171,8 @@ class Order(Struct, frozen=True, gc=False):
     payments where several pay together, and `payment_id` is the last of them. `reversals` are what upstream
     took back, by payment; `repeats` the latest time that a payment was said to be paid again, which is new
     money when it was taken back in between. `registered_by` and `registered_at` name the event that
-    registered it, while it is pending the newest one. `cases` are numbered from 0.
+    registered it, while it is pending the newest one. `cases` are numbered from 0. `open_refunds` are refunds
+    that have no claim here and are not at their end: held, in review, or owed again after a bounce.
     """
 
     order_id: Fixed[str]
@@ -195,6 +196,7 @@ class Order(Struct, frozen=True, gc=False):
     sequence: int = 0
     taken_back: int = 0
     payment_ids: tuple[str, ...] = ()
+    open_refunds: tuple[str, ...] = ()
     reversals: Annotated[dict[str, tuple[Reversal, ...]], JSON] = msgspec.field(default_factory=dict)
     repeats: Annotated[dict[str, Repeat], JSON] = msgspec.field(default_factory=dict)
     lines: Apart[dict[str, Line]] = msgspec.field(default_factory=dict)

@@ -404,6 +404,15 @@ def blockers_of_partners(tx: Transaction, ids: Names, cards_are_invoiced: bool) 
         for kind, quantity in _blockers(tx, order, line, cards_are_invoiced)
         if quantity > 0
     ]
+    rows += [
+        Row(
+            zip(
+                names, (order["partner_id"], "refund_in_progress", order["order_id"], None, None), strict=True
+            )
+        )
+        for order in where(tx, "orders", "partner_id", ids)
+        if order["open_refunds"]
+    ]
     held = {
         (case["partner_id"], case["order_id"])
         for case in where(tx, "quarantine", "partner_id", ids)
@@ -414,7 +423,7 @@ def blockers_of_partners(tx: Transaction, ids: Names, cards_are_invoiced: bool) 
         for partner, order_id in held
     ]
     return sorted(
-        rows, key=lambda row: (row["partner_id"], row["order_id"], row["kind"], row["line_id"] or "")
+        rows, key=lambda r: (r["partner_id"], r["order_id"], r["kind"], r["line_id"] is None, r["line_id"])
     )
 
 
