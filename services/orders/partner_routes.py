@@ -147,6 +147,7 @@ def partner_routes(surroundings: Surroundings, store: Store) -> Sequence[HttpRou
             "partners:read",
             answers=Preflight,
             partners=True,
+            after_leaving=True,
         ),
         post(
             f"{partner}/withdrawal",
@@ -154,6 +155,7 @@ def partner_routes(surroundings: Surroundings, store: Store) -> Sequence[HttpRou
             "partners:manage",
             answers=Withdrawal,
             partners=True,
+            after_leaving=True,
             problems=[PARTNER_BUSY],
         ),
     ]

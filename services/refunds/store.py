@@ -9,7 +9,7 @@ import orjson
 from msgspec import Struct
 from msgspec.structs import replace
 
-from services.refunds.state import Change, Failure, Line, Order, Payout, Refund, World
+from services.refunds.state import Change, Failure, Line, Order, Payout, Refund, WithdrawnPartner, World
 from shared.columns import Fixed
 from shared.postgres import Connection, packed
 from shared.queries import load as load_queries
@@ -49,7 +49,8 @@ PAYOUTS = Table(Payout, "refund_payouts", key=("refund_id", "payout_id"))
 FAILURES = Table(Failure, "payout_failures", key=("refund_id", "payout_id"))
 HISTORY = Table(Change, "refund_history", key=("refund_id", "position"))
 DETAILS = Table(SealedDetails, "refund_details", key=("reference",))
-TABLES = (ORDERS, LINES, REFUNDS, REFUND_LINES, PAYOUTS, FAILURES, HISTORY, DETAILS)
+WITHDRAWN_PARTNERS = Table(WithdrawnPartner, "withdrawn_partners", key=("partner_id",))
+TABLES = (ORDERS, LINES, REFUNDS, REFUND_LINES, PAYOUTS, FAILURES, HISTORY, DETAILS, WITHDRAWN_PARTNERS)
 
 ChangedOrder = tuple[Order, Order | None]
 ChangedRefund = tuple[Refund, Refund | None]
@@ -90,6 +91,7 @@ class Store:
         refunds = list(_refunds(changed))
         if refunds:
             await self._save_refunds(connection, refunds)
+        await WITHDRAWN_PARTNERS.put(connection, world.withdrawn)
 
     async def open_details(self, connection: Connection, reference: UUID) -> Mapping[str, Any]:
         """The bank account and free text under a reference. Raises LookupError, BrokenSealError."""

@@ -956,6 +956,7 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
         "orders_ranked_wrongly": "no night passes here: checks.py compares sales with orders",
     },
     "serials": {
+        "has_left": "a partner asks with a token of its own",
         **dict.fromkeys(
             (
                 "grant_of_id",
@@ -1004,6 +1005,7 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
     },
     "refunds": {
         "read_details": "opened for an operator, by no decision",
+        "has_left": "a partner asks with a token of its own",
         **dict.fromkeys(
             (
                 "order_of_refund",
