@@ -150,7 +150,7 @@ def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
     return case
 
 
-def http_routes(surroundings: Surroundings, store: Store) -> Sequence[HttpRoute]:
+def http_routes(surroundings: Surroundings, store: Store, archive_years: int) -> Sequence[HttpRoute]:
     """The routes beside those of every service."""
     quarantine, case = Quarantine(surroundings), "/v1/quarantine/{payment_id:path}"
     return [
@@ -163,5 +163,5 @@ def http_routes(surroundings: Surroundings, store: Store) -> Sequence[HttpRoute]
             answers=DecidedCase,
             problems=[SEVERAL_ORDERS, CANNOT_DECIDE],
         ),
-        *partner_routes(surroundings, store),
+        *partner_routes(surroundings, store, archive_years),
     ]

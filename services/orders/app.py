@@ -22,7 +22,7 @@ def build(settings: OrdersSettings) -> Service:
         routes=ROUTES,
         store=store,
         refuse_late=refuse_late,
-        http_routes=partial(http_routes, store=store),
+        http_routes=partial(http_routes, store=store, archive_years=settings.archive_years),
         commands=COMMANDS,
         agents=(
             partial(expire_deposits, store=store, settings=settings),

@@ -1,6 +1,7 @@
 """Partners over HTTP: what keeps one from leaving, that it leaves, and what partners buy most."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any, Final
 
 from fastapi import Path, Query
@@ -10,6 +11,7 @@ from services.orders.blockers import document_of
 from services.orders.commands import PARTNER_BUSY, WithdrawalBody
 from services.orders.decisions.partners import WITHDRAW
 from services.orders.decisions.ranking import window_start
+from services.orders.purging import PURGE, PurgeBody, purge_partners
 from services.orders.store import SQL, Store
 from shared.clock import now
 from shared.events.fields import Id
@@ -18,7 +20,7 @@ from shared.runtime.surroundings import Surroundings
 from shared.web.callers import Caller
 from shared.web.fields import ToldEvent, WireInstant
 from shared.web.problems import NOT_FOUND, Problem
-from shared.web.routes import Asking, HttpRoute, RequestedOnce, get, post
+from shared.web.routes import Asking, HttpRoute, Requested, RequestedOnce, get, post
 
 PartnerId = Annotated[Id, Path(description="the id of a partner")]
 
@@ -64,6 +66,23 @@ class Withdrawal(BaseModel):
     events: list[ToldEvent]
 
 
+class PurgedPartner(BaseModel):
+    """A partner whose archive is over; nothing on its orders names it any more."""
+
+    partner_id: str
+    orders: int
+    withdrawn_at: str
+    archived_until: str
+
+
+class Purge(BaseModel):
+    """Who was purged; only shown unless `applied`. `left` are due too, and for another request."""
+
+    applied: bool
+    partners: list[PurgedPartner]
+    left: int
+
+
 class RankedProduct(BaseModel):
     """A product, by the number of its paid orders; its name is that of the latest one, `last_sold_at`."""
 
@@ -85,8 +104,9 @@ class Ranking(BaseModel):
 class Partners:
     """The endpoints. A token that is limited to a partner may ask for that partner."""
 
-    def __init__(self, surroundings: Surroundings, store: Store) -> None:
+    def __init__(self, surroundings: Surroundings, store: Store, archive_years: int) -> None:
         self._pool, self._send, self._store = surroundings.pool, surroundings.send, store
+        self._send_alone, self._archive_years = surroundings.send_alone, archive_years
 
     async def preflight(self, partner_id: PartnerId, caller: Asking) -> Any:
         """Everything that keeps a partner from leaving, with what to do about it."""
@@ -108,6 +128,11 @@ class Partners:
         await self._standing(partner_id)
         said = {"reason": body.reason, "dry_run": not body.apply}
         return await self._send(WITHDRAW, partner_id, body, origin, **said)
+
+    async def purge(self, body: PurgeBody, origin: Requested) -> Any:
+        """Erases what names partners whose archive is over; only shows whom unless `apply`."""
+        work, said = partial(purge_partners, self._archive_years), {"reason": body.reason}
+        return await self._send_alone(PURGE, "partners", body, origin, work, **said, dry_run=not body.apply)
 
     async def rank(
         self,
@@ -136,10 +161,11 @@ def _unknown(partner_id: str) -> Problem:
     return Problem(NOT_FOUND, what=f"there is no partner {partner_id}; pawl find WORD looks for one")
 
 
-def partner_routes(surroundings: Surroundings, store: Store) -> Sequence[HttpRoute]:
-    """The routes about partners."""
-    partners, partner = Partners(surroundings, store), "/v1/partners/{partner_id:path}"
+def partner_routes(surroundings: Surroundings, store: Store, archive_years: int) -> Sequence[HttpRoute]:
+    """The routes about partners; one that left is named on its orders for `archive_years`."""
+    partners, partner = Partners(surroundings, store, archive_years), "/v1/partners/{partner_id:path}"
     return [
+        post("/v1/partners/purge", partners.purge, "partners:manage", answers=Purge),
         get("/v1/rankings", partners.rank, "partners:read", answers=Ranking),
         get(
             f"{partner}/withdrawal-preflight",

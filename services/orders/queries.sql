@@ -115,6 +115,16 @@ ORDER BY partner_id, order_id, kind, line_id;
 SELECT (SELECT withdrawn_at FROM partners WHERE partner_id = $1) AS withdrawn_at,
        EXISTS (SELECT FROM orders WHERE partner_id = $1) OR EXISTS (SELECT FROM partners WHERE partner_id = $1) AS is_known;
 
+-- name: partners_to_purge
+-- Partners that have left and are still named on their orders, who left first first, with how many orders they have.
+SELECT p.*, (SELECT count(*) FROM orders o WHERE o.partner_id = p.partner_id) AS orders
+FROM partners p WHERE withdrawn_at IS NOT NULL AND purged_at IS NULL ORDER BY withdrawn_at, partner_id;
+
+-- name: erase_partners
+-- Orders of these partners say no more who they were; units and won stay. Locked in key order, as batches do.
+WITH locked AS (SELECT order_id FROM orders WHERE partner_id = ANY($1::text[]) ORDER BY order_id FOR UPDATE)
+UPDATE orders o SET partner = json_build_object('partner_id', o.partner_id) FROM locked WHERE o.order_id = locked.order_id;
+
 -- name: note_invoiced
 -- Payments whose invoice is issued, each with its order.
 INSERT INTO invoiced_payments (payment_id, order_id) SELECT * FROM unnest($1::text[], $2::text[]) ON CONFLICT DO NOTHING;

@@ -232,11 +232,15 @@ class WithdrawalRequest(Struct, frozen=True, gc=False):
 
 
 class Partner(Struct, frozen=True, gc=False):
-    """A partner that once asked to leave. Withdrawn is for good."""
+    """A partner that once asked to leave. Withdrawn is for good.
+
+    `purged_at`: since then nothing on its orders says who it was.
+    """
 
     partner_id: Fixed[str]
     withdrawn_at: datetime | None = None
     sequence: int = 0
+    purged_at: datetime | None = None
     requests: Apart[dict[str, WithdrawalRequest]] = msgspec.field(default_factory=dict)
 
 

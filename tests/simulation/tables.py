@@ -952,6 +952,7 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
             ("open_cases", "cases_named", "orders_with_cases"), "a person looks at money in quarantine"
         ),
         "standing_of_partner": "a person asks whether a partner may leave",
+        **dict.fromkeys(("partners_to_purge", "erase_partners"), "no history here is five years long"),
         "ranking": "a person asks which products sell most",
         "orders_ranked_wrongly": "no night passes here: checks.py compares sales with orders",
     },

@@ -169,6 +169,36 @@ def withdraw(
         raise typer.Exit(Exit.SOMETHING_WAITS)
 
 
+@app.command()
+def purge(
+    reason: Why = "",
+    yes: Yes = False,
+    actor: Actor = None,
+    url: BaseUrl = None,
+    directory: Directory = None,
+    token_file: TokenFile = None,
+    as_json: Json = False,
+) -> None:
+    """Erase the names of partners that left more than ARCHIVE_YEARS ago. Only shown until --yes.
+
+    Names, business numbers and addresses go from their orders for good; units and won stay. Exit code 4:
+    nobody is due.
+
+    Example: [bold]pawl partner purge --reason "their five years are over" --yes[/bold]
+    """
+    asker = Asker(find_system(None, None, directory), url, directory, token_file, actor)
+    answer = asker.ask("orders", SCOPE, "/v1/partners/purge", answers.body_of(reason, yes), "See: pawl lag")
+    head = f"{len(answer['partners'])} partners, {answer['left']} left for another run"
+    answers.show({**answer, "events": ()}, as_json, head, map(_purged, answer["partners"]))
+    if not answer["partners"]:
+        raise typer.Exit(Exit.NOTHING_MATCHED)
+
+
+def _purged(partner: Mapping[str, Any]) -> tuple[str, str]:
+    kept = f"left on {day(partner['withdrawn_at'])}, kept until {day(partner['archived_until'])}"
+    return partner["partner_id"], f"{partner['orders']} orders, {kept}"
+
+
 def _standing(answer: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if answer["withdrawn_at"]:
         yield "state", f"left on {day(answer['withdrawn_at'])}"

@@ -9,10 +9,12 @@ from msgspec.structs import replace
 from services.orders.events import decided, partner_withdrawal_refused, partner_withdrawn
 from services.orders.state import Blocker, Partner, WithdrawalRequest
 from shared.events.checkout import PartnerWithdrawalRequested
+from shared.kst import end_of_day, kst_date, months_before
 from shared.runtime.decisions import Decided, Decision, Reject
 
 WITHDRAW: Final = "partner.withdraw"
 """The command by which a partner leaves over HTTP."""
+MONTHS_OF_YEAR: Final = 12
 
 
 def withdraw(
@@ -48,3 +50,11 @@ def leave(partner: Partner, at: datetime, blockers: Sequence[Blocker]) -> Decide
     if blockers:
         return decided(partner, partner_withdrawal_refused(partner, blockers))
     return decided(replace(partner, withdrawn_at=at), partner_withdrawn(partner, at))
+
+
+def archived_until(withdrawn_at: datetime, years: int) -> datetime:
+    """The last instant for which what names a partner is kept: the end of the same day in Seoul years later.
+
+    The first day does not count, and a day that the last year lacks ends with its month (Civil Act 157, 160).
+    """
+    return end_of_day(months_before(kst_date(withdrawn_at), -years * MONTHS_OF_YEAR))

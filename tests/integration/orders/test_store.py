@@ -739,7 +739,7 @@ async def test_a_partner_that_wants_to_leave_is_told_everything_that_is_unfinish
     asked = withdrawal(requested_at=AT)
 
     assert await desk.take(asked) == {
-        "partners P-17": {"partner_id": "P-17", "withdrawn_at": None, "sequence": 1},
+        "partners P-17": {"partner_id": "P-17", "withdrawn_at": None, "sequence": 1, "purged_at": None},
         "withdrawal_requests P-17 wd-1": {
             "partner_id": "P-17",
             "request_id": "wd-1",

@@ -1,11 +1,13 @@
 """A partner that leaves by command, as `partner.withdrawal_requested` has it leave."""
 
+from datetime import datetime
 from typing import Any
 
 import pytest
 
 from services.orders.blockers import ADVICE, document_of
 from services.orders.commands import COMMANDS, WithdrawalBody
+from services.orders.decisions.partners import archived_until
 from services.orders.state import Blocker
 from shared.runtime.commands import CommandOutcome, Done, Refused
 from shared.runtime.decisions import Context, Reject
@@ -82,6 +84,20 @@ def test_a_partner_is_not_judged_beside_an_order_of_it_that_is_not_kept_yet() ->
     assert isinstance(outcome, Refused)
     assert outcome.problem.document()["code"] == "partner_busy"
     assert "P-17" not in shop.world.partners
+
+
+@pytest.mark.parametrize(
+    ("left", "kept_until"),
+    [
+        ("2026-10-21T00:00:00+09:00", "2031-10-21T23:59:59.999999+09:00"),
+        ("2028-02-29T10:00:00+09:00", "2033-02-28T23:59:59.999999+09:00"),
+        ("2026-10-21T15:00:00Z", "2031-10-22T23:59:59.999999+09:00"),
+    ],
+)
+def test_who_left_is_named_to_the_end_of_the_same_day_in_seoul_five_years_later(
+    left: str, kept_until: str
+) -> None:
+    assert archived_until(datetime.fromisoformat(left), 5).isoformat() == kept_until
 
 
 @pytest.mark.parametrize("kind", ADVICE)

@@ -37,6 +37,7 @@ SETTINGS = {
         ["partner", "correct"],
         ["partner", "check"],
         ["partner", "withdraw"],
+        ["partner", "purge"],
         ["ranking"],
         ["refund", "show"],
         ["refund", "approve"],
