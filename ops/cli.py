@@ -26,6 +26,7 @@ class Command(NamedTuple):
 COMMANDS: Sequence[Command] = (
     Command("up", "ops.local.up:up"),
     Command("down", "ops.local.down:down"),
+    Command("gateway", "ops.gateway.command:gateway"),
     Command("demo", "ops.replay.demo:demo"),
     Command("replay", "ops.replay.command:replay"),
     Command("migrate", "ops.setup.migrate:migrate"),

@@ -77,7 +77,10 @@ CloseMonth = Callable[[str, datetime], Awaitable[None]]
 
 
 class Driver:
-    """Drives one plan to its end. `run` returns the ledger with everything that was answered."""
+    """Drives one plan to its end. `run` returns the ledger with everything that was answered.
+
+    `pays`: it answers payouts; otherwise somebody else does.
+    """
 
     def __init__(
         self,
@@ -87,9 +90,10 @@ class Driver:
         clock: Clock,
         window: int = WINDOW,
         patience: float = PATIENCE,
+        pays: bool = True,
     ) -> None:
         self.plan, self.topics, self.close_month, self.clock = plan, topics, close_month, clock
-        self.window, self.patience = window, patience
+        self.window, self.patience, self.pays = window, patience, pays
         self.ledger = Ledger(plan)
         self.progress = Progress(of_steps=plan.steps)
         self.schedule = Schedule(plan.history)
@@ -130,7 +134,7 @@ class Driver:
 
     async def _publish(self) -> None:
         """Publishes the next steps of as many keys as the window has room for."""
-        events = [_payout(payout) for payout in self.ledger.payouts.values()]
+        events = [_payout(payout) for payout in self.ledger.payouts.values() if self.pays]
         events += [_return(back) for back in self.ledger.returns.values()]
         self.ledger.payouts.clear()
         self.ledger.returns.clear()

@@ -10,6 +10,8 @@ from shared.money import Money
 NOTHING = Money(0, 0)
 RETURN_AWAITED = "return_awaited"
 """The reason of a refund that is held until its goods are back."""
+UNANSWERED = ("timeout", "unknown")
+"""Reasons of a failed payout of which nobody knows yet whether it was made."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -48,8 +50,10 @@ class RefundState:
     @property
     def over(self) -> bool:
         """Whether nothing more will come of it by itself, or by what the replay says: goods come back."""
+        if self.state == "failed":
+            return self.reason not in UNANSWERED
         is_held = self.state == "held" and self.reason != RETURN_AWAITED
-        return is_held or self.state in ("completed", "rejected", "denied", "released", "failed")
+        return is_held or self.state in ("completed", "rejected", "denied", "released")
 
 
 @dataclass(slots=True)

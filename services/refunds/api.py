@@ -9,8 +9,9 @@ from fastapi import Path
 from pydantic import BaseModel
 
 from services.refunds.commands import PREFIX, ApprovalBody, DecisionBody, ProofBody
+from services.refunds.paying_by_hand import payout_routes
 from services.refunds.policies.holds import next_step
-from services.refunds.store import SQL
+from services.refunds.store import SQL, Store
 from shared.business_days import legal_refund_day
 from shared.kst import kst_date
 from shared.operators.deciding import CANNOT_DECIDE, RefundDecision, of_refund
@@ -171,7 +172,7 @@ def _no_such(refund_id: UUID) -> Problem:
     return Problem(NOT_FOUND, what=f"there is no refund {refund_id}; pawl find WORD looks for one")
 
 
-def http_routes(surroundings: Surroundings) -> Sequence[HttpRoute]:
+def http_routes(surroundings: Surroundings, store: Store) -> Sequence[HttpRoute]:
     """The routes beside those of every service."""
     refunds, refund = Refunds(surroundings), "/v1/refunds/{refund_id}"
     decisions = (
@@ -190,4 +191,5 @@ def http_routes(surroundings: Surroundings) -> Sequence[HttpRoute]:
             )
             for name, decide in decisions
         ),
+        *payout_routes(surroundings, store),
     ]

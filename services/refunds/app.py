@@ -1,6 +1,9 @@
 """The refunds service, put together."""
 
+from functools import partial
+
 from services.refunds.api import http_routes
+from services.refunds.asking_again import ask_for_answers
 from services.refunds.commands import COMMANDS
 from services.refunds.find import FIND
 from services.refunds.handlers import ROUTES, refuse_late
@@ -12,13 +15,15 @@ from shared.runtime.service import Service
 
 def build(settings: RefundsSettings) -> Service:
     """What makes the runtime the refunds service."""
+    store = Store(settings.sealer())
     return Service(
         name="refunds",
         routes=ROUTES,
-        store=Store(settings.sealer()),
+        store=store,
         refuse_late=refuse_late,
-        http_routes=http_routes,
+        http_routes=partial(http_routes, store=store),
         commands=COMMANDS,
+        agents=(partial(ask_for_answers, store=store, settings=settings),),
         todo=TODO,
         find=FIND,
     )

@@ -58,19 +58,23 @@ def request_cancelled(order_id: str, request_id: str, refund_id: UUID, at: datet
 # Payouts
 
 
+def payout_key(refund_id: UUID, bounces: int) -> str:
+    """The idempotency key of a payout of a refund that has bounced so often."""
+    return f"{refund_id}-{bounces + 1}" if bounces else str(refund_id)
+
+
 def refund_payout_requested(refund: Refund, payment_id: str | None, first: date, last: date) -> NewEvent:
     """Checkout is asked to pay; the money is expected from the first to the last day.
 
     The idempotency key is the refund id: asking again can never pay twice. After a bounce the gateway has
     answered that key with a payout that was made, so the next payout has a key of its own.
     """
-    refund_id = str(refund.refund_id)
     data = {
         "amount": refund.amount,
         "fee": refund.fee,
         "payment_id": payment_id,
         "destination": _destination(refund.destination),
-        "idempotency_key": f"{refund_id}-{refund.bounces + 1}" if refund.bounces else refund_id,
+        "idempotency_key": payout_key(refund.refund_id, refund.bounces),
         "expected_on": first.isoformat(),
     }
     if last != first:

@@ -59,6 +59,45 @@ CROSS JOIN LATERAL (
 WHERE r.state IN ('held', 'in_review', 'accepted', 'paying_out', 'unknown', 'failed', 'bounced', 'repaying')
 GROUP BY 1, 2, 3, 4, 5;
 
+-- name: take_payouts_in_turn
+-- Who takes payouts out waits for whoever is doing that now, so that each leaves once.
+SELECT pg_advisory_xact_lock(hashtext('refunds.payouts'));
+
+-- name: payouts_to_make
+-- Payouts to a bank account that checkout was asked for and has not answered, oldest first. `asked` counts the steps of
+-- the refund until it was asked for, `taken` has the references under which it was taken out before.
+-- One that was asked for again because nobody answered is left out: its money may be on its way.
+SELECT r.refund_id, r.order_id, o.partner_id, r.amount, r.expected_on, r.requested_at, r.destination_reference,
+       r.destination_masked, h.position AS asked, p.bounces, coalesce(a.taken, '{}') AS taken
+FROM refunds r
+JOIN orders o USING (order_id)
+CROSS JOIN LATERAL (
+    SELECT position, reason FROM refund_history
+    WHERE refund_id = r.refund_id AND state IN ('paying_out', 'repaying') ORDER BY position DESC LIMIT 1
+) AS h
+CROSS JOIN LATERAL (
+    SELECT count(*) AS bounces FROM refund_payouts WHERE refund_id = r.refund_id AND state = 'bounced'
+) AS p
+CROSS JOIN LATERAL (
+    SELECT array_agg(after ->> 'reference') AS taken FROM audit_log
+    WHERE target = (r.order_id || ' ' || r.refund_id) COLLATE "default" AND action = $1
+) AS a
+WHERE r.state IN ('paying_out', 'repaying') AND r.destination_kind = 'bank_account' AND h.reason <> $2
+ORDER BY r.requested_at, r.refund_id;
+
+-- name: unanswered_payouts
+-- Payouts of which nobody knows whether they were made, that are to be asked for again: $1 after that was said, then
+-- after twice as long each time, at most after $2. `at` is the present instant on the clock of the refund's own steps.
+SELECT r.order_id, r.refund_id, h.at + (now() - h.recorded_at) AS at
+FROM refunds r
+JOIN refund_history h ON h.refund_id = r.refund_id AND h.position = r.steps
+CROSS JOIN LATERAL (
+    SELECT count(*) AS times FROM refund_history WHERE refund_id = r.refund_id AND reason = $3
+) AS a
+WHERE (r.state = 'unknown' OR (r.state = 'bounced' AND r.why IN ('timeout', 'unknown')))
+  AND h.recorded_at <= now() - least($1::interval * 2 ^ least(a.times, 20), $2::interval)
+ORDER BY r.refund_id LIMIT $4;
+
 -- name: find_refund
 -- The refund of this id.
 SELECT refund_id, refund_request_id, order_id, state, why, amount FROM refunds WHERE refund_id = $1;

@@ -11,6 +11,7 @@ SCOPES = MappingProxyType(
         "refunds:read": "look at refunds, and at what can be refunded for how much",
         "refunds:request": "ask for a refund",
         "refunds:manage": "decide about a refund",
+        "refunds:payouts": "take bank accounts out, to pay refunds by hand",
         "invoices:read": "look at months and their documents",
         "invoices:manage": "merge a business, correct a document",
         "invoices:approve": "close a month: issue its documents",

@@ -997,6 +997,10 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
             ),
             "a person looks at a refund",
         ),
+        **dict.fromkeys(
+            ("take_payouts_in_turn", "payouts_to_make"), "a person takes payouts out, to make them by hand"
+        ),
+        "unanswered_payouts": "operators retry here what nobody answers",
     },
     "invoices": {
         "is_partner_known": "a person corrects a partner",

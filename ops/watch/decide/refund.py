@@ -11,6 +11,7 @@ from ops.shell.options import Directory, Json, PostgresUrl, TokenFile
 from ops.shell.problem import Exit, Problem
 from ops.shell.system import find_system
 from ops.watch.decide import answers
+from ops.watch.decide import payouts as by_hand
 from ops.watch.decide.answers import Actor, Asker, BaseUrl, Why, Yes
 from ops.watch.show import refund as shown
 from shared.operators.deciding import RefundDecision
@@ -26,6 +27,8 @@ app = typer.Typer(
     epilog="Example: pawl refund rr-77",
 )
 app.command()(shown.show)
+app.command()(by_hand.payouts)
+app.command()(by_hand.paid)
 
 Name = Annotated[str, typer.Argument(help="The id of the refund, or of its request.")]
 

@@ -31,6 +31,8 @@ from shared.runtime.decisions import Decided, Decision, Reject, Wait
 
 UNANSWERED: Final = frozenset({"timeout", "unknown"})
 """Reasons of a failed payout after which the money may still be on its way."""
+ASKED_AGAIN: Final = "asked_again"
+"""The reason of a request that nobody decided: a payout was not answered."""
 
 
 class PaidOut(NamedTuple):
@@ -60,6 +62,15 @@ def request_payout(
     refund = replace(refund, expected_on=first, why=None)
     refund = enter(refund, state, at, actor, reason, note)
     return decided(order, refund, refund_payout_requested(refund, order.payment_id, first, last))
+
+
+def ask_again(order: Order, refund: Refund, at: datetime) -> Decided[Order]:
+    """Nobody knows what became of a payout: checkout is asked once more, under the same key.
+
+    Nothing changes where it has been answered meanwhile.
+    """
+    is_unanswered = refund.state == "unknown" or (refund.state == "bounced" and refund.why in UNANSWERED)
+    return request_payout(order, refund, at, REFUNDS, ASKED_AGAIN) if is_unanswered else Decided(order)
 
 
 def record_payout(order: Order, refund: Refund, paid: PaidOut) -> Decision[Order]:

@@ -138,6 +138,16 @@ async def test_a_close_that_fails_ends_the_replay() -> None:
         await drive(story(close_months=True), Broken())
 
 
+async def test_payouts_are_left_to_a_gateway_that_answers_them() -> None:
+    plan, system = story(), ToySystem()
+    driver = Driver(plan, system, system.close, system.clock, pays=False)
+
+    with pytest.raises(Stalled, match=r"\(payout_requested\)"):
+        await driver.run()
+
+    assert "refund.paid_out.v1" not in {event.type for event in system.published}
+
+
 @pytest.mark.parametrize(
     ("mute", "named"),
     [

@@ -190,6 +190,16 @@ def test_a_payout_is_due_until_the_refund_is_over() -> None:
     assert not ledger.payouts
 
 
+def test_a_payout_that_timed_out_is_not_over_and_one_that_surely_failed_is() -> None:
+    ledger = Ledger(planned(line()))
+    names = {"refund_id": "r", "refund_request_id": "q"}
+
+    fold(ledger, answer("refund.failed", **names, reason="timeout"))
+    assert not ledger.orders["1001"].refund("r").over
+    fold(ledger, answer("refund.failed", **names, reason="account_closed"))
+    assert ledger.orders["1001"].refund("r").over
+
+
 def test_a_month_shows_what_is_left_of_its_payments_until_it_is_closed() -> None:
     plan = planned(line("1001"), line("1002"))
     refund = {"refund_id": "r", "refund_request_id": "q", "lines": []}
