@@ -35,6 +35,7 @@ COMMANDS: Sequence[Command] = (
     Command("find", "ops.watch.find:find"),
     Command("order", "ops.watch.decide.order:app"),
     Command("partner", "ops.watch.decide.partner:app"),
+    Command("ranking", "ops.watch.ranking:ranking"),
     Command("refund", "ops.watch.decide.refund:app"),
     Command("quarantine", "ops.watch.decide.quarantine:app"),
     Command("serials", "ops.watch.serials.command:app"),

@@ -28,6 +28,7 @@ DECLARE
             "issue_requests":      "insert",
             "quarantine":          "insert, update (decision, settled_at)",
             "payments":            "insert, update (order_id, amount, content), delete",
+            "sales":               "insert, delete",
             "partners":            "insert, update",
             "withdrawal_requests": "insert",
             "invoiced_payments":   "insert"
@@ -38,6 +39,7 @@ DECLARE
             "serials":             "insert, update (state, account, registered_at, usage_ends_at, revoked_at, revoke_reason, lookup_tag, text, key_id)",
             "custody":             "insert",
             "failed_attempts":     "insert, update (failures), delete",
+            "withdrawn_partners":  "insert",
             "serial_keys":         "insert, update (rotated_to, rotated_at, to_rekey, rekeyed, rekeyed_up_to, stands_at, retired_at)"
         },
         "refunds": {
@@ -50,7 +52,8 @@ DECLARE
             "refund_payouts":      "insert, update (state)",
             "payout_failures":     "insert, update (failed_at, reason)",
             "refund_history":      "insert",
-            "refund_details":      "insert"
+            "refund_details":      "insert",
+            "withdrawn_partners":  "insert"
         },
         "invoices": {
             "payments":            "insert, update (refunded_supply, refunded_vat, standing_supply, standing_vat, issued_units, returned_units, open_refunds, business_number, invoice_id)",

@@ -18,10 +18,14 @@ from shared.events.checkout import (
 from shared.events.invoices import InvoiceIssued
 from shared.events.refunds import (
     RefundAccepted,
+    RefundBounced,
     RefundCompleted,
+    RefundHeld,
     RefundOverpaid,
     RefundPaidTwice,
+    RefundRejected,
     RefundReleased,
+    RefundRepaid,
 )
 from shared.events.serials import SerialsIssuedTogether
 from shared.runtime.decisions import (
@@ -139,6 +143,20 @@ def claim_refund(world: World, event: Event[RefundAccepted], context: Context) -
     return keep(world, claimed)
 
 
+def note_open_refund(world: World, event: Event[RefundHeld | RefundBounced], context: Context) -> Outcome:
+    """refund.held, refund.bounced: a refund goes on that has no claim here."""
+    order = _order(world, event.key)
+    return keep(world, refunds.note_open_refund(order, UUID(event.data.refund_id)))
+
+
+def note_ended_refund(world: World, event: Event[RefundRejected | RefundRepaid], context: Context) -> Outcome:
+    """refund.rejected, refund.repaid: it goes on no more; its order may never have become known."""
+    order = world.orders.get(event.key)
+    if order is None:
+        return Applied()
+    return keep(world, refunds.note_ended_refund(order, UUID(event.data.refund_id)))
+
+
 def complete_refund(world: World, event: Event[RefundCompleted], context: Context) -> Outcome:
     """refund.completed: the money of a refund went out."""
     order, data = _order(world, event.key), event.data
@@ -227,9 +245,13 @@ ROUTES: dict[str, Route] = {
     "serials.issued.v1": Route(confirm_issuance),
     "serials.issued.v2": Route(confirm_issuance),
     # refunds
+    "refund.held.v1": Route(note_open_refund),
+    "refund.rejected.v1": Route(note_ended_refund),
     "refund.accepted.v1": Route(claim_refund),
     "refund.completed.v1": Route(complete_refund),
     "refund.released.v1": Route(release_refund),
+    "refund.bounced.v1": Route(note_open_refund),
+    "refund.repaid.v1": Route(note_ended_refund),
     "refund.paid_twice.v1": Route(record_paid_twice),
     "refund.overpaid.v1": Route(record_overpaid),
     # invoices

@@ -8,7 +8,7 @@ from services.refunds.commands import COMMANDS
 from services.refunds.find import FIND
 from services.refunds.handlers import ROUTES, refuse_late
 from services.refunds.settings import RefundsSettings
-from services.refunds.store import Store
+from services.refunds.store import SQL, Store
 from services.refunds.todo import TODO
 from shared.runtime.service import Service
 
@@ -26,4 +26,5 @@ def build(settings: RefundsSettings) -> Service:
         agents=(partial(ask_for_answers, store=store, settings=settings),),
         todo=TODO,
         find=FIND,
+        has_left=SQL.has_left,
     )

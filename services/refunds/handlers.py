@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from services.refunds.decisions import claims, payments, payouts, requests, reviews, usage
-from services.refunds.state import BankAccount, Order, Refund, World
+from services.refunds.state import BankAccount, Order, Refund, WithdrawnPartner, World
 from shared.events.checkout import (
     BalanceGranted,
     Destination,
@@ -25,6 +25,7 @@ from shared.events.orders import (
     OrderExpired,
     OrderPaid,
     OrderRegistered,
+    PartnerWithdrawn,
     PaymentQuarantined,
     RefundDenied,
     RefundGranted,
@@ -203,6 +204,12 @@ def grant_balance(world: World, event: Event[BalanceGranted], context: Context) 
     return keep(world, usage.grant_balance(order, data.line_id, data.bonus, event.time, data.expires_at))
 
 
+def hide_from_partner(world: World, event: Event[PartnerWithdrawn], context: Context) -> Outcome:
+    """partner.withdrawn: from now on tokens that are limited to the partner find nothing here."""
+    world.withdrawn.append(WithdrawnPartner(event.key, event.data.withdrawn_at))
+    return Applied()
+
+
 def refuse_late(world: World, event: Event[Any], reject: Reject, context: Context) -> Applied:
     """A document was accepted, because it had to wait, and is wrong: a refund request ends with an event.
 
@@ -308,6 +315,7 @@ ROUTES: dict[str, Route] = {
     "refund.granted.v1": Route(record_grant),
     "refund.denied.v1": Route(record_denial),
     "payment.quarantined.v1": Route(note_nothing),
+    "partner.withdrawn.v1": Route(hide_from_partner, tracked=False),
     # checkout.events: what partners and operators want, and what became of payouts
     "refund.requested.v1": Route(request_refund, cancel=cancel_request),
     "refund.proof_attached.v1": Route(attach_proof, cancel=cancel_decision),

@@ -134,3 +134,7 @@ SELECT state, at, actor, reason, note FROM refund_history WHERE refund_id = $1 O
 -- name: payouts_of_refund
 -- The payouts that were made for it.
 SELECT payout_id, state, amount, paid_out_at FROM refund_payouts WHERE refund_id = $1 ORDER BY position;
+
+-- name: has_left
+-- Whether a partner has left.
+SELECT EXISTS (SELECT FROM withdrawn_partners WHERE partner_id = $1);

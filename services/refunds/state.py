@@ -281,12 +281,23 @@ class Order(Struct, frozen=True, gc=False):
     refunds: Apart[dict[UUID, Refund]] = msgspec.field(default_factory=dict)
 
 
+class WithdrawnPartner(Struct, frozen=True, gc=False):
+    """A partner that has left: what it could see is kept, and hidden from it."""
+
+    partner_id: Fixed[str]
+    withdrawn_at: Fixed[datetime]
+
+
 @dataclass(slots=True)
 class World:
-    """What one batch works on. `stored` are the orders as they were read, to see what changed."""
+    """What one batch works on. `stored` are the orders as they were read, to see what changed.
+
+    `withdrawn` are partners that have left.
+    """
 
     orders: dict[str, Order] = field(default_factory=dict)
     stored: Mapping[str, Order] = field(default_factory=dict)
+    withdrawn: list[WithdrawnPartner] = field(default_factory=list)
 
     def put(self, state: Order) -> None:
         """Keeps the new state of an order, to be saved with the batch."""

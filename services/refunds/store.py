@@ -19,6 +19,7 @@ from services.refunds.state import (
     Payout,
     Reading,
     Refund,
+    WithdrawnPartner,
     World,
 )
 from shared.columns import Fixed
@@ -62,7 +63,19 @@ PAYOUTS = Table(Payout, "refund_payouts", key=("refund_id", "payout_id"))
 FAILURES = Table(Failure, "payout_failures", key=("refund_id", "payout_id"))
 HISTORY = Table(Change, "refund_history", key=("refund_id", "position"))
 DETAILS = Table(SealedDetails, "refund_details", key=("reference",))
-TABLES = (ORDERS, LINES, READINGS, BONUSES, REFUNDS, REFUND_LINES, PAYOUTS, FAILURES, HISTORY, DETAILS)
+TABLES = (
+    ORDERS,
+    LINES,
+    READINGS,
+    BONUSES,
+    REFUNDS,
+    REFUND_LINES,
+    PAYOUTS,
+    FAILURES,
+    HISTORY,
+    DETAILS,
+    WITHDRAWN_PARTNERS,
+)
 
 ChangedOrder = tuple[Order, Order | None]
 ChangedRefund = tuple[Refund, Refund | None]
@@ -105,6 +118,7 @@ class Store:
         refunds = list(_refunds(changed))
         if refunds:
             await self._save_refunds(connection, refunds)
+        await WITHDRAWN_PARTNERS.put(connection, world.withdrawn)
 
     async def open_details(self, connection: Connection, reference: UUID) -> Mapping[str, Any]:
         """The bank account and free text under a reference. Raises LookupError, BrokenSealError."""

@@ -13,7 +13,7 @@ from services.serials.handlers import ROUTES, refuse_late
 from services.serials.issuing import Issuer
 from services.serials.rotating import Rotator
 from services.serials.settings import SerialsSettings
-from services.serials.store import Store
+from services.serials.store import SQL, Store
 from services.serials.todo import TODO
 from services.serials.writer import SerialWriter
 from shared.runtime.service import Service
@@ -57,4 +57,5 @@ def build(settings: SerialsSettings) -> Service:
         commands=COMMANDS,
         todo=TODO,
         find=FIND,
+        has_left=SQL.has_left,
     )

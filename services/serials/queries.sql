@@ -313,3 +313,7 @@ SELECT * FROM custody WHERE grant_id = $1 AND custody_id < $2 ORDER BY custody_i
 -- Who was handed what carries this watermark, and of which order it was.
 SELECT c.*, g.order_id, g.partner_id AS partner_of_order
 FROM custody c JOIN grants g USING (grant_id) WHERE c.watermark = $1;
+
+-- name: has_left
+-- Whether a partner has left.
+SELECT EXISTS (SELECT FROM withdrawn_partners WHERE partner_id = $1);

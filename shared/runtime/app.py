@@ -42,7 +42,7 @@ from shared.runtime.tasks import end_all
 from shared.settings import S, ServiceSettings, WrongSetting, read_settings
 from shared.telemetry import close_spans, middlewares, open_spans, set_up_logging
 from shared.web.access import HttpMetrics
-from shared.web.application import application
+from shared.web.application import application, nobody_has_left
 
 SQL = load("shared.runtime")
 HEARTBEAT_SECONDS = 0.5
@@ -141,7 +141,13 @@ class Runtime:
             common.asyncapi(),
             at_once=self.settings.http_at_once,
             passing=TRANSIENT,
+            has_left=nobody_has_left if self.service.has_left is None else self._has_left,
         )
+
+    async def _has_left(self, partner_id: str) -> bool:
+        assert self.service.has_left is not None
+        left: bool = await self.pool.fetchval(self.service.has_left, partner_id)
+        return left
 
     def give_up(self, why: str) -> None:
         """Ends the process; what is not committed comes again after the restart."""

@@ -40,7 +40,8 @@ class Service:
     `routes` maps event types to handlers (the table of contents), `commands` the names of commands to
     theirs. `refuse_late` turns a rejection of an event that was accepted already, because it had to wait,
     into a business event. `agents` run beside the fold until they are cancelled. `todo` says
-    what needs somebody here, `find` what a word names here.
+    what needs somebody here, `find` what a word names here. `has_left` is
+    the statement that says whether a partner has left, where partners may ask here: it finds nothing then.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Service:
     commands: Mapping[str, CommandRoute] = field(default_factory=dict)
     todo: Sequence[Cause] = field(default_factory=tuple)
     find: Sequence[Look] = field(default_factory=tuple)
+    has_left: str | None = None
 
     @property
     def topics(self) -> tuple[str, ...]:

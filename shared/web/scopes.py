@@ -15,7 +15,8 @@ SCOPES = MappingProxyType(
         "invoices:read": "look at months and their documents",
         "invoices:manage": "merge a business, correct a document",
         "invoices:approve": "close a month: issue its documents",
-        "partners:manage": "change what is known of a partner",
+        "partners:read": "see what keeps a partner from leaving, and which products sell most",
+        "partners:manage": "change what is known of a partner, have one leave",
         "ops:read": "look at dead letters, at what waits, at what needs somebody, and at money in quarantine",
         "ops:write": "handle a dead letter or a blocked event again, send it right, close it; "
         "cancel what waits, decide about cases",

@@ -26,6 +26,7 @@ import services.orders.decisions.partners as orders_partners
 import services.orders.decisions.payments as payments
 import services.orders.decisions.quarantine as quarantine
 import services.orders.decisions.refunds as orders_refunds
+import services.orders.store as orders_store
 import services.refunds.decisions.claims as refund_claims
 import services.refunds.decisions.payouts as refund_payouts
 import services.refunds.decisions.requests as refund_requests
@@ -576,6 +577,10 @@ def _leaves_without(*kinds: str) -> Any:
     return wrong
 
 
+def _sold_for_ever(order: Order) -> bool:
+    return order.paid_at is not None
+
+
 _pay = payments._pay
 
 
@@ -797,6 +802,7 @@ PLANTED: Sequence[Bug] = (
         "withdraw",
         _leaves_without("uninvoiced_payment", "quarantined_money"),
     ),
+    Bug("money that is back still counts", orders_store, "is_sold", _sold_for_ever),
     Bug("nothing is issued by itself", payments, "_pay", _nothing_is_owed),
     Bug("the last units are denied", orders_issuance, "_why_not_issuable", _last_unit_denied),
     Bug("an operator's merge forgets its other partners", businesses, "merge_payments", _partners_forgotten),

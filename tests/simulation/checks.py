@@ -45,8 +45,9 @@ SAYING = ("draft", "issue_failed", "issued")
 CORRECTIONS = ("correction", "issued_twice")
 SAID_BY_CHECKOUT = "e-"
 """How the ids of checkout's events begin."""
-MAY_GO = ("parked", "order_lines")
-"""What was handled waits no more; the lines of an order that nobody paid may give way to others."""
+MAY_GO = ("parked", "order_lines", "sales")
+"""What was handled waits no more; the lines of an order that nobody paid may give way to others; an order
+whose money is back is no sale."""
 
 
 def month_in_seoul(instant: datetime) -> str:
@@ -712,6 +713,14 @@ class Checks:
         self._all_bounces_are_told()
         self._all_won_are_somewhere(payouts)
         self._all_documents_say_what_is_paid()
+        self._all_sales_are_of_paid_orders()
+
+    def _all_sales_are_of_paid_orders(self) -> None:
+        orders, lines = self._rows("orders", "orders"), self._rows("orders", "order_lines").values()
+        paid = {key: row["paid_at"] for key, row in orders.items() if row["state"] == "paid"}
+        due = {(r["order_id"], r["product_id"]): paid[r["order_id"]] for r in lines if r["order_id"] in paid}
+        counted = {key: row["sold_at"] for key, row in self._rows("orders", "sales").items()}
+        must(counted == due, "the ranking counts paid orders", f"{counted.keys() ^ due.keys()}")
 
     def _all_parked_are_ghosts(self, ghosts: frozenset[str]) -> None:
         for name in self._system.sites:

@@ -353,6 +353,14 @@ def drop_lines(tx: Transaction, packed: str) -> int:
     return len(rows)
 
 
+def drop_sales(tx: Transaction, packed: str) -> int:
+    ids = set(unpacked(packed))
+    rows = [key for key in tx.rows("sales") if key[0] in ids]
+    for key in rows:
+        tx.put("sales", key, None)
+    return len(rows)
+
+
 def claim_payments(tx: Transaction, ids: str, orders: str, amounts: str, contents: bytes) -> list[Row]:
     new = []
     columns = (unpacked(ids), unpacked(orders), map(int, unpacked(amounts)))
@@ -396,6 +404,15 @@ def blockers_of_partners(tx: Transaction, ids: Names, cards_are_invoiced: bool) 
         for kind, quantity in _blockers(tx, order, line, cards_are_invoiced)
         if quantity > 0
     ]
+    rows += [
+        Row(
+            zip(
+                names, (order["partner_id"], "refund_in_progress", order["order_id"], None, None), strict=True
+            )
+        )
+        for order in where(tx, "orders", "partner_id", ids)
+        if order["open_refunds"]
+    ]
     held = {
         (case["partner_id"], case["order_id"])
         for case in where(tx, "quarantine", "partner_id", ids)
@@ -406,7 +423,7 @@ def blockers_of_partners(tx: Transaction, ids: Names, cards_are_invoiced: bool) 
         for partner, order_id in held
     ]
     return sorted(
-        rows, key=lambda row: (row["partner_id"], row["order_id"], row["kind"], row["line_id"] or "")
+        rows, key=lambda r: (r["partner_id"], r["order_id"], r["kind"], r["line_id"] is None, r["line_id"])
     )
 
 
@@ -463,6 +480,7 @@ ORDERS: Mapping[str, Query] = {
     "known_payments": lambda tx, ids: found(tx, "payments", unpacked(ids)),
     "give_up_payments": give_up_payments,
     "drop_lines": drop_lines,
+    "drop_sales": drop_sales,
     "withdrawn_partners": withdrawn_partners,
     "stop_orders": stop_orders,
     "lock_partners": lambda tx, ids: found(tx, "partners", ids, lock=True),
@@ -935,10 +953,17 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
             "retention: the topics here keep everything",
         ),
     },
-    "orders": dict.fromkeys(
-        ("open_cases", "cases_named", "orders_with_cases"), "a person looks at money in quarantine"
-    ),
+    "orders": {
+        **dict.fromkeys(
+            ("open_cases", "cases_named", "orders_with_cases"), "a person looks at money in quarantine"
+        ),
+        "standing_of_partner": "a person asks whether a partner may leave",
+        **dict.fromkeys(("partners_to_purge", "erase_partners"), "no history here is five years long"),
+        "ranking": "a person asks which products sell most",
+        "orders_ranked_wrongly": "no night passes here: checks.py compares sales with orders",
+    },
     "serials": {
+        "has_left": "a partner asks with a token of its own",
         **dict.fromkeys(
             (
                 "grant_of_id",
@@ -987,6 +1012,7 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
     },
     "refunds": {
         "read_details": "opened for an operator, by no decision",
+        "has_left": "a partner asks with a token of its own",
         **dict.fromkeys(
             (
                 "order_of_refund",

@@ -1,4 +1,7 @@
-"""Units claimed for a refund, with the won of it; then paid out for good, or given back."""
+"""Units claimed for a refund, with the won of it; then paid out for good, or given back.
+
+Orders also notes which refunds go on without a claim here, since they keep a partner from leaving.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -16,6 +19,20 @@ from shared.runtime.decisions import Decided, Decision, Wait
 from shared.units import LineUnits, line_units
 
 NOT_CONSUMED: Final[Mapping[str, int]] = {}
+
+
+def note_open_refund(order: Order | None, refund_id: UUID) -> Decision[Order]:
+    """A refund waits for a proof or a review, or its payout came back: it is not at its end."""
+    if order is None:
+        return Wait(f"order of refund {refund_id}")
+    if str(refund_id) in order.open_refunds:
+        return Decided(order)
+    return Decided(replace(order, open_refunds=(*order.open_refunds, str(refund_id))))
+
+
+def note_ended_refund(order: Order, refund_id: UUID) -> Decided[Order]:
+    """A refund was rejected, or its money is out again."""
+    return Decided(_without_open(order, refund_id))
 
 
 def claim_refund(
@@ -36,6 +53,7 @@ def claim_refund(
     """
     if order is None or order.state in (OrderState.UNPAID, OrderState.PENDING_DEPOSIT):
         return Wait(f"order of refund {refund_id} to be paid")
+    order = _without_open(order, refund_id)
     if refund_id in order.claims:
         return Decided(order)
     short = [units for units in asked if open_units(order, units.line_id) < units.quantity]
@@ -88,6 +106,13 @@ def release_refund(order: Order | None, refund_id: UUID, at: datetime) -> Decisi
     if order.state is OrderState.CANCELLED:
         return take_back_released(order, units, at)
     return Decided(order)
+
+
+def _without_open(order: Order, refund_id: UUID) -> Order:
+    if str(refund_id) not in order.open_refunds:
+        return order
+    left = tuple(each for each in order.open_refunds if each != str(refund_id))
+    return replace(order, open_refunds=left)
 
 
 def _still_open(order: Order, asked: Iterable[LineUnits]) -> list[LineUnits]:
