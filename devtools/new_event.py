@@ -43,6 +43,7 @@ EXAMPLES: Final[Mapping[str, Any]] = {
     "Id": "id-1",
     "Name": "가나다 주식회사",
     "Text": "예금주 확인",
+    "Reason": "예금주 확인",
     "BusinessNumber": "1168200276",
     "Month": "2026-10",
     "Instant": "2026-10-25T09:00:00+09:00",

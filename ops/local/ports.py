@@ -3,6 +3,7 @@
 import json
 import secrets
 import socket
+import threading
 from pathlib import Path
 
 from ops.shell.output import tell_on_stderr
@@ -31,6 +32,7 @@ class Ports:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._given: dict[str, int] = {}
+        self._taking = threading.Lock()  # servers start side by side, some of them in threads
 
     def take(self, name: str, fixed: int | None = None) -> int:
         """The port for `name`: the fixed one, else that of the last run, else a new one.
@@ -38,6 +40,10 @@ class Ports:
         Raises Problem when a fixed port is in use. A new port replaces a remembered one
         that is taken, with a line on stderr.
         """
+        with self._taking:
+            return self._take(name, fixed)
+
+    def _take(self, name: str, fixed: int | None) -> int:
         remembered = self._remembered().get(name)
         if fixed is not None:
             port = self._insist(name, fixed)

@@ -2,12 +2,15 @@
 
 import io
 import json
+import re
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import orjson
+
+_UNSEEN: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 Tell: TypeAlias = Callable[[str], None]
 """Takes a sentence about the progress of something that runs."""
@@ -34,6 +37,11 @@ def take_any_terminal() -> None:
             setattr(sys, name, Nowhere())
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def visible(text: str) -> str:
+    """A text with what ends a line, turns it round or moves a terminal's cursor written out."""
+    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def is_at_terminal() -> bool:

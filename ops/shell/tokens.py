@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import jwt
 import orjson
@@ -126,6 +126,12 @@ def login() -> str:
     return os.environ.get("USER") or getpass.getuser()
 
 
+NEXT_STEPS: Final = {
+    "key_missing": "Give serials its old keys again (SERIAL_EARLIER_KEYS), and look: pawl serials rotate"
+}
+"""What to do about what does not pass by itself, by the code of the problem."""
+
+
 def require_allowed(answer: Answer, scope: str) -> None:
     """Raises Problem where a service refuses the token, or takes none."""
     if answer.status not in (401, 403, 503):
@@ -137,7 +143,16 @@ def require_allowed(answer: Answer, scope: str) -> None:
         case 403:
             raise Problem(f"The token does not allow this: {detail}", f"It needs the scope {scope}.")
         case _:
-            raise Problem(f"The service does not do this now: {detail}", "Try again in a moment; it is safe.")
+            next_step = NEXT_STEPS.get(code_of(answer), "Try again in a moment; it is safe.")
+            raise Problem(f"The service does not do this now: {detail}", next_step)
+
+
+def code_of(answer: Answer) -> str:
+    """The code of a problem; empty where the answer is none."""
+    try:
+        return str(orjson.loads(answer.text)["code"])
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return ""
 
 
 def detail_of(answer: Answer) -> str:

@@ -39,7 +39,7 @@ _GAPS = re.compile(
     r"\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]+"
 )
 _SERIAL = re.compile(f"[{ALPHABET}]{{{LENGTH}}}", re.ASCII)
-_IN_GROUPS = re.compile(r"\b(?=((?:[0-9A-Za-z]{4}[ _.\-]?){3}[0-9A-Za-z]{4})\b)", re.ASCII)
+_BETWEEN = re.compile("[^0-9A-Za-z]+")
 
 
 def _multiply(left: int, right: int) -> int:
@@ -93,22 +93,31 @@ def read_serial(typed: str) -> str | None:
     """
     if len(typed) > LONGEST_INPUT:
         return None
-    keys = typed if typed.isascii() else as_keys(typed.translate(_FULL_WIDTH))
-    bare = _GAPS.sub("", keys)
+    bare = _GAPS.sub("", _keys_of(typed))
     if not bare.isascii():
         return None
     serial = bare.upper().translate(_LOOK_ALIKES)
     return serial if _SERIAL.fullmatch(serial) and _check_sum(serial) == 0 else None
 
 
-def holds_serial(text: str) -> bool:
-    """Whether a text has a serial in it: by mistake, since nothing but a hand-out may hold one."""
-    return any(read_serial(found[1]) is not None for found in _IN_GROUPS.finditer(text))
+def serials_in(text: str) -> list[str]:
+    """What in a text may be a serial, whatever stands around it or between its characters.
+
+    One of 32 runs of 16 letters and digits is right in itself, so most of these were never issued.
+    """
+    bare = _BETWEEN.sub("", _keys_of(text)).upper().translate(_LOOK_ALIKES)
+    runs = (bare[start : start + LENGTH] for start in range(len(bare) - LENGTH + 1))
+    return [run for run in dict.fromkeys(runs) if _SERIAL.fullmatch(run) and _check_sum(run) == 0]
 
 
 def grouped(serial: str) -> str:
     """As it is printed: four groups of four."""
     return "-".join(serial[start : start + 4] for start in range(0, LENGTH, 4))
+
+
+def _keys_of(typed: str) -> str:
+    """What was typed in full width, or with a Korean keyboard, as the keys that were meant."""
+    return typed if typed.isascii() else as_keys(typed.translate(_FULL_WIDTH))
 
 
 def _check_sum(serial: str) -> int:

@@ -7,7 +7,7 @@ from uuid import UUID
 from services.serials import decisions
 from services.serials.decisions import Replaced, Ruling
 from services.serials.state import Grant, Serial, World
-from shared.events.fields import Id, Name
+from shared.events.fields import Id, Reason
 from shared.kst import wire_time
 from shared.runtime.commands import Command, CommandOutcome, CommandRoute, Done, Refused, told
 from shared.runtime.decisions import Context, Decided
@@ -30,7 +30,7 @@ class Registering(Body):
 class EndBody(Body):
     """Why a serial is to die. With `apply: false` it is only shown what that does."""
 
-    reason: Name
+    reason: Reason
     apply: bool = True
 
 

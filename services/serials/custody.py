@@ -3,8 +3,12 @@
 from typing import Final
 from uuid import UUID
 
+import asyncpg
+
+from services.serials.codes import serials_in
 from services.serials.state import Custody, Form, SerialState
-from services.serials.store import CUSTODY
+from services.serials.store import CUSTODY, SQL
+from services.serials.vault import Vault
 from services.serials.watermarks import RANDOM_BYTES, make_watermark
 from shared.ids import random_bytes, uuid7
 from shared.postgres import Connection
@@ -32,6 +36,12 @@ async def note_hand_out(
     entry = _entry(form, origin, grant_id, units, state, serials, reason, watermark)
     await CUSTODY.save(connection, [(entry, None)])
     return watermark
+
+
+async def holds_serial(pool: asyncpg.Pool, vault: Vault, text: str) -> bool:
+    """Whether a text that is kept has a serial in it, by mistake: nothing but a hand-out may."""
+    tags = [tag for serial in serials_in(text) for tag in vault.tags_of(serial)]
+    return bool(tags) and bool(await pool.fetchval(SQL.is_any_serial, tags))
 
 
 async def note_search(

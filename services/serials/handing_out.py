@@ -20,7 +20,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from services.serials.custody import note_hand_out
+from services.serials.custody import holds_serial, note_hand_out
 from services.serials.notices import HEADERS, Items, Message, items_of
 from services.serials.problems import HAND_OUTS_BUSY, KEY_MISSING, NO_ROOM, NOTICE_INCOMPLETE
 from services.serials.sheets import filled, grouped_texts
@@ -122,6 +122,10 @@ class HandingOut:
         self._pool, self._vault, self._page = pool, vault, page
         self._places = asyncio.Semaphore(AT_ONCE)
         self.under_way: list[HandOut] = []
+
+    async def is_told_serial(self, reason: str) -> bool:
+        """Whether a reason has a serial in it."""
+        return await holds_serial(self._pool, self._vault, reason)
 
     def items(self, grant: Grant, language: Language, *, serials: int = 1) -> Items:
         """The five items of so many serials of a grant. Raises Problem (422) where one of them is missing."""

@@ -8,7 +8,6 @@ import asyncpg
 from fastapi import Depends, Path, Query
 from starlette.responses import Response
 
-from services.serials.codes import holds_serial
 from services.serials.custody import LONGEST_REASON
 from services.serials.handing_out import HandingOut, Wanted
 from services.serials.notices import LMS_BYTES, Message, messages_of, shortest
@@ -35,7 +34,7 @@ from services.serials.viewing import (
 )
 from services.serials.watermarks import read_watermark
 from shared.clock import now
-from shared.events.fields import Id
+from shared.events.fields import ONE_LINE, Id
 from shared.web.callers import Caller, Origin
 from shared.web.paging import USUAL, Cursor, Limit, Page, after, cursor_of, page_of
 from shared.web.problems import NOT_FOUND, WRONG_PARAMETER, Language, Problem
@@ -82,7 +81,7 @@ def _selection(
     ] = None,
     last: Annotated[int | None, Query(alias="to", ge=1, description="the last unit")] = None,
     reason: Annotated[
-        str, Query(max_length=LONGEST_REASON, pattern=r"^[^\x00]*$", description="kept in the custody log")
+        str, Query(max_length=LONGEST_REASON, pattern=ONE_LINE, description="kept in the custody log")
     ] = "",
 ) -> Selection:
     return Selection(None if state == "all" else SerialState(state), first, last, reason)
@@ -245,7 +244,7 @@ class Issuances:
     async def _wanted(self, grant_id: UUID, selected: Selection, origin: Origin) -> Wanted:
         """Which serials are meant. Raises Problem for units that there are not, or a serial in the reason."""
         grant = await self._grant(grant_id, origin.caller)
-        if holds_serial(selected.reason):
+        if await self._handing_out.is_told_serial(selected.reason):
             rule = "it must hold no serial, since it is kept; name its id instead"
             raise Problem(WRONG_PARAMETER, name="reason", place="query", rule=rule)
         first, last = selected.first or 1, selected.last or grant.numbers

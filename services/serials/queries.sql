@@ -67,6 +67,10 @@ LEFT JOIN LATERAL (
 ) s ON true
 ORDER BY a.number;
 
+-- name: is_any_serial
+-- Whether a serial is under one of these tags.
+SELECT EXISTS (SELECT FROM serials WHERE lookup_tag = ANY(ARRAY(SELECT unnest($1::bytea[]))));
+
 -- name: count_failure
 -- One more failure in a window of each of these, in the order in which everybody locks them.
 INSERT INTO failed_attempts (window_start, who, failures)

@@ -15,9 +15,9 @@ from fastapi import Path
 from pydantic import BaseModel
 
 from services.serials.attempts import Limits, seconds_left, who_asks, window_of
-from services.serials.codes import LONGEST_INPUT, holds_serial, read_serial
+from services.serials.codes import LONGEST_INPUT, read_serial, serials_in
 from services.serials.commands import REGISTER, REISSUE, REVOKE, EndBody, Registering
-from services.serials.custody import note_search
+from services.serials.custody import holds_serial, note_search
 from services.serials.problems import (
     ALREADY_REGISTERED,
     KEY_MISSING,
@@ -31,7 +31,7 @@ from services.serials.state import SerialState, state_at
 from services.serials.store import SQL, Store
 from shared.clock import now
 from shared.events.faults import Fault
-from shared.events.fields import Id, Name
+from shared.events.fields import Id, Reason
 from shared.runtime.gathering import Gathering
 from shared.runtime.surroundings import Surroundings
 from shared.web.callers import Origin
@@ -59,7 +59,7 @@ class RegistrationBody(SecretBody):
 class FindBody(SecretBody):
     """Which serial is looked for, and why."""
 
-    reason: Name
+    reason: Reason
 
 
 class Product(BaseModel):
@@ -161,6 +161,8 @@ class Registrations:
     async def register(self, body: RegistrationBody, origin: Requested) -> Any:
         """Registers a serial for an account; the same account again gets the same answer."""
         found = await self._find(body.serial, body.account, self._limits.account, origin)
+        if read_serial(body.serial) in serials_in(body.account):
+            raise _no_serial_in("account")
         said = Registering(account=body.account)
         return await self._send(REGISTER, str(found["serial_id"]), said, self._without_key(origin))
 
@@ -170,7 +172,7 @@ class Registrations:
 
     async def find(self, body: FindBody, origin: Looking) -> Any:
         """Which serial somebody has in hand; who looked, and why, stands in the custody log."""
-        _require_no_serial(body.reason)
+        await self._require_no_serial(body.reason)
         return await self._search(body.serial, origin, body.reason)
 
     async def look(self, serial_id: SerialId, caller: Asking) -> Any:
@@ -233,12 +235,17 @@ class Registrations:
             await note_search(connection, origin, found, reason=reason)
 
     async def _end(self, command: str, serial_id: UUID, body: EndBody, origin: Origin) -> Any:
-        _require_no_serial(body.reason)
+        await self._require_no_serial(body.reason)
         row = await self._pool.fetchrow(SQL.registration_of, serial_id)
         if row is None or not origin.caller.may_see(row["partner_id"]):
             raise _no_such(serial_id)
         said = {"reason": body.reason, "dry_run": not body.apply, "subject": str(serial_id)}
-        return await self._send(command, row["order_id"], body, origin, **said)
+        return await self._send(command, row["order_id"], body, self._without_key(origin), **said)
+
+    async def _require_no_serial(self, reason: str) -> None:
+        """Raises Problem (422) for a reason with a serial in it: it is kept, and read by others."""
+        if await holds_serial(self._pool, self._vault, reason):
+            raise _no_serial_in("reason")
 
     def _without_key(self, origin: Origin) -> Origin:
         """The origin with a hash in the place of its Idempotency-Key: some take the serial itself for one."""
@@ -254,10 +261,9 @@ def _no_serial(typed: str) -> str:
     return f"?{typed[:LONGEST_INPUT]!a}"
 
 
-def _require_no_serial(reason: str) -> None:
-    """Raises Problem (422) for a reason with a serial in it: it is kept, and read by others."""
-    if holds_serial(reason):
-        raise of_faults([Fault("out_of_range", "/reason", "reason must hold no serial; name its id instead")])
+def _no_serial_in(member: str) -> Problem:
+    detail = f"{member} must hold no serial, since it is kept and told; name an id instead"
+    return of_faults([Fault("out_of_range", f"/{member}", detail)])
 
 
 def _no_such(serial_id: UUID) -> Problem:

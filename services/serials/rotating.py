@@ -49,13 +49,23 @@ class Rotator:
         self._pool, self._outbox = surroundings.pool, surroundings.outbox
         self._vault, self._window = vault, window
         earlier = sorted(vault.key_ids - {vault.current_id})
-        surroundings.health["serial_keys"] = {"current": vault.current_id, "earlier": earlier}
+        self._keys: dict[str, Any] = {"current": vault.current_id, "earlier": earlier}
+        surroundings.health["serial_keys"] = self._keys
 
     async def run(self) -> None:
         """Does whatever there is to do, then looks again; for ever."""
+        await until_done(self._look_for_missing, _note_trouble)
         while True:
             if not await until_done(self.step, _note_trouble):
                 await asyncio.sleep(LOOK_EVERY_SECONDS)
+
+    async def _look_for_missing(self) -> None:
+        """Says which keys that serials are under nobody has given to this process."""
+        rows = await self._pool.fetch(SQL.serial_keys)
+        used = {row["key_id"] for row in rows if row["retired_at"] is None}
+        if missing := sorted(used - self._vault.key_ids):
+            self._keys["missing"] = missing
+            log.error("keys of serials are missing: give them in SERIAL_EARLIER_KEYS", keys=missing)
 
     async def drain(self) -> None:
         """Works until nothing is left that this worker can do by now."""

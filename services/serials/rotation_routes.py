@@ -15,7 +15,7 @@ from services.serials.rotating import READING_SECONDS
 from services.serials.rotation import Rotation, SerialKey, begin_rotation, key_document, seconds_of
 from services.serials.store import SQL
 from services.serials.vault import Vault
-from shared.events.fields import Id, Name
+from shared.events.fields import Id, Reason
 from shared.postgres import Connection
 from shared.runtime.commands import Command, CommandOutcome, Done, Refused
 from shared.runtime.surroundings import Surroundings
@@ -30,7 +30,7 @@ class RotationBody(Body):
     """The key that the service makes serials with now, under which all others are to be put, and why."""
 
     key_id: Id
-    reason: Name
+    reason: Reason
     apply: bool = False
 
 

@@ -80,9 +80,15 @@ def _within_reach(deadline: datetime) -> datetime:
     return min(deadline, _END_OF_TIME)
 
 
+ONE_LINE: Final = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$"
+"""Nothing that ends a line or turns it round: what somebody says stays apart from what is said of it."""
+
 Id = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=NO_CONTROL)]
 Subject = Annotated[str, StringConstraints(min_length=1, max_length=257, pattern=NO_CONTROL)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=NO_NUL)]
+Reason = Annotated[
+    str, StringConstraints(min_length=1, max_length=200, pattern=ONE_LINE, strip_whitespace=True)
+]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=2_000, pattern=NO_NUL)]
 BusinessNumber = Annotated[str, StringConstraints(min_length=1, max_length=20, pattern=NO_CONTROL)]
 Month = Annotated[

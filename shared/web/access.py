@@ -29,6 +29,8 @@ METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _CORRELATION = re.compile(r"[!-~]{1,128}")
+_CODE = re.compile(r"(?![0-9a-f]{16})[0-9A-Za-z]{4}([ _.-]?[0-9A-Za-z]{4}){3}")
+"""What may be a code that somebody bought, and would stand in logs. A hexadecimal id of 64 bits is none."""
 
 log = structlog.get_logger("pawl.access")
 
@@ -125,7 +127,7 @@ def _ids_of(headers: Headers) -> dict[str, Any]:
         given = None
     traceparent = given or _new_traceparent()
     correlation = headers.get("x-correlation-id", "")
-    if not _CORRELATION.fullmatch(correlation):
+    if not _CORRELATION.fullmatch(correlation) or _CODE.fullmatch(correlation):
         correlation = traceparent.split("-")[1]
     return {"traceparent": traceparent, "given_traceparent": given, "correlation": correlation}
 

@@ -979,7 +979,10 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
             ),
             "a person looks at issuances, and takes serials out",
         ),
-        **dict.fromkeys(("typed_serials", "registration_of"), "what was typed is found outside of the fold"),
+        **dict.fromkeys(
+            ("typed_serials", "registration_of", "is_any_serial"),
+            "what was typed is found outside of the fold",
+        ),
         **dict.fromkeys(
             ("count_failure", "failures_in_window", "forget_failures"), "nobody types serials here"
         ),

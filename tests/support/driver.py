@@ -45,7 +45,7 @@ RUNTIME_TABLES = (
 )
 # A counter at zero has numbered no document: the row is there to be locked, and means what no row means.
 MEANS_NOTHING = {"invoices.document_counters": "last_number = 0"}
-WALL_CLOCK_COLUMNS = ("recorded_at", "tried_at", "parked_at", "dead_at")
+WALL_CLOCK_COLUMNS = ("recorded_at", "tried_at", "parked_at", "dead_at", "expired")
 
 
 @dataclass(slots=True, frozen=True)

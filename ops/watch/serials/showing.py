@@ -21,7 +21,7 @@ from ops.watch.serials.asking import (
     require_id,
 )
 from ops.watch.serials.campaign import campaign_csv, campaign_of
-from ops.watch.serials.text import print_campaign, print_custody, print_issuances
+from ops.watch.serials.text import print_campaign, print_custody, print_issuances, watermark_in
 from shared.clock import now
 from shared.kst import wire_time
 
@@ -92,8 +92,8 @@ def leak(
     found = asker.look(
         SERIALS,
         READ,
-        f"/v1/custody/{quote(watermark, safe='')}",
-        "It stands in the first row of a CSV, in the properties of a workbook, and in the name of both.",
+        f"/v1/custody/{quote(watermark_in(watermark), safe='')}",
+        "It stands in the first row of a CSV, in the properties of a workbook, and in the name it came with.",
     )
     if as_json:
         print_json(found)

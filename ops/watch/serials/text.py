@@ -1,11 +1,14 @@
 """Issuances, the notice, the custody log and a campaign, as a person reads them on a terminal."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
 
 from ops.watch.show.rows import day, minute, print_lines, words
+
+_WATERMARK: Final = re.compile(r"\b[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4}\b", re.ASCII | re.IGNORECASE)
 
 Row = Mapping[str, Any]
 
@@ -98,6 +101,12 @@ def _about(row: Row) -> Iterator[tuple[str, str]]:
         yield "from", f"{row['client']}, request {row['request']}"
     if row["watermark"]:
         yield "watermark", row["watermark"]
+
+
+def watermark_in(pasted: str) -> str:
+    """The watermark in a file's name, its first row or its properties; else what was given."""
+    found = _WATERMARK.findall(pasted)
+    return found[-1] if found else pasted
 
 
 def print_campaign(console: Console, head: str, campaign: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ from datetime import datetime
 from rich.console import Console
 from rich.text import Text
 
+from ops.shell.output import visible
 from shared.kst import in_kst
 
 
@@ -31,9 +32,9 @@ def words(name: str) -> str:
 
 def print_lines(console: Console, head: str, lines: Iterable[tuple[str, str]]) -> None:
     """A head, and lines that each begin with what they are about, in a column as wide as that needs."""
-    console.print(Text(head, style="bold"), soft_wrap=True, highlight=False)
+    console.print(Text(visible(head), style="bold"), soft_wrap=True, highlight=False)
     shown = list(lines)
     width = max((len(name) + 1 for name, _ in shown), default=0)
     for name, text in shown:
-        line = Text.assemble((f"  {name:<{max(width, 10)}}", "dim"), text)
+        line = Text.assemble((f"  {visible(name):<{max(width, 10)}}", "dim"), visible(text))
         console.print(line, soft_wrap=True, highlight=False)

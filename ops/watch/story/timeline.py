@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.text import Text
 
+from ops.shell.output import visible
 from ops.watch.story.model import CHECKOUT, OPERATOR, Change, Dead, Event, Story
 from shared.events.successors import newest
 from shared.kst import in_kst
@@ -35,7 +36,13 @@ def print_story(console: Console, story: Story, by_line: bool = False) -> None:
     """
     timeline = _timeline(story, by_line)
     for line in (_head(story), *_units(story), *_papers(story), Text(), *timeline, *_next(story)):
-        console.print(line, soft_wrap=True, highlight=False)
+        console.print(_visible(line), soft_wrap=True, highlight=False)
+
+
+def _visible(line: Text) -> Text:
+    """What people and shops said stays on its line, if it has to lose its colours for that."""
+    said = visible(line.plain)
+    return line if said == line.plain else Text(said)
 
 
 def _head(story: Story) -> Text:
@@ -171,7 +178,8 @@ def particulars(type_name: str, data: Mapping[str, Any]) -> str:
     if items := _items_of(type_name):
         parts += _together(data[items])
     elif "quantity" in data:
-        parts.append(f"x{data['quantity']:,} of line {data.get('line_id', '?')}")
+        so_far = f"{data['issued']:,} of " if "issued" in data else ""
+        parts.append(f"{so_far}x{data['quantity']:,} of line {data.get('line_id', '?')}")
     elif data.get("lines") and "quantity" in data["lines"][0] and "product_id" not in data["lines"][0]:
         at_most = "up to " if data.get("everything") else ""
         parts += [f"{at_most}x{line['quantity']:,} of line {line['line_id']}" for line in data["lines"][:3]]

@@ -240,6 +240,50 @@ async def test_a_reason_that_holds_a_serial_is_refused_before_it_is_kept(
     assert await desk.pool.fetchval("SELECT count(*) FROM audit_log") == 0
 
 
+@pytest.mark.parametrize("said", ["said {}x", "{}lost", "123{}", "{}, who called"])
+async def test_a_serial_in_a_reason_is_noticed_whatever_stands_around_it(
+    desk: Desk, random: RememberedBytes, process: Process, said: str
+) -> None:
+    await desk.take(granted(1, time=now()))
+    (mine,) = await serial_ids(desk.pool)
+    serial = random.serials()[0]
+
+    for form in (serial, grouped(serial).replace("-", ","), grouped(serial).replace("-", "/")):
+        assert told(await end(process, "reissue", mine, body={"reason": said.format(form)})) == (
+            422,
+            "out_of_range",
+        )
+
+    assert await desk.pool.fetchval("SELECT count(*) FROM audit_log") == 0
+
+
+@pytest.mark.parametrize(
+    "reason", [" ", "lost\n2026-11-30 06:18  kim took 60 serials", "\x1b[31mred", "\u202eturned"]
+)
+async def test_a_reason_is_one_line_and_not_blank(desk: Desk, process: Process, reason: str) -> None:
+    """It stands in lists between what others did."""
+    await desk.take(granted(1, time=now()))
+    (mine,) = await serial_ids(desk.pool)
+
+    assert told(await end(process, "revoke", mine, body={"reason": reason})) == (422, "out_of_range")
+
+
+async def test_a_serial_as_the_key_of_a_request_is_not_kept(
+    desk: Desk, random: RememberedBytes, process: Process
+) -> None:
+    await desk.take(granted(1, time=now()))
+    (mine,) = await serial_ids(desk.pool)
+    serial = random.serials()[0]
+
+    first = await process.ask(f"serials/{mine}/revoke", {"reason": "leaked"}, serial)
+    again = await process.ask(f"serials/{mine}/revoke", {"reason": "leaked"}, serial)
+
+    assert (first.status_code, again.json()) == (200, first.json())
+    for table in ("inbox", "audit_log", "outbox"):
+        rows = await desk.pool.fetch(f"SELECT {table}::text AS said FROM {table}")
+        assert serial not in " ".join(row["said"] for row in rows)
+
+
 async def test_what_needs_a_key_is_not_done_without(desk: Desk, process: Process) -> None:
     await desk.take(granted(1, time=now()))
     (mine,) = await serial_ids(desk.pool)

@@ -113,6 +113,21 @@ async def test_the_same_account_gets_the_same_answer_and_another_one_is_refused_
     assert len(await events(desk.pool)) == 1
 
 
+@pytest.mark.parametrize("around", ["", "buyer:{}", "{}-2"])
+async def test_an_account_that_holds_the_serial_is_refused_since_it_is_told(
+    desk: Desk, random: RememberedBytes, process: Process, around: str
+) -> None:
+    (serial,) = await issued(desk, random, 1)
+    account = (around or "{}").format(serial.replace("-", "").lower())
+
+    answer = await process.register(serial, account)
+
+    assert told(answer) == (422, "out_of_range")
+    assert answer.json()["pointer"] == "/account"
+    assert await events(desk.pool) == []
+    assert (await process.register(serial, "user-5")).status_code == 200
+
+
 async def test_what_no_encoding_takes_is_no_serial(process: Process) -> None:
     """JSON can hold half of a surrogate pair."""
     async with process.client() as client:

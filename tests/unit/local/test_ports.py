@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,14 @@ def test_a_damaged_file_of_ports_is_no_obstacle(tmp_path: Path) -> None:
     (tmp_path / "ports.json").write_text("{")
 
     assert is_free(Ports(tmp_path / "ports.json").take("kafka"))
+
+
+def test_servers_that_start_side_by_side_get_ports_of_their_own(tmp_path: Path) -> None:
+    ports = Ports(tmp_path / "ports.json")
+    names = [f"server-{number}" for number in range(200)]
+
+    with ThreadPoolExecutor(16) as threads:
+        taken = list(threads.map(ports.take, names))
+
+    assert len(set(taken)) == len(names)
+    assert [Ports(tmp_path / "ports.json").take(name) for name in names[:3]] == taken[:3]

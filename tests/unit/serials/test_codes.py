@@ -14,9 +14,9 @@ from services.serials.codes import (
     LONGEST_INPUT,
     RANDOM_BYTES,
     grouped,
-    holds_serial,
     make_serials,
     read_serial,
+    serials_in,
 )
 from services.serials.korean_keys import as_keys
 
@@ -184,19 +184,30 @@ def test_what_comes_along_unseen_does_not_hurt(unseen: str, draw: bytes, places:
     assert read_serial("".join(typed)) == serial
 
 
-@given(DRAWS, st.text(max_size=20), st.sampled_from(["", "-", " ", "."]))
-def test_a_text_that_holds_a_serial_is_noticed(draw: bytes, around: str, gap: str) -> None:
-    written = grouped(serial_of(draw)).replace("-", gap)
-
-    assert holds_serial(f"{around} {written} {around}")
-    assert holds_serial(f"({written.lower()})")
-
-
-@pytest.mark.parametrize(
-    "text", ["", "lost in the mail", "order 0199f0c1-2222-7c11-9a51-2f6f3f3c1b03", "acct 123456789012345678"]
+@given(
+    DRAWS,
+    st.text(max_size=20),
+    st.sampled_from(["", "-", " ", ".", ",", "/", "\n", "–", "-\u200b"]),
+    st.sampled_from(["", "x", "123", "lost", "고객", "("]),
 )
+def test_a_text_that_holds_a_serial_is_noticed(draw: bytes, around: str, gap: str, close: str) -> None:
+    serial = serial_of(draw)
+    written = grouped(serial).replace("-", gap)
+
+    assert serial in serials_in(f"{around} {close}{written}{close} {around}")
+    assert serial in serials_in(f"({written.lower()})")
+
+
+def test_a_serial_typed_with_the_korean_keyboard_or_in_full_width_is_noticed() -> None:
+    serial = serial_of(bytes(range(15)))
+    wide = "".join(chr(ord(character) + 0xFEE0) for character in serial)
+
+    assert serial in serials_in(f"고객님 코드 {wide}")
+
+
+@pytest.mark.parametrize("text", ["", "lost in the mail", "고객이 요청함", "ticket 4711"])
 def test_a_text_without_a_serial_is_left_alone(text: str) -> None:
-    assert not holds_serial(text)
+    assert serials_in(text) == []
 
 
 @given(st.text(max_size=80))

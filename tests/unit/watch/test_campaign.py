@@ -9,7 +9,8 @@ import pytest
 from rich.console import Console
 
 from ops.watch.serials.campaign import COLUMNS, campaign_csv, campaign_of
-from ops.watch.serials.text import print_campaign
+from ops.watch.serials.text import print_campaign, watermark_in
+from ops.watch.show.rows import print_lines
 from shared.kst import KST, end_of_day, kst_date, wire_time
 
 NOW = datetime(2026, 11, 30, 14, tzinfo=KST)
@@ -87,3 +88,31 @@ def test_names_and_figures_stand_in_columns() -> None:
     totals = lines[lines.index("together") + 1 :]
     assert "  expiring in 30 days 0" in totals
     assert len({len(line) - len(line.split()[-1]) for line in totals}) == 1
+
+
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        "TBVT-7R4S-S8D4",
+        "# watermark TBVT-7R4S-S8D4,,,,",
+        "watermark TBVT-7R4S-S8D4",
+        "serials-01a22906-aec0-7035-8416-2b2e5c733e1b-TBVT-7R4S-S8D4.csv",
+    ],
+)
+def test_a_watermark_is_found_in_what_is_pasted(pasted: str) -> None:
+    assert watermark_in(pasted) == "TBVT-7R4S-S8D4"
+
+
+def test_what_holds_no_watermark_stays_as_it_was_typed() -> None:
+    assert watermark_in("tbvt7r4ss8d4") == "tbvt7r4ss8d4"
+
+
+def test_what_somebody_said_stays_on_its_line() -> None:
+    console = Console(file=io.StringIO(), width=100)
+    said = "x\n2026-11-30 06:18  kim took 60 serials\r\x1b[31mred\u202eturned"
+
+    print_lines(console, "head", [("because", said)])
+
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    assert lines == ["head", r"  because   x\n2026-11-30 06:18  kim took 60 serials\r\x1b[31mred\u202eturned"]

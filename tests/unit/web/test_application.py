@@ -351,6 +351,18 @@ async def test_a_trace_context_that_is_none_begins_anew(
     assert answer.headers["x-correlation-id"] == answer.headers["traceparent"].split("-")[1]
 
 
+@pytest.mark.parametrize("code", ["7KQ2-M0ZV-3XWJ-AB9T", "7KQ2M0ZV3XWJAB9T", "7kq2.m0zv.3xwj.ab9t"])
+async def test_a_correlation_id_that_may_be_a_bought_code_is_not_kept(
+    client: httpx.AsyncClient, endpoints: Endpoints, code: str
+) -> None:
+    headers = {"x-correlation-id": code, "idempotency-key": "k"}
+
+    answer = await client.post("/v1/once", json={"at": "2026-10-21T14:03:07Z"}, headers=headers)
+
+    assert answer.headers["x-correlation-id"] == answer.headers["traceparent"].split("-")[1]
+    assert endpoints.origins[0].correlation != code
+
+
 async def test_a_body_has_at_most_a_million_bytes_also_when_nobody_announces_it(
     client: httpx.AsyncClient,
 ) -> None:
