@@ -63,6 +63,7 @@ PAYOUTS = Table(Payout, "refund_payouts", key=("refund_id", "payout_id"))
 FAILURES = Table(Failure, "payout_failures", key=("refund_id", "payout_id"))
 HISTORY = Table(Change, "refund_history", key=("refund_id", "position"))
 DETAILS = Table(SealedDetails, "refund_details", key=("reference",))
+WITHDRAWN_PARTNERS = Table(WithdrawnPartner, "withdrawn_partners", key=("partner_id",))
 TABLES = (
     ORDERS,
     LINES,
