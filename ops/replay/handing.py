@@ -69,8 +69,8 @@ async def hand_out(system: System, directory: Path) -> Handed:
 
 
 def _hand_out(asker: Asker, grant_id: str, file: Path) -> Handed:
-    query = {"reason": "the demonstration", "state": "all"}
-    taken = take_file(asker, grant_id, "serials.csv", file, query, "en", quiet=True)
+    query = {"reason": "the demonstration", "state": "all", "lang": "en"}
+    taken = take_file(asker, grant_id, "serials.csv", file, query, replaces=True, quiet=True)
     with file.open(encoding="utf-8-sig", newline="") as lines:
         serial = list(csv.reader(lines))[HEADER_ROWS][0]
     body: Mapping[str, Any] = {"serial": serial, "account": ACCOUNT}

@@ -7,7 +7,7 @@ import orjson
 
 from ops.shell.http_client import Answer, download, fetch
 from ops.shell.problem import Exit, Problem
-from ops.shell.tokens import detail_of, require_allowed
+from ops.shell.tokens import NEXT_STEPS, code_of, detail_of, require_allowed
 from shared.ids import uuid7
 
 ANSWER_SECONDS = 60.0
@@ -73,4 +73,5 @@ def _require_done(answer: Answer, url: str, scope: str, next_step: str) -> None:
     """Raises Problem unless the service did what it was asked."""
     require_answer(answer, url, scope)
     if not 200 <= answer.status < 300:
+        next_step = NEXT_STEPS.get(code_of(answer), next_step)
         raise Problem(detail_of(answer), next_step, EXIT_OF.get(answer.status, Exit.FAILED))

@@ -127,9 +127,14 @@ def login() -> str:
 
 
 NEXT_STEPS: Final = {
-    "key_missing": "Give serials its old keys again (SERIAL_EARLIER_KEYS), and look: pawl serials rotate"
+    "key_missing": "Give serials its old keys again (SERIAL_EARLIER_KEYS), and look: pawl serials rotate",
+    "limited_to_partner": "Ask with a token without partner_id.",
+    "notice_incomplete": "How far it is: pawl serials status GRANT. "
+    "The page on which customers register is the setting SERIALS_REGISTRATION_URL of serials.",
+    "cannot_be_sent": "Call the product something that phones show (--product NAME); look without --merge.",
+    "hand_outs_busy": "Try again in a minute; it is safe.",
 }
-"""What to do about what does not pass by itself, by the code of the problem."""
+"""What to do about a refusal, by its code, where the command does not know better."""
 
 
 def require_allowed(answer: Answer, scope: str) -> None:
@@ -141,7 +146,8 @@ def require_allowed(answer: Answer, scope: str) -> None:
         case 401:
             raise Problem(f"The token is refused: {detail}", ELSEWHERE)
         case 403:
-            raise Problem(f"The token does not allow this: {detail}", f"It needs the scope {scope}.")
+            next_step = NEXT_STEPS.get(code_of(answer), f"It needs the scope {scope}.")
+            raise Problem(f"The token does not allow this: {detail}", next_step)
         case _:
             next_step = NEXT_STEPS.get(code_of(answer), "Try again in a moment; it is safe.")
             raise Problem(f"The service does not do this now: {detail}", next_step)

@@ -104,8 +104,9 @@ def _nothing(finds: Finds, as_json: bool) -> None:
         raise typer.Exit(code)
     where = "what could be read" if finds.unreadable else "any service"
     raise Problem(
-        f"Nothing is called {finds.word.text!r} in {where}.",
-        "Names of partners are found by how they begin; an event that was refused: pawl dead ls --key WORD",
+        f"Nothing in {where} has that name.",
+        "Names of partners are found by how they begin; a serial: pawl serials find; an event that was "
+        "refused: pawl dead ls --key WORD",
         code,
     )
 

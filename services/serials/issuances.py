@@ -1,6 +1,7 @@
 """What partners and operators ask about issuances: how far they are, their serials, and who took them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Final, Literal, NamedTuple
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from starlette.responses import Response
 
 from services.serials.custody import LONGEST_REASON
 from services.serials.handing_out import HandingOut, Wanted
-from services.serials.notices import LMS_BYTES, Message, messages_of, shortest
+from services.serials.notices import LMS_BYTES, Items, Message, messages_of, shortest
 from services.serials.problems import (
     CANNOT_BE_SENT,
     HAND_OUTS_BUSY,
@@ -61,14 +62,20 @@ class Selection(NamedTuple):
     first: int | None
     last: int | None
     reason: str
+    language: Language | None
 
 
 class Wording(NamedTuple):
-    """How messages are worded; in the caller's language unless `language` says so."""
+    """How messages are worded. `product` is how they call the product; empty for its own name."""
 
-    language: Language | None
     sender: str
     opt_out: str
+    product: str
+
+
+Lang = Annotated[
+    Language | None, Query(description="the language of the customers, else as Accept-Language says")
+]
 
 
 def _selection(
@@ -83,12 +90,12 @@ def _selection(
     reason: Annotated[
         str, Query(max_length=LONGEST_REASON, pattern=ONE_LINE, description="kept in the custody log")
     ] = "",
+    lang: Lang = None,
 ) -> Selection:
-    return Selection(None if state == "all" else SerialState(state), first, last, reason)
+    return Selection(None if state == "all" else SerialState(state), first, last, reason, lang)
 
 
 def _wording(
-    lang: Annotated[Language | None, Query(description="else as Accept-Language says")] = None,
     sender: Annotated[
         str,
         Query(max_length=40, pattern=r"^[^\x00-\x1f]*$", description="who sends it, as customers know them"),
@@ -101,8 +108,12 @@ def _wording(
             description="makes them advertisements: the number at which one opts out and pays nothing",
         ),
     ] = "",
+    product: Annotated[
+        str,
+        Query(max_length=200, pattern=ONE_LINE, description="how they call the product, if not by its name"),
+    ] = "",
 ) -> Wording:
-    return Wording(lang, sender, opt_out)
+    return Wording(sender, opt_out, product.strip())
 
 
 Selected = Annotated[Selection, Depends(_selection)]
@@ -151,7 +162,7 @@ class Issuances:
         watermark, opened, has_more = await self._handing_out.page(
             wanted._replace(first=max(wanted.first, behind + 1)), limit
         )
-        items = self._handing_out.items(wanted.grant, origin.language)
+        items = self._handing_out.items(wanted.grant, wanted.origin.language)
         pages = filled_texts(items.registration_page, [each.serial for each in opened])
         return {
             "watermark": watermark,
@@ -198,22 +209,21 @@ class Issuances:
             ]
         }
 
-    async def notice(self, grant_id: GrantId, worded: Worded, origin: Looking) -> Any:
+    async def notice(self, grant_id: GrantId, worded: Worded, origin: Looking, lang: Lang = None) -> Any:
         """What customers must be told, and texts for SMS, LMS and e-mail that say it, with their bytes."""
-        grant, language = await self._grant(grant_id, origin.caller), worded.language or origin.language
+        grant, language = await self._grant(grant_id, origin.caller), lang or origin.language
         items = self._handing_out.items(grant, language)
-        messages = messages_of(items, language, sender=worded.sender, opt_out=worded.opt_out)
-        return notice_document(grant, language, items, messages)
+        return notice_document(grant, language, items, _messages(items, language, worded))
 
     async def merge_file(
         self, grant_id: GrantId, selected: Selected, worded: Worded, origin: Looking
     ) -> Response:
         """A message for each serial, as CSV for a program that sends them. You fill the phones in."""
         wanted = await self._wanted(grant_id, selected, origin)
-        language = worded.language or origin.language
+        language = wanted.origin.language
         items = self._handing_out.items(wanted.grant, language)
-        messages = messages_of(items, language, sender=worded.sender, opt_out=worded.opt_out)
-        return Streamed(self._handing_out.merge(wanted, _require_sendable(messages)), CSV)
+        message = _require_sendable(_messages(items, language, worded))
+        return Streamed(self._handing_out.merge(wanted, message), CSV)
 
     async def custody(
         self, grant_id: GrantId, caller: Asking, limit: Limit = USUAL, cursor: Cursor = None
@@ -251,7 +261,8 @@ class Issuances:
         if not first <= last <= grant.numbers:
             rule = f"the units of this issuance are 1 to {grant.numbers:,}, and the first comes first"
             raise Problem(WRONG_PARAMETER, name="from, to", place="query", rule=rule)
-        return Wanted(grant, first, last, selected.state, now(), origin, selected.reason)
+        asked = replace(origin, language=selected.language or origin.language)
+        return Wanted(grant, first, last, selected.state, now(), asked, selected.reason)
 
     async def _page(
         self, rows: Sequence[Mapping[str, Any]], limit: int, cursor: str | None, whose: str
@@ -265,6 +276,11 @@ class Issuances:
         found = await self._pool.fetch(SQL.registered_of_grants, [grant.grant_id for grant in grants])
         registered, at = {row["grant_id"]: row["registered"] for row in found}, now()
         return [issuance_document(grant, registered[grant.grant_id], at) for grant in grants]
+
+
+def _messages(items: Items, language: Language, worded: Wording) -> list[Message]:
+    told = items._replace(product_name=worded.product or items.product_name)
+    return messages_of(told, language, sender=worded.sender, opt_out=worded.opt_out)
 
 
 def _require_sendable(messages: Sequence[Message]) -> Message:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Final, NamedTuple
 from uuid import UUID
 
 from fastapi import Path
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from services.serials.attempts import Limits, seconds_left, who_asks, window_of
 from services.serials.codes import LONGEST_INPUT, read_serial, serials_in
@@ -43,9 +43,12 @@ SerialId = Annotated[UUID, Path(description="the id of a serial, not its charact
 
 
 class SecretBody(Body):
-    """A body with the characters of a serial, as they were typed."""
+    """A body with the characters of a serial, as they were typed. It repeats nothing, so members that it does
+    not have are ignored.
+    """
 
     is_secret: ClassVar[bool] = True
+    model_config = ConfigDict(extra="ignore")
 
     serial: str
 
@@ -53,7 +56,7 @@ class SecretBody(Body):
 class RegistrationBody(SecretBody):
     """Which account registers a serial. `account` is your own id of who uses it, no name and no address."""
 
-    account: Id
+    account: Annotated[Id, StringConstraints(strip_whitespace=True)]
 
 
 class FindBody(SecretBody):

@@ -181,6 +181,9 @@ def _sentence(code: Code, error: ErrorDetails, path: tuple[str | int, ...], mode
     name = next((part for part in reversed(path) if isinstance(part, str)), "value")
     if code == "missing_field":
         return f"{name} is required"
+    if error["type"] == "extra_forbidden":
+        known = ", ".join(sorted(_schema_of(model)["properties"]))
+        return f"there is no member {shown(name)} here; the members are {known}"
     rule = rule_of(model, path)
     if code == "out_of_range":
         rule = rule.removeprefix("an integer ")

@@ -3,14 +3,19 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, PlainSerializer, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
 
 from shared.events.fields import Data
 from shared.kst import wire_time
 
 
 class Body(Data):
-    """The body of a request: as strict as the data of an event, and with the same codes for its faults."""
+    """The body of a request: as strict as the data of an event, and with the same codes for its faults.
+
+    A member that it does not have is a fault too: whoever misspells `apply` must not have it done.
+    """
+
+    model_config = ConfigDict(extra="forbid")
 
 
 class ToldEvent(BaseModel):

@@ -6,11 +6,18 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final
 
+import structlog
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 PATIENCE_SECONDS: Final = 60.0
 """A caller that does not take a part for so long has gone, whatever its connection says."""
+
+log = structlog.get_logger("pawl.web")
+
+
+class _NotTaken(Exception):
+    """The caller took nothing for too long. To return now breaks the connection: the answer is not whole."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -43,6 +50,8 @@ class Streamed(Response):
             await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
             if sending.done():
                 sending.result()
+        except _NotTaken:
+            log.warning("an answer was given up: its caller takes nothing", seconds=self._patience)
         finally:
             sending.cancel()
             leaving.cancel()
@@ -55,8 +64,11 @@ class Streamed(Response):
                 {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
             )
             async for part in parts.body:
-                async with asyncio.timeout(self._patience):
-                    await send(_body(part, more=True))
+                try:
+                    async with asyncio.timeout(self._patience):
+                        await send(_body(part, more=True))
+                except TimeoutError:
+                    raise _NotTaken from None
             await send(_body(b"", more=False))
 
 

@@ -25,6 +25,8 @@ ORDERS = 300
 OF_ONE_SERVICE = {
     CrashPoint.BEFORE_CHUNK_COMMIT,
     CrashPoint.AFTER_CHUNK_COMMIT,
+    CrashPoint.BEFORE_HOME_INDEX,
+    CrashPoint.BEFORE_HOME_OPEN,
     CrashPoint.BEFORE_REKEY_COMMIT,
     CrashPoint.AFTER_REKEY_COMMIT,
     CrashPoint.BEFORE_EXPIRY_COMMIT,
@@ -100,11 +102,19 @@ async def test_a_crash_exactly_there_loses_and_doubles_nothing(
     load.assert_complete()
 
 
-@pytest.mark.parametrize("point", [CrashPoint.BEFORE_CHUNK_COMMIT, CrashPoint.AFTER_CHUNK_COMMIT])
+@pytest.mark.parametrize(
+    ("place", "home_from"),
+    [
+        (f"{CrashPoint.BEFORE_CHUNK_COMMIT}:2", LARGE_GRANT),
+        (f"{CrashPoint.AFTER_CHUNK_COMMIT}:2", LARGE_GRANT),
+        (f"{CrashPoint.BEFORE_HOME_INDEX}:1", LARGE_GRANT - 1),
+        (f"{CrashPoint.BEFORE_HOME_OPEN}:1", LARGE_GRANT - 1),
+    ],
+)
 async def test_a_crash_in_the_middle_of_a_large_grant_issues_every_serial_once(
-    armed: Armed, checkout: Checkout, admin: Any, point: CrashPoint
+    armed: Armed, checkout: Checkout, admin: Any, place: str, home_from: int
 ) -> None:
-    await armed.crash_at(f"{point}:2", "serials")
+    await armed.crash_at(place, "serials", also={"SERIALS_HOME_FROM": str(home_from)})
     story = Story(checkout)
     story.snapshot(LARGE_GRANT)
 

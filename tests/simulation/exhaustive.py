@@ -26,7 +26,7 @@ from shared.runtime.intake import Intake
 from shared.runtime.records import StoredRecord
 from tests.simulation.checkout import SOURCE, START, Said
 from tests.simulation.checks import Checks, goes_on
-from tests.simulation.memory import Row, Table
+from tests.simulation.memory import Row, Snapshot, Table
 from tests.simulation.promises import Violation, must
 from tests.simulation.story import ORDER, order_snapshot, payment, refund_request
 from tests.simulation.system import System, without_the_machine
@@ -108,7 +108,7 @@ class Found:
 class _Memory:
     """All databases of one service that were ever reached."""
 
-    snapshots: list[tuple[dict[str, Table], int]] = field(default_factory=list)
+    snapshots: list[Snapshot] = field(default_factory=list)
     numbers: dict[str, int] = field(default_factory=dict)
     next: dict[tuple[int, Any], int] = field(default_factory=dict)
     logs: list[tuple[StoredRecord, ...]] = field(default_factory=list)

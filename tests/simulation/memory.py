@@ -277,6 +277,10 @@ class Pool:
         return await Connection(self._database).fetch(sql, *arguments)
 
 
+Snapshot = tuple[dict[str, Table], int, int]
+"""What is committed, and the ids that were drawn."""
+
+
 @dataclass(slots=True)
 class Database:
     """The schema of one service. `number` keeps the ids that it draws apart from those of the others."""
@@ -295,21 +299,25 @@ class Database:
     pausing: bool = False
     wall: datetime = datetime(2026, 8, 1, tzinfo=UTC)
     ids: int = 0
+    event_ids: int = 0
 
     def new_id(self) -> UUID:
         """Ids that grow, with 24 zero bits at the end, so that each can begin a run."""
         self.ids += 1
         return UUID(int=self.number << 112 | 7 << 76 | 2 << 62 | self.ids << 24)
 
-    def new_ids(self, count: int) -> list[UUID]:
-        return [self.new_id() for _ in range(count)]
+    def new_event_ids(self, count: int) -> list[UUID]:
+        """Ids of events. They are counted apart: on Postgres the outbox draws its own."""
+        first, self.event_ids = self.event_ids + 1, self.event_ids + count
+        numbers = range(first, first + count)
+        return [UUID(int=(self.number | 1 << 8) << 112 | 7 << 76 | 2 << 62 | each) for each in numbers]
 
-    def snapshot(self) -> tuple[dict[str, Table], int]:
+    def snapshot(self) -> Snapshot:
         """Everything that is committed. Rows are never changed in place, so they can be shared."""
-        return {name: dict(table) for name, table in self.tables.items()}, self.ids
+        return {name: dict(table) for name, table in self.tables.items()}, self.ids, self.event_ids
 
-    def restore(self, snapshot: tuple[dict[str, Table], int]) -> None:
-        tables, self.ids = snapshot
+    def restore(self, snapshot: Snapshot) -> None:
+        tables, self.ids, self.event_ids = snapshot
         self.tables = defaultdict(dict, {name: dict(table) for name, table in tables.items()})
         self.changed.clear()
 

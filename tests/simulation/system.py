@@ -356,7 +356,7 @@ def without_the_machine(system: System) -> Iterator[None]:
     append = Outbox.append
 
     async def numbered(outbox: Outbox, connection: Any, rows: Any) -> None:
-        with patch.object(outbox_module, "uuid7_batch", by_outbox[id(outbox)].new_ids):
+        with patch.object(outbox_module, "uuid7_batch", by_outbox[id(outbox)].new_event_ids):
             await append(outbox, connection, rows)
 
     silent, wall = Silence(), lambda: system.wall

@@ -5,11 +5,12 @@ from datetime import datetime
 from typing import Any, Final
 
 from shared.kst import kst_date
-from shared.spreadsheets import as_text, csv_line
+from shared.spreadsheets import BOM, as_text, csv_line
 
 SOON: Final = (30, 7, 1)
 """Active serials are told apart by whether their window ends within so many days."""
 COLUMNS: Final = (
+    "grant_id",
     "order_id",
     "line_id",
     "product_name",
@@ -31,16 +32,16 @@ def campaign_of(issuances: Iterable[dict[str, Any]], at: datetime) -> dict[str, 
     A serial that expires today is counted with each of the days.
     """
     rows = [_row(issuance, at) for issuance in issuances]
-    counted = [name for name in COLUMNS[4:] if name != "registered_percent"]
+    counted = [name for name in COLUMNS[5:] if name != "registered_percent"]
     total = {name: sum(row[name] for row in rows) for name in counted}
     total["registered_percent"] = _percent(total["registered"], total["issued"])
     return {"issuances": rows, "total": total}
 
 
 def campaign_csv(campaign: dict[str, Any]) -> str:
-    """The issuances as CSV, a row each; their numbers are numbers."""
+    """The issuances as CSV for a spreadsheet, a row each; their numbers are numbers."""
     rows = [csv_line(_cell(row[name]) for name in COLUMNS) for row in campaign["issuances"]]
-    return csv_line(COLUMNS) + "".join(rows)
+    return BOM.decode() + csv_line(COLUMNS) + "".join(rows)
 
 
 def _row(issuance: dict[str, Any], at: datetime) -> dict[str, Any]:
@@ -48,7 +49,7 @@ def _row(issuance: dict[str, Any], at: datetime) -> dict[str, Any]:
     days_left = (kst_date(deadline) - kst_date(at)).days
     soon = {f"expiring_in_{days}_days": counts["active"] if days_left <= days else 0 for days in SOON}
     return {
-        **{name: issuance[name] for name in ("grant_id", *COLUMNS[:4], "issued")},
+        **{name: issuance[name] for name in (*COLUMNS[:5], "issued")},
         "registered": counts["registered"],
         "registered_percent": _percent(counts["registered"], issuance["issued"]),
         "active": counts["active"],

@@ -15,7 +15,7 @@ from ops.shell.asking import take
 from ops.shell.http_client import fetch_now
 from ops.shell.output import tell_on_stderr
 from ops.shell.private_files import private_file
-from ops.shell.problem import explain_os_errors
+from ops.shell.problem import Exit, Problem, explain_os_errors
 from ops.watch.decide.answers import Asker
 from ops.watch.serials.asking import EXPORT, READ, SERIALS
 from shared.clock import monotonic
@@ -24,10 +24,6 @@ from shared.ids import uuid7
 LOOK_EVERY: Final = 1.0
 LINE_EVERY: Final = 5.0
 ELSEWHERE: Final = "write it elsewhere: -o FILE"
-INCOMPLETE: Final = (
-    "How far it is: pawl serials status GRANT. The page on which customers register is the setting "
-    "SERIALS_REGISTRATION_URL of serials."
-)
 
 
 class Shown(Protocol):
@@ -38,12 +34,28 @@ class Shown(Protocol):
 
 
 def take_file(
-    asker: Asker, grant_id: str, name: str, file: Path, query: Mapping[str, Any], language: str, quiet: bool
+    asker: Asker,
+    grant_id: str,
+    name: str,
+    where: Path,
+    query: Mapping[str, Any],
+    *,
+    replaces: bool,
+    quiet: bool,
 ) -> dict[str, Any]:
-    """Puts a file of an issuance (`serials.csv`, ...) where it is wanted; what was taken. Raises Problem."""
+    """Puts a file of an issuance (`serials.csv`, ...) where it is wanted; what was taken.
+
+    In a directory it is named after the issuance and its watermark. What is there already stays, unless this
+    `replaces` it. Raises Problem.
+    """
+    if not replaces and where.is_file() and where.stat().st_size:
+        raise Problem(f"{where} is there already.", "Replace it: --replace. Or name another: -o", Exit.USAGE)
+    kind = Path(name)
+    named = f"{kind.stem}-{grant_id}"
+    file = where / f"{named}{kind.suffix}" if where.is_dir() else where
     base, request = f"{asker.base_url(SERIALS)}/v1/issuances/{grant_id}", str(uuid7())
     said = {name: value for name, value in query.items() if value not in (None, "")}
-    headers = {"accept-language": language, "x-correlation-id": request}
+    headers = {"x-correlation-id": request}
     with (
         explain_os_errors("writing the file", file, ELSEWHERE),
         private_file(file) as taken,
@@ -56,10 +68,11 @@ def take_file(
             asker.token(EXPORT),
             EXPORT,
             lambda there, of: show("receiving", there, of) if of is not None else None,
-            INCOMPLETE,
-            headers,
+            headers=headers,
         )
         size = taken.tell()
+    if where.is_dir():
+        file = file.rename(where / f"{named}-{answer['x-watermark']}{kind.suffix}")
     return {
         "file": str(file),
         "grant_id": grant_id,

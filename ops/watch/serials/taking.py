@@ -13,7 +13,7 @@ from ops.shell.private_files import private_file
 from ops.shell.problem import Exit, Problem, explain_os_errors
 from ops.watch.decide.answers import Actor, BaseUrl
 from ops.watch.serials.asking import READ, SERIALS, Grant, asker_of, require_id
-from ops.watch.serials.export import ELSEWHERE, INCOMPLETE, take_file
+from ops.watch.serials.export import ELSEWHERE, take_file
 from ops.watch.serials.text import notice_text, print_notice, print_taken
 
 STATES: Final = ("active", "registered", "expired", "revoked", "all")
@@ -28,6 +28,7 @@ First = Annotated[
 Last = Annotated[
     int | None, typer.Option("--to", min=1, metavar="UNIT", help="The last unit.", show_default=False)
 ]
+Replace = Annotated[bool, typer.Option("--replace", help="Replace the file that is there.")]
 Lang = Annotated[str, typer.Option("--lang", help="The language of the customers: ko or en.")]
 
 
@@ -35,13 +36,19 @@ def export(
     grant_id: Grant,
     output: Annotated[
         Path,
-        typer.Option("-o", "--output", metavar="FILE", help="The file, whose name ends in .csv or .xlsx."),
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="The file, named .csv or .xlsx; or a directory, for a .csv named after its watermark.",
+        ),
     ],
     reason: Why = "",
     state: State = "active",
     first: First = None,
     last: Last = None,
     lang: Lang = "ko",
+    replace: Replace = False,
     actor: Actor = None,
     url: BaseUrl = None,
     directory: Directory = None,
@@ -55,12 +62,12 @@ def export(
 
     Example: [bold]pawl serials export GRANT -o serials.xlsx --reason "the partner asked for them"[/bold]
     """
-    if output.suffix.lower() not in FILES:
+    form = FILES.get(".csv" if output.is_dir() else output.suffix.lower())
+    if form is None:
         raise Problem(f"{output} is neither a .csv nor an .xlsx.", "Give it such a name: -o FILE", Exit.USAGE)
-    query = _selection(state, first, last, reason)
+    query = {**_selection(state, first, last, reason), "lang": _require_language(lang)}
     asker = asker_of(url, directory, token_file, actor)
-    form, language = FILES[output.suffix.lower()], _require_language(lang)
-    taken = take_file(asker, require_id(grant_id), form, output, query, language, quiet=as_json)
+    taken = take_file(asker, require_id(grant_id), form, output, query, replaces=replace, quiet=as_json)
     _show_taken(taken, as_json)
 
 
@@ -87,11 +94,18 @@ def notice(
             show_default=False,
         ),
     ] = "",
+    product: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="How the messages call the product, if not by its name.", show_default=False
+        ),
+    ] = "",
     lang: Lang = "ko",
     reason: Why = "",
     state: State = "active",
     first: First = None,
     last: Last = None,
+    replace: Replace = False,
     actor: Actor = None,
     url: BaseUrl = None,
     directory: Directory = None,
@@ -105,14 +119,15 @@ def notice(
     Example: [bold]pawl serials notice GRANT --merge messages.csv --reason "sent by us"[/bold]
     """
     require_id(grant_id)
-    wording = {"lang": _require_language(lang), "sender": sender, "opt_out": opt_out}
+    wording = {"lang": _require_language(lang), "sender": sender, "opt_out": opt_out, "product": product}
     asker = asker_of(url, directory, token_file, actor)
     if merge is not None:
         query = {**_selection(state, first, last, reason), **wording}
-        _show_taken(take_file(asker, grant_id, "notice.csv", merge, query, lang, quiet=as_json), as_json)
+        taken = take_file(asker, grant_id, "notice.csv", merge, query, replaces=replace, quiet=as_json)
+        _show_taken(taken, as_json)
         return
     query = {name: value for name, value in wording.items() if value}
-    told = asker.look(SERIALS, READ, f"/v1/issuances/{grant_id}/notice?{urlencode(query)}", INCOMPLETE)
+    told = asker.look(SERIALS, READ, f"/v1/issuances/{grant_id}/notice?{urlencode(query)}")
     if output is not None:
         with explain_os_errors("writing the texts", output, ELSEWHERE), private_file(output) as file:
             file.write(notice_text(told).encode())

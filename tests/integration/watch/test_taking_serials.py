@@ -83,6 +83,32 @@ async def test_an_export_is_whole_its_owners_alone_and_found_by_its_watermark(
     assert f"serials taken as {form} by kim: the partner asked" in story.text
 
 
+async def test_in_a_directory_an_export_is_named_after_its_watermark(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    grant_id = await issued(terminal)
+
+    taken = await terminal.run_json("serials", "export", grant_id, "-o", str(tmp_path), "--lang", "en", *WHY)
+
+    assert names_in(tmp_path) == [f"serials-{grant_id}-{taken['watermark']}.csv"]
+    content, mode = look_at(Path(taken["file"]))
+    assert (rows_of_csv(content)[1][0], mode) == ("Serial", 0o600)
+
+
+async def test_a_refusal_is_in_the_language_of_the_terminal_with_what_to_do(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    grant_id, file = await issued(terminal), tmp_path / "messages.csv"
+
+    refused = await terminal.run(
+        "serials", "notice", grant_id, "--merge", str(file), "--lang", "ko", "--product", "😀", *WHY
+    )
+
+    assert "nothing was handed out" in refused.text
+    assert "--product NAME" in refused.text
+    assert names_in(tmp_path) == []
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -121,8 +147,10 @@ async def test_a_file_that_breaks_off_never_gets_its_name(
     )
     await owner.close()
 
-    broken = await terminal.run("serials", "export", grant_id, "-o", str(file), *WHY)
+    kept = await terminal.run("serials", "export", grant_id, "-o", str(file), *WHY)
+    broken = await terminal.run("serials", "export", grant_id, "-o", str(file), "--replace", *WHY)
 
+    assert (kept.code, "--replace" in kept.text) == (Exit.USAGE, True)
     assert (broken.code, "broke off before its end" in broken.text) == (Exit.FAILED, True), broken.text
     assert look_at(file)[0] == b"an earlier one"
     assert names_in(tmp_path) == [file.name]
@@ -162,9 +190,12 @@ async def test_the_merge_file_has_a_message_for_each_serial(terminal: Terminal, 
 
     without = await terminal.run("serials", "notice", grant_id, "--merge", str(file))
     taken = await terminal.run_json("serials", "notice", grant_id, "--merge", str(file), "--to", "7", *WHY)
+    called = ["--product", "이용권", "--replace", *WHY]
     unsendable = await terminal.run(
-        "serials", "notice", grant_id, "--merge", str(file), "--sender", "😀", *WHY
+        "serials", "notice", grant_id, "--merge", str(file), "--sender", "😀", *called
     )
+    renamed = tmp_path / "renamed.csv"
+    again = await terminal.run_json("serials", "notice", grant_id, "--merge", str(renamed), *called)
     custody = await terminal.run_json("serials", "custody", grant_id)
 
     mark, header, *rows = rows_of_csv(look_at(file)[0])
@@ -176,7 +207,9 @@ async def test_the_merge_file_has_a_message_for_each_serial(terminal: Terminal, 
     assert len({row[2] for row in rows}) == 7
     assert all("일련번호: " in row[2] for row in rows)
     assert (unsendable.code, "GRINNING FACE" in unsendable.text) == (Exit.USAGE, True)
-    assert [row["form"] for row in custody["custody"]] == ["merge"]
+    assert again["serials"] == 100
+    assert all("이용권\n" in row[2] for row in rows_of_csv(look_at(renamed)[0])[2:])
+    assert [row["form"] for row in custody["custody"]] == ["merge", "merge"]
 
 
 async def test_a_campaign_sums_up_what_became_of_the_serials(terminal: Terminal) -> None:
@@ -198,7 +231,8 @@ async def test_a_campaign_sums_up_what_became_of_the_serials(terminal: Terminal)
         "expiring_in_7_days": 0, "expiring_in_1_days": 0, "dead_stock": 0, "revoked": 0,
     }  # fmt: skip
     assert "30 registered (30 %)" in of_order.text
-    header, *rows = csv.reader(io.StringIO(table.text))
+    header, *rows = csv.reader(io.StringIO(table.text.removeprefix("\ufeff")))
+    assert table.text.startswith("\ufeffgrant_id,")
     assert [dict(zip(header, row, strict=True))["issued"] for row in rows] == ["100", "100"]
     assert nothing.code == Exit.NOTHING_MATCHED
 

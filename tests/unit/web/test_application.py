@@ -206,6 +206,7 @@ async def test_the_token_is_looked_at_before_the_body(client: httpx.AsyncClient)
         ('{"lines": 10000000000000000000000000}', 422, "wrong_type", "/lines"),
         ('{"lines": "\\ud800"}', 422, "missing_field", "/at"),
         ('{"at": 5}', 422, "wrong_type", "/at"),
+        ('{"at": "2026-10-21T14:03:07Z", "linse": []}', 422, "out_of_range", "/linse"),
         (
             '{"at": "2026-10-21T14:03:07Z", "lines": [{"line_id": "1", "quantity": -5}]}',
             422,

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from starlette.responses import Response
+from structlog.testing import capture_logs
 
 from shared.web.problems import CONFLICT, Problem
 from shared.web.routes import get
@@ -113,10 +114,11 @@ async def test_whoever_takes_nothing_has_gone_too(maker: Maker) -> None:
         if message["type"] == "http.response.body":
             await asyncio.Event().wait()
 
-    with pytest.raises(TimeoutError):
+    with capture_logs() as logs:
         await Streamed(maker.made(), "text/csv", maker.patience)({"type": "http"}, receive, send)
 
     assert maker.left.is_set()
+    assert [line["log_level"] for line in logs] == ["warning"]
 
 
 async def test_the_document_says_that_it_is_a_file(maker: Maker) -> None:
