@@ -15,8 +15,8 @@ from shared.sealing import Sealer
 from tests.unit.refunds.desk import ORDER, Desk
 
 TABLES = (
-    "orders, order_lines, refunds, refund_lines, refund_payouts, payout_failures, refund_history,"
-    " refund_details"
+    "orders, order_lines, usage_readings, bonuses, refunds, refund_lines, refund_payouts, payout_failures,"
+    " refund_history, refund_details, withdrawn_partners"
 )
 
 
