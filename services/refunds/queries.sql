@@ -138,3 +138,22 @@ SELECT payout_id, state, amount, paid_out_at FROM refund_payouts WHERE refund_id
 -- name: has_left
 -- Whether a partner has left.
 SELECT EXISTS (SELECT FROM withdrawn_partners WHERE partner_id = $1);
+
+-- name: note_invoiced
+-- Payments whose tax invoice is issued. What was told before stays: the invoice may have been corrected since.
+INSERT INTO tax_invoices (payment_id, document_key, supply, vat, written_date)
+SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::date[])
+ON CONFLICT DO NOTHING;
+
+-- name: note_replaced
+-- A tax invoice was corrected: its payments stand on the one that says the same, or it was a duplicate.
+UPDATE tax_invoices SET document_key = coalesce($2, document_key), is_duplicate = is_duplicate OR $2 IS NULL
+WHERE document_key = $1;
+
+-- name: read_order
+-- An order as it is, for a look.
+SELECT * FROM orders WHERE order_id = $1;
+
+-- name: tax_invoice_of_payment
+-- The issued tax invoice that a payment stands on.
+SELECT document_key, supply, vat, written_date, is_duplicate FROM tax_invoices WHERE payment_id = $1;
