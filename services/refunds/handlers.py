@@ -4,8 +4,8 @@ from typing import Any
 from uuid import UUID
 
 from services.refunds.decisions import claims, payments, payouts, requests, reviews, usage
+from services.refunds.decisions.reading import request_of
 from services.refunds.state import (
-    BankAccount,
     InvoicedPayment,
     Order,
     Refund,
@@ -15,7 +15,6 @@ from services.refunds.state import (
 )
 from shared.events.checkout import (
     BalanceGranted,
-    Destination,
     LineActivated,
     LineDelivered,
     RefundPaidOut,
@@ -309,26 +308,8 @@ def _find(order: Order, refund_id: str) -> Refund | None:
 
 
 def _request(event: Event[RefundRequested]) -> requests.Request:
-    data = event.data
     assert event.content is not None, "an upstream event carries the hash of its content"
-    return requests.Request(
-        event.key,
-        data.refund_request_id,
-        event.content,
-        data.requested_by,
-        data.role,
-        None if data.lines is None else line_units(data.lines),
-        data.reason,
-        data.message,
-        _account(data.destination),
-        event.time,
-    )
-
-
-def _account(to: Destination) -> BankAccount | None:
-    if to.method != "bank_account":
-        return None
-    return BankAccount(to.bank_code or "", to.account_number or "", to.holder or "")
+    return request_of(event.data, event.content, event.time)
 
 
 def _money(granted: RefundGranted) -> Money | None:
