@@ -617,11 +617,13 @@ def note_invoices(tx: Transaction, *columns: Sequence[Any]) -> int:
 
 
 def note_replaced(tx: Transaction, document_key: str, replaced_by: str | None) -> int:
-    rows = where(tx, "tax_invoices", "document_key", [document_key], "payment_id")
-    for row in rows:
+    """An invoice may be corrected in the batch that tells of it, so rows of this transaction count too."""
+    told = {key for table, key in tx.staged if table == "tax_invoices"} | set(tx.rows("tax_invoices"))
+    keys = [key for key in sorted(told) if tx.get("tax_invoices", key)["document_key"] == document_key]
+    for key in keys:
         changes = {"is_duplicate": True} if replaced_by is None else {"document_key": replaced_by}
-        update(tx, "tax_invoices", row["payment_id"], changes)
-    return len(rows)
+        update(tx, "tax_invoices", key, changes)
+    return len(keys)
 
 
 REFUNDS: Mapping[str, Query] = {
