@@ -1,7 +1,9 @@
 """Units of order lines: the one word for a line with a quantity."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
+
+from shared.money import Sold, line_worth
 
 
 class LineUnits(NamedTuple):
@@ -45,3 +47,22 @@ class _NamesConsumed(Protocol):
 def line_units(lines: Iterable[_NamesUnits]) -> tuple[LineUnits, ...]:
     """The units that the lines of a document name, in their order."""
     return tuple(LineUnits(line.line_id, line.quantity) for line in lines)
+
+
+class _Claimable(Sold, Protocol):
+    @property
+    def open(self) -> int: ...
+
+
+def with_given_up(lines: Mapping[str, _Claimable], units: Sequence[LineUnits]) -> Sequence[LineUnits]:
+    """These units; and where no priced unit of the order stays beside them, its open free units too.
+
+    Nobody keeps what was given with goods that went back whole
+    (docs/decisions/0016-free-units-go-with-the-priced-ones.md).
+    """
+    going = dict(units)
+    priced = {line_id: line.left for line_id, line in lines.items() if line_worth(line)}
+    if not priced or any(left > going.get(line_id, 0) for line_id, left in priced.items()):
+        return units
+    free = {line_id: line.open for line_id, line in lines.items() if not line_worth(line) and line.open}
+    return [LineUnits(*each) for each in {**going, **free}.items()]

@@ -53,6 +53,7 @@ DECLARE
             "payout_failures":     "insert, update (failed_at, reason)",
             "refund_history":      "insert",
             "refund_details":      "insert",
+            "tax_invoices":        "insert, update (document_key, is_duplicate)",
             "withdrawn_partners":  "insert"
         },
         "invoices": {

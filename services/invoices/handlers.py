@@ -16,6 +16,7 @@ from shared.events.serials import SerialsIssuedTogether
 from shared.kst import month_of
 from shared.money import Money
 from shared.runtime.decisions import Applied, Context, Event, Outcome, Reject, Route, keep
+from shared.tax_documents import evidence_of
 from shared.units import consumed_won, line_units
 
 SERIALS = "serials"
@@ -140,7 +141,7 @@ def _payment(paid: OrderPaid, policy: Policy) -> Payment:
         partner_id=paid.partner.partner_id,
         business_number=_digits(paid.partner.business_number),
         month=month_of(paid.paid_at),
-        evidence=payments.evidence_of(paid.evidence, paid.payment_method, policy),
+        evidence=evidence_of(paid.evidence, paid.payment_method, card_is_slip=policy.card_is_slip),
         paid_at=paid.paid_at,
         paid=amount,
         standing=amount,

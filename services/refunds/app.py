@@ -21,7 +21,7 @@ def build(settings: RefundsSettings) -> Service:
         routes=ROUTES,
         store=store,
         refuse_late=refuse_late,
-        http_routes=partial(http_routes, store=store),
+        http_routes=partial(http_routes, store=store, card_is_slip=settings.invoices_card_is_slip),
         commands=COMMANDS,
         agents=(partial(ask_for_answers, store=store, settings=settings),),
         todo=TODO,

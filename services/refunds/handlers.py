@@ -4,10 +4,17 @@ from typing import Any
 from uuid import UUID
 
 from services.refunds.decisions import claims, payments, payouts, requests, reviews, usage
-from services.refunds.state import BankAccount, Order, Refund, WithdrawnPartner, World
+from services.refunds.decisions.reading import request_of
+from services.refunds.state import (
+    InvoicedPayment,
+    Order,
+    Refund,
+    ReplacedInvoice,
+    WithdrawnPartner,
+    World,
+)
 from shared.events.checkout import (
     BalanceGranted,
-    Destination,
     LineActivated,
     LineDelivered,
     RefundPaidOut,
@@ -18,6 +25,7 @@ from shared.events.checkout import (
     ReturnConfirmed,
     UsageRecorded,
 )
+from shared.events.invoices import InvoiceIssued, InvoiceModified
 from shared.events.orders import (
     IssuanceDenied,
     IssuanceGrantedTogether,
@@ -210,6 +218,31 @@ def hide_from_partner(world: World, event: Event[PartnerWithdrawn], context: Con
     return Applied()
 
 
+def note_invoiced(world: World, event: Event[InvoiceIssued], context: Context) -> Outcome:
+    """invoice.issued: from now on a refund of these payments makes a modified tax invoice."""
+    data = event.data
+    world.invoiced += [
+        InvoicedPayment(payment_id, data.document_key, data.supply, data.vat, data.written_date)
+        for payment_id in data.payment_ids
+    ]
+    return Applied()
+
+
+def note_corrected(world: World, event: Event[InvoiceModified], context: Context) -> Outcome:
+    """invoice.modified: an issued invoice was corrected; its payments stand on another document now.
+
+    A document that a refund has made, and what corrects that one, changes no invoice that payments stand on.
+    """
+    data = event.data
+    if data.refund_id is not None:
+        return Applied()
+    if data.modification == "issued_twice":
+        world.replaced.append(ReplacedInvoice(data.original_document_key, None))
+    elif data.modification == "correction" and data.total > 0:
+        world.replaced.append(ReplacedInvoice(data.original_document_key, data.document_key))
+    return Applied()
+
+
 def refuse_late(world: World, event: Event[Any], reject: Reject, context: Context) -> Applied:
     """A document was accepted, because it had to wait, and is wrong: a refund request ends with an event.
 
@@ -275,26 +308,8 @@ def _find(order: Order, refund_id: str) -> Refund | None:
 
 
 def _request(event: Event[RefundRequested]) -> requests.Request:
-    data = event.data
     assert event.content is not None, "an upstream event carries the hash of its content"
-    return requests.Request(
-        event.key,
-        data.refund_request_id,
-        event.content,
-        data.requested_by,
-        data.role,
-        None if data.lines is None else line_units(data.lines),
-        data.reason,
-        data.message,
-        _account(data.destination),
-        event.time,
-    )
-
-
-def _account(to: Destination) -> BankAccount | None:
-    if to.method != "bank_account":
-        return None
-    return BankAccount(to.bank_code or "", to.account_number or "", to.holder or "")
+    return request_of(event.data, event.content, event.time)
 
 
 def _money(granted: RefundGranted) -> Money | None:
@@ -316,6 +331,9 @@ ROUTES: dict[str, Route] = {
     "refund.denied.v1": Route(record_denial),
     "payment.quarantined.v1": Route(note_nothing),
     "partner.withdrawn.v1": Route(hide_from_partner, tracked=False),
+    # invoices.events: which payments stand on an issued tax invoice
+    "invoice.issued.v1": Route(note_invoiced, tracked=False),
+    "invoice.modified.v1": Route(note_corrected, tracked=False),
     # checkout.events: what partners and operators want, and what became of payouts
     "refund.requested.v1": Route(request_refund, cancel=cancel_request),
     "refund.proof_attached.v1": Route(attach_proof, cancel=cancel_decision),

@@ -113,15 +113,28 @@ SELECT r.refund_id, r.refund_request_id, r.order_id, r.state, r.why, r.amount
 FROM refund_payouts p JOIN refunds r USING (refund_id) WHERE p.payout_id = $1 ORDER BY r.refund_id LIMIT 20;
 
 -- name: order_of_refund
--- The order of a refund.
-SELECT order_id FROM refunds WHERE refund_id = $1;
+-- The order of a refund, and whose it is.
+SELECT r.order_id, o.partner_id FROM refunds r JOIN orders o USING (order_id) WHERE r.refund_id = $1;
 
 -- name: refund_to_show
--- A refund and whose order it is of.
+-- A refund, whose order it is of, and since when it is in its state.
 SELECT r.refund_id, r.refund_request_id, r.order_id, o.partner_id, r.state, r.why, r.reason, r.requested_by, r.requested_at,
        r.everything, r.destination_kind, r.destination_masked, r.supply, r.vat, r.fee, r.amount, r.expected_on, r.completed_at,
-       r.deadline, r.returned_at
-FROM refunds r JOIN orders o USING (order_id) WHERE r.refund_id = $1;
+       r.deadline, r.returned_at, h.at AS since
+FROM refunds r JOIN orders o USING (order_id) JOIN refund_history h ON h.refund_id = r.refund_id AND h.position = r.steps
+WHERE r.refund_id = $1;
+
+-- name: refunds_in_turn
+-- Refunds behind one, by their requests, the oldest first: of a partner, in some states, asked for since an instant.
+SELECT r.refund_id, r.refund_request_id, r.order_id, o.partner_id, r.state, r.why, r.reason, r.requested_by, r.requested_at,
+       r.everything, r.destination_kind, r.destination_masked, r.supply, r.vat, r.fee, r.amount, r.expected_on, r.completed_at,
+       r.deadline, r.returned_at, h.at AS since,
+       (extract(epoch FROM r.requested_at) * 1000000)::bigint AS place
+FROM refunds r JOIN orders o USING (order_id) JOIN refund_history h ON h.refund_id = r.refund_id AND h.position = r.steps
+WHERE ($1::text IS NULL OR o.partner_id = $1) AND ($2::text[] IS NULL OR r.state = ANY($2))
+  AND ($3::timestamptz IS NULL OR r.requested_at >= $3)
+  AND (r.requested_at, r.refund_id) > ('epoch'::timestamptz + $4::bigint * interval '1 microsecond', $5::uuid)
+ORDER BY r.requested_at, r.refund_id LIMIT $6;
 
 -- name: lines_of_refund
 -- Its units.
@@ -138,3 +151,22 @@ SELECT payout_id, state, amount, paid_out_at FROM refund_payouts WHERE refund_id
 -- name: has_left
 -- Whether a partner has left.
 SELECT EXISTS (SELECT FROM withdrawn_partners WHERE partner_id = $1);
+
+-- name: note_invoiced
+-- Payments whose tax invoice is issued. What was told before stays: the invoice may have been corrected since.
+INSERT INTO tax_invoices (payment_id, document_key, supply, vat, written_date)
+SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::date[])
+ON CONFLICT DO NOTHING;
+
+-- name: note_replaced
+-- A tax invoice was corrected: its payments stand on the one that says the same, or it was a duplicate.
+UPDATE tax_invoices SET document_key = coalesce($2, document_key), is_duplicate = is_duplicate OR $2 IS NULL
+WHERE document_key = $1;
+
+-- name: read_order
+-- An order as it is, for a look.
+SELECT * FROM orders WHERE order_id = $1;
+
+-- name: tax_invoice_of_payment
+-- The issued tax invoice that a payment stands on.
+SELECT document_key, supply, vat, written_date, is_duplicate FROM tax_invoices WHERE payment_id = $1;

@@ -13,3 +13,7 @@ class RefundsSettings(ServiceSettings):
         gt=0,
         description="after how long checkout is first asked again for a payout of which nobody knows",
     )
+    invoices_card_is_slip: bool = Field(
+        default=True,
+        description="a card payment has its card slip, no invoice (as invoices is told)",
+    )

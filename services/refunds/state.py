@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from shared.columns import JSON, Apart, Columns, Fixed
+from shared.events.checkout import Evidence
 from shared.money import NOTHING, Money, line_worth
 from shared.units import LineUnits
 
@@ -262,6 +263,7 @@ class Order(Struct, frozen=True, gc=False):
 
     How it was bought is as it was registered until it is paid, and from then on as it was paid.
     `paid` is what came, `remaining` what is left of it. `ended_at` is when it expired or was cancelled.
+    `evidence` is the one that was asked for; None in rows that are older than that column.
     `sequence` counts the events about the order itself: its `refund.locked`.
     """
 
@@ -277,6 +279,7 @@ class Order(Struct, frozen=True, gc=False):
     paid_at: datetime | None = None
     ended_at: datetime | None = None
     sequence: int = 0
+    evidence: Evidence | None = None
     lines: Apart[dict[str, Line]] = msgspec.field(default_factory=dict)
     refunds: Apart[dict[UUID, Refund]] = msgspec.field(default_factory=dict)
 
@@ -288,16 +291,36 @@ class WithdrawnPartner(Struct, frozen=True, gc=False):
     withdrawn_at: Fixed[datetime]
 
 
+class InvoicedPayment(NamedTuple):
+    """A payment whose tax invoice was issued: its key, the won of all of it, and its written date."""
+
+    payment_id: str
+    document_key: str
+    supply: int
+    vat: int
+    written_date: date
+
+
+class ReplacedInvoice(NamedTuple):
+    """A tax invoice that was corrected: the key of the one that says the same; None for a duplicate."""
+
+    document_key: str
+    replaced_by: str | None
+
+
 @dataclass(slots=True)
 class World:
     """What one batch works on. `stored` are the orders as they were read, to see what changed.
 
-    `withdrawn` are partners that have left.
+    `withdrawn` are partners that have left, `invoiced` payments whose tax invoice was issued, `replaced` tax
+    invoices that were corrected.
     """
 
     orders: dict[str, Order] = field(default_factory=dict)
     stored: Mapping[str, Order] = field(default_factory=dict)
     withdrawn: list[WithdrawnPartner] = field(default_factory=list)
+    invoiced: list[InvoicedPayment] = field(default_factory=list)
+    replaced: list[ReplacedInvoice] = field(default_factory=list)
 
     def put(self, state: Order) -> None:
         """Keeps the new state of an order, to be saved with the batch."""

@@ -23,11 +23,13 @@ from services.refunds.state import (
     World,
 )
 from shared.columns import Fixed
+from shared.money import Money
 from shared.postgres import Connection, packed
 from shared.queries import load as load_queries
 from shared.rows import Table, pairs
 from shared.runtime.decisions import Event
 from shared.sealing import Sealer
+from shared.tax_documents import IssuedInvoice
 from shared.units import LineUnits
 
 
@@ -93,6 +95,26 @@ class Store:
         """Locks the orders that these events are about, in key order, and reads everything about them."""
         return await self.load_orders(connection, sorted({event.key for event in events}))
 
+    async def look_at_order(self, connection: Connection, order_id: str) -> Order | None:
+        """An order with its lines and refunds, without a lock; None where it is not known.
+
+        For a look that changes nothing, in a transaction that sees one snapshot.
+        """
+        row = await connection.fetchrow(SQL.read_order, order_id)
+        if row is None:
+            return None
+        orders = {order_id: ORDERS.read(row)}
+        await _load_children(connection, orders)
+        return orders[order_id]
+
+    async def issued_invoice(self, connection: Connection, order: Order) -> IssuedInvoice | None:
+        """The issued tax invoice that the payment of an order stands on, as far as invoices has told."""
+        row = await connection.fetchrow(SQL.tax_invoice_of_payment, order.payment_id)
+        if row is None:
+            return None
+        amount = Money(row["supply"], row["vat"])
+        return IssuedInvoice(row["document_key"], amount, row["written_date"], row["is_duplicate"])
+
     async def load_orders(self, connection: Connection, keys: Sequence[str]) -> World:
         """Locks these orders and reads them with their lines and refunds."""
         rows = await connection.fetch(SQL.lock_orders, packed(keys)) if keys else []
@@ -120,6 +142,7 @@ class Store:
         if refunds:
             await self._save_refunds(connection, refunds)
         await WITHDRAWN_PARTNERS.put(connection, world.withdrawn)
+        await _note_invoices(connection, world)
 
     async def open_details(self, connection: Connection, reference: UUID) -> Mapping[str, Any]:
         """The bank account and free text under a reference. Raises LookupError, BrokenSealError."""
@@ -145,6 +168,15 @@ class Store:
         reference = refund.destination.reference
         sealed = self._sealer.seal(plain, reference.bytes)
         yield SealedDetails(reference, refund.refund_id, refund.order_id, sealed)
+
+
+async def _note_invoices(connection: Connection, world: World) -> None:
+    """A payment is invoiced before its invoice is corrected, so the former is written first."""
+    if world.invoiced:
+        rows = sorted({each.payment_id: each for each in reversed(world.invoiced)}.values())
+        await connection.execute(SQL.note_invoiced, *map(list, zip(*rows, strict=True)))
+    for replaced in world.replaced:
+        await connection.execute(SQL.note_replaced, *replaced)
 
 
 async def _load_children(connection: Connection, orders: dict[str, Order]) -> None:

@@ -9,7 +9,7 @@ SCOPES = MappingProxyType(
         "serials:export": "take readable serials out",
         "serials:manage": "reissue and revoke serials, rotate their keys",
         "refunds:read": "look at refunds, and at what can be refunded for how much",
-        "refunds:request": "ask for a refund",
+        "refunds:request": "ask for a refund, attach a proof to it",
         "refunds:manage": "decide about a refund",
         "refunds:payouts": "take bank accounts out, to pay refunds by hand",
         "invoices:read": "look at months and their documents",

@@ -608,6 +608,24 @@ def failures_of_orders(tx: Transaction, ids: str) -> list[Row]:
     ]
 
 
+def note_invoices(tx: Transaction, *columns: Sequence[Any]) -> int:
+    names = ("payment_id", "document_key", "supply", "vat", "written_date")
+    rows = [row for row in entries(names, columns) if tx.get("tax_invoices", row["payment_id"]) is None]
+    for row in rows:
+        tx.insert("tax_invoices", row["payment_id"], Row({**row, "is_duplicate": False}))
+    return len(rows)
+
+
+def note_replaced(tx: Transaction, document_key: str, replaced_by: str | None) -> int:
+    """An invoice may be corrected in the batch that tells of it, so rows of this transaction count too."""
+    told = {key for table, key in tx.staged if table == "tax_invoices"} | set(tx.rows("tax_invoices"))
+    keys = [key for key in sorted(told) if tx.get("tax_invoices", key)["document_key"] == document_key]
+    for key in keys:
+        changes = {"is_duplicate": True} if replaced_by is None else {"document_key": replaced_by}
+        update(tx, "tax_invoices", key, changes)
+    return len(keys)
+
+
 REFUNDS: Mapping[str, Query] = {
     "lock_orders": lock_orders,
     "lines_of_orders": lambda tx, ids: where(
@@ -623,6 +641,8 @@ REFUNDS: Mapping[str, Query] = {
     "refunds_of_orders": refunds_of_orders,
     "payouts_of_orders": payouts_of_orders,
     "failures_of_orders": failures_of_orders,
+    "note_invoiced": note_invoices,
+    "note_replaced": note_replaced,
 }
 
 
@@ -1020,12 +1040,14 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
             (
                 "order_of_refund",
                 "refund_to_show",
+                "refunds_in_turn",
                 "lines_of_refund",
                 "steps_of_refund",
                 "payouts_of_refund",
             ),
             "a person looks at a refund",
         ),
+        **dict.fromkeys(("read_order", "tax_invoice_of_payment"), "a person asks what a refund would give"),
         **dict.fromkeys(
             ("take_payouts_in_turn", "payouts_to_make"), "a person takes payouts out, to make them by hand"
         ),

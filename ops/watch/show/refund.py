@@ -90,7 +90,7 @@ def _lines(refund: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "request", f"{asked}: {words(refund['reason'])}"
     yield "order", f"{refund['order_id']}  {pawl('order', refund['order_id'])}"
     if refund["why"]:
-        yield "because", refund["why"]
+        yield "because", f"{refund['why']}, since {minute(refund['steps'][-1]['at'])}"
     for line in refund["lines"]:
         yield "units", f"{line['quantity']:,} of line {line['line_id']}"
     if refund["supply"] is not None:

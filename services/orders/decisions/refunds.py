@@ -16,7 +16,7 @@ from services.orders.events import decided, refund_denied, refund_granted
 from services.orders.state import Claim, ClaimState, Line, Order, OrderState, Purpose
 from shared.money import line_worth
 from shared.runtime.decisions import Decided, Decision, Wait
-from shared.units import LineUnits, line_units
+from shared.units import LineUnits, line_units, with_given_up
 
 NOT_CONSUMED: Final[Mapping[str, int]] = {}
 
@@ -141,11 +141,7 @@ def _grant(
     at: datetime,
     consumed: Mapping[str, int],
 ) -> Decided[Order]:
-    """Claims the units with their won; with the last priced units go the open free ones.
-
-    Nobody keeps what was given with goods that went back whole
-    (docs/decisions/0016-free-units-go-with-the-priced-ones.md).
-    """
+    """Claims the units with their won; with the last priced units go the open free ones."""
 
     def claim(line: Line, quantity: int) -> Line:
         return replace(
@@ -155,7 +151,7 @@ def _grant(
             consumed=line.consumed + consumed.get(line.line_id, 0),
         )
 
-    units = _with_given_up(order, units)
+    units = with_given_up(order.lines, units)
     money = worth(order, units, sum(consumed.values()))
     claims = tuple(
         Claim(
@@ -179,16 +175,6 @@ def _grant(
         claims={**order.claims, refund_id: claims},
     )
     return decided(order, refund_granted(order, refund_id, request_id, units, money, consumed))
-
-
-def _with_given_up(order: Order, units: Sequence[LineUnits]) -> Sequence[LineUnits]:
-    """These units; and where no priced unit of the order stays beside them, its open free units too."""
-    going = dict(units)
-    priced = [line for line in order.lines.values() if line_worth(line)]
-    if not priced or any(line.left > going.get(line.line_id, 0) for line in priced):
-        return units
-    free = {line.line_id: line.open for line in order.lines.values() if not line_worth(line) and line.open}
-    return [LineUnits(*each) for each in {**going, **free}.items()]
 
 
 def _deny(

@@ -3,7 +3,7 @@
 Refuses early only what is surely lost, by what is recorded; who gets a unit is decided by orders alone.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from services.refunds.decisions.units import NOT_CONSUMED, are_free, unanswered, worth
 from services.refunds.decisions.usage import usage_of
 from services.refunds.policies import POLICIES
+from services.refunds.policies.destinations import destination_kind
 from services.refunds.policies.holds import HOLDS, REVIEWED
 from services.refunds.policies.prepaid import WHOLE_ONLY
 from services.refunds.policies.reasons import TERMINATED_BY_OPERATOR
@@ -53,22 +54,64 @@ class Refundable(NamedTuple):
 
 
 def judge(order: Order, refund: Refund, at: datetime) -> Refundable | Refusal:
-    """What to ask orders for, or why nothing. Rules in the order in which a person would explain them."""
-    found = _barred(order, refund, at) or _by_kind(order, refund, at)
+    """What to ask orders for, or why nothing. Rules in the order in which a person would explain them.
+
+    By the rule of each line's kind, as of the request: a review that takes its time closes no window. A
+    refund of everything names its units from when only a part of its goods came back.
+    """
+    refused = barred(order, at) or _operator_only(refund, at)
+    if refused is not None:
+        return refused
+    asked = None if refund.everything and not refund.lines else refund.lines
+    found = judge_units(order, asked, refund.requested_at, at)
+    if isinstance(found, Refusal) or are_free(order, found.units):
+        return found
+    if refund.destination.masked is None:
+        return Refusal("destination_missing", at)
+    return found
+
+
+def judge_units(
+    order: Order, asked: Sequence[LineUnits] | None, asked_at: datetime, at: datetime
+) -> Refundable | Refusal:
+    """What may be refunded of these units, None for everything, whoever asks and wherever the money goes."""
+    found = barred(order, at) or _by_kind(order, asked, asked_at, at)
     if isinstance(found, Refusal):
         return found
     if are_free(order, found.units):
         return found._replace(holds=())
     if is_eaten(worth(order, found.units, found.consumed_won).total, found.fee):
         return Refusal("nothing_to_pay", at)
-    if refund.destination.masked is None:
-        return Refusal("destination_missing", at)
     return found
+
+
+def barred(order: Order, at: datetime) -> Refusal | None:
+    """Why nothing of the order can be refunded here, whatever it is."""
+    if order.state == "registered":
+        return Refusal("not_paid", at)
+    if order.state in ("expired", "cancelled"):
+        return Refusal(f"order_{order.state}", order.ended_at or at)
+    if destination_kind(order.payment_method) == "app_store":
+        text = "This payment was made through an app store: ask that store for the refund."
+        return Refusal("app_store", at, {"next": "ask_app_store", "detail": text})
+    return None
 
 
 def is_eaten(won: int, fee: int) -> bool:
     """Whether the fee leaves nothing of a refund of so many won. Units that are worth nothing have no fee."""
     return 0 < fee >= won
+
+
+def answers_to(order: Order, asked: Sequence[LineUnits] | None, at: datetime) -> dict[str, Answer]:
+    """What the rules say, by line, to somebody who asks for these units, None for everything.
+
+    Nothing of an order that was never paid.
+    """
+    if order.paid_at is None:
+        return {}
+    if asked is None:
+        return answers_for_everything(order, at)
+    return {line_id: _ask(order, order.lines[line_id], quantity, at) for line_id, quantity in asked}
 
 
 def answers_for_everything(order: Order, at: datetime) -> dict[str, Answer]:
@@ -114,33 +157,22 @@ def fee_of(order: Order, units: Iterable[LineUnits], at: datetime) -> int:
     return sum(_ask(order, order.lines[line_id], quantity, at).fee for line_id, quantity in units)
 
 
-def _barred(order: Order, refund: Refund, at: datetime) -> Refusal | None:
-    if order.state in ("expired", "cancelled"):
-        return Refusal(f"order_{order.state}", order.ended_at or at)
-    if refund.destination.kind == "app_store":
-        text = "This payment was made through an app store: ask that store for the refund."
-        return Refusal("app_store", at, {"next": "ask_app_store", "detail": text})
+def _operator_only(refund: Refund, at: datetime) -> Refusal | None:
     if refund.reason == TERMINATED_BY_OPERATOR and refund.role != "operator":
         return Refusal("operator_only", at)
     return None
 
 
-def _by_kind(order: Order, refund: Refund, at: datetime) -> Refundable | Refusal:
-    """By the rule of each line's kind, as of the request: a review that takes its time closes no window.
-
-    A refund of everything names its units from when only a part of its goods came back.
-    """
-    if refund.everything and not refund.lines:
-        answers = answers_for_everything(order, refund.requested_at)
+def _by_kind(
+    order: Order, asked: Sequence[LineUnits] | None, asked_at: datetime, at: datetime
+) -> Refundable | Refusal:
+    answers = answers_to(order, asked, asked_at)
+    if asked is None:
         found = refundable(order, answers)
         return found if found.units else why_nothing(answers.values(), at)
-    answers = {
-        line_id: _ask(order, order.lines[line_id], quantity, refund.requested_at)
-        for line_id, quantity in refund.lines
-    }
     for answer in answers.values():
         if answer.reason is not None:
-            more = {"lines": _what_is_left(order, refund, answers)}
+            more = {"lines": _what_is_left(order, asked, answers, asked_at)}
             return Refusal(answer.reason, answer.since or at, more)
     return refundable(order, answers)
 
@@ -156,22 +188,24 @@ def _with_asked(line: Line, asked: int) -> Line:
     return replace(line, refunding=line.refunding + min(asked, line.open)) if asked else line
 
 
-def _what_is_left(order: Order, refund: Refund, answers: Mapping[str, Answer]) -> list[dict[str, Any]]:
+def _what_is_left(
+    order: Order, asked: Sequence[LineUnits], answers: Mapping[str, Answer], asked_at: datetime
+) -> list[dict[str, Any]]:
     """What was asked for, each line with what could be: units, and won where only all of them could be."""
     return [
         {
             **each.document(),
             "left": order.lines[each.line_id].open,
-            **(_whole(order, refund, each.line_id) if answers[each.line_id].reason == WHOLE_ONLY else {}),
+            **(_whole(order, each.line_id, asked_at) if answers[each.line_id].reason == WHOLE_ONLY else {}),
         }
-        for each in refund.lines
+        for each in asked
     ]
 
 
-def _whole(order: Order, refund: Refund, line_id: str) -> dict[str, int]:
+def _whole(order: Order, line_id: str, asked_at: datetime) -> dict[str, int]:
     """What a refund of the whole balance of a line would pay and keep, in won, if there is one."""
     line = order.lines[line_id]
-    whole = _ask(order, line, None, refund.requested_at)
+    whole = _ask(order, line, None, asked_at)
     if not whole.units:
         return {}
     total = worth(order, [LineUnits(line.line_id, whole.units)], whole.consumed).total

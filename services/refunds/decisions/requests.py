@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from services.refunds.decisions.judging import Refundable, Refusal, judge
 from services.refunds.decisions.steps import REFUNDS, enter
-from services.refunds.decisions.units import are_free
+from services.refunds.decisions.units import are_free, unknown_line
 from services.refunds.events import (
     decided,
     refund_accepted,
@@ -48,14 +48,14 @@ def request_refund(order: Order | None, request: Request, new_id: Callable[[], U
     The same request again changes nothing; other content under its id, a reason that is not on the list and a
     line that the order does not have are faults of the document.
     """
-    earlier = None if order is None else _refund_of_request(order, request.request_id)
+    earlier = None if order is None else refund_of_request(order, request.request_id)
     if order is not None and earlier is not None:
         return _repeated(order, earlier, request)
     if reason_name(request.reason) is None:
         return Reject("out_of_range", "/reason", f"reason must be one of {listed_reasons()}")
     if order is None or order.state == "registered":
         return Wait(f"order {request.order_id} to be paid")
-    fault = _fault_of(order, request)
+    fault = unknown_line(order, request.lines or ())
     if fault is not None:
         return fault
     refund = _open_refund(order, request, new_id)
@@ -142,7 +142,7 @@ def reject(
     return decided(order, refund, refund_rejected(refund, refusal.at, refusal.more))
 
 
-def _refund_of_request(order: Order, request_id: str) -> Refund | None:
+def refund_of_request(order: Order, request_id: str) -> Refund | None:
     """The refund that a request id stands for. A late duplicate never takes it over."""
     for refund in order.refunds.values():
         if refund.refund_request_id == request_id and refund.why != "duplicate_request":
@@ -155,14 +155,6 @@ def _repeated(order: Order, earlier: Refund, request: Request) -> Decided[Order]
         return Decided(order)
     detail = f"refund request {request.request_id} is known with other content"
     return Reject("duplicate_request", "/refund_request_id", detail)
-
-
-def _fault_of(order: Order, request: Request) -> Reject | None:
-    for index, units in enumerate(request.lines or ()):
-        if units.line_id not in order.lines:
-            detail = f"order {order.order_id} has no line {units.line_id}"
-            return Reject("inconsistent", f"/lines/{index}/line_id", detail)
-    return None
 
 
 def _open_refund(order: Order, request: Request, new_id: Callable[[], UUID]) -> Refund:

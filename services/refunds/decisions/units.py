@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from services.refunds.state import Line, Order
 from shared.money import Money, left_worth, units_money
+from shared.runtime.decisions import Reject
 from shared.units import LineUnits
 
 NOT_CONSUMED: Final[Mapping[str, int]] = {}
@@ -29,6 +30,15 @@ def price_of(line: Line, quantity: int) -> int:
 def are_free(order: Order, units: Iterable[LineUnits]) -> bool:
     """Whether these units go back for nothing, at once: no payout, no account."""
     return all(order.lines[line_id].is_free for line_id, _ in units)
+
+
+def unknown_line(order: Order, units: Iterable[LineUnits]) -> Reject | None:
+    """The fault of a document that names a line which the order does not have."""
+    for index, each in enumerate(units):
+        if each.line_id not in order.lines:
+            detail = f"order {order.order_id} has no line {each.line_id}"
+            return Reject("inconsistent", f"/lines/{index}/line_id", detail)
+    return None
 
 
 def unanswered(order: Order) -> Mapping[str, int]:

@@ -1,13 +1,17 @@
 """What the refunds service keeps in Postgres, and what Postgres refuses to keep."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 
+from services.refunds.state import InvoicedPayment, Order, ReplacedInvoice, World
 from services.refunds.store import TABLES, Store
+from shared.money import Money
 from shared.runtime.decisions import Reject
+from shared.tax_documents import IssuedInvoice
 from tests.integration.refunds.conftest import StoredDesk
 from tests.unit.refunds.desk import ACCOUNT, ORDER, line, units
 from tests.unit.refunds.rules import planted, seven_days_less_a_tenth
@@ -528,3 +532,23 @@ def _request() -> dict[str, object]:
         "message": "other content",
         "destination": ACCOUNT,
     }
+
+
+async def test_an_issued_invoice_is_noted_once_and_follows_its_correction(
+    store: Store, connection: asyncpg.Connection
+) -> None:
+    invoiced = InvoicedPayment("pay-t1", "K-1", 160_000, 16_000, date(2026, 10, 31))
+    order = Order(ORDER, "paid", "card", "exclusive", "P-17", "가나다 주식회사", payment_id="pay-t1")
+
+    for _ in range(2):
+        await store.save(connection, World(invoiced=[invoiced, invoiced._replace(payment_id="pay-t2")]))
+    await store.save(connection, World(replaced=[ReplacedInvoice("K-1", "K-2")]))
+    await store.save(connection, World(invoiced=[invoiced]))
+    corrected = await store.issued_invoice(connection, order)
+    await store.save(connection, World(replaced=[ReplacedInvoice("K-2", None)]))
+    duplicate = await store.issued_invoice(connection, order)
+
+    told = IssuedInvoice("K-2", Money(160_000, 16_000), date(2026, 10, 31))
+    assert corrected == told
+    assert duplicate == told._replace(is_duplicate=True)
+    assert await store.issued_invoice(connection, replace(order, payment_id="pay-t3")) is None

@@ -10,21 +10,22 @@ from services.refunds.decisions.eligibility import eligibility
 from services.refunds.policies.destinations import expected_payout, mask
 from services.refunds.policies.holders import same_holder
 from services.refunds.policies.prepaid import usable_until
-from shared.kst import KST
+from shared.business_days import legal_refund_day
+from shared.kst import KST, kst_date
 from tests.support.guides import ROOT
-from tests.unit.refunds.desk import Desk, line
+from tests.unit.refunds.desk import ACCOUNT, Desk, line
 
 CASES: dict[str, Any] = {
     case["id"]: case for case in orjson.loads((ROOT / "tests/golden/refunds.json").read_bytes())
 }
-LATER = {"N1", "N2", "S5", "S6", "H2"}
-"""Rules for consumers, the legal day, interest, and the bank's answer about an account."""
+LATER = {"N1", "N2", "S6", "H2"}
+"""Rules for consumers, interest, and the bank's answer about an account."""
 ELSEWHERE = {"Q1", "Q2", "X1", "X2", "X3"}
 """Orders tells these: quarantine, withdrawals and the list of products."""
 BALANCES = [f"F{number}" for number in range(1, 12)]
 HERE = {
     *BALANCES,
-    *("W1", "W2", "W3", "F12", "F13", "T1", "A1", "S1", "S2", "S3", "S4", "H1", "H3", "P1", "P2"),
+    *("W1", "W2", "W3", "F12", "F13", "T1", "A1", "S1", "S2", "S3", "S4", "S5", "H1", "H3", "P1", "P2"),
 }
 
 
@@ -245,3 +246,23 @@ def _paying() -> Desk:
     desk.asked()
     desk.granted()
     return desk
+
+
+def test_s5_the_legal_day_counts_from_the_request_and_the_expected_one_from_the_end_of_the_review() -> None:
+    given, expected = CASES["S5"]["given"], CASES["S5"]["expect"]
+    desk = Desk()
+    desk.paid()
+    desk.now = datetime.fromisoformat(f"{given['requested']}T10:00:00+09:00")
+    told = eligibility(desk.order, desk.now)
+    desk.asked(40, destination={**ACCOUNT, "holder": "홍길동"})
+    desk.proof_attached()
+
+    desk.now = datetime.fromisoformat(f"{given['held_until']}T10:00:00+09:00")
+    desk.reviewed("approve")
+    desk.granted()
+
+    assert str(legal_refund_day(kst_date(desk.refund.requested_at))) == expected["legal_due"]
+    assert (str(told.legal_on), str(desk.refund.expected_on)) == (
+        expected["legal_due"],
+        expected["expected_on"],
+    )
