@@ -118,6 +118,7 @@ def judge(before: Order | None, event: Event[Any], after: Order, facts: Sequence
                 case "refund.payout_requested.v1" if event.type == "refund.granted.v1":
                     _look_at_fee(before, after, fact.data)
         _look_at_what_was_told(before, event, after)
+        _look_at_what_was_known(event, before, after)
         _look_at_overpaid(before, event, after, facts)
     look_at_order(after)
 
@@ -157,6 +158,11 @@ def spent(line: Line) -> int:
     return min(paid, price(line, line.paid))
 
 
+def used_won(line: Line) -> int:
+    """Won of the price of a line that were used."""
+    return spent(line) if line.kind == "prepaid" else price(line, min(used(line), line.paid))
+
+
 def days_since(instant: datetime, at: datetime) -> int:
     """Days in Seoul from one instant to another."""
     return (day_in_seoul(at) - day_in_seoul(instant)).days
@@ -194,7 +200,7 @@ def _look_at_accepted(before: Order, event: Event[Any], after: Order, data: Mapp
     units = {each["line_id"]: each["quantity"] for each in data["lines"]}
     consumed = {each["line_id"]: each.get("consumed", 0) for each in data["lines"]}
     _look_at_units(before, event, refund, units)
-    fee = 0
+    fee, is_free = 0, not any(price(before.lines[line_id], quantity) for line_id, quantity in units.items())
     for line_id, quantity in units.items():
         line, name = before.lines[line_id], f"{before.order_id}/{line_id}"
         must(quantity <= line.open, PAID, f"{quantity} of {name} are asked for, {line.open} are open")
@@ -204,11 +210,11 @@ def _look_at_accepted(before: Order, event: Event[Any], after: Order, data: Mapp
                 must(not consumed[line_id], PAID, f"{consumed[line_id]} won of {name} are used up")
             case "goods":
                 must(in_time, REFUSED, f"{name} was asked for at {refund.requested_at}")
-                is_back = refund.returned_at is not None or not any(price(before.lines[i], n) for i, n in units.items())
+                is_back = refund.returned_at is not None or is_free
                 must(is_back, RETURNED, f"{name} is refunded and not back")
             case "metered":
                 is_clean = in_time and not is_used(before)
-                must(is_clean or refund.reviewed_at is not None, REVIEWED, f"{name} of {refund.refund_id}")
+                must(is_clean or is_free or refund.reviewed_at is not None, REVIEWED, f"{name} of {refund.refund_id}")
                 if event.type != "refund.reviewed.v1" or event.data.amount is None:
                     known = before.refunds.get(refund.refund_id)
                     stays = 0 if known is None else known.consumed.get(line_id, 0)
@@ -342,25 +348,44 @@ def _total_at(readings: Iterable[Reading], at: datetime) -> int:
 
 
 def _look_at_overpaid(before: Order, event: Event[Any], after: Order, facts: Sequence[NewEvent]) -> None:
-    """After a use is heard of, and after a payout: what was used and is neither left nor paid for is told."""
+    """After a use is heard of, and after a payout: what was used and is neither left nor stays paid is told.
+
+    What an operator knew when it approved is not.
+    """
     told = {f.data["line_id"]: f.data["amount"] for f in facts if f.type == "refund.overpaid.v1"}
-    is_heard = event.type in ("usage.recorded.v1", "refund.paid_out.v1")
+    is_heard = event.type == "usage.recorded.v1"
     for line_id, line in after.lines.items():
         was = before.lines.get(line_id)
         if was is None or line.kind not in ("metered", "prepaid"):
             continue
         went = [r for r in after.refunds.values() if r.state in PAID_OUT and line_id in dict(r.lines)]
-        ought = max(line.overpaid if not is_heard else was.overpaid, _overpaid(line) if went and is_heard else 0)
+        new = [r for r in went if before.refunds[r.refund_id].state not in PAID_OUT]
+        allowed = [_overpaid(line, went, r.known_use[line_id]) for r in new if line_id in r.known_use]
+        allowed.append(was.overpaid)
+        is_told = bool(new) or (bool(went) and is_heard and event.data.line_id == line_id)
+        ought = max(*allowed, _overpaid(line, went, used_won(line)) if is_told else 0)
         must(line.overpaid == ought, OVERPAID, f"{line_id}: {line.overpaid} won, not {ought}")
-        if is_heard:
-            won = with_vat(after.vat_mode, line.overpaid - was.overpaid)
-            must(told.get(line_id, 0) == won, OVERPAID, f"{line_id}: {told} are told, not {won}")
-    must(is_heard or not told, OVERPAID, f"{told} after {event.type}")
+        won = with_vat(after.vat_mode, ought - max(allowed))
+        must(told.get(line_id, 0) == won, OVERPAID, f"{line_id}: {told} are told, not {won}")
 
 
-def _overpaid(line: Line) -> int:
-    gone = spent(line) if line.kind == "prepaid" else price(line, min(used(line), line.paid))
-    return max(gone - line.consumed - price(line, line.left), 0)
+def _overpaid(line: Line, went: Iterable[Refund], gone: int) -> int:
+    """Units whose money is not out are left, and what was used up of them stays with them."""
+    stays = sum(refund.consumed.get(line.line_id, 0) for refund in went)
+    return max(gone - stays - price(line, line.left + line.refunding), 0)
+
+
+def _look_at_what_was_known(event: Event[Any], before: Order, after: Order) -> None:
+    """An operator that approves what was used knows what was told until then."""
+    if event.type != "refund.reviewed.v1" or event.data.decision != "approve":
+        return
+    refund = _named(after, {"refund_id": event.data.refund_id})
+    if refund.reviewed_at is None or before.refunds[refund.refund_id].reviewed_at is not None:
+        return
+    metered = {key: line for key, line in before.lines.items() if line.kind == "metered"}
+    wanted = {i: used_won(metered[i]) for i, _ in refund.lines if i in metered and used_won(metered[i])}
+    known = {i: won for i, won in refund.known_use.items() if i in wanted}
+    must(known == wanted or refund.state == "rejected", OVERPAID, f"{refund.refund_id}: {known}, not {wanted}")
 
 
 # What must hold of an order at any time
