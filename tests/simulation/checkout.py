@@ -29,8 +29,8 @@ START = datetime(2026, 8, 3, 9, tzinfo=KST)
 PRICES = (1600, 2400, 2000, 333, 101)
 BALANCES = (1000, 10_000, 3000, 333)
 """Prices of a unit of prepaid cash."""
-KINDS = {"serials": 12, "goods": 3, "metered": 3, "prepaid": 4}
-"""How often a first line is of each kind; a second one is of any but serials twice as often."""
+KINDS = {"serials": 12, "goods": 4, "metered": 4, "prepaid": 5}
+"""How often a line is of each kind; the second line of a service is mostly its top-up."""
 METHODS = ("card", "virtual_account", "bank_transfer", "mycash", "bank_transfer", "virtual_account")
 HOLDER = "가나다교육"
 COMMON_NUMBER = business_number.from_seed(4)
@@ -308,6 +308,10 @@ class Checkout:
                 self._review(about, self.random.choice(["retry", "retry", "release"]))
             case "refund.held.v1":
                 self._do_what_it_waits_for(about, data["next"])
+                if self.random.random() < 0.2:
+                    partner = self.buyers[data["order_id"]]
+                    wish = {"partner_id": partner, "request_id": f"leave-{next(self._numbers)}"}
+                    self.queue(partner, "partner.withdrawal_requested.v1", wish)
             case "refund.rejected.v1" | "refund.denied.v1" if self.random.random() < 0.1:
                 self._send_back(about)
             case "refund.failed.v1" if data["next"] == "retry":
@@ -463,7 +467,9 @@ class _Purchase:
             # The first hours of a month in Seoul, which are the last of the month before elsewhere.
             self.paid_at = self.paid_at.replace(month=9, day=1, hour=self.paid_at.hour % 9)
         self.checkout.buyers[self.order_id] = self.partner["partner_id"]
-        self.lines = [self._line(str(number)) for number in range(1, random.choice([2, 2, 3]))]
+        self.lines.append(self._line("1"))
+        if random.random() < (0.7 if self.lines[0]["kind"] == "metered" else 0.33):
+            self.lines.append(self._line("2"))
         self.checkout.lines[self.order_id] = self.lines
         snapshot = self._snapshot()
         amount = payment_money(snapshot["vat_mode"], sum(map(line_won, self.lines))).total
@@ -475,8 +481,9 @@ class _Purchase:
 
     def _line(self, line_id: str) -> dict[str, Any]:
         random = self.checkout.random
-        weights = [KINDS["serials"] if line_id == "1" else KINDS["serials"] // 2, *list(KINDS.values())[1:]]
-        kind = random.choices(list(KINDS), weights)[0]
+        kind = random.choices(list(KINDS), list(KINDS.values()))[0]
+        if line_id == "2" and self.lines[0]["kind"] == "metered" and random.random() < 0.8:
+            kind = "metered"
         line = {
             "line_id": line_id,
             "kind": kind,
@@ -562,7 +569,8 @@ class _Purchase:
     def _afterwards(self, snapshot: dict[str, Any], amount: int) -> None:
         random = self.checkout.random
         steps: list[Any] = [self._issue] * random.choice([0, 1, 1, 2, 3])
-        steps += [self._refund] * random.choice([0, 1, 1, 2, 3])
+        is_asked = self.lines[0]["kind"] != "serials"
+        steps += [self._refund] * random.choice([int(is_asked), 1, 1, 2, 3])
         steps += list(self._uses())
         random.shuffle(steps)
         at = self.paid_at
@@ -617,8 +625,8 @@ class _Purchase:
                     yield from [partial(self._begin, line, "activated")] * random.choice([0, 1, 1, 2])
                     yield from [partial(self._use, line)] * random.choice([0, 0, 0, 1, 2, 3])
                 case "prepaid":
-                    yield from [partial(self._use, line)] * random.choice([0, 0, 1, 2, 3])
-                    yield from [partial(self._bonus, line)] * random.choice([0, 0, 1, 2])
+                    yield from [partial(self._use, line)] * random.choice([0, 0, 1, 2, 3, 4])
+                    yield from [partial(self._bonus, line)] * random.choice([0, 0, 1, 2, 3])
 
     def _begin(self, line: dict[str, Any], what: str) -> None:
         """The line can be used, or has arrived; some sayings name no instant, or one before the payment."""
@@ -645,12 +653,12 @@ class _Purchase:
 
     def _bonus(self, line: dict[str, Any]) -> None:
         random = self.checkout.random
-        at = self.paid_at + timedelta(minutes=random.randrange(0, 10_000))
+        at = self.paid_at + timedelta(minutes=random.randrange(0, random.choice([100, 10_000])))
         data = {
             "order_id": self.order_id,
             "line_id": line["line_id"],
-            "bonus": random.randint(1, 1 + max(line_won(line) // 2, 1)),
-            "expires_at": wire_time(at + timedelta(days=random.choice([1, 7, 7]))),
+            "bonus": random.randint(1, 1 + line_won(line) // 3),
+            "expires_at": wire_time(at + timedelta(days=random.choice([1, 3, 7, 9]))),
         }
         self._say("balance.granted.v1", data, at)
 
@@ -658,7 +666,7 @@ class _Purchase:
         """A moment on one of the days on which a window ends, or of the day after."""
         random = self.checkout.random
         began = random.choice([self.paid_at, *self.began.values()])
-        day = (began + timedelta(days=random.choice([6, 7, 7, 8]))).astimezone(KST)
+        day = (began + timedelta(days=random.choice([6, 7, 7, 8, 8]))).astimezone(KST)
         return max(day.replace(hour=random.choice([0, 23])), self.paid_at)
 
     def _issue(self, at: datetime) -> None:
@@ -700,7 +708,7 @@ class _Purchase:
         random = self.checkout.random
         if random.random() < 0.4:
             return
-        chosen = [li for li in self.lines if random.random() < 0.8] or self.lines[:1]
+        chosen = [li for li in self.lines if random.random() < 0.7] or self.lines[-1:]
         least = {li["line_id"]: li["quantity"] if li["kind"] == "prepaid" and random.random() < 0.8 else 1 for li in chosen}
         data["lines"] = [
             {"line_id": li["line_id"], "quantity": random.randint(least[li["line_id"]], li["quantity"])}

@@ -58,9 +58,15 @@ class Watch:
         return {name: replace(route, handle=self._judging(route.handle)) for name, route in routes.items()}
 
     def over_orders(self, routes: Mapping[str, Route]) -> Mapping[str, Route]:
-        """The routes of orders, each withdrawal judged."""
-        asked = "partner.withdrawal_requested.v1"
-        return {**routes, asked: replace(routes[asked], handle=self._judging_withdrawals(routes[asked].handle))}
+        """The routes of orders, each withdrawal judged, and what keeps a partner from it."""
+        watched = dict(routes)
+        for name, judging in (
+            ("partner.withdrawal_requested.v1", self._judging_withdrawals),
+            ("refund.held.v1", self._judging_open_refunds),
+            ("refund.bounced.v1", self._judging_open_refunds),
+        ):
+            watched[name] = replace(routes[name], handle=judging(routes[name].handle))
+        return watched
 
     def _judging(self, handle: Handler) -> Handler:
         def judged(world: Any, event: Event[Any], context: Any) -> Any:
@@ -78,6 +84,16 @@ class Watch:
             if isinstance(outcome, Applied) and any(f.type == "partner.withdrawn.v1" for f in outcome.events):
                 unfinished = list(self._unfinished_refunds(event.key))
                 self._note(lambda: must(not unfinished, LEFT, f"{event.key} left with {unfinished}"))
+            return outcome
+
+        return judged
+
+    def _judging_open_refunds(self, handle: Handler) -> Handler:
+        def judged(world: Any, event: Event[Any], context: Any) -> Any:
+            outcome = handle(world, event, context)
+            if isinstance(outcome, Applied):
+                refund_id, order = event.data.refund_id, world.orders[event.key]
+                self._note(lambda: must(refund_id in order.open_refunds, LEFT, f"{refund_id} goes on"))
             return outcome
 
         return judged
@@ -331,11 +347,8 @@ def _look_at_what_was_told(before: Order, event: Event[Any], after: Order) -> No
             kept = [_total_at(now.readings, at) for at in instants]
             must(kept == wanted, USED, f"{after.order_id}/{line_id}: {kept}, not {wanted}")
         case "balance.granted.v1":
-            bonus = now.bonuses[-1]
-            is_kept = (len(now.bonuses), bonus.bonus, bonus.granted_at, bonus.expires_at) == (
-                len(was.bonuses) + 1, said.bonus, event.time, said.expires_at,
-            )  # fmt: skip
-            must(is_kept, USED, f"{after.order_id}/{line_id} has {bonus}")
+            new = [(each.bonus, each.granted_at, each.expires_at) for each in now.bonuses[len(was.bonuses) :]]
+            must(new == [(said.bonus, event.time, said.expires_at)], USED, f"{line_id} of {after.order_id}: {new}")
         case "line.activated.v1" | "line.delivered.v1":
             name = "activated_at" if event.type == "line.activated.v1" else "delivered_at"
             instant = getattr(said, name) or before.paid_at
