@@ -29,8 +29,9 @@ START = datetime(2026, 8, 3, 9, tzinfo=KST)
 PRICES = (1600, 2400, 2000, 333, 101)
 BALANCES = (1000, 10_000, 3000, 333)
 """Prices of a unit of prepaid cash."""
-KINDS = {"serials": 12, "goods": 4, "metered": 4, "prepaid": 5}
-"""How often a line is of each kind; the second line of a service is mostly its top-up."""
+KINDS = {"serials": 16, "goods": 4, "metered": 4, "prepaid": 5}
+LIKE_THE_FIRST = {"serials": 0.5, "metered": 0.8}
+"""How often a line is of each kind, and a second one of that of the first: a top-up, or units that are given."""
 METHODS = ("card", "virtual_account", "bank_transfer", "mycash", "bank_transfer", "virtual_account")
 HOLDER = "가나다교육"
 COMMON_NUMBER = business_number.from_seed(4)
@@ -482,8 +483,8 @@ class _Purchase:
     def _line(self, line_id: str) -> dict[str, Any]:
         random = self.checkout.random
         kind = random.choices(list(KINDS), list(KINDS.values()))[0]
-        if line_id == "2" and self.lines[0]["kind"] == "metered" and random.random() < 0.8:
-            kind = "metered"
+        if line_id == "2" and random.random() < LIKE_THE_FIRST.get(self.lines[0]["kind"], 0):
+            kind = self.lines[0]["kind"]
         line = {
             "line_id": line_id,
             "kind": kind,

@@ -27,6 +27,7 @@ REFUSED = "a rule refuses only what it does not allow"
 APPROVED = "an approved amount is what is paid"
 USED = "a running total counts by its own time and never falls"
 OVERPAID = "what went back and had been used is told with its won"
+EVERYTHING = "everything refundable is what is left"
 LEFT = "nobody leaves before all is done"
 
 WAITS = {
@@ -215,7 +216,7 @@ def _look_at_accepted(before: Order, event: Event[Any], after: Order, data: Mapp
     refund = _named(after, data)
     units = {each["line_id"]: each["quantity"] for each in data["lines"]}
     consumed = {each["line_id"]: each.get("consumed", 0) for each in data["lines"]}
-    _look_at_units(before, event, refund, units)
+    _look_at_units(before, event, refund, data)
     fee, is_free = 0, not any(price(before.lines[line_id], quantity) for line_id, quantity in units.items())
     for line_id, quantity in units.items():
         line, name = before.lines[line_id], f"{before.order_id}/{line_id}"
@@ -248,8 +249,9 @@ def _look_at_accepted(before: Order, event: Event[Any], after: Order, data: Mapp
         must(event.data.amount == pays, APPROVED, f"{event.data.amount} were approved, {pays} are paid")
 
 
-def _look_at_units(before: Order, event: Event[Any], refund: Refund, units: Mapping[str, int]) -> None:
-    """The units that were named, of goods those that came back."""
+def _look_at_units(before: Order, event: Event[Any], refund: Refund, data: Mapping[str, Any]) -> None:
+    """The units that were named, of goods those that came back; else everything that orders has left."""
+    units = {each["line_id"]: each["quantity"] for each in data["lines"]}
     known = before.refunds.get(refund.refund_id)
     asked = dict(known.lines) if known else {}
     if known is None and event.data.lines is not None:
@@ -258,8 +260,13 @@ def _look_at_units(before: Order, event: Event[Any], refund: Refund, units: Mapp
     if back is not None:
         came = {each.line_id: each.quantity for each in back}
         goods = {line_id for line_id in units.keys() | came if before.lines[line_id].kind == "goods"}
+        if not asked:  # what is late is no part of everything, though it came back
+            goods = {i for i in goods if is_in_time(before, before.lines[i], refund.requested_at)}
         asked = {**asked, **{line_id: came.get(line_id, 0) for line_id in goods}}
         asked = {line_id: quantity for line_id, quantity in asked.items() if quantity}
+    is_approved = event.type == "refund.reviewed.v1" and event.data.amount is not None
+    is_everything = refund.everything and not asked and back is None and not is_approved
+    must(is_everything == data.get("everything", False), EVERYTHING, f"{refund.refund_id}: {data}")
     named = {line_id: units.get(line_id, 0) for line_id in asked} if refund.everything else dict(units)
     must(not asked or named == asked, RETURNED, f"{refund.refund_id}: {units} go back, {asked} were meant")
 
@@ -383,9 +390,9 @@ def _look_at_overpaid(before: Order, event: Event[Any], after: Order, facts: Seq
 
 
 def _overpaid(line: Line, went: Iterable[Refund], gone: int) -> int:
-    """Units whose money is not out are left, and what was used up of them stays with them."""
+    """Units that no refund paid out are left, and what was used up of them stays with them."""
     stays = sum(refund.consumed.get(line.line_id, 0) for refund in went)
-    return max(gone - stays - price(line, line.left + line.refunding), 0)
+    return max(gone - stays - price(line, line.paid - line.refunded), 0)
 
 
 def _look_at_what_was_known(event: Event[Any], before: Order, after: Order) -> None:

@@ -80,12 +80,12 @@ def _paid_out(order: Order, line_id: str) -> list[Refund]:
 
 
 def _overpaid(line: Line, paid_out: Iterable[Refund], used: int) -> int:
-    """Of so many won that were used, those that neither stay paid nor belong to units that are left.
+    """Of so many won that were used, those that neither stay paid nor belong to units that no refund paid out.
 
-    Units whose money is not out yet are left: their refund may still be given up.
+    A refund whose money is not out may still be given up, and what upstream took back is none of a refund.
     """
     stays = sum(refund.consumed.get(line.line_id, 0) for refund in paid_out)
-    return max(used - stays - left_worth(line, line.left + line.refunding), 0)
+    return max(used - stays - left_worth(line, line.paid - line.refunded), 0)
 
 
 def grant_balance(

@@ -229,6 +229,19 @@ def test_a_use_of_the_units_of_a_released_refund_costs_nobody_anything(desk: Des
     assert (desk.last.type, desk.last.data["amount"]) == ("refund.overpaid.v1", 50)
 
 
+def test_a_use_of_units_that_upstream_took_back_is_no_use_of_those_that_were_refunded(desk: Desk) -> None:
+    desk.asked(request_id="rr-1", lines=[units("2", 300)])
+    desk.granted()
+    desk.paid_out()
+    desk.cancelled()
+
+    desk.used(700, line_id="2")
+    assert "refund.overpaid" not in desk.types()
+    desk.used(701, line_id="2")
+
+    assert (desk.last.type, desk.last.data["amount"]) == ("refund.overpaid.v1", 50)
+
+
 def test_a_use_of_units_that_are_left_is_no_use_of_those_that_went_back(desk: Desk) -> None:
     desk.asked(request_id="rr-1", lines=[units("2", 300)])
     desk.granted()
