@@ -45,7 +45,7 @@ DECLARE
         "refunds": {
             "orders":              "insert, update",
             "order_lines":         "insert, update, delete",
-            "refunds":             "insert, update (state, why, why_at, supply, vat, fee, expected_on, completed_at, deadline, returned_at, reviewed_at, consumed, sequence, steps)",
+            "refunds":             "insert, update (state, why, why_at, supply, vat, fee, expected_on, completed_at, deadline, returned_at, reviewed_at, consumed, known_use, sequence, steps)",
             "usage_readings":      "insert, update (used)",
             "bonuses":             "insert",
             "refund_lines":        "insert, update (quantity, position)",

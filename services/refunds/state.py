@@ -83,7 +83,7 @@ class Line(Struct, frozen=True, gc=False):
     said; None where it said nothing, then the payment's instant counts. `readings` are those of its usage
     that raised the running total when they were told, in the order of their times. `bonuses` are in the order
     in which they were told. `consumed` won of the price of its refunded units were used up, and stay paid;
-    `overpaid` won of it went back, and had been used as well.
+    `overpaid` won of it went back, and had been used as well, as far as that was told or approved.
     """
 
     order_id: Fixed[str]
@@ -231,6 +231,7 @@ class Refund(Struct, frozen=True, gc=False):
     returned_at: datetime | None = None
     reviewed_at: datetime | None = None
     consumed: Annotated[dict[str, int], JSON] = msgspec.field(default_factory=dict)
+    known_use: Annotated[dict[str, int], JSON] = msgspec.field(default_factory=dict)
     sequence: int = 0
     steps: int = 0
     lines: Apart[tuple[LineUnits, ...]] = ()

@@ -47,6 +47,7 @@ from shared.runtime.records import StoredRecord
 from shared.runtime.relay import LostLead, Relay
 from shared.runtime.service import Service
 from shared.runtime.surroundings import Surroundings
+from tests.simulation.kinds_book import Watch
 from tests.simulation.memory import Broker, Connection, Database, Pool, Row, Running
 from tests.simulation.tables import open_database
 from tests.support.commands import Person
@@ -303,7 +304,11 @@ class System:
 
     def __init__(self, partitions: int) -> None:
         self.broker = Broker(dict.fromkeys(TOPICS, partitions))
-        self.sites = {name: _site(name, number, self.broker) for number, name in enumerate(SERVICES, start=1)}
+        self.watch = Watch()
+        self.sites = {
+            name: _site(name, number, self.broker, self.watch) for number, name in enumerate(SERVICES, start=1)
+        }
+        self.watch.databases = {name: site.database for name, site in self.sites.items()}
         self.wall = datetime(2026, 8, 1, tzinfo=UTC)
 
     def set_wall(self, wall: datetime) -> None:
@@ -313,9 +318,9 @@ class System:
             site.database.wall = wall
 
 
-def _site(name: str, number: int, broker: Broker) -> Site:
+def _site(name: str, number: int, broker: Broker, watch: Watch) -> Site:
     database = open_database(name, number)
-    service, store = _service(name, database)
+    service, store = _service(name, watch)
     outbox = Outbox(name, broker.partitions)
     fold = Fold(service, Pool(database), outbox, Plain(), Silence(), NEVER)  # type: ignore[arg-type]
     fold._context = Context(new_id=database.new_id)
@@ -323,9 +328,10 @@ def _site(name: str, number: int, broker: Broker) -> Site:
     return Site(name, database, service, fold, outbox, relay, store)
 
 
-def _service(name: str, database: Database) -> tuple[Service, InvoicesStore | None]:
+def _service(name: str, watch: Watch) -> tuple[Service, InvoicesStore | None]:
     if name == "orders":
-        return _put_together(name, orders_handlers, orders_store.Store()), None
+        routes = watch.over_orders(orders_handlers.ROUTES)
+        return Service(name, routes, orders_store.Store(), orders_handlers.refuse_late), None
     if name == "serials":
         return Service(
             name,
@@ -335,13 +341,11 @@ def _service(name: str, database: Database) -> tuple[Service, InvoicesStore | No
             commands=serials_commands.COMMANDS,
         ), None
     if name == "refunds":
-        return _put_together(name, refunds_handlers, RefundsStore(Plain())), None  # type: ignore[arg-type]
+        store = RefundsStore(Plain())  # type: ignore[arg-type]
+        routes = watch.over_refunds(refunds_handlers.ROUTES)
+        return Service(name, routes, store, refunds_handlers.refuse_late), None
     invoices = InvoicesStore(InvoicePolicy())
-    return _put_together(name, invoices_handlers, invoices), invoices
-
-
-def _put_together(name: str, handlers: Any, store: Any) -> Service:
-    return Service(name, handlers.ROUTES, store, handlers.refuse_late)
+    return Service(name, invoices_handlers.ROUTES, invoices, invoices_handlers.refuse_late), invoices
 
 
 async def _no_pause(seconds: float) -> None:

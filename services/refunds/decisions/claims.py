@@ -73,12 +73,15 @@ def _asked_of_orders(order: Order, refund_id: UUID) -> Refund:
 def _fee(order: Order, refund: Refund, units: tuple[LineUnits, ...], money: Money) -> int:
     """The fee that was accepted; of a refund of everything that is granted less, that of what is granted.
 
-    Free units that go with the others have none. The fee leaves a won at least of what is worth one: this
+    Where what is not granted has no fee, all of the accepted one is of what is: a use that was heard of since
+    changes nothing of what was accepted. Free units that go with the others have none. The fee leaves a won at least of what is worth one: this
     refund is granted, and has to be paid.
     """
     priced = tuple(each for each in units if not order.lines[each.line_id].is_free)
     accepted = tuple(each for each in refund.lines if not order.lines[each.line_id].is_free)
-    fee = refund.fee if priced == accepted else fee_of(order, priced, refund.requested_at)
+    lost = [each for each in accepted if each not in priced]
+    is_kept = not fee_of(order, lost, refund.requested_at)
+    fee = refund.fee if is_kept else fee_of(order, priced, refund.requested_at)
     return min(fee, max(money.total - 1, 0))
 
 

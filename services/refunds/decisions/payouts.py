@@ -14,7 +14,7 @@ from services.refunds.decisions.steps import (
     unfit,
 )
 from services.refunds.decisions.units import confirm
-from services.refunds.decisions.usage import tell_overpaid
+from services.refunds.decisions.usage import allow_known_use, tell_overpaid
 from services.refunds.events import (
     decided,
     refund_bounced,
@@ -164,12 +164,8 @@ def _complete(order: Order, refund: Refund, paid: PaidOut) -> Decided[Order]:
 
 
 def _tell_overpaid(went: Decided[Order], refund: Refund, at: datetime) -> Decided[Order]:
-    """Also what was used and heard of while the money was on its way.
-
-    What an operator approved was known to be used.
-    """
-    if refund.reviewed_at is not None:
-        return went
+    """Also what was used and heard of while the money was on its way, or since an operator approved."""
+    went = went._replace(state=allow_known_use(went.state, refund))
     for line_id, _ in refund.lines:
         told = tell_overpaid(went.state, line_id, at)
         went = Decided(told.state, [*went.events, *told.events])

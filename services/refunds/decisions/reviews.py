@@ -12,6 +12,7 @@ from services.refunds.decisions.payouts import request_payout
 from services.refunds.decisions.requests import proceed, reject
 from services.refunds.decisions.steps import CHECKOUT, before_payment, decided_silently, enter, unfit
 from services.refunds.decisions.units import price_of, void, worth
+from services.refunds.decisions.usage import won_used
 from services.refunds.events import decided, refund_released
 from services.refunds.policies.holds import REVIEWED
 from services.refunds.state import Order, Refund
@@ -132,11 +133,15 @@ def _approve(order: Order, refund: Refund, review: Review) -> Decision[Order]:
     or none. It is what they are worth; of lines that the rule leaves to an operator it may be a part of that,
     and the rest stays paid.
     """
-    if refund.why in REVIEWED:
+    is_of_rule = refund.why in REVIEWED
+    if is_of_rule:
         refund = replace(refund, reviewed_at=review.at)
     judged = judge(order, refund, review.at)
     if isinstance(judged, Refusal):
         return reject(order, refund, judged, review.at, review.actor, review.note)
+    if is_of_rule:
+        known = {line_id: won_used(order.lines[line_id]) for line_id in judged.reviewed}
+        refund = replace(refund, known_use={line_id: won for line_id, won in known.items() if won})
     if review.amount is not None:
         consumed = _consumed(order, judged, review.amount)
         if isinstance(consumed, Reject):

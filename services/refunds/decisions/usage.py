@@ -1,5 +1,6 @@
 """What was used of a line: running totals, told late, repeated, or lower than before; and its bonus cash."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from msgspec.structs import replace
@@ -41,8 +42,8 @@ def tell_overpaid(order: Order, line_id: str, at: datetime) -> Decided[Order]:
     Nothing where the money is not out. Orders makes it a case: an operator decides what becomes of it.
     """
     line = order.lines[line_id]
-    paid_out = [refund for refund in order.refunds.values() if _has_paid_out(refund, line_id)]
-    overpaid = _overpaid(line)
+    paid_out = _paid_out(order, line_id)
+    overpaid = _overpaid(line, paid_out, won_used(line))
     if not paid_out or overpaid <= line.overpaid:
         return Decided(order)
     amount = payment_money(order.vat_mode, overpaid - line.overpaid).total
@@ -52,20 +53,39 @@ def tell_overpaid(order: Order, line_id: str, at: datetime) -> Decided[Order]:
     return decided(order, refund, refund_overpaid(refund, order.payment_id, line_id, amount, used_at))
 
 
-def _has_paid_out(refund: Refund, line_id: str) -> bool:
-    return refund.state in PAID_OUT and any(each.line_id == line_id for each in refund.lines)
+def allow_known_use(order: Order, refund: Refund) -> Order:
+    """What an operator knew to be used when it approved the refund counts as told."""
+    lines = []
+    for line_id, used in refund.known_use.items():
+        line = order.lines[line_id]
+        allowed = _overpaid(line, _paid_out(order, line_id), used)
+        lines.append(replace(line, overpaid=max(line.overpaid, allowed)))
+    return with_lines(order, lines)
 
 
-def _overpaid(line: Line) -> int:
-    """Won of the price of a line that were used, and neither stay paid nor belong to units that are left.
-
-    Units of a metered line are used at their price.
-    """
+def won_used(line: Line) -> int:
+    """Won of the price of a line that were used. Units of a metered line are used at their price."""
     if line.kind == "prepaid":
-        used = min(paid_spent(line.readings, line.bonuses), line_worth(line))
-    else:
-        used = left_worth(line, min(sum(use.used for use in uses(line.readings)), line.quantity))
-    return max(used - line.consumed - left_worth(line, line.left), 0)
+        return min(paid_spent(line.readings, line.bonuses), line_worth(line))
+    return left_worth(line, min(sum(use.used for use in uses(line.readings)), line.quantity))
+
+
+def _paid_out(order: Order, line_id: str) -> list[Refund]:
+    """The refunds of a line whose money is out."""
+    return [
+        refund
+        for refund in order.refunds.values()
+        if refund.state in PAID_OUT and any(each.line_id == line_id for each in refund.lines)
+    ]
+
+
+def _overpaid(line: Line, paid_out: Iterable[Refund], used: int) -> int:
+    """Of so many won that were used, those that neither stay paid nor belong to units that no refund paid out.
+
+    A refund whose money is not out may still be given up, and what upstream took back is none of a refund.
+    """
+    stays = sum(refund.consumed.get(line.line_id, 0) for refund in paid_out)
+    return max(used - stays - left_worth(line, line.paid - line.refunded), 0)
 
 
 def grant_balance(

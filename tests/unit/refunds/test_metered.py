@@ -182,6 +182,66 @@ def test_what_an_operator_approved_was_known_to_be_used(desk: Desk) -> None:
     assert desk.last.type == "refund.completed.v1"
 
 
+def test_of_what_an_operator_approved_only_the_use_that_comes_after_it_is_told(desk: Desk) -> None:
+    desk.used(120, line_id="2")
+    desk.asked()
+    desk.reviewed("approve")
+    desk.granted()
+    desk.used(130, line_id="2")
+
+    desk.paid_out()
+    assert (desk.last.type, desk.last.data["amount"]) == ("refund.overpaid.v1", 500)
+    desk.used(140, line_id="2")
+
+    assert (desk.last.type, desk.last.data["amount"]) == ("refund.overpaid.v1", 500)
+    assert desk.types().count("refund.overpaid") == 2
+
+
+def test_a_use_of_units_whose_money_is_not_out_yet_is_told_when_it_is_and_never_after_a_release(
+    desk: Desk,
+) -> None:
+    desk.asked(request_id="rr-1", lines=[units("2", 300)])
+    desk.granted()
+    desk.paid_out()
+    desk.asked(request_id="rr-2", lines=[units("2", 700)])
+    desk.granted()
+
+    desk.used(700, line_id="2")
+    desk.payout_failed()
+    assert "refund.overpaid" not in desk.types()
+    desk.reviewed("retry")
+    desk.paid_out("po-552")
+    assert (desk.last.type, desk.last.data["amount"]) == ("refund.overpaid.v1", 35_000)
+
+
+def test_a_use_of_the_units_of_a_released_refund_costs_nobody_anything(desk: Desk) -> None:
+    desk.asked(request_id="rr-1", lines=[units("2", 300)])
+    desk.granted()
+    desk.paid_out()
+    desk.asked(request_id="rr-2", lines=[units("2", 700)])
+    desk.granted()
+    desk.used(700, line_id="2")
+    desk.payout_failed()
+
+    desk.reviewed("release")
+    desk.used(701, line_id="2")
+
+    assert (desk.last.type, desk.last.data["amount"]) == ("refund.overpaid.v1", 50)
+
+
+def test_a_use_of_units_that_upstream_took_back_is_no_use_of_those_that_were_refunded(desk: Desk) -> None:
+    desk.asked(request_id="rr-1", lines=[units("2", 300)])
+    desk.granted()
+    desk.paid_out()
+    desk.cancelled()
+
+    desk.used(700, line_id="2")
+    assert "refund.overpaid" not in desk.types()
+    desk.used(701, line_id="2")
+
+    assert (desk.last.type, desk.last.data["amount"]) == ("refund.overpaid.v1", 50)
+
+
 def test_a_use_of_units_that_are_left_is_no_use_of_those_that_went_back(desk: Desk) -> None:
     desk.asked(request_id="rr-1", lines=[units("2", 300)])
     desk.granted()
