@@ -11,9 +11,10 @@ BY_OTHERS: Final = frozenset({"actor", "reason"})
 
 def standing(row: Row) -> Entry:
     """Which evidence the won of the payment stand on."""
+    name, evidence, stands = row["payment_id"], row["evidence"], won(row["standing"])
     says = Says(
-        f"결제 {row['payment_id']}의 증빙은 {korean(row['evidence'])}이고 그 금액은 {won(row['standing'])}입니다.",
-        f"{won(row['standing'])} of payment {row['payment_id']} stand on its {english(row['evidence'])}.",
+        f"결제 {name}의 증빙은 {korean(evidence)}이고 그 금액은 {stands}입니다.",
+        f"{stands} of payment {name} stand on its {english(evidence)}.",
     )
     return Entry("standing", row["payment_id"], says, facts_of(row), row["paid_at"])
 

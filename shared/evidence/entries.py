@@ -12,10 +12,15 @@ from shared.evidence.words import KINDS, Says
 Row: TypeAlias = Mapping[str, Any]
 
 HIDDEN: Final = "***"
-# Grouped with hyphens or not. A date has eight digits, and an account ten or more; so has a telephone.
-_DIGITS: Final = re.compile(r"(?<![0-9A-Za-z-])\d(?:-?\d){9,}(?![0-9A-Za-z]|-[0-9A-Za-z])")
+_ALONE: Final = r"(?![0-9A-Za-z]|-[0-9A-Za-z])"
+# Ten digits or more, grouped with hyphens or not: a date has eight, the key of a document twenty-two.
+_DIGITS: Final = re.compile(r"(?<![0-9A-Za-z-])\d(?:-?\d){9,18}" + _ALONE)
+# Four groups of four as they are printed or typed; without hyphens small letters need a digit among them.
 _SERIAL: Final = re.compile(
-    r"(?<![0-9A-Za-z-])[0-9A-Z]{4}(?:[-_. ]?[0-9A-Z]{4}){3}(?![0-9A-Za-z]|-[0-9A-Za-z])"
+    r"(?<![0-9A-Za-z-])(?:"
+    r"[0-9A-Z]{4}(?:[-_. ]?[0-9A-Z]{4}){3}|[0-9A-Za-z]{4}(?:-[0-9A-Za-z]{4}){3}"
+    r"|(?=[A-Za-z]*\d)[0-9A-Za-z]{16}"
+    r")" + _ALONE
 )
 
 

@@ -180,6 +180,7 @@ LABELS: Final[Mapping[str, Says]] = {
     "fee": Says("수수료", "fee"),
     "first_unit": Says("첫 번호", "first unit"),
     "form": Says("방식", "form"),
+    "granted_at": Says("확정", "granted at"),
     "grant_id": Says("발급 번호", "grant"),
     "horizon": Says("보존 시작", "kept since"),
     "invoice_email": Says("이메일", "e-mail"),

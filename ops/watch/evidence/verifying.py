@@ -1,4 +1,4 @@
-"""Checks a bundle: is every entry and page there, unchanged, in its place, and do the files fit each other?"""
+"""Checks a bundle: is every entry and page there, unchanged and in its place, and do the files fit?"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
