@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from shared.evidence.entries import Entry, Evidence, Exhibit, Row, facts_of, won, written
+from shared.evidence.entries import Entry, Evidence, Exhibit, Row, details_of, won, written
 from shared.evidence.every_service import told
 from shared.evidence.words import Says, english, korean
 
@@ -16,7 +16,7 @@ def standing(row: Row) -> Entry:
         f"결제 {name}의 증빙은 {korean(evidence)}이고 그 금액은 {stands}입니다.",
         f"{stands} of payment {name} stand on its {english(evidence)}.",
     )
-    return Entry("standing", row["payment_id"], says, facts_of(row), row["paid_at"])
+    return Entry("standing", row["payment_id"], says, details_of(row), row["paid_at"])
 
 
 def document(row: Row) -> Entry:
@@ -26,7 +26,7 @@ def document(row: Row) -> Entry:
         f"세금계산서 {name} ({korean(row['kind'])}): {total}, '{korean(row['state'], 'document')}'.",
         f"Tax invoice {name} ({english(row['kind'])}) of {total}: {english(row['state'])}.",
     )
-    return Entry("document", name, says, facts_of(row), row["issued_at"])
+    return Entry("document", name, says, details_of(row), row["issued_at"])
 
 
 def correction(row: Row) -> Entry:
@@ -36,8 +36,8 @@ def correction(row: Row) -> Entry:
         f"세금계산서 {key}의 사업자등록번호 정정: '{korean(row['state'])}'.",
         f"A correction of the business number on {key}: {english(row['state'])}.",
     )
-    facts = {**facts_of(row), "reason": written(row["reason"])}
-    return Entry("correction", key, says, facts, row["proposed_at"], inside=BY_OTHERS)
+    details = {**details_of(row), "reason": written(row["reason"])}
+    return Entry("correction", key, says, details, row["proposed_at"], inside=BY_OTHERS)
 
 
 EVIDENCE: Final = Evidence(

@@ -4,7 +4,7 @@ from typing import Final
 
 import orjson
 
-from shared.evidence.entries import Entry, Evidence, Exhibit, Row, facts_of, won
+from shared.evidence.entries import Entry, Evidence, Exhibit, Row, details_of, won
 from shared.evidence.words import Says, english, korean
 
 
@@ -26,7 +26,7 @@ def order(row: Row) -> Entry:
         f"주문 금액은 {money}이며 상태는 '{korean(row['state'])}'입니다. 결제 수단은 {korean(method)}입니다.",
         f"The order comes to {money} and is {english(row['state'])}; it is paid by {english(method)}.",
     )
-    return Entry("order", row["order_id"], says, facts_of(row, "order_id"), row["registered_at"])
+    return Entry("order", row["order_id"], says, details_of(row, "order_id"), row["registered_at"])
 
 
 def line(row: Row) -> Entry:
@@ -39,7 +39,7 @@ def line(row: Row) -> Entry:
         f"{units} units of {name} at {won(row['unit_price'])} each: {row['issued']:,} issued, "
         f"{row['refunded']:,} refunded, {rest:,} open.",
     )
-    return Entry("line", row["line_id"], says, {**facts_of(row), "open": rest})
+    return Entry("line", row["line_id"], says, {**details_of(row), "open": rest})
 
 
 def payment(row: Row) -> Entry:
@@ -48,7 +48,7 @@ def payment(row: Row) -> Entry:
         f"결제 {row['payment_id']}: {won(row['amount'])}.",
         f"Payment {row['payment_id']} of {won(row['amount'])}.",
     )
-    return Entry("payment", row["payment_id"], says, facts_of(row), row["paid_at"])
+    return Entry("payment", row["payment_id"], says, details_of(row), row["paid_at"])
 
 
 def case(row: Row) -> Entry:
@@ -62,7 +62,7 @@ def case(row: Row) -> Entry:
         f"결제 {name}의 {money}이 격리되었습니다 ({korean(reason)}). {end_ko}.",
         f"{money} of payment {name} went to quarantine ({english(reason)}); {end_en}.",
     )
-    return Entry("case", f"{row['payment_id']} {row['number']}", says, facts_of(row), row["opened_at"])
+    return Entry("case", f"{row['payment_id']} {row['number']}", says, details_of(row), row["opened_at"])
 
 
 def claim(row: Row) -> Entry:
@@ -73,7 +73,7 @@ def claim(row: Row) -> Entry:
         f"{units} units of line {line_id} were claimed to {english(row['purpose'])} them.",
     )
     at = row["claimed_at"]
-    return Entry("claim", f"{row['claim_id']} {line_id}", says, facts_of(row), at, at)
+    return Entry("claim", f"{row['claim_id']} {line_id}", says, details_of(row), at, at)
 
 
 EVIDENCE: Final = Evidence(

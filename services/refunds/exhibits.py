@@ -4,7 +4,7 @@ from typing import Final
 
 from services.refunds.policies.holds import next_step
 from shared.business_days import legal_refund_day
-from shared.evidence.entries import Entry, Evidence, Exhibit, Row, facts_of, won, written
+from shared.evidence.entries import Entry, Evidence, Exhibit, Row, details_of, won, written
 from shared.evidence.words import Says, english, korean
 from shared.kst import kst_date
 
@@ -22,7 +22,9 @@ def delivery(row: Row) -> Entry:
         f"품목 {row['line_id']}: {', '.join(says_ko) or '인도와 사용 기록이 없습니다'}.",
         f"Line {row['line_id']}: {', '.join(says_en) or 'nothing is recorded of a delivery or of use'}.",
     )
-    return Entry("delivery", row["line_id"], says, facts_of(row), row["delivered_at"] or row["activated_at"])
+    return Entry(
+        "delivery", row["line_id"], says, details_of(row), row["delivered_at"] or row["activated_at"]
+    )
 
 
 _INSTANTS_KO: Final = (("인도", "delivered_at"), ("사용 개시", "activated_at"))
@@ -44,13 +46,13 @@ def refund(row: Row) -> Entry:
         {"line_id": line_id, "quantity": quantity}
         for line_id, quantity in zip(row["line_ids"], row["quantities"], strict=True)
     ]
-    facts = {
-        **facts_of(row, "line_ids", "quantities"),
+    details = {
+        **details_of(row, "line_ids", "quantities"),
         "lines": lines,
         "legal_on": legal_refund_day(kst_date(row["returned_at"] or row["requested_at"])).isoformat(),
         "next": next_step(state, row["why"]),
     }
-    return Entry("refund", str(row["refund_id"]), says, facts, row["requested_at"])
+    return Entry("refund", str(row["refund_id"]), says, details, row["requested_at"])
 
 
 def step(row: Row) -> Entry:
@@ -59,13 +61,13 @@ def step(row: Row) -> Entry:
         f"환불 {row['refund_request_id']}: '{korean(row['state'])}' ({korean(row['reason'])}).",
         f"Refund {row['refund_request_id']}: {english(row['state'])} ({english(row['reason'])}).",
     )
-    facts = {
-        **facts_of(row, "position", "at", "recorded_at"),
+    details = {
+        **details_of(row, "position", "at", "recorded_at"),
         "reason": written(row["reason"]),
         "note": written(row["note"]),
     }
     name = f"{row['refund_id']} {row['position']}"
-    return Entry("step", name, says, facts, row["at"], row["recorded_at"], BY_OTHERS)
+    return Entry("step", name, says, details, row["at"], row["recorded_at"], BY_OTHERS)
 
 
 def payout(row: Row) -> Entry:
@@ -74,7 +76,7 @@ def payout(row: Row) -> Entry:
         f"지급 {row['payout_id']}: {won(row['amount'])}, '{korean(row['state'], 'payout')}'.",
         f"Payout {row['payout_id']} of {won(row['amount'])}: {english(row['state'])}.",
     )
-    return Entry("payout", row["payout_id"], says, facts_of(row), row["paid_out_at"])
+    return Entry("payout", row["payout_id"], says, details_of(row), row["paid_out_at"])
 
 
 def failed_payout(row: Row) -> Entry:
@@ -83,7 +85,7 @@ def failed_payout(row: Row) -> Entry:
         f"지급 {row['payout_id']}이 실패했습니다 ({korean(row['reason'])}).",
         f"Payout {row['payout_id']} failed ({english(row['reason'])}).",
     )
-    return Entry("failed_payout", row["payout_id"], says, facts_of(row), row["failed_at"])
+    return Entry("failed_payout", row["payout_id"], says, details_of(row), row["failed_at"])
 
 
 EVIDENCE: Final = Evidence(

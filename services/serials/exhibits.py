@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from services.serials.state import Form
-from shared.evidence.entries import Entry, Evidence, Exhibit, Row, facts_of, written
+from shared.evidence.entries import Entry, Evidence, Exhibit, Row, details_of, written
 from shared.evidence.words import Says, korean
 from shared.kst import in_kst
 
@@ -18,7 +18,7 @@ def issuance(row: Row) -> Entry:
         f"{row['issued']:,} of {row['quantity']:,} serials of {row['product_name']} issued, "
         f"{row['registered']:,} registered.",
     )
-    return Entry("issuance", str(row["grant_id"]), says, facts_of(row), row["granted_at"])
+    return Entry("issuance", str(row["grant_id"]), says, details_of(row), row["granted_at"])
 
 
 def hand_out(row: Row) -> Entry:
@@ -34,8 +34,8 @@ def hand_out(row: Row) -> Entry:
             f"{_serials(row['serials'])} handed out as {row['form']}: units {units}.",
         )
     own = row["partner_id"] is not None and row["partner_id"] == row["owner"]
-    facts = {**facts_of(row, "custody_id", "recorded_at", "owner"), "reason": written(row["reason"])}
-    return Entry("hand_out", str(row["custody_id"]), says, facts, at, at, frozenset() if own else BY_OTHERS)
+    details = {**details_of(row, "custody_id", "recorded_at", "owner"), "reason": written(row["reason"])}
+    return Entry("hand_out", str(row["custody_id"]), says, details, at, at, frozenset() if own else BY_OTHERS)
 
 
 def registration(row: Row) -> Entry:
@@ -63,8 +63,8 @@ def _serials(count: int) -> str:
 
 def _of_a_day(kind: str, row: Row, says: Says) -> Entry:
     first: Any = in_kst(row["first_at"])
-    facts = facts_of(row, "first_at")
-    return Entry(kind, f"{row['grant_id']} {row['day'].isoformat()}", says, facts, first, first)
+    details = details_of(row, "first_at")
+    return Entry(kind, f"{row['grant_id']} {row['day'].isoformat()}", says, details, first, first)
 
 
 EVIDENCE: Final = Evidence(

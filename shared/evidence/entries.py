@@ -29,14 +29,14 @@ class Entry:
     """One thing that happened, or that stands. `name` is the id of what it is about.
 
     `at` is when it happened, `recorded_at` when the service wrote it down; both are None of what only stands.
-    `facts` are JSON values, won as integers. `inside` names those that are for operators alone: who of others
-    did it, from where, and what was noted.
+    `details` are JSON values, won as integers. `inside` names those that are for operators alone: who of
+    others did it, from where, and what was noted.
     """
 
     kind: str
     name: str
     says: Says
-    facts: Mapping[str, Any]
+    details: Mapping[str, Any]
     at: datetime | None = None
     recorded_at: datetime | None = None
     inside: frozenset[str] = field(default=frozenset())
@@ -50,9 +50,9 @@ class Entry:
             "at": json_value(self.at),
             "recorded_at": json_value(self.recorded_at),
             "says": self.says._asdict(),
-            "facts": {
+            "details": {
                 name: value if whole or name not in self.inside else None
-                for name, value in self.facts.items()
+                for name, value in self.details.items()
             },
         }
 
@@ -71,7 +71,7 @@ class Evidence(NamedTuple):
     exhibits: Sequence[Exhibit]
 
 
-def facts_of(row: Row, *left_out: str) -> dict[str, Any]:
+def details_of(row: Row, *left_out: str) -> dict[str, Any]:
     """The columns of a row as JSON, without some. The statement names every column that may be told."""
     return {name: value for name, value in as_json(row).items() if name not in left_out}
 

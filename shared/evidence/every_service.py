@@ -8,7 +8,7 @@ from typing import Any, Final
 import orjson
 
 from shared.events.catalogue import FEEDBACK
-from shared.evidence.entries import Entry, Exhibit, Row, facts_of, written
+from shared.evidence.entries import Entry, Exhibit, Row, details_of, written
 from shared.evidence.words import Says, decision_words, event_words
 from shared.kst import wire_time
 
@@ -37,13 +37,13 @@ def told(row: Row) -> Entry:
 def _event(row: Row, data: Mapping[str, Any]) -> Entry:
     words = event_words(row["type"])
     says = Says(f"{words.ko}.", f"{words.en[:1].upper()}{words.en[1:]}.")
-    facts = {
+    details = {
         "type": row["type"],
         **_told_of(data),
         "cause": row["causation"],
         "data_sha256": sha256(row["data"]).hexdigest(),
     }
-    return Entry("event", str(row["event_id"]), says, facts, _instant(row["time"]), row["recorded_at"])
+    return Entry("event", str(row["event_id"]), says, details, _instant(row["time"]), row["recorded_at"])
 
 
 def _answer(row: Row, data: Mapping[str, Any]) -> Entry:
@@ -54,7 +54,7 @@ def _answer(row: Row, data: Mapping[str, Any]) -> Entry:
         f"수신: {what.ko}. {'거절했습니다' if is_refused else '접수했습니다'}.",
         f"Received: {what.en}. It was {'refused' if is_refused else 'accepted'}.",
     )
-    facts = {
+    details = {
         "type": event.get("type", "unreadable"),
         "event_id": event.get("id"),
         "source": event.get("source"),
@@ -64,7 +64,7 @@ def _answer(row: Row, data: Mapping[str, Any]) -> Entry:
         **({"detail": written(data["detail"])} if is_refused else {}),
         "data_sha256": sha256(row["data"]).hexdigest(),
     }
-    return Entry("answer", str(row["event_id"]), says, facts, _instant(row["time"]), row["recorded_at"])
+    return Entry("answer", str(row["event_id"]), says, details, _instant(row["time"]), row["recorded_at"])
 
 
 def _told_of(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,8 +87,8 @@ def _instant(text: str) -> datetime:
 
 def decision(row: Row) -> Entry:
     """What a person did; refused where its result is a code."""
-    facts = {
-        **facts_of(row, "id", "recorded_at", "reason", "before", "after"),
+    details = {
+        **details_of(row, "id", "recorded_at", "reason", "before", "after"),
         "reason": written(row["reason"]),
         "before": _changed(row["before"]),
         "after": _changed(row["after"]),
@@ -101,7 +101,7 @@ def decision(row: Row) -> Entry:
             f"Refused, and nothing was done: a person {did.en}.",
         )
     at = row["recorded_at"]
-    return Entry("decision", str(row["id"]), says, facts, at, at, BY_OTHERS)
+    return Entry("decision", str(row["id"]), says, details, at, at, BY_OTHERS)
 
 
 def _changed(text: str | None) -> Any:
@@ -120,22 +120,22 @@ def _all_written(item: Any) -> Any:
 def refused(row: Row) -> Entry:
     """A record that was refused, and how it ended."""
     what = event_words(row["type"] or "unreadable")
-    facts = {
-        **facts_of(row, "id", "dead_at", "detail", "close_reason", "topic"),
+    details = {
+        **details_of(row, "id", "dead_at", "detail", "close_reason", "topic"),
         "detail": written(row["detail"]),
         "close_reason": written(row["close_reason"]),
     }
     says = Says(f"{what.ko}: 기록을 거절했습니다.", f"A record was refused: {what.en}.")
     at = row["dead_at"]
-    return Entry("refused", str(row["id"]), says, facts, at, at, BY_OTHERS)
+    return Entry("refused", str(row["id"]), says, details, at, at, BY_OTHERS)
 
 
 def waiting(row: Row) -> Entry:
     """An event that waits for another one, or is blocked."""
     what = event_words(row["type"])
-    facts = {**facts_of(row, "id", "parked_at"), "since": wire_time(row["parked_at"])}
+    details = {**details_of(row, "id", "parked_at"), "since": wire_time(row["parked_at"])}
     says = Says(f"{what.ko}: 처리를 기다립니다.", f"A record waits to be handled: {what.en}.")
-    return Entry("waiting", str(row["id"]), says, facts, row["parked_at"])
+    return Entry("waiting", str(row["id"]), says, details, row["parked_at"])
 
 
 def forgotten(row: Row) -> Entry:
@@ -144,7 +144,7 @@ def forgotten(row: Row) -> Entry:
     says = Says(
         f"{since} 이전의 이벤트는 보존되지 않습니다.", f"Events from before {since} are not kept any more."
     )
-    return Entry("forgotten", "horizon", says, facts_of(row))
+    return Entry("forgotten", "horizon", says, details_of(row))
 
 
 EVERY_SERVICE: Final = (

@@ -1,4 +1,4 @@
-"""The words of evidence in Korean and English: kinds of entries, events, facts, and values of facts. Pure."""
+"""The words of evidence in Korean and English: kinds of entries, events, details and their values. Pure."""
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -267,7 +267,7 @@ LABELS: Final[Mapping[str, Says]] = {
     "why": Says("상태 사유", "because"),
     "written_date": Says("작성일자", "written date"),
 }
-"""What each fact is called."""
+"""What each detail is called."""
 
 WON: Final = frozenset(
     {
@@ -275,7 +275,7 @@ WON: Final = frozenset(
         "refunded_total", "remaining", "standing", "supply", "taken_back", "total", "unit_price", "vat",
     }
 )  # fmt: skip
-"""The facts that are won."""
+"""The details that are won."""
 
 VALUES: Final[Mapping[str, str]] = {
     # states
@@ -423,7 +423,10 @@ VALUES: Final[Mapping[str, str]] = {
     "confirm_return": "반품 확인",
     "retry": "재시도",
 }
-"""Values of facts in Korean, where they are words of a closed list. In English they are read as they are."""
+"""Values of details in Korean, where they are words of a closed list. In English they are read as they are.
+
+One of a kind of entry, `kind:word`, goes before the word alone.
+"""
 
 
 def event_words(type_name: str) -> Says:

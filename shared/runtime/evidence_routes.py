@@ -34,7 +34,7 @@ class EvidenceEntry(BaseModel):
     """One thing that happened (`recorded_at` is not null) or that stands.
 
     `hash` is the SHA-256 of the canonical JSON of all else in it, `previous` that of the entry before. To a
-    partner, facts about others are null.
+    partner, details about others are null.
     """
 
     number: int
@@ -44,7 +44,7 @@ class EvidenceEntry(BaseModel):
     at: WireInstant | None
     recorded_at: WireInstant | None
     says: SaidInBoth
-    facts: Mapping[str, Any]
+    details: Mapping[str, Any]
     previous: str
     hash: str
 

@@ -17,7 +17,7 @@ LONG: Final = 1_200
 PLAIN: Final = frozenset(
     {"name", "detail", "pointer", "reason", "note", "close_reason", "product_name", "type"}
 )
-"""Facts that are shown as they are: what people wrote, and names of events."""
+"""Details that are shown as they are: what people wrote, and names of events."""
 CODES: Final = frozenset({"reason"})
 STANDS: Final = Says("현재 상태", "What stands")
 HAPPENED: Final = Says("경과", "What happened")
@@ -49,7 +49,7 @@ def values_of(document: Mapping[str, Any]) -> dict[str, Any]:
         "head": head_of(document),
         "count": len(document[ENTRIES]),
         "pages_note": PAGES_NOTE._asdict(),
-        "summary": first["facts"]["questions"],
+        "summary": first["details"]["questions"],
         "first": {name: first[name] for name in ("previous", "hash")},
         "sections": list(_sections(others)),
     }
@@ -72,9 +72,9 @@ def _sections(entries: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def _shown(entry: Mapping[str, Any]) -> dict[str, Any]:
-    facts = [_fact(name, value) for name, value in entry["facts"].items() if _is_shown(value)]
+    details = [_detail(name, value) for name, value in entry["details"].items() if _is_shown(value)]
     says = entry["says"]
-    written = sum(len(fact["value"]) + 20 for fact in facts) + len(says["ko"]) + len(says["en"])
+    written = sum(len(detail["value"]) + 20 for detail in details) + len(says["ko"]) + len(says["en"])
     return {
         "number": entry["number"],
         "kind": KINDS[entry["kind"]]._asdict(),
@@ -82,7 +82,7 @@ def _shown(entry: Mapping[str, Any]) -> dict[str, Any]:
         "name": entry["name"],
         "at": "" if entry["at"] is None else _instant(entry["at"]),
         "says": says,
-        "facts": facts,
+        "details": details,
         "long": written > LONG,
         "previous": entry["previous"],
         "hash": entry["hash"],
@@ -93,7 +93,7 @@ def _is_shown(value: Any) -> bool:
     return value is not None and value != "" and value != []
 
 
-def _fact(name: str, value: Any) -> dict[str, str]:
+def _detail(name: str, value: Any) -> dict[str, str]:
     label = LABELS.get(name) or Says(name, name)
     return {**label._asdict(), "value": _written(name, value)}
 

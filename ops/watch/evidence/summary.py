@@ -64,11 +64,11 @@ def _bought(told: Sequence[Numbered]) -> Answers:
 
 def _paid(told: Sequence[Numbered]) -> Answers:
     for each in _of(told, "payment"):
-        paid_at = each.entry.facts["paid_at"]
+        paid_at = each.entry.details["paid_at"]
         if paid_at is None:
             yield each.entry.says, [each]
             continue
-        amount, when = won(each.entry.facts["amount"]), minute(paid_at)
+        amount, when = won(each.entry.details["amount"]), minute(paid_at)
         name = each.entry.name
         yield (
             Says(f"{when}에 {amount}을 결제했습니다 ({name}).", f"{amount} were paid on {when} ({name})."),
@@ -80,7 +80,7 @@ def _paid(told: Sequence[Numbered]) -> Answers:
 def _delivered(told: Sequence[Numbered]) -> Answers:
     """Delivered is what was handed out or came to use; what was only issued is said to be that."""
     yield from _as_told(told, "issuance", "delivery")
-    handed = [each for each in _of(told, "hand_out") if each.entry.facts["form"] != "search"]
+    handed = [each for each in _of(told, "hand_out") if each.entry.details["form"] != "search"]
     if handed:
         first, last = (minute(instant_of(each.entry)) for each in (handed[0], handed[-1]))
         yield _handed(len(handed), first, last), handed[:SHOWN]
@@ -106,8 +106,8 @@ def _handed(times: int, first: str, last: str) -> Says:
 
 def _asked_back(told: Sequence[Numbered]) -> Answers:
     for each in _of(told, "refund"):
-        facts = each.entry.facts
-        asked = minute(facts["requested_at"])
+        details = each.entry.details
+        asked = minute(details["requested_at"])
         yield (
             Says(f"{asked} 요청. {each.entry.says.ko}", f"Asked on {asked}. {each.entry.says.en}"),
             [each],
@@ -120,13 +120,13 @@ def _asked_back(told: Sequence[Numbered]) -> Answers:
 
 def _decided(told: Sequence[Numbered]) -> Answers:
     for each in _of(told, "decision"):
-        facts, says = each.entry.facts, decision_words(each.entry.facts["action"])
-        ko = f"{minute(instant_of(each.entry))} {facts['actor']}: {says.ko}"
-        en = f"{minute(instant_of(each.entry))} {facts['actor']} {says.en}"
-        if facts["result"] not in ("done", "begun"):
-            ko, en = f"{ko} (거부됨: {facts['result']})", f"{en} (refused: {facts['result']})"
-        reason_ko = f", 사유: {facts['reason']}" if facts["reason"] else ", 사유가 기록되지 않았습니다"
-        reason_en = f", because: {facts['reason']}" if facts["reason"] else "; no reason is recorded"
+        details, says = each.entry.details, decision_words(each.entry.details["action"])
+        ko = f"{minute(instant_of(each.entry))} {details['actor']}: {says.ko}"
+        en = f"{minute(instant_of(each.entry))} {details['actor']} {says.en}"
+        if details["result"] not in ("done", "begun"):
+            ko, en = f"{ko} (거부됨: {details['result']})", f"{en} (refused: {details['result']})"
+        reason_ko = f", 사유: {details['reason']}" if details["reason"] else ", 사유가 기록되지 않았습니다"
+        reason_en = f", because: {details['reason']}" if details["reason"] else "; no reason is recorded"
         yield Says(f"{ko}{reason_ko}.", f"{en}{reason_en}."), [each]
     for each in _of(told, "correction"):
         yield each.entry.says, [each]
@@ -135,10 +135,18 @@ def _decided(told: Sequence[Numbered]) -> Answers:
 def _waits(told: Sequence[Numbered]) -> Answers:
     yield from _as_told(told, "waiting")
     for each in _of(told, "refund"):
-        facts = each.entry.facts
-        if facts["state"] in ("held", "in_review", "paying_out", "unknown", "failed", "bounced", "repaying"):
-            name, state = facts["refund_request_id"], facts["state"]
-            by = facts["deadline"] or facts["expected_on"] or facts["legal_on"]
+        details = each.entry.details
+        if details["state"] in (
+            "held",
+            "in_review",
+            "paying_out",
+            "unknown",
+            "failed",
+            "bounced",
+            "repaying",
+        ):
+            name, state = details["refund_request_id"], details["state"]
+            by = details["deadline"] or details["expected_on"] or details["legal_on"]
             yield (
                 Says(
                     f"환불 {name}은 '{korean(state)}' 상태입니다 (기한 {by[:10]}).",
@@ -147,7 +155,7 @@ def _waits(told: Sequence[Numbered]) -> Answers:
                 [each],
             )
     for each in _of(told, "case"):
-        if each.entry.facts["decision"] is None:
+        if each.entry.details["decision"] is None:
             yield each.entry.says, [each]
 
 

@@ -96,13 +96,14 @@ def test_the_same_document_makes_the_same_bytes() -> None:
 
 
 def test_ids_and_texts_of_any_length_stay_on_the_page() -> None:
-    facts = {
+    details = {
         "reason": "가나다 " * 500,
         "detail": "x" * 2_000,
         "lines": [{"line_id": "1" * 128, "quantity": 1}] * 300,
     }
-    entry = Entry("decision", "d" * 256, Says("가" * 300, "a" * 300), {**facts, "actor": "kim", "action": "x",
-                  "result": "done"}, disputed.PAID_AT, disputed.PAID_AT)  # fmt: skip
+    did = {**details, "actor": "kim", "action": "x", "result": "done"}
+    says, at = Says("가" * 300, "a" * 300), disputed.PAID_AT
+    entry = Entry("decision", "d" * 256, says, did, at, at)
     document = document_of("A-" + "1" * 126, [("orders", entry)], disputed.TAKEN_AT, at_once=True)
 
     pages = PdfReader(BytesIO(print_bundle(document))).pages
@@ -111,23 +112,23 @@ def test_ids_and_texts_of_any_length_stay_on_the_page() -> None:
     assert text.replace("\n", "").count("x") >= 2_000
 
 
-def test_a_fact_is_written_as_people_read_it() -> None:
+def test_a_detail_is_written_as_people_read_it() -> None:
     values = values_of(DOCUMENT)
-    facts = {
-        (fact["en"], fact["value"])
+    details = {
+        (detail["en"], detail["value"])
         for section in values["sections"]
         for group in section["groups"]
         for entry in group["entries"]
-        for fact in entry["facts"]
+        for detail in entry["details"]
     }
 
-    assert ("paid at", "2026-10-21 14:03:05") in facts
-    assert ("payment method", "계좌이체 bank transfer") in facts
-    assert ("left", "₩105,600") in facts
-    assert ("total", "-₩70,400") in facts
-    assert ("asked for everything", "아니오 no") in facts
-    assert ("lines", "1 × 40") in facts
-    assert not [value for _, value in facts if value in ("None", "", "[]")]
+    assert ("paid at", "2026-10-21 14:03:05") in details
+    assert ("payment method", "계좌이체 bank transfer") in details
+    assert ("left", "₩105,600") in details
+    assert ("total", "-₩70,400") in details
+    assert ("asked for everything", "아니오 no") in details
+    assert ("lines", "1 × 40") in details
+    assert not [value for _, value in details if value in ("None", "", "[]")]
     assert printing.TEMPLATE.is_file()
 
 
@@ -157,7 +158,7 @@ def test_an_entry_that_is_taken_out_of_the_json_is_named(folder: Path) -> None:
 
 def test_a_changed_entry_and_a_changed_head_are_named(folder: Path) -> None:
     entries = [dict(entry) for entry in DOCUMENT["entries"]]
-    entries[4]["facts"] = {**entries[4]["facts"], "amount": 1}
+    entries[4]["details"] = {**entries[4]["details"], "amount": 1}
     changed(folder / JSON, entries=entries, order_id="A-9")
 
     assert verify_bundle(folder)[1][:2] == [
@@ -194,12 +195,8 @@ def test_a_page_that_is_taken_out_moved_or_repeated_is_named(
 
 def test_a_page_of_another_bundle_is_named(folder: Path) -> None:
     other = document_of("A-1001", disputed.entries()[:-4], disputed.TAKEN_AT, at_once=True)
-    reader, another, writer, out = (
-        PdfReader(BytesIO(PDF_BYTES)),
-        PdfReader(BytesIO(print_bundle(other))),
-        PdfWriter(),
-        BytesIO(),
-    )
+    reader, another = PdfReader(BytesIO(PDF_BYTES)), PdfReader(BytesIO(print_bundle(other)))
+    writer, out = PdfWriter(), BytesIO()
     for number, page in enumerate(reader.pages):
         writer.add_page(another.pages[2] if number == 2 else page)
     writer.write(out)

@@ -19,7 +19,7 @@ CONTENTS = st.lists(
         {
             "kind": st.sampled_from(["event", "payment"]),
             "name": st.text(max_size=8),
-            "facts": st.dictionaries(st.text(max_size=6), VALUES, max_size=4),
+            "details": st.dictionaries(st.text(max_size=6), VALUES, max_size=4),
         }
     ),
     min_size=2,
@@ -78,7 +78,7 @@ def test_any_edit_is_named(contents: list[dict[str, Any]], data: st.DataObject) 
     place = data.draw(st.integers(0, len(contents) - 1))
     name, value = data.draw(st.tuples(st.text(max_size=6), VALUES))
     found = copy.deepcopy(document)
-    found["entries"][place]["facts"][name] = value
+    found["entries"][place]["details"][name] = value
     if digest(found) == digest(document):
         return
 
@@ -92,7 +92,7 @@ def test_one_who_makes_all_hashes_anew_is_caught_by_what_was_noted(
     document = chained(HEAD, contents)
     place = data.draw(st.integers(0, len(contents) - 1))
     found = copy.deepcopy(document)
-    found["entries"][place]["facts"]["amount"] = "another"
+    found["entries"][place]["details"]["amount"] = "another"
     forged = relinked(found)
     if digest(forged) == digest(document):
         return

@@ -26,9 +26,9 @@ from tests.support.web import service_of
 HANGUL = re.compile("[가-힣]")
 
 
-def every_fact(item: Any) -> set[str]:
-    """The names of all facts."""
-    return {name for _, entry in item for name in entry.facts}
+def every_detail(item: Any) -> set[str]:
+    """The names of all details."""
+    return {name for _, entry in item for name in entry.details}
 
 
 def of_kind(kind: str) -> list[Entry]:
@@ -82,9 +82,9 @@ def test_an_event_tells_fields_that_are_named_and_only_the_hash_of_all_else() ->
     entry = told(row)
 
     assert "hidden" not in orjson.dumps(entry.content("orders")).decode()
-    assert entry.facts["amount"] == 176_000
-    assert entry.facts["lines"] == [{"line_id": "1", "kind": "serials", "quantity": 100}]
-    assert len(entry.facts["data_sha256"]) == 64
+    assert entry.details["amount"] == 176_000
+    assert entry.details["lines"] == [{"line_id": "1", "kind": "serials", "quantity": 100}]
+    assert len(entry.details["data_sha256"]) == 64
     assert not TOLD & {"account", "account_number", "holder", "partner", "destination", "serial_id", "note"}
 
 
@@ -95,22 +95,22 @@ def test_an_answer_to_checkout_says_what_was_received_and_why_it_was_refused() -
         "수신: 결제 완료. 접수했습니다.",
         "Received: a payment was made. It was accepted.",
     )
-    assert rejected.facts["code"] == "out_of_range"
-    assert rejected.facts["place"] == "checkout.events/5/41782"
+    assert rejected.details["code"] == "out_of_range"
+    assert rejected.details["place"] == "checkout.events/5/41782"
 
 
 def test_a_partner_does_not_see_who_of_others_did_what() -> None:
     (of_case, approved, refused) = of_kind("decision")
-    seen = approved.content("refunds", whole=False)["facts"]
+    seen = approved.content("refunds", whole=False)["details"]
 
-    assert {name for name, value in seen.items() if value is None} >= BY_OTHERS & set(approved.facts)
+    assert {name for name, value in seen.items() if value is None} >= BY_OTHERS & set(approved.details)
     assert seen["action"] == "refund.approve"
-    assert of_case.content("orders")["facts"]["actor"] == "finance-kim"
+    assert of_case.content("orders")["details"]["actor"] == "finance-kim"
     assert refused.says.en.startswith("Refused")
 
 
 def test_a_partner_sees_its_own_hand_outs_whole_and_of_others_only_that_there_was_one() -> None:
-    own, of_support = (entry.content("serials", whole=False)["facts"] for entry in of_kind("hand_out"))
+    own, of_support = (entry.content("serials", whole=False)["details"] for entry in of_kind("hand_out"))
 
     assert (own["actor"], own["client"], own["watermark"]) == ("partner-lee", "203.0.113.7", "WM-7K2Q")
     assert (of_support["actor"], of_support["client"], of_support["reason"]) == (None, None, None)
@@ -125,8 +125,8 @@ def test_everything_is_said_in_both_languages() -> None:
         assert entry.kind in KINDS
 
 
-def test_every_fact_has_a_name_in_both_languages() -> None:
-    assert every_fact(disputed.entries()) <= set(LABELS)
+def test_every_detail_has_a_name_in_both_languages() -> None:
+    assert every_detail(disputed.entries()) <= set(LABELS)
     assert TOLD - {"cancelled_at", "expired_at", "locked_at", "left"} <= set(LABELS)
 
 

@@ -11,7 +11,7 @@ from tests.support import disputed
 
 def answers(document: dict[str, Any], question: int, language: str = "en") -> list[str]:
     """What is answered to a question."""
-    asked = document["entries"][0]["facts"]["questions"][question]
+    asked = document["entries"][0]["details"]["questions"][question]
     return [each[language] for each in asked["answers"]]
 
 
@@ -46,11 +46,11 @@ def test_each_answer_names_the_entries_that_it_stands_on() -> None:
     document = disputed.bundle()
     by_number = {entry["number"]: entry for entry in document["entries"]}
 
-    for question in document["entries"][0]["facts"]["questions"]:
+    for question in document["entries"][0]["details"]["questions"]:
         for answer in question["answers"]:
             for number in answer["entries"]:
                 assert number in by_number
-    paid = document["entries"][0]["facts"]["questions"][1]["answers"][0]
+    paid = document["entries"][0]["details"]["questions"][1]["answers"][0]
     assert by_number[paid["entries"][0]]["kind"] == "payment"
 
 
@@ -70,7 +70,9 @@ def test_paid_and_never_delivered_is_said() -> None:
 
 def test_a_look_up_is_no_delivery() -> None:
     told = [
-        each for each in disputed.entries() if each[1].kind != "hand_out" or each[1].facts["form"] == "search"
+        each
+        for each in disputed.entries()
+        if each[1].kind != "hand_out" or each[1].details["form"] == "search"
     ]
 
     assert "No hand-out of serials is recorded: nobody has taken any out." in answers(made_of(told), 2)
@@ -78,8 +80,8 @@ def test_a_look_up_is_no_delivery() -> None:
 
 def test_a_refund_that_waits_is_named_with_its_day() -> None:
     def held(entry: Entry) -> Entry:
-        facts = {**entry.facts, "state": "held", "why": "holder_mismatch", "expected_on": None}
-        return replace(entry, facts=facts) if entry.kind == "refund" else entry
+        details = {**entry.details, "state": "held", "why": "holder_mismatch", "expected_on": None}
+        return replace(entry, details=details) if entry.kind == "refund" else entry
 
     told = [(service, held(entry)) for service, entry in disputed.entries()]
 
