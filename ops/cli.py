@@ -39,6 +39,7 @@ COMMANDS: Sequence[Command] = (
     Command("refund", "ops.watch.decide.refund:app"),
     Command("quarantine", "ops.watch.decide.quarantine:app"),
     Command("serials", "ops.watch.serials.command:app"),
+    Command("evidence", "ops.watch.evidence.command:app"),
     Command("document", "ops.watch.show.document:document"),
     Command("check", "ops.audit.check:check"),
     Command("record", "ops.audit.record:record"),

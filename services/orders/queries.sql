@@ -267,3 +267,48 @@ FROM found CROSS JOIN LATERAL (
 -- name: find_wish_to_leave
 -- Requests to leave of this id.
 SELECT request_id, partner_id FROM withdrawal_requests WHERE request_id = $1 ORDER BY partner_id LIMIT 20;
+
+-- name: has_left
+-- Whether a partner has left.
+SELECT EXISTS (SELECT FROM partners WHERE partner_id = $1 AND withdrawn_at IS NOT NULL);
+
+-- name: evidence_owner
+-- Whose order it is.
+SELECT partner_id FROM orders WHERE order_id = $1;
+
+-- name: evidence_party
+-- The buyer as of the order; nothing of one that is known from a cancelled request only.
+SELECT partner_id, partner::text AS partner FROM orders WHERE order_id = $1 AND state <> 'unknown';
+
+-- name: evidence_order
+-- How it was bought, what it costs, and what is left of the money.
+SELECT order_id, state, payment_method, evidence, issue_policy, vat_mode, expected, amount AS paid_total,
+       remaining_supply + remaining_vat AS remaining, taken_back, payment_id, registered_at, deposit_deadline, paid_at, closed_at
+FROM orders WHERE order_id = $1;
+
+-- name: evidence_lines
+-- What was bought, and where its units are.
+SELECT line_id, kind, product_id, product_name, unit_price, discount, usage_days, quantity, paid, issuing, issued,
+       refunding, refunded, consumed
+FROM order_lines WHERE order_id = $1 ORDER BY position;
+
+-- name: evidence_payments
+-- The payments that can pay it, those of its cases too; when the one that paid it last was made.
+WITH named (payment_id) AS (
+    SELECT payment_id FROM orders WHERE order_id = $1
+    UNION SELECT unnest(payment_ids) FROM orders WHERE order_id = $1
+    UNION SELECT payment_id FROM quarantine WHERE order_id = $1
+)
+SELECT p.payment_id, p.amount, o.paid_at
+FROM named JOIN payments p USING (payment_id)
+LEFT JOIN orders o ON o.order_id = $1 AND o.payment_id = p.payment_id
+WHERE p.order_id = $1 ORDER BY p.payment_id;
+
+-- name: evidence_cases
+-- Its money in quarantine, and what became of it.
+SELECT number, payment_id, reason, amount, opened_at, decision, settled_at FROM quarantine WHERE order_id = $1 ORDER BY number;
+
+-- name: evidence_claims
+-- Who claimed its units, and when.
+SELECT claim_id, line_id, purpose, quantity, request_id, state, supply, vat, consumed, claimed_at, settled_at
+FROM claims WHERE order_id = $1 ORDER BY claimed_at, claim_id, position;

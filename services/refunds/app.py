@@ -5,6 +5,7 @@ from functools import partial
 from services.refunds.api import http_routes
 from services.refunds.asking_again import ask_for_answers
 from services.refunds.commands import COMMANDS
+from services.refunds.exhibits import EVIDENCE
 from services.refunds.find import FIND
 from services.refunds.handlers import ROUTES, refuse_late
 from services.refunds.settings import RefundsSettings
@@ -26,5 +27,6 @@ def build(settings: RefundsSettings) -> Service:
         agents=(partial(ask_for_answers, store=store, settings=settings),),
         todo=TODO,
         find=FIND,
+        evidence=EVIDENCE,
         has_left=SQL.has_left,
     )

@@ -170,3 +170,48 @@ SELECT * FROM orders WHERE order_id = $1;
 -- name: tax_invoice_of_payment
 -- The issued tax invoice that a payment stands on.
 SELECT document_key, supply, vat, written_date, is_duplicate FROM tax_invoices WHERE payment_id = $1;
+
+-- name: evidence_owner
+-- Whose order it is.
+SELECT partner_id FROM orders WHERE order_id = $1;
+
+-- name: evidence_deliveries
+-- Lines that are delivered, activated or used, with the latest running total; serials are issued, and told by serials.
+SELECT l.line_id, l.kind, l.delivered_at, l.activated_at, u.used, u.recorded_at AS used_at, b.bonus, l.consumed, l.overpaid
+FROM order_lines l
+LEFT JOIN LATERAL (
+    SELECT used, recorded_at FROM usage_readings r WHERE r.order_id = l.order_id AND r.line_id = l.line_id
+    ORDER BY recorded_at DESC LIMIT 1
+) u ON true
+LEFT JOIN LATERAL (
+    SELECT sum(bonus)::bigint AS bonus FROM bonuses n WHERE n.order_id = l.order_id AND n.line_id = l.line_id
+) b ON true
+WHERE l.order_id = $1 AND l.kind <> 'serials' ORDER BY l.position;
+
+-- name: evidence_refunds
+-- What was asked back, what became of it, its won and its days. Where the money goes is masked.
+SELECT r.refund_id, r.refund_request_id, r.state, r.why, r.reason, r.requested_by, r.role, r.requested_at, r.everything,
+       r.destination_kind, r.destination_masked, r.supply, r.vat, r.fee, r.amount, r.expected_on, r.deadline, r.returned_at,
+       r.reviewed_at, r.completed_at, l.line_ids, l.quantities
+FROM refunds r
+CROSS JOIN LATERAL (
+    SELECT coalesce(array_agg(line_id ORDER BY position), '{}') AS line_ids,
+           coalesce(array_agg(quantity ORDER BY position), '{}') AS quantities
+    FROM refund_lines WHERE refund_id = r.refund_id AND quantity > 0
+) l
+WHERE r.order_id = $1 ORDER BY r.requested_at, r.refund_id;
+
+-- name: evidence_payouts
+-- Every payout that was made.
+SELECT p.payout_id, r.refund_request_id, p.refund_id, p.state, coalesce(p.amount, r.amount) AS amount, p.paid_out_at
+FROM refunds r JOIN refund_payouts p USING (refund_id) WHERE r.order_id = $1 ORDER BY r.requested_at, r.refund_id, p.position;
+
+-- name: evidence_failed_payouts
+-- The latest sure failure of each payout.
+SELECT f.payout_id, r.refund_request_id, f.refund_id, f.reason, f.failed_at
+FROM refunds r JOIN payout_failures f USING (refund_id) WHERE r.order_id = $1 ORDER BY f.failed_at, f.payout_id;
+
+-- name: evidence_steps
+-- Every change of its refunds: when, who, why.
+SELECT h.refund_id, r.refund_request_id, h.position, h.state, h.at, h.recorded_at, h.actor, h.reason, h.note
+FROM refunds r JOIN refund_history h USING (refund_id) WHERE r.order_id = $1 ORDER BY h.recorded_at, h.refund_id, h.position;

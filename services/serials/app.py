@@ -7,6 +7,7 @@ from typing import Final
 from services.serials.alarm import Alarm
 from services.serials.api import http_routes
 from services.serials.commands import COMMANDS
+from services.serials.exhibits import EVIDENCE
 from services.serials.expiry import sweep_daily
 from services.serials.find import FIND
 from services.serials.handlers import ROUTES, refuse_late
@@ -57,5 +58,6 @@ def build(settings: SerialsSettings) -> Service:
         commands=COMMANDS,
         todo=TODO,
         find=FIND,
+        evidence=EVIDENCE,
         has_left=SQL.has_left,
     )

@@ -26,6 +26,7 @@ from shared.queries import load
 from shared.runtime import http
 from shared.runtime.command_queue import CommandQueue
 from shared.runtime.consumer import PartitionConsumer, new_broker, subscribe
+from shared.runtime.evidence_routes import EvidenceEndpoint
 from shared.runtime.fold import Fold
 from shared.runtime.health import STALLED_EXIT_CODE, Health, watch_loop
 from shared.runtime.operator_routes import OperatorEndpoints
@@ -87,9 +88,11 @@ class Runtime:
             self.commands.send_alone,
             self.metrics,
         )
+        queries = load(f"services.{service.name}")
+        self.evidence = EvidenceEndpoint(service, queries, self.surroundings)
         self.operators = OperatorEndpoints(
             service,
-            load(f"services.{service.name}"),
+            queries,
             self.surroundings,
             self.fold,
             self.sealer,
@@ -135,7 +138,12 @@ class Runtime:
         return application(
             self.service.name,
             # What customers ask by the thousand stands before what operators ask: paths are tried in turn.
-            [*self.service.http_routes(self.surroundings), *common.routes(), *self.operators.routes()],
+            [
+                *self.service.http_routes(self.surroundings),
+                *common.routes(),
+                *self.evidence.routes(),
+                *self.operators.routes(),
+            ],
             self.settings.tokens(),
             HttpMetrics(self.metrics.registry),
             common.asyncapi(),

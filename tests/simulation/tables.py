@@ -974,6 +974,7 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
         ),
     },
     "orders": {
+        "has_left": "a partner asks with a token of its own",
         **dict.fromkeys(
             ("open_cases", "cases_named", "orders_with_cases"), "a person looks at money in quarantine"
         ),
@@ -1080,8 +1081,8 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
     },
 }
 """The statements that the simulation does not send, and why it need not."""
-OF_OPERATORS = ("todo_", "find_")
-"""How statements begin that only people ask: what needs somebody, and what a word names."""
+OF_OPERATORS = ("todo_", "find_", "evidence_")
+"""How statements begin that only people ask: what needs somebody, what a word names, evidence of an order."""
 PAUSES = frozenset({"share_months", "lock_orders", "recorded_grants", "closed_months", "update_orders",
                     "orders", "grants", "payments", "stop_orders", "move_cursors"})  # fmt: skip
 """Statements before which another owner may come between: loading, saving, and moving cursors."""
