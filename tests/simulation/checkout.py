@@ -710,7 +710,10 @@ class _Purchase:
         if random.random() < 0.4:
             return
         chosen = [li for li in self.lines if random.random() < 0.7] or self.lines[-1:]
-        least = {li["line_id"]: li["quantity"] if li["kind"] == "prepaid" and random.random() < 0.8 else 1 for li in chosen}
+        least = {
+            li["line_id"]: li["quantity"] if li["kind"] == "prepaid" and random.random() < 0.8 else 1
+            for li in chosen
+        }
         data["lines"] = [
             {"line_id": li["line_id"], "quantity": random.randint(least[li["line_id"]], li["quantity"])}
             for li in chosen

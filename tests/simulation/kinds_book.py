@@ -231,17 +231,27 @@ def _look_at_accepted(before: Order, event: Event[Any], after: Order, data: Mapp
                 must(is_back, RETURNED, f"{name} is refunded and not back")
             case "metered":
                 is_clean = in_time and not is_used(before)
-                must(is_clean or is_free or refund.reviewed_at is not None, REVIEWED, f"{name} of {refund.refund_id}")
+                must(
+                    is_clean or is_free or refund.reviewed_at is not None,
+                    REVIEWED,
+                    f"{name} of {refund.refund_id}",
+                )
                 if event.type != "refund.reviewed.v1" or event.data.amount is None:
                     known = before.refunds.get(refund.refund_id)
                     stays = 0 if known is None else known.consumed.get(line_id, 0)
-                    must(consumed[line_id] == stays, APPROVED, f"{consumed[line_id]} of {name} stay, not {stays}")
+                    must(
+                        consumed[line_id] == stays,
+                        APPROVED,
+                        f"{consumed[line_id]} of {name} stay, not {stays}",
+                    )
             case "prepaid":
                 must(quantity == line.open == line.paid, BALANCE, f"{quantity} of {name} of {line.open}")
                 kept, gone = fee_and_spent(before, line, refund.requested_at)
                 balance = with_vat(before.vat_mode, price(line, line.paid) - gone)
                 must(not kept or balance > LEAST_FEE, BALANCE, f"{name} has {balance} won left")
-                must(consumed[line_id] == gone, BALANCE, f"{consumed[line_id]} of {name} are spent, not {gone}")
+                must(
+                    consumed[line_id] == gone, BALANCE, f"{consumed[line_id]} of {name} are spent, not {gone}"
+                )
                 fee += kept
     must(refund.fee == fee, BALANCE, f"the fee of {refund.refund_id} is {refund.fee}, not {fee}")
     if event.type == "refund.reviewed.v1" and event.data.amount is not None and not _has_released(before):
@@ -282,7 +292,9 @@ def _look_at_held(before: Order, event: Event[Any], after: Order, data: Mapping[
         must(deadline is None, HELD, f"{refund.refund_id}: {data}")
     else:
         last = refund.deadline or since
-        is_last = day_in_seoul(last + timedelta(microseconds=1)) == day_in_seoul(since) + timedelta(days=days + 1)
+        is_last = day_in_seoul(last + timedelta(microseconds=1)) == day_in_seoul(since) + timedelta(
+            days=days + 1
+        )
         is_whole = day_in_seoul(last) == day_in_seoul(since) + timedelta(days=days)
         must(is_last and is_whole, HELD, f"{refund.refund_id} waits from {since} to {last}")
     asked = {line_id for line_id, _ in refund.lines} or set(before.lines)
@@ -335,7 +347,11 @@ def _look_at_fee(before: Order, after: Order, data: Mapping[str, Any]) -> None:
     granted = cash & {line_id for line_id, _ in refund.lines}
     must(data["amount"] == refund.money.total - data["fee"], PAID, f"{refund.refund_id}: {data}")
     if granted == cash:
-        must(data["fee"] == min(known.fee, refund.money.total - 1), BALANCE, f"{known.fee} were accepted: {data}")
+        must(
+            data["fee"] == min(known.fee, refund.money.total - 1),
+            BALANCE,
+            f"{known.fee} were accepted: {data}",
+        )
     elif not granted:
         must(data["fee"] == 0, BALANCE, f"{refund.refund_id} has no balance: {data}")
 
@@ -355,7 +371,11 @@ def _look_at_what_was_told(before: Order, event: Event[Any], after: Order) -> No
             must(kept == wanted, USED, f"{after.order_id}/{line_id}: {kept}, not {wanted}")
         case "balance.granted.v1":
             new = [(each.bonus, each.granted_at, each.expires_at) for each in now.bonuses[len(was.bonuses) :]]
-            must(new == [(said.bonus, event.time, said.expires_at)], USED, f"{line_id} of {after.order_id}: {new}")
+            must(
+                new == [(said.bonus, event.time, said.expires_at)],
+                USED,
+                f"{line_id} of {after.order_id}: {new}",
+            )
         case "line.activated.v1" | "line.delivered.v1":
             name = "activated_at" if event.type == "line.activated.v1" else "delivered_at"
             instant = getattr(said, name) or before.paid_at
@@ -405,7 +425,9 @@ def _look_at_what_was_known(event: Event[Any], before: Order, after: Order) -> N
     metered = {key: line for key, line in before.lines.items() if line.kind == "metered"}
     wanted = {i: used_won(metered[i]) for i, _ in refund.lines if i in metered and used_won(metered[i])}
     known = {i: won for i, won in refund.known_use.items() if i in wanted}
-    must(known == wanted or refund.state == "rejected", OVERPAID, f"{refund.refund_id}: {known}, not {wanted}")
+    must(
+        known == wanted or refund.state == "rejected", OVERPAID, f"{refund.refund_id}: {known}, not {wanted}"
+    )
 
 
 # What must hold of an order at any time
@@ -422,13 +444,17 @@ def look_at_order(order: Order) -> None:
     for line in order.lines.values():
         consumed = sum(refund.consumed.get(line.line_id, 0) for refund in claims)
         name = f"{order.order_id}/{line.line_id}"
-        must(line.consumed == consumed, PAID, f"{line.consumed} won of {name} are used up, {consumed} are told")
+        must(
+            line.consumed == consumed, PAID, f"{line.consumed} won of {name} are used up, {consumed} are told"
+        )
         must(line.consumed + price(line, line.left) <= price(line, line.paid), PAID, f"{name}: {line}")
         must(line.overpaid <= price(line, line.paid) - line.consumed, PAID, f"{name}: {line}")
     if not _has_released(order) and order.state != "cancelled":
         stays = sum(price(line, line.left) + line.consumed for line in order.lines.values())
         mine = order.remaining.supply if order.vat_mode == "exclusive" else order.remaining.total
-        must(order.paid_at is None or mine == stays, PAID, f"{order.order_id}: {mine} won remain, {stays} stay")
+        must(
+            order.paid_at is None or mine == stays, PAID, f"{order.order_id}: {mine} won remain, {stays} stay"
+        )
 
 
 def _look_at_refund(order: Order, refund: Refund) -> None:
@@ -450,7 +476,8 @@ def _look_at_refund(order: Order, refund: Refund) -> None:
 def _worth(order: Order, units: Mapping[str, int], consumed: int) -> int:
     """Won with VAT that go back with these units of a payment of which no refund was released."""
     stays = consumed + sum(
-        price(line, line.left - units.get(line_id, 0)) + line.consumed for line_id, line in order.lines.items()
+        price(line, line.left - units.get(line_id, 0)) + line.consumed
+        for line_id, line in order.lines.items()
     )
     return order.remaining.total - with_vat(order.vat_mode, stays)
 

@@ -306,7 +306,8 @@ class System:
         self.broker = Broker(dict.fromkeys(TOPICS, partitions))
         self.watch = Watch()
         self.sites = {
-            name: _site(name, number, self.broker, self.watch) for number, name in enumerate(SERVICES, start=1)
+            name: _site(name, number, self.broker, self.watch)
+            for number, name in enumerate(SERVICES, start=1)
         }
         self.watch.databases = {name: site.database for name, site in self.sites.items()}
         self.wall = datetime(2026, 8, 1, tzinfo=UTC)
