@@ -45,14 +45,15 @@ DECLARE
         "refunds": {
             "orders":              "insert, update",
             "order_lines":         "insert, update, delete",
-            "refunds":             "insert, update (state, why, why_at, supply, vat, fee, expected_on, completed_at, deadline, returned_at, reviewed_at, consumed, sequence, steps)",
+            "refunds":             "insert, update (state, why, why_at, supply, vat, fee, expected_on, completed_at, deadline, returned_at, reviewed_at, consumed, mismatch, approved_by, approved_won, sequence, steps)",
             "usage_readings":      "insert, update (used)",
             "bonuses":             "insert",
             "refund_lines":        "insert, update (quantity, position)",
             "refund_payouts":      "insert, update (state)",
             "payout_failures":     "insert, update (failed_at, reason)",
             "refund_history":      "insert",
-            "refund_details":      "insert",
+            "data_keys":           "insert, update (sealed, forgotten_at)",
+            "refund_details":      "insert, update (sealed, partner_id, key_number)",
             "withdrawn_partners":  "insert"
         },
         "invoices": {

@@ -9,11 +9,16 @@ from fastapi import Path
 from pydantic import BaseModel
 
 from services.refunds.commands import PREFIX, ApprovalBody, DecisionBody, ProofBody
+from services.refunds.forgetting import forgetting_routes
 from services.refunds.paying_by_hand import payout_routes
+from services.refunds.policies.app_stores import stores_document
+from services.refunds.policies.holders import proof_of
 from services.refunds.policies.holds import next_step
 from services.refunds.store import SQL, Store
 from shared.business_days import legal_refund_day
+from shared.clock import now
 from shared.kst import kst_date
+from shared.late_interest import lateness
 from shared.operators.deciding import CANNOT_DECIDE, RefundDecision, of_refund
 from shared.runtime.surroundings import Surroundings
 from shared.web.callers import Origin
@@ -50,11 +55,35 @@ class ShownPayout(BaseModel):
     paid_out_at: WireInstant | None
 
 
+class ShownProof(BaseModel):
+    """The proof that a holder with another name needs: its kind, and what to hand in."""
+
+    kind: str
+    what_to_do: str
+    what_to_do_ko: str
+
+
+class ShownStore(BaseModel):
+    """An app store, and the page from which it is asked for a refund."""
+
+    store: str
+    link: str
+
+
+class ShownLateness(BaseModel):
+    """So many days past the legal day, and the won of interest for them, if the buyer is a consumer."""
+
+    days: int
+    interest: WireWon
+
+
 class ShownRefund(BaseModel):
     """A refund with every step of it. `decisions` are possible in its state; ungranted, its won are null.
 
     It is in its state for `why` since `since`. Where it waits for somebody outside, `next` is what has to
-    come, and `deadline` by when.
+    come, and `deadline` by when; `proof` is which one where that is a proof, `stores` are the app stores to
+    ask where only they can refund it. Past the legal day an operator sees the interest of a consumer,
+    counted to the payout, else to today.
     """
 
     refund_id: UUID
@@ -66,6 +95,8 @@ class ShownRefund(BaseModel):
     since: WireInstant
     next: str | None
     deadline: WireInstant | None
+    proof: ShownProof | None
+    stores: list[ShownStore]
     reason: str
     requested_by: str
     requested_at: WireInstant
@@ -78,6 +109,7 @@ class ShownRefund(BaseModel):
     amount: WireWon | None
     expected_on: date | None
     legal_on: date
+    late: ShownLateness | None
     completed_at: WireInstant | None
     lines: list[Units]
     payouts: list[ShownPayout]
@@ -118,11 +150,15 @@ class Refunds:
         if row is None or not caller.may_see(row["partner_id"]):
             raise _no_such(refund_id)
         steps = [dict(step) for step in await self._pool.fetch(SQL.steps_of_refund, refund_id)]
+        legal_on = legal_refund_day(kst_date(row["returned_at"] or row["requested_at"]))
         if caller.partner_id is not None:
             steps = [{**step, "actor": None, "note": None} for step in steps]
         return {
             **row,
-            "legal_on": legal_refund_day(kst_date(row["returned_at"] or row["requested_at"])),
+            "legal_on": legal_on,
+            "late": _lateness(row, legal_on) if caller.partner_id is None else None,
+            "proof": proof_of(row["mismatch"])._asdict() if row["why"] == "holder_mismatch" else None,
+            "stores": stores_document() if row["why"] == "app_store" else [],
             "lines": await self._rows(SQL.lines_of_refund, refund_id),
             "payouts": await self._rows(SQL.payouts_of_refund, refund_id),
             "steps": steps,
@@ -168,6 +204,12 @@ class Refunds:
         return [dict(row) for row in await self._pool.fetch(query, refund_id)]
 
 
+def _lateness(row: Any, legal_on: date) -> dict[str, int] | None:
+    completed_on = kst_date(row["completed_at"]) if row["completed_at"] else None
+    late = lateness(row["amount"], row["state"], legal_on, completed_on, kst_date(now()))
+    return None if late is None else {"days": late.days, "interest": late.won}
+
+
 def _no_such(refund_id: UUID) -> Problem:
     return Problem(NOT_FOUND, what=f"there is no refund {refund_id}; pawl find WORD looks for one")
 
@@ -192,4 +234,5 @@ def http_routes(surroundings: Surroundings, store: Store) -> Sequence[HttpRoute]
             for name, decide in decisions
         ),
         *payout_routes(surroundings, store),
+        *forgetting_routes(surroundings, store),
     ]

@@ -17,6 +17,18 @@ from shared.columns import JSON, Apart, Columns, Fixed
 from shared.money import NOTHING, Money, line_worth
 from shared.units import LineUnits
 
+
+class Policy(Struct, frozen=True, gc=False):
+    """What the operator may choose (domain.md, "Policies").
+
+    A refund in review that pays `second_approval_from` won or more needs two people to approve it; 0: none
+    does. `asks_bank`: the bank is asked whose an account is before orders is asked for the units.
+    """
+
+    second_approval_from: int = 0
+    asks_bank: bool = False
+
+
 OrderState = Literal["registered", "paid", "expired", "cancelled"]
 RefundState = Literal[
     "requested",
@@ -202,7 +214,9 @@ class Refund(Struct, frozen=True, gc=False):
     units, are set when it is accepted, `money` by the grant; all are kept afterwards. `why` is the reason
     of the state (held, rejected, denied, failed ...), `why_at` the moment something was lost. `deadline` is
     by when what it waits for has to come, `returned_at` when its goods were back, `reviewed_at` when an
-    operator approved what the rule of its kind does not give back by itself. `sequence` counts the events
+    operator approved what the rule of its kind does not give back by itself. `mismatch` is how the holder
+    differs while a proof of that is needed. Who approved first (`approved_by`), and so many won
+    (`approved_won`), are kept until somebody else approves them too. `sequence` counts the events
     about it, `steps` its changes. `payouts` are those that were made, in their order, `failures` those that
     failed, by payout id. `changes` and `details` are those that are not saved yet.
     """
@@ -229,6 +243,9 @@ class Refund(Struct, frozen=True, gc=False):
     deadline: datetime | None = None
     returned_at: datetime | None = None
     reviewed_at: datetime | None = None
+    mismatch: str | None = None
+    approved_by: str | None = None
+    approved_won: int | None = None
     consumed: Annotated[dict[str, int], JSON] = msgspec.field(default_factory=dict)
     sequence: int = 0
     steps: int = 0
@@ -261,6 +278,7 @@ class Order(Struct, frozen=True, gc=False):
     """An order with its payment, its lines and its refunds.
 
     How it was bought is as it was registered until it is paid, and from then on as it was paid.
+    `business_number` is None in rows that are older than it.
     `paid` is what came, `remaining` what is left of it. `ended_at` is when it expired or was cancelled.
     `sequence` counts the events about the order itself: its `refund.locked`.
     """
@@ -271,6 +289,7 @@ class Order(Struct, frozen=True, gc=False):
     vat_mode: str
     partner_id: str
     partner_name: str
+    business_number: str | None = None
     payment_id: str | None = None
     paid: Annotated[Money, Columns("paid_supply", "paid_vat")] = NOTHING
     remaining: Annotated[Money, Columns("remaining_supply", "remaining_vat")] = NOTHING
@@ -292,12 +311,13 @@ class WithdrawnPartner(Struct, frozen=True, gc=False):
 class World:
     """What one batch works on. `stored` are the orders as they were read, to see what changed.
 
-    `withdrawn` are partners that have left.
+    `withdrawn` are partners that have left. Decisions are made by `policy`.
     """
 
     orders: dict[str, Order] = field(default_factory=dict)
     stored: Mapping[str, Order] = field(default_factory=dict)
     withdrawn: list[WithdrawnPartner] = field(default_factory=list)
+    policy: Policy = field(default_factory=Policy)
 
     def put(self, state: Order) -> None:
         """Keeps the new state of an order, to be saved with the batch."""

@@ -84,6 +84,8 @@ def _why(group: Group, now: datetime) -> Iterator[Text]:
             else f"{group.overdue:,} overdue, up to {late}",
             style="red",
         )
+    if group.interest is not None:
+        yield Text(f"interest of consumers up to ₩{group.interest:,}")
     if group.due is not None:
         yield Text(
             f"{'the next ' if group.overdue else ''}due in {age_text(group.due - now)}", style="yellow"
