@@ -80,7 +80,7 @@ def request_refund(
 def _look_at_account(
     order: Order, refund: Refund, account: BankAccount, policy: Policy
 ) -> Decision[Order] | None:
-    """What keeps the money from this account: it cannot be, its holder differs, or the bank is asked first."""
+    """What keeps money from this account: it cannot be, its holder differs, or the bank is asked first."""
     wrong = wrong_account(account.bank_code, account.account_number)
     if wrong is not None:
         return Reject("out_of_range", "/destination/account_number", wrong)
