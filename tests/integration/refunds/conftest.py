@@ -16,7 +16,7 @@ from tests.unit.refunds.desk import ORDER, Desk
 
 TABLES = (
     "orders, order_lines, refunds, refund_lines, refund_payouts, payout_failures, refund_history,"
-    " refund_details"
+    " refund_details, data_keys, outbox"
 )
 
 
