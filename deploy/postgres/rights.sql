@@ -53,7 +53,7 @@ DECLARE
             "payout_failures":     "insert, update (failed_at, reason)",
             "refund_history":      "insert",
             "data_keys":           "insert, update (sealed, forgotten_at)",
-            "refund_details":      "insert, update (sealed, partner_id, key_number)",
+            "refund_details":      "insert",
             "withdrawn_partners":  "insert"
         },
         "invoices": {
@@ -71,7 +71,7 @@ DECLARE
         }
     }';
     -- They run with the rights of the owner, who decides what may be forgotten, and makes tables.
-    functions CONSTANT text[] := ARRAY['move_horizon', 'forget_facts', 'forget_ids', 'make_home', 'index_home', 'open_home'];
+    functions CONSTANT text[] := ARRAY['move_horizon', 'forget_facts', 'forget_ids', 'forget_details', 'make_home', 'index_home', 'open_home'];
     place record;
     wanted text;
 BEGIN

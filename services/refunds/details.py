@@ -1,7 +1,7 @@
 """Bank accounts and free texts at rest: sealed with a data key of their partner, which can be destroyed.
 
 What is sealed with a key of the service alone was kept before there were data keys. It opens as before, until
-its partner is forgotten.
+its partner is forgotten: then it is overwritten.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,9 +42,9 @@ class SealedDetails(Struct, frozen=True, gc=False):
     reference: Fixed[UUID]
     refund_id: Fixed[UUID]
     order_id: Fixed[str]
-    sealed: bytes
-    partner_id: str | None = None
-    key_number: int | None = None
+    sealed: Fixed[bytes]
+    partner_id: Fixed[str | None] = None
+    key_number: Fixed[int | None] = None
 
 
 class Forgetting(NamedTuple):
@@ -100,8 +100,8 @@ class DetailsStore:
     async def forget(self, connection: Connection, partner_id: str, at: datetime) -> Forgetting:
         """Destroys the data key of a partner, and tries to open everything of it.
 
-        Rows without a data key are put under it first, so that they go the same way. A refund that is saved
-        at this moment keeps its details under the next key.
+        Rows without a data key are overwritten, and named after it. A refund that is saved at this moment
+        keeps its details under the next key.
         """
         key = await self._lock_key(connection, partner_id)
         rows = await connection.fetch(SQL.details_of_partner, partner_id)
@@ -112,7 +112,8 @@ class DetailsStore:
             key = await self._lock_key(connection, partner_id)
         if key is None:
             return Forgetting(len(rows), readable_before, readable_before, 0)
-        await DETAILS.save(connection, [self._moved(key, row) for row in old])
+        if old:
+            await connection.execute(SQL.erase_details, partner_id, key.number)
         await DATA_KEYS.save(connection, [(replace(key, sealed=None, forgotten_at=at), key)])
         after = await connection.fetch(SQL.details_of_partner, partner_id)
         return Forgetting(len(after), readable_before, sum(map(self._is_readable, after)), 1)
@@ -139,16 +140,6 @@ class DetailsStore:
         reference = refund.destination.reference
         sealed = self._with(key).seal(plain, reference.bytes)
         return SealedDetails(reference, refund.refund_id, refund.order_id, sealed, key.partner_id, key.number)
-
-    def _moved(self, key: DataKey, row: Mapping[str, Any]) -> tuple[SealedDetails, SealedDetails]:
-        before = DETAILS.read(row)
-        context = before.reference.bytes
-        try:
-            plain = self._sealer.open(before.sealed, context)
-        except BrokenSealError:  # its key is not here: what nobody can read is kept as nothing
-            plain = b""
-        sealed = self._with(key).seal(plain, context)
-        return replace(before, sealed=sealed, partner_id=key.partner_id, key_number=key.number), before
 
     def _with(self, key: DataKey) -> Sealer:
         assert key.sealed is not None, "a key in use is there"

@@ -74,6 +74,10 @@ ON CONFLICT DO NOTHING;
 -- The data key of a partner, for whoever destroys it: waits for those who seal with it.
 SELECT * FROM data_keys WHERE partner_id = $1 AND forgotten_at IS NULL FOR UPDATE;
 
+-- name: erase_details
+-- Overwrites what the key of the service alone sealed for a partner, and names the data key that is destroyed.
+SELECT forget_details($1, $2);
+
 -- name: knows_partner
 -- Whether there is an order of the partner.
 SELECT EXISTS (SELECT FROM orders WHERE partner_id = $1);

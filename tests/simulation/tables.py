@@ -1039,6 +1039,7 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
             (
                 "details_of_partner",
                 "lock_data_key",
+                "erase_details",
                 "knows_partner",
                 "accounts_needed",
                 "requests_that_wait",

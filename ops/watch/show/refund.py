@@ -96,7 +96,8 @@ def _lines(refund: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "request", f"{asked}: {words(refund['reason'])}"
     yield "order", f"{refund['order_id']}  {pawl('order', refund['order_id'])}"
     if refund["why"]:
-        yield "because", refund["why"]
+        differs = f": {words(refund['mismatch'])}" if refund["mismatch"] else ""
+        yield "because", f"{refund['why']}{differs}"
     if refund["deadline"]:
         yield "until", minute(refund["deadline"])
     if refund["approved_by"]:

@@ -23,7 +23,24 @@ ALTER TABLE refund_details
     ADD CONSTRAINT a_key_is_of_a_partner CHECK ((partner_id IS NULL) = (key_number IS NULL));
 CREATE INDEX orders_of_partner ON orders (partner_id);
 
+-- Overwrites the rows of a partner that no data key sealed, and says that the key of this number had them. With the
+-- rights of the owner, since a service may not change where a refund goes: it can lose an account by this, never
+-- replace one.
+CREATE FUNCTION forget_details(partner text, number integer) RETURNS bigint
+LANGUAGE sql SECURITY DEFINER
+BEGIN ATOMIC
+    WITH gone AS (
+        UPDATE refund_details d
+        SET sealed = '\x00', partner_id = partner, key_number = number
+        FROM refunds r JOIN orders o USING (order_id)
+        WHERE d.refund_id = r.refund_id AND o.partner_id = partner AND d.key_number IS NULL
+        RETURNING d.reference
+    )
+    SELECT count(*) FROM gone;
+END;
+
 -- migrate:down
+DROP FUNCTION forget_details(text, integer);
 DROP INDEX orders_of_partner;
 ALTER TABLE refund_details
     DROP CONSTRAINT a_key_is_of_a_partner,

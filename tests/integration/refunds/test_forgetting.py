@@ -1,4 +1,4 @@
-"""A partner is forgotten, on a real database: what was sealed for it opens no more, and nothing else changes."""
+"""A partner is forgotten, on a real database: what was sealed for it opens no more."""
 
 import asyncio
 from collections.abc import AsyncIterator
