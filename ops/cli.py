@@ -37,6 +37,7 @@ COMMANDS: Sequence[Command] = (
     Command("partner", "ops.watch.decide.partner:app"),
     Command("ranking", "ops.watch.ranking:ranking"),
     Command("refund", "ops.watch.decide.refund:app"),
+    Command("refunds", "ops.watch.decide.forget:app"),
     Command("quarantine", "ops.watch.decide.quarantine:app"),
     Command("serials", "ops.watch.serials.command:app"),
     Command("evidence", "ops.watch.evidence.command:app"),

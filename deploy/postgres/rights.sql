@@ -45,13 +45,14 @@ DECLARE
         "refunds": {
             "orders":              "insert, update",
             "order_lines":         "insert, update, delete",
-            "refunds":             "insert, update (state, why, why_at, supply, vat, fee, expected_on, completed_at, deadline, returned_at, reviewed_at, consumed, known_use, sequence, steps)",
+            "refunds":             "insert, update (state, why, why_at, supply, vat, fee, expected_on, completed_at, deadline, returned_at, reviewed_at, consumed, known_use, mismatch, approved_by, approved_won, sequence, steps)",
             "usage_readings":      "insert, update (used)",
             "bonuses":             "insert",
             "refund_lines":        "insert, update (quantity, position)",
             "refund_payouts":      "insert, update (state)",
             "payout_failures":     "insert, update (failed_at, reason)",
             "refund_history":      "insert",
+            "data_keys":           "insert, update (sealed, forgotten_at)",
             "refund_details":      "insert",
             "tax_invoices":        "insert, update (document_key, is_duplicate)",
             "withdrawn_partners":  "insert"
@@ -71,7 +72,7 @@ DECLARE
         }
     }';
     -- They run with the rights of the owner, who decides what may be forgotten, and makes tables.
-    functions CONSTANT text[] := ARRAY['move_horizon', 'forget_facts', 'forget_ids', 'make_home', 'index_home', 'open_home'];
+    functions CONSTANT text[] := ARRAY['move_horizon', 'forget_facts', 'forget_ids', 'forget_details', 'make_home', 'index_home', 'open_home'];
     place record;
     wanted text;
 BEGIN

@@ -10,18 +10,23 @@ from pydantic import BaseModel
 
 from services.refunds.asking import asking_routes
 from services.refunds.commands import PREFIX, ApprovalBody, DecisionBody, ProofBody, ReviewBody
+from services.refunds.forgetting import forgetting_routes
 from services.refunds.paying_by_hand import payout_routes
+from services.refunds.policies.app_stores import stores_document
 from services.refunds.policies.explaining import NOTHING_NEXT, step_of, words_of
+from services.refunds.policies.holders import proof_of
 from services.refunds.state import RefundState
 from services.refunds.store import SQL, Store
 from services.refunds.todo import ON_THEIR_WAY, WAITING
 from shared.business_days import legal_refund_day
+from shared.clock import now
 from shared.events.faults import Fault
 from shared.events.fields import Id, Instant
 from shared.kst import kst_date
+from shared.late_interest import lateness
 from shared.operators.deciding import CANNOT_DECIDE, RefundDecision, of_refund
 from shared.runtime.surroundings import Surroundings
-from shared.web.callers import Origin
+from shared.web.callers import Caller, Origin
 from shared.web.fields import ToldEvent, WireInstant, WireWon
 from shared.web.paging import USUAL, Cursor, Limit, Page, after, page_of
 from shared.web.problems import NOT_FOUND, WRONG_PARAMETER, Problem, of_faults
@@ -59,11 +64,35 @@ class ShownPayout(BaseModel):
     paid_out_at: WireInstant | None
 
 
+class ShownProof(BaseModel):
+    """The proof that a holder with another name needs: its kind, and what to hand in."""
+
+    kind: str
+    what_to_do: str
+    what_to_do_ko: str
+
+
+class ShownStore(BaseModel):
+    """An app store, and the page from which it is asked for a refund."""
+
+    store: str
+    link: str
+
+
+class ShownLateness(BaseModel):
+    """So many days past the legal day, and the won of interest for them, if the buyer is a consumer."""
+
+    days: int
+    interest: WireWon
+
+
 class ListedRefund(BaseModel):
     """A refund as it stands. Ungranted, its won are null.
 
     It is in its state for `why` since `since`. `next` is what has to come, by `deadline` where there is one,
     and `who` does it: null where it comes by itself. `why_text` is null for what only checkout knows.
+    `proof` is which one it waits for, `stores` are the app stores to ask where only they can refund it. Past
+    the legal day an operator sees the interest of a consumer (`late`), counted to the payout, else to today.
     """
 
     refund_id: UUID
@@ -80,6 +109,8 @@ class ListedRefund(BaseModel):
     what_to_do: str | None
     what_to_do_ko: str | None
     deadline: WireInstant | None
+    proof: ShownProof | None
+    stores: list[ShownStore]
     reason: str
     requested_by: str
     requested_at: WireInstant
@@ -92,6 +123,7 @@ class ListedRefund(BaseModel):
     amount: WireWon | None
     expected_on: date | None
     legal_on: date
+    late: ShownLateness | None
     completed_at: WireInstant | None
 
 
@@ -148,7 +180,7 @@ class Refunds:
         states = [state] if state else NOT_ENDED if waiting else None
         behind = _behind(cursor)
         rows = await self._pool.fetch(SQL.refunds_in_turn, partner, states, since, *behind, limit + 1)
-        return page_of([_shown(row) for row in rows], limit, _place)
+        return page_of([_shown(row, caller) for row in rows], limit, _place)
 
     async def look(self, refund_id: RefundId, caller: Asking) -> Any:
         """A refund: its state and why, its units and won, its dates, every step, and what may be decided."""
@@ -159,7 +191,7 @@ class Refunds:
         if caller.partner_id is not None:
             steps = [{**step, "actor": None, "note": None} for step in steps]
         return {
-            **_shown(row),
+            **_shown(row, caller),
             "lines": await self._rows(SQL.lines_of_refund, refund_id),
             "payouts": await self._rows(SQL.payouts_of_refund, refund_id),
             "steps": steps,
@@ -214,12 +246,16 @@ class Refunds:
         return [dict(row) for row in await self._pool.fetch(query, refund_id)]
 
 
-def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+def _shown(row: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
     """A refund with its legal day, why in words, and what comes next."""
     words, step = words_of(row["why"]), step_of(row["state"], row["why"])
+    legal_on = legal_refund_day(kst_date(row["returned_at"] or row["requested_at"]))
     return {
         **row,
-        "legal_on": legal_refund_day(kst_date(row["returned_at"] or row["requested_at"])),
+        "legal_on": legal_on,
+        "late": _lateness(row, legal_on) if caller.partner_id is None else None,
+        "proof": proof_of(row["mismatch"])._asdict() if row["why"] == "holder_mismatch" else None,
+        "stores": stores_document() if row["why"] == "app_store" else [],
         "why_text": words and words.text,
         "why_text_ko": words and words.text_ko,
         **(NOTHING_NEXT if step is None else step.document()),
@@ -238,6 +274,12 @@ def _behind(cursor: str | None) -> tuple[int, UUID]:
     except ValueError:
         rule = "send `next` of the page before"
         raise Problem(WRONG_PARAMETER, name="cursor", place="query", rule=rule) from None
+
+
+def _lateness(row: Mapping[str, Any], legal_on: date) -> dict[str, int] | None:
+    completed_on = kst_date(row["completed_at"]) if row["completed_at"] else None
+    late = lateness(row["amount"], row["state"], legal_on, completed_on, kst_date(now()))
+    return None if late is None else {"days": late.days, "interest": late.won}
 
 
 def _no_such(refund_id: UUID) -> Problem:
@@ -276,4 +318,5 @@ def http_routes(surroundings: Surroundings, store: Store, *, card_is_slip: bool)
             problems=[CANNOT_DECIDE],
         ),
         *payout_routes(surroundings, store),
+        *forgetting_routes(surroundings, store),
     ]

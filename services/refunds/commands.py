@@ -76,7 +76,7 @@ def request_refund(world: World, command: Command[RequestBody], context: Context
     if order.state == "registered":
         return Refused(Problem(NOT_PAID, order=order.order_id))
     request = request_of(data, bytes.fromhex(command.data.content), command.time)
-    decided = requests.request_refund(order, request, context.new_id)
+    decided = requests.request_refund(order, request, context.new_id, world.policy)
     if isinstance(decided, Reject):
         return Refused(of_faults([Fault(decided.code, decided.pointer, decided.detail)]))
     assert isinstance(decided, Decided), "a request waits for nothing but its order to be paid"
@@ -121,7 +121,7 @@ def attach_proof(world: World, command: Command[ProofBody], context: Context) ->
 def approve(world: World, command: Command[ApprovalBody], context: Context) -> CommandOutcome:
     """What is in review is judged again, and orders is asked for the units."""
     amount = command.data.amount
-    done = _decide(world, command, _review("approve", command, amount))
+    done = _decide(world, command, _review(world, "approve", command, amount))
     if isinstance(done, Done) and amount is not None:
         done.after = {**(done.after or {}), "approved": amount}
     return done
@@ -129,25 +129,26 @@ def approve(world: World, command: Command[ApprovalBody], context: Context) -> C
 
 def reject(world: World, command: Command[DecisionBody], context: Context) -> CommandOutcome:
     """What is held or in review ends here."""
-    return _decide(world, command, _review("reject", command))
+    return _decide(world, command, _review(world, "reject", command))
 
 
 def withdraw(world: World, command: Command[DecisionBody], context: Context) -> CommandOutcome:
     """What is held or in review ends, because its requester wants it no more."""
-    return _decide(world, command, _review("reject", command, is_withdrawal=True))
+    return _decide(world, command, _review(world, "reject", command, is_withdrawal=True))
 
 
 def retry(world: World, command: Command[DecisionBody], context: Context) -> CommandOutcome:
     """Checkout is asked to pay once more."""
-    return _decide(world, command, _review("retry", command))
+    return _decide(world, command, _review(world, "retry", command))
 
 
 def release(world: World, command: Command[DecisionBody], context: Context) -> CommandOutcome:
     """A payout that failed is given up: units and money go back to the order."""
-    return _decide(world, command, _review("release", command))
+    return _decide(world, command, _review(world, "release", command))
 
 
 def _review(
+    world: World,
     decision: ReviewDecision,
     command: Command[Any],
     amount: int | None = None,
@@ -155,7 +156,7 @@ def _review(
     is_withdrawal: bool = False,
 ) -> Decide:
     review = Review(decision, amount, command.actor, command.data.reason, command.time, is_withdrawal)
-    return lambda order, refund: reviews.review(order, refund, review)
+    return lambda order, refund: reviews.review(order, refund, review, world.policy)
 
 
 def _decide(world: World, command: Command[Any], decide: Decide) -> CommandOutcome:

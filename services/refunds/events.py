@@ -30,12 +30,12 @@ def refund_accepted(refund: Refund, *, everything: bool) -> NewEvent:
     return _of_refund("refund.accepted.v1", refund, data)
 
 
-def refund_held(refund: Refund, following: str, since: datetime) -> NewEvent:
-    """The refund waits for what has to come next, where there is a deadline until then."""
+def refund_held(refund: Refund, following: str, since: datetime, more: Mapping[str, Any]) -> NewEvent:
+    """The refund waits for what has to come next, and by when. `more` says what that has to be."""
     data = {"reason": refund.why, "next": following, "since": wire_time(since)}
     if refund.deadline is not None:
         data["deadline"] = wire_time(refund.deadline)
-    return _of_refund("refund.held.v1", refund, data)
+    return _of_refund("refund.held.v1", refund, {**data, **more})
 
 
 def refund_rejected(refund: Refund, at: datetime, more: Mapping[str, Any]) -> NewEvent:

@@ -111,7 +111,7 @@ def note_nothing(
 def request_refund(world: World, event: Event[RefundRequested], context: Context) -> Outcome:
     """refund.requested: a partner or an operator wants money back."""
     order = world.orders.get(event.key)
-    return keep(world, requests.request_refund(order, _request(event), context.new_id))
+    return keep(world, requests.request_refund(order, _request(event), context.new_id, world.policy))
 
 
 def attach_proof(world: World, event: Event[RefundProofAttached], context: Context) -> Outcome:
@@ -137,7 +137,7 @@ def review_refund(world: World, event: Event[RefundReviewed], context: Context) 
     is_withdrawal = data.note == reviews.WITHDREW
     review = reviews.Review(data.decision, data.amount, data.actor, data.note, event.time, is_withdrawal)
     order, refund = found
-    decision, action = reviews.review(order, refund, review), f"refund.{data.decision}"
+    decision, action = reviews.review(order, refund, review, world.policy), f"refund.{data.decision}"
     return _keep_of_person(world, order, refund, decision, data.actor, action, data.note)
 
 
@@ -252,6 +252,8 @@ def refuse_late(world: World, event: Event[Any], reject: Reject, context: Contex
     if not isinstance(event.data, RefundRequested) or order is None:
         return Applied()
     reason = _LATE_REASONS.get(reject.code, reject.code)
+    if reject.pointer.startswith("/destination"):
+        reason = "wrong_account"
     rejected = requests.refuse_accepted(order, _request(event), reason, context.new_id)
     world.put(rejected.state)
     return Applied(rejected.events)

@@ -1,7 +1,8 @@
 """Bank accounts leave, for those who pay refunds by hand: each payout once, each time that it is asked for.
 
-Who took one stands in the audit log before its account leaves. The answer is kept sealed under its
-Idempotency-Key, so that one that got lost can be asked for again.
+Who took one stands in the audit log before its account leaves. The answer is kept under its Idempotency-Key
+without accounts, so that one that got lost can be asked for again: accounts are opened each time, as long as
+their partner is not forgotten.
 """
 
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
+import orjson
 from pydantic import BaseModel
 
 from services.refunds.decisions.payouts import ASKED_AGAIN
@@ -29,6 +31,8 @@ from shared.web.routes import HttpRoute, RequestedOnce, post
 TAKE: Final = "payout.take"
 MOST: Final = 1_000
 """So many payouts leave at once."""
+ACCOUNT: Final = ("bank_code", "account_number", "holder")
+OK: Final = 200
 
 
 class TakeBody(Body):
@@ -46,7 +50,7 @@ class PayoutToMake(BaseModel):
     """A payout to a bank account. `reference` names it and the time that it was asked for: its idempotency
     key, a slash and a number.
 
-    Bank code, account number and holder are null while it is only shown.
+    Bank code, account number and holder are null while it is only shown, and once its partner is forgotten.
     """
 
     reference: str
@@ -63,8 +67,10 @@ class PayoutToMake(BaseModel):
 
 
 class TakenPayouts(BaseModel):
-    """Payouts to make by hand, oldest first. `left` more can be taken next; `taken_before` were left out,
-    because somebody has taken them.
+    """Payouts to make by hand, oldest first. `left` more can be taken next.
+
+    Left out are those that somebody has taken (`taken_before`), and those whose account was destroyed with
+    its partner's key (`forgotten`).
     """
 
     applied: bool
@@ -72,54 +78,70 @@ class TakenPayouts(BaseModel):
     amount: WireWon
     left: int
     taken_before: int
+    forgotten: int
 
 
 class PayoutEndpoints:
     """The endpoint."""
 
     def __init__(self, surroundings: Surroundings, store: Store) -> None:
-        self._send_alone, self._store = surroundings.send_alone, store
+        self._send_alone, self._pool = surroundings.send_alone, surroundings.pool
+        self._details = store.details
 
     async def take(self, body: TakeBody, origin: RequestedOnce) -> Any:
         """Takes payouts to bank accounts out, to be made by hand; accounts are masked unless `apply`."""
-        return await self._send_alone(
+        response = await self._send_alone(
             TAKE, "payouts", body, origin, self._take, reason=body.reason, dry_run=not body.apply
         )
+        if response.status_code != OK or not body.apply:
+            return response
+        return await self._with_accounts(orjson.loads(response.body))
+
+    async def _with_accounts(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """The answer, with the accounts that it was kept without."""
+        named = [UUID(payout["refund_id"]) for payout in answer["payouts"]]
+        async with self._pool.acquire() as connection:
+            accounts = await self._details.open_accounts(connection, named)
+        payouts = [
+            {**payout, **accounts.get(refund_id, {})}
+            for payout, refund_id in zip(answer["payouts"], named, strict=True)
+        ]
+        return {**answer, "payouts": payouts}
 
     async def _take(self, connection: Connection, command: Command[TakeBody]) -> CommandOutcome:
+        """Raises BrokenSealError where the key of an account is not here: then nothing is taken."""
         said = command.data
         await connection.execute(SQL.take_payouts_in_turn)
         rows = await connection.fetch(SQL.payouts_to_make, TAKE, ASKED_AGAIN)
-        due = [row for row in rows if said.again or reference_of(row) not in row["taken"]]
+        untaken = [row for row in rows if said.again or reference_of(row) not in row["taken"]]
+        due = [row for row in untaken if not row["is_forgotten"]]
         chosen = due[:MOST]
-        payouts = [await self._payout(connection, row, opened=said.apply) for row in chosen]
+        if said.apply:
+            await self._details.open_accounts(connection, [row["refund_id"] for row in chosen])
         await write_audit(connection, [_entry(command, row) for row in chosen])
         answer = {
             "applied": said.apply,
-            "payouts": payouts,
+            "payouts": [_payout(row) for row in chosen],
             "amount": sum(row["amount"] for row in chosen),
             "left": len(due) - len(chosen),
-            "taken_before": len(rows) - len(due),
+            "taken_before": len(rows) - len(untaken),
+            "forgotten": len(untaken) - len(due),
         }
         return Done(answer, after={"payouts": len(chosen), "won": answer["amount"]})
 
-    async def _payout(self, connection: Connection, row: asyncpg.Record, *, opened: bool) -> dict[str, Any]:
-        """A payout as it is told. Raises BrokenSealError where the key of its account is not here."""
-        account: dict[str, Any] = {"bank_code": None, "account_number": None, "holder": None}
-        if opened:
-            details = await self._store.open_details(connection, row["destination_reference"])
-            account = details["account"]
-        return {
-            "reference": reference_of(row),
-            "refund_id": str(row["refund_id"]),
-            "order_id": row["order_id"],
-            "partner_id": row["partner_id"],
-            "amount": row["amount"],
-            "masked": row["destination_masked"],
-            **account,
-            "expected_on": row["expected_on"],
-            "legal_on": legal_refund_day(kst_date(row["requested_at"])),
-        }
+
+def _payout(row: asyncpg.Record) -> dict[str, Any]:
+    return {
+        "reference": reference_of(row),
+        "refund_id": str(row["refund_id"]),
+        "order_id": row["order_id"],
+        "partner_id": row["partner_id"],
+        "amount": row["amount"],
+        "masked": row["destination_masked"],
+        **dict.fromkeys(ACCOUNT),
+        "expected_on": row["expected_on"],
+        "legal_on": legal_refund_day(kst_date(row["requested_at"])),
+    }
 
 
 def reference_of(row: asyncpg.Record) -> str:

@@ -18,6 +18,18 @@ from shared.events.checkout import Evidence
 from shared.money import NOTHING, Money, line_worth
 from shared.units import LineUnits
 
+
+class Policy(Struct, frozen=True, gc=False):
+    """What the operator may choose (domain.md, "Policies").
+
+    A refund in review that pays `second_approval_from` won or more needs two people to approve it; 0: none
+    does. `asks_bank`: the bank is asked whose an account is before orders is asked for the units.
+    """
+
+    second_approval_from: int = 0
+    asks_bank: bool = False
+
+
 OrderState = Literal["registered", "paid", "expired", "cancelled"]
 RefundState = Literal[
     "requested",
@@ -203,7 +215,9 @@ class Refund(Struct, frozen=True, gc=False):
     units, are set when it is accepted, `money` by the grant; all are kept afterwards. `why` is the reason
     of the state (held, rejected, denied, failed ...), `why_at` the moment something was lost. `deadline` is
     by when what it waits for has to come, `returned_at` when its goods were back, `reviewed_at` when an
-    operator approved what the rule of its kind does not give back by itself. `sequence` counts the events
+    operator approved what the rule of its kind does not give back by itself. `mismatch` is how the holder
+    differs while a proof of that is needed. Who approved first (`approved_by`), and so many won
+    (`approved_won`), are kept until somebody else approves them too. `sequence` counts the events
     about it, `steps` its changes. `payouts` are those that were made, in their order, `failures` those that
     failed, by payout id. `changes` and `details` are those that are not saved yet.
     """
@@ -230,6 +244,9 @@ class Refund(Struct, frozen=True, gc=False):
     deadline: datetime | None = None
     returned_at: datetime | None = None
     reviewed_at: datetime | None = None
+    mismatch: str | None = None
+    approved_by: str | None = None
+    approved_won: int | None = None
     consumed: Annotated[dict[str, int], JSON] = msgspec.field(default_factory=dict)
     known_use: Annotated[dict[str, int], JSON] = msgspec.field(default_factory=dict)
     sequence: int = 0
@@ -263,6 +280,7 @@ class Order(Struct, frozen=True, gc=False):
     """An order with its payment, its lines and its refunds.
 
     How it was bought is as it was registered until it is paid, and from then on as it was paid.
+    `business_number` is None in rows that are older than it.
     `paid` is what came, `remaining` what is left of it. `ended_at` is when it expired or was cancelled.
     `evidence` is the one that was asked for; None in rows that are older than that column.
     `sequence` counts the events about the order itself: its `refund.locked`.
@@ -274,6 +292,7 @@ class Order(Struct, frozen=True, gc=False):
     vat_mode: str
     partner_id: str
     partner_name: str
+    business_number: str | None = None
     payment_id: str | None = None
     paid: Annotated[Money, Columns("paid_supply", "paid_vat")] = NOTHING
     remaining: Annotated[Money, Columns("remaining_supply", "remaining_vat")] = NOTHING
@@ -314,7 +333,7 @@ class World:
     """What one batch works on. `stored` are the orders as they were read, to see what changed.
 
     `withdrawn` are partners that have left, `invoiced` payments whose tax invoice was issued, `replaced` tax
-    invoices that were corrected.
+    invoices that were corrected. Decisions are made by `policy`.
     """
 
     orders: dict[str, Order] = field(default_factory=dict)
@@ -322,6 +341,7 @@ class World:
     withdrawn: list[WithdrawnPartner] = field(default_factory=list)
     invoiced: list[InvoicedPayment] = field(default_factory=list)
     replaced: list[ReplacedInvoice] = field(default_factory=list)
+    policy: Policy = field(default_factory=Policy)
 
     def put(self, state: Order) -> None:
         """Keeps the new state of an order, to be saved with the batch."""

@@ -5,10 +5,10 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-import orjson
 from msgspec import Struct
 from msgspec.structs import replace
 
+from services.refunds.details import DATA_KEYS, DETAILS, DetailsStore
 from services.refunds.state import (
     USED_KINDS,
     Bonus,
@@ -17,6 +17,7 @@ from services.refunds.state import (
     Line,
     Order,
     Payout,
+    Policy,
     Reading,
     Refund,
     WithdrawnPartner,
@@ -43,15 +44,6 @@ class RefundLine(Struct, frozen=True, gc=False):
     quantity: int
 
 
-class SealedDetails(Struct, frozen=True, gc=False):
-    """The bank account and the free text of a request as a row, readable with the key only."""
-
-    reference: Fixed[UUID]
-    refund_id: Fixed[UUID]
-    order_id: Fixed[str]
-    sealed: Fixed[bytes]
-
-
 SQL = load_queries(__file__)
 ORDERS = Table(Order, "orders", key=("order_id",))
 LINES = Table(Line, "order_lines", key=("order_id", "line_id"))
@@ -64,7 +56,6 @@ FIRST_ASKED = 2
 PAYOUTS = Table(Payout, "refund_payouts", key=("refund_id", "payout_id"))
 FAILURES = Table(Failure, "payout_failures", key=("refund_id", "payout_id"))
 HISTORY = Table(Change, "refund_history", key=("refund_id", "position"))
-DETAILS = Table(SealedDetails, "refund_details", key=("reference",))
 WITHDRAWN_PARTNERS = Table(WithdrawnPartner, "withdrawn_partners", key=("partner_id",))
 TABLES = (
     ORDERS,
@@ -76,9 +67,13 @@ TABLES = (
     PAYOUTS,
     FAILURES,
     HISTORY,
+    DATA_KEYS,
     DETAILS,
     WITHDRAWN_PARTNERS,
 )
+
+NO_CHOICE = Policy()
+"""The policies where an operator has set none."""
 
 ChangedOrder = tuple[Order, Order | None]
 ChangedRefund = tuple[Refund, Refund | None]
@@ -86,10 +81,14 @@ ChangedRefund = tuple[Refund, Refund | None]
 
 
 class Store:
-    """Reads and writes for one service. The sealer keeps bank accounts and free texts unreadable at rest."""
+    """Reads and writes for one service. The sealer keeps bank accounts and free texts unreadable at rest.
 
-    def __init__(self, sealer: Sealer) -> None:
-        self._sealer = sealer
+    `details` has them. What it loads is decided by `policy`.
+    """
+
+    def __init__(self, sealer: Sealer, policy: Policy = NO_CHOICE) -> None:
+        self.details = DetailsStore(sealer)
+        self._policy = policy
 
     async def load(self, connection: Connection, events: Sequence[Event[Any]]) -> World:
         """Locks the orders that these events are about, in key order, and reads everything about them."""
@@ -121,7 +120,7 @@ class Store:
         orders = {row["order_id"]: ORDERS.read(row) for row in rows}
         if orders:
             await _load_children(connection, orders)
-        return World(orders=orders, stored=dict(orders))
+        return World(orders=orders, stored=dict(orders), policy=self._policy)
 
     async def save(self, connection: Connection, world: World) -> None:
         """Writes what changed, referenced tables first."""
@@ -141,16 +140,15 @@ class Store:
         refunds = list(_refunds(changed))
         if refunds:
             await self._save_refunds(connection, refunds)
+            await self.details.save(
+                connection, [(world.orders[r.order_id].partner_id, r) for r, _ in refunds if r.details]
+            )
         await WITHDRAWN_PARTNERS.put(connection, world.withdrawn)
         await _note_invoices(connection, world)
 
     async def open_details(self, connection: Connection, reference: UUID) -> Mapping[str, Any]:
-        """The bank account and free text under a reference. Raises LookupError, BrokenSealError."""
-        row = await connection.fetchrow(SQL.read_details, reference)
-        if row is None:
-            raise LookupError(f"no details under reference {reference}")
-        details: Mapping[str, Any] = orjson.loads(self._sealer.open(row["sealed"], reference.bytes))
-        return details
+        """The account and the text under a reference. Raises LookupError, Forgotten, BrokenSealError."""
+        return await self.details.open(connection, reference)
 
     async def _save_refunds(self, connection: Connection, refunds: Sequence[ChangedRefund]) -> None:
         await REFUNDS.save(connection, refunds)
@@ -158,16 +156,6 @@ class Store:
         await PAYOUTS.put(connection, (row for pair in refunds for row in _payouts(*pair)))
         await FAILURES.put(connection, (row for pair in refunds for row in _failures(*pair)))
         await HISTORY.save(connection, ((change, None) for refund, _ in refunds for change in refund.changes))
-        await DETAILS.save(connection, ((row, None) for refund, _ in refunds for row in self._sealed(refund)))
-
-    def _sealed(self, refund: Refund) -> Iterator[SealedDetails]:
-        if refund.details is None:
-            return
-        account, message = refund.details
-        plain = orjson.dumps({"account": account._asdict() if account else None, "message": message})
-        reference = refund.destination.reference
-        sealed = self._sealer.seal(plain, reference.bytes)
-        yield SealedDetails(reference, refund.refund_id, refund.order_id, sealed)
 
 
 async def _note_invoices(connection: Connection, world: World) -> None:

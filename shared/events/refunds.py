@@ -14,6 +14,7 @@ from shared.events.fields import (
     LineUnits,
     Name,
     RefundedLines,
+    Text,
     Total,
 )
 
@@ -62,19 +63,40 @@ class RefundAccepted(Refund):
 
 
 class RefundHeld(Refund):
-    """refund.held.v1: waits for `next` since `since`, and is overdue after `deadline`, where there is one."""
+    """refund.held.v1: waits for `next` since `since`, and is overdue after `deadline`, where there is one.
+
+    Where it waits for a proof, `proof` is which one, and `detail` and `detail_ko` say what to hand in.
+    """
 
     reason: Name
     next: Name
     since: Instant
     deadline: Deadline | None = None
+    proof: Name | None = None
+    detail: Text | None = None
+    detail_ko: Text | None = None
+
+
+class AppStore(Data):
+    """An app store, and the page from which it is asked for a refund."""
+
+    store: Name
+    link: Name
 
 
 class RefundRejected(Refund):
-    """refund.rejected.v1: refused before orders was asked; `at` is when the reason came to be."""
+    """refund.rejected.v1: refused before orders was asked; `at` is when the reason came to be.
+
+    `next` is what the requester can do instead, `detail` and `detail_ko` say it in words. `stores` are the
+    app stores to ask, where only one of them can refund it.
+    """
 
     reason: Name
     at: Instant | None = None
+    next: Name | None = None
+    detail: Text | None = None
+    detail_ko: Text | None = None
+    stores: Annotated[list[AppStore], Field(max_length=MAX_LINES)] | None = None
 
 
 class PayoutDestination(Data):

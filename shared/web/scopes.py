@@ -10,7 +10,7 @@ SCOPES = MappingProxyType(
         "serials:manage": "reissue and revoke serials, rotate their keys",
         "refunds:read": "look at refunds, and at what can be refunded for how much",
         "refunds:request": "ask for a refund, attach a proof to it",
-        "refunds:manage": "decide about a refund",
+        "refunds:manage": "decide about a refund, have a partner forgotten",
         "refunds:payouts": "take bank accounts out, to pay refunds by hand",
         "invoices:read": "look at months and their documents",
         "invoices:manage": "merge a business, correct a document",

@@ -626,7 +626,24 @@ def note_replaced(tx: Transaction, document_key: str, replaced_by: str | None) -
     return len(keys)
 
 
+def data_keys_in_use(tx: Transaction, partner_ids: Names) -> list[Row]:
+    rows = (tx.get("data_keys", (partner_id, 1)) for partner_id in partner_ids)
+    return [row for row in rows if row is not None]
+
+
+def make_data_keys(tx: Transaction, partner_ids: Names, sealed: Sequence[bytes]) -> int:
+    """None is ever destroyed here, so that each is the first of its partner."""
+    for partner_id, key in zip(partner_ids, sealed, strict=True):
+        tx.lock("data_keys", (partner_id, 1))
+        if tx.get("data_keys", (partner_id, 1)) is None:
+            row = Row(partner_id=partner_id, number=1, sealed=key, forgotten_at=None)
+            tx.put("data_keys", (partner_id, 1), row)
+    return len(partner_ids)
+
+
 REFUNDS: Mapping[str, Query] = {
+    "data_keys_in_use": data_keys_in_use,
+    "make_data_keys": make_data_keys,
     "lock_orders": lock_orders,
     "lines_of_orders": lambda tx, ids: where(
         tx, "order_lines", "order_id", unpacked(ids), "order_id", "position"
@@ -924,6 +941,7 @@ UNMODELLED: Mapping[str, str] = {
     "invoiced_payments_once": "the payment and its order are the key of the rows here",
     "parked_topic_partition_offset_key": "the place is the key of the rows here",
     "refunds_destination_reference_key": "a random id",
+    "data_keys_in_use": "no key is destroyed here, and the first one has its number",
     "refund_details_refund_id_key": "one row for each refund, whose own key is modelled",
     "grants_batch_id_key": "a random id",
     "grants_home": "no grant is so large here",
@@ -1035,7 +1053,22 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
         ),
     },
     "refunds": {
-        "read_details": "opened for an operator, by no decision",
+        **dict.fromkeys(
+            ("read_details", "details_of_refunds"), "opened for an operator or a bank, by no decision"
+        ),
+        **dict.fromkeys(
+            (
+                "details_of_partner",
+                "lock_data_key",
+                "erase_details",
+                "knows_partner",
+                "accounts_needed",
+                "requests_that_wait",
+                "dead_letters_of_partner",
+            ),
+            "a person has a partner forgotten",
+        ),
+        "holders_to_check": "no bank is asked here: that is off by default",
         "has_left": "a partner asks with a token of its own",
         **dict.fromkeys(
             (

@@ -127,6 +127,8 @@ def _lines(shown: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             "taken",
             f"{shown['taken_before']:,} were taken out before, and are not here; --again has them too",
         )
+    if shown["forgotten"]:
+        yield "forgotten", f"{shown['forgotten']:,} have no account any more: their partner was forgotten"
 
 
 def paid(

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from services.refunds.decisions.units import NOT_CONSUMED, are_free, unanswered, worth
 from services.refunds.decisions.usage import usage_of
 from services.refunds.policies import POLICIES
+from services.refunds.policies.app_stores import NEXT, SAYS, SAYS_KO, stores_document
 from services.refunds.policies.destinations import destination_kind
 from services.refunds.policies.holds import HOLDS, REVIEWED
 from services.refunds.policies.prepaid import WHOLE_ONLY
@@ -92,8 +93,8 @@ def barred(order: Order, at: datetime) -> Refusal | None:
     if order.state in ("expired", "cancelled"):
         return Refusal(f"order_{order.state}", order.ended_at or at)
     if destination_kind(order.payment_method) == "app_store":
-        text = "This payment was made through an app store: ask that store for the refund."
-        return Refusal("app_store", at, {"next": "ask_app_store", "detail": text})
+        more = {"next": NEXT, "detail": SAYS, "detail_ko": SAYS_KO, "stores": stores_document()}
+        return Refusal("app_store", at, more)
     return None
 
 

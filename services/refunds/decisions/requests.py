@@ -1,8 +1,8 @@
 """A request for money back: judged, then held for what comes first, accepted (asks orders) or rejected."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -17,12 +17,12 @@ from services.refunds.events import (
     refund_rejected,
     request_cancelled,
 )
+from services.refunds.policies.accounts import wrong_account
 from services.refunds.policies.destinations import destination_kind, mask
-from services.refunds.policies.holders import same_holder
-from services.refunds.policies.holds import HOLDS, REVIEWED
+from services.refunds.policies.holders import Mismatch, mismatch_of, proof_of
+from services.refunds.policies.holds import HOLDS, REVIEWED, deadline_of
 from services.refunds.policies.reasons import listed_reasons, reason_name
-from services.refunds.state import BankAccount, Destination, Details, Order, Refund
-from shared.kst import window_end
+from services.refunds.state import BankAccount, Destination, Details, Order, Policy, Refund
 from shared.runtime.decisions import Decided, Decision, NewEvent, Reject, Wait
 from shared.units import LineUnits
 
@@ -42,11 +42,18 @@ class Request(NamedTuple):
     at: datetime
 
 
-def request_refund(order: Order | None, request: Request, new_id: Callable[[], UUID]) -> Decision[Order]:
+NO_CHOICE: Final = Policy()
+"""The policies where an operator has set none."""
+_NOTHING_MORE: Final[Mapping[str, Any]] = {}
+
+
+def request_refund(
+    order: Order | None, request: Request, new_id: Callable[[], UUID], policy: Policy = NO_CHOICE
+) -> Decision[Order]:
     """Judges a request. It waits until the order is paid or can never be.
 
-    The same request again changes nothing; other content under its id, a reason that is not on the list and a
-    line that the order does not have are faults of the document.
+    The same request again changes nothing; other content under its id, a reason that is not on the list, a
+    line that the order does not have and an account that cannot be are faults of the document.
     """
     earlier = None if order is None else refund_of_request(order, request.request_id)
     if order is not None and earlier is not None:
@@ -62,9 +69,27 @@ def request_refund(order: Order | None, request: Request, new_id: Callable[[], U
     judged = judge(order, refund, request.at)
     if isinstance(judged, Refusal):
         return reject(order, refund, judged, request.at)
-    if not are_free(order, judged.units) and not _is_own_account(order, refund, request.account):
-        return hold(order, refund, "holder_mismatch", request.at)
+    if refund.destination.kind == "bank_account" and not are_free(order, judged.units):
+        assert request.account is not None, "without one the request is refused"
+        waiting = _look_at_account(order, refund, request.account, policy)
+        if waiting is not None:
+            return waiting
     return proceed(order, refund, judged, request.at, REFUNDS, judged.rules)
+
+
+def _look_at_account(
+    order: Order, refund: Refund, account: BankAccount, policy: Policy
+) -> Decision[Order] | None:
+    """What keeps money from this account: it cannot be, its holder differs, or the bank is asked first."""
+    wrong = wrong_account(account.bank_code, account.account_number)
+    if wrong is not None:
+        return Reject("out_of_range", "/destination/account_number", wrong)
+    mismatch = mismatch_of(account.holder, order.partner_name)
+    if mismatch is not None:
+        return hold_for_proof(order, refund, mismatch, refund.requested_at)
+    if policy.asks_bank:
+        return hold(order, refund, "holder_check", refund.requested_at)
+    return None
 
 
 def refuse_accepted(
@@ -103,11 +128,41 @@ def proceed(
 def hold(
     order: Order, refund: Refund, why: str, at: datetime, actor: str = REFUNDS, note: str | None = None
 ) -> Decided[Order]:
-    """The refund waits since `at`, for a reason of `HOLDS`."""
-    state, following, days = HOLDS[why]
-    deadline = None if days is None else window_end(at, days)
+    """The refund waits since `at`, for a reason of `HOLDS`; a first approval does not outlast it."""
+    refund = replace(refund, mismatch=None, approved_by=None, approved_won=None)
+    return _wait(order, refund, why, at, actor, note)
+
+
+def hold_for_proof(
+    order: Order, refund: Refund, mismatch: Mismatch, at: datetime, actor: str = REFUNDS
+) -> Decided[Order]:
+    """The refund waits for the proof that its account may have the money; which one depends on the holder."""
+    proof = proof_of(mismatch)
+    more = {"proof": proof.kind, "detail": proof.what_to_do, "detail_ko": proof.what_to_do_ko}
+    return _wait(order, replace(refund, mismatch=mismatch), "holder_mismatch", at, actor, more=more)
+
+
+def hold_for_second(
+    order: Order, refund: Refund, won: int, at: datetime, actor: str, note: str | None
+) -> Decided[Order]:
+    """Somebody approved that so many won go out, and somebody else has to."""
+    refund = replace(refund, mismatch=None, approved_by=actor, approved_won=won)
+    return _wait(order, refund, "second_approval", at, actor, note)
+
+
+def _wait(
+    order: Order,
+    refund: Refund,
+    why: str,
+    at: datetime,
+    actor: str,
+    note: str | None = None,
+    more: Mapping[str, Any] = _NOTHING_MORE,
+) -> Decided[Order]:
+    state, following, _ = HOLDS[why]
+    deadline = deadline_of(why, refund.requested_at, refund.returned_at, at)
     refund = enter(replace(refund, why=why, deadline=deadline), state, at, actor, why, note)
-    return decided(order, refund, refund_held(refund, following, at))
+    return decided(order, refund, refund_held(refund, following, at, more))
 
 
 def accept(
@@ -123,7 +178,7 @@ def accept(
 ) -> Decided[Order]:
     """Orders is asked for the units: all of them or none; of `everything` refundable at most these."""
     consumed = {**judged.consumed, **refund.consumed}
-    refund = replace(refund, lines=judged.units, fee=judged.fee, consumed=consumed, why=None, deadline=None)
+    refund = replace(_without_wait(refund), lines=judged.units, fee=judged.fee, consumed=consumed, why=None)
     refund = enter(refund, "accepted", at, actor, reason, note)
     return decided(order, refund, refund_accepted(refund, everything=everything))
 
@@ -137,9 +192,13 @@ def reject(
     note: str | None = None,
 ) -> Decided[Order]:
     """The request ends, before orders was asked."""
-    refund = replace(refund, why=refusal.reason, why_at=refusal.at, deadline=None)
+    refund = replace(_without_wait(refund), why=refusal.reason, why_at=refusal.at)
     refund = enter(refund, "rejected", at, actor, refusal.reason, note)
     return decided(order, refund, refund_rejected(refund, refusal.at, refusal.more))
+
+
+def _without_wait(refund: Refund) -> Refund:
+    return replace(refund, deadline=None, mismatch=None, approved_by=None, approved_won=None)
 
 
 def refund_of_request(order: Order, request_id: str) -> Refund | None:
@@ -184,9 +243,3 @@ def _destination(order: Order, account: BankAccount | None, reference: UUID) -> 
         return Destination(kind, reference, kind)
     masked = mask(account.bank_code, account.account_number) if account else None
     return Destination(kind, reference, masked)
-
-
-def _is_own_account(order: Order, refund: Refund, account: BankAccount | None) -> bool:
-    if refund.destination.kind != "bank_account" or account is None:
-        return True
-    return same_holder(account.holder, order.partner_name)

@@ -1,7 +1,7 @@
 """What people do about a refund: a proof, a return, an approval, a rejection, a retry, a release."""
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple, assert_never
 
@@ -9,18 +9,28 @@ from msgspec.structs import replace
 
 from services.refunds.decisions.judging import Refundable, Refusal, judge
 from services.refunds.decisions.payouts import request_payout
-from services.refunds.decisions.requests import proceed, reject
-from services.refunds.decisions.steps import CHECKOUT, before_payment, decided_silently, enter, unfit
+from services.refunds.decisions.requests import NO_CHOICE, hold_for_proof, hold_for_second, proceed, reject
+from services.refunds.decisions.steps import BANK, CHECKOUT, before_payment, decided_silently, enter, unfit
 from services.refunds.decisions.units import price_of, void, worth
 from services.refunds.decisions.usage import won_used
 from services.refunds.events import decided, refund_released
 from services.refunds.policies.holds import REVIEWED
-from services.refunds.state import Order, Refund
+from services.refunds.state import Order, Policy, Refund
 from shared.operators.deciding import RefundDecision, of_refund
 from shared.runtime.decisions import Decided, Decision, Reject
 from shared.units import LineUnits
 
 ReviewDecision = Literal["approve", "reject", "retry", "release"]
+
+HolderAnswer = Literal["match", "mismatch", "no_such_account", "unavailable"]
+"""What the bank says of an account and a business number; `unavailable` where it says nothing."""
+BANK_UNAVAILABLE: Final = "bank_unavailable"
+"""The reason of a step after which the bank is asked again."""
+_ANOTHER_ACCOUNT: Final[Mapping[str, Any]] = {
+    "next": "ask_with_another_account",
+    "detail": "the bank has no such account: look at its number and ask again, under a new refund_request_id",
+    "detail_ko": "은행에 없는 계좌입니다. 계좌번호를 확인하고 새 refund_request_id로 다시 요청하십시오",
+}
 
 LONGEST_REASON: Final = 200
 WITHDREW: Final = "requester_withdrew"
@@ -48,6 +58,30 @@ def attach_proof(
     if "proof" not in possible(refund):
         return unfit("/refund_id", refund, "needs no proof")
     return decided_silently(order, enter(refund, "in_review", at, actor, kind, reference))
+
+
+def record_holder_answer(order: Order, refund: Refund, answer: HolderAnswer, at: datetime) -> Decided[Order]:
+    """The bank says whether the account is of the subscriber's business number; nobody else is asked then.
+
+    `unavailable` is no answer: the refund waits on, and only that is kept. What nobody waits for any more
+    changes nothing.
+    """
+    if (refund.state, refund.why) != ("held", "holder_check"):
+        return Decided(order)
+    match answer:
+        case "match":
+            judged = judge(order, refund, at)
+            if isinstance(judged, Refusal):
+                return reject(order, refund, judged, at, BANK)
+            return proceed(order, refund, judged, at, BANK, "holder_confirmed")
+        case "mismatch":
+            return hold_for_proof(order, refund, "not_confirmed", at, BANK)
+        case "no_such_account":
+            return reject(order, refund, Refusal("no_such_account", at, _ANOTHER_ACCOUNT), at, BANK)
+        case "unavailable":
+            return decided_silently(order, enter(refund, refund.state, at, BANK, BANK_UNAVAILABLE))
+        case never:
+            assert_never(never)
 
 
 def confirm_return(
@@ -82,13 +116,13 @@ def confirm_return(
     return proceed(order, refund, judged, at, CHECKOUT, "returned")
 
 
-def review(order: Order, refund: Refund, review: Review) -> Decision[Order]:
+def review(order: Order, refund: Refund, review: Review, policy: Policy = NO_CHOICE) -> Decision[Order]:
     """An operator decides. What does not fit the state of the refund is a fault of the document."""
     if review.decision not in possible(refund):
         return unfit("/decision", refund, _why_not(refund, review.decision))
     match review.decision:
         case "approve":
-            return _approve(order, refund, review)
+            return _approve(order, refund, review, policy)
         case "reject":
             refusal = Refusal(WITHDREW if review.is_withdrawal else "review_rejected", review.at)
             return reject(order, refund, refusal, review.at, review.actor, review.note)
@@ -125,14 +159,17 @@ def _why_not(refund: Refund, decision: ReviewDecision) -> str:
     return f"cannot be decided with {decision}"
 
 
-def _approve(order: Order, refund: Refund, review: Review) -> Decision[Order]:
+def _approve(order: Order, refund: Refund, review: Review, policy: Policy) -> Decision[Order]:
     """Judged again: units may have been issued, or used, while the request was in review.
 
     Only what the operator was asked about is approved with it: a use that was heard of since puts the refund
     into review once more. An approved amount stands for exactly these units: orders then gives all of them
     or none. It is what they are worth; of lines that the rule leaves to an operator it may be a part of that,
-    and the rest stays paid.
+    and the rest stays paid. From so many won on that the policy names, two people approve the same won.
     """
+    if refund.approved_by == review.actor:
+        detail = f"{review.actor} has approved refund {refund.refund_id}: somebody else has to approve it too"
+        return Reject("inconsistent", "/actor", detail)
     is_of_rule = refund.why in REVIEWED
     if is_of_rule:
         refund = replace(refund, reviewed_at=review.at)
@@ -147,7 +184,16 @@ def _approve(order: Order, refund: Refund, review: Review) -> Decision[Order]:
         if isinstance(consumed, Reject):
             return consumed
         refund = replace(refund, lines=judged.units, consumed=consumed)
+    won = _paid(order, judged, refund.consumed)
+    if 0 < policy.second_approval_from <= won and refund.approved_won != won:
+        return hold_for_second(order, refund, won, review.at, review.actor, review.note)
     return proceed(order, refund, judged, review.at, review.actor, "approved", review.note)
+
+
+def _paid(order: Order, judged: Refundable, consumed: Mapping[str, int]) -> int:
+    """What is paid out for these units, in won, where an operator approved a part: `consumed` stays paid."""
+    used_up = {**judged.consumed, **consumed}
+    return worth(order, judged.units, sum(used_up.values())).total - judged.fee
 
 
 def _consumed(order: Order, judged: Refundable, amount: int) -> dict[str, int] | Reject:

@@ -62,6 +62,9 @@ REASONS: Final[Mapping[str, Words]] = {
     "holder_mismatch": Words(
         "the holder of the account has another name than the buyer", "예금주와 구매자의 이름이 다릅니다"
     ),
+    "wrong_account": Words("the bank cannot have such an account", "해당 은행에 있을 수 없는 계좌입니다"),
+    "holder_check": Words("the bank is asked whose the account is", "은행에 예금주를 확인하고 있습니다"),
+    "second_approval": Words("a second person has to approve it", "다른 담당자의 승인이 더 필요합니다"),
     "used": Words("some of it was used", "이미 사용한 내역이 있습니다"),
     "return_awaited": Words("the goods have to come back first", "상품이 먼저 반품되어야 합니다"),
     "review_rejected": Words("an operator decided so", "운영자가 거절했습니다"),
@@ -98,6 +101,18 @@ STEPS: Final[Mapping[str, Step]] = {
             "partner",
             "attach a proof that the account is the buyer's",
             "구매자의 계좌임을 보이는 증빙을 첨부하십시오",
+        ),
+        Step(
+            "bank_answer",
+            None,
+            "nothing: the bank is asked again; an operator may decide before it answers",
+            "은행에 다시 확인합니다. 그 전에 운영자가 결정할 수도 있습니다",
+        ),
+        Step(
+            "second_review",
+            "operator",
+            "decide: somebody other than the first person approves or rejects it",
+            "첫 승인자가 아닌 담당자가 승인하거나 거절하십시오",
         ),
         Step("operator_review", "operator", "decide: approve or reject", "승인하거나 거절하십시오"),
         Step("confirm_return", "partner", "send the goods back", "상품을 반품하십시오"),

@@ -16,7 +16,7 @@ from tests.unit.refunds.desk import ORDER, Desk
 
 TABLES = (
     "orders, order_lines, usage_readings, bonuses, refunds, refund_lines, refund_payouts, payout_failures,"
-    " refund_history, refund_details, withdrawn_partners, tax_invoices, data_keys"
+    " refund_history, refund_details, withdrawn_partners, tax_invoices, data_keys, outbox"
 )
 
 

@@ -9,23 +9,25 @@ import pytest
 from services.refunds.decisions.eligibility import eligibility
 from services.refunds.policies.destinations import expected_payout, mask
 from services.refunds.policies.holders import same_holder
+from services.refunds.policies.holds import next_step
 from services.refunds.policies.prepaid import usable_until
 from shared.business_days import legal_refund_day
 from shared.kst import KST, kst_date
+from shared.late_interest import late_interest
 from tests.support.guides import ROOT
 from tests.unit.refunds.desk import ACCOUNT, Desk, line
 
 CASES: dict[str, Any] = {
     case["id"]: case for case in orjson.loads((ROOT / "tests/golden/refunds.json").read_bytes())
 }
-LATER = {"N1", "N2", "S6", "H2"}
-"""Rules for consumers, interest, and the bank's answer about an account."""
-ELSEWHERE = {"Q1", "Q2", "X1", "X2", "X3"}
-"""Orders tells these: quarantine, withdrawals and the list of products."""
+LATER = {"N1", "N2"}
+"""Rules of gift vouchers for consumers."""
+ELSEWHERE = {"Q1", "Q2", "X1", "X2", "X3", "H2"}
+"""Orders tells these: quarantine, withdrawals and the list of products; test_holder_check.py the last one."""
 BALANCES = [f"F{number}" for number in range(1, 12)]
 HERE = {
     *BALANCES,
-    *("W1", "W2", "W3", "F12", "F13", "T1", "A1", "S1", "S2", "S3", "S4", "S5", "H1", "H3", "P1", "P2"),
+    *("W1", "W2", "W3", "F12", "F13", "T1", "A1", "S1", "S2", "S3", "S4", "S5", "S6", "H1", "H3", "P1", "P2"),
 }
 
 
@@ -151,6 +153,12 @@ def test_a1_an_app_store_payment_is_pointed_to_its_store() -> None:
     assert desk.last.type == "refund.rejected.v1"
     expected = case["expect"]
     assert (desk.last.data["reason"], desk.last.data["next"]) == (expected["rejected"], expected["next"])
+    assert {"Apple App Store", "Google Play", "ONE store"} <= {
+        each["store"] for each in desk.last.data["stores"]
+    }
+    assert all(each["link"].startswith("https://") for each in desk.last.data["stores"])
+    assert desk.last.data["detail_ko"]
+    assert next_step(desk.refund.state, desk.refund.why) == expected["next"]
 
 
 def test_s1_the_units_that_are_not_issued_can_be_refunded() -> None:
@@ -204,6 +212,35 @@ def test_s4_own_cash_is_shown_as_three_to_seven_business_days(asked: str, first:
     assert expected_payout("mycash", at) == (date.fromisoformat(first), date.fromisoformat(last))
 
 
+def test_s5_the_legal_day_counts_from_the_request_and_the_expected_one_from_the_end_of_the_review() -> None:
+    given, expected = CASES["S5"]["given"], CASES["S5"]["expect"]
+    desk = Desk()
+    desk.paid()
+    desk.now = _midnight(given["requested"])
+    assert str(eligibility(desk.order, desk.now).legal_on) == expected["legal_due"]
+    desk.asked(40, destination={**ACCOUNT, "holder": "홍길동"})
+    assert desk.last.data["deadline"] == f"{expected['legal_due']}T23:59:59.999999+09:00"
+
+    desk.now = _midnight(given["held_until"])
+    desk.proof_attached()
+    desk.reviewed("approve")
+    desk.granted()
+
+    assert legal_refund_day(kst_date(desk.refund.requested_at)).isoformat() == expected["legal_due"]
+    assert desk.last.data["expected_on"] == expected["expected_on"]
+    assert [state for state, _, _ in desk.story()[:3]] == ["requested", "held", "in_review"]
+
+
+def test_s6_a_refund_that_is_late_owes_interest_to_a_consumer() -> None:
+    given, expected = CASES["S6"]["given"], CASES["S6"]["expect"]
+    due, paid = date.fromisoformat(given["due"]), date.fromisoformat(given["paid"])
+
+    late = late_interest(given["amount"], due, paid)
+
+    assert late is not None
+    assert (late.days, late.won) == (expected["days"], expected["interest"])
+
+
 @pytest.mark.parametrize(("pair", "same"), pairs_of("H1", "pairs", "same"))
 def test_h1_whose_account_it_is(pair: list[str], same: bool) -> None:
     assert same_holder(*pair) is same
@@ -246,23 +283,3 @@ def _paying() -> Desk:
     desk.asked()
     desk.granted()
     return desk
-
-
-def test_s5_the_legal_day_counts_from_the_request_and_the_expected_one_from_the_end_of_the_review() -> None:
-    given, expected = CASES["S5"]["given"], CASES["S5"]["expect"]
-    desk = Desk()
-    desk.paid()
-    desk.now = datetime.fromisoformat(f"{given['requested']}T10:00:00+09:00")
-    told = eligibility(desk.order, desk.now)
-    desk.asked(40, destination={**ACCOUNT, "holder": "홍길동"})
-    desk.proof_attached()
-
-    desk.now = datetime.fromisoformat(f"{given['held_until']}T10:00:00+09:00")
-    desk.reviewed("approve")
-    desk.granted()
-
-    assert str(legal_refund_day(kst_date(desk.refund.requested_at))) == expected["legal_due"]
-    assert (str(told.legal_on), str(desk.refund.expected_on)) == (
-        expected["legal_due"],
-        expected["expected_on"],
-    )

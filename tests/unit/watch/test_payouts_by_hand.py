@@ -33,7 +33,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         bodies.append(body)
         secret = {} if body["apply"] else dict.fromkeys(("bank_code", "account_number", "holder"))
         found = [] if body["reason"] == "none" else [payout(**secret)]
-        return {"applied": body["apply"], "payouts": found, "amount": 70_400, "left": 0, "taken_before": 2}
+        counts = {"left": 0, "taken_before": 2, "forgotten": 1}
+        return {"applied": body["apply"], "payouts": found, "amount": 70_400, **counts}
 
     monkeypatch.setattr(Asker, "ask", ask)
     return bodies
@@ -64,6 +65,7 @@ def test_without_a_file_payouts_are_only_shown(asked: list[dict[str, Any]]) -> N
     assert [body["apply"] for body in asked] == [False]
     assert "1 payouts, ₩70,400" in shown.output
     assert "2 were taken out before" in shown.output
+    assert "1 have no account any more" in shown.output
 
 
 def test_no_file_is_left_where_no_payout_waits(asked: list[dict[str, Any]], tmp_path: Path) -> None:
