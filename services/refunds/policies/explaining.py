@@ -63,6 +63,7 @@ REASONS: Final[Mapping[str, Words]] = {
         "the holder of the account has another name than the buyer", "예금주와 구매자의 이름이 다릅니다"
     ),
     "wrong_account": Words("the bank cannot have such an account", "해당 은행에 있을 수 없는 계좌입니다"),
+    "no_such_account": Words("the bank has no such account", "은행에 없는 계좌입니다"),
     "holder_check": Words("the bank is asked whose the account is", "은행에 예금주를 확인하고 있습니다"),
     "second_approval": Words("a second person has to approve it", "다른 담당자의 승인이 더 필요합니다"),
     "used": Words("some of it was used", "이미 사용한 내역이 있습니다"),
@@ -104,9 +105,9 @@ STEPS: Final[Mapping[str, Step]] = {
         ),
         Step(
             "bank_answer",
-            None,
-            "nothing: the bank is asked again; an operator may decide before it answers",
-            "은행에 다시 확인합니다. 그 전에 운영자가 결정할 수도 있습니다",
+            "operator",
+            "wait for the bank, which is asked again, or decide without it",
+            "은행의 답을 기다리거나(자동으로 다시 묻습니다) 직접 결정하십시오",
         ),
         Step(
             "second_review",
