@@ -260,8 +260,10 @@ def _look_at_units(before: Order, event: Event[Any], refund: Refund, data: Mappi
     if back is not None:
         came = {each.line_id: each.quantity for each in back}
         goods = {line_id for line_id in units.keys() | came if before.lines[line_id].kind == "goods"}
-        if not asked:  # what is late is no part of everything, though it came back
+        if not asked:  # what is late, or asked of orders already, is no part of everything, though it came back
             goods = {i for i in goods if is_in_time(before, before.lines[i], refund.requested_at)}
+            others = [dict(r.lines) for r in before.refunds.values() if r.state == "accepted"]
+            goods = {i for i in goods if before.lines[i].open > sum(each.get(i, 0) for each in others)}
         asked = {**asked, **{line_id: came.get(line_id, 0) for line_id in goods}}
         asked = {line_id: quantity for line_id, quantity in asked.items() if quantity}
     is_approved = event.type == "refund.reviewed.v1" and event.data.amount is not None
