@@ -17,15 +17,15 @@ LEFT JOIN (
 ) c USING (order_id)
 LEFT JOIN (
     SELECT order_id, sum(amount) FILTER (WHERE decision IS NULL) AS held,
-           sum(amount) FILTER (WHERE decision IS NULL AND NOT missing) AS unfit,
+           sum(amount) FILTER (WHERE decision IS NULL AND NOT missing AND NOT of_refunds) AS unfit,
            -- What an operator gave up or got back otherwise is not missing any more; what refunds paid out without owing
-           -- it went back.
+           -- it went back, and what they should have paid out besides is still on its document.
            sum(CASE WHEN missing AND decision IN ('returned', 'kept') AND NOT of_refunds THEN -amount
                     WHEN decision IS NULL AND of_refunds THEN amount END) AS made_good
     FROM quarantine
     CROSS JOIN LATERAL (SELECT reason IN ('cancelled_after_issue', 'cancelled_after_refund', 'partly_cancelled',
                                           'payout_twice', 'used_after_refund') AS missing,
-                               reason IN ('payout_twice', 'used_after_refund') AS of_refunds) AS kind
+                               reason IN ('payout_twice', 'used_after_refund', 'bonus_after_refund') AS of_refunds) AS kind
     WHERE $1::text[] IS NULL OR order_id = ANY($1) GROUP BY order_id
 ) q USING (order_id)
 LEFT JOIN (

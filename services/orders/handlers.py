@@ -26,6 +26,7 @@ from shared.events.refunds import (
     RefundRejected,
     RefundReleased,
     RefundRepaid,
+    RefundUnderpaid,
 )
 from shared.events.serials import SerialsIssuedTogether
 from shared.runtime.decisions import (
@@ -179,6 +180,11 @@ def record_overpaid(world: World, event: Event[RefundOverpaid], context: Context
     return keep(world, quarantine.record_overpaid(_order(world, event.key), event.data))
 
 
+def record_underpaid(world: World, event: Event[RefundUnderpaid], context: Context) -> Outcome:
+    """refund.underpaid: a refund would have given back more."""
+    return keep(world, quarantine.record_underpaid(_order(world, event.key), event.data))
+
+
 def withdraw_partner(world: World, event: Event[PartnerWithdrawalRequested], context: Context) -> Outcome:
     """partner.withdrawal_requested: a partner wants to leave."""
     assert event.content is not None
@@ -254,6 +260,7 @@ ROUTES: dict[str, Route] = {
     "refund.repaid.v1": Route(note_ended_refund),
     "refund.paid_twice.v1": Route(record_paid_twice),
     "refund.overpaid.v1": Route(record_overpaid),
+    "refund.underpaid.v1": Route(record_underpaid),
     # invoices
     "invoice.issued.v1": Route(note_invoiced, tracked=False),
 }

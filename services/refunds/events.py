@@ -146,6 +146,14 @@ def refund_overpaid(
     return _of_refund("refund.overpaid.v1", refund, data)
 
 
+def refund_underpaid(
+    refund: Refund, payment_id: str | None, line_id: str, amount: int, at: datetime
+) -> NewEvent:
+    """So many won more of a line would have gone back: a bonus was told later."""
+    data = {"payment_id": payment_id, "line_id": line_id, "amount": amount, "told_at": wire_time(at)}
+    return _of_refund("refund.underpaid.v1", refund, data)
+
+
 def refund_released(refund: Refund, actor: str) -> NewEvent:
     """An operator gave the units back to the order."""
     data = {"lines": _lines(refund.lines), "actor": actor, "reason": refund.why}

@@ -95,7 +95,8 @@ class Line(Struct, frozen=True, gc=False):
     said; None where it said nothing, then the payment's instant counts. `readings` are those of its usage
     that raised the running total when they were told, in the order of their times. `bonuses` are in the order
     in which they were told. `consumed` won of the price of its refunded units were used up, and stay paid;
-    `overpaid` won of it went back, and had been used as well, as far as that was told or approved.
+    `overpaid` won of it went back, and had been used as well, as far as that was told or approved, and
+    `underpaid` won more would have gone back, as far as that was told.
     """
 
     order_id: Fixed[str]
@@ -115,6 +116,7 @@ class Line(Struct, frozen=True, gc=False):
     delivered_at: datetime | None = None
     consumed: int = 0
     overpaid: int = 0
+    underpaid: int = 0
     readings: Apart[tuple[Reading, ...]] = ()
     bonuses: Apart[tuple[Bonus, ...]] = ()
 

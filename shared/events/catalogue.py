@@ -180,6 +180,7 @@ TYPES: Final[Mapping[str, EventType]] = {
         _own("refund.repaid.v1", "refunds", "refund", refunds.RefundRepaid),
         _own("refund.paid_twice.v1", "refunds", "refund", refunds.RefundPaidTwice),
         _own("refund.overpaid.v1", "refunds", "refund", refunds.RefundOverpaid),
+        _own("refund.underpaid.v1", "refunds", "refund", refunds.RefundUnderpaid),
         _own("merge.answered.v1", "invoices", "merge", invoices.MergeAnswered, "partner_id"),
         _own("invoice.drafted.v1", "invoices", "invoice", invoices.InvoiceDrafted),
         _own("invoice.merged.v1", "invoices", "invoice", invoices.InvoiceMerged, "partner_id"),

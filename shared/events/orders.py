@@ -36,6 +36,7 @@ QuarantineReason = Literal[
     "payment_used",
     "payout_twice",
     "used_after_refund",
+    "bonus_after_refund",
 ]
 Settlement = Literal["returned", "applied", "kept", "taken_back", "reinstated"]
 """How a case ends: by an operator's decision, with the payment taken back, or by its money coming again."""

@@ -188,3 +188,12 @@ class RefundOverpaid(Refund):
     line_id: Id
     amount: Total
     used_at: Instant
+
+
+class RefundUnderpaid(Refund):
+    """refund.underpaid.v1: a bonus that was told after the payout had left `amount` won more; told at `told_at`."""
+
+    payment_id: Id
+    line_id: Id
+    amount: Total
+    told_at: Instant

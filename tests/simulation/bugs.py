@@ -503,6 +503,15 @@ def _late_bonus_forgotten(order: Any, line_id: str, won: int, at: datetime, expi
     return Decided(order) if isinstance(decision, Decided) and is_late else decision
 
 
+def _judged_once(order: Any, line_id: str, *arguments: Any) -> Any:
+    """A bonus is kept, and changes nothing of a refund whose money is out."""
+    kept = _grant_balance(order, line_id, *arguments)
+    if not isinstance(kept, Decided) or not kept.events:
+        return kept
+    bonuses = kept.state.lines[line_id].bonuses
+    return Decided(with_lines(order, [structs.replace(order.lines[line_id], bonuses=bonuses)]))
+
+
 def _paid_cash_burns_first(readings: Any, bonuses: Any) -> int:
     return sum(use.used for use in uses(readings))
 
@@ -953,6 +962,7 @@ PLANTED: Sequence[Bug] = (
     Bug("what was used goes back by itself", refund_requests, "proceed", _nothing_is_reviewed),
     Bug("a lower running total adds up", usage, "record_usage", _lower_total_adds),
     Bug("a bonus that is told late is forgotten", usage, "grant_balance", _late_bonus_forgotten),
+    Bug("a bonus changes nothing of what is paid out", usage, "grant_balance", _judged_once),
     Bug("paid cash burns before a bonus", prepaid, "paid_spent", _paid_cash_burns_first),
     Bug("an expired bonus burns", prepaid, "paid_spent", _expired_bonus_burns),
     Bug("the bonus that expires last burns first", prepaid, "paid_spent", _last_to_expire_burns_first),
@@ -972,15 +982,8 @@ PLANTED: Sequence[Bug] = (
     Bug("a part that is approved pays all", refund_reviews, "_consumed", _all_is_approved),
     Bug("orders gives back what was used up", orders_refunds, "worth", _gives_back_what_was_used_up),
     Bug("a release keeps what was used up", refund_reviews, "void", _void_keeps_what_was_used_up),
-    Bug(
-        "a use after the refund is told without its won", usage, "refund_overpaid", _overpaid_without_its_won
-    ),
-    Bug(
-        "a use while the money was on its way is forgotten",
-        refund_payouts,
-        "_tell_overpaid",
-        _not_told_with_the_payout,
-    ),
+    Bug("a use after the refund is told without its won", usage, "refund_overpaid", _overpaid_without_its_won),
+    Bug("a use while the money was on its way is forgotten", refund_payouts, "_judge_anew", _not_told_with_the_payout),
     Bug("what an operator knew is told", refund_payouts, "allow_known_use", _nothing_was_known),
     Bug("a refund that is held is forgotten", orders_refunds, "note_open_refund", _open_refund_forgotten),
     Bug("a merge takes in what is not fit", eligibility, "_reason_of_units", _merge_takes_all),

@@ -900,11 +900,11 @@ class Checks:
         paid_out = self._paid_out({key: each.twice for key, each in cash.items() if each.twice}, payouts)
         fees = self._fees()
         for order_id, order in self._rows("orders", "orders").items():
-            # Whether what was used goes back to whom is between people: no cash has moved.
+            # Who gives back what was used, or would have been left, is between people: no cash has moved.
             cases = [
                 case
                 for (order, _), case in self._rows("orders", "quarantine").items()
-                if order == order_id and case["reason"] != "used_after_refund"
+                if order == order_id and case["reason"] not in ("used_after_refund", "bonus_after_refund")
             ]
             account = Account(cash[order_id], order, cases)
             self._upstream_took_what_it_says(account)

@@ -5,6 +5,7 @@ known exactly, however late or often it was told. Nothing in here asks the code 
 rules are those of domain.md, section 1.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -26,7 +27,7 @@ HELD = "what waits says why, since when, what comes next and until when"
 REFUSED = "a rule refuses only what it does not allow"
 APPROVED = "an approved amount is what is paid"
 USED = "a running total counts by its own time and never falls"
-OVERPAID = "what went back and had been used is told with its won"
+OVERPAID = "what went back too much or too little is told with its won"
 EVERYTHING = "everything refundable is what is left"
 LEFT = "nobody leaves before all is done"
 
@@ -270,8 +271,10 @@ def _look_at_units(before: Order, event: Event[Any], refund: Refund, data: Mappi
     if back is not None:
         came = {each.line_id: each.quantity for each in back}
         goods = {line_id for line_id in units.keys() | came if before.lines[line_id].kind == "goods"}
-        if not asked:  # what is late is no part of everything, though it came back
+        if not asked:  # what is late, or asked of orders already, is no part of everything, though it came back
             goods = {i for i in goods if is_in_time(before, before.lines[i], refund.requested_at)}
+            others = [dict(r.lines) for r in before.refunds.values() if r.state == "accepted"]
+            goods = {i for i in goods if before.lines[i].open > sum(each.get(i, 0) for each in others)}
         asked = {**asked, **{line_id: came.get(line_id, 0) for line_id in goods}}
         asked = {line_id: quantity for line_id, quantity in asked.items() if quantity}
     is_approved = event.type == "refund.reviewed.v1" and event.data.amount is not None
@@ -388,12 +391,14 @@ def _total_at(readings: Iterable[Reading], at: datetime) -> int:
 
 
 def _look_at_overpaid(before: Order, event: Event[Any], after: Order, facts: Sequence[NewEvent]) -> None:
-    """After a use is heard of, and after a payout: what was used and is neither left nor stays paid is told.
+    """After use or bonus is heard of, and after a payout: what went back too much or too little is told.
 
     What an operator knew when it approved is not.
     """
-    told = {f.data["line_id"]: f.data["amount"] for f in facts if f.type == "refund.overpaid.v1"}
-    is_heard = event.type == "usage.recorded.v1"
+    told: Counter[str] = Counter()
+    for fact in facts:
+        if fact.type in ("refund.overpaid.v1", "refund.underpaid.v1"):
+            told[fact.data["line_id"]] += fact.data["amount"] if "used_at" in fact.data else -fact.data["amount"]
     for line_id, line in after.lines.items():
         was = before.lines.get(line_id)
         if was is None or line.kind not in ("metered", "prepaid"):
@@ -401,18 +406,24 @@ def _look_at_overpaid(before: Order, event: Event[Any], after: Order, facts: Seq
         went = [r for r in after.refunds.values() if r.state in PAID_OUT and line_id in dict(r.lines)]
         new = [r for r in went if before.refunds[r.refund_id].state not in PAID_OUT]
         allowed = [_overpaid(line, went, r.known_use[line_id]) for r in new if line_id in r.known_use]
-        allowed.append(was.overpaid)
-        is_told = bool(new) or (bool(went) and is_heard and event.data.line_id == line_id)
-        ought = max(*allowed, _overpaid(line, went, used_won(line)) if is_told else 0)
-        must(line.overpaid == ought, OVERPAID, f"{line_id}: {line.overpaid} won, not {ought}")
-        won = with_vat(after.vat_mode, ought - max(allowed))
-        must(told.get(line_id, 0) == won, OVERPAID, f"{line_id}: {told} are told, not {won}")
+        known = max(*allowed, was.overpaid) - was.underpaid if allowed else was.overpaid - was.underpaid
+        is_about = event.type in ("usage.recorded.v1", "balance.granted.v1") and event.data.line_id == line_id
+        ought = known
+        if went and (new or (is_about and was != line)):
+            now = _overpaid(line, went, used_won(line))
+            ought = now if line.kind == "prepaid" else max(now, known)
+        must(line.overpaid - line.underpaid == ought, OVERPAID, f"{line_id}: {line}, not {ought}")
+        won = with_vat(after.vat_mode, abs(ought - known)) * (1 if ought > known else -1)
+        must(told[line_id] == won, OVERPAID, f"{line_id}: {told} are told, not {won}")
 
 
 def _overpaid(line: Line, went: Iterable[Refund], gone: int) -> int:
-    """Units that no refund paid out are left, and what was used up of them stays with them."""
+    """Units that no refund paid out are left, and what was used up of them stays with them. Less than nothing,
+    where more stays of a balance than was spent.
+    """
     stays = sum(refund.consumed.get(line.line_id, 0) for refund in went)
-    return max(gone - stays - price(line, line.paid - line.refunded), 0)
+    overpaid = gone - stays - price(line, line.paid - line.refunded)
+    return overpaid if line.kind == "prepaid" else max(overpaid, 0)
 
 
 def _look_at_what_was_known(event: Event[Any], before: Order, after: Order) -> None:
@@ -448,7 +459,8 @@ def look_at_order(order: Order) -> None:
             line.consumed == consumed, PAID, f"{line.consumed} won of {name} are used up, {consumed} are told"
         )
         must(line.consumed + price(line, line.left) <= price(line, line.paid), PAID, f"{name}: {line}")
-        must(line.overpaid <= price(line, line.paid) - line.consumed, PAID, f"{name}: {line}")
+        net = line.overpaid - line.underpaid
+        must(-line.consumed <= net <= price(line, line.paid) - line.consumed, PAID, f"{name}: {line}")
     if not _has_released(order) and order.state != "cancelled":
         stays = sum(price(line, line.left) + line.consumed for line in order.lines.values())
         mine = order.remaining.supply if order.vat_mode == "exclusive" else order.remaining.total

@@ -78,9 +78,14 @@ async def bounced_and_paid_twice(checkout: Checkout) -> None:
 async def used_and_overpaid(checkout: Checkout) -> None:
     story = await Story(checkout).is_paid(quantity=1, price=10_000, kind="prepaid")
     await story.is_refunded()
-    await story.says("usage.recorded.v1", line_id="1", used=2_000, recorded_at=wire_time(story.now))
+    later = story.now + timedelta(minutes=5)
+    await story.says("usage.recorded.v1", line_id="1", used=2_000, recorded_at=wire_time(later))
     await story.until("refund.overpaid.v1")
     await story.until("payment.quarantined.v1", reason="used_after_refund")
+    ends = wire_time(later + timedelta(days=7))
+    await story.says("balance.granted.v1", line_id="1", bonus=1_000, expires_at=ends)
+    await story.until("refund.underpaid.v1")
+    await story.until("payment.quarantined.v1", reason="bonus_after_refund")
 
 
 async def locked_and_rejected(checkout: Checkout) -> None:

@@ -95,7 +95,7 @@ def _places(history: KeyHistory) -> dict[str, list[int]]:
         for payment_id in payments_of(event.data):
             placed[payment_id].append(event.data["amount"])
     for event in history.events_of(OPENED):
-        if event.data["reason"] not in MISSING:
+        if event.data["reason"] not in MISSING and event.data["reason"] != "bonus_after_refund":
             placed[event.data["payment_id"]].append(event.data["amount"])
     for event in history.events_of(ENDED):
         if event.data.get("decision") == "reinstated":

@@ -370,6 +370,11 @@ def _overpay(order: Order, data: Mapping[str, Any]) -> Decisions:
     yield order, (("payment.quarantined", -data["amount"], "used_after_refund"),)
 
 
+def _underpay(order: Order, data: Mapping[str, Any]) -> Decisions:
+    """A refund would have given back more: no unit moves, and its won are proposed to go."""
+    yield order, (("payment.quarantined", data["amount"], "bonus_after_refund"),)
+
+
 REASONS_OF_CASES = ("second_payment", "wrong_amount", "late_deposit", "told_late", "order_closed")
 STATUS_OF_REASON = {"order_expired": EXPIRED, "order_cancelled": CANCELLED}
 REASONS_OF_UNITS = frozenset(
@@ -455,6 +460,7 @@ OPERATIONS = {
     "refund.released.v1": _release,
     "refund.paid_twice.v1": _pay_twice,
     "refund.overpaid.v1": _overpay,
+    "refund.underpaid.v1": _underpay,
     "refund.rejected.v1": _reject,
     "order.expired.v1": _expire,
 }

@@ -17,7 +17,7 @@ from services.orders.events import (
     quarantine_settled,
 )
 from services.orders.state import Case, Order, OrderState
-from shared.events.refunds import RefundOverpaid, RefundPaidTwice
+from shared.events.refunds import RefundOverpaid, RefundPaidTwice, RefundUnderpaid
 from shared.operators.deciding import of_case
 from shared.runtime.decisions import Decided, Decision, Reject, Wait
 
@@ -33,8 +33,8 @@ MISSING: Final = frozenset(
     }
 )
 """The reasons of cases about money that is missing; the others hold money that is here."""
-OF_REFUNDS: Final = frozenset({"payout_twice", "used_after_refund"})
-"""Those of money that refunds paid out: no payment brings it back."""
+OF_REFUNDS: Final = frozenset({"payout_twice", "used_after_refund", "bonus_after_refund"})
+"""The reasons of cases about what refunds paid out, too much or too little: no payment brings it back."""
 
 _DESTINATIONS: Final = {
     "card": "original_card",
@@ -84,6 +84,11 @@ def open_cases(order: Order, payment_id: str) -> Iterator[Case]:
     return (case for case in order.cases.values() if case.payment_id == payment_id and case.is_open)
 
 
+def holds_money(case: Case) -> bool:
+    """Whether a case is about money of its payment that is here, or was."""
+    return case.reason not in MISSING and case.reason not in OF_REFUNDS
+
+
 def settle_cases(
     order: Order, cases: Iterable[Case], decision: str, at: datetime
 ) -> tuple[Order, list[UnnumberedEvent]]:
@@ -106,6 +111,14 @@ def record_overpaid(order: Order | None, data: RefundOverpaid) -> Decision[Order
     if order is None:
         return Wait(f"order {data.order_id} to be known")
     order, quarantined = open_case(order, data.payment_id, "used_after_refund", -data.amount, data.used_at)
+    return decided(order, quarantined)
+
+
+def record_underpaid(order: Order | None, data: RefundUnderpaid) -> Decision[Order]:
+    """A refund would have given back more: a case proposes to give back the rest, the way the payment came."""
+    if order is None:
+        return Wait(f"order {data.order_id} to be known")
+    order, quarantined = open_case(order, data.payment_id, "bonus_after_refund", data.amount, data.told_at)
     return decided(order, quarantined)
 
 

@@ -14,7 +14,7 @@ from services.refunds.decisions.steps import (
     unfit,
 )
 from services.refunds.decisions.units import confirm
-from services.refunds.decisions.usage import allow_known_use, tell_overpaid
+from services.refunds.decisions.usage import allow_known_use, judge_anew
 from services.refunds.events import (
     decided,
     refund_bounced,
@@ -160,14 +160,14 @@ def _complete(order: Order, refund: Refund, paid: PaidOut) -> Decided[Order]:
     refund = _with_payout(replace(refund, completed_at=paid_out_at, why=None), paid, "paid", paid_out_at)
     refund = enter(refund, "completed", paid.at, CHECKOUT, "paid_out", paid.payout_id)
     completed = refund_completed(refund, order.payment_id, paid.payout_id, paid_out_at)
-    return _tell_overpaid(decided(order, refund, completed), refund, paid.at)
+    return _judge_anew(decided(order, refund, completed), refund, paid.at)
 
 
-def _tell_overpaid(went: Decided[Order], refund: Refund, at: datetime) -> Decided[Order]:
-    """Also what was used and heard of while the money was on its way, or since an operator approved."""
+def _judge_anew(went: Decided[Order], refund: Refund, at: datetime) -> Decided[Order]:
+    """Also by what was heard of while the money was on its way, or since an operator approved."""
     went = went._replace(state=allow_known_use(went.state, refund))
     for line_id, _ in refund.lines:
-        told = tell_overpaid(went.state, line_id, at)
+        told = judge_anew(went.state, line_id, at)
         went = Decided(told.state, [*went.events, *told.events])
     return went
 

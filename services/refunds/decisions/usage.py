@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from services.refunds.decisions.steps import CHECKOUT, enter
 from services.refunds.decisions.units import with_lines
-from services.refunds.events import decided, refund_overpaid
+from services.refunds.events import decided, refund_overpaid, refund_underpaid
 from services.refunds.policies.balance import paid_spent
 from services.refunds.policies.rules import NOT_USED, Usage
 from services.refunds.policies.usage import uses
@@ -33,24 +33,31 @@ def record_usage(
     if used <= max(known, default=0):
         return Decided(order)
     reading = Reading(order.order_id, line_id, recorded_at, used)
-    return tell_overpaid(with_lines(order, [_with_reading(line, reading)]), line_id, at)
+    return judge_anew(with_lines(order, [_with_reading(line, reading)]), line_id, at)
 
 
-def tell_overpaid(order: Order, line_id: str, at: datetime) -> Decided[Order]:
-    """Tells what went back of a line although it had been used, as far as that was not told before.
+def judge_anew(order: Order, line_id: str, at: datetime) -> Decided[Order]:
+    """Tells what went back of a line although it had been used, or did not although it had not been, as far as
+    that was not told before.
 
-    Nothing where the money is not out. Orders makes it a case: an operator decides what becomes of it.
+    Nothing where the money is not out. Orders makes it a case: an operator decides what becomes of it. The fee
+    stays as it was accepted.
     """
-    line = order.lines[line_id]
-    paid_out = _paid_out(order, line_id)
-    overpaid = _overpaid(line, paid_out, won_used(line))
-    if not paid_out or overpaid <= line.overpaid:
+    line, paid_out = order.lines[line_id], _paid_out(order, line_id)
+    if not paid_out:
         return Decided(order)
-    amount = payment_money(order.vat_mode, overpaid - line.overpaid).total
-    refund, used_at = paid_out[-1], max(use.at for use in uses(line.readings))
-    refund = enter(refund, refund.state, at, CHECKOUT, "used_after_refund")
-    order = with_lines(order, [replace(line, overpaid=overpaid)])
-    return decided(order, refund, refund_overpaid(refund, order.payment_id, line_id, amount, used_at))
+    more, refund = _overpaid(line, paid_out, won_used(line)) - line.overpaid + line.underpaid, paid_out[-1]
+    amount = payment_money(order.vat_mode, abs(more)).total
+    if more > 0:
+        refund = enter(refund, refund.state, at, CHECKOUT, "used_after_refund")
+        used_at = max(use.at for use in uses(line.readings))
+        told = refund_overpaid(refund, order.payment_id, line_id, amount, used_at)
+        return decided(with_lines(order, [replace(line, overpaid=line.overpaid + more)]), refund, told)
+    if more < 0 and line.kind == "prepaid":
+        refund = enter(refund, refund.state, at, CHECKOUT, "bonus_after_refund")
+        told = refund_underpaid(refund, order.payment_id, line_id, amount, at)
+        return decided(with_lines(order, [replace(line, underpaid=line.underpaid - more)]), refund, told)
+    return Decided(order)
 
 
 def allow_known_use(order: Order, refund: Refund) -> Order:
@@ -82,22 +89,26 @@ def _paid_out(order: Order, line_id: str) -> list[Refund]:
 def _overpaid(line: Line, paid_out: Iterable[Refund], used: int) -> int:
     """Of so many won that were used, those that neither stay paid nor belong to units that no refund paid out.
 
-    A refund whose money is not out may still be given up, and what upstream took back is none of a refund.
+    A refund whose money is not out may still be given up, and what upstream took back is none of a refund. Of a
+    balance, which goes back whole, it is negative where more stays paid than was spent.
     """
     stays = sum(refund.consumed.get(line.line_id, 0) for refund in paid_out)
-    return max(used - stays - left_worth(line, line.paid - line.refunded), 0)
+    overpaid = used - stays - left_worth(line, line.paid - line.refunded)
+    return overpaid if line.kind == "prepaid" else max(overpaid, 0)
 
 
 def grant_balance(
     order: Order | None, line_id: str, won: int, at: datetime, expires_at: datetime
 ) -> Decision[Order]:
-    """Bonus cash of so many won is there since `at`. What was spent since then is judged anew."""
+    """Bonus cash of so many won is there since `at`. What was spent since then is judged anew, also where the
+    money is out already.
+    """
     line = _line_of_kind(order, line_id, frozenset({"prepaid"}))
     if not isinstance(line, Line):
         return line
     assert order is not None, "it has the line"
     bonus = Bonus(order.order_id, line_id, len(line.bonuses), won, at, expires_at)
-    return Decided(with_lines(order, [replace(line, bonuses=(*line.bonuses, bonus))]))
+    return judge_anew(with_lines(order, [replace(line, bonuses=(*line.bonuses, bonus))]), line_id, at)
 
 
 def usage_of(order: Order, line: Line) -> Usage:

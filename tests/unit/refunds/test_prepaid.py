@@ -232,6 +232,62 @@ def test_a_use_of_bonus_cash_after_the_refund_costs_nobody_anything(desk: Desk) 
     assert desk.last.type == "refund.completed.v1"
 
 
+def told_late(desk: Desk, won: int) -> None:
+    """A bonus of which nobody had heard, granted an hour before anything was used."""
+    now, desk.now = desk.now, USED_AT - minutes(60)
+    desk.bonus(won, FREE_UNTIL)
+    desk.now = now
+
+
+def test_a_bonus_that_is_told_after_the_payout_is_judged_anew_and_told_with_its_won(desk: Desk) -> None:
+    desk.used(1_500, at=USED_AT)
+    paid_back(desk)
+
+    told_late(desk, 1_000)
+    first = desk.last
+    told_late(desk, 800)
+    told_late(desk, 700)
+
+    assert (first.type, first.data["amount"], first.data["line_id"]) == ("refund.underpaid.v1", 1_000, "1")
+    assert (desk.last.type, desk.last.data["amount"]) == ("refund.underpaid.v1", 500)
+    assert desk.types().count("refund.underpaid") == 2
+    assert desk.story()[-1] == ("completed", "checkout", "bonus_after_refund")
+
+
+def test_a_late_bonus_takes_back_what_was_told_to_be_overpaid_and_more_use_is_told_again(desk: Desk) -> None:
+    paid_back(desk)
+    desk.used(2_500, at=USED_AT)
+    assert desk.last.data["amount"] == 2_500
+
+    told_late(desk, 2_000)
+    assert (desk.last.type, desk.last.data["amount"]) == ("refund.underpaid.v1", 2_000)
+    desk.used(2_600, at=USED_AT + minutes(1))
+
+    assert (desk.last.type, desk.last.data["amount"]) == ("refund.overpaid.v1", 100)
+
+
+def test_a_bonus_that_is_told_while_the_money_is_on_its_way_is_told_with_the_completion(desk: Desk) -> None:
+    desk.used(1_500, at=USED_AT)
+    desk.asked()
+    desk.granted()
+    told_late(desk, 1_000)
+    assert desk.types() == ["refund.accepted", "refund.payout_requested"]
+
+    desk.paid_out()
+
+    assert desk.types()[-2:] == ["refund.completed", "refund.underpaid"]
+    assert desk.last.data["amount"] == 1_000
+
+
+def test_a_bonus_of_after_the_use_changes_nothing_of_a_refund(desk: Desk) -> None:
+    desk.used(1_500, at=USED_AT)
+    paid_back(desk)
+
+    desk.bonus(1_000, FREE_UNTIL)
+
+    assert desk.last.type == "refund.completed.v1"
+
+
 def test_the_last_other_unit_of_the_order_takes_no_won_of_what_was_used() -> None:
     desk = Desk()
     desk.paid(line("1", 1, 10_000, kind="prepaid"), line("2", 3, 1_605), vat_mode="inclusive")
