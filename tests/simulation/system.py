@@ -5,7 +5,7 @@ mark, the month close, the deposit expirer, the issuing worker. What is not: soc
 SQL.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,10 +14,13 @@ from typing import Any
 from unittest.mock import patch
 from uuid import UUID
 
+import orjson
+
 import services.invoices.handlers as invoices_handlers
 import services.orders.expiry as expiry
 import services.orders.handlers as orders_handlers
 import services.orders.store as orders_store
+import services.refunds.commands as refunds_commands
 import services.refunds.handlers as refunds_handlers
 import services.serials.commands as serials_commands
 import services.serials.handlers as serials_handlers
@@ -33,11 +36,15 @@ from services.invoices.commands import CorrectBody, MergeBody, correct, merge_mo
 from services.invoices.state import MonthSummary, NewId
 from services.invoices.state import Policy as InvoicePolicy
 from services.invoices.store import Store as InvoicesStore
+from services.refunds.asking import REQUESTED
+from services.refunds.commands import REQUEST, RequestBody
 from services.refunds.store import Store as RefundsStore
 from services.serials.commands import REGISTER, EndBody, Registering
 from services.serials.state import Part, Policy
 from services.serials.store import Store
+from shared.events.canonical import content_hash
 from shared.events.catalogue import SERVICES, TOPICS
+from shared.events.checkout import RefundRequested
 from shared.events.fields import Data
 from shared.runtime.commands import Answer, Command, Work
 from shared.runtime.decisions import Context
@@ -177,6 +184,10 @@ class Site:
         order_id = self.database.tables["grants"][serial["grant_id"]]["order_id"]
         return self._decide(to_end(self, how, serial["serial_id"], order_id, who, key, at))
 
+    def ask_refund(self, document: Mapping[str, Any], at: datetime) -> Answer:
+        """A partner asks for a refund over HTTP, by the document of `refund.requested`."""
+        return self._decide(to_ask_refund(self, document, at))
+
     def _decide(self, command: Command[Any]) -> Answer:
         (answer,) = Running(self.fold.decide([command])).finish()
         assert isinstance(answer, Answer)
@@ -252,6 +263,14 @@ def to_end(
     said, new_id = EndBody(reason="lost in the mail"), site.database.new_id()
     more: dict[str, Any] = {"subject": str(serial_id), "at": at, "command_id": new_id}
     return who.commands(how, order_id, said, key, said.reason, **more)
+
+
+def to_ask_refund(site: Site, document: Mapping[str, Any], at: datetime) -> Command[Any]:
+    """The command that asks for a refund, as the HTTP route makes it."""
+    content = content_hash(REQUESTED, orjson.dumps(document)).hex()
+    said = RequestBody(request=RefundRequested.model_validate(document), content=content)
+    new_id = site.database.new_id()
+    return Person("portal").commands(REQUEST, document["order_id"], said, at=at, command_id=new_id)
 
 
 def _of_operator(site: Site, name: str, key: str, body: Data, at: datetime) -> Command[Any]:
@@ -350,7 +369,9 @@ def _service(name: str, watch: Watch) -> tuple[Service, InvoicesStore | None]:
     if name == "refunds":
         store = RefundsStore(Plain())  # type: ignore[arg-type]
         routes = watch.over_refunds(refunds_handlers.ROUTES)
-        return Service(name, routes, store, refunds_handlers.refuse_late), None
+        return Service(
+            name, routes, store, refunds_handlers.refuse_late, commands=refunds_commands.COMMANDS
+        ), None
     invoices = InvoicesStore(InvoicePolicy())
     return Service(name, invoices_handlers.ROUTES, invoices, invoices_handlers.refuse_late), invoices
 

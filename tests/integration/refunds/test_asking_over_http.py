@@ -256,7 +256,7 @@ class TestRequest:
         body = {"campaign": {"share": 1.5}, **document()}
 
         over_http = await refunds.post("/v1/refunds", json=body)
-        table.say("refund.requested.v1", "A-1", **body)
+        table.say("refund.requested.v1", **body)
         await table.drain()
         again = await refunds.post("/v1/refunds", json=body)
 
