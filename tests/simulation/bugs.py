@@ -982,8 +982,15 @@ PLANTED: Sequence[Bug] = (
     Bug("a part that is approved pays all", refund_reviews, "_consumed", _all_is_approved),
     Bug("orders gives back what was used up", orders_refunds, "worth", _gives_back_what_was_used_up),
     Bug("a release keeps what was used up", refund_reviews, "void", _void_keeps_what_was_used_up),
-    Bug("a use after the refund is told without its won", usage, "refund_overpaid", _overpaid_without_its_won),
-    Bug("a use while the money was on its way is forgotten", refund_payouts, "_judge_anew", _not_told_with_the_payout),
+    Bug(
+        "a use after the refund is told without its won", usage, "refund_overpaid", _overpaid_without_its_won
+    ),
+    Bug(
+        "a use while the money was on its way is forgotten",
+        refund_payouts,
+        "_judge_anew",
+        _not_told_with_the_payout,
+    ),
     Bug("what an operator knew is told", refund_payouts, "allow_known_use", _nothing_was_known),
     Bug("a refund that is held is forgotten", orders_refunds, "note_open_refund", _open_refund_forgotten),
     Bug("a merge takes in what is not fit", eligibility, "_reason_of_units", _merge_takes_all),

@@ -271,7 +271,9 @@ def _look_at_units(before: Order, event: Event[Any], refund: Refund, data: Mappi
     if back is not None:
         came = {each.line_id: each.quantity for each in back}
         goods = {line_id for line_id in units.keys() | came if before.lines[line_id].kind == "goods"}
-        if not asked:  # what is late, or asked of orders already, is no part of everything, though it came back
+        if (
+            not asked
+        ):  # what is late, or asked of orders already, is no part of everything, though it came back
             goods = {i for i in goods if is_in_time(before, before.lines[i], refund.requested_at)}
             others = [dict(r.lines) for r in before.refunds.values() if r.state == "accepted"]
             goods = {i for i in goods if before.lines[i].open > sum(each.get(i, 0) for each in others)}
@@ -398,7 +400,9 @@ def _look_at_overpaid(before: Order, event: Event[Any], after: Order, facts: Seq
     told: Counter[str] = Counter()
     for fact in facts:
         if fact.type in ("refund.overpaid.v1", "refund.underpaid.v1"):
-            told[fact.data["line_id"]] += fact.data["amount"] if "used_at" in fact.data else -fact.data["amount"]
+            told[fact.data["line_id"]] += (
+                fact.data["amount"] if "used_at" in fact.data else -fact.data["amount"]
+            )
     for line_id, line in after.lines.items():
         was = before.lines.get(line_id)
         if was is None or line.kind not in ("metered", "prepaid"):

@@ -20,7 +20,16 @@ from tests.unit.refunds.desk import ACCOUNT, PAID_AT, Desk, line, units
 
 KINDS = ("metered", "metered", "prepaid", "prepaid", "goods", "goods", "serials")
 ASKED = ("ask", "ask everything", "ask everything", "ask from another account")
-TOLD = ("use", "use", "use before", "give a bonus", "give a bonus", "give a bonus before", "activate", "deliver")
+TOLD = (
+    "use",
+    "use",
+    "use before",
+    "give a bonus",
+    "give a bonus",
+    "give a bonus before",
+    "activate",
+    "deliver",
+)
 ANSWERED = (
     *("go on",) * 8,
     *("deny", "fail", "bounce", "release", "reject"),
@@ -59,7 +68,9 @@ class JudgedDesk(Desk):
 
 
 LINES = st.lists(
-    st.tuples(st.sampled_from(KINDS), st.sampled_from([0, 37, 333, 2_400, 10_000, 10_000]), st.integers(1, 5)),
+    st.tuples(
+        st.sampled_from(KINDS), st.sampled_from([0, 37, 333, 2_400, 10_000, 10_000]), st.integers(1, 5)
+    ),
     min_size=1,
     max_size=2,
 )
