@@ -57,7 +57,7 @@ from services.serials.store import Store as SerialsStore
 from shared.kst import kst_date, next_month, window_end
 from shared.money import NOTHING, Money, payment_money, refund_money
 from shared.runtime.batch import Batch, Parked
-from shared.runtime.decisions import Decided, Event
+from shared.runtime.decisions import Decided, Event, Wait
 from shared.runtime.fold import Fold
 from shared.runtime.intake import InboundMessage
 from shared.runtime.outbox import Outbox
@@ -213,7 +213,7 @@ def _gives_back_what_was_used_up(order: Order, units: Sequence[LineUnits], consu
 
 
 def _open_refund_forgotten(order: Order | None, refund_id: Any) -> Any:
-    return orders_refunds.Wait("the order") if order is None else Decided(order)
+    return Wait("the order") if order is None else Decided(order)
 
 
 def _free_units_stay_behind(order: Order, units: Sequence[LineUnits]) -> Sequence[LineUnits]:
@@ -470,7 +470,9 @@ def _fee_of_the_price(order: Any, line: Any, quantity: int | None, at: datetime)
 
 def _part_of_a_balance(order: Any, line: Any, quantity: int | None, at: datetime) -> Any:
     answer = _ask(order, line, quantity, at)
-    return answer if answer.reason != prepaid.WHOLE_ONLY else _ask(order, line, None, at)._replace(units=quantity)
+    if quantity is None or answer.reason != prepaid.WHOLE_ONLY:
+        return answer
+    return _ask(order, line, None, at)._replace(units=quantity)
 
 
 _usage_of = usage.usage_of
@@ -554,7 +556,7 @@ def _all_of_it_came_back(order: Any, refund: Any, *arguments: Any) -> Any:
     return refund
 
 
-_refund_held = refund_requests.refund_held
+_refund_held = refund_events.refund_held
 
 
 def _without_a_deadline(refund: Any, *arguments: Any) -> Any:
@@ -576,7 +578,7 @@ def _all_is_approved(order: Any, judged: Any, amount: int) -> Any:
     return {} if isinstance(consumed, dict) else consumed
 
 
-_refund_overpaid = usage.refund_overpaid
+_refund_overpaid = refund_events.refund_overpaid
 
 
 def _overpaid_without_its_won(*arguments: Any) -> Any:
@@ -967,14 +969,26 @@ PLANTED: Sequence[Bug] = (
     Bug("a fee is of what was paid", judging, "_ask", _fee_of_the_price),
     Bug("a part of a balance goes back", judging, "_ask", _part_of_a_balance),
     Bug("goods are paid before they are back", refund_requests, "proceed", _nothing_is_awaited),
-    Bug("goods that came back in part are paid whole", refund_reviews, "_of_what_came_back", _all_of_it_came_back),
+    Bug(
+        "goods that came back in part are paid whole",
+        refund_reviews,
+        "_of_what_came_back",
+        _all_of_it_came_back,
+    ),
     Bug("a hold says no deadline", refund_requests, "refund_held", _without_a_deadline),
     Bug("more is approved than is left", refund_reviews, "_consumed", _more_than_is_left),
     Bug("a part that is approved pays all", refund_reviews, "_consumed", _all_is_approved),
     Bug("orders gives back what was used up", orders_refunds, "worth", _gives_back_what_was_used_up),
     Bug("a release keeps what was used up", refund_reviews, "void", _void_keeps_what_was_used_up),
-    Bug("a use after the refund is told without its won", usage, "refund_overpaid", _overpaid_without_its_won),
-    Bug("a use while the money was on its way is forgotten", refund_payouts, "_judge_anew", _not_told_with_the_payout),
+    Bug(
+        "a use after the refund is told without its won", usage, "refund_overpaid", _overpaid_without_its_won
+    ),
+    Bug(
+        "a use while the money was on its way is forgotten",
+        refund_payouts,
+        "_judge_anew",
+        _not_told_with_the_payout,
+    ),
     Bug("what an operator knew is told", refund_payouts, "allow_known_use", _nothing_was_known),
     Bug("a refund that is held is forgotten", orders_refunds, "note_open_refund", _open_refund_forgotten),
     Bug("a merge takes in what is not fit", eligibility, "_reason_of_units", _merge_takes_all),

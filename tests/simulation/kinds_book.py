@@ -45,7 +45,7 @@ GOES_ON = frozenset({"refund.held.v1", "refund.bounced.v1"})
 
 @dataclass(slots=True)
 class Watch:
-    """Looks at every decision of refunds, and at every partner that leaves. `broken` are those that break a rule."""
+    """Looks at every decision of refunds, and at every partner that leaves. `broken` is what broke a rule."""
 
     databases: Mapping[str, Database] = field(default_factory=dict)
     broken: list[Violation] = field(default_factory=list)
@@ -232,17 +232,27 @@ def _look_at_accepted(before: Order, event: Event[Any], after: Order, data: Mapp
                 must(is_back, RETURNED, f"{name} is refunded and not back")
             case "metered":
                 is_clean = in_time and not is_used(before)
-                must(is_clean or is_free or refund.reviewed_at is not None, REVIEWED, f"{name} of {refund.refund_id}")
+                must(
+                    is_clean or is_free or refund.reviewed_at is not None,
+                    REVIEWED,
+                    f"{name} of {refund.refund_id}",
+                )
                 if event.type != "refund.reviewed.v1" or event.data.amount is None:
                     known = before.refunds.get(refund.refund_id)
                     stays = 0 if known is None else known.consumed.get(line_id, 0)
-                    must(consumed[line_id] == stays, APPROVED, f"{consumed[line_id]} of {name} stay, not {stays}")
+                    must(
+                        consumed[line_id] == stays,
+                        APPROVED,
+                        f"{consumed[line_id]} of {name} stay, not {stays}",
+                    )
             case "prepaid":
                 must(quantity == line.open == line.paid, BALANCE, f"{quantity} of {name} of {line.open}")
                 kept, gone = fee_and_spent(before, line, refund.requested_at)
                 balance = with_vat(before.vat_mode, price(line, line.paid) - gone)
                 must(not kept or balance > LEAST_FEE, BALANCE, f"{name} has {balance} won left")
-                must(consumed[line_id] == gone, BALANCE, f"{consumed[line_id]} of {name} are spent, not {gone}")
+                must(
+                    consumed[line_id] == gone, BALANCE, f"{consumed[line_id]} of {name} are spent, not {gone}"
+                )
                 fee += kept
     must(refund.fee == fee, BALANCE, f"the fee of {refund.refund_id} is {refund.fee}, not {fee}")
     if event.type == "refund.reviewed.v1" and event.data.amount is not None and not _has_released(before):
@@ -261,7 +271,9 @@ def _look_at_units(before: Order, event: Event[Any], refund: Refund, data: Mappi
     if back is not None:
         came = {each.line_id: each.quantity for each in back}
         goods = {line_id for line_id in units.keys() | came if before.lines[line_id].kind == "goods"}
-        if not asked:  # what is late, or asked of orders already, is no part of everything, though it came back
+        if (
+            not asked
+        ):  # what is late, or asked of orders already, is no part of everything, though it came back
             goods = {i for i in goods if is_in_time(before, before.lines[i], refund.requested_at)}
             others = [dict(r.lines) for r in before.refunds.values() if r.state == "accepted"]
             goods = {i for i in goods if before.lines[i].open > sum(each.get(i, 0) for each in others)}
@@ -285,7 +297,9 @@ def _look_at_held(before: Order, event: Event[Any], after: Order, data: Mapping[
         must(deadline is None, HELD, f"{refund.refund_id}: {data}")
     else:
         last = refund.deadline or since
-        is_last = day_in_seoul(last + timedelta(microseconds=1)) == day_in_seoul(since) + timedelta(days=days + 1)
+        is_last = day_in_seoul(last + timedelta(microseconds=1)) == day_in_seoul(since) + timedelta(
+            days=days + 1
+        )
         is_whole = day_in_seoul(last) == day_in_seoul(since) + timedelta(days=days)
         must(is_last and is_whole, HELD, f"{refund.refund_id} waits from {since} to {last}")
     asked = {line_id for line_id, _ in refund.lines} or set(before.lines)
@@ -338,7 +352,11 @@ def _look_at_fee(before: Order, after: Order, data: Mapping[str, Any]) -> None:
     granted = cash & {line_id for line_id, _ in refund.lines}
     must(data["amount"] == refund.money.total - data["fee"], PAID, f"{refund.refund_id}: {data}")
     if granted == cash:
-        must(data["fee"] == min(known.fee, refund.money.total - 1), BALANCE, f"{known.fee} were accepted: {data}")
+        must(
+            data["fee"] == min(known.fee, refund.money.total - 1),
+            BALANCE,
+            f"{known.fee} were accepted: {data}",
+        )
     elif not granted:
         must(data["fee"] == 0, BALANCE, f"{refund.refund_id} has no balance: {data}")
 
@@ -358,7 +376,11 @@ def _look_at_what_was_told(before: Order, event: Event[Any], after: Order) -> No
             must(kept == wanted, USED, f"{after.order_id}/{line_id}: {kept}, not {wanted}")
         case "balance.granted.v1":
             new = [(each.bonus, each.granted_at, each.expires_at) for each in now.bonuses[len(was.bonuses) :]]
-            must(new == [(said.bonus, event.time, said.expires_at)], USED, f"{line_id} of {after.order_id}: {new}")
+            must(
+                new == [(said.bonus, event.time, said.expires_at)],
+                USED,
+                f"{line_id} of {after.order_id}: {new}",
+            )
         case "line.activated.v1" | "line.delivered.v1":
             name = "activated_at" if event.type == "line.activated.v1" else "delivered_at"
             instant = getattr(said, name) or before.paid_at
@@ -378,7 +400,9 @@ def _look_at_overpaid(before: Order, event: Event[Any], after: Order, facts: Seq
     told: Counter[str] = Counter()
     for fact in facts:
         if fact.type in ("refund.overpaid.v1", "refund.underpaid.v1"):
-            told[fact.data["line_id"]] += fact.data["amount"] if "used_at" in fact.data else -fact.data["amount"]
+            told[fact.data["line_id"]] += (
+                fact.data["amount"] if "used_at" in fact.data else -fact.data["amount"]
+            )
     for line_id, line in after.lines.items():
         was = before.lines.get(line_id)
         if was is None or line.kind not in ("metered", "prepaid"):
@@ -398,8 +422,9 @@ def _look_at_overpaid(before: Order, event: Event[Any], after: Order, facts: Seq
 
 
 def _overpaid(line: Line, went: Iterable[Refund], gone: int) -> int:
-    """Units that no refund paid out are left, and what was used up of them stays with them. Less than nothing,
-    where more stays of a balance than was spent.
+    """Units that no refund paid out are left, and what was used up of them stays with them.
+
+    Less than nothing where more stays of a balance than was spent.
     """
     stays = sum(refund.consumed.get(line.line_id, 0) for refund in went)
     overpaid = gone - stays - price(line, line.paid - line.refunded)
@@ -416,7 +441,9 @@ def _look_at_what_was_known(event: Event[Any], before: Order, after: Order) -> N
     metered = {key: line for key, line in before.lines.items() if line.kind == "metered"}
     wanted = {i: used_won(metered[i]) for i, _ in refund.lines if i in metered and used_won(metered[i])}
     known = {i: won for i, won in refund.known_use.items() if i in wanted}
-    must(known == wanted or refund.state == "rejected", OVERPAID, f"{refund.refund_id}: {known}, not {wanted}")
+    must(
+        known == wanted or refund.state == "rejected", OVERPAID, f"{refund.refund_id}: {known}, not {wanted}"
+    )
 
 
 # What must hold of an order at any time
@@ -427,20 +454,24 @@ def look_at_order(order: Order) -> None:
     claims = [refund for refund in order.refunds.values() if refund.state in CLAIMED]
     won = sum(refund.amount + refund.fee for refund in claims)
     must(won + order.remaining.total == order.paid.total, PAID,
-         f"{order.order_id}: {won} are refunded, {order.remaining.total} of {order.paid.total} left")  # fmt: skip
+         f"{order.order_id}: {won} went, {order.remaining.total} of {order.paid.total} left")  # fmt: skip
     for refund in order.refunds.values():
         _look_at_refund(order, refund)
     for line in order.lines.values():
         consumed = sum(refund.consumed.get(line.line_id, 0) for refund in claims)
         name = f"{order.order_id}/{line.line_id}"
-        must(line.consumed == consumed, PAID, f"{line.consumed} won of {name} are used up, {consumed} are told")
+        must(
+            line.consumed == consumed, PAID, f"{line.consumed} won of {name} are used up, {consumed} are told"
+        )
         must(line.consumed + price(line, line.left) <= price(line, line.paid), PAID, f"{name}: {line}")
         net = line.overpaid - line.underpaid
         must(-line.consumed <= net <= price(line, line.paid) - line.consumed, PAID, f"{name}: {line}")
     if not _has_released(order) and order.state != "cancelled":
         stays = sum(price(line, line.left) + line.consumed for line in order.lines.values())
         mine = order.remaining.supply if order.vat_mode == "exclusive" else order.remaining.total
-        must(order.paid_at is None or mine == stays, PAID, f"{order.order_id}: {mine} won remain, {stays} stay")
+        must(
+            order.paid_at is None or mine == stays, PAID, f"{order.order_id}: {mine} won remain, {stays} stay"
+        )
 
 
 def _look_at_refund(order: Order, refund: Refund) -> None:
@@ -462,7 +493,8 @@ def _look_at_refund(order: Order, refund: Refund) -> None:
 def _worth(order: Order, units: Mapping[str, int], consumed: int) -> int:
     """Won with VAT that go back with these units of a payment of which no refund was released."""
     stays = consumed + sum(
-        price(line, line.left - units.get(line_id, 0)) + line.consumed for line_id, line in order.lines.items()
+        price(line, line.left - units.get(line_id, 0)) + line.consumed
+        for line_id, line in order.lines.items()
     )
     return order.remaining.total - with_vat(order.vat_mode, stays)
 

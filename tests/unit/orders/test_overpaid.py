@@ -48,7 +48,11 @@ def test_what_a_late_bonus_had_left_is_a_case_that_proposes_to_give_it_back():
     decision = quarantine.record_underpaid(paid_order(), underpaid())
 
     [(_, data)] = events(decision)
-    assert (data["amount"], data["reason"], data["proposal"]["refund"]) == (1_500, "bonus_after_refund", 1_500)
+    assert (data["amount"], data["reason"], data["proposal"]["refund"]) == (
+        1_500,
+        "bonus_after_refund",
+        1_500,
+    )
     assert data["proposal"]["destination"]
 
 
