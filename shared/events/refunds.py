@@ -191,7 +191,7 @@ class RefundOverpaid(Refund):
 
 
 class RefundUnderpaid(Refund):
-    """refund.underpaid.v1: a bonus that was told after the payout had left `amount` won more; told at `told_at`."""
+    """refund.underpaid.v1: a bonus that was told after the payout had left `amount` won more."""
 
     payment_id: Id
     line_id: Id

@@ -57,7 +57,7 @@ from services.serials.store import Store as SerialsStore
 from shared.kst import kst_date, next_month, window_end
 from shared.money import NOTHING, Money, payment_money, refund_money
 from shared.runtime.batch import Batch, Parked
-from shared.runtime.decisions import Decided, Event
+from shared.runtime.decisions import Decided, Event, Wait
 from shared.runtime.fold import Fold
 from shared.runtime.intake import InboundMessage
 from shared.runtime.outbox import Outbox
@@ -213,7 +213,7 @@ def _gives_back_what_was_used_up(order: Order, units: Sequence[LineUnits], consu
 
 
 def _open_refund_forgotten(order: Order | None, refund_id: Any) -> Any:
-    return orders_refunds.Wait("the order") if order is None else Decided(order)
+    return Wait("the order") if order is None else Decided(order)
 
 
 def _free_units_stay_behind(order: Order, units: Sequence[LineUnits]) -> Sequence[LineUnits]:
@@ -470,11 +470,9 @@ def _fee_of_the_price(order: Any, line: Any, quantity: int | None, at: datetime)
 
 def _part_of_a_balance(order: Any, line: Any, quantity: int | None, at: datetime) -> Any:
     answer = _ask(order, line, quantity, at)
-    return (
-        answer
-        if answer.reason != prepaid.WHOLE_ONLY
-        else _ask(order, line, None, at)._replace(units=quantity)
-    )
+    if quantity is None or answer.reason != prepaid.WHOLE_ONLY:
+        return answer
+    return _ask(order, line, None, at)._replace(units=quantity)
 
 
 _usage_of = usage.usage_of
@@ -558,7 +556,7 @@ def _all_of_it_came_back(order: Any, refund: Any, *arguments: Any) -> Any:
     return refund
 
 
-_refund_held = refund_requests.refund_held
+_refund_held = refund_events.refund_held
 
 
 def _without_a_deadline(refund: Any, *arguments: Any) -> Any:
@@ -580,7 +578,7 @@ def _all_is_approved(order: Any, judged: Any, amount: int) -> Any:
     return {} if isinstance(consumed, dict) else consumed
 
 
-_refund_overpaid = usage.refund_overpaid
+_refund_overpaid = refund_events.refund_overpaid
 
 
 def _overpaid_without_its_won(*arguments: Any) -> Any:

@@ -31,7 +31,7 @@ BALANCES = (1000, 10_000, 3000, 333)
 """Prices of a unit of prepaid cash."""
 KINDS = {"serials": 16, "goods": 4, "metered": 4, "prepaid": 5}
 LIKE_THE_FIRST = {"serials": 0.5, "metered": 0.8}
-"""How often a line is of each kind, and a second one of that of the first: a top-up, or units that are given."""
+"""How often a line is of each kind, and a second one of that of the first: a top-up, or given units."""
 METHODS = ("card", "virtual_account", "bank_transfer", "mycash", "bank_transfer", "virtual_account")
 HOLDER = "가나다교육"
 COMMON_NUMBER = business_number.from_seed(4)
@@ -296,11 +296,16 @@ class Checkout:
         match headers["ce_type"].decode():
             case "payment.quarantined.v1":
                 self._decide(data)
+            case "order.paid.v1":
+                self.paid_by[data["order_id"]] = data["payment_id"]
+            case type_name:
+                self._hear_of_refund(type_name, about, data)
+
+    def _hear_of_refund(self, type_name: str, about: dict[str, Any], data: dict[str, Any]) -> None:
+        match type_name:
             case "refund.payout_requested.v1":
                 self.keys[data["refund_id"]] = data["idempotency_key"]
                 self._try_payout(about, data["amount"], data["idempotency_key"])
-            case "order.paid.v1":
-                self.paid_by[data["order_id"]] = data["payment_id"]
             case "refund.completed.v1" | "refund.repaid.v1":
                 self._undo_payout(about, data["payout_id"], data["amount"])
                 self._take_back_refunded(data["order_id"])
@@ -310,15 +315,16 @@ class Checkout:
             case "refund.held.v1":
                 self._do_what_it_waits_for(about, data["next"])
                 if self.random.random() < 0.2:
-                    partner = self.buyers[data["order_id"]]
-                    wish = {"partner_id": partner, "request_id": f"leave-{next(self._numbers)}"}
-                    self.queue(partner, "partner.withdrawal_requested.v1", wish)
+                    self._leave(self.buyers[data["order_id"]])
             case "refund.rejected.v1" | "refund.denied.v1" if self.random.random() < 0.1:
                 self._send_back(about)
-            case "refund.failed.v1" if data["next"] == "retry":
+            case "refund.failed.v1":
                 self._review(about, self.random.choice(["retry", "release"]))
-            case "refund.failed.v1" if data["next"] == "retry_or_release":
-                self._review(about, self.random.choice(["retry", "release"]))
+
+    def _leave(self, partner_id: str) -> None:
+        """A partner wants to leave while a refund of its waits."""
+        wish = {"partner_id": partner_id, "request_id": f"leave-{next(self._numbers)}"}
+        self.queue(partner_id, "partner.withdrawal_requested.v1", wish)
 
     def _do_what_it_waits_for(self, about: dict[str, Any], following: str) -> None:
         chance = self.random.random()

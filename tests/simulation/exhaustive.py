@@ -231,11 +231,15 @@ class Walk:
             for decision in ("retry", "release"):
                 data = {**about, "decision": decision, "actor": "operator"}
                 yield Said(ORDER, f"{decision}-{tag}", "refund.reviewed.v1", START, data)
-        elif refund["why"] == "return_awaited":
+        elif refund["state"] in ("held", "in_review"):
+            yield from self._answers_about_wait(refund["why"], about, tag)
+
+    def _answers_about_wait(self, why: str, about: dict[str, str], tag: str) -> Iterator[Said]:
+        if why == "return_awaited":
             some = {**about, "lines": [{"line_id": "1", "quantity": 1}]}
             yield Said(ORDER, f"back-{tag}", "return.confirmed.v1", START, about)
             yield Said(ORDER, f"some-{tag}", "return.confirmed.v1", START, some)
-        elif refund["state"] == "in_review":
+        else:
             part = {**about, "decision": "approve", "amount": 1_000, "actor": "operator"}
             yield Said(ORDER, f"part-{tag}", "refund.reviewed.v1", START, part)
             for decision in ("approve", "reject"):
@@ -471,8 +475,8 @@ SCENARIOS = (
     Scenario("a payout that bounces", [_pay(), _refund("r-1", 1)], 1, 1, failures=0, bounces=1),
     Scenario("refund around the month close", [_pay(), _refund("r-1", 1)], 2, 1, close=True),
     Scenario("goods that come back, all or some", [_pay(lines=[_line("goods")]), _refund("r-1", 2)], 1, 0),
-    Scenario("a service that is used", [_pay(lines=[_line("metered")]), _use(1, 2), _use(2, 1), _refund("r-1")],
-             0, 0),
+    Scenario("a service that is used",
+             [_pay(lines=[_line("metered")]), _use(1, 2), _use(2, 1), _refund("r-1")], 0, 0),
     Scenario("a balance with a late bonus",
              [_pay(lines=[_line("prepaid", units=1, unit_price=10_000)]), _bonus(1_000), _use(1_500, 2),
               _refund("r-1")], 0, 0),

@@ -45,7 +45,7 @@ GOES_ON = frozenset({"refund.held.v1", "refund.bounced.v1"})
 
 @dataclass(slots=True)
 class Watch:
-    """Looks at every decision of refunds, and at every partner that leaves. `broken` are those that break a rule."""
+    """Looks at every decision of refunds, and at every partner that leaves. `broken` is what broke a rule."""
 
     databases: Mapping[str, Database] = field(default_factory=dict)
     broken: list[Violation] = field(default_factory=list)
@@ -422,8 +422,9 @@ def _look_at_overpaid(before: Order, event: Event[Any], after: Order, facts: Seq
 
 
 def _overpaid(line: Line, went: Iterable[Refund], gone: int) -> int:
-    """Units that no refund paid out are left, and what was used up of them stays with them. Less than nothing,
-    where more stays of a balance than was spent.
+    """Units that no refund paid out are left, and what was used up of them stays with them.
+
+    Less than nothing where more stays of a balance than was spent.
     """
     stays = sum(refund.consumed.get(line.line_id, 0) for refund in went)
     overpaid = gone - stays - price(line, line.paid - line.refunded)
@@ -453,7 +454,7 @@ def look_at_order(order: Order) -> None:
     claims = [refund for refund in order.refunds.values() if refund.state in CLAIMED]
     won = sum(refund.amount + refund.fee for refund in claims)
     must(won + order.remaining.total == order.paid.total, PAID,
-         f"{order.order_id}: {won} are refunded, {order.remaining.total} of {order.paid.total} left")  # fmt: skip
+         f"{order.order_id}: {won} went, {order.remaining.total} of {order.paid.total} left")  # fmt: skip
     for refund in order.refunds.values():
         _look_at_refund(order, refund)
     for line in order.lines.values():

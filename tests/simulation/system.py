@@ -344,7 +344,7 @@ class System:
             site.database.wall = wall
 
 
-def _site(name: str, number: int, broker: Broker, watch: Watch) -> Site:
+def _site(name: str, number: int, broker: Broker, watch: Watch | None = None) -> Site:
     database = open_database(name, number)
     service, store = _service(name, watch)
     outbox = Outbox(name, broker.partitions)
@@ -354,9 +354,9 @@ def _site(name: str, number: int, broker: Broker, watch: Watch) -> Site:
     return Site(name, database, service, fold, outbox, relay, store)
 
 
-def _service(name: str, watch: Watch) -> tuple[Service, InvoicesStore | None]:
+def _service(name: str, watch: Watch | None) -> tuple[Service, InvoicesStore | None]:
     if name == "orders":
-        routes = watch.over_orders(orders_handlers.ROUTES)
+        routes = watch.over_orders(orders_handlers.ROUTES) if watch else orders_handlers.ROUTES
         return Service(name, routes, orders_store.Store(), orders_handlers.refuse_late), None
     if name == "serials":
         return Service(
@@ -368,7 +368,7 @@ def _service(name: str, watch: Watch) -> tuple[Service, InvoicesStore | None]:
         ), None
     if name == "refunds":
         store = RefundsStore(Plain())  # type: ignore[arg-type]
-        routes = watch.over_refunds(refunds_handlers.ROUTES)
+        routes = watch.over_refunds(refunds_handlers.ROUTES) if watch else refunds_handlers.ROUTES
         return Service(
             name, routes, store, refunds_handlers.refuse_late, commands=refunds_commands.COMMANDS
         ), None

@@ -115,7 +115,7 @@ def record_overpaid(order: Order | None, data: RefundOverpaid) -> Decision[Order
 
 
 def record_underpaid(order: Order | None, data: RefundUnderpaid) -> Decision[Order]:
-    """A refund would have given back more: a case proposes to give back the rest, the way the payment came."""
+    """A refund would have given back more: a case proposes to give the rest back, by the way it came."""
     if order is None:
         return Wait(f"order {data.order_id} to be known")
     order, quarantined = open_case(order, data.payment_id, "bonus_after_refund", data.amount, data.told_at)

@@ -74,8 +74,8 @@ def _fee(order: Order, refund: Refund, units: tuple[LineUnits, ...], money: Mone
     """The fee that was accepted; of a refund of everything that is granted less, that of what is granted.
 
     Where what is not granted has no fee, all of the accepted one is of what is: a use that was heard of since
-    changes nothing of what was accepted. Free units that go with the others have none. The fee leaves a won at least of what is worth one: this
-    refund is granted, and has to be paid.
+    changes nothing of what was accepted. Free units that go with the others have none. The fee leaves a won
+    at least of what is worth one: this refund is granted, and has to be paid.
     """
     priced = tuple(each for each in units if not order.lines[each.line_id].is_free)
     accepted = tuple(each for each in refund.lines if not order.lines[each.line_id].is_free)

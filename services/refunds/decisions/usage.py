@@ -37,11 +37,10 @@ def record_usage(
 
 
 def judge_anew(order: Order, line_id: str, at: datetime) -> Decided[Order]:
-    """Tells what went back of a line although it had been used, or did not although it had not been, as far as
-    that was not told before.
+    """Tells what went back of a line although it had been used, or did not go back although it was left.
 
-    Nothing where the money is not out. Orders makes it a case: an operator decides what becomes of it. The fee
-    stays as it was accepted.
+    Only what was not told before, and nothing where the money is not out. Orders makes it a case: an operator
+    decides what becomes of it. The fee stays as it was accepted.
     """
     line, paid_out = order.lines[line_id], _paid_out(order, line_id)
     if not paid_out:
@@ -51,12 +50,12 @@ def judge_anew(order: Order, line_id: str, at: datetime) -> Decided[Order]:
     if more > 0:
         refund = enter(refund, refund.state, at, CHECKOUT, "used_after_refund")
         used_at = max(use.at for use in uses(line.readings))
-        told = refund_overpaid(refund, order.payment_id, line_id, amount, used_at)
-        return decided(with_lines(order, [replace(line, overpaid=line.overpaid + more)]), refund, told)
+        order = with_lines(order, [replace(line, overpaid=line.overpaid + more)])
+        return decided(order, refund, refund_overpaid(refund, order.payment_id, line_id, amount, used_at))
     if more < 0 and line.kind == "prepaid":
         refund = enter(refund, refund.state, at, CHECKOUT, "bonus_after_refund")
-        told = refund_underpaid(refund, order.payment_id, line_id, amount, at)
-        return decided(with_lines(order, [replace(line, underpaid=line.underpaid - more)]), refund, told)
+        order = with_lines(order, [replace(line, underpaid=line.underpaid - more)])
+        return decided(order, refund, refund_underpaid(refund, order.payment_id, line_id, amount, at))
     return Decided(order)
 
 
@@ -87,10 +86,10 @@ def _paid_out(order: Order, line_id: str) -> list[Refund]:
 
 
 def _overpaid(line: Line, paid_out: Iterable[Refund], used: int) -> int:
-    """Of so many won that were used, those that neither stay paid nor belong to units that no refund paid out.
+    """Of so many won that were used, those that neither stay paid nor are of units that no refund paid out.
 
-    A refund whose money is not out may still be given up, and what upstream took back is none of a refund. Of a
-    balance, which goes back whole, it is negative where more stays paid than was spent.
+    A refund whose money is not out may still be given up, and what upstream took back is none of a refund.
+    Of a balance, which goes back whole, it is negative where more stays paid than was spent.
     """
     stays = sum(refund.consumed.get(line.line_id, 0) for refund in paid_out)
     overpaid = used - stays - left_worth(line, line.paid - line.refunded)

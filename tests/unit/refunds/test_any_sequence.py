@@ -1,7 +1,7 @@
 """Any sequence of refunds, usages, bonuses, returns and reviews of every kind: not a won is lost or made.
 
-Each decision is judged by the rules of the simulation (`tests/simulation/kinds_book.py`), which are written down a
-second time and ask the code for nothing.
+Each decision is judged by the rules of the simulation (`tests/simulation/kinds_book.py`), which are written
+down a second time and ask the code for nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,13 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.refunds.decisions.eligibility import eligibility
-from services.refunds.state import CLAIMED, Order, Refund
+from services.refunds.state import CLAIMED, Line, Order, Refund
 from shared.money import NOTHING
 from shared.runtime.decisions import Applied, Event, Outcome
 from tests.simulation.kinds_book import judge
 from tests.unit.refunds.desk import ACCOUNT, PAID_AT, Desk, line, units
 
 KINDS = ("metered", "metered", "prepaid", "prepaid", "goods", "goods", "serials")
+PRICES = (0, 37, 333, 2_400, 10_000, 10_000)
 ASKED = ("ask", "ask everything", "ask everything", "ask from another account")
 TOLD = (
     "use",
@@ -68,9 +69,7 @@ class JudgedDesk(Desk):
 
 
 LINES = st.lists(
-    st.tuples(
-        st.sampled_from(KINDS), st.sampled_from([0, 37, 333, 2_400, 10_000, 10_000]), st.integers(1, 5)
-    ),
+    st.tuples(st.sampled_from(KINDS), st.sampled_from(PRICES), st.integers(1, 5)),
     min_size=1,
     max_size=2,
 )
@@ -199,7 +198,26 @@ def take(desk: Desk, step: Step, request_id: str) -> None:
     """One step of a history, where it fits."""
     rows = list(desk.order.lines.values())
     row = rows[step.which % len(rows)]
-    at = desk.now - timedelta(hours=11 * step.much)
+    waiting = [each for each in desk.refunds if each.state not in ENDS]
+    fitting = [each for each in desk.refunds if each.state in FITS.get(step.what, ())]
+    if step.what in ASKED:
+        ask(desk, step, row, request_id)
+    elif step.what in TOLD:
+        tell(desk, step, row)
+    elif step.what == "go on" and waiting:
+        go_on(desk, waiting[step.which % len(waiting)])
+    elif fitting:
+        answer(desk, step, fitting[step.which % len(fitting)])
+    elif step.what == "wait":
+        desk.now += timedelta(days=step.much)
+    elif step.what == "issue" and row.kind == "serials" and row.open and desk.order.state == "paid":
+        desk.issuance_granted(min(1 + step.much, row.open), row.line_id)
+    elif step.what == "take back" and step.much == 0 and desk.order.state == "paid":
+        desk.cancelled()
+
+
+def ask(desk: Desk, step: Step, row: Line, request_id: str) -> None:
+    """Somebody wants money back."""
     match step.what:
         case "ask":
             desk.asked(request_id=request_id, lines=[units(row.line_id, 1 + step.much % row.paid)])
@@ -207,34 +225,25 @@ def take(desk: Desk, step: Step, request_id: str) -> None:
             desk.asked(request_id=request_id)
         case "ask from another account":
             desk.asked(request_id=request_id, destination={**ACCOUNT, "holder": "홍길동"})
+
+
+def tell(desk: Desk, step: Step, row: Line) -> None:
+    """Checkout tells something of a line, some of it late."""
+    now, at = desk.now, desk.now - timedelta(hours=11 * step.much)
+    match step.what:
         case "use" | "use before" if row.kind in ("metered", "prepaid"):
             most = row.paid if row.kind == "metered" else row.paid * row.unit_price
-            used = (most + 1) * step.much // 9
-            desk.used(used, at if step.what == "use before" else desk.now, row.line_id)
+            desk.used((most + 1) * step.much // 9, at if step.what == "use before" else now, row.line_id)
         case "give a bonus" if row.kind == "prepaid":
-            desk.bonus(1 + 700 * step.much, desk.now + timedelta(days=step.much), row.line_id)
+            desk.bonus(1 + 700 * step.much, now + timedelta(days=step.much), row.line_id)
         case "give a bonus before" if row.kind == "prepaid":
-            now, desk.now = desk.now, at
-            desk.bonus(1 + 700 * step.much, desk.now + timedelta(days=7), row.line_id)
+            desk.now = at
+            desk.bonus(1 + 700 * step.much, at + timedelta(days=7), row.line_id)
             desk.now = now
         case "activate":
-            desk.activated(row.line_id, max(at, desk.order.paid_at or at))
+            desk.activated(row.line_id, max(at, PAID_AT))
         case "deliver":
-            desk.delivered(row.line_id, max(at, desk.order.paid_at or at))
-        case "wait":
-            desk.now += timedelta(days=step.much)
-        case "issue" if row.kind == "serials" and row.open and desk.order.state == "paid":
-            desk.issuance_granted(min(1 + step.much, row.open), row.line_id)
-        case "take back" if step.much == 0 and desk.order.state == "paid":
-            desk.cancelled()
-        case "go on":
-            waiting = [each for each in desk.refunds if each.state not in ENDS]
-            if waiting:
-                go_on(desk, waiting[step.which % len(waiting)])
-        case _:
-            fitting = [each for each in desk.refunds if each.state in FITS.get(step.what, ())]
-            if fitting:
-                answer(desk, step, fitting[step.which % len(fitting)])
+            desk.delivered(row.line_id, max(at, PAID_AT))
 
 
 def answer(desk: Desk, step: Step, refund: Refund) -> None:

@@ -301,9 +301,7 @@ def test_the_last_other_unit_of_the_order_takes_no_won_of_what_was_used() -> Non
     assert eligibility(desk.order, desk.now).units == 0
 
 
-def test_a_balance_that_is_granted_without_what_was_asked_for_beside_it_keeps_the_fee_of_its_acceptance() -> (
-    None
-):
+def test_a_balance_that_is_granted_alone_keeps_the_fee_of_its_acceptance() -> None:
     desk = Desk()
     desk.paid(line("1", 1, 10_000, kind="prepaid"), line("2", 3, 1_000), vat_mode="inclusive")
     desk.used(1_500)
