@@ -7,6 +7,7 @@ follow on each other is asked of the rows of the order and of its cases.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any
 
 from shared.kst import wire_time
@@ -111,7 +112,10 @@ class Account:
             was_here = case["reason"] in MISSING or wire_time(case["opened_at"]) > self.gone_at(payment_id)
             if case["decision"] in ("returned", "kept") and was_here:
                 here[payment_id] -= case["amount"]
-        for payment_id in self.cash.parts.keys() - ({self.order["payment_id"]} - self._applied):
+        own = {self.order["payment_id"]} - self._applied
+        for payment_id in own:
+            here[payment_id] -= self._parts_of_cases(payment_id)
+        for payment_id in self.cash.parts.keys() - own:
             here[payment_id] = max(here[payment_id] - self.parts(payment_id), 0)
         return sum(here.values()) - int(self.order["taken_back"])
 
@@ -121,8 +125,24 @@ class Account:
         if self.order["payment_method"] in GATEWAY or self.order["payment_ids"]:
             return None
         amount, payment_id = self.order["amount"], self.order["payment_id"]
-        went = amount if self.is_gone else min(self.parts(payment_id), amount)
+        parts = self.parts(payment_id) - self._parts_of_cases(payment_id)
+        went = amount if self.is_gone else min(parts, amount)
         return int(went - self._again())
+
+    def _parts_of_cases(self, payment_id: str) -> int:
+        """Won of parts that went from other money under the id of a payment, which stands in quarantine: from
+        one case to the next of the same money. What went when nothing was left is none of them."""
+        gone_at, parts = self.gone_at(payment_id), self.cash.parts.get(payment_id, {})
+        money: dict[Any, list[Row]] = {}
+        for case in sorted(self.cases, key=lambda case: case["number"]):
+            if case["payment_id"] == payment_id and case["reason"] not in MISSING:
+                money.setdefault((case["opened_at"], case["content"]), []).append(case)
+        return sum(
+            int(case["amount"] - (following["amount"] if following else 0))
+            for cases in money.values()
+            for case, following in zip_longest(cases, cases[1:])
+            if case["decision"] == "taken_back" and gone_at < wire_time(case["settled_at"]) in parts
+        )
 
     def _is_echo(self, payment_id: str) -> bool:
         is_refunded = self.order["state"] == "refunded" and self.order["payment_method"] in GATEWAY

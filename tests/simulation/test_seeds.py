@@ -19,6 +19,15 @@ def test_no_history_breaks_a_promise(first: int) -> None:
         assert outcome.violation is None, describe(outcome, ORDERS)
 
 
+@pytest.mark.parametrize(
+    ("seed", "orders"),
+    [pytest.param(202611301421, 8, id="a part goes from other money under the id of a payment that is gone")],
+)
+def test_a_history_that_broke_a_promise_once_keeps_it(seed: int, orders: int) -> None:
+    outcome = run_seed(seed, orders)
+    assert outcome.violation is None, describe(outcome, orders)
+
+
 def test_a_seed_always_makes_the_same_history() -> None:
     one, other = Simulation(7), Simulation(7)
 
