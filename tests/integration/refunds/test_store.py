@@ -192,7 +192,7 @@ async def test_every_column_that_may_change_is_written_when_it_does(
 
 
 def of_payouts_and_denials(desk: StoredDesk) -> Iterator[Callable[[], Any]]:
-    """Goods that are refunded for a fee, and do not come back: denied, failed, released, bounced, cancelled."""
+    """Goods that are refunded for a fee, and stay: denied, failed, released, bounced, cancelled."""
     lines = (line("1", quantity=10), line("2", quantity=5, kind="goods"))
 
     def failed_again() -> None:
