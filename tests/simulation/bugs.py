@@ -57,7 +57,7 @@ from services.serials.store import Store as SerialsStore
 from shared.kst import kst_date, next_month, window_end
 from shared.money import NOTHING, Money, payment_money, refund_money
 from shared.runtime.batch import Batch, Parked
-from shared.runtime.decisions import Decided, Event
+from shared.runtime.decisions import Decided, Event, Wait
 from shared.runtime.fold import Fold
 from shared.runtime.intake import InboundMessage
 from shared.runtime.outbox import Outbox
@@ -213,7 +213,7 @@ def _gives_back_what_was_used_up(order: Order, units: Sequence[LineUnits], consu
 
 
 def _open_refund_forgotten(order: Order | None, refund_id: Any) -> Any:
-    return orders_refunds.Wait("the order") if order is None else Decided(order)
+    return Wait("the order") if order is None else Decided(order)
 
 
 def _free_units_stay_behind(order: Order, units: Sequence[LineUnits]) -> Sequence[LineUnits]:
@@ -468,7 +468,7 @@ def _fee_of_the_price(order: Any, line: Any, quantity: int | None, at: datetime)
     return answer._replace(fee=prepaid.fee_of_balance(won)) if answer.fee else answer
 
 
-def _part_of_a_balance(order: Any, line: Any, quantity: int | None, at: datetime) -> Any:
+def _part_of_a_balance(order: Any, line: Any, quantity: Any, at: datetime) -> Any:
     answer = _ask(order, line, quantity, at)
     return (
         answer
@@ -549,7 +549,7 @@ def _all_of_it_came_back(order: Any, refund: Any, *arguments: Any) -> Any:
     return refund
 
 
-_refund_held = refund_requests.refund_held
+_refund_held = refund_events.refund_held
 
 
 def _without_a_deadline(refund: Any, *arguments: Any) -> Any:
@@ -571,7 +571,7 @@ def _all_is_approved(order: Any, judged: Any, amount: int) -> Any:
     return {} if isinstance(consumed, dict) else consumed
 
 
-_refund_overpaid = usage.refund_overpaid
+_refund_overpaid = refund_events.refund_overpaid
 
 
 def _overpaid_without_its_won(*arguments: Any) -> Any:
