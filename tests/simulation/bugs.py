@@ -468,7 +468,7 @@ def _fee_of_the_price(order: Any, line: Any, quantity: int | None, at: datetime)
     return answer._replace(fee=prepaid.fee_of_balance(won)) if answer.fee else answer
 
 
-def _part_of_a_balance(order: Any, line: Any, quantity: int | None, at: datetime) -> Any:
+def _part_of_a_balance(order: Any, line: Any, quantity: Any, at: datetime) -> Any:
     answer = _ask(order, line, quantity, at)
     if quantity is None or answer.reason != prepaid.WHOLE_ONLY:
         return answer

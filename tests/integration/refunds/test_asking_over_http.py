@@ -7,10 +7,8 @@ import httpx
 import pytest
 
 from tests.support.serving import operator_on, routes_on
-from tests.support.tabletop import Tabletop, buy, refund_id_of, table
+from tests.support.tabletop import Tabletop, buy, refund_id_of
 from tests.support.web import operator_of
-
-__all__ = ["table"]
 
 KEY = {"Idempotency-Key": "k-1"}
 SOMEBODY_ELSE = {
@@ -264,7 +262,9 @@ class TestRequest:
         assert again.json()["events"] == []
         assert await table.pools["refunds"].fetchval("SELECT count(*) FROM refunds") == 1
         rejected = [
-            record for record in table.log["checkout.feedback"] if b'"outcome":"rejected"' in record.value
+            record
+            for record in table.log["checkout.feedback"]
+            if b'"outcome":"rejected"' in (record.value or b"")
         ]
         assert rejected == []
 
@@ -282,8 +282,8 @@ class TestRequest:
         self, table: Tabletop, refunds: httpx.AsyncClient
     ) -> None:
         await buy(table, "A-1")
-        many = {"lines": [{"line_id": "1", "quantity": 101}]}
-        no_holder = {"destination": {"method": "bank_account", "bank_code": "088"}}
+        many: dict[str, Any] = {"lines": [{"line_id": "1", "quantity": 101}]}
+        no_holder: dict[str, Any] = {"destination": {"method": "bank_account", "bank_code": "088"}}
 
         refused = (await refunds.post("/v1/refunds", json=document(**many))).json()
         reason = await refunds.post("/v1/refunds", json=document(refund_request_id="rr-2", reason="because"))

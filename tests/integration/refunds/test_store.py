@@ -192,7 +192,7 @@ async def test_every_column_that_may_change_is_written_when_it_does(
 
 
 def of_payouts_and_denials(desk: StoredDesk) -> Iterator[Callable[[], Any]]:
-    """Goods that are refunded for a fee, and stay: denied, failed, released, bounced, cancelled."""
+    """Goods that are refunded for a fee without a return: denied, failed, released, bounced, cancelled."""
     lines = (line("1", quantity=10), line("2", quantity=5, kind="goods"))
 
     def failed_again() -> None:
@@ -292,14 +292,15 @@ async def test_every_payout_of_a_refund_is_kept_with_what_became_of_it(
         desk.granted(first)
         desk.granted(other)
         desk.paid_out("po-9", of=other)
-    for step in (
+    steps: list[Callable[[], Any]] = [
         lambda: desk.paid_out("po-1", of=first, paid_out_at="2026-10-22T15:00:00+09:00"),
         lambda: desk.payout_failed(payout_id="po-1", of=first),
         lambda: desk.reviewed("retry", of=first),
         lambda: desk.paid_out("po-2", of=first),
         lambda: desk.paid_out("po-3", of=first, amount=1_000),
         lambda: desk.payout_failed(payout_id="po-3", of=first),
-    ):
+    ]
+    for step in steps:
         async with desk.at_work():
             step()
 

@@ -19,7 +19,7 @@ from shared.evidence.every_service import EVERY_SERVICE
 from shared.evidence.reading import SQL
 from shared.postgres import connect
 from shared.queries import load
-from tests.support.serving import operator_on, routes_on
+from tests.support.serving import operator_on, partner_on, routes_on
 from tests.support.stories import ACCOUNT
 from tests.support.tabletop import Tabletop, buy, refund_id_of
 from tests.support.web import operator_of
@@ -187,7 +187,7 @@ async def test_a_partner_that_has_left_finds_nothing(history: Tabletop, service:
     }
     await history.pools[service].execute(left[service])
 
-    async with operator_of(routes_on(history, service), service, partner_id="P-17") as partner:
+    async with partner_on(history, service, "P-17") as partner:
         answer = await partner.get(PATH.format("A-1"))
 
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
