@@ -3,7 +3,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.invoices.decisions.lines import lines_of_payment, lines_of_refund, split_money, sum_of
+from services.invoices.decisions.lines import (
+    PrintedLine,
+    lines_of_payment,
+    lines_of_refund,
+    opposite,
+    split_money,
+    sum_of,
+)
 from services.invoices.state import Refund, Snapshot, SoldLine
 from shared.money import Money, payment_money
 from shared.units import LineUnits
@@ -61,8 +68,20 @@ def test_a_modified_document_takes_back_units_and_won() -> None:
 def test_a_refund_whose_units_were_not_kept_is_one_line_of_its_won() -> None:
     unknown = Refund("r-1", "A-1", "completed", Money(9_600, 960))
     (line,) = lines_of_refund(SOLD, unknown)
-    assert (line.quantity, line.amount) == (None, Money(-9_600, -960))
-    assert sum_of(lines_of_payment(PAID, SOLD, [unknown])) == PAID.minus(unknown.amount)
+    assert line == PrintedLine("", "환불", None, None, Money(-9_600, -960))
+    assert opposite(line) == PrintedLine("", "환불", None, None, unknown.amount)
+    *sold, back = lines_of_payment(PAID, SOLD, [unknown])
+    assert (sum_of(sold), back) == (PAID, line)
+
+
+def test_refunds_of_one_line_before_the_issue_add_up() -> None:
+    netted = [
+        Refund(f"r-{n}", "A-1", "completed", Money(2_400 * n, 240 * n), lines=(LineUnits("2", n),))
+        for n in (1, 2)
+    ]
+    lines = lines_of_payment(PAID, SOLD, netted)
+    assert [(line.name, line.quantity) for line in lines] == [("이용권", 1), ("이용권 60일", 7), ("상자", 3)]
+    assert sum_of(lines) == PAID.minus(Money(7_200, 720))
 
 
 @given(

@@ -1,6 +1,7 @@
 """The monthly merge: who is in it, who is not and why, and how it is undone."""
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -32,6 +33,8 @@ def test_two_payments_of_a_month_become_one_draft() -> None:
     assert (merged.data["supply"], merged.data["vat"], merged.data["total"]) == (256_000, 25_600, 281_600)
     assert (merged.data["written_date"], merged.data["due_on"]) == ("2026-10-31", "2026-11-10")
     assert merged.data["excluded"] == []
+    drafts = [books.world.documents[p.draft_id] for p in books.world.payments.values() if p.draft_id]
+    assert [draft.state for draft in drafts] == ["in_merge", "in_merge"]
 
 
 @pytest.mark.parametrize(
@@ -181,7 +184,10 @@ def test_a_payment_named_twice_is_refused_with_its_place() -> None:
 def test_an_undone_merge_gives_every_payment_its_draft_back() -> None:
     books = merged_books("A-1", "A-2")
     books.take(books.events.merge("mr-2", undo=True))
-    assert books.last("invoice.unmerged").data["payment_ids"] == ["pay-A-1", "pay-A-2"]
+    unmerged = books.last("invoice.unmerged")
+    assert unmerged.data["payment_ids"] == ["pay-A-1", "pay-A-2"]
+    undone = books.world.documents[UUID(unmerged.subject)]
+    assert (undone.state, undone.amount.total, undone.sequence) == ("undone", 0, 2)
     books.close()
     assert sorted(
         len(event.data["payment_ids"]) for event in books.published if event.type == "invoice.issued.v1"

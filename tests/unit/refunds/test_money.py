@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from services.refunds.decisions.eligibility import eligibility
 from shared.kst import KST
 from shared.money import Money
-from tests.unit.refunds.desk import Desk, line
+from tests.unit.refunds.desk import ORDER, Desk, line
 
 STEPS = st.lists(
     st.tuples(
@@ -168,7 +168,7 @@ def test_eligibility_of_an_app_store_payment_is_nothing() -> None:
 
     answer = eligibility(desk.order, desk.now)
 
-    assert (answer.reason, answer.units, answer.amount) == ("app_store", 0, 0)
+    assert (answer.order_id, answer.reason, answer.units, answer.amount) == (ORDER, "app_store", 0, 0)
     assert [(row.refundable, row.reason) for row in answer.lines] == [(0, "app_store")]
 
 

@@ -329,7 +329,7 @@ def test_an_app_store_payment_is_pointed_to_its_store() -> None:
     desk.asked(40)
 
     assert (desk.last.data["reason"], desk.last.data["next"]) == ("app_store", "ask_app_store")
-    assert "app store" in desk.last.data["detail"]
+    assert desk.last.data["detail"].startswith("This payment was made through an app store")
 
 
 @pytest.mark.parametrize("reason", ["terminated_by_operator", "직권해지"])
