@@ -131,6 +131,27 @@ def test_the_last_word_wins_also_against_earlier_wishes() -> None:
     assert standing == {"mr-1": False, "mr-2": False, "mr-3": True}
 
 
+def test_an_undo_answers_for_the_payments_that_it_names_and_no_others() -> None:
+    books = books_of("A-1", "A-2", "A-3")
+    books.take(books.events.accepted("A-2", "r-1", 1))
+    books.take(books.events.merge("mr-1", ["A-1", "A-2", "A-9"], undo=True))
+    (answer,) = answers(books)
+    assert reasons(answer) == {
+        "pay-A-1": "not_merged",
+        "pay-A-2": "not_merged",
+        "pay-A-9": "unknown_payment",
+    }
+
+
+def test_a_request_for_named_payments_says_nothing_of_others_of_the_business() -> None:
+    books = books_of("A-1", "A-2")
+    books.paid_and_issued("B-1", partner="P-18")
+    books.know_others()
+    books.take(books.events.merge("mr-1", ["A-1", "A-2"]), books.events.merge("mr-2"))
+    first, second = answers(books)
+    assert (reasons(first), reasons(second)) == ({}, {"pay-B-1": "other_partner"})
+
+
 def test_a_payment_of_another_business_is_no_business_of_the_answer_about_strangers() -> None:
     books = books_of("A-1", "A-2")
     books.paid_and_issued("B-1", partner="P-18", number=OTHER)

@@ -259,6 +259,24 @@ def test_a_standing_preference_merges_at_the_close() -> None:
     assert [event.type for event in events] == ["invoice.merged.v1", "invoice.issued.v1"]
 
 
+def test_what_the_close_merges_by_preference_is_explained_under_its_month() -> None:
+    books = Books()
+    books.take(books.events.partner())
+    for order_id in ("A-1", "A-2"):
+        books.paid_and_issued(order_id)
+    books.paid("A-3")
+
+    books.close()
+
+    explained = {e.payment_id: (e.partner_id, e.reason) for e in books.world.explanations.values()}
+    assert {e.request_id for e in books.world.explanations.values()} == {"always_merge:2026-10"}
+    assert explained == {
+        "pay-A-1": (PARTNER, "merged"),
+        "pay-A-2": (PARTNER, "merged"),
+        "pay-A-3": (PARTNER, "units_not_issued"),
+    }
+
+
 def test_a_partner_without_a_preference_has_separate_invoices() -> None:
     books = Books()
     books.take(books.events.partner(always_merge=False))
