@@ -51,6 +51,11 @@ def test_a_gross_price_contains_an_eleventh_of_vat() -> None:
     assert payment_money("inclusive", 176_000) == Money(supply=160_000, vat=16_000)
 
 
+def test_a_refund_is_never_more_vat_than_it_is_won() -> None:
+    """Releases in another order have left the payment a won of VAT more than its total has."""
+    assert refund_money("inclusive", Money(9, 2), 1) == Money(0, 1)
+
+
 def test_forty_of_one_hundred_units_come_back_with_their_vat() -> None:
     refund = refund_money("exclusive", Money(160_000, 16_000), 40 * 1_600)
 
