@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from services.refunds.state import CLAIMED, PAID_OUT, Line, Order, Reading, Refund
+from shared.business_days import legal_refund_day
 from shared.events.catalogue import source_of
 from shared.runtime.decisions import Applied, Event, Handler, NewEvent, Route
 from tests.simulation.memory import Database
@@ -294,7 +295,10 @@ def _look_at_held(before: Order, event: Event[Any], after: Order, data: Mapping[
     must(is_clear, HELD, f"{refund.refund_id} is {refund.state}: {data}")
     must(refund.deadline == (deadline and _instant(deadline)), HELD, f"{refund.deadline}: {data}")
     if days is None:
-        must(deadline is None, HELD, f"{refund.refund_id}: {data}")
+        legal_day = legal_refund_day(day_in_seoul(refund.returned_at or refund.requested_at))
+        last = refund.deadline or since
+        is_last = day_in_seoul(last) == legal_day < day_in_seoul(last + timedelta(microseconds=1))
+        must(is_last, HELD, f"{refund.refund_id} waits until {last}, owed by {legal_day}")
     else:
         last = refund.deadline or since
         is_last = day_in_seoul(last + timedelta(microseconds=1)) == day_in_seoul(since) + timedelta(
@@ -484,8 +488,7 @@ def _look_at_refund(order: Order, refund: Refund) -> None:
         must(not goods or refund.returned_at is not None, RETURNED, f"{goods} of {name} are not back")
     if refund.state in ("held", "in_review"):
         must(refund.why in WAITS, HELD, f"{name} is {refund.state} for {refund.why}")
-        has_deadline = refund.deadline is not None
-        must(has_deadline == (refund.why == "return_awaited"), HELD, f"{name} waits until {refund.deadline}")
+        must(refund.deadline is not None, HELD, f"{name} waits for {refund.why} without an end")
     went = sum(p.amount or 0 for p in refund.payouts if p.state == "paid")
     must(went in (0, refund.amount), PAID, f"{name}: {went} won went, {refund.amount} were owed")
 
