@@ -45,6 +45,7 @@ COMMANDS: Sequence[Command] = (
     Command("lag", "ops.watch.lag:lag"),
     Command("storage", "ops.watch.storage:storage"),
     Command("dead", "ops.watch.dead.commands:app"),
+    Command("gaps", "ops.watch.gaps:app"),
     Command("month", "ops.watch.month.command:month"),
     Command("close", "ops.watch.close:close"),
     Command("audit", "ops.watch.audit_log:audit"),

@@ -17,6 +17,8 @@ DECLARE
             "cursors":             "insert, update (sequence, previous)",
             "parked":              "insert, update (kind, reason, tried_at), delete",
             "dead_letters":        "insert, update (state, replayed_at, replayed_by, replay_reason, closed_at, closed_by, close_reason, edited_as, edited_record)",
+            "handled_offsets":     "insert, update (next_offset, moved_at)",
+            "gaps":                "insert, update (to_offset, closed_at, closed_by, close_reason)",
             "outbox":              "insert",
             "audit_log":           "insert",
             "relay":               "insert, update (epoch, published)"

@@ -780,3 +780,14 @@ SELECT key, source, event_id, type, replayed_at FROM dead_letters WHERE state = 
 SELECT DISTINCT a.id, a.recorded_at, a.action, a.target, a.before::text, a.after::text, e.key
 FROM audit_log a JOIN outbox e ON e.causation = a.id::text
 WHERE a.result = 'done' ORDER BY a.id;
+
+-- name: nothing_missed
+-- Records that were never read, and that nobody has dealt with.
+SELECT NULL::text AS order_id,
+       format('%s/%s from %s up to %s was never read (%s, noticed %s): pawl gaps ls', topic, partition, from_offset, to_offset,
+              kind, to_char(since AT TIME ZONE 'Asia/Seoul', 'YYYY-MM-DD HH24:MI')) AS detail
+FROM gaps WHERE closed_at IS NULL ORDER BY id LIMIT $1;
+
+-- name: handled_offsets
+-- How far each partition is handled; none while processes of the version before may run, which do not say it here.
+SELECT topic, partition, next_offset FROM handled_offsets WHERE (SELECT offsets_since <= now() FROM retention);

@@ -28,6 +28,7 @@ from shared.runtime.command_queue import CommandQueue
 from shared.runtime.consumer import PartitionConsumer, new_broker, subscribe
 from shared.runtime.fold import Fold
 from shared.runtime.health import STALLED_EXIT_CODE, Health, watch_loop
+from shared.runtime.offsets import HandledOffsets
 from shared.runtime.operator_routes import OperatorEndpoints
 from shared.runtime.outbox import Outbox
 from shared.runtime.relay import Relay
@@ -109,7 +110,13 @@ class Runtime:
             self.metrics,
         )
         self.consumers = [
-            PartitionConsumer(self.fold.handle, self.metrics, self.give_up, on_crash_point)
+            PartitionConsumer(
+                self.fold.handle,
+                self.metrics,
+                self.give_up,
+                on_crash_point,
+                HandledOffsets(pool, self.metrics),
+            )
             for _ in range(settings.partition_consumers)
         ]
         self.health = Health(

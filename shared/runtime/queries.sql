@@ -261,3 +261,50 @@ SELECT pg_relation_size('inbox') / current_setting('block_size')::bigint;
 -- name: kept_for
 -- How long at least everything is kept.
 SELECT keep FROM retention;
+
+-- name: handled_offsets
+-- How far these partitions are handled, and since when; locked, so that two consumers judge one after the other.
+SELECT h.topic, h.partition, h.next_offset, h.moved_at
+FROM handled_offsets h JOIN unnest($1::text[], $2::integer[]) AS wanted (topic, partition) USING (topic, partition)
+ORDER BY h.topic, h.partition
+FOR UPDATE OF h;
+
+-- name: counts_offsets
+-- Whether every process that commits offsets keeps them here too: those of the version before do not.
+SELECT offsets_since <= now() FROM retention;
+
+-- name: set_handled_offsets
+-- Sets how far partitions are handled, when they are assigned.
+INSERT INTO handled_offsets AS h (topic, partition, next_offset)
+SELECT * FROM unnest($1::text[], $2::integer[], $3::bigint[])
+ON CONFLICT (topic, partition) DO UPDATE SET next_offset = EXCLUDED.next_offset, moved_at = now()
+WHERE h.next_offset <> EXCLUDED.next_offset;
+
+-- name: keep_handled_offsets
+-- Moves how far partitions are handled, never back: a consumer that was halted may come late.
+INSERT INTO handled_offsets AS h (topic, partition, next_offset)
+SELECT * FROM unnest($1::text[], $2::integer[], $3::bigint[])
+ON CONFLICT (topic, partition) DO UPDATE SET next_offset = EXCLUDED.next_offset, moved_at = now()
+WHERE h.next_offset < EXCLUDED.next_offset;
+
+-- name: note_gap
+-- Keeps records that were never read; found again while it is open, a gap is the same one.
+INSERT INTO gaps AS g (topic, partition, from_offset, to_offset, kind, last_read_at)
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (topic, partition, from_offset) WHERE closed_at IS NULL
+DO UPDATE SET to_offset = greatest(g.to_offset, EXCLUDED.to_offset)
+RETURNING id;
+
+-- name: gaps
+-- Open gaps (all of them when asked) before one, newest first.
+SELECT id, topic, partition, from_offset, to_offset, kind, since, last_read_at, closed_at, closed_by, close_reason
+FROM gaps WHERE (closed_at IS NULL OR $1) AND id < $2 ORDER BY id DESC LIMIT $3;
+
+-- name: lock_gap
+-- One gap, locked while somebody closes it.
+SELECT id, topic, partition, from_offset, to_offset, kind, since, last_read_at, closed_at, closed_by, close_reason
+FROM gaps WHERE id = $1 FOR UPDATE;
+
+-- name: close_gap
+-- Closes a gap: by whom and why.
+UPDATE gaps SET closed_at = now(), closed_by = $2, close_reason = $3 WHERE id = $1 AND closed_at IS NULL;

@@ -952,6 +952,19 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
             ("move_horizon", "forget_events", "forget_ids", "pages_of_inbox", "kept_for"),
             "retention: the topics here keep everything",
         ),
+        **dict.fromkeys(
+            (
+                "handled_offsets",
+                "counts_offsets",
+                "set_handled_offsets",
+                "keep_handled_offsets",
+                "note_gap",
+                "gaps",
+                "lock_gap",
+                "close_gap",
+            ),
+            "offsets: consumers are played by the engine, and the topics here keep everything",
+        ),
     },
     "orders": {
         **dict.fromkeys(

@@ -29,6 +29,8 @@ SETTINGS = {
         ["month"],
         ["close"],
         ["dead", "ls"],
+        ["gaps", "ls"],
+        ["gaps", "close"],
         ["dead", "show"],
         ["dead", "replay"],
         ["dead", "edit"],
