@@ -626,8 +626,9 @@ SELECT key AS order_id, detail FROM (
     SELECT coalesce(l.key, a.key), format('the record checkout.events/%s/%s has %s answers%s', partition, "offset",
                                           coalesce(a.times, 0), CASE WHEN l.known IS NULL
                                                                 THEN ' and is no dead letter' ELSE '' END)
-    FROM (SELECT *, true AS known FROM letters) l FULL JOIN by_place a USING (partition, "offset")
-    WHERE l.known IS NULL OR coalesce(a.times, 0) <> 1
+    FROM (SELECT partition, "offset", min(key) AS key, count(*) AS times, true AS known FROM letters GROUP BY 1, 2) l
+    FULL JOIN by_place a USING (partition, "offset")
+    WHERE l.known IS NULL OR coalesce(a.times, 0) <> l.times
 ) wrong
 LIMIT $1;
 

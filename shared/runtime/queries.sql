@@ -93,16 +93,36 @@ UNION ALL
 SELECT id, key, kind, reason, topic, partition, "offset", record, NULL, NULL FROM waiting;
 
 -- name: park
--- Lets events wait with their keys; a redelivered record is parked once.
+-- Lets events wait with their keys; where their place is taken already, they do not come back.
 INSERT INTO parked (key, kind, reason, topic, partition, "offset", source, event_id, type, subject,
-                    sequence, event_time, record, overdue_at)
+                    sequence, event_time, record, digest, overdue_at)
 SELECT key, kind, reason, topic, partition, "offset", source, event_id, type, subject,
-       sequence, event_time, record, now() + $14::interval
+       sequence, event_time, record, digest, now() + $15::interval
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::bigint[], $7::text[], $8::text[],
-            $9::text[], $10::text[], $11::bigint[], $12::timestamptz[], $13::bytea[])
+            $9::text[], $10::text[], $11::bigint[], $12::timestamptz[], $13::bytea[], $14::bytea[])
      AS p (key, kind, reason, topic, partition, "offset", source, event_id, type, subject,
-           sequence, event_time, record)
-ON CONFLICT (topic, partition, "offset") DO NOTHING;
+           sequence, event_time, record, digest)
+ON CONFLICT (topic, partition, "offset") DO NOTHING
+RETURNING topic, partition, "offset";
+
+-- name: park_again
+-- The same for records whose place another record had before.
+INSERT INTO parked_again (key, kind, reason, topic, partition, "offset", source, event_id, type, subject,
+                          sequence, event_time, record, digest, overdue_at)
+SELECT key, kind, reason, topic, partition, "offset", source, event_id, type, subject,
+       sequence, event_time, record, digest, now() + $15::interval
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::bigint[], $7::text[], $8::text[],
+            $9::text[], $10::text[], $11::bigint[], $12::timestamptz[], $13::bytea[], $14::bytea[])
+     AS p (key, kind, reason, topic, partition, "offset", source, event_id, type, subject,
+           sequence, event_time, record, digest)
+ON CONFLICT (topic, partition, "offset", digest) DO NOTHING
+RETURNING topic, partition, "offset";
+
+-- name: parked_at
+-- What waits that came from these places.
+SELECT id, topic, partition, "offset", digest, record
+FROM parked JOIN unnest($1::text[], $2::integer[], $3::bigint[]) AS w (topic, partition, "offset")
+     USING (topic, partition, "offset");
 
 -- name: unpark
 -- Removes events that have been handled.
@@ -125,13 +145,30 @@ LIMIT $2;
 UPDATE parked SET tried_at = now() WHERE key = ANY($1::text[]);
 
 -- name: put_dead_letters
--- Keeps refused and unreadable records; only the ones never kept before come back.
+-- Keeps refused and unreadable records; where their place is taken already, they do not come back.
 INSERT INTO dead_letters (topic, partition, "offset", key, source, event_id, type, code, pointer, detail, record,
-                          request_key, request, event_time)
+                          request_key, request, event_time, digest)
 SELECT * FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[],
-                     $8::text[], $9::text[], $10::text[], $11::bytea[], $12::text[], $13::bytea[], $14::timestamptz[])
+                     $8::text[], $9::text[], $10::text[], $11::bytea[], $12::text[], $13::bytea[], $14::timestamptz[],
+                     $15::bytea[])
 ON CONFLICT (topic, partition, "offset") DO NOTHING
 RETURNING id, topic, partition, "offset";
+
+-- name: put_dead_letters_again
+-- The same for records whose place another record had before.
+INSERT INTO dead_letters_again (topic, partition, "offset", key, source, event_id, type, code, pointer, detail, record,
+                                request_key, request, event_time, digest)
+SELECT * FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[],
+                     $8::text[], $9::text[], $10::text[], $11::bytea[], $12::text[], $13::bytea[], $14::timestamptz[],
+                     $15::bytea[])
+ON CONFLICT (topic, partition, "offset", digest) DO NOTHING
+RETURNING id, topic, partition, "offset";
+
+-- name: dead_letters_at
+-- The dead letters that came from these places.
+SELECT id, topic, partition, "offset", digest, record
+FROM dead_letters JOIN unnest($1::text[], $2::integer[], $3::bigint[]) AS w (topic, partition, "offset")
+     USING (topic, partition, "offset");
 
 -- name: dead_letters
 -- Open dead letters (all of them when asked) before one, newest first.
