@@ -40,6 +40,7 @@ from shared.runtime.signals import Metrics
 from shared.runtime.surroundings import Surroundings
 from shared.runtime.sweep import end_silent_sessions, retry_waiting
 from shared.runtime.tasks import end_all
+from shared.runtime.topic_facts import SchemaBehind, require_up_to_date
 from shared.settings import S, ServiceSettings, WrongSetting, read_settings
 from shared.telemetry import close_spans, middlewares, open_spans, set_up_logging
 from shared.web.access import HttpMetrics
@@ -102,6 +103,7 @@ class Runtime:
             lambda: new_producer(settings.brokers(), service.name),
             self.metrics,
             on_crash_point,
+            partial(require_up_to_date, settings.brokers(), service.name, partitions, pool),
         )
         self.retention = Retention(
             pool,
@@ -232,6 +234,12 @@ async def run(service: Service, settings: ServiceSettings) -> int:
     listener = _bind(settings)
     partitions = await _patiently(settings, lambda: _partitions(service, settings))
     pool = await _patiently(settings, lambda: _pool(service, settings))
+    try:
+        await _patiently(
+            settings, lambda: require_up_to_date(settings.brokers(), service.name, partitions, pool)
+        )
+    except SchemaBehind as behind:
+        raise CannotStart(str(behind)) from None
     runtime = Runtime(service, settings, pool, partitions)
     spans = open_spans(service.name)
     broker = new_broker(

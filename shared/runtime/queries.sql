@@ -345,3 +345,7 @@ FROM gaps WHERE id = $1 FOR UPDATE;
 -- name: close_gap
 -- Closes a gap: by whom and why.
 UPDATE gaps SET closed_at = now(), closed_by = $2, close_reason = $3 WHERE id = $1 AND closed_at IS NULL;
+
+-- name: known_events
+-- Which of these events the outbox has, asked for with their keys.
+SELECT event_id FROM outbox WHERE key = ANY($1::text[]) AND event_id = ANY($2::uuid[]);
