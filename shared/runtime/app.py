@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import asyncpg
+import orjson
 import structlog
 from aiokafka.errors import KafkaError
 from faststream import FastStream
@@ -31,6 +32,7 @@ from shared.runtime.health import STALLED_EXIT_CODE, Health, watch_loop
 from shared.runtime.offsets import HandledOffsets
 from shared.runtime.operator_routes import OperatorEndpoints
 from shared.runtime.outbox import Outbox
+from shared.runtime.recovery import NotAlone, Recoverer
 from shared.runtime.relay import Relay
 from shared.runtime.retention import Retention
 from shared.runtime.retry import TRANSIENT
@@ -51,6 +53,9 @@ HEARTBEAT_SECONDS = 0.5
 # More than the longest pause between two attempts, and the attempt itself.
 AFTER_AN_OUTAGE_SECONDS = 15.0
 LAST_SPANS_SECONDS = 2.0
+RECOVER, APPLY = "recover", "--apply"
+"""What a process is started with that brings its schema forward and ends."""
+SOMETHING_LOST = 3
 
 log = structlog.get_logger("pawl.app")
 
@@ -214,6 +219,8 @@ def main(model: type[S], build: Callable[[S], Service]) -> None:
         set_up_logging(service.name, settings.log_level)
         # Not uvloop: on it, a write to a connection that broke is a RuntimeError, which aiokafka does not
         # expect. It ends the task that keeps its metadata, and a broker that came back is never found.
+        if sys.argv[1:2] == [RECOVER]:
+            sys.exit(asyncio.run(recover(service, settings, apply=sys.argv[2:] == [APPLY])))
         sys.exit(asyncio.run(run(service, settings)))
     except (WrongSetting, CannotStart) as error:
         sys.exit(f"pawl: {error}")
@@ -227,6 +234,27 @@ def calm_garbage_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(500_000, 20, 20)
+
+
+async def recover(service: Service, settings: ServiceSettings, *, apply: bool) -> int:
+    """Brings a restored schema forward from the topics, or says what it would do: a JSON document on stdout.
+
+    Returns 0, or 3 where something cannot be brought forward and nothing was changed. Raises CannotStart.
+    """
+    partitions = await _patiently(settings, lambda: _partitions(service, settings))
+    pool = await _patiently(settings, lambda: _pool(service, settings))
+    runtime = Runtime(service, settings, pool, partitions)
+    connection = await connect(str(settings.database_url), service.name)
+    try:
+        recoverer = Recoverer(service, runtime.fold, runtime.outbox, settings.brokers(), partitions)
+        result = await recoverer.recover(connection, apply=apply)
+    except (NotAlone, *TRANSIENT) as trouble:
+        raise CannotStart(f"nothing was changed: {trouble}") from None
+    finally:
+        await connection.close()
+        await pool.close()
+    sys.stdout.write(orjson.dumps(result.to_document()).decode() + "\n")
+    return SOMETHING_LOST if result.lost else 0
 
 
 async def run(service: Service, settings: ServiceSettings) -> int:

@@ -13,6 +13,7 @@ from datetime import timedelta
 from functools import partial
 from itertools import count
 from typing import Any, Final, NamedTuple, TypeVar
+from uuid import UUID
 
 import asyncpg
 import structlog
@@ -113,18 +114,25 @@ class Fold:
         return len(batch.parked.get(key, ()))
 
     async def take_one(
-        self, connection: Connection, events: OutboxRows, message: InboundMessage, *, past_inbox: bool = False
+        self,
+        connection: Connection,
+        events: OutboxRows,
+        message: InboundMessage,
+        *,
+        past_inbox: bool = False,
+        new_id: Callable[[], UUID] = uuid7,
     ) -> Batch:
         """Decides one message in the caller's transaction, and writes all that follows but the outbox.
 
-        `past_inbox`: an event whose id is known is decided all the same. Call `finish` after the commit.
+        `past_inbox`: an event whose id is known is decided all the same. `new_id` gives the ids that are
+        decided with it. Call `finish` after the commit.
         """
         prior = await self._read_prior(connection, [] if past_inbox else [message], [message.key])
         if past_inbox:
             prior.fresh = {(message.source or "", message.event_id or "")}
         world = await self._service.store.load(connection, events_of([message], prior.parked))
         prior.cursors = await self._cursors(connection, [message], prior)
-        batch = Batch(self._service, world, prior, events, self._context)
+        batch = Batch(self._service, world, prior, events, Context(new_id=new_id))
         batch.take(message)
         await self._service.store.save(connection, world)
         await self._write(connection, batch)
@@ -570,7 +578,7 @@ class Fold:
         return others
 
     def _digest_as_kept(self, place: Position, row: Any) -> bytes | None:
-        """The digest of a record that was kept without one; None, which equals no other, if it does not open."""
+        """The digest of a record that was kept without one; None, equal to no other, if it does not open."""
         try:
             packed = self._sealer.open(row["record"], seal_context(place))
         except BrokenSealError as broken:

@@ -1,8 +1,8 @@
 """What the topics already tell of a service, compared with its outbox.
 
-A service publishes only what it has committed, so each of its events in a topic has a row in its outbox. Where
-one has none, the schema is older than the topics: it was restored from a backup, or its server has lost what was
-committed. Whoever then goes on decides a second time what was decided and published before.
+A service publishes only what it has committed, so each of its events in a topic has a row in its outbox.
+Where one has none, the schema is older than the topics: it was restored from a backup, or its server has lost
+what was committed. Whoever then goes on decides a second time what was decided and published before.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -186,7 +186,7 @@ def told_of(service: str, facts: Iterable[Fact]) -> str:
     topics = ", ".join(sorted({fact.topic for fact in ordered}))
     return (
         f"the schema {service} is older than its topics: {topics} tell {len(ordered):,} events of "
-        f"{', '.join(keys[:NAMED])}{more}, from {since} on, that its outbox does not have. Was it restored from a "
-        f"backup? It would decide all of that a second time, so it does not start. See what can be brought "
-        f"forward: pawl recover {service} (docs/backup.md)"
+        f"{', '.join(keys[:NAMED])}{more}, from {since} on, that its outbox does not have. Was it restored "
+        "from a backup? It would decide all of that a second time, so it does not start. See what can be "
+        f"brought forward: pawl recover {service} (docs/backup.md)"
     )

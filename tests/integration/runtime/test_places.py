@@ -1,4 +1,4 @@
-"""A record's place repeats when its topic is created anew: on a real Postgres, no two records are taken for one."""
+"""A record's place repeats when its topic is created anew; no two records are taken for one."""
 
 from dataclasses import replace
 from typing import Any

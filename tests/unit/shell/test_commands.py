@@ -31,6 +31,7 @@ SETTINGS = {
         ["dead", "ls"],
         ["gaps", "ls"],
         ["gaps", "close"],
+        ["recover"],
         ["dead", "show"],
         ["dead", "replay"],
         ["dead", "edit"],
