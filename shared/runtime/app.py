@@ -56,6 +56,7 @@ LAST_SPANS_SECONDS = 2.0
 RECOVER, APPLY = "recover", "--apply"
 """What a process is started with that brings its schema forward and ends."""
 SOMETHING_LOST = 3
+NO_RECOVERY: tuple[type[BaseException], ...] = (NotAlone, *TRANSIENT)
 
 log = structlog.get_logger("pawl.app")
 
@@ -248,7 +249,7 @@ async def recover(service: Service, settings: ServiceSettings, *, apply: bool) -
     try:
         recoverer = Recoverer(service, runtime.fold, runtime.outbox, settings.brokers(), partitions)
         result = await recoverer.recover(connection, apply=apply)
-    except (NotAlone, *TRANSIENT) as trouble:
+    except NO_RECOVERY as trouble:
         raise CannotStart(f"nothing was changed: {trouble}") from None
     finally:
         await connection.close()

@@ -58,16 +58,15 @@ class Judged(NamedTuple):
 def judge(stand: Stand) -> Judged:
     """Judges a partition that is assigned. A group that was set back reads again what is known: no gap.
 
-    Where nothing was ever handled or committed, what the broker deleted before is nobody's loss.
+    Where nothing was ever handled, what the broker deleted before is nobody's loss.
     """
     is_within = stand.committed is not None and stand.first <= stand.committed <= stand.end
     start = stand.committed if is_within and stand.committed is not None else stand.first
     if stand.handled is not None and stand.handled > stand.end:
         return Judged(start, _gap(0, start, stand.first), is_new_log=True)
-    known = stand.handled if stand.handled is not None else stand.committed
-    if known is None or (stand.handled is None and known > stand.end):
+    if stand.handled is None:
         return Judged(start)
-    return Judged(max(known, start), _gap(known, start, stand.first))
+    return Judged(max(stand.handled, start), _gap(stand.handled, start, stand.first))
 
 
 def _gap(known: int, start: int, first: int) -> Gap | None:
@@ -97,8 +96,8 @@ class HandledOffsets:
             judged: dict[Place, Judged] = {}
             for place, stand in stands.items():
                 known = handled.get(place)
-                if known is not None and not counts:
-                    known = max(known, stand.committed or 0)
+                if not counts and stand.committed is not None:
+                    known = max(known or 0, stand.committed)
                 judged[place] = judge(stand._replace(handled=known))
             following = [(place, each.next_offset) for place, each in judged.items()]
             await self._keep(connection, SQL.set_handled_offsets, following)

@@ -117,7 +117,8 @@ class Recoverer:
         result.gone = inputs.gone
         try:
             async with connection.transaction():
-                await self._bring_all(connection, facts, inputs, result)
+                await self.bring_all(connection, facts, inputs, result)
+                await self._note_offsets(connection, inputs)
                 if result.lost or not apply:
                     raise _TakeBack
         except _TakeBack:
@@ -163,9 +164,10 @@ class Recoverer:
             await consumer.stop()
         return inputs
 
-    async def _bring_all(
+    async def bring_all(
         self, connection: Connection, facts: Sequence[Fact], inputs: Inputs, result: Recovery
     ) -> None:
+        """Handles the inputs once more, in the caller's transaction; `result` says what came of it."""
         told = Told(facts)
         own = f"{self._service.name}.events"
         for number, queues in sorted(inputs.queues.items()):
@@ -183,6 +185,9 @@ class Recoverer:
                     told.forget(lost)
         left = "its cause is in no topic: a command, a timer, or a deleted record"
         result.lost += lost_of(told.facts(), left)
+
+    async def _note_offsets(self, connection: Connection, inputs: Inputs) -> None:
+        """Keeps that everything is handled up to where the group is, but for what is gone."""
         reached = {place: max(inputs.handled[place], limit) for place, limit in inputs.limits.items()}
         for gap in inputs.gone:
             place = gap["topic"], gap["partition"]
