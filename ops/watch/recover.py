@@ -22,6 +22,7 @@ from shared.environment import environment_of_children
 from shared.events.catalogue import SERVICES
 
 SHOWN = 20
+PATIENCE_SECONDS = "5"
 
 
 def recover(
@@ -70,7 +71,7 @@ def run_recovery(service: str, directory: Path | None, *, apply: bool) -> dict[s
 
 def _environment(service: str, directory: Path | None) -> dict[str, str]:
     """That of the service: of the run directory where `pawl up` made one, else ours."""
-    ours = environment_of_children()
+    ours = {"STARTUP_PATIENCE_SECONDS": PATIENCE_SECONDS, **environment_of_children()}
     if "DATABASE_URL" in ours:
         return ours
     folder = RunDirectory(directory or DEFAULT)

@@ -27,6 +27,7 @@ from shared.queries import load
 from shared.runtime import http
 from shared.runtime.command_queue import CommandQueue
 from shared.runtime.consumer import PartitionConsumer, new_broker, subscribe
+from shared.runtime.facts import SchemaBehind
 from shared.runtime.fold import Fold
 from shared.runtime.health import STALLED_EXIT_CODE, Health, watch_loop
 from shared.runtime.offsets import HandledOffsets
@@ -42,7 +43,7 @@ from shared.runtime.signals import Metrics
 from shared.runtime.surroundings import Surroundings
 from shared.runtime.sweep import end_silent_sessions, retry_waiting
 from shared.runtime.tasks import end_all
-from shared.runtime.topic_facts import SchemaBehind, require_up_to_date
+from shared.runtime.topic_facts import require_up_to_date
 from shared.settings import S, ServiceSettings, WrongSetting, read_settings
 from shared.telemetry import close_spans, middlewares, open_spans, set_up_logging
 from shared.web.access import HttpMetrics

@@ -13,9 +13,9 @@ from uuid import UUID
 import orjson
 
 from shared.events.catalogue import FEEDBACK
+from shared.runtime.facts import Fact
 from shared.runtime.intake import InboundMessage
 from shared.runtime.outgoing import COLUMNS
-from shared.runtime.topic_facts import Fact
 
 Said: TypeAlias = Mapping[str, Any]
 """A row on its way to the outbox, by column."""

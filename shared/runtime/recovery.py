@@ -15,13 +15,14 @@ from shared.kafka import COMMITTED_ONLY
 from shared.kst import wire_time
 from shared.postgres import Connection, copy_rows
 from shared.queries import load
+from shared.runtime.facts import Fact
 from shared.runtime.fold import Fold
 from shared.runtime.intake import InboundMessage, Intake
 from shared.runtime.outbox import Outbox
 from shared.runtime.outgoing import COLUMNS
 from shared.runtime.recovering import Lost, Told, ids_told, in_order, lost_of, said_of
 from shared.runtime.service import Service
-from shared.runtime.topic_facts import Fact, facts_of_outbox, read_span, unknown_facts
+from shared.runtime.topic_facts import facts_of_outbox, read_span, unknown_facts
 
 SQL = load("shared.runtime")
 

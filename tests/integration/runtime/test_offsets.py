@@ -1,7 +1,7 @@
 """Records that are deleted, and a group that is moved, with a real group, a real broker and a real schema."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 import asyncpg
@@ -76,7 +76,7 @@ class Log:
         return value
 
 
-Read = Callable[[int | None], Awaitable[None]]
+Read = Callable[[int], Awaitable[None]]
 
 
 @pytest.fixture
@@ -87,13 +87,13 @@ async def log(kafka: str, pool: asyncpg.Pool) -> Log:
 
 
 @pytest.fixture
-async def read(log: Log) -> AsyncIterator[Read]:
-    """Reads with a consumer of the group until the schema says so: `await read(5)`; then the consumer ends."""
+def read(log: Log) -> Read:
+    """Reads with a consumer of the group until the schema says so, and ends it: `await read(5)`."""
 
     async def handle(records: Sequence[Record]) -> None:
         log.handled += [record.offset for record in records]
 
-    async def read_up_to(offset: int | None) -> None:
+    async def read_up_to(offset: int) -> None:
         consumer = PartitionConsumer(
             handle, Metrics(), pytest.fail, offsets=HandledOffsets(log.pool, Metrics())
         )
@@ -109,7 +109,7 @@ async def read(log: Log) -> AsyncIterator[Read]:
         committing.cancel()
         await broker.stop()
 
-    yield read_up_to
+    return read_up_to
 
 
 async def test_what_is_deleted_while_nobody_reads_is_a_gap(log: Log, read: Read) -> None:

@@ -9,13 +9,13 @@ import pytest
 
 from shared.brokers import Brokers
 from shared.events.catalogue import FEEDBACK, UPSTREAM
+from shared.runtime.facts import Fact
 from shared.runtime.fold import Fold
 from shared.runtime.intake import Intake
 from shared.runtime.outbox import Outbox
 from shared.runtime.records import StoredRecord
 from shared.runtime.recovery import Inputs, Recoverer, Recovery
 from shared.runtime.signals import Metrics
-from shared.runtime.topic_facts import Fact
 from shared.sealing import Sealer
 from tests.simulation.memory import Connection, Database, Pool
 from tests.simulation.tables import open_database

@@ -35,6 +35,7 @@ READY = "The services would start now."
 
 SAMPLES: Mapping[str, str] = {
     "order_id": "A-1001",
+    "service": "orders",
     "month": "2011-03",
     "file": "history.jsonl",
     "word": "A-1001",
@@ -55,6 +56,7 @@ MORE: Mapping[str, Sequence[str]] = {
     "dead resolve": ("orders:17", "--reason", "nothing is left to do"),
     "dead edit": ("orders:17", "--set", "/a=1"),
     "down": ("--yes",),
+    "gaps close": ("orders:3", "--reason", "said again"),
     "partner correct": ("P-17", "--business-number", "116-82-00276"),
     "serials export": ("0199f0c1-0000-7c11-9a51-2f6f3f3c1b01", "--output", "serials.csv"),
     "serials find": ("--last-four", "AB9J", "--order", "A-1001"),
