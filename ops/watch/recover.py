@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -59,14 +60,14 @@ def run_recovery(service: str, directory: Path | None, *, apply: bool) -> dict[s
     ended = subprocess.run(
         command, env=_environment(service, directory), capture_output=True, text=True, check=False
     )
-    lines = ended.stdout.strip().splitlines()
-    if ended.returncode not in (0, Exit.RULE_BROKEN) or not lines:
-        why = (ended.stderr or ended.stdout).strip().splitlines() or [
-            f"it ended with code {ended.returncode}"
-        ]
-        raise Problem(f"{service} was not recovered: {why[-1]}", "Nothing was changed; see docs/backup.md.")
-    document: dict[str, Any] = json.loads(lines[-1])
-    return document
+    said = (ended.stderr or ended.stdout).strip().splitlines()
+    if ended.returncode in (0, Exit.RULE_BROKEN):
+        with suppress(json.JSONDecodeError, IndexError):
+            document = json.loads(ended.stdout.strip().splitlines()[-1])
+            if isinstance(document, dict) and "told" in document:
+                return document
+    why = said[-1] if said else f"it ended with code {ended.returncode}"
+    raise Problem(f"{service} was not recovered: {why}", "Nothing was changed; see docs/backup.md.")
 
 
 def _environment(service: str, directory: Path | None) -> dict[str, str]:

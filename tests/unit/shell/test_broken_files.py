@@ -69,7 +69,7 @@ VARIANTS: Mapping[str, Sequence[Sequence[str]]] = {
     "down": ((), ("--wipe",)),
     "migrate": ((), ("--postgres", SERVER)),
 }
-STARTS = ("up", "demo", "migrate", "down")
+STARTS = ("up", "demo", "migrate", "down", "recover")
 """The commands that read more of the run directory than where the system is."""
 
 
