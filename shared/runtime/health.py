@@ -13,19 +13,24 @@ from typing import Any
 
 from shared.clock import monotonic
 from shared.runtime.consumer import PartitionConsumer
+from shared.runtime.troubles import Trouble, Troubles
 
 STALLED_EXIT_CODE = 70
 
 
 @dataclass(slots=True)
 class Health:
-    """What is known about the progress of this process. `details` are what its agents tell beside it."""
+    """What is known about the progress of this process. `details` are what its agents tell beside it.
+
+    `troubles` are what somebody outside has to mend: the process is not well, and a restart mends nothing.
+    """
 
     service: str
     consumers: Sequence[PartitionConsumer]
     stall_seconds: float
     relay_leads: Callable[[], bool]
     details: Mapping[str, Any] = field(default_factory=dict)
+    troubles: Troubles = field(default_factory=Troubles)
     started: bool = False
     stopping: bool = False
     troubled_since: float | None = None
@@ -34,8 +39,9 @@ class Health:
     def report(self) -> tuple[bool, dict[str, Any]]:
         """Whether this process is well, and why (not)."""
         lag = sum(consumer.lag() for consumer in self.consumers)
-        stalled = self.stalled()
-        ready = self.started and not self.stopping and stalled is None
+        stalled, at = self.stalled(), monotonic()
+        lasting = self.troubles.lasting(at)
+        ready = self.started and not self.stopping and stalled is None and not lasting
         return ready, {
             "service": self.service,
             "status": "ok"
@@ -44,8 +50,11 @@ class Health:
             if self.stopping
             else "starting"
             if not self.started
+            else "troubled"
+            if lasting
             else "stalled",
-            "why": stalled or "",
+            "why": "; ".join(trouble.text(at) for trouble in lasting) or stalled or "",
+            "todo": "; ".join(trouble.todo for trouble in lasting),
             "lag": lag,
             "relay_leads": self.relay_leads(),
             "seconds_since_progress": round(
@@ -53,6 +62,10 @@ class Health:
             ),
             **self.details,
         }
+
+    def lasting_troubles(self) -> list[Trouble]:
+        """What somebody has to mend, the oldest first."""
+        return self.troubles.lasting(monotonic())
 
     def stalled(self) -> str | None:
         """What has had work and made no progress for too long, or cannot know whether it has any; or None."""
