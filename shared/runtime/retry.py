@@ -57,6 +57,11 @@ def meaning_of_trouble(trouble: BaseException) -> Meaning | None:
     return None
 
 
+def names_passing_fault(reason: str) -> bool:
+    """Whether the reason of a blocked event names trouble that passes: an older version took it for its fault."""
+    return reason.partition(":")[0] in {error.__name__ for error in TRANSIENT}
+
+
 def delay_before(attempt: int) -> float:
     """Seconds to wait before the given attempt (1 is the first repeat): exponential, with full jitter."""
     ceiling = min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(attempt, 16))

@@ -7,10 +7,11 @@ from ops.shell.databases import Urls, connected
 from ops.watch.dead.names import Filter, Name
 from shared.kst import wire_time
 from shared.queries import load
+from shared.runtime.retry import names_passing_fault
 
 SQL = load("ops.watch")
 MOST = 10_000  # rows of one service in one list
-OPEN = "open"
+OPEN, BLOCKED = "open", "blocked"
 
 _CAUSE = ("cause", "pointer", "type", "state")
 
@@ -85,6 +86,11 @@ async def list_to_replay(urls: Urls, only: Filter) -> list[dict[str, Any]]:
     return listed + await _list(urls, only, SQL.parked_to_end, _blocked)
 
 
+async def list_blocked(urls: Urls, only: Filter) -> list[dict[str, Any]]:
+    """The first event of each blocked key that matches; hindered where its own fault blocked it."""
+    return await _list(urls, only._replace(code=BLOCKED), SQL.parked_to_end, _blocked_by_the_database)
+
+
 async def list_to_resolve(urls: Urls, only: Filter) -> list[dict[str, Any]]:
     """The open dead letters that match, oldest first, service by service; nothing hinders these."""
     return await _list(urls, only, SQL.dead_to_end, _resolvable)
@@ -133,6 +139,11 @@ def _replayable(service: str, row: Any) -> dict[str, Any]:
 
 def _blocked(service: str, row: Any) -> dict[str, Any]:
     return _row(Name(service, row["id"], True), row)
+
+
+def _blocked_by_the_database(service: str, row: Any) -> dict[str, Any]:
+    own = "" if names_passing_fault(row["pointer"]) else f"its own fault, mend it first: {row['pointer']}"
+    return _row(Name(service, row["id"], True), row, own)
 
 
 def _waiting(service: str, row: Any) -> dict[str, Any]:
