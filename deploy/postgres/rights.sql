@@ -19,7 +19,8 @@ DECLARE
             "dead_letters":        "insert, update (state, replayed_at, replayed_by, replay_reason, closed_at, closed_by, close_reason, edited_as, edited_record)",
             "outbox":              "insert",
             "audit_log":           "insert",
-            "relay":               "insert, update (epoch, published)"
+            "relay":               "insert, update (epoch, published)",
+            "unsent":              "insert, update (state, reason, tries, tried_at, retry_at), delete"
         },
         "orders": {
             "orders":              "insert, update",

@@ -104,6 +104,7 @@ class Runtime:
             lambda: new_producer(settings.brokers(), service.name),
             self.metrics,
             on_crash_point,
+            self.troubles,
         )
         self.retention = Retention(
             pool,
@@ -122,6 +123,8 @@ class Runtime:
             lambda: self.relay.leading,
             details=self.surroundings.health,
             troubles=self.troubles,
+            relay_stands=self.relay.stands,
+            unsent=lambda: self.relay.unsent,
         )
         self.exit_code = 0
         self.stream: FastStream | None = None
@@ -166,6 +169,7 @@ class Runtime:
         with suppress(*TRANSIENT):
             backlog = await self.pool.fetchrow(SQL.outbox_backlog)
             self.metrics.outbox_events.set(backlog["events"] if backlog else 0)
+            self.metrics.unsent.set(await self.pool.fetchval(SQL.unsent_count))
             waiting = await self.pool.fetch(SQL.parked_summary)
             self.metrics.waiting.clear()
             for row in waiting:

@@ -23,6 +23,8 @@ class Health:
     """What is known about the progress of this process. `details` are what its agents tell beside it.
 
     `troubles` are what somebody outside has to mend: the process is not well, and a restart mends nothing.
+    `relay_stands` says why nothing was published for so many seconds though there is something, `unsent` of
+    how many keys facts are set aside.
     """
 
     service: str
@@ -31,6 +33,8 @@ class Health:
     relay_leads: Callable[[], bool]
     details: Mapping[str, Any] = field(default_factory=dict)
     troubles: Troubles = field(default_factory=Troubles)
+    relay_stands: Callable[[float], str | None] = lambda seconds: None
+    unsent: Callable[[], int] = lambda: 0
     started: bool = False
     stopping: bool = False
     troubled_since: float | None = None
@@ -57,6 +61,7 @@ class Health:
             "todo": "; ".join(trouble.todo for trouble in lasting),
             "lag": lag,
             "relay_leads": self.relay_leads(),
+            "keys_set_aside": self.unsent(),
             "seconds_since_progress": round(
                 monotonic() - max(consumer.progressed_at for consumer in self.consumers), 1
             ),
@@ -82,7 +87,7 @@ class Health:
                     return (
                         f"consumer {number} asks for records and no broker has answered for {silence:.0f} s"
                     )
-        return None
+        return self.relay_stands(self.stall_seconds)
 
 
 def watch_loop(health: Health) -> threading.Thread:

@@ -58,7 +58,7 @@ def meaning_of_trouble(trouble: BaseException) -> Meaning | None:
 
 
 def names_passing_fault(reason: str) -> bool:
-    """Whether the reason of a blocked event names trouble that passes: an older version took it for its fault."""
+    """Whether the reason of a blocked event names trouble that passes, which older versions blocked for."""
     return reason.partition(":")[0] in {error.__name__ for error in TRANSIENT}
 
 
