@@ -287,6 +287,12 @@ WITH fact AS (
 )
 SELECT count(*) FROM waiting;
 
+-- name: left_of_key
+-- How many facts of a key are still set aside, why, and whether one was refused since an instant.
+SELECT count(*) AS facts, min(reason) FILTER (WHERE state = 'refused') AS reason,
+       coalesce(bool_or(state = 'refused' AND tried_at > $3), false) AS was_tried
+FROM unsent WHERE topic = $1 AND key = $2;
+
 -- name: unsent_count
 -- How many facts are set aside.
 SELECT count(*) FROM unsent;

@@ -130,7 +130,11 @@ def replay(
         raise Problem("--all and --blocked are two ways to name many.", "Use one of them.", Exit.USAGE)
     only = Filter(service, code, type_name, key)
     choice = Choice(name, every or blocked, only, list_file, save_file, yes, count, stop_at)
-    end(UNBLOCK if blocked else REPLAY, choice, Terms(reason, actor, postgres, directory, url, token_file, as_json))
+    end(
+        UNBLOCK if blocked else REPLAY,
+        choice,
+        Terms(reason, actor, postgres, directory, url, token_file, as_json),
+    )
 
 
 def resolve(

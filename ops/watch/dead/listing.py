@@ -19,7 +19,7 @@ _CAUSE = ("cause", "pointer", "type", "state")
 async def groups(
     urls: Urls, only: Filter, everything: bool = False, members: int = 0
 ) -> list[dict[str, Any]]:
-    """Dead letters and parked events of all services, grouped by cause, the most frequent first.
+    """Dead letters, parked events and unsent facts of all services, by cause, the most frequent first.
 
     With `members`, each group names so many of its newest, and how many are left out.
     """
@@ -30,6 +30,7 @@ async def groups(
                 dead, parked = (everything, only.code, only.type, only.key), (only.code, only.type, only.key)
                 found += await _groups(connection, service, "dead", dead, members)
                 found += await _groups(connection, service, "parked", parked, members)
+                found += await _groups(connection, service, "unsent", parked, members)
     return sorted(found, key=lambda group: -group["count"])
 
 
@@ -64,17 +65,21 @@ def _group(service: str, row: Any, kind: str) -> dict[str, Any]:
         "state": row["state"],
         "count": row["count"],
         "newest": wire_time(row["newest"]),
-        "example": str(Name(service, row["example"], kind == "parked")),
+        "example": str(_named(service, row["example"], kind)),
     }
 
 
 def _member(service: str, row: Any, kind: str) -> dict[str, Any]:
     return {
-        "name": str(Name(service, row["id"], kind == "parked")),
+        "name": str(_named(service, row["id"], kind)),
         "key": row["key"],
         "sender": row["sender"],
         "since": wire_time(row["since"]),
     }
+
+
+def _named(service: str, row: int, kind: str) -> Name:
+    return Name(service, row, kind == "parked", kind == "unsent")
 
 
 async def list_to_replay(urls: Urls, only: Filter) -> list[dict[str, Any]]:
@@ -106,7 +111,8 @@ async def list_named(urls: Urls, names: Sequence[Name], *, to_replay: bool) -> l
     async with connected(urls) as connections:
         for service, connection in connections.items():
             for parked, query, listed in kinds:
-                ids = [name.row for name in names if (name.service, name.parked) == (service, parked)]
+                wanted = (service, parked, False)
+                ids = [name.row for name in names if (name.service, name.parked, name.unsent) == wanted]
                 rows = await connection.fetch(query, None, None, None, len(ids), ids) if ids else []
                 found |= {(one := listed(service, row))["name"]: one for row in rows}
     return [found.get(str(name)) or _gone(name) for name in names]
