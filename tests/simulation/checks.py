@@ -822,14 +822,11 @@ class Checks:
         asked = {(d["order_id"], d.get("request_id")) for t, d in said if t.startswith("issuance.")}
         left = {d["partner_id"] for t, d in said if t.startswith("partner.withdraw")}
         cases = self._rows("orders", "quarantine").values()
-        merges = {
-            (d["partner_id"], d["request_id"]): {
-                *d["merged"],
-                *(each["payment_id"] for each in d["excluded"]),
-            }
-            for t, d in self._facts("invoices")
-            if t == "merge.answered.v1"
-        }
+        merges: dict[Any, set[str]] = defaultdict(set)
+        for t, d in self._facts("invoices"):
+            if t == "merge.answered.v1":
+                told = {*d["merged"], *(each["payment_id"] for each in d["excluded"])}
+                merges[d["partner_id"], d["request_id"]] |= told
         for type_name, key, data in self._accepted():
             if key in ghosts:
                 continue
