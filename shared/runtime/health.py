@@ -79,7 +79,8 @@ class Health:
             waits_since = consumer.busy_since if consumer.busy_since is not None else consumer.progressed_at
             has_work = consumer.busy_since is not None or consumer.lag() > 0
             if has_work and now - max(waits_since, consumer.progressed_at) > self.stall_seconds:
-                return f"consumer {number} has work and made no progress for {now - waits_since:.0f} s"
+                why = f" ({consumer.trouble})" if consumer.trouble else ""
+                return f"consumer {number} has work and made no progress for {now - waits_since:.0f} s{why}"
             answered_at = consumer.answered_at()
             if consumer.busy_since is None and answered_at is not None:
                 silence = now - max(answered_at, consumer.progressed_at)

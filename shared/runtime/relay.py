@@ -4,7 +4,7 @@ The leader reads forward from the published mark, keeps a batch of each partitio
 only over what the broker acknowledged. A send whose fate is unknown is repeated with a new producer: the log
 may then read A, B, A, B, and every reader drops what it knows by `ce_sequence` or event id. What was
 acknowledged is not sent again. A fact that the broker refuses for good is set aside with what follows for its
-key, tried again from time to time, and holds up nothing else (docs/decisions/0033).
+key, tried again from time to time, and holds up nothing else (docs/decisions/0032).
 """
 
 import asyncio

@@ -40,6 +40,7 @@ RUNTIME_TABLES = (
     "dead_letters",
     "outbox",
     "relay",
+    "unsent",
     "retention",
     "schema_migrations",
 )
