@@ -38,9 +38,9 @@ from shared.runtime.records import Record, pack, seal_context, unpack
 from shared.runtime.retry import TRANSIENT, Conflict, delay_before, meaning_of_trouble, until_done
 from shared.runtime.service import Service
 from shared.runtime.signals import Metrics
-from shared.runtime.sqlstates import Concern
 from shared.runtime.troubles import Troubles
 from shared.sealing import BrokenSealError, Sealer
+from shared.sqlstates import Concern
 
 SQL = load("shared.runtime")
 T = TypeVar("T")

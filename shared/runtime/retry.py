@@ -11,7 +11,7 @@ from typing import TypeVar
 import asyncpg
 from aiokafka.errors import KafkaError
 
-from shared.runtime.sqlstates import NO_TIME, Concern, Meaning, meaning_of
+from shared.sqlstates import NO_TIME, Concern, Meaning, meaning_of
 
 T = TypeVar("T")
 
@@ -55,11 +55,6 @@ def meaning_of_trouble(trouble: BaseException) -> Meaning | None:
     if isinstance(trouble, OSError | asyncpg.InterfaceError | asyncpg.InternalClientError):
         return meaning_of("08006")
     return None
-
-
-def names_passing_fault(reason: str) -> bool:
-    """Whether the reason of a blocked event names trouble that passes, which older versions blocked for."""
-    return reason.partition(":")[0] in {error.__name__ for error in TRANSIENT}
 
 
 def delay_before(attempt: int) -> float:

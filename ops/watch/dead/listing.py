@@ -3,11 +3,13 @@
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
+import asyncpg
+
 from ops.shell.databases import Urls, connected
 from ops.watch.dead.names import Filter, Name
 from shared.kst import wire_time
 from shared.queries import load
-from shared.runtime.retry import names_passing_fault
+from shared.sqlstates import Concern, meaning_of
 
 SQL = load("ops.watch")
 MOST = 10_000  # rows of one service in one list
@@ -145,6 +147,13 @@ def _replayable(service: str, row: Any) -> dict[str, Any]:
 
 def _blocked(service: str, row: Any) -> dict[str, Any]:
     return _row(Name(service, row["id"], True), row)
+
+
+def names_passing_fault(reason: str) -> bool:
+    """Whether the reason of a blocked event names trouble that passes, which older versions blocked for."""
+    error = getattr(asyncpg, reason.partition(":")[0], None)
+    state: str | None = getattr(error, "sqlstate", None)
+    return state is not None and meaning_of(state).concern is not Concern.ROW
 
 
 def _blocked_by_the_database(service: str, row: Any) -> dict[str, Any]:

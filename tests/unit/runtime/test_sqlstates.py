@@ -4,7 +4,7 @@ import asyncpg
 import pytest
 
 from shared.runtime.retry import TRANSIENT, meaning_of_trouble
-from shared.runtime.sqlstates import BY_CLASS, BY_STATE, Concern, meaning_of
+from shared.sqlstates import BY_CLASS, BY_STATE, Concern, meaning_of
 
 EXPECTED = {
     Concern.SYSTEM: """
