@@ -7,7 +7,7 @@ from msgspec import structs
 
 from services.invoices.decisions import merging, partners, payments
 from services.invoices.decisions.payments import Return
-from services.invoices.state import MergeRequest, Partner, Payment, Policy, Snapshot, SoldLine, World
+from services.invoices.state import Buyer, MergeRequest, Partner, Payment, Policy, Snapshot, SoldLine, World
 from shared import business_number
 from shared.events.checkout import MergeRequested, MergeUndone, PartnerChanged
 from shared.events.orders import OrderCancelled, OrderPaid, RefundDenied
@@ -162,7 +162,21 @@ def _snapshot(paid: OrderPaid) -> Snapshot:
         )
         for line in paid.lines
     )
-    return Snapshot(paid.order_id, paid.vat_mode, lines)
+    return Snapshot(paid.order_id, paid.vat_mode, lines, _buyer(paid))
+
+
+def _buyer(paid: OrderPaid) -> Buyer:
+    told = paid.partner
+    return Buyer(
+        _digits(told.business_number),
+        told.name,
+        told.invoice_email,
+        told.representative or "",
+        told.address or "",
+        told.business_type or "",
+        told.business_item or "",
+        told.branch_number or "",
+    )
 
 
 def _merge_request(event: Event[Any], data: MergeRequested, *, undo: bool = False) -> MergeRequest:

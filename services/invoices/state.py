@@ -101,12 +101,29 @@ class SoldLine(NamedTuple):
     discount: int = 0
 
 
+class Buyer(NamedTuple):
+    """Who paid, as of the payment; what was not told is empty."""
+
+    business_number: str
+    name: str
+    email: str = ""
+    representative: str = ""
+    address: str = ""
+    business_type: str = ""
+    business_item: str = ""
+    branch_number: str = ""
+
+
 class Snapshot(Struct, frozen=True, gc=False):
-    """The lines of a payment as they were sold, from which documents are printed."""
+    """The lines of a payment as they were sold, and its buyer, from which documents are printed.
+
+    `buyer` is None for payments from before it was kept.
+    """
 
     order_id: Fixed[str]
     vat_mode: Fixed[str]
     lines: Fixed[Annotated[tuple[SoldLine, ...], JSON]]
+    buyer: Fixed[Annotated[Buyer | None, JSON]] = None
 
 
 class Document(Struct, frozen=True, gc=False):
