@@ -1,4 +1,4 @@
-"""A tax document (세금계산서) as one value: everything that stands on it, and nothing that has to be looked up.
+"""A tax document (세금계산서) as one value: all that stands on it, nothing that has to be looked up.
 
 It is built from what invoices knows, and each form of it (PDF, XML, a row of a sheet) is made of it alone.
 What has to be on it: 부가가치세법 제32조 제1항 and 시행령 제67조 제2항.
