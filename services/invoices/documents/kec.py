@@ -1,6 +1,6 @@
 """The tax authority's XML: KEC standard e-tax-invoice 3.0 (표준전자세금계산서). Pure.
 
-Element order, codes and formats follow the public field list of its guide; `kec.xsd` beside this file is our own
+Element order, codes and formats follow the public field list of its guide; `kec.xsd` is our own
 schema of that list, since no public copy of the authority's was found. What comes out here is not
 signed and says so in a comment, which no signature covers: whoever holds the supplier's certificate takes
 `to_be_signed`, and puts what it makes of that in with `with_signature`.
