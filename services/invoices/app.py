@@ -7,7 +7,7 @@ from services.invoices.commands import COMMANDS
 from services.invoices.find import FIND
 from services.invoices.handlers import ROUTES, refuse_late
 from services.invoices.settings import InvoicesSettings
-from services.invoices.store import Store
+from services.invoices.store import SQL, Store
 from services.invoices.todo import TODO
 from shared.runtime.service import Service
 
@@ -20,8 +20,11 @@ def build(settings: InvoicesSettings) -> Service:
         routes=ROUTES,
         store=store,
         refuse_late=refuse_late,
-        http_routes=partial(http_routes, store=store, chunk=settings.invoices_close_chunk),
+        http_routes=partial(
+            http_routes, store=store, chunk=settings.invoices_close_chunk, supplier=settings.supplier()
+        ),
         commands=COMMANDS,
         todo=TODO,
         find=FIND,
+        has_left=SQL.has_left,
     )

@@ -7,10 +7,20 @@ from msgspec import structs
 
 from services.invoices.decisions import merging, partners, payments
 from services.invoices.decisions.payments import Return
-from services.invoices.state import Buyer, MergeRequest, Partner, Payment, Policy, Snapshot, SoldLine, World
+from services.invoices.state import (
+    Buyer,
+    MergeRequest,
+    Partner,
+    Payment,
+    Policy,
+    Snapshot,
+    SoldLine,
+    WithdrawnPartner,
+    World,
+)
 from shared import business_number
 from shared.events.checkout import MergeRequested, MergeUndone, PartnerChanged
-from shared.events.orders import OrderCancelled, OrderPaid, RefundDenied
+from shared.events.orders import OrderCancelled, OrderPaid, PartnerWithdrawn, RefundDenied
 from shared.events.refunds import RefundAccepted, RefundCompleted, RefundRejected, RefundReleased
 from shared.events.serials import SerialsIssuedTogether
 from shared.kst import month_of
@@ -112,6 +122,12 @@ def change_partner(world: World, event: Event[PartnerChanged], context: Context)
     return keep(world, partners.change_partner(world, partner, event.time))
 
 
+def hide_from_partner(world: World, event: Event[PartnerWithdrawn], context: Context) -> Outcome:
+    """partner.withdrawn: from now on tokens that are limited to the partner find nothing here."""
+    world.withdrawn.append(WithdrawnPartner(event.key, event.data.withdrawn_at))
+    return Applied()
+
+
 def refuse_late(world: World, event: Event[Any], reject: Reject, context: Context) -> Applied:
     """A wrong request that was accepted while its key was blocked.
 
@@ -204,6 +220,7 @@ ROUTES: Mapping[str, Route] = {
     "order.paid.v1": Route(record_payment),
     "order.cancelled.v1": Route(cancel_payment),
     "refund.denied.v1": Route(end_denied_refund),
+    "partner.withdrawn.v1": Route(hide_from_partner, tracked=False),
     # serials
     "serials.issued.v1": Route(record_issued_units),
     "serials.issued.v2": Route(record_issued_units),

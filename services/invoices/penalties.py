@@ -1,9 +1,9 @@
 """What a late document costs, by the kind of its lateness, as an estimate. Pure.
 
-부가가치세법 제60조 제2항: so much of the supply value. Issued after its due day, but by the day of the final
-VAT return: 1 % (제1호, 지연발급); not by then: 2 % (제2호, 미발급). Issued in time and transmitted after the day
-for that, but by the final return: 0.3 % (제3호, 지연전송); not by then: 0.5 % (제4호, 미전송). Of two that are due
-only that of the issue is asked for (제60조 제9항).
+부가가치세법 제60조 제2항, so much of the supply value. Issued after its due day, but by the day of the final
+VAT return: 1 % (제1호, 지연발급); not by then: 2 % (제2호, 미발급). Issued in time, and transmitted after the
+day for that, but by the final return: 0.3 % (제3호, 지연전송); not by then: 0.5 % (제4호, 미전송). Nobody is
+asked for both of one document.
 """
 
 from datetime import date

@@ -218,6 +218,13 @@ class Correction(Struct, frozen=True, gc=False):
     decided_at: datetime | None = None
 
 
+class WithdrawnPartner(Struct, frozen=True, gc=False):
+    """A partner that has left: what it could see is kept, and hidden from it."""
+
+    partner_id: Fixed[str]
+    withdrawn_at: Fixed[datetime]
+
+
 class OtherPayment(NamedTuple):
     """A payment of another partner of the same business number, as far as an answer names it."""
 
@@ -333,8 +340,8 @@ class World:
 
     `closed` maps every closed month to the logical time of its close. `counters` are those of the businesses
     that may be issued a document in this batch. `numbers` are all that were told of the loaded partners,
-    `others` the payments of other partners of a business that a merge may have to name. `stored` are the rows
-    as they were read, to see what changed.
+    `others` the payments of other partners of a business that a merge may have to name, `withdrawn` partners
+    that have left. `stored` are the rows as they were read, to see what changed.
     """
 
     policy: Policy = field(default_factory=Policy)
@@ -349,6 +356,7 @@ class World:
     counters: dict[str, DocumentCounter] = field(default_factory=dict)
     closed: dict[str, datetime] = field(default_factory=dict)
     snapshots: list[Snapshot] = field(default_factory=list)
+    withdrawn: list[WithdrawnPartner] = field(default_factory=list)
     explanations: dict[tuple[str, str, str], Explanation] = field(default_factory=dict)
     stored: Stored = field(default_factory=Stored)
     _orders_of_partner: dict[str, dict[str, None]] = field(default_factory=dict)

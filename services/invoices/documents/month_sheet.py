@@ -1,10 +1,8 @@
 """The documents of a month as a workbook, for an accountant: one row each, and what they come to."""
 
 from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
 from datetime import date, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, NamedTuple
 
 import xlsxwriter
@@ -83,7 +81,7 @@ _COLUMNS: Final = (
 _WON: Final = "#,##0"
 
 
-class MonthSheet(AbstractContextManager["MonthSheet"]):
+class MonthSheet:
     """A workbook of a month on disk, row by row; memory does not grow with the documents."""
 
     def __init__(self, path: Path, month: str, made_at: datetime) -> None:
@@ -96,11 +94,6 @@ class MonthSheet(AbstractContextManager["MonthSheet"]):
         self._sheet = self._workbook.add_worksheet("문서")
         self._head(self._sheet, _COLUMNS)
         self._row = 0
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, place: TracebackType | None
-    ) -> None:
-        self._workbook.close()
 
     def add(self, rows: Iterable[MonthRow]) -> None:
         """A row for each of these documents. Raises OverflowError for more than a sheet holds."""
@@ -120,6 +113,10 @@ class MonthSheet(AbstractContextManager["MonthSheet"]):
             self._sum(sheet, row, EVIDENCE[each.evidence], each.documents, each.amount)
             count, whole = count + each.documents, whole.plus(each.amount)
         self._sum(sheet, row + 1, "합계", count, whole)
+
+    def close(self) -> None:
+        """Makes the file whole."""
+        self._workbook.close()
 
     def _sum(self, sheet: Any, row: int, name: str, count: int, amount: Money) -> None:
         cells: tuple[str | int, ...] = (name, count, amount.supply, amount.vat, amount.total)

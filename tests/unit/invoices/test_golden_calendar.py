@@ -1,4 +1,4 @@
-"""The calendar of 2024 to 2028: holidays with their substitute days, due days, final returns, transmission."""
+"""The calendar of 2024 to 2028: holidays with substitute days, due days, final returns, transmission."""
 
 from datetime import date, timedelta
 from pathlib import Path

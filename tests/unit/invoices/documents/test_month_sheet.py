@@ -1,5 +1,6 @@
 """The workbook of a month, as openpyxl and calamine read it."""
 
+from contextlib import closing
 from datetime import date, datetime
 from pathlib import Path
 
@@ -39,7 +40,7 @@ SUMS = (Sum("tax_invoice", 1, Money(160_000, 16_000)), Sum("modified", 1, Money(
 
 
 def made(path: Path) -> Path:
-    with MonthSheet(path, "2026-10", MADE_AT) as sheet:
+    with closing(MonthSheet(path, "2026-10", MADE_AT)) as sheet:
         sheet.add([ISSUED, MODIFIED])
         sheet.finish(SUMS)
     return path
