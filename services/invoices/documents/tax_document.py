@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Final, Literal
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -186,16 +185,6 @@ def plain(text: str) -> str:
 def cut(text: str, most: int) -> str:
     """At most so many characters; what is cut off is said with an ellipsis."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
-
-
-def frozen(document: TaxDocument) -> bytes:
-    """The document as JSON, to be kept: what was issued is shown alike for ever."""
-    return msgspec.json.encode(document)
-
-
-def thawed(kept: bytes) -> TaxDocument:
-    """The document that was `frozen`. Raises msgspec.ValidationError for anything else."""
-    return msgspec.json.decode(kept, type=TaxDocument)
 
 
 def _plain_party(party: Party) -> Party:
