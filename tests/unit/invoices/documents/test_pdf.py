@@ -9,6 +9,7 @@ from pypdf import PdfReader
 from services.invoices.documents.pdf import TEMPLATE, page_pictures, page_values, pdf
 from services.invoices.documents.tax_document import Original, Party, TaxDocument
 from shared.typesetting import CannotTypeset, typeset
+from tests.unit.invoices.documents.pictures import IMAGES, SHOWN, drawn
 from tests.unit.invoices.documents.samples import APPROVAL, BUYER, SUPPLIER, document, modified, printed
 
 
@@ -91,3 +92,9 @@ def test_a_thousand_take_less_than_a_minute() -> None:
     for number in range(100):
         pdf(document(document_key=f"2026-10-1168200276-{number:06d}"))
     assert process_time() - began < 6
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_the_pictures_in_the_docs_are_the_pages_as_they_are(name: str) -> None:
+    redraw = "python -m tests.unit.invoices.documents.pictures"
+    assert drawn(SHOWN[name]) == (IMAGES / name).read_bytes(), redraw
