@@ -626,8 +626,9 @@ SELECT key AS order_id, detail FROM (
     SELECT coalesce(l.key, a.key), format('the record checkout.events/%s/%s has %s answers%s', partition, "offset",
                                           coalesce(a.times, 0), CASE WHEN l.known IS NULL
                                                                 THEN ' and is no dead letter' ELSE '' END)
-    FROM (SELECT *, true AS known FROM letters) l FULL JOIN by_place a USING (partition, "offset")
-    WHERE l.known IS NULL OR coalesce(a.times, 0) <> 1
+    FROM (SELECT partition, "offset", min(key) AS key, count(*) AS times, true AS known FROM letters GROUP BY 1, 2) l
+    FULL JOIN by_place a USING (partition, "offset")
+    WHERE l.known IS NULL OR coalesce(a.times, 0) <> l.times
 ) wrong
 LIMIT $1;
 
@@ -780,3 +781,14 @@ SELECT key, source, event_id, type, replayed_at FROM dead_letters WHERE state = 
 SELECT DISTINCT a.id, a.recorded_at, a.action, a.target, a.before::text, a.after::text, e.key
 FROM audit_log a JOIN outbox e ON e.causation = a.id::text
 WHERE a.result = 'done' ORDER BY a.id;
+
+-- name: nothing_missed
+-- Records that were never read, and that nobody has dealt with.
+SELECT NULL::text AS order_id,
+       format('%s/%s from %s up to %s was never read (%s, noticed %s): pawl gaps ls', topic, partition, from_offset, to_offset,
+              kind, to_char(since AT TIME ZONE 'Asia/Seoul', 'YYYY-MM-DD HH24:MI')) AS detail
+FROM gaps WHERE closed_at IS NULL ORDER BY id LIMIT $1;
+
+-- name: handled_offsets
+-- How far each partition is handled; none while processes of the version before may run, which do not say it here.
+SELECT topic, partition, next_offset FROM handled_offsets WHERE (SELECT offsets_since <= now() FROM retention);

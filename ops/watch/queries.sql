@@ -103,3 +103,8 @@ FROM audit_log
 WHERE ($1::text IS NULL OR actor = $1)
   AND ($2::text IS NULL OR target = $2 OR $2 = ANY (string_to_array(target, ' ')))
 ORDER BY id DESC LIMIT $3;
+
+-- name: gaps
+-- Records that were never read here, oldest first; closed ones too when asked.
+SELECT id, topic, partition, from_offset, to_offset, kind, since, last_read_at, closed_at, closed_by, close_reason
+FROM gaps WHERE closed_at IS NULL OR $1 ORDER BY id LIMIT 1000;

@@ -1,4 +1,4 @@
-"""What needs somebody in the tables that every service has: dead letters and parked events. Pure."""
+"""What needs somebody in the tables that every service has: dead letters, parked events, gaps. Pure."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -16,6 +16,7 @@ def every_service(service: str) -> tuple[Cause, ...]:
             lambda moment: (moment.now - moment.thresholds.waiting, moment.now),
             _for(service, _parked),
         ),
+        Cause("todo_gaps", no_arguments, _for(service, _gaps)),
     )
 
 
@@ -76,3 +77,20 @@ def _next_of_parked(row: Row, name: str) -> str:
     if row["kind"] == "waiting" and row["type"] in CANCELLABLE:
         return pawl("order", "cancel-request", row["oldest_key"], row["oldest_event"])
     return pawl("dead", "show", name)
+
+
+def _gaps(service: str, rows: Sequence[Row]) -> Iterator[Group]:
+    """What checkout has said and nobody heard, it has to say again; our own an operator publishes again."""
+    for row in rows:
+        names = tuple(f"{service}:{number}" for number in row["members"])
+        yield Group(
+            service,
+            "records_missed",
+            f"{row['records']} records of {row['topic']}, {row['kind']}",
+            row["count"],
+            None,
+            row["since"],
+            "operator",
+            "pawl gaps ls",
+            members=names,
+        )

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import asyncpg
+import orjson
 import structlog
 from aiokafka.errors import KafkaError
 from faststream import FastStream
@@ -27,10 +28,13 @@ from shared.runtime import http
 from shared.runtime.command_queue import CommandQueue
 from shared.runtime.consumer import PartitionConsumer, new_broker, subscribe
 from shared.runtime.evidence_routes import EvidenceEndpoint
+from shared.runtime.facts import SchemaBehind
 from shared.runtime.fold import Fold
 from shared.runtime.health import STALLED_EXIT_CODE, Health, watch_loop
+from shared.runtime.offsets import HandledOffsets
 from shared.runtime.operator_routes import OperatorEndpoints
 from shared.runtime.outbox import Outbox
+from shared.runtime.recovery import NotAlone, Recoverer
 from shared.runtime.relay import Relay
 from shared.runtime.retention import Retention
 from shared.runtime.retry import TRANSIENT
@@ -40,6 +44,7 @@ from shared.runtime.signals import Metrics
 from shared.runtime.surroundings import Surroundings
 from shared.runtime.sweep import end_silent_sessions, retry_waiting
 from shared.runtime.tasks import end_all
+from shared.runtime.topic_facts import require_up_to_date
 from shared.settings import S, ServiceSettings, WrongSetting, read_settings
 from shared.telemetry import close_spans, middlewares, open_spans, set_up_logging
 from shared.web.access import HttpMetrics
@@ -50,6 +55,10 @@ HEARTBEAT_SECONDS = 0.5
 # More than the longest pause between two attempts, and the attempt itself.
 AFTER_AN_OUTAGE_SECONDS = 15.0
 LAST_SPANS_SECONDS = 2.0
+RECOVER, APPLY = "recover", "--apply"
+"""What a process is started with that brings its schema forward and ends."""
+SOMETHING_LOST = 3
+NO_RECOVERY: tuple[type[BaseException], ...] = (NotAlone, *TRANSIENT)
 
 log = structlog.get_logger("pawl.app")
 
@@ -104,6 +113,7 @@ class Runtime:
             lambda: new_producer(settings.brokers(), service.name),
             self.metrics,
             on_crash_point,
+            partial(require_up_to_date, settings.brokers(), service.name, partitions, pool),
         )
         self.retention = Retention(
             pool,
@@ -112,7 +122,13 @@ class Runtime:
             self.metrics,
         )
         self.consumers = [
-            PartitionConsumer(self.fold.handle, self.metrics, self.give_up, on_crash_point)
+            PartitionConsumer(
+                self.fold.handle,
+                self.metrics,
+                self.give_up,
+                on_crash_point,
+                HandledOffsets(pool, self.metrics),
+            )
             for _ in range(settings.partition_consumers)
         ]
         self.health = Health(
@@ -213,6 +229,8 @@ def main(model: type[S], build: Callable[[S], Service]) -> None:
         set_up_logging(service.name, settings.log_level)
         # Not uvloop: on it, a write to a connection that broke is a RuntimeError, which aiokafka does not
         # expect. It ends the task that keeps its metadata, and a broker that came back is never found.
+        if sys.argv[1:2] == [RECOVER]:
+            sys.exit(asyncio.run(recover(service, settings, apply=sys.argv[2:] == [APPLY])))
         sys.exit(asyncio.run(run(service, settings)))
     except (WrongSetting, CannotStart) as error:
         sys.exit(f"pawl: {error}")
@@ -228,11 +246,38 @@ def calm_garbage_collector() -> None:
     gc.set_threshold(500_000, 20, 20)
 
 
+async def recover(service: Service, settings: ServiceSettings, *, apply: bool) -> int:
+    """Brings a restored schema forward from the topics, or says what it would do: a JSON document on stdout.
+
+    Returns 0, or 3 where something cannot be brought forward and nothing was changed. Raises CannotStart.
+    """
+    partitions = await _patiently(settings, lambda: _partitions(service, settings))
+    pool = await _patiently(settings, lambda: _pool(service, settings))
+    runtime = Runtime(service, settings, pool, partitions)
+    connection = await connect(str(settings.database_url), service.name)
+    try:
+        recoverer = Recoverer(service, runtime.fold, runtime.outbox, settings.brokers(), partitions)
+        result = await recoverer.recover(connection, apply=apply)
+    except NO_RECOVERY as trouble:
+        raise CannotStart(f"nothing was changed: {trouble}") from None
+    finally:
+        await connection.close()
+        await pool.close()
+    sys.stdout.write(orjson.dumps(result.to_document()).decode() + "\n")
+    return SOMETHING_LOST if result.lost else 0
+
+
 async def run(service: Service, settings: ServiceSettings) -> int:
     """Starts everything, serves until a signal, stops in order. Returns the exit code."""
     listener = _bind(settings)
     partitions = await _patiently(settings, lambda: _partitions(service, settings))
     pool = await _patiently(settings, lambda: _pool(service, settings))
+    try:
+        await _patiently(
+            settings, lambda: require_up_to_date(settings.brokers(), service.name, partitions, pool)
+        )
+    except SchemaBehind as behind:
+        raise CannotStart(str(behind)) from None
     runtime = Runtime(service, settings, pool, partitions)
     spans = open_spans(service.name)
     broker = new_broker(

@@ -21,7 +21,9 @@ from shared.clock import monotonic, now
 from shared.crash_points import CrashPoint, OnCrashPoint, ignore_crash_point
 from shared.events.envelope import TRACEPARENT, read_trace_context
 from shared.kafka import COMMITTED_ONLY
+from shared.runtime.offsets import Gap, HandledOffsets, Place, Stand
 from shared.runtime.records import Record
+from shared.runtime.retry import TRANSIENT
 from shared.runtime.signals import Metrics
 from shared.runtime.tasks import end_all
 
@@ -62,8 +64,14 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         metrics: Metrics,
         give_up: Callable[[str], None],
         on_crash_point: OnCrashPoint = ignore_crash_point,
+        offsets: HandledOffsets | None = None,
     ) -> None:
         self._handle = handle
+        self._offsets = offsets
+        # What comes next by this service's own account; None until that was compared with group and broker.
+        self._expected: dict[Place, int] | None = None
+        self._jumps: dict[Place, tuple[int, int]] = {}
+        self._looked_at = 0.0
         self._metrics = metrics
         self._give_up = give_up
         self._on_crash_point = on_crash_point
@@ -113,7 +121,9 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             # Its partitions may have gone to others, who are further by now, and come back: what was done is
             # committed in Postgres, and how far the group came is not ours to say. The batch comes again.
             return
+        firsts = {(record.topic, record.partition): record.offset for record in reversed(records)}
         reached = {(record.topic, record.partition): record.offset + 1 for record in records}
+        self._note_jumps(firsts, reached)
         handled.update({TopicPartition(*place): offset for place, offset in reached.items()})
         self._is_ahead = True
         if monotonic() - self._committed_at >= COMMIT_EVERY_SECONDS:
@@ -131,11 +141,65 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             return
         self._is_ahead, self._committed_at = False, monotonic()
         self._on_crash_point(CrashPoint.BEFORE_OFFSET_COMMIT)
-        trouble = await self._commit(consumer, reached)
+        trouble = await self._keep(consumer, reached) or await self._commit(consumer, reached)
         if trouble:
             self._is_ahead = True
             log.info("offsets not committed", trouble=trouble[:200])
         self._on_crash_point(CrashPoint.AFTER_OFFSET_COMMIT)
+
+    async def _keep(self, consumer: AIOKafkaConsumer, reached: dict[TopicPartition, int]) -> str:
+        """Keeps in the schema how far it came, before the group is told; what kept it from that."""
+        if self._offsets is None:
+            return ""
+        try:
+            async with asyncio.timeout(COMMIT_PATIENCE_SECONDS):
+                await self._compare(consumer, self._offsets)
+                jumps = dict(self._jumps)
+                gaps = await _deleted(consumer, jumps)
+                await self._offsets.keep({(p.topic, p.partition): o for p, o in reached.items()}, gaps)
+        except TRANSIENT as trouble:
+            return f"{type(trouble).__name__}: {trouble}"
+        for place, jump in jumps.items():
+            if self._jumps.get(place) == jump:
+                del self._jumps[place]
+        return ""
+
+    async def _compare(self, consumer: AIOKafkaConsumer, offsets: HandledOffsets) -> None:
+        """Compares, once for each assignment, what was handled with the group and with what the broker has.
+
+        Before the first commit of this assignment, so that the group still stands where it was read from.
+        """
+        if self._expected is not None:
+            return
+        handled = self._handled
+        places = sorted(consumer.assignment())
+        if not places or handled is None:
+            return
+        committed = await asyncio.gather(*(consumer.committed(place) for place in places))
+        firsts = await consumer.beginning_offsets(places)
+        ends = await consumer.end_offsets(places)
+        stands = {
+            (place.topic, place.partition): Stand(None, known, firsts[place], ends[place])
+            for place, known in zip(places, committed, strict=True)
+        }
+        expected = await offsets.begin(stands)
+        if handled is not self._handled:
+            return
+        for reached_place, offset in handled.items():
+            place = (reached_place.topic, reached_place.partition)
+            expected[place] = max(expected.get(place, 0), offset)
+        self._expected = expected
+
+    def _note_jumps(self, firsts: dict[Place, int], reached: dict[Place, int]) -> None:
+        """Notes where it goes on behind what it expected: marks of transactions, or deleted records."""
+        if self._expected is None:
+            return
+        for place, first in firsts.items():
+            expected = self._expected.get(place)
+            if expected is not None and first > expected:
+                known = self._jumps.get(place)
+                self._jumps[place] = (known[0] if known else expected, first)
+            self._expected[place] = max(expected or 0, reached[place])
 
     async def _commit(self, consumer: AIOKafkaConsumer, reached: dict[TopicPartition, int]) -> str:
         """Tries for a while; what kept it from arriving, or nothing. In its own task, to be withdrawn."""
@@ -160,8 +224,23 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         while True:
             await asyncio.sleep(PAUSE_SECONDS)
             if self.busy_since is None and self._pauses():
+                await self._look()
                 await self._pass_markers()
                 await self.commit()
+
+    async def _look(self) -> None:
+        """Compares a new assignment also while no record comes: perhaps all of them were deleted."""
+        consumer, offsets = self.consumer, self._offsets
+        if consumer is None or offsets is None or self._expected is not None:
+            return
+        if monotonic() - self._looked_at < COMMIT_EVERY_SECONDS:
+            return
+        self._looked_at = monotonic()
+        try:
+            async with asyncio.timeout(COMMIT_PATIENCE_SECONDS):
+                await self._compare(consumer, offsets)
+        except (*TRANSIENT, IllegalStateError) as trouble:
+            log.info("offsets not compared", trouble=f"{type(trouble).__name__}: {trouble}"[:200])
 
     async def _pass_markers(self) -> None:
         """Takes note of how far it read where no record came: marks of transactions, and what they aborted.
@@ -184,6 +263,9 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             if not self._has_handled_all() or handled is not self._handled:
                 return
             if position > handled.get(place, 0):
+                self._note_jumps(
+                    {(place.topic, place.partition): position}, {(place.topic, place.partition): position}
+                )
                 handled[place] = position
                 self._is_ahead = True
 
@@ -214,6 +296,7 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         """
         await self.commit()
         self._handled = None
+        self._expected, self._jumps = None, {}
         await end_all(self._commits)
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
@@ -222,6 +305,7 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         What the group never heard of comes again, also the batch that is in hand now.
         """
         self._handled = {}
+        self._expected, self._jumps = None, {}
         self._assigned_at = monotonic()
 
     def lag(self) -> int:
@@ -274,6 +358,20 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         age = max(0.0, now().timestamp() - oldest / 1000)
         self._metrics.hop_seconds.observe(age)
         self._metrics.lag_seconds.set(age)
+
+
+async def _deleted(
+    consumer: AIOKafkaConsumer, jumps: dict[Place, tuple[int, int]]
+) -> list[tuple[Place, Gap]]:
+    """The gaps among jumps: where the broker has no more what was expected."""
+    if not jumps:
+        return []
+    firsts = await consumer.beginning_offsets([TopicPartition(*place) for place in jumps])
+    return [
+        (place, Gap(expected, min(found, firsts[TopicPartition(*place)]), "deleted"))
+        for place, (expected, found) in jumps.items()
+        if firsts[TopicPartition(*place)] > expected
+    ]
 
 
 def rest_after(busy_seconds: float) -> float:

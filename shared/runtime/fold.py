@@ -6,13 +6,14 @@ refuses is found by halving the batch and parked, so that it never holds up othe
 """
 
 from asyncio import sleep
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
+from uuid import UUID
 
 import asyncpg
 import structlog
@@ -32,7 +33,7 @@ from shared.runtime.intake import InboundMessage, Intake
 from shared.runtime.making_good import OpenLetter
 from shared.runtime.outbox import Outbox
 from shared.runtime.outgoing import Cause, OutboxRows
-from shared.runtime.records import Record, pack, seal_context, unpack
+from shared.runtime.records import Record, digest_of, pack, seal_context, unpack
 from shared.runtime.retry import TRANSIENT, Conflict, delay_before, until_done
 from shared.runtime.service import Service
 from shared.runtime.signals import Metrics
@@ -49,6 +50,18 @@ COMMAND_PATIENCE_SECONDS = 10.0
 """How long trouble that passes is repeated while somebody waits for an answer."""
 
 log = structlog.get_logger("pawl.fold")
+
+
+class Keeping(NamedTuple):
+    """How records of one kind are kept: at a place of their own, where another is, and what is at places."""
+
+    put: str
+    put_again: str
+    at: str
+
+
+PARKING: Final = Keeping(SQL.park, SQL.park_again, SQL.parked_at)
+LETTERS: Final = Keeping(SQL.put_dead_letters, SQL.put_dead_letters_again, SQL.dead_letters_at)
 
 
 class _DryRun(Exception):
@@ -101,18 +114,25 @@ class Fold:
         return len(batch.parked.get(key, ()))
 
     async def take_one(
-        self, connection: Connection, events: OutboxRows, message: InboundMessage, *, past_inbox: bool = False
+        self,
+        connection: Connection,
+        events: OutboxRows,
+        message: InboundMessage,
+        *,
+        past_inbox: bool = False,
+        new_id: Callable[[], UUID] = uuid7,
     ) -> Batch:
         """Decides one message in the caller's transaction, and writes all that follows but the outbox.
 
-        `past_inbox`: an event whose id is known is decided all the same. Call `finish` after the commit.
+        `past_inbox`: an event whose id is known is decided all the same. `new_id` gives the ids that are
+        decided with it. Call `finish` after the commit.
         """
         prior = await self._read_prior(connection, [] if past_inbox else [message], [message.key])
         if past_inbox:
             prior.fresh = {(message.source or "", message.event_id or "")}
         world = await self._service.store.load(connection, events_of([message], prior.parked))
         prior.cursors = await self._cursors(connection, [message], prior)
-        batch = Batch(self._service, world, prior, events, self._context)
+        batch = Batch(self._service, world, prior, events, Context(new_id=new_id))
         batch.take(message)
         await self._service.store.save(connection, world)
         await self._write(connection, batch)
@@ -459,9 +479,8 @@ class Fold:
                 SQL.repark, [p.row for p in changed], [p.kind for p in changed], [p.reason for p in changed]
             )
         if parked := batch.newly_parked():
-            rows = [self._parked_row(p) for p in parked]
-            columns = [list(column) for column in zip(*rows, strict=True)]
-            await connection.execute(SQL.park, *columns, self._overdue_after)
+            rows = {p.message.position: (p.message, self._parked_row(p)) for p in parked}
+            await self._put_once(connection, PARKING, rows, self._overdue_after)
 
     def _parked_row(self, parked: Parked) -> tuple[Any, ...]:
         message, event = parked.message, parked.message.event
@@ -478,38 +497,94 @@ class Fold:
             event.sequence,
             event.time,
             self._seal(message.record, message.position),
+            digest_of(message.record),
         )
 
     async def _write_dead_letters(self, connection: Connection, batch: Batch) -> None:
         if not batch.refusals:
             return
-        rows = [
-            (
-                *r.message.position,
-                _storable(r.message.key),
-                _storable(r.message.source),
-                _storable(r.message.event_id),
-                _storable(r.message.type),
-                r.fault.code,
-                _storable(r.fault.pointer),
-                _storable(r.fault.detail),
-                self._seal(r.message.record, r.message.position),
-                r.letter and r.letter.key,
-                r.letter and r.letter.digest,
-                r.letter and r.letter.told_at,
+        rows = {
+            r.message.position: (
+                r.message,
+                self._letter_row(r),
             )
             for r in batch.refusals
-        ]
-        new = await connection.fetch(
-            SQL.put_dead_letters, *[list(column) for column in zip(*rows, strict=True)]
-        )
-        numbers = {Position(*place): number for number, *place in new}
+        }
+        new = await self._put_once(connection, LETTERS, rows)
+        numbers = {Position(row["topic"], row["partition"], row["offset"]): row["id"] for row in new}
         for refusal in batch.refusals:
             number = numbers.get(refusal.message.position)
             if number is not None:
                 self._answer(batch, refusal)
                 if refusal.letter is not None:
                     refusal.letter.row = number
+
+    def _letter_row(self, refusal: Refusal) -> tuple[Any, ...]:
+        message, fault, letter = refusal.message, refusal.fault, refusal.letter
+        return (
+            *message.position,
+            _storable(message.key),
+            _storable(message.source),
+            _storable(message.event_id),
+            _storable(message.type),
+            fault.code,
+            _storable(fault.pointer),
+            _storable(fault.detail),
+            self._seal(message.record, message.position),
+            letter and letter.key,
+            letter and letter.digest,
+            letter and letter.told_at,
+            digest_of(message.record),
+        )
+
+    async def _put_once(
+        self,
+        connection: Connection,
+        keeping: "Keeping",
+        rows: Mapping[Position, tuple[InboundMessage, tuple[Any, ...]]],
+        *more: Any,
+    ) -> list[Any]:
+        """Keeps records that were not kept before; the new rows.
+
+        A record that comes again is known by its place and its digest. Another one at a known place is kept
+        beside the first: its topic was created anew, or moved.
+        """
+        columns = _columns(row for _, row in rows.values())
+        new = list(await connection.fetch(keeping.put, *columns, *more))
+        known = {Position(row["topic"], row["partition"], row["offset"]) for row in new}
+        taken = {place: message for place, (message, _) in rows.items() if place not in known}
+        if others := await self._others(connection, keeping.at, taken):
+            columns = _columns(rows[place][1] for place in others)
+            new += await connection.fetch(keeping.put_again, *columns, *more)
+        return new
+
+    async def _others(
+        self, connection: Connection, query: str, taken: Mapping[Position, InboundMessage]
+    ) -> list[Position]:
+        """Those of these places where only other records are kept than the one that is there now."""
+        if not taken:
+            return []
+        kept: dict[Position, set[bytes | None]] = {}
+        for row in await connection.fetch(query, *_columns(taken)):
+            place = Position(row["topic"], row["partition"], row["offset"])
+            digest = row["digest"] if row["digest"] is not None else self._digest_as_kept(place, row)
+            kept.setdefault(place, set()).add(digest)
+        others = []
+        for place, message in taken.items():
+            record = message.record
+            if not kept.get(place, set()) & {digest_of(record), digest_of(record, with_time=False)}:
+                others.append(place)
+                log.error("another record is at a known place", **place._asdict(), event_id=message.event_id)
+        return others
+
+    def _digest_as_kept(self, place: Position, row: Any) -> bytes | None:
+        """The digest of a record that was kept without one; None, equal to no other, if it does not open."""
+        try:
+            packed = self._sealer.open(row["record"], seal_context(place))
+        except BrokenSealError as broken:
+            log.error("stored record does not open: is its DATA_KEY here?", id=row["id"], why=str(broken))
+            return None
+        return digest_of(unpack(place, packed))
 
     async def _resolve_letters(self, connection: Connection, batch: Batch) -> None:
         """Ends the dead letters that an event of this batch has made good."""
@@ -584,6 +659,10 @@ class Fold:
     def _note_trouble(self, trouble: BaseException, attempt: int, pause: float) -> None:
         self._metrics.retries.labels("batch").inc()
         log.warning("batch repeated", attempt=attempt, pause=round(pause, 2), trouble=_one_line(trouble))
+
+
+def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]
 
 
 def _storable(text: str | None) -> str | None:

@@ -16,6 +16,7 @@ from shared.runtime.dead_letter_routes import DeadLetterEndpoints, Reason, RowId
 from shared.runtime.dead_letters import DeadLetters
 from shared.runtime.decisions import Position
 from shared.runtime.fold import Fold
+from shared.runtime.gap_routes import GapEndpoints
 from shared.runtime.records import seal_context, unpack
 from shared.runtime.service import Service
 from shared.runtime.surroundings import Surroundings
@@ -167,6 +168,7 @@ class OperatorEndpoints:
                 answers=CancelledRequest,
                 problems=[CANNOT_CANCEL],
             ),
+            *GapEndpoints(self.fold, self.surroundings.pool).routes(),
         ]
 
     async def todo(self) -> Any:

@@ -93,16 +93,36 @@ UNION ALL
 SELECT id, key, kind, reason, topic, partition, "offset", record, NULL, NULL FROM waiting;
 
 -- name: park
--- Lets events wait with their keys; a redelivered record is parked once.
+-- Lets events wait with their keys; where their place is taken already, they do not come back.
 INSERT INTO parked (key, kind, reason, topic, partition, "offset", source, event_id, type, subject,
-                    sequence, event_time, record, overdue_at)
+                    sequence, event_time, record, digest, overdue_at)
 SELECT key, kind, reason, topic, partition, "offset", source, event_id, type, subject,
-       sequence, event_time, record, now() + $14::interval
+       sequence, event_time, record, digest, now() + $15::interval
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::bigint[], $7::text[], $8::text[],
-            $9::text[], $10::text[], $11::bigint[], $12::timestamptz[], $13::bytea[])
+            $9::text[], $10::text[], $11::bigint[], $12::timestamptz[], $13::bytea[], $14::bytea[])
      AS p (key, kind, reason, topic, partition, "offset", source, event_id, type, subject,
-           sequence, event_time, record)
-ON CONFLICT (topic, partition, "offset") DO NOTHING;
+           sequence, event_time, record, digest)
+ON CONFLICT (topic, partition, "offset") DO NOTHING
+RETURNING topic, partition, "offset";
+
+-- name: park_again
+-- The same for records whose place another record had before.
+INSERT INTO parked_again (key, kind, reason, topic, partition, "offset", source, event_id, type, subject,
+                          sequence, event_time, record, digest, overdue_at)
+SELECT key, kind, reason, topic, partition, "offset", source, event_id, type, subject,
+       sequence, event_time, record, digest, now() + $15::interval
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::bigint[], $7::text[], $8::text[],
+            $9::text[], $10::text[], $11::bigint[], $12::timestamptz[], $13::bytea[], $14::bytea[])
+     AS p (key, kind, reason, topic, partition, "offset", source, event_id, type, subject,
+           sequence, event_time, record, digest)
+ON CONFLICT (topic, partition, "offset", digest) DO NOTHING
+RETURNING topic, partition, "offset";
+
+-- name: parked_at
+-- What waits that came from these places.
+SELECT id, topic, partition, "offset", digest, record
+FROM parked JOIN unnest($1::text[], $2::integer[], $3::bigint[]) AS w (topic, partition, "offset")
+     USING (topic, partition, "offset");
 
 -- name: unpark
 -- Removes events that have been handled.
@@ -125,13 +145,30 @@ LIMIT $2;
 UPDATE parked SET tried_at = now() WHERE key = ANY($1::text[]);
 
 -- name: put_dead_letters
--- Keeps refused and unreadable records; only the ones never kept before come back.
+-- Keeps refused and unreadable records; where their place is taken already, they do not come back.
 INSERT INTO dead_letters (topic, partition, "offset", key, source, event_id, type, code, pointer, detail, record,
-                          request_key, request, event_time)
+                          request_key, request, event_time, digest)
 SELECT * FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[],
-                     $8::text[], $9::text[], $10::text[], $11::bytea[], $12::text[], $13::bytea[], $14::timestamptz[])
+                     $8::text[], $9::text[], $10::text[], $11::bytea[], $12::text[], $13::bytea[], $14::timestamptz[],
+                     $15::bytea[])
 ON CONFLICT (topic, partition, "offset") DO NOTHING
 RETURNING id, topic, partition, "offset";
+
+-- name: put_dead_letters_again
+-- The same for records whose place another record had before.
+INSERT INTO dead_letters_again (topic, partition, "offset", key, source, event_id, type, code, pointer, detail, record,
+                                request_key, request, event_time, digest)
+SELECT * FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[],
+                     $8::text[], $9::text[], $10::text[], $11::bytea[], $12::text[], $13::bytea[], $14::timestamptz[],
+                     $15::bytea[])
+ON CONFLICT (topic, partition, "offset", digest) DO NOTHING
+RETURNING id, topic, partition, "offset";
+
+-- name: dead_letters_at
+-- The dead letters that came from these places.
+SELECT id, topic, partition, "offset", digest, record
+FROM dead_letters JOIN unnest($1::text[], $2::integer[], $3::bigint[]) AS w (topic, partition, "offset")
+     USING (topic, partition, "offset");
 
 -- name: dead_letters
 -- Open dead letters (all of them when asked) before one, newest first.
@@ -261,3 +298,54 @@ SELECT pg_relation_size('inbox') / current_setting('block_size')::bigint;
 -- name: kept_for
 -- How long at least everything is kept.
 SELECT keep FROM retention;
+
+-- name: handled_offsets
+-- How far these partitions are handled, and since when; locked, so that two consumers judge one after the other.
+SELECT h.topic, h.partition, h.next_offset, h.moved_at
+FROM handled_offsets h JOIN unnest($1::text[], $2::integer[]) AS wanted (topic, partition) USING (topic, partition)
+ORDER BY h.topic, h.partition
+FOR UPDATE OF h;
+
+-- name: counts_offsets
+-- Whether every process that commits offsets keeps them here too: those of the version before do not.
+SELECT offsets_since <= now() FROM retention;
+
+-- name: set_handled_offsets
+-- Sets how far partitions are handled, when they are assigned.
+INSERT INTO handled_offsets AS h (topic, partition, next_offset)
+SELECT * FROM unnest($1::text[], $2::integer[], $3::bigint[])
+ON CONFLICT (topic, partition) DO UPDATE SET next_offset = EXCLUDED.next_offset, moved_at = now()
+WHERE h.next_offset <> EXCLUDED.next_offset;
+
+-- name: keep_handled_offsets
+-- Moves how far partitions are handled, never back: a consumer that was halted may come late.
+INSERT INTO handled_offsets AS h (topic, partition, next_offset)
+SELECT * FROM unnest($1::text[], $2::integer[], $3::bigint[])
+ON CONFLICT (topic, partition) DO UPDATE SET next_offset = EXCLUDED.next_offset, moved_at = now()
+WHERE h.next_offset < EXCLUDED.next_offset;
+
+-- name: note_gap
+-- Keeps records that were never read; found again while it is open, a gap is the same one.
+INSERT INTO gaps AS g (topic, partition, from_offset, to_offset, kind, last_read_at)
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (topic, partition, from_offset) WHERE closed_at IS NULL
+DO UPDATE SET to_offset = greatest(g.to_offset, EXCLUDED.to_offset)
+RETURNING id;
+
+-- name: gaps
+-- Open gaps (all of them when asked) before one, newest first.
+SELECT id, topic, partition, from_offset, to_offset, kind, since, last_read_at, closed_at, closed_by, close_reason
+FROM gaps WHERE (closed_at IS NULL OR $1) AND id < $2 ORDER BY id DESC LIMIT $3;
+
+-- name: lock_gap
+-- One gap, locked while somebody closes it.
+SELECT id, topic, partition, from_offset, to_offset, kind, since, last_read_at, closed_at, closed_by, close_reason
+FROM gaps WHERE id = $1 FOR UPDATE;
+
+-- name: close_gap
+-- Closes a gap: by whom and why.
+UPDATE gaps SET closed_at = now(), closed_by = $2, close_reason = $3 WHERE id = $1 AND closed_at IS NULL;
+
+-- name: known_events
+-- Which of these events the outbox has, asked for with their keys.
+SELECT event_id FROM outbox WHERE key = ANY($1::text[]) AND event_id = ANY($2::uuid[]);

@@ -6,9 +6,10 @@ then read A, B, A, B, and every reader drops what it knows by `ce_sequence` or e
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
 import asyncpg
 import structlog
@@ -46,8 +47,15 @@ class LostLead(Exception):
 INTERRUPTIONS: tuple[type[BaseException], ...] = (*TRANSIENT, LostLead)
 
 
+async def nothing_to_require() -> None:
+    """For a relay that may always lead."""
+
+
 class Relay:
-    """Publishes one service's outbox until it is cancelled."""
+    """Publishes one service's outbox until it is cancelled.
+
+    `before_leading` raises where the outbox must not be published: that ends the relay.
+    """
 
     def __init__(
         self,
@@ -56,7 +64,9 @@ class Relay:
         new_producer: Callable[[], AIOKafkaProducer],
         metrics: Metrics,
         on_crash_point: OnCrashPoint = ignore_crash_point,
+        before_leading: Callable[[], Coroutine[Any, Any, None]] = nothing_to_require,
     ) -> None:
+        self._before_leading = before_leading
         self._connect = connect
         self._outbox = outbox
         self._new_producer = new_producer
@@ -100,6 +110,7 @@ class Relay:
                 if await connection.fetch(SQL.end_silent_leader, LEASE):
                     log.warning("a silent leader was ended", silent_for=LEASE.total_seconds())
                 await asyncio.sleep(LEADER_POLL_SECONDS)
+            await self._meanwhile(connection, self._before_leading())
             row = await connection.fetchrow(SQL.take_relay_lead)
             self._epoch, self._published, self._marked = row["epoch"], row["published"], row["published"]
             await self._publish_with_new_producer(connection)
@@ -139,15 +150,19 @@ class Relay:
     ) -> None:
         """Sends and waits for every acknowledgement; asks Postgres something meanwhile, to keep the lead."""
         self._on_crash_point(CrashPoint.BEFORE_SEND)
-        sending = asyncio.ensure_future(self._send_all(producer, rows))
-        try:
-            async with asyncio.timeout(SEND_TIMEOUT):
-                while not (await asyncio.wait({sending}, timeout=SIGN_OF_LIFE_SECONDS))[0]:
-                    await connection.execute(SQL.sign_of_life)
-            await sending
-        finally:
-            sending.cancel()
+        async with asyncio.timeout(SEND_TIMEOUT):
+            await self._meanwhile(connection, self._send_all(producer, rows))
         self._on_crash_point(CrashPoint.AFTER_ACKNOWLEDGEMENT)
+
+    async def _meanwhile(self, connection: asyncpg.Connection, work: Coroutine[Any, Any, None]) -> None:
+        """Waits for work that needs no Postgres, with signs of life, so that nobody ends our session."""
+        working = asyncio.ensure_future(work)
+        try:
+            while not (await asyncio.wait({working}, timeout=SIGN_OF_LIFE_SECONDS))[0]:
+                await connection.execute(SQL.sign_of_life)
+            await working
+        finally:
+            working.cancel()
 
     async def _send_all(self, producer: AIOKafkaProducer, rows: Sequence[asyncpg.Record]) -> None:
         by_partition: dict[tuple[str, int], list[asyncpg.Record]] = {}

@@ -20,6 +20,7 @@ class Metrics:
     parked: Counter = field(init=False)
     published: Counter = field(init=False)
     forgotten: Counter = field(init=False)
+    missed: Counter = field(init=False)
     retries: Counter = field(init=False)
     batch_size: Histogram = field(init=False)
     batch_seconds: Histogram = field(init=False)
@@ -52,6 +53,12 @@ class Metrics:
             "pawl_rows_forgotten",
             "Events and event ids from before the horizon that were removed.",
             ["what"],
+            registry=registry,
+        )
+        self.missed = Counter(
+            "pawl_records_missed",
+            "Records that were deleted, or passed over by a group that was moved, before they were read.",
+            ["kind"],
             registry=registry,
         )
         self.retries = Counter(

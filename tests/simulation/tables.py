@@ -197,19 +197,29 @@ def _place(row: Mapping[str, Any]) -> tuple[str, int, int]:
 
 
 PARKED = ("key", "kind", "reason", "topic", "partition", "offset", "source", "event_id", "type", "subject",
-          "sequence", "event_time", "record")  # fmt: skip
+          "sequence", "event_time", "record", "digest")  # fmt: skip
 
 
-def park(tx: Transaction, *arguments: Any) -> int:
+def park(tx: Transaction, *arguments: Any) -> list[Row]:
     *columns, _overdue_after = arguments
     places = {(row["topic"], row["partition"], row["offset"]) for row in tx.rows("parked").values()}
     number = max(tx.rows("parked"), default=0)
-    count = 0
+    new: list[Row] = []
     for row in entries(PARKED, columns):
-        if (row["topic"], row["partition"], row["offset"]) not in places:
-            count += 1
-            tx.put("parked", number + count, Row({"id": number + count, **dict(row.items())}))
-    return count
+        if _place(row) not in places:
+            number += 1
+            tx.put("parked", number, Row({"id": number, **dict(row.items())}))
+            new.append(Row(topic=row["topic"], partition=row["partition"], offset=row["offset"]))
+    return new
+
+
+def parked_at(tx: Transaction, *columns: Sequence[Any]) -> list[Row]:
+    places = set(zip(*columns, strict=True))
+    return [row for row in tx.rows("parked").values() if _place(row) in places]
+
+
+def dead_letters_at(tx: Transaction, *columns: Sequence[Any]) -> list[Row]:
+    return [row for place in zip(*columns, strict=True) if (row := tx.get("dead_letters", place)) is not None]
 
 
 def unpark(tx: Transaction, ids: Sequence[int]) -> int:
@@ -225,7 +235,7 @@ def keys_to_retry(tx: Transaction, age: timedelta, most: int) -> list[Row]:
 
 
 DEAD = ("topic", "partition", "offset", "key", "source", "event_id", "type", "code", "pointer", "detail",
-        "record", "request_key", "request", "event_time")  # fmt: skip
+        "record", "request_key", "request", "event_time", "digest")  # fmt: skip
 
 
 def put_dead_letters(tx: Transaction, *columns: Sequence[Any]) -> list[Any]:
@@ -237,7 +247,7 @@ def put_dead_letters(tx: Transaction, *columns: Sequence[Any]) -> list[Any]:
             tx.put(
                 "dead_letters", _place(row), Row({"id": number, "state": "open", "close_reason": None, **row})
             )
-            new.append((number, *_place(row)))
+            new.append(Row(id=number, topic=row["topic"], partition=row["partition"], offset=row["offset"]))
     return new
 
 
@@ -320,7 +330,9 @@ RUNTIME: Mapping[str, Query] = {
     "repark": updates("parked", ["id"], "kind", "reason"),
     "keys_to_retry": keys_to_retry,
     "note_retry": lambda tx, keys: 0,
+    "parked_at": parked_at,
     "put_dead_letters": put_dead_letters,
+    "dead_letters_at": dead_letters_at,
     "resolve_dead_letters": resolve_dead_letters,
     "lock_outbox": lock_outbox,
     "take_relay_lead": take_relay_lead,
@@ -989,6 +1001,21 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(
             ("move_horizon", "forget_events", "forget_ids", "pages_of_inbox", "kept_for"),
             "retention: the topics here keep everything",
+        ),
+        **dict.fromkeys(("park_again", "put_dead_letters_again"), "the topics here are created once"),
+        "known_events": "a schema that is restored is compared with its topics, which needs a broker",
+        **dict.fromkeys(
+            (
+                "handled_offsets",
+                "counts_offsets",
+                "set_handled_offsets",
+                "keep_handled_offsets",
+                "note_gap",
+                "gaps",
+                "lock_gap",
+                "close_gap",
+            ),
+            "offsets: consumers are played by the engine, and the topics here keep everything",
         ),
     },
     "orders": {

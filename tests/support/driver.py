@@ -37,10 +37,14 @@ RUNTIME_TABLES = (
     "inbox",
     "cursors",
     "parked",
+    "parked_again",
     "dead_letters",
+    "dead_letters_again",
     "outbox",
     "relay",
     "retention",
+    "handled_offsets",
+    "gaps",
     "schema_migrations",
 )
 # A counter at zero has numbered no document: the row is there to be locked, and means what no row means.

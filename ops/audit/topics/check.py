@@ -24,6 +24,7 @@ from ops.audit.topics.rules import (
     IN_SCHEMA,
     IN_TOPIC,
     NAMED,
+    READ,
     TopicRecord,
     judge_partition,
     judge_record,
@@ -81,6 +82,7 @@ class TopicAudit:
     async def run(self, tell: Tell) -> None:
         """Reads everything; `report` then has the result."""
         await self._judge_schemas()
+        await self._judge_offsets()
         for service in SERVICES:
             self._outboxes[service] = await OutboxCursor.open(self._connections[service])
         # Feedback first: it is the first topic of every outbox, in the order of the cursor.
@@ -96,6 +98,23 @@ class TopicAudit:
                 rows = await self._connections[service].fetch(getattr(SQL, rule.name), NAMED)
                 for row in rows:
                     self.report.findings.add(rule, row["order_id"] or None, row["detail"])
+
+    async def _judge_offsets(self) -> None:
+        """Where a group stands, or the broker begins, behind what the service itself has handled.
+
+        The groups were asked before the tables, and a service says in its tables first how far it is.
+        """
+        for service in SERVICES:
+            for row in await self._connections[service].fetch(SQL.handled_offsets):
+                place = next(
+                    (p for p in self._handled[service] if tuple(p) == (row["topic"], row["partition"])),
+                    None,
+                )
+                stands = self._handled[service][place] if place is not None else 0
+                if stands > row["next_offset"]:
+                    where = f"{row['topic']}/{row['partition']}"
+                    detail = f"{service} has read {where} up to {row['next_offset']}, and goes on at {stands}"
+                    self.report.findings.add(READ, None, detail)
 
     async def _read_topic(self, topic: str, writers: Sequence[str], tell: Tell) -> None:
         tell(f"reading {topic}")

@@ -25,6 +25,9 @@ DECIDED = Rule("decisions_kept", "Each accepted decision about a case has ended 
 MERGES = Rule(
     "merges_answered", "Each accepted request about a merge is answered once, for all that it names"
 )
+READ = Rule(
+    "read_in_time", "No record is deleted, and no group set forward, behind what its service has read"
+)
 IN_SCHEMA: dict[Rule, tuple[str, ...]] = {
     Rule("sequence_order", "The events about a subject are numbered 1, 2, 3 in the order of the outbox"): (
         "orders",
@@ -50,7 +53,7 @@ IN_SCHEMA: dict[Rule, tuple[str, ...]] = {
 """Rules over an outbox alone. With the other rules they hold for the topic too, which has the same events."""
 
 TOPIC_RULES = [
-    *(IN_TOPIC, FROM_OUTBOX, SAME_CONTENT, SAME_ORDER, KEY, PARTITION, ANSWERED, PLACED, DECIDED),
+    *(IN_TOPIC, FROM_OUTBOX, SAME_CONTENT, SAME_ORDER, KEY, PARTITION, ANSWERED, PLACED, DECIDED, READ),
     *IN_SCHEMA,
 ]
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
@@ -26,6 +26,7 @@ from shared.runtime.consumer import (
     rest_after,
 )
 from shared.runtime.health import Health
+from shared.runtime.offsets import Gap, Place, Stand, judge
 from shared.runtime.records import Record
 from shared.runtime.signals import Metrics
 from shared.telemetry import middlewares
@@ -419,3 +420,106 @@ def test_health_says_whether_it_starts_or_stops() -> None:
     health.started = health.stopping = True
     assert health.report() == (False, health.report()[1])
     assert health.report()[1]["status"] == "stopping"
+
+
+class Account:
+    """What a service keeps of its own about how far it is, in memory."""
+
+    def __init__(self) -> None:
+        self.stands: list[dict[Place, Stand]] = []
+        self.kept: list[dict[Place, int]] = []
+        self.gaps: list[tuple[Place, Gap]] = []
+        self.is_away = False
+
+    async def begin(self, stands: dict[Place, Stand]) -> dict[Place, int]:
+        self.stands.append(stands)
+        return {place: judge(stand).next_offset for place, stand in stands.items()}
+
+    async def keep(self, reached: dict[Place, int], gaps: list[tuple[Place, Gap]]) -> None:
+        if self.is_away:
+            raise ConnectionRefusedError
+        self.kept.append(dict(reached))
+        self.gaps += gaps
+
+
+class Broker(Group):
+    """A group whose broker has the records between two offsets."""
+
+    first, end = 0, 100
+
+    async def committed_of(self, place: TopicPartition) -> int | None:
+        return self.committed.get(place)
+
+    async def beginning_offsets(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(places, self.first)
+
+    async def end_offsets(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(places, self.end)
+
+
+def accounted(broker: Broker, account: Account) -> PartitionConsumer:
+    consumer = PartitionConsumer(take_all, Metrics(), lambda why: None, offsets=cast(Any, account))
+    answers = {
+        name: getattr(broker, name)
+        for name in dir(broker)
+        if not name.startswith("_") and name != "committed"
+    }
+    consumer.subscriber = SimpleNamespace(
+        consumer=SimpleNamespace(**{**answers, "committed": broker.committed_of})
+    )
+    return consumer
+
+
+async def take_all(records: Sequence[Record]) -> None:
+    """All is handled."""
+
+
+async def test_the_own_account_is_kept_before_the_group_is_told() -> None:
+    broker, account = Broker(MINE), Account()
+    consumer = accounted(broker, account)
+
+    account.is_away = True
+    await consumer.take([said("pay-1", offset=6)])
+    assert broker.committed == {}
+
+    account.is_away = False
+    await consumer.commit()
+    assert account.kept == [{tuple(MINE): 7}]
+    assert broker.committed == {MINE: 7}
+
+
+async def test_each_assignment_is_compared_once_before_its_first_commit() -> None:
+    broker, account = Broker(MINE), Account()
+    broker.committed[MINE] = 4
+    consumer = accounted(broker, account)
+
+    await consumer.take([said("pay-1", offset=6)])
+    await consumer.take([said("pay-2", offset=7)])
+    await consumer.on_partitions_revoked([MINE])
+    await consumer.on_partitions_assigned([MINE])
+    await consumer.take([said("pay-3", offset=8)])
+    await consumer.on_partitions_revoked([MINE])
+
+    assert account.stands == [{tuple(MINE): Stand(None, 4, 0, 100)}, {tuple(MINE): Stand(None, 8, 0, 100)}]
+
+
+async def test_records_that_are_deleted_while_it_reads_are_a_gap_and_marks_of_transactions_are_none() -> None:
+    broker, account = Broker(MINE), Account()
+    consumer = accounted(broker, account)
+
+    await consumer.take([said("pay-1", offset=0)])
+    await consumer.take([said("pay-2", offset=3)])  # 1 and 2 were marks of transactions
+    await consumer.on_partitions_revoked([])
+    assert account.gaps == []
+
+    await consumer.on_partitions_assigned([MINE])
+    await consumer.take([said("pay-3", offset=4)])
+    await consumer.on_partitions_revoked([])
+    await consumer.on_partitions_assigned([MINE])
+    await consumer.take([said("pay-4", offset=5)])
+    await consumer.commit()
+    broker.first = 20
+    await consumer.take([said("pay-5", offset=20)])
+    await consumer.on_partitions_revoked([])
+
+    assert account.gaps == [(tuple(MINE), Gap(6, 20, "deleted"))]

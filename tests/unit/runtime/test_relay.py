@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.runtime import relay as relay_module
+from shared.runtime.facts import SchemaBehind
 from shared.runtime.outbox import Outbox
 from shared.runtime.relay import LEASE, SIGN_OF_LIFE_SECONDS, SQL, Relay
 from shared.runtime.signals import Metrics
@@ -74,6 +75,33 @@ def row(number: int, size: int, place: Place = ("orders.events", 0)) -> dict[str
 
 def new_relay() -> Relay:
     return Relay(None, Outbox("orders", {}), None, Metrics())  # type: ignore[arg-type]
+
+
+async def test_a_relay_that_may_not_lead_publishes_nothing_and_ends() -> None:
+    """The schema was restored from a backup: what it would publish was published before, otherwise."""
+
+    class Leading(Session):
+        async def fetchval(self, sql: str) -> bool:
+            return True
+
+        def terminate(self) -> None:
+            self.asked.append("terminated")
+
+    session = Leading()
+
+    async def connect() -> Any:
+        return session
+
+    async def refuse() -> None:
+        raise SchemaBehind("the topics know more")
+
+    relay = Relay(connect, Outbox("orders", {}), cast(Any, pytest.fail), Metrics(), before_leading=refuse)
+
+    with pytest.raises(SchemaBehind):
+        await relay.run()
+
+    assert session.asked == ["terminated"]
+    assert not relay.leading
 
 
 async def send(rows: Sequence[dict[str, Any]], producer: Producer, session: Session | None = None) -> None:
