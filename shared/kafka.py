@@ -80,7 +80,9 @@ async def oldest_record(brokers: str | Brokers, partitions: Mapping[str, int]) -
     async with _asking(Brokers.at(brokers), "pawl-retention") as client:
         firsts = await client.offsets_for_times(dict.fromkeys(places, 0))
     times = [first.timestamp for first in firsts.values() if first is not None]
-    return datetime.fromtimestamp(min(times) / 1000, UTC) if times else END_OF_TIME
+    if not times or min(times) / 1000 >= END_OF_TIME.timestamp():  # a producer may say any year
+        return END_OF_TIME
+    return datetime.fromtimestamp(max(0, min(times)) / 1000, UTC)
 
 
 async def ends_of_everything(brokers: Brokers, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:

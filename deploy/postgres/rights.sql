@@ -23,7 +23,8 @@ DECLARE
             "dead_letters_again":  "insert",
             "outbox":              "insert",
             "audit_log":           "insert",
-            "relay":               "insert, update (epoch, published)"
+            "relay":               "insert, update (epoch, published)",
+            "unsent":              "insert, update (state, reason, tries, tried_at, retry_at), delete"
         },
         "orders": {
             "orders":              "insert, update",

@@ -749,8 +749,11 @@ LIMIT $1;
 -- Requests about merges that were not answered exactly once, answers to nothing, and payments that were named and not
 -- told. Answers from before the horizon may be forgotten; under contract 1 there were none.
 WITH told AS (
-    SELECT key AS partner_id, data ->> 'request_id' AS request_id, count(*) AS times, min(time::timestamptz) AS said_at,
-           (array_agg(data))[1] AS data
+    -- A long answer comes in parts, which are one answer.
+    SELECT key AS partner_id, data ->> 'request_id' AS request_id, min(time::timestamptz) AS said_at,
+           count(*) FILTER (WHERE coalesce(data ->> 'part', '1') = '1') AS times,
+           jsonb_path_query_array(jsonb_agg(data), '$[*].merged[*]') AS merged,
+           jsonb_path_query_array(jsonb_agg(data), '$[*].excluded[*]') AS excluded
     FROM (
         SELECT key, time, convert_from(data, 'UTF8')::jsonb AS data FROM outbox WHERE type = 'merge.answered.v1'
     ) answers
@@ -769,7 +772,7 @@ WHERE r.month IS NULL OR t.times > 1
    OR t.times IS NULL AND r.requested_at >= (SELECT since FROM judged)
    OR EXISTS (
        SELECT FROM jsonb_array_elements_text(CASE jsonb_typeof(r.payment_ids) WHEN 'array' THEN r.payment_ids END) AS named
-       WHERE NOT t.data -> 'merged' ? named AND NOT t.data -> 'excluded' @> jsonb_build_array(jsonb_build_object('payment_id', named)))
+       WHERE NOT t.merged ? named AND NOT t.excluded @> jsonb_build_array(jsonb_build_object('payment_id', named)))
 LIMIT $1;
 
 -- name: replays

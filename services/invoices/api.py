@@ -150,8 +150,15 @@ class PrintedLine(BaseModel):
     vat: WireWon
 
 
+class PaymentOnDocument(BaseModel):
+    """A payment that stands on a document."""
+
+    payment_id: str
+    order_id: str
+
+
 class ShownDocument(BaseModel):
-    """A document. `lines` is null where they are not known any more."""
+    """A document. `on_it` are all its payments; `lines` is null where they are not known any more."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -162,6 +169,7 @@ class ShownDocument(BaseModel):
     supply: WireWon
     vat: WireWon
     total: WireWon
+    on_it: list[PaymentOnDocument]
     lines: list[PrintedLine] | None
 
 

@@ -65,7 +65,7 @@ async def _closed(connection: Any) -> dict[str, datetime]:
 
 
 async def look_at_document(pool: asyncpg.Pool, month: str, name: str) -> dict[str, Any]:
-    """A document by key or id with the lines that it is printed with. Raises NoSuchDocument."""
+    """A document by key or id, its payments, and the lines that it is printed with. Raises NoSuchDocument."""
     async with (
         pool.acquire() as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
@@ -75,10 +75,12 @@ async def look_at_document(pool: asyncpg.Pool, month: str, name: str) -> dict[st
             raise NoSuchDocument(f"{month} has no document {name}")
         document = DOCUMENTS.read(row)
         lines = await _lines_of(connection, document)
+        payments = await connection.fetch(SQL.payments_of_document, document.invoice_id)
     # Lines that do not come to the document are not shown: units that went back long ago were not kept.
     whole = sum_of(lines) == document.amount
     return {
         **{column: json_value(row[column]) for column in SHOWN},
+        "on_it": [{name: each[name] for name in ("payment_id", "order_id")} for each in payments],
         "lines": [
             {
                 "product_id": line.product_id,

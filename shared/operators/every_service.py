@@ -1,4 +1,4 @@
-"""What needs somebody in the tables that every service has: dead letters, parked events, gaps. Pure."""
+"""What needs somebody in the tables of every service: dead letters, parked events, gaps, unsent. Pure."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -17,6 +17,7 @@ def every_service(service: str) -> tuple[Cause, ...]:
             _for(service, _parked),
         ),
         Cause("todo_gaps", no_arguments, _for(service, _gaps)),
+        Cause("todo_unsent", no_arguments, _for(service, _unsent)),
     )
 
 
@@ -66,6 +67,23 @@ def _parked(service: str, rows: Sequence[Row]) -> Iterator[Group]:
             due=None if blocked or late else row["due"],
             overdue=row["overdue"] if late else 0,
             overdue_since=row["due"] if late else None,
+            members=names,
+        )
+
+
+def _unsent(service: str, rows: Sequence[Row]) -> Iterator[Group]:
+    """A fact that its topic does not take: somebody raises the limit of the topic."""
+    for row in rows:
+        names = tuple(f"{service}:o{number}" for number in row["members"])
+        yield Group(
+            service,
+            "fact_unsent",
+            row["type"],
+            row["count"],
+            None,
+            row["since"],
+            "operator",
+            pawl("dead", "show", names[0]),
             members=names,
         )
 

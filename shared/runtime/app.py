@@ -45,6 +45,7 @@ from shared.runtime.surroundings import Surroundings
 from shared.runtime.sweep import end_silent_sessions, retry_waiting
 from shared.runtime.tasks import end_all
 from shared.runtime.topic_facts import require_up_to_date
+from shared.runtime.troubles import Troubles
 from shared.settings import S, ServiceSettings, WrongSetting, read_settings
 from shared.telemetry import close_spans, middlewares, open_spans, set_up_logging
 from shared.web.access import HttpMetrics
@@ -77,6 +78,7 @@ class Runtime:
         self.settings = settings
         self.pool = pool
         self.metrics = Metrics()
+        self.troubles = Troubles()
         self.sealer = settings.sealer()
         on_crash_point = crash_at_points(settings.crash_at, settings.pause_at)
         self.outbox = Outbox(service.name, partitions, on_crash_point)
@@ -87,6 +89,7 @@ class Runtime:
             self.sealer,
             self.metrics,
             timedelta(seconds=settings.wait_deadline_seconds),
+            self.troubles,
         )
         self.commands = CommandQueue(self.fold.decide, self.fold.decide_alone, self.fold.try_out)
         self.surroundings = Surroundings(
@@ -114,6 +117,7 @@ class Runtime:
             self.metrics,
             on_crash_point,
             partial(require_up_to_date, settings.brokers(), service.name, partitions, pool),
+            self.troubles,
         )
         self.retention = Retention(
             pool,
@@ -137,6 +141,9 @@ class Runtime:
             settings.stall_seconds,
             lambda: self.relay.leading,
             details=self.surroundings.health,
+            troubles=self.troubles,
+            relay_stands=self.relay.stands,
+            unsent=lambda: self.relay.unsent,
         )
         self.exit_code = 0
         self.stream: FastStream | None = None
@@ -186,6 +193,7 @@ class Runtime:
         with suppress(*TRANSIENT):
             backlog = await self.pool.fetchrow(SQL.outbox_backlog)
             self.metrics.outbox_events.set(backlog["events"] if backlog else 0)
+            self.metrics.unsent.set(await self.pool.fetchval(SQL.unsent_count))
             waiting = await self.pool.fetch(SQL.parked_summary)
             self.metrics.waiting.clear()
             for row in waiting:
@@ -195,13 +203,14 @@ class Runtime:
     async def beat(self) -> None:
         """Keeps the heartbeat, and ends the process when its work stands still though the servers answer.
 
-        They may have come back just now, so the work gets a while to go on.
+        They may have come back just now, so the work gets a while to go on. Where somebody has to mend
+        something first, a restart changes nothing.
         """
         suspected_at: float | None = None
         while True:
             self.health.heartbeat = monotonic()
             stalled = self.health.stalled() if self.health.started and not self.health.stopping else None
-            if not stalled or not await self._servers_answer():
+            if not stalled or self.health.lasting_troubles() or not await self._servers_answer():
                 suspected_at = None
             elif suspected_at is None:
                 suspected_at = monotonic()

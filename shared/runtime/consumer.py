@@ -26,6 +26,7 @@ from shared.runtime.records import Record
 from shared.runtime.retry import TRANSIENT
 from shared.runtime.signals import Metrics
 from shared.runtime.tasks import end_all
+from shared.runtime.unpacking import Budget, budget_of_poll, read_within_bounds
 
 COMMIT_EVERY_SECONDS = 1.0
 # After a pause of this length the last batch is committed too: whoever asks how far a service is sees it.
@@ -46,6 +47,9 @@ LONGEST_REST_SECONDS = 0.05
 # are handled in two shares at once, so that Postgres works on one while Python works on the other.
 SHARE_FROM = 200
 SHARES = 2
+# What a broker may answer at once, and of each partition; its first batch comes whole, however large it is.
+FETCH_BYTES = 16 * 1024 * 1024
+FETCH_BYTES_OF_PARTITION = 2 * 1024 * 1024
 SESSION_TIMEOUT_MILLISECONDS = 6_000
 HEARTBEAT_MILLISECONDS = 1_000
 LONGEST_PAUSE_MILLISECONDS = 3_600_000
@@ -83,6 +87,11 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._committed_at = 0.0
         self.subscriber: Any = None
         self._awaits_records = False
+        # Why the last fetch failed, empty where it did not.
+        self.trouble = ""
+        # Where it began to read, of partitions of which it has handled nothing yet.
+        self._begins: dict[TopicPartition, int] = {}
+        self._has_taken = False
         self.busy_since: float | None = None
         self.progressed_at = monotonic()
 
@@ -106,6 +115,7 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _take(self, records: Sequence[Record]) -> None:
         handled = self._handled
+        self._has_taken = True
         self.busy_since = monotonic()
         try:
             if len(records) < SHARE_FROM:
@@ -223,6 +233,7 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         """Commits what the last batch before a pause left over."""
         while True:
             await asyncio.sleep(PAUSE_SECONDS)
+            await self._note_begins()
             if self.busy_since is None and self._pauses():
                 await self._look()
                 await self._pass_markers()
@@ -241,6 +252,25 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 await self._compare(consumer, offsets)
         except (*TRANSIENT, IllegalStateError) as trouble:
             log.info("offsets not compared", trouble=f"{type(trouble).__name__}: {trouble}"[:200])
+
+    async def _note_begins(self) -> None:
+        """Takes note of where it begins to read, so that what waits is known before the first record came.
+
+        After that a position counts what is still in hand. A partition that was not answered yet comes later.
+        """
+        consumer = self.consumer
+        if consumer is None or self._handled is None or self._has_taken:
+            return
+        begins = self._begins
+        for place in consumer.assignment() - begins.keys():
+            if consumer.last_stable_offset(place) is None:
+                continue
+            try:
+                position = await consumer.position(place)
+            except (IllegalStateError, KafkaError):
+                return
+            if not self._has_taken:
+                begins.setdefault(place, position)
 
     async def _pass_markers(self) -> None:
         """Takes note of how far it read where no record came: marks of transactions, and what they aborted.
@@ -274,12 +304,18 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         return self._awaits_records
 
     async def await_records(self, fetch: Callable[[], Awaitable[Any]]) -> Any:
-        """The next batch as `fetch` gives it."""
+        """The next batch as `fetch` gives it: of so many bytes that memory is bounded."""
         self._awaits_records = True
+        budget_of_poll.set(Budget())
         try:
-            return await fetch()
+            batch = await fetch()
+        except Exception as failure:
+            self.trouble = f"{type(failure).__name__}: {failure}".splitlines()[0][:200]
+            raise
         finally:
             self._awaits_records = False
+        self.trouble = ""
+        return batch
 
     def _pauses(self) -> bool:
         """Whether no batch came for a while; after a commit, which may have failed, a while is longer."""
@@ -306,10 +342,11 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         """
         self._handled = {}
         self._expected, self._jumps = None, {}
+        self._begins, self._has_taken = {}, False
         self._assigned_at = monotonic()
 
     def lag(self) -> int:
-        """Records that wait in partitions that it has read from, as far as the last fetch knows.
+        """Records that wait: from where it came, or began, to the end, as far as the last fetch knows.
 
         What a transaction that is still open holds back does not wait yet.
         """
@@ -319,7 +356,7 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         owned = consumer.assignment()
         return sum(
             max(0, (consumer.last_stable_offset(place) or 0) - offset)
-            for place, offset in (self._handled or {}).items()
+            for place, offset in {**self._begins, **(self._handled or {})}.items()
             if place in owned
         )
 
@@ -354,8 +391,12 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self.busy_since = None
         self._metrics.batch_size.observe(len(records))
         self._metrics.batch_seconds.observe(self.progressed_at - started)
-        oldest = min(getattr(record, "timestamp", 0) for record in records)
-        age = max(0.0, now().timestamp() - oldest / 1000)
+        written = [
+            at for record in records if (at := getattr(record, "timestamp", 0)) is not None and at >= 0
+        ]
+        if not written:
+            return  # a batch without any time
+        age = max(0.0, now().timestamp() - min(written) / 1000)
         self._metrics.hop_seconds.observe(age)
         self._metrics.lag_seconds.set(age)
 
@@ -411,6 +452,7 @@ def subscribe(
 
     `traced`: the span of a batch links to the trace contexts of its records.
     """
+    read_within_bounds()
     subscriber: Any = broker.subscriber(
         *topics,
         group_id=group,
@@ -424,6 +466,8 @@ def subscribe(
         max_poll_interval_ms=LONGEST_PAUSE_MILLISECONDS,
         fetch_min_bytes=1,
         fetch_max_wait_ms=FETCH_WAIT_MILLISECONDS,
+        fetch_max_bytes=FETCH_BYTES,
+        max_partition_fetch_bytes=FETCH_BYTES_OF_PARTITION,
         session_timeout_ms=SESSION_TIMEOUT_MILLISECONDS,
         heartbeat_interval_ms=HEARTBEAT_MILLISECONDS,
         listener=partition_consumer,

@@ -20,6 +20,7 @@ from shared.runtime.gap_routes import GapEndpoints
 from shared.runtime.records import seal_context, unpack
 from shared.runtime.service import Service
 from shared.runtime.surroundings import Surroundings
+from shared.runtime.unsent_routes import UnsentEndpoints
 from shared.sealing import Sealer
 from shared.web.fields import ToldEvent, WireInstant, WireWon
 from shared.web.paging import USUAL, Cursor, Limit, Page, after, page_of
@@ -158,6 +159,7 @@ class OperatorEndpoints:
             get("/v1/ops/todo", self.todo, "ops:read", answers=TodoList),
             get("/v1/ops/find", self.find, "ops:read", answers=FoundThings),
             *self._of_dead_letters(),
+            *UnsentEndpoints(self.surroundings.pool, self.surroundings.outbox).routes(),
             get("/v1/ops/parked", self.parked_events, "ops:read", answers=Page[ParkedEvent]),
             get(parked, self.parked_event, "ops:read", answers=ShownEvent),
             post(f"{parked}/replay", self.reopen, "ops:write", answers=Reopened),

@@ -42,6 +42,27 @@ class StoredRecord:
     headers: Sequence[tuple[str, bytes]]
 
 
+@dataclass(slots=True, frozen=True)
+class UnreadableBatch:
+    """What stands for records that nobody can read, at the place of the first of them; `detail` says why.
+
+    To everybody but the intake it is a record without key and value.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    detail: str
+    timestamp: int = -1
+    key: bytes | None = None
+    value: bytes | None = None
+    headers: Sequence[tuple[str, bytes]] = ()
+    timestamp_type: int = 0
+    checksum: int | None = None
+    serialized_key_size: int = -1
+    serialized_value_size: int = -1
+
+
 def position_of(record: Record) -> Position:
     """Where the record stands in Kafka."""
     return Position(record.topic, record.partition, record.offset)

@@ -28,6 +28,7 @@ class Metrics:
     lag_events: Gauge = field(init=False)
     lag_seconds: Gauge = field(init=False)
     outbox_events: Gauge = field(init=False)
+    unsent: Gauge = field(init=False)
     waiting: Gauge = field(init=False)
     todo: TodoGauges = field(init=False)
 
@@ -95,6 +96,11 @@ class Metrics:
         )
         self.outbox_events = Gauge(
             "pawl_outbox_facts", "Events that are committed and not yet published.", registry=registry
+        )
+        self.unsent = Gauge(
+            "pawl_unsent_facts",
+            "Events that the broker refuses, or that wait behind one of their key.",
+            registry=registry,
         )
         self.waiting = Gauge(
             "pawl_waiting_events", "Events that wait with their key, by kind.", ["kind"], registry=registry

@@ -827,14 +827,11 @@ class Checks:
         asked = {(d["order_id"], d.get("request_id")) for t, d in said if t.startswith("issuance.")}
         left = {d["partner_id"] for t, d in said if t.startswith("partner.withdraw")}
         cases = self._rows("orders", "quarantine").values()
-        merges = {
-            (d["partner_id"], d["request_id"]): {
-                *d["merged"],
-                *(each["payment_id"] for each in d["excluded"]),
-            }
-            for t, d in self._facts("invoices")
-            if t == "merge.answered.v1"
-        }
+        merges: dict[Any, set[str]] = defaultdict(set)
+        for t, d in self._facts("invoices"):
+            if t == "merge.answered.v1":
+                told = {*d["merged"], *(each["payment_id"] for each in d["excluded"])}
+                merges[d["partner_id"], d["request_id"]] |= told
         for type_name, key, data in self._accepted():
             if key in ghosts:
                 continue
@@ -849,9 +846,9 @@ class Checks:
                 must(ends == [state], "every request ends",
                      f"{key}: {refund['refund_id']} is {state}, was told as {ends}")  # fmt: skip
             elif type_name in ("merge.requested.v1", "merge.undone.v1"):
-                told = merges.get((key, data["request_id"]))
-                must(told is not None and told >= set(data.get("payment_ids", ())), "every request ends",
-                     f"{key}: of {data} is told {told}")  # fmt: skip
+                answered = merges.get((key, data["request_id"]))
+                must(answered is not None and answered >= set(data.get("payment_ids", ())), "every request ends",
+                     f"{key}: of {data} is told {answered}")  # fmt: skip
             elif type_name == "quarantine.decided.v1":
                 ended = [c for c in cases if (c["order_id"], c["payment_id"]) == (key, data["payment_id"])]
                 must(any(c["decision"] == data["decision"] for c in ended), "every request ends",

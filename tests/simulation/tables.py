@@ -996,6 +996,22 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
             "sessions and leases: leaders are played by the engine",
         ),
         **dict.fromkeys(
+            (
+                "set_aside",
+                "unsent_keys",
+                "due_unsent",
+                "unsent_of_key",
+                "refused_again",
+                "sent_at_last",
+                "unsent_facts",
+                "unsent_fact",
+                "try_unsent_now",
+                "left_of_key",
+                "unsent_count",
+            ),
+            "the broker here takes every fact",
+        ),
+        **dict.fromkeys(
             ("last_event", "outbox_backlog", "parked_summary"), "what a process tells about itself"
         ),
         **dict.fromkeys(

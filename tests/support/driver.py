@@ -42,6 +42,7 @@ RUNTIME_TABLES = (
     "dead_letters_again",
     "outbox",
     "relay",
+    "unsent",
     "retention",
     "handled_offsets",
     "gaps",

@@ -249,9 +249,9 @@ async def test_a_leader_whose_broker_is_slow_keeps_the_lead(
 class SlowRelay(Relay):
     """Its broker takes three leases to answer."""
 
-    async def _send_all(self, producer: Any, rows: Sequence[asyncpg.Record]) -> None:
+    async def _send_all(self, producer: Any, rows: Sequence[asyncpg.Record], acknowledged: set[int]) -> None:
         await asyncio.sleep(3)
-        await super()._send_all(producer, rows)
+        await super()._send_all(producer, rows, acknowledged)
 
 
 async def test_a_mark_never_goes_back(desk: Desk, publishing: Publishing, database: Database) -> None:

@@ -361,6 +361,65 @@ def test_a_consumer_that_has_read_nothing_has_no_lag() -> None:
     assert consumer_of(Group(MINE)).lag() == 0
 
 
+async def test_what_waits_is_known_before_the_first_record_came() -> None:
+    group = Group(MINE)
+    group.position = lambda place: _at(4)  # type: ignore[attr-defined]
+    consumer = consumer_of(group)
+    await consumer.on_partitions_assigned([MINE])
+
+    await consumer._note_begins()
+    assert consumer.lag() == 6
+
+    await consumer.take([said("pay-1", offset=9)])
+    assert consumer.lag() == 0
+
+
+async def test_a_position_that_counts_what_is_in_hand_begins_nothing() -> None:
+    group = Group(MINE)
+    group.position = lambda place: _at(10)  # type: ignore[attr-defined]
+    consumer = consumer_of(group)
+    await consumer.on_partitions_assigned([MINE])
+    consumer._has_taken = True
+
+    await consumer._note_begins()
+
+    assert consumer._begins == {}
+
+
+async def _at(offset: int) -> int:
+    return offset
+
+
+async def test_a_fetch_that_fails_again_and_again_is_told_by_health(monkeypatch: pytest.MonkeyPatch) -> None:
+    group = Group(MINE)
+    group.position = lambda place: _at(4)  # type: ignore[attr-defined]
+    consumer = consumer_of(group)
+    health = Health("orders", [consumer], 60, lambda: True, started=True)
+    await consumer.on_partitions_assigned([MINE])
+
+    async def fetch() -> None:
+        raise NodeNotReadyError("nothing to unpack it with")
+
+    with pytest.raises(NodeNotReadyError):
+        await consumer.await_records(fetch)
+    await consumer._note_begins()
+    monkeypatch.setattr("shared.runtime.health.monotonic", lambda: consumer.progressed_at + 61)
+
+    well, report = health.report()
+    assert (well, report["status"], report["lag"]) == (False, "stalled", 6)
+    assert "nothing to unpack it with" in report["why"]
+
+
+@pytest.mark.parametrize("timestamp", [None, -1, 0, 4_102_444_800_000])
+async def test_a_record_of_any_time_is_handled(timestamp: int | None) -> None:
+    group = Group(MINE)
+    record = ConsumerRecord(**{**asdict(said("pay-1", offset=6)), **OF_THE_CLIENT, "timestamp": timestamp})
+
+    await consumer_of(group).take([record])
+
+    assert group.committed == {MINE: 7}
+
+
 def test_a_consumer_with_work_and_no_progress_is_not_well(monkeypatch: pytest.MonkeyPatch) -> None:
     consumer = consumer_of(Group(MINE))
     health = Health("orders", [consumer], 60, lambda: True, started=True)
