@@ -22,6 +22,7 @@ DELETABLE = {
     "parked",
     "orders.order_lines",
     "orders.payments",
+    "orders.sales",
     "refunds.order_lines",
     "serials.failed_attempts",
 }

@@ -178,7 +178,7 @@ async def test_every_column_that_may_change_is_written_when_it_does(
     Data keys aside: they change when a partner is forgotten.
     """
     changed: set[tuple[str, str]] = set()
-    for story in (of_payouts_and_denials, of_use_reviews_and_returns):
+    for story in (of_payouts_and_denials, of_use_reviews_and_returns, of_a_late_bonus):
         desk = StoredDesk(store, connection)
         await owner.execute(f"TRUNCATE {', '.join(table.name for table in TABLES)}")
         for step in story(desk):
@@ -247,6 +247,24 @@ def of_use_reviews_and_returns(desk: StoredDesk) -> Iterator[Callable[[], Any]]:
     yield desk.granted
     yield desk.paid_out
     yield lambda: desk.used(9)
+
+
+def of_a_late_bonus(desk: StoredDesk) -> Iterator[Callable[[], Any]]:
+    """A balance is paid back in part; a bonus that was there before its use is told afterwards."""
+    granted_at = desk.now
+
+    def told_late() -> None:
+        now, desk.now = desk.now, granted_at
+        desk.bonus(1_000, now + timedelta(days=30))
+        desk.now = now
+
+    yield lambda: desk.paid(line("1", 1, 10_000, kind="prepaid"), vat_mode="inclusive")
+    desk.now += timedelta(hours=1)
+    yield lambda: desk.used(1_500, desk.now)
+    yield desk.asked
+    yield desk.granted
+    yield desk.paid_out
+    yield told_late
 
 
 SOMEBODY_ELSES = {**ACCOUNT, "holder": "홍길동"}
