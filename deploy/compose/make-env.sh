@@ -129,6 +129,16 @@ SERIAL_EARLIER_KEYS=
 # The page on which customers register their serials, may hold {{serial}}. Without it no serial is handed out.
 SERIALS_REGISTRATION_URL=
 
+# Who sells, as it stands on tax documents. Without number, name and representative no document is shown.
+INVOICES_SUPPLIER_NUMBER=
+INVOICES_SUPPLIER_NAME=
+INVOICES_SUPPLIER_REPRESENTATIVE=
+INVOICES_SUPPLIER_ADDRESS=
+INVOICES_SUPPLIER_BUSINESS_TYPE=
+INVOICES_SUPPLIER_BUSINESS_ITEM=
+INVOICES_SUPPLIER_BRANCH=
+INVOICES_SUPPLIER_EMAIL=
+
 # Who is asked about tokens of the HTTP side. Here a key of this file signs them (pawl token); with an OpenID provider
 # these are its JWKS (https://...), its issuer and our audience, and PAWL_TOKEN_KEY goes away.
 PAWL_TOKEN_KEY={token_key}

@@ -73,6 +73,7 @@ DECLARE
             "merge_requests":      "insert, update (business_number, standing)",
             "merge_explanations":  "insert, update (order_id, reason)",
             "document_counters":   "insert, update (last_number)",
+            "withdrawn_partners":  "insert",
             "months":              "insert, update (sequence, unreported)"
         }
     }';

@@ -33,9 +33,16 @@ from shared.events.catalogue import SERVICES
 # Enough for a machine that has thirty other things to do. What ends while it starts is told at once.
 READY_SECONDS = 300.0
 RETRY_SECONDS = 5.0
-PAGE = "SERIALS_REGISTRATION_URL"
-EXAMPLE_PAGE = "https://register.example/{serial}"
-"""Without a page on which customers register no serial is handed out."""
+EXAMPLES: Mapping[str, Mapping[str, str]] = {
+    "serials": {"SERIALS_REGISTRATION_URL": "https://register.example/{serial}"},
+    "invoices": {
+        "INVOICES_SUPPLIER_NUMBER": "118-81-20586",
+        "INVOICES_SUPPLIER_NAME": "예시 공급자",
+        "INVOICES_SUPPLIER_REPRESENTATIVE": "홍길동",
+    },
+}
+"""What a service needs before it shows something, unless the environment says it: without a page on which
+customers register no serial is handed out, and without a supplier there is no tax document."""
 TELL_SECONDS = 15.0
 T = TypeVar("T")
 
@@ -68,8 +75,8 @@ class Wanted:
     gateway_seed: int | None = None
 
 
-def _page() -> dict[str, str]:
-    return {PAGE: os.environ.get(PAGE) or EXAMPLE_PAGE}
+def _examples(service: str) -> dict[str, str]:
+    return {name: os.environ.get(name) or text for name, text in EXAMPLES.get(service, {}).items()}
 
 
 class RunningSystem:
@@ -279,7 +286,7 @@ class RunningSystem:
             "PYTHONUNBUFFERED": "1",
             "STARTUP_PATIENCE_SECONDS": str(self.wanted.ready_seconds),
             **own_keys,
-            **(_page() if name == "serials" else {}),
+            **_examples(name),
             **self.wanted.environment,
         }
         return Launch(name, self.wanted.command(name), environment, self.folder.logs / f"{name}.log")

@@ -19,6 +19,8 @@ from services.invoices.commands import (
     correct,
     merge_month_of_business,
 )
+from services.invoices.document_routes import document_routes
+from services.invoices.documents.tax_document import Party
 from services.invoices.previewing import preview_month
 from services.invoices.store import CORRECT_PARTNER, SQL, Store
 from services.invoices.viewing import NoSuchDocument, corrections_of, look_at_document, look_at_month
@@ -303,11 +305,17 @@ class Partners:
         )
 
 
-def http_routes(surroundings: Surroundings, store: Store, chunk: int) -> Sequence[HttpRoute]:
-    """The routes beside those of every service; a close takes `chunk` partners in one transaction."""
+def http_routes(
+    surroundings: Surroundings, store: Store, chunk: int, supplier: Party | None
+) -> Sequence[HttpRoute]:
+    """The routes beside those of every service; a close takes `chunk` partners in one transaction.
+
+    Documents are shown as those of the `supplier`, and not at all without one.
+    """
     months, month = Months(surroundings, store, chunk), "/v1/months/{month}"
     partners = Partners(surroundings)
     return [
+        *document_routes(surroundings, supplier),
         get(month, months.look, "invoices:read", answers=ShownMonth),
         get(
             f"{month}/preview", months.preview, "invoices:read", answers=PreviewedMonth, seconds=CLOSE_SECONDS

@@ -8,7 +8,7 @@ from services.invoices.exhibits import EVIDENCE
 from services.invoices.find import FIND
 from services.invoices.handlers import ROUTES, refuse_late
 from services.invoices.settings import InvoicesSettings
-from services.invoices.store import Store
+from services.invoices.store import SQL, Store
 from services.invoices.todo import TODO
 from shared.runtime.service import Service
 
@@ -21,9 +21,12 @@ def build(settings: InvoicesSettings) -> Service:
         routes=ROUTES,
         store=store,
         refuse_late=refuse_late,
-        http_routes=partial(http_routes, store=store, chunk=settings.invoices_close_chunk),
+        http_routes=partial(
+            http_routes, store=store, chunk=settings.invoices_close_chunk, supplier=settings.supplier()
+        ),
         commands=COMMANDS,
         todo=TODO,
         find=FIND,
         evidence=EVIDENCE,
+        has_left=SQL.has_left,
     )

@@ -7,10 +7,20 @@ from msgspec import structs
 
 from services.invoices.decisions import merging, partners, payments
 from services.invoices.decisions.payments import Return
-from services.invoices.state import MergeRequest, Partner, Payment, Policy, Snapshot, SoldLine, World
+from services.invoices.state import (
+    Buyer,
+    MergeRequest,
+    Partner,
+    Payment,
+    Policy,
+    Snapshot,
+    SoldLine,
+    WithdrawnPartner,
+    World,
+)
 from shared import business_number
 from shared.events.checkout import MergeRequested, MergeUndone, PartnerChanged
-from shared.events.orders import OrderCancelled, OrderPaid, RefundDenied
+from shared.events.orders import OrderCancelled, OrderPaid, PartnerWithdrawn, RefundDenied
 from shared.events.refunds import RefundAccepted, RefundCompleted, RefundRejected, RefundReleased
 from shared.events.serials import SerialsIssuedTogether
 from shared.kst import month_of
@@ -113,6 +123,12 @@ def change_partner(world: World, event: Event[PartnerChanged], context: Context)
     return keep(world, partners.change_partner(world, partner, event.time))
 
 
+def hide_from_partner(world: World, event: Event[PartnerWithdrawn], context: Context) -> Outcome:
+    """partner.withdrawn: from now on tokens that are limited to the partner find nothing here."""
+    world.withdrawn.append(WithdrawnPartner(event.key, event.data.withdrawn_at))
+    return Applied()
+
+
 def refuse_late(world: World, event: Event[Any], reject: Reject, context: Context) -> Applied:
     """A wrong request that was accepted while its key was blocked.
 
@@ -163,7 +179,21 @@ def _snapshot(paid: OrderPaid) -> Snapshot:
         )
         for line in paid.lines
     )
-    return Snapshot(paid.order_id, paid.vat_mode, lines)
+    return Snapshot(paid.order_id, paid.vat_mode, lines, _buyer(paid))
+
+
+def _buyer(paid: OrderPaid) -> Buyer:
+    told = paid.partner
+    return Buyer(
+        _digits(told.business_number),
+        told.name,
+        told.invoice_email,
+        told.representative or "",
+        told.address or "",
+        told.business_type or "",
+        told.business_item or "",
+        told.branch_number or "",
+    )
 
 
 def _merge_request(event: Event[Any], data: MergeRequested, *, undo: bool = False) -> MergeRequest:
@@ -191,6 +221,7 @@ ROUTES: Mapping[str, Route] = {
     "order.paid.v1": Route(record_payment),
     "order.cancelled.v1": Route(cancel_payment),
     "refund.denied.v1": Route(end_denied_refund),
+    "partner.withdrawn.v1": Route(hide_from_partner, tracked=False),
     # serials
     "serials.issued.v1": Route(record_issued_units),
     "serials.issued.v2": Route(record_issued_units),

@@ -354,3 +354,56 @@ FROM payments p JOIN outbox o ON o.key = p.partner_id
 WHERE p.order_id = $1 AND o.topic = 'invoices.events'
   AND position(convert_to(to_json(p.payment_id)::text, 'UTF8') IN o.data) > 0
 ORDER BY o.id;
+
+-- name: document_of_key
+-- A document by its key, to be shown, with the key and the written date of the one that it modifies.
+SELECT d.*, o.document_key AS original_key, o.written_date AS original_written
+FROM documents d LEFT JOIN documents o ON o.invoice_id = d.original_id WHERE d.document_key = $1;
+
+-- name: page_of_documents
+-- Documents of a month after one of them, by partner and id; of a business number and in a state, where they are given.
+SELECT d.*, o.document_key AS original_key
+FROM documents d LEFT JOIN documents o ON o.invoice_id = d.original_id
+WHERE d.month = $1 AND (d.partner_id, d.invoice_id) > ($2, $3)
+  AND ($4::text IS NULL OR d.business_number = $4) AND ($5::text IS NULL OR d.state = $5)
+ORDER BY d.partner_id, d.invoice_id LIMIT $6;
+
+-- name: page_of_partner
+-- The same of one partner, with those on which its payments are beside others of its business.
+SELECT d.*, o.document_key AS original_key
+FROM documents d LEFT JOIN documents o ON o.invoice_id = d.original_id
+WHERE d.month = $1 AND (d.partner_id, d.invoice_id) > ($2, $3)
+  AND ($4::text IS NULL OR d.business_number = $4) AND ($5::text IS NULL OR d.state = $5)
+  AND (d.partner_id = $7 OR d.also <> '{}' AND $7 = ANY(d.also))
+ORDER BY d.partner_id, d.invoice_id LIMIT $6;
+
+-- name: rows_of_month
+-- The issued and the open documents of a month as an accountant reads them, of one partner where it is given. The name
+-- is the one that the partner told last, else that of a payment.
+SELECT d.*, o.document_key AS original_key,
+       coalesce(n.name,
+                (SELECT l.buyer ->> 1 FROM payment_lines l WHERE l.order_id = d.order_id),
+                (SELECT l.buyer ->> 1 FROM payments p JOIN payment_lines l USING (order_id)
+                 WHERE p.month = d.month AND p.partner_id = d.partner_id AND p.invoice_id = d.invoice_id LIMIT 1),
+                '') AS name
+FROM documents d LEFT JOIN documents o ON o.invoice_id = d.original_id LEFT JOIN partners n ON n.partner_id = d.partner_id
+WHERE d.month = $1 AND d.state IN ('draft', 'issue_failed', 'issued')
+  AND ($2::text IS NULL OR d.partner_id = $2 OR d.also <> '{}' AND $2 = ANY(d.also))
+ORDER BY d.partner_id, d.document_key, d.invoice_id;
+
+-- name: evidence_of_month
+-- What a month comes to by evidence, of one partner where it is given: issued documents, and payments without one.
+SELECT CASE WHEN modification IS NULL THEN 'tax_invoice' ELSE 'modified' END AS evidence, count(*) AS documents,
+       sum(supply)::bigint AS supply, sum(vat)::bigint AS vat
+FROM documents
+WHERE month = $1 AND state = 'issued'
+  AND ($2::text IS NULL OR partner_id = $2 OR also <> '{}' AND $2 = ANY(also)) GROUP BY 1
+UNION ALL
+SELECT evidence, count(*), sum(standing_supply)::bigint, sum(standing_vat)::bigint
+FROM payments
+WHERE month = $1 AND evidence IN ('card_slip', 'cash_receipt') AND ($2::text IS NULL OR partner_id = $2) GROUP BY 1
+ORDER BY 1 DESC;
+
+-- name: has_left
+-- Whether a partner has left, as orders says.
+SELECT EXISTS (SELECT FROM withdrawn_partners WHERE partner_id = $1);

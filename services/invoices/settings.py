@@ -1,8 +1,10 @@
 """What the environment sets for the invoices service."""
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
+from services.invoices.documents.tax_document import Party
 from services.invoices.state import Policy
+from shared.business_number import is_valid, normalise
 from shared.settings import ServiceSettings
 
 
@@ -15,6 +17,58 @@ class InvoicesSettings(ServiceSettings):
     invoices_cut_off_day: int = Field(default=5, ge=1, le=28, description="day of the next month, for merges")
     invoices_cut_off_hour: int = Field(default=18, ge=0, le=23, description="hour of that day, in Seoul")
     invoices_close_chunk: int = Field(default=200, ge=1, le=2_000, description="partners in one transaction")
+
+    invoices_supplier_number: str = Field(
+        default="", description="business number of who sells; without it no document is shown"
+    )
+    invoices_supplier_name: str = Field(
+        default="", max_length=200, validate_default=True, description="its name, as registered"
+    )
+    invoices_supplier_representative: str = Field(
+        default="", max_length=100, validate_default=True, description="who represents it"
+    )
+    invoices_supplier_address: str = Field(default="", max_length=300, description="its place of business")
+    invoices_supplier_business_type: str = Field(
+        default="", max_length=100, description="its type of business"
+    )
+    invoices_supplier_business_item: str = Field(default="", max_length=100, description="what it deals in")
+    invoices_supplier_branch: str = Field(
+        default="",
+        pattern="^(?:[0-9]{4})?$",
+        description="four digits, where places of business share a number",
+    )
+    invoices_supplier_email: str = Field(
+        default="", max_length=100, description="who is asked about documents"
+    )
+
+    @field_validator("invoices_supplier_number")
+    @classmethod
+    def _is_a_business(cls, value: str) -> str:
+        if value and not is_valid(value):
+            raise ValueError("is no valid business number")
+        return normalise(value) or ""
+
+    @field_validator("invoices_supplier_name", "invoices_supplier_representative")
+    @classmethod
+    def _is_told_with_its_number(cls, value: str, info: ValidationInfo) -> str:
+        if info.data.get("invoices_supplier_number") and not value.strip():
+            raise ValueError("is missing beside INVOICES_SUPPLIER_NUMBER")
+        return value
+
+    def supplier(self) -> Party | None:
+        """Who sells; None where it is not set."""
+        if not self.invoices_supplier_number:
+            return None
+        return Party(
+            self.invoices_supplier_number,
+            self.invoices_supplier_name,
+            self.invoices_supplier_representative,
+            self.invoices_supplier_address,
+            self.invoices_supplier_business_type,
+            self.invoices_supplier_business_item,
+            self.invoices_supplier_branch,
+            self.invoices_supplier_email,
+        )
 
     def policy(self) -> Policy:
         """The policies as decisions read them."""

@@ -101,12 +101,29 @@ class SoldLine(NamedTuple):
     discount: int = 0
 
 
+class Buyer(NamedTuple):
+    """Who paid, as of the payment; what was not told is empty."""
+
+    business_number: str
+    name: str
+    email: str = ""
+    representative: str = ""
+    address: str = ""
+    business_type: str = ""
+    business_item: str = ""
+    branch_number: str = ""
+
+
 class Snapshot(Struct, frozen=True, gc=False):
-    """The lines of a payment as they were sold, from which documents are printed."""
+    """The lines of a payment as they were sold, and its buyer, from which documents are printed.
+
+    `buyer` is None for payments from before it was kept.
+    """
 
     order_id: Fixed[str]
     vat_mode: Fixed[str]
     lines: Fixed[Annotated[tuple[SoldLine, ...], JSON]]
+    buyer: Fixed[Annotated[Buyer | None, JSON]] = None
 
 
 class Document(Struct, frozen=True, gc=False):
@@ -199,6 +216,13 @@ class Correction(Struct, frozen=True, gc=False):
     reason: str | None = None
     actor: str | None = None
     decided_at: datetime | None = None
+
+
+class WithdrawnPartner(Struct, frozen=True, gc=False):
+    """A partner that has left: what it could see is kept, and hidden from it."""
+
+    partner_id: Fixed[str]
+    withdrawn_at: Fixed[datetime]
 
 
 class OtherPayment(NamedTuple):
@@ -316,8 +340,8 @@ class World:
 
     `closed` maps every closed month to the logical time of its close. `counters` are those of the businesses
     that may be issued a document in this batch. `numbers` are all that were told of the loaded partners,
-    `others` the payments of other partners of a business that a merge may have to name. `stored` are the rows
-    as they were read, to see what changed.
+    `others` the payments of other partners of a business that a merge may have to name, `withdrawn` partners
+    that have left. `stored` are the rows as they were read, to see what changed.
     """
 
     policy: Policy = field(default_factory=Policy)
@@ -332,6 +356,7 @@ class World:
     counters: dict[str, DocumentCounter] = field(default_factory=dict)
     closed: dict[str, datetime] = field(default_factory=dict)
     snapshots: list[Snapshot] = field(default_factory=list)
+    withdrawn: list[WithdrawnPartner] = field(default_factory=list)
     explanations: dict[tuple[str, str, str], Explanation] = field(default_factory=dict)
     stored: Stored = field(default_factory=Stored)
     _orders_of_partner: dict[str, dict[str, None]] = field(default_factory=dict)

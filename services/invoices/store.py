@@ -23,6 +23,7 @@ from services.invoices.state import (
     Policy,
     Refund,
     Snapshot,
+    WithdrawnPartner,
     World,
 )
 from shared.business_number import is_valid, normalise
@@ -43,6 +44,7 @@ EXPLANATIONS = Table(Explanation, "merge_explanations", key=("partner_id", "requ
 NUMBERS = Table(PartnerNumber, "partner_numbers", key=("partner_id", "since"))
 CORRECTIONS = Table(Correction, "corrections", key=("invoice_id",))
 COUNTERS = Table(DocumentCounter, "document_counters", key=("business_number",))
+WITHDRAWN_PARTNERS = Table(WithdrawnPartner, "withdrawn_partners", key=("partner_id",))
 TABLES = (
     PAYMENTS,
     SNAPSHOTS,
@@ -54,6 +56,7 @@ TABLES = (
     REQUESTS,
     EXPLANATIONS,
     COUNTERS,
+    WITHDRAWN_PARTNERS,
 )
 
 CORRECT_PARTNER = "partner.correct"
@@ -190,6 +193,7 @@ class Store:
         await REQUESTS.put(connection, _changed(world.requests, before.requests))
         await EXPLANATIONS.put(connection, world.explanations.values())
         await COUNTERS.save(connection, pairs(world.counters, before.counters))
+        await WITHDRAWN_PARTNERS.put(connection, world.withdrawn)
 
 
 def _of_type(events: Iterable[Event[Any]], *types: str) -> list[Event[Any]]:

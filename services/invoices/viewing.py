@@ -74,7 +74,7 @@ async def look_at_document(pool: asyncpg.Pool, month: str, name: str) -> dict[st
         if row is None:
             raise NoSuchDocument(f"{month} has no document {name}")
         document = DOCUMENTS.read(row)
-        lines = await _lines_of(connection, document)
+        lines = await lines_of(connection, document)
         payments = await connection.fetch(SQL.payments_of_document, document.invoice_id)
     # Lines that do not come to the document are not shown: units that went back long ago were not kept.
     whole = sum_of(lines) == document.amount
@@ -97,11 +97,11 @@ async def look_at_document(pool: asyncpg.Pool, month: str, name: str) -> dict[st
     }
 
 
-async def _lines_of(connection: Any, document: Document) -> list[PrintedLine]:
+async def lines_of(connection: Any, document: Document) -> list[PrintedLine]:
     """What stands on a document, line by line; what takes another one back says the opposite of it."""
     if document.kind == "modified" and document.refund_id is None:
         original = DOCUMENTS.read(await connection.fetchrow(SQL.document_by_id, document.original_id))
-        return [opposite(line) for line in await _lines_of(connection, original)]
+        return [opposite(line) for line in await lines_of(connection, original)]
     if document.kind == "modified":
         return await _lines_of_modified(connection, document)
     payments = [

@@ -1132,6 +1132,11 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
     },
     "invoices": {
         "is_partner_known": "a person corrects a partner",
+        "has_left": "a partner asks with a token of its own",
+        **dict.fromkeys(
+            ("document_of_key", "page_of_documents", "page_of_partner", "rows_of_month", "evidence_of_month"),
+            "a person asks for documents",
+        ),
         "sum_evidence": "asked by auditors only",
         **dict.fromkeys(
             (

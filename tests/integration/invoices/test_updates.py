@@ -286,6 +286,7 @@ async def test_the_lines_of_a_payment_are_kept_as_they_were_sold(books: StoredBo
         "vat_mode": "exclusive",
         "lines": '[["1","serials","study-30","스터디 이용권 30일",1600,2,0],'
         '["2","goods","study-30","스터디 이용권 30일",500,3,0]]',
+        "buyer": '["1168200276","가나다 주식회사","tax@ganada.example","","","","",""]',
     }
 
 

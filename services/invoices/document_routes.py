@@ -1,0 +1,188 @@
+"""Tax documents over HTTP: a list of them, the files of one, the workbook of a month."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from fastapi import Path, Query
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from services.invoices.documents.kec import kec_xml
+from services.invoices.documents.pdf import pdf
+from services.invoices.documents.tax_document import CannotShow, Party, TaxDocument
+from services.invoices.showing import Workbooks, page_of_documents, show_document
+from services.invoices.state import DocumentKind, DocumentState, Modification
+from services.invoices.viewing import NoSuchDocument
+from shared.business_number import normalise
+from shared.clock import now
+from shared.events.fields import Id, Month
+from shared.runtime.surroundings import Surroundings
+from shared.web.callers import Caller
+from shared.web.fields import WireWon
+from shared.web.paging import USUAL, Cursor, Limit, Page, after, page_of
+from shared.web.problems import NOT_FOUND, WRONG_PARAMETER, Kind, Problem
+from shared.web.routes import Asking, HttpRoute, get
+from shared.web.streaming import Parts, Streamed
+
+SUPPLIER_NOT_CONFIGURED: Final = Kind(
+    "supplier_not_configured",
+    503,
+    "Nobody has said who sells",
+    "set INVOICES_SUPPLIER_NUMBER, _NAME and _REPRESENTATIVE of invoices (docs/operating.md); until then no "
+    "document is shown",
+    "공급자가 설정되지 않았습니다",
+    "invoices의 INVOICES_SUPPLIER_NUMBER, _NAME, _REPRESENTATIVE를 설정하면 문서를 볼 수 있습니다",
+)
+DOCUMENT_INCOMPLETE: Final = Kind(
+    "document_incomplete",
+    409,
+    "The format wants what is not known",
+    "{reason}; have checkout send partner.representative with its payments, or take the PDF",
+    "문서에 필요한 정보가 없습니다",
+    "결제에 partner.representative를 함께 보내도록 하거나 PDF를 받으십시오 ({reason})",
+)
+TOO_MANY_DOCUMENTS: Final = Kind(
+    "too_many_documents",
+    409,
+    "The month has more documents than a sheet holds",
+    "{reason}; read GET /v1/documents?month={month} page by page",
+    "한 시트에 담을 수 없을 만큼 문서가 많습니다",
+    "GET /v1/documents?month={month}를 쪽 단위로 읽으십시오 ({reason})",
+)
+PDF: Final = "application/pdf"
+XML: Final = "application/xml"
+XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+BUILDING_SECONDS: Final = 600.0
+"""A workbook of a million documents takes a minute or two before its first byte."""
+FIRST: Final = ("", str(UUID(int=0)))
+
+AMonth = Annotated[Month, Path(description="a month in Seoul, YYYY-MM")]
+OfMonth = Annotated[Month, Query(description="a month in Seoul, YYYY-MM")]
+DocumentKey = Annotated[Id, Path(description="the key of an issued document")]
+Business = Annotated[Id | None, Query(description="only those of this business number")]
+InState = Annotated[DocumentState | None, Query(description="only those in this state")]
+
+
+class ListedDocument(BaseModel):
+    """A document of a month. `pdf` and `xml` are where its files are; null until it is issued."""
+
+    invoice_id: str
+    document_key: str | None
+    kind: DocumentKind
+    state: DocumentState
+    partner_id: str
+    business_number: str
+    month: str
+    supply: WireWon
+    vat: WireWon
+    total: WireWon
+    written_date: str | None
+    issued_at: str | None
+    late: bool
+    modification: Modification | None
+    original_key: str | None
+    pdf: str | None
+    xml: str | None
+
+
+class Documents:
+    """The endpoints. A token that is limited to a partner sees documents with payments of that partner."""
+
+    def __init__(self, surroundings: Surroundings, supplier: Party | None) -> None:
+        self._pool, self._supplier = surroundings.pool, supplier
+        self._workbooks = Workbooks(surroundings.pool)
+
+    async def list(
+        self,
+        month: OfMonth,
+        caller: Asking,
+        business: Business = None,
+        state: InState = None,
+        limit: Limit = USUAL,
+        cursor: Cursor = None,
+    ) -> Any:
+        """The documents of a month, drafts too."""
+        rows = await page_of_documents(
+            self._pool,
+            month,
+            _place(cursor),
+            limit,
+            business_number=None if business is None else normalise(business) or business,
+            state=state,
+            partner_id=caller.partner_id,
+        )
+        return page_of(rows, limit, lambda row: (row["partner_id"], row["invoice_id"]))
+
+    async def pdf(self, document: DocumentKey, caller: Asking) -> Response:
+        """An issued document as it is printed: PDF/A, the same bytes each time."""
+        return _file(await self._made(document, caller, pdf), PDF, f"{document}.pdf")
+
+    async def xml(self, document: DocumentKey, caller: Asking) -> Response:
+        """An issued document as the tax authority reads it, unsigned: KEC e-tax-invoice 3.0."""
+        return _file(await self._made(document, caller, kec_xml), XML, f"{document}.xml")
+
+    async def workbook(self, month: AMonth, caller: Asking) -> Response:
+        """The documents of a month, and what they come to by evidence, as a workbook."""
+        return Streamed(self._workbook(month, caller), XLSX)
+
+    async def _made(self, key: str, caller: Caller, make: Callable[[TaxDocument], bytes]) -> bytes:
+        if self._supplier is None:
+            raise Problem(SUPPLIER_NOT_CONFIGURED)
+        try:
+            document = await show_document(self._pool, key, self._supplier, caller)
+            return await asyncio.to_thread(make, document)
+        except NoSuchDocument as unknown:
+            raise Problem(NOT_FOUND, what=str(unknown)) from None
+        except CannotShow as why:
+            raise Problem(DOCUMENT_INCOMPLETE, reason=str(why)) from None
+
+    @asynccontextmanager
+    async def _workbook(self, month: str, caller: Caller) -> AsyncIterator[Parts]:
+        try:
+            async with self._workbooks.of_month(month, caller.partner_id, now()) as parts:
+                yield parts
+        except OverflowError as error:
+            raise Problem(TOO_MANY_DOCUMENTS, reason=str(error), month=month) from None
+
+
+def _place(cursor: str | None) -> Sequence[Any]:
+    partner_id, invoice_id = after(cursor, FIRST)
+    try:
+        return partner_id, UUID(invoice_id)
+    except ValueError:
+        rule = "send `next` of the page before"
+        raise Problem(WRONG_PARAMETER, name="cursor", place="query", rule=rule) from None
+
+
+def _file(body: bytes, media_type: str, name: str) -> Response:
+    return Response(
+        body, media_type=media_type, headers={"Content-Disposition": f'inline; filename="{name}"'}
+    )
+
+
+def document_routes(surroundings: Surroundings, supplier: Party | None) -> Sequence[HttpRoute]:
+    """The routes about documents. The workbook comes before `/v1/months/{month}`, which would take it."""
+    documents, document = Documents(surroundings, supplier), "/v1/documents/{document}"
+    look: dict[str, Any] = {"scope": "invoices:read", "partners": True}
+    return [
+        get("/v1/documents", documents.list, answers=Page[ListedDocument], **look),
+        get(f"{document}.pdf", documents.pdf, file=PDF, problems=[SUPPLIER_NOT_CONFIGURED], **look),
+        get(
+            f"{document}.xml",
+            documents.xml,
+            file=XML,
+            problems=[SUPPLIER_NOT_CONFIGURED, DOCUMENT_INCOMPLETE],
+            **look,
+        ),
+        get(
+            "/v1/months/{month}.xlsx",
+            documents.workbook,
+            file=XLSX,
+            seconds=BUILDING_SECONDS,
+            problems=[TOO_MANY_DOCUMENTS],
+            **look,
+        ),
+    ]
