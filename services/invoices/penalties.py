@@ -9,8 +9,9 @@ asked for both of one document.
 from datetime import date
 from typing import Final, Literal, NamedTuple
 
-from services.invoices.calendar import due_on, final_return_on, late_percent, transmit_by
+from services.invoices.calendar import final_return_on, late_percent, transmit_by
 from services.invoices.state import Modification
+from shared.tax_documents import due_on
 
 PenaltyKind = Literal["issued_late", "not_issued", "transmitted_late", "not_transmitted"]
 

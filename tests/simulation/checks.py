@@ -847,7 +847,8 @@ class Checks:
                      f"{key}: {refund['refund_id']} is {state}, was told as {ends}")  # fmt: skip
             elif type_name in ("merge.requested.v1", "merge.undone.v1"):
                 answered = merges.get((key, data["request_id"]))
-                must(answered is not None and answered >= set(data.get("payment_ids", ())), "every request ends",
+                named = set(data.get("payment_ids", ()))
+                must(answered is not None and answered >= named, "every request ends",
                      f"{key}: of {data} is told {answered}")  # fmt: skip
             elif type_name == "quarantine.decided.v1":
                 ended = [c for c in cases if (c["order_id"], c["payment_id"]) == (key, data["payment_id"])]
