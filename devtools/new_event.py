@@ -59,6 +59,7 @@ EXAMPLES: Final[Mapping[str, Any]] = {
     "UnitPrice": 1_600,
     "UsageDays": 30,
     "Lines": [{"line_id": "1", "quantity": 60}],
+    "RefundedLines": [{"line_id": "1", "quantity": 60}],
     "PaymentIds": ["pay-9001"],
     "bool": True,
 }

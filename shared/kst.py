@@ -58,6 +58,18 @@ def month_end(month: str) -> date:
     return first.replace(day=monthrange(first.year, first.month)[1])
 
 
+def months_before(day: date, months: int) -> date:
+    """The same day so many months before, or the last day of that month where it has no such day."""
+    year, month = divmod(day.year * 12 + day.month - 1 - months, 12)
+    last = monthrange(year, month + 1)[1]
+    return date(year, month + 1, min(day.day, last))
+
+
+def start_of_day(day: date) -> datetime:
+    """The first instant of a day in Seoul."""
+    return datetime.combine(day, time(tzinfo=KST))
+
+
 def end_of_day(day: date) -> datetime:
     """The last microsecond of a day in Seoul."""
     return datetime.combine(day, _LAST_MICROSECOND)

@@ -48,10 +48,15 @@ class Priced(Protocol):
 
 
 class Sold(Priced, Protocol):
-    """A line that was paid. `left` units of it are neither refunded nor claimed for a refund."""
+    """A line that was paid. `left` units of it are neither refunded nor claimed for a refund.
+
+    `consumed` won of the price of the others were used up, and stay paid.
+    """
 
     @property
     def left(self) -> int: ...
+    @property
+    def consumed(self) -> int: ...
 
 
 def line_worth(line: Priced) -> int:
@@ -98,20 +103,27 @@ def payment_money(vat_mode: str, price_sum: int) -> Money:
 
 
 def units_money(
-    vat_mode: str, remaining: Money, lines: Mapping[str, Sold], units: Iterable[tuple[str, int]]
+    vat_mode: str,
+    remaining: Money,
+    lines: Mapping[str, Sold],
+    units: Iterable[tuple[str, int]],
+    consumed: int = 0,
 ) -> Money:
     """The supply value and VAT of a refund of these units (line id, quantity) of a payment with these lines.
 
     `remaining` is what is left of the payment. The refund takes it down to what the units that stay are
     worth, as the VAT does: a refund that was released may have left it some won beside that, and the last one
-    takes exactly the rest. Units of lines that cost nothing are worth nothing.
+    takes exactly the rest. Units of lines that cost nothing are worth nothing. `consumed` won of the price of
+    the units were used up, and stay paid.
     Raises KeyError for a line that is not there.
     """
     taken = dict(units)
     if not any(line_worth(lines[line_id]) for line_id in taken):
         return NOTHING
     whole = remaining.supply if vat_mode == EXCLUSIVE else remaining.total
-    stays = sum(left_worth(line, line.left - taken.get(line_id, 0)) for line_id, line in lines.items())
+    stays = consumed + sum(
+        left_worth(line, line.left - taken.get(line_id, 0)) + line.consumed for line_id, line in lines.items()
+    )
     return refund_money(vat_mode, remaining, max(whole - stays, 0))
 
 

@@ -45,6 +45,14 @@ class Sealer:
         head = bytes([len(key_id)]) + key_id
         return head + nonce + self._ciphers[key_id].encrypt(nonce, plain, head + context)
 
+    def new_data_key(self, context: bytes) -> bytes:
+        """A data key made by chance, sealed under `context`. Nothing else holds it."""
+        return self.seal(random_bytes(KEY_BYTES), context)
+
+    def with_data_key(self, sealed_key: bytes, key_id: str, context: bytes) -> "Sealer":
+        """What seals and opens with a data key that was sealed under `context`. Raises BrokenSealError."""
+        return Sealer(self.open(sealed_key, context), key_id)
+
     def open(self, sealed: bytes, context: bytes) -> bytes:
         """What was sealed under `context`. Raises BrokenSealError."""
         length = sealed[0] if sealed else 0

@@ -220,6 +220,12 @@ class ServiceSettings(TodoSettings):
         )
 
 
+def is_safe_to_ask(url: str) -> bool:
+    """Whether nobody between can read what this URL is asked: https, or this machine."""
+    place = urlsplit(url)
+    return bool(place.hostname) and (place.scheme == "https" or _is_this_machine(place))
+
+
 def _is_this_machine(place: SplitResult) -> bool:
     return place.scheme == "http" and place.hostname in ("127.0.0.1", "localhost", "::1")
 

@@ -28,6 +28,7 @@ DECLARE
             "issue_requests":      "insert",
             "quarantine":          "insert, update (decision, settled_at)",
             "payments":            "insert, update (order_id, amount, content), delete",
+            "sales":               "insert, delete",
             "partners":            "insert, update",
             "withdrawal_requests": "insert",
             "invoiced_payments":   "insert"
@@ -38,23 +39,29 @@ DECLARE
             "serials":             "insert, update (state, account, registered_at, usage_ends_at, revoked_at, revoke_reason, lookup_tag, text, key_id)",
             "custody":             "insert",
             "failed_attempts":     "insert, update (failures), delete",
+            "withdrawn_partners":  "insert",
             "serial_keys":         "insert, update (rotated_to, rotated_at, to_rekey, rekeyed, rekeyed_up_to, stands_at, retired_at)"
         },
         "refunds": {
             "orders":              "insert, update",
             "order_lines":         "insert, update, delete",
-            "refunds":             "insert, update (state, why, why_at, supply, vat, fee, expected_on, completed_at, sequence, steps)",
+            "refunds":             "insert, update (state, why, why_at, supply, vat, fee, expected_on, completed_at, deadline, returned_at, reviewed_at, consumed, known_use, mismatch, approved_by, approved_won, sequence, steps)",
+            "usage_readings":      "insert, update (used)",
+            "bonuses":             "insert",
             "refund_lines":        "insert, update (quantity, position)",
             "refund_payouts":      "insert, update (state)",
             "payout_failures":     "insert, update (failed_at, reason)",
             "refund_history":      "insert",
-            "refund_details":      "insert"
+            "data_keys":           "insert, update (sealed, forgotten_at)",
+            "refund_details":      "insert",
+            "tax_invoices":        "insert, update (document_key, is_duplicate)",
+            "withdrawn_partners":  "insert"
         },
         "invoices": {
             "payments":            "insert, update (refunded_supply, refunded_vat, standing_supply, standing_vat, issued_units, returned_units, open_refunds, business_number, invoice_id)",
             "payment_lines":       "insert",
             "documents":           "insert, update",
-            "refunds":             "insert, update (state, supply, vat, lines)",
+            "refunds":             "insert, update (state, supply, vat, lines, consumed)",
             "partners":            "insert, update",
             "partner_numbers":     "insert, update (business_number)",
             "corrections":         "insert, update (business_number, state, proposed_at, reason, actor, decided_at)",
@@ -65,7 +72,7 @@ DECLARE
         }
     }';
     -- They run with the rights of the owner, who decides what may be forgotten, and makes tables.
-    functions CONSTANT text[] := ARRAY['move_horizon', 'forget_facts', 'forget_ids', 'make_home', 'index_home', 'open_home'];
+    functions CONSTANT text[] := ARRAY['move_horizon', 'forget_facts', 'forget_ids', 'forget_details', 'make_home', 'index_home', 'open_home'];
     place record;
     wanted text;
 BEGIN

@@ -17,13 +17,15 @@ LEFT JOIN (
 ) c USING (order_id)
 LEFT JOIN (
     SELECT order_id, sum(amount) FILTER (WHERE decision IS NULL) AS held,
-           sum(amount) FILTER (WHERE decision IS NULL AND NOT missing) AS unfit,
-           -- What an operator gave up or got back otherwise is not missing any more; money that left twice went back.
-           sum(CASE WHEN missing AND decision IN ('returned', 'kept') AND reason <> 'payout_twice' THEN -amount
-                    WHEN decision IS NULL AND reason = 'payout_twice' THEN amount END) AS made_good
+           sum(amount) FILTER (WHERE decision IS NULL AND NOT missing AND NOT of_refunds) AS unfit,
+           -- What an operator gave up or got back otherwise is not missing any more; what refunds paid out without owing
+           -- it went back, and what they should have paid out besides is still on its document.
+           sum(CASE WHEN missing AND decision IN ('returned', 'kept') AND NOT of_refunds THEN -amount
+                    WHEN decision IS NULL AND of_refunds THEN amount END) AS made_good
     FROM quarantine
     CROSS JOIN LATERAL (SELECT reason IN ('cancelled_after_issue', 'cancelled_after_refund', 'partly_cancelled',
-                                          'payout_twice') AS missing) AS kind
+                                          'payout_twice', 'used_after_refund') AS missing,
+                               reason IN ('payout_twice', 'used_after_refund', 'bonus_after_refund') AS of_refunds) AS kind
     WHERE $1::text[] IS NULL OR order_id = ANY($1) GROUP BY order_id
 ) q USING (order_id)
 LEFT JOIN (
@@ -134,8 +136,9 @@ HAVING count(*) > 1 OR bool_or(p.order_id IS DISTINCT FROM paid.order_id)
 LIMIT $1;
 
 -- name: order_won
--- Orders whose won are not those of their units: paid at the price of the lines, left for the units that are left. A
--- released refund of a discounted line can leave a won beside that, until the next refund takes it.
+-- Orders whose won are not those of their units: paid at the price of the lines, left for the units that are left and for
+-- what was used up of the others. A released refund of a discounted line can leave a won beside that, until the next refund
+-- takes it.
 WITH money AS (
     SELECT o.order_id, o.vat_mode, o.state, o.amount, o.supply, o.vat, o.remaining_supply, o.remaining_vat,
            coalesce(l.worth, 0) AS worth, coalesce(l.left_over, 0) AS left_over,
@@ -144,8 +147,9 @@ WITH money AS (
     FROM orders o
     LEFT JOIN (
         SELECT order_id, sum(unit_price * quantity - discount) FILTER (WHERE paid > 0) AS worth,
-               sum(div((unit_price * quantity - discount)::numeric * (paid - refunding - refunded), quantity)) AS left_over,
-               sum(paid - refunding - refunded) FILTER (WHERE unit_price * quantity > discount) AS units
+               sum(div((unit_price * quantity - discount)::numeric * (paid - refunding - refunded), quantity) + consumed)
+                   AS left_over,
+               sum(paid - refunding - refunded + consumed) FILTER (WHERE unit_price * quantity > discount) AS units
         FROM order_lines GROUP BY order_id
     ) l USING (order_id)
     LEFT JOIN (
@@ -733,7 +737,7 @@ SELECT order_id, format('the case %s of %s won of payment %s proposes %s', data 
 FROM said
 CROSS JOIN LATERAL (
     SELECT CASE WHEN data ->> 'reason' IN ('cancelled_after_issue', 'cancelled_after_refund', 'partly_cancelled',
-                                           'payout_twice') THEN 0 ELSE (data ->> 'amount')::bigint END AS owed) AS here
+                                           'payout_twice', 'used_after_refund') THEN 0 ELSE (data ->> 'amount')::bigint END AS owed) AS here
 WHERE type = 'payment.quarantined.v1'
   AND (data -> 'proposal' IS NOT NULL OR id >= (SELECT since FROM contract_2))
   AND ((data -> 'proposal' ->> 'refund')::bigint IS DISTINCT FROM owed

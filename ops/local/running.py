@@ -48,7 +48,8 @@ class Wanted:
     embedded ones). `environment` is added to that of each service; `command` is the command line of one.
     `secure`: Kafka asks everybody for a login (an address given for it is then its administrator's).
     With `restart_servers` an embedded server that dies starts again, as services always do. `prometheus` is
-    the program that watches it all (empty: none). Everything has `ready_seconds` to start.
+    the program that watches it all (empty: none). With a `gateway_seed` a simulated payment gateway answers
+    payouts. Everything has `ready_seconds` to start.
     """
 
     directory: Path
@@ -64,6 +65,7 @@ class Wanted:
     restart_servers: bool = False
     secure: bool = False
     prometheus: str = ""
+    gateway_seed: int | None = None
 
 
 def _page() -> dict[str, str]:
@@ -80,7 +82,7 @@ class RunningSystem:
         self.kafka: EmbeddedKafka | None = None
         self.postgres: EmbeddedPostgres | None = None
         self.services = Supervisor([])
-        self.watchers = Supervisor([])
+        self.companions = Supervisor([], tell, self._mark_companions)
         self.watching: asyncio.Task[None] | None = None
         self._tell = tell
         self._ports = Ports(folder.ports)
@@ -103,6 +105,7 @@ class RunningSystem:
             kafka_admin=self._state.kafka_admin,
             kafka_checkout=self._state.kafka_checkout,
             prometheus=self._state.prometheus,
+            gateway=self._state.gateway,
         )
 
     async def start(self, jars: Sequence[Path]) -> None:
@@ -122,6 +125,8 @@ class RunningSystem:
             telling.cancel()
         self._state.ready = True
         self._write_state()
+        if self.wanted.gateway_seed is not None:
+            self.start_gateway(self.wanted.gateway_seed)
 
     async def _tell_what_it_waits_for(self) -> None:
         waited = 0.0
@@ -138,14 +143,14 @@ class RunningSystem:
 
     async def stop(self) -> None:
         """Services first, so that they can publish what they have left; then the servers."""
-        await asyncio.gather(self.services.stop_all(), self.watchers.stop_all())
+        await asyncio.gather(self.services.stop_all(), self.companions.stop_all())
         await asyncio.gather(*(server.stop() for server in (self.kafka, self.postgres) if server))
 
     async def watch(self) -> None:
         """Start again what dies, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.services.watch())
-            tasks.create_task(self.watchers.watch())
+            tasks.create_task(self.companions.watch())
             for name, server in (("Kafka", self.kafka), ("PostgreSQL", self.postgres)):
                 if server and self.wanted.restart_servers:
                     tasks.create_task(self._keep_alive(name, server))
@@ -238,11 +243,17 @@ class RunningSystem:
         port, log = self._ports.take("prometheus"), self.folder.logs / "prometheus.log"
         self._waits_for.append("Prometheus")
         launch = launch_of(program, self.folder.prometheus, port, self._state.services, log)
-        self.watchers = Supervisor([launch], self._tell, self._mark_watchers)
-        self.watchers.start_all()
+        self.companions.add(launch)
         self._state.prometheus = f"http://{HOST}:{port}"
         await until_ready(self._state.prometheus)
         self._waits_for.remove("Prometheus")
+
+    def start_gateway(self, seed: int) -> None:
+        """Payouts are answered from now on, those too that nobody has answered before."""
+        self._state.gateway = True
+        where = ["--dir", str(self.folder.path), "--seed", str(seed)]
+        command = [sys.executable, "-m", "ops.pawl", "gateway", *where]
+        self.companions.add(Launch("gateway", command, {}, self.folder.logs / "gateway.log"))
 
     def _token_settings(self) -> dict[str, str]:
         """How services check tokens: with the key of this directory, unless the environment names others."""
@@ -308,8 +319,8 @@ class RunningSystem:
     def _mark_services(self) -> None:
         self._mark_all(self.services)
 
-    def _mark_watchers(self) -> None:
-        self._mark_all(self.watchers)
+    def _mark_companions(self) -> None:
+        self._mark_all(self.companions)
 
     def _mark_all(self, supervisor: Supervisor) -> None:
         for name, pid in supervisor.pids().items():

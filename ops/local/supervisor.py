@@ -103,6 +103,13 @@ class Supervisor:
             self._start(one)
         self._changed()
 
+    def add(self, launch: Launch) -> None:
+        """Start one more process, and watch and stop it with the others."""
+        one = self._supervised[launch.name] = Supervised(launch)
+        turn_over(launch.log)
+        self._start(one)
+        self._changed()
+
     def launch(self, name: str) -> Launch:
         """How to start it, or another instance of it."""
         return self._supervised[name].launch

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ops.gateway.command import SEED
 from ops.local.prometheus import require_prometheus
 from ops.local.running import READY_SECONDS, RunningSystem, Wanted, run_system
 from ops.shell.options import Directory, Json, KafkaAddress, PostgresUrl, Wait
@@ -33,6 +34,10 @@ Secure = Annotated[
 Watch = Annotated[
     bool, typer.Option("--watch", help="Start Prometheus too, with the alerts of deploy/alerts.")
 ]
+WithGateway = Annotated[
+    bool, typer.Option("--with-gateway", help="Answer payouts, as `pawl gateway` does. No money moves.")
+]
+GatewaySeed = Annotated[int, typer.Option("--gateway-seed", min=0, help="Another one behaves in other ways.")]
 
 
 def up(
@@ -43,6 +48,8 @@ def up(
     postgres_port: PostgresPort = None,
     secure: Secure = False,
     watch: Watch = False,
+    with_gateway: WithGateway = False,
+    gateway_seed: GatewaySeed = SEED,
     wait: Wait = READY_SECONDS,
     as_json: Json = False,
 ) -> None:
@@ -51,6 +58,8 @@ def up(
     What they hold stays in the run directory and is there again next time.
 
     Example: [bold]pawl up[/bold]
+
+    Example: [bold]pawl up --with-gateway[/bold]
 
     Example: [bold]pawl up --kafka broker:9092 --postgres postgresql://admin:secret@db:5432/postgres[/bold]
     """
@@ -67,6 +76,7 @@ def up(
         restart_servers=True,
         secure=secure,
         prometheus=require_prometheus() if watch else "",
+        gateway_seed=gateway_seed if with_gateway else None,
         ready_seconds=wait,
     )
     asyncio.run(stay_up(wanted, as_json))
@@ -129,6 +139,7 @@ def where(running: RunningSystem) -> dict[str, Any]:
             for name, service in system.services.items()
         },
         **({"prometheus": system.prometheus} if system.prometheus else {}),
+        **({"gateway_seed": running.wanted.gateway_seed} if system.gateway else {}),
     }
 
 
@@ -142,6 +153,11 @@ def text(running: RunningSystem) -> str:
         f"  Postgres  {without_password(system.ops_url)}",
         *(f"  {name:<9} {service.health}  {service.metrics}" for name, service in system.services.items()),
         *([f"  watched   {system.prometheus}/alerts"] if system.prometheus else []),
+        *(
+            [f"  payouts   a simulated gateway answers, seed {running.wanted.gateway_seed}"]
+            if system.gateway
+            else []
+        ),
         f"  data, logs, keys and passwords are in {system.directory}",
         "",
         "Try next, in another terminal:",

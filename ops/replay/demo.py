@@ -13,8 +13,8 @@ from typing import Annotated, Protocol
 import typer
 from rich.console import Console
 
-from ops.local.running import READY_SECONDS, running_system
-from ops.local.supervisor import Supervisor
+from ops.gateway.command import SEED
+from ops.local.running import READY_SECONDS, RunningSystem, running_system
 from ops.replay.driver import Progress, Topics
 from ops.replay.handing import buy, hand_out
 from ops.replay.plan import Plan
@@ -81,8 +81,8 @@ async def play(
     if not EXAMPLE.exists():
         raise Problem(f"{EXAMPLE} is missing.", "Run this in a checkout of the project.")
     reading = asyncio.create_task(asyncio.to_thread(read_plan, EXAMPLE, True))  # while the servers start
-    async with _a_system(directory, wait) as (system, services):
-        killer = Killer(services)
+    async with _a_system(directory, wait) as (system, running):
+        killer = Killer(running.services if running else None)
         with shown_progress(plain=False) as show:
             replayed = await _replay(await reading, system, killer.watching(show))
         result = await _result(system, replayed, killer, directory)
@@ -90,10 +90,11 @@ async def play(
             story = await require_order(system, result.interesting)
             Recording(result, story).write(record)
         options = "" if directory == DEFAULT else f" --dir {directory}"
-        stays = stay and services is not None
-        print_result(Console(), result, command_name(), options, running=stays or services is None)
-        if stays:
-            print("It still runs; Ctrl-C stops it. Everything is kept.")
+        stays = stay and running is not None
+        print_result(Console(), result, command_name(), options, running=stays or running is None)
+        if running is not None and stays:
+            running.start_gateway(SEED)
+            print("It still runs, with a simulated payment gateway; Ctrl-C stops it. Everything is kept.")
             await until_interrupted()
     return result
 
@@ -152,14 +153,14 @@ class Killer:
 
 
 @asynccontextmanager
-async def _a_system(directory: Path, wait: float) -> AsyncIterator[tuple[System, Supervisor | None]]:
-    """The one that runs there, else one for as long as the block lasts, with its supervisor."""
+async def _a_system(directory: Path, wait: float) -> AsyncIterator[tuple[System, RunningSystem | None]]:
+    """The one that runs there, else one in our care for as long as the block lasts."""
     state = RunDirectory(directory).read_state()
     if state is not None and state.up.find() is not None:
         yield find_system(directory=directory), None
         return
     async with running_system(directory, ready_seconds=wait) as running:
-        yield running.system, running.services
+        yield running.system, running
 
 
 async def until_interrupted() -> None:

@@ -14,12 +14,13 @@ from ops.replay.ledger import Ledger
 from ops.replay.plan import SOURCE, Close, Plan, Step, StepKind
 from ops.replay.schedule import Schedule
 from ops.replay.settling import missing, settled, unpaid
-from ops.replay.states import Answer, Payout
+from ops.replay.states import Answer, Payout, Return
 from shared import kst
 
 WINDOW = 500
 PATIENCE = 60.0
 PAYOUT_TAKES = timedelta(seconds=1)
+RETURN_TAKES = timedelta(seconds=1)
 NAMED = 3
 LOOK_AGAIN = 0.1  # seconds, while a month is being closed
 
@@ -76,7 +77,10 @@ CloseMonth = Callable[[str, datetime], Awaitable[None]]
 
 
 class Driver:
-    """Drives one plan to its end. `run` returns the ledger with everything that was answered."""
+    """Drives one plan to its end. `run` returns the ledger with everything that was answered.
+
+    `pays`: it answers payouts; otherwise somebody else does.
+    """
 
     def __init__(
         self,
@@ -86,9 +90,10 @@ class Driver:
         clock: Clock,
         window: int = WINDOW,
         patience: float = PATIENCE,
+        pays: bool = True,
     ) -> None:
         self.plan, self.topics, self.close_month, self.clock = plan, topics, close_month, clock
-        self.window, self.patience = window, patience
+        self.window, self.patience, self.pays = window, patience, pays
         self.ledger = Ledger(plan)
         self.progress = Progress(of_steps=plan.steps)
         self.schedule = Schedule(plan.history)
@@ -120,16 +125,19 @@ class Driver:
 
     async def _play(self) -> None:
         """Publishes the history and waits until all of it is settled and every month is closed."""
-        while self.schedule.ready or self.schedule.next_close or self.in_flight or self.ledger.payouts:
+        ledger, schedule = self.ledger, self.schedule
+        while schedule.ready or schedule.next_close or self.in_flight or ledger.payouts or ledger.returns:
             self._close_what_is_due()
             await self._publish()
-            if self.in_flight or self.ledger.payouts or self.closing:
+            if self.in_flight or ledger.payouts or ledger.returns or self.closing:
                 await self._listen()
 
     async def _publish(self) -> None:
         """Publishes the next steps of as many keys as the window has room for."""
-        events = [_payout(payout) for payout in self.ledger.payouts.values()]
+        events = [_payout(payout) for payout in self.ledger.payouts.values() if self.pays]
+        events += [_return(back) for back in self.ledger.returns.values()]
         self.ledger.payouts.clear()
+        self.ledger.returns.clear()
         ready = self.schedule.ready
         while ready and len(self.in_flight) < self.window:
             events.extend(self._advance(ready.popleft()))
@@ -219,6 +227,22 @@ class Driver:
     async def _read_backlog(self, live: bool) -> None:
         for answer in await self.topics.backlog():
             self.ledger.record(answer, live)
+
+
+def _return(back: Return) -> UpstreamEvent:
+    """The goods of a refund are back one second of history time after they were awaited."""
+    at = back.awaited_since + RETURN_TAKES
+    return UpstreamEvent(
+        id=f"{back.order_id}:return:{back.refund_id}",
+        type="return.confirmed.v1",
+        key=back.order_id,
+        time=at,
+        data={
+            "order_id": back.order_id,
+            "refund_id": back.refund_id,
+            "confirmed_at": kst.wire_time(at),
+        },
+    )
 
 
 def _payout(payout: Payout) -> UpstreamEvent:

@@ -39,17 +39,13 @@ def _end_of_refund(ledger: Ledger, order_id: str, request_id: str) -> str:
     order = ledger.orders[order_id]
     verdict = ledger.verdicts.get(f"{order_id}:{request_id}")
     if verdict is not None and not verdict.accepted:
-        unsupported = verdict.code == "not_supported"
-        return RefundEnd.NOT_SUPPORTED if unsupported else with_reason(RefundEnd.INVALID, verdict.code)
+        return with_reason(RefundEnd.INVALID, verdict.code)
     refund = order.requested(request_id)
     if refund is None:
         return RefundEnd.NOT_PAID if order.paid is None else RefundEnd.OPEN
     match refund.state:
         case "completed":
             return RefundEnd.COMPLETED
-        case "rejected" if refund.reason == "not_supported":
-            # On checkout.feedback where the order was known already, else as an event of its own.
-            return RefundEnd.NOT_SUPPORTED
         case "rejected" | "denied" | "held" | "failed" | "released":
             return with_reason(RefundEnd(f"refund_{refund.state}"), refund.reason)
         case _:

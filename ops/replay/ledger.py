@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ops.replay.plan import SOURCE, Plan, Step, StepKind
-from ops.replay.states import Answer, Books, OrderState, Payout, Verdict
+from ops.replay.states import RETURN_AWAITED, Answer, Books, OrderState, Payout, Return, Verdict
 from shared.events.successors import newest
 from shared.money import Money
 
@@ -21,6 +21,7 @@ class Ledger:
         self.orders = {order_id: OrderState() for order_id in plan.orders}
         self.verdicts: dict[str, Verdict] = {}
         self.payouts: dict[str, Payout] = {}
+        self.returns: dict[str, Return] = {}
         self.books = Books()
         self.records = 0
         self._payments = {order.payment_id: order_id for order_id, order in plan.orders.items()}
@@ -82,6 +83,10 @@ class Ledger:
         data, word = answer.data, answer.type.split(".")[1]
         refund = order.refund(data["refund_id"])
         refund.request_id = data.get("refund_request_id", refund.request_id)
+        if word == "held" and data["reason"] == RETURN_AWAITED and refund.state == "requested":
+            self.returns[refund.refund_id] = Return(answer.key, refund.refund_id, answer.time)
+        if word != "held":
+            self.returns.pop(refund.refund_id, None)
         if word == "granted":
             refund.granted = _quantities(data)
         if word == "completed":

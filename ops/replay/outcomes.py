@@ -46,7 +46,6 @@ class RefundEnd(StrEnum):
     FAILED = "refund_failed"
     RELEASED = "refund_released"
     INVALID = "refund_invalid"
-    NOT_SUPPORTED = "refund_not_supported"
     NOT_PAID = "refund_of_unpaid_order"
     OPEN = "refund_open"
 

@@ -78,7 +78,7 @@ async def replay_plan(
     kafka = system.require_kafka()
     started = monotonic()
     async with open_topics(kafka, system.checkout, urls_of(system), repeat_every) as topics:
-        driver = Driver(plan, topics, close_month, monotonic, patience=patience)
+        driver = Driver(plan, topics, close_month, monotonic, patience=patience, pays=not system.gateway)
         async with _shown(driver.progress, show):
             try:
                 ledger = await driver.run()

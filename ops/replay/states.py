@@ -8,6 +8,10 @@ from typing import Any, NamedTuple
 from shared.money import Money
 
 NOTHING = Money(0, 0)
+RETURN_AWAITED = "return_awaited"
+"""The reason of a refund that is held until its goods are back."""
+UNANSWERED = ("timeout", "unknown")
+"""Reasons of a failed payout of which nobody knows yet whether it was made."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -45,8 +49,11 @@ class RefundState:
 
     @property
     def over(self) -> bool:
-        """Whether nothing more will come of it by itself."""
-        return self.state in ("completed", "rejected", "denied", "released", "failed", "held")
+        """Whether nothing more will come of it by itself, or by what the replay says: goods come back."""
+        if self.state == "failed":
+            return self.reason not in UNANSWERED
+        is_held = self.state == "held" and self.reason != RETURN_AWAITED
+        return is_held or self.state in ("completed", "rejected", "denied", "released")
 
 
 @dataclass(slots=True)
@@ -135,6 +142,14 @@ class Payout(NamedTuple):
     order_id: str
     refund_id: str
     asked_at: datetime
+
+
+class Return(NamedTuple):
+    """Goods that a refund waits for, and nobody has sent back."""
+
+    order_id: str
+    refund_id: str
+    awaited_since: datetime
 
 
 @dataclass(slots=True)

@@ -31,7 +31,7 @@ MEANINGS = {
     "refund_rejected_issued": "asked after its units were issued",
     "refund_rejected_already_refunded": "its units were paid back before",
     "refund_denied_issued": "lost the race against the issuance",
-    "refund_not_supported": "a charge: refunds of goods are not supported yet",
+    "refund_rejected_window_over": "a charge: asked for later than seven days after its payment",
 }
 
 

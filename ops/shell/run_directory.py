@@ -84,7 +84,8 @@ class RunState:
     """The content of run.json. `kafka`, `postgres`, `ops` are addresses; `services` maps names to URLs, and
     `prometheus` is one where it watches.
 
-    `signs_tokens`: the services take the tokens that are signed with the key of this directory.
+    `signs_tokens`: the services take the tokens that are signed with the key of this directory. `gateway`: a
+    simulated one answers payouts.
     """
 
     up: ProcessMark
@@ -97,6 +98,7 @@ class RunState:
     services: dict[str, str] = field(default_factory=dict)
     prometheus: str = ""
     signs_tokens: bool = False
+    gateway: bool = False
     processes: list[ProcessMark] = field(default_factory=list)
 
     def to_json(self) -> str:

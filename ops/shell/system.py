@@ -40,7 +40,8 @@ class System:
 
     `postgres` administers the database, `ops_url` reads everything and writes nothing. On a broker with
     logins `kafka` reads everything, `kafka_admin` makes topics and `kafka_checkout` is upstream; without them
-    these two are empty. `prometheus` watches the system, where one was started with it.
+    these two are empty. `prometheus` watches the system, where one was started with it. `gateway`: a
+    simulated one answers payouts.
     """
 
     directory: Path
@@ -51,6 +52,7 @@ class System:
     kafka_admin: str = ""
     kafka_checkout: str = ""
     prometheus: str = ""
+    gateway: bool = False
 
     @property
     def checkout(self) -> str:
@@ -121,6 +123,7 @@ def find_system(
         services={name: Endpoint(name, url) for name, url in state.services.items()} | services,
         kafka_admin="" if kafka else state.kafka_admin,
         kafka_checkout=checkout or ("" if kafka else state.kafka_checkout),
+        gateway=state.gateway,
     )
 
 

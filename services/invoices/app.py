@@ -4,6 +4,7 @@ from functools import partial
 
 from services.invoices.api import http_routes
 from services.invoices.commands import COMMANDS
+from services.invoices.exhibits import EVIDENCE
 from services.invoices.find import FIND
 from services.invoices.handlers import ROUTES, refuse_late
 from services.invoices.settings import InvoicesSettings
@@ -24,4 +25,5 @@ def build(settings: InvoicesSettings) -> Service:
         commands=COMMANDS,
         todo=TODO,
         find=FIND,
+        evidence=EVIDENCE,
     )

@@ -5,17 +5,7 @@ from functools import lru_cache
 
 from shared.business_days import next_business_day
 from shared.kst import KST, kst_date, month_end, next_month, parse_month
-
-_DUE_DAY = 10
-
-
-@lru_cache(maxsize=512)
-def due_on(month: str) -> date:
-    """The last day to issue the invoices of `month`: the 10th of the next month, or the next business day.
-
-    부가가치세법 제34조 제3항 (the 10th), 국세기본법 제5조 제1항 (moved past weekends and holidays).
-    """
-    return next_business_day(parse_month(next_month(month)).replace(day=_DUE_DAY))
+from shared.tax_documents import due_on
 
 
 @lru_cache(maxsize=512)

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from services.invoices.calendar import due_on, estimated_penalty, written_date_of_merge
+from services.invoices.calendar import estimated_penalty, written_date_of_merge
 from services.invoices.state import Document, MergeRequest, MonthSummary, Payment, Verdict
 from shared.kst import wire_time
 from shared.money import Money
 from shared.runtime.decisions import NewEvent
+from shared.tax_documents import due_on
 
 
 def invoice_drafted(payment: Payment, draft: Document) -> NewEvent:

@@ -16,7 +16,8 @@ from shared.events.serials import SerialsIssuedTogether
 from shared.kst import month_of
 from shared.money import Money
 from shared.runtime.decisions import Applied, Context, Event, Outcome, Reject, Route, keep
-from shared.units import line_units
+from shared.tax_documents import evidence_of
+from shared.units import consumed_won, line_units
 
 SERIALS = "serials"
 
@@ -58,7 +59,14 @@ def complete_refund(world: World, event: Event[RefundCompleted], context: Contex
     """refund.completed: the won leave the draft, or become a modified invoice."""
     data = event.data
     money = Money(data.supply, data.vat)
-    back = Return(data.refund_id, data.order_id, money, line_units(data.lines), data.completed_at)
+    back = Return(
+        data.refund_id,
+        data.order_id,
+        money,
+        line_units(data.lines),
+        data.completed_at,
+        consumed=consumed_won(data.lines),
+    )
     return keep(world, payments.return_money(world, back, event.time, context.new_id))
 
 
@@ -133,7 +141,7 @@ def _payment(paid: OrderPaid, policy: Policy) -> Payment:
         partner_id=paid.partner.partner_id,
         business_number=_digits(paid.partner.business_number),
         month=month_of(paid.paid_at),
-        evidence=payments.evidence_of(paid.evidence, paid.payment_method, policy),
+        evidence=evidence_of(paid.evidence, paid.payment_method, card_is_slip=policy.card_is_slip),
         paid_at=paid.paid_at,
         paid=amount,
         standing=amount,

@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 
 from services.invoices.blockers import blockers, warnings
-from services.invoices.calendar import due_on, ends_at, late_percent
+from services.invoices.calendar import ends_at, late_percent
 from services.invoices.decisions.preview import DocumentToBe, MonthPreview, try_close
 from services.invoices.store import SQL, Store
 from services.invoices.viewing import corrections_of
@@ -19,6 +19,7 @@ from shared.ids import uuid7
 from shared.kst import kst_date, wire_time
 from shared.operators.todo import Row
 from shared.postgres import Connection
+from shared.tax_documents import due_on
 
 
 async def preview_month(

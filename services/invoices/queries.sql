@@ -306,3 +306,51 @@ WHERE p.business_number = $1 ORDER BY p.partner_id LIMIT 20;
 -- name: find_wish_to_merge
 -- Wishes to merge, or not to, of this id.
 SELECT request_id, partner_id, undo, month FROM merge_requests WHERE request_id = $1 ORDER BY partner_id LIMIT 20;
+
+-- name: evidence_owner
+-- Whose order it is.
+SELECT partner_id FROM payments WHERE order_id = $1;
+
+-- name: evidence_standing
+-- Which evidence the won of the payment stand on.
+SELECT payment_id, evidence, month, business_number, supply, vat, refunded_supply + refunded_vat AS refunded_total,
+       standing_supply + standing_vat AS standing, invoice_id, paid_at
+FROM payments WHERE order_id = $1;
+
+-- name: evidence_documents
+-- The document that the payment stands on, those that were corrected before it, what took them back, and the modified
+-- ones of its refunds.
+WITH RECURSIVE stood (invoice_id) AS (
+    SELECT invoice_id FROM payments WHERE order_id = $1 AND invoice_id IS NOT NULL
+    UNION
+    SELECT d.original_id FROM documents d JOIN stood USING (invoice_id) WHERE d.original_id IS NOT NULL
+), of_order AS (
+    SELECT invoice_id FROM stood
+    UNION
+    SELECT d.invoice_id FROM documents d JOIN stood s ON d.original_id = s.invoice_id WHERE d.refund_id IS NULL
+    UNION
+    SELECT d.invoice_id FROM documents d JOIN stood s ON d.original_id = s.invoice_id
+    WHERE d.kind = 'modified' AND d.refund_id IS NOT NULL AND d.order_id = $1
+)
+SELECT d.invoice_id, d.document_key, d.kind, d.state, d.month, d.business_number, d.supply, d.vat, d.total, d.payments,
+       d.written_date, d.issued_at, d.late, d.modification, d.original_id, d.refund_id
+FROM of_order JOIN documents d USING (invoice_id)
+ORDER BY d.issued_at NULLS LAST, d.document_key, d.invoice_id;
+
+-- name: evidence_corrections
+-- What is proposed or decided about the documents that the payment stands on, or stood on.
+WITH RECURSIVE stood (invoice_id) AS (
+    SELECT invoice_id FROM payments WHERE order_id = $1 AND invoice_id IS NOT NULL
+    UNION
+    SELECT d.original_id FROM documents d JOIN stood USING (invoice_id) WHERE d.original_id IS NOT NULL
+)
+SELECT c.invoice_id, d.document_key, c.business_number AS right_number, c.state, c.proposed_at, c.reason, c.actor, c.decided_at
+FROM stood JOIN corrections c USING (invoice_id) JOIN documents d USING (invoice_id) ORDER BY c.proposed_at, c.invoice_id;
+
+-- name: evidence_partner_events
+-- Events with the partner's key that name the payment: merged, issued and modified documents.
+SELECT o.event_id, o.topic, o.type, o.subject, o.time, o.causation, o.data, o.recorded_at
+FROM payments p JOIN outbox o ON o.key = p.partner_id
+WHERE p.order_id = $1 AND o.topic = 'invoices.events'
+  AND position(convert_to(to_json(p.payment_id)::text, 'UTF8') IN o.data) > 0
+ORDER BY o.id;

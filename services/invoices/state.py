@@ -9,6 +9,7 @@ from datetime import date, datetime
 from typing import Annotated, Literal, NamedTuple
 from uuid import UUID
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import astuple
 
@@ -150,7 +151,8 @@ class Document(Struct, frozen=True, gc=False):
 class Refund(Struct, frozen=True, gc=False):
     """A refund of a payment, or the units that a cancellation took back (`cancellation`).
 
-    `lines` are the units that went back, for printing; None where they were not kept.
+    `lines` are the units that went back, for printing; None where they were not kept. `consumed` won by line
+    were used up of them, and stay on the document.
     """
 
     refund_id: Fixed[str]
@@ -159,6 +161,7 @@ class Refund(Struct, frozen=True, gc=False):
     amount: Annotated[Money, Columns("supply", "vat")] = NOTHING
     cancellation: Fixed[bool] = False
     lines: Annotated[tuple[LineUnits, ...] | None, JSON] = None
+    consumed: Annotated[dict[str, int], JSON] = msgspec.field(default_factory=dict)
 
 
 class Partner(Struct, frozen=True, gc=False):

@@ -4,11 +4,12 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Final
 
-from services.invoices.calendar import due_on, ends_at, final_return_on, late_percent
+from services.invoices.calendar import ends_at, final_return_on, late_percent
 from shared.kst import end_of_day, kst_date, month_of
 from shared.operators.commands import pawl
 from shared.operators.every_service import every_service
 from shared.operators.todo import Cause, Group, Moment, Part, Row, add_up, no_arguments
+from shared.tax_documents import due_on
 
 INVOICES: Final = "invoices"
 PENALTIES_SINCE: Final = timedelta(days=400)

@@ -1,4 +1,4 @@
-"""The HTTP routes of orders: money in quarantine, and what is decided about it."""
+"""The HTTP routes of orders: money in quarantine and what is decided about it, partners that leave."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
@@ -8,7 +8,8 @@ from fastapi import Path, Query
 from pydantic import BaseModel
 
 from services.orders.commands import DECIDE, CaseBody
-from services.orders.store import SQL
+from services.orders.partner_routes import partner_routes
+from services.orders.store import SQL, Store
 from shared.events.fields import Id, Instant
 from shared.operators.deciding import CANNOT_DECIDE, CaseDecision, of_case
 from shared.runtime.surroundings import Surroundings
@@ -149,7 +150,7 @@ def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
     return case
 
 
-def http_routes(surroundings: Surroundings) -> Sequence[HttpRoute]:
+def http_routes(surroundings: Surroundings, store: Store, archive_years: int) -> Sequence[HttpRoute]:
     """The routes beside those of every service."""
     quarantine, case = Quarantine(surroundings), "/v1/quarantine/{payment_id:path}"
     return [
@@ -162,4 +163,5 @@ def http_routes(surroundings: Surroundings) -> Sequence[HttpRoute]:
             answers=DecidedCase,
             problems=[SEVERAL_ORDERS, CANNOT_DECIDE],
         ),
+        *partner_routes(surroundings, store, archive_years),
     ]

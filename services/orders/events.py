@@ -1,6 +1,6 @@
 """The events of the orders service: the type and the document of each, and the numbers that they get."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
@@ -11,7 +11,7 @@ from services.orders.state import Blocker, Case, Claim, Line, Order, Partner
 from shared.kst import wire_time
 from shared.money import Money
 from shared.runtime.decisions import Decided, NewEvent
-from shared.units import LineUnits
+from shared.units import LineUnits, refunded_lines
 
 Aggregate = TypeVar("Aggregate", Order, Partner)
 
@@ -132,13 +132,18 @@ def issuance_denied(
 
 
 def refund_granted(
-    order: Order, refund_id: UUID, request_id: str, units: Iterable[LineUnits], money: Money
+    order: Order,
+    refund_id: UUID,
+    request_id: str,
+    units: Iterable[LineUnits],
+    money: Money,
+    consumed: Mapping[str, int],
 ) -> UnnumberedEvent:
-    """Units are claimed for a refund of so much."""
+    """Units are claimed for a refund of so much; by line, so many won of their price were used up."""
     data = {
         "refund_id": refund_id,
         "refund_request_id": request_id,
-        "lines": [each.document() for each in units],
+        "lines": refunded_lines(units, consumed),
         **_money(money),
     }
     return _of_order("refund.granted.v1", order, data)

@@ -36,7 +36,7 @@ def issue_request(row: Row) -> Found:
 
 def partner(row: Row) -> Found:
     """A partner as it was on one of its orders."""
-    says = f"{row['name']}, {row['business_number']}"
+    says = f"{row['name']}, {row['business_number']}" if row["name"] else "left, and its name is erased"
     return Found(ORDERS, "partner", row["partner_id"], says, pawl("partner", row["partner_id"]))
 
 

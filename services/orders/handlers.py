@@ -16,7 +16,18 @@ from shared.events.checkout import (
     QuarantineDecided,
 )
 from shared.events.invoices import InvoiceIssued
-from shared.events.refunds import RefundAccepted, RefundCompleted, RefundPaidTwice, RefundReleased
+from shared.events.refunds import (
+    RefundAccepted,
+    RefundBounced,
+    RefundCompleted,
+    RefundHeld,
+    RefundOverpaid,
+    RefundPaidTwice,
+    RefundRejected,
+    RefundReleased,
+    RefundRepaid,
+    RefundUnderpaid,
+)
 from shared.events.serials import SerialsIssuedTogether
 from shared.runtime.decisions import (
     Applied,
@@ -31,7 +42,7 @@ from shared.runtime.decisions import (
     Wait,
     keep,
 )
-from shared.units import line_units
+from shared.units import consumed_won, line_units
 
 
 def register_order(world: World, event: Event[PaymentPending], context: Context) -> Outcome:
@@ -121,10 +132,30 @@ def claim_refund(world: World, event: Event[RefundAccepted], context: Context) -
     """refund.accepted: the refunds service asks for units."""
     order, data = _order(world, event.key), event.data
     refund_id, asked = UUID(data.refund_id), line_units(data.lines)
-    return keep(
-        world,
-        refunds.claim_refund(order, refund_id, asked, data.refund_request_id, event.time, data.everything),
+    claimed = refunds.claim_refund(
+        order,
+        refund_id,
+        asked,
+        data.refund_request_id,
+        event.time,
+        data.everything,
+        consumed_won(data.lines),
     )
+    return keep(world, claimed)
+
+
+def note_open_refund(world: World, event: Event[RefundHeld | RefundBounced], context: Context) -> Outcome:
+    """refund.held, refund.bounced: a refund goes on that has no claim here."""
+    order = _order(world, event.key)
+    return keep(world, refunds.note_open_refund(order, UUID(event.data.refund_id)))
+
+
+def note_ended_refund(world: World, event: Event[RefundRejected | RefundRepaid], context: Context) -> Outcome:
+    """refund.rejected, refund.repaid: it goes on no more; its order may never have become known."""
+    order = world.orders.get(event.key)
+    if order is None:
+        return Applied()
+    return keep(world, refunds.note_ended_refund(order, UUID(event.data.refund_id)))
 
 
 def complete_refund(world: World, event: Event[RefundCompleted], context: Context) -> Outcome:
@@ -142,6 +173,16 @@ def release_refund(world: World, event: Event[RefundReleased], context: Context)
 def record_paid_twice(world: World, event: Event[RefundPaidTwice], context: Context) -> Outcome:
     """refund.paid_twice: money of a refund left that nobody was owed."""
     return keep(world, quarantine.record_paid_twice(_order(world, event.key), event.data))
+
+
+def record_overpaid(world: World, event: Event[RefundOverpaid], context: Context) -> Outcome:
+    """refund.overpaid: what a refund gave back had been used."""
+    return keep(world, quarantine.record_overpaid(_order(world, event.key), event.data))
+
+
+def record_underpaid(world: World, event: Event[RefundUnderpaid], context: Context) -> Outcome:
+    """refund.underpaid: a refund would have given back more."""
+    return keep(world, quarantine.record_underpaid(_order(world, event.key), event.data))
 
 
 def withdraw_partner(world: World, event: Event[PartnerWithdrawalRequested], context: Context) -> Outcome:
@@ -210,10 +251,16 @@ ROUTES: dict[str, Route] = {
     "serials.issued.v1": Route(confirm_issuance),
     "serials.issued.v2": Route(confirm_issuance),
     # refunds
+    "refund.held.v1": Route(note_open_refund),
+    "refund.rejected.v1": Route(note_ended_refund),
     "refund.accepted.v1": Route(claim_refund),
     "refund.completed.v1": Route(complete_refund),
     "refund.released.v1": Route(release_refund),
+    "refund.bounced.v1": Route(note_open_refund),
+    "refund.repaid.v1": Route(note_ended_refund),
     "refund.paid_twice.v1": Route(record_paid_twice),
+    "refund.overpaid.v1": Route(record_overpaid),
+    "refund.underpaid.v1": Route(record_underpaid),
     # invoices
     "invoice.issued.v1": Route(note_invoiced, tracked=False),
 }

@@ -40,6 +40,33 @@ DELETE FROM payments WHERE payment_id = ANY(string_to_array($1, E'\x1f'));
 -- Lines of an order without money that another snapshot replaces.
 DELETE FROM order_lines WHERE order_id = ANY(string_to_array($1, E'\x1f')) AND paid = 0;
 
+-- name: drop_sales
+-- Orders that count no more in the ranking.
+DELETE FROM sales WHERE order_id = ANY(string_to_array($1, E'\x1f'));
+
+-- name: orders_ranked_wrongly
+-- Orders whose sales are not their products at their payment, or that have sales and are not paid.
+SELECT DISTINCT order_id
+FROM (SELECT DISTINCT o.order_id, l.product_id, o.paid_at
+      FROM orders o JOIN order_lines l USING (order_id) WHERE o.state = 'paid') sold
+FULL JOIN sales USING (order_id, product_id)
+WHERE sold.paid_at IS DISTINCT FROM sales.sold_at
+LIMIT $1;
+
+-- name: ranking
+-- Products by the number of their paid orders since an instant, then by the latest of them, then by id; each under the
+-- name of its latest order.
+SELECT product_id, orders, last_sold_at, named.product_name
+FROM (
+    SELECT product_id, count(*) AS orders, max(sold_at) AS last_sold_at FROM sales WHERE sold_at >= $1
+    GROUP BY product_id ORDER BY orders DESC, last_sold_at DESC, product_id LIMIT $2
+) best
+CROSS JOIN LATERAL (
+    SELECT l.product_name FROM sales s JOIN order_lines l USING (order_id, product_id)
+    WHERE s.product_id = best.product_id AND s.sold_at = best.last_sold_at ORDER BY order_id, l.position LIMIT 1
+) named
+ORDER BY orders DESC, last_sold_at DESC, product_id;
+
 -- name: withdrawn_partners
 -- Which of these partners have left.
 SELECT partner_id FROM partners WHERE withdrawn_at IS NOT NULL AND partner_id = ANY($1::text[]);
@@ -57,8 +84,8 @@ SELECT * FROM partners WHERE partner_id = ANY($1::text[]) ORDER BY partner_id FO
 SELECT * FROM withdrawal_requests WHERE partner_id = ANY($1::text[]);
 
 -- name: blockers_of_partners
--- Everything unfinished that keeps a partner from leaving, line by line, and its money in quarantine. An invoice ends
--- one payment of one order. Where an older version did not note the order, it is the one that the payment pays.
+-- Everything unfinished that keeps a partner from leaving, line by line, its refunds that have no claim, and its money in
+-- quarantine. An invoice ends one payment of one order. Where an older version did not note the order, it is the one that the payment pays.
 SELECT o.partner_id, b.kind, o.order_id, l.line_id, b.quantity
 FROM orders o
 JOIN order_lines l USING (order_id)
@@ -76,9 +103,27 @@ CROSS JOIN LATERAL (VALUES
 ) AS b (kind, quantity)
 WHERE o.partner_id = ANY($1::text[]) AND b.quantity > 0
 UNION ALL
+SELECT partner_id, 'refund_in_progress', order_id, NULL, NULL::integer
+FROM orders WHERE partner_id = ANY($1::text[]) AND open_refunds <> '{}'
+UNION ALL
 SELECT DISTINCT partner_id, 'quarantined_money', order_id, NULL, NULL::integer
 FROM quarantine WHERE partner_id = ANY($1::text[]) AND decision IS NULL
 ORDER BY partner_id, order_id, kind, line_id;
+
+-- name: standing_of_partner
+-- Whether anything is known of a partner, and when it left.
+SELECT (SELECT withdrawn_at FROM partners WHERE partner_id = $1) AS withdrawn_at,
+       EXISTS (SELECT FROM orders WHERE partner_id = $1) OR EXISTS (SELECT FROM partners WHERE partner_id = $1) AS is_known;
+
+-- name: partners_to_purge
+-- Partners that have left and are still named on their orders, who left first first, with how many orders they have.
+SELECT p.*, (SELECT count(*) FROM orders o WHERE o.partner_id = p.partner_id) AS orders
+FROM partners p WHERE withdrawn_at IS NOT NULL AND purged_at IS NULL ORDER BY withdrawn_at, partner_id;
+
+-- name: erase_partners
+-- Orders of these partners say no more who they were; units and won stay. Locked in key order, as batches do.
+WITH locked AS (SELECT order_id FROM orders WHERE partner_id = ANY($1::text[]) ORDER BY order_id FOR UPDATE)
+UPDATE orders o SET partner = json_build_object('partner_id', o.partner_id) FROM locked WHERE o.order_id = locked.order_id;
 
 -- name: note_invoiced
 -- Payments whose invoice is issued, each with its order.
@@ -222,3 +267,48 @@ FROM found CROSS JOIN LATERAL (
 -- name: find_wish_to_leave
 -- Requests to leave of this id.
 SELECT request_id, partner_id FROM withdrawal_requests WHERE request_id = $1 ORDER BY partner_id LIMIT 20;
+
+-- name: has_left
+-- Whether a partner has left.
+SELECT EXISTS (SELECT FROM partners WHERE partner_id = $1 AND withdrawn_at IS NOT NULL);
+
+-- name: evidence_owner
+-- Whose order it is.
+SELECT partner_id FROM orders WHERE order_id = $1;
+
+-- name: evidence_party
+-- The buyer as of the order; nothing of one that is known from a cancelled request only.
+SELECT partner_id, partner::text AS partner FROM orders WHERE order_id = $1 AND state <> 'unknown';
+
+-- name: evidence_order
+-- How it was bought, what it costs, and what is left of the money.
+SELECT order_id, state, payment_method, evidence, issue_policy, vat_mode, expected, amount AS paid_total,
+       remaining_supply + remaining_vat AS remaining, taken_back, payment_id, registered_at, deposit_deadline, paid_at, closed_at
+FROM orders WHERE order_id = $1;
+
+-- name: evidence_lines
+-- What was bought, and where its units are.
+SELECT line_id, kind, product_id, product_name, unit_price, discount, usage_days, quantity, paid, issuing, issued,
+       refunding, refunded, consumed
+FROM order_lines WHERE order_id = $1 ORDER BY position;
+
+-- name: evidence_payments
+-- The payments that can pay it, those of its cases too; when the one that paid it last was made.
+WITH named (payment_id) AS (
+    SELECT payment_id FROM orders WHERE order_id = $1
+    UNION SELECT unnest(payment_ids) FROM orders WHERE order_id = $1
+    UNION SELECT payment_id FROM quarantine WHERE order_id = $1
+)
+SELECT p.payment_id, p.amount, o.paid_at
+FROM named JOIN payments p USING (payment_id)
+LEFT JOIN orders o ON o.order_id = $1 AND o.payment_id = p.payment_id
+WHERE p.order_id = $1 ORDER BY p.payment_id;
+
+-- name: evidence_cases
+-- Its money in quarantine, and what became of it.
+SELECT number, payment_id, reason, amount, opened_at, decision, settled_at FROM quarantine WHERE order_id = $1 ORDER BY number;
+
+-- name: evidence_claims
+-- Who claimed its units, and when.
+SELECT claim_id, line_id, purpose, quantity, request_id, state, supply, vat, consumed, claimed_at, settled_at
+FROM claims WHERE order_id = $1 ORDER BY claimed_at, claim_id, position;

@@ -65,6 +65,7 @@ class Line(Struct, frozen=True, gc=False):
     refunded: int = 0
     issue_claimed_at: datetime | None = None
     refund_claimed_at: datetime | None = None
+    consumed: int = 0
 
     @property
     def open(self) -> int:
@@ -81,7 +82,8 @@ class Claim(Struct, frozen=True, gc=False):
     """Units of one line claimed under an id.
 
     A grant to issue is one claim. A refund of several lines is a claim for each of them, all under its id;
-    they are settled together, and `money` (won) is in each of them that of the whole refund.
+    they are settled together, and `money` (won) is in each of them that of the whole refund. `consumed` won
+    of the price of the units were used up: they stay paid.
     """
 
     claim_id: Fixed[UUID]
@@ -95,6 +97,7 @@ class Claim(Struct, frozen=True, gc=False):
     claimed_at: Fixed[datetime]
     state: ClaimState = ClaimState.CLAIMED
     settled_at: datetime | None = None
+    consumed: Fixed[int] = 0
 
 
 class IssueRequest(Struct, frozen=True, gc=False):
@@ -171,7 +174,8 @@ class Order(Struct, frozen=True, gc=False):
     payments where several pay together, and `payment_id` is the last of them. `reversals` are what upstream
     took back, by payment; `repeats` the latest time that a payment was said to be paid again, which is new
     money when it was taken back in between. `registered_by` and `registered_at` name the event that
-    registered it, while it is pending the newest one. `cases` are numbered from 0.
+    registered it, while it is pending the newest one. `cases` are numbered from 0. `open_refunds` are refunds
+    that have no claim here and are not at their end: held, in review, or owed again after a bounce.
     """
 
     order_id: Fixed[str]
@@ -195,6 +199,7 @@ class Order(Struct, frozen=True, gc=False):
     sequence: int = 0
     taken_back: int = 0
     payment_ids: tuple[str, ...] = ()
+    open_refunds: tuple[str, ...] = ()
     reversals: Annotated[dict[str, tuple[Reversal, ...]], JSON] = msgspec.field(default_factory=dict)
     repeats: Annotated[dict[str, Repeat], JSON] = msgspec.field(default_factory=dict)
     lines: Apart[dict[str, Line]] = msgspec.field(default_factory=dict)
@@ -213,6 +218,14 @@ class Order(Struct, frozen=True, gc=False):
         return self.state in (OrderState.EXPIRED, OrderState.CANCELLED, OrderState.REFUNDED)
 
 
+class Sale(Struct, frozen=True, gc=False):
+    """That a paid order has this product, however many units and lines of it; `sold_at`: when it was paid."""
+
+    order_id: Fixed[str]
+    product_id: Fixed[str]
+    sold_at: Fixed[datetime]
+
+
 class WithdrawalRequest(Struct, frozen=True, gc=False):
     """A request to leave that was answered; `content` is the hash of the request."""
 
@@ -222,11 +235,15 @@ class WithdrawalRequest(Struct, frozen=True, gc=False):
 
 
 class Partner(Struct, frozen=True, gc=False):
-    """A partner that once asked to leave. Withdrawn is for good."""
+    """A partner that once asked to leave. Withdrawn is for good.
+
+    `purged_at`: since then nothing on its orders says who it was.
+    """
 
     partner_id: Fixed[str]
     withdrawn_at: datetime | None = None
     sequence: int = 0
+    purged_at: datetime | None = None
     requests: Apart[dict[str, WithdrawalRequest]] = msgspec.field(default_factory=dict)
 
 

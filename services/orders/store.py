@@ -1,10 +1,12 @@
 """Orders and partners in Postgres: rows are locked in key order, and only what changed is written."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 from typing import Any
 
+from services.orders.decisions.partners import WITHDRAW
 from services.orders.decisions.payments import payment_content
+from services.orders.decisions.ranking import is_sold, sales_of
 from services.orders.state import (
     Blocker,
     Case,
@@ -14,6 +16,7 @@ from services.orders.state import (
     Order,
     Partner,
     Payment,
+    Sale,
     WithdrawalRequest,
     World,
 )
@@ -32,13 +35,14 @@ CLAIMS = Table(Claim, "claims", key=("claim_id", "line_id"))
 ISSUE_REQUESTS = Table(IssueRequest, "issue_requests", key=("order_id", "request_id"))
 CASES = Table(Case, "quarantine", key=("order_id", "number"))
 PAYMENTS = Table(Payment, "payments", key=("payment_id",))
+SALES = Table(Sale, "sales", key=("order_id", "product_id"))
 PARTNERS = Table(Partner, "partners", key=("partner_id",))
 WITHDRAWAL_REQUESTS = Table(WithdrawalRequest, "withdrawal_requests", key=("partner_id", "request_id"))
-TABLES = (ORDERS, LINES, CLAIMS, ISSUE_REQUESTS, CASES, PAYMENTS, PARTNERS, WITHDRAWAL_REQUESTS)
+TABLES = (ORDERS, LINES, CLAIMS, ISSUE_REQUESTS, CASES, PAYMENTS, SALES, PARTNERS, WITHDRAWAL_REQUESTS)
 
-WITHDRAWAL = "partner.withdrawal_requested.v1"
+WITHDRAWALS = frozenset({"partner.withdrawal_requested.v1", WITHDRAW})
 INVOICED = "invoice.issued.v1"
-ABOUT_PARTNERS = frozenset(
+ABOUT_PARTNERS = WITHDRAWALS.union(
     kind.name for kind in TYPES.values() if kind.topic == UPSTREAM and kind.key_field == "partner_id"
 )
 """The requests that are about a partner, and not about one of its orders."""
@@ -53,13 +57,23 @@ class Store:
     def __init__(self, card_is_slip: bool = True) -> None:
         self._cards_are_invoiced = not card_is_slip
 
+    async def blockers_of(
+        self, connection: Connection, partner_ids: Sequence[str]
+    ) -> dict[str, list[Blocker]]:
+        """What keeps each of these partners from leaving, as it is committed; nobody waits for the look."""
+        blockers: dict[str, list[Blocker]] = {}
+        rows = await connection.fetch(SQL.blockers_of_partners, partner_ids, self._cards_are_invoiced)
+        for partner_id, *blocker in rows:
+            blockers.setdefault(partner_id, []).append(Blocker(*blocker))
+        return blockers
+
     async def load(self, connection: Connection, events: Sequence[Event[Any]]) -> World:
         """Locks and reads everything that these events are about.
 
         Every batch locks in this order: the table where a partner leaves, orders, payments, partners; each
         kind in the order of its keys. So no two batches wait for each other.
         """
-        leaving = sorted({event.key for event in events if event.type == WITHDRAWAL})
+        leaving = sorted({event.key for event in events if event.type in WITHDRAWALS})
         if leaving:
             await connection.execute(SQL.stop_orders)
         keys = sorted({event.key for event in events if event.type not in (*ABOUT_PARTNERS, INVOICED)})
@@ -69,7 +83,7 @@ class Store:
         if partner_ids:
             await _load_partners(connection, world, partner_ids)
         if leaving:
-            await _load_blockers(connection, world, leaving, self._cards_are_invoiced)
+            world.blockers = await self.blockers_of(connection, leaving)
         buyers = {event.data.partner.partner_id for event in events if isinstance(event.data, Snapshot)}
         if buyers:
             rows = await connection.fetch(SQL.withdrawn_partners, list(buyers))
@@ -85,7 +99,7 @@ class Store:
         return World(orders=orders, stored_orders=dict(orders))
 
     async def save(self, connection: Connection, world: World) -> None:
-        """Writes what changed: orders, lines, claims, requests, cases, payments, partners."""
+        """Writes what changed: orders, lines, claims, requests, cases, sales, payments, partners."""
         before = world.stored_orders
         changed = [
             (order, before.get(key)) for key, order in world.orders.items() if order is not before.get(key)
@@ -95,11 +109,19 @@ class Store:
         await CLAIMS.save(connection, _claims(changed))
         await ISSUE_REQUESTS.save(connection, _issue_requests(changed))
         await CASES.save(connection, _cases(changed))
+        await _save_sales(connection, changed)
         await _save_payments(connection, world)
         await _save_partners(connection, world)
         if world.invoiced:
             payment_ids, order_ids = zip(*sorted(set(world.invoiced), key=_by_payment), strict=True)
             await connection.execute(SQL.note_invoiced, payment_ids, order_ids)
+
+    async def count_again(
+        self, connection: Connection, order_ids: Sequence[str], orders: Iterable[Order]
+    ) -> None:
+        """Writes the sales of these orders anew; of an id without an order nothing stays."""
+        await connection.execute(SQL.drop_sales, packed(order_ids))
+        await SALES.put(connection, (sale for order in orders for sale in sales_of(order)))
 
 
 async def _load_children(connection: Connection, orders: dict[str, Order]) -> None:
@@ -162,14 +184,6 @@ async def _load_partners(connection: Connection, world: World, partner_ids: Sequ
     world.stored_partners = dict(world.partners)
 
 
-async def _load_blockers(
-    connection: Connection, world: World, partner_ids: Sequence[str], cards_are_invoiced: bool
-) -> None:
-    rows = await connection.fetch(SQL.blockers_of_partners, partner_ids, cards_are_invoiced)
-    for partner_id, *blocker in rows:
-        world.blockers.setdefault(partner_id, []).append(Blocker(*blocker))
-
-
 async def _save_payments(connection: Connection, world: World) -> None:
     """A claim that no order took is given up: its event was refused, or was known before."""
     unused = [payment_id for payment_id in world.claimed if payment_id not in world.payments]
@@ -187,6 +201,15 @@ async def _save_lines(connection: Connection, changed: Sequence[ChangedOrder]) -
     if replaced:
         await connection.execute(SQL.drop_lines, packed(replaced))
     await LINES.save(connection, _lines(changed))
+
+
+async def _save_sales(connection: Connection, changed: Sequence[ChangedOrder]) -> None:
+    """An order counts from its payment on, until its money is back."""
+    over = [order.order_id for order, before in changed if before and is_sold(before) and not is_sold(order)]
+    if over:
+        await connection.execute(SQL.drop_sales, packed(over))
+    new = [order for order, before in changed if not (before and is_sold(before))]
+    await SALES.put(connection, (sale for order in new for sale in sales_of(order)))
 
 
 def _has_other_lines(order: Order, before: Order) -> bool:

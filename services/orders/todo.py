@@ -59,7 +59,7 @@ def partners(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
             None,
             row["since"],
             "operator",
-            pawl("partner", row["members"][0]),
+            pawl("partner", "check", row["members"][0]),
             members=tuple(row["members"]),
         )
 

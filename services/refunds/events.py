@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from services.refunds.state import Destination, Line, Order, Refund
 from shared.kst import wire_time
 from shared.runtime.decisions import Decided, NewEvent
-from shared.units import LineUnits
+from shared.units import LineUnits, refunded_lines
 
 
 def decided(order: Order, refund: Refund, event: NewEvent) -> Decided[Order]:
@@ -24,16 +24,18 @@ def decided(order: Order, refund: Refund, event: NewEvent) -> Decided[Order]:
 
 def refund_accepted(refund: Refund, *, everything: bool) -> NewEvent:
     """Orders is asked for the units: all of them or none; of `everything` refundable at most these."""
-    data: dict[str, Any] = {"lines": _lines(refund.lines)}
+    data: dict[str, Any] = {"lines": refunded_lines(refund.lines, refund.consumed)}
     if everything:
         data["everything"] = True
     return _of_refund("refund.accepted.v1", refund, data)
 
 
-def refund_held(refund: Refund, since: datetime) -> NewEvent:
-    """The refund waits for a proof."""
-    data = {"reason": refund.why, "next": "attach_proof", "since": wire_time(since)}
-    return _of_refund("refund.held.v1", refund, data)
+def refund_held(refund: Refund, following: str, since: datetime, more: Mapping[str, Any]) -> NewEvent:
+    """The refund waits for what has to come next, and by when. `more` says what that has to be."""
+    data = {"reason": refund.why, "next": following, "since": wire_time(since)}
+    if refund.deadline is not None:
+        data["deadline"] = wire_time(refund.deadline)
+    return _of_refund("refund.held.v1", refund, {**data, **more})
 
 
 def refund_rejected(refund: Refund, at: datetime, more: Mapping[str, Any]) -> NewEvent:
@@ -56,19 +58,23 @@ def request_cancelled(order_id: str, request_id: str, refund_id: UUID, at: datet
 # Payouts
 
 
+def payout_key(refund_id: UUID, bounces: int) -> str:
+    """The idempotency key of a payout of a refund that has bounced so often."""
+    return f"{refund_id}-{bounces + 1}" if bounces else str(refund_id)
+
+
 def refund_payout_requested(refund: Refund, payment_id: str | None, first: date, last: date) -> NewEvent:
     """Checkout is asked to pay; the money is expected from the first to the last day.
 
     The idempotency key is the refund id: asking again can never pay twice. After a bounce the gateway has
     answered that key with a payout that was made, so the next payout has a key of its own.
     """
-    refund_id = str(refund.refund_id)
     data = {
         "amount": refund.amount,
         "fee": refund.fee,
         "payment_id": payment_id,
         "destination": _destination(refund.destination),
-        "idempotency_key": f"{refund_id}-{refund.bounces + 1}" if refund.bounces else refund_id,
+        "idempotency_key": payout_key(refund.refund_id, refund.bounces),
         "expected_on": first.isoformat(),
     }
     if last != first:
@@ -81,7 +87,7 @@ def refund_completed(refund: Refund, payment_id: str | None, payout_id: str, at:
     assert refund.money is not None, "a refund is granted before it is paid out"
     data = {
         "payment_id": payment_id,
-        "lines": _lines(refund.lines),
+        "lines": refunded_lines(refund.lines, refund.consumed),
         "supply": refund.money.supply,
         "vat": refund.money.vat,
         "fee": refund.fee,
@@ -125,6 +131,27 @@ def refund_paid_twice(
         "paid_out_at": wire_time(at),
     }
     return _of_refund("refund.paid_twice.v1", refund, data)
+
+
+def refund_overpaid(
+    refund: Refund, payment_id: str | None, line_id: str, amount: int, used_at: datetime
+) -> NewEvent:
+    """So many won that went back of a line had been used; the use was heard of later."""
+    data = {
+        "payment_id": payment_id,
+        "line_id": line_id,
+        "amount": amount,
+        "used_at": wire_time(used_at),
+    }
+    return _of_refund("refund.overpaid.v1", refund, data)
+
+
+def refund_underpaid(
+    refund: Refund, payment_id: str | None, line_id: str, amount: int, at: datetime
+) -> NewEvent:
+    """So many won more of a line would have gone back: a bonus was told later."""
+    data = {"payment_id": payment_id, "line_id": line_id, "amount": amount, "told_at": wire_time(at)}
+    return _of_refund("refund.underpaid.v1", refund, data)
 
 
 def refund_released(refund: Refund, actor: str) -> NewEvent:

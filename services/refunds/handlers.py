@@ -3,11 +3,18 @@
 from typing import Any
 from uuid import UUID
 
-from services.refunds.decisions import claims, payments, payouts, requests, reviews
-from services.refunds.state import BankAccount, Order, Refund, World
+from services.refunds.decisions import claims, payments, payouts, requests, reviews, usage
+from services.refunds.decisions.reading import request_of
+from services.refunds.state import (
+    InvoicedPayment,
+    Order,
+    Refund,
+    ReplacedInvoice,
+    WithdrawnPartner,
+    World,
+)
 from shared.events.checkout import (
     BalanceGranted,
-    Destination,
     LineActivated,
     LineDelivered,
     RefundPaidOut,
@@ -18,6 +25,7 @@ from shared.events.checkout import (
     ReturnConfirmed,
     UsageRecorded,
 )
+from shared.events.invoices import InvoiceIssued, InvoiceModified
 from shared.events.orders import (
     IssuanceDenied,
     IssuanceGrantedTogether,
@@ -25,6 +33,7 @@ from shared.events.orders import (
     OrderExpired,
     OrderPaid,
     OrderRegistered,
+    PartnerWithdrawn,
     PaymentQuarantined,
     RefundDenied,
     RefundGranted,
@@ -43,7 +52,7 @@ from shared.runtime.decisions import (
     Wait,
     keep,
 )
-from shared.units import line_units
+from shared.units import consumed_won, line_units
 
 
 def register_order(world: World, event: Event[OrderRegistered], context: Context) -> Outcome:
@@ -81,8 +90,8 @@ def record_issuance(world: World, event: Event[IssuanceGrantedTogether], context
 def record_grant(world: World, event: Event[RefundGranted], context: Context) -> Outcome:
     """refund.granted: orders gave the units of a refund, and checkout is asked to pay it out."""
     order, data = _order(world, event.key), event.data
-    refund_id, units = UUID(data.refund_id), line_units(data.lines)
-    return keep(world, claims.record_grant(order, refund_id, units, _money(data), event.time))
+    refund_id, units, consumed = UUID(data.refund_id), line_units(data.lines), consumed_won(data.lines)
+    return keep(world, claims.record_grant(order, refund_id, units, _money(data), event.time, consumed))
 
 
 def record_denial(world: World, event: Event[RefundDenied], context: Context) -> Outcome:
@@ -102,7 +111,7 @@ def note_nothing(
 def request_refund(world: World, event: Event[RefundRequested], context: Context) -> Outcome:
     """refund.requested: a partner or an operator wants money back."""
     order = world.orders.get(event.key)
-    return keep(world, requests.request_refund(order, _request(event), context.new_id))
+    return keep(world, requests.request_refund(order, _request(event), context.new_id, world.policy))
 
 
 def attach_proof(world: World, event: Event[RefundProofAttached], context: Context) -> Outcome:
@@ -128,7 +137,7 @@ def review_refund(world: World, event: Event[RefundReviewed], context: Context) 
     is_withdrawal = data.note == reviews.WITHDREW
     review = reviews.Review(data.decision, data.amount, data.actor, data.note, event.time, is_withdrawal)
     order, refund = found
-    decision, action = reviews.review(order, refund, review), f"refund.{data.decision}"
+    decision, action = reviews.review(order, refund, review, world.policy), f"refund.{data.decision}"
     return _keep_of_person(world, order, refund, decision, data.actor, action, data.note)
 
 
@@ -181,11 +190,57 @@ def record_delivery(world: World, event: Event[LineDelivered], context: Context)
     return keep(world, payments.record_delivery(world.orders.get(event.key), data.line_id, data.delivered_at))
 
 
-def refuse_unsupported(
-    world: World, event: Event[ReturnConfirmed | UsageRecorded | BalanceGranted], context: Context
-) -> Outcome:
-    """Belongs to product kinds that cannot be refunded by this system yet. Answered, never ignored."""
-    return Reject("not_supported", "", f"{event.type} belongs to product kinds that are not supported yet")
+def record_usage(world: World, event: Event[UsageRecorded], context: Context) -> Outcome:
+    """usage.recorded: so much of a line was used; its refund rule asks for that."""
+    order, data = world.orders.get(event.key), event.data
+    return keep(world, usage.record_usage(order, data.line_id, data.used, data.recorded_at, event.time))
+
+
+def confirm_return(world: World, event: Event[ReturnConfirmed], context: Context) -> Outcome:
+    """return.confirmed: the goods are back that a refund waits for."""
+    data = event.data
+    found = _named(world, event.key, data.refund_id)
+    if isinstance(found, Wait):
+        return found
+    units = None if data.lines is None else line_units(data.lines)
+    return keep(world, reviews.confirm_return(*found, units, data.confirmed_at, event.time))
+
+
+def grant_balance(world: World, event: Event[BalanceGranted], context: Context) -> Outcome:
+    """balance.granted: a prepaid line has bonus cash, which is spent first and never refunded."""
+    order, data = world.orders.get(event.key), event.data
+    return keep(world, usage.grant_balance(order, data.line_id, data.bonus, event.time, data.expires_at))
+
+
+def hide_from_partner(world: World, event: Event[PartnerWithdrawn], context: Context) -> Outcome:
+    """partner.withdrawn: from now on tokens that are limited to the partner find nothing here."""
+    world.withdrawn.append(WithdrawnPartner(event.key, event.data.withdrawn_at))
+    return Applied()
+
+
+def note_invoiced(world: World, event: Event[InvoiceIssued], context: Context) -> Outcome:
+    """invoice.issued: from now on a refund of these payments makes a modified tax invoice."""
+    data = event.data
+    world.invoiced += [
+        InvoicedPayment(payment_id, data.document_key, data.supply, data.vat, data.written_date)
+        for payment_id in data.payment_ids
+    ]
+    return Applied()
+
+
+def note_corrected(world: World, event: Event[InvoiceModified], context: Context) -> Outcome:
+    """invoice.modified: an issued invoice was corrected; its payments stand on another document now.
+
+    A document that a refund has made, and what corrects that one, changes no invoice that payments stand on.
+    """
+    data = event.data
+    if data.refund_id is not None:
+        return Applied()
+    if data.modification == "issued_twice":
+        world.replaced.append(ReplacedInvoice(data.original_document_key, None))
+    elif data.modification == "correction" and data.total > 0:
+        world.replaced.append(ReplacedInvoice(data.original_document_key, data.document_key))
+    return Applied()
 
 
 def refuse_late(world: World, event: Event[Any], reject: Reject, context: Context) -> Applied:
@@ -197,6 +252,8 @@ def refuse_late(world: World, event: Event[Any], reject: Reject, context: Contex
     if not isinstance(event.data, RefundRequested) or order is None:
         return Applied()
     reason = _LATE_REASONS.get(reject.code, reject.code)
+    if reject.pointer.startswith("/destination"):
+        reason = "wrong_account"
     rejected = requests.refuse_accepted(order, _request(event), reason, context.new_id)
     world.put(rejected.state)
     return Applied(rejected.events)
@@ -253,26 +310,8 @@ def _find(order: Order, refund_id: str) -> Refund | None:
 
 
 def _request(event: Event[RefundRequested]) -> requests.Request:
-    data = event.data
     assert event.content is not None, "an upstream event carries the hash of its content"
-    return requests.Request(
-        event.key,
-        data.refund_request_id,
-        event.content,
-        data.requested_by,
-        data.role,
-        None if data.lines is None else line_units(data.lines),
-        data.reason,
-        data.message,
-        _account(data.destination),
-        event.time,
-    )
-
-
-def _account(to: Destination) -> BankAccount | None:
-    if to.method != "bank_account":
-        return None
-    return BankAccount(to.bank_code or "", to.account_number or "", to.holder or "")
+    return request_of(event.data, event.content, event.time)
 
 
 def _money(granted: RefundGranted) -> Money | None:
@@ -293,6 +332,10 @@ ROUTES: dict[str, Route] = {
     "refund.granted.v1": Route(record_grant),
     "refund.denied.v1": Route(record_denial),
     "payment.quarantined.v1": Route(note_nothing),
+    "partner.withdrawn.v1": Route(hide_from_partner, tracked=False),
+    # invoices.events: which payments stand on an issued tax invoice
+    "invoice.issued.v1": Route(note_invoiced, tracked=False),
+    "invoice.modified.v1": Route(note_corrected, tracked=False),
     # checkout.events: what partners and operators want, and what became of payouts
     "refund.requested.v1": Route(request_refund, cancel=cancel_request),
     "refund.proof_attached.v1": Route(attach_proof, cancel=cancel_decision),
@@ -301,7 +344,7 @@ ROUTES: dict[str, Route] = {
     "refund.payout_failed.v1": Route(record_payout_failure),
     "line.activated.v1": Route(record_activation),
     "line.delivered.v1": Route(record_delivery),
-    "return.confirmed.v1": Route(refuse_unsupported),
-    "usage.recorded.v1": Route(refuse_unsupported),
-    "balance.granted.v1": Route(refuse_unsupported),
+    "return.confirmed.v1": Route(confirm_return),
+    "usage.recorded.v1": Route(record_usage),
+    "balance.granted.v1": Route(grant_balance),
 }

@@ -13,9 +13,22 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from shared.columns import Apart, Columns, Fixed
+from shared.columns import JSON, Apart, Columns, Fixed
+from shared.events.checkout import Evidence
 from shared.money import NOTHING, Money, line_worth
 from shared.units import LineUnits
+
+
+class Policy(Struct, frozen=True, gc=False):
+    """What the operator may choose (domain.md, "Policies").
+
+    A refund in review that pays `second_approval_from` won or more needs two people to approve it; 0: none
+    does. `asks_bank`: the bank is asked whose an account is before orders is asked for the units.
+    """
+
+    second_approval_from: int = 0
+    asks_bank: bool = False
+
 
 OrderState = Literal["registered", "paid", "expired", "cancelled"]
 RefundState = Literal[
@@ -39,10 +52,36 @@ PAID_OUT: frozenset[RefundState] = frozenset({"completed", "bounced", "repaying"
 CLAIMED: frozenset[RefundState] = frozenset({"granted", "paying_out", "unknown", "failed", *PAID_OUT})
 """The states in which a refund holds units and money of its order."""
 
+USED_KINDS: frozenset[str] = frozenset({"metered", "prepaid"})
+"""The kinds of lines that are used up, as running totals tell."""
+
 PayoutState = Literal["paid", "bounced", "twice", "returned"]
 
 DestinationKind = Literal["bank_account", "original_card", "mycash", "app_store"]
 """Where money goes back to. `app_store` is nowhere: only that store can refund it."""
+
+
+class Reading(Struct, frozen=True, gc=False):
+    """The running total of what was used of a line, as of `recorded_at`: units, or won of a balance."""
+
+    order_id: Fixed[str]
+    line_id: Fixed[str]
+    recorded_at: Fixed[datetime]
+    used: int
+
+
+class Bonus(Struct, frozen=True, gc=False):
+    """Bonus cash of a line in won, granted at `granted_at`, which expires with the KST day of `expires_at`.
+
+    `position` counts from 0: a line may get the same bonus twice.
+    """
+
+    order_id: Fixed[str]
+    line_id: Fixed[str]
+    position: Fixed[int]
+    bonus: Fixed[int]
+    granted_at: Fixed[datetime]
+    expires_at: Fixed[datetime]
 
 
 class Line(Struct, frozen=True, gc=False):
@@ -53,7 +92,11 @@ class Line(Struct, frozen=True, gc=False):
     `granted` are units that orders has granted to issue (issuing or issued), `refunding` and `refunded` are
     claimed by refunds, `taken_back` went when upstream cancelled the payment. A `locked` line was said to
     have nothing left to refund. `activated_at` and `delivered_at` are the earliest instants that checkout
-    said; None where it said nothing, then the payment's instant counts.
+    said; None where it said nothing, then the payment's instant counts. `readings` are those of its usage
+    that raised the running total when they were told, in the order of their times. `bonuses` are in the order
+    in which they were told. `consumed` won of the price of its refunded units were used up, and stay paid;
+    `overpaid` won of it went back, and had been used as well, as far as that was told or approved, and
+    `underpaid` won more would have gone back, as far as that was told.
     """
 
     order_id: Fixed[str]
@@ -71,6 +114,11 @@ class Line(Struct, frozen=True, gc=False):
     last_granted_at: datetime | None = None
     activated_at: datetime | None = None
     delivered_at: datetime | None = None
+    consumed: int = 0
+    overpaid: int = 0
+    underpaid: int = 0
+    readings: Apart[tuple[Reading, ...]] = ()
+    bonuses: Apart[tuple[Bonus, ...]] = ()
 
     @property
     def open(self) -> int:
@@ -164,12 +212,16 @@ class Details(NamedTuple):
 class Refund(Struct, frozen=True, gc=False):
     """One refund request and what became of it.
 
-    `content` is the hash of the request's document; `everything` says that it named no lines, and `lines` are
-    then filled when it is accepted. `fee` is set when it is accepted, `money` by the grant; both are kept
-    afterwards. `why` is the reason of the state (held, rejected, denied, failed ...), `why_at` the moment
-    something was lost. `sequence` counts the events about it, `steps` its changes. `payouts` are those that
-    were made, in their order, `failures` those that failed, by payout id. `changes` and `details` are those
-    that are not saved yet.
+    `content` is the hash of the request's document; `everything` says that it named no lines, and `lines`
+    are then filled when it is accepted. `fee` and `consumed`, the won by line that were used up of its
+    units, are set when it is accepted, `money` by the grant; all are kept afterwards. `why` is the reason
+    of the state (held, rejected, denied, failed ...), `why_at` the moment something was lost. `deadline` is
+    by when what it waits for has to come, `returned_at` when its goods were back, `reviewed_at` when an
+    operator approved what the rule of its kind does not give back by itself. `mismatch` is how the holder
+    differs while a proof of that is needed. Who approved first (`approved_by`), and so many won
+    (`approved_won`), are kept until somebody else approves them too. `sequence` counts the events
+    about it, `steps` its changes. `payouts` are those that were made, in their order, `failures` those that
+    failed, by payout id. `changes` and `details` are those that are not saved yet.
     """
 
     refund_id: Fixed[UUID]
@@ -191,6 +243,14 @@ class Refund(Struct, frozen=True, gc=False):
     fee: int = 0
     expected_on: date | None = None
     completed_at: datetime | None = None
+    deadline: datetime | None = None
+    returned_at: datetime | None = None
+    reviewed_at: datetime | None = None
+    mismatch: str | None = None
+    approved_by: str | None = None
+    approved_won: int | None = None
+    consumed: Annotated[dict[str, int], JSON] = msgspec.field(default_factory=dict)
+    known_use: Annotated[dict[str, int], JSON] = msgspec.field(default_factory=dict)
     sequence: int = 0
     steps: int = 0
     lines: Apart[tuple[LineUnits, ...]] = ()
@@ -222,7 +282,9 @@ class Order(Struct, frozen=True, gc=False):
     """An order with its payment, its lines and its refunds.
 
     How it was bought is as it was registered until it is paid, and from then on as it was paid.
+    `business_number` is None in rows that are older than it.
     `paid` is what came, `remaining` what is left of it. `ended_at` is when it expired or was cancelled.
+    `evidence` is the one that was asked for; None in rows that are older than that column.
     `sequence` counts the events about the order itself: its `refund.locked`.
     """
 
@@ -232,22 +294,56 @@ class Order(Struct, frozen=True, gc=False):
     vat_mode: str
     partner_id: str
     partner_name: str
+    business_number: str | None = None
     payment_id: str | None = None
     paid: Annotated[Money, Columns("paid_supply", "paid_vat")] = NOTHING
     remaining: Annotated[Money, Columns("remaining_supply", "remaining_vat")] = NOTHING
     paid_at: datetime | None = None
     ended_at: datetime | None = None
     sequence: int = 0
+    evidence: Evidence | None = None
     lines: Apart[dict[str, Line]] = msgspec.field(default_factory=dict)
     refunds: Apart[dict[UUID, Refund]] = msgspec.field(default_factory=dict)
 
 
+class WithdrawnPartner(Struct, frozen=True, gc=False):
+    """A partner that has left: what it could see is kept, and hidden from it."""
+
+    partner_id: Fixed[str]
+    withdrawn_at: Fixed[datetime]
+
+
+class InvoicedPayment(NamedTuple):
+    """A payment whose tax invoice was issued: its key, the won of all of it, and its written date."""
+
+    payment_id: str
+    document_key: str
+    supply: int
+    vat: int
+    written_date: date
+
+
+class ReplacedInvoice(NamedTuple):
+    """A tax invoice that was corrected: the key of the one that says the same; None for a duplicate."""
+
+    document_key: str
+    replaced_by: str | None
+
+
 @dataclass(slots=True)
 class World:
-    """What one batch works on. `stored` are the orders as they were read, to see what changed."""
+    """What one batch works on. `stored` are the orders as they were read, to see what changed.
+
+    `withdrawn` are partners that have left, `invoiced` payments whose tax invoice was issued, `replaced` tax
+    invoices that were corrected. Decisions are made by `policy`.
+    """
 
     orders: dict[str, Order] = field(default_factory=dict)
     stored: Mapping[str, Order] = field(default_factory=dict)
+    withdrawn: list[WithdrawnPartner] = field(default_factory=list)
+    invoiced: list[InvoicedPayment] = field(default_factory=list)
+    replaced: list[ReplacedInvoice] = field(default_factory=list)
+    policy: Policy = field(default_factory=Policy)
 
     def put(self, state: Order) -> None:
         """Keeps the new state of an order, to be saved with the batch."""

@@ -5,17 +5,32 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-import orjson
 from msgspec import Struct
 from msgspec.structs import replace
 
-from services.refunds.state import Change, Failure, Line, Order, Payout, Refund, World
+from services.refunds.details import DATA_KEYS, DETAILS, DetailsStore
+from services.refunds.state import (
+    USED_KINDS,
+    Bonus,
+    Change,
+    Failure,
+    Line,
+    Order,
+    Payout,
+    Policy,
+    Reading,
+    Refund,
+    WithdrawnPartner,
+    World,
+)
 from shared.columns import Fixed
+from shared.money import Money
 from shared.postgres import Connection, packed
 from shared.queries import load as load_queries
 from shared.rows import Table, pairs
 from shared.runtime.decisions import Event
 from shared.sealing import Sealer
+from shared.tax_documents import IssuedInvoice
 from shared.units import LineUnits
 
 
@@ -29,18 +44,11 @@ class RefundLine(Struct, frozen=True, gc=False):
     quantity: int
 
 
-class SealedDetails(Struct, frozen=True, gc=False):
-    """The bank account and the free text of a request as a row, readable with the key only."""
-
-    reference: Fixed[UUID]
-    refund_id: Fixed[UUID]
-    order_id: Fixed[str]
-    sealed: Fixed[bytes]
-
-
 SQL = load_queries(__file__)
 ORDERS = Table(Order, "orders", key=("order_id",))
 LINES = Table(Line, "order_lines", key=("order_id", "line_id"))
+READINGS = Table(Reading, "usage_readings", key=("order_id", "line_id", "recorded_at"))
+BONUSES = Table(Bonus, "bonuses", key=("order_id", "line_id", "position"))
 REFUNDS = Table(Refund, "refunds", key=("refund_id",))
 REFUND_LINES = Table(RefundLine, "refund_lines", key=("refund_id", "line_id"))
 FIRST_ASKED = 2
@@ -48,8 +56,24 @@ FIRST_ASKED = 2
 PAYOUTS = Table(Payout, "refund_payouts", key=("refund_id", "payout_id"))
 FAILURES = Table(Failure, "payout_failures", key=("refund_id", "payout_id"))
 HISTORY = Table(Change, "refund_history", key=("refund_id", "position"))
-DETAILS = Table(SealedDetails, "refund_details", key=("reference",))
-TABLES = (ORDERS, LINES, REFUNDS, REFUND_LINES, PAYOUTS, FAILURES, HISTORY, DETAILS)
+WITHDRAWN_PARTNERS = Table(WithdrawnPartner, "withdrawn_partners", key=("partner_id",))
+TABLES = (
+    ORDERS,
+    LINES,
+    READINGS,
+    BONUSES,
+    REFUNDS,
+    REFUND_LINES,
+    PAYOUTS,
+    FAILURES,
+    HISTORY,
+    DATA_KEYS,
+    DETAILS,
+    WITHDRAWN_PARTNERS,
+)
+
+NO_CHOICE = Policy()
+"""The policies where an operator has set none."""
 
 ChangedOrder = tuple[Order, Order | None]
 ChangedRefund = tuple[Refund, Refund | None]
@@ -57,14 +81,38 @@ ChangedRefund = tuple[Refund, Refund | None]
 
 
 class Store:
-    """Reads and writes for one service. The sealer keeps bank accounts and free texts unreadable at rest."""
+    """Reads and writes for one service. The sealer keeps bank accounts and free texts unreadable at rest.
 
-    def __init__(self, sealer: Sealer) -> None:
-        self._sealer = sealer
+    `details` has them. What it loads is decided by `policy`.
+    """
+
+    def __init__(self, sealer: Sealer, policy: Policy = NO_CHOICE) -> None:
+        self.details = DetailsStore(sealer)
+        self._policy = policy
 
     async def load(self, connection: Connection, events: Sequence[Event[Any]]) -> World:
         """Locks the orders that these events are about, in key order, and reads everything about them."""
         return await self.load_orders(connection, sorted({event.key for event in events}))
+
+    async def look_at_order(self, connection: Connection, order_id: str) -> Order | None:
+        """An order with its lines and refunds, without a lock; None where it is not known.
+
+        For a look that changes nothing, in a transaction that sees one snapshot.
+        """
+        row = await connection.fetchrow(SQL.read_order, order_id)
+        if row is None:
+            return None
+        orders = {order_id: ORDERS.read(row)}
+        await _load_children(connection, orders)
+        return orders[order_id]
+
+    async def issued_invoice(self, connection: Connection, order: Order) -> IssuedInvoice | None:
+        """The issued tax invoice that the payment of an order stands on, as far as invoices has told."""
+        row = await connection.fetchrow(SQL.tax_invoice_of_payment, order.payment_id)
+        if row is None:
+            return None
+        amount = Money(row["supply"], row["vat"])
+        return IssuedInvoice(row["document_key"], amount, row["written_date"], row["is_duplicate"])
 
     async def load_orders(self, connection: Connection, keys: Sequence[str]) -> World:
         """Locks these orders and reads them with their lines and refunds."""
@@ -72,7 +120,7 @@ class Store:
         orders = {row["order_id"]: ORDERS.read(row) for row in rows}
         if orders:
             await _load_children(connection, orders)
-        return World(orders=orders, stored=dict(orders))
+        return World(orders=orders, stored=dict(orders), policy=self._policy)
 
     async def save(self, connection: Connection, world: World) -> None:
         """Writes what changed, referenced tables first."""
@@ -87,17 +135,20 @@ class Store:
         if replaced:
             await connection.execute(SQL.drop_lines, packed(replaced))
         await LINES.save(connection, _lines(changed))
+        await READINGS.put(connection, _readings(changed))
+        await BONUSES.save(connection, ((bonus, None) for bonus in _bonuses(changed)))
         refunds = list(_refunds(changed))
         if refunds:
             await self._save_refunds(connection, refunds)
+            await self.details.save(
+                connection, [(world.orders[r.order_id].partner_id, r) for r, _ in refunds if r.details]
+            )
+        await WITHDRAWN_PARTNERS.put(connection, world.withdrawn)
+        await _note_invoices(connection, world)
 
     async def open_details(self, connection: Connection, reference: UUID) -> Mapping[str, Any]:
-        """The bank account and free text under a reference. Raises LookupError, BrokenSealError."""
-        row = await connection.fetchrow(SQL.read_details, reference)
-        if row is None:
-            raise LookupError(f"no details under reference {reference}")
-        details: Mapping[str, Any] = orjson.loads(self._sealer.open(row["sealed"], reference.bytes))
-        return details
+        """The account and the text under a reference. Raises LookupError, Forgotten, BrokenSealError."""
+        return await self.details.open(connection, reference)
 
     async def _save_refunds(self, connection: Connection, refunds: Sequence[ChangedRefund]) -> None:
         await REFUNDS.save(connection, refunds)
@@ -105,24 +156,26 @@ class Store:
         await PAYOUTS.put(connection, (row for pair in refunds for row in _payouts(*pair)))
         await FAILURES.put(connection, (row for pair in refunds for row in _failures(*pair)))
         await HISTORY.save(connection, ((change, None) for refund, _ in refunds for change in refund.changes))
-        await DETAILS.save(connection, ((row, None) for refund, _ in refunds for row in self._sealed(refund)))
 
-    def _sealed(self, refund: Refund) -> Iterator[SealedDetails]:
-        if refund.details is None:
-            return
-        account, message = refund.details
-        plain = orjson.dumps({"account": account._asdict() if account else None, "message": message})
-        reference = refund.destination.reference
-        sealed = self._sealer.seal(plain, reference.bytes)
-        yield SealedDetails(reference, refund.refund_id, refund.order_id, sealed)
+
+async def _note_invoices(connection: Connection, world: World) -> None:
+    """A payment is invoiced before its invoice is corrected, so the former is written first."""
+    if world.invoiced:
+        rows = sorted({each.payment_id: each for each in reversed(world.invoiced)}.values())
+        await connection.execute(SQL.note_invoiced, *map(list, zip(*rows, strict=True)))
+    for replaced in world.replaced:
+        await connection.execute(SQL.note_replaced, *replaced)
 
 
 async def _load_children(connection: Connection, orders: dict[str, Order]) -> None:
     """Fills in what orders that were just read have in other tables."""
-    known = packed(orders)
+    known, has_usage = packed(orders), False
     for row in await connection.fetch(SQL.lines_of_orders, known):
         line = LINES.read(row)
         orders[line.order_id].lines[line.line_id] = line
+        has_usage = has_usage or line.kind in USED_KINDS
+    if has_usage:
+        await _load_usage(connection, orders, known)
     has_payouts = has_failures = False
     for row in await connection.fetch(SQL.refunds_of_orders, known):
         refund = _refund(row)
@@ -133,6 +186,19 @@ async def _load_children(connection: Connection, orders: dict[str, Order]) -> No
         await _load_payouts(connection, orders, known)
     if has_failures:
         await _load_failures(connection, orders, known)
+
+
+async def _load_usage(connection: Connection, orders: Mapping[str, Order], known: str) -> None:
+    for row in await connection.fetch(SQL.readings_of_orders, known):
+        reading = READINGS.read(row)
+        lines = orders[reading.order_id].lines
+        line = lines[reading.line_id]
+        lines[reading.line_id] = replace(line, readings=(*line.readings, reading))
+    for row in await connection.fetch(SQL.bonuses_of_orders, known):
+        bonus = BONUSES.read(row)
+        lines = orders[bonus.order_id].lines
+        line = lines[bonus.line_id]
+        lines[bonus.line_id] = replace(line, bonuses=(*line.bonuses, bonus))
 
 
 async def _load_payouts(connection: Connection, orders: Mapping[str, Order], known: str) -> None:
@@ -163,6 +229,18 @@ def _lines(changed: Sequence[ChangedOrder]) -> Iterator[tuple[Line, Line | None]
     for order, before in changed:
         known = {} if before is None or _has_other_lines(order, before) else before.lines
         yield from pairs(order.lines, known)
+
+
+def _readings(changed: Sequence[ChangedOrder]) -> Iterator[Reading]:
+    for line, known in _lines(changed):
+        if line.readings and (known is None or line.readings is not known.readings):
+            before = set(known.readings) if known else set()
+            yield from (reading for reading in line.readings if reading not in before)
+
+
+def _bonuses(changed: Sequence[ChangedOrder]) -> Iterator[Bonus]:
+    for line, known in _lines(changed):
+        yield from line.bonuses[len(known.bonuses) if known else 0 :]
 
 
 def _refunds(changed: Sequence[ChangedOrder]) -> Iterator[ChangedRefund]:

@@ -7,13 +7,14 @@ from typing import Final
 from services.serials.alarm import Alarm
 from services.serials.api import http_routes
 from services.serials.commands import COMMANDS
+from services.serials.exhibits import EVIDENCE
 from services.serials.expiry import sweep_daily
 from services.serials.find import FIND
 from services.serials.handlers import ROUTES, refuse_late
 from services.serials.issuing import Issuer
 from services.serials.rotating import Rotator
 from services.serials.settings import SerialsSettings
-from services.serials.store import Store
+from services.serials.store import SQL, Store
 from services.serials.todo import TODO
 from services.serials.writer import SerialWriter
 from shared.runtime.service import Service
@@ -57,4 +58,6 @@ def build(settings: SerialsSettings) -> Service:
         commands=COMMANDS,
         todo=TODO,
         find=FIND,
+        evidence=EVIDENCE,
+        has_left=SQL.has_left,
     )

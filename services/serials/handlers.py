@@ -4,8 +4,8 @@ from typing import Any
 from uuid import UUID
 
 from services.serials.decisions import issue_units, start_issuing, tell_issued
-from services.serials.state import Order, World
-from shared.events.orders import IssuanceGrantedTogether
+from services.serials.state import Order, WithdrawnPartner, World
+from shared.events.orders import IssuanceGrantedTogether, PartnerWithdrawn
 from shared.runtime.decisions import Applied, Context, Event, Outcome, Reject, Route, keep
 
 
@@ -32,6 +32,12 @@ def record_grants(world: World, event: Event[IssuanceGrantedTogether], context: 
     return keep(world, tell_issued(order, whole))
 
 
+def hide_from_partner(world: World, event: Event[PartnerWithdrawn], context: Context) -> Outcome:
+    """partner.withdrawn: from now on tokens that are limited to the partner find nothing here."""
+    world.withdrawn.append(WithdrawnPartner(event.key, event.data.withdrawn_at))
+    return Applied()
+
+
 def refuse_late(world: World, event: Event[Any], reject: Reject, context: Context) -> Applied:
     """Serials answers for no upstream event, so it never refuses one. Raises: that is a mistake in here."""
     raise AssertionError(f"serials cannot refuse {event.type}: {reject.detail}")
@@ -41,4 +47,5 @@ ROUTES: dict[str, Route] = {
     # Untracked: grants are independent of each other and known by their id, in whatever order they come.
     "issuance.granted.v1": Route(record_grants, tracked=False),
     "issuance.granted.v2": Route(record_grants, tracked=False),
+    "partner.withdrawn.v1": Route(hide_from_partner, tracked=False),
 }

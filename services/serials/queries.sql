@@ -317,3 +317,47 @@ SELECT * FROM custody WHERE grant_id = $1 AND custody_id < $2 ORDER BY custody_i
 -- Who was handed what carries this watermark, and of which order it was.
 SELECT c.*, g.order_id, g.partner_id AS partner_of_order
 FROM custody c JOIN grants g USING (grant_id) WHERE c.watermark = $1;
+
+-- name: has_left
+-- Whether a partner has left.
+SELECT EXISTS (SELECT FROM withdrawn_partners WHERE partner_id = $1);
+
+-- name: evidence_owner
+-- Whose order it is.
+SELECT partner_id FROM grants WHERE order_id = $1 LIMIT 1;
+
+-- name: evidence_issuances
+-- What was granted to be issued, how many serials exist, and what became of them.
+SELECT g.grant_id, g.line_id, g.product_id, g.product_name, g.usage_days, g.quantity, g.issued, g.state,
+       CASE WHEN g.expired IS NOT NULL THEN g.issued + g.reissued - g.revoked - g.expired ELSE (
+           SELECT count(*) FROM serials s
+           WHERE s.home = g.home
+             AND s.serial_id BETWEEN g.batch_id AND overlay(g.batch_id::text PLACING 'ffffff' FROM 31)::uuid
+             AND s.state = 'registered'
+       ) END AS registered,
+       g.revoked, g.reissued, g.expired, g.granted_at, g.issued_at, g.registration_deadline
+FROM grants g WHERE g.order_id = $1 ORDER BY g.granted_at, g.grant_id;
+
+-- name: evidence_hand_outs
+-- Who was handed its serials, or looked one up, and when.
+SELECT c.custody_id, c.recorded_at, c.form, c.actor, c.partner_id, c.client, c.request, c.reason, c.grant_id,
+       c.first_unit, c.last_unit, c.state, c.serials, c.watermark, g.partner_id AS owner
+FROM grants g JOIN custody c USING (grant_id) WHERE g.order_id = $1 ORDER BY c.custody_id;
+
+-- name: evidence_registrations
+-- How many of its serials were registered on each day in Seoul.
+SELECT g.grant_id, (s.registered_at AT TIME ZONE INTERVAL '+09:00')::date AS day, count(*) AS count,
+       min(s.registered_at) AS first_at
+FROM grants g
+JOIN serials s ON s.home = g.home
+    AND s.serial_id BETWEEN g.batch_id AND overlay(g.batch_id::text PLACING 'ffffff' FROM 31)::uuid
+WHERE g.order_id = $1 AND s.state = 'registered' GROUP BY g.grant_id, day ORDER BY day, g.grant_id;
+
+-- name: evidence_revocations
+-- How many of its serials were revoked on each day in Seoul, and how many of those had another one made in their place.
+SELECT g.grant_id, (s.revoked_at AT TIME ZONE INTERVAL '+09:00')::date AS day, count(*) AS count,
+       count(*) FILTER (WHERE s.revoke_reason = 'reissued') AS reissued, min(s.revoked_at) AS first_at
+FROM grants g
+JOIN serials s ON s.home = g.home
+    AND s.serial_id BETWEEN g.batch_id AND overlay(g.batch_id::text PLACING 'ffffff' FROM 31)::uuid
+WHERE g.order_id = $1 AND s.state = 'revoked' GROUP BY g.grant_id, day ORDER BY day, g.grant_id;

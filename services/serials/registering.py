@@ -293,6 +293,7 @@ def registration_routes(surroundings: Surroundings, store: Store, limits: Limits
             "serials:register",
             answers=Registered,
             partners=True,
+            after_leaving=True,
             problems=[*FINDING_PROBLEMS, ALREADY_REGISTERED, *STATE_PROBLEMS],
         ),
         post(
@@ -301,6 +302,7 @@ def registration_routes(surroundings: Surroundings, store: Store, limits: Limits
             "serials:read",
             answers=CheckedSerial,
             partners=True,
+            after_leaving=True,
             problems=FINDING_PROBLEMS,
         ),
         get(
@@ -309,6 +311,7 @@ def registration_routes(surroundings: Surroundings, store: Store, limits: Limits
             "serials:read",
             answers=ShownRegistration,
             partners=True,
+            after_leaving=True,
         ),
         post(
             "/v1/serials/find",

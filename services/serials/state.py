@@ -222,12 +222,20 @@ class Policy(Struct, frozen=True):
         return max(self.reissue_least, grant.quantity * self.reissue_percent // 100)
 
 
+class WithdrawnPartner(Struct, frozen=True, gc=False):
+    """A partner that has left: what it could see is kept, and hidden from it."""
+
+    partner_id: Fixed[str]
+    withdrawn_at: Fixed[datetime]
+
+
 @dataclass(slots=True)
 class World:
     """What a batch decides over: which grants are recorded, the new ones, and room to issue at once; for
     commands the serials that they are about, with their grants.
 
-    `stored_...` are orders, serials and grants as they were read, to see what changed.
+    `stored_...` are orders, serials and grants as they were read, to see what changed. `withdrawn` are
+    partners that have left.
     """
 
     policy: Policy
@@ -240,6 +248,7 @@ class World:
     stored_serials: Mapping[UUID, Serial] = field(default_factory=dict)
     grants: dict[UUID, Grant] = field(default_factory=dict)
     stored_grants: Mapping[UUID, Grant] = field(default_factory=dict)
+    withdrawn: list[WithdrawnPartner] = field(default_factory=list)
     issued_at_once: int = 0
 
     def fits(self, units: int) -> bool:

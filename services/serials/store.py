@@ -19,9 +19,11 @@ from services.serials.state import (
     Revocation,
     Serial,
     SerialState,
+    WithdrawnPartner,
     World,
 )
 from services.serials.writer import SerialWriter
+from shared.events.orders import IssuanceGrantedTogether
 from shared.ids import RUN_LIMIT, uuid7_run
 from shared.postgres import Connection, packed
 from shared.queries import load
@@ -34,7 +36,8 @@ SQL = load(__file__)
 ORDERS = Table(Order, "orders", key=("order_id",))
 GRANTS = Table(Grant, "grants", key=("grant_id",))
 CUSTODY = Table(Custody, "custody", key=("custody_id",))
-TABLES = (ORDERS, GRANTS, CUSTODY)
+WITHDRAWN_PARTNERS = Table(WithdrawnPartner, "withdrawn_partners", key=("partner_id",))
+TABLES = (ORDERS, GRANTS, CUSTODY, WITHDRAWN_PARTNERS)
 
 
 class Store:
@@ -73,6 +76,7 @@ class Store:
             await self._save_new_grants(connection, world)
         if world.stored_serials:
             await self._save_serials(connection, world)
+        await WITHDRAWN_PARTNERS.put(connection, world.withdrawn)
 
     async def _load_serials(
         self, connection: Connection, world: World, commands: Sequence[Command[Any]]
@@ -168,9 +172,9 @@ class Store:
 
 
 def _apart(events: Sequence[Event[Any]]) -> tuple[list[Event[Any]], list[Command[Any]]]:
-    """Events, and commands."""
+    """Events about grants, and commands."""
     commands = [event for event in events if isinstance(event, Command)]
-    return [event for event in events if not isinstance(event, Command)], commands
+    return [event for event in events if isinstance(event.data, IssuanceGrantedTogether)], commands
 
 
 def _revocations(serials: Iterable[Serial]) -> Iterator[tuple[Any, ...]]:

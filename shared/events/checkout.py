@@ -261,11 +261,15 @@ class RefundReviewed(Data):
 
 
 class ReturnConfirmed(Data):
-    """return.confirmed.v1: the goods of a refund are back."""
+    """return.confirmed.v1: the goods of a refund are back; without `lines` all of them.
+
+    `lines` are the units that came back: of the goods of a refund those, and no others, are refunded then.
+    """
 
     order_id: Id
     refund_id: Id
     confirmed_at: Instant | None = None
+    lines: Lines | None = None
 
 
 class RefundPaidOut(Data):
@@ -373,8 +377,8 @@ def _too_much_discount(index: int, line: Line) -> Fault:
     return Fault("out_of_range", f"/lines/{index}/discount", detail)
 
 
-def check_lines(request: IssuanceRequested | RefundRequested) -> Iterator[Fault]:
-    """The faults of a request that names a line twice."""
+def check_lines(request: IssuanceRequested | RefundRequested | ReturnConfirmed) -> Iterator[Fault]:
+    """The faults of a document that names a line twice."""
     if request.lines is not None:
         yield from check_line_ids(request.lines)
 

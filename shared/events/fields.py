@@ -148,5 +148,15 @@ class LineUnits(Data):
     quantity: Quantity
 
 
+class RefundedUnits(LineUnits):
+    """Units of a line that go back.
+
+    `consumed` won of their price were used up and stay paid: supply value or gross, as the VAT mode says.
+    """
+
+    consumed: Won | None = None
+
+
 Lines = Annotated[list[LineUnits], Field(min_length=1, max_length=MAX_LINES)]
+RefundedLines = Annotated[list[RefundedUnits], Field(min_length=1, max_length=MAX_LINES)]
 PaymentIds = Annotated[list[Id], Field(min_length=1, max_length=MAX_PAYMENTS)]

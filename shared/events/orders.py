@@ -11,10 +11,10 @@ from shared.events.fields import (
     Deadline,
     Id,
     Instant,
-    Lines,
     LineUnits,
     Name,
     Quantity,
+    RefundedLines,
     SignedWon,
     Total,
     UnitPrice,
@@ -35,6 +35,8 @@ QuarantineReason = Literal[
     "payment_conflict",
     "payment_used",
     "payout_twice",
+    "used_after_refund",
+    "bonus_after_refund",
 ]
 Settlement = Literal["returned", "applied", "kept", "taken_back", "reinstated"]
 """How a case ends: by an operator's decision, with the payment taken back, or by its money coming again."""
@@ -154,7 +156,7 @@ class RefundGranted(Data):
     order_id: Id
     refund_id: Id
     refund_request_id: Id | None = None
-    lines: Lines
+    lines: RefundedLines
     supply: Total | None = None
     vat: Total | None = None
 

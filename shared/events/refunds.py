@@ -4,7 +4,19 @@ from typing import Annotated
 
 from pydantic import Field
 
-from shared.events.fields import MAX_LINES, Data, Day, Id, Instant, Lines, LineUnits, Name, Total
+from shared.events.fields import (
+    MAX_LINES,
+    Data,
+    Day,
+    Deadline,
+    Id,
+    Instant,
+    LineUnits,
+    Name,
+    RefundedLines,
+    Text,
+    Total,
+)
 
 
 class RefundLocked(Data):
@@ -43,26 +55,48 @@ class RefundAccepted(Refund):
     """refund.accepted.v1: asks orders for the claim of these units.
 
     All or nothing. With `everything` the request named no units: these are then the most that orders may
-    grant, and it grants what of them is open.
+    grant, and it grants what of them is open. What was `consumed` of them stays paid.
     """
 
-    lines: Lines
+    lines: RefundedLines
     everything: bool = False
 
 
 class RefundHeld(Refund):
-    """refund.held.v1: waits for `next` since `since`."""
+    """refund.held.v1: waits for `next` since `since`, and is overdue after `deadline`, where there is one.
+
+    Where it waits for a proof, `proof` is which one, and `detail` and `detail_ko` say what to hand in.
+    """
 
     reason: Name
     next: Name
     since: Instant
+    deadline: Deadline | None = None
+    proof: Name | None = None
+    detail: Text | None = None
+    detail_ko: Text | None = None
+
+
+class AppStore(Data):
+    """An app store, and the page from which it is asked for a refund."""
+
+    store: Name
+    link: Name
 
 
 class RefundRejected(Refund):
-    """refund.rejected.v1: refused before orders was asked; `at` is when the reason came to be."""
+    """refund.rejected.v1: refused before orders was asked; `at` is when the reason came to be.
+
+    `next` is what the requester can do instead, `detail` and `detail_ko` say it in words. `stores` are the
+    app stores to ask, where only one of them can refund it.
+    """
 
     reason: Name
     at: Instant | None = None
+    next: Name | None = None
+    detail: Text | None = None
+    detail_ko: Text | None = None
+    stores: Annotated[list[AppStore], Field(max_length=MAX_LINES)] | None = None
 
 
 class PayoutDestination(Data):
@@ -91,7 +125,7 @@ class RefundCompleted(Refund):
     """
 
     payment_id: Id
-    lines: Lines
+    lines: RefundedLines
     supply: Total
     vat: Total
     fee: Total
@@ -145,3 +179,21 @@ class RefundPaidTwice(Refund):
     payout_id: Id
     amount: Total
     paid_out_at: Instant
+
+
+class RefundOverpaid(Refund):
+    """refund.overpaid.v1: `amount` won that were paid out had been used; the use was heard of later."""
+
+    payment_id: Id
+    line_id: Id
+    amount: Total
+    used_at: Instant
+
+
+class RefundUnderpaid(Refund):
+    """refund.underpaid.v1: a bonus that was told after the payout had left `amount` won more."""
+
+    payment_id: Id
+    line_id: Id
+    amount: Total
+    told_at: Instant

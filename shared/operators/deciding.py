@@ -19,6 +19,13 @@ OF_REFUND: Final[Mapping[str, tuple[RefundDecision, ...]]] = {
 }
 """The decisions that each state of a refund takes, the usual one first; the other states take none."""
 
+
+def of_refund(state: str, why: str | None) -> tuple[RefundDecision, ...]:
+    """What may be decided about a refund. A proof brings no goods back."""
+    decisions = OF_REFUND.get(state, ())
+    return tuple(each for each in decisions if each != "proof") if why == "return_awaited" else decisions
+
+
 CANCELLABLE: Final = frozenset(
     {
         "issuance.requested.v1",

@@ -47,7 +47,8 @@ class Group(Struct, frozen=True):
     `code` is the cause, `reason` tells apart the groups of one code (may be empty). `won` is None where no
     money waits, negative where it is missing. `since`: since when the oldest waits. `due`: by when the next
     of them has to be done, if there is such an instant. `overdue` counts those past theirs, `overdue_since`
-    is the due instant of the longest one. `members` are names of the oldest, `command` is what to do next.
+    is the due instant of the longest one. `interest` is what may be owed on top of those, in won, None where
+    nothing is. `members` are names of the oldest, `command` is what to do next.
     """
 
     service: str
@@ -61,6 +62,7 @@ class Group(Struct, frozen=True):
     due: datetime | None = None
     overdue: int = 0
     overdue_since: datetime | None = None
+    interest: int | None = None
     members: tuple[str, ...] = ()
 
     def with_command(self, command: str) -> "Group":
@@ -81,6 +83,7 @@ class Group(Struct, frozen=True):
             "due": None if self.due is None else wire_time(self.due),
             "overdue": self.overdue,
             "overdue_seconds": None if self.overdue_since is None else _seconds(now - self.overdue_since),
+            "interest": self.interest,
             "command": self.command,
             "members": list(self.members),
         }
@@ -104,13 +107,17 @@ def no_arguments(moment: Moment) -> tuple[()]:
 
 
 class Part(Struct, frozen=True):
-    """Things of one cause that share their due instant; groups are made of such parts."""
+    """Things of one cause that share their due instant; groups are made of such parts.
+
+    `interest` is what may be owed on top of their won because they are late.
+    """
 
     count: int
     won: int | None
     since: datetime
     due: datetime | None = None
     members: tuple[str, ...] = ()
+    interest: int = 0
 
 
 def add_up(service: str, code: str, reason: str, who: Who, parts: Iterable[Part], moment: Moment) -> Group:
@@ -132,6 +139,7 @@ def add_up(service: str, code: str, reason: str, who: Who, parts: Iterable[Part]
         due=next((due for due in dues if due >= moment.now), None),
         overdue=sum(part.count for part in past),
         overdue_since=dues[0] if past else None,
+        interest=sum(part.interest for part in oldest_first) or None,
         members=tuple(members[:SHOWN]),
     )
 

@@ -26,6 +26,7 @@ from shared.queries import load
 from shared.runtime import http
 from shared.runtime.command_queue import CommandQueue
 from shared.runtime.consumer import PartitionConsumer, new_broker, subscribe
+from shared.runtime.evidence_routes import EvidenceEndpoint
 from shared.runtime.fold import Fold
 from shared.runtime.health import STALLED_EXIT_CODE, Health, watch_loop
 from shared.runtime.operator_routes import OperatorEndpoints
@@ -42,7 +43,7 @@ from shared.runtime.tasks import end_all
 from shared.settings import S, ServiceSettings, WrongSetting, read_settings
 from shared.telemetry import close_spans, middlewares, open_spans, set_up_logging
 from shared.web.access import HttpMetrics
-from shared.web.application import application
+from shared.web.application import application, nobody_has_left
 
 SQL = load("shared.runtime")
 HEARTBEAT_SECONDS = 0.5
@@ -87,9 +88,11 @@ class Runtime:
             self.commands.send_alone,
             self.metrics,
         )
+        queries = load(f"services.{service.name}")
+        self.evidence = EvidenceEndpoint(service, queries, self.surroundings)
         self.operators = OperatorEndpoints(
             service,
-            load(f"services.{service.name}"),
+            queries,
             self.surroundings,
             self.fold,
             self.sealer,
@@ -135,13 +138,24 @@ class Runtime:
         return application(
             self.service.name,
             # What customers ask by the thousand stands before what operators ask: paths are tried in turn.
-            [*self.service.http_routes(self.surroundings), *common.routes(), *self.operators.routes()],
+            [
+                *self.service.http_routes(self.surroundings),
+                *common.routes(),
+                *self.evidence.routes(),
+                *self.operators.routes(),
+            ],
             self.settings.tokens(),
             HttpMetrics(self.metrics.registry),
             common.asyncapi(),
             at_once=self.settings.http_at_once,
             passing=TRANSIENT,
+            has_left=nobody_has_left if self.service.has_left is None else self._has_left,
         )
+
+    async def _has_left(self, partner_id: str) -> bool:
+        assert self.service.has_left is not None
+        left: bool = await self.pool.fetchval(self.service.has_left, partner_id)
+        return left
 
     def give_up(self, why: str) -> None:
         """Ends the process; what is not committed comes again after the restart."""

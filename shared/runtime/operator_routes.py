@@ -91,7 +91,10 @@ class CancelledRequest(BaseModel):
 
 
 class WaitingGroup(BaseModel):
-    """What waits for one cause. `won` is null where no money waits; `members` name the oldest."""
+    """What waits for one cause. `won` is null where no money waits; `members` name the oldest.
+
+    `interest` are the won that may be owed on top of what is late; null where nothing is.
+    """
 
     service: str
     code: str
@@ -104,6 +107,7 @@ class WaitingGroup(BaseModel):
     due: WireInstant | None
     overdue: int
     overdue_seconds: int | None
+    interest: WireWon | None
     command: str
     members: list[str]
 

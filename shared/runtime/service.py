@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from shared.events.catalogue import topics_of
+from shared.evidence.entries import Evidence
 from shared.operators.finding import Look
 from shared.operators.todo import Cause
 from shared.postgres import Connection
@@ -40,7 +41,9 @@ class Service:
     `routes` maps event types to handlers (the table of contents), `commands` the names of commands to
     theirs. `refuse_late` turns a rejection of an event that was accepted already, because it had to wait,
     into a business event. `agents` run beside the fold until they are cancelled. `todo` says
-    what needs somebody here, `find` what a word names here.
+    what needs somebody here, `find` what a word names here, `evidence` what is told of an order that is
+    disputed. `has_left` is the statement that says whether a partner has left, where partners may ask here:
+    it finds nothing then.
     """
 
     name: str
@@ -52,6 +55,8 @@ class Service:
     commands: Mapping[str, CommandRoute] = field(default_factory=dict)
     todo: Sequence[Cause] = field(default_factory=tuple)
     find: Sequence[Look] = field(default_factory=tuple)
+    evidence: Evidence | None = None
+    has_left: str | None = None
 
     @property
     def topics(self) -> tuple[str, ...]:

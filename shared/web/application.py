@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -45,6 +45,15 @@ DESCRIPTION: Final = (
 )
 
 
+HasLeft = Callable[[str], Awaitable[bool]]
+"""Says whether a partner has left."""
+
+
+async def nobody_has_left(partner_id: str) -> bool:
+    """What a service says that keeps nothing of partners."""
+    return False
+
+
 class FaultDocument(BaseModel):
     """One of several things that are wrong with a document."""
 
@@ -81,6 +90,7 @@ def application(
     *,
     at_once: int = AT_ONCE,
     passing: tuple[type[BaseException], ...] = (),
+    has_left: HasLeft = nobody_has_left,
 ) -> FastAPI:
     """The application of a service. Without `tokens` all of /v1 answers 503. Raises RouteNotDeclared."""
     app = FastAPI(
@@ -103,14 +113,14 @@ def application(
         return JSONResponse(app.openapi())
 
     for route in (*routes, get("/openapi.json", document, is_shown=False), *page_routes(service, asyncapi)):
-        _add(app, route, tokens)
+        _add(app, route, tokens, has_left)
     app.openapi = partial(_openapi, app, tuple(routes))  # type: ignore[method-assign]
     app.add_middleware(Limits, at_once=at_once)
     app.add_middleware(Access, metrics=metrics, passing=passing)
     return app
 
 
-def _add(app: FastAPI, route: HttpRoute, tokens: Tokens | None) -> None:
+def _add(app: FastAPI, route: HttpRoute, tokens: Tokens | None, has_left: HasLeft) -> None:
     if (route.scope is not None) != route.path.startswith(VERSIONED):
         raise RouteNotDeclared(f"{route.name}: what is under /v1 names a scope, and nothing else does")
     app.add_api_route(
@@ -123,7 +133,7 @@ def _add(app: FastAPI, route: HttpRoute, tokens: Tokens | None) -> None:
         tags=[route.path.split("/")[2] if route.scope else "open"],
     )
     added: Any = app.router.routes[-1]
-    added.app = _Door(added.app, route, tokens, app)
+    added.app = _Door(added.app, route, tokens, app, has_left)
 
 
 class _Door:
@@ -132,8 +142,11 @@ class _Door:
     A query parameter that the document of `service` does not name is refused: it may be misspelt.
     """
 
-    def __init__(self, app: ASGIApp, route: HttpRoute, tokens: Tokens | None, service: FastAPI) -> None:
+    def __init__(
+        self, app: ASGIApp, route: HttpRoute, tokens: Tokens | None, service: FastAPI, has_left: HasLeft
+    ) -> None:
         self.app, self._route, self._tokens, self._service = app, route, tokens, service
+        self._has_left = has_left
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)
@@ -165,6 +178,14 @@ class _Door:
         caller.require(scope)
         if caller.partner_id is not None and not self._route.partners:
             raise Problem(LIMITED_TO_PARTNER, partner=caller.partner_id)
+        await self._require_not_left(caller.partner_id)
+
+    async def _require_not_left(self, partner_id: str | None) -> None:
+        """What a partner that has left could see is kept, and hidden from it (domain.md section 6)."""
+        if partner_id is None or self._route.after_leaving:
+            return
+        if await self._has_left(partner_id):
+            raise Problem(NOT_FOUND, what=f"partner {partner_id} has left; what it could see is hidden")
 
 
 def _require_json(request: Request) -> None:

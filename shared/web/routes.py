@@ -17,7 +17,8 @@ class HttpRoute:
 
     `scope` is what the token needs; None only outside of /v1, for what everybody may ask. `partners` says
     that tokens that are limited to a partner may ask too: the endpoint then has to keep to
-    `caller.partner_id`. `seconds` is how long it may take until its answer begins. `answers` is the model
+    `caller.partner_id`. `after_leaving`: also when that partner has left; otherwise it finds
+    nothing then. `seconds` is how long it may take until its answer begins. `answers` is the model
     of a good answer, `file` its media type where it is a file; `alike` are other statuses with such a
     document, and what each means. `problems` are the kinds of its own that it may answer with.
     """
@@ -30,6 +31,7 @@ class HttpRoute:
     file: str | None = None
     status: int = 200
     partners: bool = False
+    after_leaving: bool = False
     seconds: float = SECONDS
     alike: Mapping[int, str] = field(default_factory=dict)
     problems: Sequence[Kind] = ()

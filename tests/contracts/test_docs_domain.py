@@ -68,5 +68,6 @@ def test_the_policies_have_the_defaults_of_the_settings() -> None:
         fields |= {name.upper(): field.default for name, field in settings_of(service).model_fields.items()}
     for name, default, _ in table(section(DOMAIN, "Policies")):
         [setting] = codes(name)
-        told = {True: "true", False: "false"}.get(fields[setting], f"{fields[setting]:g}")
+        value = fields[setting]
+        told = str(value).lower() if isinstance(value, bool) else f"{value:g}"
         assert default == told, setting

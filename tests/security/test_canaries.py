@@ -22,6 +22,7 @@ from ops.audit.check import audit
 from ops.local.running import RunningSystem
 from ops.shell.http_client import Answer, fetch
 from ops.shell.tokens import token_of
+from ops.watch.evidence.collecting import take_evidence
 from ops.watch.lag import read_lag
 from ops.watch.order import read_order
 from services.refunds.store import Store
@@ -490,9 +491,26 @@ async def test_no_command_of_operators_shows_a_secret(
     assert story is not None
     report = await audit(system)
     lag = await read_lag(system, system.kafka)
+    evidence = await take_evidence(system, told.order_id)
 
-    documents = (story.to_document(), report.to_document(), str(lag))
+    documents = (story.to_document(), report.to_document(), str(lag), evidence)
     assert_clean(secrets, [("command", orjson.dumps(d, default=str)) for d in documents])
+
+
+async def test_no_service_tells_a_secret_of_an_order_that_is_disputed(
+    told: Story, secrets: list[bytes], secure_system: RunningSystem
+) -> None:
+    system = secure_system.system
+    token = token_of(system, "evidence:read")
+    path = f"/v1/orders/{told.order_id}/evidence"
+
+    answers = [
+        await fetch(f"{system.service(name).base_url}{path}", timeout=PATIENCE, token=token)
+        for name in SERVICES
+    ]
+
+    assert [answer.status for answer in answers] == [200] * len(SERVICES)
+    assert_clean(secrets, [("evidence", answer.text.encode()) for answer in answers])
 
 
 def test_no_command_line_holds_a_secret(

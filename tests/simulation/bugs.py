@@ -26,11 +26,17 @@ import services.orders.decisions.partners as orders_partners
 import services.orders.decisions.payments as payments
 import services.orders.decisions.quarantine as quarantine
 import services.orders.decisions.refunds as orders_refunds
+import services.orders.store as orders_store
 import services.refunds.decisions.claims as refund_claims
+import services.refunds.decisions.judging as judging
 import services.refunds.decisions.payouts as refund_payouts
 import services.refunds.decisions.requests as refund_requests
 import services.refunds.decisions.reviews as refund_reviews
+import services.refunds.decisions.usage as usage
 import services.refunds.events as refund_events
+import services.refunds.policies.goods as goods
+import services.refunds.policies.metered as metered
+import services.refunds.policies.prepaid as prepaid
 import services.serials.decisions as serials_decisions
 import services.serials.issuing as issuing
 import shared.runtime.batch as batch_module
@@ -41,6 +47,9 @@ from services.orders.events import UnnumberedEvent, order_cancelled
 from services.orders.state import Line, Order, OrderState
 from services.refunds.decisions.units import move, void, with_lines
 from services.refunds.events import refund_accepted
+from services.refunds.policies.balance import paid_spent
+from services.refunds.policies.holds import REVIEWED
+from services.refunds.policies.usage import uses
 from services.serials.decisions import Replaced, Ruling, issue_units
 from services.serials.events import serial_registered
 from services.serials.state import Grant, GrantState, Serial, SerialState, state_at
@@ -48,7 +57,7 @@ from services.serials.store import Store as SerialsStore
 from shared.kst import kst_date, next_month, window_end
 from shared.money import NOTHING, Money, payment_money, refund_money
 from shared.runtime.batch import Batch, Parked
-from shared.runtime.decisions import Decided, Event
+from shared.runtime.decisions import Decided, Event, Wait
 from shared.runtime.fold import Fold
 from shared.runtime.intake import InboundMessage
 from shared.runtime.outbox import Outbox
@@ -188,15 +197,23 @@ def _release_keeps_won(order: Order | None, *arguments: Any) -> Any:
     return decision
 
 
-def _vat_of_the_refund_alone(order: Order, units: Sequence[LineUnits]) -> Money:
-    money = worth(order, units)
+def _vat_of_the_refund_alone(order: Order, units: Sequence[LineUnits], consumed: int) -> Money:
+    money = worth(order, units, consumed)
     return payment_money(order.vat_mode, money.supply if order.vat_mode == "exclusive" else money.total)
 
 
-def _worth_without_discount(order: Order, units: Sequence[LineUnits]) -> Money:
-    price = sum(order.lines[line_id].unit_price * quantity for line_id, quantity in units)
+def _worth_without_discount(order: Order, units: Sequence[LineUnits], consumed: int) -> Money:
+    price = sum(order.lines[line_id].unit_price * quantity for line_id, quantity in units) - consumed
     left = order.remaining.supply if order.vat_mode == "exclusive" else order.remaining.total
     return refund_money(order.vat_mode, order.remaining, min(price, left))
+
+
+def _gives_back_what_was_used_up(order: Order, units: Sequence[LineUnits], consumed: int) -> Money:
+    return worth(order, units)
+
+
+def _open_refund_forgotten(order: Order | None, refund_id: Any) -> Any:
+    return Wait("the order") if order is None else Decided(order)
 
 
 def _free_units_stay_behind(order: Order, units: Sequence[LineUnits]) -> Sequence[LineUnits]:
@@ -362,8 +379,12 @@ def _completed_again(order: Any, refund: Any, paid: Any) -> Any:
     return _record_payout(order, refund, paid)
 
 
-def _void_keeps_money(order: Any, units: Any, money: Money) -> Any:
-    return _void(order, units, Money(0, 0))
+def _void_keeps_money(order: Any, units: Any, money: Money, consumed: Any) -> Any:
+    return _void(order, units, Money(0, 0), consumed)
+
+
+def _void_keeps_what_was_used_up(order: Any, units: Any, money: Money, consumed: Any) -> Any:
+    return _void(order, units, money)
 
 
 _void = void
@@ -414,6 +435,164 @@ def _everything_or_nothing(refund: Any, *, everything: bool) -> Any:
 
 def _denial_ignored(order: Any, *arguments: Any) -> Any:
     return Decided(order)
+
+
+# Refunds of every kind
+
+
+def _a_day_longer(instant: datetime, days: int) -> datetime:
+    return window_end(instant, days + 1)
+
+
+_ask = judging._ask
+
+
+def _begins_with_the_payment(order: Any, line: Any, quantity: int | None, at: datetime) -> Any:
+    begun = structs.replace(line, delivered_at=None)
+    return _ask(with_lines(order, [begun]), begun, quantity, at)
+
+
+def _later_use_ignored(order: Any, line: Any, quantity: int | None, at: datetime) -> Any:
+    """Only what was used until the request counts."""
+    known = {
+        key: structs.replace(each, readings=tuple(r for r in each.readings if r.recorded_at <= at))
+        for key, each in order.lines.items()
+    }
+    asked = structs.replace(line, readings=known[line.line_id].readings)
+    return _ask(structs.replace(order, lines=known), asked, quantity, at)
+
+
+def _fee_of_the_price(order: Any, line: Any, quantity: int | None, at: datetime) -> Any:
+    answer = _ask(order, line, quantity, at)
+    won = payment_money(order.vat_mode, line.unit_price * line.paid - line.discount).total
+    return answer._replace(fee=prepaid.fee_of_balance(won)) if answer.fee else answer
+
+
+def _part_of_a_balance(order: Any, line: Any, quantity: Any, at: datetime) -> Any:
+    answer = _ask(order, line, quantity, at)
+    if quantity is None or answer.reason != prepaid.WHOLE_ONLY:
+        return answer
+    return _ask(order, line, None, at)._replace(units=quantity)
+
+
+_usage_of = usage.usage_of
+
+
+def _each_line_for_itself(order: Any, line: Any) -> Any:
+    return _usage_of(structs.replace(order, lines={line.line_id: line}), line)
+
+
+_record_usage = usage.record_usage
+
+
+def _lower_total_adds(order: Any, line_id: str, used: int, *instants: datetime) -> Any:
+    line = order.lines.get(line_id) if order is not None else None
+    known = max((r.used for r in line.readings if r.recorded_at <= instants[0]), default=0) if line else 0
+    return _record_usage(order, line_id, known + used if used < known else used, *instants)
+
+
+_grant_balance = usage.grant_balance
+
+
+def _late_bonus_forgotten(order: Any, line_id: str, won: int, at: datetime, expires_at: datetime) -> Any:
+    decision = _grant_balance(order, line_id, won, at, expires_at)
+    is_known = order is not None and line_id in order.lines
+    is_late = is_known and any(r.recorded_at >= at for r in order.lines[line_id].readings)
+    return Decided(order) if isinstance(decision, Decided) and is_late else decision
+
+
+def _judged_once(order: Any, line_id: str, *arguments: Any) -> Any:
+    """A bonus is kept, and changes nothing of a refund whose money is out."""
+    kept = _grant_balance(order, line_id, *arguments)
+    if not isinstance(kept, Decided) or not kept.events:
+        return kept
+    bonuses = kept.state.lines[line_id].bonuses
+    return Decided(with_lines(order, [structs.replace(order.lines[line_id], bonuses=bonuses)]))
+
+
+def _paid_cash_burns_first(readings: Any, bonuses: Any) -> int:
+    return sum(use.used for use in uses(readings))
+
+
+def _expired_bonus_burns(readings: Any, bonuses: Any) -> int:
+    return paid_spent(readings, [structs.replace(each, expires_at=LAST) for each in bonuses])
+
+
+LAST = datetime(2999, 1, 1, tzinfo=UTC)
+
+
+def _last_to_expire_burns_first(readings: Any, bonuses: Any) -> int:
+    spent, left = 0, sorted(bonuses, key=lambda each: each.expires_at, reverse=True)
+    for at, used in uses(readings):
+        for place, bonus in enumerate(left):
+            burnt = min(used, bonus.bonus) if bonus.granted_at <= at <= bonus.expires_at else 0
+            left[place] = structs.replace(bonus, bonus=bonus.bonus - burnt)
+            used -= burnt  # noqa: PLW2901 what is left of this use
+        spent += used
+    return spent
+
+
+def _fee_rounded_up(balance: int) -> int:
+    return max(-(-balance * prepaid.FEE_PERCENT // 100), prepaid.LEAST_FEE) if balance else 0
+
+
+def _no_least_fee(balance: int) -> int:
+    return balance * prepaid.FEE_PERCENT // 100
+
+
+_proceed = refund_requests.proceed
+
+
+def _nothing_is_awaited(order: Any, refund: Any, judged: Any, *arguments: Any) -> Any:
+    holds = tuple(why for why in judged.holds if why != "return_awaited")
+    return _proceed(order, refund, judged._replace(holds=holds), *arguments)
+
+
+def _nothing_is_reviewed(order: Any, refund: Any, judged: Any, *arguments: Any) -> Any:
+    return _proceed(order, refund, judged._replace(holds=tuple(set(judged.holds) - REVIEWED)), *arguments)
+
+
+def _all_of_it_came_back(order: Any, refund: Any, *arguments: Any) -> Any:
+    return refund
+
+
+_refund_held = refund_events.refund_held
+
+
+def _without_a_deadline(refund: Any, *arguments: Any) -> Any:
+    held = _refund_held(refund, *arguments)
+    held.data.pop("deadline", None)
+    return held
+
+
+_consumed = refund_reviews._consumed
+
+
+def _more_than_is_left(order: Any, judged: Any, amount: int) -> Any:
+    consumed = _consumed(order, judged, amount)
+    return consumed if isinstance(consumed, dict) else {}
+
+
+def _all_is_approved(order: Any, judged: Any, amount: int) -> Any:
+    consumed = _consumed(order, judged, amount)
+    return {} if isinstance(consumed, dict) else consumed
+
+
+_refund_overpaid = refund_events.refund_overpaid
+
+
+def _overpaid_without_its_won(*arguments: Any) -> Any:
+    told = _refund_overpaid(*arguments)
+    told.data["amount"] = 1
+    return told
+
+
+def _not_told_with_the_payout(went: Any, refund: Any, at: datetime) -> Any:
+    return went
+
+
+def _nothing_was_known(order: Any, refund: Any) -> Any:
+    return order
 
 
 # Invoices
@@ -574,6 +753,10 @@ def _leaves_without(*kinds: str) -> Any:
         return _withdraw(partner, data, content, at, [each for each in blockers if each.kind not in kinds])
 
     return wrong
+
+
+def _sold_for_ever(order: Order) -> bool:
+    return order.paid_at is not None
 
 
 _pay = payments._pay
@@ -768,6 +951,46 @@ PLANTED: Sequence[Bug] = (
         _everything_or_nothing,
     ),
     Bug("a denial of orders is ignored", refund_claims, "record_denial", _denial_ignored),
+    Bug("the day of an activation does not count", metered, "window_end", _a_day_longer),
+    Bug("goods go back a day longer", goods, "window_end", _a_day_longer),
+    Bug("unused cash is free a day longer", prepaid, "window_end", _a_day_longer),
+    Bug("the window of goods begins with the payment", judging, "_ask", _begins_with_the_payment),
+    Bug("a use after the request is ignored", judging, "_ask", _later_use_ignored),
+    Bug("the use of a top-up is none of its service", judging, "usage_of", _each_line_for_itself),
+    Bug("what was used goes back by itself", refund_requests, "proceed", _nothing_is_reviewed),
+    Bug("a lower running total adds up", usage, "record_usage", _lower_total_adds),
+    Bug("a bonus that is told late is forgotten", usage, "grant_balance", _late_bonus_forgotten),
+    Bug("a bonus changes nothing of what is paid out", usage, "grant_balance", _judged_once),
+    Bug("paid cash burns before a bonus", prepaid, "paid_spent", _paid_cash_burns_first),
+    Bug("an expired bonus burns", prepaid, "paid_spent", _expired_bonus_burns),
+    Bug("the bonus that expires last burns first", prepaid, "paid_spent", _last_to_expire_burns_first),
+    Bug("a fee is rounded up", prepaid, "fee_of_balance", _fee_rounded_up),
+    Bug("a fee has no least won", prepaid, "fee_of_balance", _no_least_fee),
+    Bug("a fee is of what was paid", judging, "_ask", _fee_of_the_price),
+    Bug("a part of a balance goes back", judging, "_ask", _part_of_a_balance),
+    Bug("goods are paid before they are back", refund_requests, "proceed", _nothing_is_awaited),
+    Bug(
+        "goods that came back in part are paid whole",
+        refund_reviews,
+        "_of_what_came_back",
+        _all_of_it_came_back,
+    ),
+    Bug("a hold says no deadline", refund_requests, "refund_held", _without_a_deadline),
+    Bug("more is approved than is left", refund_reviews, "_consumed", _more_than_is_left),
+    Bug("a part that is approved pays all", refund_reviews, "_consumed", _all_is_approved),
+    Bug("orders gives back what was used up", orders_refunds, "worth", _gives_back_what_was_used_up),
+    Bug("a release keeps what was used up", refund_reviews, "void", _void_keeps_what_was_used_up),
+    Bug(
+        "a use after the refund is told without its won", usage, "refund_overpaid", _overpaid_without_its_won
+    ),
+    Bug(
+        "a use while the money was on its way is forgotten",
+        refund_payouts,
+        "_judge_anew",
+        _not_told_with_the_payout,
+    ),
+    Bug("what an operator knew is told", refund_payouts, "allow_known_use", _nothing_was_known),
+    Bug("a refund that is held is forgotten", orders_refunds, "note_open_refund", _open_refund_forgotten),
     Bug("a merge takes in what is not fit", eligibility, "_reason_of_units", _merge_takes_all),
     Bug("a modified invoice has the wrong sign", invoices, "_modify", _wrong_sign),
     Bug("a late payment is pushed to the next month", invoices, "record_payment", _late_payment_pushed_on),
@@ -797,6 +1020,7 @@ PLANTED: Sequence[Bug] = (
         "withdraw",
         _leaves_without("uninvoiced_payment", "quarantined_money"),
     ),
+    Bug("money that is back still counts", orders_store, "is_sold", _sold_for_ever),
     Bug("nothing is issued by itself", payments, "_pay", _nothing_is_owed),
     Bug("the last units are denied", orders_issuance, "_why_not_issuable", _last_unit_denied),
     Bug("an operator's merge forgets its other partners", businesses, "merge_payments", _partners_forgotten),

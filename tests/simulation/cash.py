@@ -15,7 +15,10 @@ from tests.simulation.memory import Row
 
 GATEWAY = ("card", "mycash")
 """Methods whose refunds go back through the gateway, which then tells of a cancellation."""
-MISSING = ("cancelled_after_issue", "cancelled_after_refund", "partly_cancelled", "payout_twice")
+MISSING = (
+    *("cancelled_after_issue", "cancelled_after_refund", "partly_cancelled", "payout_twice"),
+    "used_after_refund",
+)
 """The reasons of cases about money that went, or that went too far and is here again."""
 
 

@@ -5,9 +5,10 @@ and any number of times; that is what the contract allows it.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import count
 from random import Random
 from typing import Any
@@ -26,6 +27,11 @@ SOURCE = "/checkout/kr"
 TOPIC = "checkout.events"
 START = datetime(2026, 8, 3, 9, tzinfo=KST)
 PRICES = (1600, 2400, 2000, 333, 101)
+BALANCES = (1000, 10_000, 3000, 333)
+"""Prices of a unit of prepaid cash."""
+KINDS = {"serials": 16, "goods": 4, "metered": 4, "prepaid": 5}
+LIKE_THE_FIRST = {"serials": 0.5, "metered": 0.8}
+"""How often a line is of each kind, and a second one of that of the first: a top-up, or given units."""
 METHODS = ("card", "virtual_account", "bank_transfer", "mycash", "bank_transfer", "virtual_account")
 HOLDER = "가나다교육"
 COMMON_NUMBER = business_number.from_seed(4)
@@ -38,8 +44,9 @@ def line_won(line: Mapping[str, Any]) -> int:
 
 
 def _reduced(line: dict[str, Any]) -> dict[str, Any]:
-    """The line as it is sold: most second lines are given free, some cost a round number less."""
-    if line["line_id"] == "2" and line["quantity"] not in (3, 5):
+    """The line as it is sold: most second lines of serials are given free, some cost a round number less."""
+    is_given = line["quantity"] not in (3, 5) if line["kind"] == "serials" else line["quantity"] == 6
+    if line["line_id"] == "2" and is_given:
         return {**line, "unit_price": 0}
     return {**line, "discount": 100} if line["quantity"] in (3, 5) else line
 
@@ -86,6 +93,8 @@ class Checkout:
     keys: dict[str, str] = field(default_factory=dict)
     paid_by: dict[str, str] = field(default_factory=dict)
     buyers: dict[str, str] = field(default_factory=dict)
+    lines: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    strays: set[str] = field(default_factory=set)
     partners: list[dict[str, Any]] = field(default_factory=list)
     asked_for_merges: bool = False
     now: datetime = START
@@ -135,7 +144,9 @@ class Checkout:
         refund_id = str(refund["refund_id"])
         about = {"order_id": refund["order_id"], "refund_id": refund_id}
         state = refund["state"]
-        if state == "held":
+        if state == "held" and refund["why"] == "return_awaited":
+            self._send_back(about)
+        elif state == "held":
             self.queue(refund["order_id"], "refund.proof_attached.v1", {**about, "actor": "partner"})
         elif state == "in_review":
             self._review(about, self.random.choice(["approve", "approve", "reject"]))
@@ -285,23 +296,81 @@ class Checkout:
         match headers["ce_type"].decode():
             case "payment.quarantined.v1":
                 self._decide(data)
+            case "order.paid.v1":
+                self.paid_by[data["order_id"]] = data["payment_id"]
+            case type_name:
+                self._hear_of_refund(type_name, about, data)
+
+    def _hear_of_refund(self, type_name: str, about: dict[str, Any], data: dict[str, Any]) -> None:
+        match type_name:
             case "refund.payout_requested.v1":
                 self.keys[data["refund_id"]] = data["idempotency_key"]
                 self._try_payout(about, data["amount"], data["idempotency_key"])
-            case "order.paid.v1":
-                self.paid_by[data["order_id"]] = data["payment_id"]
             case "refund.completed.v1" | "refund.repaid.v1":
                 self._undo_payout(about, data["payout_id"], data["amount"])
                 self._take_back_refunded(data["order_id"])
+                self._use_afterwards(data["order_id"])
             case "refund.bounced.v1":
                 self._review(about, self.random.choice(["retry", "retry", "release"]))
             case "refund.held.v1":
-                self.queue(data["order_id"], "refund.proof_attached.v1", {**about, "actor": "partner"})
+                self._do_what_it_waits_for(about, data["next"])
+                if self.random.random() < 0.2:
+                    self._leave(self.buyers[data["order_id"]])
+            case "refund.rejected.v1" | "refund.denied.v1" if self.random.random() < 0.1:
+                self._send_back(about)
+            case "refund.failed.v1":
+                self._review(about, self.random.choice(["retry", "release"]))
+
+    def _leave(self, partner_id: str) -> None:
+        """A partner wants to leave while a refund of its waits."""
+        wish = {"partner_id": partner_id, "request_id": f"leave-{next(self._numbers)}"}
+        self.queue(partner_id, "partner.withdrawal_requested.v1", wish)
+
+    def _do_what_it_waits_for(self, about: dict[str, Any], following: str) -> None:
+        chance = self.random.random()
+        match following:
+            case "attach_proof":
+                self.queue(about["order_id"], "refund.proof_attached.v1", {**about, "actor": "partner"})
                 self._review(about, self.random.choice(["approve", "reject", "release"]))
-            case "refund.failed.v1" if data["next"] == "retry":
-                self._review(about, self.random.choice(["retry", "release"]))
-            case "refund.failed.v1" if data["next"] == "retry_or_release":
-                self._review(about, self.random.choice(["retry", "release"]))
+                if chance < 0.3:
+                    self._send_back(about)
+            case "operator_review":
+                decision = self.random.choice(["approve", "approve", "approve", "reject"])
+                self._review(about, decision, part=decision == "approve" and chance < 0.6)
+            case "confirm_return" if chance < 0.8:
+                self._send_back(about)
+            case "confirm_return":
+                self._review(about, self.random.choice(["approve", "reject"]))
+
+    def _send_back(self, about: dict[str, Any]) -> None:
+        """Goods come back: all that are asked for, some of them, or more of them than were."""
+        time = self.now + timedelta(minutes=self.random.randrange(1, 15_000))
+        data: dict[str, Any] = {**about}
+        goods = [line for line in self.lines[about["order_id"]] if line["kind"] == "goods"]
+        if goods and self.random.random() < 0.5:
+            data["lines"] = [
+                {"line_id": line["line_id"], "quantity": self.random.randint(1, line["quantity"])}
+                for line in goods
+            ]
+        if self.random.random() < 0.5:
+            data["confirmed_at"] = wire_time(time)
+        self.queue(about["order_id"], "return.confirmed.v1", data, time)
+        if "lines" in data:
+            self.queue(about["order_id"], "return.confirmed.v1", dict(about), time + timedelta(hours=1))
+
+    def _use_afterwards(self, order_id: str) -> None:
+        """Sometimes a use is heard of when the money is out, or a bonus that was there before it."""
+        for line in self.lines[order_id]:
+            if line["kind"] in ("metered", "prepaid") and self.random.random() < 0.4:
+                most = line_won(line) if line["kind"] == "prepaid" else line["quantity"]
+                at = self.now + timedelta(minutes=self.random.randrange(-20_000, 1_000))
+                data = {"order_id": order_id, "line_id": line["line_id"]}
+                use = {**data, "used": self.random.randint(0, most + 1), "recorded_at": wire_time(at)}
+                self.queue(order_id, "usage.recorded.v1", use, self.now + timedelta(hours=1))
+                if line["kind"] == "prepaid" and self.random.random() < 0.3:
+                    ends = wire_time(at + timedelta(days=7))
+                    bonus = {**data, "bonus": self.random.randint(1, 2_000), "expires_at": ends}
+                    self.queue(order_id, "balance.granted.v1", bonus, at)
 
     def _try_payout(self, about: dict[str, Any], amount: int, key: str) -> None:
         chance = self.random.random()
@@ -373,10 +442,14 @@ class Checkout:
             }
             self.queue(case["order_id"], "quarantine.decided.v1", data, time)
 
-    def _review(self, about: dict[str, Any], decision: str) -> None:
+    def _review(self, about: dict[str, Any], decision: str, *, part: bool = False) -> None:
+        """An operator decides; of a part it approves an amount, which sometimes is more than there is."""
         data = {**about, "decision": decision, "actor": "operator-7"}
         if self.random.random() < 0.3:
-            data["note"] = "looked at"
+            data["note"] = self.random.choice(["looked at", "requester_withdrew"])
+        if part:
+            cost = sum(map(line_won, self.lines[about["order_id"]]))
+            data["amount"] = self.random.randint(1, cost + cost // 8 + 1)
         self.queue(about["order_id"], "refund.reviewed.v1", data)
 
 
@@ -392,6 +465,7 @@ class _Purchase:
     asked: int = 0
     paid: bool = False
     complete: bool = False
+    began: dict[str, datetime] = field(default_factory=dict)
 
     def plan(self) -> None:
         random = self.checkout.random
@@ -400,7 +474,10 @@ class _Purchase:
             # The first hours of a month in Seoul, which are the last of the month before elsewhere.
             self.paid_at = self.paid_at.replace(month=9, day=1, hour=self.paid_at.hour % 9)
         self.checkout.buyers[self.order_id] = self.partner["partner_id"]
-        self.lines = [self._line(str(number)) for number in range(1, random.choice([2, 2, 3]))]
+        self.lines.append(self._line("1"))
+        if random.random() < (0.7 if self.lines[0]["kind"] == "metered" else 0.33):
+            self.lines.append(self._line("2"))
+        self.checkout.lines[self.order_id] = self.lines
         snapshot = self._snapshot()
         amount = payment_money(snapshot["vat_mode"], sum(map(line_won, self.lines))).total
         if snapshot["payment_method"] == "virtual_account":
@@ -411,13 +488,15 @@ class _Purchase:
 
     def _line(self, line_id: str) -> dict[str, Any]:
         random = self.checkout.random
-        kind = "serials" if line_id == "1" or random.random() < 0.6 else "metered"
+        kind = random.choices(list(KINDS), list(KINDS.values()))[0]
+        if line_id == "2" and random.random() < LIKE_THE_FIRST.get(self.lines[0]["kind"], 0):
+            kind = self.lines[0]["kind"]
         line = {
             "line_id": line_id,
             "kind": kind,
             "product_id": f"product-{random.randrange(3)}",
             "product_name": "스터디 이용권 30일",
-            "unit_price": random.choice(PRICES),
+            "unit_price": random.choice(BALANCES if kind == "prepaid" else PRICES),
             "quantity": random.randint(1, 6),
             "usage_days": 30,
         }
@@ -497,12 +576,17 @@ class _Purchase:
     def _afterwards(self, snapshot: dict[str, Any], amount: int) -> None:
         random = self.checkout.random
         steps: list[Any] = [self._issue] * random.choice([0, 1, 1, 2, 3])
-        steps += [self._refund] * random.choice([0, 1, 1, 2, 3])
+        is_asked = self.lines[0]["kind"] != "serials"
+        steps += [self._refund] * random.choice([int(is_asked), 1, 1, 2, 3])
+        steps += list(self._uses())
         random.shuffle(steps)
         at = self.paid_at
         for step in steps:
-            at += timedelta(minutes=random.randrange(1, 20_000))
-            step(at)
+            if step in (self._issue, self._refund):
+                at += timedelta(minutes=random.randrange(1, 20_000))
+                step(self._at_an_edge() if step == self._refund and random.random() < 0.5 else at)
+            else:
+                step()
         if self.paid and random.random() < 0.15:
             self._say_payment(snapshot, amount, self.paid_at + timedelta(hours=2), 2)
             if random.random() < 0.5:
@@ -536,6 +620,61 @@ class _Purchase:
         if first < amount and random.random() < 0.4:
             second = random.choice([amount - first, random.randint(1, amount - first)])
             self._cancel(1, at + timedelta(minutes=20), amount=second)
+
+    def _uses(self) -> Iterator[Callable[[], None]]:
+        """What is told of lines that are delivered, activated and used up, each at a time of its own."""
+        random = self.checkout.random
+        for line in self.lines:
+            match line["kind"]:
+                case "goods":
+                    yield from [partial(self._begin, line, "delivered")] * random.choice([0, 1, 1, 2])
+                case "metered":
+                    yield from [partial(self._begin, line, "activated")] * random.choice([0, 1, 1, 2])
+                    yield from [partial(self._use, line)] * random.choice([0, 0, 0, 1, 2, 3])
+                case "prepaid":
+                    yield from [partial(self._use, line)] * random.choice([0, 0, 1, 2, 3, 4])
+                    yield from [partial(self._bonus, line)] * random.choice([0, 0, 1, 2, 3])
+
+    def _begin(self, line: dict[str, Any], what: str) -> None:
+        """The line can be used, or has arrived; some sayings name no instant, or one before the payment."""
+        random = self.checkout.random
+        at = self.paid_at + timedelta(minutes=random.randrange(0, 14_000))
+        data = {"order_id": self.order_id, "line_id": line["line_id"]}
+        if random.random() < 0.85:
+            self.began[line["line_id"]] = min(at, self.began.get(line["line_id"], at))
+            data[f"{what}_at"] = wire_time(at if random.random() < 0.95 else self.paid_at - timedelta(days=1))
+        self._say(f"line.{what}.v1", data, at + timedelta(minutes=random.randrange(0, 10_000)))
+
+    def _use(self, line: dict[str, Any]) -> None:
+        """A running total: some are lower than before, and some more than there is."""
+        random = self.checkout.random
+        most = line_won(line) if line["kind"] == "prepaid" else line["quantity"]
+        at = self.paid_at + timedelta(minutes=random.randrange(0, 18_000))
+        data = {
+            "order_id": self.order_id,
+            "line_id": line["line_id"] if random.random() < 0.97 else "no-such-line",
+            "used": random.randint(0, random.choice([most // 3, most, most + 2])),
+            "recorded_at": wire_time(at),
+        }
+        self._say("usage.recorded.v1", data, at + timedelta(minutes=random.randrange(0, 20_000)))
+
+    def _bonus(self, line: dict[str, Any]) -> None:
+        random = self.checkout.random
+        at = self.paid_at + timedelta(minutes=random.randrange(0, random.choice([100, 10_000])))
+        data = {
+            "order_id": self.order_id,
+            "line_id": line["line_id"],
+            "bonus": random.randint(1, 1 + line_won(line) // 3),
+            "expires_at": wire_time(at + timedelta(days=random.choice([1, 3, 7, 9]))),
+        }
+        self._say("balance.granted.v1", data, at)
+
+    def _at_an_edge(self) -> datetime:
+        """A moment on one of the days on which a window ends, or of the day after."""
+        random = self.checkout.random
+        began = random.choice([self.paid_at, *self.began.values()])
+        day = (began + timedelta(days=random.choice([6, 7, 7, 8, 8]))).astimezone(KST)
+        return max(day.replace(hour=random.choice([0, 23])), self.paid_at)
 
     def _issue(self, at: datetime) -> None:
         self.asked += 1
@@ -576,9 +715,14 @@ class _Purchase:
         random = self.checkout.random
         if random.random() < 0.4:
             return
-        chosen = [li for li in self.lines if random.random() < 0.8] or self.lines[:1]
+        chosen = [li for li in self.lines if random.random() < 0.7] or self.lines[-1:]
+        least = {
+            li["line_id"]: li["quantity"] if li["kind"] == "prepaid" and random.random() < 0.8 else 1
+            for li in chosen
+        }
         data["lines"] = [
-            {"line_id": li["line_id"], "quantity": random.randint(1, li["quantity"])} for li in chosen
+            {"line_id": li["line_id"], "quantity": random.randint(least[li["line_id"]], li["quantity"])}
+            for li in chosen
         ]
         if random.random() < 0.05:
             data["lines"].append({"line_id": "no-such-line", "quantity": 1})

@@ -45,8 +45,9 @@ SAYING = ("draft", "issue_failed", "issued")
 CORRECTIONS = ("correction", "issued_twice")
 SAID_BY_CHECKOUT = "e-"
 """How the ids of checkout's events begin."""
-MAY_GO = ("parked", "order_lines")
-"""What was handled waits no more; the lines of an order that nobody paid may give way to others."""
+MAY_GO = ("parked", "order_lines", "sales")
+"""What was handled waits no more; the lines of an order that nobody paid may give way to others; an order
+whose money is back is no sale."""
 
 
 def month_in_seoul(instant: datetime) -> str:
@@ -100,6 +101,7 @@ class Checks:
         self.sequences: dict[tuple[str, str], int] = defaultdict(int)
         self.books: dict[str, OrderBook] = defaultdict(OrderBook)
         self.worth: dict[str, tuple[int, int]] = {}
+        self.everything: dict[str, set[str] | None] = {}
         self.ends: dict[str, list[str]] = defaultdict(list)
         self.payout_keys: dict[str, set[str]] = defaultdict(set)
         self.bounces: Counter[str] = Counter()
@@ -123,7 +125,8 @@ class Checks:
 
     def step(self) -> None:
         """Everything that must hold at any time."""
-        self._hear_releases()
+        self._system.watch.look()
+        self._hear_refunds()
         touched: dict[str, list[tuple[str, Any]]] = {}
         for name, site in self._system.sites.items():
             touched[name] = list(dict.fromkeys(site.database.changed))
@@ -144,13 +147,16 @@ class Checks:
 
     # What was said
 
-    def _hear_releases(self) -> None:
-        """First of all, because what orders says in the same step may follow from them."""
+    def _hear_refunds(self) -> None:
+        """First of all, because what orders says in the same step may follow from it."""
         outbox = self._system.sites["refunds"].database.tables["outbox"]
         for number in range(self._read["refunds"] + 1, len(outbox) + 1):
-            if outbox[number]["type"] == "refund.released.v1":
-                data = orjson.loads(outbox[number]["data"])
+            said, data = outbox[number]["type"], orjson.loads(outbox[number]["data"])
+            if said == "refund.released.v1":
                 self.books[data["order_id"]].released.add(data["refund_id"])
+            elif said == "refund.accepted.v1":
+                whole = {line["line_id"] for line in data["lines"] if "consumed" in line}
+                self.everything[data["refund_id"]] = whole if data.get("everything") else None
 
     def _hear(self, service: str, fact: Row) -> None:
         data = orjson.loads(fact["data"])
@@ -235,7 +241,7 @@ class Checks:
         self._no_unit_twice(book, data["order_id"])
 
     def _hear_refund_denied_v1(self, book: OrderBook, data: Mapping[str, Any]) -> None:
-        refund = self._rows("refunds", "refunds")[UUID(data["refund_id"])]
+        whole = self.everything[data["refund_id"]]
         lines = self._rows("orders", "order_lines")
         left = {
             line["line_id"]: line["left"]
@@ -244,7 +250,7 @@ class Checks:
             or line_won(lines[data["order_id"], line["line_id"]])
         }
         must(
-            not (refund["everything"] and any(left.values())),
+            whole is None or not any(units for line_id, units in left.items() if line_id not in whole),
             "everything refundable is what is left",
             f"{data['refund_id']} named no units and was denied although there are {left}",
         )
@@ -497,7 +503,8 @@ class Checks:
         rest = left[0] // 10 if order["vat_mode"] == "exclusive" else gross // 11
         must(left[1] == rest, "VAT follows what remains", f"{order['order_id']}: {left} remain")
         open_worth = sum(
-            line_won(li) * (li["paid"] - li["refunding"] - li["refunded"]) // li["quantity"] for li in lines
+            line_won(li) * (li["paid"] - li["refunding"] - li["refunded"]) // li["quantity"] + li["consumed"]
+            for li in lines
         )
         worth = left[0] if order["vat_mode"] == "exclusive" else gross
         must(worth == open_worth, "won follow units", f"{order['order_id']}: {worth} won, {open_worth} worth")
@@ -711,6 +718,14 @@ class Checks:
         self._all_bounces_are_told()
         self._all_won_are_somewhere(payouts)
         self._all_documents_say_what_is_paid()
+        self._all_sales_are_of_paid_orders()
+
+    def _all_sales_are_of_paid_orders(self) -> None:
+        orders, lines = self._rows("orders", "orders"), self._rows("orders", "order_lines").values()
+        paid = {key: row["paid_at"] for key, row in orders.items() if row["state"] == "paid"}
+        due = {(r["order_id"], r["product_id"]): paid[r["order_id"]] for r in lines if r["order_id"] in paid}
+        counted = {key: row["sold_at"] for key, row in self._rows("orders", "sales").items()}
+        must(counted == due, "the ranking counts paid orders", f"{counted.keys() ^ due.keys()}")
 
     def _all_parked_are_ghosts(self, ghosts: frozenset[str]) -> None:
         for name in self._system.sites:
@@ -883,8 +898,14 @@ class Checks:
             cash[key].hear(type_name, data)
             self._is_what_is_owed(type_name, data)
         paid_out = self._paid_out({key: each.twice for key, each in cash.items() if each.twice}, payouts)
+        fees = self._fees()
         for order_id, order in self._rows("orders", "orders").items():
-            cases = [c for (o, _), c in self._rows("orders", "quarantine").items() if o == order_id]
+            # Who gives back what was used, or would have been left, is between people: no cash has moved.
+            cases = [
+                case
+                for (order, _), case in self._rows("orders", "quarantine").items()
+                if order == order_id and case["reason"] not in ("used_after_refund", "bonus_after_refund")
+            ]
             account = Account(cash[order_id], order, cases)
             self._upstream_took_what_it_says(account)
             self._a_part_leaves_the_order(account)
@@ -892,14 +913,23 @@ class Checks:
             payment = self._rows("invoices", "payments").get(order_id)
             evidence = sum(_won(payment, "")) - sum(_won(payment, "refunded_")) if payment else 0
             quarantine = sum(case["amount"] for case in cases if case["decision"] is None)
-            must(here - went == evidence + quarantine, "no won is lost",
-                 f"{order_id} ({order['state']}): {here} came, {went} went, "
+            must(here - went == evidence + quarantine + fees[order_id], "no won is lost",
+                 f"{order_id} ({order['state']}): {here} came, {went} went, {fees[order_id]} are fees, "
                  f"{evidence} stand, {quarantine} are in quarantine")  # fmt: skip
+
+    def _fees(self) -> Counter[str]:
+        """Won that were kept of refunds, by order: they are on no document and in no case."""
+        fees: Counter[str] = Counter()
+        for type_name, data in self._facts("refunds"):
+            if type_name == "refund.completed.v1":
+                fees[data["order_id"]] += data["fee"]
+        return fees
 
     def _is_what_is_owed(self, type_name: str, data: Mapping[str, Any]) -> None:
         is_payout = type_name == "refund.paid_out.v1" and not data["payout_id"].startswith("twice-")
         if is_payout and "amount" in data:
-            owed = sum(self.worth[data["refund_id"]])
+            refund = self._rows("refunds", "refunds")[UUID(data["refund_id"])]
+            owed = sum(self.worth[data["refund_id"]]) - refund["fee"]
             must(data["amount"] == owed, "a payout of other won is refused",
                  f"{data['refund_id']}: {data['amount']} of {owed}")  # fmt: skip
 

@@ -23,7 +23,7 @@ from tests.simulation.system import Leader, Site, System, without_the_machine
 from tests.support.commands import Person
 
 PARTITIONS = 2
-ORDERS = 8
+ORDERS = 9
 MOST_STEPS = 20_000
 BROKEN = (Crash, asyncpg.PostgresConnectionError)
 POINTS = ("statement", "statement", "before_commit", "after_commit", "answer_lost")

@@ -213,7 +213,8 @@ class Walk:
         if refund["state"] == "paying_out":
             paid = {**about, "payout_id": f"out-{refund_id}", "paid_out_at": wire_time(START)}
             yield Said(ORDER, f"out-{tag}", "refund.paid_out.v1", START, paid)
-            if steps <= 4 + 2 * (self.scenario.failures - 1):
+            first_asked = 4 if refund["returned_at"] is None else 5
+            if steps <= first_asked + 2 * (self.scenario.failures - 1):
                 failed = {**about, "payout_id": f"try-{steps}", "reason": "account_closed"}
                 yield Said(ORDER, f"fail-{tag}", "refund.payout_failed.v1", START, failed)
         elif refund["state"] == "completed" and steps <= 2 + 3 * self.scenario.bounces:
@@ -228,6 +229,20 @@ class Walk:
             yield Said(ORDER, f"repay-{tag}", "refund.paid_out.v1", START, paid)
         elif refund["state"] == "failed":
             for decision in ("retry", "release"):
+                data = {**about, "decision": decision, "actor": "operator"}
+                yield Said(ORDER, f"{decision}-{tag}", "refund.reviewed.v1", START, data)
+        elif refund["state"] in ("held", "in_review"):
+            yield from self._answers_about_wait(refund["why"], about, tag)
+
+    def _answers_about_wait(self, why: str, about: dict[str, str], tag: str) -> Iterator[Said]:
+        if why == "return_awaited":
+            some = {**about, "lines": [{"line_id": "1", "quantity": 1}]}
+            yield Said(ORDER, f"back-{tag}", "return.confirmed.v1", START, about)
+            yield Said(ORDER, f"some-{tag}", "return.confirmed.v1", START, some)
+        else:
+            part = {**about, "decision": "approve", "amount": 1_000, "actor": "operator"}
+            yield Said(ORDER, f"part-{tag}", "refund.reviewed.v1", START, part)
+            for decision in ("approve", "reject"):
                 data = {**about, "decision": decision, "actor": "operator"}
                 yield Said(ORDER, f"{decision}-{tag}", "refund.reviewed.v1", START, data)
 
@@ -282,6 +297,7 @@ class Walk:
                 site.close(MONTH, cut_off(MONTH, 5, 18))
             case record:
                 site.handle([record])
+        self.system.watch.look()
         number = self._intern(move.service)
         if number >= known:
             self._check_step(state, move, before[0], number)
@@ -417,6 +433,21 @@ def _pay(number: int = 1, **changes: Any) -> Said:
     return _said(f"pay-{number}", "payment.completed.v1", **payment(number, **changes))
 
 
+def _line(kind: str, line_id: str = "1", units: int = 2, unit_price: int = 2_000) -> dict[str, Any]:
+    (line,) = order_snapshot(units)["lines"]
+    return {**line, "line_id": line_id, "kind": kind, "unit_price": unit_price}
+
+
+def _use(used: int, hours: int) -> Said:
+    data = {"line_id": "1", "used": used, "recorded_at": wire_time(START + timedelta(hours=hours))}
+    return _said(f"used-{used}", "usage.recorded.v1", **data)
+
+
+def _bonus(won: int) -> Said:
+    data = {"line_id": "1", "bonus": won, "expires_at": wire_time(START + timedelta(days=7))}
+    return _said("bonus", "balance.granted.v1", **data)
+
+
 def _pending() -> Said:
     deadline = wire_time(START + timedelta(days=7))
     data = order_snapshot(payment_method="virtual_account")
@@ -443,6 +474,15 @@ SCENARIOS = (
     Scenario("paid twice", [_pay(), _pay(2), _cancel(2), _cancel(1)], 2, 2),
     Scenario("a payout that bounces", [_pay(), _refund("r-1", 1)], 1, 1, failures=0, bounces=1),
     Scenario("refund around the month close", [_pay(), _refund("r-1", 1)], 2, 1, close=True),
+    Scenario("goods that come back, all or some", [_pay(lines=[_line("goods")]), _refund("r-1", 2)], 1, 0),
+    Scenario("a service that is used",
+             [_pay(lines=[_line("metered")]), _use(1, 2), _use(2, 1), _refund("r-1")], 0, 0),
+    Scenario("a balance with a late bonus",
+             [_pay(lines=[_line("prepaid", units=1, unit_price=10_000)]), _bonus(1_000), _use(1_500, 2),
+              _refund("r-1")], 0, 0),
+    Scenario("goods and serials of one order",
+             [_pay(lines=[_line("goods"), _line("serials", "2", 1)]), _refund("r-1"), _issue("i-1")], 0, 0,
+             failures=0),
 )  # fmt: skip
 
 

@@ -272,7 +272,7 @@ async def play(recording: Recording, sessions: Mapping[str, asyncpg.Pool]) -> No
     """Each service does on its empty schema what it did in memory; the services go on side by side."""
     broker = recording.system.broker
     places = {
-        name: Place(system._site(name, number, broker), sessions[name])
+        name: Place(system._site(name, number, broker, recording.system.watch), sessions[name])
         for number, name in enumerate(SERVICES, start=1)
     }
     with _without_the_machine(places):

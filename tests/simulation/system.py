@@ -5,7 +5,7 @@ mark, the month close, the deposit expirer, the issuing worker. What is not: soc
 SQL.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,10 +14,13 @@ from typing import Any
 from unittest.mock import patch
 from uuid import UUID
 
+import orjson
+
 import services.invoices.handlers as invoices_handlers
 import services.orders.expiry as expiry
 import services.orders.handlers as orders_handlers
 import services.orders.store as orders_store
+import services.refunds.commands as refunds_commands
 import services.refunds.handlers as refunds_handlers
 import services.serials.commands as serials_commands
 import services.serials.handlers as serials_handlers
@@ -33,11 +36,15 @@ from services.invoices.commands import CorrectBody, MergeBody, correct, merge_mo
 from services.invoices.state import MonthSummary, NewId
 from services.invoices.state import Policy as InvoicePolicy
 from services.invoices.store import Store as InvoicesStore
+from services.refunds.asking import REQUESTED
+from services.refunds.commands import REQUEST, RequestBody
 from services.refunds.store import Store as RefundsStore
 from services.serials.commands import REGISTER, EndBody, Registering
 from services.serials.state import Part, Policy
 from services.serials.store import Store
+from shared.events.canonical import content_hash
 from shared.events.catalogue import SERVICES, TOPICS
+from shared.events.checkout import RefundRequested
 from shared.events.fields import Data
 from shared.runtime.commands import Answer, Command, Work
 from shared.runtime.decisions import Context
@@ -47,6 +54,7 @@ from shared.runtime.records import StoredRecord
 from shared.runtime.relay import LostLead, Relay
 from shared.runtime.service import Service
 from shared.runtime.surroundings import Surroundings
+from tests.simulation.kinds_book import Watch
 from tests.simulation.memory import Broker, Connection, Database, Pool, Row, Running
 from tests.simulation.tables import open_database
 from tests.support.commands import Person
@@ -66,6 +74,12 @@ class Plain:
 
     def open(self, sealed: bytes, context: bytes) -> bytes:
         return sealed
+
+    def new_data_key(self, context: bytes) -> bytes:
+        return b"key"
+
+    def with_data_key(self, sealed_key: bytes, key_id: str, context: bytes) -> "Plain":
+        return self
 
 
 class Silence:
@@ -170,6 +184,10 @@ class Site:
         order_id = self.database.tables["grants"][serial["grant_id"]]["order_id"]
         return self._decide(to_end(self, how, serial["serial_id"], order_id, who, key, at))
 
+    def ask_refund(self, document: Mapping[str, Any], at: datetime) -> Answer:
+        """A partner asks for a refund over HTTP, by the document of `refund.requested`."""
+        return self._decide(to_ask_refund(self, document, at))
+
     def _decide(self, command: Command[Any]) -> Answer:
         (answer,) = Running(self.fold.decide([command])).finish()
         assert isinstance(answer, Answer)
@@ -247,6 +265,14 @@ def to_end(
     return who.commands(how, order_id, said, key, said.reason, **more)
 
 
+def to_ask_refund(site: Site, document: Mapping[str, Any], at: datetime) -> Command[Any]:
+    """The command that asks for a refund, as the HTTP route makes it."""
+    content = content_hash(REQUESTED, orjson.dumps(document)).hex()
+    said = RequestBody(request=RefundRequested.model_validate(document), content=content)
+    new_id = site.database.new_id()
+    return Person("portal").commands(REQUEST, document["order_id"], said, at=at, command_id=new_id)
+
+
 def _of_operator(site: Site, name: str, key: str, body: Data, at: datetime) -> Command[Any]:
     return Person("operator-7").commands(name, key, body, at=at, command_id=site.database.new_id())
 
@@ -303,7 +329,12 @@ class System:
 
     def __init__(self, partitions: int) -> None:
         self.broker = Broker(dict.fromkeys(TOPICS, partitions))
-        self.sites = {name: _site(name, number, self.broker) for number, name in enumerate(SERVICES, start=1)}
+        self.watch = Watch()
+        self.sites = {
+            name: _site(name, number, self.broker, self.watch)
+            for number, name in enumerate(SERVICES, start=1)
+        }
+        self.watch.databases = {name: site.database for name, site in self.sites.items()}
         self.wall = datetime(2026, 8, 1, tzinfo=UTC)
 
     def set_wall(self, wall: datetime) -> None:
@@ -313,9 +344,9 @@ class System:
             site.database.wall = wall
 
 
-def _site(name: str, number: int, broker: Broker) -> Site:
+def _site(name: str, number: int, broker: Broker, watch: Watch | None = None) -> Site:
     database = open_database(name, number)
-    service, store = _service(name, database)
+    service, store = _service(name, watch)
     outbox = Outbox(name, broker.partitions)
     fold = Fold(service, Pool(database), outbox, Plain(), Silence(), NEVER)  # type: ignore[arg-type]
     fold._context = Context(new_id=database.new_id)
@@ -323,9 +354,10 @@ def _site(name: str, number: int, broker: Broker) -> Site:
     return Site(name, database, service, fold, outbox, relay, store)
 
 
-def _service(name: str, database: Database) -> tuple[Service, InvoicesStore | None]:
+def _service(name: str, watch: Watch | None) -> tuple[Service, InvoicesStore | None]:
     if name == "orders":
-        return _put_together(name, orders_handlers, orders_store.Store()), None
+        routes = watch.over_orders(orders_handlers.ROUTES) if watch else orders_handlers.ROUTES
+        return Service(name, routes, orders_store.Store(), orders_handlers.refuse_late), None
     if name == "serials":
         return Service(
             name,
@@ -335,13 +367,13 @@ def _service(name: str, database: Database) -> tuple[Service, InvoicesStore | No
             commands=serials_commands.COMMANDS,
         ), None
     if name == "refunds":
-        return _put_together(name, refunds_handlers, RefundsStore(Plain())), None  # type: ignore[arg-type]
+        store = RefundsStore(Plain())  # type: ignore[arg-type]
+        routes = watch.over_refunds(refunds_handlers.ROUTES) if watch else refunds_handlers.ROUTES
+        return Service(
+            name, routes, store, refunds_handlers.refuse_late, commands=refunds_commands.COMMANDS
+        ), None
     invoices = InvoicesStore(InvoicePolicy())
-    return _put_together(name, invoices_handlers, invoices), invoices
-
-
-def _put_together(name: str, handlers: Any, store: Any) -> Service:
-    return Service(name, handlers.ROUTES, store, handlers.refuse_late)
+    return Service(name, invoices_handlers.ROUTES, invoices, invoices_handlers.refuse_late), invoices
 
 
 async def _no_pause(seconds: float) -> None:

@@ -353,6 +353,14 @@ def drop_lines(tx: Transaction, packed: str) -> int:
     return len(rows)
 
 
+def drop_sales(tx: Transaction, packed: str) -> int:
+    ids = set(unpacked(packed))
+    rows = [key for key in tx.rows("sales") if key[0] in ids]
+    for key in rows:
+        tx.put("sales", key, None)
+    return len(rows)
+
+
 def claim_payments(tx: Transaction, ids: str, orders: str, amounts: str, contents: bytes) -> list[Row]:
     new = []
     columns = (unpacked(ids), unpacked(orders), map(int, unpacked(amounts)))
@@ -396,6 +404,15 @@ def blockers_of_partners(tx: Transaction, ids: Names, cards_are_invoiced: bool) 
         for kind, quantity in _blockers(tx, order, line, cards_are_invoiced)
         if quantity > 0
     ]
+    rows += [
+        Row(
+            zip(
+                names, (order["partner_id"], "refund_in_progress", order["order_id"], None, None), strict=True
+            )
+        )
+        for order in where(tx, "orders", "partner_id", ids)
+        if order["open_refunds"]
+    ]
     held = {
         (case["partner_id"], case["order_id"])
         for case in where(tx, "quarantine", "partner_id", ids)
@@ -406,7 +423,7 @@ def blockers_of_partners(tx: Transaction, ids: Names, cards_are_invoiced: bool) 
         for partner, order_id in held
     ]
     return sorted(
-        rows, key=lambda row: (row["partner_id"], row["order_id"], row["kind"], row["line_id"] or "")
+        rows, key=lambda r: (r["partner_id"], r["order_id"], r["kind"], r["line_id"] is None, r["line_id"])
     )
 
 
@@ -463,6 +480,7 @@ ORDERS: Mapping[str, Query] = {
     "known_payments": lambda tx, ids: found(tx, "payments", unpacked(ids)),
     "give_up_payments": give_up_payments,
     "drop_lines": drop_lines,
+    "drop_sales": drop_sales,
     "withdrawn_partners": withdrawn_partners,
     "stop_orders": stop_orders,
     "lock_partners": lambda tx, ids: found(tx, "partners", ids, lock=True),
@@ -590,15 +608,58 @@ def failures_of_orders(tx: Transaction, ids: str) -> list[Row]:
     ]
 
 
+def note_invoices(tx: Transaction, *columns: Sequence[Any]) -> int:
+    names = ("payment_id", "document_key", "supply", "vat", "written_date")
+    rows = [row for row in entries(names, columns) if tx.get("tax_invoices", row["payment_id"]) is None]
+    for row in rows:
+        tx.insert("tax_invoices", row["payment_id"], Row({**row, "is_duplicate": False}))
+    return len(rows)
+
+
+def note_replaced(tx: Transaction, document_key: str, replaced_by: str | None) -> int:
+    """An invoice may be corrected in the batch that tells of it, so rows of this transaction count too."""
+    told = {key for table, key in tx.staged if table == "tax_invoices"} | set(tx.rows("tax_invoices"))
+    keys = [key for key in sorted(told) if tx.get("tax_invoices", key)["document_key"] == document_key]
+    for key in keys:
+        changes = {"is_duplicate": True} if replaced_by is None else {"document_key": replaced_by}
+        update(tx, "tax_invoices", key, changes)
+    return len(keys)
+
+
+def data_keys_in_use(tx: Transaction, partner_ids: Names) -> list[Row]:
+    rows = (tx.get("data_keys", (partner_id, 1)) for partner_id in partner_ids)
+    return [row for row in rows if row is not None]
+
+
+def make_data_keys(tx: Transaction, partner_ids: Names, sealed: Sequence[bytes]) -> int:
+    """None is ever destroyed here, so that each is the first of its partner."""
+    for partner_id, key in zip(partner_ids, sealed, strict=True):
+        tx.lock("data_keys", (partner_id, 1))
+        if tx.get("data_keys", (partner_id, 1)) is None:
+            row = Row(partner_id=partner_id, number=1, sealed=key, forgotten_at=None)
+            tx.put("data_keys", (partner_id, 1), row)
+    return len(partner_ids)
+
+
 REFUNDS: Mapping[str, Query] = {
+    "data_keys_in_use": data_keys_in_use,
+    "make_data_keys": make_data_keys,
     "lock_orders": lock_orders,
     "lines_of_orders": lambda tx, ids: where(
         tx, "order_lines", "order_id", unpacked(ids), "order_id", "position"
+    ),
+    "readings_of_orders": lambda tx, ids: where(
+        tx, "usage_readings", "order_id", unpacked(ids), "order_id", "line_id", "recorded_at"
+    ),
+    "bonuses_of_orders": lambda tx, ids: where(
+        tx, "bonuses", "order_id", unpacked(ids), "order_id", "line_id", "position"
     ),
     "drop_lines": drop_registered_lines,
     "refunds_of_orders": refunds_of_orders,
     "payouts_of_orders": payouts_of_orders,
     "failures_of_orders": failures_of_orders,
+    "note_invoiced": note_invoices,
+    "note_replaced": note_replaced,
 }
 
 
@@ -880,6 +941,7 @@ UNMODELLED: Mapping[str, str] = {
     "invoiced_payments_once": "the payment and its order are the key of the rows here",
     "parked_topic_partition_offset_key": "the place is the key of the rows here",
     "refunds_destination_reference_key": "a random id",
+    "data_keys_in_use": "no key is destroyed here, and the first one has its number",
     "refund_details_refund_id_key": "one row for each refund, whose own key is modelled",
     "grants_batch_id_key": "a random id",
     "grants_home": "no grant is so large here",
@@ -929,10 +991,18 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
             "retention: the topics here keep everything",
         ),
     },
-    "orders": dict.fromkeys(
-        ("open_cases", "cases_named", "orders_with_cases"), "a person looks at money in quarantine"
-    ),
+    "orders": {
+        "has_left": "a partner asks with a token of its own",
+        **dict.fromkeys(
+            ("open_cases", "cases_named", "orders_with_cases"), "a person looks at money in quarantine"
+        ),
+        "standing_of_partner": "a person asks whether a partner may leave",
+        **dict.fromkeys(("partners_to_purge", "erase_partners"), "no history here is five years long"),
+        "ranking": "a person asks which products sell most",
+        "orders_ranked_wrongly": "no night passes here: checks.py compares sales with orders",
+    },
     "serials": {
+        "has_left": "a partner asks with a token of its own",
         **dict.fromkeys(
             (
                 "grant_of_id",
@@ -983,17 +1053,39 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
         ),
     },
     "refunds": {
-        "read_details": "opened for an operator, by no decision",
+        **dict.fromkeys(
+            ("read_details", "details_of_refunds"), "opened for an operator or a bank, by no decision"
+        ),
+        **dict.fromkeys(
+            (
+                "details_of_partner",
+                "lock_data_key",
+                "erase_details",
+                "knows_partner",
+                "accounts_needed",
+                "requests_that_wait",
+                "dead_letters_of_partner",
+            ),
+            "a person has a partner forgotten",
+        ),
+        "holders_to_check": "no bank is asked here: that is off by default",
+        "has_left": "a partner asks with a token of its own",
         **dict.fromkeys(
             (
                 "order_of_refund",
                 "refund_to_show",
+                "refunds_in_turn",
                 "lines_of_refund",
                 "steps_of_refund",
                 "payouts_of_refund",
             ),
             "a person looks at a refund",
         ),
+        **dict.fromkeys(("read_order", "tax_invoice_of_payment"), "a person asks what a refund would give"),
+        **dict.fromkeys(
+            ("take_payouts_in_turn", "payouts_to_make"), "a person takes payouts out, to make them by hand"
+        ),
+        "unanswered_payouts": "operators retry here what nobody answers",
     },
     "invoices": {
         "is_partner_known": "a person corrects a partner",
@@ -1022,8 +1114,8 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
     },
 }
 """The statements that the simulation does not send, and why it need not."""
-OF_OPERATORS = ("todo_", "find_")
-"""How statements begin that only people ask: what needs somebody, and what a word names."""
+OF_OPERATORS = ("todo_", "find_", "evidence_")
+"""How statements begin that only people ask: what needs somebody, what a word names, evidence of an order."""
 PAUSES = frozenset({"share_months", "lock_orders", "recorded_grants", "closed_months", "update_orders",
                     "orders", "grants", "payments", "stop_orders", "move_cursors"})  # fmt: skip
 """Statements before which another owner may come between: loading, saving, and moving cursors."""

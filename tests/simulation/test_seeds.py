@@ -1,9 +1,13 @@
 """Seeded histories of the whole system, with every fault that the contract allows."""
 
+from collections.abc import Iterator
+
+import orjson
 import pytest
 
 from tests.simulation.__main__ import describe
 from tests.simulation.engine import ORDERS, Simulation, run_seed
+from tests.simulation.memory import Row, Table
 
 SEEDS, GROUP = 200, 20
 
@@ -43,6 +47,7 @@ def test_the_histories_reach_what_they_are_meant_to_reach() -> None:
         for site in simulation.system.sites.values():
             tables = site.database.tables
             seen |= {row["type"] for row in tables["outbox"].values()}
+            seen |= set(_of_kinds(tables))
             seen |= {str(row["code"]) for row in tables["dead_letters"].values()}
             seen |= {str(row.get("reason")) for row in tables["quarantine"].values()}
             seen |= {f"{row['reason']}={row['decision']}" for row in tables["quarantine"].values()}
@@ -52,6 +57,29 @@ def test_the_histories_reach_what_they_are_meant_to_reach() -> None:
             seen |= {str(row["reason"]) for row in tables["merge_explanations"].values()}
 
     assert seen >= EVERYTHING, EVERYTHING - seen
+
+
+def _of_kinds(tables: dict[str, Table]) -> Iterator[str]:
+    """What has become of refunds by the rules of the kinds."""
+    for row in tables["outbox"].values():
+        if row["type"] in ("refund.held.v1", "refund.rejected.v1"):
+            yield f"{row['type'].removesuffix('.v1')}={orjson.loads(row['data'])['reason']}"
+    for refund in tables["refunds"].values() if "refund_history" in tables else ():
+        is_paid = refund["state"] == "completed"
+        if is_paid and refund["fee"]:
+            yield "a fee"
+        if is_paid and refund["reviewed_at"] and refund["consumed"] not in ("{}", {}):
+            yield "a part approved"
+        if refund["state"] == "rejected" and refund["returned_at"]:
+            yield "a return after the end"
+        if is_paid and refund["everything"] and refund["returned_at"] and _has_open_goods(tables, refund):
+            yield "goods back in part"
+
+
+def _has_open_goods(tables: dict[str, Table], refund: Row) -> bool:
+    lines = (row for row in tables["order_lines"].values() if row["order_id"] == refund["order_id"])
+    claims = ("granted", "refunding", "refunded", "taken_back")
+    return any(row["kind"] == "goods" and row["paid"] > sum(row[name] for name in claims) for row in lines)
 
 
 DECIDED = (
@@ -67,6 +95,10 @@ EVERYTHING = {
     *("refund.locked.v2", "refund.accepted.v1", "refund.held.v1", "refund.rejected.v1"),
     *("refund.payout_requested.v1", "refund.completed.v1", "refund.failed.v1", "refund.released.v1"),
     *("refund.bounced.v1", "refund.repaid.v1", "refund.paid_twice.v1", "payout_twice"),
+    *("refund.overpaid.v1", "used_after_refund", "refund.underpaid.v1", "bonus_after_refund"),
+    *(f"refund.held={why}" for why in ("holder_mismatch", "used", "window_over", "return_awaited")),
+    *(f"refund.rejected={why}" for why in ("window_over", "whole_balance_only", "balance_too_small")),
+    *("a fee", "a part approved", "goods back in part", "a return after the end"),
     *("invoice.drafted.v1", "invoice.merged.v1", "invoice.issued.v1", "invoice.issue_failed.v1"),
     *("invoice.modified.v1", "month.closed.v1", "event.accepted.v1", "event.rejected.v1"),
     *("unreadable", "unknown_type", "missing_field", "wrong_key", "duplicate_id", "duplicate_request"),

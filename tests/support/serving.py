@@ -14,7 +14,8 @@ from shared.sealing import Sealer
 from shared.web.routes import HttpRoute
 from tests.support.keys import DATA
 from tests.support.tabletop import Tabletop
-from tests.support.web import operator_of, routes_of
+from tests.support.tokens import Provider
+from tests.support.web import ALL, app_of, client_of, operator_of, routes_of, service_of
 
 SEALER = Sealer(DATA, "1")
 """The one of the services on a table."""
@@ -33,6 +34,19 @@ def routes_on(table: Tabletop, service: str) -> list[HttpRoute]:
 def operator_on(table: Tabletop, service: str) -> httpx.AsyncClient:
     """Somebody whose token allows everything, and who asks a service on the table."""
     return operator_of(routes_on(table, service), service)
+
+
+def partner_on(table: Tabletop, service: str, partner_id: str) -> httpx.AsyncClient:
+    """Somebody whose token is limited to a partner; the service is asked whether that partner has left."""
+    statement, provider = service_of(service).has_left, Provider()
+    assert statement is not None, f"partners may not ask {service}"
+
+    async def has_left(partner_id: str) -> bool:
+        left: bool = await table.pools[service].fetchval(statement, partner_id)
+        return left
+
+    app = app_of(routes_on(table, service), provider.tokens(), service, has_left=has_left)
+    return client_of(app, provider.allowing(ALL, partner_id=partner_id))
 
 
 @asynccontextmanager

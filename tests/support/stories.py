@@ -4,7 +4,7 @@ Every story has an order and a partner of its own, so that many can be told at o
 is logical: each sentence is said a minute after the one before.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
@@ -19,6 +19,7 @@ from tests.support.patience import PATIENCE
 
 BEGINS = datetime(2031, 10, 21, 14, 3, 5, tzinfo=KST)
 MINUTE = timedelta(minutes=1)
+NO_KINDS: Mapping[str, str] = {}
 ACCOUNT = {"method": "bank_account", "bank_code": "088", "account_number": "110123456789"}
 
 _seeds = count(1)
@@ -132,9 +133,13 @@ class Story:
         evidence: str = "tax_invoice",
         vat_mode: str = "exclusive",
         kind: str = "serials",
+        kinds: Mapping[str, str] = NO_KINDS,
         lines: Sequence[tuple[str, int, int]] | None = None,
     ) -> dict[str, Any]:
-        """The order as checkout says it; `lines` are (line id, units, price)."""
+        """The order as checkout says it; `lines` are (line id, units, price).
+
+        Those that `kinds` names are of their own kind, the others of `kind`.
+        """
         sold = lines or [("1", quantity, price)]
         self.order = {
             "partner": self.buyer.snapshot(),
@@ -145,7 +150,7 @@ class Story:
             "lines": [
                 {
                     "line_id": line_id,
-                    "kind": kind,
+                    "kind": kinds.get(line_id, kind),
                     "product_id": "study-30",
                     "product_name": "스터디 이용권 30일",
                     "unit_price": unit_price,
@@ -221,6 +226,21 @@ class Story:
         lines: dict[str, Any] = {} if units is None else {"lines": [{"line_id": line, "quantity": units}]}
         return await self.says("issuance.requested.v1", request_id=request, **lines)
 
+    def refund(
+        self, units: int | None = None, *, line: str = "1", request: str = "rr-1", holder: str | None = None
+    ) -> dict[str, Any]:
+        """The document that asks for a refund of so many units of a line, or of everything."""
+        return {
+            "order_id": self.order_id,
+            "refund_request_id": request,
+            "requested_by": self.buyer.id,
+            "role": "partner",
+            **({} if units is None else {"lines": [{"line_id": line, "quantity": units}]}),
+            "reason": "financial_burden",
+            "message": "수량을 잘못 주문했습니다",
+            "destination": {**ACCOUNT, "holder": holder or self.buyer.name},
+        }
+
     async def asks_refund(
         self,
         units: int | None = None,
@@ -230,17 +250,30 @@ class Story:
         holder: str | None = None,
         event_id: str | None = None,
     ) -> str:
-        lines = {} if units is None else {"lines": [{"line_id": line, "quantity": units}]}
+        document = self.refund(units, line=line, request=request, holder=holder)
+        return await self.says("refund.requested.v1", event_id=event_id, **document)
+
+    async def is_activated(self, line: str = "1") -> str:
+        return await self.says("line.activated.v1", line_id=line, activated_at=wire_time(self.now))
+
+    async def is_delivered(self, line: str = "1") -> str:
+        return await self.says("line.delivered.v1", line_id=line, delivered_at=wire_time(self.now))
+
+    async def is_used(self, used: int, line: str = "1") -> str:
+        """So much of a line was used by now, in all: units, or won of a balance."""
+        return await self.says("usage.recorded.v1", line_id=line, used=used, recorded_at=wire_time(self.now))
+
+    async def is_given(self, bonus: int, expires_at: datetime, line: str = "1") -> str:
+        """A prepaid line has so many won of bonus cash."""
         return await self.says(
-            "refund.requested.v1",
-            event_id=event_id,
-            refund_request_id=request,
-            requested_by=self.buyer.id,
-            role="partner",
-            **lines,
-            reason="financial_burden",
-            message="수량을 잘못 주문했습니다",
-            destination={**ACCOUNT, "holder": holder or self.buyer.name},
+            "balance.granted.v1", line_id=line, bonus=bonus, expires_at=wire_time(expires_at)
+        )
+
+    async def comes_back(self, refund_id: str, units: int | None = None, line: str = "1") -> str:
+        """The goods of a refund are back: so many units of a line, or all of them."""
+        some: dict[str, Any] = {} if units is None else {"lines": [{"line_id": line, "quantity": units}]}
+        return await self.says(
+            "return.confirmed.v1", refund_id=refund_id, confirmed_at=wire_time(self.now), **some
         )
 
     async def attaches_proof(self, refund_id: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ops.local.running import RunningSystem
 from shared.clock import now
-from shared.kst import KST, next_month
+from shared.kst import KST, next_month, wire_time
 from tests.support.driver import Checkout
 from tests.support.readable import ask_serials, serials_of
 from tests.support.stories import BEGINS, Buyer, Story, first_day, fresh_month
@@ -22,6 +22,7 @@ async def tell_everything(checkout: Checkout, close_month: CloseMonth, system: R
         issued_and_refunded,
         held_failed_and_released,
         bounced_and_paid_twice,
+        used_and_overpaid,
         locked_and_rejected,
         large,
         expired,
@@ -72,6 +73,19 @@ async def bounced_and_paid_twice(checkout: Checkout) -> None:
     await story.until("refund.repaid.v1")
     await story.is_paid_out(refund_id, "po-3")
     await story.until("refund.paid_twice.v1")
+
+
+async def used_and_overpaid(checkout: Checkout) -> None:
+    story = await Story(checkout).is_paid(quantity=1, price=10_000, kind="prepaid")
+    await story.is_refunded()
+    later = story.now + timedelta(minutes=5)
+    await story.says("usage.recorded.v1", line_id="1", used=2_000, recorded_at=wire_time(later))
+    await story.until("refund.overpaid.v1")
+    await story.until("payment.quarantined.v1", reason="used_after_refund")
+    ends = wire_time(later + timedelta(days=7))
+    await story.says("balance.granted.v1", line_id="1", bonus=1_000, expires_at=ends)
+    await story.until("refund.underpaid.v1")
+    await story.until("payment.quarantined.v1", reason="bonus_after_refund")
 
 
 async def locked_and_rejected(checkout: Checkout) -> None:

@@ -12,6 +12,7 @@ from shared.operators.todo import Thresholds
 from shared.queries import load
 from shared.runtime import http
 from shared.runtime.consumer import PartitionConsumer
+from shared.runtime.evidence_routes import EvidenceEndpoint
 from shared.runtime.health import Health
 from shared.runtime.operator_routes import OperatorEndpoints
 from shared.runtime.outbox import Outbox
@@ -90,8 +91,10 @@ def routes_of(
         """There is nothing to see."""
 
     common = http.Endpoints(service, "broker:9092", nowhere, health, metrics, observe)
-    of_operators = OperatorEndpoints(service, load(f"services.{name}"), nowhere, fold, sealer, Thresholds())
-    return [*common.routes(), *of_operators.routes(), *service.http_routes(nowhere)]
+    queries = load(f"services.{name}")
+    of_operators = OperatorEndpoints(service, queries, nowhere, fold, sealer, Thresholds())
+    evidence = EvidenceEndpoint(service, queries, nowhere)
+    return [*common.routes(), *evidence.routes(), *of_operators.routes(), *service.http_routes(nowhere)]
 
 
 async def _handle_nothing(records: Any) -> None:

@@ -10,7 +10,15 @@ from ops.audit.history.key_history import KeyHistory, payments_of
 
 PAYMENT, DECISION = "payment.completed.v1", "quarantine.decided.v1"
 OPENED, ENDED = "payment.quarantined.v1", "quarantine.settled.v1"
-MISSING = frozenset({"cancelled_after_issue", "cancelled_after_refund", "partly_cancelled", "payout_twice"})
+MISSING = frozenset(
+    {
+        "cancelled_after_issue",
+        "cancelled_after_refund",
+        "partly_cancelled",
+        "payout_twice",
+        "used_after_refund",
+    }
+)
 """Reasons of cases about money that is not here, so that none can be given back."""
 DECIDED = frozenset({"returned", "kept", "applied"})
 """Ends of a case that an operator decides; the others follow from payments."""
@@ -87,7 +95,7 @@ def _places(history: KeyHistory) -> dict[str, list[int]]:
         for payment_id in payments_of(event.data):
             placed[payment_id].append(event.data["amount"])
     for event in history.events_of(OPENED):
-        if event.data["reason"] not in MISSING:
+        if event.data["reason"] not in MISSING and event.data["reason"] != "bonus_after_refund":
             placed[event.data["payment_id"]].append(event.data["amount"])
     for event in history.events_of(ENDED):
         if event.data.get("decision") == "reinstated":

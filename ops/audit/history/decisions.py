@@ -24,6 +24,7 @@ from ops.audit.history.model import (
     Outcome,
     Units,
     Won,
+    consumed_of,
     paid_won,
     price_of_all,
     refund_won,
@@ -313,7 +314,12 @@ def _claim(order: Order, data: Mapping[str, Any]) -> Decisions:
     if order.status in WAITS_FOR_MONEY:
         return
     asked = units_of(data)
-    remaining = tuple((name, min(units, order.open(name))) for name, units in asked if order.open(name))
+    consumed = consumed_of(data)
+    remaining = tuple(
+        (name, min(units, order.open(name)))
+        for name, units in asked
+        if order.open(name) and (order.open(name) >= units or name not in consumed)
+    )
     if data.get("everything") and remaining and (order.is_free(asked) or not order.is_free(remaining)):
         asked = remaining
     if any(order.open(line_id) < units for line_id, units in asked):
@@ -321,9 +327,11 @@ def _claim(order: Order, data: Mapping[str, Any]) -> Decisions:
         yield order, (("refund.denied", left),)
         return
     asked = _with_free_units(order, asked)
-    won = refund_won(order.vat_mode, order.left, order.refund_price(asked))
-    claims = (*order.claims, Claim(data["refund_id"], asked, won))
-    after = replace(order.refunding(asked), left=order.left.minus(won), claims=claims)
+    consumed = {name: won for name, won in consumed.items() if name in dict(asked)}
+    won = refund_won(order.vat_mode, order.left, order.refund_price(asked, sum(consumed.values())))
+    claims = (*order.claims, Claim(data["refund_id"], asked, won, tuple(consumed.items())))
+    after = order.refunding(asked).consuming(consumed)
+    after = replace(after, left=order.left.minus(won), claims=claims)
     yield after, (("refund.granted", asked, won.supply, won.vat),)
 
 
@@ -342,7 +350,8 @@ def _release(order: Order, data: Mapping[str, Any]) -> Decisions:
     if claim is None:
         return
     others = tuple(c for c in order.claims if c is not claim)
-    order = replace(order.reopening(claim.units), claims=others, left=order.left.plus(claim.won))
+    order = order.reopening(claim.units).consuming(dict(claim.consumed), -1)
+    order = replace(order, claims=others, left=order.left.plus(claim.won))
     if order.status != CANCELLED:
         yield order, ()
         return
@@ -354,6 +363,16 @@ def _release(order: Order, data: Mapping[str, Any]) -> Decisions:
 def _pay_twice(order: Order, data: Mapping[str, Any]) -> Decisions:
     """Money that nobody was owed is out: no unit moves, and its won are missing."""
     yield order, (("payment.quarantined", -data["amount"], "payout_twice"),)
+
+
+def _overpay(order: Order, data: Mapping[str, Any]) -> Decisions:
+    """What a refund gave back had been used: no unit moves, and its won are missing."""
+    yield order, (("payment.quarantined", -data["amount"], "used_after_refund"),)
+
+
+def _underpay(order: Order, data: Mapping[str, Any]) -> Decisions:
+    """A refund would have given back more: no unit moves, and its won are proposed to go."""
+    yield order, (("payment.quarantined", data["amount"], "bonus_after_refund"),)
 
 
 REASONS_OF_CASES = ("second_payment", "wrong_amount", "late_deposit", "told_late", "order_closed")
@@ -440,6 +459,8 @@ OPERATIONS = {
     "refund.accepted.v1": _claim,
     "refund.released.v1": _release,
     "refund.paid_twice.v1": _pay_twice,
+    "refund.overpaid.v1": _overpay,
+    "refund.underpaid.v1": _underpay,
     "refund.rejected.v1": _reject,
     "order.expired.v1": _expire,
 }

@@ -96,7 +96,10 @@ def _asked(history: KeyHistory) -> Iterator[Entry]:
             yield request
     yield from (command for command in history.commands if command.type == CASE_DECIDED)
     yield from (command for command in history.commands if command.id in cancelled)
-    yield from history.events_of("refund.accepted.v1", "refund.released.v1", "refund.paid_twice.v1")
+    yield from history.events_of(
+        *("refund.accepted.v1", "refund.released.v1", "refund.paid_twice.v1"),
+        *("refund.overpaid.v1", "refund.underpaid.v1"),
+    )
 
 
 def _cancelled(history: KeyHistory) -> Mapping[str, str]:

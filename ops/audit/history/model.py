@@ -57,6 +57,7 @@ class Line(NamedTuple):
     """A line of an order. `open` units are neither issued nor refunded nor claimed for either.
 
     `left` units are not refunded nor claimed for it, issued or not. `discount` won are off the whole line.
+    `consumed` won of the price of the others were used up, and stay paid.
     """
 
     kind: str
@@ -65,6 +66,7 @@ class Line(NamedTuple):
     discount: int = 0
     open: int = 0
     left: int = 0
+    consumed: int = 0
 
     @property
     def cost(self) -> int:
@@ -73,11 +75,12 @@ class Line(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """A refund that holds units and won."""
+    """A refund that holds units and won. `consumed` won by line were used up of the units."""
 
     refund_id: str
     units: Units
     won: Won
+    consumed: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(slots=True, frozen=True)
@@ -138,13 +141,22 @@ class Order:
         """The order with these units of a refund open again."""
         return self.refunding(tuple((line_id, -quantity) for line_id, quantity in units))
 
+    def consuming(self, consumed: Mapping[str, int], sign: int = 1) -> "Order":
+        """The order of which so many won by line were used up; with the sign turned, were not after all."""
+        lines = tuple(
+            (name, line._replace(consumed=line.consumed + sign * consumed.get(name, 0)))
+            for name, line in self.lines
+        )
+        return replace(self, lines=lines)
+
     def is_free(self, units: Units) -> bool:
         """Whether all of these units belong to lines that cost nothing."""
         costs = {name: line.cost for name, line in self.lines}
         return not any(costs.get(name, 0) for name, _ in units)
 
-    def refund_price(self, units: Units) -> int:
+    def refund_price(self, units: Units, consumed: int = 0) -> int:
         """What a refund of these units takes of what is left, in won: all but what the other units are worth.
+        What was used up of these, or of units that went before, stays too.
 
         Each line is worth its cost by its units, and a won that falls between two refunds goes to the next.
         """
@@ -152,7 +164,8 @@ class Order:
             return 0
         whole = self.left.total if self.vat_mode == "inclusive" else self.left.supply
         after = self.refunding(units)
-        return max(whole - sum(line.cost * line.left // line.quantity for _, line in after.lines), 0)
+        stays = sum(line.cost * line.left // line.quantity + line.consumed for _, line in after.lines)
+        return max(whole - stays - consumed, 0)
 
 
 def price_of_all(data: Mapping[str, Any]) -> int:
@@ -177,6 +190,12 @@ def refund_won(vat_mode: str, left: Won, price: int) -> Won:
         vat = min(vat, price, left.vat)
         return Won(price - vat, vat)
     return Won(price, min(max(left.vat - (left.supply - price) // 10, 0), left.vat))
+
+
+def consumed_of(data: Mapping[str, Any]) -> Mapping[str, int]:
+    """The won by line that a document names as used up."""
+    lines = data.get("lines") or ()
+    return {line["line_id"]: line["consumed"] for line in lines if line.get("consumed")}
 
 
 def units_of(data: Mapping[str, Any]) -> Units:

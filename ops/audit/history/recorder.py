@@ -292,5 +292,5 @@ def kept(type_name: str, data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _line(line: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("grant_id", "line_id", "kind", "unit_price", "quantity", "discount", "left")
+    names = ("grant_id", "line_id", "kind", "unit_price", "quantity", "discount", "left", "consumed")
     return {name: line[name] for name in names if name in line}

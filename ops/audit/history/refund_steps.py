@@ -9,7 +9,7 @@ from ops.audit.history.key_history import KeyHistory
 
 NEXT_STEPS: Mapping[str, set[str]] = {
     "": {"refund.accepted.v1", "refund.held.v1", "refund.rejected.v1"},
-    "refund.held.v1": {"refund.accepted.v1", "refund.rejected.v1"},
+    "refund.held.v1": {"refund.held.v1", "refund.accepted.v1", "refund.rejected.v1"},
     "refund.accepted.v1": {"refund.granted.v1", "refund.denied.v1"},
     "refund.granted.v1": {"refund.payout_requested.v1", "refund.completed.v1"},
     "refund.payout_requested.v1": {"refund.payout_requested.v1", "refund.completed.v1", "refund.failed.v1"},

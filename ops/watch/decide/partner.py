@@ -1,4 +1,4 @@
-"""`pawl partner`: show one, and correct what is known of it."""
+"""`pawl partner`: show one, correct what is known of it, see whether it may leave, and have it leave."""
 
 import asyncio
 from collections.abc import Iterator, Mapping
@@ -6,26 +6,29 @@ from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 import typer
+from rich.console import Console
 
 from ops.shell.groups import ShowsByName
 from ops.shell.options import Directory, Json, PostgresUrl, TokenFile
+from ops.shell.output import print_json
 from ops.shell.problem import Exit, Problem
 from ops.shell.system import find_system
 from ops.watch.close import require_number
 from ops.watch.decide import answers
 from ops.watch.decide.answers import Actor, Asker, BaseUrl, Why, Yes
 from ops.watch.show import partner as shown
-from ops.watch.show.rows import won
+from ops.watch.show.rows import day, print_lines, won, words
 from shared.operators.commands import pawl
 
 SCOPE: Final = "partners:manage"
+READ_SCOPE: Final = "partners:read"
 
 app = typer.Typer(
     cls=ShowsByName,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
-    help="Show a partner, `pawl partner P-17`, or correct what is known of it.",
+    help="Show a partner, `pawl partner P-17`, correct what is known of it, see whether it may leave.",
     epilog="Example: pawl partner P-17",
 )
 app.command("show")(shown.partner)
@@ -112,3 +115,98 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(value)
+
+
+@app.command()
+def check(
+    partner_id: Annotated[str, typer.Argument(metavar="PARTNER", help="The id of the partner.")],
+    actor: Actor = None,
+    url: BaseUrl = None,
+    directory: Directory = None,
+    token_file: TokenFile = None,
+    as_json: Json = False,
+) -> None:
+    """Show what keeps a partner from leaving: each blocker, who ends it, and how.
+
+    Exit code 5: something does. Exit code 4: nobody knows the partner.
+
+    Example: [bold]pawl partner check P-17[/bold]
+    """
+    asker = Asker(find_system(None, None, directory), url, directory, token_file, actor)
+    path = f"/v1/partners/{quote(partner_id, safe='')}/withdrawal-preflight"
+    answer = asker.look("orders", READ_SCOPE, path, "Look for it: pawl find WORD")
+    if as_json:
+        print_json(answer)
+    else:
+        print_lines(Console(), f"partner {answer['partner_id']}", _standing(answer))
+    if answer["blockers"]:
+        raise typer.Exit(Exit.SOMETHING_WAITS)
+
+
+@app.command()
+def withdraw(
+    partner_id: Annotated[str, typer.Argument(metavar="PARTNER", help="The id of the partner.")],
+    reason: Why = "",
+    yes: Yes = False,
+    actor: Actor = None,
+    url: BaseUrl = None,
+    directory: Directory = None,
+    token_file: TokenFile = None,
+    as_json: Json = False,
+) -> None:
+    """Have a partner leave, for good: it can order no more. Only shown until --yes.
+
+    While something is unfinished it stays, and everything is listed. Exit code 5: it stays.
+
+    Example: [bold]pawl partner withdraw P-17 --reason "it asked by letter" --yes[/bold]
+    """
+    asker = Asker(find_system(None, None, directory), url, directory, token_file, actor)
+    path = f"/v1/partners/{quote(partner_id, safe='')}/withdrawal"
+    body = answers.body_of(reason, yes)
+    answer = asker.ask("orders", SCOPE, path, body, "Look for it: pawl find WORD")
+    answers.show(answer, as_json, f"partner {answer['partner_id']}", _standing(answer))
+    if answer["blockers"]:
+        raise typer.Exit(Exit.SOMETHING_WAITS)
+
+
+@app.command()
+def purge(
+    reason: Why = "",
+    yes: Yes = False,
+    actor: Actor = None,
+    url: BaseUrl = None,
+    directory: Directory = None,
+    token_file: TokenFile = None,
+    as_json: Json = False,
+) -> None:
+    """Erase the names of partners that left more than ARCHIVE_YEARS ago. Only shown until --yes.
+
+    Names, business numbers and addresses go from their orders for good; units and won stay. Exit code 4:
+    nobody is due.
+
+    Example: [bold]pawl partner purge --reason "their five years are over" --yes[/bold]
+    """
+    asker = Asker(find_system(None, None, directory), url, directory, token_file, actor)
+    answer = asker.ask("orders", SCOPE, "/v1/partners/purge", answers.body_of(reason, yes), "See: pawl lag")
+    head = f"{len(answer['partners'])} partners, {answer['left']} left for another run"
+    answers.show({**answer, "events": ()}, as_json, head, map(_purged, answer["partners"]))
+    if not answer["partners"]:
+        raise typer.Exit(Exit.NOTHING_MATCHED)
+
+
+def _purged(partner: Mapping[str, Any]) -> tuple[str, str]:
+    kept = f"left on {day(partner['withdrawn_at'])}, kept until {day(partner['archived_until'])}"
+    return partner["partner_id"], f"{partner['orders']} orders, {kept}"
+
+
+def _standing(answer: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if answer["withdrawn_at"]:
+        yield "state", f"left on {day(answer['withdrawn_at'])}"
+    elif answer["blockers"]:
+        yield "state", f"cannot leave: {len(answer['blockers'])} things are unfinished"
+    else:
+        yield "state", "may leave"
+    for blocker in answer["blockers"]:
+        units = f", line {blocker['line_id']} x{blocker['quantity']}" if blocker["quantity"] else ""
+        yield words(blocker["kind"]), f"order {blocker['order_id']}{units}  {blocker['command']}"
+        yield "", f"{blocker['who']}: {blocker['what_to_do']}"

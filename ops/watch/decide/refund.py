@@ -1,7 +1,7 @@
-"""`pawl refund`: show one, and decide about it."""
+"""`pawl refund`: see what can be refunded, ask for it, show a refund, and decide about it."""
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import typer
@@ -11,6 +11,8 @@ from ops.shell.options import Directory, Json, PostgresUrl, TokenFile
 from ops.shell.problem import Exit, Problem
 from ops.shell.system import find_system
 from ops.watch.decide import answers
+from ops.watch.decide import payouts as by_hand
+from ops.watch.decide import refund_asking as asking
 from ops.watch.decide.answers import Actor, Asker, BaseUrl, Why, Yes
 from ops.watch.show import refund as shown
 from shared.operators.deciding import RefundDecision
@@ -22,12 +24,43 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
-    help="Show a refund by its id or that of its request, `pawl refund rr-77`, and decide about it.",
+    help="Show a refund by its id or that of its request, `pawl refund rr-77`, ask for one, decide about it.",
     epilog="Example: pawl refund rr-77",
 )
+app.command()(asking.check)
+app.command()(asking.request)
 app.command()(shown.show)
+app.command()(asking.ls)
+app.command()(by_hand.payouts)
+app.command()(by_hand.paid)
 
 Name = Annotated[str, typer.Argument(help="The id of the refund, or of its request.")]
+
+
+@app.command()
+def review(
+    name: Name,
+    decision: Annotated[Literal["approve", "reject", "withdraw"], typer.Argument(help="What becomes of it.")],
+    amount: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="WON", help="With approve: what is paid for it.", show_default=False),
+    ] = None,
+    reason: Why = "",
+    yes: Yes = False,
+    actor: Actor = None,
+    url: BaseUrl = None,
+    postgres: PostgresUrl = None,
+    directory: Directory = None,
+    token_file: TokenFile = None,
+    as_json: Json = False,
+) -> None:
+    """Decide about a refund that is held or in review: the same as `approve`, `reject` and `withdraw`.
+
+    Example: [bold]pawl refund review rr-77 approve --reason "the account is the buyer's" --yes[/bold]
+    """
+    asker = Asker(find_system(None, postgres, directory), url, directory, token_file, actor)
+    body = answers.body_of(reason, yes, decision=decision, amount=amount)
+    _decide(asker, "review", name, body, as_json)
 
 
 @app.command()
@@ -122,7 +155,9 @@ def proof(
     _decide(asker, "proof", name, body, as_json)
 
 
-def _decide(asker: Asker, decision: RefundDecision, name: str, body: dict[str, Any], as_json: bool) -> None:
+def _decide(
+    asker: Asker, decision: RefundDecision | Literal["review"], name: str, body: dict[str, Any], as_json: bool
+) -> None:
     refund_id = refund_named(asker, name)
     path = f"/v1/refunds/{refund_id}/{decision}"
     answer = asker.ask("refunds", SCOPE, path, body, f"See how it is: pawl refund show {refund_id}")

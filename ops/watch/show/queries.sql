@@ -53,7 +53,8 @@ WHERE partner_id = $1 AND standing ORDER BY month DESC, requested_at LIMIT $2;
 -- name: refunds_named
 -- Refunds of this id, or of this request.
 SELECT refund_id, order_id, refund_request_id, state, requested_by, role, reason, requested_at, everything,
-       destination_kind, destination_masked, why, supply, vat, fee, amount, expected_on, completed_at
+       destination_kind, destination_masked, why, supply, vat, fee, amount, expected_on, completed_at,
+       deadline, returned_at, mismatch, approved_by, approved_won
 FROM refunds WHERE refund_id = $1 OR refund_request_id = $2 ORDER BY order_id, refund_id LIMIT 20;
 
 -- name: lines_of_refund

@@ -16,10 +16,12 @@ from ops.shell.problem import Exit, Problem
 from ops.shell.system import find_system
 from ops.watch.show.rows import minute, print_lines, won, words
 from shared.business_days import legal_refund_day
+from shared.clock import now
 from shared.documents import as_json
 from shared.kst import kst_date
+from shared.late_interest import lateness
 from shared.operators.commands import pawl
-from shared.operators.deciding import OF_REFUND
+from shared.operators.deciding import of_refund
 from shared.queries import load
 
 SQL = load("ops.watch.show")
@@ -42,10 +44,14 @@ async def refunds_of(connection: Any, name: str) -> list[dict[str, Any]]:
 
 async def _whole(connection: Any, row: Any) -> dict[str, Any]:
     refund_id = row["refund_id"]
+    legal_on = legal_refund_day(kst_date(row["returned_at"] or row["requested_at"]))
+    completed_on = kst_date(row["completed_at"]) if row["completed_at"] else None
+    late = lateness(row["amount"], row["state"], legal_on, completed_on, kst_date(now()))
     return {
         **as_json(row),
-        "decisions": list(OF_REFUND.get(row["state"], ())),
-        "legal_on": legal_refund_day(kst_date(row["requested_at"])).isoformat(),
+        "decisions": list(of_refund(row["state"], row["why"])),
+        "legal_on": legal_on.isoformat(),
+        "late": None if late is None else {"days": late.days, "interest": late.won},
         "lines": [as_json(line) for line in await connection.fetch(SQL.lines_of_refund, refund_id)],
         "steps": [as_json(step) for step in await connection.fetch(SQL.steps_of_refund, refund_id)],
         "payouts": [as_json(payout) for payout in await connection.fetch(SQL.payouts_of_refund, refund_id)],
@@ -90,7 +96,13 @@ def _lines(refund: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "request", f"{asked}: {words(refund['reason'])}"
     yield "order", f"{refund['order_id']}  {pawl('order', refund['order_id'])}"
     if refund["why"]:
-        yield "because", refund["why"]
+        differs = f": {words(refund['mismatch'])}" if refund["mismatch"] else ""
+        yield "because", f"{refund['why']}{differs}, since {minute(refund['steps'][-1]['at'])}"
+    if refund["deadline"]:
+        yield "until", minute(refund["deadline"])
+    if refund["approved_by"]:
+        first = f"{won(refund['approved_won'])} by {refund['approved_by']}"
+        yield "approved", f"{first}; somebody else has to approve it too"
     for line in refund["lines"]:
         yield "units", f"{line['quantity']:,} of line {line['line_id']}"
     if refund["supply"] is not None:
@@ -99,6 +111,9 @@ def _lines(refund: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "to", f"{words(refund['destination_kind'])} {refund['destination_masked'] or ''}".rstrip()
     expected = f"expected on {refund['expected_on']}, " if refund["expected_on"] else ""
     yield "dates", f"{expected}by law until {refund['legal_on']}"
+    if refund["late"]:
+        days, interest = refund["late"]["days"], won(refund["late"]["interest"])
+        yield "late", f"{days:,} days after it; {interest} of interest, if the buyer is a consumer"
     for payout in refund["payouts"]:
         yield "payout", f"{payout['payout_id']}  {payout['state']}  {won(payout['amount'])}"
     for step in refund["steps"]:

@@ -80,11 +80,25 @@ def _refund(refund: Refund) -> str:
             return f"an operator to retry {name} of {won}, which came back: {refund.reason}; {retry}"
         case "repaying":
             return f"checkout to pay out again {name} of {won}, expected on {refund.expected_on}"
-        case "held":
-            return f"a proof for {name}: {refund.reason}; {pawl('refund', 'proof', refund.refund_id)}"
-        case "in_review":
-            return f"an operator to review {name}; {pawl('refund', 'approve', refund.refund_id)}"
+        case "held" | "in_review":
+            return _held(refund)
     return ""
+
+
+def _held(refund: Refund) -> str:
+    name = f"refund {refund.refund_request_id}"
+    match refund.reason:
+        case "return_awaited":
+            return f"the goods of {name} to come back; {pawl('refund', 'show', refund.refund_id)}"
+        case "holder_check":
+            return (
+                f"the bank to say whose the account of {name} is; {pawl('refund', 'show', refund.refund_id)}"
+            )
+        case "second_approval":
+            return f"somebody else to approve {name} too; {pawl('refund', 'approve', refund.refund_id)}"
+    if refund.state == "in_review":
+        return f"an operator to review {name}; {pawl('refund', 'approve', refund.refund_id)}"
+    return f"a proof for {name}: {refund.reason}; {pawl('refund', 'proof', refund.refund_id)}"
 
 
 def _refused(story: Story) -> Iterator[str]:

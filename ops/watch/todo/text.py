@@ -65,6 +65,8 @@ def _lines(group: Group, now: datetime, with_members: bool) -> Iterator[Text]:
     why = Text("; ").join(_why(group, now))
     if why:
         yield Text("      ").append_text(why)
+    if group.interest is not None:
+        yield Text(f"      ₩{group.interest:,} of interest, if the buyers are consumers", style="red")
     if with_members:
         for member in group.members:
             yield Text(f"        {member}")

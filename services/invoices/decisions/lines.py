@@ -41,15 +41,24 @@ def split_money(vat_mode: str, worths: Sequence[int], money: Money | None = None
 
 
 def lines_of_payment(paid: Money, snapshot: Snapshot, netted: Iterable[Refund]) -> list[PrintedLine]:
-    """What a payment puts on its document: what was sold, less what was `netted` before the issue."""
+    """What a payment puts on its document: what was sold, less what was `netted` before the issue.
+
+    A line of which no unit is left stays with the won that were used up of it.
+    """
     units: dict[str, int] = {}
+    used: dict[str, int] = {}
     unknown, left = NOTHING, paid
     for refund in netted:
         left = left.minus(refund.amount)
         unknown = unknown if refund.lines is not None else unknown.plus(refund.amount)
         for line_id, quantity in refund.lines or ():
             units[line_id] = units.get(line_id, 0) + quantity
-    rest = [(line, line.quantity - units.get(line.line_id, 0)) for line in snapshot.lines]
+        for line_id, won in refund.consumed.items():
+            used[line_id] = used.get(line_id, 0) + won
+    rest = [
+        (line, line.quantity - units.get(line.line_id, 0), used.get(line.line_id, 0))
+        for line in snapshot.lines
+    ]
     lines = _printed(snapshot.vat_mode, rest, left.plus(unknown))
     if unknown != NOTHING:  # netted before units were kept: only their won are known
         lines.append(PrintedLine("", "환불", None, None, NOTHING.minus(unknown)))
@@ -59,7 +68,10 @@ def lines_of_payment(paid: Money, snapshot: Snapshot, netted: Iterable[Refund]) 
 def lines_of_refund(snapshot: Snapshot, refund: Refund) -> list[PrintedLine]:
     """What the modified invoice of a refund takes back, line by line: negative units and won."""
     sold = {line.line_id: line for line in snapshot.lines}
-    back = [(sold[line_id], quantity) for line_id, quantity in refund.lines or ()]
+    back = [
+        (sold[line_id], quantity, -refund.consumed.get(line_id, 0))
+        for line_id, quantity in refund.lines or ()
+    ]
     if not back:
         return [PrintedLine("", "환불", None, None, NOTHING.minus(refund.amount))]
     return [opposite(line) for line in _printed(snapshot.vat_mode, back, refund.amount)]
@@ -102,15 +114,20 @@ def folded(lines: Sequence[PrintedLine], most: int = MOST_LINES) -> list[Printed
     return [*lines[: most - 1], PrintedLine("", f"그 밖의 {len(rest)}종", None, None, sum_of(rest))]
 
 
-def _printed(vat_mode: str, left: Sequence[tuple[SoldLine, int]], money: Money) -> list[PrintedLine]:
-    worths = [
-        (line.unit_price * line.quantity - line.discount) * units // line.quantity for line, units in left
-    ]
+def _printed(vat_mode: str, left: Sequence[tuple[SoldLine, int, int]], money: Money) -> list[PrintedLine]:
+    """The lines of so many units each, and of so many won beside those of the units."""
+    worths = [_worth(line, units) + beside for line, units, beside in left]
     amounts = split_money(vat_mode, worths, money)
     return [
-        PrintedLine(line.product_id, line.product_name, line.unit_price, quantity, amount)
-        for (line, quantity), amount in zip(left, amounts, strict=True)
-        if quantity
+        PrintedLine(
+            line.product_id,
+            line.product_name,
+            line.unit_price if quantity else None,
+            quantity or None,
+            amount,
+        )
+        for (line, quantity, beside), amount in zip(left, amounts, strict=True)
+        if quantity or beside
     ]
 
 

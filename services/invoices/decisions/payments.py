@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import NamedTuple
 from uuid import UUID
 
@@ -16,11 +17,8 @@ from services.invoices.state import (
     Contradiction,
     Document,
     DocumentCounter,
-    Evidence,
-    Modification,
     NewId,
     Payment,
-    Policy,
     Refund,
     RefundState,
     Snapshot,
@@ -28,8 +26,9 @@ from services.invoices.state import (
 )
 from shared.business_number import is_valid
 from shared.kst import kst_date
-from shared.money import NOTHING, Money
+from shared.money import Money
 from shared.runtime.decisions import Decided, Decision, Wait
+from shared.tax_documents import IssuedInvoice, ModifiedInvoice, effect_of_refund
 from shared.units import LineUnits
 
 
@@ -37,6 +36,7 @@ class Return(NamedTuple):
     """Won and units of a payment that went back: a completed refund, or a cancellation.
 
     `at` is the instant it happened; its KST day is the written date of the modified invoice, if there is one.
+    `consumed` won by line were used up of the units.
     """
 
     refund_id: str
@@ -45,14 +45,7 @@ class Return(NamedTuple):
     units: tuple[LineUnits, ...]
     at: datetime
     cancellation: bool = False
-
-
-def evidence_of(asked: Evidence, payment_method: str, policy: Policy) -> Evidence:
-    """The one evidence of a payment. A card payment has its card slip already.
-
-    부가가치세법 제33조 제2항; a policy here.
-    """
-    return "card_slip" if payment_method == "card" and policy.card_is_slip else asked
+    consumed: Mapping[str, int] = MappingProxyType({})
 
 
 def record_payment(
@@ -133,26 +126,29 @@ def return_money(world: World, back: Return, issued_at: datetime, new_id: NewId)
     if earlier is not None and earlier.state == "completed":
         return Decided(Change())
     payment = _with_returned(payment, back, was_open=earlier is not None and earlier.state == "open")
-    refund = Refund(back.refund_id, back.order_id, "completed", back.amount, back.cancellation, back.units)
+    refund = Refund(
+        back.refund_id,
+        back.order_id,
+        "completed",
+        back.amount,
+        back.cancellation,
+        back.units,
+        dict(back.consumed),
+    )
     document = world.document_of(payment)
-    if document is not None and document.modification == "issued_twice":
-        document = None
-    if document is None or document.state != "issued":
-        return Decided(_net(payment, document, back.amount).plus(Change(refunds=(refund,))))
-    change = Change(payments=(payment,), refunds=(refund,))
-    if not back.amount.total:
-        return Decided(change)
-    modified = _modify(payment, document, back, world.counters, issued_at, new_id)
-    return Decided(change.plus(modified.state), modified.events)
-
-
-def modification_of(original: Document, amount: Money) -> Modification:
-    """Why an issued document is modified: the whole of it in one go is 계약의 해제, a part is 공급가액 변동.
-
-    Only a document that stands on one payment can equal a single refund, so a payment of a merged document is
-    always a change of its supply value.
-    """
-    return "contract_cancelled" if amount == original.amount else "supply_value_changed"
+    effect = effect_of_refund(payment.evidence, _issued(document), back.amount, kst_date(back.at))
+    change = Change(refunds=(refund,))
+    match effect.kind:
+        case "none":
+            return Decided(_net(payment, None, back.amount).plus(change))
+        case "draft_lowered":
+            return Decided(_net(payment, document, back.amount).plus(change))
+        case "modified":
+            assert document is not None, "what is modified was issued"
+            assert effect.modified is not None, "it says how"
+            change = Change(payments=(payment,)).plus(change)
+            modified = _modify(payment, document, effect.modified, back, world.counters, issued_at, new_id)
+            return Decided(change.plus(modified.state), modified.events)
 
 
 def _wait_for(order_id: str) -> Wait:
@@ -213,35 +209,46 @@ def _net(payment: Payment, document: Document | None, amount: Money) -> Change:
     return Change(payments=(payment,), documents=(replace(document, amount=left, state=state),))
 
 
+def _issued(document: Document | None) -> IssuedInvoice | None:
+    """The issued invoice that a payment stands on; None for a draft, and where there is no document.
+
+    The reversal of a document that was issued twice stands for its duplicate.
+    """
+    if document is None or document.state != "issued":
+        return None
+    assert document.document_key is not None, "an issued document has its key"
+    assert document.written_date is not None, "and its date"
+    is_duplicate = document.modification == "issued_twice"
+    return IssuedInvoice(document.document_key, document.amount, document.written_date, is_duplicate)
+
+
 def _modify(
     payment: Payment,
     original: Document,
+    modified: ModifiedInvoice,
     back: Return,
     counters: Mapping[str, DocumentCounter],
     issued_at: datetime,
     new_id: NewId,
 ) -> Decided[Change]:
     counter = counters[original.business_number].next()
-    assert original.written_date is not None
-    written = max(kst_date(back.at), original.written_date)
-    month = f"{written:%Y-%m}"
-    modified = Document(
+    document = Document(
         invoice_id=new_id(),
         kind="modified",
         state="issued",
         partner_id=original.partner_id,
         business_number=original.business_number,
-        month=month,
-        amount=NOTHING.minus(back.amount),
+        month=modified.month,
+        amount=modified.amount,
         sequence=1,
-        document_key=document_key(month, counter),
-        written_date=written,
+        document_key=document_key(modified.month, counter),
+        written_date=modified.written_date,
         issued_at=issued_at,
-        late=is_late(month, issued_at),
+        late=is_late(modified.month, issued_at),
         order_id=payment.order_id,
         original_id=original.invoice_id,
-        modification=modification_of(original, back.amount),
+        modification=modified.modification,
         refund_id=back.refund_id,
     )
-    event = invoice_modified(modified, original, payment, cancellation=back.cancellation)
-    return Decided(Change(documents=(modified,), counters=(counter,)), (event,))
+    event = invoice_modified(document, original, payment, cancellation=back.cancellation)
+    return Decided(Change(documents=(document,), counters=(counter,)), (event,))

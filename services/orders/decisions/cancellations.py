@@ -7,7 +7,14 @@ from datetime import UTC, datetime
 from msgspec.structs import replace
 
 from services.orders.decisions.claims import change_lines, worth
-from services.orders.decisions.quarantine import GATEWAY, MISSING, open_case, open_cases, settle_cases
+from services.orders.decisions.quarantine import (
+    GATEWAY,
+    MISSING,
+    holds_money,
+    open_case,
+    open_cases,
+    settle_cases,
+)
 from services.orders.events import UnnumberedEvent, decided, order_cancelled
 from services.orders.state import Case, ClaimState, Line, Order, OrderState, Purpose, Reversal
 from shared.events.checkout import PaymentCancelled
@@ -133,7 +140,7 @@ def _standing(order: Order, payment_id: str, at: datetime) -> _Standing:
     whole = taken_back_at(order, payment_id)
     of_payment = [case for case in order.cases.values() if case.payment_id == payment_id]
     own_since = _own_since(order, payment_id, whole)
-    cases = [case for case in of_payment if case.is_open and case.reason not in MISSING]
+    cases = [case for case in of_payment if case.is_open and holds_money(case)]
     won_back = {
         case: case.settled_at
         for case in of_payment
@@ -355,7 +362,7 @@ def _came(order: Order, payment_id: str) -> int:
         return order.amount
     came: dict[tuple[datetime, bytes | None], int] = {}
     for case in order.cases.values():
-        if case.payment_id == payment_id and case.reason not in MISSING:
+        if case.payment_id == payment_id and holds_money(case):
             came.setdefault((case.opened_at, case.content), case.amount)
     return sum(came.values())
 

@@ -28,9 +28,9 @@ def pay_lines(order: Order) -> Order:
     )
 
 
-def worth(order: Order, units: Iterable[LineUnits]) -> Money:
-    """What a refund of these units gives back now."""
-    return units_money(order.vat_mode, order.remaining, order.lines, units)
+def worth(order: Order, units: Iterable[LineUnits], consumed: int = 0) -> Money:
+    """What a refund of these units gives back now, of whose price so many won were used up."""
+    return units_money(order.vat_mode, order.remaining, order.lines, units, consumed)
 
 
 def open_units(order: Order, line_id: str) -> int:

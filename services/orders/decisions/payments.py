@@ -19,7 +19,14 @@ from services.orders.decisions.cancellations import (
 )
 from services.orders.decisions.claims import order_cost, pay_lines
 from services.orders.decisions.issuance import claim_by_policy
-from services.orders.decisions.quarantine import MISSING, open_case, open_cases, settle_cases
+from services.orders.decisions.quarantine import (
+    MISSING,
+    OF_REFUNDS,
+    holds_money,
+    open_case,
+    open_cases,
+    settle_cases,
+)
 from services.orders.events import (
     UnnumberedEvent,
     decided,
@@ -277,7 +284,7 @@ def _instants(order: Order, payment_id: str) -> Iterator[datetime]:
     if order.payment_id == payment_id and order.paid_at is not None:
         yield order.paid_at
     for case in order.cases.values():
-        if case.payment_id == payment_id and case.reason not in MISSING:
+        if case.payment_id == payment_id and holds_money(case):
             yield case.opened_at
 
 
@@ -289,7 +296,7 @@ def _was_told(order: Order, data: PaymentCompleted, arrival: Arrival) -> bool:
         return True
     return any(
         case.payment_id == data.payment_id
-        and case.reason not in MISSING
+        and holds_money(case)
         and (case.content == arrival.content if case.content is not None else case.amount == data.amount)
         and not (again and case.opened_at != data.paid_at)
         for case in order.cases.values()
@@ -320,7 +327,7 @@ def _won_back(order: Order, data: PaymentCompleted) -> list[Case]:
     missing = [
         case
         for case in open_cases(order, data.payment_id)
-        if case.reason in MISSING and case.reason != "payout_twice" and case.opened_at < data.paid_at
+        if case.reason in MISSING and case.reason not in OF_REFUNDS and case.opened_at < data.paid_at
     ]
     if missing and -sum(case.amount for case in missing) == data.amount:
         return missing

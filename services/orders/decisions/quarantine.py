@@ -17,16 +17,24 @@ from services.orders.events import (
     quarantine_settled,
 )
 from services.orders.state import Case, Order, OrderState
-from shared.events.refunds import RefundPaidTwice
+from shared.events.refunds import RefundOverpaid, RefundPaidTwice, RefundUnderpaid
 from shared.operators.deciding import of_case
 from shared.runtime.decisions import Decided, Decision, Reject, Wait
 
 GATEWAY: Final = frozenset({"card", "mycash"})
 """Methods whose refunds go back through the payment gateway, which then tells of a cancellation."""
 MISSING: Final = frozenset(
-    {"cancelled_after_issue", "cancelled_after_refund", "partly_cancelled", "payout_twice"}
+    {
+        "cancelled_after_issue",
+        "cancelled_after_refund",
+        "partly_cancelled",
+        "payout_twice",
+        "used_after_refund",
+    }
 )
 """The reasons of cases about money that is missing; the others hold money that is here."""
+OF_REFUNDS: Final = frozenset({"payout_twice", "used_after_refund", "bonus_after_refund"})
+"""The reasons of cases about what refunds paid out, too much or too little: no payment brings it back."""
 
 _DESTINATIONS: Final = {
     "card": "original_card",
@@ -76,6 +84,11 @@ def open_cases(order: Order, payment_id: str) -> Iterator[Case]:
     return (case for case in order.cases.values() if case.payment_id == payment_id and case.is_open)
 
 
+def holds_money(case: Case) -> bool:
+    """Whether a case is about money of its payment that is here, or was."""
+    return case.reason not in MISSING and case.reason not in OF_REFUNDS
+
+
 def settle_cases(
     order: Order, cases: Iterable[Case], decision: str, at: datetime
 ) -> tuple[Order, list[UnnumberedEvent]]:
@@ -90,6 +103,22 @@ def record_paid_twice(order: Order | None, data: RefundPaidTwice) -> Decision[Or
     if order is None:
         return Wait(f"order {data.order_id} to be known")
     order, quarantined = open_case(order, data.payment_id, "payout_twice", -data.amount, data.paid_out_at)
+    return decided(order, quarantined)
+
+
+def record_overpaid(order: Order | None, data: RefundOverpaid) -> Decision[Order]:
+    """A refund gave back what had been used. It is missing: a case holds it as a negative amount."""
+    if order is None:
+        return Wait(f"order {data.order_id} to be known")
+    order, quarantined = open_case(order, data.payment_id, "used_after_refund", -data.amount, data.used_at)
+    return decided(order, quarantined)
+
+
+def record_underpaid(order: Order | None, data: RefundUnderpaid) -> Decision[Order]:
+    """A refund would have given back more: a case proposes to give the rest back, by the way it came."""
+    if order is None:
+        return Wait(f"order {data.order_id} to be known")
+    order, quarantined = open_case(order, data.payment_id, "bonus_after_refund", data.amount, data.told_at)
     return decided(order, quarantined)
 
 

@@ -94,6 +94,8 @@ def _registered(data: OrderRegistered | OrderPaid) -> Order:
         data.vat_mode,
         data.partner.partner_id,
         data.partner.name,
+        data.partner.business_number,
+        evidence=data.evidence,
         lines={
             line.line_id: Line(
                 data.order_id,

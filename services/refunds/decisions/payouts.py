@@ -14,6 +14,7 @@ from services.refunds.decisions.steps import (
     unfit,
 )
 from services.refunds.decisions.units import confirm
+from services.refunds.decisions.usage import allow_known_use, judge_anew
 from services.refunds.events import (
     decided,
     refund_bounced,
@@ -30,6 +31,8 @@ from shared.runtime.decisions import Decided, Decision, Reject, Wait
 
 UNANSWERED: Final = frozenset({"timeout", "unknown"})
 """Reasons of a failed payout after which the money may still be on its way."""
+ASKED_AGAIN: Final = "asked_again"
+"""The reason of a request that nobody decided: a payout was not answered."""
 
 
 class PaidOut(NamedTuple):
@@ -59,6 +62,15 @@ def request_payout(
     refund = replace(refund, expected_on=first, why=None)
     refund = enter(refund, state, at, actor, reason, note)
     return decided(order, refund, refund_payout_requested(refund, order.payment_id, first, last))
+
+
+def ask_again(order: Order, refund: Refund, at: datetime) -> Decided[Order]:
+    """Nobody knows what became of a payout: checkout is asked once more, under the same key.
+
+    Nothing changes where it has been answered meanwhile.
+    """
+    is_unanswered = refund.state == "unknown" or (refund.state == "bounced" and refund.why in UNANSWERED)
+    return request_payout(order, refund, at, REFUNDS, ASKED_AGAIN) if is_unanswered else Decided(order)
 
 
 def record_payout(order: Order, refund: Refund, paid: PaidOut) -> Decision[Order]:
@@ -147,7 +159,17 @@ def _complete(order: Order, refund: Refund, paid: PaidOut) -> Decided[Order]:
     order = confirm(order, refund.lines)
     refund = _with_payout(replace(refund, completed_at=paid_out_at, why=None), paid, "paid", paid_out_at)
     refund = enter(refund, "completed", paid.at, CHECKOUT, "paid_out", paid.payout_id)
-    return decided(order, refund, refund_completed(refund, order.payment_id, paid.payout_id, paid_out_at))
+    completed = refund_completed(refund, order.payment_id, paid.payout_id, paid_out_at)
+    return _judge_anew(decided(order, refund, completed), refund, paid.at)
+
+
+def _judge_anew(went: Decided[Order], refund: Refund, at: datetime) -> Decided[Order]:
+    """Also by what was heard of while the money was on its way, or since an operator approved."""
+    went = went._replace(state=allow_known_use(went.state, refund))
+    for line_id, _ in refund.lines:
+        told = judge_anew(went.state, line_id, at)
+        went = Decided(told.state, [*went.events, *told.events])
+    return went
 
 
 def _repay(order: Order, refund: Refund, paid: PaidOut) -> Decided[Order]:

@@ -12,6 +12,7 @@ from shared.runtime.decisions import Decided, Reject
 REFUNDS: Final = "refunds"
 ORDERS: Final = "orders"
 CHECKOUT: Final = "checkout"
+BANK: Final = "bank"
 """The actors of steps that no person takes."""
 
 

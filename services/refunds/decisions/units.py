@@ -1,22 +1,44 @@
 """The units and the won of an order: what units are worth, and how both move with a refund."""
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from msgspec.structs import replace
 
 from services.refunds.state import Line, Order
-from shared.money import Money, units_money
+from shared.money import Money, left_worth, units_money
+from shared.runtime.decisions import Reject
 from shared.units import LineUnits
 
+NOT_CONSUMED: Final[Mapping[str, int]] = {}
+"""Nothing of the units was used up."""
 
-def worth(order: Order, units: Iterable[LineUnits]) -> Money:
-    """What a refund of these units would give back now (events.md, "Amounts on the wire")."""
-    return units_money(order.vat_mode, order.remaining, order.lines, units)
+
+def worth(order: Order, units: Iterable[LineUnits], consumed: int = 0) -> Money:
+    """What a refund of these units would give back now (events.md, "Amounts on the wire").
+
+    `consumed` won of their price were used up, and stay paid.
+    """
+    return units_money(order.vat_mode, order.remaining, order.lines, units, consumed)
+
+
+def price_of(line: Line, quantity: int) -> int:
+    """What so many of the units left of a line cost, in won: supply value or gross, by the VAT mode."""
+    return left_worth(line, line.left) - left_worth(line, line.left - quantity)
 
 
 def are_free(order: Order, units: Iterable[LineUnits]) -> bool:
     """Whether these units go back for nothing, at once: no payout, no account."""
     return all(order.lines[line_id].is_free for line_id, _ in units)
+
+
+def unknown_line(order: Order, units: Iterable[LineUnits]) -> Reject | None:
+    """The fault of a document that names a line which the order does not have."""
+    for index, each in enumerate(units):
+        if each.line_id not in order.lines:
+            detail = f"order {order.order_id} has no line {each.line_id}"
+            return Reject("inconsistent", f"/lines/{index}/line_id", detail)
+    return None
 
 
 def unanswered(order: Order) -> Mapping[str, int]:
@@ -49,9 +71,14 @@ def with_lines(order: Order, lines: Iterable[Line]) -> Order:
     return replace(order, lines={**order.lines, **{line.line_id: line for line in lines}})
 
 
-def claim(order: Order, units: Iterable[LineUnits], money: Money) -> Order:
-    """Units and money leave for a refund that orders has granted."""
-    lines = [move(order.lines[line_id], refunding=quantity) for line_id, quantity in units]
+def claim(
+    order: Order, units: Iterable[LineUnits], money: Money, consumed: Mapping[str, int] = NOT_CONSUMED
+) -> Order:
+    """Units and money leave for a refund that orders has granted; what was used up stays."""
+    lines = [
+        _consume(move(order.lines[line_id], refunding=quantity), consumed.get(line_id, 0))
+        for line_id, quantity in units
+    ]
     return _with_remaining(with_lines(order, lines), order.remaining.minus(money))
 
 
@@ -63,14 +90,23 @@ def confirm(order: Order, units: Iterable[LineUnits]) -> Order:
     )
 
 
-def void(order: Order, units: Iterable[LineUnits], money: Money) -> Order:
+def void(
+    order: Order, units: Iterable[LineUnits], money: Money, consumed: Mapping[str, int] = NOT_CONSUMED
+) -> Order:
     """A claim is given up. Its units are open again, or gone when the payment was taken back."""
     is_gone = order.state == "cancelled"
     lines = [
-        _unlocked(move(order.lines[line_id], refunding=-quantity, taken_back=quantity if is_gone else 0))
+        _consume(
+            _unlocked(move(order.lines[line_id], refunding=-quantity, taken_back=quantity if is_gone else 0)),
+            -consumed.get(line_id, 0),
+        )
         for line_id, quantity in units
     ]
     return _with_remaining(with_lines(order, lines), order.remaining.plus(money))
+
+
+def _consume(line: Line, won: int) -> Line:
+    return replace(line, consumed=line.consumed + won) if won else line
 
 
 def _with_remaining(order: Order, remaining: Money) -> Order:

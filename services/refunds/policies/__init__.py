@@ -6,10 +6,16 @@ with its rule, a line in `POLICIES`, and its tests.
 
 from collections.abc import Mapping
 
+from services.refunds.policies.goods import return_window
+from services.refunds.policies.metered import unused_within_seven_days
+from services.refunds.policies.prepaid import remaining_balance
 from services.refunds.policies.rules import Policy
 from services.refunds.policies.until_issued import until_issued
 
 POLICIES: Mapping[str, Policy] = {
     "serials": until_issued,
+    "metered": unused_within_seven_days,
+    "prepaid": remaining_balance,
+    "goods": return_window,
 }
-"""The refund rule of each kind. A kind without one is not supported yet: requests for it are answered so."""
+"""The refund rule of each kind."""

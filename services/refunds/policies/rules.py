@@ -49,7 +49,9 @@ class Answer(NamedTuple):
 
     `units` is what may be refunded: all that was asked for or 0, or whatever is left. `fee` is what is kept
     of their refund, in won with VAT. `last_instant` is when these units can be refunded at the latest, None
-    as long as they are not issued. `reason` says why it is none, and `since` when that came to be.
+    as long as they are not issued. `reason` says why it is none, and `since` when that came to be. `hold` is
+    what the refund waits for before orders is asked for the units, by its name in `HOLDS`. `consumed` won of
+    the price of the units were used up and stay paid: supply value or gross, by the VAT mode.
     """
 
     units: int
@@ -57,6 +59,8 @@ class Answer(NamedTuple):
     last_instant: datetime | None = None
     reason: str | None = None
     since: datetime | None = None
+    hold: str | None = None
+    consumed: int = 0
 
 
 class Policy(Protocol):

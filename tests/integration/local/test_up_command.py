@@ -38,10 +38,10 @@ async def pawl_up(
     (directory / "passwords.json").write_text(run_directory.passwords.read_text())
     started: list[Process] = []
 
-    async def start(kafka: str = kafka) -> Process:
+    async def start(*options: str, kafka: str = kafka) -> Process:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "ops.pawl", "up", "--json", "--dir", str(directory)),
-            *("--kafka", kafka, "--postgres", postgres_server.url()),
+            *("--kafka", kafka, "--postgres", postgres_server.url(), *options),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
@@ -81,6 +81,25 @@ async def test_one_json_line_when_ready_and_nothing_else_on_stdout(
     assert b"Stopped." in said
     for service in document["services"].values():
         assert (await fetch(service["health"])).status == 0
+
+
+async def test_with_a_gateway_payouts_are_answered_by_a_process_of_its_own(
+    pawl_up: Up, tmp_path: Path
+) -> None:
+    process = await pawl_up("--with-gateway", "--gateway-seed", "7")
+    assert process.stdout is not None
+
+    document = json.loads(await process.stdout.readline())
+    state = RunDirectory(tmp_path / ".pawl").read_state()
+
+    assert document["gateway_seed"] == 7
+    assert state is not None
+    assert state.gateway
+    (gateway,) = [mark for mark in state.processes if mark.name == "gateway"]
+    process.send_signal(signal.SIGINT)
+    await process.communicate()
+    assert process.returncode == Exit.OK
+    assert gateway.find() is None
 
 
 async def test_a_second_up_in_the_same_directory_fails_and_names_the_first(pawl_up: Up) -> None:

@@ -14,9 +14,10 @@ from ops.setup.provision import Database
 from services.orders.app import build
 from services.orders.expiry import expire_some
 from services.orders.handlers import ROUTES
+from services.orders.ranking import rebuild
 from services.orders.settings import OrdersSettings
 from services.orders.state import World
-from services.orders.store import Store
+from services.orders.store import SQL, Store
 from shared.events.canonical import content_hash
 from shared.events.catalogue import TYPES
 from shared.events.fields import Data
@@ -36,6 +37,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "withdrawal_requests": ("partner_id", "request_id"),
     "invoiced_payments": ("payment_id", "order_id"),
     "payments": ("payment_id",),
+    "sales": ("order_id", "product_id"),
 }
 UNREAD: Mapping[str, tuple[str, ...]] = {
     "orders": ("recorded_at", "cancelled_payments"),
@@ -89,10 +91,19 @@ class StoredDesk:
         await expire_some(self._surroundings, self.store, grace)
         return changes(before, await self.rows())
 
+    async def rank(self, since: datetime = AT, limit: int = 10) -> list[tuple[str, int]]:
+        """Products and their orders, the best first."""
+        rows = await self.connection.fetch(SQL.ranking, since, limit)
+        return [(row["product_id"], row["orders"]) for row in rows]
+
+    async def rebuild_ranking(self) -> int:
+        """What the rebuilder does every night."""
+        return await rebuild(self._surroundings, self.store)
+
     async def run_agent(self, settings: OrdersSettings) -> None:
-        """The one agent of the service that is told this, until it is cancelled."""
-        (agent,) = build(settings).agents
-        await agent(self._surroundings)
+        """The deposit expirer, told this, until it is cancelled."""
+        expirer, _rebuilder = build(settings).agents
+        await expirer(self._surroundings)
 
     async def rows(self) -> Rows:
         """Everything that the service keeps, but for what the clock of the database says."""

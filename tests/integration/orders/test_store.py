@@ -20,7 +20,7 @@ from shared.clock import now
 from shared.events.checkout import PaymentCompleted
 from shared.events.fields import Data
 from shared.events.invoices import InvoiceIssued
-from shared.events.refunds import RefundAccepted, RefundCompleted, RefundReleased
+from shared.events.refunds import RefundAccepted, RefundCompleted, RefundHeld, RefundReleased
 from shared.events.serials import SerialsIssuedTogether
 from shared.runtime.decisions import Context
 from shared.runtime.tasks import end_all
@@ -141,6 +141,7 @@ def new_line(line_id: str, position: int, quantity: int, **changes: Any) -> dict
         "issued": 0,
         "refunding": 0,
         "refunded": 0,
+        "consumed": 0,
         "issue_claimed_at": None,
         "refund_claimed_at": None,
         **changes,
@@ -155,6 +156,7 @@ def new_claim(claim_id: UUID, line_id: str, **changes: Any) -> dict[str, Any]:
         "order_id": "A-1",
         "position": 0,
         "state": "claimed",
+        "consumed": 0,
         "supply": 0,
         "vat": 0,
         "settled_at": None,
@@ -188,6 +190,7 @@ async def test_a_registered_order_is_kept_with_its_lines(desk: StoredDesk) -> No
             "sequence": 1,
             "taken_back": 0,
             "payment_ids": [],
+            "open_refunds": [],
             "reversals": {},
             "repeats": {},
         },
@@ -237,6 +240,8 @@ async def test_a_payment_pays_the_units_of_every_line(desk: StoredDesk) -> None:
         "order_lines A-1 1": {"paid": 100},
         "order_lines A-1 2": {"paid": 10},
         "payments pay-1": known_payment(paid(at=AT + HOUR)),
+        "sales A-1 study-1": {"order_id": "A-1", "product_id": "study-1", "sold_at": AT + HOUR},
+        "sales A-1 study-2": {"order_id": "A-1", "product_id": "study-2", "sold_at": AT + HOUR},
     }
 
 
@@ -322,6 +327,8 @@ async def test_a_cancelled_payment_takes_the_open_units_of_both_lines_back(desk:
         },
         "order_lines A-1 1": {"refunded": 40, "refund_claimed_at": AT + 5 * HOUR},
         "order_lines A-1 2": {"refunded": 10, "refund_claimed_at": AT + 5 * HOUR},
+        "sales A-1 study-1": {},
+        "sales A-1 study-2": {},
         "quarantine A-1 0": {
             "order_id": "A-1",
             "number": 0,
@@ -367,6 +374,8 @@ async def test_an_order_is_refunded_when_the_last_unit_of_its_last_line_is(desk:
         "orders A-1": {"state": "refunded", "closed_at": AT + 3 * HOUR},
         "order_lines A-1 2": {"refunding": 0, "refunded": 10},
         f"claims {second} 2": {"state": "confirmed", "settled_at": AT + 3 * HOUR},
+        "sales A-1 study-1": {},
+        "sales A-1 study-2": {},
     }
 
 
@@ -415,6 +424,8 @@ async def test_the_right_payment_replaces_the_lines_of_one_that_did_not_fit(desk
         f"claims {grants['1']} 1",
         f"claims {grants['3']} 3",
         "payments pay-1",
+        "sales A-1 study-1",
+        "sales A-1 study-3",
     }
     assert changed["order_lines A-1 1"] == {
         "quantity": 50,
@@ -730,7 +741,7 @@ async def test_a_partner_that_wants_to_leave_is_told_everything_that_is_unfinish
     asked = withdrawal(requested_at=AT)
 
     assert await desk.take(asked) == {
-        "partners P-17": {"partner_id": "P-17", "withdrawn_at": None, "sequence": 1},
+        "partners P-17": {"partner_id": "P-17", "withdrawn_at": None, "sequence": 1, "purged_at": None},
         "withdrawal_requests P-17 wd-1": {
             "partner_id": "P-17",
             "request_id": "wd-1",
@@ -747,6 +758,26 @@ async def test_a_partner_that_wants_to_leave_is_told_everything_that_is_unfinish
         ("pending_deposit", "A-3", "1", 5),
     ]
     assert {"kind": "quarantined_money", "order_id": "A-2"} in desk.last["blockers"]
+
+
+async def test_a_refund_that_waits_is_kept_with_its_order_and_keeps_the_partner(desk: StoredDesk) -> None:
+    await desk.take(paid())
+    held = RefundHeld.model_validate(
+        {
+            "order_id": "A-1",
+            "refund_id": str(REFUND),
+            "refund_request_id": "rr-1",
+            "reason": "holder_mismatch",
+            "next": "attach_proof",
+            "since": AT.isoformat(),
+        },
+        strict=False,
+    )
+
+    assert await desk.take(held) == {"orders A-1": {"open_refunds": [str(REFUND)]}}
+    await desk.take(withdrawal())
+    assert {"kind": "refund_in_progress", "order_id": "A-1"} in desk.last["blockers"]
+    assert (await desk.take(refund(("2", 4))))["orders A-1"]["open_refunds"] == []
 
 
 async def test_only_who_waits_for_a_tax_invoice_is_kept_for_one(desk: StoredDesk) -> None:

@@ -12,11 +12,14 @@ from services.refunds.state import Order
 from services.refunds.store import Store
 from shared.postgres import connect
 from shared.sealing import Sealer
+from tests.support.tabletop import table
 from tests.unit.refunds.desk import ORDER, Desk
 
+__all__ = ["table"]
+
 TABLES = (
-    "orders, order_lines, refunds, refund_lines, refund_payouts, payout_failures, refund_history,"
-    " refund_details"
+    "orders, order_lines, usage_readings, bonuses, refunds, refund_lines, refund_payouts, payout_failures,"
+    " refund_history, refund_details, withdrawn_partners, tax_invoices, data_keys, outbox"
 )
 
 

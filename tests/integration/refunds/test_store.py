@@ -1,13 +1,18 @@
 """What the refunds service keeps in Postgres, and what Postgres refuses to keep."""
 
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
 from typing import Any
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 
+from services.refunds.state import InvoicedPayment, Order, ReplacedInvoice, World
 from services.refunds.store import TABLES, Store
+from shared.money import Money
 from shared.runtime.decisions import Reject
+from shared.tax_documents import IssuedInvoice
 from tests.integration.refunds.conftest import StoredDesk
 from tests.unit.refunds.desk import ACCOUNT, ORDER, line, units
 from tests.unit.refunds.rules import planted, seven_days_less_a_tenth
@@ -166,46 +171,103 @@ async def test_both_lines_of_a_released_refund_are_open_again_and_unlocked(
 
 
 async def test_every_column_that_may_change_is_written_when_it_does(
-    desk: StoredDesk, connection: asyncpg.Connection
+    store: Store, connection: asyncpg.Connection, owner: asyncpg.Connection
 ) -> None:
-    """A story in which each of them changes in a row that is there; the desk reads all of them again."""
-    lines = (line("1", quantity=10), line("2", quantity=5, kind="goods"))
+    """Stories in which each of them changes in a row that is there; the desk reads all of them again.
+
+    Data keys aside: they change when a partner is forgotten.
+    """
     changed: set[tuple[str, str]] = set()
+    for story in (of_payouts_and_denials, of_use_reviews_and_returns, of_a_late_bonus):
+        desk = StoredDesk(store, connection)
+        await owner.execute(f"TRUNCATE {', '.join(table.name for table in TABLES)}")
+        for step in story(desk):
+            before = await _rows(connection)
+            async with desk.at_work():
+                step()
+            changed |= _differences(before, await _rows(connection))
+
+    written = {(table.name, column.name) for table in TABLES for column in table.changing}
+    assert {each for each in written if each[0] != "data_keys"} == changed
+
+
+def of_payouts_and_denials(desk: StoredDesk) -> Iterator[Callable[[], Any]]:
+    """Goods that are refunded for a fee without a return: denied, failed, released, bounced, cancelled."""
+    lines = (line("1", quantity=10), line("2", quantity=5, kind="goods"))
 
     def failed_again() -> None:
         desk.now += timedelta(hours=1)
         desk.payout_failed("account_not_found")
 
     with planted("goods", seven_days_less_a_tenth):
-        for step in (
-            lambda: desk.registered(
-                *lines, payment_method="virtual_account", vat_mode="inclusive", partner=OTHER_PARTNER
-            ),
-            lambda: desk.paid(*lines),
-            lambda: desk.activated("1"),
-            lambda: desk.delivered("2"),
-            lambda: desk.asked(destination={**ACCOUNT, "holder": "홍길동"}),
-            desk.proof_attached,
-            lambda: desk.reviewed("approve"),
-            lambda: desk.granted(lines=[units("2", 4)]),
-            desk.payout_failed,
-            failed_again,
-            lambda: desk.reviewed("release"),
-            lambda: desk.asked(3, "rr-2"),
-            desk.granted,
-            desk.paid_out,
-            desk.payout_failed,
-            lambda: desk.asked(3, "rr-3"),
-            lambda: desk.denied(lost_at=desk.now),
-            lambda: desk.issuance_granted(7),
-            desk.cancelled,
-        ):
-            before = await _rows(connection)
-            async with desk.at_work():
-                step()
-            changed |= _differences(before, await _rows(connection))
+        yield lambda: desk.registered(
+            *lines, payment_method="virtual_account", vat_mode="inclusive", partner=OTHER_PARTNER
+        )
+        yield lambda: desk.paid(*lines)
+        yield lambda: desk.activated("1")
+        yield lambda: desk.delivered("2")
+        yield lambda: desk.asked(destination=SOMEBODY_ELSES)
+        yield desk.proof_attached
+        yield lambda: desk.reviewed("approve")
+        yield lambda: desk.granted(lines=[units("2", 4)])
+        yield desk.payout_failed
+        yield failed_again
+        yield lambda: desk.reviewed("release")
+        yield lambda: desk.asked(3, "rr-2")
+        yield desk.granted
+        yield desk.paid_out
+        yield desk.payout_failed
+        yield lambda: desk.asked(3, "rr-3")
+        yield lambda: desk.denied(lost_at=desk.now)
+        yield lambda: desk.issuance_granted(7)
+        yield desk.cancelled
 
-    assert changed == {(table.name, column.name) for table in TABLES for column in table.changing}
+
+def of_use_reviews_and_returns(desk: StoredDesk) -> Iterator[Callable[[], Any]]:
+    """A service that was used, and goods: two approve a part of it, the goods come back, more use is told."""
+    lines = (line("1", quantity=10, kind="metered"), line("2", quantity=5, kind="goods"))
+    used_at = desk.now
+
+    def approved(by: str) -> None:
+        desk.world.policy = replace(desk.world.policy, second_approval_from=1)
+        desk.reviewed("approve", actor=by, amount=17_600)
+
+    yield lambda: desk.registered(
+        *lines, payment_method="virtual_account", vat_mode="inclusive", evidence="cash_receipt"
+    )
+    yield lambda: desk.paid(*lines, vat_mode="inclusive", evidence="tax_invoice")
+    yield lambda: desk.used(3, used_at)
+    yield lambda: desk.used(4, used_at)
+    yield lambda: desk.asked(destination=SOMEBODY_ELSES)
+    yield desk.proof_attached
+    yield lambda: desk.reviewed("approve")
+    yield lambda: approved("operator:kim")
+    yield lambda: approved("operator:lee")
+    yield desk.returned
+    yield desk.granted
+    yield desk.paid_out
+    yield lambda: desk.used(9)
+
+
+def of_a_late_bonus(desk: StoredDesk) -> Iterator[Callable[[], Any]]:
+    """A balance is paid back in part; a bonus that was there before its use is told afterwards."""
+    granted_at = desk.now
+
+    def told_late() -> None:
+        now, desk.now = desk.now, granted_at
+        desk.bonus(1_000, now + timedelta(days=30))
+        desk.now = now
+
+    yield lambda: desk.paid(line("1", 1, 10_000, kind="prepaid"), vat_mode="inclusive")
+    desk.now += timedelta(hours=1)
+    yield lambda: desk.used(1_500, desk.now)
+    yield desk.asked
+    yield desk.granted
+    yield desk.paid_out
+    yield told_late
+
+
+SOMEBODY_ELSES = {**ACCOUNT, "holder": "홍길동"}
 
 
 async def test_an_order_that_was_paid_for_other_goods_has_the_lines_of_its_payment(
@@ -248,14 +310,15 @@ async def test_every_payout_of_a_refund_is_kept_with_what_became_of_it(
         desk.granted(first)
         desk.granted(other)
         desk.paid_out("po-9", of=other)
-    for step in (
+    steps: list[Callable[[], Any]] = [
         lambda: desk.paid_out("po-1", of=first, paid_out_at="2026-10-22T15:00:00+09:00"),
         lambda: desk.payout_failed(payout_id="po-1", of=first),
         lambda: desk.reviewed("retry", of=first),
         lambda: desk.paid_out("po-2", of=first),
         lambda: desk.paid_out("po-3", of=first, amount=1_000),
         lambda: desk.payout_failed(payout_id="po-3", of=first),
-    ):
+    ]
+    for step in steps:
         async with desk.at_work():
             step()
 
@@ -528,3 +591,23 @@ def _request() -> dict[str, object]:
         "message": "other content",
         "destination": ACCOUNT,
     }
+
+
+async def test_an_issued_invoice_is_noted_once_and_follows_its_correction(
+    store: Store, connection: asyncpg.Connection
+) -> None:
+    invoiced = InvoicedPayment("pay-t1", "K-1", 160_000, 16_000, date(2026, 10, 31))
+    order = Order(ORDER, "paid", "card", "exclusive", "P-17", "가나다 주식회사", payment_id="pay-t1")
+
+    for _ in range(2):
+        await store.save(connection, World(invoiced=[invoiced, invoiced._replace(payment_id="pay-t2")]))
+    await store.save(connection, World(replaced=[ReplacedInvoice("K-1", "K-2")]))
+    await store.save(connection, World(invoiced=[invoiced]))
+    corrected = await store.issued_invoice(connection, order)
+    await store.save(connection, World(replaced=[ReplacedInvoice("K-2", None)]))
+    duplicate = await store.issued_invoice(connection, order)
+
+    told = IssuedInvoice("K-2", Money(160_000, 16_000), date(2026, 10, 31))
+    assert corrected == told
+    assert duplicate == told._replace(is_duplicate=True)
+    assert await store.issued_invoice(connection, replace(order, payment_id="pay-t3")) is None

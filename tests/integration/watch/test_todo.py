@@ -401,7 +401,14 @@ TROUBLES = [
         LATE,
     ),
     Trouble(
-        wants_to_leave, leaves, "orders", "partner_wants_to_leave", "", None, "operator", "pawl partner {}"
+        wants_to_leave,
+        leaves,
+        "orders",
+        "partner_wants_to_leave",
+        "",
+        None,
+        "operator",
+        "pawl partner check {}",
     ),
 ]
 

@@ -1,6 +1,7 @@
 """What operators decide over HTTP, on a real database: shown first, done once, audited with the change."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -8,6 +9,7 @@ import pytest
 
 from ops.audit.check import audit
 from ops.setup.provision import Database
+from shared.clock import now
 from shared.crash_points import ignore_crash_point
 from tests.support.desk import Crash
 from tests.support.serving import operator_on, routes_on
@@ -496,3 +498,99 @@ async def test_a_decision_that_an_event_tells_is_audited_with_its_change(table: 
     assert of_refunds[0][1] == "refund.proof"
     assert of_orders == [("op:lee", "quarantine.decide", "A-1 again", "asked by mail", "done")]
     assert together == 2
+
+
+class TestWithdrawals:
+    PREFLIGHT = "/v1/partners/P-17/withdrawal-preflight"
+    WITHDRAWAL = "/v1/partners/P-17/withdrawal"
+
+    async def test_every_blocker_is_shown_before_anybody_asks_and_refuses_who_does(
+        self, table: Tabletop, orders: httpx.AsyncClient
+    ) -> None:
+        await buy(table, "A-1")
+
+        before = (await orders.get(self.PREFLIGHT)).json()
+        refused = await orders.post(self.WITHDRAWAL, json={"reason": "by letter", "apply": True}, headers=KEY)
+        await table.drain()
+
+        assert not before["can_withdraw"]
+        kinds = ["uninvoiced_payment", "unissued_units"]
+        assert sorted(blocker["kind"] for blocker in before["blockers"]) == kinds
+        assert refused.json()["blockers"] == before["blockers"]
+        assert [event["type"] for event in refused.json()["events"]] == ["partner.withdrawal_refused.v1"]
+        assert (await audited(table, "orders"))[0] == (
+            "kim",
+            "partner.withdraw",
+            "P-17",
+            "by letter",
+            "done",
+        )
+
+    async def test_a_partner_leaves_once_and_its_next_order_is_refused(
+        self, table: Tabletop, orders: httpx.AsyncClient, database: Database
+    ) -> None:
+        await buy(table, "A-1")
+        table.say("refund.requested.v1", "A-1", lines=None)
+        await table.drain()
+        table.say("refund.paid_out.v1", "A-1", refund_id=await refund_id_of(table, "A-1"))
+        await table.drain()
+        before = await contents(table, "orders")
+        said = {"reason": "by letter"}
+
+        shown = await orders.post(self.WITHDRAWAL, json=said, headers=KEY)
+        after_look = await contents(table, "orders")
+        done, again = [
+            await orders.post(self.WITHDRAWAL, json={**said, "apply": True}, headers=KEY) for _ in range(2)
+        ]
+        left = (await orders.get(self.PREFLIGHT)).json()
+        table.say("payment.completed.v1", "A-2", payment_id="pay-2")
+        await table.drain()
+
+        assert after_look == before
+        assert shown.json()["blockers"] == []
+        assert done.json() == again.json()
+        assert [event["type"] for event in done.json()["events"]] == ["partner.withdrawn.v1"]
+        assert (left["can_withdraw"], left["withdrawn_at"]) == (False, done.json()["withdrawn_at"])
+        reasons = await table.pools["orders"].fetch("SELECT reason FROM quarantine")
+        assert [row["reason"] for row in reasons] == ["order_closed"]
+        for hidden in ("refunds", "serials"):
+            noted = await table.pools[hidden].fetch("SELECT partner_id FROM withdrawn_partners")
+            assert [row["partner_id"] for row in noted] == ["P-17"]
+        assert (await audit(database.ops_url, settle=0)).violations == []
+
+    async def test_a_purge_erases_names_after_five_years_and_the_auditor_finds_every_won(
+        self, table: Tabletop, orders: httpx.AsyncClient, database: Database
+    ) -> None:
+        await buy(table, "A-1")
+        pool = table.pools["orders"]
+        await pool.execute(
+            "INSERT INTO partners (partner_id, withdrawn_at, sequence) "
+            "VALUES ('P-17', $1, 0), ('P-18', $2, 0)",
+            now() - timedelta(days=6 * 366),
+            now(),
+        )
+        path, said = "/v1/partners/purge", {"reason": "five years are over"}
+
+        shown = (await orders.post(path, json=said)).json()
+        named = await pool.fetchval("SELECT partner ->> 'name' FROM orders")
+        done = (await orders.post(path, json={**said, "apply": True})).json()
+        again = (await orders.post(path, json={**said, "apply": True})).json()
+
+        assert named == "가나다 주식회사"
+        assert [each["partner_id"] for each in shown["partners"]] == ["P-17"]
+        assert {**shown, "applied": True} == done
+        assert (again["partners"], again["left"]) == ([], 0)
+        assert await pool.fetchval("SELECT partner::text FROM orders") == '{"partner_id" : "P-17"}'
+        assert (await audit(database.ops_url, settle=0)).violations == []
+
+    async def test_a_token_of_a_partner_asks_for_that_partner_only(
+        self, table: Tabletop, orders: httpx.AsyncClient
+    ) -> None:
+        await buy(table, "A-1")
+        async with operator_of(routes_on(table, "orders"), partner_id="P-17") as own:
+            assert (await own.get(self.PREFLIGHT)).status_code == 200
+        async with operator_of(routes_on(table, "orders"), partner_id="P-18") as other:
+            assert code(await other.get(self.PREFLIGHT)) == (404, "not_found")
+            said = {"reason": "by letter"}
+            assert code(await other.post(self.WITHDRAWAL, json=said, headers=KEY)) == (404, "not_found")
+        assert code(await orders.get("/v1/partners/P-99/withdrawal-preflight")) == (404, "not_found")

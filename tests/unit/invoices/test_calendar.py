@@ -6,13 +6,13 @@ import pytest
 
 from services.invoices.calendar import (
     cut_off,
-    due_on,
     ends_at,
     estimated_penalty,
     is_late,
     written_date,
     written_date_of_merge,
 )
+from shared.tax_documents import due_on
 
 
 @pytest.mark.parametrize(

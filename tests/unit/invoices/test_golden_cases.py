@@ -9,7 +9,6 @@ import orjson
 import pytest
 
 from services.invoices.calendar import (
-    due_on,
     estimated_penalty,
     is_late,
     written_date_of_merge,
@@ -19,6 +18,7 @@ from services.invoices.decisions.lines import PrintedLine, folded, grouped, spli
 from shared.business_number import is_valid
 from shared.kst import month_of
 from shared.money import Money, payment_money, refund_money, vat_exclusive
+from shared.tax_documents import due_on
 from tests.unit.invoices.books import GANADA, OTHER, Books, instant, line
 
 CASES: dict[str, Any] = {

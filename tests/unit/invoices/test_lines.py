@@ -40,6 +40,21 @@ def test_a_line_of_which_nothing_is_left_is_not_printed() -> None:
     assert [line.name for line in lines_of_payment(PAID, SOLD, [netted])] == ["이용권 60일", "상자"]
 
 
+def test_what_was_used_up_of_refunded_units_stays_on_the_document() -> None:
+    back_units = (LineUnits("1", 1), LineUnits("3", 3))
+    refund = Refund("r-1", "A-1", "completed", Money(16_605, 1_660), lines=back_units, consumed={"3": 1_000})
+
+    netted, back = lines_of_payment(PAID, SOLD, [refund]), lines_of_refund(SOLD, refund)
+
+    assert [(line.name, line.quantity, line.amount.supply) for line in netted] == [
+        ("이용권 60일", 10, 24_000),
+        ("상자", None, 1_000),
+    ]
+    assert sum_of(netted) == PAID.minus(refund.amount)
+    assert [(line.quantity, line.amount.supply) for line in back] == [(-1, -1_605), (-3, -15_000)]
+    assert sum_of(back) == Money(-16_605, -1_660)
+
+
 def test_a_modified_document_takes_back_units_and_won() -> None:
     back = (LineUnits("1", 1), LineUnits("2", 2))
     refund = Refund("r-1", "A-1", "completed", Money(6_405, 641), lines=back)

@@ -51,6 +51,19 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+async def test_a_process_that_comes_later_is_kept_running_with_the_others(tmp_path: Path) -> None:
+    town = Town(tmp_path, orders=SLEEPS)
+    async with town.watched() as kept:
+        kept.add(Launch("gateway", SLEEPS, {}, tmp_path / "gateway.log"))
+        first = kept.pid("gateway")
+
+        kept.kill("gateway")
+        await until(lambda: kept.is_alive("gateway") and kept.pid("gateway") != first)
+
+        assert kept.names == ["orders", "gateway"]
+        assert town.starts == 3
+
+
 async def test_a_killed_process_starts_again_with_a_new_pid(tmp_path: Path) -> None:
     town = Town(tmp_path, orders=SLEEPS)
     async with town.watched() as kept:

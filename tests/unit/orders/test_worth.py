@@ -227,3 +227,34 @@ def test_a_won_that_fell_between_two_released_refunds_goes_with_the_next(vat_mod
     assert order.remaining.total == 8
     [(_, data)] = events(refund(order, ("1", 5)))
     assert data["supply"] + data["vat"] == 8
+
+
+def consumed_refund(order, *asked, consumed, everything=False, refund_id=None):
+    wanted = [LineUnits(*pair) for pair in asked]
+    return refunds.claim_refund(order, refund_id or new_id(), wanted, "rr-1", AT, everything, consumed)
+
+
+def test_what_was_used_up_stays_paid_when_its_units_go_back():
+    order = paid_order(line("1", 1, 10_000, kind="prepaid"), line("2", 3, 1_605), amount=16_296)
+    refund_id = new_id()
+
+    went = consumed_refund(order, ("1", 1), ("2", 3), consumed={"1": 1_500}, refund_id=refund_id)
+
+    [(_, data)] = events(went)
+    assert data["lines"][0] == {"line_id": "1", "quantity": 1, "consumed": 1_500}
+    assert (data["supply"], data["vat"]) == (13_315, 1_331)
+    assert went.state.remaining == (1_500, 150)
+
+    done = refunds.complete_refund(went.state, refund_id, AT).state
+    assert done.state is OrderState.PAID, "it was not refunded whole"
+    assert refunds.release_refund(went.state, refund_id, AT).state.lines["1"].consumed == 0
+
+
+def test_a_line_of_which_something_was_used_goes_whole_or_not_at_all():
+    order = paid_order(line("1", 5, 1_000, kind="prepaid"), line("2", 3, 1_000), amount=8_800)
+    order = refund(order, ("1", 1)).state
+
+    went = consumed_refund(order, ("1", 5), ("2", 3), consumed={"1": 500}, everything=True)
+
+    assert granted_lines(went) == {"2": 3}
+    assert went.state.lines["1"].consumed == 0

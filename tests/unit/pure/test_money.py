@@ -215,6 +215,7 @@ class Sold(NamedTuple):
     quantity: int
     discount: int
     left: int
+    consumed: int = 0
 
 
 @st.composite

@@ -71,3 +71,31 @@ def test_a_sealer_never_shows_its_key() -> None:
     assert "2026-11" in shown
     assert NEW.hex() not in shown
     assert repr(NEW) not in shown
+
+
+def test_a_data_key_seals_for_its_subject_and_opens_nothing_without_it() -> None:
+    sealer = Sealer(NEW, "2026-11")
+    sealed_key = sealer.new_data_key(b"P-17")
+
+    sealed = sealer.with_data_key(sealed_key, "1", b"P-17").seal(b"110123456789", b"row")
+
+    assert sealer.with_data_key(sealed_key, "1", b"P-17").open(sealed, b"row") == b"110123456789"
+    with pytest.raises(BrokenSealError):
+        sealer.open(sealed, b"row")
+    with pytest.raises(BrokenSealError):
+        sealer.with_data_key(sealer.new_data_key(b"P-17"), "1", b"P-17").open(sealed, b"row")
+
+
+def test_a_data_key_of_another_subject_does_not_open() -> None:
+    sealer = Sealer(NEW, "2026-11")
+    with pytest.raises(BrokenSealError):
+        sealer.with_data_key(sealer.new_data_key(b"P-17"), "1", b"P-18")
+
+
+def test_data_keys_outlive_a_rotation_of_the_key_that_seals_them() -> None:
+    sealed_key = Sealer(OLD, "old").new_data_key(b"P-17")
+    sealed = Sealer(OLD, "old").with_data_key(sealed_key, "1", b"P-17").seal(b"text", b"row")
+
+    rotated = Sealer(NEW, "new", {"old": OLD})
+
+    assert rotated.with_data_key(sealed_key, "1", b"P-17").open(sealed, b"row") == b"text"

@@ -16,6 +16,7 @@ from shared.events.successors import newest
 from shared.kst import KST
 from shared.money import payment_money
 from shared.runtime.decisions import Applied, Context, Event, NewEvent, Outcome, Position, Reject, Wait
+from shared.units import refunded_lines
 
 ORDER = "A-1001"
 PAID_AT = datetime(2026, 10, 21, 14, 3, 5, tzinfo=KST)
@@ -67,7 +68,7 @@ class Desk:
         snapshot = self._snapshot(lines, changes)
         price = sum(row["unit_price"] * row["quantity"] - row.get("discount", 0) for row in snapshot["lines"])
         money = payment_money(snapshot["vat_mode"], price)
-        payment = {"payment_id": "pay-9001", "paid_at": _wire(PAID_AT)}
+        payment = {"payment_id": "pay-9001", "paid_at": snapshot.pop("paid_at", _wire(PAID_AT))}
         won = {"supply": money.supply, "vat": money.vat, "amount": money.total}
         return self.deliver("order.paid.v1", {**snapshot, **payment, **won})
 
@@ -93,7 +94,7 @@ class Desk:
     ) -> Outcome:
         """The units that were asked for, or other `lines`; with the won that orders decided."""
         refund = refund or self.refund
-        lines = lines or [units.document() for units in refund.lines]
+        lines = lines or refunded_lines(refund.lines, refund.consumed)
         return self.deliver("refund.granted.v1", {"refund_id": str(refund.refund_id), "lines": lines, **won})
 
     def denied(self, lost_at: datetime, reason: str = "issued", refund: Refund | None = None) -> Outcome:
@@ -152,6 +153,21 @@ class Desk:
     def delivered(self, line_id: str = "1", at: datetime | None = None) -> Outcome:
         instant = {} if at is None else {"delivered_at": _wire(at)}
         return self.deliver("line.delivered.v1", {"line_id": line_id, **instant})
+
+    def used(self, used: int, at: datetime | None = None, line_id: str = "1") -> Outcome:
+        """So much of a line was used until `at`, else until now."""
+        data = {"line_id": line_id, "used": used, "recorded_at": _wire(at or self.now)}
+        return self.deliver("usage.recorded.v1", data)
+
+    def returned(self, *lines: Mapping[str, Any], of: Refund | None = None, **more: Any) -> Outcome:
+        """The goods of a refund are back; of some of its units with `lines`."""
+        some = {"lines": list(lines)} if lines else {}
+        return self.deliver("return.confirmed.v1", {**self._named(of), **some, **more})
+
+    def bonus(self, won: int, expires_at: datetime, line_id: str = "1") -> Outcome:
+        """Bonus cash is granted now."""
+        data = {"line_id": line_id, "bonus": won, "expires_at": _wire(expires_at)}
+        return self.deliver("balance.granted.v1", data)
 
     # what there is to see
 

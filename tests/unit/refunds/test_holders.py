@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.refunds.policies.destinations import mask
-from services.refunds.policies.holders import LEGAL_FORMS, same_holder
+from services.refunds.policies.holders import LEGAL_FORMS, PROOFS, mismatch_of, proof_of, same_holder
+from tests.unit.refunds.desk import ACCOUNT, Desk
 
 CORE = st.text(alphabet="가나다한빛상사랑abcXYZ09&", min_size=1, max_size=8)
 FORMS = sorted(LEGAL_FORMS)
@@ -103,6 +104,56 @@ def test_own_names_as_banks_show_them(holder: str, subscriber: str) -> None:
 )
 def test_names_of_others(holder: str, subscriber: str) -> None:
     assert not same_holder(holder, subscriber)
+
+
+@pytest.mark.parametrize(
+    ("holder", "subscriber", "mismatch", "proof"),
+    [
+        ("홍길동", "주식회사 가람상사", "person_for_company", "power_of_attorney"),
+        ("남궁민수", "(주)가람상사", "person_for_company", "power_of_attorney"),
+        ("홍길동", "가람상사", "person_for_business", "business_registration"),
+        ("유한회사 가람", "주식회사 가람", "other_form", "company_register"),
+        ("(주)하늘상사", "주식회사 가람상사", "other_company", "company_register"),
+        ("하늘상사", "주식회사 가람상사", "other_company", "company_register"),
+        ("하늘상사", "가람상사", "other_name", "bankbook_copy"),
+        ("(주)하늘", "가람상사", "other_name", "bankbook_copy"),
+        ("HANBIT", "가람", "other_name", "bankbook_copy"),
+        ("", "가람", "other_name", "bankbook_copy"),
+    ],
+)
+def test_each_kind_of_mismatch_says_which_proof_it_needs(
+    holder: str, subscriber: str, mismatch: str, proof: str
+) -> None:
+    assert mismatch_of(holder, subscriber) == mismatch
+    assert proof_of(mismatch).kind == proof
+
+
+@given(CORE, CORE, SPELLINGS, SPELLINGS)
+def test_there_is_a_mismatch_exactly_where_the_holders_differ(
+    core: str, other: str, form: tuple[str, str], another: tuple[str, str]
+) -> None:
+    one, two = form[1] + core, other + another[1]
+
+    assert (mismatch_of(one, two) is None) == same_holder(one, two)
+
+
+def test_every_proof_is_told_in_both_languages() -> None:
+    for proof in PROOFS.values():
+        assert proof.what_to_do.isascii()
+        assert any("가" <= each <= "힣" for each in proof.what_to_do_ko)
+
+
+def test_a_refund_that_is_held_says_what_to_hand_in() -> None:
+    desk = Desk()
+    desk.paid()
+
+    desk.asked(40, destination={**ACCOUNT, "holder": "홍길동"})
+
+    said, proof = desk.last.data, PROOFS["person_for_company"]
+    assert (said["proof"], said["detail"], said["detail_ko"]) == proof
+    desk.proof_attached()
+    desk.reviewed("approve")
+    assert desk.refund.mismatch is None
 
 
 @pytest.mark.parametrize("length", range(1, 65))

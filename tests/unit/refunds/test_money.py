@@ -113,19 +113,20 @@ def test_five_refunds_of_two_thousand_won_give_back_the_vat_to_the_won() -> None
 
 def test_eligibility_says_how_much_and_why_not() -> None:
     desk = Desk()
-    desk.paid(line("1"), line("2", 10), line("3", 5, kind="metered"))
+    desk.paid(line("1"), line("2", 10), line("3", 5, kind="goods"))
     desk.issuance_granted(10, "2")
 
     answer = eligibility(desk.order, desk.now)
 
-    assert (answer.units, answer.amount, answer.fee) == (100, 176_000, 0)
-    assert answer.last_instant is None
+    assert (answer.units, answer.amount, answer.fee) == (105, 184_800, 0)
+    assert answer.last_instant == datetime(2026, 10, 28, 23, 59, 59, 999_999, tzinfo=KST)
     assert answer.destination == "bank_account"
     assert [(row.paid, row.refundable, row.reason, row.since) for row in answer.lines] == [
         (100, 100, None, None),
         (10, 0, "issued", desk.now),
-        (5, 0, "not_supported", None),
+        (5, 5, None, None),
     ]
+    assert [row.hold for row in answer.lines] == [None, None, "return_awaited"]
 
 
 @pytest.mark.parametrize(

@@ -512,34 +512,6 @@ def test_card_and_own_cash_go_back_whence_they_came_whatever_was_asked(method: s
     assert desk.last.data["destination"]["method"] == kind
 
 
-@pytest.mark.parametrize("kind", ["metered", "prepaid", "goods"])
-def test_kinds_that_are_not_supported_yet_are_answered_so(kind: str) -> None:
-    desk = Desk()
-    desk.paid(line("1", kind=kind))
-
-    named, everything = desk.asked(1), desk.asked()
-
-    assert isinstance(named, Reject)
-    assert isinstance(everything, Reject)
-    assert (named.code, named.pointer) == ("not_supported", "/lines/0/line_id")
-    assert (everything.code, everything.pointer) == ("not_supported", "/order_id")
-
-
-@pytest.mark.parametrize(
-    ("type_name", "data"),
-    [
-        ("usage.recorded.v1", {"line_id": "1", "used": 1, "recorded_at": "2026-10-22T10:00:00+09:00"}),
-        ("balance.granted.v1", {"line_id": "1", "bonus": 1, "expires_at": "2026-10-28T23:59:59+09:00"}),
-        ("return.confirmed.v1", {"refund_id": "r"}),
-    ],
-)
-def test_events_of_other_kinds_are_answered_never_ignored(type_name: str, data: dict[str, object]) -> None:
-    outcome = Desk().deliver(type_name, data)
-
-    assert isinstance(outcome, Reject)
-    assert outcome.code == "not_supported"
-
-
 @pytest.mark.parametrize("in_review", [False, True])
 def test_the_payment_taken_back_ends_what_was_held_or_in_review(in_review: bool) -> None:
     desk = Desk()

@@ -11,6 +11,7 @@ import pytest
 from services.refunds.decisions.eligibility import LineEligibility, eligibility
 from services.refunds.policies.rules import Answer, Question
 from shared.kst import KST
+from shared.money import NOTHING, Money
 from shared.runtime.decisions import Reject
 from tests.unit.refunds.desk import ACCOUNT, PAID_AT, Desk, line, units
 from tests.unit.refunds.rules import planted, seven_days_less_a_tenth
@@ -55,7 +56,10 @@ def test_eligibility_says_the_fee_and_the_last_instant(desk: Desk) -> None:
 
     assert (answer.units, answer.money.total, answer.fee, answer.amount) == (10, 17_600, 1_760, 15_840)
     assert (answer.reason, answer.last_instant) == (None, LAST_INSTANT)
-    assert answer.lines == [LineEligibility("1", "goods", 10, 10, 1_760, LAST_INSTANT, None, None)]
+    won = Money(16_000, 1_600)
+    assert answer.lines == [
+        LineEligibility("1", "goods", None, 10, 10, 10, won, 1_760, LAST_INSTANT, None, None)
+    ]
 
 
 def test_the_last_instant_is_in_time_and_the_next_one_is_not(desk: Desk) -> None:
@@ -82,7 +86,9 @@ def test_after_the_window_everything_is_nothing_and_eligibility_says_why(desk: D
     assert (answer.units, answer.amount, answer.fee, answer.reason) == (0, 0, 0, "window_closed")
     assert (answer.last_instant, answer.expected_on) == (LAST_INSTANT, None)
     assert answer.lines == [
-        LineEligibility("1", "goods", 10, 0, 0, LAST_INSTANT, "window_closed", LAST_INSTANT)
+        LineEligibility(
+            "1", "goods", None, 10, 10, 0, NOTHING, 0, LAST_INSTANT, "window_closed", LAST_INSTANT
+        )
     ]
 
 
@@ -114,7 +120,9 @@ def test_nothing_is_kept_of_what_cannot_be_refunded() -> None:
     answer = eligibility(desk.order, desk.now)
 
     assert (answer.fee, answer.amount) == (0, 0)
-    assert answer.lines == [LineEligibility("1", "goods", 10, 0, 0, LAST_INSTANT, "app_store", None)]
+    assert answer.lines == [
+        LineEligibility("1", "goods", None, 10, 10, 0, NOTHING, 0, LAST_INSTANT, "app_store", None)
+    ]
 
 
 def test_a_request_in_time_is_approved_after_the_window_for_what_it_pays(desk: Desk) -> None:
@@ -161,14 +169,14 @@ def test_each_line_follows_the_rule_of_its_kind() -> None:
 
     both = eligibility(desk.order, desk.now)
     desk.now = TOO_LATE
-    serials_only = eligibility(desk.order, desk.now)
+    after = eligibility(desk.order, desk.now)
 
-    assert (both.units, both.fee, both.last_instant) == (20, 1_760, LAST_INSTANT)
-    assert (serials_only.units, serials_only.fee, serials_only.last_instant) == (10, 0, None)
-    assert [(each.refundable, each.reason) for each in serials_only.lines] == [
-        (10, None),
-        (0, "window_closed"),
-        (0, "not_supported"),
+    assert (both.units, both.fee) == (25, 1_760)
+    assert (after.units, after.fee) == (15, 0)
+    assert [(each.refundable, each.reason, each.hold) for each in after.lines] == [
+        (10, None, None),
+        (0, "window_closed", None),
+        (5, None, "window_over"),
     ]
 
 

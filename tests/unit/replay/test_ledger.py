@@ -165,6 +165,20 @@ def test_what_others_say_is_none_of_its_business() -> None:
     assert ledger.records == 0
 
 
+def test_goods_are_to_come_back_until_the_refund_goes_on() -> None:
+    ledger = Ledger(planned(line()))
+    names = {"refund_id": "r", "refund_request_id": "q"}
+    fold(ledger, answer("refund.held", **names, reason="holder_mismatch"))
+    assert not ledger.returns
+    names["refund_id"] = "s"
+    fold(ledger, answer("refund.held", **names, reason="return_awaited"))
+    assert list(ledger.returns) == ["s"]
+    fold(ledger, answer("refund.accepted", **names, lines=[]))
+    assert not ledger.returns
+    fold(ledger, answer("refund.held", **names, reason="return_awaited"))
+    assert not ledger.returns
+
+
 def test_a_payout_is_due_until_the_refund_is_over() -> None:
     ledger = Ledger(planned(line()))
     names = {"refund_id": "r", "refund_request_id": "q"}
@@ -174,6 +188,16 @@ def test_a_payout_is_due_until_the_refund_is_over() -> None:
     assert not ledger.payouts
     fold(ledger, answer("refund.payout_requested", **names))
     assert not ledger.payouts
+
+
+def test_a_payout_that_timed_out_is_not_over_and_one_that_surely_failed_is() -> None:
+    ledger = Ledger(planned(line()))
+    names = {"refund_id": "r", "refund_request_id": "q"}
+
+    fold(ledger, answer("refund.failed", **names, reason="timeout"))
+    assert not ledger.orders["1001"].refund("r").over
+    fold(ledger, answer("refund.failed", **names, reason="account_closed"))
+    assert ledger.orders["1001"].refund("r").over
 
 
 def test_a_month_shows_what_is_left_of_its_payments_until_it_is_closed() -> None:

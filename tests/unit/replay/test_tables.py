@@ -38,7 +38,7 @@ def test_every_end_that_the_file_decides_and_every_end_of_an_order_is_explained(
 async def test_the_tables_show_lines_won_months_and_the_verdict() -> None:
     text = printed(await summary({"ok": True, "orders": 2, "violations": []}))
     for part in (
-        "refund_not_supported",
+        "refund_rejected_issued",
         "lines read",
         "2011-03",
         "1 orders/s",

@@ -88,6 +88,8 @@ class ToySystem:
                 self._issue(event)
             case "refund.requested.v1":
                 code = self._refund(event, data)
+            case "return.confirmed.v1":
+                self._accept(event, data["refund_id"])
             case "refund.paid_out.v1":
                 self._complete(event, data)
             case "partner.changed.v1":
@@ -128,8 +130,6 @@ class ToySystem:
 
     def _refund(self, event: UpstreamEvent, data: dict[str, Any]) -> str:
         kinds = {line["line_id"]: line["kind"] for line in self.orders[event.key]["lines"]}
-        if any(kinds[line["line_id"]] != "serials" for line in data["lines"]):
-            return "not_supported"
         names = {
             "refund_id": f"r-{event.id}",
             "refund_request_id": data["refund_request_id"],
@@ -142,11 +142,20 @@ class ToySystem:
         for line in data["lines"]:
             left[line["line_id"]] -= line["quantity"]
         self.refunds[names["refund_id"]] = (data["refund_request_id"], data["lines"])
+        if any(kinds[line["line_id"]] == "goods" for line in data["lines"]):
+            held = names | {"reason": "return_awaited"}
+            self._answer("refunds", event.key, "refund.held.v1", event.time, held)
+        else:
+            self._accept(event, names["refund_id"])
+        return ""
+
+    def _accept(self, event: UpstreamEvent, refund_id: str) -> None:
+        request, lines = self.refunds[refund_id]
+        names = {"refund_id": refund_id, "refund_request_id": request, "lines": lines}
         self._answer("refunds", event.key, "refund.accepted.v1", event.time, names)
-        granted = {"refund_id": names["refund_id"], "lines": data["lines"]}
+        granted = {"refund_id": refund_id, "lines": lines}
         self._answer("orders", event.key, "refund.granted.v1", event.time, granted)
         self._answer("refunds", event.key, "refund.payout_requested.v1", event.time, names | {"amount": 1})
-        return ""
 
     def _complete(self, event: UpstreamEvent, data: dict[str, Any]) -> None:
         request, lines = self.refunds[data["refund_id"]]

@@ -21,7 +21,7 @@ from ops.watch.lag import Backlog, ServiceLag
 from ops.watch.living import ALIVE, Life, life_of, read_lives
 from ops.watch.status import Status, due_on, print_status
 from ops.watch.todo.listing import Todo
-from services.invoices import calendar
+from shared import tax_documents
 from shared.events.catalogue import SERVICES
 from shared.operators.todo import Group
 
@@ -117,7 +117,7 @@ def test_whatever_is_wrong_it_takes_ten_lines_of_eighty_columns() -> None:
 
 def test_the_due_day_is_the_one_that_invoices_reckons() -> None:
     months = [f"{year}-{month:02}" for year in (2025, 2026, 2027) for month in range(1, 13)]
-    assert [due_on(month) for month in months] == [calendar.due_on(month) for month in months]
+    assert [due_on(month) for month in months] == [tax_documents.due_on(month) for month in months]
 
 
 def test_the_verdict_of_the_auditor_is_kept_where_a_system_was_started(tmp_path: Path) -> None:

@@ -110,11 +110,25 @@ def refund_row(state: str, day: date, **more: object) -> dict:
         "why": "",
         "day": day,
         "expected_on": None,
+        "deadline": None,
         "count": 1,
         "won": 10,
+        "amounts": [10],
         "members": ["r"],
     }
     return {**row, "state_since": at, "requested_at": at, **more}
+
+
+def test_goods_that_did_not_come_back_by_their_deadline_are_overdue() -> None:
+    day = date(2026, 12, 7)
+    awaited = {"why": "return_awaited", "deadline": NOW - timedelta(seconds=1)}
+
+    (overdue,) = refunds([refund_row("held", day, **awaited)], MOMENT)
+    (awaits,) = refunds([refund_row("held", day, **{**awaited, "deadline": NOW})], MOMENT)
+
+    assert (overdue.code, overdue.reason, overdue.overdue) == ("refund_held", "return_awaited", 1)
+    assert (awaits.due, awaits.overdue) == (NOW, 0)
+    assert overdue.command == "pawl refund show r"
 
 
 def test_refunds_of_two_days_and_one_reason_are_one_group() -> None:
@@ -129,6 +143,32 @@ def test_refunds_of_two_days_and_one_reason_are_one_group() -> None:
     assert set(made) == {"account_closed", "limit"}
     assert (made["account_closed"].count, made["account_closed"].overdue) == (2, 1)
     assert made["account_closed"].command == "pawl refund retry older"
+
+
+def test_what_is_late_owes_interest_of_each_refund_from_its_legal_day() -> None:
+    """Requested on 30 October, due on 4 November: 34 days before 8 December."""
+    late = refund_row("failed", date(2026, 10, 30), amounts=[176_000, 176_000, 1_000], count=3)
+    in_time = refund_row("failed", date(2026, 12, 7), amounts=[176_000])
+    ungranted = refund_row("in_review", date(2026, 10, 30), amounts=None)
+
+    assert [each.interest for each in refunds([late], MOMENT)] == [2 * 2_459 + 13]
+    assert [each.interest for each in refunds([late, in_time], MOMENT)] == [2 * 2_459 + 13]
+    assert [each.interest for each in refunds([in_time], MOMENT)] == [None]
+    assert [each.interest for each in refunds([ungranted], MOMENT)] == [None]
+
+
+def test_what_the_bank_is_asked_is_looked_after_by_an_operator() -> None:
+    (waiting,) = refunds([refund_row("held", date(2026, 12, 7), why="holder_check")], MOMENT)
+
+    assert (waiting.code, waiting.who) == ("refund_held", "operator")
+    assert waiting.command == "pawl refund show r"
+
+
+def test_a_second_approval_is_listed_with_its_reason() -> None:
+    (waiting,) = refunds([refund_row("in_review", date(2026, 12, 7), why="second_approval")], MOMENT)
+
+    assert (waiting.code, waiting.reason, waiting.who) == ("refund_in_review", "second_approval", "operator")
+    assert waiting.command == "pawl refund approve r"
 
 
 def test_a_payout_on_its_way_is_nobodys_matter_until_its_day_is_over() -> None:
@@ -196,11 +236,25 @@ def test_a_group_is_shown_with_its_number_age_reason_and_next_command() -> None:
     ]
 
 
+def test_interest_has_a_line_of_its_own() -> None:
+    text = shown(group(interest=4_931, overdue=1, overdue_since=ago(days=1)))
+    assert "      ₩4,931 of interest, if the buyers are consumers" in text.splitlines()
+
+
 def test_the_list_fits_eighty_columns() -> None:
     """The longest of everything that is ours; ids of others may be as long as they like."""
     codes = ["document_of_wrong_business", "partner_wants_to_leave", "month_close_interrupted"]
     groups = [
-        group(code, 99_999, 720, won=-9_999_999_999_999, who=who, overdue=9_999, overdue_since=ago(days=700))
+        group(
+            code,
+            99_999,
+            720,
+            won=-9_999_999_999_999,
+            who=who,
+            overdue=9_999,
+            overdue_since=ago(days=700),
+            interest=10**15,
+        )
         for code in codes
         for who in get_args(Who)
     ]
@@ -226,6 +280,7 @@ def test_a_document_has_whole_seconds_and_times_of_seoul() -> None:
         "due": None,
         "overdue": 1,
         "overdue_seconds": 86_400,
+        "interest": None,
         "command": f"pawl x {REFUND}",
         "members": ["r"],
     }

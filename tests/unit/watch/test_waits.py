@@ -105,6 +105,28 @@ def test_a_refund_says_who_is_next(state: str, expected: str) -> None:
     assert waits_for(story) == [expected]
 
 
+@pytest.mark.parametrize(
+    ("state", "reason", "expected"),
+    [
+        ("held", "return_awaited", "the goods of refund rr-77 to come back; pawl refund show r-1"),
+        (
+            "held",
+            "holder_check",
+            "the bank to say whose the account of refund rr-77 is; pawl refund show r-1",
+        ),
+        (
+            "in_review",
+            "second_approval",
+            "somebody else to approve refund rr-77 too; pawl refund approve r-1",
+        ),
+    ],
+)
+def test_a_wait_says_whom_it_is_for(state: str, reason: str, expected: str) -> None:
+    story = paid_story()
+    story.refunds = [refund(state, reason)]
+    assert waits_for(story) == [expected]
+
+
 @pytest.mark.parametrize("state", ["completed", "rejected", "denied", "released"])
 def test_a_refund_that_is_over_waits_for_nobody(state: str) -> None:
     story = paid_story()

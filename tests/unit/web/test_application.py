@@ -92,6 +92,7 @@ class Endpoints:
             get("/health", self.show_open),
             get("/v1/things", self.some, "ops:read", answers=Page[int]),
             get("/v1/shown", self.show, "ops:read", answers=Shown, partners=True),
+            get("/v1/still", self.show, "ops:read", answers=Shown, partners=True, after_leaving=True),
             post("/v1/things/{thing}", self.write, "ops:write", answers=Shown),
             post("/v1/once", self.write_once, "ops:write", answers=Shown),
             get("/v1/refuse", self.refuse, "ops:read", problems=[NO_WAY]),
@@ -169,6 +170,24 @@ async def test_a_token_of_a_partner_asks_only_where_that_is_thought_of(client: h
 
     assert (await client.get("/v1/shown")).status_code == 200
     assert (await client.get("/v1/things")).json()["code"] == "limited_to_partner"
+
+
+async def test_a_partner_that_has_left_finds_nothing_but_what_goes_on_after_it(endpoints: Endpoints) -> None:
+    async def has_left(partner_id: str) -> bool:
+        return partner_id == "P-17"
+
+    app = app_of(endpoints.routes(), PROVIDER.tokens(), has_left=has_left)
+    gone, stays, operator = (
+        client_of(app, PROVIDER.allowing("ops:read", **claims))
+        for claims in ({"partner_id": "P-17"}, {"partner_id": "P-18"}, {})
+    )
+
+    hidden = await gone.get("/v1/shown")
+
+    assert (hidden.status_code, hidden.json()["code"]) == (404, "not_found")
+    assert (await gone.get("/v1/still")).status_code == 200
+    assert (await stays.get("/v1/shown")).status_code == 200
+    assert (await operator.get("/v1/shown")).status_code == 200
 
 
 async def test_the_token_is_looked_at_before_the_body(client: httpx.AsyncClient) -> None:
