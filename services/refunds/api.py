@@ -166,7 +166,8 @@ class Refunds:
     async def page(
         self,
         caller: Asking,
-        partner_id: Annotated[Id | None, Query(description="only those of this partner")] = None,
+        partner: Annotated[Id | None, Query(description="only those of this partner")] = None,
+        partner_id: Annotated[Id | None, Query(description="another name of partner")] = None,
         state: Annotated[RefundState | None, Query(description="only those in this state")] = None,
         waiting: Annotated[bool, Query(description="only those that are not at their end")] = False,
         since: Annotated[Instant | None, Query(description="only those asked for since then")] = None,
@@ -174,9 +175,12 @@ class Refunds:
         cursor: Cursor = None,
     ) -> Any:
         """Refunds, the oldest request first; a partner sees its own."""
-        if partner_id is not None and not caller.may_see(partner_id):
+        if None not in (partner, partner_id) and partner != partner_id:
+            raise of_faults([Fault("inconsistent", "/partner_id", "partner and partner_id are two partners")])
+        partner = partner or partner_id
+        if partner is not None and not caller.may_see(partner):
             return page_of([], limit, _place)
-        partner = caller.partner_id or partner_id
+        partner = caller.partner_id or partner
         states = [state] if state else NOT_ENDED if waiting else None
         behind = _behind(cursor)
         rows = await self._pool.fetch(SQL.refunds_in_turn, partner, states, since, *behind, limit + 1)
