@@ -558,31 +558,6 @@ class TestWithdrawals:
             assert [row["partner_id"] for row in noted] == ["P-17"]
         assert (await audit(database.ops_url, settle=0)).violations == []
 
-    async def test_a_purge_erases_names_after_five_years_and_the_auditor_finds_every_won(
-        self, table: Tabletop, orders: httpx.AsyncClient, database: Database
-    ) -> None:
-        await buy(table, "A-1")
-        pool = table.pools["orders"]
-        await pool.execute(
-            "INSERT INTO partners (partner_id, withdrawn_at, sequence) "
-            "VALUES ('P-17', $1, 0), ('P-18', $2, 0)",
-            now() - timedelta(days=6 * 366),
-            now(),
-        )
-        path, said = "/v1/partners/purge", {"reason": "five years are over"}
-
-        shown = (await orders.post(path, json=said)).json()
-        named = await pool.fetchval("SELECT partner ->> 'name' FROM orders")
-        done = (await orders.post(path, json={**said, "apply": True})).json()
-        again = (await orders.post(path, json={**said, "apply": True})).json()
-
-        assert named == "가나다 주식회사"
-        assert [each["partner_id"] for each in shown["partners"]] == ["P-17"]
-        assert {**shown, "applied": True} == done
-        assert (again["partners"], again["left"]) == ([], 0)
-        assert await pool.fetchval("SELECT partner::text FROM orders") == '{"partner_id" : "P-17"}'
-        assert (await audit(database.ops_url, settle=0)).violations == []
-
     async def test_a_token_of_a_partner_asks_for_that_partner_only(
         self, table: Tabletop, orders: httpx.AsyncClient
     ) -> None:
