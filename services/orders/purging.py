@@ -1,8 +1,8 @@
 """The purge: what names a partner that left years ago is erased, here and wherever else it is kept.
 
 Of its orders only the name, the business number and the address go. Units, won, claims and cases stay as
-they are, so that the auditor finds every won where it was. `partner.purged` has the others do the same with what
-they keep. It runs when somebody has it run, and is a dry run by default.
+they are, so that the auditor finds every won where it was. `partner.purged` has the other services do the
+same. It runs when somebody has it run, and is a dry run by default.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,6 @@
 """What operators decide over HTTP, on a real database: shown first, done once, audited with the change."""
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -9,7 +8,6 @@ import pytest
 
 from ops.audit.check import audit
 from ops.setup.provision import Database
-from shared.clock import now
 from shared.crash_points import ignore_crash_point
 from tests.support.desk import Crash
 from tests.support.serving import operator_on, routes_on

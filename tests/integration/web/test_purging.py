@@ -19,9 +19,8 @@ from tests.support.tabletop import Tabletop, buy, refund_and_issue, refund_id_of
 
 PATH = "/v1/partners/purge"
 WHY = {"reason": "five years are over"}
-OPERATOR = "operator:kim"
-NAMES = ("가나다", "tax@ganada.example", "홍길동", "6789", "bankbook.pdf", "lee@ganada", "called him")
-"""The partner, its address, the holder of its account, its last digits, its proof, its people, a note on it."""
+NAMES = ("가나다", "tax@ganada.example", "홍길동", "*6789", "bankbook.pdf", "lee@ganada", "called him")
+"""The partner, its address, the holder of its account, its last digits, a proof, its people, a note."""
 PEOPLE = "lee@ganada.example"
 OF_THE_RUNTIME = {"inbox", "outbox", "parked", "dead_letters", "audit_log"}
 """They keep what was said as it was said: for as long as they keep anything, or sealed."""
@@ -179,7 +178,7 @@ async def test_a_purge_that_is_repeated_or_heard_of_again_changes_nothing(
     before = {service: await everything_kept(table, service) for service in SERVICES}
 
     again = await purge(orders)
-    table.read = {place: 0 for place in table.read}
+    table.read = dict.fromkeys(table.read, 0)
     await table.drain()
 
     assert (again["partners"], again["events"]) == ([], [])
