@@ -1,4 +1,4 @@
-"""A partner leaves when nothing of it is unfinished, and hears of what is. Years later it is named no more."""
+"""A partner leaves when nothing of it is unfinished, and hears of what is. Years later it is purged."""
 
 from datetime import datetime, timedelta
 from typing import Any
