@@ -6,6 +6,7 @@ same. It runs when somebody has it run, and is a dry run by default.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from services.orders.blockers import document_of
@@ -46,7 +47,8 @@ async def purge_partners(
     chosen = await _lock(connection, free[:AT_ONCE])
     decisions = [purge(partner, command.time) for partner in chosen]
     await PARTNERS.put(connection, [decision.state for decision in decisions])
-    events = [event for decision in decisions for event in decision.events]
+    # The command is about all of them: each event goes by the key of its own partner.
+    events = [replace(event, key=event.subject) for decision in decisions for event in decision.events]
     partners = [
         {
             "partner_id": partner.partner_id,
