@@ -368,7 +368,7 @@ SELECT r.order_id, format('refund %s became %s by %s, and the audit log does not
        AS detail
 FROM refund_history h
 JOIN refunds r USING (refund_id)
-WHERE h.actor NOT IN ('refunds', 'orders', 'checkout') AND h.state <> 'requested'
+WHERE h.actor NOT IN ('refunds', 'orders', 'checkout', 'bank') AND h.state <> 'requested'
   AND h.recorded_at >= (SELECT audited_since FROM retention)
   AND NOT EXISTS (
       SELECT FROM audit_log a
