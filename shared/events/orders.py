@@ -226,3 +226,11 @@ class PartnerWithdrawalRefused(Data):
 
     partner_id: Id
     blockers: list[Blocker]
+
+
+class PartnerPurged(Data):
+    """partner.purged.v1: a partner that left years ago is named no more; who keeps its name erases it."""
+
+    partner_id: Id
+    withdrawn_at: Instant
+    purged_at: Instant
