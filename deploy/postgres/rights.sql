@@ -77,7 +77,7 @@ DECLARE
         }
     }';
     -- They run with the rights of the owner, who decides what may be forgotten, and makes tables.
-    functions CONSTANT text[] := ARRAY['move_horizon', 'forget_facts', 'forget_ids', 'forget_details', 'make_home', 'index_home', 'open_home'];
+    functions CONSTANT text[] := ARRAY['move_horizon', 'forget_facts', 'forget_ids', 'forget_details', 'erase_partner', 'erase_custody', 'make_home', 'index_home', 'open_home'];
     place record;
     wanted text;
 BEGIN

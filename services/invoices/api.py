@@ -12,6 +12,7 @@ from services.invoices.closing import MonthNotOver, OpenRefunds, close_month
 from services.invoices.commands import (
     CANNOT_CORRECT,
     PARTNER_INCOMPLETE,
+    PARTNER_PURGED,
     CorrectBody,
     MergeBody,
     OptionalText,
@@ -334,6 +335,6 @@ def http_routes(surroundings: Surroundings, store: Store, chunk: int) -> Sequenc
             partners.correct,
             "partners:manage",
             answers=CorrectedPartner,
-            problems=[PARTNER_INCOMPLETE],
+            problems=[PARTNER_INCOMPLETE, PARTNER_PURGED],
         ),
     ]

@@ -10,7 +10,7 @@ from services.invoices.decisions.payments import Return
 from services.invoices.state import MergeRequest, Partner, Payment, Policy, Snapshot, SoldLine, World
 from shared import business_number
 from shared.events.checkout import MergeRequested, MergeUndone, PartnerChanged
-from shared.events.orders import OrderCancelled, OrderPaid, RefundDenied
+from shared.events.orders import OrderCancelled, OrderPaid, PartnerPurged, RefundDenied
 from shared.events.refunds import RefundAccepted, RefundCompleted, RefundRejected, RefundReleased
 from shared.events.serials import SerialsIssuedTogether
 from shared.kst import month_of
@@ -113,6 +113,11 @@ def change_partner(world: World, event: Event[PartnerChanged], context: Context)
     return keep(world, partners.change_partner(world, partner, event.time))
 
 
+def erase_partner(world: World, event: Event[PartnerPurged], context: Context) -> Outcome:
+    """partner.purged: its name, its address and the numbers that it told are erased; documents stay."""
+    return keep(world, partners.purge_partner(world, event.key, event.data.purged_at))
+
+
 def refuse_late(world: World, event: Event[Any], reject: Reject, context: Context) -> Applied:
     """A wrong request that was accepted while its key was blocked.
 
@@ -191,6 +196,7 @@ ROUTES: Mapping[str, Route] = {
     "order.paid.v1": Route(record_payment),
     "order.cancelled.v1": Route(cancel_payment),
     "refund.denied.v1": Route(end_denied_refund),
+    "partner.purged.v1": Route(erase_partner, tracked=False),
     # serials
     "serials.issued.v1": Route(record_issued_units),
     "serials.issued.v2": Route(record_issued_units),

@@ -165,7 +165,10 @@ class Refund(Struct, frozen=True, gc=False):
 
 
 class Partner(Struct, frozen=True, gc=False):
-    """A partner as of its last change. `always_merge_since`: when its preference last changed."""
+    """A partner as of its last change. `always_merge_since`: when its preference last changed.
+
+    `purged_at`: since then it has neither a name nor an address nor a number of its own here.
+    """
 
     partner_id: Fixed[str]
     business_number: str
@@ -174,6 +177,7 @@ class Partner(Struct, frozen=True, gc=False):
     always_merge: bool
     always_merge_since: datetime
     changed_at: datetime
+    purged_at: datetime | None = None
 
 
 class PartnerNumber(Struct, frozen=True, gc=False):

@@ -59,6 +59,7 @@ TABLES = (
 CORRECT_PARTNER = "partner.correct"
 """The command by which an operator changes what is known of a partner, as `partner.changed` does."""
 PARTNER_CHANGES = ("partner.changed.v1", CORRECT_PARTNER)
+PURGED = "partner.purged.v1"
 MERGES = ("merge.requested.v1", "merge.undone.v1")
 REFUND_EVENTS = (
     "refund.accepted.v1",
@@ -100,7 +101,9 @@ class Store:
         late = [event for event, month in zip(paid, months, strict=True) if month in world.closed]
         changed = _of_type(events, *PARTNER_CHANGES)
         merges = _of_type(events, *MERGES)
-        await _lock_partners(connection, [*_partners_of_late(late), *(e.key for e in [*changed, *merges])])
+        purged = {event.key for event in _of_type(events, PURGED)}
+        named = (event.key for event in [*changed, *merges])
+        await _lock_partners(connection, [*_partners_of_late(late), *named, *purged])
         order_ids = {e.data.order_id for e in events if hasattr(e.data, "order_id")}
         theirs = await _orders_of_partners(connection, merges, changed)
         await _lock_payments(connection, world, order_ids | theirs)
@@ -111,7 +114,7 @@ class Store:
             world.closed = await _closed_months(connection)
             await _read_corrections(connection, world)
         await _read_refunds(connection, world, events)
-        partner_ids = {event.key for event in changed} | {event.data.partner.partner_id for event in late}
+        partner_ids = {event.key for event in changed} | set(_partners_of_late(late)) | purged
         await _read_partners(connection, world, partner_ids)
         await _read_numbers(connection, world, partner_ids)
         await _read_requests(connection, world, {event.key for event in [*merges, *changed]})

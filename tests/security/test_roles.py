@@ -278,7 +278,7 @@ async def test_a_service_forgets_in_its_own_schema_and_calls_no_other_function(a
 
     assert {row["owner"] for row in rows} == {"pawl_owner"}
     called = {(service, name) for service in SERVICES for name in FORGETS}
-    called |= {("refunds", "forget_details")}
+    called |= {("refunds", "forget_details"), ("refunds", "erase_partner"), ("serials", "erase_custody")}
     called |= {("serials", name) for name in MAKES_HOMES}
     assert {(row["schema"], row["name"]) for row in rows} >= called
     for row in rows:

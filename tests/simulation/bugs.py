@@ -694,10 +694,10 @@ def _new_key_each_time(refund: Any, *arguments: Any) -> Any:
 _review = refund_reviews.review
 
 
-def _unanswered_released(order: Any, refund: Any, review: Any) -> Any:
+def _unanswered_released(order: Any, refund: Any, review: Any, *policy: Any) -> Any:
     if refund.state == "unknown" and review.decision in ("retry", "release"):
         return refund_reviews._release(order, refund, review)
-    return _review(order, refund, review)
+    return _review(order, refund, review, *policy)
 
 
 _reason_for = eligibility.reason_for
@@ -891,7 +891,7 @@ PLANTED: Sequence[Bug] = (
     Bug("a release does not give won back", orders_refunds, "release_refund", _release_keeps_won),
     Bug("VAT is computed on the refund alone", orders_refunds, "worth", _vat_of_the_refund_alone),
     Bug("a refund forgets the discount", orders_refunds, "worth", _worth_without_discount),
-    Bug("free units stay behind", orders_refunds, "_with_given_up", _free_units_stay_behind),
+    Bug("free units stay behind", orders_refunds, "with_given_up", _free_units_stay_behind),
     Bug(
         "a completed refund counts twice in orders",
         orders_refunds,

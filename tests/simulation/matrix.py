@@ -7,7 +7,7 @@ from tests.simulation.bugs import Bug
 from tests.simulation.engine import run_seed
 from tests.simulation.promises import Violation
 
-MOST_SEEDS = 40
+MOST_SEEDS = 100
 
 
 @dataclass(slots=True, frozen=True)

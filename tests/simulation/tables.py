@@ -1046,6 +1046,7 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
     },
     "serials": {
         "has_left": "a partner asks with a token of its own",
+        "erase_custody": "no history here is five years long",
         **dict.fromkeys(
             (
                 "grant_of_id",
@@ -1111,6 +1112,7 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
             ),
             "a person has a partner forgotten",
         ),
+        **dict.fromkeys(("lock_orders_of_partners", "erase_partner"), "no history here is five years long"),
         "holders_to_check": "no bank is asked here: that is off by default",
         "has_left": "a partner asks with a token of its own",
         **dict.fromkeys(

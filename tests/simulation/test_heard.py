@@ -73,10 +73,10 @@ def _dated_before_its_original(payment: Any, original: Any, *arguments: Any) -> 
     return Decided(change, (event,))
 
 
-def _given_up(order: Any, refund: Any, review: Any) -> Any:
+def _given_up(order: Any, refund: Any, review: Any, *policy: Any) -> Any:
     if refund.state == "unknown" and review.decision in ("retry", "release"):
         return reviews._release(order, refund, review)
-    return _review(order, refund, review)
+    return _review(order, refund, review, *policy)
 
 
 _review = reviews.review
