@@ -1,4 +1,4 @@
-"""A table of what a client may legally write: each is read, or refused by name at its place, on a real broker.
+"""What a client may legally write, kind by kind: it is read, or refused by name at its place.
 
 And whatever it is, afterwards nothing waits: the group stands where nothing can be read any more, its lag is
 0, and health is well, also after a while of silence.
@@ -81,36 +81,41 @@ READ = {
     "a record of 1970, compressed": Written(at=YEAR_1970, codec="lz4"),
 }
 REFUSED = {
-    "no key": (Written(key=None), "wrong_key", "key"),
-    "a key that is no text": (Written(key=b"\xff\xfe"), "wrong_key", "key"),
-    "an empty key": (Written(key=b""), "wrong_key", "key"),
-    "a tombstone": (Written(value=None), "unreadable", ""),
-    "an empty value": (Written(value=b""), "unreadable", ""),
-    "no key and no value": (Written(key=None, value=None), "unreadable", ""),
-    "no header": (Written(headers=[]), "unreadable", ""),
-    "one header missing": (Written(headers=without_header("ce_id")), "unreadable", "ce_id"),
+    "no key": (Written(key=None), "wrong_key", "the record key must be the order_id"),
+    "a key that is no text": (Written(key=b"\xff\xfe"), "wrong_key", "the record key must be the order_id"),
+    "an empty key": (Written(key=b""), "wrong_key", "the record key must be the order_id"),
+    "a tombstone": (Written(value=None), "unreadable", "an event is never deleted"),
+    "an empty value": (Written(value=b""), "unreadable", "must be JSON"),
+    "no key and no value": (Written(key=None, value=None), "unreadable", "an event is never deleted"),
+    "no header": (Written(headers=[]), "missing_field", "specversion is required"),
+    "one header missing": (Written(headers=without_header("ce_id")), "missing_field", "id is required"),
     "an id twice, and not the same": (
         Written(headers=with_header("ce_id", b"another")),
         "unreadable",
-        "ce_id",
+        "the header ce_id is there twice",
     ),
     "an id without a value": (
         Written(headers=[*without_header("ce_id"), ("ce_id", None)]),
-        "unreadable",
-        "",
+        "missing_field",
+        "id is required",
     ),
-    "a header that is no text": (Written(headers=with_header("ce_subject", b"\xff")), "unreadable", ""),
-    "a batch that unpacks to more than the bound": (
-        Written(value=b" " * 1_000_000, codec="zstd", alike=MAX_BATCH_BYTES // 1_000_000 + 1),
+    "a header that is no text": (
+        Written(headers=with_header("ce_subject", b"\xff")),
         "unreadable",
-        f"more than {MAX_BATCH_BYTES} bytes; send smaller batches",
+        "must be UTF-8",
     ),
-    "the same of gzip": (
-        Written(value=b" " * 1_000_000, codec="gzip", alike=MAX_BATCH_BYTES // 1_000_000 + 1),
-        "unreadable",
-        f"more than {MAX_BATCH_BYTES} bytes; send smaller batches",
-    ),
+    **{
+        f"a batch of {codec} that unpacks to more than the bound": (
+            Written(value=b" " * 1_000_000, codec=codec, alike=MAX_BATCH_BYTES // 1_000_000 + 1),
+            "unreadable",
+            f"more than {MAX_BATCH_BYTES} bytes; send smaller batches",
+        )
+        for codec in ("gzip", "lz4", "zstd")
+    },
 }
+BEHIND = payment("W-2")
+NEXT = Written(BEHIND.key, BEHIND.value, list(BEHIND.headers))
+"""What stands behind it is read."""
 
 
 class Service:
@@ -131,11 +136,8 @@ class Service:
         return bool(PLACE in offsets and offsets[PLACE].offset == end)
 
     async def letters(self) -> list[Any]:
-        return list(
-            await self.desk.pool.fetch(
-                'SELECT code, detail, "offset", partition FROM dead_letters ORDER BY id'
-            )
-        )
+        query = 'SELECT code, detail, partition, "offset" FROM dead_letters ORDER BY id'
+        return list(await self.desk.pool.fetch(query))
 
     async def answers(self) -> list[tuple[str, int]]:
         """What was answered, and at which offset the record stands."""
@@ -227,7 +229,7 @@ async def test_it_is_refused_by_name_at_its_place(
     service: Service, kafka: str, times_of_producers: None, name: str
 ) -> None:
     written, code, detail = REFUSED[name]
-    offset = await write(kafka, written, Written())
+    offset = await write(kafka, written, NEXT)
 
     await assert_nothing_waits(service)
 
