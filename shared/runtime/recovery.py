@@ -1,9 +1,9 @@
 """`pawl recover`: brings a restored schema forward from the topics, in one transaction or not at all."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, repeat
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -20,7 +20,7 @@ from shared.runtime.fold import Fold
 from shared.runtime.intake import InboundMessage, Intake
 from shared.runtime.outbox import Outbox
 from shared.runtime.outgoing import COLUMNS
-from shared.runtime.recovering import Lost, Told, ids_told, in_order, lost_of, said_of
+from shared.runtime.recovering import Lost, Told, ids_told, in_order, lost_of, only_ids_differ, said_of
 from shared.runtime.service import Service
 from shared.runtime.topic_facts import facts_of_outbox, read_span, unknown_facts
 
@@ -33,6 +33,19 @@ class NotAlone(Exception):
 
 class _TakeBack(Exception):
     """A dry run, or something that cannot be brought forward: the transaction is taken back."""
+
+
+class _Again(Exception):
+    """Ids were learned from later facts: the transaction is taken back and done again with these."""
+
+
+class Asked(NamedTuple):
+    """An id that was asked for: by the record at this place, as its id number so much."""
+
+    topic: str
+    partition: int
+    offset: int
+    number: int
 
 
 @dataclass(slots=True)
@@ -94,6 +107,10 @@ class Recoverer:
         self._service, self._fold, self._outbox = service, fold, outbox
         self._brokers, self._partitions = brokers, partitions
         self._intake = Intake(service)
+        # An id may be decided with one event and told only by what follows a later one, as the reference of a
+        # bank account is: who has asked for it, and what it was, once a later fact has told.
+        self._untold: dict[UUID, Asked] = {}
+        self._learned: dict[Asked, UUID] = {}
 
     async def recover(self, connection: asyncpg.Connection, *, apply: bool) -> Recovery:
         """Brings everything forward, if `apply` and if nothing is lost; else says what it would do.
@@ -115,17 +132,23 @@ class Recoverer:
             result.lost = lost_of(only_here, "what it tells of stands in no topic, only in the database")
             return result
         inputs = await self._read_inputs(connection)
-        result.gone = inputs.gone
-        try:
-            async with connection.transaction():
-                await self.bring_all(connection, facts, inputs, result)
-                await self._note_offsets(connection, inputs)
-                if result.lost or not apply:
-                    raise _TakeBack
-        except _TakeBack:
-            return result
-        result.applied = True
-        return result
+        while True:
+            attempt = replace(result, gone=inputs.gone, lost=[])
+            learned = len(self._learned)
+            try:
+                async with connection.transaction():
+                    await self.bring_all(connection, facts, inputs, attempt)
+                    if len(self._learned) > learned:
+                        raise _Again
+                    await self._note_offsets(connection, inputs)
+                    if attempt.lost or not apply:
+                        raise _TakeBack
+            except _Again:
+                continue
+            except _TakeBack:
+                return attempt
+            attempt.applied = True
+            return attempt
 
     async def _read_inputs(self, connection: Connection) -> Inputs:
         inputs = Inputs()
@@ -207,7 +230,8 @@ class Recoverer:
         asked: list[UUID] = []
 
         def fresh() -> UUID:
-            asked.append(uuid7())
+            place = Asked(*message.position, len(asked))
+            asked.append(self._learned.get(place) or uuid7())
             return asked[-1]
 
         savepoint = connection.transaction()
@@ -215,7 +239,11 @@ class Recoverer:
         try:
             said = await self._try(connection, message, fresh)
             pairs = zip(said, told.counterparts(said), strict=True)
-            given = _then_fresh(ids_told(asked, [(row, fact) for row, fact in pairs if fact is not None]))
+            known = ids_told(asked, [(row, fact) for row, fact in pairs if fact is not None])
+            self._untold |= {
+                each: Asked(*message.position, n) for n, each in enumerate(known) if each in asked
+            }
+            given = _then_fresh(known)
             events = self._outbox.rows()
             batch = await self._fold.take_one(connection, events, message, new_id=lambda: next(given))
         except asyncpg.IntegrityConstraintViolationError as refusal:
@@ -225,6 +253,7 @@ class Recoverer:
         facts = told.counterparts(rows)
         for row, fact in zip(rows, facts, strict=True):
             if (why := told.contradiction(row, fact)) is not None:
+                self._learn(row, fact)
                 await savepoint.rollback()
                 return why
         await self._append(connection, rows, facts)
@@ -235,6 +264,12 @@ class Recoverer:
         result.fresh += len(facts) - len(brought)
         result.handled += batch.handled
         return None
+
+    def _learn(self, said: Mapping[str, Any], fact: Fact | None) -> None:
+        """Notes ids that an earlier record has asked for, where nothing but these is told otherwise."""
+        for ours, told in (only_ids_differ(said, fact) if fact is not None else {}).items():
+            if (asked := self._untold.get(ours)) is not None:
+                self._learned[asked] = told
 
     async def _try(
         self, connection: Connection, message: InboundMessage, new_id: Any
