@@ -132,6 +132,15 @@ class Recoverer:
             result.lost = lost_of(only_here, "what it tells of stands in no topic, only in the database")
             return result
         inputs = await self._read_inputs(connection)
+        return await self.bring_forward(connection, facts, inputs, result, apply=apply)
+
+    async def bring_forward(
+        self, connection: Connection, facts: Sequence[Fact], inputs: Inputs, result: Recovery, *, apply: bool
+    ) -> Recovery:
+        """`bring_all` in one transaction that stays if `apply` and if nothing is lost; what came of it.
+
+        It is done again whenever later facts have told ids that earlier events need.
+        """
         while True:
             attempt = replace(result, gone=inputs.gone, lost=[])
             learned = len(self._learned)
@@ -240,9 +249,9 @@ class Recoverer:
             said = await self._try(connection, message, fresh)
             pairs = zip(said, told.counterparts(said), strict=True)
             known = ids_told(asked, [(row, fact) for row, fact in pairs if fact is not None])
-            self._untold |= {
-                each: Asked(*message.position, n) for n, each in enumerate(known) if each in asked
-            }
+            for number, each in enumerate(known):
+                if each in asked:
+                    self._untold[each] = Asked(*message.position, number)
             given = _then_fresh(known)
             events = self._outbox.rows()
             batch = await self._fold.take_one(connection, events, message, new_id=lambda: next(given))
