@@ -18,7 +18,7 @@ from shared.runtime.outgoing import COLUMNS
 from shared.runtime.recovering import only_ids_differ
 from shared.runtime.recovery import Inputs, Recoverer, Recovery
 from shared.runtime.service import Service
-from tests.unit.runtime.test_recovering import OTHER, OURS, THEIRS, fact, grant, row
+from tests.unit.runtime.test_recovering import AT, OTHER, OURS, THEIRS, fact, grant, row
 
 UPSTREAM = "checkout.events"
 
@@ -91,7 +91,7 @@ def told(sequence: int, cause: str, **data: str) -> Fact:
 
 def heard(name: str, offset: int) -> InboundMessage:
     record: Any = SimpleNamespace(timestamp=offset)
-    event: Any = SimpleNamespace(time=None, sequence=None, subject="A-1")
+    event: Any = SimpleNamespace(time=AT, sequence=None, subject="A-1")
     return InboundMessage(
         record, Position(UPSTREAM, 0, offset), "A-1", True, "shop", name, "said.v1", event=event
     )
