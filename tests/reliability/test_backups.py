@@ -110,9 +110,10 @@ class Stack:
         await story.is_refunded(4)
         await story.asks_to_issue(6)
         await story.until("serials.issued.v2")
-        await assert_all_is_well(self.system, self.checkout)
+        await self.checkout.drain()
         code, said = await self.pawl("check", "--topics")
         assert code == 0, said
+        await assert_all_is_well(self.system, self.checkout)
         code, said = await self.pawl("gaps", "ls")
         assert code == 0, said
 

@@ -19,7 +19,7 @@ def largest(type_name: str, most: Mapping[str, Any]) -> dict[str, Any]:
     """A document of this type whose values are as long as they may be, also those that may be absent.
 
     `most` says for places of the schema (`/lines` or `/lines/0/reason`) how many entries a list has, how many
-    characters a text, or the text itself. Raises Unbounded.
+    characters a text. Raises Unbounded.
     """
     schema = schema_of(type_name)
     return dict(_Largest(schema.get("$defs", {}), most).of(schema, ""))
@@ -53,9 +53,7 @@ class _Largest:
         known = {"date-time": INSTANT, "date": DAY}.get(shape.get("format", ""))
         if known is not None:
             return known
-        length = self._most.get(place, shape.get("maxLength"))
-        if isinstance(length, str):
-            return length
+        length: int | None = self._most.get(place, shape.get("maxLength"))
         pattern = shape.get("pattern", "")
         if length is None:
             if re.search(pattern, MONTH) and pattern:
