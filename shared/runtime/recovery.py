@@ -84,13 +84,15 @@ class Recovery:
 class Inputs:
     """What the service has read since its backup, by partition number and topic.
 
-    `limits` is how far its group is, `handled` how far its schema is, by topic and number.
+    `limits` is how far its group is, `handled` how far its schema is, by topic and number. `is_behind`: the
+    schema says of some partition that it has handled less than the group, also where nothing was told since.
     """
 
     queues: dict[int, dict[str, list[InboundMessage]]] = field(default_factory=dict)
     limits: dict[tuple[str, int], int] = field(default_factory=dict)
     handled: dict[tuple[str, int], int] = field(default_factory=dict)
     gone: list[dict[str, Any]] = field(default_factory=list)
+    is_behind: bool = False
 
 
 class Recoverer:
@@ -125,13 +127,13 @@ class Recoverer:
 
         facts = await unknown_facts(self._brokers, self._service.name, self._partitions, known)
         result = Recovery(told=len(facts), orders=list(dict.fromkeys(fact.key for fact in facts)))
-        if not facts:
-            return result
         only_here = [fact for fact in facts if fact.type in self._service.only_here]
         if only_here:
             result.lost = lost_of(only_here, "what it tells of stands in no topic, only in the database")
             return result
         inputs = await self._read_inputs(connection)
+        if not facts and not inputs.is_behind:
+            return result
         return await self.bring_forward(connection, facts, inputs, result, apply=apply)
 
     async def bring_forward(
@@ -189,6 +191,7 @@ class Recoverer:
                     gone = {"topic": place.topic, "partition": place.partition}
                     inputs.gone.append({**gone, "from_offset": handled[key], "to_offset": begins[place]})
                 inputs.limits[key] = committed if committed is not None else start
+                inputs.is_behind |= key in handled and handled[key] < inputs.limits[key]
                 inputs.handled[key] = handled.get(key, start)
                 records = await read_span(consumer, place, start, ends[place])
                 queue = self._intake.read(records)
