@@ -30,14 +30,8 @@ def test_of_many_orders_the_first_twenty_are_named() -> None:
 
 
 def test_what_is_lost_is_named_and_nothing_is_changed() -> None:
-    lost = {
-        "key": "A-1",
-        "type": "serials.issued.v2",
-        "sequence": 2,
-        "event_id": "e-1",
-        "at": "now",
-        "why": "so",
-    }
+    what = {"key": "A-1", "type": "serials.issued.v2", "sequence": 2, "event_id": "e-1"}
+    lost = {**what, "at": "now", "why": "so"}
     gone = {"topic": "checkout.events", "partition": 4, "from_offset": 7, "to_offset": 9}
 
     _, deleted, named, last = said(told=1, orders=["A-1"], lost=[lost], gone=[gone])
