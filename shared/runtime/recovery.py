@@ -36,10 +36,10 @@ class _TakeBack(Exception):
 
 
 class _Again(Exception):
-    """Ids were learned from later facts: the transaction is taken back and done again with these."""
+    """Ids were learned from later events: the transaction is taken back and done again with these."""
 
 
-class Asked(NamedTuple):
+class Origin(NamedTuple):
     """An id that was asked for: by the record at this place, as its id number so much."""
 
     topic: str
@@ -110,9 +110,9 @@ class Recoverer:
         self._brokers, self._partitions = brokers, partitions
         self._intake = Intake(service)
         # An id may be decided with one event and told only by what follows a later one, as the reference of a
-        # bank account is: who has asked for it, and what it was, once a later fact has told.
-        self._untold: dict[UUID, Asked] = {}
-        self._learned: dict[Asked, UUID] = {}
+        # bank account is: who has asked for it, and what it was, once a later event has told.
+        self._untold: dict[UUID, Origin] = {}
+        self._learned: dict[Origin, UUID] = {}
 
     async def recover(self, connection: asyncpg.Connection, *, apply: bool) -> Recovery:
         """Brings everything forward, if `apply` and if nothing is lost; else says what it would do.
@@ -141,7 +141,7 @@ class Recoverer:
     ) -> Recovery:
         """`bring_all` in one transaction that stays if `apply` and if nothing is lost; what came of it.
 
-        It is done again whenever later facts have told ids that earlier events need.
+        It is done again whenever later events have told ids that earlier events need.
         """
         while True:
             attempt = replace(result, gone=inputs.gone, lost=[])
@@ -242,7 +242,7 @@ class Recoverer:
         asked: list[UUID] = []
 
         def fresh() -> UUID:
-            place = Asked(*message.position, len(asked))
+            place = Origin(*message.position, len(asked))
             asked.append(self._learned.get(place) or uuid7())
             return asked[-1]
 
@@ -254,7 +254,7 @@ class Recoverer:
             known = ids_told(asked, [(row, fact) for row, fact in pairs if fact is not None])
             for number, each in enumerate(known):
                 if each in asked:
-                    self._untold[each] = Asked(*message.position, number)
+                    self._untold[each] = Origin(*message.position, number)
             given = _then_fresh(known)
             events = self._outbox.rows()
             batch = await self._fold.take_one(connection, events, message, new_id=lambda: next(given))

@@ -23,7 +23,7 @@ REFUSED: Final = "refused"
 def behind_gauge(registry: CollectorRegistry) -> Gauge:
     """The one metric of such a process."""
     return Gauge(
-        "pawl_schema_behind_facts",
+        "pawl_schema_behind_events",
         "Events that the topics tell and the schema lacks: the service does not start.",
         registry=registry,
     )

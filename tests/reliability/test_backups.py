@@ -37,7 +37,7 @@ from tests.support.stories import Story
 pytestmark = pytest.mark.faults
 
 IN_ORDER = ("orders", "serials", "refunds", "invoices")
-"""In which order services are recovered: each before those that read its facts."""
+"""In which order services are recovered: each before those that read what it says."""
 ARCHIVED = "SELECT last_archived_wal >= $1 AND last_archived_wal ~ '^[0-9A-F]+$' FROM pg_stat_archiver"
 
 
@@ -78,7 +78,7 @@ class Stack:
 
         await until(is_told, f"{service} says why it does not start")
         metrics = await fetch(url.replace("/health", "/metrics"))
-        assert "pawl_schema_behind_facts" in metrics.text
+        assert "pawl_schema_behind_events" in metrics.text
         await self.stop(service)
         return str(json.loads(answers[-1])["why"])
 

@@ -26,7 +26,7 @@ def test_health_says_why_and_what_to_do_and_metrics_count_what_the_schema_lacks(
         "why": str(BEHIND),
         "todo": "pawl recover orders",
     }
-    assert "pawl_schema_behind_facts 12.0" in client.get("/metrics").text
+    assert "pawl_schema_behind_events 12.0" in client.get("/metrics").text
 
 
 def test_nothing_else_is_answered() -> None:
