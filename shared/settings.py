@@ -128,6 +128,11 @@ class ServiceSettings(TodoSettings):
     startup_patience_seconds: float = Field(
         default=30, ge=0, description="how long to wait for Kafka and Postgres"
     )
+    refusal_seconds: float = Field(
+        default=20,
+        ge=0,
+        description="how long a service that does not start tells why before it ends: longer than a scrape",
+    )
     stop_grace_seconds: float = Field(
         default=15, gt=0, description="time for the last batch when asked to stop"
     )

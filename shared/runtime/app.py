@@ -35,6 +35,7 @@ from shared.runtime.offsets import HandledOffsets
 from shared.runtime.operator_routes import OperatorEndpoints
 from shared.runtime.outbox import Outbox
 from shared.runtime.recovery import NotAlone, Recoverer
+from shared.runtime.refusing import tell_refusal
 from shared.runtime.relay import Relay
 from shared.runtime.retention import Retention
 from shared.runtime.retry import TRANSIENT
@@ -286,6 +287,9 @@ async def run(service: Service, settings: ServiceSettings) -> int:
             settings, lambda: require_up_to_date(settings.brokers(), service.name, partitions, pool)
         )
     except SchemaBehind as behind:
+        log.critical("it does not start", why=str(behind), ends_after=settings.refusal_seconds)
+        await pool.close()
+        await tell_refusal(listener, service.name, behind, settings.refusal_seconds)
         raise CannotStart(str(behind)) from None
     runtime = Runtime(service, settings, pool, partitions)
     spans = open_spans(service.name)

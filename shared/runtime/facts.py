@@ -21,7 +21,14 @@ NAMED: Final = 20
 
 
 class SchemaBehind(Exception):
-    """The topics know more of a service than its schema; the message says what, and what to do."""
+    """The topics know more of a service than its schema: so many `events`.
+
+    The message says of which orders, since when, and what to do.
+    """
+
+    def __init__(self, message: str, events: int = 1) -> None:
+        super().__init__(message)
+        self.events = events
 
 
 class Fact(NamedTuple):

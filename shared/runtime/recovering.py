@@ -152,6 +152,17 @@ def ids_told(fresh: Sequence[UUID], pairs: Iterable[tuple[Said, Fact]]) -> list[
     return [_id(told.get(str(each))) or each for each in fresh]
 
 
+def only_ids_differ(said: Said, fact: Fact) -> dict[UUID, UUID]:
+    """The ids of a row that the topic tells otherwise, each with that; empty where more differs than ids."""
+    pairs = dict(_differing(orjson.loads(said["data"]), orjson.loads(fact.data)))
+    data: bytes = said["data"]
+    for ours, told in pairs.items():
+        data = data.replace(ours.encode(), told.encode())
+    if not same({**said, "data": data}, fact):
+        return {}
+    return {UUID(ours): UUID(told) for ours, told in pairs.items()}
+
+
 def lost_of(facts: Iterable[Fact], why: str) -> list[Lost]:
     """These facts as what is lost, oldest first."""
     ordered = sorted(facts, key=lambda fact: (fact.appended_at, fact.offset))

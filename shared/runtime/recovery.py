@@ -1,9 +1,9 @@
 """`pawl recover`: brings a restored schema forward from the topics, in one transaction or not at all."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, repeat
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -20,7 +20,7 @@ from shared.runtime.fold import Fold
 from shared.runtime.intake import InboundMessage, Intake
 from shared.runtime.outbox import Outbox
 from shared.runtime.outgoing import COLUMNS
-from shared.runtime.recovering import Lost, Told, ids_told, in_order, lost_of, said_of
+from shared.runtime.recovering import Lost, Told, ids_told, in_order, lost_of, only_ids_differ, said_of
 from shared.runtime.service import Service
 from shared.runtime.topic_facts import facts_of_outbox, read_span, unknown_facts
 
@@ -33,6 +33,19 @@ class NotAlone(Exception):
 
 class _TakeBack(Exception):
     """A dry run, or something that cannot be brought forward: the transaction is taken back."""
+
+
+class _Again(Exception):
+    """Ids were learned from later events: the transaction is taken back and done again with these."""
+
+
+class Origin(NamedTuple):
+    """An id that was asked for: by the record at this place, as its id number so much."""
+
+    topic: str
+    partition: int
+    offset: int
+    number: int
 
 
 @dataclass(slots=True)
@@ -71,13 +84,15 @@ class Recovery:
 class Inputs:
     """What the service has read since its backup, by partition number and topic.
 
-    `limits` is how far its group is, `handled` how far its schema is, by topic and number.
+    `limits` is how far its group is, `handled` how far its schema is, by topic and number. `is_behind`: the
+    schema says of some partition that it has handled less than the group, also where nothing was told since.
     """
 
     queues: dict[int, dict[str, list[InboundMessage]]] = field(default_factory=dict)
     limits: dict[tuple[str, int], int] = field(default_factory=dict)
     handled: dict[tuple[str, int], int] = field(default_factory=dict)
     gone: list[dict[str, Any]] = field(default_factory=list)
+    is_behind: bool = False
 
 
 class Recoverer:
@@ -94,6 +109,10 @@ class Recoverer:
         self._service, self._fold, self._outbox = service, fold, outbox
         self._brokers, self._partitions = brokers, partitions
         self._intake = Intake(service)
+        # An id may be decided with one event and told only by what follows a later one, as the reference of a
+        # bank account is: who has asked for it, and what it was, once a later event has told.
+        self._untold: dict[UUID, Origin] = {}
+        self._learned: dict[Origin, UUID] = {}
 
     async def recover(self, connection: asyncpg.Connection, *, apply: bool) -> Recovery:
         """Brings everything forward, if `apply` and if nothing is lost; else says what it would do.
@@ -108,24 +127,39 @@ class Recoverer:
 
         facts = await unknown_facts(self._brokers, self._service.name, self._partitions, known)
         result = Recovery(told=len(facts), orders=list(dict.fromkeys(fact.key for fact in facts)))
-        if not facts:
-            return result
         only_here = [fact for fact in facts if fact.type in self._service.only_here]
         if only_here:
             result.lost = lost_of(only_here, "what it tells of stands in no topic, only in the database")
             return result
         inputs = await self._read_inputs(connection)
-        result.gone = inputs.gone
-        try:
-            async with connection.transaction():
-                await self.bring_all(connection, facts, inputs, result)
-                await self._note_offsets(connection, inputs)
-                if result.lost or not apply:
-                    raise _TakeBack
-        except _TakeBack:
+        if not facts and not inputs.is_behind:
             return result
-        result.applied = True
-        return result
+        return await self.bring_forward(connection, facts, inputs, result, apply=apply)
+
+    async def bring_forward(
+        self, connection: Connection, facts: Sequence[Fact], inputs: Inputs, result: Recovery, *, apply: bool
+    ) -> Recovery:
+        """`bring_all` in one transaction that stays if `apply` and if nothing is lost; what came of it.
+
+        It is done again whenever later events have told ids that earlier events need.
+        """
+        while True:
+            attempt = replace(result, gone=inputs.gone, lost=[])
+            learned = len(self._learned)
+            try:
+                async with connection.transaction():
+                    await self.bring_all(connection, facts, inputs, attempt)
+                    if len(self._learned) > learned:
+                        raise _Again
+                    await self._note_offsets(connection, inputs)
+                    if attempt.lost or not apply:
+                        raise _TakeBack
+            except _Again:
+                continue
+            except _TakeBack:
+                return attempt
+            attempt.applied = True
+            return attempt
 
     async def _read_inputs(self, connection: Connection) -> Inputs:
         inputs = Inputs()
@@ -157,6 +191,7 @@ class Recoverer:
                     gone = {"topic": place.topic, "partition": place.partition}
                     inputs.gone.append({**gone, "from_offset": handled[key], "to_offset": begins[place]})
                 inputs.limits[key] = committed if committed is not None else start
+                inputs.is_behind |= key in handled and handled[key] < inputs.limits[key]
                 inputs.handled[key] = handled.get(key, start)
                 records = await read_span(consumer, place, start, ends[place])
                 queue = self._intake.read(records)
@@ -207,7 +242,8 @@ class Recoverer:
         asked: list[UUID] = []
 
         def fresh() -> UUID:
-            asked.append(uuid7())
+            place = Origin(*message.position, len(asked))
+            asked.append(self._learned.get(place) or uuid7())
             return asked[-1]
 
         savepoint = connection.transaction()
@@ -215,7 +251,11 @@ class Recoverer:
         try:
             said = await self._try(connection, message, fresh)
             pairs = zip(said, told.counterparts(said), strict=True)
-            given = _then_fresh(ids_told(asked, [(row, fact) for row, fact in pairs if fact is not None]))
+            known = ids_told(asked, [(row, fact) for row, fact in pairs if fact is not None])
+            for number, each in enumerate(known):
+                if each in asked:
+                    self._untold[each] = Origin(*message.position, number)
+            given = _then_fresh(known)
             events = self._outbox.rows()
             batch = await self._fold.take_one(connection, events, message, new_id=lambda: next(given))
         except asyncpg.IntegrityConstraintViolationError as refusal:
@@ -225,6 +265,7 @@ class Recoverer:
         facts = told.counterparts(rows)
         for row, fact in zip(rows, facts, strict=True):
             if (why := told.contradiction(row, fact)) is not None:
+                self._learn(row, fact)
                 await savepoint.rollback()
                 return why
         await self._append(connection, rows, facts)
@@ -235,6 +276,12 @@ class Recoverer:
         result.fresh += len(facts) - len(brought)
         result.handled += batch.handled
         return None
+
+    def _learn(self, said: Mapping[str, Any], fact: Fact | None) -> None:
+        """Notes ids that an earlier record has asked for, where nothing but these is told otherwise."""
+        for ours, told in (only_ids_differ(said, fact) if fact is not None else {}).items():
+            if (asked := self._untold.get(ours)) is not None:
+                self._learned[asked] = told
 
     async def _try(
         self, connection: Connection, message: InboundMessage, new_id: Any

@@ -111,4 +111,4 @@ async def require_up_to_date(
 
     facts = await unknown_facts(brokers, service, partitions, known)
     if facts:
-        raise SchemaBehind(told_of(service, facts))
+        raise SchemaBehind(told_of(service, facts), len(facts))

@@ -1156,6 +1156,9 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
             ),
             "a person looks at a month before its close",
         ),
+        **dict.fromkeys(
+            ("answered_request", "answered_payments"), "somebody looks at the whole of an answer over HTTP"
+        ),
     },
 }
 """The statements that the simulation does not send, and why it need not."""
