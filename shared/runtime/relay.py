@@ -45,6 +45,8 @@ SEND_TIMEOUT = 30.0
 FIRST_RETRY = timedelta(seconds=15)
 LAST_RETRY = timedelta(minutes=15)
 LOOK_AT_UNSENT_SECONDS = 1.0
+# A leader with nothing to publish asks this often whether the mark is still where it has put it.
+LOOK_AT_LEAD_SECONDS = 1.0
 KEYS_AT_ONCE = 20
 REFUSED, BEHIND = "refused", "behind"
 
@@ -52,7 +54,7 @@ log = structlog.get_logger("pawl.relay")
 
 
 class LostLead(Exception):
-    """A later leader has taken over; this one stops publishing."""
+    """A later leader has taken over, or the schema was set back; this one stops publishing."""
 
 
 INTERRUPTIONS: tuple[type[BaseException], ...] = (*TRANSIENT, LostLead)
@@ -97,6 +99,7 @@ class Relay:
         self._limits = Limits()
         self._unsent: set[Key] = set()
         self._looked_at_unsent = 0.0
+        self._looked_at_lead = 0.0
         self._sent = 0
         self._stands_since: float | None = None
         self._last_trouble = ""
@@ -198,8 +201,10 @@ class Relay:
             if self._unsent and monotonic() - self._looked_at_unsent >= LOOK_AT_UNSENT_SECONDS:
                 await self._try_unsent(connection, producer)
             most = self._rows_at_once
-            rows = await connection.fetch(SQL.unpublished, self._published, most)
-            if rows:
+            rows = await connection.fetch(SQL.unpublished, self._published, most, self._marked)
+            if not rows:
+                await self._require_lead(connection)
+            else:
                 self._stands_since = self._stands_since or monotonic()
                 try:
                     await self._publish(connection, producer, rows)
@@ -398,6 +403,14 @@ class Relay:
             causation=row["causation"],
             traceparent=row["traceparent"],
         )
+
+    async def _require_lead(self, connection: asyncpg.Connection) -> None:
+        """Raises LostLead where epoch or mark are not those of this leader any more."""
+        if monotonic() - self._looked_at_lead < LOOK_AT_LEAD_SECONDS:
+            return
+        if not await connection.fetchval(SQL.is_still_led, self._epoch, self._marked):
+            raise LostLead(f"the mark is not at {self._marked}, where epoch {self._epoch} has put it")
+        self._looked_at_lead = monotonic()
 
     async def _mark(self, connection: asyncpg.Connection) -> None:
         if self._published == self._marked:

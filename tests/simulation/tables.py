@@ -289,7 +289,8 @@ def take_relay_lead(tx: Transaction) -> list[Row]:
     return [Row(epoch=epoch, published=tx.rows("relay").get("published", 0))]
 
 
-def unpublished(tx: Transaction, published: int, most: int) -> list[Row]:
+def unpublished(tx: Transaction, published: int, most: int, marked: int) -> list[Row]:
+    """Also for a leader that was replaced: it may have read its rows before."""
     rows = tx.rows("outbox")
     return [rows[number] for number in range(published + 1, min(published + most, len(rows)) + 1)]
 

@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.runtime import relay as relay_module
+from shared.runtime.facts import SchemaBehind
 from shared.runtime.outbox import Outbox
 from shared.runtime.relay import SQL, Relay
 from shared.runtime.sending import REMEMBER_SECONDS, Limits, Refused, shares
@@ -85,15 +86,16 @@ class Session:
         self.due = False
 
     async def fetchval(self, sql: str, *arguments: Any) -> Any:
-        return True
+        return arguments[1] == self.published if sql == SQL.is_still_led else True
 
     async def fetchrow(self, sql: str) -> dict[str, Any]:
         return {"epoch": 1, "published": self.published}
 
     async def fetch(self, sql: str, *arguments: Any) -> list[Any]:
         if sql == SQL.unpublished:
-            after, most = arguments
-            return [row for number, row in self.rows.items() if number > after][:most]
+            after, most, marked = arguments
+            rows = [row for number, row in self.rows.items() if number > after]
+            return rows[:most] if marked == self.published else []
         if sql == SQL.unsent_keys:
             return list(self.unsent.values())
         if sql == SQL.due_unsent:
@@ -140,7 +142,9 @@ def row(number: int, size: int, key: str = "A-1") -> dict[str, Any]:
 class Leader:
     """A relay that publishes until there is nothing more to do, as it would without an end."""
 
-    def __init__(self, broker: Broker, session: Session) -> None:
+    def __init__(
+        self, broker: Broker, session: Session, before_leading: Any = relay_module.nothing_to_require
+    ) -> None:
         self.broker, self.session = broker, session
         self.troubles = Troubles()
 
@@ -148,7 +152,14 @@ class Leader:
             return session
 
         outbox = Outbox("orders", {})
-        self.relay = Relay(connect, outbox, broker.producer, Metrics(), troubles=self.troubles)
+        self.relay = Relay(
+            connect,
+            outbox,
+            broker.producer,
+            Metrics(),
+            before_leading=before_leading,
+            troubles=self.troubles,
+        )
 
     async def until(self, settled: Any, seconds: float = 5.0) -> None:
         task = asyncio.create_task(self.relay.run())
@@ -168,6 +179,7 @@ class Leader:
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay_module, "POLL_SECONDS", 0.001)
     monkeypatch.setattr(relay_module, "LOOK_AT_UNSENT_SECONDS", 0.0)
+    monkeypatch.setattr(relay_module, "LOOK_AT_LEAD_SECONDS", 0.0)
     monkeypatch.setattr(relay_module, "MARK_EVERY_SECONDS", 0.0)
     monkeypatch.setattr(relay_module, "delay_before", lambda attempt: 0.001)
 
@@ -221,6 +233,29 @@ async def test_another_leader_learns_what_was_set_aside() -> None:
 
     assert broker.log == [1]
     assert sorted(session.unsent) == [2, 3, 4, 5]
+
+
+async def test_a_leader_whose_mark_was_set_back_publishes_nothing_before_it_is_compared_again() -> None:
+    broker, session = Broker(), Session([row(n, 100) for n in range(1, 5)])
+    compared: list[int] = []
+
+    async def compare() -> None:
+        compared.append(session.published)
+        if session.published == 2:
+            raise SchemaBehind("the topics know more")
+
+    leader = Leader(broker, session, compare)
+    await leader.until_all_is_done()
+    leading = asyncio.create_task(leader.relay.run())
+    while not leader.relay.leading:
+        await asyncio.sleep(0.001)
+
+    session.published, session.rows = 2, {n: row(n, 100) for n in range(1, 9)}
+
+    with pytest.raises(SchemaBehind):
+        await asyncio.wait_for(leading, 5)
+    assert broker.log == [1, 2, 3, 4]
+    assert compared == [0, 4, 2]
 
 
 async def test_many_facts_that_are_too_large_cost_the_broker_one_refusal_of_a_single_one() -> None:
