@@ -46,9 +46,9 @@ async def test_a_record_that_is_read_again_is_still_one(desk: Desk) -> None:
     assert await rejections(desk) == 2
 
 
-async def test_a_letter_that_the_version_before_kept_is_known_by_its_record(desk: Desk) -> None:
+async def test_a_letter_that_the_version_before_kept_is_known_by_its_record(desk: Desk, admin: Any) -> None:
     await desk.take(unreadable(b"{"))
-    await desk.pool.execute("UPDATE dead_letters SET digest = NULL")
+    await admin.execute("UPDATE orders.dead_letters SET digest = NULL")
 
     await desk.take(unreadable(b"{"))
     assert len(await letters(desk.pool)) == 1
