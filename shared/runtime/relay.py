@@ -279,7 +279,8 @@ class Relay:
     async def _try_unsent(self, connection: asyncpg.Connection, producer: AIOKafkaProducer) -> None:
         """Tries what was set aside and is due, key by key, each in its order."""
         self._looked_at_unsent = monotonic()
-        for topic, key in await connection.fetch(SQL.due_unsent, KEYS_AT_ONCE):
+        due = await connection.fetch(SQL.due_unsent, KEYS_AT_ONCE)
+        for topic, key in due:
             # The first one alone: it says whether the topic takes more by now.
             most = 1
             while rows := await connection.fetch(SQL.unsent_of_key, topic, key, most):
@@ -300,6 +301,9 @@ class Relay:
                 most = BATCH_ROWS
             self._unsent.discard((topic, key))
             log.warning("what was set aside is published", topic=topic, key=key)
+        if len(due) == KEYS_AT_ONCE:
+            # There may be thousands when a topic takes more again: the next of them follow at once.
+            self._looked_at_unsent = 0.0
 
     async def _send(
         self,

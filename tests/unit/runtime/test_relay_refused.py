@@ -102,7 +102,8 @@ class Session:
             first: dict[Any, Any] = {}
             for each in sorted(self.unsent.values(), key=lambda each: each["id"]):
                 first.setdefault((each["topic"], each["key"]), each)
-            return [key for key, each in first.items() if self.due or each["state"] == "behind"]
+            due = [key for key, each in first.items() if self.due or each["state"] == "behind"]
+            return due[: arguments[0]]
         if sql == SQL.unsent_of_key:
             topic, key, most = arguments
             found = [n for n, each in self.unsent.items() if (each["topic"], each["key"]) == (topic, key)]
@@ -221,6 +222,23 @@ async def test_what_was_set_aside_goes_out_in_its_order_when_the_topic_takes_mor
     session.rows[9] = row(9, 100)
     await leader.until_all_is_done()
     assert broker.log == list(range(1, 10))
+
+
+async def test_thousands_of_keys_that_were_set_aside_go_out_one_after_the_other_without_a_pause(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = [row(n, 30_000, f"A-{n}") for n in range(1, 101)]
+    broker, session = Broker(most=20_000), Session(rows)
+    leader = Leader(broker, session)
+    await leader.until_all_is_done()
+    assert broker.log == []
+
+    monkeypatch.setattr(relay_module, "LOOK_AT_UNSENT_SECONDS", 1_000.0)
+    broker.most, session.due = 10**9, True
+    leader.relay._looked_at_unsent = 0.0
+    await leader.until(lambda: not session.unsent)
+
+    assert broker.log == list(range(1, 101))
 
 
 async def test_another_leader_learns_what_was_set_aside() -> None:
