@@ -295,6 +295,11 @@ def unpublished(tx: Transaction, published: int, most: int, marked: int) -> list
     return [rows[number] for number in range(published + 1, min(published + most, len(rows)) + 1)]
 
 
+def is_still_led(tx: Transaction, epoch: int, published: int) -> list[Any]:
+    relay = tx.rows("relay")
+    return [((relay.get("epoch", 0), relay.get("published", 0)) == (epoch, published),)]
+
+
 def mark_published(tx: Transaction, published: int, epoch: int) -> int:
     relay = tx.rows("relay")
     if relay.get("epoch", 0) != epoch or relay.get("published", 0) > published:
@@ -338,6 +343,7 @@ RUNTIME: Mapping[str, Query] = {
     "lock_outbox": lock_outbox,
     "take_relay_lead": take_relay_lead,
     "unpublished": unpublished,
+    "is_still_led": is_still_led,
     "mark_published": mark_published,
 }
 RUNTIME_COPIES: Mapping[str, Query] = {"outbox": copy_outbox}
