@@ -19,6 +19,7 @@ from aiokafka.record.default_records import DefaultRecordBatch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.clock import monotonic
 from shared.runtime import relay as relay_module
 from shared.runtime.facts import SchemaBehind
 from shared.runtime.outbox import Outbox
@@ -321,7 +322,12 @@ async def test_what_was_acknowledged_is_not_sent_again_while_another_partition_f
 
 async def test_pauses_grow_while_nothing_goes_out(monkeypatch: pytest.MonkeyPatch) -> None:
     attempts: list[int] = []
-    monkeypatch.setattr(relay_module, "delay_before", lambda attempt: attempts.append(attempt) or 0.0)
+
+    def note(attempt: int) -> float:
+        attempts.append(attempt)
+        return 0.0
+
+    monkeypatch.setattr(relay_module, "delay_before", note)
     broker, session = Broker(), Session([row(1, 100)])
     broker.fails = KafkaConnectionError("gone")
 
@@ -336,13 +342,13 @@ async def test_a_right_that_is_missing_is_told_with_what_to_do(monkeypatch: pyte
     leader = Leader(broker, session)
 
     await leader.until(lambda: broker.producers > 3)
-    (trouble,) = leader.troubles.lasting(relay_module.monotonic() + PATIENCE_SECONDS)
+    (trouble,) = leader.troubles.lasting(monotonic() + PATIENCE_SECONDS)
     assert (trouble.part, trouble.wrong) == ("the relay", "the broker does not let the service write")
     assert leader.relay.stands(-1) is not None
 
     broker.fails = None
     await leader.until_all_is_done()
-    assert leader.troubles.lasting(relay_module.monotonic() + PATIENCE_SECONDS) == []
+    assert leader.troubles.lasting(monotonic() + PATIENCE_SECONDS) == []
     assert leader.relay.stands(-1) is None
 
 
