@@ -25,7 +25,7 @@ from shared.events.catalogue import FEEDBACK, source_of
 from shared.events.envelope import write_headers
 from shared.queries import load
 from shared.runtime.outbox import Outbox
-from shared.runtime.retry import TRANSIENT, delay_before
+from shared.runtime.retry import TRANSIENT, delay_before, fault_of_database
 from shared.runtime.sending import REFUSALS, Key, Limits, Refused, fault_of, shares, size_of
 from shared.runtime.signals import Metrics
 from shared.runtime.troubles import Troubles
@@ -146,7 +146,8 @@ class Relay:
         self._last_trouble = f"{type(trouble).__name__}: {trouble}".splitlines()[0][:200]
         self._metrics.retries.labels("relay").inc()
         more = {}
-        if (fault := fault_of(trouble)) is not None:
+        fault = fault_of(trouble) or fault_of_database(trouble)
+        if fault is not None:
             more = {"wrong": fault.wrong, "todo": fault.todo}
             self._troubles.note(self, "the relay", fault.wrong, fault.todo, self._last_trouble, monotonic())
         if not isinstance(trouble, LostLead):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 from uuid import UUID
 
+import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
@@ -85,6 +86,7 @@ class Session:
         self.unsent: dict[int, dict[str, Any]] = {}
         self.published = 0
         self.due = False
+        self.fails: BaseException | None = None
 
     async def fetchval(self, sql: str, *arguments: Any) -> Any:
         return arguments[1] == self.published if sql == SQL.is_still_led else True
@@ -93,6 +95,8 @@ class Session:
         return {"epoch": 1, "published": self.published}
 
     async def fetch(self, sql: str, *arguments: Any) -> list[Any]:
+        if self.fails is not None:
+            raise self.fails
         if sql == SQL.unpublished:
             after, most, marked = arguments
             rows = [row for number, row in self.rows.items() if number > after]
@@ -350,6 +354,21 @@ async def test_a_right_that_is_missing_is_told_with_what_to_do(monkeypatch: pyte
     await leader.until_all_is_done()
     assert leader.troubles.lasting(monotonic() + PATIENCE_SECONDS) == []
     assert leader.relay.stands(-1) is None
+
+
+async def test_a_database_that_lets_it_do_too_little_is_told_with_what_to_do() -> None:
+    broker, session = Broker(), Session([row(1, 100)])
+    session.fails = asyncpg.InsufficientPrivilegeError("permission denied for table relay")
+    leader = Leader(broker, session)
+
+    await leader.until(lambda: leader.relay.stands(-1) is not None)
+    (trouble,) = leader.troubles.lasting(monotonic() + PATIENCE_SECONDS)
+    assert trouble.part == "the relay"
+    assert "pawl migrate" in trouble.todo
+
+    session.fails = None
+    await leader.until_all_is_done()
+    assert leader.troubles.lasting(monotonic() + PATIENCE_SECONDS) == []
 
 
 class TestLimits:
