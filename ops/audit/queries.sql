@@ -471,6 +471,10 @@ SELECT coalesce(max(id), 0) FROM outbox;
 -- How far the relay has published.
 SELECT published FROM relay;
 
+-- name: published_but_for
+-- How far the relay has published, and the outbox ids of what it has set aside on the way.
+SELECT published, ARRAY(SELECT id FROM unsent) AS unsent FROM relay;
+
 -- name: unfinished_grants
 -- Whether serials are being issued.
 SELECT EXISTS (SELECT FROM grants WHERE state = 'issuing');
