@@ -472,6 +472,10 @@ SELECT coalesce(max(id), 0) FROM outbox;
 -- How far the relay has published.
 SELECT published FROM relay;
 
+-- name: published_but_for
+-- How far the relay has published, and the outbox ids of what it has set aside on the way.
+SELECT published, ARRAY(SELECT id FROM unsent) AS unsent FROM relay;
+
 -- name: unfinished_grants
 -- Whether serials are being issued.
 SELECT EXISTS (SELECT FROM grants WHERE state = 'issuing');
@@ -479,6 +483,17 @@ SELECT EXISTS (SELECT FROM grants WHERE state = 'issuing');
 -- name: keys_that_wait
 -- Which of these keys have events that wait.
 SELECT DISTINCT key FROM parked WHERE key = ANY($1::text[]);
+
+-- name: keys_unsent
+-- Of which of these keys the relay has set something aside, so that nobody else has heard it.
+SELECT DISTINCT key FROM unsent WHERE key = ANY($1::text[]);
+
+-- name: first_unsent
+-- The first event of each key that the relay has set aside.
+SELECT id, type, key AS order_id, count, reason
+FROM (SELECT DISTINCT ON (u.topic, u.key) u.id, o.type, u.key, u.reason, count(*) OVER (PARTITION BY u.topic, u.key)
+      FROM unsent u JOIN outbox o USING (id) ORDER BY u.topic, u.key, u.id) AS first
+ORDER BY id LIMIT $1;
 
 -- name: long_waits
 -- Events that wait for an operator, or longer than they should.

@@ -100,6 +100,7 @@ class Runtime:
             self.commands.send,
             self.commands.send_alone,
             self.metrics,
+            troubles=self.troubles,
         )
         queries = load(f"services.{service.name}")
         self.evidence = EvidenceEndpoint(service, queries, self.surroundings)
@@ -133,6 +134,7 @@ class Runtime:
                 self.give_up,
                 on_crash_point,
                 HandledOffsets(pool, self.metrics),
+                self.troubles,
             )
             for _ in range(settings.partition_consumers)
         ]

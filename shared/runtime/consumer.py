@@ -23,9 +23,10 @@ from shared.events.envelope import TRACEPARENT, read_trace_context
 from shared.kafka import COMMITTED_ONLY
 from shared.runtime.offsets import Gap, HandledOffsets, Place, Stand
 from shared.runtime.records import Record
-from shared.runtime.retry import TRANSIENT
+from shared.runtime.retry import TRANSIENT, note_fault
 from shared.runtime.signals import Metrics
 from shared.runtime.tasks import end_all
+from shared.runtime.troubles import Troubles
 from shared.runtime.unpacking import Budget, budget_of_poll, read_within_bounds
 
 COMMIT_EVERY_SECONDS = 1.0
@@ -53,6 +54,7 @@ FETCH_BYTES_OF_PARTITION = 2 * 1024 * 1024
 SESSION_TIMEOUT_MILLISECONDS = 6_000
 HEARTBEAT_MILLISECONDS = 1_000
 LONGEST_PAUSE_MILLISECONDS = 3_600_000
+KEEPING = "the account of what is handled"
 # What OpenTelemetry keeps of the links of one span.
 MOST_LINKS = 128
 
@@ -69,9 +71,11 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         give_up: Callable[[str], None],
         on_crash_point: OnCrashPoint = ignore_crash_point,
         offsets: HandledOffsets | None = None,
+        troubles: Troubles | None = None,
     ) -> None:
         self._handle = handle
         self._offsets = offsets
+        self._troubles = Troubles() if troubles is None else troubles
         # What comes next by this service's own account; None until that was compared with group and broker.
         self._expected: dict[Place, int] | None = None
         self._jumps: dict[Place, tuple[int, int]] = {}
@@ -168,7 +172,9 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 gaps = await _deleted(consumer, jumps)
                 await self._offsets.keep({(p.topic, p.partition): o for p, o in reached.items()}, gaps)
         except TRANSIENT as trouble:
+            note_fault(self._troubles, KEEPING, trouble)
             return f"{type(trouble).__name__}: {trouble}"
+        self._troubles.over(KEEPING)
         for place, jump in jumps.items():
             if self._jumps.get(place) == jump:
                 del self._jumps[place]
@@ -250,7 +256,9 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             async with asyncio.timeout(COMMIT_PATIENCE_SECONDS):
                 await self._compare(consumer, offsets)
+            self._troubles.over(KEEPING)
         except (*TRANSIENT, IllegalStateError) as trouble:
+            note_fault(self._troubles, KEEPING, trouble)
             log.info("offsets not compared", trouble=f"{type(trouble).__name__}: {trouble}"[:200])
 
     async def _note_begins(self) -> None:
@@ -333,6 +341,7 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         await self.commit()
         self._handled = None
         self._expected, self._jumps = None, {}
+        self._troubles.over(KEEPING)
         await end_all(self._commits)
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:

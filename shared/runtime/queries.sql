@@ -257,10 +257,15 @@ WHERE usename = current_user AND application_name = current_setting('application
 SELECT true;
 
 -- name: unpublished
--- The next events to publish, in order.
+-- The next events to publish, in order; none where the mark is not where the leader has put it, since then the
+-- schema was set back under it.
 SELECT id, event_id, topic, partition, key, type, subject, sequence, time, correlation, causation, data,
        traceparent
-FROM outbox WHERE id > $1 ORDER BY id LIMIT $2;
+FROM outbox WHERE id > $1 AND (SELECT published FROM relay) = $3 ORDER BY id LIMIT $2;
+
+-- name: is_still_led
+-- Whether epoch and mark are those that the leader knows.
+SELECT epoch = $1 AND published = $2 FROM relay;
 
 -- name: mark_published
 -- Moves the published mark, unless a later leader has taken over.

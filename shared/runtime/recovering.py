@@ -13,6 +13,7 @@ from uuid import UUID
 import orjson
 
 from shared.events.catalogue import FEEDBACK
+from shared.kst import wire_time
 from shared.runtime.facts import Fact
 from shared.runtime.intake import InboundMessage
 from shared.runtime.outgoing import COLUMNS
@@ -167,7 +168,7 @@ def lost_of(facts: Iterable[Fact], why: str) -> list[Lost]:
     """These facts as what is lost, oldest first."""
     ordered = sorted(facts, key=lambda fact: (fact.appended_at, fact.offset))
     return [
-        Lost(f.key, f.type, f.subject, f.sequence, str(f.event_id), f.appended_at.isoformat(), why)
+        Lost(f.key, f.type, f.subject, f.sequence, str(f.event_id), wire_time(f.appended_at), why)
         for f in ordered
     ]
 

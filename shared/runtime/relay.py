@@ -25,7 +25,7 @@ from shared.events.catalogue import FEEDBACK, source_of
 from shared.events.envelope import write_headers
 from shared.queries import load
 from shared.runtime.outbox import Outbox
-from shared.runtime.retry import TRANSIENT, delay_before
+from shared.runtime.retry import TRANSIENT, delay_before, fault_of_database
 from shared.runtime.sending import REFUSALS, Key, Limits, Refused, fault_of, shares, size_of
 from shared.runtime.signals import Metrics
 from shared.runtime.troubles import Troubles
@@ -45,6 +45,8 @@ SEND_TIMEOUT = 30.0
 FIRST_RETRY = timedelta(seconds=15)
 LAST_RETRY = timedelta(minutes=15)
 LOOK_AT_UNSENT_SECONDS = 1.0
+# A leader with nothing to publish asks this often whether the mark is still where it has put it.
+LOOK_AT_LEAD_SECONDS = 1.0
 KEYS_AT_ONCE = 20
 REFUSED, BEHIND = "refused", "behind"
 
@@ -52,7 +54,7 @@ log = structlog.get_logger("pawl.relay")
 
 
 class LostLead(Exception):
-    """A later leader has taken over; this one stops publishing."""
+    """A later leader has taken over, or the schema was set back; this one stops publishing."""
 
 
 INTERRUPTIONS: tuple[type[BaseException], ...] = (*TRANSIENT, LostLead)
@@ -97,6 +99,7 @@ class Relay:
         self._limits = Limits()
         self._unsent: set[Key] = set()
         self._looked_at_unsent = 0.0
+        self._looked_at_lead = 0.0
         self._sent = 0
         self._stands_since: float | None = None
         self._last_trouble = ""
@@ -143,7 +146,8 @@ class Relay:
         self._last_trouble = f"{type(trouble).__name__}: {trouble}".splitlines()[0][:200]
         self._metrics.retries.labels("relay").inc()
         more = {}
-        if (fault := fault_of(trouble)) is not None:
+        fault = fault_of(trouble) or fault_of_database(trouble)
+        if fault is not None:
             more = {"wrong": fault.wrong, "todo": fault.todo}
             self._troubles.note(self, "the relay", fault.wrong, fault.todo, self._last_trouble, monotonic())
         if not isinstance(trouble, LostLead):
@@ -198,8 +202,10 @@ class Relay:
             if self._unsent and monotonic() - self._looked_at_unsent >= LOOK_AT_UNSENT_SECONDS:
                 await self._try_unsent(connection, producer)
             most = self._rows_at_once
-            rows = await connection.fetch(SQL.unpublished, self._published, most)
-            if rows:
+            rows = await connection.fetch(SQL.unpublished, self._published, most, self._marked)
+            if not rows:
+                await self._require_lead(connection)
+            else:
                 self._stands_since = self._stands_since or monotonic()
                 try:
                     await self._publish(connection, producer, rows)
@@ -274,7 +280,8 @@ class Relay:
     async def _try_unsent(self, connection: asyncpg.Connection, producer: AIOKafkaProducer) -> None:
         """Tries what was set aside and is due, key by key, each in its order."""
         self._looked_at_unsent = monotonic()
-        for topic, key in await connection.fetch(SQL.due_unsent, KEYS_AT_ONCE):
+        due = await connection.fetch(SQL.due_unsent, KEYS_AT_ONCE)
+        for topic, key in due:
             # The first one alone: it says whether the topic takes more by now.
             most = 1
             while rows := await connection.fetch(SQL.unsent_of_key, topic, key, most):
@@ -295,6 +302,9 @@ class Relay:
                 most = BATCH_ROWS
             self._unsent.discard((topic, key))
             log.warning("what was set aside is published", topic=topic, key=key)
+        if len(due) == KEYS_AT_ONCE:
+            # There may be thousands when a topic takes more again: the next of them follow at once.
+            self._looked_at_unsent = 0.0
 
     async def _send(
         self,
@@ -398,6 +408,14 @@ class Relay:
             causation=row["causation"],
             traceparent=row["traceparent"],
         )
+
+    async def _require_lead(self, connection: asyncpg.Connection) -> None:
+        """Raises LostLead where epoch or mark are not those of this leader any more."""
+        if monotonic() - self._looked_at_lead < LOOK_AT_LEAD_SECONDS:
+            return
+        if not await connection.fetchval(SQL.is_still_led, self._epoch, self._marked):
+            raise LostLead(f"the mark is not at {self._marked}, where epoch {self._epoch} has put it")
+        self._looked_at_lead = monotonic()
 
     async def _mark(self, connection: asyncpg.Connection) -> None:
         if self._published == self._marked:

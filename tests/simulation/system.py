@@ -297,7 +297,7 @@ class Leader:
         """The next rows to publish."""
         connection = Connection(self.site.database)
         rows: list[Row] = Running(
-            connection.fetch(relay_module.SQL.unpublished, self.published, most)
+            connection.fetch(relay_module.SQL.unpublished, self.published, most, self.relay._marked)
         ).finish()
         return rows
 

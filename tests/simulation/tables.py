@@ -289,9 +289,15 @@ def take_relay_lead(tx: Transaction) -> list[Row]:
     return [Row(epoch=epoch, published=tx.rows("relay").get("published", 0))]
 
 
-def unpublished(tx: Transaction, published: int, most: int) -> list[Row]:
+def unpublished(tx: Transaction, published: int, most: int, marked: int) -> list[Row]:
+    """Also for a leader that was replaced: it may have read its rows before."""
     rows = tx.rows("outbox")
     return [rows[number] for number in range(published + 1, min(published + most, len(rows)) + 1)]
+
+
+def is_still_led(tx: Transaction, epoch: int, published: int) -> list[Any]:
+    relay = tx.rows("relay")
+    return [((relay.get("epoch", 0), relay.get("published", 0)) == (epoch, published),)]
 
 
 def mark_published(tx: Transaction, published: int, epoch: int) -> int:
@@ -337,6 +343,7 @@ RUNTIME: Mapping[str, Query] = {
     "lock_outbox": lock_outbox,
     "take_relay_lead": take_relay_lead,
     "unpublished": unpublished,
+    "is_still_led": is_still_led,
     "mark_published": mark_published,
 }
 RUNTIME_COPIES: Mapping[str, Query] = {"outbox": copy_outbox}
@@ -952,6 +959,9 @@ UNMODELLED: Mapping[str, str] = {
     "dead_letters_topic_partition_offset_key": "the place is the key of the rows here",
     "invoiced_payments_once": "the payment and its order are the key of the rows here",
     "parked_topic_partition_offset_key": "the place is the key of the rows here",
+    "dead_letters_again_topic_partition_offset_digest_key": "place and digest are the key of the rows here",
+    "parked_again_topic_partition_offset_digest_key": "place and digest are the key of the rows here",
+    "gaps_open": "a gap that is found again is the same row here",
     "refunds_destination_reference_key": "a random id",
     "data_keys_in_use": "no key is destroyed here, and the first one has its number",
     "refund_details_refund_id_key": "one row for each refund, whose own key is modelled",

@@ -155,10 +155,11 @@ class TestContradictions:
 def test_what_is_lost_is_named_one_by_one() -> None:
     (lost,) = lost_of([fact(type="order.expired.v1")], "its cause is in no topic")
 
-    assert (lost.key, lost.type, lost.sequence, lost.why) == (
+    assert (lost.key, lost.type, lost.sequence, lost.at, lost.why) == (
         "A-1",
         "order.expired.v1",
         2,
+        "2026-11-29T10:02:03+09:00",
         "its cause is in no topic",
     )
 
