@@ -132,7 +132,7 @@ async def _count_documents(report: AuditReport, connections: Connections, money:
 
 
 async def _without_parked(connections: Connections, doubtful: list[Finding]) -> list[Finding]:
-    """What waits, or is set aside, explains what its order misses; the report lists it as `waiting`."""
+    """What waits, or is set aside, explains what its order lacks; the report lists it as `waiting`."""
     keys = sorted({found.order_id for found in doubtful if found.order_id is not None})
     if not keys:
         return doubtful
