@@ -60,13 +60,5 @@ def build(settings: SerialsSettings) -> Service:
         find=FIND,
         evidence=EVIDENCE,
         has_left=SQL.has_left,
-        # A serial itself is in no topic. Made anew it would be another one than its customer has.
-        only_here=frozenset(
-            (
-                "issuance.progressed.v1",
-                "serials.issued.v1",
-                "serials.issued.v2",
-                "serial.reissued.v1",
-            )
-        ),
+        only_here=ONLY_HERE,
     )

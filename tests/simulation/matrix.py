@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tests.simulation.bugs import Bug
-from tests.simulation.engine import run_seed
+
 from tests.simulation.promises import Violation
+from tests.simulation.seeds import run_seed
 
 MOST_SEEDS = 40
 
