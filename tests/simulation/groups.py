@@ -22,10 +22,11 @@ ONLY_TOLD = "only what was missed is told"
 class GroupConsumer(Consumer):
     """Reads from where its group stands, and what is gone from the first record that is left.
 
-    `handled` are the offsets that it has handled for certain, by place, as a book beside the system.
+    `handled` are the offsets that it has handled for certain, by place, as a book beside the system; up to
+    `tried` it may have, and then was killed.
     """
 
-    __slots__ = ("_broker", "_former", "_run", "_seen", "client", "handled", "kept", "partitions", "places")
+    __slots__ = ("_broker", "_fold", "_former", "_run", "_seen", "client", "handled", "kept", "partitions", "places", "tried")
 
     def __init__(self, site: Site, places: Sequence[Place], broker: Broker, run: Run) -> None:
         committed: Places = {}
@@ -34,16 +35,25 @@ class GroupConsumer(Consumer):
         self._broker, self._run = broker, run
         self.client = Client(broker, places, committed)
         offsets: Any = HandledOffsets(Pool(site.database), Silence())  # type: ignore[arg-type]
-        self.partitions = PartitionConsumer(self._fold, Silence(), _never_gives_up, offsets=offsets)  # type: ignore[arg-type]
+        self._fold = site.fold.handle
+        site.fold.handle = self._handle  # type: ignore[method-assign]
+        self.partitions = PartitionConsumer(self._handle, Silence(), _never_gives_up, offsets=offsets)  # type: ignore[arg-type]
         self.partitions.subscriber = SimpleNamespace(consumer=self.client)
         self.handled: dict[Place, set[int]] = defaultdict(set)
         self.kept: Places = defaultdict(int)
+        self.tried: Places = defaultdict(int)
         self._former: set[int] = set()
         self._seen: set[int] = set()
         self.at = {place: self._start_of(place) for place in self.places}
 
-    async def _fold(self, records: Sequence[Record]) -> None:
-        await self.site.fold.handle(records)
+    async def _handle(self, records: Sequence[Record]) -> None:
+        """Whoever handles records of this service, it is written down."""
+        for record in records:
+            place = record.topic, record.partition
+            self.tried[place] = max(self.tried[place], record.offset + 1)
+        await self._fold(records)
+        for record in records:
+            self.handled[record.topic, record.partition].add(record.offset)
 
     def forget(self) -> None:
         self.at = {place: self._start_of(place) for place in self.places}
@@ -62,13 +72,7 @@ class GroupConsumer(Consumer):
 
     def take(self, records: Sequence[StoredRecord]) -> None:
         self._run(self.partitions.take(records))
-        self.note(records)
         advance(self.at, records)
-
-    def note(self, records: Sequence[StoredRecord]) -> None:
-        """These are handled."""
-        for record in records:
-            self.handled[record.topic, record.partition].add(record.offset)
 
     def commit(self) -> None:
         self._run(self._commit())
@@ -84,7 +88,7 @@ class GroupConsumer(Consumer):
         for place in [place for place in self.places if place[0] == topic]:
             self.committed.pop(place, None)
             self.late.pop(place, None)
-            self.handled[place], self.kept[place] = set(), 0
+            self.handled[place], self.kept[place], self.tried[place] = set(), 0, 0
         self.forget()
         self.commit()
 

@@ -129,6 +129,8 @@ class Tampered(Simulation):
     def run(self) -> Outcome:
         with self._ports():
             try:
+                for group in self.groups.values():
+                    group.commit()
                 return super().run()
             finally:
                 self._loop.close()
@@ -404,6 +406,7 @@ class Tampered(Simulation):
 
     def _follow(self, name: str) -> None:
         """Another process leads from now on."""
+        self.system.sites[name].database.fault = None
         self.leaders[name] = Leader(self.system.sites[name], self.system.broker)
 
     def _published_of(self, name: str) -> set[str]:
@@ -420,12 +423,14 @@ class Tampered(Simulation):
 
     def _back_up(self) -> None:
         name = self.random.choice(SERVICES)
-        self._backups[name] = [*self._backups[name], Backup.of(self.groups[name])][-BACKUPS:]
+        self._backups[name] = [*self._backups[name], Backup.of(self.groups[name], self.system.broker)][-BACKUPS:]
 
     def _restore(self) -> None:
         """A schema is set back to a backup, and brought forward; or set forward again from the WAL."""
         name = self.random.choice(SERVICES)
-        if not self._backups[name] or self._needs_the_real_one(name):
+        broker = self.system.broker
+        backups = [backup for backup in self._backups[name] if backup.is_of_use(name, broker)]
+        if not backups or self._needs_the_real_one(name):
             return
         group, site = self.groups[name], self.system.sites[name]
         Simulation._relay_all(self, name)
@@ -437,8 +442,8 @@ class Tampered(Simulation):
             group.commit()
             if rows := self.leaders[name].waiting(self.random.randint(1, 8)):
                 self.leaders[name].send(rows)
-        backup = self.random.choice(self._backups[name])
-        is_other = Restorer(group, self.system.broker, self._drive).restore(backup, is_drained=is_drained)
+        backup = self.random.choice(backups)
+        is_other = Restorer(group, broker, self._drive).restore(backup, is_drained=is_drained)
         if is_other:
             self.checks.is_set_back(name, known)
             self._backups[name].clear()
