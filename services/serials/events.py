@@ -16,7 +16,7 @@ LONGEST_ACTOR: Final = 128
 ONLY_HERE: Final = frozenset(
     ("issuance.progressed.v1", "serials.issued.v1", "serials.issued.v2", "serial.reissued.v1")
 )
-"""Events that tell of serials, which stand in no topic: made anew one would be another than its customer has."""
+"""Events of serials, which stand in no topic: made anew one would be another than its customer has."""
 
 
 def issuance_progressed(grant: Grant) -> NewEvent:

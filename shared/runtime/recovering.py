@@ -83,7 +83,7 @@ def in_order(queues: ByTopic, causes: Iterable[str], limits: Mapping[str, int]) 
 def answered_up_to(queues: ByTopic, facts: Iterable[Fact]) -> dict[str, int]:
     """The offset behind the last message of each topic that an answer among the facts is about.
 
-    Whoever answered it has handled it, with all that stands before it, wherever the group is by its own account.
+    Whoever answered it has handled it, with all that stands before it, wherever the group is by its account.
     """
     answered = {_answered(fact.data) for fact in facts if fact.topic == FEEDBACK}
     return {

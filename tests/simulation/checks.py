@@ -46,8 +46,8 @@ CORRECTIONS = ("correction", "issued_twice")
 SAID_BY_CHECKOUT = "e-"
 """How the ids of checkout's events begin."""
 MAY_GO = ("parked", "unsent", "order_lines", "sales")
-"""What was handled waits no more, nor what was sent; the lines of an order that nobody paid may give way to others; an order
-whose money is back is no sale."""
+"""What was handled waits no more, nor what was sent at last; the lines of an order that nobody paid may give
+way to others; an order whose money is back is no sale."""
 
 
 def month_in_seoul(instant: datetime) -> str:

@@ -26,7 +26,19 @@ class GroupConsumer(Consumer):
     `tried` it may have, and then was killed.
     """
 
-    __slots__ = ("_broker", "_fold", "_former", "_run", "_seen", "client", "handled", "kept", "partitions", "places", "tried")
+    __slots__ = (
+        "_broker",
+        "_fold",
+        "_former",
+        "_run",
+        "_seen",
+        "client",
+        "handled",
+        "kept",
+        "partitions",
+        "places",
+        "tried",
+    )
 
     def __init__(self, site: Site, places: Sequence[Place], broker: Broker, run: Run) -> None:
         committed: Places = {}
@@ -65,7 +77,7 @@ class GroupConsumer(Consumer):
         self.forget()
 
     def _start_of(self, place: Place) -> int:
-        """Where a client begins: at the offset of its group, or where there is no such record, at the first."""
+        """Where a client begins: at the offset of its group, or where no such record is, at the first."""
         first, end = self._broker.first[place], len(self._broker.logs[place])
         committed = self.committed.get(place)
         return committed if committed is not None and first <= committed <= end else first

@@ -17,7 +17,7 @@ from tests.simulation.checks import identity_of
 from tests.simulation.engine import Place
 from tests.simulation.groups import GroupConsumer
 from tests.simulation.memory import Broker, Pool, Row, Table
-from tests.simulation.ports import AloneSession, Client, event_id_of, put_back, tables_of
+from tests.simulation.ports import AloneSession, event_id_of, put_back, tables_of
 from tests.simulation.promises import must
 from tests.simulation.system import Site
 
@@ -99,16 +99,18 @@ class Restorer:
         return True
 
     def _is_whole(self, backup: Backup, before: Backup) -> bool:
-        """Whether all that was handled since the backup stands in the topics, and was handled in their order."""
+        """Whether all that was handled since the backup is in the topics, and was handled in their order."""
         account = backup.tables.get("handled_offsets", {})
         return all(
-            len(before.handled[place]) == max(before.handled[place], default=-1) + 1 == self._consumer.tried[place]
+            len(before.handled[place])
+            == max(before.handled[place], default=-1) + 1
+            == self._consumer.tried[place]
             and self._broker.first[place] <= (account[place]["next_offset"] if place in account else 0)
             for place in self._consumer.places
         )
 
     def _is_in_one_order(self, backup: Backup, before: Backup) -> bool:
-        """Whether of each partition number one topic alone was handled since: no order among topics counts."""
+        """Whether of each partition number one topic alone was handled since: it has one order."""
         moved = [p for p in self._consumer.places if before.handled[p] != backup.handled[p]]
         return len(moved) == len({number for _, number in moved})
 
@@ -147,6 +149,7 @@ class Restorer:
     def _note_handled(self, limits: Mapping[Place, range]) -> None:
         for place, span in limits.items():
             self._consumer.handled[place].update(span)
+            self._consumer.kept[place] = max(self._consumer.kept[place], span.stop)
 
     def _recover(self, unknown: Sequence[StoredRecord]) -> Recovery:
         """A dry run first, then for good, then once more: that finds nothing to do."""
@@ -154,7 +157,8 @@ class Restorer:
         would = self._recover_once(apply=False)
         must(self._site.database.content() == content, LOOKS_ONLY, self._site.name)
         result = self._recover_once(apply=True)
-        must(would.lost == result.lost, LOOKS_ONLY, f"{self._site.name}: {would.lost}, then {result.lost}")
+        said, done = ([(each.type, each.event_id) for each in one.lost] for one in (would, result))
+        must(said == done, LOOKS_ONLY, f"{self._site.name}: {said}, then {done}")
         if result.lost:
             must(self._site.database.content() == content, FORWARD, "something is lost, and some is applied")
             return result

@@ -387,8 +387,8 @@ def close_gap(tx: Transaction, number: int, actor: str, reason: str) -> int:
 
 
 def set_aside(
-    tx: Transaction, ids: Sequence[int], topics: Names, keys: Names, state: str, reason: str, pause: timedelta,
-    epoch: int,
+    tx: Transaction, ids: Sequence[int], topics: Names, keys: Names, state: str, reason: str,
+    pause: timedelta, epoch: int,
 ) -> int:  # fmt: skip
     if tx.rows("relay").get("epoch", 0) != epoch:
         return 0
@@ -1144,7 +1144,8 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
             "an operator's look and repair over HTTP",
         ),
         **dict.fromkeys(
-            ("end_silent_leader", "end_silent_sessions"), "sessions and leases: leaders are played by the engine"
+            ("end_silent_leader", "end_silent_sessions"),
+            "sessions and leases: leaders are played by the engine",
         ),
         **dict.fromkeys(
             ("unsent_facts", "unsent_fact", "try_unsent_now", "left_of_key", "unsent_count"),

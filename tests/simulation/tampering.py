@@ -1,8 +1,8 @@
 """Histories in which people and machines do to brokers and databases what they do in life.
 
 A service's schema is restored from a backup, records are deleted before they are read, groups are moved,
-topics are created anew, topics take less than a fact has, and databases fail as a whole. Beside them works the
-operator of the guides, who does what `pawl gaps` and docs/backup.md say. All promises of other histories
+topics are created anew, topics take less than a fact has, and databases fail as a whole. Beside them works
+the operator of the guides, who does what `pawl gaps` and docs/backup.md say. All promises of other histories
 hold, and those of `groups.py`, `restores.py` and of this module.
 """
 
@@ -85,7 +85,9 @@ class RepeatingCheckout(Checkout):
 
     def ask_or_break(self, partition: int) -> None:
         """Says something that waits for ever, or that nobody can read, in this partition."""
-        ghost = next(name for number in count(len(self.ghosts)) if is_in(name := f"ghost-of-{number}", partition))
+        ghost = next(
+            name for number in count(len(self.ghosts)) if is_in(name := f"ghost-of-{number}", partition)
+        )
         asked = Said(ghost, f"ask-{ghost}", REQUESTED, self.now, {"order_id": ghost, "request_id": "r"})
         if self.random.random() < 0.5:
             self.ghosts.add(ghost)
@@ -171,8 +173,8 @@ class Tampered(Simulation):
             self._move_a_group: 1,
             self._heed_gaps: 3,
             self._create_anew: 1,
-            self._back_up: 2,
-            self._restore: 2,
+            self._back_up: 4,
+            self._restore: 3,
             self._take_less: 1,
             self._take_more: 1,
         }
@@ -226,8 +228,12 @@ class Tampered(Simulation):
         broker, place = self.system.broker, self._some_place()
         end = len(broker.logs[place])
         if self.random.random() < 0.5:
-            end = min(group.committed.get(place, 0) for group in self.groups.values() if place in group.places)
-        broker.first[place] = max(broker.first[place], self.random.randint(broker.first[place], max(end, broker.first[place])))
+            end = min(
+                group.committed.get(place, 0) for group in self.groups.values() if place in group.places
+            )
+        broker.first[place] = max(
+            broker.first[place], self.random.randint(broker.first[place], max(end, broker.first[place]))
+        )
         for group in self.groups.values():
             for at in (group.at, group.late):
                 if at.get(place, end) < broker.first[place]:
@@ -262,21 +268,28 @@ class Tampered(Simulation):
             group.forget()
         if not missing:
             database = group.site.database
-            close = RelaySession(database).execute(offsets_module.SQL.close_gap, gap["id"], "operator", "read")
+            close = RelaySession(database).execute(
+                offsets_module.SQL.close_gap, gap["id"], "operator", "read"
+            )
             self._drive(close)
 
     def _have_said_again(self, records: Sequence[StoredRecord]) -> None:
         self._said_again.update(map(place_of, records))
         if records[0].topic == UPSTREAM:
             for record in records:
-                self.system.broker.append(UPSTREAM, record.key, record.value, record.headers, record.partition)
+                self.system.broker.append(
+                    UPSTREAM, record.key, record.value, record.headers, record.partition
+                )
             return
         ids = {event_id_of(record.headers) for record in records}
         name = records[0].topic.removesuffix(".events")
         tables = self.system.sites[name].database.tables
         first = min((n for n, row in tables["outbox"].items() if str(row["event_id"]) in ids), default=1)
         relay = tables["relay"]
-        relay["epoch"], relay["published"] = relay.get("epoch", 0) + 1, min(relay.get("published", 0), first - 1)
+        relay["epoch"], relay["published"] = (
+            relay.get("epoch", 0) + 1,
+            min(relay.get("published", 0), first - 1),
+        )
         self.checks.marks[name] = 0
         self._follow(name)
 
@@ -361,7 +374,9 @@ class Tampered(Simulation):
     def _relay_badly(self, name: str) -> None:
         if self._needs_the_real_one(name):
             site = self.system.sites[name]
-            site.database.fault = Fault(self.random.choice(POINTS), self.random.random() < 0.5, self.random.randrange(8))
+            site.database.fault = Fault(
+                self.random.choice(POINTS), self.random.random() < 0.5, self.random.randrange(8)
+            )
             self._lead(name)
         else:
             super()._relay_badly(name)
@@ -400,7 +415,11 @@ class Tampered(Simulation):
             return Producer(broker, self._limits, self._told)
 
         looks = partial(
-            topic_facts.require_up_to_date, Brokers("nowhere"), site.name, broker.partitions, Pool(database)  # type: ignore[arg-type]
+            topic_facts.require_up_to_date,
+            Brokers("nowhere"),
+            site.name,
+            broker.partitions,
+            Pool(database),  # type: ignore[arg-type]
         )
         return Relay(connect, site.outbox, producer, Silence(), before_leading=looks)  # type: ignore[arg-type]
 
@@ -423,7 +442,9 @@ class Tampered(Simulation):
 
     def _back_up(self) -> None:
         name = self.random.choice(SERVICES)
-        self._backups[name] = [*self._backups[name], Backup.of(self.groups[name], self.system.broker)][-BACKUPS:]
+        self._backups[name] = [*self._backups[name], Backup.of(self.groups[name], self.system.broker)][
+            -BACKUPS:
+        ]
 
     def _restore(self) -> None:
         """A schema is set back to a backup, and brought forward; or set forward again from the WAL."""
@@ -442,7 +463,7 @@ class Tampered(Simulation):
             group.commit()
             if rows := self.leaders[name].waiting(self.random.randint(1, 8)):
                 self.leaders[name].send(rows)
-        backup = self.random.choice(backups)
+        backup = self.random.choice((backups[-1], self.random.choice(backups)))
         is_other = Restorer(group, broker, self._drive).restore(backup, is_drained=is_drained)
         if is_other:
             self.checks.is_set_back(name, known)
