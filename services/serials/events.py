@@ -13,6 +13,10 @@ from shared.runtime.decisions import NewEvent
 
 LONGEST_ACTOR: Final = 128
 """So much of who did it stands in an event; the audit log has all of it."""
+ONLY_HERE: Final = frozenset(
+    ("issuance.progressed.v1", "serials.issued.v1", "serials.issued.v2", "serial.reissued.v1")
+)
+"""Events of serials, which stand in no topic: made anew one would be another than its customer has."""
 
 
 def issuance_progressed(grant: Grant) -> NewEvent:

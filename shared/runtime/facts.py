@@ -20,6 +20,10 @@ NAMED: Final = 20
 """So many orders are named where a schema is behind; all are counted."""
 
 
+NO_KEY: Final = ""
+"""The key of an answer to a record that has none."""
+
+
 class SchemaBehind(Exception):
     """The topics know more of a service than its schema: so many `events`.
 
@@ -57,7 +61,7 @@ def fact_of(record: Record, service: str) -> Fact | None:
         event_id = UUID(envelope.id)
     except (Fault, ValueError):
         return None
-    key = read_key(record.key)
+    key = NO_KEY if record.key == b"" else read_key(record.key)
     if envelope.source in EDITED or envelope.source != source_of(envelope.type, service) or key is None:
         return None
     stamp = getattr(record, "timestamp", 0)

@@ -81,6 +81,29 @@ def in_order(queues: ByTopic, causes: Iterable[str], limits: Mapping[str, int]) 
     yield from before(float("inf"), None)
 
 
+def answered_up_to(queues: ByTopic, facts: Iterable[Fact]) -> dict[str, int]:
+    """The offset behind the last message of each topic that an answer among the facts is about.
+
+    Whoever answered it has handled it, with all that stands before it, wherever the group is by its account.
+    """
+    answered = {_answered(fact.data) for fact in facts if fact.topic == FEEDBACK}
+    return {
+        topic: max((m.position.offset + 1 for m in queue if _place_of(m) in answered), default=0)
+        for topic, queue in queues.items()
+    }
+
+
+def _answered(data: bytes) -> tuple[Any, ...]:
+    document = orjson.loads(data)
+    place = document.get("position") or {}
+    event = document.get("event") or {}
+    return (*map(place.get, ("topic", "partition", "offset")), event.get("id"))
+
+
+def _place_of(message: InboundMessage) -> tuple[Any, ...]:
+    return (*message.position, message.event_id)
+
+
 def _stamp(message: InboundMessage) -> float:
     return float(getattr(message.record, "timestamp", 0) or 0)
 

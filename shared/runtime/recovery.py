@@ -20,7 +20,16 @@ from shared.runtime.fold import Fold
 from shared.runtime.intake import InboundMessage, Intake
 from shared.runtime.outbox import Outbox
 from shared.runtime.outgoing import COLUMNS
-from shared.runtime.recovering import Lost, Told, ids_told, in_order, lost_of, only_ids_differ, said_of
+from shared.runtime.recovering import (
+    Lost,
+    Told,
+    answered_up_to,
+    ids_told,
+    in_order,
+    lost_of,
+    only_ids_differ,
+    said_of,
+)
 from shared.runtime.service import Service
 from shared.runtime.topic_facts import facts_of_outbox, read_span, unknown_facts
 
@@ -208,7 +217,8 @@ class Recoverer:
         own = f"{self._service.name}.events"
         for number, queues in sorted(inputs.queues.items()):
             causes = [fact.causation for fact in facts if (fact.topic, fact.partition) == (own, number)]
-            limits = {topic: inputs.limits[topic, number] for topic in queues}
+            answered = answered_up_to(queues, facts)
+            limits = {topic: max(inputs.limits[topic, number], answered[topic]) for topic in queues}
             stopped: set[str] = set()
             for message in in_order(queues, causes, limits):
                 if message.key in stopped and not message.foreign:

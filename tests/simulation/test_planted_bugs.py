@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.simulation.bugs import PLANTED, Bug
+from tests.simulation.bug import Bug
+from tests.simulation.bugs import PLANTED
 from tests.simulation.conftest import CAUGHT
 from tests.simulation.matrix import catch, row
 from tests.simulation.test_heard import BUGS

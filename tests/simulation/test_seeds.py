@@ -6,8 +6,9 @@ import orjson
 import pytest
 
 from tests.simulation.__main__ import describe
-from tests.simulation.engine import ORDERS, Simulation, run_seed
+from tests.simulation.engine import ORDERS, Simulation
 from tests.simulation.memory import Row, Table
+from tests.simulation.seeds import run_seed
 
 SEEDS, GROUP = 200, 20
 

@@ -7,10 +7,13 @@ from uuid import UUID
 
 import orjson
 
+from shared.events.catalogue import FEEDBACK
+from shared.events.envelope import write_headers
 from shared.runtime.decisions import Position
-from shared.runtime.facts import Fact, told_of
+from shared.runtime.facts import Fact, fact_of, told_of
 from shared.runtime.intake import InboundMessage
 from shared.runtime.outgoing import COLUMNS
+from shared.runtime.records import StoredRecord
 from shared.runtime.recovering import Told, ids_told, in_order, lost_of, said_of, same
 
 AT = datetime(2026, 11, 29, 1, 2, 3, tzinfo=UTC)
@@ -173,3 +176,16 @@ def test_a_refusal_to_start_says_which_orders_since_when_and_what_to_do() -> Non
     assert "and 5 more" in told
     assert "from 2026-11-29T10:02:03+09:00 on" in told
     assert "pawl recover orders" in told
+
+
+def test_an_answer_to_a_record_without_a_key_is_a_fact_too() -> None:
+    """It stands in the topic under an empty key. One that no schema knows was lost, and is not said twice."""
+    headers = write_headers(
+        id=str(THEIRS), source="/pawl/orders", type="event.rejected.v1", subject="", time=TIME
+    )
+    answer = StoredRecord(FEEDBACK, 1, 3, b"", b"{}", headers)
+
+    said = fact_of(answer, "orders")
+
+    assert said is not None
+    assert (said.key, said.subject, said.event_id) == ("", "", THEIRS)

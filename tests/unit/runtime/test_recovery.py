@@ -71,9 +71,11 @@ class Shop:
         rows = [row for number, row in sorted(self.database.tables["outbox"].items()) if number > behind]
         return [fact_of_row(number, row) for number, row in enumerate(rows)]
 
-    async def recover(self, facts: Sequence[Fact], since: int) -> Recovery:
+    async def recover(self, facts: Sequence[Fact], since: int, group: int | None = None) -> Recovery:
+        """`group` is how far the service's group is, all that was read by default."""
         messages = Intake(self.service).read(self.read[since:])
-        inputs = Inputs({0: {UPSTREAM: messages}}, {(UPSTREAM, 0): len(self.read)}, {(UPSTREAM, 0): since})
+        limit = len(self.read) if group is None else group
+        inputs = Inputs({0: {UPSTREAM: messages}}, {(UPSTREAM, 0): limit}, {(UPSTREAM, 0): since})
         result = Recovery(told=len(facts))
         session: Any = Session(self.database)
         await self.recoverer.bring_all(session, facts, inputs, result)
@@ -150,6 +152,25 @@ async def test_what_was_handled_and_never_published_is_decided(shop: Shop) -> No
 
     assert result.lost == []
     assert result.fresh > 0
+
+
+async def test_what_was_only_answered_is_handled_again_though_the_group_was_never_told(shop: Shop) -> None:
+    """Killed before its offsets were committed: the answer says that its record was handled."""
+    await shop.take(payment("A-1"))
+    backup, said, read = shop.database.snapshot(), len(shop.database.tables["outbox"]), len(shop.read)
+    await shop.take(
+        issuance("A-9", 2),  # waits for its payment: an answer is all that it led to
+        StoredRecord(UPSTREAM, 0, 0, b"A-2", b"{", []),
+    )
+    never_committed = StoredRecord(UPSTREAM, 0, 0, b"A-3", b"{", [])
+    facts = shop.facts(said)
+    await shop.take(never_committed)
+    shop.database.restore(backup)
+
+    result = await shop.recover(facts, read, group=read)
+
+    assert result.lost == []
+    assert (result.brought, result.fresh) == (len(facts), 0)
 
 
 async def test_a_fact_without_its_cause_is_lost_and_named(shop: Shop) -> None:
