@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
+from ssl import SSLCertVerificationError
 from typing import Any
 
 import asyncpg
@@ -17,12 +18,12 @@ from faststream import FastStream
 from starlette.types import ASGIApp
 
 from shared import migrations
-from shared.brokers import somebody_listens
+from shared.brokers import somebody_listens, untrusted
 from shared.clock import monotonic, now
 from shared.crash_points import crash_at_points
 from shared.events.catalogue import FEEDBACK, UPSTREAM
 from shared.kafka import MissingTopic, new_producer, oldest_record, partition_counts, security_of
-from shared.postgres import connect, open_pool
+from shared.postgres import NoSession, connect, open_pool, require_session
 from shared.queries import load
 from shared.runtime import http
 from shared.runtime.command_queue import CommandQueue
@@ -56,6 +57,7 @@ HEARTBEAT_SECONDS = 0.5
 # More than the longest pause between two attempts, and the attempt itself.
 AFTER_AN_OUTAGE_SECONDS = 15.0
 LAST_SPANS_SECONDS = 2.0
+PATIENCE_WITH_A_HANDSHAKE = 5.0
 RECOVER, APPLY = "recover", "--apply"
 """What a process is started with that brings its schema forward and ends."""
 SOMETHING_LOST = 3
@@ -111,7 +113,7 @@ class Runtime:
             settings.thresholds(),
         )
         self.relay = Relay(
-            lambda: connect(str(settings.database_url), service.name),
+            lambda: connect(settings.database(), service.name),
             self.outbox,
             lambda: new_producer(settings.brokers(), service.name),
             self.metrics,
@@ -263,7 +265,7 @@ async def recover(service: Service, settings: ServiceSettings, *, apply: bool) -
     partitions = await _patiently(settings, lambda: _partitions(service, settings))
     pool = await _patiently(settings, lambda: _pool(service, settings))
     runtime = Runtime(service, settings, pool, partitions)
-    connection = await connect(str(settings.database_url), service.name)
+    connection = await connect(settings.database(), service.name)
     try:
         recoverer = Recoverer(service, runtime.fold, runtime.outbox, settings.brokers(), partitions)
         result = await recoverer.recover(connection, apply=apply)
@@ -400,6 +402,11 @@ def _bind(settings: ServiceSettings) -> Any:
 
 async def _partitions(service: Service, settings: ServiceSettings) -> dict[str, int]:
     topics = {*service.topics, f"{service.name}.events", FEEDBACK}
+    if why := await untrusted(settings.brokers(), PATIENCE_WITH_A_HANDSHAKE):
+        raise CannotStart(
+            f"Kafka shows a certificate that is not trusted ({why}): name its CA in KAFKA_SSL_CA_FILE, and a "
+            "host that stands in the certificate in KAFKA_BOOTSTRAP_SERVERS"
+        )
     try:
         return await partition_counts(settings.brokers(), sorted(topics))
     except MissingTopic as error:
@@ -407,12 +414,20 @@ async def _partitions(service: Service, settings: ServiceSettings) -> dict[str, 
 
 
 async def _pool(service: Service, settings: ServiceSettings) -> asyncpg.Pool:
-    url = str(settings.database_url)
+    database = settings.database()
     try:
-        pending = await migrations.pending(url, service.name)
+        await require_session(database)
+        pending = await migrations.pending(database, service.name)
         if pending:
             raise CannotStart(f"the schema {service.name} lacks {', '.join(pending)}: run `pawl migrate`")
-        return await open_pool(url, service.name, settings.partition_consumers + 6)
+        return await open_pool(database, service.name, settings.partition_consumers + 6)
+    except NoSession as error:
+        raise CannotStart(str(error)) from None
+    except SSLCertVerificationError as error:
+        raise CannotStart(
+            f"PostgreSQL shows a certificate that is not trusted ({error.verify_message or error}): name its "
+            "CA as sslrootcert of DATABASE_URL, and a host that stands in the certificate"
+        ) from None
     except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
         raise CannotStart(f"DATABASE_URL is refused: {error}; check role, password and database") from None
 
