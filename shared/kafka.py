@@ -15,6 +15,8 @@ from shared.login import FilePassword, Tls
 
 COMMITTED_ONLY: Final = "read_committed"
 """How every record is read: what was written in a transaction counts when it is committed, never before."""
+METADATA_MILLISECONDS: Final = 4_000
+"""So long a client goes on with what it knows of the topics: new partitions are found within that time."""
 LARGEST_RECORD = 4 * 1024 * 1024
 ANSWER_SECONDS = 30.0
 END_OF_TIME = datetime.max.replace(tzinfo=UTC)
@@ -27,7 +29,7 @@ class MissingTopic(Exception):
 
 def security_of(brokers: Brokers) -> BaseSecurity | None:
     """How FastStream gets to these brokers: with the certificates and the password of each moment."""
-    given = _renewing(brokers)
+    given = renewing_arguments(brokers)
     context: Any = given.get("ssl_context")
     if not brokers.logs_in:
         return BaseSecurity(ssl_context=context, use_ssl=True) if brokers.uses_tls else None
@@ -36,7 +38,7 @@ def security_of(brokers: Brokers) -> BaseSecurity | None:
     return login(brokers.username, password, ssl_context=context, use_ssl=brokers.uses_tls)
 
 
-def _renewing(brokers: Brokers) -> dict[str, Any]:
+def renewing_arguments(brokers: Brokers) -> dict[str, Any]:
     """The arguments of a client that lives long: it reads files again for each new connection."""
     arguments = brokers.client()
     if brokers.uses_tls:
@@ -71,13 +73,14 @@ def _as_of_now(kept_as: str) -> property:
 def new_producer(brokers: str | Brokers, service: str) -> AIOKafkaProducer:
     """A producer of whole batches: idempotent, acknowledged by all in-sync replicas."""
     return AIOKafkaProducer(
-        **_renewing(Brokers.at(brokers)),
+        **renewing_arguments(Brokers.at(brokers)),
         client_id=f"pawl-{service}-relay",
         acks="all",
         enable_idempotence=True,
         max_batch_size=LARGEST_RECORD // 4,
         max_request_size=LARGEST_RECORD,
         request_timeout_ms=20_000,
+        metadata_max_age_ms=METADATA_MILLISECONDS,
         linger_ms=0,
     )
 

@@ -38,7 +38,7 @@ POOLED: Final = (
     "DATABASE_URL leads to a pooler that gives each transaction another session (PgBouncer with pool_mode "
     "transaction or statement). A service needs its own: the lead of its outbox is a lock of its session, "
     "its schema and time limits are settings of it, its statements are prepared in it. Set pool_mode = "
-    "session for this database, or name PostgreSQL itself in DATABASE_URL (docs/operating.md, A pooler in between)"
+    "session for this database, or name PostgreSQL itself in DATABASE_URL (docs/operating.md)"
 )
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
@@ -46,6 +46,7 @@ from shared.runtime.surroundings import Surroundings
 from shared.runtime.sweep import end_silent_sessions, retry_waiting
 from shared.runtime.tasks import end_all
 from shared.runtime.topic_facts import require_up_to_date
+from shared.runtime.topics import Topics
 from shared.runtime.troubles import Troubles
 from shared.settings import S, ServiceSettings, WrongSetting, read_settings
 from shared.telemetry import close_spans, middlewares, open_spans, set_up_logging
@@ -83,7 +84,8 @@ class Runtime:
         self.troubles = Troubles()
         self.sealer = settings.sealer()
         on_crash_point = crash_at_points(settings.crash_at, settings.pause_at)
-        self.outbox = Outbox(service.name, partitions, on_crash_point)
+        self.topics = Topics(settings.brokers(), partitions, pool, self._begin_anew)
+        self.outbox = Outbox(service.name, partitions, on_crash_point, self.topics.earlier)
         self.fold = Fold(
             service,
             pool,
@@ -123,7 +125,7 @@ class Runtime:
         )
         self.retention = Retention(
             pool,
-            partial(oldest_record, settings.brokers(), _remembered(service, partitions)),
+            lambda: oldest_record(settings.brokers(), _remembered(service, partitions)),
             lambda: self.relay.leading,
             self.metrics,
         )
@@ -176,6 +178,10 @@ class Runtime:
             passing=TRANSIENT,
             has_left=nobody_has_left if self.service.has_left is None else self._has_left,
         )
+
+    async def _begin_anew(self, topics: Collection[str]) -> None:
+        for consumer in self.consumers:
+            await consumer.begin_anew(topics)
 
     async def _has_left(self, partner_id: str) -> bool:
         assert self.service.has_left is not None
@@ -290,6 +296,7 @@ async def run(service: Service, settings: ServiceSettings) -> int:
     except SchemaBehind as behind:
         raise CannotStart(str(behind)) from None
     runtime = Runtime(service, settings, pool, partitions)
+    await _patiently(settings, runtime.topics.begin)
     spans = open_spans(service.name)
     broker = new_broker(
         settings.kafka_bootstrap_servers,
@@ -329,6 +336,7 @@ async def _beside(runtime: Runtime, listener: Any) -> AsyncIterator[None]:
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     tasks = [
         _named(runtime.relay.run(), "relay"),
+        _named(runtime.topics.watch(), "topics"),
         _named(end_silent_sessions(runtime.pool), "end_silent_sessions"),
         _named(retry_waiting(runtime.pool, runtime.fold), "retry_waiting"),
         _named(runtime.retention.run(runtime.settings.forget_every_seconds), "retention"),
