@@ -102,7 +102,7 @@ class _Metadata(Request[_MetadataStruct]):  # type: ignore[misc]
     _CLASSES = (_MetadataStruct,)
 
     def __init__(self, topics: Iterable[str]) -> None:
-        self._topics = [(NOBODY, name, {}) for name in topics]
+        self._topics: list[tuple[UUID, str, dict[int, bytes]]] = [(NOBODY, name, {}) for name in topics]
 
     def build(self, request_struct_class: type[_MetadataStruct]) -> _MetadataStruct:
         return request_struct_class(self._topics, False, False, {})
