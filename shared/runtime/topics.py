@@ -25,7 +25,7 @@ class Topics:
     """The topics that one process reads and writes.
 
     `partitions` are their numbers now, changed in place; `earlier` are all numbers that they ever had.
-    `begin_anew` is told which topics are others of the same name by now.
+    `gone` are those that the broker has not. `begin_anew` is told which are others of the same name by now.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Topics:
         self._pool = pool
         self._begin_anew = begin_anew
         self._seen: dict[str, Topic] = {}
-        self._gone: set[str] = set()
+        self.gone: set[str] = set()
 
     async def begin(self) -> None:
         """Compares the topics with what the schema has seen of them. Raises what passes."""
@@ -100,6 +100,6 @@ class Topics:
         return anew
 
     def _tell_gone(self, gone: set[str]) -> None:
-        for name in gone - self._gone:
+        for name in gone - self.gone:
             log.error("topic is gone", topic=name, todo="create it: deploy/kafka/topics.yaml")
-        self._gone = gone
+        self.gone = gone
