@@ -1,4 +1,4 @@
-"""PgBouncer in front of PostgreSQL gives each service its sessions, or the service says why it does not start.
+"""PgBouncer before PostgreSQL gives each service its sessions, or the service says why it does not start.
 
 It is one of the tests on containers, which install it (Debian's package pgbouncer).
 """
