@@ -1019,6 +1019,10 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
             "retention: the topics here keep everything",
         ),
         **dict.fromkeys(("park_again", "put_dead_letters_again"), "the topics here are created once"),
+        **dict.fromkeys(
+            ("topic_seen", "note_topic", "begin_offsets_anew"),
+            "the topics here are created once, and keep their partitions",
+        ),
         "known_events": "a schema that is restored is compared with its topics, which needs a broker",
         **dict.fromkeys(
             (
