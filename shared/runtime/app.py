@@ -120,7 +120,7 @@ class Runtime:
             lambda: new_producer(settings.brokers(), service.name),
             self.metrics,
             on_crash_point,
-            partial(require_up_to_date, settings.brokers(), service.name, partitions, pool),
+            self._before_leading,
             self.troubles,
         )
         self.retention = Retention(
@@ -177,6 +177,13 @@ class Runtime:
             at_once=self.settings.http_at_once,
             passing=TRANSIENT,
             has_left=nobody_has_left if self.service.has_left is None else self._has_left,
+        )
+
+    async def _before_leading(self) -> None:
+        """Raises where this process must not publish: its lock would be another's, or its schema is behind."""
+        await require_session(self.settings.database())
+        await require_up_to_date(
+            self.settings.brokers(), self.service.name, self.topics.partitions, self.pool
         )
 
     async def _begin_anew(self, topics: Collection[str]) -> None:
