@@ -47,7 +47,7 @@ class NoSession(Exception):
 
 
 @dataclass(slots=True, frozen=True)
-class Database:
+class Postgres:
     """Where PostgreSQL is and how to log in there. `password` is there when it is not part of the address.
 
     The address may name several hosts, of which the one that takes writes is used. Names, certificates and
@@ -58,9 +58,9 @@ class Database:
     password: FilePassword | None = None
 
     @classmethod
-    def at(cls, address: "str | Database") -> "Database":
+    def at(cls, address: "str | Postgres") -> "Postgres":
         """The same, also of an address that says everything."""
-        return address if isinstance(address, Database) else cls(address)
+        return address if isinstance(address, Postgres) else cls(address)
 
     def client(self) -> dict[str, Any]:
         """The arguments by which asyncpg gets there."""
@@ -78,10 +78,10 @@ def session_settings(service: str) -> dict[str, str]:
     return {**SESSION, "search_path": service}
 
 
-async def connect(address: str | Database, service: str) -> asyncpg.Connection:
+async def connect(address: str | Postgres, service: str) -> asyncpg.Connection:
     """One connection outside the pool, for what holds a session (the relay's lock, bulk work)."""
     connection = await asyncpg.connect(
-        **Database.at(address).client(),
+        **Postgres.at(address).client(),
         timeout=CONNECT_TIMEOUT,
         command_timeout=COMMAND_TIMEOUT,
         server_settings={"application_name": f"pawl-{service}"},
@@ -94,10 +94,10 @@ async def connect(address: str | Database, service: str) -> asyncpg.Connection:
     return connection
 
 
-async def open_pool(address: str | Database, service: str, size: int) -> asyncpg.Pool:
+async def open_pool(address: str | Postgres, service: str, size: int) -> asyncpg.Pool:
     """The pool of a service. Connections are opened at once, so that a wrong URL is an error at start."""
     return await asyncpg.create_pool(
-        **Database.at(address).client(),
+        **Postgres.at(address).client(),
         min_size=1,
         max_size=size,
         timeout=CONNECT_TIMEOUT,
@@ -108,7 +108,7 @@ async def open_pool(address: str | Database, service: str, size: int) -> asyncpg
     )
 
 
-async def require_session(address: str | Database) -> None:
+async def require_session(address: str | Postgres) -> None:
     """Raises NoSession where two transactions of one connection do not meet in one session.
 
     Two connections leave a mark each in their sessions, and look for it in transactions that are open at the
@@ -133,9 +133,9 @@ async def require_session(address: str | Database) -> None:
         raise NoSession(POOLED)
 
 
-async def _plain(address: str | Database) -> asyncpg.Connection:
+async def _plain(address: str | Postgres) -> asyncpg.Connection:
     return await asyncpg.connect(
-        **Database.at(address).client(),
+        **Postgres.at(address).client(),
         timeout=CONNECT_TIMEOUT,
         command_timeout=CONNECT_TIMEOUT,
         statement_cache_size=0,

@@ -25,7 +25,7 @@ from shared import crash_points
 from shared.brokers import USUAL_MECHANISM, Brokers
 from shared.login import FilePassword, read_password
 from shared.operators.settings import TodoSettings
-from shared.postgres import Database
+from shared.postgres import Postgres
 from shared.sealing import Sealer
 from shared.web.limits import AT_ONCE
 from shared.web.tokens import KeySet, Tokens, fetch_from, is_key_set, keys_of
@@ -298,10 +298,10 @@ class ServiceSettings(TodoSettings):
             self.kafka_ssl_key_file,
         )
 
-    def database(self) -> Database:
+    def postgres(self) -> Postgres:
         """Where PostgreSQL is and how this service logs in there."""
         file = self.database_password_file
-        return Database(str(self.database_url), FilePassword(file) if file is not None else None)
+        return Postgres(str(self.database_url), FilePassword(file) if file is not None else None)
 
 
 def _readable(file: Path, read: Callable[[Path], object]) -> None:

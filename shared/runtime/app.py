@@ -115,7 +115,7 @@ class Runtime:
             settings.thresholds(),
         )
         self.relay = Relay(
-            lambda: connect(settings.database(), service.name),
+            lambda: connect(settings.postgres(), service.name),
             self.outbox,
             lambda: new_producer(settings.brokers(), service.name),
             self.metrics,
@@ -180,8 +180,8 @@ class Runtime:
         )
 
     async def _before_leading(self) -> None:
-        """Raises where this process must not publish: its lock would be another's, or its schema is behind."""
-        await require_session(self.settings.database())
+        """Raises where it must not publish: its lock would be another's, or its schema is behind."""
+        await require_session(self.settings.postgres())
         await require_up_to_date(
             self.settings.brokers(), self.service.name, self.topics.partitions, self.pool
         )
@@ -278,7 +278,7 @@ async def recover(service: Service, settings: ServiceSettings, *, apply: bool) -
     partitions = await _patiently(settings, lambda: _partitions(service, settings))
     pool = await _patiently(settings, lambda: _pool(service, settings))
     runtime = Runtime(service, settings, pool, partitions)
-    connection = await connect(settings.database(), service.name)
+    connection = await connect(settings.postgres(), service.name)
     try:
         recoverer = Recoverer(service, runtime.fold, runtime.outbox, settings.brokers(), partitions)
         result = await recoverer.recover(connection, apply=apply)
@@ -429,7 +429,7 @@ async def _partitions(service: Service, settings: ServiceSettings) -> dict[str, 
 
 
 async def _pool(service: Service, settings: ServiceSettings) -> asyncpg.Pool:
-    database = settings.database()
+    database = settings.postgres()
     try:
         await require_session(database)
         pending = await migrations.pending(database, service.name)

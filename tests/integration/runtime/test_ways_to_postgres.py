@@ -14,10 +14,10 @@ import pytest
 from ops.local.child import Child, last_lines
 from ops.local.ports import HOST, Ports
 from ops.local.postgres import EmbeddedPostgres, server_account, wipe
-from ops.setup.provision import Database as Provisioned
+from ops.setup.provision import Database
 from ops.shell.run_directory import RunDirectory
 from shared.login import FilePassword
-from shared.postgres import Database, connect, open_pool
+from shared.postgres import Postgres, connect, open_pool
 from shared.runtime.retry import TRANSIENT, meaning_of_trouble
 from tests.support.certificates import Authority
 from tests.support.instances import until
@@ -46,7 +46,7 @@ def verified(server: EmbeddedPostgres, ca: Path, host: str = HOST) -> str:
     return f"{url}?sslmode=verify-full&sslrootcert={ca}"
 
 
-async def test_of_several_hosts_the_one_that_is_there_is_used(database: Provisioned) -> None:
+async def test_of_several_hosts_the_one_that_is_there_is_used(database: Database) -> None:
     listed = database.service_url("orders").replace("@", f"@{HOST}:1,", 1)
 
     connection = await connect(listed, "orders")
@@ -170,7 +170,7 @@ async def test_a_password_that_is_changed_counts_for_the_next_connection(
     await admin.execute("CREATE ROLE clerk LOGIN PASSWORD 'first'")
     file.write_text("first\n")
     url = f"postgresql://clerk@{HOST}:{server.port}/postgres"
-    pool = await open_pool(Database(url, FilePassword(file)), "public", 2)
+    pool = await open_pool(Postgres(url, FilePassword(file)), "public", 2)
 
     await admin.execute("ALTER ROLE clerk PASSWORD 'second'")
     assert await pool.fetchval("SELECT 1") == 1, "open connections stay"

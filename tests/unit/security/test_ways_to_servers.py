@@ -7,7 +7,7 @@ import pytest
 
 from shared.brokers import Brokers
 from shared.login import FilePassword, Tls
-from shared.postgres import Database
+from shared.postgres import Postgres
 from shared.settings import ServiceSettings, WrongSetting, read_settings
 from tests.support.certificates import Authority, Signed
 from tests.support.keys import KEY_SETTINGS
@@ -54,7 +54,7 @@ def test_a_password_in_a_file_is_read_each_time(read: Read, tmp_path: Path) -> N
     file = tmp_path / "password"
     file.write_text("first\n")
     settings = read(**LOGIN, KAFKA_SASL_PASSWORD_FILE=file, DATABASE_PASSWORD_FILE=file)
-    brokers, database = settings.brokers(), settings.database()
+    brokers, database = settings.brokers(), settings.postgres()
     assert brokers.client()["sasl_plain_password"] == "first"
     assert database.client()["password"]() == "first"
 
@@ -168,13 +168,13 @@ def test_an_address_that_cannot_be_followed_says_what_it_should_say(
 
 
 def test_a_server_that_takes_writes_is_wanted_unless_the_address_says_otherwise(read: Read) -> None:
-    several = read(DATABASE_URL="postgresql://role@db-1:5432,db-2:5433/pawl").database()
+    several = read(DATABASE_URL="postgresql://role@db-1:5432,db-2:5433/pawl").postgres()
     assert several.client() == {
         "dsn": "postgresql://role@db-1:5432,db-2:5433/pawl",
         "target_session_attrs": "read-write",
     }
 
-    primary = Database.at(f"{URL}?target_session_attrs=primary")
+    primary = Postgres.at(f"{URL}?target_session_attrs=primary")
     assert "target_session_attrs" not in primary.client()
 
 
