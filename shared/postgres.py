@@ -124,8 +124,11 @@ async def require_session(address: str | Postgres) -> None:
             await connection.fetchval("SELECT current_setting('pawl.session', true)")
             for connection in (first, second)
         ]
-    except (asyncpg.ProtocolViolationError, *NOT_PREPARED_HERE) as refused:
-        raise NoSession(f"{POOLED}; it says: {refused}") from None
+    except asyncpg.PostgresError as refused:
+        # In the mode `statement` a pooler cuts a connection that begins a transaction, and says why.
+        if isinstance(refused, NOT_PREPARED_HERE) or "pooling mode" in str(refused):
+            raise NoSession(POOLED) from None
+        raise
     finally:
         first.terminate()
         second.terminate()
