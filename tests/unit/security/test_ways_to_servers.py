@@ -58,11 +58,11 @@ def test_a_password_in_a_file_is_read_each_time(read: Read, tmp_path: Path) -> N
     assert brokers.client()["sasl_plain_password"] == "first"
     assert database.client()["password"]() == "first"
 
-    file.write_text("second\nand a remark")
+    file.write_text("hunter3\nand a remark")
 
-    assert brokers.client()["sasl_plain_password"] == "second"
-    assert database.client()["password"]() == "second"
-    assert "second" not in repr((brokers, database, settings))
+    assert brokers.client()["sasl_plain_password"] == "hunter3"
+    assert database.client()["password"]() == "hunter3"
+    assert "hunter3" not in repr((brokers, database, settings))
     assert "hunter2" not in repr(database)
 
 
@@ -121,9 +121,9 @@ def test_a_file_that_is_something_else_is_named_at_the_start(
         read(KAFKA_SSL_CA_FILE=nothing)
     assert "hunter2" not in str(caught.value)
     with pytest.raises(WrongSetting, match=r"KAFKA_SSL_KEY_FILE: .* is not what it should be"):
-        read(KAFKA_SSL_CERT_FILE=signed.cert, KAFKA_SSL_KEY_FILE=other.key)
+        read(KAFKA_SSL_CA_FILE="", KAFKA_SSL_CERT_FILE=signed.cert, KAFKA_SSL_KEY_FILE=other.key)
     with pytest.raises(WrongSetting, match=r"DATABASE_URL: .* is not what it should be"):
-        read(DATABASE_URL=f"{URL}?sslmode=verify-full&sslrootcert={nothing}")
+        read(KAFKA_SSL_KEY_FILE=signed.key, DATABASE_URL=f"{URL}?sslmode=verify-full&sslrootcert={nothing}")
 
 
 def test_right_files_are_taken_and_an_empty_setting_is_none(
