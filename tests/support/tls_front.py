@@ -1,4 +1,4 @@
-"""TLS in front of a PostgreSQL server, whose embedded build has none: its clients cannot tell the difference."""
+"""TLS in front of a PostgreSQL server, whose embedded build has none; clients cannot tell the difference."""
 
 import asyncio
 import ssl
