@@ -17,6 +17,7 @@ DECLARE
             "cursors":             "insert, update (sequence, previous)",
             "parked":              "insert, update (kind, reason, tried_at), delete",
             "dead_letters":        "insert, update (state, replayed_at, replayed_by, replay_reason, closed_at, closed_by, close_reason, edited_as, edited_record)",
+            "topics":              "insert",
             "handled_offsets":     "insert, update (next_offset, moved_at)",
             "gaps":                "insert, update (to_offset, closed_at, closed_by, close_reason)",
             "parked_again":        "insert",

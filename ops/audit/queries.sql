@@ -808,6 +808,10 @@ SELECT NULL::text AS order_id,
               kind, to_char(since AT TIME ZONE 'Asia/Seoul', 'YYYY-MM-DD HH24:MI')) AS detail
 FROM gaps WHERE closed_at IS NULL ORDER BY id LIMIT $1;
 
+-- name: partition_counts
+-- How many partitions a service has ever seen each of its topics have.
+SELECT DISTINCT topic, partitions FROM topics;
+
 -- name: handled_offsets
 -- How far each partition is handled; none while processes of the version before may run, which do not say it here.
 SELECT topic, partition, next_offset FROM handled_offsets WHERE (SELECT offsets_since <= now() FROM retention);

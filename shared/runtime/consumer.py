@@ -6,7 +6,7 @@ transaction, co-partitioned range assignment so that one partition consumer sees
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import structlog
@@ -20,7 +20,7 @@ from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
 from shared.clock import monotonic, now
 from shared.crash_points import CrashPoint, OnCrashPoint, ignore_crash_point
 from shared.events.envelope import TRACEPARENT, read_trace_context
-from shared.kafka import COMMITTED_ONLY
+from shared.kafka import COMMITTED_ONLY, METADATA_MILLISECONDS
 from shared.runtime.offsets import Gap, HandledOffsets, Place, Stand
 from shared.runtime.records import Record
 from shared.runtime.retry import TRANSIENT, note_fault
@@ -96,6 +96,8 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         # Where it began to read, of partitions of which it has handled nothing yet.
         self._begins: dict[TopicPartition, int] = {}
         self._has_taken = False
+        # Topics that were created anew and are yet to be read from their beginning.
+        self._anew: set[str] = set()
         self.busy_since: float | None = None
         self.progressed_at = monotonic()
 
@@ -349,10 +351,37 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
         What the group never heard of comes again, also the batch that is in hand now.
         """
+        self._start_over()
+        self._assigned_at = monotonic()
+        await self._read_anew()
+
+    async def begin_anew(self, topics: Collection[str]) -> None:
+        """Reads these topics from their beginning: they are others of the same name by now.
+
+        What the group and this consumer know of their offsets belongs to the topics of before.
+        """
+        self._anew.update(topics)
+        if self._handled is not None:  # otherwise its partitions are on their way
+            await self._read_anew()
+
+    async def _read_anew(self) -> None:
+        consumer = self.consumer
+        places = [p for p in consumer.assignment() if p.topic in self._anew] if consumer is not None else []
+        if consumer is None or not places:
+            return
+        await end_all(self._commits)
+        self._start_over()
+        for place in places:
+            consumer.seek(place, 0)
+        self._anew.difference_update(place.topic for place in places)
+        trouble = await self._commit(consumer, dict.fromkeys(places, 0))
+        log.warning("topics are read from their beginning", partitions=len(places), trouble=trouble[:200])
+
+    def _start_over(self) -> None:
+        """Forgets how far it came, also with the batch that is in hand: Postgres has what was done."""
         self._handled = {}
         self._expected, self._jumps = None, {}
         self._begins, self._has_taken = {}, False
-        self._assigned_at = monotonic()
 
     def lag(self) -> int:
         """Records that wait: from where it came, or began, to the end, as far as the last fetch knows.
@@ -445,7 +474,14 @@ def new_broker(servers: str, grace_seconds: float, **connection: Any) -> KafkaBr
     which goes through a thread for every batch.
     """
     places = [place.strip() for place in servers.split(",")]
-    return KafkaBroker(places, graceful_timeout=grace_seconds, logger=None, apply_types=False, **connection)
+    return KafkaBroker(
+        places,
+        graceful_timeout=grace_seconds,
+        metadata_max_age_ms=METADATA_MILLISECONDS,
+        logger=None,
+        apply_types=False,
+        **connection,
+    )
 
 
 def subscribe(

@@ -397,6 +397,18 @@ SELECT * FROM unnest($1::text[], $2::integer[], $3::bigint[])
 ON CONFLICT (topic, partition) DO UPDATE SET next_offset = EXCLUDED.next_offset, moved_at = now()
 WHERE h.next_offset < EXCLUDED.next_offset;
 
+-- name: topic_seen
+-- What this service has seen of a topic: its ids and numbers of partitions, the latest last.
+SELECT topic_id, partitions FROM topics WHERE topic = $1 ORDER BY since, partitions;
+
+-- name: note_topic
+-- Keeps what a topic is, which another process may have seen before.
+INSERT INTO topics (topic, topic_id, partitions) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING;
+
+-- name: begin_offsets_anew
+-- Nothing is handled of a topic that was created anew.
+UPDATE handled_offsets SET next_offset = 0, moved_at = now() WHERE topic = $1 AND next_offset > 0;
+
 -- name: note_gap
 -- Keeps records that were never read; found again while it is open, a gap is the same one.
 INSERT INTO gaps AS g (topic, partition, from_offset, to_offset, kind, last_read_at)

@@ -54,6 +54,8 @@ def meaning_of_trouble(trouble: BaseException) -> Meaning | None:
         return meaning_of(trouble.sqlstate)
     if isinstance(trouble, TimeoutError):
         return NO_TIME
+    if isinstance(trouble, asyncpg.TargetServerAttributeNotMatched):
+        return meaning_of("25006")
     if isinstance(trouble, OSError | asyncpg.InterfaceError | asyncpg.InternalClientError):
         return meaning_of("08006")
     return None

@@ -1165,6 +1165,10 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
             ("move_horizon", "forget_events", "forget_ids", "pages_of_inbox", "kept_for"),
             "retention: the schemas here keep everything",
         ),
+        **dict.fromkeys(
+            ("topic_seen", "note_topic", "begin_offsets_anew"),
+            "the topics here keep their partitions",
+        ),
         **dict.fromkeys(("gaps", "lock_gap"), "an operator's look at what was missed"),
     },
     "orders": {

@@ -45,6 +45,7 @@ RUNTIME_TABLES = (
     "unsent",
     "retention",
     "handled_offsets",
+    "topics",
     "gaps",
     "schema_migrations",
 )

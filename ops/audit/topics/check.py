@@ -86,11 +86,14 @@ class TopicAudit:
         self._relays, self._handled = relays, handled
         self._begins, self._ends = begins, ends
         self._outboxes: dict[str, OutboxCursor] = {}
+        # How many partitions each topic has, and had by what the services have seen.
+        self._counts = {topic: [count] for topic, count in pages.partitions.items()}
 
     async def run(self, tell: Tell) -> None:
         """Reads everything; `report` then has the result."""
         await self._judge_schemas()
         await self._judge_offsets()
+        await self._learn_counts()
         for service in SERVICES:
             self._outboxes[service] = await OutboxCursor.open(self._connections[service])
         # Feedback first: it is the first topic of every outbox, in the order of the cursor.
@@ -124,6 +127,11 @@ class TopicAudit:
                     detail = f"{service} has read {where} up to {row['next_offset']}, and goes on at {stands}"
                     self.report.findings.add(READ, None, detail)
 
+    async def _learn_counts(self) -> None:
+        for service in SERVICES:
+            for row in await self._connections[service].fetch(SQL.partition_counts):
+                self._counts.setdefault(row["topic"], []).append(row["partitions"])
+
     async def _read_topic(self, topic: str, writers: Sequence[str], tell: Tell) -> None:
         tell(f"reading {topic}")
         for partition in range(self._pages.partitions[topic]):
@@ -146,7 +154,7 @@ class TopicAudit:
             records = [topic_record(record) for record in page]
             by_writer: dict[str, list[TopicRecord]] = defaultdict(list)
             for record in records:
-                judge_record(record, self._pages.partitions[topic], self.report.findings)
+                judge_record(record, self._counts[topic], self.report.findings)
                 by_writer[record.source].append(record)
             for source, some in by_writer.items():
                 await self._take(matchings.get(source), source, some)
@@ -197,10 +205,9 @@ class TopicAudit:
             begin, end = self._span(UPSTREAM, partition)
             async for page in self._pages.read(UPSTREAM, partition, begin, end):
                 self.report.records[UPSTREAM] += len(page)
-                partitions = self._pages.partitions[UPSTREAM]
                 by_owner: dict[str, list[Inbound]] = defaultdict(list)
                 for record in page:
-                    judge_partition(topic_record(record), partitions, self.report.findings)
+                    judge_partition(topic_record(record), self._counts[UPSTREAM], self.report.findings)
                     event = inbound(record)
                     by_owner[event.owner].append(event)
                 for owner, events in by_owner.items():

@@ -190,18 +190,29 @@ def test_rows_that_come_in_later_pages_are_passed_over_too() -> None:
 def test_a_wrong_partition_and_a_wrong_key_are_found() -> None:
     findings = Findings()
     right = record_of(A, 0, partition=partition_for(ORDER, 12), data={"order_id": ORDER})
-    judge_record(right, 12, findings)
+    judge_record(right, [12], findings)
     assert not findings.counts
-    judge_record(right._replace(partition=(right.partition + 1) % 12), 12, findings)
-    judge_record(right._replace(data={"order_id": "A-2"}), 12, findings)
+    judge_record(right._replace(partition=(right.partition + 1) % 12), [12], findings)
+    judge_record(right._replace(data={"order_id": "A-2"}), [12], findings)
     assert findings.counts == {"record_partition": 1, "record_key": 1}
+
+
+def test_a_record_may_stand_where_its_key_belonged_before_partitions_were_raised() -> None:
+    findings = Findings()
+    before = record_of(A, 0, partition=partition_for(ORDER, 7), data={"order_id": ORDER})
+    assert before.partition != partition_for(ORDER, 12)
+
+    judge_record(before, [12, 7], findings)
+    assert not findings.counts
+    judge_record(before, [12], findings)
+    assert findings.counts == {"record_partition": 1}
 
 
 def test_an_answer_about_a_partner_has_the_partners_key() -> None:
     findings = Findings()
     answer = record_of(A, 0, topic="checkout.feedback", type="event.accepted.v1", key="P-1")
     answer = answer._replace(partition=partition_for("P-1", 12), data={"partner_id": "P-1"})
-    judge_record(answer, 12, findings)
+    judge_record(answer, [12], findings)
     assert not findings.counts
 
 
