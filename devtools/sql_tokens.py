@@ -78,7 +78,8 @@ def parts(statement: Statement, sign: str = ",") -> list[Statement]:
 
 def bracketed(statement: Statement, start: int) -> Statement:
     """What stands in the brackets that open at or after this place; nothing where none do."""
-    depth, inside = 0, []
+    depth = 0
+    inside: list[Token] = []
     for token in statement[start:]:
         if token == ("sign", ")"):
             depth -= 1
