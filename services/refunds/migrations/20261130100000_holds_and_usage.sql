@@ -13,7 +13,7 @@ CREATE TABLE usage_readings (
 );
 
 -- A refund may wait for goods to come back, and for an operator to decide what a rule does not give back by itself.
--- beside 0.2.0: a_return_has_a_deadline, since a later one of these migrations drops it before any refund has a deadline
+-- beside 0.2.0: a_return_has_a_deadline, since a later migration drops it before any refund has a deadline
 ALTER TABLE refunds
     ADD COLUMN deadline timestamptz,
     ADD COLUMN returned_at timestamptz,

@@ -2,8 +2,8 @@
 SET LOCAL lock_timeout = '10s';
 
 -- Services of the version before run while this is applied, and for a while after it. They do not know what a wait has
--- here, nor what was used up of refunded units, and leave it as it is when the wait ends or the units come back. Then it
--- is cleared for them; a service of this version has cleared it by itself.
+-- here, nor what was used up of refunded units, and leave it as it is when the wait ends or the units come back. Then
+-- it is cleared for them; a service of this version has cleared it by itself.
 -- beside 0.2.0: waits_end, since it clears columns that 0.2.0 does not have, and refuses nothing
 CREATE FUNCTION end_wait() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
