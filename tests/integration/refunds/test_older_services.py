@@ -25,9 +25,11 @@ async def held(desk: StoredDesk, connection: asyncpg.Connection) -> asyncpg.Conn
     return connection
 
 
-@pytest.mark.parametrize("state", ["accepted", "rejected"])
-async def test_a_wait_that_an_older_service_ends_is_over(held: asyncpg.Connection, state: str) -> None:
-    await held.execute("UPDATE refunds SET state = $1, why = NULL", state)
+@pytest.mark.parametrize(("state", "why"), [("accepted", None), ("rejected", "holder_mismatch")])
+async def test_a_wait_that_an_older_service_ends_is_over(
+    held: asyncpg.Connection, state: str, why: str | None
+) -> None:
+    await held.execute("UPDATE refunds SET state = $1, why = $2, why_at = now()", state, why)
 
     assert tuple(await held.fetchrow(HELD)) == (None,) * 4
 
