@@ -54,6 +54,9 @@ SAMPLES: Mapping[str, Sample] = {
     "test_many_histories_end_in_postgres_as_they_do_in_memory": Sample(
         4, "eight run in every `make test`, and each commit has others besides"
     ),
+    "test_the_way_back_loses_nothing_doubles_nothing_and_blocks_nobody": Sample(
+        0, "its first half is the upgrade, which runs for every commit"
+    ),
     "test_ten_million_units_get_one_serial_each_and_no_two_are_alike": Sample(
         0, "minutes of one processor; the same code issues a large grant in every `make test`"
     ),
