@@ -6,8 +6,8 @@ more goes in a later release (contract), and a comment says since when:
 
     -- contract: 0.3.0 stopped using orders.note
 
-What this cannot judge (a check over columns that an older service writes, a trigger, a DO) is let through
-with a reason, beside this one release:
+What this cannot judge (a check over columns that an older service writes, a unique index in the place of
+another one, a trigger, a DO) is let through with a reason, beside this one release:
 
     -- beside 0.2.0: a_mismatch_waits, since waits_end clears it where an older service ends the wait
 
@@ -156,8 +156,10 @@ class Judge:
         if kind == "table":
             return self._references(_name(statement, at), statement)
         if kind == "index" and "unique" in words[:at]:
-            on = words.index("on")
-            return self._refusing(_name(statement, on + 1), bracketed(statement, on), "a unique index")
+            on, name = words.index("on"), _name(statement, at)
+            return self._refusing(
+                _name(statement, on + 1), bracketed(statement, on), f"the unique index {name}", name
+            )
         if kind == "trigger":
             name, table = _name(statement, at), _name(statement, words.index("on") + 1)
             if self._has(table):
@@ -171,10 +173,10 @@ class Judge:
         at = 2 + (words[2] == "concurrently")
         at += 2 * (words[at] == "if")
         has = {"table": self._before.columns, "index": self._before.unique}.get(kind, self._before.others)
-        names = [_name(part, 0) for part in parts(statement[at:])]
-        return [
-            fault for name in names if name in has for fault in self._unless_contract(f"{kind} {name}", name)
-        ]
+        names = {_name(part, 0) for part in parts(statement[at:])} & set(has)
+        if kind == "index":
+            names -= self._beside  # another one may take its place
+        return [fault for name in sorted(names) for fault in self._unless_contract(f"{kind} {name}", name)]
 
     def _rows(self, statement: Statement, words: Sequence[str]) -> list[str]:
         at = 1 + (words[1] in ("only", "table", "from"))
@@ -227,18 +229,18 @@ class Judge:
 
     def _add_constraint(self, table: str, added: Statement) -> list[str]:
         at = 2 * (added[0].text == "constraint")
-        kind = added[at].text
+        kind, name = added[at].text, added[1].text if at else table
         if kind == "check":
             return [
                 fault
-                for name, check in _checks_of(table, added)
-                if not _is_wider(check, self._before.checks.get((table, name), ()))
-                for fault in self._check(table, name, check)
+                for called, check in _checks_of(table, added)
+                if not _is_wider(check, self._before.checks.get((table, called), ()))
+                for fault in self._check(table, called, check)
             ]
         if kind == "foreign":
-            found = self._refusing(table, bracketed(added, at), "a foreign key")
+            found = self._refusing(table, bracketed(added, at), "a foreign key", name)
             return found + self._references(table, added)
-        return self._refusing(table, bracketed(added, at), kind)
+        return self._refusing(table, bracketed(added, at), kind, name)
 
     def _check(self, table: str, name: str, check: Statement) -> list[str]:
         old = _names(check) & self._before.columns[table]
@@ -247,14 +249,13 @@ class Judge:
         fault = f"the check {name} of {table} may refuse {_listed(old)} as the release before writes it"
         return self._unless_beside(name, fault)
 
-    def _refusing(self, table: str, columns: Statement, what: str) -> list[str]:
+    def _refusing(self, table: str, columns: Statement, what: str, thing: str) -> list[str]:
         """What lets in only some rows, where it asks for columns that the release before writes."""
         named = _names(columns)
         if not self._has(table) or not named & self._before.columns[table]:
             return []
-        return [
-            f"{what} on {_listed(named)} of {table} may refuse what the release before writes: {_INSTEAD}"
-        ]
+        fault = f"{what} on {_listed(named)} of {table} may refuse what the release before writes"
+        return self._unless_beside(thing, fault)
 
     def _drop_constraint(self, table: str, name: str) -> list[str]:
         """A check that goes lets more in. Statements say ON CONFLICT of a key, and rely on it."""

@@ -105,7 +105,7 @@ BREAKING = [
     ),
     (
         "CREATE UNIQUE INDEX notes_text ON notes (lower(text));",
-        "a unique index on lower, text of notes may refuse",
+        "the unique index notes_text on lower, text of notes may refuse",
     ),
     ("CREATE TABLE pages (note_id bigint REFERENCES notes (id));", "say ON DELETE CASCADE"),
     ("ALTER TABLE notes ADD COLUMN above bigint REFERENCES notes;", "say ON DELETE CASCADE"),
@@ -197,6 +197,14 @@ def test_what_cannot_be_judged_is_let_through_with_a_reason_beside_this_release(
     assert judge.faults(migration(why + up)) == []
     assert len(judge.faults(migration("-- beside 0.2.0: x\n" + up))) == 1, "no reason is given"
     assert len(judge.faults(migration(why.replace(": x", ": y") + up))) == 1, "another thing is let through"
+
+
+def test_a_unique_index_may_take_the_place_of_another_one_with_a_reason(judge: Judge) -> None:
+    up = "DROP INDEX notes_open; CREATE UNIQUE INDEX notes_open ON notes (text) WHERE kind = 'none';"
+    why = "-- beside 0.2.0: notes_open, since it is unique over fewer rows, and no statement names it\n"
+
+    assert judge.faults(migration(why + up)) == []
+    assert len(judge.faults(migration(up))) == 2
 
 
 def test_a_reason_is_given_anew_for_each_release(judge: Judge) -> None:
