@@ -154,8 +154,8 @@ async def _first_half_only(fold: Fold, messages: list[Any]) -> None:
 
 
 OF_TAMPERING: Sequence[Bug] = tuple(
-    Bug(*bug, is_of_tampering=True)
-    for bug in (
+    Bug(name, owner, attribute, wrong, is_of_tampering=True)
+    for name, owner, attribute, wrong in (
         ("a group that was set forward is not noticed", offsets_module, "judge", _moved_in_silence),
         ("deleted records are not noticed at a start", offsets_module, "judge", _deleted_in_silence),
         ("deleted records are passed over while reading", consumer_module, "_deleted", _no_jump_is_a_gap),

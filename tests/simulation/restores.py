@@ -128,7 +128,7 @@ class Restorer:
 
     def _refuses(self, unknown: Sequence[StoredRecord]) -> bool:
         name, pool = self._site.name, Pool(self._site.database)
-        looks = topic_facts.require_up_to_date(_NOWHERE, name, self._broker.partitions, pool)  # type: ignore[arg-type]
+        looks = topic_facts.require_up_to_date(_NOWHERE, name, self._broker.partitions, pool)
         try:
             self._run(looks)
         except SchemaBehind:

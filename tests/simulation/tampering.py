@@ -419,7 +419,7 @@ class Tampered(Simulation):
             Brokers("nowhere"),
             site.name,
             broker.partitions,
-            Pool(database),  # type: ignore[arg-type]
+            Pool(database),
         )
         return Relay(connect, site.outbox, producer, Silence(), before_leading=looks)  # type: ignore[arg-type]
 
