@@ -30,7 +30,7 @@ pytestmark = pytest.mark.faults
 
 READERS_FIRST = ("serials", "orders", "invoices", "refunds")
 """Refunds last: orders and invoices read what only the new refunds says."""
-A_SECOND = 6
+A_SECOND = 4
 """Orders that come in all the while; each is paid, issued in part and refunded for the rest."""
 FURTHER = 3 * A_SECOND
 """So many orders go through while two versions share a group."""
