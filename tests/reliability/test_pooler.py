@@ -3,6 +3,7 @@
 It is one of the tests on containers, which install it (Debian's package pgbouncer).
 """
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 
@@ -41,28 +42,6 @@ async def alone() -> AsyncIterator[tuple[RunningSystem, Checkout]]:
             remove(postgres)
 
 
-async def test_everything_works_behind_a_pooler_of_sessions(alone: tuple[RunningSystem, Checkout]) -> None:
-    system, checkout = alone
-    database = system.database
-    async with pooler(system.folder, database.admin_url, database.passwords, "session") as place:
-        for service in SERVICES:
-            await system.services.stop(service)
-            pooled = by_way_of(place, database.service_url(service))
-            system.services.start(service, {"DATABASE_URL": pooled})
-            await until_healthy(system, service)
-
-        load = Load(checkout, ORDERS)
-        await load.begin()
-        await load.end()
-
-        load.assert_complete()
-        await assert_all_is_well(system, checkout)
-        for service in SERVICES:
-            await system.services.stop(service)
-            system.services.start(service)
-            await until_healthy(system, service)
-
-
 @pytest.mark.parametrize("mode", ["transaction", "statement"])
 async def test_a_service_behind_another_pooler_says_why_it_does_not_start(
     alone: tuple[RunningSystem, Checkout], mode: str
@@ -91,3 +70,22 @@ async def test_postgresql_itself_gives_sessions(alone: tuple[RunningSystem, Chec
     system, _ = alone
 
     await require_session(system.database.service_url("orders"))
+
+
+async def test_everything_works_behind_a_pooler_of_sessions(alone: tuple[RunningSystem, Checkout]) -> None:
+    system, checkout = alone
+    database = system.database
+    async with pooler(system.folder, database.admin_url, database.passwords, "session") as place:
+        await asyncio.gather(*map(system.services.stop, SERVICES))
+        for service in SERVICES:
+            pooled = by_way_of(place, database.service_url(service))
+            system.services.start(service, {"DATABASE_URL": pooled})
+        await asyncio.gather(*(until_healthy(system, service) for service in SERVICES))
+
+        load = Load(checkout, ORDERS)
+        await load.begin()
+        await load.end()
+
+        load.assert_complete()
+        await assert_all_is_well(system, checkout)
+        await asyncio.gather(*map(system.services.stop, SERVICES))
