@@ -22,7 +22,7 @@ from tests.support.servers import new_kafka, new_postgres, new_run_directory, re
 
 pytestmark = pytest.mark.containers
 
-ORDERS = 60
+ORDERS = 30
 
 
 @pytest.fixture(scope="module")
