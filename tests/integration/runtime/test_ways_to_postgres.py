@@ -44,7 +44,7 @@ def authority(tmp_path: Path) -> Authority:
 @pytest.fixture
 async def front(server: EmbeddedPostgres, authority: Authority) -> AsyncIterator[TlsFront]:
     """The same server by TLS, with a certificate for 127.0.0.1."""
-    front = await TlsFront(server.port, authority.sign("server")).start()
+    front = TlsFront(server.port, authority.sign("server"))
     yield front
     front.stop()
 
