@@ -3,6 +3,7 @@
 It is one of the tests on containers, which install it (Debian's package pgbouncer).
 """
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 
@@ -21,7 +22,7 @@ from tests.support.servers import new_kafka, new_postgres, new_run_directory, re
 
 pytestmark = pytest.mark.containers
 
-ORDERS = 60
+ORDERS = 30
 
 
 @pytest.fixture(scope="module")
@@ -39,28 +40,6 @@ async def alone() -> AsyncIterator[tuple[RunningSystem, Checkout]]:
             await postgres.stop()
             remove(kafka)
             remove(postgres)
-
-
-async def test_everything_works_behind_a_pooler_of_sessions(alone: tuple[RunningSystem, Checkout]) -> None:
-    system, checkout = alone
-    database = system.database
-    async with pooler(system.folder, database.admin_url, database.passwords, "session") as place:
-        for service in SERVICES:
-            await system.services.stop(service)
-            pooled = by_way_of(place, database.service_url(service))
-            system.services.start(service, {"DATABASE_URL": pooled})
-            await until_healthy(system, service)
-
-        load = Load(checkout, ORDERS)
-        await load.begin()
-        await load.end()
-
-        load.assert_complete()
-        await assert_all_is_well(system, checkout)
-        for service in SERVICES:
-            await system.services.stop(service)
-            system.services.start(service)
-            await until_healthy(system, service)
 
 
 @pytest.mark.parametrize("mode", ["transaction", "statement"])
@@ -91,3 +70,22 @@ async def test_postgresql_itself_gives_sessions(alone: tuple[RunningSystem, Chec
     system, _ = alone
 
     await require_session(system.database.service_url("orders"))
+
+
+async def test_everything_works_behind_a_pooler_of_sessions(alone: tuple[RunningSystem, Checkout]) -> None:
+    system, checkout = alone
+    database = system.database
+    async with pooler(system.folder, database.admin_url, database.passwords, "session") as place:
+        await asyncio.gather(*map(system.services.stop, SERVICES))
+        for service in SERVICES:
+            pooled = by_way_of(place, database.service_url(service))
+            system.services.start(service, {"DATABASE_URL": pooled})
+        await asyncio.gather(*(until_healthy(system, service) for service in SERVICES))
+
+        load = Load(checkout, ORDERS)
+        await load.begin()
+        await load.end()
+
+        load.assert_complete()
+        await assert_all_is_well(system, checkout)
+        await asyncio.gather(*map(system.services.stop, SERVICES))

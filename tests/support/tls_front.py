@@ -1,7 +1,9 @@
 """TLS in front of a PostgreSQL server, whose embedded build has none; clients cannot tell the difference."""
 
-import asyncio
+import select
+import socket
 import ssl
+import threading
 from contextlib import suppress
 
 from ops.local.ports import HOST
@@ -18,37 +20,42 @@ class TlsFront:
     """
 
     def __init__(self, port: int, shown: Signed) -> None:
-        self.port = 0
         self.shown = shown
         self._server_port = port
-        self._server: asyncio.Server | None = None
-
-    async def start(self) -> "TlsFront":
-        self._server = await asyncio.start_server(self._serve, HOST, 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
+        self._listener = socket.create_server((HOST, 0))
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
 
     def stop(self) -> None:
-        if self._server is not None:
-            self._server.close()
+        """Takes no more connections."""
+        self._listener.close()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, asyncio.IncompleteReadError):
-            if await reader.readexactly(len(ASKS_FOR_TLS)) == ASKS_FOR_TLS:
-                writer.write(b"S")
-                await writer.drain()
-                context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-                context.load_cert_chain(self.shown.cert, self.shown.key)
-                await writer.start_tls(context)
-                there, onwards = await asyncio.open_connection(HOST, self._server_port)
-                await asyncio.gather(_hand_on(reader, onwards), _hand_on(there, writer))
-        writer.close()
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with suppress(OSError), client:
+            if client.recv(len(ASKS_FOR_TLS), socket.MSG_WAITALL) != ASKS_FOR_TLS:
+                return
+            client.sendall(b"S")
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(self.shown.cert, self.shown.key)
+            with (
+                context.wrap_socket(client, server_side=True) as inside,
+                socket.create_connection((HOST, self._server_port)) as server,
+            ):
+                _hand_on(inside, server)
 
 
-async def _hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while some := await reader.read(65_536):
-            writer.write(some)
-            await writer.drain()
-    finally:
-        writer.close()
+def _hand_on(inside: ssl.SSLSocket, server: socket.socket) -> None:
+    """Both ways in one thread, until either side has nothing more to say."""
+    while True:
+        ready = [inside] if inside.pending() else select.select([inside, server], [], [])[0]
+        for source in ready:
+            some = source.recv(65_536)
+            if not some:
+                return
+            (server if source is inside else inside).sendall(some)

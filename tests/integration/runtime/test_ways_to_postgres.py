@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import ssl
 import sys
 from collections.abc import AsyncIterator
@@ -44,7 +45,7 @@ def authority(tmp_path: Path) -> Authority:
 @pytest.fixture
 async def front(server: EmbeddedPostgres, authority: Authority) -> AsyncIterator[TlsFront]:
     """The same server by TLS, with a certificate for 127.0.0.1."""
-    front = await TlsFront(server.port, authority.sign("server")).start()
+    front = TlsFront(server.port, authority.sign("server"))
     yield front
     front.stop()
 
@@ -67,6 +68,8 @@ async def test_of_several_hosts_the_one_that_takes_writes_is_used(
     server: EmbeddedPostgres,
 ) -> None:
     folder, primary = server.directory.parent, server
+    (folder / "standby").mkdir()
+    shutil.copy(primary.directory / "superuser.password", folder / "standby")
     standby = EmbeddedPostgres(folder / "standby", Ports(folder / "p.json"), settings=FOR_TESTS)
     await standby.start()
     await standby.stop()
