@@ -147,7 +147,12 @@ class GroupConsumer(Consumer):
         """Its schema is an earlier one, which has handled these."""
         self.handled = defaultdict(set, {place: set(offsets) for place, offsets in handled.items()})
         self.kept = defaultdict(int)
-        self._seen = set(self.site.database.tables["gaps"])
+        self._seen.clear()
+        self.take_note_of_gaps()
+
+    def take_note_of_gaps(self) -> None:
+        """What is told to be missing by now was looked at, or told by somebody else."""
+        self._seen.update(self.site.database.tables["gaps"])
 
 
 def _never_gives_up(reason: str) -> None:

@@ -57,7 +57,7 @@ SHORT: Sequence[type[Exception]] = (
 )
 """How transactions end that are too large for their time; the last one says nothing of its reason."""
 REQUESTED = "issuance.requested.v1"
-PATIENCE = 25
+PATIENCE = 80
 MOST_REPEATED = 12
 BACKUPS = 4
 PAGE = 16
