@@ -403,6 +403,8 @@ class Tampered(Simulation):
             raise Violation("a schema that is behind its topics does not start", str(behind)) from None
         except BROKEN:
             self._relays.pop(name)
+        if site.database.tables["unsent"]:
+            self.reached.add("a fact set aside")
         self._follow(name)
 
     def _new_relay(self, site: Site) -> Relay:
