@@ -11,7 +11,7 @@ from shared.runtime.records import Record, StoredRecord
 from tests.simulation.engine import Consumer, Place, Places, advance
 from tests.simulation.memory import Broker, Pool, Row
 from tests.simulation.ports import Client
-from tests.simulation.promises import must
+from tests.simulation.promises import Violation, must
 from tests.simulation.system import Silence, Site
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
@@ -156,4 +156,4 @@ class GroupConsumer(Consumer):
 
 
 def _never_gives_up(reason: str) -> None:
-    raise AssertionError(reason)
+    raise Violation("a service never gives up", reason)
