@@ -103,6 +103,8 @@ class Restorer:
         """Whether all that was handled since the backup is in the topics, and was handled in their order."""
         if any(gap["closed_at"] is None for gap in backup.tables.get("gaps", {}).values()):
             return False
+        if _commands(backup) != _commands(before):  # what they did may have left no fact
+            return False
         account = backup.tables.get("handled_offsets", {})
         return all(
             len(before.handled[place])
@@ -221,6 +223,11 @@ class Restorer:
             more = [row for row in now.get(table, ()) if row not in was.get(table, ())]
             must(not gone and not more, AS_BEFORE,
                  f"{self._site.name}.{table}: {gone[:2]} became {more[:2]}")  # fmt: skip
+
+
+def _commands(backup: Backup) -> set[Any]:
+    """The keys of the commands that a schema has decided."""
+    return {key for key in backup.tables.get("inbox", {}) if key[0].startswith(SOURCE_PREFIX)}
 
 
 def _rows(name: str, table: Table) -> list[Any]:
