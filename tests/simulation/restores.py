@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
 from typing import Any
 from unittest.mock import patch
 
@@ -241,7 +243,14 @@ def _rows(name: str, table: Table) -> list[Any]:
 
 
 def _as_told(row: Row) -> dict[str, Any]:
-    return {column: value for column, value in dict(row.items()).items() if column not in OF_ITS_OWN}
+    return {column: _plain(value) for column, value in dict(row.items()).items() if column not in OF_ITS_OWN}
+
+
+def _plain(value: Any) -> Any:
+    """A value as Postgres keeps it, whether it was inserted or updated."""
+    if isinstance(value, Enum):
+        return value.value
+    return value.timestamp() if isinstance(value, datetime) else value
 
 
 def _writer_of(record: StoredRecord) -> str:
