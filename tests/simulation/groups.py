@@ -11,7 +11,7 @@ from shared.runtime.records import Record, StoredRecord
 from tests.simulation.engine import Consumer, Place, Places, advance
 from tests.simulation.memory import Broker, Pool, Row
 from tests.simulation.ports import Client
-from tests.simulation.promises import must
+from tests.simulation.promises import Violation, must
 from tests.simulation.system import Silence, Site
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
@@ -147,8 +147,13 @@ class GroupConsumer(Consumer):
         """Its schema is an earlier one, which has handled these."""
         self.handled = defaultdict(set, {place: set(offsets) for place, offsets in handled.items()})
         self.kept = defaultdict(int)
-        self._seen = set(self.site.database.tables["gaps"])
+        self._seen.clear()
+        self.take_note_of_gaps()
+
+    def take_note_of_gaps(self) -> None:
+        """What is told to be missing by now was looked at, or told by somebody else."""
+        self._seen.update(self.site.database.tables["gaps"])
 
 
 def _never_gives_up(reason: str) -> None:
-    raise AssertionError(reason)
+    raise Violation("a service never gives up", reason)

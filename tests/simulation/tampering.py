@@ -57,7 +57,7 @@ SHORT: Sequence[type[Exception]] = (
 )
 """How transactions end that are too large for their time; the last one says nothing of its reason."""
 REQUESTED = "issuance.requested.v1"
-PATIENCE = 25
+PATIENCE = 80
 MOST_REPEATED = 12
 BACKUPS = 4
 PAGE = 16
@@ -403,6 +403,8 @@ class Tampered(Simulation):
             raise Violation("a schema that is behind its topics does not start", str(behind)) from None
         except BROKEN:
             self._relays.pop(name)
+        if site.database.tables["unsent"]:
+            self.reached.add("a fact set aside")
         self._follow(name)
 
     def _new_relay(self, site: Site) -> Relay:
