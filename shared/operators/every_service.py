@@ -72,7 +72,7 @@ def _parked(service: str, rows: Sequence[Row]) -> Iterator[Group]:
 
 
 def _unsent(service: str, rows: Sequence[Row]) -> Iterator[Group]:
-    """A fact that its topic does not take: somebody raises the limit of the topic."""
+    """An event that its topic does not take: somebody raises the limit of the topic."""
     for row in rows:
         names = tuple(f"{service}:o{number}" for number in row["members"])
         yield Group(

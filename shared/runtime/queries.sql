@@ -272,7 +272,7 @@ SELECT epoch = $1 AND published = $2 FROM relay;
 UPDATE relay SET published = $1 WHERE epoch = $2 AND published <= $1;
 
 -- name: set_aside
--- Notes facts that the broker refuses, or that wait behind one of their key, unless a later leader has taken over.
+-- Notes events that the broker refuses, or that wait behind one of their key, unless a later leader has taken over.
 INSERT INTO unsent (id, topic, key, state, reason, retry_at)
 SELECT id, topic, key, $4, $5, CASE $4 WHEN 'refused' THEN now() + $6::interval ELSE 'infinity' END
 FROM unnest($1::bigint[], $2::text[], $3::text[]) AS f (id, topic, key)
@@ -284,7 +284,7 @@ ON CONFLICT (id) DO NOTHING;
 SELECT DISTINCT topic, key FROM unsent;
 
 -- name: due_unsent
--- Keys whose first fact may be tried: one that was refused when it is due, one that was behind another at once.
+-- Keys whose first event may be tried: one that was refused when it is due, one that was behind another at once.
 SELECT topic, key
 FROM (SELECT DISTINCT ON (topic, key) id, topic, key, state, retry_at FROM unsent ORDER BY topic, key, id) AS first
 WHERE state = 'behind' OR retry_at <= now() ORDER BY id LIMIT $1;
@@ -296,14 +296,14 @@ SELECT o.id, event_id, o.topic, partition, o.key, type, subject, sequence, time,
 FROM unsent u JOIN outbox o USING (id) WHERE u.topic = $1 AND u.key = $2 ORDER BY o.id LIMIT $3;
 
 -- name: refused_again
--- The broker refuses a fact again; it is tried twice as late the next time.
+-- The broker refuses an event again; it is tried twice as late the next time.
 UPDATE unsent
 SET state = 'refused', reason = $2, tries = tries + 1, tried_at = now(),
     retry_at = now() + least($3::interval * power(2, least(tries, 16)), $4::interval)
 WHERE id = $1;
 
 -- name: sent_at_last
--- Facts that are out.
+-- Events that are out.
 DELETE FROM unsent WHERE id = ANY($1::bigint[]);
 
 -- name: unsent_facts
@@ -313,30 +313,30 @@ SELECT u.id, u.topic, u.key, o.type, o.subject, o.sequence, octet_length(o.data)
 FROM unsent u JOIN outbox o USING (id) WHERE u.id > $1 ORDER BY u.id LIMIT $2;
 
 -- name: unsent_fact
--- One fact that is set aside, with its data.
+-- One event that is set aside, with its data.
 SELECT u.id, u.topic, u.key, o.type, o.subject, o.sequence, octet_length(o.data) AS bytes, u.state, u.reason, u.tries,
        u.set_aside_at, u.tried_at, CASE WHEN isfinite(u.retry_at) THEN u.retry_at END AS retry_at, o.data
 FROM unsent u JOIN outbox o USING (id) WHERE u.id = $1;
 
 -- name: try_unsent_now
--- Has the relay try at once what is set aside with the key of a fact; of how many facts.
-WITH fact AS (
+-- Has the relay try at once what is set aside with the key of an event; of how many events.
+WITH event AS (
     SELECT topic, key FROM unsent WHERE id = $1
 ), waiting AS (
-    SELECT u.id, u.retry_at FROM unsent u JOIN fact USING (topic, key)
+    SELECT u.id, u.retry_at FROM unsent u JOIN event USING (topic, key)
 ), moved AS (
     UPDATE unsent u SET retry_at = now() FROM waiting w WHERE u.id = w.id AND isfinite(w.retry_at)
 )
 SELECT count(*) FROM waiting;
 
 -- name: left_of_key
--- How many facts of a key are still set aside, why, and whether one was refused since an instant.
-SELECT count(*) AS facts, min(reason) FILTER (WHERE state = 'refused') AS reason,
+-- How many events of a key are still set aside, why, and whether one was refused since an instant.
+SELECT count(*) AS events, min(reason) FILTER (WHERE state = 'refused') AS reason,
        coalesce(bool_or(state = 'refused' AND tried_at > $3), false) AS was_tried
 FROM unsent WHERE topic = $1 AND key = $2;
 
 -- name: unsent_count
--- How many facts are set aside.
+-- How many events are set aside.
 SELECT count(*) FROM unsent;
 
 -- name: last_event

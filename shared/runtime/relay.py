@@ -3,8 +3,8 @@
 The leader reads forward from the published mark, keeps a batch of each partition in flight and moves the mark
 only over what the broker acknowledged. A send whose fate is unknown is repeated with a new producer: the log
 may then read A, B, A, B, and every reader drops what it knows by `ce_sequence` or event id. What was
-acknowledged is not sent again. A fact that the broker refuses for good is set aside with what follows for its
-key, tried again from time to time, and holds up nothing else (docs/decisions/0032).
+acknowledged is not sent again. An event that the broker refuses for good is set aside with what follows for
+its key, tried again from time to time, and holds up nothing else (docs/decisions/0032).
 """
 
 import asyncio
@@ -125,11 +125,11 @@ class Relay:
             return None
         seconds = monotonic() - self._stands_since
         why = f" ({self._last_trouble})" if self._last_trouble else ""
-        return f"the relay has facts to publish and has published none for {seconds:.0f} s{why}"
+        return f"the relay has events to publish and has published none for {seconds:.0f} s{why}"
 
     @property
     def unsent(self) -> int:
-        """Of how many keys facts are set aside, as far as this leader knows."""
+        """Of how many keys events are set aside, as far as this leader knows."""
         return len(self._unsent)
 
     async def drain(self, pool: asyncpg.Pool) -> None:
@@ -223,7 +223,9 @@ class Relay:
         """Sends what is to be sent of these rows; what waits behind something refused is set aside."""
         await self._set_hopeless_aside(connection, rows)
         waiting = [row for row in rows if _key(row) in self._unsent and row["id"] not in self._acknowledged]
-        await self._set_aside(connection, waiting, BEHIND, "behind a fact of its key that the broker refuses")
+        await self._set_aside(
+            connection, waiting, BEHIND, "behind an event of its key that the broker refuses"
+        )
         left = [row for row in rows if row["id"] not in self._acknowledged]
         if not left:
             return
@@ -258,7 +260,7 @@ class Relay:
             self._stands_since = None
 
     async def _set_aside(self, connection: asyncpg.Connection, rows: Rows, state: str, why: str) -> None:
-        """Notes facts that cannot go out; only then does the mark move over them."""
+        """Notes events that cannot go out; only then does the mark move over them."""
         if not rows:
             return
         columns = [[row[name] for row in rows] for name in ("id", "topic", "key")]
@@ -268,8 +270,8 @@ class Relay:
         self._sent += len(rows)
         first = rows[0]
         log.error(
-            "fact set aside" if state == REFUSED else "facts wait behind one that was set aside",
-            fact=first["id"],
+            "event set aside" if state == REFUSED else "events wait behind one that was set aside",
+            row=first["id"],
             topic=first["topic"],
             key=first["key"],
             count=len(rows),

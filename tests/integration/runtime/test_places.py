@@ -24,7 +24,9 @@ async def rejections(desk: Desk) -> int:
 
 
 async def letters(pool: asyncpg.Pool) -> list[Any]:
-    return await pool.fetch('SELECT id, topic, partition, "offset", state FROM dead_letters ORDER BY id')
+    query = 'SELECT id, topic, partition, "offset", state FROM dead_letters ORDER BY id'
+    rows: list[Any] = await pool.fetch(query)
+    return rows
 
 
 async def test_two_refused_records_of_one_place_are_two_dead_letters_with_an_answer_each(desk: Desk) -> None:

@@ -51,13 +51,13 @@ async def _limit(kafka: str, size: str) -> None:
     await asyncio.sleep(1)  # a broker takes over a new configuration by itself
 
 
-async def until_set_aside(desk: Desk, facts: int) -> None:
-    """Returns when so many facts are set aside."""
+async def until_set_aside(desk: Desk, events: int) -> None:
+    """Returns when so many events are set aside."""
 
     async def are_set_aside() -> bool:
-        return bool(await desk.pool.fetchval("SELECT count(*) FROM unsent") == facts)
+        return bool(await desk.pool.fetchval("SELECT count(*) FROM unsent") == events)
 
-    await until(are_set_aside, f"{facts} facts are set aside")
+    await until(are_set_aside, f"{events} events are set aside")
 
 
 async def test_a_batch_that_is_too_large_is_split(
