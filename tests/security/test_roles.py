@@ -38,10 +38,11 @@ DELETABLE = {
     "refunds.order_lines",
     "serials.failed_attempts",
 }
-# Rows that never change: what was heard, said, asked and done, and who took serials.
+# Rows that never change: what was heard, said, asked and done, which topics were read, and who took serials.
 WRITTEN_ONCE = {
     "audit_log",
     "outbox",
+    "topics",
     "orders.invoiced_payments",
     "serials.custody_log",
 }
