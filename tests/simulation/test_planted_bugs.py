@@ -14,7 +14,6 @@ from tests.simulation.conftest import CAUGHT
 from tests.simulation.matrix import catch, row
 from tests.simulation.test_heard import BUGS
 
-
 CALLED = [bug for bug in (*PLANTED, *BUGS.values()) if callable(getattr(bug.owner, bug.attribute))]
 
 
