@@ -77,7 +77,7 @@ def _unsent(service: str, rows: Sequence[Row]) -> Iterator[Group]:
         names = tuple(f"{service}:o{number}" for number in row["members"])
         yield Group(
             service,
-            "fact_unsent",
+            "event_unsent",
             row["type"],
             row["count"],
             None,

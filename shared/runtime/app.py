@@ -29,12 +29,12 @@ from shared.runtime import http
 from shared.runtime.command_queue import CommandQueue
 from shared.runtime.consumer import PartitionConsumer, new_broker, subscribe
 from shared.runtime.evidence_routes import EvidenceEndpoint
-from shared.runtime.facts import SchemaBehind
 from shared.runtime.fold import Fold
 from shared.runtime.health import STALLED_EXIT_CODE, Health, watch_loop
 from shared.runtime.offsets import HandledOffsets
 from shared.runtime.operator_routes import OperatorEndpoints
 from shared.runtime.outbox import Outbox
+from shared.runtime.published import require_up_to_date
 from shared.runtime.recovery import NotAlone, Recoverer
 from shared.runtime.refusing import tell_refusal
 from shared.runtime.relay import Relay
@@ -46,7 +46,7 @@ from shared.runtime.signals import Metrics
 from shared.runtime.surroundings import Surroundings
 from shared.runtime.sweep import end_silent_sessions, retry_waiting
 from shared.runtime.tasks import end_all
-from shared.runtime.topic_facts import require_up_to_date
+from shared.runtime.told import SchemaBehind
 from shared.runtime.topics import Topics
 from shared.runtime.troubles import Troubles
 from shared.settings import S, ServiceSettings, WrongSetting, read_settings

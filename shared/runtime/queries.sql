@@ -312,7 +312,7 @@ SELECT u.id, u.topic, u.key, o.type, o.subject, o.sequence, octet_length(o.data)
        u.set_aside_at, u.tried_at, CASE WHEN isfinite(u.retry_at) THEN u.retry_at END AS retry_at
 FROM unsent u JOIN outbox o USING (id) WHERE u.id > $1 ORDER BY u.id LIMIT $2;
 
--- name: unsent_fact
+-- name: unsent_event
 -- One event that is set aside, with its data.
 SELECT u.id, u.topic, u.key, o.type, o.subject, o.sequence, octet_length(o.data) AS bytes, u.state, u.reason, u.tries,
        u.set_aside_at, u.tried_at, CASE WHEN isfinite(u.retry_at) THEN u.retry_at END AS retry_at, o.data

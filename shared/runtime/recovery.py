@@ -15,11 +15,11 @@ from shared.kafka import COMMITTED_ONLY
 from shared.kst import wire_time
 from shared.postgres import Connection, copy_rows
 from shared.queries import load
-from shared.runtime.facts import Fact
 from shared.runtime.fold import Fold
 from shared.runtime.intake import InboundMessage, Intake
 from shared.runtime.outbox import Outbox
 from shared.runtime.outgoing import COLUMNS
+from shared.runtime.published import events_of_outbox, read_span, unknown_events
 from shared.runtime.recovering import (
     Lost,
     Told,
@@ -31,7 +31,7 @@ from shared.runtime.recovering import (
     said_of,
 )
 from shared.runtime.service import Service
-from shared.runtime.topic_facts import facts_of_outbox, read_span, unknown_facts
+from shared.runtime.told import TopicEvent
 
 SQL = load("shared.runtime")
 
@@ -131,22 +131,28 @@ class Recoverer:
         if not await connection.fetchval(SQL.try_relay_lock):
             raise NotAlone(f"a process of {self._service.name} runs: stop all of them, then repeat this")
 
-        async def known(facts: Sequence[Fact]) -> set[UUID]:
-            return await facts_of_outbox(connection, facts)
+        async def known(entries: Sequence[TopicEvent]) -> set[UUID]:
+            return await events_of_outbox(connection, entries)
 
-        facts = await unknown_facts(self._brokers, self._service.name, self._partitions, known)
-        result = Recovery(told=len(facts), orders=list(dict.fromkeys(fact.key for fact in facts)))
-        only_here = [fact for fact in facts if fact.type in self._service.only_here]
+        entries = await unknown_events(self._brokers, self._service.name, self._partitions, known)
+        result = Recovery(told=len(entries), orders=list(dict.fromkeys(entry.key for entry in entries)))
+        only_here = [entry for entry in entries if entry.type in self._service.only_here]
         if only_here:
             result.lost = lost_of(only_here, "what it tells of stands in no topic, only in the database")
             return result
         inputs = await self._read_inputs(connection)
-        if not facts and not inputs.is_behind:
+        if not entries and not inputs.is_behind:
             return result
-        return await self.bring_forward(connection, facts, inputs, result, apply=apply)
+        return await self.bring_forward(connection, entries, inputs, result, apply=apply)
 
     async def bring_forward(
-        self, connection: Connection, facts: Sequence[Fact], inputs: Inputs, result: Recovery, *, apply: bool
+        self,
+        connection: Connection,
+        entries: Sequence[TopicEvent],
+        inputs: Inputs,
+        result: Recovery,
+        *,
+        apply: bool,
     ) -> Recovery:
         """`bring_all` in one transaction that stays if `apply` and if nothing is lost; what came of it.
 
@@ -157,7 +163,7 @@ class Recoverer:
             learned = len(self._learned)
             try:
                 async with connection.transaction():
-                    await self.bring_all(connection, facts, inputs, attempt)
+                    await self.bring_all(connection, entries, inputs, attempt)
                     if len(self._learned) > learned:
                         raise _Again
                     await self._note_offsets(connection, inputs)
@@ -210,14 +216,14 @@ class Recoverer:
         return inputs
 
     async def bring_all(
-        self, connection: Connection, facts: Sequence[Fact], inputs: Inputs, result: Recovery
+        self, connection: Connection, entries: Sequence[TopicEvent], inputs: Inputs, result: Recovery
     ) -> None:
         """Handles the inputs once more, in the caller's transaction; `result` says what came of it."""
-        told = Told(facts)
+        told = Told(entries)
         own = f"{self._service.name}.events"
         for number, queues in sorted(inputs.queues.items()):
-            causes = [fact.causation for fact in facts if (fact.topic, fact.partition) == (own, number)]
-            answered = answered_up_to(queues, facts)
+            causes = [entry.causation for entry in entries if (entry.topic, entry.partition) == (own, number)]
+            answered = answered_up_to(queues, entries)
             limits = {topic: max(inputs.limits[topic, number], answered[topic]) for topic in queues}
             stopped: set[str] = set()
             for message in in_order(queues, causes, limits):
@@ -226,11 +232,11 @@ class Recoverer:
                 why = await self._bring(connection, message, told, result)
                 if why is not None:
                     stopped.add(message.key)
-                    lost = told.facts(message.key)
+                    lost = told.entries(message.key)
                     result.lost += [_unhandled(message, why), *lost_of(lost, "what came before it is lost")]
                     told.forget(lost)
         left = "its cause is in no topic: a command, a timer, or a deleted record"
-        result.lost += lost_of(told.facts(), left)
+        result.lost += lost_of(told.entries(), left)
 
     async def _note_offsets(self, connection: Connection, inputs: Inputs) -> None:
         """Keeps that everything is handled up to where the group is, but for what is gone."""
@@ -261,7 +267,7 @@ class Recoverer:
         try:
             said = await self._try(connection, message, fresh)
             pairs = zip(said, told.counterparts(said), strict=True)
-            known = ids_told(asked, [(row, fact) for row, fact in pairs if fact is not None])
+            known = ids_told(asked, [(row, entry) for row, entry in pairs if entry is not None])
             for number, each in enumerate(known):
                 if each in asked:
                     self._untold[each] = Origin(*message.position, number)
@@ -272,24 +278,24 @@ class Recoverer:
             await savepoint.rollback()
             return f"the schema refuses it: {refusal}"
         rows = [said_of(row) for row in events.rows]
-        facts = told.counterparts(rows)
-        for row, fact in zip(rows, facts, strict=True):
-            if (why := told.contradiction(row, fact)) is not None:
-                self._learn(row, fact)
+        entries = told.counterparts(rows)
+        for row, entry in zip(rows, entries, strict=True):
+            if (why := told.contradiction(row, entry)) is not None:
+                self._learn(row, entry)
                 await savepoint.rollback()
                 return why
-        await self._append(connection, rows, facts)
+        await self._append(connection, rows, entries)
         await savepoint.commit()
-        brought = [fact for fact in facts if fact is not None]
+        brought = [entry for entry in entries if entry is not None]
         told.forget(brought)
         result.brought += len(brought)
-        result.fresh += len(facts) - len(brought)
+        result.fresh += len(entries) - len(brought)
         result.handled += batch.handled
         return None
 
-    def _learn(self, said: Mapping[str, Any], fact: Fact | None) -> None:
+    def _learn(self, said: Mapping[str, Any], entry: TopicEvent | None) -> None:
         """Notes ids that an earlier record has asked for, where nothing but these is told otherwise."""
-        for ours, told in (only_ids_differ(said, fact) if fact is not None else {}).items():
+        for ours, told in (only_ids_differ(said, entry) if entry is not None else {}).items():
             if (asked := self._untold.get(ours)) is not None:
                 self._learned[asked] = told
 
@@ -307,14 +313,14 @@ class Recoverer:
         return [said_of(row) for row in events.rows]
 
     async def _append(
-        self, connection: Connection, rows: Sequence[Mapping[str, Any]], facts: Sequence[Fact | None]
+        self, connection: Connection, rows: Sequence[Mapping[str, Any]], entries: Sequence[TopicEvent | None]
     ) -> None:
         """The events as the topics tell them, under their ids; the relay publishes them once more."""
         records = []
-        for said, fact in zip(rows, facts, strict=True):
+        for said, entry in zip(rows, entries, strict=True):
             full = {**said, "event_id": uuid7()}
-            if fact is not None:
-                full |= {"event_id": fact.event_id, "data": fact.data, "time": fact.time}
+            if entry is not None:
+                full |= {"event_id": entry.event_id, "data": entry.data, "time": entry.time}
             records.append(tuple(full[column] for column in COLUMNS))
         if records:
             await connection.execute(SQL.lock_outbox)

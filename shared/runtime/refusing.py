@@ -14,8 +14,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from shared.runtime.facts import SchemaBehind
 from shared.runtime.http import server_for
+from shared.runtime.told import SchemaBehind
 
 REFUSED: Final = "refused"
 

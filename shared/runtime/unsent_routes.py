@@ -81,7 +81,7 @@ class UnsentEndpoints:
     async def list_all(self, limit: Limit = USUAL, cursor: Cursor = None) -> Any:
         """Events that the broker refuses, and what waits behind them, oldest first."""
         (behind,) = after(cursor, (0,))
-        rows = await self.pool.fetch(SQL.unsent_facts, behind, limit + 1)
+        rows = await self.pool.fetch(SQL.unsent_events, behind, limit + 1)
         return page_of([dict(row) for row in rows], limit, lambda row: (row["id"],))
 
     async def show(self, unsent_id: UnsentId) -> Any:
@@ -113,7 +113,7 @@ class UnsentEndpoints:
         return left
 
     async def _row(self, number: int) -> Any:
-        row = await self.pool.fetchrow(SQL.unsent_fact, number)
+        row = await self.pool.fetchrow(SQL.unsent_event, number)
         if row is None:
             raise Problem(NOT_FOUND, what="nothing is set aside under this number; see /v1/ops/unsent")
         return row

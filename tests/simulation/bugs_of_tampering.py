@@ -9,9 +9,9 @@ import asyncpg
 import shared.runtime.consumer as consumer_module
 import shared.runtime.fold as fold_module
 import shared.runtime.offsets as offsets_module
+import shared.runtime.published as published
 import shared.runtime.recovery as recovery_module
 import shared.runtime.retry as retry_module
-import shared.runtime.topic_facts as topic_facts
 from shared.runtime.fold import Fold
 from shared.runtime.offsets import Gap, Judged, Place, Stand
 from shared.runtime.records import Record
@@ -66,7 +66,7 @@ _bring = Recoverer._bring
 
 async def _brings_answers_only(recoverer: Any, connection: Any, message: Any, told: Any, result: Any) -> Any:
     """What led to no event of its own topic is passed over."""
-    causes = {fact.causation for fact in told.facts()}
+    causes = {entry.causation for entry in told.entries()}
     if message.event_id not in causes:
         return None
     return await _bring(recoverer, connection, message, told, result)
@@ -93,19 +93,19 @@ _set_aside = Relay._set_aside
 
 
 async def _follows_at_once(relay: Any, connection: Any, rows: Any, state: str, why: str) -> None:
-    """The key of a refused fact is forgotten: what follows for it goes out before it."""
+    """The key of a refused event is forgotten: what follows for it goes out before it."""
     await _set_aside(relay, connection, rows, state, why)
     relay._unsent.difference_update((row["topic"], row["key"]) for row in rows)
 
 
 async def _nowhere_aside(relay: Any, connection: Any, rows: Any, state: str, why: str) -> None:
-    """A refused fact stands nowhere, and the mark moves over it."""
+    """A refused event stands nowhere, and the mark moves over it."""
     relay._unsent.update((row["topic"], row["key"]) for row in rows)
     relay._acknowledged.update(row["id"] for row in rows)
 
 
 async def _never_aside(relay: Any, connection: Any, rows: Any, state: str, why: str) -> None:
-    """A refused fact stays where it is: nothing gets past it."""
+    """A refused event stays where it is: nothing gets past it."""
     if state == BEHIND:
         await _set_aside(relay, connection, rows, state, why)
 
@@ -160,16 +160,16 @@ OF_TAMPERING: Sequence[Bug] = tuple(
         ("deleted records are not noticed at a start", offsets_module, "judge", _deleted_in_silence),
         ("deleted records are passed over while reading", consumer_module, "_deleted", _no_jump_is_a_gap),
         ("a group that was set back takes the account along", offsets_module, "judge", _account_goes_back),
-        ("a restored schema starts", topic_facts, "unknown_facts", _looks_at_nothing),
+        ("a restored schema starts", published, "unknown_facts", _looks_at_nothing),
         ("recovery decides anew what was published", Told, "counterparts", _decides_anew),
         ("recovery draws ids of its own", recovery_module, "ids_told", _ids_of_its_own),
         ("recovery passes over what led to no event", Recoverer, "_bring", _brings_answers_only),
         ("recovery does not note how far it came", Recoverer, "_note_offsets", _keeps_no_offsets),
         ("a second record at a place is taken for the first", Fold, "_others", _others_forgotten),
         ("a digest is that of the place", fold_module, "digest_of", _digest_of_the_place),
-        ("what follows a refused fact overtakes it", Relay, "_set_aside", _follows_at_once),
-        ("a refused fact is thrown away", Relay, "_set_aside", _nowhere_aside),
-        ("a refused fact stops the relay", Relay, "_set_aside", _never_aside),
+        ("what follows a refused event overtakes it", Relay, "_set_aside", _follows_at_once),
+        ("a refused event is thrown away", Relay, "_set_aside", _nowhere_aside),
+        ("a refused event stops the relay", Relay, "_set_aside", _never_aside),
         (
             "a leader forgets what is set aside",
             Relay,

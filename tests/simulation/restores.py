@@ -7,14 +7,14 @@ from enum import Enum
 from typing import Any
 from unittest.mock import patch
 
+import shared.runtime.published as published
 import shared.runtime.recovery as recovery_module
-import shared.runtime.topic_facts as topic_facts
 from shared.brokers import Brokers
 from shared.events.catalogue import FEEDBACK, service_of
 from shared.runtime.commands import SOURCE_PREFIX
-from shared.runtime.facts import SchemaBehind
 from shared.runtime.records import StoredRecord
 from shared.runtime.recovery import Recoverer, Recovery
+from shared.runtime.told import SchemaBehind
 from tests.simulation.checks import identity_of
 from tests.simulation.engine import Place
 from tests.simulation.groups import GroupConsumer
@@ -33,7 +33,7 @@ NOT_AS_BEFORE = frozenset({"relay", "handled_offsets", "gaps", "answers", "recor
                            "merge_explanations"})  # fmt: skip
 """Tables that tell of this machine and not of the business, or of what came by HTTP and said nothing."""
 BY_TIMERS = frozenset({"order.expired.v1"})
-"""Facts that name what they end as their cause, and come of a timer."""
+"""Events that name what they end as their cause, and come of a timer."""
 OF_ITS_OWN = ("id", "reason", "reference", "destination_reference")
 """Columns that no topic tells: numbers, why something waits, and the ids under which details are sealed."""
 NUMBERED = frozenset({"parked", "dead_letters", "outbox", "refund_details"})
@@ -105,7 +105,7 @@ class Restorer:
         """Whether all that was handled since the backup is in the topics, and was handled in their order."""
         if any(gap["closed_at"] is None for gap in backup.tables.get("gaps", {}).values()):
             return False
-        if _commands(backup) != _commands(before):  # what they did may have left no fact
+        if _commands(backup) != _commands(before):  # what they did may have left no event
             return False
         account = backup.tables.get("handled_offsets", {})
         return all(
@@ -135,7 +135,7 @@ class Restorer:
 
     def _refuses(self, unknown: Sequence[StoredRecord]) -> bool:
         name, pool = self._site.name, Pool(self._site.database)
-        looks = topic_facts.require_up_to_date(_NOWHERE, name, self._broker.partitions, pool)
+        looks = published.require_up_to_date(_NOWHERE, name, self._broker.partitions, pool)
         try:
             self._run(looks)
         except SchemaBehind:
@@ -187,18 +187,18 @@ class Restorer:
         return found
 
     def _must_be_lost(self, unknown: Sequence[StoredRecord], result: Recovery) -> None:
-        """Something is lost only where the cause of a fact is in no topic, or a thing that is only here."""
+        """Something is lost only where the cause of an event is in no topic, or a thing that is only here."""
         there = {
             name
             for place in self._consumer.places
             for record in self._broker.logs[place][self._broker.first[place] :]
             for name in _names_of(record)
         }
-        facts = [dict(record.headers) for record in unknown]
+        entries = [dict(record.headers) for record in unknown]
         only_here = self._site.service.only_here | BY_TIMERS
         is_lost = any(
-            fact.get("ce_causationid", b"").decode() not in there or fact["ce_type"].decode() in only_here
-            for fact in facts
+            entry.get("ce_causationid", b"").decode() not in there or entry["ce_type"].decode() in only_here
+            for entry in entries
         )
         must(is_lost, FORWARD, f"{self._site.name}: {result.lost[:3]}")
 
@@ -235,7 +235,7 @@ def _commands(backup: Backup) -> set[Any]:
 def _rows(name: str, table: Table) -> list[Any]:
     if name == "inbox":
         return [item for item in table.items() if not item[0][0].startswith(SOURCE_PREFIX)]
-    if name == "months":  # one that was closed with nothing in it left no fact
+    if name == "months":  # one that was closed with nothing in it left no event
         return [item for item in table.items() if item[1]["sequence"]]
     if name in NUMBERED:
         return [_as_told(row) for row in table.values()]
@@ -258,7 +258,7 @@ def _writer_of(record: StoredRecord) -> str:
 
 
 def _names_of(record: StoredRecord) -> Iterator[str]:
-    """What a fact may call its cause: the id of the event, or where it cannot be read, its place."""
+    """What an event may call its cause: the id of the event, or where it cannot be read, its place."""
     identity, _ = identity_of(record)
     if identity is not None:
         yield identity[1]

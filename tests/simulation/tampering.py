@@ -1,7 +1,7 @@
 """Histories in which people and machines do to brokers and databases what they do in life.
 
 A service's schema is restored from a backup, records are deleted before they are read, groups are moved,
-topics are created anew, topics take less than a fact has, and databases fail as a whole. Beside them works
+topics are created anew, topics take less than an event has, and databases fail as a whole. Beside them works
 the operator of the guides, who does what `pawl gaps` and docs/backup.md say. All promises of other histories
 hold, and those of `groups.py`, `restores.py` and of this module.
 """
@@ -19,16 +19,16 @@ import asyncpg
 
 import shared.runtime.consumer as consumer_module
 import shared.runtime.offsets as offsets_module
+import shared.runtime.published as published
 import shared.runtime.recovery as recovery_module
 import shared.runtime.relay as relay_module
-import shared.runtime.topic_facts as topic_facts
 from shared.brokers import Brokers
 from shared.events.catalogue import FEEDBACK, SERVICES, UPSTREAM
 from shared.partitioner import partition_for
-from shared.runtime.facts import SchemaBehind
 from shared.runtime.fold import Fold
 from shared.runtime.records import StoredRecord
 from shared.runtime.relay import Relay
+from shared.runtime.told import SchemaBehind
 from tests.simulation.checkout import Checkout, Said
 from tests.simulation.checks import place_of
 from tests.simulation.engine import BROKEN, ORDERS, PARTITIONS, POINTS, Outcome, Place, Simulation
@@ -156,9 +156,9 @@ class Tampered(Simulation):
                 (relay_module, "log", silent),
                 (relay_module, "POLL_SECONDS", 0.0),
                 (recovery_module, "AIOKafkaConsumer", client),
-                (topic_facts, "AIOKafkaConsumer", client),
-                (topic_facts, "monotonic", clock),
-                (topic_facts, "PAGE", PAGE),
+                (published, "AIOKafkaConsumer", client),
+                (published, "monotonic", clock),
+                (published, "PAGE", PAGE),
             ):
                 stack.enter_context(patch.object(module, name, value))
             yield
@@ -352,7 +352,7 @@ class Tampered(Simulation):
     # relays
 
     def _take_less(self) -> None:
-        """A topic takes less than some fact has that it is to take."""
+        """A topic takes less than some event has that it is to take."""
         site = self.system.sites[self.random.choice(SERVICES)]
         waiting = list(site.database.tables["outbox"].values())
         if waiting:
@@ -404,7 +404,7 @@ class Tampered(Simulation):
         except BROKEN:
             self._relays.pop(name)
         if site.database.tables["unsent"]:
-            self.reached.add("a fact set aside")
+            self.reached.add("an event set aside")
         self._follow(name)
 
     def _new_relay(self, site: Site) -> Relay:
@@ -417,7 +417,7 @@ class Tampered(Simulation):
             return Producer(broker, self._limits, self._told)
 
         looks = partial(
-            topic_facts.require_up_to_date,
+            published.require_up_to_date,
             Brokers("nowhere"),
             site.name,
             broker.partitions,

@@ -1,4 +1,4 @@
-"""A real broker that takes less than a batch, or less than a fact: one key waits, nothing goes out twice."""
+"""A real broker that takes less than a batch, or less than an event: one key waits, nothing is doubled."""
 
 import asyncio
 from collections import Counter
@@ -76,7 +76,7 @@ async def test_a_batch_that_is_too_large_is_split(
     assert await desk.pool.fetchval("SELECT count(*) FROM unsent") == 0
 
 
-async def test_a_fact_that_is_too_large_waits_with_its_key_until_the_topic_takes_it(
+async def test_an_event_that_is_too_large_waits_with_its_key_until_the_topic_takes_it(
     desk: Desk,
     publishing: Publishing,  # noqa: F811
     listener: Listener,  # noqa: F811

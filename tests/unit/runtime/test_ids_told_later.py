@@ -10,7 +10,6 @@ import orjson
 from shared.brokers import Brokers
 from shared.ids import uuid7
 from shared.runtime.decisions import Position
-from shared.runtime.facts import Fact
 from shared.runtime.fold import Fold
 from shared.runtime.intake import InboundMessage
 from shared.runtime.outbox import Outbox
@@ -18,7 +17,8 @@ from shared.runtime.outgoing import COLUMNS
 from shared.runtime.recovering import only_ids_differ
 from shared.runtime.recovery import Inputs, Recoverer, Recovery
 from shared.runtime.service import Service
-from tests.unit.runtime.test_recovering import AT, OTHER, OURS, THEIRS, fact, grant, row
+from shared.runtime.told import TopicEvent
+from tests.unit.runtime.test_recovering import AT, OTHER, OURS, THEIRS, entry, grant, row
 
 UPSTREAM = "checkout.events"
 
@@ -78,13 +78,13 @@ class Taken:
 
 
 def said(sequence: int, cause: str, data: dict[str, str]) -> tuple[Any, ...]:
-    like = fact(topic="refunds.events", sequence=sequence, causation=cause, data=orjson.dumps(data))
+    like = entry(topic="refunds.events", sequence=sequence, causation=cause, data=orjson.dumps(data))
     by_column = row(like)
     return tuple(by_column[column] for column in COLUMNS if column != "event_id")
 
 
-def told(sequence: int, cause: str, **data: str) -> Fact:
-    return fact(
+def told(sequence: int, cause: str, **data: str) -> TopicEvent:
+    return entry(
         event_id=uuid7(), topic="refunds.events", sequence=sequence, causation=cause, data=orjson.dumps(data)
     )
 
@@ -97,7 +97,7 @@ def heard(name: str, offset: int) -> InboundMessage:
     )
 
 
-async def recovered(desk: Desk, facts: Sequence[Fact], *, apply: bool = True) -> Recovery:
+async def recovered(desk: Desk, entries: Sequence[TopicEvent], *, apply: bool = True) -> Recovery:
     outbox = SimpleNamespace(rows=lambda: SimpleNamespace(rows=[]))
     service = SimpleNamespace(name="refunds", topics=(UPSTREAM,), routes={})
     recoverer = Recoverer(
@@ -106,14 +106,14 @@ async def recovered(desk: Desk, facts: Sequence[Fact], *, apply: bool = True) ->
     queue = [heard("asked", 0), heard("granted", 1)]
     inputs = Inputs({0: {UPSTREAM: queue}}, {(UPSTREAM, 0): 2}, {(UPSTREAM, 0): 0})
     return await recoverer.bring_forward(
-        cast(Any, desk), facts, inputs, Recovery(told=len(facts)), apply=apply
+        cast(Any, desk), entries, inputs, Recovery(told=len(entries)), apply=apply
     )
 
 
 FACTS = [told(1, "asked", refund_id=str(THEIRS)), told(2, "granted", reference=str(OTHER))]
 
 
-async def test_the_id_is_what_the_later_fact_tells() -> None:
+async def test_the_id_is_what_the_later_event_tells() -> None:
     desk = Desk()
 
     result = await recovered(desk, FACTS)
@@ -143,8 +143,8 @@ async def test_what_differs_in_more_than_ids_is_lost_as_ever() -> None:
 
 
 def test_ids_alone_are_told_from_anything_else() -> None:
-    same, other = fact(data=grant(THEIRS)), fact(data=grant(THEIRS), time="2026-11-29T10:02:04+09:00")
+    same, other = entry(data=grant(THEIRS)), entry(data=grant(THEIRS), time="2026-11-29T10:02:04+09:00")
 
-    assert only_ids_differ(row(fact(), data=grant(OURS)), same) == {OURS: THEIRS}
-    assert only_ids_differ(row(fact(), data=grant(OURS)), other) == {}
-    assert only_ids_differ(row(fact()), same) == {}
+    assert only_ids_differ(row(entry(), data=grant(OURS)), same) == {OURS: THEIRS}
+    assert only_ids_differ(row(entry(), data=grant(OURS)), other) == {}
+    assert only_ids_differ(row(entry()), same) == {}

@@ -7,9 +7,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from ops.shell.http_client import fetch
-from shared.runtime.facts import SchemaBehind
 from shared.runtime.http import bind
 from shared.runtime.refusing import refusal, tell_refusal
+from shared.runtime.told import SchemaBehind
 
 BEHIND = SchemaBehind("the schema orders is older than its topics: see pawl recover orders", 12)
 

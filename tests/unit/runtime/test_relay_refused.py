@@ -22,12 +22,12 @@ from hypothesis import strategies as st
 
 from shared.clock import monotonic
 from shared.runtime import relay as relay_module
-from shared.runtime.facts import SchemaBehind
 from shared.runtime.outbox import Outbox
 from shared.runtime.relay import SQL, Relay
 from shared.runtime.sending import REMEMBER_SECONDS, Limits, Refused, shares
 from shared.runtime.signals import Metrics
 from shared.runtime.tasks import end_all
+from shared.runtime.told import SchemaBehind
 from shared.runtime.troubles import PATIENCE_SECONDS, Troubles
 
 
@@ -200,7 +200,7 @@ async def test_a_batch_larger_than_the_topic_takes_is_split_and_nothing_is_sent_
     assert session.unsent == {}
 
 
-async def test_a_fact_that_no_batch_can_take_waits_with_its_key_and_with_nothing_else() -> None:
+async def test_an_event_that_no_batch_can_take_waits_with_its_key_and_with_nothing_else() -> None:
     keys = ["A-1", "A-2", "A-3", "A-4"]
     rows = [row(n, 30_000 if n == 6 else 500, keys[n % 4]) for n in range(1, 41)]
     held = [each["id"] for each in rows if each["key"] == "A-3" and each["id"] >= 6]
@@ -281,7 +281,7 @@ async def test_a_leader_whose_mark_was_set_back_publishes_nothing_before_it_is_c
     assert compared == [0, 4, 2]
 
 
-async def test_many_facts_that_are_too_large_cost_the_broker_one_refusal_of_a_single_one() -> None:
+async def test_many_events_that_are_too_large_cost_the_broker_one_refusal_of_a_single_one() -> None:
     rows = [row(n, 50_000, f"A-{n}") for n in range(1, 200)]
     broker, session = Broker(most=20_000), Session(rows)
 
@@ -296,7 +296,7 @@ async def test_many_facts_that_are_too_large_cost_the_broker_one_refusal_of_a_si
     st.lists(st.tuples(st.integers(10, 4_000), st.sampled_from("ABCDE")), min_size=1, max_size=60),
     st.integers(300, 5_000),
 )
-async def test_every_fact_goes_out_once_and_in_the_order_of_its_key_or_is_set_aside(
+async def test_every_event_goes_out_once_and_in_the_order_of_its_key_or_is_set_aside(
     drawn: list[tuple[int, str]], most: int
 ) -> None:
     rows = [row(n, size, f"key-{key}") for n, (size, key) in enumerate(drawn, start=1)]

@@ -35,7 +35,7 @@ class SchemaBehind(Exception):
         self.events = events
 
 
-class Fact(NamedTuple):
+class TopicEvent(NamedTuple):
     """An event of a service as it stands in a topic. `appended_at` is the broker's time (UTC)."""
 
     topic: str
@@ -54,7 +54,7 @@ class Fact(NamedTuple):
     traceparent: str | None
 
 
-def fact_of(record: Record, service: str) -> Fact | None:
+def event_of_record(record: Record, service: str) -> TopicEvent | None:
     """The record as an event of this service; None where it is none, or cannot be read as one."""
     try:
         envelope = read_envelope(record.headers, record.value, MAX_OWN_BYTES)
@@ -65,7 +65,7 @@ def fact_of(record: Record, service: str) -> Fact | None:
     if envelope.source in EDITED or envelope.source != source_of(envelope.type, service) or key is None:
         return None
     stamp = getattr(record, "timestamp", 0)
-    return Fact(
+    return TopicEvent(
         record.topic,
         record.partition,
         record.offset,
@@ -83,13 +83,13 @@ def fact_of(record: Record, service: str) -> Fact | None:
     )
 
 
-def told_of(service: str, facts: Iterable[Fact]) -> str:
+def told_of(service: str, entries: Iterable[TopicEvent]) -> str:
     """What the topics know and the schema does not: of which orders, from when on, and what to do."""
-    ordered = sorted(facts, key=lambda fact: fact.appended_at)
-    keys = list(dict.fromkeys(fact.key for fact in ordered))
+    ordered = sorted(entries, key=lambda entry: entry.appended_at)
+    keys = list(dict.fromkeys(entry.key for entry in ordered))
     more = f" and {len(keys) - NAMED:,} more" if len(keys) > NAMED else ""
     since = wire_time(ordered[0].appended_at)
-    topics = ", ".join(sorted({fact.topic for fact in ordered}))
+    topics = ", ".join(sorted({entry.topic for entry in ordered}))
     return (
         f"the schema {service} is older than its topics: {topics} tell {len(ordered):,} events of "
         f"{', '.join(keys[:NAMED])}{more}, from {since} on, that its outbox does not have. Was it restored "
