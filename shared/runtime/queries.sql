@@ -306,7 +306,7 @@ WHERE id = $1;
 -- Events that are out.
 DELETE FROM unsent WHERE id = ANY($1::bigint[]);
 
--- name: unsent_facts
+-- name: unsent_events
 -- What is set aside, behind one, oldest first.
 SELECT u.id, u.topic, u.key, o.type, o.subject, o.sequence, octet_length(o.data) AS bytes, u.state, u.reason, u.tries,
        u.set_aside_at, u.tried_at, CASE WHEN isfinite(u.retry_at) THEN u.retry_at END AS retry_at

@@ -1155,7 +1155,7 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
             "sessions and leases: leaders are played by the engine",
         ),
         **dict.fromkeys(
-            ("unsent_facts", "unsent_fact", "try_unsent_now", "left_of_key", "unsent_count"),
+            ("unsent_events", "unsent_event", "try_unsent_now", "left_of_key", "unsent_count"),
             "an operator's look at what the broker refuses",
         ),
         **dict.fromkeys(
