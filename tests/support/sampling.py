@@ -64,8 +64,11 @@ SAMPLES: Mapping[str, Sample] = {
         0, "two more servers; offsets that begin anew are met by the family below too"
     ),
     "test_a_topic_that_is_created_anew_is_read_on": Sample(1, "readers of both topics share this code"),
+    "test_an_upgrade_under_load_loses_nothing_doubles_nothing_and_blocks_nobody": Sample(
+        0, "the last release comes from the history of the clone, which a shallow one has not"
+    ),
     "test_the_way_back_loses_nothing_doubles_nothing_and_blocks_nobody": Sample(
-        0, "its first half is the upgrade, which runs for every commit"
+        0, "the same, and its first half is the upgrade"
     ),
     "test_ten_million_units_get_one_serial_each_and_no_two_are_alike": Sample(
         0, "minutes of one processor; the same code issues a large grant in every `make test`"
