@@ -129,5 +129,5 @@ def test_what_is_tampered_with_is_reached() -> None:
 TAMPERED = {
     *(error.__name__ for error in (*SYSTEMIC, *SHORT)),
     *("gap=moved", "gap=deleted", "restored=forward", "restored=from the WAL"),
-    *("a topic created anew", "a place repeated", "a fact set aside"),
+    *("a topic created anew", "a place repeated", "an event set aside"),
 }
