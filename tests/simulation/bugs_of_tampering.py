@@ -160,7 +160,7 @@ OF_TAMPERING: Sequence[Bug] = tuple(
         ("deleted records are not noticed at a start", offsets_module, "judge", _deleted_in_silence),
         ("deleted records are passed over while reading", consumer_module, "_deleted", _no_jump_is_a_gap),
         ("a group that was set back takes the account along", offsets_module, "judge", _account_goes_back),
-        ("a restored schema starts", published, "unknown_facts", _looks_at_nothing),
+        ("a restored schema starts", published, "unknown_events", _looks_at_nothing),
         ("recovery decides anew what was published", Told, "counterparts", _decides_anew),
         ("recovery draws ids of its own", recovery_module, "ids_told", _ids_of_its_own),
         ("recovery passes over what led to no event", Recoverer, "_bring", _brings_answers_only),
