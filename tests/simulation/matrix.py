@@ -7,7 +7,7 @@ from tests.simulation.bug import Bug
 from tests.simulation.promises import Violation
 from tests.simulation.seeds import is_tampered, run_seed
 
-MOST_SEEDS = 100
+MOST_SEEDS = 200
 OF_A_KIND = {
     kind: [seed for seed in range(1, 9 * MOST_SEEDS) if is_tampered(seed) is kind][:MOST_SEEDS]
     for kind in (True, False)
