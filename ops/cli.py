@@ -47,6 +47,8 @@ COMMANDS: Sequence[Command] = (
     Command("lag", "ops.watch.lag:lag"),
     Command("storage", "ops.watch.storage:storage"),
     Command("dead", "ops.watch.dead.commands:app"),
+    Command("gaps", "ops.watch.gaps:app"),
+    Command("recover", "ops.watch.recover:recover"),
     Command("month", "ops.watch.month.command:month"),
     Command("close", "ops.watch.close:close"),
     Command("audit", "ops.watch.audit_log:audit"),

@@ -17,9 +17,15 @@ DECLARE
             "cursors":             "insert, update (sequence, previous)",
             "parked":              "insert, update (kind, reason, tried_at), delete",
             "dead_letters":        "insert, update (state, replayed_at, replayed_by, replay_reason, closed_at, closed_by, close_reason, edited_as, edited_record)",
+            "topics":              "insert",
+            "handled_offsets":     "insert, update (next_offset, moved_at)",
+            "gaps":                "insert, update (to_offset, closed_at, closed_by, close_reason)",
+            "parked_again":        "insert",
+            "dead_letters_again":  "insert",
             "outbox":              "insert",
             "audit_log":           "insert",
-            "relay":               "insert, update (epoch, published)"
+            "relay":               "insert, update (epoch, published)",
+            "unsent":              "insert, update (state, reason, tries, tried_at, retry_at), delete"
         },
         "orders": {
             "orders":              "insert, update",
@@ -88,6 +94,16 @@ BEGIN
             wanted := 'insert';
         END IF;
         EXECUTE format('GRANT %s ON %I.%I TO %I', concat_ws(', ', 'select', wanted), place.service, place.name, place.role);
+    END LOOP;
+
+    -- Rows of `..._again` are numbered with those of the table that they belong to.
+    FOR place IN
+        SELECT n.nspname AS service, c.relname AS name, 'pawl_' || n.nspname AS role
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname IN ('orders', 'serials', 'refunds', 'invoices') AND c.relkind = 'S'
+          AND c.relname IN ('dead_letters_id_seq', 'parked_id_seq')
+    LOOP
+        EXECUTE format('GRANT USAGE ON SEQUENCE %I.%I TO %I', place.service, place.name, place.role);
     END LOOP;
 
     FOR place IN

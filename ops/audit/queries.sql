@@ -472,6 +472,10 @@ SELECT coalesce(max(id), 0) FROM outbox;
 -- How far the relay has published.
 SELECT published FROM relay;
 
+-- name: published_but_for
+-- How far the relay has published, and the outbox ids of what it has set aside on the way.
+SELECT published, ARRAY(SELECT id FROM unsent) AS unsent FROM relay;
+
 -- name: unfinished_grants
 -- Whether serials are being issued.
 SELECT EXISTS (SELECT FROM grants WHERE state = 'issuing');
@@ -479,6 +483,17 @@ SELECT EXISTS (SELECT FROM grants WHERE state = 'issuing');
 -- name: keys_that_wait
 -- Which of these keys have events that wait.
 SELECT DISTINCT key FROM parked WHERE key = ANY($1::text[]);
+
+-- name: keys_unsent
+-- Of which of these keys the relay has set something aside, so that nobody else has heard it.
+SELECT DISTINCT key FROM unsent WHERE key = ANY($1::text[]);
+
+-- name: first_unsent
+-- The first event of each key that the relay has set aside.
+SELECT id, type, key AS order_id, count, reason
+FROM (SELECT DISTINCT ON (u.topic, u.key) u.id, o.type, u.key, u.reason, count(*) OVER (PARTITION BY u.topic, u.key)
+      FROM unsent u JOIN outbox o USING (id) ORDER BY u.topic, u.key, u.id) AS first
+ORDER BY id LIMIT $1;
 
 -- name: long_waits
 -- Events that wait for an operator, or longer than they should.
@@ -627,8 +642,9 @@ SELECT key AS order_id, detail FROM (
     SELECT coalesce(l.key, a.key), format('the record checkout.events/%s/%s has %s answers%s', partition, "offset",
                                           coalesce(a.times, 0), CASE WHEN l.known IS NULL
                                                                 THEN ' and is no dead letter' ELSE '' END)
-    FROM (SELECT *, true AS known FROM letters) l FULL JOIN by_place a USING (partition, "offset")
-    WHERE l.known IS NULL OR coalesce(a.times, 0) <> 1
+    FROM (SELECT partition, "offset", min(key) AS key, count(*) AS times, true AS known FROM letters GROUP BY 1, 2) l
+    FULL JOIN by_place a USING (partition, "offset")
+    WHERE l.known IS NULL OR coalesce(a.times, 0) <> l.times
 ) wrong
 LIMIT $1;
 
@@ -749,8 +765,11 @@ LIMIT $1;
 -- Requests about merges that were not answered exactly once, answers to nothing, and payments that were named and not
 -- told. Answers from before the horizon may be forgotten; under contract 1 there were none.
 WITH told AS (
-    SELECT key AS partner_id, data ->> 'request_id' AS request_id, count(*) AS times, min(time::timestamptz) AS said_at,
-           (array_agg(data))[1] AS data
+    -- A long answer comes in parts, which are one answer.
+    SELECT key AS partner_id, data ->> 'request_id' AS request_id, min(time::timestamptz) AS said_at,
+           count(*) FILTER (WHERE coalesce(data ->> 'part', '1') = '1') AS times,
+           jsonb_path_query_array(jsonb_agg(data), '$[*].merged[*]') AS merged,
+           jsonb_path_query_array(jsonb_agg(data), '$[*].excluded[*]') AS excluded
     FROM (
         SELECT key, time, convert_from(data, 'UTF8')::jsonb AS data FROM outbox WHERE type = 'merge.answered.v1'
     ) answers
@@ -769,7 +788,7 @@ WHERE r.month IS NULL OR t.times > 1
    OR t.times IS NULL AND r.requested_at >= (SELECT since FROM judged)
    OR EXISTS (
        SELECT FROM jsonb_array_elements_text(CASE jsonb_typeof(r.payment_ids) WHEN 'array' THEN r.payment_ids END) AS named
-       WHERE NOT t.data -> 'merged' ? named AND NOT t.data -> 'excluded' @> jsonb_build_array(jsonb_build_object('payment_id', named)))
+       WHERE NOT t.merged ? named AND NOT t.excluded @> jsonb_build_array(jsonb_build_object('payment_id', named)))
 LIMIT $1;
 
 -- name: replays
@@ -781,3 +800,18 @@ SELECT key, source, event_id, type, replayed_at FROM dead_letters WHERE state = 
 SELECT DISTINCT a.id, a.recorded_at, a.action, a.target, a.before::text, a.after::text, e.key
 FROM audit_log a JOIN outbox e ON e.causation = a.id::text
 WHERE a.result = 'done' ORDER BY a.id;
+
+-- name: nothing_missed
+-- Records that were never read, and that nobody has dealt with.
+SELECT NULL::text AS order_id,
+       format('%s/%s from %s up to %s was never read (%s, noticed %s): pawl gaps ls', topic, partition, from_offset, to_offset,
+              kind, to_char(since AT TIME ZONE 'Asia/Seoul', 'YYYY-MM-DD HH24:MI')) AS detail
+FROM gaps WHERE closed_at IS NULL ORDER BY id LIMIT $1;
+
+-- name: partition_counts
+-- How many partitions a service has ever seen each of its topics have.
+SELECT DISTINCT topic, partitions FROM topics;
+
+-- name: handled_offsets
+-- How far each partition is handled; none while processes of the version before may run, which do not say it here.
+SELECT topic, partition, next_offset FROM handled_offsets WHERE (SELECT offsets_since <= now() FROM retention);

@@ -302,6 +302,12 @@ WITHIN: dict[Rule, tuple[str, ...]] = {
         "refunds",
         "invoices",
     ),
+    Rule("nothing_missed", "No record was deleted or passed over before its service read it"): (
+        "orders",
+        "serials",
+        "refunds",
+        "invoices",
+    ),
 }
 """Rules that one schema can break by itself: named queries, with the services they are asked of."""
 

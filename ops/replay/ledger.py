@@ -117,11 +117,14 @@ class Ledger:
             case "invoice.drafted.v1":
                 books.drafts.add(document)
             case "invoice.merged.v1":
-                books.merged[document] = ours
+                # A long list comes in parts: the first begins it anew.
+                before = books.merged.get(document, frozenset()) if data.get("part", 1) > 1 else frozenset()
+                books.merged[document] = before | ours
             case "invoice.unmerged.v1":
                 books.merged.pop(document, None)
             case "invoice.issued.v1":
-                books.issued[document] = (ours, Money(data["supply"], data["vat"]))
+                before = books.issued[document][0] if document in books.issued else frozenset()
+                books.issued[document] = (before | ours, Money(data["supply"], data["vat"]))
                 books.failed.pop(document, None)
             case "invoice.issue_failed.v1":
                 books.failed[document] = data["reason"]

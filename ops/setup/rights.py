@@ -35,7 +35,7 @@ def wanted_rights() -> set[Right]:
 
 
 def _rights(principal: str, wanted: Mapping[str, Any]) -> Iterator[Right]:
-    for topic in wanted.get("reads", ()):
+    for topic in (*wanted.get("reads", ()), *wanted.get("looks_back", ())):
         yield Right(principal, TOPIC, topic, LITERAL, READ)
     for topic in wanted.get("writes", ()):
         yield Right(principal, TOPIC, topic, LITERAL, WRITE)

@@ -44,6 +44,26 @@ FROM parked
 WHERE ($1::text IS NULL OR kind = $1) AND ($2::text IS NULL OR type = $2) AND ($3::text IS NULL OR key = $3)
 GROUP BY 1, 2, 3 ORDER BY count(*) DESC, max(id) DESC;
 
+-- name: unsent_by_cause
+-- Events that the broker refuses, and those behind one, grouped by why they are not out.
+SELECT u.state AS cause, u.reason AS pointer, o.type, u.state, count(*) AS count, max(u.set_aside_at) AS newest,
+       max(u.id) AS example
+FROM unsent u JOIN outbox o USING (id)
+WHERE ($1::text IS NULL OR u.state = $1) AND ($2::text IS NULL OR o.type = $2) AND ($3::text IS NULL OR u.key = $3)
+GROUP BY 1, 2, 3 ORDER BY count(*) DESC, max(u.id) DESC;
+
+-- name: unsent_members
+-- The same events one by one, the newest so many of each group.
+SELECT id, cause, pointer, type, state, key, sender, since
+FROM (
+    SELECT u.id, u.state AS cause, u.reason AS pointer, o.type, u.state, u.key, current_schema()::text AS sender,
+           u.set_aside_at AS since, row_number() OVER (PARTITION BY u.state, u.reason, o.type ORDER BY u.id DESC) AS place
+    FROM unsent u JOIN outbox o USING (id)
+    WHERE ($1::text IS NULL OR u.state = $1) AND ($2::text IS NULL OR o.type = $2)
+      AND ($3::text IS NULL OR u.key = $3)
+) members
+WHERE place <= $4 ORDER BY id DESC;
+
 -- name: parked_members
 -- The same events one by one, the newest so many of each group.
 SELECT id, cause, pointer, type, state, key, sender, since
@@ -103,3 +123,8 @@ FROM audit_log
 WHERE ($1::text IS NULL OR actor = $1)
   AND ($2::text IS NULL OR target = $2 OR $2 = ANY (string_to_array(target, ' ')))
 ORDER BY id DESC LIMIT $3;
+
+-- name: gaps
+-- Records that were never read here, oldest first; closed ones too when asked.
+SELECT id, topic, partition, from_offset, to_offset, kind, since, last_read_at, closed_at, closed_by, close_reason
+FROM gaps WHERE closed_at IS NULL OR $1 ORDER BY id LIMIT 1000;

@@ -1,4 +1,4 @@
-"""The HTTP routes of invoices: look at a month before and after its close; close it, merge, correct."""
+"""The HTTP routes of invoices: look at a month, at answers to merges; close a month, merge, correct."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -21,16 +21,24 @@ from services.invoices.commands import (
     merge_month_of_business,
 )
 from services.invoices.previewing import preview_month
+from services.invoices.state import Reason
 from services.invoices.store import CORRECT_PARTNER, SQL, Store
-from services.invoices.viewing import NoSuchDocument, corrections_of, look_at_document, look_at_month
+from services.invoices.viewing import (
+    NoSuchDocument,
+    NoSuchRequest,
+    corrections_of,
+    look_at_answer,
+    look_at_document,
+    look_at_month,
+)
 from shared.clock import now
 from shared.events.fields import Id, Instant, Month
 from shared.kst import wire_time
 from shared.runtime.commands import Work
 from shared.runtime.surroundings import Surroundings
 from shared.web.callers import Origin
-from shared.web.fields import Body, ToldEvent, WireWon
-from shared.web.paging import USUAL, Limit
+from shared.web.fields import Body, ToldEvent, WireInstant, WireWon
+from shared.web.paging import USUAL, Cursor, Limit, Page, after, page_of
 from shared.web.problems import NOT_FOUND, Kind, Problem
 from shared.web.routes import Asking, HttpRoute, Requested, RequestedOnce, get, post
 
@@ -60,6 +68,7 @@ NAMED = 20
 
 AMonth = Annotated[Month, Path(description="a month in Seoul, YYYY-MM")]
 PartnerId = Annotated[Id, Path(description="the id of a partner")]
+RequestId = Annotated[Id, Path(description="the id of a request to merge or to undo a merge")]
 DocumentName = Annotated[Id, Path(description="the key or the id of a document")]
 
 
@@ -151,8 +160,15 @@ class PrintedLine(BaseModel):
     vat: WireWon
 
 
+class PaymentOnDocument(BaseModel):
+    """A payment that stands on a document."""
+
+    payment_id: str
+    order_id: str
+
+
 class ShownDocument(BaseModel):
-    """A document. `lines` is null where they are not known any more."""
+    """A document. `on_it` are all its payments; `lines` is null where they are not known any more."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -163,6 +179,7 @@ class ShownDocument(BaseModel):
     supply: WireWon
     vat: WireWon
     total: WireWon
+    on_it: list[PaymentOnDocument]
     lines: list[PrintedLine] | None
 
 
@@ -280,11 +297,44 @@ class CorrectedPartner(BaseModel):
     events: list[ToldEvent]
 
 
+class AnsweredPayment(BaseModel):
+    """What became of a payment: `merged`, or why it was left out. `order_id` is null of an unknown one."""
+
+    payment_id: str
+    order_id: str | None
+    reason: Reason
+
+
+class AnsweredRequest(Page[AnsweredPayment]):
+    """A request to merge, or to `undo` a merge, with the payments of its answer, `count` in all."""
+
+    partner_id: str
+    request_id: str
+    undo: bool
+    business_number: str
+    month: str
+    requested_at: WireInstant
+    count: int
+
+
 class Partners:
-    """The endpoint."""
+    """The endpoints."""
 
     def __init__(self, surroundings: Surroundings) -> None:
         self._pool, self._send = surroundings.pool, surroundings.send
+
+    async def answer(
+        self, partner_id: PartnerId, request_id: RequestId, limit: Limit = USUAL, cursor: Cursor = None
+    ) -> Any:
+        """What became of each payment of a request to merge or to undo a merge, as of now, by payment id."""
+        (behind,) = after(cursor, ("",))
+        try:
+            request, payments = await look_at_answer(
+                self._pool, partner_id, request_id, behind=behind, most=limit + 1
+            )
+        except NoSuchRequest as unknown:
+            raise Problem(NOT_FOUND, what=f"{unknown}; pawl find WORD looks for one") from None
+        return {**request, **page_of(payments, limit, lambda row: (row["payment_id"],))}
 
     async def correct(self, partner_id: PartnerId, body: PartnerBody, origin: RequestedOnce) -> Any:
         """Changes what is known of a partner; only shows what becomes of its documents unless `apply`."""
@@ -321,6 +371,12 @@ def http_routes(surroundings: Surroundings, store: Store, chunk: int) -> Sequenc
             "invoices:manage",
             answers=dict[str, Any],
             problems=[CANNOT_CORRECT],
+        ),
+        get(
+            "/v1/partners/{partner_id:path}/merges/{request_id:path}",
+            partners.answer,
+            "invoices:read",
+            answers=AnsweredRequest,
         ),
         post(
             "/v1/partners/{partner_id:path}/correct",

@@ -1,8 +1,10 @@
 """The events of the invoices service: one function for each type."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final, TypeVar
+
+from msgspec.structs import replace
 
 from services.invoices.calendar import estimated_penalty, written_date_of_merge
 from services.invoices.state import Document, MergeRequest, MonthSummary, Payment, Verdict
@@ -10,6 +12,30 @@ from shared.kst import wire_time
 from shared.money import Money
 from shared.runtime.decisions import NewEvent
 from shared.tax_documents import due_on
+
+MOST_PAYMENTS: Final = 1_000
+"""So many stand in one event; what is longer is told in numbered parts (docs/events.md)."""
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+def parts_of(payments: int) -> int:
+    """In how many events so many payments are told: as many numbers of their subject they take."""
+    return max(1, -(-payments // MOST_PAYMENTS))
+
+
+def _in_parts(
+    first: Sequence[T], then: Sequence[U]
+) -> Iterator[tuple[dict[str, Any], Sequence[T], Sequence[U]]]:
+    """Both lists one after the other, cut: what numbers each part (nothing where it is the only one)."""
+    count = len(first) + len(then)
+    parts = parts_of(count)
+    for part in range(1, parts + 1):
+        end = part * MOST_PAYMENTS
+        begin = end - MOST_PAYMENTS
+        numbered = {"part": part, "parts": parts, "count": count, "more": part < parts} if parts > 1 else {}
+        shifted = then[max(0, begin - len(first)) : max(0, end - len(first))]
+        yield numbered, first[begin:end], shifted
 
 
 def invoice_drafted(payment: Payment, draft: Document) -> NewEvent:
@@ -23,39 +49,59 @@ def invoice_drafted(payment: Payment, draft: Document) -> NewEvent:
     return NewEvent("invoice.drafted.v1", str(draft.invoice_id), draft.sequence, data, key=payment.order_id)
 
 
-def invoice_merged(merge: Document, members: Sequence[Payment], excluded: Mapping[str, str]) -> NewEvent:
+def invoice_merged(
+    merge: Document, members: Sequence[Payment], excluded: Mapping[str, str]
+) -> tuple[NewEvent, ...]:
     """These payments share one draft; `excluded` maps those that were left out to the reason."""
     data = {
         **_monthly(merge),
-        "payment_ids": [payment.payment_id for payment in members],
         **_won(merge.amount),
         "written_date": str(written_date_of_merge(merge.month)),
         "due_on": str(due_on(merge.month)),
-        "excluded": [{"payment_id": payment_id, "reason": reason} for payment_id, reason in excluded.items()],
     }
-    return _of_partner("invoice.merged.v1", merge, data)
+    told = [
+        {
+            **data,
+            **numbered,
+            "payment_ids": [payment.payment_id for payment in some],
+            "excluded": [{"payment_id": payment_id, "reason": reason} for payment_id, reason in others],
+        }
+        for numbered, some, others in _in_parts(members, list(excluded.items()))
+    ]
+    return _of_partner_in_parts("invoice.merged.v1", merge, told)
 
 
-def invoice_unmerged(merge: Document, members: Sequence[Payment]) -> NewEvent:
+def invoice_unmerged(merge: Document, members: Sequence[Payment]) -> tuple[NewEvent, ...]:
     """These payments have drafts of their own again."""
-    data = {**_monthly(merge), "payment_ids": [payment.payment_id for payment in members]}
-    return _of_partner("invoice.unmerged.v1", merge, data)
+    told = [
+        {**_monthly(merge), **numbered, "payment_ids": [payment.payment_id for payment in some]}
+        for numbered, some, _ in _in_parts(members, ())
+    ]
+    return _of_partner_in_parts("invoice.unmerged.v1", merge, told)
 
 
-def merge_answered(request: MergeRequest, verdicts: Sequence[Verdict], merge: Document | None) -> NewEvent:
+def merge_answered(
+    request: MergeRequest, verdicts: Sequence[Verdict], merge: Document | None
+) -> tuple[NewEvent, ...]:
     """What became of a request to merge or to undo a merge, payment by payment."""
     data: dict[str, Any] = {
         "partner_id": request.partner_id,
         "request_id": request.request_id,
         "business_number": request.business_number,
         "month": request.month,
-        "merged": [verdict.payment_id for verdict in verdicts if verdict.reason == "merged"],
-        "excluded": [_excluded(verdict) for verdict in verdicts if verdict.reason != "merged"],
     }
     if merge is not None:
         data["invoice_id"] = str(merge.invoice_id)
     subject = f"{_part(request.partner_id)}/{_part(request.request_id)}"
-    return NewEvent("merge.answered.v1", subject, 1, data, key=request.partner_id)
+    merged = [verdict.payment_id for verdict in verdicts if verdict.reason == "merged"]
+    excluded = [_excluded(verdict) for verdict in verdicts if verdict.reason != "merged"]
+    told = (
+        {**data, **n, "merged": some, "excluded": others} for n, some, others in _in_parts(merged, excluded)
+    )
+    return tuple(
+        NewEvent("merge.answered.v1", subject, number, part, key=request.partner_id)
+        for number, part in enumerate(told, start=1)
+    )
 
 
 def _excluded(verdict: Verdict) -> dict[str, str]:
@@ -68,14 +114,16 @@ def _part(text: str) -> str:
     return text.replace("%", "%25").replace("/", "%2F")
 
 
-def invoice_issued(document: Document, payments: Sequence[Payment], at: datetime) -> NewEvent:
+def invoiced_of(payments: Sequence[Payment]) -> list[Payment]:
+    """The payments that an issued document tells: those with won on it."""
+    return [payment for payment in payments if payment.standing.total]
+
+
+def invoice_issued(document: Document, payments: Sequence[Payment], at: datetime) -> tuple[NewEvent, ...]:
     """A tax invoice exists. Only a late one shows `estimated_penalty`, in won."""
-    invoiced = [payment for payment in payments if payment.standing.total]
     data: dict[str, Any] = {
         **_monthly(document),
         "document_key": document.document_key,
-        "payment_ids": [payment.payment_id for payment in invoiced],
-        "order_ids": [payment.order_id for payment in invoiced],
         **_won(document.amount),
         "written_date": str(document.written_date),
         "issued_at": wire_time(at),
@@ -84,7 +132,16 @@ def invoice_issued(document: Document, payments: Sequence[Payment], at: datetime
     penalty = estimated_penalty(document.month, at, document.amount.supply)
     if penalty is not None:
         data["estimated_penalty"] = penalty
-    return _of_partner("invoice.issued.v1", document, data, at)
+    told = [
+        {
+            **data,
+            **numbered,
+            "payment_ids": [payment.payment_id for payment in some],
+            "order_ids": [payment.order_id for payment in some],
+        }
+        for numbered, some, _ in _in_parts(invoiced_of(payments), ())
+    ]
+    return _of_partner_in_parts("invoice.issued.v1", document, told, at)
 
 
 def invoice_issue_failed(document: Document) -> NewEvent:
@@ -118,8 +175,11 @@ def invoice_modified(
 
 def document_corrected(
     document: Document, original_key: str | None, payments: Sequence[Payment], reason: str
-) -> NewEvent:
-    """One document of a correction: what is taken back (negative), or said again under the right number."""
+) -> tuple[Document, tuple[NewEvent, ...]]:
+    """One document of a correction: what is taken back (negative), or said again under the right number.
+
+    The document comes back with the number of its last event.
+    """
     data: dict[str, Any] = {
         "invoice_id": str(document.invoice_id),
         "partner_id": document.partner_id,
@@ -133,12 +193,16 @@ def document_corrected(
         "reason": reason,
     }
     about = [payment for payment in payments if document.order_id in (None, payment.order_id)]
-    data["payment_ids"] = [payment.payment_id for payment in about]
     if document.refund_id is not None:
         data["refund_id"] = document.refund_id
     if len(about) == 1:
         data |= {"payment_id": about[0].payment_id, "order_id": about[0].order_id}
-    return _of_partner("invoice.modified.v1", document, data)
+    told = [
+        {**data, **numbered, "payment_ids": [payment.payment_id for payment in some]}
+        for numbered, some, _ in _in_parts(about, ())
+    ]
+    document = replace(document, sequence=document.sequence + len(told) - 1)
+    return document, _of_partner_in_parts("invoice.modified.v1", document, told)
 
 
 def month_closed(
@@ -167,6 +231,17 @@ def _of_partner(
 ) -> NewEvent:
     subject = str(document.invoice_id)
     return NewEvent(type_name, subject, document.sequence, data, key=document.partner_id, time=at)
+
+
+def _of_partner_in_parts(
+    type_name: str, document: Document, told: Sequence[dict[str, Any]], at: datetime | None = None
+) -> tuple[NewEvent, ...]:
+    """The parts under the last numbers of the document, which has counted each of them."""
+    subject, first = str(document.invoice_id), document.sequence - len(told) + 1
+    return tuple(
+        NewEvent(type_name, subject, number, data, key=document.partner_id, time=at)
+        for number, data in enumerate(told, start=first)
+    )
 
 
 def _monthly(document: Document) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -14,6 +14,9 @@ from shared.runtime.decisions import Decided, NewEvent
 from shared.units import LineUnits, refunded_lines
 
 Aggregate = TypeVar("Aggregate", Order, Partner)
+
+MOST_BLOCKERS: Final = 1_000
+"""So many are listed in one event."""
 
 
 class UnnumberedEvent(NamedTuple):
@@ -183,12 +186,15 @@ def partner_purged(partner: Partner, withdrawn_at: datetime, at: datetime) -> Un
 
 
 def partner_withdrawal_refused(partner: Partner, blockers: Iterable[Blocker]) -> UnnumberedEvent:
-    """The partner cannot leave yet; every blocker is listed."""
+    """The partner cannot leave yet; the first blockers are listed, and how many there are."""
     listed = [
         {name: value for name, value in blocker._asdict().items() if value is not None}
         for blocker in blockers
     ]
-    return _of_partner("partner.withdrawal_refused.v1", partner, {"blockers": listed})
+    data: dict[str, Any] = {"blockers": listed[:MOST_BLOCKERS]}
+    if len(listed) > MOST_BLOCKERS:
+        data |= {"count": len(listed), "more": True}
+    return _of_partner("partner.withdrawal_refused.v1", partner, data)
 
 
 def _of_order(type_name: str, order: Order, data: dict[str, Any]) -> UnnumberedEvent:

@@ -7,6 +7,7 @@ from typing import Final
 from services.serials.alarm import Alarm
 from services.serials.api import http_routes
 from services.serials.commands import COMMANDS
+from services.serials.events import ONLY_HERE
 from services.serials.exhibits import EVIDENCE
 from services.serials.expiry import sweep_daily
 from services.serials.find import FIND
@@ -60,4 +61,5 @@ def build(settings: SerialsSettings) -> Service:
         find=FIND,
         evidence=EVIDENCE,
         has_left=SQL.has_left,
+        only_here=ONLY_HERE,
     )

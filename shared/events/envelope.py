@@ -90,9 +90,19 @@ def read_envelope(headers: Headers, value: bytes | None, limit: int = MAX_BYTES)
             return _read_structured(attributes, value)
         if mode.startswith("application/cloudevents"):
             raise _unreadable(attributes, f"content-type must be {_STRUCTURED}, got {shown(content_type)}")
+    if len(attributes) < len(headers):
+        _refuse_contradiction(attributes, headers)
     if value.count(b"{") + value.count(b"[") > MAX_DEPTH:
         _refuse_depth(attributes, value)
     return _read_attributes(attributes, value, structured=False)
+
+
+def _refuse_contradiction(attributes: dict[str, str], headers: Headers) -> None:
+    """Raises Fault where a header of an event stands there twice and says two things."""
+    said: dict[str, bytes | None] = {}
+    for name, raw in headers:
+        if name.startswith("ce_") and said.setdefault(name, raw) != raw:
+            raise _unreadable(attributes, f"the header {name} is there twice, with different values")
 
 
 def write_headers(

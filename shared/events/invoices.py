@@ -22,6 +22,18 @@ class InvoiceDrafted(Data):
     total: Total
 
 
+class Numbered(Data):
+    """What of a long list a document says: `part` of `parts`, at most 1,000 payments in each.
+
+    `count` are the payments of all parts, `more` whether others follow. Absent where one says it all.
+    """
+
+    part: Count | None = None
+    parts: Count | None = None
+    count: Count | None = None
+    more: bool | None = None
+
+
 class MonthlyInvoice(Data):
     """Which invoice, of which business and month."""
 
@@ -31,7 +43,7 @@ class MonthlyInvoice(Data):
     month: Month
 
 
-class InvoiceMerged(MonthlyInvoice):
+class InvoiceMerged(MonthlyInvoice, Numbered):
     """invoice.merged.v1: these payments share one draft."""
 
     payment_ids: list[Id]
@@ -42,7 +54,7 @@ class InvoiceMerged(MonthlyInvoice):
     due_on: Day
 
 
-class InvoiceUnmerged(MonthlyInvoice):
+class InvoiceUnmerged(MonthlyInvoice, Numbered):
     """invoice.unmerged.v1: these payments have drafts of their own again."""
 
     payment_ids: list[Id]
@@ -56,7 +68,7 @@ class ExcludedPayment(Data):
     reason: Name
 
 
-class MergeAnswered(Data):
+class MergeAnswered(Numbered):
     """merge.answered.v1: what became of one request to merge, or to undo a merge; maybe nothing."""
 
     partner_id: Id
@@ -81,10 +93,11 @@ class InvoiceApproved(MonthlyInvoice):
     approved_at: Instant
 
 
-class InvoiceIssued(MonthlyInvoice):
+class InvoiceIssued(MonthlyInvoice, Numbered):
     """invoice.issued.v1: a tax invoice exists and is never edited. `late`: its month was already closed.
 
-    `order_ids` are the orders of `payment_ids`, one for each; absent only in older events.
+    `order_ids` are the orders of `payment_ids`, one for each; absent only in older events. The won are those
+    of the whole document, in each part of it.
     """
 
     document_key: Id
@@ -125,7 +138,7 @@ class InvoiceIssueFailed(MonthlyInvoice):
     next: Name
 
 
-class InvoiceModified(Data):
+class InvoiceModified(Numbered):
     """invoice.modified.v1: a modified tax invoice; won are the difference, negative for a refund."""
 
     invoice_id: Id

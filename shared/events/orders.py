@@ -7,6 +7,7 @@ from pydantic import Field
 from shared.events.checkout import Kind, Snapshot
 from shared.events.fields import (
     MAX_LINES,
+    Count,
     Data,
     Deadline,
     Id,
@@ -222,10 +223,15 @@ class Blocker(Data):
 
 
 class PartnerWithdrawalRefused(Data):
-    """partner.withdrawal_refused.v1: the partner cannot leave yet; every blocker is listed."""
+    """partner.withdrawal_refused.v1: the partner cannot leave yet; the first 1,000 blockers are listed.
+
+    `count` are all of them where there are `more`; GET /v1/partners/ID/withdrawal-preflight has the rest.
+    """
 
     partner_id: Id
     blockers: list[Blocker]
+    count: Count | None = None
+    more: bool | None = None
 
 
 class PartnerPurged(Data):

@@ -1,4 +1,4 @@
-"""What needs somebody in the tables that every service has: dead letters and parked events. Pure."""
+"""What needs somebody in the tables of every service: dead letters, parked events, gaps, unsent. Pure."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -16,6 +16,8 @@ def every_service(service: str) -> tuple[Cause, ...]:
             lambda moment: (moment.now - moment.thresholds.waiting, moment.now),
             _for(service, _parked),
         ),
+        Cause("todo_gaps", no_arguments, _for(service, _gaps)),
+        Cause("todo_unsent", no_arguments, _for(service, _unsent)),
     )
 
 
@@ -69,6 +71,23 @@ def _parked(service: str, rows: Sequence[Row]) -> Iterator[Group]:
         )
 
 
+def _unsent(service: str, rows: Sequence[Row]) -> Iterator[Group]:
+    """An event that its topic does not take: somebody raises the limit of the topic."""
+    for row in rows:
+        names = tuple(f"{service}:o{number}" for number in row["members"])
+        yield Group(
+            service,
+            "event_unsent",
+            row["type"],
+            row["count"],
+            None,
+            row["since"],
+            "operator",
+            pawl("dead", "show", names[0]),
+            members=names,
+        )
+
+
 def _next_of_parked(row: Row, name: str) -> str:
     """What is to be done about the oldest: what somebody asked for can be cancelled."""
     if row["kind"] == "blocked":
@@ -76,3 +95,20 @@ def _next_of_parked(row: Row, name: str) -> str:
     if row["kind"] == "waiting" and row["type"] in CANCELLABLE:
         return pawl("order", "cancel-request", row["oldest_key"], row["oldest_event"])
     return pawl("dead", "show", name)
+
+
+def _gaps(service: str, rows: Sequence[Row]) -> Iterator[Group]:
+    """What checkout has said and nobody heard, it has to say again; our own an operator publishes again."""
+    for row in rows:
+        names = tuple(f"{service}:{number}" for number in row["members"])
+        yield Group(
+            service,
+            "records_missed",
+            f"{row['records']} records of {row['topic']}, {row['kind']}",
+            row["count"],
+            None,
+            row["since"],
+            "operator",
+            "pawl gaps ls",
+            members=names,
+        )

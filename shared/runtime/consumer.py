@@ -6,7 +6,7 @@ transaction, co-partitioned range assignment so that one partition consumer sees
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import structlog
@@ -20,10 +20,14 @@ from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
 from shared.clock import monotonic, now
 from shared.crash_points import CrashPoint, OnCrashPoint, ignore_crash_point
 from shared.events.envelope import TRACEPARENT, read_trace_context
-from shared.kafka import COMMITTED_ONLY
+from shared.kafka import COMMITTED_ONLY, METADATA_MILLISECONDS
+from shared.runtime.offsets import Gap, HandledOffsets, Place, Stand
 from shared.runtime.records import Record
+from shared.runtime.retry import TRANSIENT, note_fault
 from shared.runtime.signals import Metrics
 from shared.runtime.tasks import end_all
+from shared.runtime.troubles import Troubles
+from shared.runtime.unpacking import Budget, budget_of_poll, read_within_bounds
 
 COMMIT_EVERY_SECONDS = 1.0
 # After a pause of this length the last batch is committed too: whoever asks how far a service is sees it.
@@ -44,9 +48,13 @@ LONGEST_REST_SECONDS = 0.05
 # are handled in two shares at once, so that Postgres works on one while Python works on the other.
 SHARE_FROM = 200
 SHARES = 2
+# What a broker may answer at once, and of each partition; its first batch comes whole, however large it is.
+FETCH_BYTES = 16 * 1024 * 1024
+FETCH_BYTES_OF_PARTITION = 2 * 1024 * 1024
 SESSION_TIMEOUT_MILLISECONDS = 6_000
 HEARTBEAT_MILLISECONDS = 1_000
 LONGEST_PAUSE_MILLISECONDS = 3_600_000
+KEEPING = "the account of what is handled"
 # What OpenTelemetry keeps of the links of one span.
 MOST_LINKS = 128
 
@@ -62,8 +70,16 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         metrics: Metrics,
         give_up: Callable[[str], None],
         on_crash_point: OnCrashPoint = ignore_crash_point,
+        offsets: HandledOffsets | None = None,
+        troubles: Troubles | None = None,
     ) -> None:
         self._handle = handle
+        self._offsets = offsets
+        self._troubles = Troubles() if troubles is None else troubles
+        # What comes next by this service's own account; None until that was compared with group and broker.
+        self._expected: dict[Place, int] | None = None
+        self._jumps: dict[Place, tuple[int, int]] = {}
+        self._looked_at = 0.0
         self._metrics = metrics
         self._give_up = give_up
         self._on_crash_point = on_crash_point
@@ -75,6 +91,13 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._committed_at = 0.0
         self.subscriber: Any = None
         self._awaits_records = False
+        # Why the last fetch failed, empty where it did not.
+        self.trouble = ""
+        # Where it began to read, of partitions of which it has handled nothing yet.
+        self._begins: dict[TopicPartition, int] = {}
+        self._has_taken = False
+        # Topics that were created anew and are yet to be read from their beginning.
+        self._anew: set[str] = set()
         self.busy_since: float | None = None
         self.progressed_at = monotonic()
 
@@ -98,6 +121,7 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _take(self, records: Sequence[Record]) -> None:
         handled = self._handled
+        self._has_taken = True
         self.busy_since = monotonic()
         try:
             if len(records) < SHARE_FROM:
@@ -113,7 +137,9 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             # Its partitions may have gone to others, who are further by now, and come back: what was done is
             # committed in Postgres, and how far the group came is not ours to say. The batch comes again.
             return
+        firsts = {(record.topic, record.partition): record.offset for record in reversed(records)}
         reached = {(record.topic, record.partition): record.offset + 1 for record in records}
+        self._note_jumps(firsts, reached)
         handled.update({TopicPartition(*place): offset for place, offset in reached.items()})
         self._is_ahead = True
         if monotonic() - self._committed_at >= COMMIT_EVERY_SECONDS:
@@ -131,11 +157,67 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             return
         self._is_ahead, self._committed_at = False, monotonic()
         self._on_crash_point(CrashPoint.BEFORE_OFFSET_COMMIT)
-        trouble = await self._commit(consumer, reached)
+        trouble = await self._keep(consumer, reached) or await self._commit(consumer, reached)
         if trouble:
             self._is_ahead = True
             log.info("offsets not committed", trouble=trouble[:200])
         self._on_crash_point(CrashPoint.AFTER_OFFSET_COMMIT)
+
+    async def _keep(self, consumer: AIOKafkaConsumer, reached: dict[TopicPartition, int]) -> str:
+        """Keeps in the schema how far it came, before the group is told; what kept it from that."""
+        if self._offsets is None:
+            return ""
+        try:
+            async with asyncio.timeout(COMMIT_PATIENCE_SECONDS):
+                await self._compare(consumer, self._offsets)
+                jumps = dict(self._jumps)
+                gaps = await _deleted(consumer, jumps)
+                await self._offsets.keep({(p.topic, p.partition): o for p, o in reached.items()}, gaps)
+        except TRANSIENT as trouble:
+            note_fault(self._troubles, KEEPING, trouble)
+            return f"{type(trouble).__name__}: {trouble}"
+        self._troubles.over(KEEPING)
+        for place, jump in jumps.items():
+            if self._jumps.get(place) == jump:
+                del self._jumps[place]
+        return ""
+
+    async def _compare(self, consumer: AIOKafkaConsumer, offsets: HandledOffsets) -> None:
+        """Compares, once for each assignment, what was handled with the group and with what the broker has.
+
+        Before the first commit of this assignment, so that the group still stands where it was read from.
+        """
+        if self._expected is not None:
+            return
+        handled = self._handled
+        places = sorted(consumer.assignment())
+        if not places or handled is None:
+            return
+        committed = await asyncio.gather(*(consumer.committed(place) for place in places))
+        firsts = await consumer.beginning_offsets(places)
+        ends = await consumer.end_offsets(places)
+        stands = {
+            (place.topic, place.partition): Stand(None, known, firsts[place], ends[place])
+            for place, known in zip(places, committed, strict=True)
+        }
+        expected = await offsets.begin(stands)
+        if handled is not self._handled:
+            return
+        for reached_place, offset in handled.items():
+            place = (reached_place.topic, reached_place.partition)
+            expected[place] = max(expected.get(place, 0), offset)
+        self._expected = expected
+
+    def _note_jumps(self, firsts: dict[Place, int], reached: dict[Place, int]) -> None:
+        """Notes where it goes on behind what it expected: marks of transactions, or deleted records."""
+        if self._expected is None:
+            return
+        for place, first in firsts.items():
+            expected = self._expected.get(place)
+            if expected is not None and first > expected:
+                known = self._jumps.get(place)
+                self._jumps[place] = (known[0] if known else expected, first)
+            self._expected[place] = max(expected or 0, reached[place])
 
     async def _commit(self, consumer: AIOKafkaConsumer, reached: dict[TopicPartition, int]) -> str:
         """Tries for a while; what kept it from arriving, or nothing. In its own task, to be withdrawn."""
@@ -159,9 +241,46 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         """Commits what the last batch before a pause left over."""
         while True:
             await asyncio.sleep(PAUSE_SECONDS)
+            await self._note_begins()
             if self.busy_since is None and self._pauses():
+                await self._look()
                 await self._pass_markers()
                 await self.commit()
+
+    async def _look(self) -> None:
+        """Compares a new assignment also while no record comes: perhaps all of them were deleted."""
+        consumer, offsets = self.consumer, self._offsets
+        if consumer is None or offsets is None or self._expected is not None:
+            return
+        if monotonic() - self._looked_at < COMMIT_EVERY_SECONDS:
+            return
+        self._looked_at = monotonic()
+        try:
+            async with asyncio.timeout(COMMIT_PATIENCE_SECONDS):
+                await self._compare(consumer, offsets)
+            self._troubles.over(KEEPING)
+        except (*TRANSIENT, IllegalStateError) as trouble:
+            note_fault(self._troubles, KEEPING, trouble)
+            log.info("offsets not compared", trouble=f"{type(trouble).__name__}: {trouble}"[:200])
+
+    async def _note_begins(self) -> None:
+        """Takes note of where it begins to read, so that what waits is known before the first record came.
+
+        After that a position counts what is still in hand. A partition that was not answered yet comes later.
+        """
+        consumer = self.consumer
+        if consumer is None or self._handled is None or self._has_taken:
+            return
+        begins = self._begins
+        for place in consumer.assignment() - begins.keys():
+            if consumer.last_stable_offset(place) is None:
+                continue
+            try:
+                position = await consumer.position(place)
+            except (IllegalStateError, KafkaError):
+                return
+            if not self._has_taken:
+                begins.setdefault(place, position)
 
     async def _pass_markers(self) -> None:
         """Takes note of how far it read where no record came: marks of transactions, and what they aborted.
@@ -184,6 +303,9 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             if not self._has_handled_all() or handled is not self._handled:
                 return
             if position > handled.get(place, 0):
+                self._note_jumps(
+                    {(place.topic, place.partition): position}, {(place.topic, place.partition): position}
+                )
                 handled[place] = position
                 self._is_ahead = True
 
@@ -192,12 +314,18 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         return self._awaits_records
 
     async def await_records(self, fetch: Callable[[], Awaitable[Any]]) -> Any:
-        """The next batch as `fetch` gives it."""
+        """The next batch as `fetch` gives it: of so many bytes that memory is bounded."""
         self._awaits_records = True
+        budget_of_poll.set(Budget())
         try:
-            return await fetch()
+            batch = await fetch()
+        except Exception as failure:
+            self.trouble = f"{type(failure).__name__}: {failure}".splitlines()[0][:200]
+            raise
         finally:
             self._awaits_records = False
+        self.trouble = ""
+        return batch
 
     def _pauses(self) -> bool:
         """Whether no batch came for a while; after a commit, which may have failed, a while is longer."""
@@ -214,6 +342,8 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         """
         await self.commit()
         self._handled = None
+        self._expected, self._jumps = None, {}
+        self._troubles.over(KEEPING)
         await end_all(self._commits)
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
@@ -221,11 +351,40 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
         What the group never heard of comes again, also the batch that is in hand now.
         """
-        self._handled = {}
+        self._start_over()
         self._assigned_at = monotonic()
+        await self._read_anew()
+
+    async def begin_anew(self, topics: Collection[str]) -> None:
+        """Reads these topics from their beginning: they are others of the same name by now.
+
+        What the group and this consumer know of their offsets belongs to the topics of before.
+        """
+        self._anew.update(topics)
+        if self._handled is not None:  # otherwise its partitions are on their way
+            await self._read_anew()
+
+    async def _read_anew(self) -> None:
+        consumer = self.consumer
+        places = [p for p in consumer.assignment() if p.topic in self._anew] if consumer is not None else []
+        if consumer is None or not places:
+            return
+        await end_all(self._commits)
+        self._start_over()
+        for place in places:
+            consumer.seek(place, 0)
+        self._anew.difference_update(place.topic for place in places)
+        trouble = await self._commit(consumer, dict.fromkeys(places, 0))
+        log.warning("topics are read from their beginning", partitions=len(places), trouble=trouble[:200])
+
+    def _start_over(self) -> None:
+        """Forgets how far it came, also with the batch that is in hand: Postgres has what was done."""
+        self._handled = {}
+        self._expected, self._jumps = None, {}
+        self._begins, self._has_taken = {}, False
 
     def lag(self) -> int:
-        """Records that wait in partitions that it has read from, as far as the last fetch knows.
+        """Records that wait: from where it came, or began, to the end, as far as the last fetch knows.
 
         What a transaction that is still open holds back does not wait yet.
         """
@@ -235,7 +394,7 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         owned = consumer.assignment()
         return sum(
             max(0, (consumer.last_stable_offset(place) or 0) - offset)
-            for place, offset in (self._handled or {}).items()
+            for place, offset in {**self._begins, **(self._handled or {})}.items()
             if place in owned
         )
 
@@ -270,10 +429,28 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self.busy_since = None
         self._metrics.batch_size.observe(len(records))
         self._metrics.batch_seconds.observe(self.progressed_at - started)
-        oldest = min(getattr(record, "timestamp", 0) for record in records)
-        age = max(0.0, now().timestamp() - oldest / 1000)
+        written = [
+            at for record in records if (at := getattr(record, "timestamp", 0)) is not None and at >= 0
+        ]
+        if not written:
+            return  # a batch without any time
+        age = max(0.0, now().timestamp() - min(written) / 1000)
         self._metrics.hop_seconds.observe(age)
         self._metrics.lag_seconds.set(age)
+
+
+async def _deleted(
+    consumer: AIOKafkaConsumer, jumps: dict[Place, tuple[int, int]]
+) -> list[tuple[Place, Gap]]:
+    """The gaps among jumps: where the broker has no more what was expected."""
+    if not jumps:
+        return []
+    firsts = await consumer.beginning_offsets([TopicPartition(*place) for place in jumps])
+    return [
+        (place, Gap(expected, min(found, firsts[TopicPartition(*place)]), "deleted"))
+        for place, (expected, found) in jumps.items()
+        if firsts[TopicPartition(*place)] > expected
+    ]
 
 
 def rest_after(busy_seconds: float) -> float:
@@ -297,7 +474,14 @@ def new_broker(servers: str, grace_seconds: float, **connection: Any) -> KafkaBr
     which goes through a thread for every batch.
     """
     places = [place.strip() for place in servers.split(",")]
-    return KafkaBroker(places, graceful_timeout=grace_seconds, logger=None, apply_types=False, **connection)
+    return KafkaBroker(
+        places,
+        graceful_timeout=grace_seconds,
+        metadata_max_age_ms=METADATA_MILLISECONDS,
+        logger=None,
+        apply_types=False,
+        **connection,
+    )
 
 
 def subscribe(
@@ -313,6 +497,7 @@ def subscribe(
 
     `traced`: the span of a batch links to the trace contexts of its records.
     """
+    read_within_bounds()
     subscriber: Any = broker.subscriber(
         *topics,
         group_id=group,
@@ -326,6 +511,8 @@ def subscribe(
         max_poll_interval_ms=LONGEST_PAUSE_MILLISECONDS,
         fetch_min_bytes=1,
         fetch_max_wait_ms=FETCH_WAIT_MILLISECONDS,
+        fetch_max_bytes=FETCH_BYTES,
+        max_partition_fetch_bytes=FETCH_BYTES_OF_PARTITION,
         session_timeout_ms=SESSION_TIMEOUT_MILLISECONDS,
         heartbeat_interval_ms=HEARTBEAT_MILLISECONDS,
         listener=partition_consumer,

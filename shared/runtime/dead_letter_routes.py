@@ -26,6 +26,7 @@ from shared.web.routes import Asking, HttpRoute, get, post
 SQL = load("shared.runtime")
 LAST_ID: Final = 2**63 - 1
 RowId = Annotated[int, Path(ge=1, le=LAST_ID)]
+Closed = Annotated[bool, Query(alias="all", description="those that were closed too")]
 
 
 class Reason(Body):
@@ -174,7 +175,7 @@ class DeadLetterEndpoints:
 
     async def list_all(
         self,
-        everything: Annotated[bool, Query(alias="all", description="those that were closed too")] = False,
+        everything: Closed = False,
         limit: Limit = USUAL,
         cursor: Cursor = None,
     ) -> Any:

@@ -1,18 +1,20 @@
 """The fold: one batch of records, one transaction.
 
 claim ids -> read what waits -> lock and load -> read cursors -> decide -> save -> move cursors ->
-append to the outbox -> commit. Trouble that passes is repeated without limit; a message that the database
-refuses is found by halving the batch and parked, so that it never holds up other keys.
+append to the outbox -> commit. Trouble that passes is repeated without limit, in smaller batches where time
+is short, and told to health and log. A message of which the database refuses a row is found by halving the
+batch and parked, so that it never holds up other keys. What is which stands in sqlstates.py.
 """
 
 from asyncio import sleep
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
+from uuid import UUID
 
 import asyncpg
 import structlog
@@ -25,6 +27,7 @@ from shared.postgres import Connection, packed, packed_columns
 from shared.queries import load
 from shared.runtime.audit_log import AuditEntry, entry_of, entry_of_event, write_audit
 from shared.runtime.batch import Batch, EventKey, Parked, PriorState, Refusal, events_of
+from shared.runtime.batch_size import BatchSize
 from shared.runtime.cancelling import CANCEL, cancel_waiting
 from shared.runtime.commands import Answer, Command, CommandOutcome, CommandRoute, Done, KnownCommands, Work
 from shared.runtime.decisions import Context, Position
@@ -32,11 +35,13 @@ from shared.runtime.intake import InboundMessage, Intake
 from shared.runtime.making_good import OpenLetter
 from shared.runtime.outbox import Outbox
 from shared.runtime.outgoing import Cause, OutboxRows
-from shared.runtime.records import Record, pack, seal_context, unpack
-from shared.runtime.retry import TRANSIENT, Conflict, delay_before, until_done
+from shared.runtime.records import Record, digest_of, pack, seal_context, unpack
+from shared.runtime.retry import TRANSIENT, Conflict, delay_before, meaning_of_trouble, until_done
 from shared.runtime.service import Service
 from shared.runtime.signals import Metrics
+from shared.runtime.troubles import Troubles
 from shared.sealing import BrokenSealError, Sealer
+from shared.sqlstates import Concern
 
 SQL = load("shared.runtime")
 T = TypeVar("T")
@@ -47,8 +52,23 @@ BY_ITSELF = "pawl"
 """Who ends a dead letter that a later event has made good."""
 COMMAND_PATIENCE_SECONDS = 10.0
 """How long trouble that passes is repeated while somebody waits for an answer."""
+CUTS_BEFORE_HALVING = 2
+"""A transaction_timeout that strikes between two statements looks like a connection that broke. So many
+transactions in a row that broke after they had begun mean that time is short."""
 
 log = structlog.get_logger("pawl.fold")
+
+
+class Keeping(NamedTuple):
+    """How records of one kind are kept: at a place of their own, where another is, and what is at places."""
+
+    put: str
+    put_again: str
+    at: str
+
+
+PARKING: Final = Keeping(SQL.park, SQL.park_again, SQL.parked_at)
+LETTERS: Final = Keeping(SQL.put_dead_letters, SQL.put_dead_letters_again, SQL.dead_letters_at)
 
 
 class _DryRun(Exception):
@@ -59,8 +79,30 @@ class _DryRun(Exception):
         self.answer = answer
 
 
+class _TimeIsShort(Exception):
+    """The database ends transactions of this size."""
+
+
+class _Attempts:
+    """One piece of work that is repeated until it goes well: what its trouble was, and how far it came."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.has_begun = False
+        self._cuts = 0
+
+    def is_short_of_time(self, concern: Concern) -> bool:
+        """Whether the last try, which ended with trouble of this kind, was too large."""
+        if self.size < 2:
+            return False
+        self._cuts = self._cuts + 1 if self.has_begun and concern is Concern.CONNECTION else 0
+        is_late = self.has_begun and concern is Concern.TIME
+        self.has_begun = False
+        return is_late or self._cuts >= CUTS_BEFORE_HALVING
+
+
 class Fold:
-    """Handles batches of records for one service."""
+    """Handles batches of records for one service. `troubles` are told what keeps it from going on."""
 
     def __init__(
         self,
@@ -70,6 +112,7 @@ class Fold:
         sealer: Sealer,
         metrics: Metrics,
         overdue_after: timedelta,
+        troubles: Troubles | None = None,
     ) -> None:
         self._service = service
         self._pool = pool
@@ -77,6 +120,8 @@ class Fold:
         self._sealer = sealer
         self._metrics = metrics
         self._overdue_after = overdue_after
+        self._troubles = Troubles() if troubles is None else troubles
+        self._size = BatchSize()
         self._intake = Intake(service)
         self._context = Context(new_id=uuid7)
         self._commands = {**service.commands, CANCEL: CommandRoute(partial(cancel_waiting, service.routes))}
@@ -84,35 +129,49 @@ class Fold:
     async def handle(self, records: Sequence[Record]) -> None:
         """Handles records, all effects committed when it returns. Repeating it changes nothing."""
         messages = self._intake.read(records)
-        if messages:
-            await self._settle(messages)
+        begin = 0
+        while begin < len(messages):
+            share = messages[begin : begin + self._size.most]
+            begin += len(share)
+            await self._settle(share)
 
     async def retry_keys(self, keys: Sequence[str]) -> None:
         """Gives what waits with these keys another chance. A key that the database refuses is blocked."""
         try:
-            await self._despite_races(lambda: self._transaction([], retry=keys))
+            await self._despite_races(len(keys), lambda begun: self._transaction([], retry=keys, begun=begun))
+        except _TimeIsShort:
+            middle = len(keys) // 2
+            await self.retry_keys(keys[:middle])
+            await self.retry_keys(keys[middle:])
         except Exception as refusal:
             await self._halve_keys(keys, refusal)
 
     async def reopen_key(self, key: str, actor: str, reason: str) -> int:
         """Handles again what is blocked with a key; returns how many events of it still wait."""
         entry = AuditEntry(uuid7(), actor, "parked.replay", key, reason)
-        batch = await until_done(lambda: self._transaction([], reopen=[key], entry=entry), self._note_trouble)
+        batch = await self.repeat(lambda: self._transaction([], reopen=[key], entry=entry))
         return len(batch.parked.get(key, ()))
 
     async def take_one(
-        self, connection: Connection, events: OutboxRows, message: InboundMessage, *, past_inbox: bool = False
+        self,
+        connection: Connection,
+        events: OutboxRows,
+        message: InboundMessage,
+        *,
+        past_inbox: bool = False,
+        new_id: Callable[[], UUID] = uuid7,
     ) -> Batch:
         """Decides one message in the caller's transaction, and writes all that follows but the outbox.
 
-        `past_inbox`: an event whose id is known is decided all the same. Call `finish` after the commit.
+        `past_inbox`: an event whose id is known is decided all the same. `new_id` gives the ids that are
+        decided with it. Call `finish` after the commit.
         """
         prior = await self._read_prior(connection, [] if past_inbox else [message], [message.key])
         if past_inbox:
             prior.fresh = {(message.source or "", message.event_id or "")}
         world = await self._service.store.load(connection, events_of([message], prior.parked))
         prior.cursors = await self._cursors(connection, [message], prior)
-        batch = Batch(self._service, world, prior, events, self._context)
+        batch = Batch(self._service, world, prior, events, Context(new_id=new_id))
         batch.take(message)
         await self._service.store.save(connection, world)
         await self._write(connection, batch)
@@ -126,7 +185,8 @@ class Fold:
 
     async def repeat(self, operation: Callable[[], Awaitable[T]]) -> T:
         """Repeats an operation while it fails with trouble that passes."""
-        return await until_done(operation, self._note_trouble)
+        with self._noting() as note:
+            return await until_done(operation, note)
 
     async def decide(self, commands: Sequence[Command[Any]]) -> list[Answer]:
         """Decides commands in one transaction; what each is answered, in order, once that is committed.
@@ -137,7 +197,9 @@ class Fold:
         """
         try:
             return await self._within_patience(lambda: self._decide(commands))
-        except TRANSIENT:
+        except TRANSIENT as trouble:
+            if len(commands) > 1 and _is_late(trouble):
+                return await self._halve_commands(commands, trouble)
             raise
         except Exception as refusal:
             return await self._halve_commands(commands, refusal)
@@ -186,25 +248,26 @@ class Fold:
     async def _within_patience(self, operation: Callable[[], Awaitable[T]]) -> T:
         """Repeats while there is trouble that passes, as long as a caller waits; races a few times."""
         deadline = monotonic() + COMMAND_PATIENCE_SECONDS
-        for attempt in count(1):
-            try:
-                return await operation()
-            except (*TRANSIENT, asyncpg.UniqueViolationError) as trouble:
-                pause = delay_before(attempt)
-                is_race = isinstance(trouble, asyncpg.UniqueViolationError)
-                if monotonic() + pause > deadline or (is_race and attempt > RACES_BEFORE_HALVING):
-                    raise
-                self._note_trouble(trouble, attempt, pause)
-                await sleep(pause)
+        with self._noting() as note:
+            for attempt in count(1):
+                try:
+                    return await operation()
+                except (*TRANSIENT, asyncpg.UniqueViolationError) as trouble:
+                    pause = delay_before(attempt)
+                    is_race = isinstance(trouble, asyncpg.UniqueViolationError)
+                    if monotonic() + pause > deadline or (is_race and attempt > RACES_BEFORE_HALVING):
+                        raise
+                    note(trouble, attempt, pause)
+                    await sleep(pause)
         raise AssertionError("a count has no end")
 
-    async def _halve_commands(self, commands: Sequence[Command[Any]], refusal: Exception) -> list[Answer]:
+    async def _halve_commands(self, commands: Sequence[Command[Any]], refusal: BaseException) -> list[Answer]:
         if len(commands) > 1:
             middle = len(commands) // 2
             return [*await self.decide(commands[:middle]), *await self.decide(commands[middle:])]
         return [self._failed(commands[0], refusal)]
 
-    def _failed(self, command: Command[Any], failure: Exception) -> Answer:
+    def _failed(self, command: Command[Any], failure: BaseException) -> Answer:
         log.error("command failed", command=command.type, key=command.key, reason=_one_line(failure))
         return Answer.failed(command)
 
@@ -302,19 +365,35 @@ class Fold:
 
     async def _settle(self, messages: list[InboundMessage]) -> None:
         try:
-            batch = await self._despite_races(lambda: self._transaction(messages))
+            batch = await self._despite_races(
+                len(messages), lambda begun: self._transaction(messages, begun=begun)
+            )
+        except _TimeIsShort:
+            self._size.halve(len(messages))
+            middle = len(messages) // 2
+            await self._settle(messages[:middle])
+            await self._settle(messages[middle:])
+            return
         except Exception as refusal:
             await self._halve(messages, refusal)
             return
+        self._size.grow(len(messages))
         if batch.after_commit:
             await self.retry_keys(sorted(batch.after_commit))
 
-    async def _despite_races(self, operation: Callable[[], Awaitable[Batch]]) -> Batch:
-        """Repeats what two writers of the same new row may both have tried, a few times."""
-        for _ in range(RACES_BEFORE_HALVING):
-            with suppress(asyncpg.UniqueViolationError):
-                return await until_done(operation, self._note_trouble)
-        return await until_done(operation, self._note_trouble)
+    async def _despite_races(
+        self, size: int, operation: Callable[[_Attempts | None], Awaitable[Batch]]
+    ) -> Batch:
+        """Repeats what two writers of the same new row may both have tried, a few times.
+
+        Raises _TimeIsShort where the database ends transactions of this size.
+        """
+        attempts = _Attempts(size)
+        with self._noting(attempts) as note:
+            for _ in range(RACES_BEFORE_HALVING):
+                with suppress(asyncpg.UniqueViolationError):
+                    return await until_done(lambda: operation(attempts), note)
+            return await until_done(lambda: operation(attempts), note)
 
     async def _halve(self, messages: list[InboundMessage], refusal: Exception) -> None:
         if len(messages) > 1:
@@ -324,7 +403,7 @@ class Fold:
             return
         reason = _one_line(refusal)
         log.error("event blocked", key=messages[0].key, event_id=messages[0].event_id, reason=reason)
-        await until_done(lambda: self._transaction(messages, blocked=reason), self._note_trouble)
+        await self.repeat(lambda: self._transaction(messages, blocked=reason))
 
     async def _halve_keys(self, keys: Sequence[str], refusal: Exception) -> None:
         if len(keys) > 1:
@@ -334,7 +413,7 @@ class Fold:
             return
         reason = _one_line(refusal)
         log.error("key blocked", key=keys[0], reason=reason)
-        await until_done(lambda: self._transaction([], retry=keys, blocked=reason), self._note_trouble)
+        await self.repeat(lambda: self._transaction([], retry=keys, blocked=reason))
 
     async def _transaction(
         self,
@@ -344,10 +423,13 @@ class Fold:
         reopen: Sequence[str] = (),
         blocked: str | None = None,
         entry: AuditEntry | None = None,
+        begun: _Attempts | None = None,
     ) -> Batch:
         async with self._outbox.transaction(
             self._pool, CrashPoint.BEFORE_COMMIT, CrashPoint.AFTER_COMMIT, silent_too=True
         ) as (connection, events):
+            if begun is not None:
+                begun.has_begun = True
             prior = await self._read_prior(connection, messages, [*retry, *reopen])
             world = await self._service.store.load(
                 connection, [] if blocked else events_of(messages, prior.parked)
@@ -459,9 +541,8 @@ class Fold:
                 SQL.repark, [p.row for p in changed], [p.kind for p in changed], [p.reason for p in changed]
             )
         if parked := batch.newly_parked():
-            rows = [self._parked_row(p) for p in parked]
-            columns = [list(column) for column in zip(*rows, strict=True)]
-            await connection.execute(SQL.park, *columns, self._overdue_after)
+            rows = {p.message.position: (p.message, self._parked_row(p)) for p in parked}
+            await self._put_once(connection, PARKING, rows, self._overdue_after)
 
     def _parked_row(self, parked: Parked) -> tuple[Any, ...]:
         message, event = parked.message, parked.message.event
@@ -478,38 +559,94 @@ class Fold:
             event.sequence,
             event.time,
             self._seal(message.record, message.position),
+            digest_of(message.record),
         )
 
     async def _write_dead_letters(self, connection: Connection, batch: Batch) -> None:
         if not batch.refusals:
             return
-        rows = [
-            (
-                *r.message.position,
-                _storable(r.message.key),
-                _storable(r.message.source),
-                _storable(r.message.event_id),
-                _storable(r.message.type),
-                r.fault.code,
-                _storable(r.fault.pointer),
-                _storable(r.fault.detail),
-                self._seal(r.message.record, r.message.position),
-                r.letter and r.letter.key,
-                r.letter and r.letter.digest,
-                r.letter and r.letter.told_at,
+        rows = {
+            r.message.position: (
+                r.message,
+                self._letter_row(r),
             )
             for r in batch.refusals
-        ]
-        new = await connection.fetch(
-            SQL.put_dead_letters, *[list(column) for column in zip(*rows, strict=True)]
-        )
-        numbers = {Position(*place): number for number, *place in new}
+        }
+        new = await self._put_once(connection, LETTERS, rows)
+        numbers = {Position(row["topic"], row["partition"], row["offset"]): row["id"] for row in new}
         for refusal in batch.refusals:
             number = numbers.get(refusal.message.position)
             if number is not None:
                 self._answer(batch, refusal)
                 if refusal.letter is not None:
                     refusal.letter.row = number
+
+    def _letter_row(self, refusal: Refusal) -> tuple[Any, ...]:
+        message, fault, letter = refusal.message, refusal.fault, refusal.letter
+        return (
+            *message.position,
+            _storable(message.key),
+            _storable(message.source),
+            _storable(message.event_id),
+            _storable(message.type),
+            fault.code,
+            _storable(fault.pointer),
+            _storable(fault.detail),
+            self._seal(message.record, message.position),
+            letter and letter.key,
+            letter and letter.digest,
+            letter and letter.told_at,
+            digest_of(message.record),
+        )
+
+    async def _put_once(
+        self,
+        connection: Connection,
+        keeping: "Keeping",
+        rows: Mapping[Position, tuple[InboundMessage, tuple[Any, ...]]],
+        *more: Any,
+    ) -> list[Any]:
+        """Keeps records that were not kept before; the new rows.
+
+        A record that comes again is known by its place and its digest. Another one at a known place is kept
+        beside the first: its topic was created anew, or moved.
+        """
+        columns = _columns(row for _, row in rows.values())
+        new = list(await connection.fetch(keeping.put, *columns, *more))
+        known = {Position(row["topic"], row["partition"], row["offset"]) for row in new}
+        taken = {place: message for place, (message, _) in rows.items() if place not in known}
+        if others := await self._others(connection, keeping.at, taken):
+            columns = _columns(rows[place][1] for place in others)
+            new += await connection.fetch(keeping.put_again, *columns, *more)
+        return new
+
+    async def _others(
+        self, connection: Connection, query: str, taken: Mapping[Position, InboundMessage]
+    ) -> list[Position]:
+        """Those of these places where only other records are kept than the one that is there now."""
+        if not taken:
+            return []
+        kept: dict[Position, set[bytes | None]] = {}
+        for row in await connection.fetch(query, *_columns(taken)):
+            place = Position(row["topic"], row["partition"], row["offset"])
+            digest = row["digest"] if row["digest"] is not None else self._digest_as_kept(place, row)
+            kept.setdefault(place, set()).add(digest)
+        others = []
+        for place, message in taken.items():
+            record = message.record
+            if not kept.get(place, set()) & {digest_of(record), digest_of(record, with_time=False)}:
+                others.append(place)
+                log.error("another record is at a known place", **place._asdict(), event_id=message.event_id)
+        return others
+
+    def _digest_as_kept(self, place: Position, row: Any) -> bytes | None:
+        """The digest of a record that was kept without one; None, equal to no other, if it does not open."""
+        try:
+            packed = self._sealer.open(row["record"], seal_context(place))
+        except BrokenSealError as broken:
+            log.error("stored record does not open: is its DATA_KEY here?", id=row["id"], why=str(broken))
+            return None
+        return digest_of(unpack(place, packed))
 
     async def _resolve_letters(self, connection: Connection, batch: Batch) -> None:
         """Ends the dead letters that an event of this batch has made good."""
@@ -581,14 +718,47 @@ class Fold:
                 reason=parked.reason,
             )
 
-    def _note_trouble(self, trouble: BaseException, attempt: int, pause: float) -> None:
-        self._metrics.retries.labels("batch").inc()
-        log.warning("batch repeated", attempt=attempt, pause=round(pause, 2), trouble=_one_line(trouble))
+    @contextmanager
+    def _noting(
+        self, attempts: _Attempts | None = None
+    ) -> Iterator[Callable[[BaseException, int, float], None]]:
+        """What notes the trouble of one piece of work until it ends; health forgets it then."""
+        token = object()
+
+        def note(trouble: BaseException, attempt: int, pause: float) -> None:
+            meaning = meaning_of_trouble(trouble)
+            self._metrics.retries.labels("batch").inc()
+            more = {}
+            if meaning is not None and meaning.concern in (Concern.SYSTEM, Concern.TIME):
+                more = {"wrong": meaning.wrong, "todo": meaning.todo}
+                said = _one_line(trouble)
+                self._troubles.note(
+                    token, "the handling of events", meaning.wrong, meaning.todo, said, monotonic()
+                )
+            log.warning(
+                "batch repeated", attempt=attempt, pause=round(pause, 2), trouble=_one_line(trouble), **more
+            )
+            if attempts is not None and meaning is not None and attempts.is_short_of_time(meaning.concern):
+                raise _TimeIsShort from trouble
+
+        try:
+            yield note
+        finally:
+            self._troubles.over(token)
+
+
+def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]
 
 
 def _storable(text: str | None) -> str | None:
     """Postgres text cannot hold NUL; the sealed record keeps the original."""
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}")[:2000] if text is not None else None
+
+
+def _is_late(trouble: BaseException) -> bool:
+    meaning = meaning_of_trouble(trouble)
+    return meaning is not None and meaning.concern is Concern.TIME
 
 
 def _one_line(trouble: BaseException) -> str:

@@ -14,7 +14,7 @@ from shared.events.catalogue import TYPES, UPSTREAM, decode, decode_newest, owne
 from shared.events.envelope import MAX_ID, MAX_OWN_BYTES, MAX_SOURCE, Envelope, read_envelope, read_key
 from shared.events.faults import Fault, Readable
 from shared.runtime.decisions import Decider, Event, Position, Route
-from shared.runtime.records import Record, position_of
+from shared.runtime.records import Record, UnreadableBatch, position_of
 
 PLAIN_JSON = b"application/json"
 NOT_OURS = b"\0" * 16
@@ -68,6 +68,8 @@ class Intake:
 
     def read_one(self, record: Record) -> InboundMessage | None:
         """One record as a message, or None when it does not concern this service."""
+        if isinstance(record, UnreadableBatch):
+            return self._unreadable(record)
         if record.topic == UPSTREAM:
             return self._read_upstream(record)
         return self._read_own(record)
@@ -126,6 +128,15 @@ class Intake:
             message.fault = fault
             return message
         message.event = _event(envelope, message, data)
+        return message
+
+    def _unreadable(self, batch: UnreadableBatch) -> InboundMessage | None:
+        """Of upstream, whoever answers for what nobody knows tells it; of our own topics each reader does."""
+        is_upstream = batch.topic == UPSTREAM
+        if is_upstream and owner_of(None) != self._service.name:
+            return None
+        message = self._message(batch, None, None, upstream=is_upstream)
+        message.fault = Fault("unreadable", "", batch.detail)
         return message
 
     def _refused(self, record: Record, fault: Fault) -> InboundMessage | None:

@@ -16,9 +16,11 @@ from shared.runtime.dead_letter_routes import DeadLetterEndpoints, Reason, RowId
 from shared.runtime.dead_letters import DeadLetters
 from shared.runtime.decisions import Position
 from shared.runtime.fold import Fold
+from shared.runtime.gap_routes import GapEndpoints
 from shared.runtime.records import seal_context, unpack
 from shared.runtime.service import Service
 from shared.runtime.surroundings import Surroundings
+from shared.runtime.unsent_routes import UnsentEndpoints
 from shared.sealing import Sealer
 from shared.web.fields import ToldEvent, WireInstant, WireWon
 from shared.web.paging import USUAL, Cursor, Limit, Page, after, page_of
@@ -157,6 +159,7 @@ class OperatorEndpoints:
             get("/v1/ops/todo", self.todo, "ops:read", answers=TodoList),
             get("/v1/ops/find", self.find, "ops:read", answers=FoundThings),
             *self._of_dead_letters(),
+            *UnsentEndpoints(self.surroundings.pool, self.surroundings.outbox).routes(),
             get("/v1/ops/parked", self.parked_events, "ops:read", answers=Page[ParkedEvent]),
             get(parked, self.parked_event, "ops:read", answers=ShownEvent),
             post(f"{parked}/replay", self.reopen, "ops:write", answers=Reopened),
@@ -167,6 +170,7 @@ class OperatorEndpoints:
                 answers=CancelledRequest,
                 problems=[CANNOT_CANCEL],
             ),
+            *GapEndpoints(self.fold, self.surroundings.pool).routes(),
         ]
 
     async def todo(self) -> Any:

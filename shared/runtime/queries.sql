@@ -93,16 +93,36 @@ UNION ALL
 SELECT id, key, kind, reason, topic, partition, "offset", record, NULL, NULL FROM waiting;
 
 -- name: park
--- Lets events wait with their keys; a redelivered record is parked once.
+-- Lets events wait with their keys; where their place is taken already, they do not come back.
 INSERT INTO parked (key, kind, reason, topic, partition, "offset", source, event_id, type, subject,
-                    sequence, event_time, record, overdue_at)
+                    sequence, event_time, record, digest, overdue_at)
 SELECT key, kind, reason, topic, partition, "offset", source, event_id, type, subject,
-       sequence, event_time, record, now() + $14::interval
+       sequence, event_time, record, digest, now() + $15::interval
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::bigint[], $7::text[], $8::text[],
-            $9::text[], $10::text[], $11::bigint[], $12::timestamptz[], $13::bytea[])
+            $9::text[], $10::text[], $11::bigint[], $12::timestamptz[], $13::bytea[], $14::bytea[])
      AS p (key, kind, reason, topic, partition, "offset", source, event_id, type, subject,
-           sequence, event_time, record)
-ON CONFLICT (topic, partition, "offset") DO NOTHING;
+           sequence, event_time, record, digest)
+ON CONFLICT (topic, partition, "offset") DO NOTHING
+RETURNING topic, partition, "offset";
+
+-- name: park_again
+-- The same for records whose place another record had before.
+INSERT INTO parked_again (key, kind, reason, topic, partition, "offset", source, event_id, type, subject,
+                          sequence, event_time, record, digest, overdue_at)
+SELECT key, kind, reason, topic, partition, "offset", source, event_id, type, subject,
+       sequence, event_time, record, digest, now() + $15::interval
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::bigint[], $7::text[], $8::text[],
+            $9::text[], $10::text[], $11::bigint[], $12::timestamptz[], $13::bytea[], $14::bytea[])
+     AS p (key, kind, reason, topic, partition, "offset", source, event_id, type, subject,
+           sequence, event_time, record, digest)
+ON CONFLICT (topic, partition, "offset", digest) DO NOTHING
+RETURNING topic, partition, "offset";
+
+-- name: parked_at
+-- What waits that came from these places.
+SELECT id, topic, partition, "offset", digest, record
+FROM parked JOIN unnest($1::text[], $2::integer[], $3::bigint[]) AS w (topic, partition, "offset")
+     USING (topic, partition, "offset");
 
 -- name: unpark
 -- Removes events that have been handled.
@@ -125,13 +145,30 @@ LIMIT $2;
 UPDATE parked SET tried_at = now() WHERE key = ANY($1::text[]);
 
 -- name: put_dead_letters
--- Keeps refused and unreadable records; only the ones never kept before come back.
+-- Keeps refused and unreadable records; where their place is taken already, they do not come back.
 INSERT INTO dead_letters (topic, partition, "offset", key, source, event_id, type, code, pointer, detail, record,
-                          request_key, request, event_time)
+                          request_key, request, event_time, digest)
 SELECT * FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[],
-                     $8::text[], $9::text[], $10::text[], $11::bytea[], $12::text[], $13::bytea[], $14::timestamptz[])
+                     $8::text[], $9::text[], $10::text[], $11::bytea[], $12::text[], $13::bytea[], $14::timestamptz[],
+                     $15::bytea[])
 ON CONFLICT (topic, partition, "offset") DO NOTHING
 RETURNING id, topic, partition, "offset";
+
+-- name: put_dead_letters_again
+-- The same for records whose place another record had before.
+INSERT INTO dead_letters_again (topic, partition, "offset", key, source, event_id, type, code, pointer, detail, record,
+                                request_key, request, event_time, digest)
+SELECT * FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[],
+                     $8::text[], $9::text[], $10::text[], $11::bytea[], $12::text[], $13::bytea[], $14::timestamptz[],
+                     $15::bytea[])
+ON CONFLICT (topic, partition, "offset", digest) DO NOTHING
+RETURNING id, topic, partition, "offset";
+
+-- name: dead_letters_at
+-- The dead letters that came from these places.
+SELECT id, topic, partition, "offset", digest, record
+FROM dead_letters JOIN unnest($1::text[], $2::integer[], $3::bigint[]) AS w (topic, partition, "offset")
+     USING (topic, partition, "offset");
 
 -- name: dead_letters
 -- Open dead letters (all of them when asked) before one, newest first.
@@ -220,14 +257,87 @@ WHERE usename = current_user AND application_name = current_setting('application
 SELECT true;
 
 -- name: unpublished
--- The next events to publish, in order.
+-- The next events to publish, in order; none where the mark is not where the leader has put it, since then the
+-- schema was set back under it.
 SELECT id, event_id, topic, partition, key, type, subject, sequence, time, correlation, causation, data,
        traceparent
-FROM outbox WHERE id > $1 ORDER BY id LIMIT $2;
+FROM outbox WHERE id > $1 AND (SELECT published FROM relay) = $3 ORDER BY id LIMIT $2;
+
+-- name: is_still_led
+-- Whether epoch and mark are those that the leader knows.
+SELECT epoch = $1 AND published = $2 FROM relay;
 
 -- name: mark_published
 -- Moves the published mark, unless a later leader has taken over.
 UPDATE relay SET published = $1 WHERE epoch = $2 AND published <= $1;
+
+-- name: set_aside
+-- Notes events that the broker refuses, or that wait behind one of their key, unless a later leader has taken over.
+INSERT INTO unsent (id, topic, key, state, reason, retry_at)
+SELECT id, topic, key, $4, $5, CASE $4 WHEN 'refused' THEN now() + $6::interval ELSE 'infinity' END
+FROM unnest($1::bigint[], $2::text[], $3::text[]) AS f (id, topic, key)
+WHERE EXISTS (SELECT FROM relay WHERE epoch = $7)
+ON CONFLICT (id) DO NOTHING;
+
+-- name: unsent_keys
+-- The keys, by topic, of which something is set aside.
+SELECT DISTINCT topic, key FROM unsent;
+
+-- name: due_unsent
+-- Keys whose first event may be tried: one that was refused when it is due, one that was behind another at once.
+SELECT topic, key
+FROM (SELECT DISTINCT ON (topic, key) id, topic, key, state, retry_at FROM unsent ORDER BY topic, key, id) AS first
+WHERE state = 'behind' OR retry_at <= now() ORDER BY id LIMIT $1;
+
+-- name: unsent_of_key
+-- What is set aside of one key, in order.
+SELECT o.id, event_id, o.topic, partition, o.key, type, subject, sequence, time, correlation, causation, data,
+       traceparent
+FROM unsent u JOIN outbox o USING (id) WHERE u.topic = $1 AND u.key = $2 ORDER BY o.id LIMIT $3;
+
+-- name: refused_again
+-- The broker refuses an event again; it is tried twice as late the next time.
+UPDATE unsent
+SET state = 'refused', reason = $2, tries = tries + 1, tried_at = now(),
+    retry_at = now() + least($3::interval * power(2, least(tries, 16)), $4::interval)
+WHERE id = $1;
+
+-- name: sent_at_last
+-- Events that are out.
+DELETE FROM unsent WHERE id = ANY($1::bigint[]);
+
+-- name: unsent_events
+-- What is set aside, behind one, oldest first.
+SELECT u.id, u.topic, u.key, o.type, o.subject, o.sequence, octet_length(o.data) AS bytes, u.state, u.reason, u.tries,
+       u.set_aside_at, u.tried_at, CASE WHEN isfinite(u.retry_at) THEN u.retry_at END AS retry_at
+FROM unsent u JOIN outbox o USING (id) WHERE u.id > $1 ORDER BY u.id LIMIT $2;
+
+-- name: unsent_event
+-- One event that is set aside, with its data.
+SELECT u.id, u.topic, u.key, o.type, o.subject, o.sequence, octet_length(o.data) AS bytes, u.state, u.reason, u.tries,
+       u.set_aside_at, u.tried_at, CASE WHEN isfinite(u.retry_at) THEN u.retry_at END AS retry_at, o.data
+FROM unsent u JOIN outbox o USING (id) WHERE u.id = $1;
+
+-- name: try_unsent_now
+-- Has the relay try at once what is set aside with the key of an event; of how many events.
+WITH event AS (
+    SELECT topic, key FROM unsent WHERE id = $1
+), waiting AS (
+    SELECT u.id, u.retry_at FROM unsent u JOIN event USING (topic, key)
+), moved AS (
+    UPDATE unsent u SET retry_at = now() FROM waiting w WHERE u.id = w.id AND isfinite(w.retry_at)
+)
+SELECT count(*) FROM waiting;
+
+-- name: left_of_key
+-- How many events of a key are still set aside, why, and whether one was refused since an instant.
+SELECT count(*) AS events, min(reason) FILTER (WHERE state = 'refused') AS reason,
+       coalesce(bool_or(state = 'refused' AND tried_at > $3), false) AS was_tried
+FROM unsent WHERE topic = $1 AND key = $2;
+
+-- name: unsent_count
+-- How many events are set aside.
+SELECT count(*) FROM unsent;
 
 -- name: last_event
 -- How far the outbox goes by now.
@@ -261,3 +371,66 @@ SELECT pg_relation_size('inbox') / current_setting('block_size')::bigint;
 -- name: kept_for
 -- How long at least everything is kept.
 SELECT keep FROM retention;
+
+-- name: handled_offsets
+-- How far these partitions are handled, and since when; locked, so that two consumers judge one after the other.
+SELECT h.topic, h.partition, h.next_offset, h.moved_at
+FROM handled_offsets h JOIN unnest($1::text[], $2::integer[]) AS wanted (topic, partition) USING (topic, partition)
+ORDER BY h.topic, h.partition
+FOR UPDATE OF h;
+
+-- name: counts_offsets
+-- Whether every process that commits offsets keeps them here too: those of the version before do not.
+SELECT offsets_since <= now() FROM retention;
+
+-- name: set_handled_offsets
+-- Sets how far partitions are handled, when they are assigned.
+INSERT INTO handled_offsets AS h (topic, partition, next_offset)
+SELECT * FROM unnest($1::text[], $2::integer[], $3::bigint[])
+ON CONFLICT (topic, partition) DO UPDATE SET next_offset = EXCLUDED.next_offset, moved_at = now()
+WHERE h.next_offset <> EXCLUDED.next_offset;
+
+-- name: keep_handled_offsets
+-- Moves how far partitions are handled, never back: a consumer that was halted may come late.
+INSERT INTO handled_offsets AS h (topic, partition, next_offset)
+SELECT * FROM unnest($1::text[], $2::integer[], $3::bigint[])
+ON CONFLICT (topic, partition) DO UPDATE SET next_offset = EXCLUDED.next_offset, moved_at = now()
+WHERE h.next_offset < EXCLUDED.next_offset;
+
+-- name: topic_seen
+-- What this service has seen of a topic: its ids and numbers of partitions, the latest last.
+SELECT topic_id, partitions FROM topics WHERE topic = $1 ORDER BY since, partitions;
+
+-- name: note_topic
+-- Keeps what a topic is, which another process may have seen before.
+INSERT INTO topics (topic, topic_id, partitions) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING;
+
+-- name: begin_offsets_anew
+-- Nothing is handled of a topic that was created anew.
+UPDATE handled_offsets SET next_offset = 0, moved_at = now() WHERE topic = $1 AND next_offset > 0;
+
+-- name: note_gap
+-- Keeps records that were never read; found again while it is open, a gap is the same one.
+INSERT INTO gaps AS g (topic, partition, from_offset, to_offset, kind, last_read_at)
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (topic, partition, from_offset) WHERE closed_at IS NULL
+DO UPDATE SET to_offset = greatest(g.to_offset, EXCLUDED.to_offset)
+RETURNING id;
+
+-- name: gaps
+-- Open gaps (all of them when asked) before one, newest first.
+SELECT id, topic, partition, from_offset, to_offset, kind, since, last_read_at, closed_at, closed_by, close_reason
+FROM gaps WHERE (closed_at IS NULL OR $1) AND id < $2 ORDER BY id DESC LIMIT $3;
+
+-- name: lock_gap
+-- One gap, locked while somebody closes it.
+SELECT id, topic, partition, from_offset, to_offset, kind, since, last_read_at, closed_at, closed_by, close_reason
+FROM gaps WHERE id = $1 FOR UPDATE;
+
+-- name: close_gap
+-- Closes a gap: by whom and why.
+UPDATE gaps SET closed_at = now(), closed_by = $2, close_reason = $3 WHERE id = $1 AND closed_at IS NULL;
+
+-- name: known_events
+-- Which of these events the outbox has, asked for with their keys.
+SELECT event_id FROM outbox WHERE key = ANY($1::text[]) AND event_id = ANY($2::uuid[]);

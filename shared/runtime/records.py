@@ -3,6 +3,7 @@
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any, Protocol
 
 import orjson
@@ -39,6 +40,27 @@ class StoredRecord:
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes]]
+
+
+@dataclass(slots=True, frozen=True)
+class UnreadableBatch:
+    """What stands for records that nobody can read, at the place of the first of them; `detail` says why.
+
+    To everybody but the intake it is a record without key and value.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    detail: str
+    timestamp: int = -1
+    key: bytes | None = None
+    value: bytes | None = None
+    headers: Sequence[tuple[str, bytes]] = ()
+    timestamp_type: int = 0
+    checksum: int | None = None
+    serialized_key_size: int = -1
+    serialized_value_size: int = -1
 
 
 def position_of(record: Record) -> Position:
@@ -83,6 +105,16 @@ def _object(body: bytes, member: str | None = None) -> dict[str, Any] | None:
     if member is not None:
         document = document.get(member) if isinstance(document, dict) else None
     return document if isinstance(document, dict) else None
+
+
+def digest_of(record: Record, *, with_time: bool = True) -> bytes:
+    """16 bytes that tell a record from any other, also from another one at the same place.
+
+    A record that is read again has its timestamp of before; one that was kept has none.
+    """
+    stamped = getattr(record, "timestamp", None) if with_time else None
+    time = b"" if stamped is None else str(stamped).encode()
+    return blake2b(b"%b\0%b" % (time, pack(record)), digest_size=16).digest()
 
 
 def seal_context(position: Position) -> bytes:

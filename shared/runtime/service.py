@@ -43,7 +43,8 @@ class Service:
     into a business event. `agents` run beside the fold until they are cancelled. `todo` says
     what needs somebody here, `find` what a word names here, `evidence` what is told of an order that is
     disputed. `has_left` is the statement that says whether a partner has left, where partners may ask here:
-    it finds nothing then.
+    it finds nothing then. `only_here` are the types of own events that tell of what stands in no topic: a
+    schema that has lost such rows cannot be brought forward.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Service:
     find: Sequence[Look] = field(default_factory=tuple)
     evidence: Evidence | None = None
     has_left: str | None = None
+    only_here: frozenset[str] = frozenset()
 
     @property
     def topics(self) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ class Metrics:
     parked: Counter = field(init=False)
     published: Counter = field(init=False)
     forgotten: Counter = field(init=False)
+    missed: Counter = field(init=False)
     retries: Counter = field(init=False)
     batch_size: Histogram = field(init=False)
     batch_seconds: Histogram = field(init=False)
@@ -27,6 +28,7 @@ class Metrics:
     lag_events: Gauge = field(init=False)
     lag_seconds: Gauge = field(init=False)
     outbox_events: Gauge = field(init=False)
+    unsent: Gauge = field(init=False)
     waiting: Gauge = field(init=False)
     todo: TodoGauges = field(init=False)
 
@@ -52,6 +54,12 @@ class Metrics:
             "pawl_rows_forgotten",
             "Events and event ids from before the horizon that were removed.",
             ["what"],
+            registry=registry,
+        )
+        self.missed = Counter(
+            "pawl_records_missed",
+            "Records that were deleted, or passed over by a group that was moved, before they were read.",
+            ["kind"],
             registry=registry,
         )
         self.retries = Counter(
@@ -88,6 +96,11 @@ class Metrics:
         )
         self.outbox_events = Gauge(
             "pawl_outbox_facts", "Events that are committed and not yet published.", registry=registry
+        )
+        self.unsent = Gauge(
+            "pawl_unsent_events",
+            "Events that the broker refuses, or that wait behind one of their key.",
+            registry=registry,
         )
         self.waiting = Gauge(
             "pawl_waiting_events", "Events that wait with their key, by kind.", ["kind"], registry=registry

@@ -4,9 +4,7 @@ No switch in the production code knows of any of them. `PLANTED` is the list; th
 each until a check notices.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 from unittest.mock import patch
@@ -63,24 +61,9 @@ from shared.runtime.intake import InboundMessage
 from shared.runtime.outbox import Outbox
 from shared.runtime.outgoing import Cause
 from shared.units import LineUnits
+from tests.simulation.bug import Bug
+from tests.simulation.bugs_of_tampering import OF_TAMPERING
 from tests.simulation.system import Leader
-
-
-@dataclass(slots=True, frozen=True)
-class Bug:
-    """One mistake: where it goes, by which name, and what stands there then."""
-
-    name: str
-    owner: Any
-    attribute: str
-    wrong: Any
-
-    @contextmanager
-    def planted(self) -> Iterator[None]:
-        """The mistake is made while this is open."""
-        with patch.object(self.owner, self.attribute, self.wrong):
-            yield
-
 
 # The runtime
 
@@ -1039,4 +1022,5 @@ PLANTED: Sequence[Bug] = (
     Bug("a decision ends one case of its payment", quarantine, "settle_cases", _one_case_decided),
     Bug("money is applied that is not the price", quarantine, "_apply", _applied_whatever_it_is),
     Bug("a decision is forgotten", quarantine, "decide_quarantine", _decision_forgotten),
+    *OF_TAMPERING,
 )

@@ -303,7 +303,7 @@ async def tables_of(pool: asyncpg.Pool) -> list[str]:
         """SELECT relname FROM pg_class
            WHERE relnamespace = current_schema()::regnamespace
              AND relkind IN ('r', 'p') AND NOT relispartition
-             AND relname NOT IN ('schema_migrations', 'relay', 'retention', 'audit_log')
+             AND relname NOT IN ('schema_migrations', 'relay', 'unsent', 'retention', 'audit_log')
            ORDER BY relname"""
     )
     return [row["relname"] for row in rows]

@@ -20,7 +20,7 @@ import services.refunds.decisions.reviews as reviews
 from services.orders.events import UnnumberedEvent
 from services.orders.state import Order
 from shared.runtime.decisions import Decided
-from tests.simulation.bugs import Bug
+from tests.simulation.bug import Bug
 from tests.simulation.heard import judged
 
 SEEDS, GROUP = 16, 4

@@ -37,10 +37,16 @@ RUNTIME_TABLES = (
     "inbox",
     "cursors",
     "parked",
+    "parked_again",
     "dead_letters",
+    "dead_letters_again",
     "outbox",
     "relay",
+    "unsent",
     "retention",
+    "handled_offsets",
+    "topics",
+    "gaps",
     "schema_migrations",
 )
 # A counter at zero has numbered no document: the row is there to be locked, and means what no row means.
@@ -289,7 +295,8 @@ class Checkout:
     async def _behind(self) -> str:
         try:
             ends = await self._ends()
-            behind = await self._unsaid() or await self._unread(ends) or await self._unheard(ends)
+            # What follows from a record is committed before its offset: the outbox is looked at afterwards.
+            behind = await self._unread(ends) or await self._unsaid() or await self._unheard(ends)
             return behind or ("" if ends == await self._ends() else "the topics still grow")
         except (OSError, asyncpg.PostgresError, KafkaError) as trouble:
             return f"{type(trouble).__name__}: {trouble}"

@@ -6,19 +6,15 @@ from typing import Any
 import asyncpg
 import orjson
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.records_to_delete import RecordsToDelete
 
 from ops.local.running import RunningSystem
 from ops.setup.provision import Database
 from ops.shell.http_client import fetch
 from ops.shell.tokens import token_of
-from shared.events.catalogue import TOPICS
 from tests.support.alone import assert_all_is_well
 from tests.support.driver import Checkout
 from tests.support.patience import PATIENCE
-from tests.support.servers import empty_all_tables
+from tests.support.servers import empty_all_tables, empty_all_topics
 
 
 @pytest.fixture(scope="session")
@@ -42,20 +38,7 @@ async def empty_tables(database: Database) -> None:
 @pytest.fixture(scope="session")
 async def empty_topics(kafka: str) -> None:
     """What earlier tests published from tables that are empty by now is gone from the topics as well."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False)
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
-    await consumer.start()
-    await admin.start()
-    await consumer._client.set_topics(list(TOPICS))
-    places = [
-        TopicPartition(topic, place)
-        for topic in TOPICS
-        for place in consumer.partitions_for_topic(topic) or ()
-    ]
-    ends = await consumer.end_offsets(places)
-    await admin.delete_records({place: RecordsToDelete(end) for place, end in ends.items() if end})
-    await admin.close()
-    await consumer.stop()
+    await empty_all_topics(kafka)
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,9 @@ from typing import Any
 
 import asyncpg
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.records_to_delete import RecordsToDelete
 
 from ops.local.kafka import EmbeddedKafka
 from ops.local.ports import Ports
@@ -22,6 +25,7 @@ from ops.local.running import RunningSystem, Wanted, run_system
 from ops.setup.provision import Database, kept_passwords, migrate, provision
 from ops.setup.topics import create_topics
 from ops.shell.run_directory import RunDirectory
+from shared.events.catalogue import TOPICS
 from tests.support.patience import PATIENCE_WITH_A_START
 
 Connect = Callable[[str], Awaitable[Any]]
@@ -173,11 +177,31 @@ async def empty_all_tables(admin: Any) -> None:
     await admin.execute(f"SET LOCAL session_replication_role = replica; TRUNCATE {tables} CASCADE")
 
 
+async def empty_all_topics(kafka: str) -> None:
+    """Deletes every record of the six topics."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False)
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await consumer.start()
+    await admin.start()
+    await consumer._client.set_topics(list(TOPICS))
+    places = [
+        TopicPartition(topic, place)
+        for topic in TOPICS
+        for place in consumer.partitions_for_topic(topic) or ()
+    ]
+    ends = await consumer.end_offsets(places)
+    await admin.delete_records({place: RecordsToDelete(end) for place, end in ends.items() if end})
+    await admin.close()
+    await consumer.stop()
+
+
 @pytest.fixture(scope="session")
 async def running(
     run_directory: RunDirectory, kafka: str, postgres_server: EmbeddedPostgres, database: Database
 ) -> AsyncIterator[RunningSystem]:
     """The four services as processes on the session's servers; `running.services.kill("orders")` etc."""
+    # Tests before this one may have published from tables that are empty by now.
+    await empty_all_topics(kafka)
     wanted = Wanted(
         run_directory.path,
         kafka=kafka,

@@ -1,7 +1,7 @@
 """The rules of the topics, rows of outboxes, records of topics, and what one record alone can break. Pure."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -24,6 +24,9 @@ PLACED = Rule("payments_placed", "Each accepted payment is on its order or in a 
 DECIDED = Rule("decisions_kept", "Each accepted decision about a case has ended it")
 MERGES = Rule(
     "merges_answered", "Each accepted request about a merge is answered once, for all that it names"
+)
+READ = Rule(
+    "read_in_time", "No record is deleted, and no group set forward, behind what its service has read"
 )
 IN_SCHEMA: dict[Rule, tuple[str, ...]] = {
     Rule("sequence_order", "The events about a subject are numbered 1, 2, 3 in the order of the outbox"): (
@@ -50,7 +53,7 @@ IN_SCHEMA: dict[Rule, tuple[str, ...]] = {
 """Rules over an outbox alone. With the other rules they hold for the topic too, which has the same events."""
 
 TOPIC_RULES = [
-    *(IN_TOPIC, FROM_OUTBOX, SAME_CONTENT, SAME_ORDER, KEY, PARTITION, ANSWERED, PLACED, DECIDED),
+    *(IN_TOPIC, FROM_OUTBOX, SAME_CONTENT, SAME_ORDER, KEY, PARTITION, ANSWERED, PLACED, DECIDED, READ),
     *IN_SCHEMA,
 ]
 
@@ -104,20 +107,23 @@ class Findings:
             self.named.append(Finding(rule.name, order_id, detail))
 
 
-def judge_record(record: TopicRecord, partitions: int, findings: Findings) -> None:
-    """The key and the partition of a record of ours, by the catalogue of events."""
+def judge_record(record: TopicRecord, partitions: Sequence[int], findings: Findings) -> None:
+    """The key and the partition of a record of ours, by the catalogue of events.
+
+    `partitions` are the numbers of partitions that its topic has and had, the present one first.
+    """
     order_id = order_of(record.type, record.key)
     for named in wrong_keys(record):
         findings.add(KEY, order_id, f"{record.place} has the key {record.key!r}, its data {named!r}")
     judge_partition(record, partitions, findings)
 
 
-def judge_partition(record: TopicRecord, partitions: int, findings: Findings) -> None:
-    """A record without a key may stand anywhere."""
+def judge_partition(record: TopicRecord, partitions: Sequence[int], findings: Findings) -> None:
+    """A record without a key may stand anywhere, any other one where its key belongs or belonged."""
     if record.key is None:
         return
-    wanted = partition_for(record.key, partitions)
-    if wanted != record.partition:
+    wanted, *earlier = (partition_for(record.key, count) for count in partitions)
+    if record.partition not in (wanted, *earlier):
         detail = f"{record.place} has the key {record.key!r}, which belongs to partition {wanted}"
         findings.add(PARTITION, order_of(record.type, record.key), detail)
 

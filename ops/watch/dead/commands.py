@@ -67,7 +67,7 @@ def ls(
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="Like orders:17 or orders:p17.")],
+    name: Annotated[str, typer.Argument(help="Like orders:17, orders:p17 or orders:o17.")],
     directory: Directory = None,
     url: BaseUrl = None,
     token_file: TokenFile = None,

@@ -16,7 +16,7 @@ from ops.shell.system import System, find_system
 from ops.shell.tokens import token_for
 from ops.watch.dead.bulk import Plan, Result, confirm, read_list, run, save
 from ops.watch.dead.calls import CHANGE, replay_one, resolve_one
-from ops.watch.dead.listing import list_named, list_to_replay, list_to_resolve
+from ops.watch.dead.listing import list_blocked, list_named, list_to_replay, list_to_resolve
 from ops.watch.dead.names import Filter, Name, parse_name, require_service
 from ops.watch.dead.options import (
     Actor,
@@ -32,6 +32,9 @@ from ops.watch.dead.options import (
 from ops.watch.dead.text import outcome_text, print_result
 
 Every = Annotated[bool, typer.Option("--all", help="All open dead letters that match.")]
+Blocked = Annotated[
+    bool, typer.Option("--blocked", help="All that a fault of the whole database has blocked.")
+]
 ListFile = Annotated[
     Path | None,
     typer.Option("--list", metavar="FILE", help="Those in a list that --save wrote.", show_default=False),
@@ -58,6 +61,7 @@ class Ending(NamedTuple):
 
 
 REPLAY = Ending("replay", "replayed", replay_one, list_to_replay)
+UNBLOCK = Ending("replay", "replayed", replay_one, list_blocked)
 RESOLVE = Ending("resolve", "resolved", resolve_one, list_to_resolve)
 
 
@@ -94,6 +98,7 @@ def replay(
     reason: Reason = "",
     actor: Actor = None,
     every: Every = False,
+    blocked: Blocked = False,
     service: ServiceName = None,
     code: Code = None,
     type_name: Type = None,
@@ -111,17 +116,25 @@ def replay(
 ) -> None:
     """Handle a dead letter, or what waits with a parked event's key, again. Safe to repeat.
 
-    With --all or --list it lists what it would replay. With --yes it replays them, oldest first: one, and
-    when that went through the others, until --stop-at of them were refused again.
+    With --all, --blocked or --list it lists what it would replay. With --yes it replays them, oldest first:
+    one, and when that went through the others, until --stop-at of them were refused again. --blocked is for
+    what a version before 0.2 has blocked because the database refused everything.
 
     Example: [bold]pawl dead replay orders:17 --reason "line added to the catalogue"[/bold]
 
     Example: [bold]pawl dead replay --all --code blocked --reason "mended in 1.2" --yes --count 3[/bold]
+
+    Example: [bold]pawl dead replay --blocked --reason "a right was missing" --yes --count 3[/bold]
     """
-    choice = Choice(
-        name, every, Filter(service, code, type_name, key), list_file, save_file, yes, count, stop_at
+    if every and blocked:
+        raise Problem("--all and --blocked are two ways to name many.", "Use one of them.", Exit.USAGE)
+    only = Filter(service, code, type_name, key)
+    choice = Choice(name, every or blocked, only, list_file, save_file, yes, count, stop_at)
+    end(
+        UNBLOCK if blocked else REPLAY,
+        choice,
+        Terms(reason, actor, postgres, directory, url, token_file, as_json),
     )
-    end(REPLAY, choice, Terms(reason, actor, postgres, directory, url, token_file, as_json))
 
 
 def resolve(
@@ -217,7 +230,7 @@ def _end_many(ending: Ending, plan: Plan, choice: Choice, terms: Terms, system: 
 async def _listed(ending: Ending, choice: Choice, urls: Urls) -> list[dict[str, Any]]:
     if choice.list_file is None:
         return await ending.matching(urls, choice.only)
-    return await list_named(urls, read_list(choice.list_file), to_replay=ending is REPLAY)
+    return await list_named(urls, read_list(choice.list_file), to_replay=ending is not RESOLVE)
 
 
 def _print_plan(plan: Plan, choice: Choice, terms: Terms) -> None:

@@ -3,14 +3,17 @@
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
+import asyncpg
+
 from ops.shell.databases import Urls, connected
 from ops.watch.dead.names import Filter, Name
 from shared.kst import wire_time
 from shared.queries import load
+from shared.sqlstates import Concern, meaning_of
 
 SQL = load("ops.watch")
 MOST = 10_000  # rows of one service in one list
-OPEN = "open"
+OPEN, BLOCKED = "open", "blocked"
 
 _CAUSE = ("cause", "pointer", "type", "state")
 
@@ -18,7 +21,7 @@ _CAUSE = ("cause", "pointer", "type", "state")
 async def groups(
     urls: Urls, only: Filter, everything: bool = False, members: int = 0
 ) -> list[dict[str, Any]]:
-    """Dead letters and parked events of all services, grouped by cause, the most frequent first.
+    """Dead letters, parked events and unsent events of all services, by cause, the most frequent first.
 
     With `members`, each group names so many of its newest, and how many are left out.
     """
@@ -29,6 +32,7 @@ async def groups(
                 dead, parked = (everything, only.code, only.type, only.key), (only.code, only.type, only.key)
                 found += await _groups(connection, service, "dead", dead, members)
                 found += await _groups(connection, service, "parked", parked, members)
+                found += await _groups(connection, service, "unsent", parked, members)
     return sorted(found, key=lambda group: -group["count"])
 
 
@@ -63,17 +67,21 @@ def _group(service: str, row: Any, kind: str) -> dict[str, Any]:
         "state": row["state"],
         "count": row["count"],
         "newest": wire_time(row["newest"]),
-        "example": str(Name(service, row["example"], kind == "parked")),
+        "example": str(_named(service, row["example"], kind)),
     }
 
 
 def _member(service: str, row: Any, kind: str) -> dict[str, Any]:
     return {
-        "name": str(Name(service, row["id"], kind == "parked")),
+        "name": str(_named(service, row["id"], kind)),
         "key": row["key"],
         "sender": row["sender"],
         "since": wire_time(row["since"]),
     }
+
+
+def _named(service: str, row: int, kind: str) -> Name:
+    return Name(service, row, kind == "parked", kind == "unsent")
 
 
 async def list_to_replay(urls: Urls, only: Filter) -> list[dict[str, Any]]:
@@ -83,6 +91,11 @@ async def list_to_replay(urls: Urls, only: Filter) -> list[dict[str, Any]]:
     """
     listed = await _list(urls, only, SQL.dead_to_end, _replayable)
     return listed + await _list(urls, only, SQL.parked_to_end, _blocked)
+
+
+async def list_blocked(urls: Urls, only: Filter) -> list[dict[str, Any]]:
+    """The first event of each blocked key that matches; hindered where its own fault blocked it."""
+    return await _list(urls, only._replace(code=BLOCKED), SQL.parked_to_end, _blocked_by_the_database)
 
 
 async def list_to_resolve(urls: Urls, only: Filter) -> list[dict[str, Any]]:
@@ -100,7 +113,8 @@ async def list_named(urls: Urls, names: Sequence[Name], *, to_replay: bool) -> l
     async with connected(urls) as connections:
         for service, connection in connections.items():
             for parked, query, listed in kinds:
-                ids = [name.row for name in names if (name.service, name.parked) == (service, parked)]
+                wanted = (service, parked, False)
+                ids = [name.row for name in names if (name.service, name.parked, name.unsent) == wanted]
                 rows = await connection.fetch(query, None, None, None, len(ids), ids) if ids else []
                 found |= {(one := listed(service, row))["name"]: one for row in rows}
     return [found.get(str(name)) or _gone(name) for name in names]
@@ -133,6 +147,18 @@ def _replayable(service: str, row: Any) -> dict[str, Any]:
 
 def _blocked(service: str, row: Any) -> dict[str, Any]:
     return _row(Name(service, row["id"], True), row)
+
+
+def names_passing_fault(reason: str) -> bool:
+    """Whether the reason of a blocked event names trouble that passes, which older versions blocked for."""
+    error = getattr(asyncpg, reason.partition(":")[0], None)
+    state: str | None = getattr(error, "sqlstate", None)
+    return state is not None and meaning_of(state).concern is not Concern.ROW
+
+
+def _blocked_by_the_database(service: str, row: Any) -> dict[str, Any]:
+    own = "" if names_passing_fault(row["pointer"]) else f"its own fault, mend it first: {row['pointer']}"
+    return _row(Name(service, row["id"], True), row, own)
 
 
 def _waiting(service: str, row: Any) -> dict[str, Any]:

@@ -7,18 +7,20 @@ from shared.events.catalogue import SERVICES
 
 
 class Name(NamedTuple):
-    """`orders:17` is dead letter 17 of orders, `orders:p17` its parked event 17."""
+    """`orders:17` is a dead letter of orders, `orders:p17` a parked event, `orders:o17` an unsent event."""
 
     service: str
     row: int
     parked: bool
+    unsent: bool = False
 
     def __str__(self) -> str:
-        return f"{self.service}:{'p' if self.parked else ''}{self.row}"
+        return f"{self.service}:{'o' if self.unsent else 'p' if self.parked else ''}{self.row}"
 
     @property
     def path(self) -> str:
-        return f"/v1/ops/{'parked' if self.parked else 'dead'}/{self.row}"
+        kind = "unsent" if self.unsent else "parked" if self.parked else "dead"
+        return f"/v1/ops/{kind}/{self.row}"
 
 
 class Filter(NamedTuple):
@@ -37,14 +39,14 @@ class Filter(NamedTuple):
 def parse_name(text: str) -> Name:
     """The name in this text. Raises Problem (exit code 2) where it names nothing."""
     service, _, row = text.partition(":")
-    number = row.removeprefix("p")
+    number = row.removeprefix("p") if row.startswith("p") else row.removeprefix("o")
     if service not in SERVICES or not (number.isascii() and number.isdigit()):
         raise Problem(
-            f"{text!r} names no dead letter and no parked event.",
-            "orders:17 is a dead letter, orders:p17 a parked event; see them with: pawl dead ls",
+            f"{text!r} names no dead letter, no parked event and no unsent event.",
+            "orders:17 is a dead letter, orders:p17 a parked event, orders:o17 an unsent event: pawl dead ls",
             Exit.USAGE,
         )
-    return Name(service, int(number), row.startswith("p"))
+    return Name(service, int(number), row.startswith("p"), row.startswith("o"))
 
 
 def require_service(name: str | None) -> None:

@@ -21,7 +21,8 @@ def print_groups(console: Console, found: Sequence[dict[str, Any]], now: datetim
     """A line for each cause, and one for each of its members where they are there."""
     for group in found:
         cause = f"{group['code']} {group['pointer']}".rstrip()
-        kind = "dead" if group["state"] == "open" else group["state"] if group["kind"] == "dead" else "parked"
+        kind = group["state"] if group["kind"] == "dead" else group["kind"]
+        kind = "dead" if kind == "open" else kind
         line = f"{group['count']:>7,} {kind:<8} {group['service']:<8} {group['type']:<26} {cause}"
         newest = group["newest"][:19].replace("T", " ")
         _print(console, f"{line}  newest {newest}  {group['example']}")
@@ -36,6 +37,10 @@ def print_groups(console: Console, found: Sequence[dict[str, Any]], now: datetim
 
 def print_one(console: Console, name: Name, document: dict[str, Any]) -> None:
     """The record as it came, masked, and why it is here."""
+    if name.unsent:
+        for line in _unsent(name, document):
+            _print(console, line)
+        return
     lines = [
         f"{name}  {document.get('type') or 'unreadable'}  key {document.get('key')}",
         f"  from      {document['topic']}/{document['partition']}/{document['offset']}",
@@ -88,6 +93,10 @@ def outcome_text(outcome: Mapping[str, Any], done: str) -> str:
     name = outcome["name"]
     if outcome[done]:
         return f"{name} was {done}." if done == "resolved" else f"{name} was handled."
+    if "still_unsent" in outcome:
+        return (
+            f"{name}: {outcome['still_unsent']} events of {outcome['key']} are not out: {outcome['detail']}"
+        )
     if "still_waiting" in outcome:
         key = outcome["key"]
         return f"{name}: {outcome['still_waiting']} events of {key} still wait. Why: {pawl('order', key)}"
@@ -155,6 +164,21 @@ def _why_parked(name: Name, document: dict[str, Any]) -> list[str]:
     if document["kind"] in ("blocked", "behind"):
         return [why, f"When the cause is mended: pawl dead replay {name} --reason WHY"]
     return [why, f"The service tries it again by itself. See the order: pawl order {document['key']}"]
+
+
+def _unsent(name: Name, document: Mapping[str, Any]) -> Iterator[str]:
+    """An event that is not on its topic."""
+    yield f"{name}  {document['type']}  key {document['key']}"
+    yield f"  to        {document['topic']}, {document['bytes']:,} bytes, sequence {document['sequence']}"
+    yield from (f"  {line}" for line in pretty(document["document"]).splitlines())
+    since = document["set_aside_at"][:19].replace("T", " ")
+    yield f"Not published ({document['state']}) since {since}: {document['reason']}"
+    if document["state"] == "behind":
+        yield f"It goes out after the first of its key: pawl dead ls --members --key {document['key']}"
+        return
+    yield f"Tried {document['tries']} times; again by itself at {document['retry_at']}. Only its key waits."
+    yield f"Raise max.message.bytes of {document['topic']} (and of the brokers), then have it tried at once:"
+    yield f"  pawl dead replay {name} --reason WHY"
 
 
 def _fault(fault: Mapping[str, Any]) -> str:

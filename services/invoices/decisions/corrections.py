@@ -94,9 +94,10 @@ def _replace_number(
         right = books.issue(_replacement(wrong, replaced, new_id, order, number))
         replaced = replaced or right
         original_key = wrong.document_key if right is replaced else replaced.document_key
-        events.append(document_corrected(back, wrong.document_key, payments, order.reason))
-        events.append(document_corrected(right, original_key, payments, order.reason))
-        documents += [back, right]
+        for each, original in ((back, wrong.document_key), (right, original_key)):
+            document, told = document_corrected(each, original, payments, order.reason)
+            documents.append(document)
+            events += told
     assert replaced is not None
     moved = (replace(p, business_number=number, invoice_id=replaced.invoice_id) for p in payments)
     change = Change(
@@ -112,11 +113,13 @@ def _take_back_duplicate(
     world: World, chain: Sequence[Document], payments: Sequence[Payment], order: Order, new_id: NewId
 ) -> Decided[Change]:
     books = _Numbering(world.counters)
-    documents = [books.issue(_taken_back(wrong, new_id, order, "issued_twice")) for wrong in chain]
-    events = [
-        document_corrected(back, wrong.document_key, payments, order.reason)
-        for back, wrong in zip(documents, chain, strict=True)
-    ]
+    documents: list[Document] = []
+    events: list[NewEvent] = []
+    for wrong in chain:
+        back = books.issue(_taken_back(wrong, new_id, order, "issued_twice"))
+        document, told = document_corrected(back, wrong.document_key, payments, order.reason)
+        documents.append(document)
+        events += told
     # What is left of each payment is what the other document says of it.
     moved = (
         replace(p, invoice_id=documents[0].invoice_id, standing=p.paid.minus(p.refunded)) for p in payments

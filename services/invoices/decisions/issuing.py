@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from services.invoices.calendar import is_late, written_date, written_date_of_merge
 from services.invoices.decisions.numbers import correction_for
-from services.invoices.events import invoice_issue_failed, invoice_issued
+from services.invoices.events import invoice_issue_failed, invoice_issued, invoiced_of, parts_of
 from services.invoices.state import (
     Change,
     Contradiction,
@@ -44,7 +44,7 @@ def issue(
     issued = replace(
         document,
         state="issued",
-        sequence=document.sequence + 1,
+        sequence=document.sequence + parts_of(len(invoiced_of(payments))),
         business_number=number,
         late=is_late(document.month, at),
         document_key=document_key(document.month, counter),
@@ -52,8 +52,8 @@ def issue(
         issued_at=at,
         payments=sum(payment.standing.total > 0 for payment in payments),
     )
-    event = invoice_issued(issued, payments, at)
-    return Decided(Change(documents=(issued,), counters=(counter,)), (event,))
+    told = invoice_issued(issued, payments, at)
+    return Decided(Change(documents=(issued,), counters=(counter,)), told)
 
 
 def issue_at_close(

@@ -16,7 +16,7 @@ from services.invoices.decisions.eligibility import (
     strangers,
     verdict_of,
 )
-from services.invoices.events import invoice_merged, invoice_unmerged, merge_answered
+from services.invoices.events import invoice_merged, invoice_unmerged, merge_answered, parts_of
 from services.invoices.state import (
     Change,
     Contradiction,
@@ -68,7 +68,7 @@ def request_merge(world: World, request: MergeRequest, new_id: NewId) -> Decisio
     change = Change(requests=tuple(requests), explanations=tuple(explanations))
     made = next((d for d in merged.state.documents if d.kind == "merged"), world.open_merge(*scope))
     answer_event = merge_answered(request, verdicts, made)
-    return Decided(change.plus(merged.state), (*merged.events, answer_event))
+    return Decided(change.plus(merged.state), (*merged.events, *answer_event))
 
 
 def undo_merge(world: World, request: MergeRequest) -> Decision[Change]:
@@ -83,15 +83,19 @@ def undo_merge(world: World, request: MergeRequest) -> Decision[Change]:
         return answer
     scope = scope_of(request)
     replaced = [replace(wish, standing=False) for wish in world.standing_requests(*scope)]
-    change = Change(requests=(replace(request, standing=True), *replaced))
     merge = world.open_merge(*scope)
     if merge is not None and merge.also:
         merge = None
-    answered = merge_answered(request, _verdicts_of_undo(world, request, merge), merge)
+    verdicts = _verdicts_of_undo(world, request, merge)
+    change = Change(
+        requests=(replace(request, standing=True), *replaced),
+        explanations=tuple(_explanations(scope, request.request_id, verdicts)),
+    )
+    answered = merge_answered(request, verdicts, merge)
     if merge is None:
-        return Decided(change, (answered,))
+        return Decided(change, answered)
     unmerged = unmerge(world, merge)
-    return Decided(change.plus(unmerged.state), (*unmerged.events, answered))
+    return Decided(change.plus(unmerged.state), (*unmerged.events, *answered))
 
 
 def merge_at_close(world: World, scope: Scope, new_id: NewId) -> Decided[Change]:
@@ -176,13 +180,14 @@ def merge_payments(
     amount = target.amount
     for payment in joining:
         amount = amount.plus(payment.standing)
-    target = replace(target, amount=amount, sequence=target.sequence + 1)
+    sequence = target.sequence + parts_of(len(before) + len(joining) + len(excluded))
+    target = replace(target, amount=amount, sequence=sequence)
     change = Change(
         payments=tuple(replace(payment, invoice_id=target.invoice_id) for payment in joining),
         documents=(*(replace(_own_draft(world, p), state="in_merge") for p in joining), target),
     )
     members = sorted([*before, *joining], key=paid_order)
-    return Decided(change, (invoice_merged(target, members, excluded),))
+    return Decided(change, invoice_merged(target, members, excluded))
 
 
 def _verdicts_of_undo(world: World, request: MergeRequest, undone: Document | None) -> list[Verdict]:
@@ -213,12 +218,13 @@ def _is_of_operator(document: Document | None) -> bool:
 def unmerge(world: World, merge: Document) -> Decided[Change]:
     """Takes an un-issued merged document apart: its payments get their own drafts back."""
     members = world.payments_in(merge)
-    undone = replace(merge, state="undone", amount=NOTHING, sequence=merge.sequence + 1)
+    sequence = merge.sequence + parts_of(len(members))
+    undone = replace(merge, state="undone", amount=NOTHING, sequence=sequence)
     change = Change(
         payments=tuple(replace(payment, invoice_id=payment.draft_id) for payment in members),
         documents=(*(_draft_again(world, payment, merge.state) for payment in members), undone),
     )
-    return Decided(change, (invoice_unmerged(undone, members),))
+    return Decided(change, invoice_unmerged(undone, members))
 
 
 def _draft_again(world: World, payment: Payment, state: DocumentState) -> Document:

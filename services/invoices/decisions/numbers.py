@@ -12,7 +12,7 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from services.invoices.decisions.merging import unmerge
-from services.invoices.events import invoice_drafted, invoice_merged
+from services.invoices.events import invoice_drafted, invoice_merged, parts_of
 from services.invoices.state import Change, Correction, Document, PartnerNumber, Payment, World
 from shared import business_number
 from shared.runtime.decisions import Decided, NewEvent
@@ -132,11 +132,12 @@ def _move_merge(world: World, merge: Document, members: Sequence[Payment], numbe
     """The merged document with its payments, their own drafts, and the wishes that made it."""
     payments = tuple(replace(payment, business_number=number) for payment in members)
     own = [world.documents[payment.draft_id] for payment in members if payment.draft_id is not None]
-    merge_now = replace(merge, business_number=number, sequence=merge.sequence + 1)
+    sequence = merge.sequence + parts_of(len(payments))
+    merge_now = replace(merge, business_number=number, sequence=sequence)
     wishes = world.standing_requests(merge.partner_id, merge.business_number, merge.month)
     change = Change(
         payments=payments,
         documents=(*(replace(draft, business_number=number) for draft in own), merge_now),
         requests=tuple(replace(wish, business_number=number) for wish in wishes),
     )
-    return Decided(change, (invoice_merged(merge_now, payments, {}),))
+    return Decided(change, invoice_merged(merge_now, payments, {}))

@@ -4,8 +4,9 @@ SET LOCAL lock_timeout = '10s';
 -- The custody log loses one thing only: which of a partner's people took serials or looked one up, from which address and
 -- why, once the years are over for which a partner that left is named. That it was the partner, when, and which units,
 -- stays. Any other change is refused as before, also to the owner.
-DROP TRIGGER custody_stays ON custody;
-CREATE TRIGGER custody_stays BEFORE DELETE OR TRUNCATE ON custody
+-- beside 0.2.0: custody_stays, since it goes on to refuse what it refused but an update, which the next one looks at
+-- beside 0.2.0: custody_is_not_rewritten, since 0.2.0 updates nothing in custody
+CREATE OR REPLACE TRIGGER custody_stays BEFORE DELETE OR TRUNCATE ON custody
 FOR EACH STATEMENT EXECUTE FUNCTION refuse_custody_change();
 CREATE TRIGGER custody_is_not_rewritten BEFORE UPDATE ON custody
 FOR EACH ROW WHEN (
@@ -32,6 +33,5 @@ END;
 -- migrate:down
 DROP FUNCTION erase_custody(text);
 DROP TRIGGER custody_is_not_rewritten ON custody;
-DROP TRIGGER custody_stays ON custody;
-CREATE TRIGGER custody_stays BEFORE UPDATE OR DELETE OR TRUNCATE ON custody
+CREATE OR REPLACE TRIGGER custody_stays BEFORE UPDATE OR DELETE OR TRUNCATE ON custody
 FOR EACH STATEMENT EXECUTE FUNCTION refuse_custody_change();

@@ -13,8 +13,17 @@ SQL = load("shared.runtime")
 @pytest.mark.parametrize(
     ("query", "arguments", "indexes"),
     [
-        ("open_of_keys", 1, {"parked": "parked_key", "dead_letters": "dead_letters_request"}),
-        ("repark", 3, {"parked": "parked_pkey"}),
+        (
+            "open_of_keys",
+            1,
+            {
+                "parked": "parked_key",
+                "parked_again": "parked_again_key",
+                "dead_letters": "dead_letters_request",
+                "dead_letters_again": "dead_letters_again_request",
+            },
+        ),
+        ("repark", 3, {"parked": "parked_pkey", "parked_again": "parked_again_pkey"}),
     ],
 )
 async def test_what_is_open_is_found_by_its_index_though_nothing_was_when_the_plan_was_made(
@@ -28,6 +37,8 @@ async def test_what_is_open_is_found_by_its_index_though_nothing_was_when_the_pl
     plan = [line.strip() for (line,) in await pool.fetch(asked, *[None] * arguments)]
 
     for table, index in indexes.items():
-        (scan,) = [number for number, line in enumerate(plan) if f" on {table}" in line and "Scan" in line]
+        (scan,) = [
+            number for number, line in enumerate(plan) if f" on {table} " in f"{line} " and "Scan" in line
+        ]
         assert f"using {index} on {table}" in plan[scan], plan
         assert plan[scan + 1].startswith("Index Cond"), plan

@@ -324,9 +324,15 @@ async def test_an_outbox_without_its_lock_lets_the_reader_pass_a_row(
 class MarksFirst(Relay):
     """Moves the mark before the broker has acknowledged."""
 
-    async def _send(self, connection: Any, producer: Any, rows: Sequence[asyncpg.Record]) -> None:
+    async def _send(
+        self,
+        connection: Any,
+        producer: Any,
+        rows: Sequence[asyncpg.Record],
+        acknowledged: set[int] | None = None,
+    ) -> None:
         self._published = rows[-1]["id"]
-        await super()._send(connection, producer, rows)
+        await super()._send(connection, producer, rows, acknowledged)
 
 
 async def test_a_mark_before_the_acknowledgement_loses_an_event(

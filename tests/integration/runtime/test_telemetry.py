@@ -20,6 +20,7 @@ from tests.support.collector import Collector, collecting
 from tests.support.desk import payment
 from tests.support.instances import until
 from tests.support.keys import KEY_SETTINGS
+from tests.support.servers import empty_all_topics
 from tests.support.traces import TRACE, traced
 
 STOP_SECONDS = 30
@@ -64,6 +65,7 @@ async def orders(
     kafka: str, database: Database, clean_schemas: None, run_directory: RunDirectory, collector: Collector
 ) -> AsyncIterator[Orders]:
     """One that sends spans to the collector, and none before it ends unless there are very many."""
+    await empty_all_topics(kafka)
     port = Ports(run_directory.ports).take("traced-orders")
     environment = {
         **os.environ,

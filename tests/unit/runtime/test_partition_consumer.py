@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
+import asyncpg
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError, NodeNotReadyError
 from faststream.kafka.message import KafkaMessage
 from opentelemetry.sdk.trace import TracerProvider
 
-from shared.clock import now
+from shared.clock import monotonic, now
 from shared.runtime.consumer import (
     COMMIT_EVERY_SECONDS,
     LONGEST_REST_SECONDS,
@@ -26,8 +27,10 @@ from shared.runtime.consumer import (
     rest_after,
 )
 from shared.runtime.health import Health
+from shared.runtime.offsets import Gap, Place, Stand, judge
 from shared.runtime.records import Record
 from shared.runtime.signals import Metrics
+from shared.runtime.troubles import PATIENCE_SECONDS, Troubles
 from shared.telemetry import middlewares
 from tests.support.batches import through_middlewares
 from tests.support.toy import said
@@ -360,6 +363,65 @@ def test_a_consumer_that_has_read_nothing_has_no_lag() -> None:
     assert consumer_of(Group(MINE)).lag() == 0
 
 
+async def test_what_waits_is_known_before_the_first_record_came() -> None:
+    group = Group(MINE)
+    group.position = lambda place: _at(4)  # type: ignore[attr-defined]
+    consumer = consumer_of(group)
+    await consumer.on_partitions_assigned([MINE])
+
+    await consumer._note_begins()
+    assert consumer.lag() == 6
+
+    await consumer.take([said("pay-1", offset=9)])
+    assert consumer.lag() == 0
+
+
+async def test_a_position_that_counts_what_is_in_hand_begins_nothing() -> None:
+    group = Group(MINE)
+    group.position = lambda place: _at(10)  # type: ignore[attr-defined]
+    consumer = consumer_of(group)
+    await consumer.on_partitions_assigned([MINE])
+    consumer._has_taken = True
+
+    await consumer._note_begins()
+
+    assert consumer._begins == {}
+
+
+async def _at(offset: int) -> int:
+    return offset
+
+
+async def test_a_fetch_that_fails_again_and_again_is_told_by_health(monkeypatch: pytest.MonkeyPatch) -> None:
+    group = Group(MINE)
+    group.position = lambda place: _at(4)  # type: ignore[attr-defined]
+    consumer = consumer_of(group)
+    health = Health("orders", [consumer], 60, lambda: True, started=True)
+    await consumer.on_partitions_assigned([MINE])
+
+    async def fetch() -> None:
+        raise NodeNotReadyError("nothing to unpack it with")
+
+    with pytest.raises(NodeNotReadyError):
+        await consumer.await_records(fetch)
+    await consumer._note_begins()
+    monkeypatch.setattr("shared.runtime.health.monotonic", lambda: consumer.progressed_at + 61)
+
+    well, report = health.report()
+    assert (well, report["status"], report["lag"]) == (False, "stalled", 6)
+    assert "nothing to unpack it with" in report["why"]
+
+
+@pytest.mark.parametrize("timestamp", [None, -1, 0, 4_102_444_800_000])
+async def test_a_record_of_any_time_is_handled(timestamp: int | None) -> None:
+    group = Group(MINE)
+    record = ConsumerRecord(**{**asdict(said("pay-1", offset=6)), **OF_THE_CLIENT, "timestamp": timestamp})
+
+    await consumer_of(group).take([record])
+
+    assert group.committed == {MINE: 7}
+
+
 def test_a_consumer_with_work_and_no_progress_is_not_well(monkeypatch: pytest.MonkeyPatch) -> None:
     consumer = consumer_of(Group(MINE))
     health = Health("orders", [consumer], 60, lambda: True, started=True)
@@ -419,3 +481,127 @@ def test_health_says_whether_it_starts_or_stops() -> None:
     health.started = health.stopping = True
     assert health.report() == (False, health.report()[1])
     assert health.report()[1]["status"] == "stopping"
+
+
+class Account:
+    """What a service keeps of its own about how far it is, in memory."""
+
+    def __init__(self) -> None:
+        self.stands: list[dict[Place, Stand]] = []
+        self.kept: list[dict[Place, int]] = []
+        self.gaps: list[tuple[Place, Gap]] = []
+        self.is_away = False
+        self.refuses: BaseException | None = None
+
+    async def begin(self, stands: dict[Place, Stand]) -> dict[Place, int]:
+        self.stands.append(stands)
+        return {place: judge(stand).next_offset for place, stand in stands.items()}
+
+    async def keep(self, reached: dict[Place, int], gaps: list[tuple[Place, Gap]]) -> None:
+        if self.is_away:
+            raise ConnectionRefusedError
+        if self.refuses is not None:
+            raise self.refuses
+        self.kept.append(dict(reached))
+        self.gaps += gaps
+
+
+class Broker(Group):
+    """A group whose broker has the records between two offsets."""
+
+    first, end = 0, 100
+
+    async def committed_of(self, place: TopicPartition) -> int | None:
+        return self.committed.get(place)
+
+    async def beginning_offsets(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(places, self.first)
+
+    async def end_offsets(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(places, self.end)
+
+
+def accounted(broker: Broker, account: Account, troubles: Troubles | None = None) -> PartitionConsumer:
+    consumer = PartitionConsumer(
+        take_all, Metrics(), lambda why: None, offsets=cast(Any, account), troubles=troubles
+    )
+    answers = {
+        name: getattr(broker, name)
+        for name in dir(broker)
+        if not name.startswith("_") and name != "committed"
+    }
+    consumer.subscriber = SimpleNamespace(
+        consumer=SimpleNamespace(**{**answers, "committed": broker.committed_of})
+    )
+    return consumer
+
+
+async def take_all(records: Sequence[Record]) -> None:
+    """All is handled."""
+
+
+async def test_the_own_account_is_kept_before_the_group_is_told() -> None:
+    broker, account = Broker(MINE), Account()
+    consumer = accounted(broker, account)
+
+    account.is_away = True
+    await consumer.take([said("pay-1", offset=6)])
+    assert broker.committed == {}
+
+    account.is_away = False
+    await consumer.commit()
+    assert account.kept == [{tuple(MINE): 7}]
+    assert broker.committed == {MINE: 7}
+
+
+async def test_each_assignment_is_compared_once_before_its_first_commit() -> None:
+    broker, account = Broker(MINE), Account()
+    broker.committed[MINE] = 4
+    consumer = accounted(broker, account)
+
+    await consumer.take([said("pay-1", offset=6)])
+    await consumer.take([said("pay-2", offset=7)])
+    await consumer.on_partitions_revoked([MINE])
+    await consumer.on_partitions_assigned([MINE])
+    await consumer.take([said("pay-3", offset=8)])
+    await consumer.on_partitions_revoked([MINE])
+
+    assert account.stands == [{tuple(MINE): Stand(None, 4, 0, 100)}, {tuple(MINE): Stand(None, 8, 0, 100)}]
+
+
+async def test_records_that_are_deleted_while_it_reads_are_a_gap_and_marks_of_transactions_are_none() -> None:
+    broker, account = Broker(MINE), Account()
+    consumer = accounted(broker, account)
+
+    await consumer.take([said("pay-1", offset=0)])
+    await consumer.take([said("pay-2", offset=3)])  # 1 and 2 were marks of transactions
+    await consumer.on_partitions_revoked([])
+    assert account.gaps == []
+
+    await consumer.on_partitions_assigned([MINE])
+    await consumer.take([said("pay-3", offset=4)])
+    await consumer.on_partitions_revoked([])
+    await consumer.on_partitions_assigned([MINE])
+    await consumer.take([said("pay-4", offset=5)])
+    await consumer.commit()
+    broker.first = 20
+    await consumer.take([said("pay-5", offset=20)])
+    await consumer.on_partitions_revoked([])
+
+    assert account.gaps == [(tuple(MINE), Gap(6, 20, "deleted"))]
+
+
+async def test_an_account_that_cannot_be_written_is_told_with_what_to_do_until_it_can() -> None:
+    broker, account, troubles = Broker(MINE), Account(), Troubles()
+    consumer = accounted(broker, account, troubles)
+    account.refuses = asyncpg.InsufficientPrivilegeError("permission denied for table handled_offsets")
+
+    await consumer.take([said("pay-1", offset=6)])
+    (trouble,) = troubles.lasting(monotonic() + PATIENCE_SECONDS)
+    assert (trouble.part, broker.committed) == ("the account of what is handled", {})
+    assert "pawl migrate" in trouble.todo
+
+    account.refuses = None
+    await consumer.commit()
+    assert troubles.lasting(monotonic() + PATIENCE_SECONDS) == []
+    assert broker.committed == {MINE: 7}

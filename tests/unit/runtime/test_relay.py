@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import MessageSizeTooLargeError
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import DefaultRecordBatch
 from hypothesis import given
@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 from shared.runtime import relay as relay_module
 from shared.runtime.outbox import Outbox
 from shared.runtime.relay import LEASE, SIGN_OF_LIFE_SECONDS, SQL, Relay
+from shared.runtime.sending import Refused
 from shared.runtime.signals import Metrics
+from shared.runtime.told import SchemaBehind
 
 BATCH_BYTES = 2_000
 Place = tuple[str, int]
@@ -76,6 +78,33 @@ def new_relay() -> Relay:
     return Relay(None, Outbox("orders", {}), None, Metrics())  # type: ignore[arg-type]
 
 
+async def test_a_relay_that_may_not_lead_publishes_nothing_and_ends() -> None:
+    """The schema was restored from a backup: what it would publish was published before, otherwise."""
+
+    class Leading(Session):
+        async def fetchval(self, sql: str) -> bool:
+            return True
+
+        def terminate(self) -> None:
+            self.asked.append("terminated")
+
+    session = Leading()
+
+    async def connect() -> Any:
+        return session
+
+    async def refuse() -> None:
+        raise SchemaBehind("the topics know more")
+
+    relay = Relay(connect, Outbox("orders", {}), cast(Any, pytest.fail), Metrics(), before_leading=refuse)
+
+    with pytest.raises(SchemaBehind):
+        await relay.run()
+
+    assert session.asked == ["terminated"]
+    assert not relay.leading
+
+
 async def send(rows: Sequence[dict[str, Any]], producer: Producer, session: Session | None = None) -> None:
     session = session or Session()
     await new_relay()._send(cast(Any, session), cast(AIOKafkaProducer, producer), cast(Any, rows))
@@ -132,23 +161,17 @@ async def test_a_row_that_not_even_an_empty_batch_takes_is_never_passed_over() -
         def create_batch(self) -> Any:
             return super().create_batch() if not self.sizes else Full()
 
-    relay, session = new_relay(), Session([row(1, 1_500), row(2, 1_500), row(3, 10)])
+    relay = new_relay()
 
-    with pytest.raises(KafkaError, match="outbox row 2 does not fit"):
-        await relay._publish_forever(cast(Any, session), cast(AIOKafkaProducer, Strict()))
+    with pytest.raises(Refused) as refused:
+        await relay._send_all(
+            cast(AIOKafkaProducer, Strict()),
+            cast(Any, [row(1, 1_500), row(2, 1_500), row(3, 10)]),
+            relay._acknowledged,
+        )
 
-    assert (relay._published, session.asked) == (0, [])
-
-
-async def test_what_the_broker_refuses_moves_no_mark_and_is_read_again() -> None:
-    """A record larger than its topic takes must stay where it is: it is never passed over."""
-    relay, session = new_relay(), Session([row(1, 10), row(2, 10), row(3, 10, ("orders.events", 1))])
-    producer = Producer(refusing=("orders.events", 0))
-
-    with pytest.raises(MessageSizeTooLargeError):
-        await relay._publish_forever(cast(Any, session), cast(AIOKafkaProducer, producer))
-
-    assert (relay._published, session.asked) == (0, [])
+    assert [each["id"] for each in refused.value.rows] == [2]
+    assert relay._acknowledged == {1}
 
 
 async def test_a_leader_that_waits_for_the_broker_says_that_it_lives(monkeypatch: pytest.MonkeyPatch) -> None:

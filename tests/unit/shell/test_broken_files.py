@@ -35,6 +35,7 @@ READY = "The services would start now."
 
 SAMPLES: Mapping[str, str] = {
     "order_id": "A-1001",
+    "service": "orders",
     "month": "2011-03",
     "file": "history.jsonl",
     "folder": "dispute-A-1001",
@@ -57,6 +58,7 @@ MORE: Mapping[str, Sequence[str]] = {
     "dead edit": ("orders:17", "--set", "/a=1"),
     "down": ("--yes",),
     "evidence show": ("A-1001", "-o", "dispute-A-1001"),
+    "gaps close": ("orders:3", "--reason", "said again"),
     "partner correct": ("P-17", "--business-number", "116-82-00276"),
     "serials export": ("0199f0c1-0000-7c11-9a51-2f6f3f3c1b01", "--output", "serials.csv"),
     "serials find": ("--last-four", "AB9J", "--order", "A-1001"),
@@ -69,7 +71,7 @@ VARIANTS: Mapping[str, Sequence[Sequence[str]]] = {
     "down": ((), ("--wipe",)),
     "migrate": ((), ("--postgres", SERVER)),
 }
-STARTS = ("up", "demo", "migrate", "down")
+STARTS = ("up", "demo", "migrate", "down", "recover")
 """The commands that read more of the run directory than where the system is."""
 
 
@@ -265,7 +267,8 @@ def no_servers(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "Child", NoChild)
         monkeypatch.setattr(module, "answers", yes)
         monkeypatch.setattr(module, "require_space", lambda directory: None)
-    monkeypatch.setattr(kafka.subprocess, "run", lambda *a, **k: SimpleNamespace(returncode=0, stdout="18"))
+    ended = SimpleNamespace(returncode=0, stdout="18", stderr="")
+    monkeypatch.setattr(kafka.subprocess, "run", lambda *a, **k: ended)
     monkeypatch.setattr(postgres, "server_account", lambda: None)
     monkeypatch.setattr(postgres, "_major_version", lambda binaries: "18")
     monkeypatch.setattr(running, "broker_jars", lambda tell: [])

@@ -74,7 +74,7 @@ def complete(*words: str) -> list[str]:
 
 def test_completion_lists_the_commands() -> None:
     assert complete("") == [command.name for command in COMMANDS]
-    assert complete("re") == ["replay", "refund", "refunds", "record"]
+    assert complete("re") == ["replay", "refund", "refunds", "record", "recover"]
 
 
 def test_completion_lists_the_options_of_a_command_and_the_commands_of_a_group() -> None:
