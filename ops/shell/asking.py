@@ -7,7 +7,7 @@ import orjson
 
 from ops.shell.http_client import Answer, download, fetch
 from ops.shell.problem import Exit, Problem
-from ops.shell.tokens import NEXT_STEPS, code_of, detail_of, require_allowed
+from ops.shell.refusals import NEXT_STEPS, code_of, detail_of, require_allowed
 from shared.ids import uuid7
 
 ANSWER_SECONDS = 60.0

@@ -18,7 +18,8 @@ from ops.shell.http_client import Answer, fetch
 from ops.shell.options import Directory, Json, TokenFile
 from ops.shell.output import print_json
 from ops.shell.problem import Exit, Problem
-from ops.shell.tokens import detail_of, require_allowed, token_for
+from ops.shell.refusals import detail_of, require_allowed
+from ops.shell.tokens import token_for
 from ops.watch.month.asking import exit_code_of
 from ops.watch.month.command import (
     ALL,

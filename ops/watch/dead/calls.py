@@ -7,7 +7,7 @@ import orjson
 from ops.shell.asking import look, require_answer
 from ops.shell.http_client import fetch
 from ops.shell.problem import Exit, Problem
-from ops.shell.tokens import detail_of
+from ops.shell.refusals import code_of, detail_of
 from ops.watch.dead.names import Name
 
 ANSWER_SECONDS = 60.0
@@ -63,16 +63,9 @@ async def _tell(
     require_answer(answer, base, CHANGE)
     if answer.status == 200:
         return False, orjson.loads(answer.text)
-    code, detail = _code_of(answer.text), detail_of(answer)
+    code, detail = code_of(answer), detail_of(answer)
     if code == "still_refused":
         return True, orjson.loads(answer.text)["refused"]
     if answer.status == 404 or code == "conflict":
         raise Problem(f"{name}: {detail}", "See: pawl dead ls --all", Exit.NOTHING_MATCHED)
     raise Problem(f"{name}: {detail}", "", Exit.USAGE if answer.status == 422 else Exit.FAILED)
-
-
-def _code_of(text: str) -> str:
-    try:
-        return str(orjson.loads(text)["code"])
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        return ""

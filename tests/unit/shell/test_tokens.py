@@ -11,13 +11,13 @@ from typer.testing import CliRunner
 from ops.cli import app
 from ops.shell.http_client import Answer
 from ops.shell.problem import Problem
+from ops.shell.refusals import require_allowed
 from ops.shell.run_directory import ProcessMark, RunDirectory, RunState
 from ops.shell.tokens import (
     KEY,
     KEYS_OF_SERVICES,
     TOKEN,
     new_key,
-    require_allowed,
     settings_of,
     signed,
     token_for,
