@@ -73,6 +73,9 @@ DECLARE
             "merge_requests":      "insert, update (business_number, standing)",
             "merge_explanations":  "insert, update (order_id, reason)",
             "document_counters":   "insert, update (last_number)",
+            "approvals":           "insert, update (supply, vat, payments, actor, reason, approved_at)",
+            "closed_businesses":   "insert",
+            "transmissions":       "insert, update (state, sequence, actor, at, approval_number, detail)",
             "withdrawn_partners":  "insert",
             "months":              "insert, update (sequence, unreported)"
         }

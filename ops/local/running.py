@@ -36,13 +36,15 @@ RETRY_SECONDS = 5.0
 EXAMPLES: Mapping[str, Mapping[str, str]] = {
     "serials": {"SERIALS_REGISTRATION_URL": "https://register.example/{serial}"},
     "invoices": {
+        "INVOICES_FOUR_EYES": "false",
         "INVOICES_SUPPLIER_NUMBER": "118-81-20586",
         "INVOICES_SUPPLIER_NAME": "예시 공급자",
         "INVOICES_SUPPLIER_REPRESENTATIVE": "홍길동",
     },
 }
 """What a service needs before it shows something, unless the environment says it: without a page on which
-customers register no serial is handed out, and without a supplier there is no tax document."""
+customers register no serial is handed out, and without a supplier there is no tax document. One
+person may close a month here."""
 TELL_SECONDS = 15.0
 T = TypeVar("T")
 

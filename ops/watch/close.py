@@ -1,18 +1,19 @@
-"""`pawl close 2011-03`: closes a month, shows it, merges a business, corrects a document.
+"""`pawl close 2011-03`: closes a month, at once or in steps, shows it, merges a business, amends a document.
 
 Each only shows what it would do, until it is told to do it.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from csv import DictReader
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
 import orjson
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from ops.shell.http_client import Answer, fetch
 from ops.shell.options import Directory, Json, TokenFile
@@ -21,6 +22,7 @@ from ops.shell.problem import Exit, Problem
 from ops.shell.refusals import detail_of, require_allowed
 from ops.shell.tokens import token_for
 from ops.watch.month.asking import exit_code_of
+from ops.watch.month.closed import SHOWN
 from ops.watch.month.command import (
     ALL,
     FEW,
@@ -39,9 +41,23 @@ REFUSED = {400: Exit.USAGE, 404: Exit.USAGE, 409: Exit.FAILED, 422: Exit.USAGE}
 SCOPES_OF = {
     "close": "invoices:approve",
     "status": "invoices:read",
+    "approve": "invoices:approve",
+    "issue": "invoices:approve",
+    "transmit": "invoices:manage",
     "merge": "invoices:manage",
+    "amend": "invoices:manage",
     "correct": "invoices:manage",
 }
+STEPS = ("approve", "issue")
+AMENDS = ("amend", "correct")
+"""Two words for one thing: a correction is the amendment that a person decides."""
+LEAVES: Mapping[str, tuple[str, ...]] = {
+    "close": ("drafts",),
+    "approve": ("left",),
+    "issue": ("left",),
+    "transmit": ("refused",),
+}
+"""What of an answer still waits for somebody."""
 ACTIONS = tuple(SCOPES_OF)
 
 
@@ -66,10 +82,14 @@ async def close_month(
     return _result(answer, invoices_url, f"{month} was not closed", next_step)
 
 
-async def look_at_status(invoices_url: str, month: str, document: str | None, token: str) -> dict[str, Any]:
-    """What is issued of the month, or one of its documents with its lines. Raises Problem."""
+async def look_at_status(
+    invoices_url: str, month: str, document: str | None, business: str | None, token: str
+) -> dict[str, Any]:
+    """What is issued of the month, a document with its lines, or how a business stands. Raises Problem."""
     url = f"{invoices_url}/v1/months/{month}"
-    if document is not None:
+    if business is not None:
+        url += f"/businesses/{quote(business, safe='')}"
+    elif document is not None:
         url += f"/documents/{quote(document, safe='')}"
     answer = await fetch(url, token=token)
     return _result(answer, invoices_url, f"{month} is not shown", "Is this the invoices service?")
@@ -78,7 +98,7 @@ async def look_at_status(invoices_url: str, month: str, document: str | None, to
 async def command_month(
     invoices_url: str, month: str, action: str, body: dict[str, Any], token: str
 ) -> dict[str, Any]:
-    """Merges a business or corrects a document; only shows it unless `apply` is true. Raises Problem."""
+    """Has invoices do something of a month by this name. Raises Problem."""
     url = f"{invoices_url}/v1/months/{month}/{action}"
     answer = await fetch(url, orjson.dumps(body), CLOSE_SECONDS, token)
     next_step = f"Nothing was changed. See what there is: pawl close {month} status"
@@ -103,51 +123,63 @@ def close(
     action: Annotated[
         str,
         typer.Argument(
-            metavar="[close|status|merge|correct]",
-            help="Close the month, only show it, merge a business, or correct a document.",
+            metavar="[close|status|approve|issue|transmit|merge|amend]",
+            help="Close the month in one stroke or in steps, show it, merge a business, amend a document.",
         ),
     ] = "close",
     document: Annotated[
         str | None,
-        typer.Argument(help="status, correct: the key or the id of a document.", show_default=False),
+        typer.Argument(help="status, amend: the key or the id of a document.", show_default=False),
     ] = None,
     at: Annotated[
         str | None,
         typer.Option(
-            metavar="RFC3339", help="close: the instant of the close (default: now).", show_default=False
+            metavar="RFC3339",
+            help="close, approve, issue, transmit: the instant of it (default: now).",
+            show_default=False,
         ),
     ] = None,
     business: Annotated[
         str | None,
-        typer.Option(metavar="NUMBER", help="merge: the business number.", show_default=False),
+        typer.Option(
+            metavar="NUMBER", help="merge, status, approve, issue: the business number.", show_default=False
+        ),
     ] = None,
     undo: Annotated[bool, typer.Option("--undo", help="merge: take such a merge apart again.")] = False,
     reason: Annotated[
         str,
-        typer.Option(help="Why; it is kept and told. A close and a correction need one.", show_default=False),
+        typer.Option(
+            help="Why; it is kept and told. A close, its steps and an amendment need one.", show_default=False
+        ),
     ] = "",
     number: Annotated[
         str | None,
         typer.Option(
             metavar="NUMBER",
-            help="correct: the right business number (default: the proposed one).",
+            help="amend: the right business number (default: the proposed one).",
             show_default=False,
         ),
     ] = None,
     twice: Annotated[
-        bool, typer.Option("--twice", help="correct: it is a duplicate of another document; take it back.")
+        bool, typer.Option("--twice", help="amend: it is a duplicate of another document; take it back.")
     ] = False,
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="transmit: a CSV file with the columns document_key, approval_number, failed.",
+            show_default=False,
+        ),
+    ] = None,
     actor: Annotated[
         str | None, typer.Option(help="Who, where no token says it (default: $USER).", show_default=False)
     ] = None,
-    yes: Annotated[
-        bool, typer.Option("--yes", help="close, merge, correct: do it, not only show it.")
-    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it, not only show it.")] = False,
     despite_open_refunds: Annotated[
         bool,
         typer.Option(
             "--despite-open-refunds",
-            help="close: issue payments whole whose refund is in progress; it becomes a modified invoice.",
+            help="close, approve, issue: payments whole whose refund is in progress, to be modified later.",
         ),
     ] = False,
     invoices: Invoices = None,
@@ -157,12 +189,23 @@ def close(
 ) -> None:
     """Close a month: merge what partners want merged, then issue every document. Safe to repeat.
 
-    Without --yes it shows the month as `pawl month` does, and issues nothing. `status` shows what is issued
-    and which corrections are proposed, or one document line by line. `merge` makes one invoice of all
-    payments of a business number, over several partners. `correct` takes a document back and says it again
-    under the right number. These two only show what they would do, too, until --yes.
+    Without --yes it shows the month as `pawl month` does, and issues nothing. Where four eyes are asked for,
+    it takes two steps: one person says `approve`, which freezes documents, another says `issue`. What changes
+    meanwhile is approved anew, that business only. `transmit` reads in what the tax authority says. `status`
+    shows what is issued and which corrections are proposed, one document line by line, or how one business
+    stands. `merge` makes one invoice of all payments of a business number, over several partners. `amend`
+    takes a document back and says it again under the right number. All only show what they would do, until
+    --yes.
 
     Example: [bold]pawl close 2011-03[/bold]
+
+    Example: [bold]pawl close 2011-03 approve --reason "checked with the ledger" --yes[/bold]
+
+    Example: [bold]pawl close 2011-03 issue --reason "as approved" --yes[/bold]
+
+    Example: [bold]pawl close 2011-03 status --business 116-82-00276[/bold]
+
+    Example: [bold]pawl close 2011-03 transmit --results approvals.csv --yes[/bold]
 
     Example: [bold]pawl close 2011-03 --reason "all partners have confirmed" --yes[/bold]
 
@@ -170,34 +213,48 @@ def close(
 
     Example: [bold]pawl close 2011-03 merge --business 116-82-00276 --yes[/bold]
 
-    Example: [bold]pawl close 2011-03 correct 2011-03-1168200276-000007 --reason "wrong company" --yes[/bold]
+    Example: [bold]pawl close 2011-03 amend 2011-03-1168200276-000007 --reason "wrong company" --yes[/bold]
     """
     require_month(month)
     instant = None if at is None else require_instant(at)
-    if action == "close" and not yes:
+    if action in ("close", "approve") and not yes:
         most = ALL if as_json else FEW
         found = look_at_month(month, instant, most, invoices, directory, token_file, actor=actor)
-        _show_only(found, instant, despite_open_refunds=despite_open_refunds, as_json=as_json)
+        _show_only(found, action, instant, despite_open_refunds=despite_open_refunds, as_json=as_json)
         return
-    body = {"apply": yes, "reason": reason}
-    body |= _asked(action, month, document, business, number, undo=undo, twice=twice, reason=reason)
+    shown = "status" if action == "issue" and not yes else action
+    body = {} if action in (*STEPS, "transmit") else {"apply": yes}
+    body |= {"reason": reason} | _asked(
+        shown, month, document, business, number, results, undo=undo, twice=twice, reason=reason
+    )
+    if action in (*STEPS, "transmit"):
+        body |= {} if instant is None else {"at": wire_time(instant)}
+    if action in STEPS:
+        body |= {"despite_open_refunds": despite_open_refunds}
     url = invoices_url(invoices, directory)
-    token = token_for(SCOPES_OF[action], directory, token_file, actor)
-    match action:
+    if action == "transmit" and not yes:
+        Console().print(f"{len(body['results']):,} results were read: nothing was done. Do it with --yes")
+        return
+    token = token_for(SCOPES_OF[shown], directory, token_file, actor)
+    match shown:
         case "close":
             asking = close_month(
                 url, month, instant, token, reason, despite_open_refunds=despite_open_refunds
             )
         case "status":
-            asking = look_at_status(url, month, document, token)
+            asking = look_at_status(url, month, document, business, token)
         case _:
             asking = command_month(url, month, action, body, token)
     result = asyncio.run(asking)
     if as_json:
         print_json(result)
     else:
-        SHOWN[action](Console(), result)
-    if action == "close" and result["drafts"]:
+        SHOWN[shown](Console(), result)
+        if shown != action:
+            Console().print(
+                f"Nothing was issued. Issue what is approved: pawl close {month} issue --reason WHY --yes"
+            )
+    if shown in LEAVES and any(result.get(name) for name in LEAVES[shown]):
         raise typer.Exit(Exit.SOMETHING_WAITS)
 
 
@@ -207,6 +264,7 @@ def _asked(
     document: str | None,
     business: str | None,
     number: str | None,
+    results: Path | None,
     *,
     undo: bool,
     twice: bool,
@@ -219,28 +277,61 @@ def _asked(
             raise Problem("A close says why.", f"For example: {example}", Exit.USAGE)
         case "close" | "status":
             return {}
+        case "approve" | "issue" if not reason.strip():
+            example = f'pawl close {month} {action} --reason "checked with the ledger" --yes'
+            raise Problem("A step of a close says why.", f"For example: {example}", Exit.USAGE)
+        case "approve" | "issue":
+            return {} if business is None else {"businesses": [require_number(business, "--business")]}
+        case "transmit":
+            return {"results": read_results(results, month)}
         case "merge":
             return {"business_number": require_number(business, "--business"), "undo": undo}
-        case "correct" if not document or not reason.strip():
-            example = f"pawl close {month} correct {month}-1168200276-000007 --reason TEXT"
+        case "amend" | "correct" if not document or not reason.strip():
+            example = f"pawl close {month} amend {month}-1168200276-000007 --reason TEXT"
             raise Problem(
-                "A correction names the document and says why.", f"For example: {example}", Exit.USAGE
+                "An amendment names the document and says why.", f"For example: {example}", Exit.USAGE
             )
-        case "correct":
+        case "amend" | "correct":
             right = {} if number is None else {"business_number": require_number(number, "--number")}
             return {"document": document, "twice": twice, **right}
         case _:
             raise Problem(f"{action!r} is none of {', '.join(ACTIONS)}.", "See pawl close --help", Exit.USAGE)
 
 
+def read_results(file: Path | None, month: str) -> list[dict[str, str]]:
+    """What the tax authority made of documents, from a CSV file. Raises Problem for any other file."""
+    example = f"For example: pawl close {month} transmit --results approvals.csv --yes"
+    if file is None:
+        raise Problem("What the authority says is read from a file.", example, Exit.USAGE)
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as text:
+            rows = [
+                {name: value for name, value in row.items() if name and value} for row in DictReader(text)
+            ]
+    except (OSError, ValueError) as error:
+        raise Problem(f"{file} cannot be read: {error}", example, Exit.USAGE) from None
+    for line, row in enumerate(rows, start=2):
+        if set(row) not in ({"document_key", "approval_number"}, {"document_key", "failed"}):
+            raise Problem(
+                f"Line {line} of {file} has not a document_key and one of approval_number and failed.",
+                "The first line names the columns: document_key,approval_number,failed",
+                Exit.USAGE,
+            )
+    if not rows:
+        raise Problem(f"{file} has no result in it.", example, Exit.USAGE)
+    return rows
+
+
 def _show_only(
-    found: dict[str, Any], at: datetime | None, *, despite_open_refunds: bool, as_json: bool
+    found: dict[str, Any], action: str, at: datetime | None, *, despite_open_refunds: bool, as_json: bool
 ) -> None:
     """What the close would do, as `pawl month` shows it, with its exit code."""
     then = "" if at is None else f" --at {wire_time(at)}"
     flag = " --despite-open-refunds" if despite_open_refunds else ""
-    does = f"pawl close {found['month']}{then}{flag} --reason WHY --yes"
-    show_month(found | {"applied": False}, as_json, f"Nothing was done. Close it: {does}")
+    step = "" if action == "close" else f" {action}"
+    does = f"pawl close {found['month']}{step}{then}{flag} --reason WHY --yes"
+    verb = "Close it" if action == "close" else "Approve it"
+    show_month(found | {"applied": False}, as_json, f"Nothing was done. {verb}: {does}")
     code = exit_code_of(found, despite_open_refunds=despite_open_refunds)
     if code != Exit.OK:
         raise typer.Exit(code)
@@ -255,113 +346,3 @@ def require_number(text: str | None, option: str) -> str:
             Exit.USAGE,
         )
     return text
-
-
-def print_summary(console: Console, summary: dict[str, Any]) -> None:
-    """The month as it is closed now."""
-    new = summary["documents"] - summary["already_issued"]
-    drafts = summary["drafts"]
-    state = "closed in part" if drafts else "closed"
-    _print_totals(console, f"{summary['month']} is {state}", summary, ("  issued by this close", f"{new:,}"))
-    if drafts:
-        console.print(
-            f"{drafts:,} documents are left: a refund of theirs opened meanwhile. See: "
-            f"pawl month {summary['month']}",
-            highlight=False,
-        )
-
-
-def print_status(console: Console, month: dict[str, Any]) -> None:
-    """The month as it is, closed or not; or one document with its lines."""
-    if "document_key" in month:
-        print_document(console, month)
-        return
-    closed = f"closed at {month['closed_at']}" if month["closed_at"] else "not closed"
-    _print_totals(console, f"{month['month']} is {closed}", month)
-
-
-def _print_totals(console: Console, title: str, month: dict[str, Any], *more: tuple[str, str]) -> None:
-    table = Table(title=title, title_justify="left", title_style="bold", show_header=False)
-    table.add_column()
-    table.add_column(justify="right")
-    table.add_row("documents", f"{month['documents']:,}")
-    for row in more:
-        table.add_row(*row)
-    table.add_row("  merged by month", f"{month['merged']:,}")
-    table.add_row("payments on them", f"{month['payments']:,}")
-    for name in ("supply", "vat", "total"):
-        table.add_row(name, f"₩{month[name]:,}")
-    table.add_row("could not be issued", f"{month['issue_failed']:,}")
-    console.print(table)
-    if month["issue_failed"]:
-        console.print(
-            "Their business number is wrong. Pawl issues them when partner.changed corrects the partner."
-        )
-    _print_corrections(console, month["month"], month["corrections"])
-
-
-def print_document(console: Console, document: dict[str, Any]) -> None:
-    """A document line by line."""
-    name = document["document_key"] or document["invoice_id"]
-    title = f"{name}  {document['state']}  {document['business_number']}  {document['written_date'] or ''}"
-    table = Table(title=title, title_justify="left", title_style="bold")
-    table.add_column("product")
-    for column in ("price", "units", "supply", "vat"):
-        table.add_column(column, justify="right")
-    for line in document["lines"] or ():
-        numbers = (line[column] for column in ("unit_price", "quantity", "supply", "vat"))
-        table.add_row(line["name"], *("" if number is None else f"{number:,}" for number in numbers))
-    table.add_row("total", f"₩{document['total']:,}", "", f"{document['supply']:,}", f"{document['vat']:,}")
-    console.print(table)
-
-
-def _print_corrections(console: Console, month: str, corrections: list[dict[str, Any]]) -> None:
-    proposed = [each for each in corrections if each["state"] == "proposed"]
-    for each in proposed:
-        console.print(
-            f"{each['document_key']} of {each['partner_id']} should be under {each['right_number']}.",
-            highlight=False,
-        )
-    if proposed:
-        console.print(f"Correct one: pawl close {month} correct DOCUMENT --reason TEXT", highlight=False)
-
-
-def print_merge(console: Console, merge: dict[str, Any]) -> None:
-    """What became, or would become, of each payment of the business."""
-    table = Table(box=None, pad_edge=False)
-    for name in ("payment", "order", "partner"):
-        table.add_column(name)
-    table.add_column("total", justify="right")
-    table.add_column("reason")
-    for payment in [*merge["merged"], *merge["excluded"]]:
-        names = (payment["payment_id"], payment["order_id"], payment["partner_id"])
-        table.add_row(*names, f"₩{payment['total']:,}", payment.get("reason", "merged"))
-    console.print(table)
-    verb = "taken apart" if merge["undone"] else "on one invoice"
-    count = len(merge["excluded"] if merge["undone"] else merge["merged"])
-    _print_end(console, merge["applied"], f"{count:,} payments of {merge['business_number']} {verb}")
-
-
-def print_correction(console: Console, correction: dict[str, Any]) -> None:
-    """The documents that the correction makes, or would make."""
-    for document in correction["documents"]:
-        console.print(
-            f"{document['modification']}  {document['business_number']}  {document['written_date']}"
-            f"  ₩{document['total']:,}  {document['document_key']}",
-            highlight=False,
-        )
-    made = f"{len(correction['documents'])} documents correct {correction['document']}"
-    _print_end(console, correction["applied"], made)
-
-
-def _print_end(console: Console, applied: bool, what: str) -> None:
-    console.print(what if applied else f"{what}: nothing was done. Do it with --yes", highlight=False)
-
-
-SHOWN: Mapping[str, Callable[[Console, dict[str, Any]], None]] = {
-    "close": print_summary,
-    "status": print_status,
-    "merge": print_merge,
-    "correct": print_correction,
-}
-"""How each answer is shown to a person."""

@@ -6,9 +6,10 @@ from typing import Annotated, Any
 
 from fastapi import Path, Query
 from msgspec.structs import asdict
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from services.invoices.closing import MonthNotOver, OpenRefunds, close_month
+from services.invoices.approving import FourEyes, Step, WithoutAgent, approve, issue, transmitted
+from services.invoices.closing import MonthClose, MonthNotOver, OpenRefunds, close_month
 from services.invoices.commands import (
     CANNOT_CORRECT,
     PARTNER_INCOMPLETE,
@@ -16,22 +17,33 @@ from services.invoices.commands import (
     MergeBody,
     OptionalText,
     PartnerBody,
+    ValidNumber,
     correct,
     merge_month_of_business,
 )
-from services.invoices.document_routes import document_routes
+from services.invoices.decisions.transmitting import APPROVAL_NUMBER, Result
+from services.invoices.document_routes import SUPPLIER_NOT_CONFIGURED, document_routes
 from services.invoices.documents.tax_document import Party
 from services.invoices.previewing import preview_month
 from services.invoices.store import CORRECT_PARTNER, SQL, Store
-from services.invoices.viewing import NoSuchDocument, corrections_of, look_at_document, look_at_month
+from services.invoices.viewing import (
+    NoSuchDocument,
+    corrections_of,
+    look_at_business,
+    look_at_document,
+    look_at_month,
+    page_of_businesses,
+)
+from shared.business_number import normalise
 from shared.clock import now
-from shared.events.fields import Id, Instant, Month
+from shared.events.fields import Id, Instant, Month, Name, Text
+from shared.ids import uuid7
 from shared.kst import wire_time
 from shared.runtime.commands import Work
 from shared.runtime.surroundings import Surroundings
-from shared.web.callers import Origin
+from shared.web.callers import Caller, Origin
 from shared.web.fields import Body, ToldEvent, WireWon
-from shared.web.paging import USUAL, Limit
+from shared.web.paging import USUAL, Cursor, Limit, Page, after, page_of
 from shared.web.problems import NOT_FOUND, Kind, Problem
 from shared.web.routes import Asking, HttpRoute, Requested, RequestedOnce, get, post
 
@@ -53,6 +65,14 @@ OPEN_REFUND = Kind(
     "{month}에 진행 중인 환불이 {count}건 있어, 마감하면 해당 결제가 전액 발행됩니다. 발행된 것은 없습니다. "
     "{month}/preview를 확인한 뒤 despite_open_refunds를 지정하거나 환불이 끝나기를 기다리십시오",
 )
+FOUR_EYES = Kind(
+    "four_eyes",
+    409,
+    "Whoever approves does not issue",
+    "{who}; nothing was issued. Have somebody else do it: pawl close {month} issue (INVOICES_FOUR_EYES)",
+    "승인한 사람은 발행할 수 없습니다",
+    "발행된 것은 없습니다. 다른 담당자가 pawl close {month} issue 명령으로 발행해야 합니다 ({who})",
+)
 CLOSE_SECONDS = 600.0
 """A close goes on for as long as it takes to issue a large month; so does its preview."""
 NAMED = 20
@@ -61,6 +81,7 @@ NAMED = 20
 
 AMonth = Annotated[Month, Path(description="a month in Seoul, YYYY-MM")]
 PartnerId = Annotated[Id, Path(description="the id of a partner")]
+BusinessNumber = Annotated[Id, Path(description="a business number")]
 DocumentName = Annotated[Id, Path(description="the key or the id of a document")]
 
 
@@ -74,6 +95,138 @@ class CloseBody(Body):
     at: Instant | None = None
     reason: OptionalText = ""
     despite_open_refunds: bool = False
+
+
+Businesses = Annotated[
+    list[ValidNumber] | None, Field(description="only these; without it all of the month", max_length=1_000)
+]
+
+
+class StepBody(Body):
+    """A step of a close at the instant `at` (without one at the present), of these businesses (all).
+
+    Documents with a refund in progress are left, unless they are to be issued whole
+    (`despite_open_refunds`).
+    """
+
+    reason: Text
+    businesses: Businesses = None
+    at: Instant | None = None
+    despite_open_refunds: bool = False
+
+
+class TransmissionResult(Body):
+    """What the tax authority said of a document: its approval number (승인번호), or why it was not taken."""
+
+    document_key: Id
+    approval_number: Annotated[str, StringConstraints(pattern=f"^{APPROVAL_NUMBER.pattern}$")] | None = None
+    failed: Name | None = None
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> "TransmissionResult":
+        if (self.approval_number is None) == (self.failed is None):
+            raise ValueError("names an approval number, or why it failed, and not both")
+        return self
+
+
+class TransmitBody(Body):
+    """What the tax authority made of issued documents, at the instant `at` or now."""
+
+    results: Annotated[list[TransmissionResult], Field(min_length=1, max_length=1_000)]
+    reason: OptionalText = ""
+    at: Instant | None = None
+
+
+class LeftBusinesses(BaseModel):
+    """Businesses that are still to be issued, for one reason; some of them are named."""
+
+    reason: str
+    count: int
+    won: WireWon
+    businesses: list[str]
+
+
+class SteppedMonth(BaseModel):
+    """What of a month, or of the businesses asked for, is drafted, approved, failed and issued.
+
+    `left` are businesses that the step has left, and why: `open_refund`, `not_approved`, `four_eyes`, or
+    `not_issued` where it was interrupted.
+    """
+
+    month: str
+    is_closed: bool
+    drafts: int
+    approved: int
+    approved_total: WireWon
+    issue_failed: int
+    issued: int
+    issued_total: WireWon
+    left: list[LeftBusinesses]
+
+
+class RefusedResult(BaseModel):
+    """A result that cannot be: `not_issued`, `wrong_approval_number`, `approval_number_used`, or
+    `transmitted_already`.
+    """
+
+    document_key: str
+    code: str
+
+
+class TransmittedMonth(BaseModel):
+    """How many results were told for the first time, and those that cannot be."""
+
+    month: str
+    told: int
+    refused: list[RefusedResult]
+
+
+class ByWhom(BaseModel):
+    """Who took a step, when, and why."""
+
+    actor: str
+    at: str
+    reason: str
+
+
+class Drift(BaseModel):
+    """What is no more as it was approved: `changed` documents, `new` ones, `gone` ones.
+
+    `approved_total` won were approved, documents over `total` won are to be issued or are issued.
+    """
+
+    changed: int
+    new: int
+    gone: int
+    approved_total: WireWon
+    total: WireWon
+
+
+class ShownBusiness(BaseModel):
+    """How a business stands in a month: its state, its documents, each step by whom, and what is next.
+
+    `state` is collecting, review, approved, submitted (its issue has begun), issued, transmitted,
+    issue_failed, transmission_failed, or void where nothing is left of it. `drift` is null where everything
+    is as it was approved.
+    """
+
+    business_number: str
+    partners: list[str]
+    state: str
+    drafts: int
+    approved: int
+    issue_failed: int
+    issued: int
+    transmitted: int
+    transmission_failed: int
+    to_issue: WireWon
+    total: WireWon
+    approved_by: ByWhom | None
+    issued_by: ByWhom | None
+    drift: Drift | None
+    due_on: str
+    days_left: int
+    command: str | None
 
 
 class MonthTotals(BaseModel):
@@ -92,9 +245,10 @@ class MonthTotals(BaseModel):
 
 
 class ShownMonth(MonthTotals):
-    """A month as it is. `closed_at` is null until it is closed."""
+    """A month as it is. `closed_at` is null until it is closed. `businesses` counts them by their state."""
 
     closed_at: str | None
+    businesses: dict[str, int]
 
 
 class ClosedMonth(MonthTotals):
@@ -178,8 +332,9 @@ class ShownDocument(BaseModel):
 class Months:
     """The endpoints; a close takes `chunk` partners in one transaction."""
 
-    def __init__(self, surroundings: Surroundings, store: Store, chunk: int) -> None:
+    def __init__(self, surroundings: Surroundings, store: Store, chunk: int, supplier: Party | None) -> None:
         self._surroundings, self._store, self._chunk = surroundings, store, chunk
+        self._has_supplier = supplier is not None
 
     async def look(self, month: AMonth) -> Any:
         """What is issued of a month, and which corrections are proposed or made."""
@@ -208,8 +363,12 @@ class Months:
     async def close(self, month: AMonth, body: CloseBody, caller: Asking) -> Any:
         """Closes a month at the instant `at`, or now: issues its documents. Safe to repeat.
 
-        A refund in progress of a payment that would be issued is 409, and nothing is issued.
+        A refund in progress of a payment that would be issued is 409, and nothing is issued. Where four eyes
+        are asked for, a month is approved and issued in two steps instead.
         """
+        if self._store.policy.four_eyes:
+            who = "a close in one stroke approves and issues; first pawl close " + f"{month} approve"
+            raise Problem(FOUR_EYES, month=month, who=who)
         try:
             summary = await close_month(
                 self._surroundings,
@@ -230,6 +389,51 @@ class Months:
             corrections = await corrections_of(connection, month)
         return {**asdict(summary), "corrections": corrections}
 
+    async def approve(self, month: AMonth, body: StepBody, caller: Asking) -> Any:
+        """Merges what partners want merged, then freezes documents: key, written date, lines. Repeatable."""
+        if not self._has_supplier:
+            raise Problem(SUPPLIER_NOT_CONFIGURED)
+        step = _step("month.approve", month, body, caller)
+        try:
+            return await approve(self._surroundings, self._store, step, chunk=self._chunk)
+        except MonthNotOver as early:
+            raise Problem(MONTH_NOT_OVER, month=month, ends_at=wire_time(early.ends_at)) from None
+
+    async def issue(self, month: AMonth, body: StepBody, caller: Asking) -> Any:
+        """Issues the businesses all of whose documents are as they were approved. Safe to repeat."""
+        step = _step("month.issue", month, body, caller)
+        issuer = WithoutAgent(self._surroundings, self._store, self._chunk)
+        try:
+            return await issue(self._surroundings, self._store, step, issuer)
+        except FourEyes as own:
+            who = f"{caller.sub} has approved {', '.join(own.businesses[:NAMED])}"
+            raise Problem(FOUR_EYES, month=month, who=who) from None
+
+    async def transmit(self, month: AMonth, body: TransmitBody, caller: Asking) -> Any:
+        """Keeps the approval numbers of issued documents, or why the authority did not take them."""
+        close = MonthClose(month, body.at or now(), uuid7(), caller.sub, body.reason, action="month.transmit")
+        results = [Result(each.document_key, each.approval_number, each.failed) for each in body.results]
+        return await transmitted(self._surroundings, self._store, close, results)
+
+    async def businesses(
+        self,
+        month: AMonth,
+        state: Annotated[str | None, Query(description="only those in this state")] = None,
+        cursor: Cursor = None,
+        limit: Limit = USUAL,
+    ) -> Any:
+        """How the businesses of a month stand, page by page."""
+        (last,) = after(cursor, ("",))
+        rows = await page_of_businesses(self._surroundings.pool, month, last, limit, state, now())
+        return page_of(rows, limit, lambda row: (row["business_number"],))
+
+    async def business(self, month: AMonth, number: BusinessNumber) -> Any:
+        """How one business stands in a month."""
+        found = await look_at_business(self._surroundings.pool, month, normalise(number) or number, now())
+        if found is None:
+            raise Problem(NOT_FOUND, what=f"{month} has nothing of business {number}")
+        return found
+
     async def merge(self, month: AMonth, body: MergeBody, origin: Requested) -> Any:
         """Merges a month over the partners of a business number; only shows it unless `apply`."""
         action = "business.unmerge" if body.undo else "business.merge"
@@ -246,6 +450,13 @@ class Months:
     ) -> Any:
         alone = self._surroundings.send_alone
         return await alone(action, key, body, origin, work, reason=body.reason, dry_run=not body.apply)
+
+
+def _step(action: str, month: str, body: StepBody, caller: Caller) -> Step:
+    close = MonthClose(
+        month, body.at or now(), uuid7(), caller.sub, body.reason, body.despite_open_refunds, action
+    )
+    return Step(close, body.businesses)
 
 
 class KnownPartner(BaseModel):
@@ -312,7 +523,7 @@ def http_routes(
 
     Documents are shown as those of the `supplier`, and not at all without one.
     """
-    months, month = Months(surroundings, store, chunk), "/v1/months/{month}"
+    months, month = Months(surroundings, store, chunk, supplier), "/v1/months/{month}"
     partners = Partners(surroundings)
     return [
         *document_routes(surroundings, supplier),
@@ -326,12 +537,38 @@ def http_routes(
             months.close,
             "invoices:approve",
             answers=ClosedMonth,
-            problems=[MONTH_NOT_OVER, OPEN_REFUND],
+            problems=[MONTH_NOT_OVER, OPEN_REFUND, FOUR_EYES],
             seconds=CLOSE_SECONDS,
         ),
+        get(f"{month}/businesses", months.businesses, "invoices:read", answers=Page[ShownBusiness]),
+        get(f"{month}/businesses/{{number}}", months.business, "invoices:read", answers=ShownBusiness),
+        post(
+            f"{month}/approve",
+            months.approve,
+            "invoices:approve",
+            answers=SteppedMonth,
+            problems=[MONTH_NOT_OVER, SUPPLIER_NOT_CONFIGURED],
+            seconds=CLOSE_SECONDS,
+        ),
+        post(
+            f"{month}/issue",
+            months.issue,
+            "invoices:approve",
+            answers=SteppedMonth,
+            problems=[FOUR_EYES],
+            seconds=CLOSE_SECONDS,
+        ),
+        post(f"{month}/transmit", months.transmit, "invoices:manage", answers=TransmittedMonth),
         post(f"{month}/merge", months.merge, "invoices:manage", answers=dict[str, Any]),
         post(
             f"{month}/correct",
+            months.correct,
+            "invoices:manage",
+            answers=dict[str, Any],
+            problems=[CANNOT_CORRECT],
+        ),
+        post(
+            f"{month}/amend",
             months.correct,
             "invoices:manage",
             answers=dict[str, Any],

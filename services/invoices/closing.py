@@ -55,21 +55,24 @@ class OpenRefunds(Exception):
 
 
 class MonthClose(NamedTuple):
-    """One close command. `id` causes its events and `at` is their time; `actor` and `reason` may be empty."""
+    """A close, or a step of one. `id` causes its events and `at` is their time; `actor` and `reason` may be
+    empty. `action` is what the audit log calls it.
+    """
 
     month: str
     at: datetime
     id: UUID
     actor: str
     reason: str
-    despite_open_refunds: bool
+    despite_open_refunds: bool = False
+    action: str = "month.close"
 
     def noted(self, result: str, open_refunds: int = 0) -> Sequence[AuditEntry]:
         """What the audit log keeps of it: nothing where nobody said who asks."""
         if not self.actor:
             return ()
         before = {"open_refunds": open_refunds}
-        entry = AuditEntry(self.id, self.actor, "month.close", self.month, self.reason, before, result=result)
+        entry = AuditEntry(self.id, self.actor, self.action, self.month, self.reason, before, result=result)
         return (entry,)
 
 
@@ -101,7 +104,7 @@ async def close_month(
     last: str | None = ""
     while last is not None:
         last = await _close_chunk(surroundings, store, close, last, chunk, new_id)
-    return await _report(surroundings, close, before)
+    return await report(surroundings, close, before)
 
 
 async def _open(pool: asyncpg.Pool, close: MonthClose) -> None:
@@ -145,26 +148,29 @@ async def _close_chunk(
         await store.save(connection, world)
         if new_events or drafts_of(world, close.month, partner_ids):
             await connection.execute(SQL.note_unreported, close.month)
-        _add(events, close, new_events)
+        add_events(events, close, new_events)
         return str(partner_ids[-1])
 
 
-async def _report(surroundings: Surroundings, close: MonthClose, before: int) -> MonthSummary:
+async def report(surroundings: Surroundings, close: MonthClose, before: int) -> MonthSummary:
     """Sums the month up, and publishes it when documents were issued or failed since the last time.
 
-    Not while drafts are left: then the month is not invoiced yet, and waits to be closed again.
+    Not before it is closed, and not while drafts are left: then the month is not invoiced yet, and waits to
+    be closed again.
     """
     async with surroundings.outbox.transaction(surroundings.pool) as (connection, events):
         state = await connection.fetchrow(SQL.lock_month, close.month)
         row = await connection.fetchrow(SQL.summarise_month, close.month)
         summary = MonthSummary(close.month, **row, already_issued=before)
-        if state["unreported"] and not summary.drafts:
+        if state is not None and state["unreported"] and not summary.drafts:
             sequence = await connection.fetchval(SQL.mark_reported, close.month)
-            _add(events, close, [month_closed(summary, close.at, sequence, close.actor, close.reason)])
+            closed = month_closed(summary, close.at, sequence, close.actor, close.reason)
+            add_events(events, close, [closed])
     return summary
 
 
-def _add(events: OutboxRows, close: MonthClose, new_events: Sequence[NewEvent]) -> None:
+def add_events(events: OutboxRows, close: MonthClose, new_events: Sequence[NewEvent]) -> None:
+    """Has what a close says published: caused by it, at its time."""
     for event in new_events:
         key = event.key or close.month
         events.add(event, Cause(str(close.id), key, close.at, key))

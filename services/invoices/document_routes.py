@@ -32,9 +32,9 @@ SUPPLIER_NOT_CONFIGURED: Final = Kind(
     503,
     "Nobody has said who sells",
     "set INVOICES_SUPPLIER_NUMBER, _NAME and _REPRESENTATIVE of invoices (docs/operating.md); until then no "
-    "document is shown",
+    "document is approved or shown",
     "공급자가 설정되지 않았습니다",
-    "invoices의 INVOICES_SUPPLIER_NUMBER, _NAME, _REPRESENTATIVE를 설정하면 문서를 볼 수 있습니다",
+    "invoices의 INVOICES_SUPPLIER_NUMBER, _NAME, _REPRESENTATIVE를 설정하면 문서를 승인하고 볼 수 있습니다",
 )
 DOCUMENT_INCOMPLETE: Final = Kind(
     "document_incomplete",

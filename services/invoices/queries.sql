@@ -13,8 +13,16 @@ SELECT count(pg_advisory_xact_lock(hashtextextended(current_schema() || '.partne
 FROM unnest($1::text[]) AS partner;
 
 -- name: closed_months
--- Every closed month and the logical time of its close.
-SELECT month, closed_at FROM months;
+-- Every closed month and the logical time of its close; then the months of these businesses that are issued before the
+-- rest of the month is.
+SELECT month, NULL AS business_number, closed_at FROM months
+UNION ALL
+SELECT month, business_number, closed_at FROM closed_businesses c
+WHERE business_number = ANY($1::text[]) AND NOT EXISTS (SELECT FROM months m WHERE m.month = c.month);
+
+-- name: read_approvals
+-- What these documents were when they were approved.
+SELECT * FROM approvals WHERE invoice_id = ANY($1::uuid[]);
 
 -- name: orders_of_businesses
 -- The payments of these partners' months, and those of others that an operator merged with them.
@@ -167,7 +175,7 @@ SELECT * FROM merge_requests WHERE partner_id = ANY($1::text[]);
 SELECT r.refund_id, p.payment_id, p.order_id, p.partner_id, p.standing_supply + p.standing_vat AS won
 FROM refunds r JOIN payments p USING (order_id) JOIN documents d USING (invoice_id)
 WHERE r.state = 'open' AND p.month = $1 AND p.standing_supply + p.standing_vat > 0
-  AND d.state IN ('draft', 'issue_failed')
+  AND d.state IN ('draft', 'approved', 'issue_failed')
 ORDER BY p.partner_id, p.payment_id, r.refund_id;
 
 -- name: open_month_close
@@ -177,8 +185,99 @@ INSERT INTO months (month, closed_at) VALUES ($1, $2) ON CONFLICT DO NOTHING;
 -- name: partners_to_close
 -- The next partners, in order, with a document of a month that is still to be issued.
 SELECT DISTINCT partner_id FROM documents
-WHERE month = $1 AND partner_id > $2 AND state IN ('draft', 'issue_failed')
+WHERE month = $1 AND partner_id > $2 AND state IN ('draft', 'approved', 'issue_failed')
 ORDER BY partner_id LIMIT $3;
+
+-- name: partners_of_businesses
+-- The next partners with a document of these business numbers in a month that is still to be issued.
+SELECT DISTINCT partner_id FROM documents
+WHERE month = $1 AND partner_id > $2 AND business_number = ANY($4::text[])
+  AND state IN ('draft', 'approved', 'issue_failed')
+ORDER BY partner_id LIMIT $3;
+
+-- name: partners_to_issue
+-- The next partners with an approved document of a business whose issue has begun, of these business numbers where they
+-- are given.
+SELECT DISTINCT d.partner_id FROM documents d JOIN closed_businesses USING (month, business_number)
+WHERE d.month = $1 AND d.partner_id > $2 AND d.state = 'approved'
+  AND ($4::text[] IS NULL OR d.business_number = ANY($4::text[]))
+ORDER BY d.partner_id LIMIT $3;
+
+-- name: begin_issue
+-- Begins the issue of the businesses of a month all of whose documents are approved or have failed: what comes for them
+-- later is late. Those of which somebody has approved a document and is to issue it too ($4) are left, where four eyes
+-- are asked for ($6), and so are those with a refund in progress, unless they are to be issued whole ($7).
+WITH refunded AS (
+    SELECT p.invoice_id FROM refunds f JOIN payments p USING (order_id)
+    WHERE f.state = 'open' AND p.month = $1 AND p.standing_supply + p.standing_vat > 0
+), ready AS (
+    SELECT business_number FROM documents
+    WHERE month = $1 AND ($2::text[] IS NULL OR business_number = ANY($2::text[]))
+      AND state IN ('draft', 'approved', 'issue_failed')
+    GROUP BY business_number
+    HAVING bool_or(state = 'approved') AND NOT bool_or(state = 'draft')
+       AND ($7 OR NOT bool_or(invoice_id IN (SELECT invoice_id FROM refunded)))
+)
+INSERT INTO closed_businesses (month, business_number, closed_at, actor, reason)
+SELECT $1, r.business_number, $3, $4, $5 FROM ready r
+WHERE NOT ($6 AND EXISTS (
+        SELECT FROM approvals a JOIN documents d USING (invoice_id)
+        WHERE a.month = $1 AND a.business_number = r.business_number AND a.actor = $4 AND d.state = 'approved'))
+ON CONFLICT DO NOTHING;
+
+-- name: left_of_month
+-- The businesses of a month, of these numbers where they are given, that are still to be issued, and why: a refund is in
+-- progress, a document is not approved, or whoever issues ($3) has approved it and four eyes are asked for ($4).
+WITH refunded AS (
+    SELECT p.invoice_id FROM refunds f JOIN payments p USING (order_id)
+    WHERE f.state = 'open' AND p.month = $1 AND p.standing_supply + p.standing_vat > 0
+)
+SELECT d.business_number, bool_or(d.state = 'draft') AS is_draft, sum(d.total)::bigint AS won,
+       CASE WHEN bool_or(d.invoice_id IN (SELECT invoice_id FROM refunded)) THEN 'open_refund'
+            WHEN bool_or(d.state = 'draft') THEN 'not_approved'
+            WHEN $4 AND bool_or(a.actor = $3) THEN 'four_eyes'
+            ELSE 'not_issued' END AS reason
+FROM documents d LEFT JOIN approvals a USING (invoice_id, business_number)
+WHERE d.month = $1 AND ($2::text[] IS NULL OR d.business_number = ANY($2::text[])) AND d.state IN ('draft', 'approved')
+GROUP BY d.business_number ORDER BY d.business_number;
+
+-- name: stand_of_month
+-- What of a month, and of these business numbers where they are given, is drafted, approved, failed and issued.
+SELECT count(*) FILTER (WHERE state = 'draft') AS drafts,
+       count(*) FILTER (WHERE state = 'approved') AS approved,
+       coalesce(sum(total) FILTER (WHERE state = 'approved'), 0)::bigint AS approved_total,
+       count(*) FILTER (WHERE state = 'issue_failed') AS issue_failed,
+       count(*) FILTER (WHERE state = 'issued') AS issued,
+       coalesce(sum(total) FILTER (WHERE state = 'issued'), 0)::bigint AS issued_total
+FROM documents
+WHERE month = $1 AND modification IS NULL AND ($2::text[] IS NULL OR business_number = ANY($2::text[]));
+
+-- name: states_of_businesses
+-- How many businesses of a month are in which state.
+SELECT state, count(*) AS count FROM business_months WHERE month = $1 GROUP BY state;
+
+-- name: page_of_businesses
+-- How the businesses of a month stand, after one of them; in one state, or one of them, where it is given.
+SELECT * FROM business_months
+WHERE month = $1 AND business_number > $2 AND ($3::text IS NULL OR state = $3)
+  AND ($4::text IS NULL OR business_number = $4)
+ORDER BY business_number LIMIT $5;
+
+-- name: documents_of_keys
+-- The documents of a month with these keys, those that corrections made too.
+SELECT * FROM documents WHERE month = $1 AND document_key = ANY($2::text[]) ORDER BY invoice_id;
+
+-- name: read_transmissions
+-- What the tax authority made of these documents, and of others under these approval numbers.
+SELECT * FROM transmissions WHERE invoice_id = ANY($1::uuid[]) OR approval_number = ANY($2::text[]);
+
+-- name: finish_month
+-- Notes that a month is closed, when nothing of it is left to be approved or issued; it is then to be reported.
+INSERT INTO months (month, closed_at, unreported)
+SELECT $1, $2, true
+WHERE EXISTS (SELECT FROM documents WHERE month = $1)
+  AND NOT EXISTS (SELECT FROM documents WHERE month = $1 AND state IN ('draft', 'approved'))
+ON CONFLICT DO NOTHING;
 
 -- name: note_unreported
 -- Remembers that month.closed has something to report, in case the close is interrupted before it or leaves drafts.
@@ -197,7 +296,7 @@ SELECT count(*) FILTER (WHERE state = 'issued')::bigint AS documents,
        coalesce(sum(total) FILTER (WHERE state = 'issued'), 0)::bigint AS total,
        count(*) FILTER (WHERE state = 'issued' AND kind = 'merged')::bigint AS merged,
        count(*) FILTER (WHERE state = 'issue_failed')::bigint AS issue_failed,
-       count(*) FILTER (WHERE state = 'draft')::bigint AS drafts
+       count(*) FILTER (WHERE state IN ('draft', 'approved'))::bigint AS drafts
 FROM documents WHERE month = $1 AND modification IS NULL;
 
 -- name: state_of_month
@@ -207,7 +306,7 @@ SELECT closed_at, unreported FROM months WHERE month = $1;
 -- name: closes_of_month
 -- Who closed a month, when and why, oldest first; refused ones are left out.
 SELECT recorded_at, actor, reason FROM audit_log
-WHERE target = $1 AND action = 'month.close' AND result = 'begun' ORDER BY id;
+WHERE target = $1 AND action IN ('month.close', 'month.issue') AND result = 'begun' ORDER BY id;
 
 -- name: late_of_month
 -- The documents of a month that were issued after its due day, by their day of issue in Seoul, with what 1 % and 2 %
@@ -231,7 +330,7 @@ UPDATE months SET sequence = sequence + 1, unreported = false WHERE month = $1 R
 SELECT (SELECT coalesce(sum(total), 0)::bigint FROM documents WHERE state = 'issued')
        + (SELECT coalesce(sum(p.standing_supply + p.standing_vat), 0)::bigint
           FROM payments p JOIN documents d USING (invoice_id) WHERE d.modification = 'issued_twice') AS invoiced,
-       (SELECT coalesce(sum(total), 0)::bigint FROM documents WHERE state IN ('draft', 'issue_failed')) AS uninvoiced,
+       (SELECT coalesce(sum(total), 0)::bigint FROM documents WHERE state IN ('draft', 'approved', 'issue_failed')) AS uninvoiced,
        coalesce(sum(standing_supply + standing_vat) FILTER (WHERE evidence = 'card_slip'), 0)::bigint AS card_slip,
        coalesce(sum(standing_supply + standing_vat) FILTER (WHERE evidence = 'cash_receipt'), 0)::bigint AS cash_receipt
 FROM payments;
@@ -253,7 +352,7 @@ WITH RECURSIVE known (month) AS (
 )
 SELECT d.month, count(*) AS count, sum(d.total)::bigint AS won
 FROM known JOIN documents d USING (month)
-WHERE known.month < $1 AND d.state = 'draft' AND NOT EXISTS (SELECT FROM months m WHERE m.month = known.month)
+WHERE known.month < $1 AND d.state IN ('draft', 'approved') AND NOT EXISTS (SELECT FROM months m WHERE m.month = known.month)
 GROUP BY d.month;
 
 -- name: todo_interrupted
@@ -387,7 +486,7 @@ SELECT d.*, o.document_key AS original_key,
                  WHERE p.month = d.month AND p.partner_id = d.partner_id AND p.invoice_id = d.invoice_id LIMIT 1),
                 '') AS name
 FROM documents d LEFT JOIN documents o ON o.invoice_id = d.original_id LEFT JOIN partners n ON n.partner_id = d.partner_id
-WHERE d.month = $1 AND d.state IN ('draft', 'issue_failed', 'issued')
+WHERE d.month = $1 AND d.state IN ('draft', 'approved', 'issue_failed', 'issued')
   AND ($2::text IS NULL OR d.partner_id = $2 OR d.also <> '{}' AND $2 = ANY(d.also))
 ORDER BY d.partner_id, d.document_key, d.invoice_id;
 

@@ -18,8 +18,9 @@ class InvoicesSettings(ServiceSettings):
     invoices_cut_off_hour: int = Field(default=18, ge=0, le=23, description="hour of that day, in Seoul")
     invoices_close_chunk: int = Field(default=200, ge=1, le=2_000, description="partners in one transaction")
 
+    invoices_four_eyes: bool = Field(default=True, description="who approves a document is not who issues it")
     invoices_supplier_number: str = Field(
-        default="", description="business number of who sells; without it no document is shown"
+        default="", description="business number of who sells; without it no document is approved or shown"
     )
     invoices_supplier_name: str = Field(
         default="", max_length=200, validate_default=True, description="its name, as registered"
@@ -72,4 +73,9 @@ class InvoicesSettings(ServiceSettings):
 
     def policy(self) -> Policy:
         """The policies as decisions read them."""
-        return Policy(self.invoices_card_is_slip, self.invoices_cut_off_day, self.invoices_cut_off_hour)
+        return Policy(
+            self.invoices_card_is_slip,
+            self.invoices_cut_off_day,
+            self.invoices_cut_off_hour,
+            self.invoices_four_eyes,
+        )

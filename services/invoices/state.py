@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import astuple
+from msgspec.structs import astuple, replace
 
 from shared.columns import JSON, Columns, Fixed
 from shared.money import NOTHING, Money
@@ -19,7 +19,7 @@ from shared.units import LineUnits
 
 Evidence = Literal["tax_invoice", "card_slip", "cash_receipt"]
 DocumentKind = Literal["payment", "merged", "modified"]
-DocumentState = Literal["draft", "in_merge", "undone", "void", "issue_failed", "issued"]
+DocumentState = Literal["draft", "in_merge", "undone", "void", "approved", "issue_failed", "issued"]
 Modification = Literal["contract_cancelled", "supply_value_changed", "correction", "issued_twice"]
 RefundState = Literal["open", "completed", "rejected", "denied", "released"]
 Reason = Literal[
@@ -43,7 +43,8 @@ Reason = Literal[
 
 NewId = Callable[[], UUID]
 CorrectionState = Literal["proposed", "corrected", "withdrawn"]
-UNISSUED: tuple[DocumentState, ...] = ("draft", "issue_failed")
+UNISSUED: tuple[DocumentState, ...] = ("draft", "approved", "issue_failed")
+TransmissionState = Literal["transmitted", "transmission_failed"]
 
 
 class Contradiction(Exception):
@@ -56,6 +57,15 @@ class Policy(Struct, frozen=True, gc=False):
     card_is_slip: bool = True
     cut_off_day: int = 5
     cut_off_hour: int = 18
+    four_eyes: bool = True
+
+
+class By(NamedTuple):
+    """Who had something done, when it counts from, and why; each may be empty where nobody said it."""
+
+    actor: str
+    at: datetime
+    reason: str
 
 
 class Payment(Struct, frozen=True, gc=False):
@@ -129,10 +139,11 @@ class Snapshot(Struct, frozen=True, gc=False):
 class Document(Struct, frozen=True, gc=False):
     """One tax invoice, from its draft on.
 
-    `payments` counts the payments with won on it, once it is issued. `also` names the other partners with
-    payments on it, where an operator merged a business over several partners. `original_id` and
-    `modification` belong to modified invoices and to the document that replaces a corrected one; `order_id`
-    and `refund_id` to modified invoices that a refund caused, and to those that correct them.
+    From its approval on it has its key and its written date, and stays as it is; whatever changes it makes
+    it a draft again. `payments` counts the payments with won on it, from then on. `also` names the other
+    partners with payments on it, where an operator merged a business over several partners. `original_id`
+    and `modification` belong to modified invoices and to the document that replaces a corrected one;
+    `order_id` and `refund_id` to modified invoices that a refund caused, and to those that correct them.
     """
 
     invoice_id: Fixed[UUID]
@@ -160,9 +171,50 @@ class Document(Struct, frozen=True, gc=False):
         return self.state in UNISSUED
 
     @property
+    def reopened(self) -> "Document":
+        """The document with its approval gone: what follows changes what was approved."""
+        if self.state != "approved":
+            return self
+        return replace(self, state="draft", document_key=None, written_date=None)
+
+    @property
     def partners(self) -> tuple[str, ...]:
         """Every partner with payments on it."""
         return (self.partner_id, *self.also)
+
+
+class Approval(Struct, frozen=True, gc=False):
+    """What a document was when it was approved under a key, by whom, when and why.
+
+    The key belongs to the document from then on: approved anew under the same number, it keeps it. A document
+    that is not as this says has drifted since.
+    """
+
+    document_key: Fixed[str]
+    invoice_id: Fixed[UUID]
+    business_number: Fixed[str]
+    month: Fixed[str]
+    amount: Annotated[Money, Columns("supply", "vat")]
+    payments: int
+    actor: str
+    reason: str
+    approved_at: datetime
+
+
+class Transmission(Struct, frozen=True, gc=False):
+    """What the tax authority made of an issued document: taken, under its approval number, or not.
+
+    `sequence` is that of its last event; the document itself never changes. `detail` is why it was not taken.
+    """
+
+    invoice_id: Fixed[UUID]
+    month: Fixed[str]
+    state: TransmissionState
+    sequence: int
+    actor: str
+    at: datetime
+    approval_number: str | None = None
+    detail: str = ""
 
 
 class Refund(Struct, frozen=True, gc=False):
@@ -314,6 +366,8 @@ class Change(Struct, frozen=True, gc=False):
     numbers: tuple[PartnerNumber, ...] = ()
     corrections: tuple[Correction, ...] = ()
     counters: tuple[DocumentCounter, ...] = ()
+    approvals: tuple[Approval, ...] = ()
+    transmissions: tuple[Transmission, ...] = ()
 
     def plus(self, later: "Change") -> "Change":
         """Both changes; of the same thing the value of `later` counts."""
@@ -332,13 +386,16 @@ class Stored:
     numbers: Mapping[tuple[str, datetime], PartnerNumber] = field(default_factory=dict)
     corrections: Mapping[UUID, Correction] = field(default_factory=dict)
     counters: Mapping[str, DocumentCounter] = field(default_factory=dict)
+    approvals: Mapping[tuple[UUID, str], Approval] = field(default_factory=dict)
+    transmissions: Mapping[UUID, Transmission] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class World:
     """What one batch works on: everything that its events may touch, loaded under locks.
 
-    `closed` maps every closed month to the logical time of its close. `counters` are those of the businesses
+    `closed` maps every closed month to the logical time of its close, `closed_businesses` those months of
+    businesses that are issued while the rest of the month is not. `counters` are those of the businesses
     that may be issued a document in this batch. `numbers` are all that were told of the loaded partners,
     `others` the payments of other partners of a business that a merge may have to name, `withdrawn` partners
     that have left. `stored` are the rows as they were read, to see what changed.
@@ -352,9 +409,12 @@ class World:
     requests: dict[tuple[str, str], MergeRequest] = field(default_factory=dict)
     numbers: dict[tuple[str, datetime], PartnerNumber] = field(default_factory=dict)
     corrections: dict[UUID, Correction] = field(default_factory=dict)
+    approvals: dict[tuple[UUID, str], Approval] = field(default_factory=dict)
+    transmissions: dict[UUID, Transmission] = field(default_factory=dict)
     others: list[OtherPayment] = field(default_factory=list)
     counters: dict[str, DocumentCounter] = field(default_factory=dict)
     closed: dict[str, datetime] = field(default_factory=dict)
+    closed_businesses: dict[tuple[str, str], datetime] = field(default_factory=dict)
     snapshots: list[Snapshot] = field(default_factory=list)
     withdrawn: list[WithdrawnPartner] = field(default_factory=list)
     explanations: dict[tuple[str, str, str], Explanation] = field(default_factory=dict)
@@ -382,6 +442,14 @@ class World:
     def document_of(self, payment: Payment) -> Document | None:
         """The document that a payment is in; None for card slips and cash receipts."""
         return None if payment.invoice_id is None else self.documents[payment.invoice_id]
+
+    def closed_at(self, month: str, business_number: str) -> datetime | None:
+        """Since when what comes for a business's month is late; None while it is collected and reviewed."""
+        return self.closed.get(month) or self.closed_businesses.get((month, business_number))
+
+    def approval_of(self, document: Document, business_number: str) -> Approval | None:
+        """The approval that a document has had under a number; None where there was none."""
+        return self.approvals.get((document.invoice_id, business_number))
 
     def open_merge(self, partner_id: str, business_number: str, month: str) -> Document | None:
         """The merged document of a business's month that is not issued yet. There is at most one."""
@@ -416,6 +484,8 @@ class World:
         self.numbers.update(((number.partner_id, number.since), number) for number in state.numbers)
         self.corrections.update((each.invoice_id, each) for each in state.corrections)
         self.counters.update((counter.business_number, counter) for counter in state.counters)
+        self.approvals.update(((each.invoice_id, each.business_number), each) for each in state.approvals)
+        self.transmissions.update((each.invoice_id, each) for each in state.transmissions)
         self.snapshots.extend(state.snapshots)
 
     def _put_payment(self, payment: Payment) -> None:
@@ -441,6 +511,8 @@ class World:
             dict(self.numbers),
             dict(self.corrections),
             dict(self.counters),
+            dict(self.approvals),
+            dict(self.transmissions),
         )
 
 

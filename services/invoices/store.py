@@ -6,10 +6,10 @@ without a lock of its own is read after the lock that protects it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
 from services.invoices.state import (
+    Approval,
     Change,
     Correction,
     Document,
@@ -23,6 +23,7 @@ from services.invoices.state import (
     Policy,
     Refund,
     Snapshot,
+    Transmission,
     WithdrawnPartner,
     World,
 )
@@ -44,6 +45,8 @@ EXPLANATIONS = Table(Explanation, "merge_explanations", key=("partner_id", "requ
 NUMBERS = Table(PartnerNumber, "partner_numbers", key=("partner_id", "since"))
 CORRECTIONS = Table(Correction, "corrections", key=("invoice_id",))
 COUNTERS = Table(DocumentCounter, "document_counters", key=("business_number",))
+APPROVALS = Table(Approval, "approvals", key=("document_key",))
+TRANSMISSIONS = Table(Transmission, "transmissions", key=("invoice_id",))
 WITHDRAWN_PARTNERS = Table(WithdrawnPartner, "withdrawn_partners", key=("partner_id",))
 TABLES = (
     PAYMENTS,
@@ -56,6 +59,8 @@ TABLES = (
     REQUESTS,
     EXPLANATIONS,
     COUNTERS,
+    APPROVALS,
+    TRANSMISSIONS,
     WITHDRAWN_PARTNERS,
 )
 
@@ -93,16 +98,27 @@ class Store:
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
 
+    @property
+    def policy(self) -> Policy:
+        """What the operator has chosen."""
+        return self._policy
+
     async def load(self, connection: Connection, events: Sequence[Event[Any]]) -> World:
         """Locks and reads everything that these events may touch. Call it inside a transaction."""
         world = World(self._policy)
         paid = _of_type(events, "order.paid.v1")
         months = [month_of(event.data.paid_at) for event in paid]
         await _share_months(connection, months)
-        world.closed = await _closed_months(connection)
-        late = [event for event, month in zip(paid, months, strict=True) if month in world.closed]
         changed = _of_type(events, *PARTNER_CHANGES)
         merges = _of_type(events, *MERGES)
+        numbers = {_digits(event.data.partner.business_number) for event in paid}
+        numbers |= {normalise(e.data.business_number) or e.data.business_number for e in merges}
+        await _read_closed(connection, world, numbers)
+        late = [
+            event
+            for event, month in zip(paid, months, strict=True)
+            if world.closed_at(month, _digits(event.data.partner.business_number)) is not None
+        ]
         await _lock_partners(connection, [*_partners_of_late(late), *(e.key for e in [*changed, *merges])])
         order_ids = {e.data.order_id for e in events if hasattr(e.data, "order_id")}
         theirs = await _orders_of_partners(connection, merges, changed)
@@ -111,7 +127,7 @@ class Store:
             connection, world, theirs | {e.data.order_id for e in _of_type(events, *RETURNS)}
         )
         if changed:
-            world.closed = await _closed_months(connection)
+            await _read_closed(connection, world, _numbers_in(world))
             await _read_corrections(connection, world)
         await _read_refunds(connection, world, events)
         partner_ids = {event.key for event in changed} | {event.data.partner.partner_id for event in late}
@@ -148,7 +164,7 @@ class Store:
         world = World(self._policy)
         rows = await connection.fetch(SQL.orders_of_business, number, month)
         await _lock_partners(connection, (row["partner_id"] for row in rows))
-        world.closed = await _closed_months(connection)
+        await _read_closed(connection, world, {number})
         rows = await connection.fetch(SQL.orders_of_business, number, month)
         scopes = sorted({(row["partner_id"], month) for row in rows})
         order_ids = await _orders(connection, SQL.orders_of_businesses, scopes)
@@ -180,6 +196,20 @@ class Store:
         world.mark_stored()
         return world, document
 
+    async def load_transmissions(
+        self, connection: Connection, month: str, keys: Sequence[str], approval_numbers: Sequence[str]
+    ) -> World:
+        """Holds the partners of documents with these keys, and reads what is told of their transmission."""
+        world = World(self._policy)
+        documents = [DOCUMENTS.read(r) for r in await connection.fetch(SQL.documents_of_keys, month, keys)]
+        await _lock_partners(connection, (document.partner_id for document in documents))
+        rows = await connection.fetch(
+            SQL.read_transmissions, [document.invoice_id for document in documents], approval_numbers
+        )
+        world.put(Change(documents=tuple(documents), transmissions=tuple(map(TRANSMISSIONS.read, rows))))
+        world.mark_stored()
+        return world
+
     async def save(self, connection: Connection, world: World) -> None:
         """Writes what changed, one statement for each table."""
         before = world.stored
@@ -193,6 +223,8 @@ class Store:
         await REQUESTS.put(connection, _changed(world.requests, before.requests))
         await EXPLANATIONS.put(connection, world.explanations.values())
         await COUNTERS.save(connection, pairs(world.counters, before.counters))
+        await APPROVALS.put(connection, _changed(world.approvals, before.approvals))
+        await TRANSMISSIONS.put(connection, _changed(world.transmissions, before.transmissions))
         await WITHDRAWN_PARTNERS.put(connection, world.withdrawn)
 
 
@@ -209,8 +241,14 @@ async def _share_months(connection: Connection, months: Iterable[str]) -> None:
         await connection.fetchval(SQL.share_months, ordered)
 
 
-async def _closed_months(connection: Connection) -> dict[str, datetime]:
-    return {row["month"]: row["closed_at"] for row in await connection.fetch(SQL.closed_months)}
+async def _read_closed(connection: Connection, world: World, numbers: Iterable[str]) -> None:
+    """The closed months, and those that are issued for one of these businesses."""
+    rows = await connection.fetch(SQL.closed_months, sorted(set(numbers)))
+    of_business = [row for row in rows if row["business_number"] is not None]
+    world.closed = {row["month"]: row["closed_at"] for row in rows if row["business_number"] is None}
+    world.closed_businesses.update(
+        ((row["month"], row["business_number"]), row["closed_at"]) for row in of_business
+    )
 
 
 async def _lock_partners(connection: Connection, partner_ids: Iterable[str]) -> None:
@@ -252,10 +290,11 @@ async def _read_month(
     connection: Connection, world: World, month: str, partner_ids: Sequence[str], rows: Rows
 ) -> None:
     """What closing a month needs for these partners, but for the numbers of documents."""
-    world.closed = await _closed_months(connection)
     order_ids = await _orders(connection, SQL.orders_of_businesses, [(p, month) for p in partner_ids])
     await _lock_payments(connection, world, order_ids, rows)
     await _lock_documents(connection, world, order_ids, rows)
+    await _read_closed(connection, world, _numbers_in(world))
+    await _read_approvals(connection, world)
     await _read_partners(connection, world, partner_ids)
     await _read_numbers(connection, world, partner_ids)
     await _read_requests(connection, world, partner_ids)
@@ -304,6 +343,12 @@ async def _read_corrections(connection: Connection, world: World) -> None:
         world.put(Change(corrections=tuple(map(CORRECTIONS.read, rows))))
 
 
+async def _read_approvals(connection: Connection, world: World) -> None:
+    if unissued := sorted(d.invoice_id for d in world.documents.values() if d.is_unissued):
+        rows = await connection.fetch(SQL.read_approvals, unissued)
+        world.put(Change(approvals=tuple(map(APPROVALS.read, rows))))
+
+
 async def _read_others(connection: Connection, world: World, merges: Sequence[Event[Any]]) -> None:
     if not merges:
         return
@@ -329,6 +374,10 @@ async def _lock_counters(connection: Connection, world: World, numbers: Iterable
 
 def _changed(now: Mapping[K, T], before: Mapping[K, T]) -> Iterator[T]:
     return (value for key, value in now.items() if value is not before.get(key))
+
+
+def _numbers_in(world: World) -> set[str]:
+    return {document.business_number for document in world.documents.values()}
 
 
 def _numbers_to_issue(world: World) -> set[str]:

@@ -112,7 +112,7 @@ def _refused(story: Story) -> Iterator[str]:
 
 def _papers(story: Story) -> Iterator[str]:
     for invoice in story.invoices:
-        if invoice.state == "draft":
+        if invoice.state in ("draft", "approved"):
             first = parse_month(next_month(invoice.month))
             yield f"the close of {invoice.month}, from {first} on; pawl month {invoice.month}"
         if invoice.state == "issue_failed":

@@ -177,10 +177,10 @@ def merge_payments(
     for payment in joining:
         amount = amount.plus(payment.standing)
     sequence = target.sequence + parts_of(len(before) + len(joining) + len(excluded))
-    target = replace(target, amount=amount, sequence=sequence)
+    target = replace(target.reopened, amount=amount, sequence=sequence)
     change = Change(
         payments=tuple(replace(payment, invoice_id=target.invoice_id) for payment in joining),
-        documents=(*(replace(_own_draft(world, p), state="in_merge") for p in joining), target),
+        documents=(*(replace(_own_draft(world, p).reopened, state="in_merge") for p in joining), target),
     )
     members = sorted([*before, *joining], key=paid_order)
     return Decided(change, invoice_merged(target, members, excluded))
@@ -215,6 +215,7 @@ def unmerge(world: World, merge: Document) -> Decided[Change]:
     """Takes an un-issued merged document apart: its payments get their own drafts back."""
     members = world.payments_in(merge)
     sequence = merge.sequence + parts_of(len(members))
+    merge = merge.reopened
     undone = replace(merge, state="undone", amount=NOTHING, sequence=sequence)
     change = Change(
         payments=tuple(replace(payment, invoice_id=payment.draft_id) for payment in members),

@@ -8,6 +8,7 @@ from services.invoices.decisions.issuing import issue
 from services.invoices.decisions.numbers import (
     Told,
     correction_for,
+    move_failed,
     propose_corrections,
     renumber_drafts,
     tell_number,
@@ -45,19 +46,23 @@ def _with_preference(partner: Partner, recorded: Partner | None) -> Partner:
 
 
 def _issue_failed_ones(world: World, partner_id: str, told: Told, at: datetime) -> Decided[Change]:
-    """Issues them by month; the numbers of the business go on from document to document."""
+    """Issues them by month; the numbers of the business go on from document to document.
+
+    Those of a month that nobody has closed for this business yet wait as drafts to be approved.
+    """
     change = Change()
     counters = dict(world.counters)
     events: list[NewEvent] = []
     for document in _failed_documents(world, partner_id):
         payments = world.payments_in(document)
-        issued = issue(
-            document,
-            payments,
-            counters,
-            max(at, world.closed[document.month]),
-            correction=correction_for(told, payments),
-        )
+        correction = correction_for(told, payments)
+        closed_at = world.closed_at(document.month, document.business_number)
+        if closed_at is not None:
+            issued = issue(document, payments, counters, max(at, closed_at), correction=correction)
+        elif correction is not None:
+            issued = move_failed(world, document, correction)
+        else:
+            continue
         change = change.plus(issued.state)
         counters.update((counter.business_number, counter) for counter in issued.state.counters)
         events += issued.events

@@ -60,7 +60,7 @@ def record_payment(
         return Decided(Change())
     if payment.evidence != "tax_invoice" or not payment.paid.total:
         return Decided(Change(payments=(payment,), snapshots=(snapshot,)))
-    closed_at = world.closed.get(payment.month)
+    closed_at = world.closed_at(payment.month, payment.business_number)
     told = world.numbers_of(payment.partner_id)
     if closed_at is not None and is_valid(payment.business_number):
         payment = replace(payment, business_number=right_number(payment, told))
@@ -140,6 +140,8 @@ def return_money(world: World, back: Return, issued_at: datetime, new_id: NewId)
     change = Change(refunds=(refund,))
     match effect.kind:
         case "none":
+            # Free units move no won, but the lines that were approved with them.
+            change = change if document is None else change.plus(Change(documents=(document.reopened,)))
             return Decided(_net(payment, None, back.amount).plus(change))
         case "draft_lowered":
             return Decided(_net(payment, document, back.amount).plus(change))
@@ -204,7 +206,7 @@ def _net(payment: Payment, document: Document | None, amount: Money) -> Change:
     payment = replace(payment, standing=_left(payment.standing, amount))
     if document is None:
         return Change(payments=(payment,))
-    left = _left(document.amount, amount)
+    left, document = _left(document.amount, amount), document.reopened
     state = document.state if left.total else "void"
     return Change(payments=(payment,), documents=(replace(document, amount=left, state=state),))
 

@@ -32,6 +32,7 @@ def client(books: StoredBooks) -> httpx.AsyncClient:
         kafka_bootstrap_servers="localhost:1",
         database_url="postgresql://nobody@localhost/x",
         data_key=b"k" * 32,
+        invoices_four_eyes=False,
     )
     return operator_of(build(settings).http_routes(books.surroundings), "invoices")
 
