@@ -129,7 +129,10 @@ SERIAL_EARLIER_KEYS=
 # The page on which customers register their serials, may hold {{serial}}. Without it no serial is handed out.
 SERIALS_REGISTRATION_URL=
 
-# Who sells, as it stands on tax documents. Without number, name and representative no document is shown.
+# Whether who approves a tax document is not who issues it.
+INVOICES_FOUR_EYES=true
+
+# Who sells, as it stands on tax documents. Without number, name and representative no document is approved or shown.
 INVOICES_SUPPLIER_NUMBER=
 INVOICES_SUPPLIER_NAME=
 INVOICES_SUPPLIER_REPRESENTATIVE=

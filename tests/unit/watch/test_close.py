@@ -268,14 +268,16 @@ def test_without_yes_an_issue_only_looks(service: Service) -> None:
 @pytest.mark.parametrize("action", ["approve", "issue"])
 def test_a_step_says_why(service: Service, action: str) -> None:
     result = run("2026-10", action, "--yes")
-    assert result.exit_code == 2
+    assert isinstance(result.exception, Problem)
+    assert result.exception.exit_code == 2
     assert service.asked == []
 
 
 def test_how_a_business_stands(service: Service) -> None:
     business = {
         "business_number": "1168200276", "partners": ["P-17"], "state": "review", "drafts": 1, "approved": 0,
-        "issue_failed": 0, "issued": 0, "transmitted": 0, "transmission_failed": 0, "to_issue": 281, "total": 0,
+        "issue_failed": 0, "issued": 0, "transmitted": 0, "transmission_failed": 0,
+        "to_issue": 281, "total": 0,
         "approved_by": {"actor": "kim", "at": "2026-11-05T18:00:00+09:00", "reason": "all is there"},
         "issued_by": None, "due_on": "2026-11-10", "days_left": 5,
         "drift": {"changed": 1, "new": 0, "gone": 0, "approved_total": 352, "total": 281},
@@ -314,7 +316,8 @@ def test_a_file_that_is_no_list_of_results_is_refused(service: Service, tmp_path
     file = tmp_path / "approvals.csv"
     file.write_text(text, encoding="latin-1")
     result = run("2026-10", "transmit", "--results", str(file), "--yes")
-    assert result.exit_code == 2
+    assert isinstance(result.exception, Problem)
+    assert result.exception.exit_code == 2
     assert service.asked == []
 
 
