@@ -9,7 +9,7 @@ from csv import DictReader
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import orjson
 import typer
@@ -41,6 +41,7 @@ REFUSED = {400: Exit.USAGE, 404: Exit.USAGE, 409: Exit.FAILED, 422: Exit.USAGE}
 SCOPES_OF = {
     "close": "invoices:approve",
     "status": "invoices:read",
+    "plan": "invoices:read",
     "approve": "invoices:approve",
     "issue": "invoices:approve",
     "transmit": "invoices:manage",
@@ -61,23 +62,10 @@ LEAVES: Mapping[str, tuple[str, ...]] = {
 ACTIONS = tuple(SCOPES_OF)
 
 
-async def close_month(
-    invoices_url: str,
-    month: str,
-    at: datetime | None,
-    token: str,
-    reason: str,
-    *,
-    despite_open_refunds: bool = False,
-) -> dict[str, Any]:
-    """Closes the month at that instant (None: now) and returns its totals. Safe to repeat. Raises Problem."""
-    command = {
-        "at": None if at is None else wire_time(at),
-        "reason": reason,
-        "despite_open_refunds": despite_open_refunds,
-    }
+async def close_month(invoices_url: str, month: str, body: dict[str, Any], token: str) -> dict[str, Any]:
+    """Closes the month in one stroke and returns its totals. Safe to repeat. Raises Problem."""
     url = f"{invoices_url}/v1/months/{month}/close"
-    answer = await fetch(url, orjson.dumps(command), CLOSE_SECONDS, token)
+    answer = await fetch(url, orjson.dumps(body), CLOSE_SECONDS, token)
     next_step = f"This issued nothing. What stands against it: pawl month {month}"
     return _result(answer, invoices_url, f"{month} was not closed", next_step)
 
@@ -93,6 +81,22 @@ async def look_at_status(
         url += f"/documents/{quote(document, safe='')}"
     answer = await fetch(url, token=token)
     return _result(answer, invoices_url, f"{month} is not shown", "Is this the invoices service?")
+
+
+async def look_at_plan(
+    invoices_url: str, month: str, business: str, at: datetime | None, token: str
+) -> dict[str, Any]:
+    """Which payments of a business merge, partner by partner, and what would change that. Raises Problem."""
+    asked = {"business": business, "limit": "1000"} | ({} if at is None else {"at": wire_time(at)})
+    plans: list[Any] = []
+    while True:
+        url = f"{invoices_url}/v1/months/{month}/plan?{urlencode(asked)}"
+        answer = await fetch(url, None, CLOSE_SECONDS, token)
+        page = _result(answer, invoices_url, f"{month} is not planned", "Is this the invoices service?")
+        plans += page["items"]
+        if page["next"] is None:
+            return {"month": month, "business_number": business, "partners": plans}
+        asked["cursor"] = page["next"]
 
 
 async def command_month(
@@ -123,8 +127,8 @@ def close(
     action: Annotated[
         str,
         typer.Argument(
-            metavar="[close|status|approve|issue|transmit|merge|amend]",
-            help="Close the month in one stroke or in steps, show it, merge a business, amend a document.",
+            metavar="[close|status|plan|approve|issue|transmit|merge|amend]",
+            help="Close the month at once or in steps, show or plan it, merge a business, amend a document.",
         ),
     ] = "close",
     document: Annotated[
@@ -135,14 +139,16 @@ def close(
         str | None,
         typer.Option(
             metavar="RFC3339",
-            help="close, approve, issue, transmit: the instant of it (default: now).",
+            help="close, plan, approve, issue, transmit: the instant of it (default: now).",
             show_default=False,
         ),
     ] = None,
     business: Annotated[
         str | None,
         typer.Option(
-            metavar="NUMBER", help="merge, status, approve, issue: the business number.", show_default=False
+            metavar="NUMBER",
+            help="merge, plan, status, approve, issue: the business number.",
+            show_default=False,
         ),
     ] = None,
     undo: Annotated[bool, typer.Option("--undo", help="merge: take such a merge apart again.")] = False,
@@ -191,13 +197,16 @@ def close(
 
     Without --yes it shows the month as `pawl month` does, and issues nothing. Where four eyes are asked for,
     it takes two steps: one person says `approve`, which freezes documents, another says `issue`. What changes
-    meanwhile is approved anew, that business only. `transmit` reads in what the tax authority says. `status`
+    meanwhile is approved anew, that business only. `plan` shows which payments of a business merge, which do
+    not and why, and what would change that. `transmit` reads in what the tax authority says. `status`
     shows what is issued and which corrections are proposed, one document line by line, or how one business
     stands. `merge` makes one invoice of all payments of a business number, over several partners. `amend`
     takes a document back and says it again under the right number. All only show what they would do, until
     --yes.
 
     Example: [bold]pawl close 2011-03[/bold]
+
+    Example: [bold]pawl close 2011-03 plan --business 116-82-00276[/bold]
 
     Example: [bold]pawl close 2011-03 approve --reason "checked with the ledger" --yes[/bold]
 
@@ -217,45 +226,62 @@ def close(
     """
     require_month(month)
     instant = None if at is None else require_instant(at)
-    if action in ("close", "approve") and not yes:
+    if (action in ("close", "approve") and not yes) or (action == "plan" and business is None):
         most = ALL if as_json else FEW
         found = look_at_month(month, instant, most, invoices, directory, token_file, actor=actor)
         _show_only(found, action, instant, despite_open_refunds=despite_open_refunds, as_json=as_json)
         return
     shown = "status" if action == "issue" and not yes else action
-    body = {} if action in (*STEPS, "transmit") else {"apply": yes}
-    body |= {"reason": reason} | _asked(
-        shown, month, document, business, number, results, undo=undo, twice=twice, reason=reason
-    )
-    if action in (*STEPS, "transmit"):
-        body |= {} if instant is None else {"at": wire_time(instant)}
-    if action in STEPS:
-        body |= {"despite_open_refunds": despite_open_refunds}
-    url = invoices_url(invoices, directory)
+    asked = _asked(shown, month, document, business, number, results, undo=undo, twice=twice, reason=reason)
     if action == "transmit" and not yes:
-        Console().print(f"{len(body['results']):,} results were read: nothing was done. Do it with --yes")
+        Console().print(f"{len(asked['results']):,} results were read: nothing was done. Do it with --yes")
         return
+    body = asked | {"reason": reason} | _said(action, instant, yes=yes, despite=despite_open_refunds)
+    url = invoices_url(invoices, directory)
     token = token_for(SCOPES_OF[shown], directory, token_file, actor)
-    match shown:
-        case "close":
-            asking = close_month(
-                url, month, instant, token, reason, despite_open_refunds=despite_open_refunds
-            )
-        case "status":
-            asking = look_at_status(url, month, document, business, token)
-        case _:
-            asking = command_month(url, month, action, body, token)
-    result = asyncio.run(asking)
+    result = asyncio.run(_ask(shown, url, month, document, business, instant, body, token))
     if as_json:
         print_json(result)
     else:
         SHOWN[shown](Console(), result)
         if shown != action:
-            Console().print(
-                f"Nothing was issued. Issue what is approved: pawl close {month} issue --reason WHY --yes"
-            )
-    if shown in LEAVES and any(result.get(name) for name in LEAVES[shown]):
+            then = f"pawl close {month} issue --reason WHY --yes"
+            Console().print(f"Nothing was issued. Issue what is approved: {then}")
+    if any(result.get(name) for name in LEAVES.get(shown, ())):
         raise typer.Exit(Exit.SOMETHING_WAITS)
+
+
+def _said(action: str, at: datetime | None, *, yes: bool, despite: bool) -> dict[str, Any]:
+    """What is said of an action beside what it is about: whether to do it, or when, and how."""
+    match action:
+        case "merge" | "amend" | "correct":
+            return {"apply": yes}
+        case "transmit":
+            return {} if at is None else {"at": wire_time(at)}
+        case _:
+            return {"at": None if at is None else wire_time(at), "despite_open_refunds": despite}
+
+
+async def _ask(
+    action: str,
+    url: str,
+    month: str,
+    document: str | None,
+    business: str | None,
+    at: datetime | None,
+    body: dict[str, Any],
+    token: str,
+) -> dict[str, Any]:
+    match action:
+        case "close":
+            return await close_month(url, month, body, token)
+        case "status":
+            return await look_at_status(url, month, document, business, token)
+        case "plan":
+            assert business is not None, "without one the whole month is shown"
+            return await look_at_plan(url, month, business, at, token)
+        case _:
+            return await command_month(url, month, action, body, token)
 
 
 def _asked(
@@ -276,6 +302,9 @@ def _asked(
             example = f'pawl close {month} --reason "all partners have confirmed" --yes'
             raise Problem("A close says why.", f"For example: {example}", Exit.USAGE)
         case "close" | "status":
+            return {}
+        case "plan":
+            require_number(business, "--business")
             return {}
         case "approve" | "issue" if not reason.strip():
             example = f'pawl close {month} {action} --reason "checked with the ledger" --yes'
@@ -328,9 +357,9 @@ def _show_only(
     """What the close would do, as `pawl month` shows it, with its exit code."""
     then = "" if at is None else f" --at {wire_time(at)}"
     flag = " --despite-open-refunds" if despite_open_refunds else ""
-    step = "" if action == "close" else f" {action}"
+    step = " approve" if action == "approve" else ""
     does = f"pawl close {found['month']}{step}{then}{flag} --reason WHY --yes"
-    verb = "Close it" if action == "close" else "Approve it"
+    verb = "Approve it" if step else "Close it"
     show_month(found | {"applied": False}, as_json, f"Nothing was done. {verb}: {does}")
     code = exit_code_of(found, despite_open_refunds=despite_open_refunds)
     if code != Exit.OK:

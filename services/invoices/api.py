@@ -24,6 +24,7 @@ from services.invoices.commands import (
 from services.invoices.decisions.transmitting import APPROVAL_NUMBER, Result
 from services.invoices.document_routes import SUPPLIER_NOT_CONFIGURED, document_routes
 from services.invoices.documents.tax_document import Party
+from services.invoices.plan import plan_of_partner, plans_of_business
 from services.invoices.previewing import preview_month
 from services.invoices.store import CORRECT_PARTNER, SQL, Store
 from services.invoices.viewing import (
@@ -81,6 +82,7 @@ NAMED = 20
 
 AMonth = Annotated[Month, Path(description="a month in Seoul, YYYY-MM")]
 PartnerId = Annotated[Id, Path(description="the id of a partner")]
+At = Annotated[Instant | None, Query(description="as of this instant; without one at present")]
 BusinessNumber = Annotated[Id, Path(description="a business number")]
 DocumentName = Annotated[Id, Path(description="the key or the id of a document")]
 
@@ -329,6 +331,78 @@ class ShownDocument(BaseModel):
     lines: list[PrintedLine] | None
 
 
+class ShownWon(BaseModel):
+    """Won of a document."""
+
+    supply: WireWon
+    vat: WireWon
+    total: WireWon
+
+
+class ShownUnlock(BaseModel):
+    """What would change what becomes of a payment: `issue_units`, `refund_ends`, `another_payment`,
+    `ask_to_merge`, `merge_business`, `undo_business_merge`, or `undo`, which is possible until the issue.
+
+    `command` is an operator's; null for what the partner does, or what only happens.
+    """
+
+    what: str
+    units: int | None
+    refund_ids: list[str]
+    until: str | None
+    command: str | None
+
+
+class PendingRefund(ShownWon):
+    """A refund in progress, and what it would take back."""
+
+    refund_id: str
+
+
+class ShownPlannedPayment(ShownWon):
+    """A payment, whether it is on the merged document after the close, and why (not)."""
+
+    payment_id: str
+    order_id: str
+    paid_at: str
+    merges: bool
+    reason: str
+    unlocks: list[ShownUnlock]
+    pending_refunds: list[PendingRefund]
+
+
+class ShownTotals(BaseModel):
+    """Won on the merged document, and on documents of single payments that are still to be issued."""
+
+    merged: ShownWon
+    single: ShownWon
+
+
+class ShownBusinessPlan(BaseModel):
+    """The plan of one business number; payments of two numbers never share a document.
+
+    `totals`: `now`, and if what is pending arrives: `issued`, `refunded`, `released`, `issued_and_refunded`.
+    """
+
+    business_number: str
+    invoice_id: str | None
+    merged: list[str]
+    payments: list[ShownPlannedPayment]
+    totals: dict[str, ShownTotals]
+
+
+class ShownPlan(BaseModel):
+    """What a close would make of a partner's month. `always_merge_at_cut_off`: its standing preference."""
+
+    partner_id: str
+    month: str
+    at: str
+    cut_off: str
+    due_on: str
+    always_merge_at_cut_off: bool
+    businesses: list[ShownBusinessPlan]
+
+
 class Months:
     """The endpoints; a close takes `chunk` partners in one transaction."""
 
@@ -343,7 +417,7 @@ class Months:
     async def preview(
         self,
         month: AMonth,
-        at: Annotated[Instant | None, Query(description="as of this instant; without one at present")] = None,
+        at: At = None,
         limit: Limit = USUAL,
     ) -> Any:
         """What a close of the month would issue, what stands against it, and who closed it already.
@@ -414,6 +488,33 @@ class Months:
         close = MonthClose(month, body.at or now(), uuid7(), caller.sub, body.reason, action="month.transmit")
         results = [Result(each.document_key, each.approval_number, each.failed) for each in body.results]
         return await transmitted(self._surroundings, self._store, close, results)
+
+    async def plan(
+        self,
+        month: AMonth,
+        business: Annotated[Id, Query(description="a business number")],
+        at: At = None,
+        cursor: Cursor = None,
+        limit: Limit = USUAL,
+    ) -> Any:
+        """The merge plans of the partners of a business number, page by page. It changes nothing."""
+        (last,) = after(cursor, ("",))
+        number, instant = normalise(business) or business, at or now()
+        pool = self._surroundings.pool
+        rows = await plans_of_business(pool, self._store, month, number, last, limit, instant)
+        return page_of(rows, limit, lambda row: (row["partner_id"],))
+
+    async def plan_of_partner(
+        self, partner_id: PartnerId, month: AMonth, caller: Asking, at: At = None
+    ) -> Any:
+        """Which payments of a partner's month merge, which do not and why, and what would change that."""
+        found = None
+        if caller.may_see(partner_id):
+            pool = self._surroundings.pool
+            found = await plan_of_partner(pool, self._store, partner_id, month, at or now())
+        if found is None:
+            raise Problem(NOT_FOUND, what=f"{partner_id} has no payment in {month}")
+        return found
 
     async def businesses(
         self,
@@ -539,6 +640,14 @@ def http_routes(
             answers=ClosedMonth,
             problems=[MONTH_NOT_OVER, OPEN_REFUND, FOUR_EYES],
             seconds=CLOSE_SECONDS,
+        ),
+        get(f"{month}/plan", months.plan, "invoices:read", answers=Page[ShownPlan]),
+        get(
+            "/v1/partners/{partner_id:path}/months/{month}/plan",
+            months.plan_of_partner,
+            "invoices:read",
+            partners=True,
+            answers=ShownPlan,
         ),
         get(f"{month}/businesses", months.businesses, "invoices:read", answers=Page[ShownBusiness]),
         get(f"{month}/businesses/{{number}}", months.business, "invoices:read", answers=ShownBusiness),

@@ -2,8 +2,8 @@
 
 Each step works through the partners of the month in chunks, one transaction each, so it can be interrupted
 anywhere and repeated at any time; what is done stays done, and a repeat without anything new changes and
-publishes nothing. An event that arrives before a document is issued makes it a draft again: that business alone
-is approved anew (docs/decisions/0036-a-month-is-approved-before-it-is-issued.md).
+publishes nothing. An event that arrives before a document is issued makes it a draft again: that business
+alone is approved anew (docs/decisions/0036-a-month-is-approved-before-it-is-issued.md).
 """
 
 from collections.abc import Collection, Mapping, Sequence

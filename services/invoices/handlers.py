@@ -62,7 +62,9 @@ def record_issued_units(world: World, event: Event[SerialsIssuedTogether], conte
 
 def open_refund(world: World, event: Event[RefundAccepted], context: Context) -> Outcome:
     """refund.accepted: the payment cannot be merged until the refund ends."""
-    return keep(world, payments.open_refund(world, event.data.order_id, event.data.refund_id))
+    data = event.data
+    units, consumed = line_units(data.lines), consumed_won(data.lines)
+    return keep(world, payments.open_refund(world, data.order_id, data.refund_id, units, consumed))
 
 
 def complete_refund(world: World, event: Event[RefundCompleted], context: Context) -> Outcome:

@@ -118,6 +118,15 @@ SELECT * FROM refunds WHERE refund_id = ANY($1::text[]);
 -- What is recorded of these partners.
 SELECT * FROM partners WHERE partner_id = ANY($1::text[]);
 
+-- name: refunds_of_payments
+-- Every refund of these payments, in progress or ended.
+SELECT * FROM refunds WHERE order_id = ANY($1::text[]) ORDER BY refund_id;
+
+-- name: page_of_partners
+-- Partners with a payment of a business number in a month, after one of them.
+SELECT DISTINCT partner_id FROM payments
+WHERE month = $1 AND business_number = $2 AND partner_id > $3 ORDER BY partner_id LIMIT $4;
+
 -- name: read_numbers
 -- Every business number that these partners have told.
 SELECT * FROM partner_numbers WHERE partner_id = ANY($1::text[]);
@@ -455,9 +464,15 @@ WHERE p.order_id = $1 AND o.topic = 'invoices.events'
 ORDER BY o.id;
 
 -- name: document_of_key
--- A document by its key, to be shown, with the key and the written date of the one that it modifies.
-SELECT d.*, o.document_key AS original_key, o.written_date AS original_written
-FROM documents d LEFT JOIN documents o ON o.invoice_id = d.original_id WHERE d.document_key = $1;
+-- An issued document by its key, to be shown, with the key and the written date of the one that it modifies, and the
+-- approval numbers of both.
+SELECT d.*, t.approval_number, o.document_key AS original_key, o.written_date AS original_written,
+       ot.approval_number AS original_approval
+FROM documents d
+LEFT JOIN transmissions t USING (invoice_id)
+LEFT JOIN documents o ON o.invoice_id = d.original_id
+LEFT JOIN transmissions ot ON ot.invoice_id = d.original_id
+WHERE d.document_key = $1 AND d.state = 'issued';
 
 -- name: page_of_documents
 -- Documents of a month after one of them, by partner and id; of a business number and in a state, where they are given.
@@ -479,13 +494,16 @@ ORDER BY d.partner_id, d.invoice_id LIMIT $6;
 -- name: rows_of_month
 -- The issued and the open documents of a month as an accountant reads them, of one partner where it is given. The name
 -- is the one that the partner told last, else that of a payment.
-SELECT d.*, o.document_key AS original_key,
+SELECT d.*, t.approval_number, o.document_key AS original_key,
        coalesce(n.name,
                 (SELECT l.buyer ->> 1 FROM payment_lines l WHERE l.order_id = d.order_id),
                 (SELECT l.buyer ->> 1 FROM payments p JOIN payment_lines l USING (order_id)
                  WHERE p.month = d.month AND p.partner_id = d.partner_id AND p.invoice_id = d.invoice_id LIMIT 1),
                 '') AS name
-FROM documents d LEFT JOIN documents o ON o.invoice_id = d.original_id LEFT JOIN partners n ON n.partner_id = d.partner_id
+FROM documents d
+LEFT JOIN transmissions t USING (invoice_id)
+LEFT JOIN documents o ON o.invoice_id = d.original_id
+LEFT JOIN partners n ON n.partner_id = d.partner_id
 WHERE d.month = $1 AND d.state IN ('draft', 'approved', 'issue_failed', 'issued')
   AND ($2::text IS NULL OR d.partner_id = $2 OR d.also <> '{}' AND $2 = ANY(d.also))
 ORDER BY d.partner_id, d.document_key, d.invoice_id;

@@ -61,7 +61,7 @@ async def show_document(pool: asyncpg.Pool, key: str, supplier: Party, caller: C
             raise NoSuchDocument(f"there is no document {key}; GET /v1/documents lists them")
         lines = await lines_of(connection, document)
         buyer = await _buyer_of(connection, document)
-    return tax_document(document, lines, supplier, buyer, _original_of(row))
+    return tax_document(document, lines, supplier, buyer, _original_of(row), row["approval_number"])
 
 
 async def page_of_documents(
@@ -135,7 +135,9 @@ async def _buyer_of(connection: Connection, document: Document) -> Party:
 
 
 def _original_of(row: Mapping[str, Any]) -> Original | None:
-    return None if row["original_key"] is None else Original(row["original_key"], row["original_written"])
+    if row["original_key"] is None:
+        return None
+    return Original(row["original_key"], row["original_written"], row["original_approval"])
 
 
 def _listed(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -148,7 +150,7 @@ def _month_row(row: Mapping[str, Any]) -> MonthRow:
     document = DOCUMENTS.read(row)
     return MonthRow(
         document_key=document.document_key,
-        approval_number=None,
+        approval_number=row["approval_number"],
         kind=document.kind,
         state=document.state,
         modification=document.modification,

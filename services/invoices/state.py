@@ -5,6 +5,7 @@ Money is won, instants are aware datetimes, months are KST months written `2026-
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from dataclasses import replace as replace_fields
 from datetime import date, datetime
 from typing import Annotated, Literal, NamedTuple
 from uuid import UUID
@@ -220,8 +221,8 @@ class Transmission(Struct, frozen=True, gc=False):
 class Refund(Struct, frozen=True, gc=False):
     """A refund of a payment, or the units that a cancellation took back (`cancellation`).
 
-    `lines` are the units that went back, for printing; None where they were not kept. `consumed` won by line
-    were used up of them, and stay on the document.
+    `lines` are the units that went back, for printing, or that are asked for while it is open; None where
+    they were not kept. `consumed` won by line were used up of them, and stay on the document.
     """
 
     refund_id: Fixed[str]
@@ -233,8 +234,18 @@ class Refund(Struct, frozen=True, gc=False):
     consumed: Annotated[dict[str, int], JSON] = msgspec.field(default_factory=dict)
 
 
+class Preference(NamedTuple):
+    """Since when a partner wants its months merged, or does not."""
+
+    since: datetime
+    always_merge: bool
+
+
 class Partner(Struct, frozen=True, gc=False):
-    """A partner as of its last change. `always_merge_since`: when its preference last changed."""
+    """A partner as of its last change. `always_merge_since`: when its preference last changed.
+
+    `preferences` are all that it has had, oldest first: what counts for a month is the one at its cut-off.
+    """
 
     partner_id: Fixed[str]
     business_number: str
@@ -243,6 +254,17 @@ class Partner(Struct, frozen=True, gc=False):
     always_merge: bool
     always_merge_since: datetime
     changed_at: datetime
+    preferences: Annotated[tuple[Preference, ...], JSON] = ()
+
+    @property
+    def all_preferences(self) -> tuple[Preference, ...]:
+        """Those that are kept, or the one that was before they were."""
+        return self.preferences or (Preference(self.always_merge_since, self.always_merge),)
+
+    def preferred_merging(self, at: datetime) -> bool:
+        """Whether it wanted its months merged just before `at`."""
+        before = [each for each in self.all_preferences if each.since < at]
+        return bool(before) and before[-1].always_merge
 
 
 class PartnerNumber(Struct, frozen=True, gc=False):
@@ -499,6 +521,20 @@ class World:
         if document.kind == "merged" and document.is_unissued:
             scope = (document.partner_id, document.business_number, document.month)
             self._merges[scope] = document.invoice_id
+
+    def copied(self) -> "World":
+        """Another world of the same values, to try things out in."""
+        tried = replace_fields(
+            self,
+            payments=dict(self.payments),
+            documents=dict(self.documents),
+            requests=dict(self.requests),
+            partners=dict(self.partners),
+        )
+        tried._orders_of_partner = {key: dict(orders) for key, orders in self._orders_of_partner.items()}
+        tried._orders_of_document = {key: dict(orders) for key, orders in self._orders_of_document.items()}
+        tried._merges = dict(self._merges)
+        return tried
 
     def mark_stored(self) -> None:
         """Notes that the rows are read: what is put from now on is to be saved."""

@@ -159,6 +159,21 @@ class Store:
         world.put(Change(counters=tuple(counters)))
         return world
 
+    async def look_at_partner(
+        self, connection: Connection, month: str, partner_id: str
+    ) -> tuple[World, dict[str, Snapshot]]:
+        """A partner's month without a lock, with the lines of payments that have a refund in progress.
+
+        Call it inside a snapshot. Nothing of it is to be saved.
+        """
+        world = World(self._policy)
+        await _read_month(connection, world, month, [partner_id], LOOKING)
+        refunded = sorted(p.order_id for p in world.payments.values() if p.open_refunds)
+        rows = await connection.fetch(SQL.refunds_of_payments, refunded) if refunded else []
+        world.put(Change(refunds=tuple(map(REFUNDS.read, rows))))
+        sold = await connection.fetch(SQL.snapshots_of_orders, refunded) if refunded else []
+        return world, {row["order_id"]: SNAPSHOTS.read(row) for row in sold}
+
     async def load_business(self, connection: Connection, month: str, number: str) -> World:
         """Locks and reads the payments of a business number in a month, with what they are merged with."""
         world = World(self._policy)

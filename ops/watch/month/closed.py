@@ -178,9 +178,65 @@ def _print_end(console: Console, applied: bool, what: str) -> None:
     console.print(what if applied else f"{what}: nothing was done. Do it with --yes", highlight=False)
 
 
+UNLOCKS: Mapping[str, str] = {
+    "issue_units": "issue the other {units:,} units",
+    "refund_ends": "the refund {refunds} ends",
+    "another_payment": "another payment of the business that is fit",
+    "ask_to_merge": "the partner asks for it before {until}",
+    "merge_business": "an operator merges the business: {command}",
+    "undo_business_merge": "an operator takes the merge apart: {command}",
+    "undo": "until it is issued the merge can be undone",
+}
+"""What would change what becomes of a payment, in words."""
+OUTCOMES: Mapping[str, str] = {
+    "now": "as it is",
+    "issued": "when all units are issued",
+    "refunded": "when the refunds are paid out",
+    "released": "when the refunds end without money",
+    "issued_and_refunded": "when all that arrives",
+}
+
+
+def print_plan(console: Console, plan: dict[str, Any]) -> None:
+    """Which payments of a business merge, which do not and why, and what the documents come to then."""
+    if not plan["partners"]:
+        console.print(f"{plan['business_number']} has no payment in {plan['month']}", highlight=False)
+    for partner in plan["partners"]:
+        wants = "always merges" if partner["always_merge_at_cut_off"] else "merges on request"
+        for business in partner["businesses"]:
+            title = f"{business['business_number']} of {partner['partner_id']}, which {wants}"
+            _print_business_plan(console, title, business)
+
+
+def _print_business_plan(console: Console, title: str, business: dict[str, Any]) -> None:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for name in ("payment", "order"):
+        table.add_column(name)
+    table.add_column("total", justify="right")
+    for name in ("becomes", "what would change it"):
+        table.add_column(name)
+    for payment in business["payments"]:
+        changes = "; ".join(_unlock(each) for each in payment["unlocks"])
+        names = (payment["payment_id"], payment["order_id"], f"₩{payment['total']:,}", payment["reason"])
+        table.add_row(*names, changes)
+    console.print(table)
+    told: dict[tuple[int, int], list[str]] = {}
+    for name, totals in business["totals"].items():
+        won = (totals["merged"]["total"], totals["single"]["total"])
+        told.setdefault(won, []).append(OUTCOMES[name])
+    for (merged, single), names in told.items():
+        console.print(f"₩{merged:,} merged, ₩{single:,} single: {', '.join(names)}", highlight=False)
+
+
+def _unlock(unlock: dict[str, Any]) -> str:
+    refunds = ", ".join(unlock["refund_ids"])
+    return UNLOCKS[unlock["what"]].format(refunds=refunds, **unlock)
+
+
 SHOWN: Mapping[str, Callable[[Console, dict[str, Any]], None]] = {
     "close": print_summary,
     "status": print_status,
+    "plan": print_plan,
     "approve": print_step,
     "issue": print_step,
     "transmit": print_transmitted,

@@ -113,8 +113,8 @@ def wish_at_close(
     """What the month close has to merge for a business, from its standing requests and preference.
 
     The last word about a month wins: an undo stands until a new request, and beats the preference. A request
-    stands as a wish, so a payment that became fit after it still joins. The preference counts when it was
-    turned on before the cut-off; its own merge is done by the close and has no cut-off of its own.
+    stands as a wish, so a payment that became fit after it still joins. The preference counts as it was
+    at the cut-off; its own merge is done by the close and has no cut-off of its own.
     """
     if any(request.undo for request in requests):
         return None
@@ -129,7 +129,7 @@ def wish_at_close(
 
 def _prefers(partner: Partner, scope: Scope, policy: Policy) -> bool:
     last_moment = cut_off(scope.month, policy.cut_off_day, policy.cut_off_hour)
-    return partner.always_merge and partner.always_merge_since < last_moment
+    return partner.preferred_merging(last_moment)
 
 
 def _answer_at_once(world: World, request: MergeRequest) -> Decision[Change] | None:

@@ -13,7 +13,7 @@ from services.invoices.decisions.numbers import (
     renumber_drafts,
     tell_number,
 )
-from services.invoices.state import Change, Document, Partner, PartnerNumber, World
+from services.invoices.state import Change, Document, Partner, PartnerNumber, Preference, World
 from shared.runtime.decisions import Decided, NewEvent
 
 
@@ -22,15 +22,18 @@ def change_partner(world: World, partner: Partner, at: datetime) -> Decided[Chan
 
     What waited in closed months for a right number is issued, drafts take it, and for issued documents of
     another number a correction is proposed. A change older than the one recorded changes no data, but its
-    number is known from then on.
+    number and its preference are known from then on.
     """
     recorded = world.partners.get(partner.partner_id)
     known = world.numbers_of(partner.partner_id)
     new = PartnerNumber(partner.partner_id, partner.changed_at, partner.business_number)
     told = tell_number(known, new)
     change = Change(numbers=() if told is known else (new,))
+    preferences = _preferences(partner, recorded)
     if recorded is None or partner.changed_at >= recorded.changed_at:
-        change = change.plus(Change(partners=(_with_preference(partner, recorded),)))
+        change = change.plus(Change(partners=(_with_preference(partner, recorded, preferences),)))
+    elif preferences != recorded.all_preferences:
+        change = change.plus(Change(partners=(replace(recorded, preferences=preferences),)))
     issued = _issue_failed_ones(world, partner.partner_id, told, at)
     renumbered = renumber_drafts(world, partner.partner_id, told)
     proposed = propose_corrections(world, partner.partner_id, told, at)
@@ -38,11 +41,25 @@ def change_partner(world: World, partner: Partner, at: datetime) -> Decided[Chan
     return Decided(change, (*issued.events, *renumbered.events))
 
 
-def _with_preference(partner: Partner, recorded: Partner | None) -> Partner:
+def _with_preference(
+    partner: Partner, recorded: Partner | None, preferences: tuple[Preference, ...]
+) -> Partner:
     """A preference that is merely repeated counts from when it was told first."""
+    partner = replace(partner, preferences=preferences)
     if recorded is None or recorded.always_merge != partner.always_merge:
         return partner
     return replace(partner, always_merge_since=recorded.always_merge_since)
+
+
+def _preferences(partner: Partner, recorded: Partner | None) -> tuple[Preference, ...]:
+    """All that the partner has told, this one too, each once, in the order of when it was true."""
+    known = () if recorded is None else recorded.all_preferences
+    told = sorted({*known, Preference(partner.changed_at, partner.always_merge)})
+    return tuple(
+        each
+        for before, each in zip([None, *told], told, strict=False)
+        if before is None or before.always_merge != each.always_merge
+    )
 
 
 def _issue_failed_ones(world: World, partner_id: str, told: Told, at: datetime) -> Decided[Change]:

@@ -84,15 +84,25 @@ def record_issued_units(world: World, order_id: str, units: int) -> Decision[Cha
     return Decided(Change(payments=(_checked(replace(payment, issued_units=payment.issued_units + units)),)))
 
 
-def open_refund(world: World, order_id: str, refund_id: str) -> Decision[Change]:
-    """Notes a refund in progress. One that already ended (its end came on another topic) stays ended."""
+def open_refund(
+    world: World,
+    order_id: str,
+    refund_id: str,
+    units: tuple[LineUnits, ...] = (),
+    consumed: Mapping[str, int] = MappingProxyType({}),
+) -> Decision[Change]:
+    """Notes a refund in progress, and the units that it asks for.
+
+    One that already ended (its end came on another topic) stays ended.
+    """
     payment = world.payments.get(order_id)
     if payment is None:
         return _wait_for(order_id)
     if refund_id in world.refunds:
         return Decided(Change())
     payment = replace(payment, open_refunds=payment.open_refunds + 1)
-    return Decided(Change(payments=(payment,), refunds=(Refund(refund_id, order_id, "open"),)))
+    refund = Refund(refund_id, order_id, "open", lines=units, consumed=dict(consumed))
+    return Decided(Change(payments=(payment,), refunds=(refund,)))
 
 
 def end_refund(world: World, order_id: str, refund_id: str, state: RefundState) -> Decision[Change]:

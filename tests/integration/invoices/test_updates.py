@@ -118,7 +118,7 @@ async def test_a_refund_is_noted_open_and_completed(books: StoredBooks) -> None:
     refund = await books.row("refunds")
     assert refund == {
         "refund_id": "r-1", "order_id": "A-1", "state": "open", "supply": 0, "vat": 0, "cancellation": False,
-        "lines": None, "consumed": "{}",
+        "lines": '[["1",40]]', "consumed": "{}",
     }  # fmt: skip
 
     await books.take(books.events.completed("A-1", "r-1", 40, 64_000, 6_400))
@@ -149,6 +149,7 @@ async def test_a_partner_is_as_its_last_change_says(books: StoredBooks) -> None:
         "always_merge": True,
         "always_merge_since": at,
         "changed_at": at,
+        "preferences": '[["2026-11-01T10:00:00+09:00",false],["2026-11-02T10:00:00+09:00",true]]',
     }
 
 

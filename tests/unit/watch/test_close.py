@@ -327,3 +327,55 @@ def test_an_amendment_is_a_correction(service: Service) -> None:
     ((url, body),) = service.asked
     assert url == "http://invoices/v1/months/2026-10/amend"
     assert body == {"apply": False, "reason": "wrong company", "document": "K-1", "twice": False}
+
+
+# The plan
+
+WON = {"supply": 160_000, "vat": 16_000, "total": 176_000}
+NOTHING = {"supply": 0, "vat": 0, "total": 0}
+UNLOCK = {"what": "issue_units", "units": 70, "refund_ids": [], "until": None, "command": None}
+PLAN = {
+    "partner_id": "P-17",
+    "month": "2026-10",
+    "always_merge_at_cut_off": True,
+    "businesses": [
+        {
+            "business_number": "1168200276",
+            "invoice_id": None,
+            "merged": [],
+            "payments": [
+                {
+                    "payment_id": "pay-1",
+                    "order_id": "A-1",
+                    "reason": "units_not_issued",
+                    "unlocks": [UNLOCK],
+                    **WON,
+                }
+            ],
+            "totals": {
+                "now": {"merged": NOTHING, "single": WON},
+                "issued": {"merged": NOTHING, "single": WON},
+            },
+        }
+    ],
+}
+
+
+def test_the_plan_of_a_business_says_what_would_change_it(service: Service) -> None:
+    service.say(200, items=[PLAN], next=None)
+    result = run("2026-10", "plan", "--business", "116-82-00276")
+    assert service.asked == [
+        ("http://invoices/v1/months/2026-10/plan?business=116-82-00276&limit=1000", None)
+    ]
+    for told in ("P-17, which always merges", "units_not_issued", "issue the other 70 units"):
+        assert told in result.output
+    assert "₩0 merged, ₩176,000 single: as it is, when all units are issued" in result.output.replace(
+        "\n", " "
+    )
+
+
+def test_without_a_business_the_plan_is_that_of_the_month(service: Service) -> None:
+    service.say(200, **a_month())
+    result = run("2026-10", "plan")
+    assert "preview" in service.asked[0][0]
+    assert "Close it" in result.output
