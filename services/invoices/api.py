@@ -9,7 +9,8 @@ from msgspec.structs import asdict
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from services.invoices.approving import FourEyes, Step, WithoutAgent, approve, issue, transmitted
-from services.invoices.closing import MonthClose, MonthNotOver, OpenRefunds, close_month
+from services.invoices.closes import MonthClose
+from services.invoices.closing import MonthNotOver, OpenRefunds, close_month
 from services.invoices.commands import (
     CANNOT_CORRECT,
     PARTNER_INCOMPLETE,

@@ -11,7 +11,8 @@ from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from services.invoices.calendar import ends_at
-from services.invoices.closing import CHUNK, MonthClose, MonthNotOver, add_events, report
+from services.invoices.closes import MonthClose
+from services.invoices.closing import CHUNK, MonthNotOver, add_events, report
 from services.invoices.decisions.closing import approve_month, issue_approved
 from services.invoices.decisions.transmitting import CannotTransmit, Result, transmit
 from services.invoices.state import By, NewId

@@ -11,20 +11,21 @@ chunk: its document stays a draft, and the month stays as if interrupted, to be 
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
-from uuid import UUID
+from typing import Any
 
 import asyncpg
 
 from services.invoices.calendar import ends_at
+from services.invoices.closes import MonthClose
 from services.invoices.decisions.closing import drafts_of, issue_month
 from services.invoices.events import month_closed
+from services.invoices.sets import PARTNERS_IN_A_SET, close_sets
 from services.invoices.state import MonthSummary, NewId
 from services.invoices.store import SQL, Store
 from shared.crash_points import CrashPoint
 from shared.ids import uuid7
 from shared.kst import wire_time
-from shared.runtime.audit_log import AuditEntry, write_audit
+from shared.runtime.audit_log import write_audit
 from shared.runtime.decisions import NewEvent
 from shared.runtime.outgoing import Cause, OutboxRows
 from shared.runtime.surroundings import Surroundings
@@ -54,28 +55,6 @@ class OpenRefunds(Exception):
         self.refunds = refunds
 
 
-class MonthClose(NamedTuple):
-    """A close, or a step of one. `id` causes its events and `at` is their time; `actor` and `reason` may be
-    empty. `action` is what the audit log calls it.
-    """
-
-    month: str
-    at: datetime
-    id: UUID
-    actor: str
-    reason: str
-    despite_open_refunds: bool = False
-    action: str = "month.close"
-
-    def noted(self, result: str, open_refunds: int = 0) -> Sequence[AuditEntry]:
-        """What the audit log keeps of it: nothing where nobody said who asks."""
-        if not self.actor:
-            return ()
-        before = {"open_refunds": open_refunds}
-        entry = AuditEntry(self.id, self.actor, self.action, self.month, self.reason, before, result=result)
-        return (entry,)
-
-
 async def close_month(
     surroundings: Surroundings,
     store: Store,
@@ -83,6 +62,7 @@ async def close_month(
     at: datetime,
     *,
     chunk: int = CHUNK,
+    in_a_set: int = PARTNERS_IN_A_SET,
     new_id: NewId = uuid7,
     actor: str = "",
     reason: str = "",
@@ -90,9 +70,10 @@ async def close_month(
 ) -> MonthSummary:
     """Closes `month` (`2026-10`) at the logical instant `at`. Safe to repeat and to interrupt.
 
-    An `actor` is noted in the audit log before anything is issued, and when nothing is. Raises MonthNotOver
-    when `at` is before the first instant of the next month in Seoul, OpenRefunds unless documents are to be
-    issued whole (`despite_open_refunds`), and ValueError for a month that is not written `YYYY-MM`.
+    What is plain is issued by sets of so many partners (`in_a_set`; 0: nothing is), all else by decisions. An
+    `actor` is noted in the audit log before anything is issued, and when nothing is. Raises MonthNotOver when
+    `at` is before the first instant of the next month in Seoul, OpenRefunds unless documents are to be issued
+    whole (`despite_open_refunds`), and ValueError for a month that is not written `YYYY-MM`.
     """
     close = MonthClose(month, at, new_id(), actor, reason, despite_open_refunds)
     if at < ends_at(month):
@@ -101,6 +82,8 @@ async def close_month(
         raise MonthNotOver(month, ends_at(month))
     await _open(surroundings.pool, close)
     before = await _documents(surroundings.pool, month)
+    if in_a_set:
+        await close_sets(surroundings, store.policy, close, in_a_set)
     last: str | None = ""
     while last is not None:
         last = await _close_chunk(surroundings, store, close, last, chunk, new_id)

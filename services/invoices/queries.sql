@@ -288,6 +288,181 @@ WHERE EXISTS (SELECT FROM documents WHERE month = $1)
   AND NOT EXISTS (SELECT FROM documents WHERE month = $1 AND state IN ('draft', 'approved'))
 ON CONFLICT DO NOTHING;
 
+-- name: partners_with_drafts
+-- The next partners, in order, with a payment of a month whose own document is a draft.
+SELECT DISTINCT partner_id FROM documents
+WHERE month = $1 AND partner_id > $2 AND state = 'draft' AND kind = 'payment'
+ORDER BY partner_id LIMIT $3;
+
+-- name: hold_payments
+-- Locks the payments of these partners' month in the order of their ids, to be decided by set.
+SELECT count(*) FROM (
+    SELECT FROM payments WHERE month = $1 AND partner_id = ANY($2::text[]) ORDER BY order_id FOR UPDATE
+) AS held;
+
+-- name: hold_documents
+-- Locks the drafts of these partners' month in the order of their ids.
+SELECT count(*) FROM (
+    SELECT FROM documents WHERE month = $1 AND partner_id = ANY($2::text[]) AND state = 'draft'
+    ORDER BY invoice_id FOR UPDATE
+) AS held;
+
+-- name: scopes_to_issue
+-- The businesses of these partners that have drafts in a month.
+SELECT DISTINCT partner_id, business_number FROM documents
+WHERE month = $1 AND partner_id = ANY($2::text[]) AND state = 'draft';
+
+-- name: issue_plain
+-- Merges and issues by set what needs no second thought: the month of partners all of whose documents are drafts of their
+-- own, under the number that they always told ($3: those with a right check digit), without a refund in progress, a wish
+-- for some payments only, or an approval. It decides as decisions/eligibility.py, merging.py and issuing.py do. $4: the
+-- instant of the close, $5: the last day of the month, $6: whether that is late, $7: the cut-off, $8: ids for merges.
+WITH held AS (
+    SELECT p.*, d.state AS draft_state, d.business_number AS draft_number
+    FROM payments p LEFT JOIN documents d ON d.invoice_id = p.draft_id
+    WHERE p.month = $1 AND p.partner_id = ANY($2::text[])
+), left_alone AS (
+    SELECT partner_id FROM held
+    GROUP BY partner_id
+    HAVING count(*) > 1000 OR bool_or(draft_id IS NOT NULL AND CASE draft_state
+        WHEN 'draft' THEN invoice_id <> draft_id OR business_number <> draft_number
+                          OR NOT business_number = ANY($3::text[])
+                          OR open_refunds > 0 AND standing_supply + standing_vat > 0
+        ELSE draft_state NOT IN ('void', 'issued') END)
+    UNION
+    SELECT h.partner_id FROM held h JOIN partner_numbers n USING (partner_id) WHERE n.business_number <> h.business_number
+    UNION
+    SELECT partner_id FROM merge_requests
+    WHERE partner_id = ANY($2::text[]) AND month = $1 AND standing AND (undo OR payment_ids IS NOT NULL)
+    UNION
+    SELECT h.partner_id FROM held h JOIN approvals a ON a.invoice_id = h.draft_id
+), plain AS (
+    SELECT * FROM held WHERE partner_id NOT IN (SELECT partner_id FROM left_alone)
+), preferring AS (
+    SELECT partner_id FROM partners n
+    WHERE partner_id = ANY($2::text[]) AND CASE
+        WHEN json_array_length(preferences) = 0 THEN always_merge AND always_merge_since < $7
+        ELSE (SELECT (each ->> 1)::boolean FROM json_array_elements(n.preferences) WITH ORDINALITY AS told (each, place)
+              WHERE (each ->> 0)::timestamptz < $7 ORDER BY place DESC LIMIT 1) END
+), asking AS (
+    SELECT DISTINCT ON (partner_id, business_number) partner_id, business_number, request_id FROM merge_requests
+    WHERE partner_id = ANY($2::text[]) AND month = $1 AND standing AND NOT undo
+    ORDER BY partner_id, business_number, requested_at DESC, request_id DESC
+), wished AS (
+    SELECT s.partner_id, s.business_number,
+           CASE WHEN n.partner_id IS NOT NULL THEN 'always_merge:' || $1 ELSE a.request_id END AS request_id
+    FROM (SELECT DISTINCT partner_id, business_number FROM plain WHERE draft_state = 'draft') s
+    LEFT JOIN preferring n USING (partner_id) LEFT JOIN asking a USING (partner_id, business_number)
+), judged AS (
+    SELECT p.partner_id, p.business_number, p.order_id, p.payment_id, p.draft_id, p.draft_state, p.paid_at,
+           p.standing_supply, p.standing_vat, w.request_id,
+           CASE WHEN p.draft_id IS NULL THEN CASE p.evidence WHEN 'tax_invoice' THEN 'nothing_left' ELSE 'not_a_tax_invoice' END
+                WHEN p.draft_state = 'issued' THEN 'already_issued'
+                WHEN p.standing_supply + p.standing_vat = 0 THEN 'nothing_left'
+                WHEN p.issued_units + p.returned_units < p.serial_units THEN 'units_not_issued'
+                ELSE 'merged' END AS reason
+    FROM plain p LEFT JOIN wished w USING (partner_id, business_number)
+), fit AS (
+    SELECT partner_id, business_number, count(*) AS payments, sum(standing_supply) AS supply, sum(standing_vat) AS vat
+    FROM judged WHERE reason = 'merged' AND request_id IS NOT NULL
+    GROUP BY partner_id, business_number HAVING count(*) > 1
+), merges AS MATERIALIZED (
+    SELECT ($8::uuid[])[row_number() OVER (ORDER BY partner_id, business_number)] AS invoice_id, fit.* FROM fit
+), verdicts AS MATERIALIZED (
+    SELECT j.*, CASE WHEN j.reason = 'merged' THEN m.invoice_id END AS merge_id
+    FROM judged j LEFT JOIN merges m USING (partner_id, business_number)
+), explained AS (
+    INSERT INTO merge_explanations (partner_id, request_id, payment_id, order_id, reason)
+    SELECT partner_id, request_id, payment_id, order_id,
+           CASE WHEN reason = 'merged' AND merge_id IS NULL THEN 'only_one_payment' ELSE reason END
+    FROM verdicts WHERE request_id IS NOT NULL AND reason <> 'already_issued'
+    ON CONFLICT (partner_id, request_id, payment_id) DO UPDATE SET order_id = EXCLUDED.order_id, reason = EXCLUDED.reason
+), joined AS (
+    UPDATE payments p SET invoice_id = v.merge_id FROM verdicts v WHERE p.order_id = v.order_id AND v.merge_id IS NOT NULL
+), inside AS (
+    UPDATE documents d SET state = 'in_merge' FROM verdicts v WHERE d.invoice_id = v.draft_id AND v.merge_id IS NOT NULL
+), issuing AS (
+    SELECT draft_id AS invoice_id, business_number, (paid_at AT TIME ZONE INTERVAL '+09:00')::date AS written_date
+    FROM verdicts WHERE draft_state = 'draft' AND merge_id IS NULL
+    UNION ALL
+    SELECT invoice_id, business_number, $5 FROM merges
+), counted AS (
+    INSERT INTO document_counters AS c (business_number, last_number)
+    SELECT business_number, count(*) FROM issuing GROUP BY business_number ORDER BY business_number
+    ON CONFLICT (business_number) DO UPDATE SET last_number = c.last_number + EXCLUDED.last_number
+    RETURNING business_number, last_number
+), numbered AS (
+    SELECT i.invoice_id, i.business_number, i.written_date,
+           c.last_number - count(*) OVER (PARTITION BY i.business_number)
+           + row_number() OVER (PARTITION BY i.business_number ORDER BY i.invoice_id) AS number
+    FROM issuing i JOIN counted c USING (business_number)
+), keyed AS (
+    SELECT *, format('%s-%s-%s', $1, business_number, lpad(number::text, greatest(6, length(number::text)), '0')) AS key
+    FROM numbered
+), singles AS (
+    UPDATE documents d
+    SET state = 'issued', sequence = d.sequence + 1, late = $6, document_key = k.key, written_date = k.written_date,
+        issued_at = $4, payments = 1
+    FROM keyed k WHERE d.invoice_id = k.invoice_id
+), merged AS (
+    INSERT INTO documents (invoice_id, kind, state, partner_id, business_number, month, supply, vat, sequence, late, payments,
+                           document_key, written_date, issued_at)
+    SELECT m.invoice_id, 'merged', 'issued', m.partner_id, m.business_number, $1, m.supply, m.vat, 2, $6, m.payments, k.key,
+           k.written_date, $4
+    FROM merges m JOIN keyed k USING (invoice_id)
+)
+SELECT (SELECT count(*) FROM issuing) AS issued, (SELECT count(*) FROM merges) AS merged;
+
+-- name: tell_plain
+-- Says what issue_plain has done in this transaction, in the order in which it is decided: merges, then issues. $2:
+-- partners and $3: the partitions of their keys, $4: the time, $5: the cause, $6: the due day, $7: the penalty of what is
+-- late, in percent, $8: ids of events.
+WITH asked AS (
+    SELECT * FROM unnest($2::text[], $3::integer[]) AS asked (partner_id, partition)
+), written AS (
+    SELECT d.* FROM documents d
+    WHERE d.month = $1 AND d.partner_id = ANY($2::text[]) AND d.state = 'issued' AND d.xmin = pg_current_xact_id()::xid
+), listed AS (
+    SELECT p.invoice_id, string_agg(to_json(p.payment_id)::text, ',' ORDER BY p.paid_at, p.order_id) AS payment_ids,
+           string_agg(to_json(p.order_id)::text, ',' ORDER BY p.paid_at, p.order_id) AS order_ids
+    FROM payments p JOIN written w USING (invoice_id)
+    WHERE p.month = $1 AND p.partner_id = ANY($2::text[])
+    GROUP BY p.invoice_id
+), left_out AS (
+    SELECT w.invoice_id, string_agg(format('{"payment_id":%s,"reason":"%s"}', to_json(p.payment_id), CASE
+               WHEN p.business_number <> w.business_number THEN 'other_business'
+               ELSE coalesce(e.reason, 'already_issued') END), ',' ORDER BY p.paid_at, p.order_id) AS excluded
+    FROM written w
+    JOIN payments p ON p.month = $1 AND p.partner_id = w.partner_id AND p.invoice_id IS DISTINCT FROM w.invoice_id
+    LEFT JOIN merge_explanations e ON e.partner_id = p.partner_id AND e.payment_id = p.payment_id
+                                  AND e.xmin = pg_current_xact_id()::xid
+    WHERE w.kind = 'merged' GROUP BY w.invoice_id
+), said AS (
+    SELECT w.partner_id, w.invoice_id, w.business_number, l.payment_ids, l.order_ids, o.excluded, w.kind, w.sequence,
+           w.written_date, w.document_key, w.late, w.supply, w.vat,
+           format('{"invoice_id":"%s","partner_id":%s,"business_number":"%s","month":"%s",', w.invoice_id, to_json(w.partner_id),
+                  w.business_number, w.month) AS head,
+           format('"supply":%s,"vat":%s,"total":%s,"written_date":"%s"', w.supply, w.vat, w.total, w.written_date) AS won
+    FROM written w JOIN listed l USING (invoice_id) LEFT JOIN left_out o USING (invoice_id)
+), events AS (
+    SELECT 1 AS turn, partner_id, business_number, invoice_id, 'invoice.merged.v1' AS type, sequence - 1 AS sequence,
+           format('%s%s,"due_on":"%s","payment_ids":[%s],"excluded":[%s]}', head, won, $6::date, payment_ids, excluded) AS data
+    FROM said WHERE kind = 'merged'
+    UNION ALL
+    SELECT 2, partner_id, NULL, invoice_id, 'invoice.issued.v1', sequence,
+           format('%s"document_key":"%s",%s,"issued_at":"%s","late":%s,%s"payment_ids":[%s],"order_ids":[%s]}', head,
+                  document_key, won, $4::text, late::text,
+                  CASE WHEN late THEN format('"estimated_penalty":%s,', supply * $7::bigint / 100) ELSE '' END,
+                  payment_ids, order_ids)
+    FROM said
+)
+INSERT INTO outbox (topic, partition, key, type, subject, sequence, time, correlation, causation, data, event_id)
+SELECT 'invoices.events', a.partition, e.partner_id, e.type, e.invoice_id::text, e.sequence, $4, e.partner_id, $5,
+       convert_to(e.data, 'UTF8'),
+       ($8::uuid[])[row_number() OVER (ORDER BY e.turn, CASE e.turn WHEN 1 THEN e.partner_id END, e.business_number, e.invoice_id)]
+FROM events e JOIN asked a USING (partner_id)
+ORDER BY e.turn, CASE e.turn WHEN 1 THEN e.partner_id END, e.business_number, e.invoice_id;
+
 -- name: note_unreported
 -- Remembers that month.closed has something to report, in case the close is interrupted before it or leaves drafts.
 UPDATE months SET unreported = true WHERE month = $1 AND NOT unreported;

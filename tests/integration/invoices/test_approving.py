@@ -10,7 +10,8 @@ import pytest
 
 from services.invoices.app import build
 from services.invoices.approving import FourEyes, Step, WithoutAgent, approve, issue
-from services.invoices.closing import MonthClose, MonthNotOver
+from services.invoices.closes import MonthClose
+from services.invoices.closing import MonthNotOver
 from services.invoices.settings import InvoicesSettings
 from services.invoices.state import Policy, World
 from services.invoices.store import Store

@@ -199,7 +199,7 @@ async def test_a_refund_that_opens_during_the_close_keeps_its_document_back_and_
     await books.paid_and_issued("B-1", partner="P-18", number=OTHER)
     books.store, store = RacedStore(books), books.store
 
-    summary = await books.close(chunk=1)
+    summary = await books.close(chunk=1, in_a_set=0)
 
     books.store = store
     assert (summary.documents, summary.drafts) == (1, 1)
@@ -227,7 +227,7 @@ async def test_a_refund_that_opens_during_the_close_keeps_its_document_back_and_
 async def test_a_month_that_a_race_left_without_any_document_is_interrupted_too(books: StoredBooks) -> None:
     await books.paid_and_issued("A-1")
     books.store = RacedStore(books)
-    assert (await books.close()).documents == 0
+    assert (await books.close(in_a_set=0)).documents == 0
     assert (await preview(books))["state"] == "interrupted"
 
 

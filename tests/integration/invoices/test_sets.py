@@ -1,0 +1,239 @@
+"""A month closed by sets is the month that the decisions close: one rule, and SQL keeps to it."""
+
+import asyncio
+import random
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import asyncpg
+import pytest
+
+from services.invoices import sets
+from services.invoices.closes import MonthClose
+from services.invoices.store import SQL
+from shared.crash_points import CrashPoint
+from shared.ids import uuid7
+from shared.money import payment_money
+from shared.runtime.decisions import Event
+from tests.integration.invoices.conftest import TABLES, StoredBooks
+from tests.unit.invoices.books import CLOSED_AT, GANADA, OTHER, THIRD, WRONG, Events, instant, line
+
+SOMEBODY_WAITS = """
+    SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = current_user)
+"""
+LATE = "2026-11-20T10:00:00+09:00"
+NUMBERS = (GANADA, GANADA, GANADA, OTHER, THIRD)
+_KEY = re.compile(r"(2026-10-[0-9]{10}-)[0-9]{6,}")
+"""Which document of a business has which of its numbers is nobody's rule; the counters are compared."""
+READ = {
+    "documents": "SELECT * FROM documents",
+    "payments": "SELECT * FROM payments ORDER BY order_id",
+    "explanations": "SELECT * FROM merge_explanations ORDER BY partner_id, request_id, payment_id",
+    "counters": "SELECT * FROM document_counters WHERE last_number > 0 ORDER BY business_number",
+    "months": "SELECT * FROM months",
+}
+
+
+def a_month(seed: int) -> list[Event]:
+    """Events of a month with everything in it: mostly plain partners, and others that are not."""
+    chance, events = random.Random(seed), Events()
+    told: list[Event] = []
+    for partner in (f"P-{number:02}" for number in range(chance.randint(1, 7))):
+        told += _of_partner(chance, events, partner)
+    return told
+
+
+def _of_partner(chance: random.Random, events: Events, partner: str) -> Iterator[Event]:
+    number = chance.choice(NUMBERS)
+    if chance.random() < 0.6:
+        always, day = chance.random() < 0.7, chance.choice(["2026-10-01", "2026-11-02", "2026-11-05"])
+        told = number if chance.random() < 0.9 else chance.choice(NUMBERS)
+        hour = chance.choice(["10:00:00", "17:59:59.999999", "18:00:00"])
+        yield events.partner(partner=partner, number=told, always_merge=always, at=f"{day}T{hour}+09:00")
+    orders = [f"{partner}-{place}" for place in range(chance.randint(1, 6))]
+    for order_id in orders:
+        yield from _of_order(chance, events, partner, order_id, number)
+    if chance.random() < 0.35:
+        named = None if chance.random() < 0.6 else chance.sample(orders, chance.randint(1, len(orders)))
+        scope = {"number": number, "partner": partner}
+        yield events.merge(f"mr-{partner}", named, **scope)
+        if chance.random() < 0.3:
+            yield events.merge(f"un-{partner}", undo=True, **scope)
+        if chance.random() < 0.3:
+            yield events.merge(f"again-{partner}", **scope)
+
+
+def _of_order(
+    chance: random.Random, events: Events, partner: str, order_id: str, usual: str
+) -> Iterator[Event]:
+    number = usual if chance.random() < 0.92 else chance.choice((GANADA, OTHER, WRONG))
+    kind = chance.choice(["serials", "serials", "goods"])
+    price = chance.choice([1_600, 1_605, 0])
+    day = chance.choice(["01T00:00:00", "21T14:03:05", "31T23:59:59.999999"])
+    back = chance.choice([0, 0, 0, 3, 10]) if price else 0
+    yield events.paid(
+        order_id,
+        partner=partner,
+        number=number,
+        at=f"2026-10-{day}+09:00",
+        lines=[line(kind=kind, unit_price=price, quantity=10)],
+        evidence=chance.choice(["tax_invoice"] * 6 + ["cash_receipt"]),
+        vat_mode="exclusive" if back else chance.choice(["exclusive", "inclusive"]),
+    )
+    if kind == "serials" and back < 10 and chance.random() < 0.8:
+        yield events.issued(order_id, 10 - back)
+    if back:
+        money = payment_money("exclusive", price * 10).minus(payment_money("exclusive", price * (10 - back)))
+        yield events.completed(order_id, f"r-{order_id}", back, *money)
+    if price and back < 10 and chance.random() < 0.1:
+        yield events.accepted(order_id, f"open-{order_id}", 1)
+
+
+async def closed(books: StoredBooks, events: list[Event], at: str, in_a_set: int) -> Mapping[str, Any]:
+    """What a close makes of these events, with names in the place of ids."""
+    for event in events:
+        await books.take(event)
+    before = await books.pool.fetchval("SELECT coalesce(max(id), 0) FROM outbox")
+    await books.close(at=at, in_a_set=in_a_set, despite_open_refunds=True)
+    names = await _names(books)
+    tables = {name: [_named(row, names) for row in await books.pool.fetch(sql)] for name, sql in READ.items()}
+    tables["documents"].sort(key=lambda row: row["invoice_id"])
+    outbox = await books.pool.fetch(
+        "SELECT topic, partition, key, type, subject, sequence, time, correlation, traceparent,"
+        " convert_from(data, 'UTF8')::jsonb::text AS data FROM outbox WHERE id > $1 ORDER BY id",
+        before,
+    )
+    said: dict[str, list[Any]] = {}
+    for row in outbox:
+        said.setdefault(row["key"], []).append(_named(row, names))
+    return {**tables, "said": said}
+
+
+async def _names(books: StoredBooks) -> Mapping[str, str]:
+    """A name for each document: that of the payments that it was made for."""
+    rows = await books.pool.fetch(
+        "SELECT draft_id::text AS id, 'own ' || order_id AS name FROM payments WHERE draft_id IS NOT NULL"
+        " UNION ALL SELECT invoice_id::text, 'merge of ' || string_agg(order_id, ' ' ORDER BY order_id)"
+        " FROM payments WHERE invoice_id <> draft_id GROUP BY invoice_id"
+        " UNION ALL SELECT invoice_id::text, 'undone ' || partner_id || business_number || sequence"
+        " FROM documents WHERE state = 'undone'"
+    )
+    return {row["id"]: row["name"] for row in rows}
+
+
+def _named(row: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    return {column: _replaced(value, names) for column, value in row.items()}
+
+
+def _replaced(value: Any, names: Mapping[str, str]) -> Any:
+    text = _KEY.sub(r"\1", str(value))
+    for each, name in names.items():
+        text = text.replace(each, name)
+    return text
+
+
+@pytest.mark.parametrize("seed", range(40))
+async def test_a_set_closes_a_month_as_the_decisions_do(
+    books: StoredBooks, owner: asyncpg.Connection, seed: int
+) -> None:
+    at, events = random.Random(-seed).choice([CLOSED_AT, LATE]), a_month(seed)
+    decided = await closed(books, events, at, in_a_set=0)
+    await books.check()
+    await owner.execute(f"TRUNCATE {TABLES}")
+    by_set = await closed(books, events, at, in_a_set=3)
+    for name, rows in decided.items():
+        assert by_set[name] == rows, name
+
+
+async def test_most_of_these_months_is_plain(books: StoredBooks, owner: asyncpg.Connection) -> None:
+    """Else the test above would hold decisions together with themselves."""
+    issued = in_all = merged = 0
+    for seed in range(20):
+        for event in a_month(seed):
+            await books.take(event)
+        await _close_sets_alone(books)
+        rows = await books.pool.fetch("SELECT state, kind FROM documents WHERE state IN ('draft', 'issued')")
+        in_all += len(rows)
+        issued += sum(row["state"] == "issued" for row in rows)
+        merged += sum(row["kind"] == "merged" and row["state"] == "issued" for row in rows)
+        await owner.execute(f"TRUNCATE {TABLES}")
+    assert issued / in_all > 0.3, (issued, in_all)
+    assert merged > 3, merged
+
+
+async def _close_sets_alone(books: StoredBooks) -> None:
+    close = MonthClose("2026-10", instant(CLOSED_AT), uuid7(), "kim", "a test")
+    await sets.close_sets(books.surroundings, books.store.policy, close, 3)
+
+
+async def a_plain_month(books: StoredBooks) -> None:
+    for number in range(6):
+        partner = f"P-{number}"
+        await books.take(books.events.partner(partner=partner, always_merge=number % 2 == 0))
+        await books.paid_and_issued(f"A-{number}", f"B-{number}", partner=partner)
+
+
+class Killed(Exception):
+    """The process ends here."""
+
+
+def killed_at(point: CrashPoint, times: int) -> Callable[[CrashPoint], None]:
+    left = times
+
+    def passed(reached: CrashPoint) -> None:
+        nonlocal left
+        left -= reached is point
+        if left == 0 and reached is point:
+            raise Killed
+
+    return passed
+
+
+@pytest.mark.parametrize("point", [CrashPoint.BEFORE_CLOSE_COMMIT, CrashPoint.AFTER_CLOSE_COMMIT])
+@pytest.mark.parametrize("times", [1, 2, 3])
+async def test_a_close_that_is_killed_goes_on_behind_its_last_set(
+    books: StoredBooks, point: CrashPoint, times: int
+) -> None:
+    await a_plain_month(books)
+    books.outbox.on_crash_point = killed_at(point, times)
+    with pytest.raises(Killed):
+        await books.close(in_a_set=2)
+    books.outbox.on_crash_point = lambda _: None
+
+    summary = await books.close(in_a_set=2)
+
+    assert (summary.documents, summary.merged) == (9, 3)
+    issued = await books.published("invoice.issued")
+    assert len({event["subject"] for event in issued}) == len(issued) == 9
+    assert [event["data"]["documents"] for event in await books.published("month.closed")] == [9]
+
+
+async def test_a_set_that_is_closed_again_writes_and_says_nothing(books: StoredBooks) -> None:
+    await a_plain_month(books)
+    await books.close()
+    before = await books.pool.fetch("SELECT xmin::text, t.* FROM documents t ORDER BY invoice_id")
+    events = await books.pool.fetchval("SELECT count(*) FROM outbox")
+    await books.close()
+    assert await books.pool.fetch("SELECT xmin::text, t.* FROM documents t ORDER BY invoice_id") == before
+    assert await books.pool.fetchval("SELECT count(*) FROM outbox") == events
+
+
+async def test_a_set_waits_for_a_refund_that_is_being_booked_and_nets_it(books: StoredBooks) -> None:
+    """A batch holds the payment; the set locks in the same order, sees what it wrote, and both go on."""
+    await a_plain_month(books)
+    refund = books.events.completed("A-0", "r-1", 40, 64_000, 6_400)
+    async with books.pool.acquire() as connection, connection.transaction():
+        world = await books.store.load(connection, [refund])
+        closing = asyncio.create_task(books.close())
+        while not await books.pool.fetchval(SOMEBODY_WAITS):
+            await asyncio.sleep(0.01)
+        await books.write(connection, world, [refund])
+    assert (await closing).total == 12 * 176_000 - 70_400
+    assert await books.published("invoice.modified") == []
+
+
+async def test_a_plain_month_needs_no_decision(books: StoredBooks) -> None:
+    await a_plain_month(books)
+    await _close_sets_alone(books)
+    assert await books.pool.fetch(SQL.partners_to_close, "2026-10", "", 1) == []
