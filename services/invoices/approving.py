@@ -15,6 +15,7 @@ from services.invoices.closes import MonthClose
 from services.invoices.closing import CHUNK, MonthNotOver, add_events, report
 from services.invoices.decisions.closing import approve_month, issue_approved
 from services.invoices.decisions.transmitting import CannotTransmit, Result, transmit
+from services.invoices.sets import PARTNERS_IN_A_SET, approve_sets, issue_sets
 from services.invoices.state import By, NewId
 from services.invoices.store import SQL, Store
 from shared.crash_points import CrashPoint
@@ -59,11 +60,21 @@ class Issuer(Protocol):
 class WithoutAgent:
     """Documents are issued at once: they are then entered with the authority by hand, or by bulk sheet."""
 
-    def __init__(self, surroundings: Surroundings, store: Store, chunk: int = CHUNK) -> None:
+    def __init__(
+        self,
+        surroundings: Surroundings,
+        store: Store,
+        chunk: int = CHUNK,
+        in_a_set: int = PARTNERS_IN_A_SET,
+    ) -> None:
         self._surroundings, self._store, self._chunk = surroundings, store, chunk
+        self._in_a_set = in_a_set
 
     async def issue_some(self, step: Step, after: str) -> str | None:
-        """Issues for the next partners, in one transaction."""
+        """Issues for the next partners, in one transaction; what is plain of all of them first, by sets."""
+        if not after and self._in_a_set:
+            policy = self._store.policy
+            await issue_sets(self._surroundings, policy, step.close, step.numbers, self._in_a_set)
         decide = partial(
             issue_approved,
             month=step.close.month,
@@ -75,11 +86,18 @@ class WithoutAgent:
 
 
 async def approve(
-    surroundings: Surroundings, store: Store, step: Step, *, chunk: int = CHUNK, new_id: NewId = uuid7
+    surroundings: Surroundings,
+    store: Store,
+    step: Step,
+    *,
+    chunk: int = CHUNK,
+    in_a_set: int = PARTNERS_IN_A_SET,
+    new_id: NewId = uuid7,
 ) -> dict[str, Any]:
     """Merges and freezes what can be of a month. Answers with how many documents are, and what is left.
 
-    Raises MonthNotOver.
+    What is plain of a whole month is approved by sets of so many partners (0: nothing is), all else by
+    decisions. Raises MonthNotOver.
     """
     close = step.close
     refused = close.at < ends_at(close.month)
@@ -87,6 +105,8 @@ async def approve(
         await write_audit(connection, close.noted("month_not_over" if refused else "begun"))
     if refused:
         raise MonthNotOver(close.month, ends_at(close.month))
+    if in_a_set and step.numbers is None:
+        await approve_sets(surroundings, store.policy, close, in_a_set)
     decide = partial(
         approve_month,
         month=close.month,
@@ -170,7 +190,8 @@ async def _decide_some(
     async with surroundings.outbox.transaction(
         surroundings.pool, CrashPoint.BEFORE_CLOSE_COMMIT, CrashPoint.AFTER_CLOSE_COMMIT
     ) as (connection, events):
-        rows = await connection.fetch(*_partners(step, decide.func is issue_approved, after, chunk))
+        following = SQL.partners_to_issue if decide.func is issue_approved else SQL.partners_to_approve
+        rows = await connection.fetch(following, close.month, after, chunk, step.numbers)
         if not rows:
             return None
         partner_ids = [row["partner_id"] for row in rows]
@@ -181,16 +202,6 @@ async def _decide_some(
             await connection.execute(SQL.note_unreported, close.month)
         add_events(events, close, new_events)
         return str(partner_ids[-1])
-
-
-def _partners(step: Step, is_issue: bool, after: str, chunk: int) -> tuple[Any, ...]:
-    """The statement that reads the next partners, with its arguments."""
-    month, numbers = step.close.month, step.numbers
-    if is_issue:
-        return SQL.partners_to_issue, month, after, chunk, numbers
-    if numbers is None:
-        return SQL.partners_to_close, month, after, chunk
-    return SQL.partners_of_businesses, month, after, chunk, numbers
 
 
 async def _finish(surroundings: Surroundings, close: MonthClose) -> None:

@@ -81,13 +81,15 @@ async def close_month(
             await write_audit(connection, close.noted("month_not_over"))
         raise MonthNotOver(month, ends_at(month))
     await _open(surroundings.pool, close)
-    before = await _documents(surroundings.pool, month)
+    before, is_reported = await _before(surroundings.pool, month)
+    if is_reported and not before.drafts and not before.issue_failed:
+        return before
     if in_a_set:
         await close_sets(surroundings, store.policy, close, in_a_set)
     last: str | None = ""
     while last is not None:
         last = await _close_chunk(surroundings, store, close, last, chunk, new_id)
-    return await report(surroundings, close, before)
+    return await report(surroundings, close, before.already_issued)
 
 
 async def _open(pool: asyncpg.Pool, close: MonthClose) -> None:
@@ -102,10 +104,12 @@ async def _open(pool: asyncpg.Pool, close: MonthClose) -> None:
         raise OpenRefunds(close.month, refunds)
 
 
-async def _documents(pool: asyncpg.Pool, month: str) -> int:
+async def _before(pool: asyncpg.Pool, month: str) -> tuple[MonthSummary, bool]:
+    """The month as it is before the close, and whether all of that was told."""
     async with pool.acquire() as connection:
+        state = await connection.fetchrow(SQL.state_of_month, month)
         row = await connection.fetchrow(SQL.summarise_month, month)
-        return int(row["documents"])
+    return MonthSummary(month, **row, already_issued=row["documents"]), not state["unreported"]
 
 
 async def _close_chunk(

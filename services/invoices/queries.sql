@@ -197,11 +197,11 @@ SELECT DISTINCT partner_id FROM documents
 WHERE month = $1 AND partner_id > $2 AND state IN ('draft', 'approved', 'issue_failed')
 ORDER BY partner_id LIMIT $3;
 
--- name: partners_of_businesses
--- The next partners with a document of these business numbers in a month that is still to be issued.
+-- name: partners_to_approve
+-- The next partners with a document of a month that is to be approved, of these business numbers where they are given.
 SELECT DISTINCT partner_id FROM documents
-WHERE month = $1 AND partner_id > $2 AND business_number = ANY($4::text[])
-  AND state IN ('draft', 'approved', 'issue_failed')
+WHERE month = $1 AND partner_id > $2 AND state IN ('draft', 'issue_failed')
+  AND ($4::text[] IS NULL OR business_number = ANY($4::text[]))
 ORDER BY partner_id LIMIT $3;
 
 -- name: partners_to_issue
@@ -294,6 +294,10 @@ SELECT DISTINCT partner_id FROM documents
 WHERE month = $1 AND partner_id > $2 AND state = 'draft' AND kind = 'payment'
 ORDER BY partner_id LIMIT $3;
 
+-- name: spread_out
+-- Room for the rows of a set, so that they are joined in memory. Until the commit.
+SET LOCAL work_mem = '64MB';
+
 -- name: hold_payments
 -- Locks the payments of these partners' month in the order of their ids, to be decided by set.
 SELECT count(*) FROM (
@@ -301,9 +305,9 @@ SELECT count(*) FROM (
 ) AS held;
 
 -- name: hold_documents
--- Locks the drafts of these partners' month in the order of their ids.
+-- Locks what is drafted or approved of these partners' month in the order of their ids.
 SELECT count(*) FROM (
-    SELECT FROM documents WHERE month = $1 AND partner_id = ANY($2::text[]) AND state = 'draft'
+    SELECT FROM documents WHERE month = $1 AND partner_id = ANY($2::text[]) AND state IN ('draft', 'approved')
     ORDER BY invoice_id FOR UPDATE
 ) AS held;
 
@@ -312,14 +316,16 @@ SELECT count(*) FROM (
 SELECT DISTINCT partner_id, business_number FROM documents
 WHERE month = $1 AND partner_id = ANY($2::text[]) AND state = 'draft';
 
--- name: issue_plain
--- Merges and issues by set what needs no second thought: the month of partners all of whose documents are drafts of their
+-- name: close_plain
+-- Merges, and issues or approves, by set what needs no second thought: the month of partners all of whose documents are drafts of their
 -- own, under the number that they always told ($3: those with a right check digit), without a refund in progress, a wish
 -- for some payments only, or an approval. It decides as decisions/eligibility.py, merging.py and issuing.py do. $4: the
--- instant of the close, $5: the last day of the month, $6: whether that is late, $7: the cut-off, $8: ids for merges.
+-- instant of the close, $5: the last day of the month, $6: whether that is late, $7: the cut-off, $8: ids for merges, $9:
+-- whether they are only approved, by $10 for the reason $11.
 WITH held AS (
     SELECT p.*, d.state AS draft_state, d.business_number AS draft_number
-    FROM payments p LEFT JOIN documents d ON d.invoice_id = p.draft_id
+    FROM payments p
+    LEFT JOIN documents d ON d.invoice_id = p.draft_id AND d.month = $1 AND d.partner_id = ANY($2::text[])
     WHERE p.month = $1 AND p.partner_id = ANY($2::text[])
 ), left_alone AS (
     SELECT partner_id FROM held
@@ -378,14 +384,16 @@ WITH held AS (
     FROM verdicts WHERE request_id IS NOT NULL AND reason <> 'already_issued'
     ON CONFLICT (partner_id, request_id, payment_id) DO UPDATE SET order_id = EXCLUDED.order_id, reason = EXCLUDED.reason
 ), joined AS (
-    UPDATE payments p SET invoice_id = v.merge_id FROM verdicts v WHERE p.order_id = v.order_id AND v.merge_id IS NOT NULL
+    UPDATE payments p SET invoice_id = v.merge_id FROM verdicts v
+    WHERE p.order_id = v.order_id AND v.merge_id IS NOT NULL AND p.month = $1 AND p.partner_id = ANY($2::text[])
 ), inside AS (
-    UPDATE documents d SET state = 'in_merge' FROM verdicts v WHERE d.invoice_id = v.draft_id AND v.merge_id IS NOT NULL
+    UPDATE documents d SET state = 'in_merge' FROM verdicts v
+    WHERE d.invoice_id = v.draft_id AND v.merge_id IS NOT NULL AND d.month = $1 AND d.partner_id = ANY($2::text[])
 ), issuing AS (
     SELECT draft_id AS invoice_id, business_number, (paid_at AT TIME ZONE INTERVAL '+09:00')::date AS written_date
     FROM verdicts WHERE draft_state = 'draft' AND merge_id IS NULL
     UNION ALL
-    SELECT invoice_id, business_number, $5 FROM merges
+    SELECT invoice_id, business_number, $5::date FROM merges
 ), counted AS (
     INSERT INTO document_counters AS c (business_number, last_number)
     SELECT business_number, count(*) FROM issuing GROUP BY business_number ORDER BY business_number
@@ -401,27 +409,55 @@ WITH held AS (
     FROM numbered
 ), singles AS (
     UPDATE documents d
-    SET state = 'issued', sequence = d.sequence + 1, late = $6, document_key = k.key, written_date = k.written_date,
-        issued_at = $4, payments = 1
-    FROM keyed k WHERE d.invoice_id = k.invoice_id
+    SET state = CASE WHEN $9::boolean THEN 'approved' ELSE 'issued' END, sequence = d.sequence + 1, late = $6 AND NOT $9,
+        document_key = k.key, written_date = k.written_date, issued_at = CASE WHEN $9 THEN NULL ELSE $4::timestamptz END, payments = 1
+    FROM keyed k WHERE d.invoice_id = k.invoice_id AND d.month = $1 AND d.partner_id = ANY($2::text[])
+), frozen AS (
+    INSERT INTO approvals (document_key, invoice_id, business_number, month, supply, vat, payments, actor, reason, approved_at)
+    SELECT k.key, k.invoice_id, k.business_number, $1, coalesce(m.supply, d.supply), coalesce(m.vat, d.vat),
+           coalesce(m.payments, 1), $10::text, $11::text, $4::timestamptz
+    FROM keyed k
+    LEFT JOIN merges m USING (invoice_id)
+    LEFT JOIN documents d ON d.invoice_id = k.invoice_id AND d.month = $1 AND d.partner_id = ANY($2::text[])
+    WHERE $9
 ), merged AS (
     INSERT INTO documents (invoice_id, kind, state, partner_id, business_number, month, supply, vat, sequence, late, payments,
                            document_key, written_date, issued_at)
-    SELECT m.invoice_id, 'merged', 'issued', m.partner_id, m.business_number, $1, m.supply, m.vat, 2, $6, m.payments, k.key,
-           k.written_date, $4
+    SELECT m.invoice_id, 'merged', CASE WHEN $9::boolean THEN 'approved' ELSE 'issued' END, m.partner_id, m.business_number, $1,
+           m.supply, m.vat, 2, $6 AND NOT $9, m.payments, k.key, k.written_date, CASE WHEN $9 THEN NULL ELSE $4::timestamptz END
     FROM merges m JOIN keyed k USING (invoice_id)
 )
-SELECT (SELECT count(*) FROM issuing) AS issued, (SELECT count(*) FROM merges) AS merged;
+SELECT (SELECT count(*) FROM issuing) AS done, (SELECT count(*) FROM merges) AS merged;
 
--- name: tell_plain
--- Says what issue_plain has done in this transaction, in the order in which it is decided: merges, then issues. $2:
--- partners and $3: the partitions of their keys, $4: the time, $5: the cause, $6: the due day, $7: the penalty of what is
--- late, in percent, $8: ids of events.
+-- name: issue_frozen
+-- Issues by set what of these partners was approved, of businesses whose issue has begun: without a refund in progress, and
+-- not what $7 has approved where four eyes are asked for ($6). $4: the instant, $5: whether that is late. As issue_approved
+-- of decisions/closing.py does.
+WITH refunded AS (
+    SELECT invoice_id FROM payments
+    WHERE month = $1 AND partner_id = ANY($2::text[]) AND open_refunds > 0 AND standing_supply + standing_vat > 0
+), issued AS (
+    UPDATE documents d SET state = 'issued', sequence = d.sequence + 1, late = $5, issued_at = $4
+    FROM closed_businesses c, approvals a
+    WHERE d.month = $1 AND d.partner_id = ANY($2::text[]) AND d.state = 'approved' AND d.payments <= 1000 AND d.also = '{}'
+      AND ($3::text[] IS NULL OR d.business_number = ANY($3::text[]))
+      AND c.month = d.month AND c.business_number = d.business_number
+      AND a.invoice_id = d.invoice_id AND a.business_number = d.business_number AND NOT ($6 AND a.actor = $7)
+      AND d.invoice_id NOT IN (SELECT invoice_id FROM refunded)
+    RETURNING d.invoice_id
+)
+SELECT count(*) FROM issued;
+
+-- name: tell_set
+-- Says what a set has done in this transaction, in the order in which it is decided: merges, where it merges ($9), then
+-- approvals or issues. $2: partners and $3: the partitions of their keys, $4: the time, $5: the cause, $6: the due day, $7:
+-- the penalty of what is late, in percent, $8: ids of events.
 WITH asked AS (
     SELECT * FROM unnest($2::text[], $3::integer[]) AS asked (partner_id, partition)
 ), written AS (
     SELECT d.* FROM documents d
-    WHERE d.month = $1 AND d.partner_id = ANY($2::text[]) AND d.state = 'issued' AND d.xmin = pg_current_xact_id()::xid
+    WHERE d.month = $1 AND d.partner_id = ANY($2::text[]) AND d.state IN ('approved', 'issued')
+      AND d.xmin = pg_current_xact_id()::xid
 ), listed AS (
     SELECT p.invoice_id, string_agg(to_json(p.payment_id)::text, ',' ORDER BY p.paid_at, p.order_id) AS payment_ids,
            string_agg(to_json(p.order_id)::text, ',' ORDER BY p.paid_at, p.order_id) AS order_ids
@@ -436,9 +472,9 @@ WITH asked AS (
     JOIN payments p ON p.month = $1 AND p.partner_id = w.partner_id AND p.invoice_id IS DISTINCT FROM w.invoice_id
     LEFT JOIN merge_explanations e ON e.partner_id = p.partner_id AND e.payment_id = p.payment_id
                                   AND e.xmin = pg_current_xact_id()::xid
-    WHERE w.kind = 'merged' GROUP BY w.invoice_id
+    WHERE w.kind = 'merged' AND $9::boolean GROUP BY w.invoice_id
 ), said AS (
-    SELECT w.partner_id, w.invoice_id, w.business_number, l.payment_ids, l.order_ids, o.excluded, w.kind, w.sequence,
+    SELECT w.partner_id, w.invoice_id, w.business_number, l.payment_ids, l.order_ids, o.excluded, w.kind, w.state, w.sequence,
            w.written_date, w.document_key, w.late, w.supply, w.vat,
            format('{"invoice_id":"%s","partner_id":%s,"business_number":"%s","month":"%s",', w.invoice_id, to_json(w.partner_id),
                   w.business_number, w.month) AS head,
@@ -447,14 +483,19 @@ WITH asked AS (
 ), events AS (
     SELECT 1 AS turn, partner_id, business_number, invoice_id, 'invoice.merged.v1' AS type, sequence - 1 AS sequence,
            format('%s%s,"due_on":"%s","payment_ids":[%s],"excluded":[%s]}', head, won, $6::date, payment_ids, excluded) AS data
-    FROM said WHERE kind = 'merged'
+    FROM said WHERE kind = 'merged' AND $9::boolean
+    UNION ALL
+    SELECT 2, partner_id, NULL, invoice_id, 'invoice.approved.v1', sequence,
+           format('%s"document_key":"%s",%s,"due_on":"%s","approved_at":"%s","payment_ids":[%s]}', head, document_key, won,
+                  $6::date, $4::text, payment_ids)
+    FROM said WHERE state = 'approved'
     UNION ALL
     SELECT 2, partner_id, NULL, invoice_id, 'invoice.issued.v1', sequence,
            format('%s"document_key":"%s",%s,"issued_at":"%s","late":%s,%s"payment_ids":[%s],"order_ids":[%s]}', head,
                   document_key, won, $4::text, late::text,
                   CASE WHEN late THEN format('"estimated_penalty":%s,', supply * $7::bigint / 100) ELSE '' END,
                   payment_ids, order_ids)
-    FROM said
+    FROM said WHERE state = 'issued'
 )
 INSERT INTO outbox (topic, partition, key, type, subject, sequence, time, correlation, causation, data, event_id)
 SELECT 'invoices.events', a.partition, e.partner_id, e.type, e.invoice_id::text, e.sequence, $4, e.partner_id, $5,

@@ -920,6 +920,7 @@ INVOICES: Mapping[str, Query] = {
     "partners_to_close": partners_to_close,
     "note_unreported": lambda tx, month: int(update(tx, "months", month, {"unreported": True})),
     "lock_month": lock_month,
+    "state_of_month": lambda tx, month: [tx.rows("months")[month]],
     "summarise_month": summarise_month,
     "mark_reported": mark_reported,
 }
@@ -1151,13 +1152,22 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
             "a person asks for documents",
         ),
         "sum_evidence": "asked by auditors only",
+        **dict.fromkeys(("refunds_of_payments", "page_of_partners"), "a person asks for a plan"),
         **dict.fromkeys(
-            ("hold_payments", "hold_documents", "scopes_to_issue", "issue_plain", "tell_plain"),
+            (
+                "spread_out",
+                "hold_payments",
+                "hold_documents",
+                "scopes_to_issue",
+                "close_plain",
+                "issue_frozen",
+                "tell_set",
+            ),
             "here all is decided; test_sets.py holds sets and decisions together on Postgres",
         ),
         **dict.fromkeys(
             (
-                "partners_of_businesses",
+                "partners_to_approve",
                 "partners_to_issue",
                 "begin_issue",
                 "left_of_month",
@@ -1184,7 +1194,6 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
             (
                 "read_payments",
                 "read_documents",
-                "state_of_month",
                 "closes_of_month",
                 "late_of_month",
                 "parked_for_month",

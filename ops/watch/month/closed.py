@@ -224,8 +224,8 @@ def _print_business_plan(console: Console, title: str, business: dict[str, Any])
     for name, totals in business["totals"].items():
         won = (totals["merged"]["total"], totals["single"]["total"])
         told.setdefault(won, []).append(OUTCOMES[name])
-    for (merged, single), names in told.items():
-        console.print(f"₩{merged:,} merged, ₩{single:,} single: {', '.join(names)}", highlight=False)
+    for (merged, single), outcomes in told.items():
+        console.print(f"₩{merged:,} merged, ₩{single:,} single: {', '.join(outcomes)}", highlight=False)
 
 
 def _unlock(unlock: dict[str, Any]) -> str:

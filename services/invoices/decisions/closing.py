@@ -11,8 +11,9 @@ from typing import Final
 from services.invoices.decisions.eligibility import Scope, scope_of
 from services.invoices.decisions.issuing import approve_at_close, issue_at_close
 from services.invoices.decisions.merging import merge_at_close
-from services.invoices.decisions.numbers import renumber_drafts
+from services.invoices.decisions.numbers import correction_for, move_failed, renumber_drafts
 from services.invoices.state import By, Change, Document, DocumentState, NewId, World
+from shared import business_number
 from shared.runtime.decisions import Decided, NewEvent
 
 NOT_FAILED: Final[tuple[DocumentState, ...]] = ("draft", "approved")
@@ -55,11 +56,14 @@ def approve_month(
 ) -> list[NewEvent]:
     """Merges, then freezes, what can be of `month`, these partners and business numbers (None: all).
 
-    What is approved and unchanged stays so. Documents with a refund in progress stay drafts, unless they are
-    to be issued whole (`despite_open_refunds`).
+    What is approved and unchanged stays so. A document under a wrong number takes the right one first, with
+    its payments, as soon as that is known: its key is made of it. Documents with a refund in progress stay
+    drafts, unless they are to be issued whole (`despite_open_refunds`).
     """
     chosen = set(partner_ids)
     events = _merge_month(world, month, new_id, chosen, numbers)
+    for document in _unissued(world, month, chosen, numbers):
+        events += _keep(world, _under_the_right_number(world, document))
     for document in _unissued(world, month, chosen, numbers):
         approved = approve_at_close(world, document, by, despite_open_refunds=despite_open_refunds)
         events += _keep(world, approved)
@@ -92,6 +96,14 @@ def issue_approved(
             issued = issue_at_close(world, document, by.at, despite_open_refunds=despite_open_refunds)
             events += _keep(world, issued)
     return events
+
+
+def _under_the_right_number(world: World, document: Document) -> Decided[Change]:
+    if business_number.is_valid(document.business_number):
+        return Decided(Change())
+    told = world.numbers_of(document.partner_id)
+    number = correction_for(told, world.payments_in(document))
+    return Decided(Change()) if number is None else move_failed(world, document, number)
 
 
 def _merge_month(

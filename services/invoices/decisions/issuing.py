@@ -69,18 +69,17 @@ def approve(
     counters: Mapping[str, DocumentCounter],
     by: By,
     *,
-    correction: str | None = None,
     known: Approval | None = None,
 ) -> Decided[Change]:
     """Freezes a document: its key, its written date and its lines. One that is approved stays as it is.
 
     A document that was approved before and has changed since keeps the key that it was given then (`known`).
-    With a wrong business number and no `correction` it is `issue_failed` instead, once. Raises Contradiction
-    for a document without won.
+    With a wrong business number it is `issue_failed` instead, once. Raises Contradiction for a document
+    without won.
     """
     if document.state == "approved":
         return Decided(Change())
-    number = _number_of(document, correction)
+    number = _number_of(document, None)
     if number is None:
         return _fail(document)
     key, moved = _key_of(document, number, counters, known)
@@ -89,7 +88,6 @@ def approve(
         document,
         state="approved",
         sequence=document.sequence + parts_of(len(told)),
-        business_number=number,
         document_key=key,
         written_date=_written_date(document, payments),
         payments=len(told),
@@ -116,9 +114,8 @@ def approve_at_close(
     payments = world.payments_in(document)
     if not despite_open_refunds and any(map(has_open_refund, payments)):
         return Decided(Change())
-    correction = correction_for(world.numbers_of(document.partner_id), payments)
-    known = world.approval_of(document, _number_of(document, correction) or "")
-    return approve(document, payments, world.counters, by, correction=correction, known=known)
+    known = world.approval_of(document, document.business_number)
+    return approve(document, payments, world.counters, by, known=known)
 
 
 def issue_at_close(

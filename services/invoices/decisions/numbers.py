@@ -68,7 +68,7 @@ def renumber_drafts(world: World, partner_id: str, told: Told) -> Decided[Change
 
 
 def move_failed(world: World, document: Document, number: str) -> Decided[Change]:
-    """Makes a document that failed for its number a draft under the right one, to be approved."""
+    """Makes a document under a wrong number, failed or not yet, a draft under the right one."""
     members = world.payments_in(document)
     moved = {payment.order_id: number for payment in members}
     return _move(world, replace(document, state="draft"), members, {number}, moved)

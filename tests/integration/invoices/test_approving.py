@@ -52,11 +52,11 @@ async def approved(
     numbers: list[str] | None = None,
     *,
     at: str = CLOSED_AT,
-    chunk: int = 1,
+    in_a_set: int = 1,
     despite: bool = False,
 ) -> dict[str, Any]:
     step = a_step(who, numbers, at, despite=despite, action="month.approve")
-    return await approve(books.surroundings, books.store, step, chunk=chunk)
+    return await approve(books.surroundings, books.store, step, chunk=1, in_a_set=in_a_set)
 
 
 async def issued(
@@ -64,13 +64,12 @@ async def issued(
     who: str = "lee",
     numbers: list[str] | None = None,
     *,
-    chunk: int = 1,
+    in_a_set: int = 1,
     despite: bool = False,
 ) -> dict[str, Any]:
     step = a_step(who, numbers, LATER, despite=despite, action="month.issue")
-    return await issue(
-        books.surroundings, books.store, step, WithoutAgent(books.surroundings, books.store, chunk)
-    )
+    issuer = WithoutAgent(books.surroundings, books.store, 1, in_a_set)
+    return await issue(books.surroundings, books.store, step, issuer)
 
 
 async def states(books: StoredBooks) -> dict[str, str]:
@@ -249,7 +248,7 @@ async def test_an_interrupted_step_goes_on_where_it_was(books: StoredBooks, step
         await approved(books)
     books.store = Halting(books.store, after=2)
     with pytest.raises(ConnectionResetError):
-        await step(books)
+        await step(books, in_a_set=0)
     if step is issued:
         assert await states(books) == {GANADA: "submitted"}
 
@@ -265,7 +264,7 @@ async def test_who_approves_anew_while_the_issue_goes_on_does_not_issue_that(boo
     await approved(books, "kim")
     books.store = Halting(books.store, after=0)
     with pytest.raises(ConnectionResetError):
-        await issued(books, "lee")
+        await issued(books, "lee", in_a_set=0)
     await books.take(books.events.completed("B-1", "r-1", 40, 64_000, 6_400))
     await approved(books, "lee", [OTHER])
 

@@ -313,3 +313,18 @@ def test_what_is_not_issued_is_not_transmitted(desk: Desk) -> None:
     desk.approve()
     with pytest.raises(CannotTransmit, match="not_issued"):
         tell(desk, desk.only("approved"), APPROVAL)
+
+
+def test_what_is_approved_under_a_corrected_number_moves_with_its_payments(desk: Desk) -> None:
+    """The key is made of the number, so both have to name it before a refund or a change of the partner."""
+    for order_id in ("A-1", "A-2"):
+        desk.paid(order_id, number=WRONG, lines=[line(kind="goods")])
+    desk.take(desk.events.merge(number=WRONG), desk.events.partner())
+
+    approved = desk.approve()
+
+    assert [event.data["document_key"] for event in approved if "approved" in event.type] == [NUMBER_1]
+    assert {payment.business_number for payment in desk.world.payments.values()} == {GANADA}
+    assert desk.approve() == []
+    desk.refund("A-1", "r-1", 40)
+    assert desk.approve(LEE)[0].data["document_key"] == NUMBER_1
