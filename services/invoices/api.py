@@ -9,7 +9,7 @@ from msgspec.structs import asdict
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from services.invoices.approving import FourEyes, Step, WithoutAgent, approve, issue, transmitted
-from services.invoices.closes import MonthClose
+from services.invoices.closes import MonthClose, Sizes
 from services.invoices.closing import MonthNotOver, OpenRefunds, close_month
 from services.invoices.commands import (
     CANNOT_CORRECT,
@@ -405,10 +405,12 @@ class ShownPlan(BaseModel):
 
 
 class Months:
-    """The endpoints; a close takes `chunk` partners in one transaction."""
+    """The endpoints; `sizes` are those of the transactions of a close."""
 
-    def __init__(self, surroundings: Surroundings, store: Store, chunk: int, supplier: Party | None) -> None:
-        self._surroundings, self._store, self._chunk = surroundings, store, chunk
+    def __init__(
+        self, surroundings: Surroundings, store: Store, sizes: Sizes, supplier: Party | None
+    ) -> None:
+        self._surroundings, self._store, self._sizes = surroundings, store, sizes
         self._has_supplier = supplier is not None
 
     async def look(self, month: AMonth) -> Any:
@@ -426,7 +428,7 @@ class Months:
         It changes nothing and holds nobody up. A month that is not over is shown as of its end.
         """
         pool = self._surroundings.pool
-        return await preview_month(pool, self._store, month, at or now(), most=limit, chunk=self._chunk)
+        return await preview_month(pool, self._store, month, at or now(), most=limit, chunk=self._sizes.chunk)
 
     async def document(self, month: AMonth, document: DocumentName) -> Any:
         """A document of a month, by key or id, with its lines."""
@@ -450,7 +452,7 @@ class Months:
                 self._store,
                 month,
                 body.at or now(),
-                chunk=self._chunk,
+                sizes=self._sizes,
                 actor=caller.sub,
                 reason=body.reason,
                 despite_open_refunds=body.despite_open_refunds,
@@ -470,14 +472,14 @@ class Months:
             raise Problem(SUPPLIER_NOT_CONFIGURED)
         step = _step("month.approve", month, body, caller)
         try:
-            return await approve(self._surroundings, self._store, step, chunk=self._chunk)
+            return await approve(self._surroundings, self._store, step, sizes=self._sizes)
         except MonthNotOver as early:
             raise Problem(MONTH_NOT_OVER, month=month, ends_at=wire_time(early.ends_at)) from None
 
     async def issue(self, month: AMonth, body: StepBody, caller: Asking) -> Any:
         """Issues the businesses all of whose documents are as they were approved. Safe to repeat."""
         step = _step("month.issue", month, body, caller)
-        issuer = WithoutAgent(self._surroundings, self._store, self._chunk)
+        issuer = WithoutAgent(self._surroundings, self._store, self._sizes)
         try:
             return await issue(self._surroundings, self._store, step, issuer)
         except FourEyes as own:
@@ -619,13 +621,13 @@ class Partners:
 
 
 def http_routes(
-    surroundings: Surroundings, store: Store, chunk: int, supplier: Party | None
+    surroundings: Surroundings, store: Store, sizes: Sizes, supplier: Party | None
 ) -> Sequence[HttpRoute]:
-    """The routes beside those of every service; a close takes `chunk` partners in one transaction.
+    """The routes beside those of every service; `sizes` are those of the transactions of a close.
 
     Documents are shown as those of the `supplier`, and not at all without one.
     """
-    months, month = Months(surroundings, store, chunk, supplier), "/v1/months/{month}"
+    months, month = Months(surroundings, store, sizes, supplier), "/v1/months/{month}"
     partners = Partners(surroundings)
     return [
         *document_routes(surroundings, supplier),

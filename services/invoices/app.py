@@ -21,9 +21,7 @@ def build(settings: InvoicesSettings) -> Service:
         routes=ROUTES,
         store=store,
         refuse_late=refuse_late,
-        http_routes=partial(
-            http_routes, store=store, chunk=settings.invoices_close_chunk, supplier=settings.supplier()
-        ),
+        http_routes=partial(http_routes, store=store, sizes=settings.sizes(), supplier=settings.supplier()),
         commands=COMMANDS,
         todo=TODO,
         find=FIND,

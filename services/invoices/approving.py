@@ -11,11 +11,11 @@ from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from services.invoices.calendar import ends_at
-from services.invoices.closes import MonthClose
-from services.invoices.closing import CHUNK, MonthNotOver, add_events, report
+from services.invoices.closes import MonthClose, Sizes
+from services.invoices.closing import SIZES, MonthNotOver, add_events, report
 from services.invoices.decisions.closing import approve_month, issue_approved
 from services.invoices.decisions.transmitting import CannotTransmit, Result, transmit
-from services.invoices.sets import PARTNERS_IN_A_SET, approve_sets, issue_sets
+from services.invoices.sets import approve_sets, issue_sets
 from services.invoices.state import By, NewId
 from services.invoices.store import SQL, Store
 from shared.crash_points import CrashPoint
@@ -60,21 +60,14 @@ class Issuer(Protocol):
 class WithoutAgent:
     """Documents are issued at once: they are then entered with the authority by hand, or by bulk sheet."""
 
-    def __init__(
-        self,
-        surroundings: Surroundings,
-        store: Store,
-        chunk: int = CHUNK,
-        in_a_set: int = PARTNERS_IN_A_SET,
-    ) -> None:
-        self._surroundings, self._store, self._chunk = surroundings, store, chunk
-        self._in_a_set = in_a_set
+    def __init__(self, surroundings: Surroundings, store: Store, sizes: Sizes = SIZES) -> None:
+        self._surroundings, self._store, self._sizes = surroundings, store, sizes
 
     async def issue_some(self, step: Step, after: str) -> str | None:
         """Issues for the next partners, in one transaction; what is plain of all of them first, by sets."""
-        if not after and self._in_a_set:
-            policy = self._store.policy
-            await issue_sets(self._surroundings, policy, step.close, step.numbers, self._in_a_set)
+        if not after and self._sizes.in_a_set:
+            policy, in_a_set = self._store.policy, self._sizes.in_a_set
+            await issue_sets(self._surroundings, policy, step.close, step.numbers, in_a_set)
         decide = partial(
             issue_approved,
             month=step.close.month,
@@ -82,7 +75,7 @@ class WithoutAgent:
             numbers=step.numbers,
             despite_open_refunds=step.close.despite_open_refunds,
         )
-        return await _decide_some(self._surroundings, self._store, step, after, self._chunk, decide)
+        return await _decide_some(self._surroundings, self._store, step, after, self._sizes.chunk, decide)
 
 
 async def approve(
@@ -90,14 +83,12 @@ async def approve(
     store: Store,
     step: Step,
     *,
-    chunk: int = CHUNK,
-    in_a_set: int = PARTNERS_IN_A_SET,
+    sizes: Sizes = SIZES,
     new_id: NewId = uuid7,
 ) -> dict[str, Any]:
     """Merges and freezes what can be of a month. Answers with how many documents are, and what is left.
 
-    What is plain of a whole month is approved by sets of so many partners (0: nothing is), all else by
-    decisions. Raises MonthNotOver.
+    What is plain of a whole month is approved by sets, all else by decisions. Raises MonthNotOver.
     """
     close = step.close
     refused = close.at < ends_at(close.month)
@@ -105,8 +96,8 @@ async def approve(
         await write_audit(connection, close.noted("month_not_over" if refused else "begun"))
     if refused:
         raise MonthNotOver(close.month, ends_at(close.month))
-    if in_a_set and step.numbers is None:
-        await approve_sets(surroundings, store.policy, close, in_a_set)
+    if sizes.in_a_set and step.numbers is None:
+        await approve_sets(surroundings, store.policy, close, sizes.in_a_set)
     decide = partial(
         approve_month,
         month=close.month,
@@ -117,7 +108,7 @@ async def approve(
     )
     last: str | None = ""
     while last is not None:
-        last = await _decide_some(surroundings, store, step, last, chunk, decide)
+        last = await _decide_some(surroundings, store, step, last, sizes.chunk, decide)
     left = await _left(surroundings, store, step)
     return await _told(surroundings, step, [each for each in left if each["is_draft"]])
 

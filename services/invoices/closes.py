@@ -8,6 +8,16 @@ from uuid import UUID
 from shared.runtime.audit_log import AuditEntry
 
 
+class Sizes(NamedTuple):
+    """So many partners are in one transaction of a close: of those that are decided, of those in a set.
+
+    With no partner in a set all are decided.
+    """
+
+    chunk: int = 200
+    in_a_set: int = 1_000
+
+
 class MonthClose(NamedTuple):
     """A close, or a step of one. `id` causes its events and `at` is their time; `actor` and `reason` may be
     empty. `action` is what the audit log calls it.

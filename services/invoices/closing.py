@@ -16,10 +16,10 @@ from typing import Any
 import asyncpg
 
 from services.invoices.calendar import ends_at
-from services.invoices.closes import MonthClose
+from services.invoices.closes import MonthClose, Sizes
 from services.invoices.decisions.closing import drafts_of, issue_month
 from services.invoices.events import month_closed
-from services.invoices.sets import PARTNERS_IN_A_SET, close_sets
+from services.invoices.sets import close_sets
 from services.invoices.state import MonthSummary, NewId
 from services.invoices.store import SQL, Store
 from shared.crash_points import CrashPoint
@@ -30,8 +30,7 @@ from shared.runtime.decisions import NewEvent
 from shared.runtime.outgoing import Cause, OutboxRows
 from shared.runtime.surroundings import Surroundings
 
-CHUNK = 200
-"""Partners in one transaction."""
+SIZES = Sizes()
 
 
 class MonthNotOver(Exception):
@@ -61,8 +60,7 @@ async def close_month(
     month: str,
     at: datetime,
     *,
-    chunk: int = CHUNK,
-    in_a_set: int = PARTNERS_IN_A_SET,
+    sizes: Sizes = SIZES,
     new_id: NewId = uuid7,
     actor: str = "",
     reason: str = "",
@@ -70,7 +68,7 @@ async def close_month(
 ) -> MonthSummary:
     """Closes `month` (`2026-10`) at the logical instant `at`. Safe to repeat and to interrupt.
 
-    What is plain is issued by sets of so many partners (`in_a_set`; 0: nothing is), all else by decisions. An
+    What is plain is issued by sets, all else by decisions, so many partners in one transaction (`sizes`). An
     `actor` is noted in the audit log before anything is issued, and when nothing is. Raises MonthNotOver when
     `at` is before the first instant of the next month in Seoul, OpenRefunds unless documents are to be issued
     whole (`despite_open_refunds`), and ValueError for a month that is not written `YYYY-MM`.
@@ -84,11 +82,11 @@ async def close_month(
     before, is_reported = await _before(surroundings.pool, month)
     if is_reported and not before.drafts and not before.issue_failed:
         return before
-    if in_a_set:
-        await close_sets(surroundings, store.policy, close, in_a_set)
+    if sizes.in_a_set:
+        await close_sets(surroundings, store.policy, close, sizes.in_a_set)
     last: str | None = ""
     while last is not None:
-        last = await _close_chunk(surroundings, store, close, last, chunk, new_id)
+        last = await _close_chunk(surroundings, store, close, last, sizes.chunk, new_id)
     return await report(surroundings, close, before.already_issued)
 
 

@@ -22,8 +22,6 @@ from shared.postgres import Connection
 from shared.runtime.surroundings import Surroundings
 from shared.tax_documents import due_on
 
-PARTNERS_IN_A_SET: Final = 1_000
-"""Partners in one transaction. More take no less time each; fewer do, below some hundreds."""
 TOPIC: Final = "invoices.events"
 
 
@@ -39,16 +37,12 @@ Next = Callable[[str], tuple[Any, ...]]
 """The statement that reads the partners behind one, with its arguments."""
 
 
-async def close_sets(
-    surroundings: Surroundings, policy: Policy, close: MonthClose, partners: int = PARTNERS_IN_A_SET
-) -> None:
+async def close_sets(surroundings: Surroundings, policy: Policy, close: MonthClose, partners: int) -> None:
     """Merges and issues what is plain of a month, so many partners at a time; the rest stays as it is."""
     await _in_sets(surroundings, close, *_plain(policy, close, partners, is_approval=False))
 
 
-async def approve_sets(
-    surroundings: Surroundings, policy: Policy, close: MonthClose, partners: int = PARTNERS_IN_A_SET
-) -> None:
+async def approve_sets(surroundings: Surroundings, policy: Policy, close: MonthClose, partners: int) -> None:
     """The same, where documents are only approved."""
     await _in_sets(surroundings, close, *_plain(policy, close, partners, is_approval=True))
 
@@ -58,7 +52,7 @@ async def issue_sets(
     policy: Policy,
     close: MonthClose,
     numbers: Sequence[str] | None,
-    partners: int = PARTNERS_IN_A_SET,
+    partners: int,
 ) -> None:
     """Issues what is as it was approved, of these numbers (None: all), so many partners at a time."""
 

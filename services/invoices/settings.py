@@ -2,6 +2,7 @@
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from services.invoices.closes import Sizes
 from services.invoices.documents.tax_document import Party
 from services.invoices.state import Policy
 from shared.business_number import is_valid, normalise
@@ -17,6 +18,9 @@ class InvoicesSettings(ServiceSettings):
     invoices_cut_off_day: int = Field(default=5, ge=1, le=28, description="day of the next month, for merges")
     invoices_cut_off_hour: int = Field(default=18, ge=0, le=23, description="hour of that day, in Seoul")
     invoices_close_chunk: int = Field(default=200, ge=1, le=2_000, description="partners in one transaction")
+    invoices_close_set: int = Field(
+        default=1_000, ge=1, le=10_000, description="partners in one transaction, of those that go by sets"
+    )
 
     invoices_four_eyes: bool = Field(default=True, description="who approves a document is not who issues it")
     invoices_supplier_number: str = Field(
@@ -55,6 +59,10 @@ class InvoicesSettings(ServiceSettings):
         if info.data.get("invoices_supplier_number") and not value.strip():
             raise ValueError("is missing beside INVOICES_SUPPLIER_NUMBER")
         return value
+
+    def sizes(self) -> Sizes:
+        """How much of a month goes into one transaction."""
+        return Sizes(self.invoices_close_chunk, self.invoices_close_set)
 
     def supplier(self) -> Party | None:
         """Who sells; None where it is not set."""

@@ -10,7 +10,7 @@ import pytest
 
 from services.invoices.app import build
 from services.invoices.approving import FourEyes, Step, WithoutAgent, approve, issue
-from services.invoices.closes import MonthClose
+from services.invoices.closes import MonthClose, Sizes
 from services.invoices.closing import MonthNotOver
 from services.invoices.settings import InvoicesSettings
 from services.invoices.state import Policy, World
@@ -56,7 +56,7 @@ async def approved(
     despite: bool = False,
 ) -> dict[str, Any]:
     step = a_step(who, numbers, at, despite=despite, action="month.approve")
-    return await approve(books.surroundings, books.store, step, chunk=1, in_a_set=in_a_set)
+    return await approve(books.surroundings, books.store, step, sizes=Sizes(1, in_a_set))
 
 
 async def issued(
@@ -68,7 +68,7 @@ async def issued(
     despite: bool = False,
 ) -> dict[str, Any]:
     step = a_step(who, numbers, LATER, despite=despite, action="month.issue")
-    issuer = WithoutAgent(books.surroundings, books.store, 1, in_a_set)
+    issuer = WithoutAgent(books.surroundings, books.store, Sizes(1, in_a_set))
     return await issue(books.surroundings, books.store, step, issuer)
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from services.invoices import sets
 from services.invoices.approving import FourEyes, Step, WithoutAgent, approve, issue
-from services.invoices.closes import MonthClose
+from services.invoices.closes import MonthClose, Sizes
 from services.invoices.store import SQL
 from shared.crash_points import CrashPoint
 from shared.ids import uuid7
@@ -100,10 +100,10 @@ async def at_once(books: StoredBooks, at: str, in_a_set: int) -> None:
 
 async def in_steps(books: StoredBooks, at: str, in_a_set: int) -> None:
     """Approved by two, so that four eyes leave some for the end; with a refund that comes between."""
-    surroundings, store = books.surroundings, books.store
+    surroundings, store, sizes = books.surroundings, books.store, Sizes(in_a_set=in_a_set)
     for who, despite in (("kim", False), ("park", True)):
         close = MonthClose("2026-10", instant(at), uuid7(), who, "a test", despite)
-        await approve(surroundings, store, Step(close, None), in_a_set=in_a_set)
+        await approve(surroundings, store, Step(close, None), sizes=sizes)
         order = await books.pool.fetchrow(
             "SELECT order_id FROM payments WHERE supply > 4_800 AND refunded_supply = 0 AND serial_units = 0"
             " AND draft_id IS NOT NULL AND open_refunds = 0 ORDER BY order_id LIMIT 1"
@@ -113,7 +113,7 @@ async def in_steps(books: StoredBooks, at: str, in_a_set: int) -> None:
             await books.take(books.events.completed(order["order_id"], name, 3, 4_800, 436))
     for who, despite in (("kim", False), ("lee", True)):
         close = MonthClose("2026-10", instant(at), uuid7(), who, "a test", despite)
-        issuer = WithoutAgent(surroundings, store, in_a_set=in_a_set)
+        issuer = WithoutAgent(surroundings, store, sizes)
         with suppress(FourEyes):
             await issue(surroundings, store, Step(close, None), issuer)
 
