@@ -295,8 +295,9 @@ WHERE month = $1 AND partner_id > $2 AND state = 'draft' AND kind = 'payment'
 ORDER BY partner_id LIMIT $3;
 
 -- name: spread_out
--- Room for the rows of a set, so that they are joined in memory. Until the commit.
-SET LOCAL work_mem = '64MB';
+-- Until the commit: room for the rows of a set, so that they are joined in memory, and plans of their own, since tables grow
+-- by a set at a time and a plan that was made while they were empty reads all of them for each row.
+SELECT set_config('work_mem', '64MB', true), set_config('plan_cache_mode', 'force_custom_plan', true);
 
 -- name: hold_payments
 -- Locks the payments of these partners' month in the order of their ids, to be decided by set.
