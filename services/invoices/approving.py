@@ -6,7 +6,7 @@ publishes nothing. An event that arrives before a document is issued makes it a 
 alone is approved anew (docs/decisions/0036-a-month-is-approved-before-it-is-issued.md).
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -21,6 +21,7 @@ from services.invoices.store import SQL, Store
 from shared.crash_points import CrashPoint
 from shared.ids import uuid7
 from shared.runtime.audit_log import write_audit
+from shared.runtime.decisions import NewEvent
 from shared.runtime.surroundings import Surroundings
 
 NAMED = 20
@@ -75,7 +76,8 @@ class WithoutAgent:
             numbers=step.numbers,
             despite_open_refunds=step.close.despite_open_refunds,
         )
-        return await _decide_some(self._surroundings, self._store, step, after, self._sizes.chunk, decide)
+        following, chunk = SQL.partners_to_issue, self._sizes.chunk
+        return await _decide_some(self._surroundings, self._store, step, after, chunk, following, decide)
 
 
 async def approve(
@@ -108,7 +110,9 @@ async def approve(
     )
     last: str | None = ""
     while last is not None:
-        last = await _decide_some(surroundings, store, step, last, sizes.chunk, decide)
+        last = await _decide_some(
+            surroundings, store, step, last, sizes.chunk, SQL.partners_to_approve, decide
+        )
     left = await _left(surroundings, store, step)
     return await _told(surroundings, step, [each for each in left if each["is_draft"]])
 
@@ -174,14 +178,22 @@ async def transmitted(
 
 
 async def _decide_some(
-    surroundings: Surroundings, store: Store, step: Step, after: str, chunk: int, decide: Any
+    surroundings: Surroundings,
+    store: Store,
+    step: Step,
+    after: str,
+    chunk: int,
+    following: str,
+    decide: Callable[..., Sequence[NewEvent]],
 ) -> str | None:
-    """Decides for the next partners, in one transaction; returns the last of them, or None."""
+    """Decides for the next partners, as the statement `following` reads them, in one transaction.
+
+    Returns the last of them, or None when there are no more.
+    """
     close = step.close
     async with surroundings.outbox.transaction(
         surroundings.pool, CrashPoint.BEFORE_CLOSE_COMMIT, CrashPoint.AFTER_CLOSE_COMMIT
     ) as (connection, events):
-        following = SQL.partners_to_issue if decide.func is issue_approved else SQL.partners_to_approve
         rows = await connection.fetch(following, close.month, after, chunk, step.numbers)
         if not rows:
             return None
