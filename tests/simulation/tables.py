@@ -963,6 +963,8 @@ UNIQUE: Mapping[str, Mapping[str, Mapping[str, Callable[[Any], Any]]]] = {
 """The unique indexes beside the primary keys, by table and name."""
 
 UNMODELLED: Mapping[str, str] = {
+    "approvals_invoice_id_business_number_key": "finance here closes in one stroke",
+    "transmissions_approval_number_key": "no authority answers here",
     "dead_letters_topic_partition_offset_key": "the place is the key of the rows here",
     "invoiced_payments_once": "the payment and its order are the key of the rows here",
     "parked_topic_partition_offset_key": "the place is the key of the rows here",
