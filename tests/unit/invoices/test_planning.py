@@ -1,12 +1,14 @@
 """The plan of a partner's month: what merges, what does not and why, and what would change it."""
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from services.invoices.decisions.planning import BusinessPlan, PartnerPlan, PlannedPayment, plan_month
 from services.invoices.state import Snapshot
 from tests.unit.invoices.books import ASKED_AT, CLOSED_AT, GANADA, OTHER, PARTNER, THIRD, Books, instant, line
+from tests.unit.invoices.months import a_month
 
 MONTH = "2026-10"
 BEFORE, CUT_OFF = "2026-11-03T09:00:00+09:00", "2026-11-05T18:00:00+09:00"
@@ -210,3 +212,28 @@ def test_a_plan_changes_nothing(books: Books) -> None:
     plan(books)
     assert (books.world.payments, books.world.documents, books.world.partners) == before
     books.close(despite=True)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_the_close_does_what_the_plan_says_of_any_month(seed: int) -> None:
+    books = Books()
+    books.take(*a_month(seed))
+    sold = {each.order_id: each for each in books.world.snapshots}
+    partners = sorted({payment.partner_id for payment in books.world.payments.values()})
+    plans = [plan_month(books.world, each, MONTH, instant(CLOSED_AT), sold) for each in partners]
+
+    books.close(despite=True)
+
+    planned = {
+        frozenset(each.payment.order_id for each in business.payments if each.merges)
+        for plan in plans
+        for business in plan.businesses
+    }
+    merged: dict[UUID, set[str]] = {}
+    for payment in books.world.payments.values():
+        document = books.world.document_of(payment)
+        if document is not None and document.kind == "merged" and document.amount.total:
+            merged.setdefault(document.invoice_id, set()).add(payment.order_id)
+    assert planned - {frozenset()} == set(map(frozenset, merged.values()))
+    won = sum(business.totals["now"].merged.total for plan in plans for business in plan.businesses)
+    assert won == sum(d.amount.total for d in books.world.documents.values() if d.kind == "merged")
