@@ -56,7 +56,7 @@ SIDE_BY_SIDE := -n auto --maxprocesses 4 --max-worker-restart 0
 # Tests with servers wait a fifth of their time; one process more than there are cores uses it.
 WITH_SERVERS := -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 4 --max-worker-restart 0
 
-test: lint test-unit test-integration test-system ## Style, types, import rules, and every test but for long faults and containers
+test: lint test-unit test-integration test-system ## What lint looks at, and every test but for long faults and containers
 
 test-unit: $(VENV)/.dev ## The tests that start no server: no Java, no PostgreSQL, a minute
 	@$(STEP) "unit tests" 1800 $(PYTEST) -m unit -p tests.support.without_servers $(SIDE_BY_SIDE) $(PYTEST_ARGS)
@@ -94,11 +94,12 @@ test-smoke: $(VENV)/.dev ## The images, docker-compose.yml, and a few scenarios 
 simulate: $(VENV)/.dev ## Seeded histories of everything without a server: make simulate SEEDS=10000 FIRST=1
 	@$(STEP) "seeded histories" 3600 $(BIN)/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST) $(ARGS)
 
-lint: $(VENV)/.dev ## Style, types and import rules only
+lint: $(VENV)/.dev ## Style, types, import rules, and migrations that the last release can run beside
 	@$(STEP) style 120 $(BIN)/ruff check .
 	@$(STEP) format 120 $(BIN)/ruff format --check .
 	@$(STEP) types 900 $(BIN)/mypy
 	@$(STEP) "import rules" 300 $(BIN)/lint-imports
+	@$(STEP) migrations 120 $(BIN)/python -m devtools.expand_first
 
 format: $(VENV)/.dev ## Mend what ruff can mend
 	$(BIN)/ruff check --fix .

@@ -244,6 +244,7 @@ def left_to_do(new: NewEvent) -> str:
             (f"services/{new.owner}/README.md", "when the service says it"),
             (f"tests/unit/{new.owner}/", f"a test in which the decision says {new.name}"),
             ("tests/support/tour.py", "a story in which the running services say it"),
+            (GUIDE, "its row in the table of how large an event gets"),
         ]
     if not [field for field in new.fields if field.name != new.key_field]:
         steps.append(

@@ -4,17 +4,19 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from ssl import create_default_context
-from typing import Final
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.client import AIOKafkaClient
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
 from shared.brokers import Brokers
+from shared.login import FilePassword, Tls
 
 COMMITTED_ONLY: Final = "read_committed"
 """How every record is read: what was written in a transaction counts when it is committed, never before."""
+METADATA_MILLISECONDS: Final = 4_000
+"""So long a client goes on with what it knows of the topics: new partitions are found within that time."""
 LARGEST_RECORD = 4 * 1024 * 1024
 ANSWER_SECONDS = 30.0
 END_OF_TIME = datetime.max.replace(tzinfo=UTC)
@@ -26,25 +28,59 @@ class MissingTopic(Exception):
 
 
 def security_of(brokers: Brokers) -> BaseSecurity | None:
-    """How FastStream gets to these brokers."""
-    use_ssl = brokers.protocol.endswith("SSL")
-    context = create_default_context() if use_ssl else None
-    if not brokers.protocol.startswith("SASL"):
-        return BaseSecurity(ssl_context=context, use_ssl=True) if use_ssl else None
+    """How FastStream gets to these brokers: with the certificates and the password of each moment."""
+    given = renewing_arguments(brokers)
+    context: Any = given.get("ssl_context")
+    if not brokers.logs_in:
+        return BaseSecurity(ssl_context=context, use_ssl=True) if brokers.uses_tls else None
     login = LOGINS[brokers.mechanism]
-    return login(brokers.username, brokers.password, ssl_context=context, use_ssl=use_ssl)
+    password: Any = given["sasl_plain_password"]
+    return login(brokers.username, password, ssl_context=context, use_ssl=brokers.uses_tls)
+
+
+def renewing_arguments(brokers: Brokers) -> dict[str, Any]:
+    """The arguments of a client that lives long: it reads files again for each new connection."""
+    arguments = brokers.client()
+    if brokers.uses_tls:
+        arguments["ssl_context"] = brokers.tls()
+    if brokers.logs_in and brokers.password_file is not None:
+        arguments["sasl_plain_password"] = FilePassword(brokers.password_file)
+    _read_logins_anew()
+    return arguments
+
+
+def _read_logins_anew() -> None:
+    """Has each client of this process ask for password and certificates when it connects.
+
+    aiokafka keeps what it was given when it was made, for as long as it lives.
+    """
+    for name in ("_ssl_context", "_sasl_plain_password"):
+        if not isinstance(getattr(AIOKafkaClient, name, None), property):
+            setattr(AIOKafkaClient, name, _as_of_now(f"_given{name}"))
+
+
+def _as_of_now(kept_as: str) -> property:
+    def read(client: AIOKafkaClient) -> Any:
+        given = vars(client)[kept_as]
+        return given.now() if isinstance(given, Tls | FilePassword) else given
+
+    def keep(client: AIOKafkaClient, given: Any) -> None:
+        vars(client)[kept_as] = given
+
+    return property(read, keep)
 
 
 def new_producer(brokers: str | Brokers, service: str) -> AIOKafkaProducer:
     """A producer of whole batches: idempotent, acknowledged by all in-sync replicas."""
     return AIOKafkaProducer(
-        **Brokers.at(brokers).client(),
+        **renewing_arguments(Brokers.at(brokers)),
         client_id=f"pawl-{service}-relay",
         acks="all",
         enable_idempotence=True,
         max_batch_size=LARGEST_RECORD // 4,
         max_request_size=LARGEST_RECORD,
         request_timeout_ms=20_000,
+        metadata_max_age_ms=METADATA_MILLISECONDS,
         linger_ms=0,
     )
 

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import asyncpg
 
 from shared.environment import environment_of_children
+from shared.postgres import Postgres
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT / "shared" / "runtime" / "migrations"
@@ -52,12 +53,12 @@ async def apply_migrations(owner_url: str, service: str) -> list[str]:
     return applied
 
 
-async def pending(database_url: str, service: str) -> list[str]:
+async def pending(database: str | Postgres, service: str) -> list[str]:
     """The file names of the migrations that the service's schema lacks; empty when it is up to date.
 
     Works with the service's own role. A service refuses to start while this is not empty.
     """
-    connection = await asyncpg.connect(database_url)
+    connection = await asyncpg.connect(**Postgres.at(database).client())
     try:
         rows = await connection.fetch(f'SELECT version FROM "{service}".{RECORD}')  # noqa: S608 the name is ours
     except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):

@@ -1,12 +1,20 @@
-"""Postgres as the services use it: a small pool, explicit isolation, bounded waits."""
+"""Postgres as the services use it: where it is, a small pool, explicit isolation, bounded waits."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeAlias
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final, TypeAlias
 
 import asyncpg
 
+from shared.login import FilePassword
+
 Connection: TypeAlias = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
+NOT_PREPARED_HERE: Final = (
+    asyncpg.InvalidSQLStatementNameError,
+    asyncpg.DuplicatePreparedStatementError,
+)
 UNIT_SEPARATOR = "\x1f"
 CONNECT_TIMEOUT = 10.0
 COMMAND_TIMEOUT = 60.0
@@ -25,32 +33,122 @@ SESSION = {
 }
 
 
+A_SERVER_THAT_WRITES: Final = "read-write"
+POOLED: Final = (
+    "DATABASE_URL leads to a pooler that gives each transaction another session (PgBouncer with pool_mode "
+    "transaction or statement). A service needs its own: the lead of its outbox is a lock of its session, "
+    "its schema and time limits are settings of it, its statements are prepared in it. Set pool_mode = "
+    "session for this database, or name PostgreSQL itself in DATABASE_URL (docs/operating.md)"
+)
+
+
+class NoSession(Exception):
+    """A pooler in front of PostgreSQL gives a service no session of its own; the message says what to do."""
+
+
+@dataclass(slots=True, frozen=True)
+class Postgres:
+    """Where PostgreSQL is and how to log in there. `password` is there when it is not part of the address.
+
+    The address may name several hosts, of which the one that takes writes is used. Names, certificates and
+    a password in a file are read again for each new connection.
+    """
+
+    url: str = field(repr=False)
+    password: FilePassword | None = None
+
+    @classmethod
+    def at(cls, address: "str | Postgres") -> "Postgres":
+        """The same, also of an address that says everything."""
+        return address if isinstance(address, Postgres) else cls(address)
+
+    def client(self) -> dict[str, Any]:
+        """The arguments by which asyncpg gets there."""
+        arguments: dict[str, Any] = {"dsn": self.url}
+        if "target_session_attrs=" not in self.url:
+            # Of a list, and of a name that has moved: a standby answers too.
+            arguments["target_session_attrs"] = A_SERVER_THAT_WRITES
+        if self.password is not None:
+            arguments["password"] = self.password.now
+        return arguments
+
+
 def session_settings(service: str) -> dict[str, str]:
     """What every session of a service sets; the schema is named after the service."""
-    return {**SESSION, "search_path": service, "application_name": f"pawl-{service}"}
+    return {**SESSION, "search_path": service}
 
 
-async def connect(url: str, service: str) -> asyncpg.Connection:
+async def connect(address: str | Postgres, service: str) -> asyncpg.Connection:
     """One connection outside the pool, for what holds a session (the relay's lock, bulk work)."""
-    return await asyncpg.connect(
-        url,
+    connection = await asyncpg.connect(
+        **Postgres.at(address).client(),
         timeout=CONNECT_TIMEOUT,
         command_timeout=COMMAND_TIMEOUT,
-        server_settings=session_settings(service),
+        server_settings={"application_name": f"pawl-{service}"},
     )
+    try:
+        await _begin_session(connection, service)
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
 
 
-async def open_pool(url: str, service: str, size: int) -> asyncpg.Pool:
+async def open_pool(address: str | Postgres, service: str, size: int) -> asyncpg.Pool:
     """The pool of a service. Connections are opened at once, so that a wrong URL is an error at start."""
     return await asyncpg.create_pool(
-        url,
+        **Postgres.at(address).client(),
         min_size=1,
         max_size=size,
         timeout=CONNECT_TIMEOUT,
         command_timeout=COMMAND_TIMEOUT,
-        server_settings=session_settings(service),
+        server_settings={"application_name": f"pawl-{service}"},
+        init=partial(_begin_session, service=service),
         reset=_nothing_to_reset,
     )
+
+
+async def require_session(address: str | Postgres) -> None:
+    """Raises NoSession where two transactions of one connection do not meet in one session.
+
+    Two connections leave a mark each in their sessions, and look for it in transactions that are open at the
+    same time. Behind a pooler of transactions at least one of them is in another session then.
+    """
+    first, second = [await _plain(address), await _plain(address)]
+    try:
+        for connection, mark in ((first, "first"), (second, "second")):
+            await connection.execute(f"SELECT set_config('pawl.session', '{mark}', false)")
+        for connection in (second, first):
+            await connection.execute("BEGIN")
+        marks = [
+            await connection.fetchval("SELECT current_setting('pawl.session', true)")
+            for connection in (first, second)
+        ]
+    except asyncpg.PostgresError as refused:
+        # In the mode `statement` a pooler cuts a connection that begins a transaction, and says why.
+        if isinstance(refused, NOT_PREPARED_HERE) or "pooling mode" in str(refused):
+            raise NoSession(POOLED) from None
+        raise
+    finally:
+        first.terminate()
+        second.terminate()
+    if marks != ["first", "second"]:
+        raise NoSession(POOLED)
+
+
+async def _plain(address: str | Postgres) -> asyncpg.Connection:
+    return await asyncpg.connect(
+        **Postgres.at(address).client(),
+        timeout=CONNECT_TIMEOUT,
+        command_timeout=CONNECT_TIMEOUT,
+        statement_cache_size=0,
+    )
+
+
+async def _begin_session(connection: Any, service: str) -> None:
+    """Sets what a session of ours sets: not while connecting, since a pooler takes few settings there."""
+    calls = (f"set_config('{name}', '{value}', false)" for name, value in session_settings(service).items())
+    await connection.execute(f"SELECT {', '.join(calls)}")
 
 
 def packed(texts: Iterable[str]) -> str:

@@ -2,8 +2,11 @@
 
 from base64 import b64decode
 from binascii import Error as Base64Error
+from collections.abc import Callable
+from pathlib import Path
+from ssl import SSLError, create_default_context
 from typing import Annotated, Any, Final, TypeVar
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from pydantic import (
     AliasChoices,
@@ -20,12 +23,18 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared import crash_points
 from shared.brokers import USUAL_MECHANISM, Brokers
+from shared.login import FilePassword, read_password
 from shared.operators.settings import TodoSettings
+from shared.postgres import Postgres
 from shared.sealing import Sealer
 from shared.web.limits import AT_ONCE
 from shared.web.tokens import KeySet, Tokens, fetch_from, is_key_set, keys_of
 
 MAKE_A_KEY: Final = "openssl rand -base64 32"
+TLS_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+WRITING_SERVERS: Final = ("read-write", "primary")
+PARAMETERS: Final = {"sslmode": TLS_MODES, "target_session_attrs": WRITING_SERVERS}
+"""What DATABASE_URL may say of these two."""
 FEWEST_BYTES: Final = 16
 """Different ones among the 32 of a key. Chance gives fewer once in 10^16 keys; zeros and words have fewer."""
 
@@ -60,6 +69,10 @@ Key = Annotated[SecretBytes, BeforeValidator(_random_key_of_32_bytes)]
 """A key that is used from now on. An earlier one may be weak, so that one can get away from it."""
 
 
+File = Annotated[Path | None, BeforeValidator(lambda value: value or None)]
+"""A file, or nothing, which an environment may write as an empty value."""
+
+
 class ServiceSettings(TodoSettings):
     """What all four services are told by the environment."""
 
@@ -77,10 +90,29 @@ class ServiceSettings(TodoSettings):
         description="how the password is shown to the broker",
     )
     kafka_sasl_username: str = Field(default="", validate_default=True, description="who logs in")
+    kafka_sasl_password_file: File = Field(
+        default=None, description="a file with the password, which is read for each new connection"
+    )
     kafka_sasl_password: SecretStr = Field(
         default=SecretStr(""), validate_default=True, description="its password"
     )
-    database_url: PostgresDsn = Field(description="postgresql://role:password@host:port/database")
+    kafka_ssl_ca_file: File = Field(
+        default=None, description="PEM: the CAs that brokers are known by; those of the system when empty"
+    )
+    kafka_ssl_cert_file: File = Field(
+        default=None, description="PEM: the certificate that this service shows"
+    )
+    kafka_ssl_key_file: File = Field(
+        default=None,
+        validate_default=True,
+        description="PEM: the key of that certificate, unless it is in the same file",
+    )
+    database_url: PostgresDsn = Field(
+        description="postgresql://role:password@host:port[,host:port]/database?sslmode=verify-full&sslrootcert=FILE"
+    )
+    database_password_file: File = Field(
+        default=None, description="a file with the password, which is read for each new connection"
+    )
     data_key: Key = Field(
         description=f"32 bytes in base64, as of `{MAKE_A_KEY}`: seals dead letters, what is parked, accounts"
     )
@@ -127,6 +159,11 @@ class ServiceSettings(TodoSettings):
     )
     startup_patience_seconds: float = Field(
         default=30, ge=0, description="how long to wait for Kafka and Postgres"
+    )
+    refusal_seconds: float = Field(
+        default=20,
+        ge=0,
+        description="how long a service that does not start tells why before it ends: longer than a scrape",
     )
     stop_grace_seconds: float = Field(
         default=15, gt=0, description="time for the last batch when asked to stop"
@@ -181,8 +218,51 @@ class ServiceSettings(TodoSettings):
     @field_validator("kafka_sasl_username", "kafka_sasl_password")
     @classmethod
     def _is_there_to_log_in(cls, value: str | SecretStr, info: ValidationInfo) -> str | SecretStr:
-        if not value and str(info.data.get("kafka_security_protocol")).startswith("SASL"):
+        in_file = info.field_name == "kafka_sasl_password" and info.data.get("kafka_sasl_password_file")
+        if value and in_file:
+            raise ValueError("is also in KAFKA_SASL_PASSWORD_FILE: give one of the two")
+        if not value and not in_file and str(info.data.get("kafka_security_protocol")).startswith("SASL"):
             raise ValueError("is needed with a SASL_ KAFKA_SECURITY_PROTOCOL")
+        return value
+
+    @field_validator("kafka_sasl_password_file", "database_password_file")
+    @classmethod
+    def _holds_a_password(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            _readable(value, read_password)
+        return value
+
+    @field_validator("kafka_ssl_ca_file")
+    @classmethod
+    def _holds_certificates(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            _readable(value, lambda file: create_default_context(cafile=file))
+        return value
+
+    @field_validator("kafka_ssl_key_file")
+    @classmethod
+    def _fits_the_certificate(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        shown = info.data.get("kafka_ssl_cert_file")
+        if value is not None and shown is None:
+            raise ValueError("is the key of KAFKA_SSL_CERT_FILE, which is missing")
+        if shown is not None:
+            _readable(shown, lambda file: create_default_context().load_cert_chain(file, value))
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _can_be_followed(cls, value: PostgresDsn) -> PostgresDsn:
+        said = dict(parse_qsl(value.query or ""))
+        for name, words in PARAMETERS.items():
+            if name in said and said[name] not in words:
+                raise ValueError(f"says {name}={said[name]}, and it is one of {', '.join(words)}")
+        if said.get("sslmode", "").startswith("verify-") and "sslrootcert" not in said:
+            raise ValueError(f"says sslmode={said['sslmode']} without sslrootcert=FILE, the CA in PEM")
+        if "sslrootcert" in said:
+            _readable(Path(said["sslrootcert"]), lambda file: create_default_context(cafile=file))
+        if "sslcert" in said:
+            key = said.get("sslkey")
+            _readable(Path(said["sslcert"]), lambda file: create_default_context().load_cert_chain(file, key))
         return value
 
     @field_validator("kafka_bootstrap_servers")
@@ -217,7 +297,28 @@ class ServiceSettings(TodoSettings):
             self.kafka_sasl_mechanism,
             self.kafka_sasl_username,
             self.kafka_sasl_password.get_secret_value(),
+            self.kafka_sasl_password_file,
+            self.kafka_ssl_ca_file,
+            self.kafka_ssl_cert_file,
+            self.kafka_ssl_key_file,
         )
+
+    def postgres(self) -> Postgres:
+        """Where PostgreSQL is and how this service logs in there."""
+        file = self.database_password_file
+        return Postgres(str(self.database_url), FilePassword(file) if file is not None else None)
+
+
+def _readable(file: Path, read: Callable[[Path], object]) -> None:
+    """Raises ValueError, which repeats nothing of the file, where it cannot be read as what it should be."""
+    try:
+        read(file)
+    except SSLError as error:
+        raise ValueError(f"{file} is not what it should be: {error.reason or error}") from None
+    except OSError as error:
+        raise ValueError(f"{file} cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{file} is not text") from None
 
 
 def is_safe_to_ask(url: str) -> bool:

@@ -17,6 +17,7 @@ DECLARE
             "cursors":             "insert, update (sequence, previous)",
             "parked":              "insert, update (kind, reason, tried_at), delete",
             "dead_letters":        "insert, update (state, replayed_at, replayed_by, replay_reason, closed_at, closed_by, close_reason, edited_as, edited_record)",
+            "topics":              "insert",
             "handled_offsets":     "insert, update (next_offset, moved_at)",
             "gaps":                "insert, update (to_offset, closed_at, closed_by, close_reason)",
             "parked_again":        "insert",
@@ -81,7 +82,7 @@ DECLARE
         }
     }';
     -- They run with the rights of the owner, who decides what may be forgotten, and makes tables.
-    functions CONSTANT text[] := ARRAY['move_horizon', 'forget_facts', 'forget_ids', 'forget_details', 'make_home', 'index_home', 'open_home'];
+    functions CONSTANT text[] := ARRAY['move_horizon', 'forget_facts', 'forget_ids', 'forget_details', 'erase_partner', 'erase_custody', 'make_home', 'index_home', 'open_home'];
     place record;
     wanted text;
 BEGIN

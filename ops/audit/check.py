@@ -132,13 +132,14 @@ async def _count_documents(report: AuditReport, connections: Connections, money:
 
 
 async def _without_parked(connections: Connections, doubtful: list[Finding]) -> list[Finding]:
-    """Events that wait explain what is missing of their order; the report lists them as `waiting`."""
+    """What waits, or is set aside, explains what its order lacks; the report lists it as `waiting`."""
     keys = sorted({found.order_id for found in doubtful if found.order_id is not None})
     if not keys:
         return doubtful
     waiting: set[str] = set()
     for connection in connections.values():
         waiting.update(row["key"] for row in await connection.fetch(SQL.keys_that_wait, keys))
+        waiting.update(row["key"] for row in await connection.fetch(SQL.keys_unsent, keys))
     return [found for found in doubtful if found.order_id not in waiting]
 
 
@@ -149,6 +150,11 @@ async def _waiting(connections: Connections) -> list[dict[str, Any]]:
             since = ", longer than it should" if row["overdue"] else ""
             detail = f"{row['order_id']}: {row['type']} in {service} ({row['kind']}{since}): {row['reason']}"
             show = f"pawl dead show {service}:p{row['id']}"
+            waiting.append({"order_id": row["order_id"], "service": service, "detail": detail, "next": show})
+        for row in await connection.fetch(SQL.first_unsent, LISTED):
+            more = f" and {row['count'] - 1:,} behind it" if row["count"] > 1 else ""
+            detail = f"{row['order_id']}: {row['type']} of {service}{more} is set aside: {row['reason']}"
+            show = f"pawl dead show {service}:o{row['id']}"
             waiting.append({"order_id": row["order_id"], "service": service, "detail": detail, "next": show})
     for row in await connections["invoices"].fetch(SQL.unfinished_closes):
         month = row["month"]

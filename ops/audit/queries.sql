@@ -367,16 +367,17 @@ WHERE e.type = 'quarantine.settled.v1' AND said ->> 'decision' IN ('returned', '
 ORDER BY e.id LIMIT $1;
 
 -- name: refunds_audited
--- Steps of refunds that a person took, of which the audit log knows nothing; both are written in one transaction.
+-- Steps of refunds that a person took, of which the audit log knows nothing; both are written in one transaction. After a
+-- purge the step says only that it was the partner, and the audit log still says who.
 SELECT r.order_id, format('refund %s became %s by %s, and the audit log does not know', h.refund_id, h.state, h.actor)
        AS detail
 FROM refund_history h
 JOIN refunds r USING (refund_id)
-WHERE h.actor NOT IN ('refunds', 'orders', 'checkout') AND h.state <> 'requested'
+WHERE h.actor NOT IN ('refunds', 'orders', 'checkout', 'bank') AND h.state <> 'requested'
   AND h.recorded_at >= (SELECT audited_since FROM retention)
   AND NOT EXISTS (
       SELECT FROM audit_log a
-      WHERE a.target = r.order_id || ' ' || h.refund_id AND a.actor = h.actor AND a.result = 'done'
+      WHERE a.target = r.order_id || ' ' || h.refund_id AND h.actor IN (a.actor, 'partner') AND a.result = 'done'
         AND a.recorded_at = h.recorded_at)
 ORDER BY h.refund_id, h.position LIMIT $1;
 
@@ -476,6 +477,10 @@ SELECT coalesce(max(id), 0) FROM outbox;
 -- How far the relay has published.
 SELECT published FROM relay;
 
+-- name: published_but_for
+-- How far the relay has published, and the outbox ids of what it has set aside on the way.
+SELECT published, ARRAY(SELECT id FROM unsent) AS unsent FROM relay;
+
 -- name: unfinished_grants
 -- Whether serials are being issued.
 SELECT EXISTS (SELECT FROM grants WHERE state = 'issuing');
@@ -483,6 +488,17 @@ SELECT EXISTS (SELECT FROM grants WHERE state = 'issuing');
 -- name: keys_that_wait
 -- Which of these keys have events that wait.
 SELECT DISTINCT key FROM parked WHERE key = ANY($1::text[]);
+
+-- name: keys_unsent
+-- Of which of these keys the relay has set something aside, so that nobody else has heard it.
+SELECT DISTINCT key FROM unsent WHERE key = ANY($1::text[]);
+
+-- name: first_unsent
+-- The first event of each key that the relay has set aside.
+SELECT id, type, key AS order_id, count, reason
+FROM (SELECT DISTINCT ON (u.topic, u.key) u.id, o.type, u.key, u.reason, count(*) OVER (PARTITION BY u.topic, u.key)
+      FROM unsent u JOIN outbox o USING (id) ORDER BY u.topic, u.key, u.id) AS first
+ORDER BY id LIMIT $1;
 
 -- name: long_waits
 -- Events that wait for an operator, or longer than they should.
@@ -796,6 +812,10 @@ SELECT NULL::text AS order_id,
        format('%s/%s from %s up to %s was never read (%s, noticed %s): pawl gaps ls', topic, partition, from_offset, to_offset,
               kind, to_char(since AT TIME ZONE 'Asia/Seoul', 'YYYY-MM-DD HH24:MI')) AS detail
 FROM gaps WHERE closed_at IS NULL ORDER BY id LIMIT $1;
+
+-- name: partition_counts
+-- How many partitions a service has ever seen each of its topics have.
+SELECT DISTINCT topic, partitions FROM topics;
 
 -- name: handled_offsets
 -- How far each partition is handled; none while processes of the version before may run, which do not say it here.

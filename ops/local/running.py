@@ -354,8 +354,12 @@ def kafka_environment(brokers: Brokers) -> dict[str, str]:
         "KAFKA_SASL_MECHANISM": brokers.mechanism,
         "KAFKA_SASL_USERNAME": brokers.username,
         "KAFKA_SASL_PASSWORD": brokers.password,
+        "KAFKA_SASL_PASSWORD_FILE": brokers.password_file,
+        "KAFKA_SSL_CA_FILE": brokers.ca_file,
+        "KAFKA_SSL_CERT_FILE": brokers.cert_file,
+        "KAFKA_SSL_KEY_FILE": brokers.key_file,
     }
-    return {name: value for name, value in environment.items() if value}
+    return {name: str(value) for name, value in environment.items() if value}
 
 
 @asynccontextmanager

@@ -72,7 +72,7 @@ async def secure_broker(administrator: Brokers, passwords: Mapping[str, str]) ->
     Raises Problem when the broker refuses, or does not ask for logins at all.
     """
     async with connected(administrator) as admin:
-        await _set_passwords(admin, {name: passwords[name] for name in principals()})
+        await set_passwords(admin, {name: passwords[name] for name in principals()})
         wanted, found = wanted_rights(), await _rights_there(admin, set(principals()))
         await give(admin, sorted(wanted - found))
         await _take_back(admin, sorted(found - wanted))
@@ -95,7 +95,8 @@ async def connected(brokers: Brokers) -> AsyncIterator[AIOKafkaAdminClient]:
         await admin.close()
 
 
-async def _set_passwords(admin: AIOKafkaAdminClient, passwords: Mapping[str, str]) -> None:
+async def set_passwords(admin: AIOKafkaAdminClient, passwords: Mapping[str, str]) -> None:
+    """Set the SCRAM password of each of these principals. Raises Problem."""
     upsertions = [_salted(name, password) for name, password in passwords.items()]
     answer = await _to_controller(admin, AlterScramCredentials([], upsertions, {}))
     for name, code, message, _ in answer.results:

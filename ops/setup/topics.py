@@ -47,8 +47,8 @@ def _topic(name: str, defaults: Mapping[str, Any], own: Mapping[str, Any]) -> To
 async def create_topics(brokers: str | Brokers, topics: list[Topic] | None = None) -> list[str]:
     """Create the topics that are missing and return their names.
 
-    Raises Problem when a topic has another number of partitions (a key would then live in two places), when
-    the broker refuses one, or when there is no broker.
+    Raises Problem when a topic has another number of partitions, when the broker refuses one, or when there
+    is no broker.
     """
     wanted = topics if topics is not None else wanted_topics()
     async with _admin(Brokers.at(brokers)) as admin:
@@ -67,8 +67,8 @@ def refuse_other_counts(wanted: list[Topic], existing: Mapping[str, int]) -> Non
         if found != topic.partitions:
             raise Problem(
                 f"Topic {topic.name} has {found} partitions; {TOPICS_FILE.name} asks for {topic.partitions}.",
-                "A partition count is never changed under records (their keys would move): set the file to "
-                f"{found}, or use a broker without that topic.",
+                f"Set the file to {found}, where that is right, or raise the topic (docs/operating.md, More "
+                "partitions: keys move then). Partitions never become fewer.",
             )
 
 

@@ -45,7 +45,7 @@ WHERE ($1::text IS NULL OR kind = $1) AND ($2::text IS NULL OR type = $2) AND ($
 GROUP BY 1, 2, 3 ORDER BY count(*) DESC, max(id) DESC;
 
 -- name: unsent_by_cause
--- Facts that the broker refuses, and those behind one, grouped by why they are not out.
+-- Events that the broker refuses, and those behind one, grouped by why they are not out.
 SELECT u.state AS cause, u.reason AS pointer, o.type, u.state, count(*) AS count, max(u.set_aside_at) AS newest,
        max(u.id) AS example
 FROM unsent u JOIN outbox o USING (id)
@@ -53,7 +53,7 @@ WHERE ($1::text IS NULL OR u.state = $1) AND ($2::text IS NULL OR o.type = $2) A
 GROUP BY 1, 2, 3 ORDER BY count(*) DESC, max(u.id) DESC;
 
 -- name: unsent_members
--- The same facts one by one, the newest so many of each group.
+-- The same events one by one, the newest so many of each group.
 SELECT id, cause, pointer, type, state, key, sender, since
 FROM (
     SELECT u.id, u.state AS cause, u.reason AS pointer, o.type, u.state, u.key, current_schema()::text AS sender,

@@ -95,11 +95,16 @@ def _environment(service: str, directory: Path | None) -> dict[str, str]:
 
 def lines_of(service: str, document: dict[str, Any]) -> list[str]:
     """What was, or would be, brought forward, as people read it."""
-    if not document["told"]:
-        return [f"The topics tell nothing that the schema {service} does not know."]
-    orders = document["orders"]
-    named = ", ".join(orders[:SHOWN]) + (f" and {len(orders) - SHOWN:,} more" if len(orders) > SHOWN else "")
-    lines = [f"The topics tell {document['told']:,} events that the schema {service} lacks, of {named}."]
+    lines = [f"The topics tell nothing that the schema {service} does not know."]
+    if document["told"]:
+        orders = document["orders"]
+        more = f" and {len(orders) - SHOWN:,} more" if len(orders) > SHOWN else ""
+        named = ", ".join(orders[:SHOWN]) + more
+        lines = [f"The topics tell {document['told']:,} events that the schema {service} lacks, of {named}."]
+    elif not document["handled"]:
+        return lines
+    else:
+        lines.append(f"It has read {document['handled']:,} events since the backup that led to nothing told.")
     for gone in document["gone"]:
         place = f"{gone['topic']}/{gone['partition']} from {gone['from_offset']} up to {gone['to_offset']}"
         lines.append(f"gone: {place} was deleted since the backup; what it led to and no topic tells is lost")

@@ -1,4 +1,4 @@
-"""The HTTP routes of invoices: look at a month before and after its close; close it, merge, correct."""
+"""The HTTP routes of invoices: look at a month, at answers to merges; close a month, merge, correct."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -14,6 +14,7 @@ from services.invoices.closing import MonthNotOver, OpenRefunds, close_month
 from services.invoices.commands import (
     CANNOT_CORRECT,
     PARTNER_INCOMPLETE,
+    PARTNER_PURGED,
     CorrectBody,
     MergeBody,
     OptionalText,
@@ -27,10 +28,13 @@ from services.invoices.document_routes import SUPPLIER_NOT_CONFIGURED, document_
 from services.invoices.documents.tax_document import Party
 from services.invoices.plan import plan_of_partner, plans_of_business
 from services.invoices.previewing import preview_month
+from services.invoices.state import Reason
 from services.invoices.store import CORRECT_PARTNER, SQL, Store
 from services.invoices.viewing import (
     NoSuchDocument,
+    NoSuchRequest,
     corrections_of,
+    look_at_answer,
     look_at_business,
     look_at_document,
     look_at_month,
@@ -44,7 +48,7 @@ from shared.kst import wire_time
 from shared.runtime.commands import Work
 from shared.runtime.surroundings import Surroundings
 from shared.web.callers import Caller, Origin
-from shared.web.fields import Body, ToldEvent, WireWon
+from shared.web.fields import Body, ToldEvent, WireInstant, WireWon
 from shared.web.paging import USUAL, Cursor, Limit, Page, after, page_of
 from shared.web.problems import NOT_FOUND, Kind, Problem
 from shared.web.routes import Asking, HttpRoute, Requested, RequestedOnce, get, post
@@ -85,6 +89,7 @@ AMonth = Annotated[Month, Path(description="a month in Seoul, YYYY-MM")]
 PartnerId = Annotated[Id, Path(description="the id of a partner")]
 At = Annotated[Instant | None, Query(description="as of this instant; without one at present")]
 BusinessNumber = Annotated[Id, Path(description="a business number")]
+RequestId = Annotated[Id, Path(description="the id of a request to merge or to undo a merge")]
 DocumentName = Annotated[Id, Path(description="the key or the id of a document")]
 
 
@@ -604,11 +609,44 @@ class CorrectedPartner(BaseModel):
     events: list[ToldEvent]
 
 
+class AnsweredPayment(BaseModel):
+    """What became of a payment: `merged`, or why it was left out. `order_id` is null of an unknown one."""
+
+    payment_id: str
+    order_id: str | None
+    reason: Reason
+
+
+class AnsweredRequest(Page[AnsweredPayment]):
+    """A request to merge, or to `undo` a merge, with the payments of its answer, `count` in all."""
+
+    partner_id: str
+    request_id: str
+    undo: bool
+    business_number: str
+    month: str
+    requested_at: WireInstant
+    count: int
+
+
 class Partners:
-    """The endpoint."""
+    """The endpoints."""
 
     def __init__(self, surroundings: Surroundings) -> None:
         self._pool, self._send = surroundings.pool, surroundings.send
+
+    async def answer(
+        self, partner_id: PartnerId, request_id: RequestId, limit: Limit = USUAL, cursor: Cursor = None
+    ) -> Any:
+        """What became of each payment of a request to merge or to undo a merge, as of now, by payment id."""
+        (behind,) = after(cursor, ("",))
+        try:
+            request, payments = await look_at_answer(
+                self._pool, partner_id, request_id, behind=behind, most=limit + 1
+            )
+        except NoSuchRequest as unknown:
+            raise Problem(NOT_FOUND, what=f"{unknown}; pawl find WORD looks for one") from None
+        return {**request, **page_of(payments, limit, lambda row: (row["payment_id"],))}
 
     async def correct(self, partner_id: PartnerId, body: PartnerBody, origin: RequestedOnce) -> Any:
         """Changes what is known of a partner; only shows what becomes of its documents unless `apply`."""
@@ -679,6 +717,12 @@ def http_routes(
             answers=dict[str, Any],
             problems=[CANNOT_CORRECT],
         ),
+        get(
+            "/v1/partners/{partner_id:path}/merges/{request_id:path}",
+            partners.answer,
+            "invoices:read",
+            answers=AnsweredRequest,
+        ),
         post(
             f"{month}/amend",
             months.correct,
@@ -691,6 +735,6 @@ def http_routes(
             partners.correct,
             "partners:manage",
             answers=CorrectedPartner,
-            problems=[PARTNER_INCOMPLETE],
+            problems=[PARTNER_INCOMPLETE, PARTNER_PURGED],
         ),
     ]

@@ -43,6 +43,18 @@ PARTNER_INCOMPLETE = Kind(
 )
 
 
+PARTNER_PURGED = Kind(
+    "partner_purged",
+    409,
+    "The partner is named no more",
+    "{partner} left years ago and was purged; nothing was changed: correct a document of it by its key, with "
+    "pawl close MONTH correct DOCUMENT",
+    "거래처 정보가 파기되었습니다",
+    "변경된 것은 없습니다. {partner}의 정보는 탈퇴 후 보존 기간이 지나 파기되었습니다. "
+    "문서는 문서 키로 정정하십시오: pawl close MONTH correct DOCUMENT",
+)
+
+
 def _valid_number(text: str) -> str:
     digits = business_number.normalise(text)
     if digits is None or not business_number.is_valid(digits):
@@ -141,6 +153,8 @@ def correct_partner(world: World, command: Command[PartnerBody], context: Contex
     What nobody names stays. A partner that nobody has told of yet needs a number, a name and an address.
     """
     said, recorded = command.data, world.partners.get(command.key)
+    if recorded is not None and recorded.purged_at is not None:
+        return Refused(Problem(PARTNER_PURGED, partner=command.key))
     before = None if recorded is None else _shown_partner(recorded)
     named = {name: value for name in TOLD if (value := getattr(said, name)) is not None}
     after = {"always_merge": False, **(before or {}), **named}

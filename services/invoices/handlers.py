@@ -20,7 +20,7 @@ from services.invoices.state import (
 )
 from shared import business_number
 from shared.events.checkout import MergeRequested, MergeUndone, PartnerChanged
-from shared.events.orders import OrderCancelled, OrderPaid, PartnerWithdrawn, RefundDenied
+from shared.events.orders import OrderCancelled, OrderPaid, PartnerPurged, PartnerWithdrawn, RefundDenied
 from shared.events.refunds import RefundAccepted, RefundCompleted, RefundRejected, RefundReleased
 from shared.events.serials import SerialsIssuedTogether
 from shared.kst import month_of
@@ -131,6 +131,11 @@ def hide_from_partner(world: World, event: Event[PartnerWithdrawn], context: Con
     return Applied()
 
 
+def erase_partner(world: World, event: Event[PartnerPurged], context: Context) -> Outcome:
+    """partner.purged: its name, its address and the numbers that it told are erased; documents stay."""
+    return keep(world, partners.purge_partner(world, event.key, event.data.purged_at))
+
+
 def refuse_late(world: World, event: Event[Any], reject: Reject, context: Context) -> Applied:
     """A wrong request that was accepted while its key was blocked.
 
@@ -224,6 +229,7 @@ ROUTES: Mapping[str, Route] = {
     "order.cancelled.v1": Route(cancel_payment),
     "refund.denied.v1": Route(end_denied_refund),
     "partner.withdrawn.v1": Route(hide_from_partner, tracked=False),
+    "partner.purged.v1": Route(erase_partner, tracked=False),
     # serials
     "serials.issued.v1": Route(record_issued_units),
     "serials.issued.v2": Route(record_issued_units),

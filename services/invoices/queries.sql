@@ -179,6 +179,18 @@ SELECT * FROM documents WHERE invoice_id = $1;
 -- Every wish of these partners.
 SELECT * FROM merge_requests WHERE partner_id = ANY($1::text[]);
 
+-- name: answered_request
+-- A wish to merge, or to undo a merge, with how many payments its answer names.
+SELECT r.partner_id, r.request_id, r.undo, r.business_number, r.month, r.requested_at,
+       (SELECT count(*) FROM merge_explanations e
+        WHERE e.partner_id = r.partner_id AND e.request_id = r.request_id) AS count
+FROM merge_requests r WHERE r.partner_id = $1 AND r.request_id = $2;
+
+-- name: answered_payments
+-- The next payments, in the order of their ids, of such an answer.
+SELECT payment_id, order_id, reason FROM merge_explanations
+WHERE partner_id = $1 AND request_id = $2 AND payment_id > $3 ORDER BY payment_id LIMIT $4;
+
 -- name: open_refunds_of_month
 -- The refunds in progress of payments whose documents of a month are still to be issued, with what stands on those.
 SELECT r.refund_id, p.payment_id, p.order_id, p.partner_id, p.standing_supply + p.standing_vat AS won

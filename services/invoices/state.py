@@ -245,6 +245,7 @@ class Partner(Struct, frozen=True, gc=False):
     """A partner as of its last change. `always_merge_since`: when its preference last changed.
 
     `preferences` are all that it has had, oldest first: what counts for a month is the one at its cut-off.
+    `purged_at`: since then it has neither a name nor an address nor a number of its own here.
     """
 
     partner_id: Fixed[str]
@@ -254,6 +255,7 @@ class Partner(Struct, frozen=True, gc=False):
     always_merge: bool
     always_merge_since: datetime
     changed_at: datetime
+    purged_at: datetime | None = None
     preferences: Annotated[tuple[Preference, ...], JSON] = ()
 
     @property

@@ -67,6 +67,7 @@ TABLES = (
 CORRECT_PARTNER = "partner.correct"
 """The command by which an operator changes what is known of a partner, as `partner.changed` does."""
 PARTNER_CHANGES = ("partner.changed.v1", CORRECT_PARTNER)
+PURGED = "partner.purged.v1"
 MERGES = ("merge.requested.v1", "merge.undone.v1")
 REFUND_EVENTS = (
     "refund.accepted.v1",
@@ -111,6 +112,7 @@ class Store:
         await _share_months(connection, months)
         changed = _of_type(events, *PARTNER_CHANGES)
         merges = _of_type(events, *MERGES)
+        purged = {event.key for event in _of_type(events, PURGED)}
         numbers = {_digits(event.data.partner.business_number) for event in paid}
         numbers |= {normalise(e.data.business_number) or e.data.business_number for e in merges}
         await _read_closed(connection, world, numbers)
@@ -119,7 +121,9 @@ class Store:
             for event, month in zip(paid, months, strict=True)
             if world.closed_at(month, _digits(event.data.partner.business_number)) is not None
         ]
-        await _lock_partners(connection, [*_partners_of_late(late), *(e.key for e in [*changed, *merges])])
+        await _lock_partners(
+            connection, [*_partners_of_late(late), *(e.key for e in [*changed, *merges]), *purged]
+        )
         order_ids = {e.data.order_id for e in events if hasattr(e.data, "order_id")}
         theirs = await _orders_of_partners(connection, merges, changed)
         await _lock_payments(connection, world, order_ids | theirs)
@@ -130,7 +134,7 @@ class Store:
             await _read_closed(connection, world, _numbers_in(world))
             await _read_corrections(connection, world)
         await _read_refunds(connection, world, events)
-        partner_ids = {event.key for event in changed} | {event.data.partner.partner_id for event in late}
+        partner_ids = {event.key for event in changed} | set(_partners_of_late(late)) | purged
         await _read_partners(connection, world, partner_ids)
         await _read_numbers(connection, world, partner_ids)
         await _read_requests(connection, world, {event.key for event in [*merges, *changed]})

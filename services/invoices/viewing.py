@@ -52,6 +52,26 @@ class NoSuchDocument(Exception):
     """No document of that month has this key or id."""
 
 
+class NoSuchRequest(Exception):
+    """The partner has asked for no merge, and for no undo, under this id."""
+
+
+async def look_at_answer(
+    pool: asyncpg.Pool, partner_id: str, request_id: str, *, behind: str, most: int
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A request to merge, or to undo a merge, and the next payments of its answer. Raises NoSuchRequest.
+
+    The payments have ids after `behind`, in their order, `most` at most. What the close of the month found
+    later has taken the place of what the answer said then.
+    """
+    async with pool.acquire() as connection:
+        row = await connection.fetchrow(SQL.answered_request, partner_id, request_id)
+        if row is None:
+            raise NoSuchRequest(f"partner {partner_id} has sent no request {request_id} to merge or to undo")
+        rows = await connection.fetch(SQL.answered_payments, partner_id, request_id, behind, most)
+    return dict(row), [dict(each) for each in rows]
+
+
 async def look_at_month(pool: asyncpg.Pool, month: str) -> dict[str, Any]:
     """What is issued of a month and what is proposed to be corrected."""
     async with pool.acquire() as connection:

@@ -179,6 +179,12 @@ def partner_withdrawn(partner: Partner, at: datetime) -> UnnumberedEvent:
     return _of_partner("partner.withdrawn.v1", partner, {"withdrawn_at": wire_time(at)})
 
 
+def partner_purged(partner: Partner, withdrawn_at: datetime, at: datetime) -> UnnumberedEvent:
+    """The partner, which left at `withdrawn_at`, is named no more: who keeps its name erases it."""
+    data = {"withdrawn_at": wire_time(withdrawn_at), "purged_at": wire_time(at)}
+    return _of_partner("partner.purged.v1", partner, data)
+
+
 def partner_withdrawal_refused(partner: Partner, blockers: Iterable[Blocker]) -> UnnumberedEvent:
     """The partner cannot leave yet; the first blockers are listed, and how many there are."""
     listed = [

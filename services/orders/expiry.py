@@ -16,10 +16,11 @@ from services.orders.store import SQL, Store
 from shared.clock import now
 from shared.crash_points import CrashPoint
 from shared.runtime.outgoing import Cause
-from shared.runtime.retry import TRANSIENT
+from shared.runtime.retry import TRANSIENT, note_fault
 from shared.runtime.surroundings import Surroundings
 
 ORDERS_AT_ONCE = 500
+PART = "the expiry of deposits"
 
 log = structlog.get_logger("pawl.orders.expiry")
 
@@ -31,8 +32,10 @@ async def expire_deposits(surroundings: Surroundings, store: Store, settings: Or
         try:
             while await expire_some(surroundings, store, grace) == ORDERS_AT_ONCE:
                 pass
+            surroundings.troubles.over(PART)
         except (*TRANSIENT, asyncpg.UniqueViolationError) as trouble:
-            log.info("expiry repeated", trouble=f"{type(trouble).__name__}: {trouble}"[:200])
+            more = note_fault(surroundings.troubles, PART, trouble)
+            log.info("expiry repeated", trouble=f"{type(trouble).__name__}: {trouble}"[:200], **more)
         await asyncio.sleep(settings.orders_expiry_poll_seconds)
 
 

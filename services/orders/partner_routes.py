@@ -67,12 +67,19 @@ class Withdrawal(BaseModel):
 
 
 class PurgedPartner(BaseModel):
-    """A partner whose archive is over; nothing on its orders names it any more."""
+    """A partner whose archive is over; nothing names it any more."""
 
     partner_id: str
     orders: int
     withdrawn_at: str
     archived_until: str
+
+
+class UnfinishedPartner(BaseModel):
+    """A partner whose archive is over, and that is named until these are over."""
+
+    partner_id: str
+    blockers: list[ShownBlocker]
 
 
 class Purge(BaseModel):
@@ -81,6 +88,8 @@ class Purge(BaseModel):
     applied: bool
     partners: list[PurgedPartner]
     left: int
+    unfinished: list[UnfinishedPartner]
+    events: list[ToldEvent]
 
 
 class RankedProduct(BaseModel):
@@ -131,7 +140,8 @@ class Partners:
 
     async def purge(self, body: PurgeBody, origin: Requested) -> Any:
         """Erases what names partners whose archive is over; only shows whom unless `apply`."""
-        work, said = partial(purge_partners, self._archive_years), {"reason": body.reason}
+        said = {"reason": body.reason}
+        work = partial(purge_partners, self._store, self._archive_years)
         return await self._send_alone(PURGE, "partners", body, origin, work, **said, dry_run=not body.apply)
 
     async def rank(

@@ -8,11 +8,12 @@ from uuid import UUID
 from fastapi import Path, Query
 from pydantic import BaseModel
 
-from services.refunds.asking import asking_routes
+from services.refunds.asking import ShownStore, asking_routes
 from services.refunds.commands import PREFIX, ApprovalBody, DecisionBody, ProofBody, ReviewBody
 from services.refunds.forgetting import forgetting_routes
 from services.refunds.paying_by_hand import payout_routes
-from services.refunds.policies.app_stores import stores_document
+from services.refunds.policies.app_stores import stores_to_ask
+from services.refunds.policies.destinations import expected_payout, expected_until
 from services.refunds.policies.explaining import NOTHING_NEXT, step_of, words_of
 from services.refunds.policies.holders import proof_of
 from services.refunds.state import RefundState
@@ -33,6 +34,8 @@ from shared.web.problems import NOT_FOUND, WRONG_PARAMETER, Problem, of_faults
 from shared.web.routes import Asking, HttpRoute, RequestedOnce, get, post
 
 NOT_ENDED: Final = [*WAITING, *ON_THEIR_WAY]
+BEFORE_PAYOUT: Final = frozenset({"requested", "held", "in_review", "accepted", "granted"})
+"""States in which nobody was asked yet to pay."""
 EARLIEST: Final = -(2**51)
 """Microseconds from 1970 back to before all requests; as many on are after all of them."""
 RefundId = Annotated[UUID, Path(description="the id of a refund")]
@@ -72,13 +75,6 @@ class ShownProof(BaseModel):
     what_to_do_ko: str
 
 
-class ShownStore(BaseModel):
-    """An app store, and the page from which it is asked for a refund."""
-
-    store: str
-    link: str
-
-
 class ShownLateness(BaseModel):
     """So many days past the legal day, and the won of interest for them, if the buyer is a consumer."""
 
@@ -93,6 +89,8 @@ class ListedRefund(BaseModel):
     and `who` does it: null where it comes by itself. `why_text` is null for what only checkout knows.
     `proof` is which one it waits for, `stores` are the app stores to ask where only they can refund it. Past
     the legal day an operator sees the interest of a consumer (`late`), counted to the payout, else to today.
+    The money is expected from `expected_on` to `expected_until`; as long as nobody was asked to pay, these
+    are the days if that were done now. `overdue`: its deadline went by.
     """
 
     refund_id: UUID
@@ -109,6 +107,7 @@ class ListedRefund(BaseModel):
     what_to_do: str | None
     what_to_do_ko: str | None
     deadline: WireInstant | None
+    overdue: bool
     proof: ShownProof | None
     stores: list[ShownStore]
     reason: str
@@ -122,6 +121,7 @@ class ListedRefund(BaseModel):
     fee: WireWon
     amount: WireWon | None
     expected_on: date | None
+    expected_until: date | None
     legal_on: date
     late: ShownLateness | None
     completed_at: WireInstant | None
@@ -166,7 +166,8 @@ class Refunds:
     async def page(
         self,
         caller: Asking,
-        partner_id: Annotated[Id | None, Query(description="only those of this partner")] = None,
+        partner: Annotated[Id | None, Query(description="only those of this partner")] = None,
+        partner_id: Annotated[Id | None, Query(description="another name of partner")] = None,
         state: Annotated[RefundState | None, Query(description="only those in this state")] = None,
         waiting: Annotated[bool, Query(description="only those that are not at their end")] = False,
         since: Annotated[Instant | None, Query(description="only those asked for since then")] = None,
@@ -174,9 +175,12 @@ class Refunds:
         cursor: Cursor = None,
     ) -> Any:
         """Refunds, the oldest request first; a partner sees its own."""
-        if partner_id is not None and not caller.may_see(partner_id):
+        if None not in (partner, partner_id) and partner != partner_id:
+            raise of_faults([Fault("inconsistent", "/partner_id", "partner and partner_id are two partners")])
+        partner = partner or partner_id
+        if partner is not None and not caller.may_see(partner):
             return page_of([], limit, _place)
-        partner = caller.partner_id or partner_id
+        partner = caller.partner_id or partner
         states = [state] if state else NOT_ENDED if waiting else None
         behind = _behind(cursor)
         rows = await self._pool.fetch(SQL.refunds_in_turn, partner, states, since, *behind, limit + 1)
@@ -250,12 +254,16 @@ def _shown(row: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
     """A refund with its legal day, why in words, and what comes next."""
     words, step = words_of(row["why"]), step_of(row["state"], row["why"])
     legal_on = legal_refund_day(kst_date(row["returned_at"] or row["requested_at"]))
+    first, last = _expected(row)
     return {
         **row,
+        "overdue": row["deadline"] is not None and row["deadline"] < now(),
+        "expected_on": first,
+        "expected_until": last,
         "legal_on": legal_on,
         "late": _lateness(row, legal_on) if caller.partner_id is None else None,
         "proof": proof_of(row["mismatch"])._asdict() if row["why"] == "holder_mismatch" else None,
-        "stores": stores_document() if row["why"] == "app_store" else [],
+        "stores": stores_to_ask(row["why"]),
         "why_text": words and words.text,
         "why_text_ko": words and words.text_ko,
         **(NOTHING_NEXT if step is None else step.document()),
@@ -274,6 +282,14 @@ def _behind(cursor: str | None) -> tuple[int, UUID]:
     except ValueError:
         rule = "send `next` of the page before"
         raise Problem(WRONG_PARAMETER, name="cursor", place="query", rule=rule) from None
+
+
+def _expected(row: Mapping[str, Any]) -> tuple[date | None, date | None]:
+    """The first and the last day on which the money is expected; None where none will be paid."""
+    kind, told = row["destination_kind"], row["expected_on"]
+    if told is None:
+        return expected_payout(kind, now()) if row["state"] in BEFORE_PAYOUT else (None, None)
+    return told, told if row["amount"] == 0 else expected_until(kind, told)
 
 
 def _lateness(row: Mapping[str, Any], legal_on: date) -> dict[str, int] | None:

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from services.refunds.commands import NOT_PAID, REQUEST, RequestBody, no_such_order
 from services.refunds.decisions.eligibility import Eligibility, LineEligibility, eligibility, tax_effect
 from services.refunds.decisions.units import unknown_line
+from services.refunds.policies.app_stores import stores_to_ask
 from services.refunds.policies.explaining import EFFECTS, MODIFICATIONS, STEPS, Step, unlocking, words_of
 from services.refunds.policies.holds import HOLDS
 from services.refunds.state import DestinationKind, Order
@@ -98,6 +99,13 @@ class Destination(BaseModel):
     needs_account: bool
 
 
+class ShownStore(BaseModel):
+    """An app store, and the page from which it is asked for a refund."""
+
+    store: str
+    link: str
+
+
 class ModifiedDocument(BaseModel):
     """A modified tax invoice that the refund would make; its won are negative. Issued until `issue_by`."""
 
@@ -128,6 +136,7 @@ class RefundPreview(BaseModel):
 
     `units` of named lines are all of them or 0. All of it can be refunded until `last_instant`; null: until
     it is issued. With `holds` it waits first, for each in turn, and is paid later than `expected_on`.
+    `stores` are the app stores to ask where only they can refund it.
     """
 
     order_id: str
@@ -144,6 +153,7 @@ class RefundPreview(BaseModel):
     since: WireInstant | None
     holds: list[Why]
     unlock: NextStep | None
+    stores: list[ShownStore]
     last_instant: WireInstant | None
     destination: Destination
     expected_on: date | None
@@ -156,6 +166,7 @@ class RequestedRefund(BaseModel):
     """What became of a request: its refund as it stands, and the events that followed.
 
     `why` is why it waits or ended. `who` does what is `next`; null where it comes by itself or has ended.
+    `stores` are the app stores to ask where only they can refund it.
     """
 
     refund_id: str
@@ -169,6 +180,7 @@ class RequestedRefund(BaseModel):
     who: Literal["operator", "finance", "partner", "checkout"] | None
     what_to_do: str | None
     what_to_do_ko: str | None
+    stores: list[ShownStore]
     events: list[ToldEvent]
 
 
@@ -237,6 +249,7 @@ def preview(
         "reason": _why(given.reason),
         "holds": [_why(hold) for hold in given.holds],
         "unlock": _unlock_of_all(given),
+        "stores": stores_to_ask(given.reason),
         "destination": {"kind": given.destination, "needs_account": given.needs_account},
         "tax_documents": _tax_documents(effect),
     }

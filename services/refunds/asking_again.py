@@ -13,13 +13,14 @@ from services.refunds.decisions.payouts import ASKED_AGAIN, ask_again
 from services.refunds.settings import RefundsSettings
 from services.refunds.store import SQL, Store
 from shared.runtime.outgoing import Cause
-from shared.runtime.retry import TRANSIENT
+from shared.runtime.retry import TRANSIENT, note_fault
 from shared.runtime.surroundings import Surroundings
 
 LOOK_SECONDS: Final = 5.0
 LONGEST: Final = timedelta(hours=6)
 """The longest pause between two requests."""
 REFUNDS_AT_ONCE: Final = 500
+PART: Final = "asking again for payouts"
 
 log = structlog.get_logger("pawl.refunds.asking_again")
 
@@ -31,8 +32,10 @@ async def ask_for_answers(surroundings: Surroundings, store: Store, settings: Re
         try:
             while await ask_some(surroundings, store, after) == REFUNDS_AT_ONCE:
                 pass
+            surroundings.troubles.over(PART)
         except TRANSIENT as trouble:
-            log.info("asking again repeated", trouble=f"{type(trouble).__name__}: {trouble}"[:200])
+            more = note_fault(surroundings.troubles, PART, trouble)
+            log.info("asking again repeated", trouble=f"{type(trouble).__name__}: {trouble}"[:200], **more)
         await asyncio.sleep(LOOK_SECONDS)
 
 

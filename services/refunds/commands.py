@@ -10,6 +10,7 @@ from uuid import UUID
 from services.refunds.decisions import requests, reviews
 from services.refunds.decisions.reading import request_of
 from services.refunds.decisions.reviews import Review, ReviewDecision
+from services.refunds.policies.app_stores import stores_to_ask
 from services.refunds.policies.explaining import NOTHING_NEXT, step_of, words_of
 from services.refunds.state import Order, Refund, World
 from shared.events.checkout import RefundRequested
@@ -98,6 +99,7 @@ def _requested(refund: Refund, decided: Decided[Order]) -> dict[str, Any]:
         "why_text": words and words.text,
         "why_text_ko": words and words.text_ko,
         **(NOTHING_NEXT if step is None else step.document()),
+        "stores": stores_to_ask(refund.why),
         "events": told(decided.events),
     }
 

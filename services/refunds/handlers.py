@@ -8,6 +8,7 @@ from services.refunds.decisions.reading import request_of
 from services.refunds.state import (
     InvoicedPayment,
     Order,
+    PurgedPartner,
     Refund,
     ReplacedInvoice,
     WithdrawnPartner,
@@ -33,6 +34,7 @@ from shared.events.orders import (
     OrderExpired,
     OrderPaid,
     OrderRegistered,
+    PartnerPurged,
     PartnerWithdrawn,
     PaymentQuarantined,
     RefundDenied,
@@ -218,6 +220,12 @@ def hide_from_partner(world: World, event: Event[PartnerWithdrawn], context: Con
     return Applied()
 
 
+def erase_partner(world: World, event: Event[PartnerPurged], context: Context) -> Outcome:
+    """partner.purged: its name, its people and what they wrote are erased; won and units stay."""
+    world.purged.append(PurgedPartner(event.key, event.data.purged_at))
+    return Applied()
+
+
 def note_invoiced(world: World, event: Event[InvoiceIssued], context: Context) -> Outcome:
     """invoice.issued: from now on a refund of these payments makes a modified tax invoice."""
     data = event.data
@@ -333,6 +341,7 @@ ROUTES: dict[str, Route] = {
     "refund.denied.v1": Route(record_denial),
     "payment.quarantined.v1": Route(note_nothing),
     "partner.withdrawn.v1": Route(hide_from_partner, tracked=False),
+    "partner.purged.v1": Route(erase_partner, tracked=False),
     # invoices.events: which payments stand on an issued tax invoice
     "invoice.issued.v1": Route(note_invoiced, tracked=False),
     "invoice.modified.v1": Route(note_corrected, tracked=False),

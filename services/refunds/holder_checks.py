@@ -16,7 +16,7 @@ from services.refunds.holder_check import UNAVAILABLE, HolderCheck
 from services.refunds.state import BankAccount
 from services.refunds.store import SQL, Store
 from shared.runtime.outgoing import Cause
-from shared.runtime.retry import TRANSIENT
+from shared.runtime.retry import TRANSIENT, note_fault
 from shared.runtime.surroundings import Surroundings
 from shared.sealing import BrokenSealError
 
@@ -26,6 +26,7 @@ LONGEST: Final = timedelta(hours=1)
 """The pauses after an answer that did not come: the first, and the longest."""
 AT_ONCE: Final = 20
 """Accounts that the bank is asked about at the same time."""
+PART: Final = "asking the bank"
 
 log = structlog.get_logger("pawl.refunds.holder_checks")
 
@@ -36,8 +37,10 @@ async def check_holders(surroundings: Surroundings, store: Store, bank: HolderCh
         try:
             while await check_some(surroundings, store, bank) == AT_ONCE:
                 pass
+            surroundings.troubles.over(PART)
         except TRANSIENT as trouble:
-            log.info("asking the bank repeated", trouble=f"{type(trouble).__name__}: {trouble}"[:200])
+            more = note_fault(surroundings.troubles, PART, trouble)
+            log.info("asking the bank repeated", trouble=f"{type(trouble).__name__}: {trouble}"[:200], **more)
         await asyncio.sleep(LOOK_SECONDS)
 
 

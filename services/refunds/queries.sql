@@ -2,6 +2,15 @@
 -- The orders that a batch is about, locked in key order so that no two batches can deadlock.
 SELECT * FROM orders WHERE order_id = ANY(string_to_array($1, E'\x1f')) ORDER BY order_id FOR UPDATE;
 
+-- name: lock_orders_of_partners
+-- All orders of partners that are purged, with those that their batch is about, locked in key order.
+SELECT order_id FROM orders
+WHERE partner_id = ANY($1::text[]) OR order_id = ANY(string_to_array($2, E'\x1f')) ORDER BY order_id FOR UPDATE;
+
+-- name: erase_partner
+-- Erases who a partner was from its orders and refunds.
+SELECT erase_partner($1);
+
 -- name: lines_of_orders
 -- Their lines, as they stood in the order.
 SELECT * FROM order_lines WHERE order_id = ANY(string_to_array($1, E'\x1f')) ORDER BY order_id, position;

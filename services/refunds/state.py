@@ -313,6 +313,13 @@ class WithdrawnPartner(Struct, frozen=True, gc=False):
     withdrawn_at: Fixed[datetime]
 
 
+class PurgedPartner(NamedTuple):
+    """A partner that left years ago, and that nothing names any more since this instant."""
+
+    partner_id: str
+    purged_at: datetime
+
+
 class InvoicedPayment(NamedTuple):
     """A payment whose tax invoice was issued: its key, the won of all of it, and its written date."""
 
@@ -334,13 +341,14 @@ class ReplacedInvoice(NamedTuple):
 class World:
     """What one batch works on. `stored` are the orders as they were read, to see what changed.
 
-    `withdrawn` are partners that have left, `invoiced` payments whose tax invoice was issued, `replaced` tax
-    invoices that were corrected. Decisions are made by `policy`.
+    `withdrawn` are partners that have left, `purged` those that are to be named no more, `invoiced` payments
+    whose tax invoice was issued, `replaced` tax invoices that were corrected. Decisions are made by `policy`.
     """
 
     orders: dict[str, Order] = field(default_factory=dict)
     stored: Mapping[str, Order] = field(default_factory=dict)
     withdrawn: list[WithdrawnPartner] = field(default_factory=list)
+    purged: list[PurgedPartner] = field(default_factory=list)
     invoiced: list[InvoicedPayment] = field(default_factory=list)
     replaced: list[ReplacedInvoice] = field(default_factory=list)
     policy: Policy = field(default_factory=Policy)

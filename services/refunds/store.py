@@ -1,6 +1,7 @@
 """Orders and their refunds in Postgres: rows are locked in key order, and only what changed is written."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -72,6 +73,8 @@ TABLES = (
     WITHDRAWN_PARTNERS,
 )
 
+PURGED = "partner.purged.v1"
+"""A partner is to be named no more, as orders says."""
 NO_CHOICE = Policy()
 """The policies where an operator has set none."""
 
@@ -91,8 +94,15 @@ class Store:
         self._policy = policy
 
     async def load(self, connection: Connection, events: Sequence[Event[Any]]) -> World:
-        """Locks the orders that these events are about, in key order, and reads everything about them."""
-        return await self.load_orders(connection, sorted({event.key for event in events}))
+        """Locks the orders that these events are about, in key order, and reads everything about them.
+
+        All orders of a partner that is purged are locked with them, so that no two batches can deadlock.
+        """
+        keys = sorted({event.key for event in events})
+        purged = [event.key for event in events if event.type == PURGED]
+        if purged:
+            await connection.execute(SQL.lock_orders_of_partners, purged, packed(keys))
+        return await self.load_orders(connection, keys)
 
     async def look_at_order(self, connection: Connection, order_id: str) -> Order | None:
         """An order with its lines and refunds, without a lock; None where it is not known.
@@ -145,10 +155,24 @@ class Store:
             )
         await WITHDRAWN_PARTNERS.put(connection, world.withdrawn)
         await _note_invoices(connection, world)
+        for partner_id, purged_at in world.purged:
+            await self._erase_partner(connection, partner_id, purged_at)
 
     async def open_details(self, connection: Connection, reference: UUID) -> Mapping[str, Any]:
         """The account and the text under a reference. Raises LookupError, Forgotten, BrokenSealError."""
         return await self.details.open(connection, reference)
+
+    async def _erase_partner(self, connection: Connection, partner_id: str, at: datetime) -> None:
+        """Erases who a partner was, and forgets its accounts and texts.
+
+        Where a refund needs an account after all, as when its payout came back meanwhile, the accounts stay
+        sealed until somebody has the partner forgotten.
+        """
+        await connection.execute(SQL.erase_partner, partner_id)
+        needed = await connection.fetch(SQL.accounts_needed, partner_id, 1)
+        waiting = await connection.fetch(SQL.requests_that_wait, partner_id, 1)
+        if not needed and not waiting:
+            await self.details.forget(connection, partner_id, at)
 
     async def _save_refunds(self, connection: Connection, refunds: Sequence[ChangedRefund]) -> None:
         await REFUNDS.save(connection, refunds)

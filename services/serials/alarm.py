@@ -16,10 +16,11 @@ from services.serials.store import SQL
 from services.serials.vault import Vault
 from shared.clock import now
 from shared.kst import wire_time
-from shared.runtime.retry import TRANSIENT
+from shared.runtime.retry import TRANSIENT, note_fault
 from shared.runtime.surroundings import Surroundings
 
 LOOK_EVERY_SECONDS: Final = 5.0
+PART: Final = "the alarm"
 
 log = structlog.get_logger("pawl.serials.alarm")
 
@@ -41,6 +42,7 @@ class Alarm:
 
     def __init__(self, surroundings: Surroundings, vault: Vault, limits: Limits) -> None:
         self._pool, self._health = surroundings.pool, surroundings.health
+        self._troubles = surroundings.troubles
         self._everybody, self._limits = everybody(vault.pseudonym), limits
         self._raised_in: datetime | None = None
         self._gauges = AttemptGauges(surroundings.metrics.registry)
@@ -50,8 +52,10 @@ class Alarm:
         while True:
             try:
                 await self.look(now())
+                self._troubles.over(PART)
             except TRANSIENT as trouble:
-                log.info("look repeated", trouble=f"{type(trouble).__name__}: {trouble}"[:200])
+                more = note_fault(self._troubles, PART, trouble)
+                log.info("look repeated", trouble=f"{type(trouble).__name__}: {trouble}"[:200], **more)
             await asyncio.sleep(LOOK_EVERY_SECONDS)
 
     async def look(self, at: datetime) -> bool:

@@ -7,6 +7,7 @@ from typing import Final
 from services.serials.alarm import Alarm
 from services.serials.api import http_routes
 from services.serials.commands import COMMANDS
+from services.serials.events import ONLY_HERE
 from services.serials.exhibits import EVIDENCE
 from services.serials.expiry import sweep_daily
 from services.serials.find import FIND
@@ -60,13 +61,5 @@ def build(settings: SerialsSettings) -> Service:
         find=FIND,
         evidence=EVIDENCE,
         has_left=SQL.has_left,
-        # A serial itself is in no topic. Made anew it would be another one than its customer has.
-        only_here=frozenset(
-            (
-                "issuance.progressed.v1",
-                "serials.issued.v1",
-                "serials.issued.v2",
-                "serial.reissued.v1",
-            )
-        ),
+        only_here=ONLY_HERE,
     )

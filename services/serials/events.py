@@ -8,11 +8,18 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from services.serials.state import Grant, Order, Serial
+from shared.events.successors import spellings
 from shared.kst import wire_time
 from shared.runtime.decisions import NewEvent
 
 LONGEST_ACTOR: Final = 128
 """So much of who did it stands in an event; the audit log has all of it."""
+ONLY_HERE: Final = frozenset(
+    name
+    for latest in ("issuance.progressed.v1", "serials.issued.v2", "serial.reissued.v1")
+    for name in spellings(latest)
+)
+"""Events of serials, which stand in no topic: made anew one would be another than its customer has."""
 
 
 def issuance_progressed(grant: Grant) -> NewEvent:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from services.serials.decisions import issue_units, start_issuing, tell_issued
 from services.serials.state import Order, WithdrawnPartner, World
-from shared.events.orders import IssuanceGrantedTogether, PartnerWithdrawn
+from shared.events.orders import IssuanceGrantedTogether, PartnerPurged, PartnerWithdrawn
 from shared.runtime.decisions import Applied, Context, Event, Outcome, Reject, Route, keep
 
 
@@ -38,6 +38,12 @@ def hide_from_partner(world: World, event: Event[PartnerWithdrawn], context: Con
     return Applied()
 
 
+def erase_partner(world: World, event: Event[PartnerPurged], context: Context) -> Outcome:
+    """partner.purged: the custody log no longer says which of its people took serials; their units stay."""
+    world.purged.append(event.key)
+    return Applied()
+
+
 def refuse_late(world: World, event: Event[Any], reject: Reject, context: Context) -> Applied:
     """Serials answers for no upstream event, so it never refuses one. Raises: that is a mistake in here."""
     raise AssertionError(f"serials cannot refuse {event.type}: {reject.detail}")
@@ -48,4 +54,5 @@ ROUTES: dict[str, Route] = {
     "issuance.granted.v1": Route(record_grants, tracked=False),
     "issuance.granted.v2": Route(record_grants, tracked=False),
     "partner.withdrawn.v1": Route(hide_from_partner, tracked=False),
+    "partner.purged.v1": Route(erase_partner, tracked=False),
 }

@@ -26,10 +26,11 @@ from shared.crash_points import CrashPoint
 from shared.postgres import Connection
 from shared.runtime.decisions import Decided
 from shared.runtime.outgoing import Cause, OutboxRows
-from shared.runtime.retry import until_done
+from shared.runtime.retry import note_fault, until_done
 from shared.runtime.surroundings import Surroundings
 
 GRANTS_A_CHUNK = 200
+PART = "the issuing of serials"
 CLASHES_IN_A_ROW = 5
 """75 random bits hardly ever repeat; so many repetitions mean that the source of randomness is broken."""
 
@@ -41,6 +42,7 @@ class Issuer:
 
     def __init__(self, surroundings: Surroundings, store: Store, idle_seconds: float = 0.5) -> None:
         self._pool = surroundings.pool
+        self._troubles = surroundings.troubles
         self._outbox = surroundings.outbox
         self._store = store
         self._chunk = store.policy.chunk
@@ -53,11 +55,18 @@ class Issuer:
         try:
             while True:
                 granted.clear()
-                if not await until_done(self.issue_chunk, _note_trouble):
+                units = await until_done(self.issue_chunk, self._note_trouble)
+                self._troubles.over(PART)
+                if not units:
                     with suppress(TimeoutError):
                         await asyncio.wait_for(granted.wait(), self._idle_seconds)
         finally:
             self._stock.close()
+
+    def _note_trouble(self, trouble: BaseException, attempt: int, pause: float) -> None:
+        more = note_fault(self._troubles, PART, trouble)
+        said = {"attempt": attempt, "pause": round(pause, 2), "trouble": type(trouble).__name__}
+        log.warning("chunk repeated", **said, **more)
 
     async def drain(self) -> int:
         """Issue until nothing is left that this worker can lock; returns the units issued."""
@@ -163,7 +172,3 @@ def _issues(grants: Sequence[Grant], chunk: int, home: int) -> list[_Issue]:
 def _cause(grant: Grant) -> Cause:
     """What led to the events of a grant, at its logical time."""
     return Cause(grant.causation, grant.order_id, grant.granted_at, grant.correlation)
-
-
-def _note_trouble(trouble: BaseException, attempt: int, pause: float) -> None:
-    log.warning("chunk repeated", attempt=attempt, pause=round(pause, 2), trouble=type(trouble).__name__)

@@ -318,6 +318,10 @@ SELECT * FROM custody WHERE grant_id = $1 AND custody_id < $2 ORDER BY custody_i
 SELECT c.*, g.order_id, g.partner_id AS partner_of_order
 FROM custody c JOIN grants g USING (grant_id) WHERE c.watermark = $1;
 
+-- name: erase_custody
+-- Erases which of a partner's people were handed serials, or looked one up.
+SELECT erase_custody($1);
+
 -- name: has_left
 -- Whether a partner has left.
 SELECT EXISTS (SELECT FROM withdrawn_partners WHERE partner_id = $1);

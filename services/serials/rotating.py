@@ -21,12 +21,13 @@ from services.serials.store import SQL
 from services.serials.vault import Vault, WrongSerialError
 from shared.crash_points import CrashPoint
 from shared.postgres import Connection
-from shared.runtime.retry import until_done
+from shared.runtime.retry import note_fault, until_done
 from shared.runtime.surroundings import Surroundings
 
 WINDOW: Final = 2_000
 """Serials that one transaction looks at: none is locked for longer than it takes to re-key so many."""
 LOOK_EVERY_SECONDS: Final = 2.0
+PART: Final = "the rotation of keys"
 READING_SECONDS: Final = 600.0
 """How long it may take to read all serials that there are."""
 BEGINNING: Final = UUID(int=0)
@@ -48,16 +49,24 @@ class Rotator:
     def __init__(self, surroundings: Surroundings, vault: Vault, window: int = WINDOW) -> None:
         self._pool, self._outbox = surroundings.pool, surroundings.outbox
         self._vault, self._window = vault, window
+        self._troubles = surroundings.troubles
         earlier = sorted(vault.key_ids - {vault.current_id})
         self._keys: dict[str, Any] = {"current": vault.current_id, "earlier": earlier}
         surroundings.health["serial_keys"] = self._keys
 
     async def run(self) -> None:
         """Does whatever there is to do, then looks again; for ever."""
-        await until_done(self._look_for_missing, _note_trouble)
+        await until_done(self._look_for_missing, self._note_trouble)
         while True:
-            if not await until_done(self.step, _note_trouble):
+            has_more = await until_done(self.step, self._note_trouble)
+            self._troubles.over(PART)
+            if not has_more:
                 await asyncio.sleep(LOOK_EVERY_SECONDS)
+
+    def _note_trouble(self, trouble: BaseException, attempt: int, pause: float) -> None:
+        more = note_fault(self._troubles, PART, trouble)
+        said = {"attempt": attempt, "pause": round(pause, 2), "trouble": type(trouble).__name__}
+        log.warning("window repeated", **said, **more)
 
     async def _look_for_missing(self) -> None:
         """Says which keys that serials are under nobody has given to this process."""
@@ -141,7 +150,3 @@ class Rotator:
             await connection.execute(SQL.retire_key, key_id)
         log.info("key retired", key=key_id)
         return True
-
-
-def _note_trouble(trouble: BaseException, attempt: int, pause: float) -> None:
-    log.warning("window repeated", attempt=attempt, pause=round(pause, 2), trouble=type(trouble).__name__)

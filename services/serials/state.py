@@ -235,7 +235,7 @@ class World:
     commands the serials that they are about, with their grants.
 
     `stored_...` are orders, serials and grants as they were read, to see what changed. `withdrawn` are
-    partners that have left.
+    partners that have left, `purged` those whose people are to be named no more.
     """
 
     policy: Policy
@@ -249,6 +249,7 @@ class World:
     grants: dict[UUID, Grant] = field(default_factory=dict)
     stored_grants: Mapping[UUID, Grant] = field(default_factory=dict)
     withdrawn: list[WithdrawnPartner] = field(default_factory=list)
+    purged: list[str] = field(default_factory=list)
     issued_at_once: int = 0
 
     def fits(self, units: int) -> bool:

@@ -77,6 +77,8 @@ class Store:
         if world.stored_serials:
             await self._save_serials(connection, world)
         await WITHDRAWN_PARTNERS.put(connection, world.withdrawn)
+        for partner_id in world.purged:
+            await connection.execute(SQL.erase_custody, partner_id)
 
     async def _load_serials(
         self, connection: Connection, world: World, commands: Sequence[Command[Any]]

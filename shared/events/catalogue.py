@@ -161,6 +161,7 @@ TYPES: Final[Mapping[str, EventType]] = {
             orders.PartnerWithdrawalRefused,
             "partner_id",
         ),
+        _own("partner.purged.v1", "orders", "partner", orders.PartnerPurged, "partner_id"),
         _own("issuance.progressed.v1", "serials", "grant", serials.IssuanceProgressed),
         _own("serials.issued.v1", "serials", "grant", serials.SerialsIssued),
         _own("serials.issued.v2", "serials", "order", serials.SerialsIssuedTogether),

@@ -232,3 +232,11 @@ class PartnerWithdrawalRefused(Data):
     blockers: list[Blocker]
     count: Count | None = None
     more: bool | None = None
+
+
+class PartnerPurged(Data):
+    """partner.purged.v1: a partner that left years ago is named no more; who keeps its name erases it."""
+
+    partner_id: Id
+    withdrawn_at: Instant
+    purged_at: Instant

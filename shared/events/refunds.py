@@ -172,7 +172,7 @@ class RefundRepaid(Refund):
 class RefundPaidTwice(Refund):
     """refund.paid_twice.v1: `amount` won left that nobody was owed.
 
-    The refund was paid out by another payout before, or had been given up.
+    The refund was paid out by another payout before, had been given up, or was never granted.
     """
 
     payment_id: Id

@@ -79,6 +79,7 @@ EVENTS: Final[Mapping[str, Says]] = {
     ),
     "quarantine.settled.v1": Says("격리된 금액이 정리되었습니다", "a case of quarantine ended"),
     "partner.withdrawn.v1": Says("거래처가 탈퇴했습니다", "the partner left"),
+    "partner.purged.v1": Says("거래처 정보가 파기되었습니다", "the partner is named no more"),
     "partner.withdrawal_refused.v1": Says("탈퇴할 수 없습니다", "the partner cannot leave yet"),
     "issuance.progressed.v1": Says("발급이 진행되었습니다", "serials were issued in part"),
     "serials.issued.v1": Says("일련번호가 발급되었습니다", "serials were issued"),

@@ -72,12 +72,12 @@ def _parked(service: str, rows: Sequence[Row]) -> Iterator[Group]:
 
 
 def _unsent(service: str, rows: Sequence[Row]) -> Iterator[Group]:
-    """A fact that its topic does not take: somebody raises the limit of the topic."""
+    """An event that its topic does not take: somebody raises the limit of the topic."""
     for row in rows:
         names = tuple(f"{service}:o{number}" for number in row["members"])
         yield Group(
             service,
-            "fact_unsent",
+            "event_unsent",
             row["type"],
             row["count"],
             None,

@@ -5,7 +5,7 @@ SELECT code, coalesce(source, '') AS source, topic = 'checkout.events' AS from_c
 FROM dead_letters WHERE state = 'open' GROUP BY 1, 2, 3;
 
 -- name: todo_unsent
--- Facts that the broker refuses, by type; what is behind one goes out with it.
+-- Events that the broker refuses, by type; what is behind one goes out with it.
 SELECT o.type, count(*) AS count, min(u.set_aside_at) AS since, (array_agg(u.id ORDER BY u.id))[1:20] AS members
 FROM unsent u JOIN outbox o USING (id) WHERE u.state = 'refused' GROUP BY 1;
 

@@ -3,10 +3,11 @@
 import asyncio
 import gc
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
+from ssl import SSLCertVerificationError
 from typing import Any
 
 import asyncpg
@@ -17,24 +18,25 @@ from faststream import FastStream
 from starlette.types import ASGIApp
 
 from shared import migrations
-from shared.brokers import somebody_listens
+from shared.brokers import somebody_listens, untrusted
 from shared.clock import monotonic, now
 from shared.crash_points import crash_at_points
 from shared.events.catalogue import FEEDBACK, UPSTREAM
 from shared.kafka import MissingTopic, new_producer, oldest_record, partition_counts, security_of
-from shared.postgres import connect, open_pool
+from shared.postgres import NoSession, connect, open_pool, require_session
 from shared.queries import load
 from shared.runtime import http
 from shared.runtime.command_queue import CommandQueue
 from shared.runtime.consumer import PartitionConsumer, new_broker, subscribe
 from shared.runtime.evidence_routes import EvidenceEndpoint
-from shared.runtime.facts import SchemaBehind
 from shared.runtime.fold import Fold
 from shared.runtime.health import STALLED_EXIT_CODE, Health, watch_loop
 from shared.runtime.offsets import HandledOffsets
 from shared.runtime.operator_routes import OperatorEndpoints
 from shared.runtime.outbox import Outbox
+from shared.runtime.published import require_up_to_date
 from shared.runtime.recovery import NotAlone, Recoverer
+from shared.runtime.refusing import tell_refusal
 from shared.runtime.relay import Relay
 from shared.runtime.retention import Retention
 from shared.runtime.retry import TRANSIENT
@@ -44,7 +46,8 @@ from shared.runtime.signals import Metrics
 from shared.runtime.surroundings import Surroundings
 from shared.runtime.sweep import end_silent_sessions, retry_waiting
 from shared.runtime.tasks import end_all
-from shared.runtime.topic_facts import require_up_to_date
+from shared.runtime.told import SchemaBehind
+from shared.runtime.topics import Topics
 from shared.runtime.troubles import Troubles
 from shared.settings import S, ServiceSettings, WrongSetting, read_settings
 from shared.telemetry import close_spans, middlewares, open_spans, set_up_logging
@@ -56,6 +59,7 @@ HEARTBEAT_SECONDS = 0.5
 # More than the longest pause between two attempts, and the attempt itself.
 AFTER_AN_OUTAGE_SECONDS = 15.0
 LAST_SPANS_SECONDS = 2.0
+PATIENCE_WITH_A_HANDSHAKE = 5.0
 RECOVER, APPLY = "recover", "--apply"
 """What a process is started with that brings its schema forward and ends."""
 SOMETHING_LOST = 3
@@ -81,7 +85,8 @@ class Runtime:
         self.troubles = Troubles()
         self.sealer = settings.sealer()
         on_crash_point = crash_at_points(settings.crash_at, settings.pause_at)
-        self.outbox = Outbox(service.name, partitions, on_crash_point)
+        self.topics = Topics(settings.brokers(), partitions, pool, self._begin_anew)
+        self.outbox = Outbox(service.name, partitions, on_crash_point, self.topics.earlier)
         self.fold = Fold(
             service,
             pool,
@@ -99,6 +104,7 @@ class Runtime:
             self.commands.send,
             self.commands.send_alone,
             self.metrics,
+            troubles=self.troubles,
         )
         queries = load(f"services.{service.name}")
         self.evidence = EvidenceEndpoint(service, queries, self.surroundings)
@@ -111,17 +117,17 @@ class Runtime:
             settings.thresholds(),
         )
         self.relay = Relay(
-            lambda: connect(str(settings.database_url), service.name),
+            lambda: connect(settings.postgres(), service.name),
             self.outbox,
             lambda: new_producer(settings.brokers(), service.name),
             self.metrics,
             on_crash_point,
-            partial(require_up_to_date, settings.brokers(), service.name, partitions, pool),
+            self._before_leading,
             self.troubles,
         )
         self.retention = Retention(
             pool,
-            partial(oldest_record, settings.brokers(), _remembered(service, partitions)),
+            lambda: oldest_record(settings.brokers(), _remembered(service, partitions)),
             lambda: self.relay.leading,
             self.metrics,
         )
@@ -132,6 +138,7 @@ class Runtime:
                 self.give_up,
                 on_crash_point,
                 HandledOffsets(pool, self.metrics),
+                self.troubles,
             )
             for _ in range(settings.partition_consumers)
         ]
@@ -174,6 +181,17 @@ class Runtime:
             passing=TRANSIENT,
             has_left=nobody_has_left if self.service.has_left is None else self._has_left,
         )
+
+    async def _before_leading(self) -> None:
+        """Raises where it must not publish: its lock would be another's, or its schema is behind."""
+        await require_session(self.settings.postgres())
+        await require_up_to_date(
+            self.settings.brokers(), self.service.name, self.topics.partitions, self.pool
+        )
+
+    async def _begin_anew(self, topics: Collection[str]) -> None:
+        for consumer in self.consumers:
+            await consumer.begin_anew(topics)
 
     async def _has_left(self, partner_id: str) -> bool:
         assert self.service.has_left is not None
@@ -263,7 +281,7 @@ async def recover(service: Service, settings: ServiceSettings, *, apply: bool) -
     partitions = await _patiently(settings, lambda: _partitions(service, settings))
     pool = await _patiently(settings, lambda: _pool(service, settings))
     runtime = Runtime(service, settings, pool, partitions)
-    connection = await connect(str(settings.database_url), service.name)
+    connection = await connect(settings.postgres(), service.name)
     try:
         recoverer = Recoverer(service, runtime.fold, runtime.outbox, settings.brokers(), partitions)
         result = await recoverer.recover(connection, apply=apply)
@@ -286,8 +304,12 @@ async def run(service: Service, settings: ServiceSettings) -> int:
             settings, lambda: require_up_to_date(settings.brokers(), service.name, partitions, pool)
         )
     except SchemaBehind as behind:
+        log.critical("it does not start", why=str(behind), ends_after=settings.refusal_seconds)
+        await pool.close()
+        await tell_refusal(listener, service.name, behind, settings.refusal_seconds)
         raise CannotStart(str(behind)) from None
     runtime = Runtime(service, settings, pool, partitions)
+    await _patiently(settings, runtime.topics.begin)
     spans = open_spans(service.name)
     broker = new_broker(
         settings.kafka_bootstrap_servers,
@@ -327,6 +349,7 @@ async def _beside(runtime: Runtime, listener: Any) -> AsyncIterator[None]:
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     tasks = [
         _named(runtime.relay.run(), "relay"),
+        _named(runtime.topics.watch(), "topics"),
         _named(end_silent_sessions(runtime.pool), "end_silent_sessions"),
         _named(retry_waiting(runtime.pool, runtime.fold), "retry_waiting"),
         _named(runtime.retention.run(runtime.settings.forget_every_seconds), "retention"),
@@ -400,6 +423,11 @@ def _bind(settings: ServiceSettings) -> Any:
 
 async def _partitions(service: Service, settings: ServiceSettings) -> dict[str, int]:
     topics = {*service.topics, f"{service.name}.events", FEEDBACK}
+    if why := await untrusted(settings.brokers(), PATIENCE_WITH_A_HANDSHAKE):
+        raise CannotStart(
+            f"Kafka shows a certificate that is not trusted ({why}): name its CA in KAFKA_SSL_CA_FILE, and a "
+            "host that stands in the certificate in KAFKA_BOOTSTRAP_SERVERS"
+        )
     try:
         return await partition_counts(settings.brokers(), sorted(topics))
     except MissingTopic as error:
@@ -407,12 +435,20 @@ async def _partitions(service: Service, settings: ServiceSettings) -> dict[str, 
 
 
 async def _pool(service: Service, settings: ServiceSettings) -> asyncpg.Pool:
-    url = str(settings.database_url)
+    database = settings.postgres()
     try:
-        pending = await migrations.pending(url, service.name)
+        await require_session(database)
+        pending = await migrations.pending(database, service.name)
         if pending:
             raise CannotStart(f"the schema {service.name} lacks {', '.join(pending)}: run `pawl migrate`")
-        return await open_pool(url, service.name, settings.partition_consumers + 6)
+        return await open_pool(database, service.name, settings.partition_consumers + 6)
+    except NoSession as error:
+        raise CannotStart(str(error)) from None
+    except SSLCertVerificationError as error:
+        raise CannotStart(
+            f"PostgreSQL shows a certificate that is not trusted ({error.verify_message or error}): name its "
+            "CA as sslrootcert of DATABASE_URL, and a host that stands in the certificate"
+        ) from None
     except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
         raise CannotStart(f"DATABASE_URL is refused: {error}; check role, password and database") from None
 

@@ -155,11 +155,15 @@ class Batch:
     def warning_of(self, message: InboundMessage) -> feedback.HowSent | None:
         """What is wrong with how a record was sent: another partition than its key's loses its order.
 
-        A partition that was not there when this service started says nothing.
+        One that is its key's by a number of partitions that the topic had before is right: the record, or its
+        producer, knew no other. A partition that is not known yet says nothing.
         """
         topic, partition, _ = message.position
         count = self.rows.partitions.get(topic, 0)
-        if not message.key or partition >= count or partition == partition_for(message.key, count):
+        if not message.key or partition >= count:
+            return None
+        counts = (count, *self.rows.earlier.get(topic, ()))
+        if any(partition == partition_for(message.key, each) for each in counts):
             return None
         return "wrong_partition"
 

@@ -6,7 +6,7 @@ transaction, co-partitioned range assignment so that one partition consumer sees
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import structlog
@@ -20,12 +20,13 @@ from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
 from shared.clock import monotonic, now
 from shared.crash_points import CrashPoint, OnCrashPoint, ignore_crash_point
 from shared.events.envelope import TRACEPARENT, read_trace_context
-from shared.kafka import COMMITTED_ONLY
+from shared.kafka import COMMITTED_ONLY, METADATA_MILLISECONDS
 from shared.runtime.offsets import Gap, HandledOffsets, Place, Stand
 from shared.runtime.records import Record
-from shared.runtime.retry import TRANSIENT
+from shared.runtime.retry import TRANSIENT, note_fault
 from shared.runtime.signals import Metrics
 from shared.runtime.tasks import end_all
+from shared.runtime.troubles import Troubles
 from shared.runtime.unpacking import Budget, budget_of_poll, read_within_bounds
 
 COMMIT_EVERY_SECONDS = 1.0
@@ -53,6 +54,7 @@ FETCH_BYTES_OF_PARTITION = 2 * 1024 * 1024
 SESSION_TIMEOUT_MILLISECONDS = 6_000
 HEARTBEAT_MILLISECONDS = 1_000
 LONGEST_PAUSE_MILLISECONDS = 3_600_000
+KEEPING = "the account of what is handled"
 # What OpenTelemetry keeps of the links of one span.
 MOST_LINKS = 128
 
@@ -69,9 +71,11 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         give_up: Callable[[str], None],
         on_crash_point: OnCrashPoint = ignore_crash_point,
         offsets: HandledOffsets | None = None,
+        troubles: Troubles | None = None,
     ) -> None:
         self._handle = handle
         self._offsets = offsets
+        self._troubles = Troubles() if troubles is None else troubles
         # What comes next by this service's own account; None until that was compared with group and broker.
         self._expected: dict[Place, int] | None = None
         self._jumps: dict[Place, tuple[int, int]] = {}
@@ -92,6 +96,8 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         # Where it began to read, of partitions of which it has handled nothing yet.
         self._begins: dict[TopicPartition, int] = {}
         self._has_taken = False
+        # Topics that were created anew and are yet to be read from their beginning.
+        self._anew: set[str] = set()
         self.busy_since: float | None = None
         self.progressed_at = monotonic()
 
@@ -168,7 +174,9 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 gaps = await _deleted(consumer, jumps)
                 await self._offsets.keep({(p.topic, p.partition): o for p, o in reached.items()}, gaps)
         except TRANSIENT as trouble:
+            note_fault(self._troubles, KEEPING, trouble)
             return f"{type(trouble).__name__}: {trouble}"
+        self._troubles.over(KEEPING)
         for place, jump in jumps.items():
             if self._jumps.get(place) == jump:
                 del self._jumps[place]
@@ -250,7 +258,9 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             async with asyncio.timeout(COMMIT_PATIENCE_SECONDS):
                 await self._compare(consumer, offsets)
+            self._troubles.over(KEEPING)
         except (*TRANSIENT, IllegalStateError) as trouble:
+            note_fault(self._troubles, KEEPING, trouble)
             log.info("offsets not compared", trouble=f"{type(trouble).__name__}: {trouble}"[:200])
 
     async def _note_begins(self) -> None:
@@ -333,6 +343,7 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         await self.commit()
         self._handled = None
         self._expected, self._jumps = None, {}
+        self._troubles.over(KEEPING)
         await end_all(self._commits)
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
@@ -340,10 +351,37 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
         What the group never heard of comes again, also the batch that is in hand now.
         """
+        self._start_over()
+        self._assigned_at = monotonic()
+        await self._read_anew()
+
+    async def begin_anew(self, topics: Collection[str]) -> None:
+        """Reads these topics from their beginning: they are others of the same name by now.
+
+        What the group and this consumer know of their offsets belongs to the topics of before.
+        """
+        self._anew.update(topics)
+        if self._handled is not None:  # otherwise its partitions are on their way
+            await self._read_anew()
+
+    async def _read_anew(self) -> None:
+        consumer = self.consumer
+        places = [p for p in consumer.assignment() if p.topic in self._anew] if consumer is not None else []
+        if consumer is None or not places:
+            return
+        await end_all(self._commits)
+        self._start_over()
+        for place in places:
+            consumer.seek(place, 0)
+        self._anew.difference_update(place.topic for place in places)
+        trouble = await self._commit(consumer, dict.fromkeys(places, 0))
+        log.warning("topics are read from their beginning", partitions=len(places), trouble=trouble[:200])
+
+    def _start_over(self) -> None:
+        """Forgets how far it came, also with the batch that is in hand: Postgres has what was done."""
         self._handled = {}
         self._expected, self._jumps = None, {}
         self._begins, self._has_taken = {}, False
-        self._assigned_at = monotonic()
 
     def lag(self) -> int:
         """Records that wait: from where it came, or began, to the end, as far as the last fetch knows.
@@ -436,7 +474,14 @@ def new_broker(servers: str, grace_seconds: float, **connection: Any) -> KafkaBr
     which goes through a thread for every batch.
     """
     places = [place.strip() for place in servers.split(",")]
-    return KafkaBroker(places, graceful_timeout=grace_seconds, logger=None, apply_types=False, **connection)
+    return KafkaBroker(
+        places,
+        graceful_timeout=grace_seconds,
+        metadata_max_age_ms=METADATA_MILLISECONDS,
+        logger=None,
+        apply_types=False,
+        **connection,
+    )
 
 
 def subscribe(

@@ -24,7 +24,7 @@ class Health:
 
     `troubles` are what somebody outside has to mend: the process is not well, and a restart mends nothing.
     `relay_stands` says why nothing was published for so many seconds though there is something, `unsent` of
-    how many keys facts are set aside.
+    how many keys events are set aside.
     """
 
     service: str

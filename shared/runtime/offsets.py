@@ -58,14 +58,15 @@ class Judged(NamedTuple):
 def judge(stand: Stand) -> Judged:
     """Judges a partition that is assigned. A group that was set back reads again what is known: no gap.
 
-    Where nothing was ever handled, what the broker deleted before is nobody's loss.
+    Where nothing was ever handled, what the broker deleted before is nobody's loss; what the group has read
+    of what is still there, this schema has not.
     """
     is_within = stand.committed is not None and stand.first <= stand.committed <= stand.end
     start = stand.committed if is_within and stand.committed is not None else stand.first
     if stand.handled is not None and stand.handled > stand.end:
         return Judged(start, _gap(0, start, stand.first), is_new_log=True)
     if stand.handled is None:
-        return Judged(start)
+        return Judged(start, _gap(stand.first, start, stand.first))
     return Judged(max(stand.handled, start), _gap(stand.handled, start, stand.first))
 
 

@@ -1,7 +1,7 @@
 """The outbox: events are appended in the transaction that makes them true, and published afterwards."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -30,16 +30,21 @@ class Transaction(NamedTuple):
 
 @dataclass(slots=True)
 class Outbox:
-    """Where one service's events wait for the relay. `appended` wakes the relay in this process."""
+    """Where one service's events wait for the relay. `appended` wakes the relay in this process.
+
+    `partitions` are the numbers of partitions of its topics, `earlier` those that they had before: both
+    change while the service runs.
+    """
 
     service: str
     partitions: Mapping[str, int]
     on_crash_point: OnCrashPoint = ignore_crash_point
+    earlier: Mapping[str, Collection[int]] = field(default_factory=dict)
     appended: asyncio.Event = field(default_factory=asyncio.Event)
 
     def rows(self) -> OutboxRows:
         """An empty set of rows to fill."""
-        return OutboxRows(self.service, self.partitions)
+        return OutboxRows(self.service, self.partitions, self.earlier)
 
     @asynccontextmanager
     async def transaction(

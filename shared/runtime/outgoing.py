@@ -1,6 +1,6 @@
 """Events on their way out: what caused them, and the rows that they become. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -57,10 +57,14 @@ class Cause:
 
 @dataclass(slots=True)
 class OutboxRows:
-    """Events on their way into one `append`, in order."""
+    """Events on their way into one `append`, in order.
+
+    `partitions` are the numbers of partitions of the topics, `earlier` those that they had before.
+    """
 
     service: str
     partitions: Mapping[str, int]
+    earlier: Mapping[str, Collection[int]] = field(default_factory=dict)
     rows: list[tuple[Any, ...]] = field(default_factory=list)
 
     def __len__(self) -> int:

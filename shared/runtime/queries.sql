@@ -257,17 +257,22 @@ WHERE usename = current_user AND application_name = current_setting('application
 SELECT true;
 
 -- name: unpublished
--- The next events to publish, in order.
+-- The next events to publish, in order; none where the mark is not where the leader has put it, since then the
+-- schema was set back under it.
 SELECT id, event_id, topic, partition, key, type, subject, sequence, time, correlation, causation, data,
        traceparent
-FROM outbox WHERE id > $1 ORDER BY id LIMIT $2;
+FROM outbox WHERE id > $1 AND (SELECT published FROM relay) = $3 ORDER BY id LIMIT $2;
+
+-- name: is_still_led
+-- Whether epoch and mark are those that the leader knows.
+SELECT epoch = $1 AND published = $2 FROM relay;
 
 -- name: mark_published
 -- Moves the published mark, unless a later leader has taken over.
 UPDATE relay SET published = $1 WHERE epoch = $2 AND published <= $1;
 
 -- name: set_aside
--- Notes facts that the broker refuses, or that wait behind one of their key, unless a later leader has taken over.
+-- Notes events that the broker refuses, or that wait behind one of their key, unless a later leader has taken over.
 INSERT INTO unsent (id, topic, key, state, reason, retry_at)
 SELECT id, topic, key, $4, $5, CASE $4 WHEN 'refused' THEN now() + $6::interval ELSE 'infinity' END
 FROM unnest($1::bigint[], $2::text[], $3::text[]) AS f (id, topic, key)
@@ -279,7 +284,7 @@ ON CONFLICT (id) DO NOTHING;
 SELECT DISTINCT topic, key FROM unsent;
 
 -- name: due_unsent
--- Keys whose first fact may be tried: one that was refused when it is due, one that was behind another at once.
+-- Keys whose first event may be tried: one that was refused when it is due, one that was behind another at once.
 SELECT topic, key
 FROM (SELECT DISTINCT ON (topic, key) id, topic, key, state, retry_at FROM unsent ORDER BY topic, key, id) AS first
 WHERE state = 'behind' OR retry_at <= now() ORDER BY id LIMIT $1;
@@ -291,47 +296,47 @@ SELECT o.id, event_id, o.topic, partition, o.key, type, subject, sequence, time,
 FROM unsent u JOIN outbox o USING (id) WHERE u.topic = $1 AND u.key = $2 ORDER BY o.id LIMIT $3;
 
 -- name: refused_again
--- The broker refuses a fact again; it is tried twice as late the next time.
+-- The broker refuses an event again; it is tried twice as late the next time.
 UPDATE unsent
 SET state = 'refused', reason = $2, tries = tries + 1, tried_at = now(),
     retry_at = now() + least($3::interval * power(2, least(tries, 16)), $4::interval)
 WHERE id = $1;
 
 -- name: sent_at_last
--- Facts that are out.
+-- Events that are out.
 DELETE FROM unsent WHERE id = ANY($1::bigint[]);
 
--- name: unsent_facts
+-- name: unsent_events
 -- What is set aside, behind one, oldest first.
 SELECT u.id, u.topic, u.key, o.type, o.subject, o.sequence, octet_length(o.data) AS bytes, u.state, u.reason, u.tries,
        u.set_aside_at, u.tried_at, CASE WHEN isfinite(u.retry_at) THEN u.retry_at END AS retry_at
 FROM unsent u JOIN outbox o USING (id) WHERE u.id > $1 ORDER BY u.id LIMIT $2;
 
--- name: unsent_fact
--- One fact that is set aside, with its data.
+-- name: unsent_event
+-- One event that is set aside, with its data.
 SELECT u.id, u.topic, u.key, o.type, o.subject, o.sequence, octet_length(o.data) AS bytes, u.state, u.reason, u.tries,
        u.set_aside_at, u.tried_at, CASE WHEN isfinite(u.retry_at) THEN u.retry_at END AS retry_at, o.data
 FROM unsent u JOIN outbox o USING (id) WHERE u.id = $1;
 
 -- name: try_unsent_now
--- Has the relay try at once what is set aside with the key of a fact; of how many facts.
-WITH fact AS (
+-- Has the relay try at once what is set aside with the key of an event; of how many events.
+WITH event AS (
     SELECT topic, key FROM unsent WHERE id = $1
 ), waiting AS (
-    SELECT u.id, u.retry_at FROM unsent u JOIN fact USING (topic, key)
+    SELECT u.id, u.retry_at FROM unsent u JOIN event USING (topic, key)
 ), moved AS (
     UPDATE unsent u SET retry_at = now() FROM waiting w WHERE u.id = w.id AND isfinite(w.retry_at)
 )
 SELECT count(*) FROM waiting;
 
 -- name: left_of_key
--- How many facts of a key are still set aside, why, and whether one was refused since an instant.
-SELECT count(*) AS facts, min(reason) FILTER (WHERE state = 'refused') AS reason,
+-- How many events of a key are still set aside, why, and whether one was refused since an instant.
+SELECT count(*) AS events, min(reason) FILTER (WHERE state = 'refused') AS reason,
        coalesce(bool_or(state = 'refused' AND tried_at > $3), false) AS was_tried
 FROM unsent WHERE topic = $1 AND key = $2;
 
 -- name: unsent_count
--- How many facts are set aside.
+-- How many events are set aside.
 SELECT count(*) FROM unsent;
 
 -- name: last_event
@@ -391,6 +396,18 @@ INSERT INTO handled_offsets AS h (topic, partition, next_offset)
 SELECT * FROM unnest($1::text[], $2::integer[], $3::bigint[])
 ON CONFLICT (topic, partition) DO UPDATE SET next_offset = EXCLUDED.next_offset, moved_at = now()
 WHERE h.next_offset < EXCLUDED.next_offset;
+
+-- name: topic_seen
+-- What this service has seen of a topic: its ids and numbers of partitions, the latest last.
+SELECT topic_id, partitions FROM topics WHERE topic = $1 ORDER BY since, partitions;
+
+-- name: note_topic
+-- Keeps what a topic is, which another process may have seen before.
+INSERT INTO topics (topic, topic_id, partitions) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING;
+
+-- name: begin_offsets_anew
+-- Nothing is handled of a topic that was created anew.
+UPDATE handled_offsets SET next_offset = 0, moved_at = now() WHERE topic = $1 AND next_offset > 0;
 
 -- name: note_gap
 -- Keeps records that were never read; found again while it is open, a gap is the same one.

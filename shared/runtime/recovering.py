@@ -13,9 +13,10 @@ from uuid import UUID
 import orjson
 
 from shared.events.catalogue import FEEDBACK
-from shared.runtime.facts import Fact
+from shared.kst import wire_time
 from shared.runtime.intake import InboundMessage
 from shared.runtime.outgoing import COLUMNS
+from shared.runtime.told import TopicEvent
 
 Said: TypeAlias = Mapping[str, Any]
 """A row on its way to the outbox, by column."""
@@ -42,9 +43,9 @@ def said_of(row: Sequence[Any]) -> dict[str, Any]:
 def in_order(queues: ByTopic, causes: Iterable[str], limits: Mapping[str, int]) -> Iterator[InboundMessage]:
     """The messages of one partition number as the service handled them.
 
-    Each topic in its own order; topics among each other in the order of `causes`, the ids of the events that
-    led to the facts of this partition, and else by the broker's time. Messages from `limits` on (an offset of
-    each topic) come only where a cause needs them: nobody knows whether the others were handled.
+    Each topic in its own order; topics among each other in the order of `causes`, the ids of what led to the
+    events of this partition, and else by the broker's time. Messages from `limits` on (an offset of each
+    topic) come only where a cause needs them: nobody knows whether the others were handled.
     """
     at = dict.fromkeys(queues, 0)
     places = {m.event_id: (topic, n) for topic, queue in queues.items() for n, m in enumerate(queue)}
@@ -52,7 +53,7 @@ def in_order(queues: ByTopic, causes: Iterable[str], limits: Mapping[str, int]) 
     ahead = set(left)
 
     def before(stamp: float, but: str | None) -> Iterator[InboundMessage]:
-        """What came before an instant, oldest first; a topic waits at the next message that led to a fact."""
+        """What came before an instant, oldest first; a topic waits at the next message that led to one."""
         while True:
             heads = [
                 (_stamp(queue[at[topic]]), topic)
@@ -80,29 +81,52 @@ def in_order(queues: ByTopic, causes: Iterable[str], limits: Mapping[str, int]) 
     yield from before(float("inf"), None)
 
 
+def answered_up_to(queues: ByTopic, entries: Iterable[TopicEvent]) -> dict[str, int]:
+    """The offset behind the last message of each topic that an answer among the events is about.
+
+    Whoever answered it has handled it, with all that stands before it, wherever the group is by its account.
+    """
+    answered = {_answered(entry.data) for entry in entries if entry.topic == FEEDBACK}
+    return {
+        topic: max((m.position.offset + 1 for m in queue if _place_of(m) in answered), default=0)
+        for topic, queue in queues.items()
+    }
+
+
+def _answered(data: bytes) -> tuple[Any, ...]:
+    document = orjson.loads(data)
+    place = document.get("position") or {}
+    event = document.get("event") or {}
+    return (*map(place.get, ("topic", "partition", "offset")), event.get("id"))
+
+
+def _place_of(message: InboundMessage) -> tuple[Any, ...]:
+    return (*message.position, message.event_id)
+
+
 def _stamp(message: InboundMessage) -> float:
     return float(getattr(message.record, "timestamp", 0) or 0)
 
 
 class Told:
-    """The facts that the topics tell and the schema lacks, until each of them has been brought forward."""
+    """The events that the topics tell and the schema lacks, until each of them has been brought forward."""
 
-    def __init__(self, facts: Iterable[Fact]) -> None:
-        self._named: dict[tuple[Any, ...], list[Fact]] = {}
-        for fact in {fact.event_id: fact for fact in facts}.values():  # published twice, it is one
-            self._named.setdefault(_name_of(fact._asdict()), []).append(fact)
+    def __init__(self, entries: Iterable[TopicEvent]) -> None:
+        self._named: dict[tuple[Any, ...], list[TopicEvent]] = {}
+        for entry in {entry.event_id: entry for entry in entries}.values():  # published twice, it is one
+            self._named.setdefault(_name_of(entry._asdict()), []).append(entry)
 
-    def facts(self, key: str | None = None) -> list[Fact]:
+    def entries(self, key: str | None = None) -> list[TopicEvent]:
         """Those that are left, of one key where it is given."""
         return [f for named in self._named.values() for f in named if key is None or f.key == key]
 
-    def counterparts(self, rows: Iterable[Said]) -> list[Fact | None]:
-        """The fact that each of these rows was when it was published; None where no topic tells it.
+    def counterparts(self, rows: Iterable[Said]) -> list[TopicEvent | None]:
+        """The event that each of these rows was when it was published; None where no topic tells it.
 
-        Facts of one cause that only their ids tell apart are taken in their order.
+        Events of one cause that only their ids tell apart are taken in their order.
         """
         taken: Counter[tuple[Any, ...]] = Counter()
-        found: list[Fact | None] = []
+        found: list[TopicEvent | None] = []
         for row in rows:
             name = _name_of(row)
             named = self._named.get(name, [])
@@ -110,59 +134,72 @@ class Told:
             taken[name] += 1
         return found
 
-    def contradiction(self, said: Said, fact: Fact | None) -> str | None:
+    def contradiction(self, said: Said, entry: TopicEvent | None) -> str | None:
         """Why the topics cannot be brought into line with this row; None where they can.
 
         What no topic tells was never published, unless they tell something else under its number, or go on
         behind it.
         """
-        if fact is not None:
+        if entry is not None:
             return (
-                None if same(said, fact) else f"it would be {_short(said['data'])}, the topic tells otherwise"
+                None
+                if same(said, entry)
+                else f"it would be {_short(said['data'])}, the topic tells otherwise"
             )
         if said["sequence"] is None:
             return None
-        for other in self.facts(said["key"]):
+        for other in self.entries(said["key"]):
             is_behind = other.sequence is not None and other.sequence >= said["sequence"]
             if is_behind and (other.topic, other.subject) == (said["topic"], said["subject"]):
                 return f"it would be {said['type']} {said['sequence']}, the topic tells {other.type}"
         return None
 
-    def forget(self, facts: Iterable[Fact]) -> None:
+    def forget(self, entries: Iterable[TopicEvent]) -> None:
         """Takes off what was brought forward, or is known to be lost."""
-        gone = {fact.event_id for fact in facts}
+        gone = {entry.event_id for entry in entries}
         for name, named in self._named.items():
-            self._named[name] = [fact for fact in named if fact.event_id not in gone]
+            self._named[name] = [entry for entry in named if entry.event_id not in gone]
 
 
-def same(said: Said, fact: Fact) -> bool:
+def same(said: Said, entry: TopicEvent) -> bool:
     """Whether a row says what the topic tells. An answer to what has no time has that of its answering."""
-    if orjson.loads(said["data"]) != orjson.loads(fact.data):
+    if orjson.loads(said["data"]) != orjson.loads(entry.data):
         return False
-    return fact.topic == FEEDBACK or (said["time"], said["causation"]) == (fact.time, fact.causation)
+    return entry.topic == FEEDBACK or (said["time"], said["causation"]) == (entry.time, entry.causation)
 
 
-def ids_told(fresh: Sequence[UUID], pairs: Iterable[tuple[Said, Fact]]) -> list[UUID]:
+def ids_told(fresh: Sequence[UUID], pairs: Iterable[tuple[Said, TopicEvent]]) -> list[UUID]:
     """The ids that the topics tell in the place of fresh ones, in the order in which they are asked for."""
     told: dict[str, str] = {}
-    for said, fact in pairs:
-        told.update(_differing(orjson.loads(said["data"]), orjson.loads(fact.data)))
-        if said["subject"] != fact.subject:
-            told[said["subject"]] = fact.subject
+    for said, entry in pairs:
+        told.update(_differing(orjson.loads(said["data"]), orjson.loads(entry.data)))
+        if said["subject"] != entry.subject:
+            told[said["subject"]] = entry.subject
     return [_id(told.get(str(each))) or each for each in fresh]
 
 
-def lost_of(facts: Iterable[Fact], why: str) -> list[Lost]:
-    """These facts as what is lost, oldest first."""
-    ordered = sorted(facts, key=lambda fact: (fact.appended_at, fact.offset))
+def only_ids_differ(said: Said, entry: TopicEvent) -> dict[UUID, UUID]:
+    """The ids of a row that the topic tells otherwise, each with that; empty where more differs than ids."""
+    pairs = dict(_differing(orjson.loads(said["data"]), orjson.loads(entry.data)))
+    data: bytes = said["data"]
+    for ours, told in pairs.items():
+        data = data.replace(ours.encode(), told.encode())
+    if not same({**said, "data": data}, entry):
+        return {}
+    return {UUID(ours): UUID(told) for ours, told in pairs.items()}
+
+
+def lost_of(entries: Iterable[TopicEvent], why: str) -> list[Lost]:
+    """These events as what is lost, oldest first."""
+    ordered = sorted(entries, key=lambda entry: (entry.appended_at, entry.offset))
     return [
-        Lost(f.key, f.type, f.subject, f.sequence, str(f.event_id), f.appended_at.isoformat(), why)
+        Lost(f.key, f.type, f.subject, f.sequence, str(f.event_id), wire_time(f.appended_at), why)
         for f in ordered
     ]
 
 
 def _name_of(said: Said) -> tuple[Any, ...]:
-    """What names a fact beside its id. A subject may be an id that only the topic knows: it is left aside.
+    """What names an event beside its id. A subject may be an id that only the topic knows: it is left aside.
 
     Answers are named by the event that they answer, and by its place.
     """

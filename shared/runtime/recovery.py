@@ -1,9 +1,9 @@
 """`pawl recover`: brings a restored schema forward from the topics, in one transaction or not at all."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, repeat
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -15,14 +15,23 @@ from shared.kafka import COMMITTED_ONLY
 from shared.kst import wire_time
 from shared.postgres import Connection, copy_rows
 from shared.queries import load
-from shared.runtime.facts import Fact
 from shared.runtime.fold import Fold
 from shared.runtime.intake import InboundMessage, Intake
 from shared.runtime.outbox import Outbox
 from shared.runtime.outgoing import COLUMNS
-from shared.runtime.recovering import Lost, Told, ids_told, in_order, lost_of, said_of
+from shared.runtime.published import events_of_outbox, read_span, unknown_events
+from shared.runtime.recovering import (
+    Lost,
+    Told,
+    answered_up_to,
+    ids_told,
+    in_order,
+    lost_of,
+    only_ids_differ,
+    said_of,
+)
 from shared.runtime.service import Service
-from shared.runtime.topic_facts import facts_of_outbox, read_span, unknown_facts
+from shared.runtime.told import TopicEvent
 
 SQL = load("shared.runtime")
 
@@ -33,6 +42,19 @@ class NotAlone(Exception):
 
 class _TakeBack(Exception):
     """A dry run, or something that cannot be brought forward: the transaction is taken back."""
+
+
+class _Again(Exception):
+    """Ids were learned from later events: the transaction is taken back and done again with these."""
+
+
+class Origin(NamedTuple):
+    """An id that was asked for: by the record at this place, as its id number so much."""
+
+    topic: str
+    partition: int
+    offset: int
+    number: int
 
 
 @dataclass(slots=True)
@@ -71,13 +93,15 @@ class Recovery:
 class Inputs:
     """What the service has read since its backup, by partition number and topic.
 
-    `limits` is how far its group is, `handled` how far its schema is, by topic and number.
+    `limits` is how far its group is, `handled` how far its schema is, by topic and number. `is_behind`: the
+    schema says of some partition that it has handled less than the group, also where nothing was told since.
     """
 
     queues: dict[int, dict[str, list[InboundMessage]]] = field(default_factory=dict)
     limits: dict[tuple[str, int], int] = field(default_factory=dict)
     handled: dict[tuple[str, int], int] = field(default_factory=dict)
     gone: list[dict[str, Any]] = field(default_factory=list)
+    is_behind: bool = False
 
 
 class Recoverer:
@@ -94,6 +118,10 @@ class Recoverer:
         self._service, self._fold, self._outbox = service, fold, outbox
         self._brokers, self._partitions = brokers, partitions
         self._intake = Intake(service)
+        # An id may be decided with one event and told only by what follows a later one, as the reference of a
+        # bank account is: who has asked for it, and what it was, once a later event has told.
+        self._untold: dict[UUID, Origin] = {}
+        self._learned: dict[Origin, UUID] = {}
 
     async def recover(self, connection: asyncpg.Connection, *, apply: bool) -> Recovery:
         """Brings everything forward, if `apply` and if nothing is lost; else says what it would do.
@@ -103,29 +131,50 @@ class Recoverer:
         if not await connection.fetchval(SQL.try_relay_lock):
             raise NotAlone(f"a process of {self._service.name} runs: stop all of them, then repeat this")
 
-        async def known(facts: Sequence[Fact]) -> set[UUID]:
-            return await facts_of_outbox(connection, facts)
+        async def known(entries: Sequence[TopicEvent]) -> set[UUID]:
+            return await events_of_outbox(connection, entries)
 
-        facts = await unknown_facts(self._brokers, self._service.name, self._partitions, known)
-        result = Recovery(told=len(facts), orders=list(dict.fromkeys(fact.key for fact in facts)))
-        if not facts:
-            return result
-        only_here = [fact for fact in facts if fact.type in self._service.only_here]
+        entries = await unknown_events(self._brokers, self._service.name, self._partitions, known)
+        result = Recovery(told=len(entries), orders=list(dict.fromkeys(entry.key for entry in entries)))
+        only_here = [entry for entry in entries if entry.type in self._service.only_here]
         if only_here:
             result.lost = lost_of(only_here, "what it tells of stands in no topic, only in the database")
             return result
         inputs = await self._read_inputs(connection)
-        result.gone = inputs.gone
-        try:
-            async with connection.transaction():
-                await self.bring_all(connection, facts, inputs, result)
-                await self._note_offsets(connection, inputs)
-                if result.lost or not apply:
-                    raise _TakeBack
-        except _TakeBack:
+        if not entries and not inputs.is_behind:
             return result
-        result.applied = True
-        return result
+        return await self.bring_forward(connection, entries, inputs, result, apply=apply)
+
+    async def bring_forward(
+        self,
+        connection: Connection,
+        entries: Sequence[TopicEvent],
+        inputs: Inputs,
+        result: Recovery,
+        *,
+        apply: bool,
+    ) -> Recovery:
+        """`bring_all` in one transaction that stays if `apply` and if nothing is lost; what came of it.
+
+        It is done again whenever later events have told ids that earlier events need.
+        """
+        while True:
+            attempt = replace(result, gone=inputs.gone, lost=[])
+            learned = len(self._learned)
+            try:
+                async with connection.transaction():
+                    await self.bring_all(connection, entries, inputs, attempt)
+                    if len(self._learned) > learned:
+                        raise _Again
+                    await self._note_offsets(connection, inputs)
+                    if attempt.lost or not apply:
+                        raise _TakeBack
+            except _Again:
+                continue
+            except _TakeBack:
+                return attempt
+            attempt.applied = True
+            return attempt
 
     async def _read_inputs(self, connection: Connection) -> Inputs:
         inputs = Inputs()
@@ -157,6 +206,7 @@ class Recoverer:
                     gone = {"topic": place.topic, "partition": place.partition}
                     inputs.gone.append({**gone, "from_offset": handled[key], "to_offset": begins[place]})
                 inputs.limits[key] = committed if committed is not None else start
+                inputs.is_behind |= key in handled and handled[key] < inputs.limits[key]
                 inputs.handled[key] = handled.get(key, start)
                 records = await read_span(consumer, place, start, ends[place])
                 queue = self._intake.read(records)
@@ -166,14 +216,15 @@ class Recoverer:
         return inputs
 
     async def bring_all(
-        self, connection: Connection, facts: Sequence[Fact], inputs: Inputs, result: Recovery
+        self, connection: Connection, entries: Sequence[TopicEvent], inputs: Inputs, result: Recovery
     ) -> None:
         """Handles the inputs once more, in the caller's transaction; `result` says what came of it."""
-        told = Told(facts)
+        told = Told(entries)
         own = f"{self._service.name}.events"
         for number, queues in sorted(inputs.queues.items()):
-            causes = [fact.causation for fact in facts if (fact.topic, fact.partition) == (own, number)]
-            limits = {topic: inputs.limits[topic, number] for topic in queues}
+            causes = [entry.causation for entry in entries if (entry.topic, entry.partition) == (own, number)]
+            answered = answered_up_to(queues, entries)
+            limits = {topic: max(inputs.limits[topic, number], answered[topic]) for topic in queues}
             stopped: set[str] = set()
             for message in in_order(queues, causes, limits):
                 if message.key in stopped and not message.foreign:
@@ -181,11 +232,11 @@ class Recoverer:
                 why = await self._bring(connection, message, told, result)
                 if why is not None:
                     stopped.add(message.key)
-                    lost = told.facts(message.key)
+                    lost = told.entries(message.key)
                     result.lost += [_unhandled(message, why), *lost_of(lost, "what came before it is lost")]
                     told.forget(lost)
         left = "its cause is in no topic: a command, a timer, or a deleted record"
-        result.lost += lost_of(told.facts(), left)
+        result.lost += lost_of(told.entries(), left)
 
     async def _note_offsets(self, connection: Connection, inputs: Inputs) -> None:
         """Keeps that everything is handled up to where the group is, but for what is gone."""
@@ -207,7 +258,8 @@ class Recoverer:
         asked: list[UUID] = []
 
         def fresh() -> UUID:
-            asked.append(uuid7())
+            place = Origin(*message.position, len(asked))
+            asked.append(self._learned.get(place) or uuid7())
             return asked[-1]
 
         savepoint = connection.transaction()
@@ -215,26 +267,37 @@ class Recoverer:
         try:
             said = await self._try(connection, message, fresh)
             pairs = zip(said, told.counterparts(said), strict=True)
-            given = _then_fresh(ids_told(asked, [(row, fact) for row, fact in pairs if fact is not None]))
+            known = ids_told(asked, [(row, entry) for row, entry in pairs if entry is not None])
+            for number, each in enumerate(known):
+                if each in asked:
+                    self._untold[each] = Origin(*message.position, number)
+            given = _then_fresh(known)
             events = self._outbox.rows()
             batch = await self._fold.take_one(connection, events, message, new_id=lambda: next(given))
         except asyncpg.IntegrityConstraintViolationError as refusal:
             await savepoint.rollback()
             return f"the schema refuses it: {refusal}"
         rows = [said_of(row) for row in events.rows]
-        facts = told.counterparts(rows)
-        for row, fact in zip(rows, facts, strict=True):
-            if (why := told.contradiction(row, fact)) is not None:
+        entries = told.counterparts(rows)
+        for row, entry in zip(rows, entries, strict=True):
+            if (why := told.contradiction(row, entry)) is not None:
+                self._learn(row, entry)
                 await savepoint.rollback()
                 return why
-        await self._append(connection, rows, facts)
+        await self._append(connection, rows, entries)
         await savepoint.commit()
-        brought = [fact for fact in facts if fact is not None]
+        brought = [entry for entry in entries if entry is not None]
         told.forget(brought)
         result.brought += len(brought)
-        result.fresh += len(facts) - len(brought)
+        result.fresh += len(entries) - len(brought)
         result.handled += batch.handled
         return None
+
+    def _learn(self, said: Mapping[str, Any], entry: TopicEvent | None) -> None:
+        """Notes ids that an earlier record has asked for, where nothing but these is told otherwise."""
+        for ours, told in (only_ids_differ(said, entry) if entry is not None else {}).items():
+            if (asked := self._untold.get(ours)) is not None:
+                self._learned[asked] = told
 
     async def _try(
         self, connection: Connection, message: InboundMessage, new_id: Any
@@ -250,14 +313,14 @@ class Recoverer:
         return [said_of(row) for row in events.rows]
 
     async def _append(
-        self, connection: Connection, rows: Sequence[Mapping[str, Any]], facts: Sequence[Fact | None]
+        self, connection: Connection, rows: Sequence[Mapping[str, Any]], entries: Sequence[TopicEvent | None]
     ) -> None:
         """The events as the topics tell them, under their ids; the relay publishes them once more."""
         records = []
-        for said, fact in zip(rows, facts, strict=True):
+        for said, entry in zip(rows, entries, strict=True):
             full = {**said, "event_id": uuid7()}
-            if fact is not None:
-                full |= {"event_id": fact.event_id, "data": fact.data, "time": fact.time}
+            if entry is not None:
+                full |= {"event_id": entry.event_id, "data": entry.data, "time": entry.time}
             records.append(tuple(full[column] for column in COLUMNS))
         if records:
             await connection.execute(SQL.lock_outbox)

@@ -3,8 +3,8 @@
 The leader reads forward from the published mark, keeps a batch of each partition in flight and moves the mark
 only over what the broker acknowledged. A send whose fate is unknown is repeated with a new producer: the log
 may then read A, B, A, B, and every reader drops what it knows by `ce_sequence` or event id. What was
-acknowledged is not sent again. A fact that the broker refuses for good is set aside with what follows for its
-key, tried again from time to time, and holds up nothing else (docs/decisions/0032).
+acknowledged is not sent again. An event that the broker refuses for good is set aside with what follows for
+its key, tried again from time to time, and holds up nothing else (docs/decisions/0032).
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from shared.events.catalogue import FEEDBACK, source_of
 from shared.events.envelope import write_headers
 from shared.queries import load
 from shared.runtime.outbox import Outbox
-from shared.runtime.retry import TRANSIENT, delay_before
+from shared.runtime.retry import TRANSIENT, delay_before, fault_of_database
 from shared.runtime.sending import REFUSALS, Key, Limits, Refused, fault_of, shares, size_of
 from shared.runtime.signals import Metrics
 from shared.runtime.troubles import Troubles
@@ -45,6 +45,8 @@ SEND_TIMEOUT = 30.0
 FIRST_RETRY = timedelta(seconds=15)
 LAST_RETRY = timedelta(minutes=15)
 LOOK_AT_UNSENT_SECONDS = 1.0
+# A leader with nothing to publish asks this often whether the mark is still where it has put it.
+LOOK_AT_LEAD_SECONDS = 1.0
 KEYS_AT_ONCE = 20
 REFUSED, BEHIND = "refused", "behind"
 
@@ -52,7 +54,7 @@ log = structlog.get_logger("pawl.relay")
 
 
 class LostLead(Exception):
-    """A later leader has taken over; this one stops publishing."""
+    """A later leader has taken over, or the schema was set back; this one stops publishing."""
 
 
 INTERRUPTIONS: tuple[type[BaseException], ...] = (*TRANSIENT, LostLead)
@@ -97,6 +99,7 @@ class Relay:
         self._limits = Limits()
         self._unsent: set[Key] = set()
         self._looked_at_unsent = 0.0
+        self._looked_at_lead = 0.0
         self._sent = 0
         self._stands_since: float | None = None
         self._last_trouble = ""
@@ -122,11 +125,11 @@ class Relay:
             return None
         seconds = monotonic() - self._stands_since
         why = f" ({self._last_trouble})" if self._last_trouble else ""
-        return f"the relay has facts to publish and has published none for {seconds:.0f} s{why}"
+        return f"the relay has events to publish and has published none for {seconds:.0f} s{why}"
 
     @property
     def unsent(self) -> int:
-        """Of how many keys facts are set aside, as far as this leader knows."""
+        """Of how many keys events are set aside, as far as this leader knows."""
         return len(self._unsent)
 
     async def drain(self, pool: asyncpg.Pool) -> None:
@@ -143,7 +146,8 @@ class Relay:
         self._last_trouble = f"{type(trouble).__name__}: {trouble}".splitlines()[0][:200]
         self._metrics.retries.labels("relay").inc()
         more = {}
-        if (fault := fault_of(trouble)) is not None:
+        fault = fault_of(trouble) or fault_of_database(trouble)
+        if fault is not None:
             more = {"wrong": fault.wrong, "todo": fault.todo}
             self._troubles.note(self, "the relay", fault.wrong, fault.todo, self._last_trouble, monotonic())
         if not isinstance(trouble, LostLead):
@@ -198,8 +202,10 @@ class Relay:
             if self._unsent and monotonic() - self._looked_at_unsent >= LOOK_AT_UNSENT_SECONDS:
                 await self._try_unsent(connection, producer)
             most = self._rows_at_once
-            rows = await connection.fetch(SQL.unpublished, self._published, most)
-            if rows:
+            rows = await connection.fetch(SQL.unpublished, self._published, most, self._marked)
+            if not rows:
+                await self._require_lead(connection)
+            else:
                 self._stands_since = self._stands_since or monotonic()
                 try:
                     await self._publish(connection, producer, rows)
@@ -217,7 +223,9 @@ class Relay:
         """Sends what is to be sent of these rows; what waits behind something refused is set aside."""
         await self._set_hopeless_aside(connection, rows)
         waiting = [row for row in rows if _key(row) in self._unsent and row["id"] not in self._acknowledged]
-        await self._set_aside(connection, waiting, BEHIND, "behind a fact of its key that the broker refuses")
+        await self._set_aside(
+            connection, waiting, BEHIND, "behind an event of its key that the broker refuses"
+        )
         left = [row for row in rows if row["id"] not in self._acknowledged]
         if not left:
             return
@@ -252,7 +260,7 @@ class Relay:
             self._stands_since = None
 
     async def _set_aside(self, connection: asyncpg.Connection, rows: Rows, state: str, why: str) -> None:
-        """Notes facts that cannot go out; only then does the mark move over them."""
+        """Notes events that cannot go out; only then does the mark move over them."""
         if not rows:
             return
         columns = [[row[name] for row in rows] for name in ("id", "topic", "key")]
@@ -262,8 +270,8 @@ class Relay:
         self._sent += len(rows)
         first = rows[0]
         log.error(
-            "fact set aside" if state == REFUSED else "facts wait behind one that was set aside",
-            fact=first["id"],
+            "event set aside" if state == REFUSED else "events wait behind one that was set aside",
+            row=first["id"],
             topic=first["topic"],
             key=first["key"],
             count=len(rows),
@@ -274,7 +282,8 @@ class Relay:
     async def _try_unsent(self, connection: asyncpg.Connection, producer: AIOKafkaProducer) -> None:
         """Tries what was set aside and is due, key by key, each in its order."""
         self._looked_at_unsent = monotonic()
-        for topic, key in await connection.fetch(SQL.due_unsent, KEYS_AT_ONCE):
+        due = await connection.fetch(SQL.due_unsent, KEYS_AT_ONCE)
+        for topic, key in due:
             # The first one alone: it says whether the topic takes more by now.
             most = 1
             while rows := await connection.fetch(SQL.unsent_of_key, topic, key, most):
@@ -295,6 +304,9 @@ class Relay:
                 most = BATCH_ROWS
             self._unsent.discard((topic, key))
             log.warning("what was set aside is published", topic=topic, key=key)
+        if len(due) == KEYS_AT_ONCE:
+            # There may be thousands when a topic takes more again: the next of them follow at once.
+            self._looked_at_unsent = 0.0
 
     async def _send(
         self,
@@ -398,6 +410,14 @@ class Relay:
             causation=row["causation"],
             traceparent=row["traceparent"],
         )
+
+    async def _require_lead(self, connection: asyncpg.Connection) -> None:
+        """Raises LostLead where epoch or mark are not those of this leader any more."""
+        if monotonic() - self._looked_at_lead < LOOK_AT_LEAD_SECONDS:
+            return
+        if not await connection.fetchval(SQL.is_still_led, self._epoch, self._marked):
+            raise LostLead(f"the mark is not at {self._marked}, where epoch {self._epoch} has put it")
+        self._looked_at_lead = monotonic()
 
     async def _mark(self, connection: asyncpg.Connection) -> None:
         if self._published == self._marked:

@@ -11,6 +11,8 @@ from typing import TypeVar
 import asyncpg
 from aiokafka.errors import KafkaError
 
+from shared.clock import monotonic
+from shared.runtime.troubles import Troubles
 from shared.sqlstates import NO_TIME, Concern, Meaning, meaning_of
 
 T = TypeVar("T")
@@ -52,9 +54,32 @@ def meaning_of_trouble(trouble: BaseException) -> Meaning | None:
         return meaning_of(trouble.sqlstate)
     if isinstance(trouble, TimeoutError):
         return NO_TIME
+    if isinstance(trouble, asyncpg.TargetServerAttributeNotMatched):
+        return meaning_of("25006")
     if isinstance(trouble, OSError | asyncpg.InterfaceError | asyncpg.InternalClientError):
         return meaning_of("08006")
     return None
+
+
+def fault_of_database(trouble: BaseException) -> Meaning | None:
+    """What is wrong with the database as a whole, where it says so itself; None for all other trouble."""
+    if not isinstance(trouble, asyncpg.PostgresError):
+        return None
+    meaning = meaning_of(trouble.sqlstate)
+    return meaning if meaning.concern in (Concern.SYSTEM, Concern.TIME) else None
+
+
+def note_fault(troubles: Troubles, part: str, trouble: BaseException) -> dict[str, str]:
+    """Notes what a part of the process met, where the database says itself what is wrong with it.
+
+    Returns what is wrong and what to do, for the log; nothing where the trouble passes by itself.
+    """
+    fault = fault_of_database(trouble)
+    if fault is None:
+        return {}
+    said = f"{type(trouble).__name__}: {trouble}".splitlines()[0][:200]
+    troubles.note(part, part, fault.wrong, fault.todo, said, monotonic())
+    return {"wrong": fault.wrong, "todo": fault.todo}
 
 
 def delay_before(attempt: int) -> float:

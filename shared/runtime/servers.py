@@ -79,7 +79,7 @@ def servers_of(settings: ServiceSettings, service: str) -> tuple[Server, Server]
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 # Not one of the pool: those may be broken, or all in use.
-                connection = await connect(str(settings.database_url), service)
+                connection = await connect(settings.postgres(), service)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as trouble:
             return f"{type(trouble).__name__}: {trouble}"
         connection.terminate()

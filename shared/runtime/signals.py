@@ -98,7 +98,7 @@ class Metrics:
             "pawl_outbox_facts", "Events that are committed and not yet published.", registry=registry
         )
         self.unsent = Gauge(
-            "pawl_unsent_facts",
+            "pawl_unsent_events",
             "Events that the broker refuses, or that wait behind one of their key.",
             registry=registry,
         )

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from shared.crash_points import OnCrashPoint, ignore_crash_point
 from shared.runtime.outbox import Outbox
 from shared.runtime.signals import Metrics
+from shared.runtime.troubles import Troubles
 
 SendCommand = Callable[..., Awaitable[Response]]
 """`CommandQueue.send` or `send_alone`."""
@@ -24,7 +25,8 @@ async def no_commands(*command: Any, **more: Any) -> Response:
 class Surroundings:
     """The pool of the service, its outbox, the crash points of tests, and what has a command decided.
 
-    `metrics` are those of the process. What an agent puts into `health` is told with the rest of it.
+    `metrics` are those of the process. What an agent puts into `health` is told with the rest of it;
+    `troubles` hear what keeps an agent from its work.
     """
 
     pool: asyncpg.Pool
@@ -34,3 +36,4 @@ class Surroundings:
     send_alone: SendCommand = no_commands
     metrics: Metrics = field(default_factory=Metrics)
     health: dict[str, Any] = field(default_factory=dict)
+    troubles: Troubles = field(default_factory=Troubles)

@@ -1,5 +1,6 @@
 """What a token may allow: a closed list, one scope for each kind of work."""
 
+from collections.abc import Iterable
 from types import MappingProxyType
 
 SCOPES = MappingProxyType(
@@ -24,3 +25,12 @@ SCOPES = MappingProxyType(
     }
 )
 """Each scope with what it allows."""
+
+INCLUDED = MappingProxyType({"partners:read": "partners:manage", "evidence:read": "ops:write"})
+"""Who may do the second may also look at the first: one who decides sees what the decision stands on."""
+
+
+def scopes_of(words: Iterable[str]) -> frozenset[str]:
+    """What a token allows that names these scopes; words that are no scope allow nothing."""
+    named = frozenset(words) & SCOPES.keys()
+    return named | {scope for scope, by in INCLUDED.items() if by in named}

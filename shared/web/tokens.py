@@ -21,7 +21,7 @@ import structlog
 from shared.clock import monotonic, now
 from shared.web.callers import Caller
 from shared.web.problems import KEYS_UNREACHABLE, TOKEN_INVALID, TOKEN_MISSING, Problem
-from shared.web.scopes import SCOPES
+from shared.web.scopes import scopes_of
 
 ALGORITHMS: Final = {"RSA": "RS256", "OKP": "EdDSA"}
 """The one algorithm of each kind of key: a token does not choose."""
@@ -147,7 +147,6 @@ class Tokens:
     keys: KeySet
     issuer: str
     audience: str
-    _allowed: frozenset[str] = field(default_factory=lambda: frozenset(SCOPES))
     _known: dict[bytes, _Known] = field(default_factory=dict)
 
     async def caller(self, authorization: str | None) -> Caller:
@@ -202,7 +201,7 @@ class Tokens:
             raise invalid("the token's sub or scope is not as it must be")
         if partner is not None and not _is_name(partner):
             raise invalid("the token's partner_id is not as it must be")
-        caller = Caller(sub, self._allowed.intersection(scope.split()), partner)
+        caller = Caller(sub, scopes_of(scope.split()), partner)
         return caller, int(claims["exp"]) + CLOCKS_DIFFER_SECONDS
 
 

@@ -65,6 +65,10 @@ if [ "$much" = whole ]; then
     install libreoffice-calc-nogui) || exit 2
 fi
 
+# A pooler for PostgreSQL, of which there is no wheel.
+[ -x /usr/sbin/pgbouncer ] || command -v pgbouncer >/dev/null ||
+  (NAME=test-containers LOG=/tmp/pawl-pooler.log . deploy/images/common.sh && install pgbouncer) || exit 2
+
 SIDE_BY_SIDE="-n auto --maxprocesses 4 --max-worker-restart 0"
 # shellcheck disable=SC2086  # a list of options, here and below
 part "images and docker-compose.yml" 1800 -m containers $OFFICE $SIDE_BY_SIDE "$@"

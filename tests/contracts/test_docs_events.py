@@ -16,11 +16,12 @@ from shared.events import fields
 from shared.events.canonical import MAX_DEPTH
 from shared.events.catalogue import FEEDBACK, SERVICES, TYPES, UPSTREAM
 from shared.events.checkout import Snapshot
-from shared.events.envelope import MAX_BYTES, MAX_ID, MAX_SOURCE
+from shared.events.envelope import MAX_BYTES, MAX_ID, MAX_OWN_BYTES, MAX_SOURCE
 from shared.events.invoices import Modification
 from shared.events.orders import QuarantineReason
 from shared.events.schemas import schema_of
 from shared.events.successors import SUCCESSORS
+from shared.runtime.unpacking import MAX_BATCH_BYTES
 from tests.support.guides import ROOT, codes, read, section, table
 
 EVENTS = ROOT / "docs" / "events.md"
@@ -188,7 +189,12 @@ def number(text: str) -> int:
 
 def test_the_limits_are_those_of_the_models() -> None:
     said = dict(rows("Limits"))
-    largest = {"nesting": MAX_DEPTH, "value of a record": MAX_BYTES}
+    largest = {
+        "nesting": MAX_DEPTH,
+        "value of a record": MAX_BYTES,
+        "value of an event of ours": MAX_OWN_BYTES,
+        "a batch, unpacked": MAX_BATCH_BYTES,
+    }
     for what in largest:
         told = re.match(r"at most ([\d,]+) ", said.pop(what))
         assert told is not None

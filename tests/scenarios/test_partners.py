@@ -1,13 +1,16 @@
-"""A partner leaves when nothing of it is unfinished, and hears of everything that is."""
+"""A partner leaves when nothing of it is unfinished, and hears of what is. Years later it is purged."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 
-from shared.kst import next_month
+from ops.local.running import RunningSystem
+from shared.kst import KST, next_month
 from tests.support.driver import Checkout
 from tests.support.stories import BEGINS, Buyer, Story, first_day, fresh_month
+from tests.support.tour import purge_partners
 
 WEEK = timedelta(days=7)
 
@@ -89,3 +92,43 @@ async def test_an_order_and_a_partner_that_share_an_id_are_numbered_apart(
     assert len(set(numbered)) == len(numbered)
     assert ("/pawl/orders/partners", buyer.id, 1) in numbered
     assert ("/pawl/orders", buyer.id, 1) in numbered
+
+
+async def test_a_partner_that_left_years_ago_is_named_no_more_once_it_is_purged(
+    checkout: Checkout, close_month: Any, system: RunningSystem
+) -> None:
+    begins, buyer = datetime(2020, 3, 10, 10, 0, tzinfo=KST), Buyer(checkout)
+    await buyer.changes(begins)
+    paid = await Story(checkout, buyer, begins).is_paid(quantity=10)
+    await paid.is_refunded(4)
+    await paid.asks_to_issue()
+    await paid.until("serials.issued.v2")
+    await checkout.drain()
+    await close_month("2020-03", "2020-04-05T18:00:00+09:00")
+    await buyer.until("invoice.issued.v1")
+    await checkout.drain()
+    await buyer.asks_to_leave(begins + 8 * WEEK)
+    await buyer.until("partner.withdrawn.v1")
+    tables = ("orders.orders", "refunds.orders", "invoices.partners")
+    connection = await asyncpg.connect(system.database.ops_url)
+
+    async def naming() -> set[str]:
+        asked = "SELECT count(*) FROM {} t WHERE partner_id = $1 AND position($2 IN t::text) > 0"
+        return {
+            each for each in tables if await connection.fetchval(asked.format(each), buyer.id, buyer.name)
+        }
+
+    try:
+        shown = await purge_partners(system, apply=False)
+        named = await naming()
+        done = await purge_partners(system)
+        await buyer.until("partner.purged.v1")
+        await checkout.drain()
+        left = await naming()
+    finally:
+        await connection.close()
+
+    assert (shown["applied"], done["applied"]) == (False, True)
+    assert buyer.id in {each["partner_id"] for each in shown["partners"]}
+    assert named == set(tables)
+    assert left == set()

@@ -37,8 +37,10 @@ WRITES = {
     "pawl_checkout": {UPSTREAM},
     "pawl_ops": set(),
 }
+READS = {f"pawl_{service}": topics for service, topics in topics_read().items()}
 MAY_READ = {
-    **{f"pawl_{service}": set(topics) for service, topics in topics_read().items()},
+    # What a service has written it reads too: after a restore it looks whether its schema is behind.
+    **{name: {*topics, *WRITES[name]} for name, topics in READS.items()},
     "pawl_checkout": set(TOPICS) - {UPSTREAM},
     "pawl_ops": set(TOPICS),
 }

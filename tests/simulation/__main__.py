@@ -5,10 +5,11 @@ import sys
 import time
 
 from tests.simulation.bugs import PLANTED
-from tests.simulation.engine import ORDERS, Outcome, run_seed
+from tests.simulation.engine import ORDERS, Outcome
 from tests.simulation.exhaustive import SCENARIOS, explore
 from tests.simulation.matrix import catch, table
 from tests.simulation.promises import Violation
+from tests.simulation.seeds import run_seed
 
 
 def main() -> int:

@@ -4,9 +4,7 @@ No switch in the production code knows of any of them. `PLANTED` is the list; th
 each until a check notices.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 from unittest.mock import patch
@@ -63,24 +61,9 @@ from shared.runtime.intake import InboundMessage
 from shared.runtime.outbox import Outbox
 from shared.runtime.outgoing import Cause
 from shared.units import LineUnits
+from tests.simulation.bug import Bug
+from tests.simulation.bugs_of_tampering import OF_TAMPERING
 from tests.simulation.system import Leader
-
-
-@dataclass(slots=True, frozen=True)
-class Bug:
-    """One mistake: where it goes, by which name, and what stands there then."""
-
-    name: str
-    owner: Any
-    attribute: str
-    wrong: Any
-
-    @contextmanager
-    def planted(self) -> Iterator[None]:
-        """The mistake is made while this is open."""
-        with patch.object(self.owner, self.attribute, self.wrong):
-            yield
-
 
 # The runtime
 
@@ -694,10 +677,10 @@ def _new_key_each_time(refund: Any, *arguments: Any) -> Any:
 _review = refund_reviews.review
 
 
-def _unanswered_released(order: Any, refund: Any, review: Any) -> Any:
+def _unanswered_released(order: Any, refund: Any, review: Any, *policy: Any) -> Any:
     if refund.state == "unknown" and review.decision in ("retry", "release"):
         return refund_reviews._release(order, refund, review)
-    return _review(order, refund, review)
+    return _review(order, refund, review, *policy)
 
 
 _reason_for = eligibility.reason_for
@@ -891,7 +874,7 @@ PLANTED: Sequence[Bug] = (
     Bug("a release does not give won back", orders_refunds, "release_refund", _release_keeps_won),
     Bug("VAT is computed on the refund alone", orders_refunds, "worth", _vat_of_the_refund_alone),
     Bug("a refund forgets the discount", orders_refunds, "worth", _worth_without_discount),
-    Bug("free units stay behind", orders_refunds, "_with_given_up", _free_units_stay_behind),
+    Bug("free units stay behind", orders_refunds, "with_given_up", _free_units_stay_behind),
     Bug(
         "a completed refund counts twice in orders",
         orders_refunds,
@@ -1039,4 +1022,5 @@ PLANTED: Sequence[Bug] = (
     Bug("a decision ends one case of its payment", quarantine, "settle_cases", _one_case_decided),
     Bug("money is applied that is not the price", quarantine, "_apply", _applied_whatever_it_is),
     Bug("a decision is forgotten", quarantine, "decide_quarantine", _decision_forgotten),
+    *OF_TAMPERING,
 )

@@ -45,9 +45,9 @@ SAYING = ("draft", "approved", "issue_failed", "issued")
 CORRECTIONS = ("correction", "issued_twice")
 SAID_BY_CHECKOUT = "e-"
 """How the ids of checkout's events begin."""
-MAY_GO = ("parked", "order_lines", "sales")
-"""What was handled waits no more; the lines of an order that nobody paid may give way to others; an order
-whose money is back is no sale."""
+MAY_GO = ("parked", "unsent", "order_lines", "sales")
+"""What was handled waits no more, nor what was sent at last; the lines of an order that nobody paid may give
+way to others; an order whose money is back is no sale."""
 
 
 def month_in_seoul(instant: datetime) -> str:
@@ -107,7 +107,7 @@ class Checks:
         self.bounces: Counter[str] = Counter()
         self.issued: dict[str, int] = {}
         self.granted: dict[str, tuple[str, str, int]] = {}
-        self.answers: dict[tuple[str, int, int], list[str]] = defaultdict(list)
+        self.answers: dict[tuple[str, int, int, int], list[str]] = defaultdict(list)
         self.requests: set[tuple[str, str, str]] = set()
         self.states: dict[str, str] = {}
         self.documents: dict[Any, Row] = {}
@@ -119,6 +119,7 @@ class Checks:
         self.cursors: dict[Any, int] = defaultdict(int)
         self.marks: dict[str, int] = defaultdict(int)
         self.kept: set[tuple[str, str, Any]] = set()
+        self._known: dict[str, set[UUID]] = {}
         self.upstream: Callable[[], Sequence[StoredRecord]] = lambda: system.broker.records_of(
             "checkout.events"
         )
@@ -132,8 +133,8 @@ class Checks:
             touched[name] = list(dict.fromkeys(site.database.changed))
             site.database.changed.clear()
             outbox = site.database.tables["outbox"]
-            for number in range(self._read[name] + 1, len(outbox) + 1):
-                self._hear(name, outbox[number])
+            for fact in self._unheard(name):
+                self._hear(name, fact)
             self._read[name] = len(outbox)
             self._nothing_is_lost(name, touched[name])
         self._look_at_leavings()
@@ -145,13 +146,30 @@ class Checks:
         self._look_at_invoices(touched["invoices"])
         self._look_at_parked()
 
+    def is_set_back(self, service: str, known: set[UUID]) -> None:
+        """A schema stood where it stood before, and was brought forward: in another order, perhaps.
+
+        `known` are the ids of all that it had said: none of it is said again in another way.
+        """
+        self._known[service] = known
+        self._read[service] = 0
+        self.kept = {kept for kept in self.kept if kept[0] != service}
+        self.cursors = defaultdict(int, {at: n for at, n in self.cursors.items() if at[0] != service})
+        self.marks[service] = 0
+
     # What was said
+
+    def _unheard(self, service: str) -> Iterator[Row]:
+        outbox = self._system.sites[service].database.tables["outbox"]
+        known = self._known.get(service)
+        for number in range(self._read[service] + 1, len(outbox) + 1):
+            if known is None or outbox[number]["event_id"] not in known:
+                yield outbox[number]
 
     def _hear_refunds(self) -> None:
         """First of all, because what orders says in the same step may follow from it."""
-        outbox = self._system.sites["refunds"].database.tables["outbox"]
-        for number in range(self._read["refunds"] + 1, len(outbox) + 1):
-            said, data = outbox[number]["type"], orjson.loads(outbox[number]["data"])
+        for fact in self._unheard("refunds"):
+            said, data = fact["type"], orjson.loads(fact["data"])
             if said == "refund.released.v1":
                 self.books[data["order_id"]].released.add(data["refund_id"])
             elif said == "refund.accepted.v1":
@@ -188,7 +206,8 @@ class Checks:
     def _hear_answer(self, type_name: str, data: Mapping[str, Any]) -> None:
         position = data["position"]
         said = "accepted" if type_name == "event.accepted.v1" else data["code"]
-        place = (position["topic"], position["partition"], position["offset"])
+        life = self._system.broker.lives[position["topic"]]
+        place = (position["topic"], position["partition"], position["offset"], life)
         self.answers[place].append(said)
         self._is_about_its_record(place, data)
         must(len(self.answers[place]) == 1, "one answer a record", f"{place}: {self.answers[place]}")
@@ -349,7 +368,7 @@ class Checks:
                      f"{order_id}: {order['payment_id']} has no invoice")  # fmt: skip
         self.left.clear()
 
-    def _is_about_its_record(self, place: tuple[str, int, int], data: Mapping[str, Any]) -> None:
+    def _is_about_its_record(self, place: tuple[str, int, int, int], data: Mapping[str, Any]) -> None:
         """An answer names the id of the very record whose place it gives."""
         if place[0] != "checkout.events":
             return
@@ -740,7 +759,7 @@ class Checks:
             contents.update((i, c) for i, c in known if c != NOT_OURS and not i[0].startswith(SOURCE_PREFIX))
         answered: Counter[Any] = Counter()
         for record in self.upstream():
-            said = self.answers.get((record.topic, record.partition, record.offset), [])
+            said = self.answers.get(place_of(record), [])
             identity, content = identity_of(record)
             if identity is None:
                 must(len(said) == 1 and said != ["accepted"], "every event is answered once", f"{record}")
@@ -859,7 +878,7 @@ class Checks:
 
     def _accepted(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
         for record in self.upstream():
-            if self.answers.get((record.topic, record.partition, record.offset)) == ["accepted"]:
+            if self.answers.get(place_of(record)) == ["accepted"]:
                 envelope = read_envelope(record.headers, record.value)
                 yield envelope.type, (record.key or b"").decode(), orjson.loads(envelope.body)
 
@@ -1027,6 +1046,11 @@ def identity_of(record: Any) -> tuple[tuple[str, str] | None, bytes]:
             return None, b""
         return (envelope.source, envelope.id), content_hash(envelope.type or "", record.value or b"")
     return (envelope.source, envelope.id), content_hash(envelope.type, envelope.body)
+
+
+def place_of(record: StoredRecord) -> tuple[str, int, int, int]:
+    """Where a record stands, and in which life of its topic."""
+    return record.topic, record.partition, record.offset, getattr(record, "life", 0)
 
 
 def _due_on(month: str) -> date:

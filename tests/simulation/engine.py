@@ -27,7 +27,8 @@ ORDERS = 9
 MOST_STEPS = 20_000
 BROKEN = (Crash, asyncpg.PostgresConnectionError)
 POINTS = ("statement", "statement", "before_commit", "after_commit", "answer_lost")
-Places = dict[tuple[str, int], int]
+Place = tuple[str, int]
+Places = dict[Place, int]
 
 
 @dataclass(slots=True)
@@ -55,6 +56,15 @@ class Consumer:
         """The process died: it comes back where its offsets say."""
         self.at = dict(self.committed)
 
+    def take(self, records: Sequence[StoredRecord]) -> None:
+        """Handles a batch that was polled."""
+        self.site.handle(records)
+        advance(self.at, records)
+
+    def commit(self) -> None:
+        """Says how far it came."""
+        self.committed = dict(self.at)
+
 
 class Simulation:
     """Runs one seed. The same seed, number of orders and code always make the same history."""
@@ -65,13 +75,8 @@ class Simulation:
         self.system = System(PARTITIONS)
         self.checks = Checks(self.system)
         self.checkout = Checkout(self.random, self.system.broker, orders)
-        places = [place for place in self.system.broker.logs if place[0] != "checkout.feedback"]
         self.consumers = {
-            name: Consumer(
-                site,
-                {place: 0 for place in places if place[0] in site.topics},
-                {place: 0 for place in places if place[0] in site.topics},
-            )
+            name: self._new_consumer(site, [p for p in self.system.broker.logs if p[0] in site.topics])
             for name, site in self.system.sites.items()
         }
         self.leaders = {name: Leader(site, self.system.broker) for name, site in self.system.sites.items()}
@@ -80,6 +85,9 @@ class Simulation:
         self.have_operators_merged = False
         self.did = ""
         self.steps = 0
+
+    def _new_consumer(self, site: Site, places: Sequence[Place]) -> Consumer:
+        return Consumer(site, dict.fromkeys(places, 0), dict.fromkeys(places, 0))
 
     def run(self) -> Outcome:
         """The whole history; a broken promise ends it."""
@@ -99,7 +107,14 @@ class Simulation:
     # a life with faults
 
     def _live(self) -> None:
-        actions: Mapping[Callable[[], None], int] = {
+        actions = self._actions()
+        choices, weights = list(actions), list(actions.values())
+        while any(self.checkout.queues.values()) and self.steps < MOST_STEPS:
+            self._do(self.random.choices(choices, weights)[0])
+
+    def _actions(self) -> Mapping[Callable[[], None], int]:
+        """What may happen next, and how often it does."""
+        return {
             self._say: 12,
             self._poll: 30,
             self._publish: 18,
@@ -115,9 +130,6 @@ class Simulation:
             self._register_a_serial: 4,
             self._end_a_serial: 2,
         }
-        choices, weights = list(actions), list(actions.values())
-        while any(self.checkout.queues.values()) and self.steps < MOST_STEPS:
-            self._do(self.random.choices(choices, weights)[0])
 
     def _do(self, action: Callable[[], None]) -> None:
         self.steps += 1
@@ -163,17 +175,15 @@ class Simulation:
         if not records:
             return
         try:
-            consumer.site.handle(records)
+            consumer.take(records)
         except Crash:
             consumer.forget()
-            return
-        _advance(consumer.at, records)
 
     def _commit_offsets(self) -> None:
         consumer = self._consumer()
         if self.random.random() < 0.2:
             consumer.late = dict(consumer.committed)
-        consumer.committed = dict(consumer.at)
+        consumer.commit()
 
     def _stale_owner(self) -> None:
         """A consumer that was thought dead handles a batch from where it stood long ago."""
@@ -183,7 +193,7 @@ class Simulation:
         if records:
             consumer.site.handle(records)
             consumer.late = dict(at)
-            _advance(consumer.late, records)
+            advance(consumer.late, records)
 
     def _two_owners(self) -> None:
         """Two consumers of one service at the same time, the one inside the other's transaction."""
@@ -204,10 +214,13 @@ class Simulation:
             slow.finish()
             consumer.site.handle(mine)
         slow.finish()
-        _advance(consumer.at, mine)
+        advance(consumer.at, mine)
 
     def _publish(self) -> None:
-        leader = self.leaders[self.random.choice(SERVICES)]
+        self._relay_some(self.random.choice(SERVICES))
+
+    def _relay_some(self, name: str) -> None:
+        leader = self.leaders[name]
         rows = leader.waiting(self.random.randint(1, 8))
         if rows:
             leader.send(rows)
@@ -217,7 +230,9 @@ class Simulation:
 
     def _publish_badly(self) -> None:
         """A send whose fate is unknown, a crash before the mark, a leader that was replaced and goes on."""
-        name = self.random.choice(SERVICES)
+        self._relay_badly(self.random.choice(SERVICES))
+
+    def _relay_badly(self, name: str) -> None:
         leader = self.leaders[name]
         rows = leader.waiting(self.random.randint(1, 16))
         match self.random.choice(["unknown", "lost_first", "before_mark", "replaced"]):
@@ -421,7 +436,11 @@ class Simulation:
         if name == "orders":
             site.expire()
         site.sweep()
-        leader = self.leaders[name]
+        return self._relay_all(name) or moved
+
+    def _relay_all(self, name: str) -> bool:
+        """Publishes all there is; whether there was something."""
+        leader, moved = self.leaders[name], False
         while rows := leader.waiting(50):
             leader.send(rows)
             leader.acknowledged(rows)
@@ -479,18 +498,14 @@ class Simulation:
         self.did = "replay"
         for name, consumer in self.consumers.items():
             before = consumer.site.database.content()
-            at = dict.fromkeys(consumer.at, 0)
+            at = {place: self.system.broker.first[place] for place in consumer.at}
             while records := self._batch(consumer, at, most=20):
                 consumer.site.handle(records)
-                _advance(at, records)
+                advance(at, records)
             must(consumer.site.database.content() == before, "a replay changes nothing", name)
 
 
-def _advance(at: Places, records: Sequence[StoredRecord]) -> None:
+def advance(at: Places, records: Sequence[StoredRecord]) -> None:
+    """These records were read."""
     for record in records:
         at[record.topic, record.partition] = record.offset + 1
-
-
-def run_seed(seed: int, orders: int = ORDERS) -> Outcome:
-    """One history by its number."""
-    return Simulation(seed, orders).run()

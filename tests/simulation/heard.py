@@ -1,8 +1,7 @@
 """What a client outside would have recorded of a simulated history, as `pawl record` writes it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from unittest.mock import patch
 
@@ -12,20 +11,7 @@ from ops.audit.history.recorder import EPOCH, entries_of
 from shared.runtime.records import StoredRecord
 from tests.simulation.checks import Checks
 from tests.simulation.engine import Simulation
-from tests.simulation.memory import Broker
-
-
-@dataclass(slots=True, frozen=True)
-class Written:
-    """A record with the millisecond at which its broker wrote it."""
-
-    topic: str
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
-    timestamp: int
+from tests.simulation.memory import Broker, Written
 
 
 @contextmanager
@@ -36,8 +22,8 @@ def listening() -> Iterator[list[Written]]:
 
     def appended(broker: Broker, *arguments: object, **more: object) -> StoredRecord:
         record = append(broker, *arguments, **more)  # type: ignore[arg-type]
-        place = (record.topic, record.partition, record.offset)
-        written.append(Written(*place, record.key, record.value, record.headers, len(written)))
+        assert isinstance(record, Written)
+        written.append(record)
         return record
 
     with patch.object(Broker, "append", appended):

@@ -88,6 +88,31 @@ class Fault:
     countdown: int = 0
 
 
+@dataclass(slots=True)
+class Trouble:
+    """What is wrong with a whole database for a while, whatever is asked of it.
+
+    It strikes `left` times. With `most` it strikes as often as anybody tries to take more messages than that
+    in one transaction; nobody may try that for ever.
+    """
+
+    error: Callable[[], Exception]
+    left: int
+    most: int | None = None
+
+    def strike(self, taking: int) -> None:
+        """Raises what the server says, if it says it now."""
+        if self.left <= 0 and self.most is not None and taking > self.most:
+            raise Stuck(f"{taking} messages are tried again and again, {self.most} would go through")
+        if self.left > 0 and (self.most is None or taking > self.most):
+            self.left -= 1
+            raise self.error()
+
+
+class Stuck(BaseException):
+    """Somebody does for ever what cannot succeed."""
+
+
 class Transaction:
     """What one session has written and not committed, and the rows that it holds."""
 
@@ -252,6 +277,8 @@ class Connection:
         return answer
 
     def _maybe_strike(self) -> None:
+        if self._database.trouble is not None:
+            self._database.trouble.strike(self._database.taking)
         fault = self._database.fault
         if fault is None or fault.at != "statement":
             return
@@ -283,7 +310,10 @@ Snapshot = tuple[dict[str, Table], int, int]
 
 @dataclass(slots=True)
 class Database:
-    """The schema of one service. `number` keeps the ids that it draws apart from those of the others."""
+    """The schema of one service. `number` keeps the ids that it draws apart from those of the others.
+
+    `taking` is how many messages are in the transaction that is at work.
+    """
 
     service: str
     number: int
@@ -296,6 +326,8 @@ class Database:
     locks: dict[int, set[tuple[str, Any]]] = field(default_factory=dict)
     changed: list[tuple[str, Any]] = field(default_factory=list)
     fault: Fault | None = None
+    trouble: Trouble | None = None
+    taking: int = 0
     pausing: bool = False
     wall: datetime = datetime(2026, 8, 1, tzinfo=UTC)
     ids: int = 0
@@ -342,14 +374,33 @@ def _is_idle(table: str, row: Any) -> bool:
     return table == "document_counters" and row["last_number"] == 0
 
 
+@dataclass(slots=True, frozen=True)
+class Written(StoredRecord):
+    """A record with the millisecond at which its broker wrote it, one for each, and the life of its topic.
+
+    `life` counts how often the topic was created anew before.
+    """
+
+    timestamp: int = 0
+    life: int = 0
+
+
 class Broker:
-    """Topics with partitions; a record never changes its offset."""
+    """Topics with partitions; a record never changes its offset.
+
+    `first` is the offset of the first record that is still there: deleted ones stay in `logs` for those who
+    keep books. `former` are the records of topics that were created anew since.
+    """
 
     def __init__(self, partitions: Mapping[str, int]) -> None:
         self.partitions = partitions
         self.logs: dict[tuple[str, int], list[StoredRecord]] = {
             (topic, place): [] for topic, count in partitions.items() for place in range(count)
         }
+        self.first: dict[tuple[str, int], int] = dict.fromkeys(self.logs, 0)
+        self.lives: dict[str, int] = dict.fromkeys(partitions, 0)
+        self.former: list[StoredRecord] = []
+        self._written = 0
 
     def append(
         self,
@@ -364,10 +415,21 @@ class Broker:
             text = (key or b"").decode("utf-8", "replace")
             place = partition_for(text, self.partitions[topic])
         log = self.logs[topic, place]
-        record = StoredRecord(topic, place, len(log), key, value, tuple(headers))
+        at, life = self._written, self.lives[topic]
+        record = Written(topic, place, len(log), key, value, tuple(headers), timestamp=at, life=life)
+        self._written += 1
         log.append(record)
         return record
 
     def records_of(self, topic: str) -> list[StoredRecord]:
-        """Every record of a topic, partition by partition."""
-        return [record for (name, _), log in self.logs.items() if name == topic for record in log]
+        """Every record of a topic that there ever was, partition by partition."""
+        former = [record for record in self.former if record.topic == topic]
+        return former + [record for (name, _), log in self.logs.items() if name == topic for record in log]
+
+    def create_anew(self, topic: str) -> None:
+        """The topic is deleted and created: its offsets begin with 0 again."""
+        self.former = self.records_of(topic) + [r for r in self.former if r.topic != topic]
+        self.lives[topic] += 1
+        for name, number in self.logs:
+            if name == topic:
+                self.logs[name, number], self.first[name, number] = [], 0

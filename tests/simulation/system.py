@@ -23,6 +23,7 @@ import services.orders.store as orders_store
 import services.refunds.commands as refunds_commands
 import services.refunds.handlers as refunds_handlers
 import services.serials.commands as serials_commands
+import services.serials.events as serials_events
 import services.serials.handlers as serials_handlers
 import services.serials.issuing as issuing
 import services.serials.store as serials_store
@@ -298,7 +299,7 @@ class Leader:
         """The next rows to publish."""
         connection = Connection(self.site.database)
         rows: list[Row] = Running(
-            connection.fetch(relay_module.SQL.unpublished, self.published, most)
+            connection.fetch(relay_module.SQL.unpublished, self.published, most, self.relay._marked)
         ).finish()
         return rows
 
@@ -366,6 +367,7 @@ def _service(name: str, watch: Watch | None) -> tuple[Service, InvoicesStore | N
             new_serials_store(),
             serials_handlers.refuse_late,
             commands=serials_commands.COMMANDS,
+            only_here=serials_events.ONLY_HERE,
         ), None
     if name == "refunds":
         store = RefundsStore(Plain())  # type: ignore[arg-type]

@@ -18,7 +18,7 @@ from services.orders.state import Line
 from shared.events.catalogue import SERVICES
 from shared.kst import wire_time
 from shared.runtime.records import StoredRecord
-from tests.simulation.bugs import Bug
+from tests.simulation.bug import Bug
 from tests.simulation.checkout import START
 from tests.simulation.checks import Checks
 from tests.simulation.memory import Held, Row, Running

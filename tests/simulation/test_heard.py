@@ -20,7 +20,7 @@ import services.refunds.decisions.reviews as reviews
 from services.orders.events import UnnumberedEvent
 from services.orders.state import Order
 from shared.runtime.decisions import Decided
-from tests.simulation.bugs import Bug
+from tests.simulation.bug import Bug
 from tests.simulation.heard import judged
 
 SEEDS, GROUP = 16, 4
@@ -73,10 +73,10 @@ def _dated_before_its_original(payment: Any, original: Any, *arguments: Any) -> 
     return Decided(change, (event,))
 
 
-def _given_up(order: Any, refund: Any, review: Any) -> Any:
+def _given_up(order: Any, refund: Any, review: Any, *policy: Any) -> Any:
     if refund.state == "unknown" and review.decision in ("retry", "release"):
         return reviews._release(order, refund, review)
-    return _review(order, refund, review)
+    return _review(order, refund, review, *policy)
 
 
 _review = reviews.review

@@ -3,13 +3,28 @@
 The unpatched code passes the same seeds in `test_seeds.py`.
 """
 
+import inspect
 from collections.abc import Callable
 
 import pytest
 
-from tests.simulation.bugs import PLANTED, Bug
+from tests.simulation.bug import Bug
+from tests.simulation.bugs import PLANTED
 from tests.simulation.conftest import CAUGHT
 from tests.simulation.matrix import catch, row
+from tests.simulation.test_heard import BUGS
+
+CALLED = [bug for bug in (*PLANTED, *BUGS.values()) if callable(getattr(bug.owner, bug.attribute))]
+
+
+@pytest.mark.parametrize("bug", CALLED, ids=lambda bug: bug.name or bug.attribute)
+def test_a_planted_bug_can_be_called_as_what_it_replaces(bug: Bug) -> None:
+    """Otherwise it is caught for a TypeError, and proves nothing of the check that is to find it."""
+    parameters = inspect.signature(getattr(bug.owner, bug.attribute)).parameters.values()
+    by_name = {each.name: None for each in parameters if each.kind is each.KEYWORD_ONLY}
+    by_place = [None for each in parameters if each.kind is not each.KEYWORD_ONLY]
+
+    inspect.signature(bug.wrong).bind(*by_place, **by_name)
 
 
 @pytest.mark.timeout(300)

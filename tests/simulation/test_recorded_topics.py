@@ -82,11 +82,8 @@ class Recording(Story):
     def take_all(self) -> None:
         """Every service takes what is recorded, as it came; what it makes an id for has the recorded one."""
         granted = [UUID(data["grant_id"]) for _, data in self.said("orders.events", "issuance.granted.v1")]
-        asked = [
-            UUID(each)
-            for _, data in self.said("refunds.events", "refund.payout_requested.v1")
-            for each in (data["refund_id"], data["destination"]["reference"])
-        ]
+        payouts = self.said("refunds.events", "refund.payout_requested.v1")
+        asked = [UUID(data["refund_id"]) for _, data in payouts]
         self._use_ids("orders", granted)
         self._use_ids("refunds", asked)
         for name in SERVICES:

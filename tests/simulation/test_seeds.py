@@ -6,8 +6,10 @@ import orjson
 import pytest
 
 from tests.simulation.__main__ import describe
-from tests.simulation.engine import ORDERS, Simulation, run_seed
+from tests.simulation.engine import ORDERS, Simulation
 from tests.simulation.memory import Row, Table
+from tests.simulation.seeds import TAMPERED_EACH, run_seed
+from tests.simulation.tampering import SHORT, SYSTEMIC, Tampered
 
 SEEDS, GROUP = 200, 20
 
@@ -108,4 +110,24 @@ EVERYTHING = {
     *("wrong_amount=applied", "second_payment=taken_back", "cancelled_after_issue=reinstated"),
     *("issued over partners", "undone over partners", "invoice.unmerged.v1"),
     *("correction", "issued_twice", "contract_cancelled", "supply_value_changed"),
+}
+
+
+def test_what_is_tampered_with_is_reached() -> None:
+    """A history in which nobody restores anything would prove nothing about restores."""
+    seen: set[str] = set()
+    for seed in range(TAMPERED_EACH, SEEDS * TAMPERED_EACH, TAMPERED_EACH):
+        if seen >= TAMPERED:
+            break
+        simulation = Tampered(seed)
+        simulation.run()
+        seen |= simulation.reached
+
+    assert seen >= TAMPERED, TAMPERED - seen
+
+
+TAMPERED = {
+    *(error.__name__ for error in (*SYSTEMIC, *SHORT)),
+    *("gap=moved", "gap=deleted", "restored=forward", "restored=from the WAL"),
+    *("a topic created anew", "a place repeated", "an event set aside"),
 }

@@ -33,7 +33,7 @@ async def services_on(
 async def assert_all_is_well(system: RunningSystem, checkout: Checkout) -> None:
     """Everything is quiet, and every promise is kept."""
     await checkout.drain()
-    assert await violations(checkout) == []
+    assert (found := await violations(checkout)) == [], found
     report = await audit(system.system, settle=PATIENCE)
-    assert report.violations == []
+    assert report.violations == [], report.violations
     assert report.settled

@@ -34,6 +34,8 @@ class OneService:
             "DATABASE_URL": database.service_url("orders"),
             "DATA_KEY": KEY_SETTINGS["DATA_KEY"],
             "HTTP_PORT": str(port),
+            # Nobody watches it: it ends as soon as it has said why it does not start.
+            "REFUSAL_SECONDS": "0",
         }
         self.child: Child | None = None
 

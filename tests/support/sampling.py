@@ -54,6 +54,22 @@ SAMPLES: Mapping[str, Sample] = {
     "test_many_histories_end_in_postgres_as_they_do_in_memory": Sample(
         4, "eight run in every `make test`, and each commit has others besides"
     ),
+    "test_all_services_are_restored_from_one_dump_and_brought_forward_in_their_order": Sample(
+        0, "one service is restored for every commit, and the four share the code"
+    ),
+    "test_an_earlier_point_in_time_is_behind_and_is_brought_forward": Sample(
+        0, "it is recovered as from a dump, and the WAL is played for every commit"
+    ),
+    "test_everything_moves_to_another_cluster": Sample(
+        0, "two more servers; offsets that begin anew are met by the family below too"
+    ),
+    "test_a_topic_that_is_created_anew_is_read_on": Sample(1, "readers of both topics share this code"),
+    "test_an_upgrade_under_load_loses_nothing_doubles_nothing_and_blocks_nobody": Sample(
+        0, "the last release comes from the history of the clone, which a shallow one has not"
+    ),
+    "test_the_way_back_loses_nothing_doubles_nothing_and_blocks_nobody": Sample(
+        0, "the same, and its first half is the upgrade"
+    ),
     "test_ten_million_units_get_one_serial_each_and_no_two_are_alike": Sample(
         0, "minutes of one processor; the same code issues a large grant in every `make test`"
     ),

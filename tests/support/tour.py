@@ -2,13 +2,18 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+import orjson
+
 from ops.local.running import RunningSystem
+from ops.shell.http_client import fetch
+from ops.shell.tokens import token_of
 from shared.clock import now
 from shared.kst import KST, next_month, wire_time
 from tests.support.driver import Checkout
+from tests.support.patience import PATIENCE
 from tests.support.readable import ask_serials, serials_of
 from tests.support.stories import BEGINS, Buyer, Story, first_day, fresh_month
 
@@ -31,6 +36,7 @@ async def tell_everything(checkout: Checkout, close_month: CloseMonth, system: R
     )
     await asyncio.gather(*(story(checkout) for story in stories))
     await used(checkout, system)
+    await purged(checkout, system)
     await invoiced(checkout, close_month)
     await denied(checkout, system)
 
@@ -136,6 +142,24 @@ async def stayed_and_left(checkout: Checkout) -> None:
     leaver = Buyer(checkout)
     await leaver.asks_to_leave(BEGINS)
     await leaver.until("partner.withdrawn.v1")
+
+
+async def purged(checkout: Checkout, system: RunningSystem) -> None:
+    leaver = Buyer(checkout)
+    await leaver.asks_to_leave(datetime(2020, 3, 10, 10, 0, tzinfo=KST))
+    await leaver.until("partner.withdrawn.v1")
+    answer = await purge_partners(system)
+    assert leaver.id in {each["partner_id"] for each in answer["partners"]}, answer
+    await leaver.until("partner.purged.v1")
+
+
+async def purge_partners(system: RunningSystem, *, apply: bool = True) -> dict[str, Any]:
+    """Has orders purge whoever left years ago; its answer."""
+    url = f"{system.system.service('orders').base_url}/v1/partners/purge"
+    said = orjson.dumps({"reason": "their five years are over", "apply": apply})
+    answer = await fetch(url, said, PATIENCE, token_of(system.system, "partners:manage"))
+    assert answer.status == 200, answer.text
+    return dict(orjson.loads(answer.text))
 
 
 async def invoiced(checkout: Checkout, close_month: CloseMonth) -> None:

@@ -9,7 +9,7 @@ in the snapshot, and what was handled must be answered.
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ops.audit.books import SQL
 from ops.audit.inbound import Inbound, inbound
@@ -44,21 +44,29 @@ async def audit_topics(where: Where, kafka: str = "", tell: Tell = tell_nobody) 
     bootstrap = kafka or (where.require_kafka() if isinstance(where, System) else "")
     if not bootstrap:
         raise Problem("The topics need a broker.", "Name it with --kafka HOST:PORT.")
-    published, handled = await _how_far(urls, bootstrap)
+    relays, handled = await _how_far(urls, bootstrap)
     async with open_pages(bootstrap) as pages:
         begins, ends = await pages.offsets(list(TOPICS))
         async with one_moment(urls) as (connections, _):
-            audit = TopicAudit(pages, connections, published, handled, begins, ends)
+            audit = TopicAudit(pages, connections, relays, handled, begins, ends)
             await audit.run(tell)
             return audit.report
 
 
-async def _how_far(urls: Urls, bootstrap: str) -> tuple[dict[str, int], dict[str, dict[Any, int]]]:
-    """The mark of each relay, and the offsets that each service has committed."""
+class Relayed(NamedTuple):
+    """How far a relay has published, as an outbox id, and the ids of what it has set aside before that."""
+
+    published: int
+    unsent: frozenset[int]
+
+
+async def _how_far(urls: Urls, bootstrap: str) -> tuple[dict[str, Relayed], dict[str, dict[Any, int]]]:
+    """How far each relay is, and the offsets that each service has committed."""
     async with connected(urls) as connections:
-        published = {name: await c.fetchval(SQL.published) for name, c in connections.items()}
+        rows = {name: await c.fetchrow(SQL.published_but_for) for name, c in connections.items()}
+    relays = {name: Relayed(row["published"], frozenset(row["unsent"])) for name, row in rows.items()}
     async with reading_topics(bootstrap) as topics:
-        return published, await topics.committed()
+        return relays, await topics.committed()
 
 
 class TopicAudit:
@@ -68,21 +76,24 @@ class TopicAudit:
         self,
         pages: Pages,
         connections: Connections,
-        published: dict[str, int],
+        relays: dict[str, Relayed],
         handled: dict[str, dict[Any, int]],
         begins: dict[Any, int],
         ends: dict[Any, int],
     ) -> None:
         self.report = TopicReport()
         self._pages, self._connections = pages, connections
-        self._published, self._handled = published, handled
+        self._relays, self._handled = relays, handled
         self._begins, self._ends = begins, ends
         self._outboxes: dict[str, OutboxCursor] = {}
+        # How many partitions each topic has, and had by what the services have seen.
+        self._counts = {topic: [count] for topic, count in pages.partitions.items()}
 
     async def run(self, tell: Tell) -> None:
         """Reads everything; `report` then has the result."""
         await self._judge_schemas()
         await self._judge_offsets()
+        await self._learn_counts()
         for service in SERVICES:
             self._outboxes[service] = await OutboxCursor.open(self._connections[service])
         # Feedback first: it is the first topic of every outbox, in the order of the cursor.
@@ -116,6 +127,11 @@ class TopicAudit:
                     detail = f"{service} has read {where} up to {row['next_offset']}, and goes on at {stands}"
                     self.report.findings.add(READ, None, detail)
 
+    async def _learn_counts(self) -> None:
+        for service in SERVICES:
+            for row in await self._connections[service].fetch(SQL.partition_counts):
+                self._counts.setdefault(row["topic"], []).append(row["partitions"])
+
     async def _read_topic(self, topic: str, writers: Sequence[str], tell: Tell) -> None:
         tell(f"reading {topic}")
         for partition in range(self._pages.partitions[topic]):
@@ -124,7 +140,13 @@ class TopicAudit:
     async def _match(self, topic: str, partition: int, writers: Sequence[str]) -> None:
         begin, end = self._span(topic, partition)
         matchings = {
-            service: Matching(service, self._published[service], None if begin else 0, self.report.findings)
+            service: Matching(
+                service,
+                self._relays[service].published,
+                None if begin else 0,
+                self.report.findings,
+                self._relays[service].unsent,
+            )
             for service in writers
         }
         async for page in self._pages.read(topic, partition, begin, end):
@@ -132,7 +154,7 @@ class TopicAudit:
             records = [topic_record(record) for record in page]
             by_writer: dict[str, list[TopicRecord]] = defaultdict(list)
             for record in records:
-                judge_record(record, self._pages.partitions[topic], self.report.findings)
+                judge_record(record, self._counts[topic], self.report.findings)
                 by_writer[record.source].append(record)
             for source, some in by_writer.items():
                 await self._take(matchings.get(source), source, some)
@@ -183,10 +205,9 @@ class TopicAudit:
             begin, end = self._span(UPSTREAM, partition)
             async for page in self._pages.read(UPSTREAM, partition, begin, end):
                 self.report.records[UPSTREAM] += len(page)
-                partitions = self._pages.partitions[UPSTREAM]
                 by_owner: dict[str, list[Inbound]] = defaultdict(list)
                 for record in page:
-                    judge_partition(topic_record(record), partitions, self.report.findings)
+                    judge_partition(topic_record(record), self._counts[UPSTREAM], self.report.findings)
                     event = inbound(record)
                     by_owner[event.owner].append(event)
                 for owner, events in by_owner.items():

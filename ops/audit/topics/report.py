@@ -13,9 +13,9 @@ class TopicReport:
     """What the topics hold and which rules they break.
 
     `records` counts what was read of each topic; `matched` the rows of an outbox found in a topic; `repeated`
-    records that the relay published again; `unpublished` rows that no relay has published yet; `unread`
-    records of checkout that their service has not handled yet; `deleted` the first offset of each partition
-    whose beginning retention has deleted, and `expired` the rows whose records went with it.
+    records that the relay published again; `unpublished` rows that no relay has published yet, or that it has
+    set aside; `unread` records of checkout that their service has not handled yet; `deleted` the first offset
+    of each partition whose beginning retention has deleted; `expired` the rows whose records went with it.
     """
 
     records: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TOPICS, 0))

@@ -1,7 +1,7 @@
 """The rules of the topics, rows of outboxes, records of topics, and what one record alone can break. Pure."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -107,20 +107,23 @@ class Findings:
             self.named.append(Finding(rule.name, order_id, detail))
 
 
-def judge_record(record: TopicRecord, partitions: int, findings: Findings) -> None:
-    """The key and the partition of a record of ours, by the catalogue of events."""
+def judge_record(record: TopicRecord, partitions: Sequence[int], findings: Findings) -> None:
+    """The key and the partition of a record of ours, by the catalogue of events.
+
+    `partitions` are the numbers of partitions that its topic has and had, the present one first.
+    """
     order_id = order_of(record.type, record.key)
     for named in wrong_keys(record):
         findings.add(KEY, order_id, f"{record.place} has the key {record.key!r}, its data {named!r}")
     judge_partition(record, partitions, findings)
 
 
-def judge_partition(record: TopicRecord, partitions: int, findings: Findings) -> None:
-    """A record without a key may stand anywhere."""
+def judge_partition(record: TopicRecord, partitions: Sequence[int], findings: Findings) -> None:
+    """A record without a key may stand anywhere, any other one where its key belongs or belonged."""
     if record.key is None:
         return
-    wanted = partition_for(record.key, partitions)
-    if wanted != record.partition:
+    wanted, *earlier = (partition_for(record.key, count) for count in partitions)
+    if record.partition not in (wanted, *earlier):
         detail = f"{record.place} has the key {record.key!r}, which belongs to partition {wanted}"
         findings.add(PARTITION, order_of(record.type, record.key), detail)
 

@@ -40,10 +40,10 @@ async def edit_one(base: str, name: Name, token: str, body: dict[str, Any]) -> d
 
 
 def require_letter(name: Name, done: str) -> None:
-    """Raises Problem (exit code 2) for a parked event or an unsent fact, which only a replay moves."""
+    """Raises Problem (exit code 2) for a parked event or an unsent event, which only a replay moves."""
     if name.unsent:
         raise Problem(
-            f"{name} is a fact that readers wait for; only what was refused can be {done}.",
+            f"{name} is an event that readers wait for; only what was refused can be {done}.",
             f"Have its topic take it, then: pawl dead replay {name} --reason WHY",
             Exit.USAGE,
         )

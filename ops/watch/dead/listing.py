@@ -21,7 +21,7 @@ _CAUSE = ("cause", "pointer", "type", "state")
 async def groups(
     urls: Urls, only: Filter, everything: bool = False, members: int = 0
 ) -> list[dict[str, Any]]:
-    """Dead letters, parked events and unsent facts of all services, by cause, the most frequent first.
+    """Dead letters, parked events and unsent events of all services, by cause, the most frequent first.
 
     With `members`, each group names so many of its newest, and how many are left out.
     """

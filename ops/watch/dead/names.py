@@ -7,7 +7,7 @@ from shared.events.catalogue import SERVICES
 
 
 class Name(NamedTuple):
-    """`orders:17` is a dead letter of orders, `orders:p17` a parked event, `orders:o17` an unsent fact."""
+    """`orders:17` is a dead letter of orders, `orders:p17` a parked event, `orders:o17` an unsent event."""
 
     service: str
     row: int
@@ -42,8 +42,8 @@ def parse_name(text: str) -> Name:
     number = row.removeprefix("p") if row.startswith("p") else row.removeprefix("o")
     if service not in SERVICES or not (number.isascii() and number.isdigit()):
         raise Problem(
-            f"{text!r} names no dead letter, no parked event and no unsent fact.",
-            "orders:17 is a dead letter, orders:p17 a parked event, orders:o17 an unsent fact: pawl dead ls",
+            f"{text!r} names no dead letter, no parked event and no unsent event.",
+            "orders:17 is a dead letter, orders:p17 a parked event, orders:o17 an unsent event: pawl dead ls",
             Exit.USAGE,
         )
     return Name(service, int(number), row.startswith("p"), row.startswith("o"))

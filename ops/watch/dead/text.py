@@ -94,7 +94,9 @@ def outcome_text(outcome: Mapping[str, Any], done: str) -> str:
     if outcome[done]:
         return f"{name} was {done}." if done == "resolved" else f"{name} was handled."
     if "still_unsent" in outcome:
-        return f"{name}: {outcome['still_unsent']} facts of {outcome['key']} are not out: {outcome['detail']}"
+        return (
+            f"{name}: {outcome['still_unsent']} events of {outcome['key']} are not out: {outcome['detail']}"
+        )
     if "still_waiting" in outcome:
         key = outcome["key"]
         return f"{name}: {outcome['still_waiting']} events of {key} still wait. Why: {pawl('order', key)}"
@@ -165,7 +167,7 @@ def _why_parked(name: Name, document: dict[str, Any]) -> list[str]:
 
 
 def _unsent(name: Name, document: Mapping[str, Any]) -> Iterator[str]:
-    """A fact that is not on its topic."""
+    """An event that is not on its topic."""
     yield f"{name}  {document['type']}  key {document['key']}"
     yield f"  to        {document['topic']}, {document['bytes']:,} bytes, sequence {document['sequence']}"
     yield from (f"  {line}" for line in pretty(document["document"]).splitlines())

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Annotated, Any, Final
 from urllib.parse import quote
 
@@ -181,15 +182,16 @@ def purge(
 ) -> None:
     """Erase the names of partners that left more than ARCHIVE_YEARS ago. Only shown until --yes.
 
-    Names, business numbers and addresses go from their orders for good; units and won stay. Exit code 4:
-    nobody is due.
+    Names, addresses, bank accounts and messages go for good, in all services; units, won and tax documents
+    stay. Exit code 4: nobody is due.
 
     Example: [bold]pawl partner purge --reason "their five years are over" --yes[/bold]
     """
     asker = Asker(find_system(None, None, directory), url, directory, token_file, actor)
     answer = asker.ask("orders", SCOPE, "/v1/partners/purge", answers.body_of(reason, yes), "See: pawl lag")
     head = f"{len(answer['partners'])} partners, {answer['left']} left for another run"
-    answers.show({**answer, "events": ()}, as_json, head, map(_purged, answer["partners"]))
+    rows = chain(map(_purged, answer["partners"]), chain.from_iterable(map(_kept, answer["unfinished"])))
+    answers.show({**answer, "events": ()}, as_json, head, rows)
     if not answer["partners"]:
         raise typer.Exit(Exit.NOTHING_MATCHED)
 
@@ -197,6 +199,12 @@ def purge(
 def _purged(partner: Mapping[str, Any]) -> tuple[str, str]:
     kept = f"left on {day(partner['withdrawn_at'])}, kept until {day(partner['archived_until'])}"
     return partner["partner_id"], f"{partner['orders']} orders, {kept}"
+
+
+def _kept(partner: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for blocker in partner["blockers"]:
+        why = f"still named: {words(blocker['kind'])} of order {blocker['order_id']}"
+        yield partner["partner_id"], f"{why}  {blocker['command']}"
 
 
 def _standing(answer: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

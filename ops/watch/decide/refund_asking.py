@@ -108,12 +108,13 @@ def request(
     asker = Asker(find_system(None, None, directory), url, directory, token_file, actor)
     if not yes:
         found = _preview(asker, order_id, line)
+        lacks_account = account is None and found["destination"]["needs_account"]
         if as_json:
             print_json({"applied": False, "preview": found})
         else:
             _print_preview(found)
-            print_only_shown(Console())
-        _end(is_refused=not found["units"])
+            print_only_shown(Console(), lacks_account=lacks_account)
+        _end(is_refused=lacks_account or not found["units"])
         return
     body = {
         "order_id": order_id,
@@ -180,9 +181,11 @@ def ls(
     raise Problem("There is no refund like that.", "All that waits: pawl todo", Exit.NOTHING_MATCHED)
 
 
-def print_only_shown(console: Console) -> None:
-    """The last line of a request that was not made."""
-    console.print("nothing was asked for. Ask with --yes", style="yellow", soft_wrap=True, highlight=False)
+def print_only_shown(console: Console, *, lacks_account: bool) -> None:
+    """The last line of a request that was not made; without the account that it needs it would be refused."""
+    account = "--account FILE, without which it is refused, and " if lacks_account else ""
+    text = f"nothing was asked for. Ask with {account}--yes"
+    console.print(text, style="yellow", soft_wrap=True, highlight=False)
 
 
 def _end(*, is_refused: bool) -> None:
@@ -249,6 +252,7 @@ def _whole(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "waits", _text(hold)
     if found["unlock"]:
         yield "next", _step(found["unlock"])
+    yield from _stores(found)
     if found["last_instant"]:
         yield "until", minute(found["last_instant"])
     for free in found["given_up"]:
@@ -279,6 +283,11 @@ def _each_line(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield what, f"nothing: {_text(line['reason'])}{since}{unlock}"
 
 
+def _stores(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for each in told["stores"]:
+        yield "store", f"{each['store']}  {each['link']}"
+
+
 def _text(why: Mapping[str, Any] | None) -> str:
     if why is None:
         return "no reason"
@@ -296,6 +305,7 @@ def _requested(answer: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "because", f"{answer['why']}: {answer['why_text']}" if answer["why_text"] else answer["why"]
     if answer["next"]:
         yield "next", _step(answer)
+    yield from _stores(answer)
     yield "see", pawl("refund", "show", answer["refund_id"])
 
 
@@ -309,6 +319,7 @@ def _print_refunds(
         of = f"{each['refund_request_id']} of order {each['order_id']}"
         console.print(visible(f"{line}  {of}"), soft_wrap=True, highlight=False, markup=False)
         step = f"{_step(each)}; " if each["next"] else ""
+        step += f"its deadline of {minute(each['deadline'])} is over; " if each["overdue"] else ""
         show_it = pawl("refund", "show", each["refund_id"])
         legal = f"by law until {each['legal_on']}"
         console.print(visible(f"  {step}{legal}  {show_it}"), soft_wrap=True, highlight=False, markup=False)

@@ -19,6 +19,8 @@ PDF: Final = "evidence.pdf"
 MANIFEST: Final = "manifest.json"
 MANIFEST_FORM: Final = "pawl.evidence.manifest.v1"
 ELSEWHERE: Final = "put it elsewhere: -o DIR"
+_BREAKS: Final = {ord("\u200b"): None}
+"""Where the template lets a long word break."""
 
 
 def write_bundle(document: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -61,6 +63,11 @@ def manifest_of(document: Mapping[str, Any], text: bytes, pdf: bytes) -> dict[st
 def page_hashes(pdf: bytes) -> list[str]:
     """The SHA-256 of what each page draws, in their order. Raises PdfReadError of pypdf."""
     return [sha256(_drawing_of(page)).hexdigest() for page in PdfReader(BytesIO(pdf)).pages]
+
+
+def texts_of(pdf: bytes) -> list[str]:
+    """The words of each page, in their order. Raises PdfReadError of pypdf."""
+    return [page.extract_text().translate(_BREAKS) for page in PdfReader(BytesIO(pdf)).pages]
 
 
 def head_in(pdf: bytes) -> str:

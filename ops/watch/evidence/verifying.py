@@ -1,5 +1,10 @@
-"""Checks a bundle: is every entry and page there, unchanged and in its place, and do the files fit?"""
+"""Checks a bundle: is every entry and page there, unchanged and in its place, and do the files fit?
 
+The manifest is not believed about pages, since whoever takes one out can change it too: each page draws its
+own number and of how many it is, and the hashes of its entries, which the chain of the JSON knows.
+"""
+
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from itertools import pairwise
@@ -10,10 +15,12 @@ import orjson
 from pypdf.errors import PyPdfError
 
 from ops.shell.problem import Exit, Problem, explain_os_errors
-from ops.watch.evidence.files import JSON, MANIFEST, MANIFEST_FORM, PDF, head_in, page_hashes
+from ops.watch.evidence.files import JSON, MANIFEST, MANIFEST_FORM, PDF, head_in, page_hashes, texts_of
 from shared.evidence.chain import FORM, Link, faults_of, head_of
 
 NOT_A_BUNDLE: Final = "A bundle is the folder that this made: pawl evidence ORDER -o DIR"
+_NUMBER: Final = re.compile(r"\b(\d+) / (\d+)\s+사슬의 머리")
+"""The number of a page and of how many it is, as its header draws them (`bundle.typ`)."""
 
 
 def verify_bundle(folder: Path, head: str | None = None) -> tuple[dict[str, Any], list[str]]:
@@ -58,7 +65,7 @@ def _faults_of_pdf(folder: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
         yield f"{PDF} is missing"
         return
     try:
-        named, pages = head_in(pdf), page_hashes(pdf)
+        named, pages, texts = head_in(pdf), page_hashes(pdf), texts_of(pdf)
     except (PyPdfError, ValueError, KeyError, TypeError, RecursionError):
         yield f"{PDF} was changed: it cannot be read any more"
         return
@@ -66,6 +73,33 @@ def _faults_of_pdf(folder: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
         yield f"{PDF} belongs to another bundle: it names the head {named or 'of none'}"
     if sha256(pdf).hexdigest() != manifest["files"][PDF]:
         yield from _wrong_pages(pages, manifest["pages"])
+    elif named == manifest["head"]:
+        yield from _wrong_numbers(texts)
+        yield from _not_drawn(texts, [Link(**each) for each in manifest["entries"]])
+
+
+def _wrong_numbers(texts: Sequence[str]) -> Iterator[str]:
+    """Which pages are missing or foreign, by the numbers that they draw."""
+    drawn = [_NUMBER.search(text) for text in texts]
+    numbers = [(int(found[1]), int(found[2])) for found in drawn if found is not None]
+    total = max((of for _, of in numbers), default=0)
+    there = [number for number, _ in numbers]
+    for number in range(1, total + 1):
+        if number not in there:
+            yield f"{PDF}: page {number} of {total} is missing, and {MANIFEST} hides it"
+    for place, found in enumerate(drawn, start=1):
+        if found is None or int(found[2]) != total:
+            yield f"{PDF}: page {place} is none of its pages, and {MANIFEST} hides it"
+    if sorted(set(there)) != there:
+        yield f"{PDF}: its pages are not in turn, and {MANIFEST} hides it"
+
+
+def _not_drawn(texts: Sequence[str], entries: Sequence[Link]) -> Iterator[str]:
+    """Which entries of the chain stand on no page."""
+    text = "\n".join(texts)
+    for entry in entries:
+        if entry.hash not in text:
+            yield f"{PDF}: {entry} is on no page"
 
 
 def _wrong_pages(found: Sequence[str], noted: Sequence[str]) -> Iterator[str]:

@@ -50,6 +50,7 @@ async def _whole(connection: Any, row: Any) -> dict[str, Any]:
     return {
         **as_json(row),
         "decisions": list(of_refund(row["state"], row["why"])),
+        "overdue": row["deadline"] is not None and row["deadline"] < now(),
         "legal_on": legal_on.isoformat(),
         "late": None if late is None else {"days": late.days, "interest": late.won},
         "lines": [as_json(line) for line in await connection.fetch(SQL.lines_of_refund, refund_id)],
@@ -99,7 +100,7 @@ def _lines(refund: dict[str, Any]) -> Iterator[tuple[str, str]]:
         differs = f": {words(refund['mismatch'])}" if refund["mismatch"] else ""
         yield "because", f"{refund['why']}{differs}, since {minute(refund['steps'][-1]['at'])}"
     if refund["deadline"]:
-        yield "until", minute(refund["deadline"])
+        yield "until", f"{minute(refund['deadline'])}{', which is over' if refund['overdue'] else ''}"
     if refund["approved_by"]:
         first = f"{won(refund['approved_won'])} by {refund['approved_by']}"
         yield "approved", f"{first}; somebody else has to approve it too"

@@ -83,11 +83,15 @@ def undo_merge(world: World, request: MergeRequest) -> Decision[Change]:
         return answer
     scope = scope_of(request)
     replaced = [replace(wish, standing=False) for wish in world.standing_requests(*scope)]
-    change = Change(requests=(replace(request, standing=True), *replaced))
     merge = world.open_merge(*scope)
     if merge is not None and merge.also:
         merge = None
-    answered = merge_answered(request, _verdicts_of_undo(world, request, merge), merge)
+    verdicts = _verdicts_of_undo(world, request, merge)
+    change = Change(
+        requests=(replace(request, standing=True), *replaced),
+        explanations=tuple(_explanations(scope, request.request_id, verdicts)),
+    )
+    answered = merge_answered(request, verdicts, merge)
     if merge is None:
         return Decided(change, answered)
     unmerged = unmerge(world, merge)

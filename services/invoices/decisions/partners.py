@@ -1,4 +1,7 @@
-"""A partner's invoice data and preference; a right business number issues what waited for it."""
+"""A partner's invoice data and preference; a right business number issues what waited for it.
+
+Years after it left it is purged: only its payments and documents say under which number they are.
+"""
 
 from datetime import datetime
 
@@ -22,9 +25,11 @@ def change_partner(world: World, partner: Partner, at: datetime) -> Decided[Chan
 
     What waited in closed months for a right number is issued, drafts take it, and for issued documents of
     another number a correction is proposed. A change older than the one recorded changes no data, but its
-    number and its preference are known from then on.
+    number and its preference are known from then on. Of a partner that was purged nothing is kept any more.
     """
     recorded = world.partners.get(partner.partner_id)
+    if recorded is not None and recorded.purged_at is not None:
+        return Decided(Change())
     known = world.numbers_of(partner.partner_id)
     new = PartnerNumber(partner.partner_id, partner.changed_at, partner.business_number)
     told = tell_number(known, new)
@@ -39,6 +44,30 @@ def change_partner(world: World, partner: Partner, at: datetime) -> Decided[Chan
     proposed = propose_corrections(world, partner.partner_id, told, at)
     change = change.plus(issued.state).plus(renumbered.state).plus(proposed)
     return Decided(change, (*issued.events, *renumbered.events))
+
+
+def purge_partner(world: World, partner_id: str, at: datetime) -> Decided[Change]:
+    """Erases what a partner has told of itself; a partner that is purged stays as it is.
+
+    Payments and documents keep their business number: of what a tax invoice must say of its recipient that is
+    all there is (VAT Act 32 (1) no. 2), documents have to be kept, and an issued one never changes. One of
+    which nobody has told is noted too, so that what is heard of it later is not kept.
+    """
+    recorded = world.partners.get(partner_id)
+    if recorded is not None and recorded.purged_at is not None:
+        return Decided(Change())
+    purged = Partner(
+        partner_id,
+        business_number="",
+        name="",
+        invoice_email="",
+        always_merge=False,
+        always_merge_since=at,
+        changed_at=at,
+        purged_at=at,
+    )
+    numbers = tuple(replace(number, business_number="") for number in world.numbers_of(partner_id))
+    return Decided(Change(partners=(purged,), numbers=numbers))
 
 
 def _with_preference(

@@ -1,4 +1,7 @@
-"""May a partner leave? Every blocker is listed, and while one stands the answer is no."""
+"""May a partner leave? Every blocker is listed, and while one stands the answer is no.
+
+Years later it is purged: nothing names it any more.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -6,7 +9,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from services.orders.events import decided, partner_withdrawal_refused, partner_withdrawn
+from services.orders.events import decided, partner_purged, partner_withdrawal_refused, partner_withdrawn
 from services.orders.state import Blocker, Partner, WithdrawalRequest
 from shared.events.checkout import PartnerWithdrawalRequested
 from shared.kst import end_of_day, kst_date, months_before
@@ -50,6 +53,14 @@ def leave(partner: Partner, at: datetime, blockers: Sequence[Blocker]) -> Decide
     if blockers:
         return decided(partner, partner_withdrawal_refused(partner, blockers))
     return decided(replace(partner, withdrawn_at=at), partner_withdrawn(partner, at))
+
+
+def purge(partner: Partner, at: datetime) -> Decided[Partner]:
+    """Notes that a partner that left is named no more, and tells everybody. It happens once."""
+    if partner.withdrawn_at is None or partner.purged_at is not None:
+        return Decided(partner)
+    purged = replace(partner, purged_at=at)
+    return decided(purged, partner_purged(partner, partner.withdrawn_at, at))
 
 
 def archived_until(withdrawn_at: datetime, years: int) -> datetime:

@@ -35,6 +35,8 @@ MISSING: Final = frozenset(
 """The reasons of cases about money that is missing; the others hold money that is here."""
 OF_REFUNDS: Final = frozenset({"payout_twice", "used_after_refund", "bonus_after_refund"})
 """The reasons of cases about what refunds paid out, too much or too little: no payment brings it back."""
+MOST_TOGETHER: Final = 1_000
+"""So many payments pay an order together at most: `order.paid` names all of them."""
 
 _DESTINATIONS: Final = {
     "card": "original_card",
@@ -186,6 +188,8 @@ def _apply(order: Order, ruling: Ruling, at: datetime, new_ids: Iterable[UUID]) 
         return _not_applicable(
             f"the open cases wrong_amount come to {come_to} won, the order costs {order.expected}"
         )
+    if len(chosen) > MOST_TOGETHER:
+        return _not_applicable(f"{len(chosen):,} payments pay it, and {MOST_TOGETHER:,} are the most")
     chosen.sort(key=lambda case: (case.opened_at, case.number))
     order, settled = settle_cases(order, chosen, "applied", ruling.decided_at)
     last = chosen[-1]

@@ -97,10 +97,8 @@ def _pay(order: Order, refund: Refund, paid: PaidOut) -> Decision[Order]:
             return _other_amount(refund, paid.amount, refund.amount) or _complete(order, refund, paid)
         case "bounced" | "repaying":
             return _other_amount(refund, paid.amount, refund.amount) or _repay(order, refund, paid)
-        case "completed" | "released":
+        case "completed" | "released" | "rejected" | "denied":
             return _pay_twice(order, refund, paid)
-        case "rejected" | "denied":
-            return unfit("/refund_id", refund, "was not to be paid out")
         case "requested" | "held" | "in_review" | "accepted" | "granted":
             return Wait(f"refund {refund.refund_id} to be granted")
 
@@ -181,9 +179,10 @@ def _repay(order: Order, refund: Refund, paid: PaidOut) -> Decided[Order]:
 
 
 def _pay_twice(order: Order, refund: Refund, paid: PaidOut) -> Decision[Order]:
+    """Money left that nobody was owed: also of a refund that was never to be paid out."""
     amount = paid.amount or refund.amount
     if not amount:
-        return unfit("/refund_id", refund, "was worth nothing; name the amount that was paid")
+        return unfit("/refund_id", refund, "was owed nothing; name the amount that was paid")
     paid_out_at = _paid_out_at(order, paid)
     refund = _with_payout(refund, paid, "twice", paid_out_at)
     refund = enter(refund, refund.state, paid.at, CHECKOUT, "paid_twice", paid.payout_id)

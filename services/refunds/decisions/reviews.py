@@ -197,7 +197,10 @@ def _paid(order: Order, judged: Refundable, consumed: Mapping[str, int]) -> int:
 
 
 def _consumed(order: Order, judged: Refundable, amount: int) -> dict[str, int] | Reject:
-    """The won by line that stay paid when so many go out: none, or a part of what the reviewed lines cost."""
+    """The won by line that stay paid when so many go out: none, or a part of what the reviewed lines cost.
+
+    They stay first for what was used: what is told later of the same line is then paid for already.
+    """
 
     def pays(more: int) -> int:
         return worth(order, judged.units, judged.consumed_won + more).total - judged.fee
@@ -211,8 +214,9 @@ def _consumed(order: Order, judged: Refundable, amount: int) -> dict[str, int] |
         nearest = f"{pays(more)} or {pays(more - 1)}" if pays(more) < amount else f"{pays(more)} at least"
         return Reject("inconsistent", "/amount", f"with VAT these units can pay {nearest}, not {amount} won")
     consumed = {}
-    for line_id, cost in costs.items():
-        if taken := min(more, cost):
+    used_first = sorted(costs, key=lambda line_id: not won_used(order.lines[line_id]))
+    for line_id in used_first:
+        if taken := min(more, costs[line_id]):
             consumed[line_id] = taken
             more -= taken
     return consumed

@@ -10,10 +10,11 @@ CREATE TABLE bonuses (
     granted_at timestamptz NOT NULL,
     expires_at timestamptz NOT NULL,
     PRIMARY KEY (order_id, line_id, position),
-    FOREIGN KEY (order_id, line_id) REFERENCES order_lines
+    FOREIGN KEY (order_id, line_id) REFERENCES order_lines ON DELETE CASCADE
 );
 
 -- Won of the price of refunded units that were used up before: of a line in all, and of a refund by line.
+-- beside 0.2.0: consumed_of_refunded_units, since nothing_is_consumed clears it where 0.2.0 gives units back
 ALTER TABLE order_lines
     ADD COLUMN consumed bigint NOT NULL DEFAULT 0 CHECK (consumed >= 0),
     ADD CONSTRAINT consumed_of_refunded_units CHECK (consumed = 0 OR refunding + refunded > 0);

@@ -5,6 +5,8 @@ SET LOCAL lock_timeout = '10s';
 ALTER TABLE orders ADD COLUMN business_number text;
 
 -- How the holder of an account differs while a proof of that is needed; who approved first, and how many won.
+-- beside 0.2.0: a_first_approval_waits, since the trigger waits_end clears it where 0.2.0 ends the wait
+-- beside 0.2.0: a_mismatch_waits, since the same trigger clears it
 ALTER TABLE refunds
     ADD COLUMN mismatch text,
     ADD COLUMN approved_by text,
@@ -14,6 +16,7 @@ ALTER TABLE refunds
     ADD CONSTRAINT a_mismatch_waits CHECK (mismatch IS NULL OR state IN ('held', 'in_review'));
 
 -- Every wait has a deadline, those that began before this version none.
+-- beside 0.2.0: only_a_wait_has_a_deadline, since the same trigger clears it
 ALTER TABLE refunds
     DROP CONSTRAINT a_return_has_a_deadline,
     ADD CONSTRAINT only_a_wait_has_a_deadline CHECK (deadline IS NULL OR state IN ('held', 'in_review'));

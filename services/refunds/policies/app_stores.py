@@ -25,6 +25,11 @@ SAYS_KO: Final = "앱 마켓에서 결제한 주문입니다. 결제한 마켓�
 NEXT: Final = "ask_app_store"
 
 
+def stores_to_ask(reason: str | None) -> list[dict[str, str]]:
+    """The stores as they are listed beside a refund that ended for this reason; none for another reason."""
+    return stores_document() if reason == "app_store" else []
+
+
 def stores_document() -> list[dict[str, str]]:
     """The stores as an event or an answer lists them."""
     return [each._asdict() for each in APP_STORES]

@@ -38,6 +38,13 @@ def mask(bank_code: str, account_number: str) -> str:
     return f"{bank_code}-*****{tail}"
 
 
+def expected_until(kind: DestinationKind, expected_on: date) -> date:
+    """The last KST day on which the money is expected, where the first one is this business day."""
+    if kind == "mycash":
+        return add_business_days(expected_on, MYCASH_LATEST_BUSINESS_DAYS - PAYOUT_BUSINESS_DAYS)
+    return expected_on
+
+
 def expected_payout(kind: DestinationKind, asked_at: datetime) -> tuple[date, date]:
     """The first and the last KST day on which the money is expected to arrive.
 
@@ -45,6 +52,4 @@ def expected_payout(kind: DestinationKind, asked_at: datetime) -> tuple[date, da
     """
     day = kst_date(asked_at)
     first = add_business_days(day, PAYOUT_BUSINESS_DAYS)
-    if kind == "mycash":
-        return first, add_business_days(day, MYCASH_LATEST_BUSINESS_DAYS)
-    return first, first
+    return first, expected_until(kind, first)

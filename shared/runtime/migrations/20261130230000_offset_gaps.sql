@@ -34,7 +34,8 @@ CREATE UNIQUE INDEX gaps_open ON gaps (topic, partition, from_offset) WHERE clos
 -- Services of the version before run while this is applied, and for a while after it: they commit offsets and do not
 -- say here how far they are, which looks like a group that was moved. A schema that is new has none.
 ALTER TABLE retention ADD COLUMN offsets_since timestamptz NOT NULL DEFAULT now();
-UPDATE retention SET offsets_since = now() + interval '1 day' WHERE EXISTS (SELECT FROM inbox);
+UPDATE retention SET offsets_since = now() + interval '1 day'
+WHERE EXISTS (SELECT FROM inbox) OR EXISTS (SELECT FROM cursors);
 
 -- migrate:down
 ALTER TABLE retention DROP COLUMN offsets_since;

@@ -404,6 +404,24 @@ async def test_what_is_missing_while_events_are_unread_is_in_flight(
     assert (report.in_flight, report.settled) == (1, False)
 
 
+async def test_what_is_missing_since_no_broker_takes_an_event_is_told_as_waiting(
+    history: Tabletop, database: Database, admin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await admin.execute("DELETE FROM invoices.payments WHERE order_id = 'A-3'")
+    await admin.execute(
+        "INSERT INTO orders.unsent (id, topic, key, state, reason, retry_at)"
+        " SELECT id, topic, key, 'refused', 'MessageSizeTooLargeError', now() FROM orders.outbox"
+        " WHERE key = 'A-3' AND topic = 'orders.events' ORDER BY id LIMIT 1"
+    )
+
+    report = await audit_with_broker(database, monkeypatch, heard=True)
+
+    assert report.ok
+    (wait,) = report.waiting
+    assert (wait["order_id"], wait["service"]) == ("A-3", "orders")
+    assert wait["next"].startswith("pawl dead show orders:o")
+
+
 async def let_serials_die(table: Tabletop, order_id: str) -> None:
     """Two serials of the order are issued; one is revoked, the other one reissued."""
     units = [{"line_id": "1", "quantity": 2}]

@@ -374,8 +374,11 @@ class TestList:
         assert await orders(state="held") == ["A-1"]
         assert await orders(waiting="true") == ["A-1", "A-2"]
         assert await orders(since="2026-10-23T00:00:00+09:00") == ["A-2"]
-        assert await orders(partner_id="P-17") == ["A-1", "A-2"]
-        assert await orders(partner_id="P-99") == []
+        for name in ("partner", "partner_id"):
+            assert await orders(**{name: "P-17"}) == ["A-1", "A-2"]
+            assert await orders(**{name: "P-99"}) == []
+        two = await refunds.get("/v1/refunds", params={"partner": "P-17", "partner_id": "P-99"})
+        assert (two.status_code, two.json()["code"]) == (422, "inconsistent")
         assert code(await refunds.get("/v1/refunds", params={"state": "lost"}))[1] == "wrong_parameter"
 
     async def test_a_partner_sees_its_own_whatever_it_asks_for(self, table: Tabletop) -> None:

@@ -12,6 +12,7 @@ from services.refunds.holder_checks import check_some
 from services.refunds.state import Policy
 from services.refunds.store import Store
 from shared.postgres import open_pool
+from shared.queries import load
 from shared.runtime.outbox import Outbox
 from shared.runtime.surroundings import Surroundings
 from shared.sealing import Sealer
@@ -145,3 +146,12 @@ async def test_an_order_whose_business_number_is_not_known_waits_for_an_operator
 
     assert bank.asked == []
     assert await standing(connection) == ("held", "holder_check")
+
+
+async def test_what_the_bank_says_is_the_step_of_no_person(
+    held: StoredDesk, surroundings: Surroundings, store: Store, bank: Bank, connection: asyncpg.Connection
+) -> None:
+    await check(surroundings, store, bank)
+
+    assert await connection.fetchval("SELECT count(*) FROM refund_history WHERE actor = 'bank'") == 1
+    assert await connection.fetch(load("ops.audit").refunds_audited, 10) == []

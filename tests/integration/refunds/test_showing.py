@@ -1,14 +1,15 @@
 """What a refund shows over HTTP of its destination and its days, on a real database."""
 
 from collections.abc import AsyncIterator
+from datetime import date
 from typing import Any
 
 import httpx
 import pytest
 
-from shared.business_days import legal_refund_day
+from shared.business_days import add_business_days, legal_refund_day
 from shared.clock import now
-from shared.kst import kst_date
+from shared.kst import kst_date, wire_time
 from shared.late_interest import late_interest
 from tests.support.serving import operator_on
 from tests.support.tabletop import Tabletop, buy, refund_id_of
@@ -25,6 +26,11 @@ SOMEBODY = {
 async def refunds(table: Tabletop) -> AsyncIterator[httpx.AsyncClient]:
     async with operator_on(table, "refunds") as operator:
         yield operator
+
+
+def expected_today() -> str:
+    """The day on which money is expected that is asked for now."""
+    return add_business_days(kst_date(now()), 3).isoformat()
 
 
 async def asked(table: Tabletop, refunds: httpx.AsyncClient, *, paid: Any = None, **said: Any) -> Any:
@@ -56,6 +62,52 @@ async def test_an_app_store_payment_shows_where_to_ask(table: Tabletop, refunds:
     assert (shown["state"], shown["why"], shown["next"]) == ("rejected", "app_store", "ask_app_store")
     assert [each["link"][:8] for each in shown["stores"]] == ["https://"] * len(shown["stores"])
     assert shown["proof"] is None
+
+
+async def test_whoever_only_asks_about_an_app_store_payment_is_told_the_stores_too(
+    table: Tabletop, refunds: httpx.AsyncClient
+) -> None:
+    await buy(table, "A-1", payment_method="app_store", evidence="card_slip")
+    said = {
+        "order_id": "A-1",
+        "refund_request_id": "rr-1",
+        "requested_by": "P-17",
+        "role": "partner",
+        "reason": "financial_burden",
+        "message": "환불",
+        "destination": {"method": "none"},
+    }
+
+    told = (await refunds.get("/v1/orders/A-1/refund-eligibility")).json()
+    requested = (await refunds.post("/v1/refunds", json=said)).json()
+
+    assert told["unlock"]["next"] == requested["next"] == "ask_app_store"
+    assert [each["store"] for each in told["stores"]] == [each["store"] for each in requested["stores"]]
+    assert len(told["stores"]) >= 2
+    assert all(each["link"].startswith("https://") for each in told["stores"])
+
+
+async def test_what_waits_shows_when_the_money_is_expected_and_whether_its_deadline_is_over(
+    table: Tabletop, refunds: httpx.AsyncClient
+) -> None:
+    shown = await asked(table, refunds, destination=SOMEBODY)
+
+    assert (shown["state"], shown["amount"]) == ("held", None)
+    assert shown["expected_on"] == shown["expected_until"] == expected_today()
+    assert shown["overdue"] is (shown["deadline"] < wire_time(now()))
+
+
+async def test_own_cash_is_expected_within_a_week_of_business_days(
+    table: Tabletop, refunds: httpx.AsyncClient
+) -> None:
+    paid = {"payment_method": "mycash", "evidence": "cash_receipt"}
+
+    shown = await asked(table, refunds, paid=paid, destination={"method": "mycash"})
+
+    assert shown["expected_on"] is not None
+    first = date.fromisoformat(shown["expected_on"])
+    assert shown["expected_until"] == add_business_days(first, 4).isoformat()
+    assert shown["overdue"] is False
 
 
 async def test_what_is_owed_after_its_legal_day_shows_the_interest_of_a_consumer(

@@ -18,8 +18,15 @@ def unreadable(value: bytes, offset: int = 0) -> StoredRecord:
     return StoredRecord("checkout.events", 0, offset, b"A-1", value, [])
 
 
+async def rejections(desk: Desk) -> int:
+    """How many records were answered as wrong. One without a readable id has no event in its answer."""
+    return [name for name, _, _ in await desk.said()].count("event.rejected.v1")
+
+
 async def letters(pool: asyncpg.Pool) -> list[Any]:
-    return await pool.fetch('SELECT id, topic, partition, "offset", state FROM dead_letters ORDER BY id')
+    query = 'SELECT id, topic, partition, "offset", state FROM dead_letters ORDER BY id'
+    rows: list[Any] = await pool.fetch(query)
+    return rows
 
 
 async def test_two_refused_records_of_one_place_are_two_dead_letters_with_an_answer_each(desk: Desk) -> None:
@@ -28,7 +35,7 @@ async def test_two_refused_records_of_one_place_are_two_dead_letters_with_an_ans
 
     first, second = await letters(desk.pool)
     assert first["id"] != second["id"]
-    assert (await desk.answers())["event.rejected.v1"] == 2
+    assert await rejections(desk) == 2
     assert await desk.pool.fetch(RULES.answered_once, 10) == []
 
 
@@ -38,12 +45,12 @@ async def test_a_record_that_is_read_again_is_still_one(desk: Desk) -> None:
         await desk.take(unreadable(b"["))
 
     assert len(await letters(desk.pool)) == 2
-    assert (await desk.answers())["event.rejected.v1"] == 2
+    assert await rejections(desk) == 2
 
 
-async def test_a_letter_that_the_version_before_kept_is_known_by_its_record(desk: Desk) -> None:
+async def test_a_letter_that_the_version_before_kept_is_known_by_its_record(desk: Desk, admin: Any) -> None:
     await desk.take(unreadable(b"{"))
-    await desk.pool.execute("UPDATE dead_letters SET digest = NULL")
+    await admin.execute("UPDATE orders.dead_letters SET digest = NULL")
 
     await desk.take(unreadable(b"{"))
     assert len(await letters(desk.pool)) == 1

@@ -1,4 +1,4 @@
-"""A real broker that takes less than a batch, or less than a fact: one key waits, nothing goes out twice."""
+"""A real broker that takes less than a batch, or less than an event: one key waits, nothing is doubled."""
 
 import asyncio
 from collections import Counter
@@ -19,7 +19,7 @@ from tests.integration.runtime.test_relay import (  # noqa: F401 - fixtures
     publishing,
 )
 from tests.support.desk import Desk, payment
-from tests.support.patience import PATIENCE
+from tests.support.instances import until
 
 USUAL = "2097152"
 
@@ -51,6 +51,15 @@ async def _limit(kafka: str, size: str) -> None:
     await asyncio.sleep(1)  # a broker takes over a new configuration by itself
 
 
+async def until_set_aside(desk: Desk, events: int) -> None:
+    """Returns when so many events are set aside."""
+
+    async def are_set_aside() -> bool:
+        return bool(await desk.pool.fetchval("SELECT count(*) FROM unsent") == events)
+
+    await until(are_set_aside, f"{events} events are set aside")
+
+
 async def test_a_batch_that_is_too_large_is_split(
     desk: Desk,
     publishing: Publishing,  # noqa: F811
@@ -67,7 +76,7 @@ async def test_a_batch_that_is_too_large_is_split(
     assert await desk.pool.fetchval("SELECT count(*) FROM unsent") == 0
 
 
-async def test_a_fact_that_is_too_large_waits_with_its_key_until_the_topic_takes_it(
+async def test_an_event_that_is_too_large_waits_with_its_key_until_the_topic_takes_it(
     desk: Desk,
     publishing: Publishing,  # noqa: F811
     listener: Listener,  # noqa: F811
@@ -88,11 +97,9 @@ async def test_a_fact_that_is_too_large_waits_with_its_key_until_the_topic_takes
             )
         }
         await listener.until(others)
-        assert await desk.pool.fetchval("SELECT count(*) FROM unsent WHERE state = 'refused'") == 1
+        await until_set_aside(desk, 1)
 
     await desk.pool.execute("UPDATE unsent SET retry_at = now() WHERE state = 'refused'")
     heard = await listener.until(await ids(desk.pool))
     assert_in_order(heard)
-    async with asyncio.timeout(PATIENCE):
-        while await desk.pool.fetchval("SELECT count(*) FROM unsent"):
-            await asyncio.sleep(0.05)
+    await until_set_aside(desk, 0)

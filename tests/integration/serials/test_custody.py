@@ -89,6 +89,22 @@ async def test_neither_the_service_nor_the_owner_changes_what_is_written(
     assert [row["actor"] for row in await rows(pool)] == ["buyer-7"]
 
 
+async def test_a_purge_takes_a_partners_people_out_and_leaves_all_else_and_all_others(
+    pool: asyncpg.Pool,
+) -> None:
+    await handed_out(pool)
+    async with pool.acquire() as connection:
+        await note_search(connection, OPERATOR, None, reason="a customer called")
+    before = await rows(pool)
+
+    erased = [await pool.fetchval("SELECT erase_custody('P-17')") for _ in range(2)]
+
+    assert erased == [1, 1]
+    assert await rows(pool) == [before[0] | {"actor": "partner", "client": "", "reason": ""}, before[1]]
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await pool.execute("UPDATE custody SET actor = 'nobody'")
+
+
 @pytest.mark.parametrize(
     ("columns", "values"),
     [

@@ -150,3 +150,20 @@ async def test_orders_and_cases_of_an_older_version_are_read_with_whose_each_pay
     ends = {case.payment_id: case.decision for order in orders.values() for case in order.cases.values()}
     assert ends == {"pay-1": None, "pay-3": "taken_back", "pay-4": None}
     assert {case.partner_id for case in orders["B-2"].cases.values()} == {"P-2"}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_older_services_may_commit_offsets_for_a_day_without_noting_them(
+    empty_database: Database, service: str
+) -> None:
+    """Also where a service reads our own topics only, so that nothing of checkout is in its inbox."""
+    await apply_migrations(empty_database.owner_url, service)
+    connection = await connect(empty_database.owner_url, service)
+    while await connection.fetchval("SELECT to_regclass('handled_offsets') IS NOT NULL"):
+        await roll_back(empty_database, service)
+    await connection.execute("INSERT INTO cursors VALUES ('/pawl/orders', 'A-1', 7, 6)")
+
+    await apply_migrations(empty_database.owner_url, service)
+
+    assert await connection.fetchval("SELECT offsets_since > now() + interval '23 hours' FROM retention")
+    await connection.close()

@@ -15,7 +15,7 @@ from ops.cli import app
 from ops.setup.provision import Database
 from ops.shell.databases import urls_of
 from ops.shell.problem import Exit
-from ops.watch.dead.listing import groups, list_named, list_to_replay, list_to_resolve
+from ops.watch.dead.listing import groups, list_blocked, list_named, list_to_replay, list_to_resolve
 from ops.watch.dead.names import Filter, parse_name
 from ops.watch.lag import read_lag
 from ops.watch.order import read_order
@@ -60,6 +60,25 @@ async def test_a_filter_leaves_only_what_was_asked_for(table: Tabletop, database
     assert {g["code"] for g in await groups(urls, ANY._replace(code="out_of_range"))} == {"out_of_range"}
     assert {g["kind"] for g in await groups(urls, ANY._replace(key="B-1"))} == {"parked"}
     assert await groups(urls, ANY._replace(type="no.such.v1")) == []
+
+
+async def test_what_a_fault_of_the_whole_database_has_blocked_is_told_from_what_its_own_has(
+    table: Tabletop, database: Database, admin: Any
+) -> None:
+    """As versions before 0.2 have left them: these blocked each event whatever was refused."""
+    table.say("issuance.requested.v1", "B-1")
+    table.say("issuance.requested.v1", "B-2")
+    await table.drain()
+    blocked = "UPDATE orders.parked SET kind = 'blocked', reason = $2 WHERE key = $1"
+    await admin.execute(blocked, "B-1", "InsufficientPrivilegeError: permission denied for table order_lines")
+    await admin.execute(blocked, "B-2", "CheckViolationError: paid_is_positive")
+
+    listed = await list_blocked(urls_of(database.ops_url), ANY)
+
+    assert [(row["key"], row["hindrance"]) for row in listed] == [
+        ("B-1", ""),
+        ("B-2", "its own fault, mend it first: CheckViolationError: paid_is_positive"),
+    ]
 
 
 async def test_a_bulk_replay_lists_open_dead_letters_oldest_first(

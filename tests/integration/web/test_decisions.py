@@ -1,7 +1,6 @@
 """What operators decide over HTTP, on a real database: shown first, done once, audited with the change."""
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -9,7 +8,6 @@ import pytest
 
 from ops.audit.check import audit
 from ops.setup.provision import Database
-from shared.clock import now
 from shared.crash_points import ignore_crash_point
 from tests.support.desk import Crash
 from tests.support.serving import operator_on, routes_on
@@ -556,31 +554,6 @@ class TestWithdrawals:
         for hidden in ("refunds", "serials"):
             noted = await table.pools[hidden].fetch("SELECT partner_id FROM withdrawn_partners")
             assert [row["partner_id"] for row in noted] == ["P-17"]
-        assert (await audit(database.ops_url, settle=0)).violations == []
-
-    async def test_a_purge_erases_names_after_five_years_and_the_auditor_finds_every_won(
-        self, table: Tabletop, orders: httpx.AsyncClient, database: Database
-    ) -> None:
-        await buy(table, "A-1")
-        pool = table.pools["orders"]
-        await pool.execute(
-            "INSERT INTO partners (partner_id, withdrawn_at, sequence) "
-            "VALUES ('P-17', $1, 0), ('P-18', $2, 0)",
-            now() - timedelta(days=6 * 366),
-            now(),
-        )
-        path, said = "/v1/partners/purge", {"reason": "five years are over"}
-
-        shown = (await orders.post(path, json=said)).json()
-        named = await pool.fetchval("SELECT partner ->> 'name' FROM orders")
-        done = (await orders.post(path, json={**said, "apply": True})).json()
-        again = (await orders.post(path, json={**said, "apply": True})).json()
-
-        assert named == "가나다 주식회사"
-        assert [each["partner_id"] for each in shown["partners"]] == ["P-17"]
-        assert {**shown, "applied": True} == done
-        assert (again["partners"], again["left"]) == ([], 0)
-        assert await pool.fetchval("SELECT partner::text FROM orders") == '{"partner_id" : "P-17"}'
         assert (await audit(database.ops_url, settle=0)).violations == []
 
     async def test_a_token_of_a_partner_asks_for_that_partner_only(

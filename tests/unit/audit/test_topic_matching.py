@@ -82,6 +82,60 @@ def test_an_event_that_comes_too_late_breaks_the_order() -> None:
     assert matched([A, B, C], records(1, 3, 2)).findings.counts == {"topic_order": 1}
 
 
+def test_an_event_that_comes_late_behind_other_keys_breaks_nothing() -> None:
+    """The broker refused it, and took it later."""
+    rows = [row(1, "A-1"), row(2, "B-1"), row(3, "C-1"), row(4, "A-1")]
+    late = [record_of(rows[n - 1], offset) for offset, n in enumerate((2, 3, 1, 4))]
+
+    matching = matched(rows, late)
+
+    assert not matching.findings.counts
+    assert matching.matched == 4
+
+
+def test_late_events_of_a_key_keep_their_order_among_each_other() -> None:
+    rows = [row(1, "A-1"), row(2, "A-1"), row(3, "B-1")]
+    turned = [record_of(rows[n - 1], offset) for offset, n in enumerate((3, 2, 1))]
+
+    assert matched(rows, turned).findings.counts == {"topic_order": 1}
+
+
+def test_what_is_set_aside_is_not_published_yet() -> None:
+    matching = Matching("orders", 3, 0, Findings(), frozenset({2}))
+    matching.expect([A, B, row(3, "C-1")])
+    for record in (record_of(A, 0), record_of(row(3, "C-1"), 1)):
+        matching.take(record, {A.event_id: A, "id-3": row(3, "C-1")})
+    matching.finish()
+
+    assert not matching.findings.counts
+    assert (matching.matched, matching.unpublished) == (2, 1)
+
+
+def taken_ahead(rows: Sequence[OutboxRow], first: Sequence[int], then: Sequence[int]) -> Matching:
+    """The records `first` come before the rows were read, the others after that."""
+    known = {each.event_id: each for each in rows}
+    matching = Matching("orders", 9, 0, Findings())
+    for number in first:
+        matching.take(record_of(rows[number - 1], 0), known)
+    matching.expect(rows)
+    for number in then:
+        matching.take(record_of(rows[number - 1], 0), known)
+    matching.finish()
+    return matching
+
+
+def test_records_that_are_ahead_of_the_rows_that_were_read_are_matched_once() -> None:
+    """Where thousands were set aside, what comes first in the topic is found by its id and read later."""
+    matching = taken_ahead([row(n, f"key-{n}") for n in range(1, 6)], [3, 4], [1, 5, 2])
+
+    assert not matching.findings.counts
+    assert matching.matched == 5
+
+
+def test_a_late_event_behind_one_of_its_key_that_was_ahead_breaks_the_order() -> None:
+    assert taken_ahead([A, row(2, "B-1"), C], [3], [2, 1]).findings.counts == {"topic_order": 1}
+
+
 def test_a_record_that_nobody_said_is_found() -> None:
     stranger = record_of(row(7), 1)
     assert matched([A], [record_of(A, 0), stranger]).findings.counts == {"topic_from_outbox": 1}
@@ -136,18 +190,29 @@ def test_rows_that_come_in_later_pages_are_passed_over_too() -> None:
 def test_a_wrong_partition_and_a_wrong_key_are_found() -> None:
     findings = Findings()
     right = record_of(A, 0, partition=partition_for(ORDER, 12), data={"order_id": ORDER})
-    judge_record(right, 12, findings)
+    judge_record(right, [12], findings)
     assert not findings.counts
-    judge_record(right._replace(partition=(right.partition + 1) % 12), 12, findings)
-    judge_record(right._replace(data={"order_id": "A-2"}), 12, findings)
+    judge_record(right._replace(partition=(right.partition + 1) % 12), [12], findings)
+    judge_record(right._replace(data={"order_id": "A-2"}), [12], findings)
     assert findings.counts == {"record_partition": 1, "record_key": 1}
+
+
+def test_a_record_may_stand_where_its_key_belonged_before_partitions_were_raised() -> None:
+    findings = Findings()
+    before = record_of(A, 0, partition=partition_for(ORDER, 7), data={"order_id": ORDER})
+    assert before.partition != partition_for(ORDER, 12)
+
+    judge_record(before, [12, 7], findings)
+    assert not findings.counts
+    judge_record(before, [12], findings)
+    assert findings.counts == {"record_partition": 1}
 
 
 def test_an_answer_about_a_partner_has_the_partners_key() -> None:
     findings = Findings()
     answer = record_of(A, 0, topic="checkout.feedback", type="event.accepted.v1", key="P-1")
     answer = answer._replace(partition=partition_for("P-1", 12), data={"partner_id": "P-1"})
-    judge_record(answer, 12, findings)
+    judge_record(answer, [12], findings)
     assert not findings.counts
 
 

@@ -19,8 +19,8 @@ from ops.watch.evidence import command, printing
 from ops.watch.evidence.collecting import document_of
 from ops.watch.evidence.files import JSON, MANIFEST, PDF, head_in, manifest_of, page_hashes, write_bundle
 from ops.watch.evidence.printing import print_bundle, values_of
-from ops.watch.evidence.verifying import _wrong_pages, verify_bundle
-from shared.evidence.chain import chained, head_of
+from ops.watch.evidence.verifying import _not_drawn, _wrong_pages, verify_bundle
+from shared.evidence.chain import Link, chained, head_of
 from shared.evidence.entries import Entry
 from shared.evidence.words import Says
 from tests.support import disputed
@@ -229,6 +229,37 @@ def test_the_pdf_of_another_document_is_noticed_though_the_manifest_was_changed_
 
     (fault,) = verify_bundle(folder)[1]
     assert fault == f"evidence.pdf belongs to another bundle: it names the head {head_of(other)}"
+
+
+@pytest.mark.parametrize("gone", [0, 1, 2, len(PAGES) - 1])
+def test_a_page_is_missed_though_the_manifest_was_changed_with_it(folder: Path, gone: int) -> None:
+    pdf = with_pages(PDF_BYTES, [number for number in range(len(PAGES)) if number != gone])
+    (folder / PDF).write_bytes(pdf)
+    files = {JSON: sha256((folder / JSON).read_bytes()).hexdigest(), PDF: sha256(pdf).hexdigest()}
+    changed(folder / MANIFEST, files=files, pages=page_hashes(pdf))
+
+    faults = verify_bundle(folder, head_of(DOCUMENT))[1]
+
+    assert f"evidence.pdf: page {gone + 1} of {len(PAGES)} is missing, and manifest.json hides it" in faults
+
+
+def test_a_page_without_its_number_and_an_entry_on_no_page_are_noticed_too(folder: Path) -> None:
+    writer, out = PdfWriter(clone_from=BytesIO(PDF_BYTES)), BytesIO()
+    writer.add_blank_page(width=100, height=100)
+    writer.write(out)
+    pdf = out.getvalue()
+    (folder / PDF).write_bytes(pdf)
+    files = {JSON: sha256((folder / JSON).read_bytes()).hexdigest(), PDF: sha256(pdf).hexdigest()}
+    changed(folder / MANIFEST, files=files, pages=page_hashes(pdf))
+
+    place = len(PAGES) + 1
+    assert (
+        f"evidence.pdf: page {place} is none of its pages, and manifest.json hides it"
+        in (verify_bundle(folder)[1])
+    )
+    assert list(_not_drawn(["1 / 1 사슬의 머리 aa"], [Link(3, "payment", "p-1", "bb")])) == [
+        "evidence.pdf: entry 3 (payment p-1) is on no page"
+    ]
 
 
 def test_a_bundle_that_was_made_anew_is_noticed_by_who_knows_the_head(folder: Path, tmp_path: Path) -> None:

@@ -242,6 +242,9 @@ class Events:
             changed_at=at,
         )
 
+    def purged(self, partner: str = PARTNER, *, at: str) -> Event:
+        return self.event("partner.purged.v1", partner, at, partner_id=partner, withdrawn_at=at, purged_at=at)
+
 
 def _content(type_name: str, data: dict[str, Any]) -> bytes:
     return blake2b(f"{type_name} {sorted(data.items())}".encode(), digest_size=16).digest()

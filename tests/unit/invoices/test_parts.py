@@ -56,7 +56,7 @@ def document(sequence: int) -> Document:
 def told(count: int) -> dict[str, tuple[NewEvent, ...]]:
     """Every event that names so many payments, each the last of its document."""
     some, at = payments(count), document(7 + parts_of(count))
-    request = cast(MergeRequest, Asked())
+    request = cast(MergeRequest, AskedMerge())
     verdicts = [Verdict(each.payment_id, None, "open_refund", each.order_id) for each in some]
     return {
         "invoice.merged.v1": invoice_merged(at, some, {}),
@@ -67,7 +67,7 @@ def told(count: int) -> dict[str, tuple[NewEvent, ...]]:
     }
 
 
-class Asked:
+class AskedMerge:
     partner_id, request_id = "P-17", "m/1"
     business_number, month = "1168200276", "2026-10"
 

@@ -2,8 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
-from services.orders.decisions.partners import withdraw
+from services.orders.decisions.partners import purge, withdraw
 from services.orders.state import Blocker, Partner
+from shared.kst import wire_time
 from shared.runtime.decisions import Decided, Reject, Wait
 from tests.unit.orders.builders import AT, events, payment, pending, settled, snapshot, types, withdrawal
 from tests.unit.orders.shop import Shop
@@ -124,3 +125,27 @@ def test_an_order_that_comes_after_its_partner_left_in_the_same_batch_is_refused
 
     assert isinstance(refused, Reject)
     assert (refused.code, refused.pointer) == ("inconsistent", "/partner/partner_id")
+
+
+def test_a_partner_is_purged_once_and_everybody_is_told_since_when():
+    left = settled(ask(requested_at=ASKED_AT))
+
+    decision = purge(left, AT)
+
+    assert events(decision) == [
+        (
+            "partner.purged.v1",
+            {
+                "partner_id": "P-17",
+                "withdrawn_at": "2026-10-20T10:00:00+09:00",
+                "purged_at": wire_time(AT),
+            },
+        )
+    ]
+    assert [event.sequence for event in decision.events] == [left.sequence + 1]
+    assert settled(decision).purged_at == AT
+    assert purge(settled(decision), AT + timedelta(days=1)) == Decided(settled(decision))
+
+
+def test_a_partner_that_stays_is_never_purged():
+    assert purge(Partner("P-17"), AT) == Decided(Partner("P-17"))

@@ -6,7 +6,9 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+import pytest
 
+from services.refunds.decisions import requests
 from shared.runtime.decisions import Applied, Outcome
 from tests.unit.refunds.desk import Desk
 
@@ -15,12 +17,18 @@ REFUND = UUID("0199f0c0-7d4a-7c11-9a51-2f6f3f3c1a01")
 REFERENCE = UUID("0199f0c0-9999-7c11-9a51-2f6f3f3c1a09")
 
 
+@pytest.fixture(autouse=True)
+def golden_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The documents name a reference that does not follow from their refund."""
+    monkeypatch.setattr(requests, "_reference_of", lambda _: REFERENCE)
+
+
 class GoldenDesk(Desk):
     """A desk that is given golden documents, and the ids that stand in them."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._golden_ids = [REFERENCE, REFUND]
+        self._golden_ids = [REFUND]
 
     def given(self, topic: str, type_name: str, **changes: Any) -> Outcome:
         document = golden(topic, type_name)

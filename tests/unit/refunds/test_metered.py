@@ -95,15 +95,26 @@ def test_an_operator_can_approve_a_part_and_the_rest_stays_paid(desk: Desk) -> N
     desk.asked()
 
     desk.reviewed("approve", amount=45_000)
-    assert desk.last.data["lines"] == [
-        {**units("1", 1), "consumed": 30_000},
-        {**units("2", 1_000), "consumed": 5_000},
-    ]
+    assert desk.last.data["lines"] == [units("1", 1), {**units("2", 1_000), "consumed": 35_000}]
     desk.granted()
 
     assert (desk.last.data["amount"], desk.last.data["fee"]) == (45_000, 0)
     assert desk.order.remaining.total == 35_000
     assert eligibility(desk.order, desk.now).units == 0
+
+
+def test_what_stays_paid_covers_what_is_used_further(desk: Desk) -> None:
+    desk.used(400, line_id="2")
+    desk.asked()
+    desk.reviewed("approve", amount=45_000)
+    desk.granted()
+    desk.paid_out()
+
+    desk.used(700, line_id="2", at=desk.now + timedelta(hours=1))
+    assert "refund.overpaid" not in desk.types()
+
+    desk.used(701, line_id="2", at=desk.now + timedelta(hours=2))
+    assert (desk.last.type, desk.last.data["amount"]) == ("refund.overpaid.v1", 50)
 
 
 @pytest.mark.parametrize("amount", [80_001, 10**9])

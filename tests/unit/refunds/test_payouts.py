@@ -191,13 +191,29 @@ def test_a_payout_before_the_grant_waits_for_it() -> None:
     assert isinstance(desk.payout_failed(), Wait)
 
 
-def test_a_payout_of_a_denied_refund_is_rejected() -> None:
+def test_money_that_left_for_a_denied_refund_is_told_with_its_won() -> None:
     desk = Desk()
     desk.paid()
     desk.asked(40)
     desk.denied(lost_at=desk.now)
 
-    assert isinstance(desk.paid_out(), Reject)
+    unnamed = desk.paid_out()
+    assert isinstance(unnamed, Reject)
+    assert "name the amount" in unnamed.detail
+
+    paid = desk.paid_out(amount=11_000)
+    assert isinstance(paid, Applied)
+    assert (desk.last.type, desk.last.data["amount"]) == ("refund.paid_twice.v1", 11_000)
+    assert desk.refund.state == "denied"
+
+
+def test_a_failed_payout_of_a_denied_refund_is_a_fault() -> None:
+    desk = Desk()
+    desk.paid()
+    desk.asked(40)
+    desk.denied(lost_at=desk.now)
+
+    assert isinstance(desk.payout_failed(), Reject)
 
 
 @pytest.mark.parametrize("decision", ["approve", "reject", "retry", "release"])

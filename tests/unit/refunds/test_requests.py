@@ -1,6 +1,7 @@
 """Asking for money back: what is accepted, refused, held, and what waits (domain.md section 4)."""
 
 from datetime import datetime
+from uuid import UUID
 
 import pytest
 from msgspec import structs
@@ -31,6 +32,21 @@ def test_a_partner_asks_for_forty_of_a_hundred_units() -> None:
         ("requested", "P-17", "financial_burden"),
         ("accepted", "refunds", "until_issued"),
     ]
+
+
+def test_the_reference_of_an_account_follows_from_the_refund() -> None:
+    """Recovery knows the refund from the topic when it handles the request, and the reference only later."""
+    one, other = Desk(), Desk()
+    for desk in (one, other):
+        desk.paid()
+    one.asked(40)
+    drawn = iter((one.refund.refund_id, UUID(int=9_001), UUID(int=9_002)))
+    other._new_id = lambda: next(drawn)  # type: ignore[method-assign]
+    other.asked(40)
+
+    assert other.refund.refund_id == one.refund.refund_id
+    assert other.refund.destination.reference == one.refund.destination.reference
+    assert other.refund.destination.reference != other.refund.refund_id
 
 
 def test_a_request_waits_until_its_order_is_known_and_paid() -> None:

@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from shared.events.catalogue import FEEDBACK
+from shared.partitioner import partition_for
 from shared.runtime.batch import BEHIND, BLOCKED, GAP, WAITING, Batch, Parked, PriorState, events_of
 from shared.runtime.decisions import Reject, Route, Wait
 from shared.runtime.intake import InboundMessage
@@ -360,6 +361,18 @@ def test_a_record_in_another_partition_than_that_of_its_key_is_answered_with_a_w
 
     answers = [orjson.loads(row[COLUMNS.index("data")]) for row in batch.rows.rows if row[0] == FEEDBACK]
     assert [answer.get("warning") for answer in answers] == [warning]
+
+
+def test_a_record_in_the_partition_of_its_key_by_an_earlier_number_is_right() -> None:
+    """A-1001 belongs to partition 5 of 12, and belonged to another one of 5."""
+    place = partition_for("A-1001", 5)
+    prior, earlier = PriorState(), {"checkout.events": {5}}
+    rows = OutboxRows("orders", PARTITIONS, earlier)
+    record = dataclasses.replace(said("pay-1", "A-1001"), partition=place)
+
+    assert place != partition_for("A-1001", 12)
+    assert Batch(toy(), World(), prior, rows, CONTEXT).warning_of(message(record)) is None
+    assert batch_of().warning_of(message(record)) == "wrong_partition"
 
 
 def test_a_refusal_can_carry_the_warning_too() -> None:

@@ -18,6 +18,15 @@ from shared.runtime.offsets import Gap, Judged, Stand, judge
         pytest.param(Stand(5, 5, 9, 9), Judged(9, Gap(5, 9, "deleted")), id="deleted before it was read"),
         pytest.param(Stand(0, None, 3, 3), Judged(3, Gap(0, 3, "deleted")), id="deleted before any was read"),
         pytest.param(Stand(None, 5, 9, 9), Judged(9), id="a new schema beside an old group"),
+        pytest.param(
+            Stand(None, 5, 0, 9), Judged(5, Gap(0, 5, "moved")), id="an empty schema behind its group"
+        ),
+        pytest.param(
+            Stand(None, 5, 3, 9), Judged(5, Gap(3, 5, "moved")), id="an empty schema, and some deleted before"
+        ),
+        pytest.param(
+            Stand(None, 3, 3, 9), Judged(3), id="an empty schema, and a group that has read nothing"
+        ),
         pytest.param(Stand(5, 8, 0, 9), Judged(8, Gap(5, 8, "moved")), id="a group that was set forward"),
         pytest.param(Stand(5, 8, 7, 9), Judged(8, Gap(5, 8, "moved")), id="set forward, and some deleted"),
         pytest.param(Stand(5, 5, 0, 2), Judged(0, None, True), id="a topic that was created anew"),

@@ -9,13 +9,14 @@ from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
+import asyncpg
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError, NodeNotReadyError
 from faststream.kafka.message import KafkaMessage
 from opentelemetry.sdk.trace import TracerProvider
 
-from shared.clock import now
+from shared.clock import monotonic, now
 from shared.runtime.consumer import (
     COMMIT_EVERY_SECONDS,
     LONGEST_REST_SECONDS,
@@ -29,6 +30,7 @@ from shared.runtime.health import Health
 from shared.runtime.offsets import Gap, Place, Stand, judge
 from shared.runtime.records import Record
 from shared.runtime.signals import Metrics
+from shared.runtime.troubles import PATIENCE_SECONDS, Troubles
 from shared.telemetry import middlewares
 from tests.support.batches import through_middlewares
 from tests.support.toy import said
@@ -489,6 +491,7 @@ class Account:
         self.kept: list[dict[Place, int]] = []
         self.gaps: list[tuple[Place, Gap]] = []
         self.is_away = False
+        self.refuses: BaseException | None = None
 
     async def begin(self, stands: dict[Place, Stand]) -> dict[Place, int]:
         self.stands.append(stands)
@@ -497,6 +500,8 @@ class Account:
     async def keep(self, reached: dict[Place, int], gaps: list[tuple[Place, Gap]]) -> None:
         if self.is_away:
             raise ConnectionRefusedError
+        if self.refuses is not None:
+            raise self.refuses
         self.kept.append(dict(reached))
         self.gaps += gaps
 
@@ -516,8 +521,10 @@ class Broker(Group):
         return dict.fromkeys(places, self.end)
 
 
-def accounted(broker: Broker, account: Account) -> PartitionConsumer:
-    consumer = PartitionConsumer(take_all, Metrics(), lambda why: None, offsets=cast(Any, account))
+def accounted(broker: Broker, account: Account, troubles: Troubles | None = None) -> PartitionConsumer:
+    consumer = PartitionConsumer(
+        take_all, Metrics(), lambda why: None, offsets=cast(Any, account), troubles=troubles
+    )
     answers = {
         name: getattr(broker, name)
         for name in dir(broker)
@@ -582,3 +589,19 @@ async def test_records_that_are_deleted_while_it_reads_are_a_gap_and_marks_of_tr
     await consumer.on_partitions_revoked([])
 
     assert account.gaps == [(tuple(MINE), Gap(6, 20, "deleted"))]
+
+
+async def test_an_account_that_cannot_be_written_is_told_with_what_to_do_until_it_can() -> None:
+    broker, account, troubles = Broker(MINE), Account(), Troubles()
+    consumer = accounted(broker, account, troubles)
+    account.refuses = asyncpg.InsufficientPrivilegeError("permission denied for table handled_offsets")
+
+    await consumer.take([said("pay-1", offset=6)])
+    (trouble,) = troubles.lasting(monotonic() + PATIENCE_SECONDS)
+    assert (trouble.part, broker.committed) == ("the account of what is handled", {})
+    assert "pawl migrate" in trouble.todo
+
+    account.refuses = None
+    await consumer.commit()
+    assert troubles.lasting(monotonic() + PATIENCE_SECONDS) == []
+    assert broker.committed == {MINE: 7}

@@ -7,18 +7,21 @@ from uuid import UUID
 
 import orjson
 
+from shared.events.catalogue import FEEDBACK
+from shared.events.envelope import write_headers
 from shared.runtime.decisions import Position
-from shared.runtime.facts import Fact, told_of
 from shared.runtime.intake import InboundMessage
 from shared.runtime.outgoing import COLUMNS
+from shared.runtime.records import StoredRecord
 from shared.runtime.recovering import Told, ids_told, in_order, lost_of, said_of, same
+from shared.runtime.told import TopicEvent, event_of_record, told_of
 
 AT = datetime(2026, 11, 29, 1, 2, 3, tzinfo=UTC)
 TIME = "2026-11-29T10:02:03+09:00"
 OURS, THEIRS, OTHER = UUID(int=1), UUID(int=2), UUID(int=3)
 
 
-def fact(**changes: Any) -> Fact:
+def entry(**changes: Any) -> TopicEvent:
     usual: dict[str, Any] = {
         "topic": "orders.events",
         "partition": 0,
@@ -35,11 +38,11 @@ def fact(**changes: Any) -> Fact:
         "data": b'{"order_id":"A-1"}',
         "traceparent": None,
     }
-    return Fact(**{**usual, **changes})
+    return TopicEvent(**{**usual, **changes})
 
 
-def row(like: Fact, **changes: Any) -> dict[str, Any]:
-    """The row of the outbox that this fact was, but for the id of its event."""
+def row(like: TopicEvent, **changes: Any) -> dict[str, Any]:
+    """The row of the outbox that this event was, but for the id of its event."""
     told = {**like._asdict(), **changes}
     return said_of([told[column] for column in COLUMNS if column != "event_id"])
 
@@ -97,78 +100,92 @@ class TestOrder:
 
 class TestIds:
     def test_the_ids_of_the_topic_take_the_place_of_fresh_ones(self) -> None:
-        told = fact(data=grant(THEIRS))
+        told = entry(data=grant(THEIRS))
         produced = row(told, data=grant(OURS))
 
         assert Told([told]).counterparts([produced]) == [told]
         assert ids_told([OTHER, OURS], [(produced, told)]) == [OTHER, THEIRS]
 
     def test_a_subject_that_is_a_fresh_id_is_told_too(self) -> None:
-        told = fact(subject=str(THEIRS), sequence=1)
+        told = entry(subject=str(THEIRS), sequence=1)
         produced = row(told, subject=str(OURS))
 
         assert Told([told]).counterparts([produced]) == [told]
         assert ids_told([OURS], [(produced, told)]) == [THEIRS]
 
-    def test_facts_of_one_cause_that_only_ids_tell_apart_are_taken_in_their_order(self) -> None:
-        first = fact(subject=str(THEIRS), sequence=1, event_id=UUID(int=11))
-        second = fact(subject=str(OTHER), sequence=1, event_id=UUID(int=12), offset=8)
+    def test_events_of_one_cause_that_only_ids_tell_apart_are_taken_in_their_order(self) -> None:
+        first = entry(subject=str(THEIRS), sequence=1, event_id=UUID(int=11))
+        second = entry(subject=str(OTHER), sequence=1, event_id=UUID(int=12), offset=8)
         rows = [row(first, subject=str(UUID(int=21))), row(second, subject=str(UUID(int=22)))]
 
         assert Told([first, second]).counterparts(rows) == [first, second]
 
-    def test_a_fact_that_was_published_twice_is_one(self) -> None:
-        told = Told([fact(), fact(offset=8)])
+    def test_an_event_that_was_published_twice_is_one(self) -> None:
+        told = Told([entry(), entry(offset=8)])
 
-        assert len(told.facts()) == 1
-        told.forget(told.facts())
-        assert told.facts() == []
+        assert len(told.entries()) == 1
+        told.forget(told.entries())
+        assert told.entries() == []
 
 
 class TestContradictions:
     def test_what_the_topics_tell_may_only_be_said_again(self) -> None:
-        told = Told([fact(data=grant(THEIRS))])
-        right, wrong = row(fact(data=grant(THEIRS))), row(fact(data=grant(OTHER)))
+        told = Told([entry(data=grant(THEIRS))])
+        right, wrong = row(entry(data=grant(THEIRS))), row(entry(data=grant(OTHER)))
         (known,) = told.counterparts([right])
 
         assert told.contradiction(right, known) is None
         assert "the topic tells otherwise" in str(told.contradiction(wrong, known))
 
     def test_an_event_that_no_topic_tells_was_never_published(self) -> None:
-        told = Told([fact(sequence=2)])
+        told = Told([entry(sequence=2)])
 
-        assert told.contradiction(row(fact(sequence=3, type="issuance.denied.v1")), None) is None
+        assert told.contradiction(row(entry(sequence=3, type="issuance.denied.v1")), None) is None
 
     def test_it_contradicts_what_the_topics_tell_under_its_number_or_behind_it(self) -> None:
-        told = Told([fact(sequence=3)])
+        told = Told([entry(sequence=3)])
 
-        denied = row(fact(sequence=2, type="issuance.denied.v1"))
+        denied = row(entry(sequence=2, type="issuance.denied.v1"))
         assert "the topic tells issuance.granted.v2" in str(told.contradiction(denied, None))
 
     def test_an_answer_may_have_another_time(self) -> None:
-        answer = fact(topic="checkout.feedback", sequence=None, data=b'{"event":{"id":"e","source":"s"}}')
+        answer = entry(topic="checkout.feedback", sequence=None, data=b'{"event":{"id":"e","source":"s"}}')
 
         assert same(row(answer, time="2030-01-01T00:00:00+09:00"), answer)
-        assert not same(row(fact(), time="2030-01-01T00:00:00+09:00"), fact())
+        assert not same(row(entry(), time="2030-01-01T00:00:00+09:00"), entry())
 
 
 def test_what_is_lost_is_named_one_by_one() -> None:
-    (lost,) = lost_of([fact(type="order.expired.v1")], "its cause is in no topic")
+    (lost,) = lost_of([entry(type="order.expired.v1")], "its cause is in no topic")
 
-    assert (lost.key, lost.type, lost.sequence, lost.why) == (
+    assert (lost.key, lost.type, lost.sequence, lost.at, lost.why) == (
         "A-1",
         "order.expired.v1",
         2,
+        "2026-11-29T10:02:03+09:00",
         "its cause is in no topic",
     )
 
 
 def test_a_refusal_to_start_says_which_orders_since_when_and_what_to_do() -> None:
-    facts: Sequence[Fact] = [fact(key=f"A-{n}") for n in range(25)]
+    entries: Sequence[TopicEvent] = [entry(key=f"A-{n}") for n in range(25)]
 
-    told = told_of("orders", facts)
+    told = told_of("orders", entries)
 
     assert "25 events of A-0, A-1" in told
     assert "and 5 more" in told
     assert "from 2026-11-29T10:02:03+09:00 on" in told
     assert "pawl recover orders" in told
+
+
+def test_an_answer_to_a_record_without_a_key_is_an_event_too() -> None:
+    """It stands in the topic under an empty key. One that no schema knows was lost, and is not said twice."""
+    headers = write_headers(
+        id=str(THEIRS), source="/pawl/orders", type="event.rejected.v1", subject="", time=TIME
+    )
+    answer = StoredRecord(FEEDBACK, 1, 3, b"", b"{}", headers)
+
+    said = event_of_record(answer, "orders")
+
+    assert said is not None
+    assert (said.key, said.subject, said.event_id) == ("", "", THEIRS)

@@ -9,13 +9,13 @@ import pytest
 
 from shared.brokers import Brokers
 from shared.events.catalogue import FEEDBACK, UPSTREAM
-from shared.runtime.facts import Fact
 from shared.runtime.fold import Fold
 from shared.runtime.intake import Intake
 from shared.runtime.outbox import Outbox
 from shared.runtime.records import StoredRecord
 from shared.runtime.recovery import Inputs, Recoverer, Recovery
 from shared.runtime.signals import Metrics
+from shared.runtime.told import TopicEvent
 from shared.sealing import Sealer
 from tests.simulation.memory import Connection, Database, Pool
 from tests.simulation.tables import open_database
@@ -66,17 +66,19 @@ class Shop:
             self.read.append(placed)
             await self.fold.handle([placed])
 
-    def facts(self, behind: int) -> list[Fact]:
+    def entries(self, behind: int) -> list[TopicEvent]:
         """What the topics hold that the outbox said behind a row."""
         rows = [row for number, row in sorted(self.database.tables["outbox"].items()) if number > behind]
-        return [fact_of_row(number, row) for number, row in enumerate(rows)]
+        return [event_of_row(number, row) for number, row in enumerate(rows)]
 
-    async def recover(self, facts: Sequence[Fact], since: int) -> Recovery:
+    async def recover(self, entries: Sequence[TopicEvent], since: int, group: int | None = None) -> Recovery:
+        """`group` is how far the service's group is, all that was read by default."""
         messages = Intake(self.service).read(self.read[since:])
-        inputs = Inputs({0: {UPSTREAM: messages}}, {(UPSTREAM, 0): len(self.read)}, {(UPSTREAM, 0): since})
-        result = Recovery(told=len(facts))
+        limit = len(self.read) if group is None else group
+        inputs = Inputs({0: {UPSTREAM: messages}}, {(UPSTREAM, 0): limit}, {(UPSTREAM, 0): since})
+        result = Recovery(told=len(entries))
         session: Any = Session(self.database)
-        await self.recoverer.bring_all(session, facts, inputs, result)
+        await self.recoverer.bring_all(session, entries, inputs, result)
         return result
 
     def rows(self) -> dict[str, Any]:
@@ -88,10 +90,10 @@ class Shop:
         return tables
 
 
-def fact_of_row(number: int, row: Any) -> Fact:
+def event_of_row(number: int, row: Any) -> TopicEvent:
     at = datetime(2031, 10, 21, tzinfo=UTC) + timedelta(seconds=number)
-    same = {name: row[name] for name in Fact._fields if name in row}
-    return Fact(**{**same, "offset": number, "appended_at": at})
+    same = {name: row[name] for name in TopicEvent._fields if name in row}
+    return TopicEvent(**{**same, "offset": number, "appended_at": at})
 
 
 @pytest.fixture
@@ -109,13 +111,13 @@ async def test_a_schema_that_was_set_back_is_brought_to_what_it_was(shop: Shop) 
         issuance("A-1", 7, "iss-2"),
         StoredRecord(UPSTREAM, 0, 0, b"A-2", b"{", []),
     )
-    before, facts = shop.rows(), shop.facts(said)
+    before, entries = shop.rows(), shop.entries(said)
     shop.database.restore(backup)
 
-    result = await shop.recover(facts, read)
+    result = await shop.recover(entries, read)
 
     assert result.lost == []
-    assert (result.brought, result.fresh) == (len(facts), 0)
+    assert (result.brought, result.fresh) == (len(entries), 0)
     after = shop.rows()
     assert after.keys() == before.keys()
     for table in set(before) - {"parked", "dead_letters"}:
@@ -127,9 +129,9 @@ async def test_recovering_again_changes_nothing(shop: Shop) -> None:
     await shop.take(payment("A-1"))
     backup, said, read = shop.database.snapshot(), len(shop.database.tables["outbox"]), len(shop.read)
     await shop.take(issuance("A-1", 5))
-    facts = shop.facts(said)
+    entries = shop.entries(said)
     shop.database.restore(backup)
-    await shop.recover(facts, read)
+    await shop.recover(entries, read)
     once = shop.rows()
 
     again = await shop.recover([], read)
@@ -143,7 +145,7 @@ async def test_what_was_handled_and_never_published_is_decided(shop: Shop) -> No
     await shop.take(payment("A-1"))
     backup, said, read = shop.database.snapshot(), len(shop.database.tables["outbox"]), len(shop.read)
     await shop.take(issuance("A-1", 5), issuance("A-1", 6, "iss-2"))
-    of_the_first = [fact for fact in shop.facts(said) if "iss-2" not in fact.data.decode()]
+    of_the_first = [entry for entry in shop.entries(said) if "iss-2" not in entry.data.decode()]
     shop.database.restore(backup)
 
     result = await shop.recover(of_the_first[:2], read)
@@ -152,17 +154,36 @@ async def test_what_was_handled_and_never_published_is_decided(shop: Shop) -> No
     assert result.fresh > 0
 
 
-async def test_a_fact_without_its_cause_is_lost_and_named(shop: Shop) -> None:
+async def test_what_was_only_answered_is_handled_again_though_the_group_was_never_told(shop: Shop) -> None:
+    """Killed before its offsets were committed: the answer says that its record was handled."""
+    await shop.take(payment("A-1"))
+    backup, said, read = shop.database.snapshot(), len(shop.database.tables["outbox"]), len(shop.read)
+    await shop.take(
+        issuance("A-9", 2),  # waits for its payment: an answer is all that it led to
+        StoredRecord(UPSTREAM, 0, 0, b"A-2", b"{", []),
+    )
+    never_committed = StoredRecord(UPSTREAM, 0, 0, b"A-3", b"{", [])
+    entries = shop.entries(said)
+    await shop.take(never_committed)
+    shop.database.restore(backup)
+
+    result = await shop.recover(entries, read, group=read)
+
+    assert result.lost == []
+    assert (result.brought, result.fresh) == (len(entries), 0)
+
+
+async def test_an_event_without_its_cause_is_lost_and_named(shop: Shop) -> None:
     """A deposit that expired, or a command of an operator: no topic tells the cause."""
     await shop.take(payment("A-1"))
     backup, said, read = shop.database.snapshot(), len(shop.database.tables["outbox"]), len(shop.read)
     await shop.take(issuance("A-1", 5))
-    facts = [f._replace(causation="a-command") for f in shop.facts(said) if f.topic != FEEDBACK]
+    entries = [f._replace(causation="a-command") for f in shop.entries(said) if f.topic != FEEDBACK]
     shop.database.restore(backup)
 
-    result = await shop.recover(facts, len(shop.read))
+    result = await shop.recover(entries, len(shop.read))
 
-    assert [(lost.key, lost.type) for lost in result.lost] == [(f.key, f.type) for f in facts]
+    assert [(lost.key, lost.type) for lost in result.lost] == [(f.key, f.type) for f in entries]
     assert "its cause is in no topic" in result.lost[0].why
     assert read < len(shop.read)
 
@@ -171,9 +192,9 @@ async def test_what_would_now_be_decided_otherwise_is_lost_and_nothing_follows_f
     await shop.take(payment("A-1"))
     backup, said, read = shop.database.snapshot(), len(shop.database.tables["outbox"]), len(shop.read)
     await shop.take(issuance("A-1", 5), issuance("A-1", 6, "iss-2"))
-    facts = shop.facts(said)
-    changed = [f._replace(data=f.data.replace(b'"quantity":5', b'"quantity":4')) for f in facts]
-    assert changed != facts
+    entries = shop.entries(said)
+    changed = [f._replace(data=f.data.replace(b'"quantity":5', b'"quantity":4')) for f in entries]
+    assert changed != entries
     shop.database.restore(backup)
 
     result = await shop.recover(changed, read)

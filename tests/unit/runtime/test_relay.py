@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.runtime import relay as relay_module
-from shared.runtime.facts import SchemaBehind
 from shared.runtime.outbox import Outbox
 from shared.runtime.relay import LEASE, SIGN_OF_LIFE_SECONDS, SQL, Relay
 from shared.runtime.sending import Refused
 from shared.runtime.signals import Metrics
+from shared.runtime.told import SchemaBehind
 
 BATCH_BYTES = 2_000
 Place = tuple[str, int]

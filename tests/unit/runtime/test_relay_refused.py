@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 from uuid import UUID
 
+import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
@@ -19,12 +20,14 @@ from aiokafka.record.default_records import DefaultRecordBatch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.clock import monotonic
 from shared.runtime import relay as relay_module
 from shared.runtime.outbox import Outbox
 from shared.runtime.relay import SQL, Relay
 from shared.runtime.sending import REMEMBER_SECONDS, Limits, Refused, shares
 from shared.runtime.signals import Metrics
 from shared.runtime.tasks import end_all
+from shared.runtime.told import SchemaBehind
 from shared.runtime.troubles import PATIENCE_SECONDS, Troubles
 
 
@@ -83,24 +86,29 @@ class Session:
         self.unsent: dict[int, dict[str, Any]] = {}
         self.published = 0
         self.due = False
+        self.fails: BaseException | None = None
 
     async def fetchval(self, sql: str, *arguments: Any) -> Any:
-        return True
+        return arguments[1] == self.published if sql == SQL.is_still_led else True
 
     async def fetchrow(self, sql: str) -> dict[str, Any]:
         return {"epoch": 1, "published": self.published}
 
     async def fetch(self, sql: str, *arguments: Any) -> list[Any]:
+        if self.fails is not None:
+            raise self.fails
         if sql == SQL.unpublished:
-            after, most = arguments
-            return [row for number, row in self.rows.items() if number > after][:most]
+            after, most, marked = arguments
+            rows = [row for number, row in self.rows.items() if number > after]
+            return rows[:most] if marked == self.published else []
         if sql == SQL.unsent_keys:
             return list(self.unsent.values())
         if sql == SQL.due_unsent:
             first: dict[Any, Any] = {}
             for each in sorted(self.unsent.values(), key=lambda each: each["id"]):
                 first.setdefault((each["topic"], each["key"]), each)
-            return [key for key, each in first.items() if self.due or each["state"] == "behind"]
+            due = [key for key, each in first.items() if self.due or each["state"] == "behind"]
+            return due[: arguments[0]]
         if sql == SQL.unsent_of_key:
             topic, key, most = arguments
             found = [n for n, each in self.unsent.items() if (each["topic"], each["key"]) == (topic, key)]
@@ -140,7 +148,9 @@ def row(number: int, size: int, key: str = "A-1") -> dict[str, Any]:
 class Leader:
     """A relay that publishes until there is nothing more to do, as it would without an end."""
 
-    def __init__(self, broker: Broker, session: Session) -> None:
+    def __init__(
+        self, broker: Broker, session: Session, before_leading: Any = relay_module.nothing_to_require
+    ) -> None:
         self.broker, self.session = broker, session
         self.troubles = Troubles()
 
@@ -148,7 +158,14 @@ class Leader:
             return session
 
         outbox = Outbox("orders", {})
-        self.relay = Relay(connect, outbox, broker.producer, Metrics(), troubles=self.troubles)
+        self.relay = Relay(
+            connect,
+            outbox,
+            broker.producer,
+            Metrics(),
+            before_leading=before_leading,
+            troubles=self.troubles,
+        )
 
     async def until(self, settled: Any, seconds: float = 5.0) -> None:
         task = asyncio.create_task(self.relay.run())
@@ -168,6 +185,7 @@ class Leader:
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay_module, "POLL_SECONDS", 0.001)
     monkeypatch.setattr(relay_module, "LOOK_AT_UNSENT_SECONDS", 0.0)
+    monkeypatch.setattr(relay_module, "LOOK_AT_LEAD_SECONDS", 0.0)
     monkeypatch.setattr(relay_module, "MARK_EVERY_SECONDS", 0.0)
     monkeypatch.setattr(relay_module, "delay_before", lambda attempt: 0.001)
 
@@ -182,7 +200,7 @@ async def test_a_batch_larger_than_the_topic_takes_is_split_and_nothing_is_sent_
     assert session.unsent == {}
 
 
-async def test_a_fact_that_no_batch_can_take_waits_with_its_key_and_with_nothing_else() -> None:
+async def test_an_event_that_no_batch_can_take_waits_with_its_key_and_with_nothing_else() -> None:
     keys = ["A-1", "A-2", "A-3", "A-4"]
     rows = [row(n, 30_000 if n == 6 else 500, keys[n % 4]) for n in range(1, 41)]
     held = [each["id"] for each in rows if each["key"] == "A-3" and each["id"] >= 6]
@@ -211,6 +229,23 @@ async def test_what_was_set_aside_goes_out_in_its_order_when_the_topic_takes_mor
     assert broker.log == list(range(1, 10))
 
 
+async def test_thousands_of_keys_that_were_set_aside_go_out_one_after_the_other_without_a_pause(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = [row(n, 30_000, f"A-{n}") for n in range(1, 101)]
+    broker, session = Broker(most=20_000), Session(rows)
+    leader = Leader(broker, session)
+    await leader.until_all_is_done()
+    assert broker.log == []
+
+    monkeypatch.setattr(relay_module, "LOOK_AT_UNSENT_SECONDS", 1_000.0)
+    broker.most, session.due = 10**9, True
+    leader.relay._looked_at_unsent = 0.0
+    await leader.until(lambda: not session.unsent)
+
+    assert broker.log == list(range(1, 101))
+
+
 async def test_another_leader_learns_what_was_set_aside() -> None:
     rows = [row(n, 30_000 if n == 2 else 500) for n in range(1, 5)]
     broker, session = Broker(most=20_000), Session(rows)
@@ -223,7 +258,30 @@ async def test_another_leader_learns_what_was_set_aside() -> None:
     assert sorted(session.unsent) == [2, 3, 4, 5]
 
 
-async def test_many_facts_that_are_too_large_cost_the_broker_one_refusal_of_a_single_one() -> None:
+async def test_a_leader_whose_mark_was_set_back_publishes_nothing_before_it_is_compared_again() -> None:
+    broker, session = Broker(), Session([row(n, 100) for n in range(1, 5)])
+    compared: list[int] = []
+
+    async def compare() -> None:
+        compared.append(session.published)
+        if session.published == 2:
+            raise SchemaBehind("the topics know more")
+
+    leader = Leader(broker, session, compare)
+    await leader.until_all_is_done()
+    leading = asyncio.create_task(leader.relay.run())
+    while not leader.relay.leading:
+        await asyncio.sleep(0.001)
+
+    session.published, session.rows = 2, {n: row(n, 100) for n in range(1, 9)}
+
+    with pytest.raises(SchemaBehind):
+        await asyncio.wait_for(leading, 5)
+    assert broker.log == [1, 2, 3, 4]
+    assert compared == [0, 4, 2]
+
+
+async def test_many_events_that_are_too_large_cost_the_broker_one_refusal_of_a_single_one() -> None:
     rows = [row(n, 50_000, f"A-{n}") for n in range(1, 200)]
     broker, session = Broker(most=20_000), Session(rows)
 
@@ -238,7 +296,7 @@ async def test_many_facts_that_are_too_large_cost_the_broker_one_refusal_of_a_si
     st.lists(st.tuples(st.integers(10, 4_000), st.sampled_from("ABCDE")), min_size=1, max_size=60),
     st.integers(300, 5_000),
 )
-async def test_every_fact_goes_out_once_and_in_the_order_of_its_key_or_is_set_aside(
+async def test_every_event_goes_out_once_and_in_the_order_of_its_key_or_is_set_aside(
     drawn: list[tuple[int, str]], most: int
 ) -> None:
     rows = [row(n, size, f"key-{key}") for n, (size, key) in enumerate(drawn, start=1)]
@@ -268,7 +326,12 @@ async def test_what_was_acknowledged_is_not_sent_again_while_another_partition_f
 
 async def test_pauses_grow_while_nothing_goes_out(monkeypatch: pytest.MonkeyPatch) -> None:
     attempts: list[int] = []
-    monkeypatch.setattr(relay_module, "delay_before", lambda attempt: attempts.append(attempt) or 0.0)
+
+    def note(attempt: int) -> float:
+        attempts.append(attempt)
+        return 0.0
+
+    monkeypatch.setattr(relay_module, "delay_before", note)
     broker, session = Broker(), Session([row(1, 100)])
     broker.fails = KafkaConnectionError("gone")
 
@@ -283,14 +346,29 @@ async def test_a_right_that_is_missing_is_told_with_what_to_do(monkeypatch: pyte
     leader = Leader(broker, session)
 
     await leader.until(lambda: broker.producers > 3)
-    (trouble,) = leader.troubles.lasting(relay_module.monotonic() + PATIENCE_SECONDS)
+    (trouble,) = leader.troubles.lasting(monotonic() + PATIENCE_SECONDS)
     assert (trouble.part, trouble.wrong) == ("the relay", "the broker does not let the service write")
     assert leader.relay.stands(-1) is not None
 
     broker.fails = None
     await leader.until_all_is_done()
-    assert leader.troubles.lasting(relay_module.monotonic() + PATIENCE_SECONDS) == []
+    assert leader.troubles.lasting(monotonic() + PATIENCE_SECONDS) == []
     assert leader.relay.stands(-1) is None
+
+
+async def test_a_database_that_lets_it_do_too_little_is_told_with_what_to_do() -> None:
+    broker, session = Broker(), Session([row(1, 100)])
+    session.fails = asyncpg.InsufficientPrivilegeError("permission denied for table relay")
+    leader = Leader(broker, session)
+
+    await leader.until(lambda: leader.relay.stands(-1) is not None)
+    (trouble,) = leader.troubles.lasting(monotonic() + PATIENCE_SECONDS)
+    assert trouble.part == "the relay"
+    assert "pawl migrate" in trouble.todo
+
+    session.fails = None
+    await leader.until_all_is_done()
+    assert leader.troubles.lasting(monotonic() + PATIENCE_SECONDS) == []
 
 
 class TestLimits:

@@ -194,7 +194,12 @@ def test_a_grant_late_in_the_evening_of_seoul_counts_from_that_day() -> None:
 def test_serials_never_refuses_what_others_own() -> None:
     with pytest.raises(AssertionError):
         refuse_late(new_world(), granted(), Reject("inconsistent", "", "no"), CONTEXT)
-    assert set(ROUTES) == {"issuance.granted.v1", "issuance.granted.v2", "partner.withdrawn.v1"}
+    assert set(ROUTES) == {
+        "issuance.granted.v1",
+        "issuance.granted.v2",
+        "partner.withdrawn.v1",
+        "partner.purged.v1",
+    }
     assert not any(route.tracked for route in ROUTES.values())
 
 

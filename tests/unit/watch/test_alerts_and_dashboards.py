@@ -11,6 +11,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from services.serials.alarm import AttemptGauges
+from shared.runtime.refusing import behind_gauge
 from shared.runtime.signals import Metrics
 from shared.web.access import HttpMetrics
 
@@ -46,6 +47,7 @@ def exposed() -> set[str]:
     Metrics(registry)
     HttpMetrics(registry)
     AttemptGauges(registry)
+    behind_gauge(registry)
     endings = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
     return {family.name + ending for family in registry.collect() for ending in endings[family.type]}
 

@@ -47,6 +47,7 @@ def preview(units: int = 40, **changes: Any) -> dict[str, Any]:
         "since": None,
         "holds": [],
         "unlock": None,
+        "stores": [],
         "last_instant": None,
         "given_up": [],
         "destination": {"kind": "bank_account", "needs_account": True},
@@ -76,6 +77,7 @@ def requested(state: str = "accepted", **changes: Any) -> dict[str, Any]:
         "why": None,
         "why_text": None,
         **NOTHING,
+        "stores": [],
         "events": [],
         **changes,
     }
@@ -150,8 +152,27 @@ def test_a_line_without_units_is_a_usage_error(service: Service) -> None:
 ASK = ("request", "A-1001", "--reason", "financial_burden", "--message", "by phone")
 
 
-def test_a_request_is_only_shown_until_yes(service: Service) -> None:
+def test_an_app_store_payment_is_sent_to_its_store(service: Service) -> None:
+    stores = [{"store": "ONE store", "link": "https://m.onestore.co.kr"}]
+    service.answers["/v1/orders/A-1001/refund-eligibility"] = {**refused(), "stores": stores}
+
+    shown = run("check", "A-1001")
+
+    assert "ONE store  https://m.onestore.co.kr" in shown.output
+
+
+def test_a_request_without_the_account_that_it_needs_would_be_refused(service: Service) -> None:
     service.answers["/v1/orders/A-1001/refund-eligibility"] = preview()
+
+    shown = run(*ASK)
+
+    assert shown.exit_code == Exit.SOMETHING_WAITS
+    assert "Ask with --account FILE, without which it is refused, and --yes" in shown.output
+
+
+def test_a_request_is_only_shown_until_yes(service: Service) -> None:
+    card = {"kind": "original_card", "needs_account": False}
+    service.answers["/v1/orders/A-1001/refund-eligibility"] = preview(destination=card)
 
     shown = run(*ASK)
 
@@ -213,8 +234,10 @@ def test_what_waits_is_listed_with_who_must_act(service: Service) -> None:
         "since": "2026-10-22T11:00:00+09:00",
         "amount": None,
         "legal_on": "2026-10-27",
+        "deadline": "2026-10-27T23:59:59.999999+09:00",
+        "overdue": False,
     }
-    service.answers["/v1/refunds"] = {"items": [waits], "next": "more"}
+    service.answers["/v1/refunds"] = {"items": [waits, {**waits, "overdue": True}], "next": "more"}
 
     shown = run("ls", "--waiting", "--partner", "P-17")
     document = run("ls", "--waiting", "--json")
@@ -222,7 +245,9 @@ def test_what_waits_is_listed_with_who_must_act(service: Service) -> None:
     assert shown.exit_code == Exit.OK, shown.output
     assert service.asked[0][1] == "/v1/refunds?waiting=true&partner_id=P-17&limit=100"
     assert "held (holder_mismatch)" in shown.output
-    assert "partner: ask for the units that are left; by law until 2026-10-27" in shown.output
+    step = "partner: ask for the units that are left"
+    assert f"{step}; by law until 2026-10-27" in shown.output
+    assert f"{step}; its deadline of 2026-10-27 23:59 is over; by law until 2026-10-27" in shown.output
     assert "there are more" in shown.output
     assert json.loads(document.stdout)["next"] == "more"
 

@@ -20,11 +20,22 @@ NAMED: Final = 20
 """So many orders are named where a schema is behind; all are counted."""
 
 
+NO_KEY: Final = ""
+"""The key of an answer to a record that has none."""
+
+
 class SchemaBehind(Exception):
-    """The topics know more of a service than its schema; the message says what, and what to do."""
+    """The topics know more of a service than its schema: so many `events`.
+
+    The message says of which orders, since when, and what to do.
+    """
+
+    def __init__(self, message: str, events: int = 1) -> None:
+        super().__init__(message)
+        self.events = events
 
 
-class Fact(NamedTuple):
+class TopicEvent(NamedTuple):
     """An event of a service as it stands in a topic. `appended_at` is the broker's time (UTC)."""
 
     topic: str
@@ -43,18 +54,18 @@ class Fact(NamedTuple):
     traceparent: str | None
 
 
-def fact_of(record: Record, service: str) -> Fact | None:
+def event_of_record(record: Record, service: str) -> TopicEvent | None:
     """The record as an event of this service; None where it is none, or cannot be read as one."""
     try:
         envelope = read_envelope(record.headers, record.value, MAX_OWN_BYTES)
         event_id = UUID(envelope.id)
     except (Fault, ValueError):
         return None
-    key = read_key(record.key)
+    key = NO_KEY if record.key == b"" else read_key(record.key)
     if envelope.source in EDITED or envelope.source != source_of(envelope.type, service) or key is None:
         return None
     stamp = getattr(record, "timestamp", 0)
-    return Fact(
+    return TopicEvent(
         record.topic,
         record.partition,
         record.offset,
@@ -72,13 +83,13 @@ def fact_of(record: Record, service: str) -> Fact | None:
     )
 
 
-def told_of(service: str, facts: Iterable[Fact]) -> str:
+def told_of(service: str, entries: Iterable[TopicEvent]) -> str:
     """What the topics know and the schema does not: of which orders, from when on, and what to do."""
-    ordered = sorted(facts, key=lambda fact: fact.appended_at)
-    keys = list(dict.fromkeys(fact.key for fact in ordered))
+    ordered = sorted(entries, key=lambda entry: entry.appended_at)
+    keys = list(dict.fromkeys(entry.key for entry in ordered))
     more = f" and {len(keys) - NAMED:,} more" if len(keys) > NAMED else ""
     since = wire_time(ordered[0].appended_at)
-    topics = ", ".join(sorted({fact.topic for fact in ordered}))
+    topics = ", ".join(sorted({entry.topic for entry in ordered}))
     return (
         f"the schema {service} is older than its topics: {topics} tell {len(ordered):,} events of "
         f"{', '.join(keys[:NAMED])}{more}, from {since} on, that its outbox does not have. Was it restored "

@@ -13,7 +13,7 @@ from shared.events.catalogue import FEEDBACK
 from shared.kafka import COMMITTED_ONLY
 from shared.postgres import Connection
 from shared.queries import load
-from shared.runtime.facts import Fact, SchemaBehind, fact_of, told_of
+from shared.runtime.told import SchemaBehind, TopicEvent, event_of_record, told_of
 
 SQL = load("shared.runtime")
 PAGE: Final = 500
@@ -21,19 +21,19 @@ LARGEST_PAGE: Final = 50_000
 PATIENCE_SECONDS: Final = 30.0
 
 
-Known = Callable[[Sequence[Fact]], Awaitable[set[UUID]]]
-"""Which of these facts the outbox has."""
+LooksUp = Callable[[Sequence[TopicEvent]], Awaitable[set[UUID]]]
+"""Which of these events the outbox has."""
 
 
-async def facts_of_outbox(connection: Connection, facts: Sequence[Fact]) -> set[UUID]:
-    """Which of these facts the outbox has."""
-    keys, ids = list({fact.key for fact in facts}), [fact.event_id for fact in facts]
+async def events_of_outbox(connection: Connection, entries: Sequence[TopicEvent]) -> set[UUID]:
+    """Which of these events the outbox has."""
+    keys, ids = list({entry.key for entry in entries}), [entry.event_id for entry in entries]
     return {row["event_id"] for row in await connection.fetch(SQL.known_events, keys, ids)}
 
 
-async def unknown_facts(
-    brokers: Brokers, service: str, partitions: Mapping[str, int], known: Known
-) -> list[Fact]:
+async def unknown_events(
+    brokers: Brokers, service: str, partitions: Mapping[str, int], known: LooksUp
+) -> list[TopicEvent]:
     """The events of a service in its topics that its outbox does not have, by place.
 
     What a schema has lost are the last events of a partition, so each is read from its end back to the first
@@ -53,7 +53,7 @@ async def unknown_facts(
         for topic in (f"{service}.events", FEEDBACK)
         for number in range(partitions[topic])
     ]
-    found: list[Fact] = []
+    found: list[TopicEvent] = []
     await consumer.start()
     try:
         begins, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
@@ -65,18 +65,18 @@ async def unknown_facts(
 
 
 async def _unknown_of(
-    consumer: AIOKafkaConsumer, place: TopicPartition, service: str, begin: int, end: int, known: Known
-) -> list[Fact]:
-    unknown: list[Fact] = []
+    consumer: AIOKafkaConsumer, place: TopicPartition, service: str, begin: int, end: int, known: LooksUp
+) -> list[TopicEvent]:
+    unknown: list[TopicEvent] = []
     size = PAGE
     while end > begin:
         start = max(begin, end - size)
         records = await read_span(consumer, place, start, end)
-        facts = [fact for record in records if (fact := fact_of(record, service)) is not None]
-        if facts:
-            here = await known(facts)
-            unknown = [fact for fact in facts if fact.event_id not in here] + unknown
-            if facts[0].event_id in here:
+        entries = [entry for record in records if (entry := event_of_record(record, service)) is not None]
+        if entries:
+            here = await known(entries)
+            unknown = [entry for entry in entries if entry.event_id not in here] + unknown
+            if entries[0].event_id in here:
                 break
         end, size = start, min(size * 4, LARGEST_PAGE)
     return unknown
@@ -105,10 +105,10 @@ async def require_up_to_date(
 ) -> None:
     """Raises SchemaBehind where the topics know more of a service than its schema."""
 
-    async def known(facts: Sequence[Fact]) -> set[UUID]:
+    async def known(entries: Sequence[TopicEvent]) -> set[UUID]:
         async with pool.acquire() as connection:
-            return await facts_of_outbox(connection, facts)
+            return await events_of_outbox(connection, entries)
 
-    facts = await unknown_facts(brokers, service, partitions, known)
-    if facts:
-        raise SchemaBehind(told_of(service, facts))
+    entries = await unknown_events(brokers, service, partitions, known)
+    if entries:
+        raise SchemaBehind(told_of(service, entries), len(entries))
