@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from csv import DictReader
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 import orjson
@@ -32,6 +32,16 @@ from ops.watch.month.command import (
     require_instant,
     require_month,
     show_month,
+)
+from ops.watch.month.hometax import (
+    CHANGES,
+    LOOKS,
+    is_list,
+    print_heard,
+    print_sheets,
+    read_list,
+    take_sheets,
+    tell_list,
 )
 from shared.business_number import is_valid
 from shared.kst import wire_time
@@ -173,7 +183,16 @@ def close(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="transmit: a CSV file with the columns document_key, approval_number, failed.",
+            help="transmit: a CSV file with the columns document_key, approval_number, failed; or Hometax's "
+            "list of what was issued (매출전자세금계산서목록) as .xls or .xlsx.",
+            show_default=False,
+        ),
+    ] = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="transmit: put Hometax's bulk sheets of what is not transmitted here, 100 documents each.",
             show_default=False,
         ),
     ] = None,
@@ -198,11 +217,11 @@ def close(
     Without --yes it shows the month as `pawl month` does, and issues nothing. Where four eyes are asked for,
     it takes two steps: one person says `approve`, which freezes documents, another says `issue`. What changes
     meanwhile is approved anew, that business only. `plan` shows which payments of a business merge, which do
-    not and why, and what would change that. `transmit` reads in what the tax authority says. `status`
-    shows what is issued and which corrections are proposed, one document line by line, or how one business
-    stands. `merge` makes one invoice of all payments of a business number, over several partners. `amend`
-    takes a document back and says it again under the right number. All only show what they would do, until
-    --yes.
+    not and why, and what would change that. `transmit` takes sheets for Hometax out, and reads in what the
+    tax authority says. `status` shows what is issued and which corrections are proposed, one document line by
+    line, or how one business stands. `merge` makes one invoice of all payments of a business number, over
+    several partners. `amend` takes a document back and says it again under the right number. All only show
+    what they would do, until --yes.
 
     Example: [bold]pawl close 2011-03[/bold]
 
@@ -213,6 +232,8 @@ def close(
     Example: [bold]pawl close 2011-03 issue --reason "as approved" --yes[/bold]
 
     Example: [bold]pawl close 2011-03 status --business 116-82-00276[/bold]
+
+    Example: [bold]pawl close 2011-03 transmit --sheet sheets[/bold]
 
     Example: [bold]pawl close 2011-03 transmit --results approvals.csv --yes[/bold]
 
@@ -231,6 +252,11 @@ def close(
         found = look_at_month(month, instant, most, invoices, directory, token_file, actor=actor)
         _show_only(found, action, instant, despite_open_refunds=despite_open_refunds, as_json=as_json)
         return
+    if action == "transmit" and (sheet is not None or is_list(results)):
+        said = {"reason": reason} | _said(action, instant, yes=yes, despite=False)
+        asked_by = By(invoices_url(invoices, directory), directory, token_file, actor)
+        _with_hometax(month, sheet, results, said, asked_by, yes=yes, as_json=as_json)
+        return
     shown = "status" if action == "issue" and not yes else action
     asked = _asked(shown, month, document, business, number, results, undo=undo, twice=twice, reason=reason)
     if action == "transmit" and not yes:
@@ -248,6 +274,52 @@ def close(
             then = f"pawl close {month} issue --reason WHY --yes"
             Console().print(f"Nothing was issued. Issue what is approved: {then}")
     if any(result.get(name) for name in LEAVES.get(shown, ())):
+        raise typer.Exit(Exit.SOMETHING_WAITS)
+
+
+class By(NamedTuple):
+    """Where invoices is, and what says who asks it."""
+
+    url: str
+    directory: Path | None
+    token_file: Path | None
+    actor: str | None
+
+    def token(self, scope: str) -> str:
+        """A token for what is asked. Raises Problem."""
+        return token_for(scope, self.directory, self.token_file, self.actor)
+
+
+def _with_hometax(
+    month: str,
+    sheet: Path | None,
+    results: Path | None,
+    said: dict[str, Any],
+    by: By,
+    *,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Takes sheets for Hometax out, or reads its list in, once it is told to. Raises Problem."""
+    if sheet is not None and results is not None:
+        raise Problem(
+            "Sheets go out and results come in: one at a time.", "Leave one of both out", Exit.USAGE
+        )
+    console = Console()
+    if sheet is not None:
+        taken = take_sheets(by.url, month, sheet, by.token(LOOKS))
+        print_json(taken) if as_json else print_sheets(console, taken)
+        if taken["left_out"]:
+            raise typer.Exit(Exit.SOMETHING_WAITS)
+        return
+    assert results is not None, "its name says that it is a list"
+    read = read_list(results, month)
+    if not yes:
+        console.print(f"{len(read.lines):,} lines were read: nothing was done. Do it with --yes")
+        return
+    heard = tell_list(by.url, month, read, said, by.token(CHANGES))
+    print_json(heard) if as_json else print_heard(console, heard)
+    if heard["refused"] or heard["ambiguous"] or heard["unknown"]:
         raise typer.Exit(Exit.SOMETHING_WAITS)
 
 

@@ -1,6 +1,7 @@
 """The HTTP routes of invoices: look at a month, at answers to merges; close a month, merge, correct."""
 
 from collections.abc import Sequence
+from datetime import date
 from functools import partial
 from typing import Annotated, Any
 
@@ -8,7 +9,15 @@ from fastapi import Path, Query
 from msgspec.structs import asdict
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from services.invoices.approving import FourEyes, Step, WithoutAgent, approve, issue, transmitted
+from services.invoices.approving import (
+    FourEyes,
+    Step,
+    WithoutAgent,
+    approve,
+    heard_from_hometax,
+    issue,
+    transmitted,
+)
 from services.invoices.closes import MonthClose, Sizes
 from services.invoices.closing import MonthNotOver, OpenRefunds, close_month
 from services.invoices.commands import (
@@ -42,7 +51,8 @@ from services.invoices.viewing import (
 )
 from shared.business_number import normalise
 from shared.clock import now
-from shared.events.fields import Id, Instant, Month, Name, Text
+from shared.events.fields import Day, Id, Instant, Month, Name, Text, Total
+from shared.hometax_list import ListedDocument
 from shared.ids import uuid7
 from shared.kst import wire_time
 from shared.runtime.commands import Work
@@ -145,6 +155,24 @@ class TransmitBody(Body):
     at: Instant | None = None
 
 
+class HometaxLine(Body):
+    """A line of Hometax's list (매출전자세금계산서목록): the approval number of a document of so many won."""
+
+    written_date: Day
+    approval_number: Annotated[str, StringConstraints(pattern=f"^{APPROVAL_NUMBER.pattern}$")]
+    buyer_number: Annotated[str, StringConstraints(pattern="^[0-9]{10}$")]
+    total: Total
+    issued_on: Day | None = None
+
+
+class HometaxBody(Body):
+    """Lines of Hometax's list, at the instant `at` or now. Lines alike (day, buyer, won) come at once."""
+
+    lines: Annotated[list[HometaxLine], Field(min_length=1, max_length=5_000)]
+    reason: OptionalText = ""
+    at: Instant | None = None
+
+
 class LeftBusinesses(BaseModel):
     """Businesses that are still to be issued, for one reason; some of them are named."""
 
@@ -187,6 +215,29 @@ class TransmittedMonth(BaseModel):
     month: str
     told: int
     refused: list[RefusedResult]
+
+
+class ListedLine(BaseModel):
+    """A line of Hometax's list that a person has to look at."""
+
+    written_date: date
+    approval_number: str
+    buyer_number: str
+    total: WireWon
+    issued_on: date | None
+
+
+class HeardFromHometax(TransmittedMonth):
+    """What a list was good for: `told` numbers are new, `known` ones were told before.
+
+    `ambiguous` lines fit several documents alike, or several lines fit one: say which with `transmit`.
+    `unknown` ones fit none of the month. `waiting` documents still have no approval number.
+    """
+
+    known: int
+    ambiguous: list[ListedLine]
+    unknown: list[ListedLine]
+    waiting: int
 
 
 class ByWhom(BaseModel):
@@ -497,6 +548,12 @@ class Months:
         results = [Result(each.document_key, each.approval_number, each.failed) for each in body.results]
         return await transmitted(self._surroundings, self._store, close, results)
 
+    async def hometax(self, month: AMonth, body: HometaxBody, caller: Asking) -> Any:
+        """Keeps the approval numbers of Hometax's list: of each line that fits one document alone."""
+        close = MonthClose(month, body.at or now(), uuid7(), caller.sub, body.reason, action="month.transmit")
+        lines = [ListedDocument(**line.model_dump()) for line in body.lines]
+        return await heard_from_hometax(self._surroundings, self._store, close, lines)
+
     async def plan(
         self,
         month: AMonth,
@@ -709,6 +766,7 @@ def http_routes(
             seconds=CLOSE_SECONDS,
         ),
         post(f"{month}/transmit", months.transmit, "invoices:manage", answers=TransmittedMonth),
+        post(f"{month}/hometax", months.hometax, "invoices:manage", answers=HeardFromHometax),
         post(f"{month}/merge", months.merge, "invoices:manage", answers=dict[str, Any]),
         post(
             f"{month}/correct",

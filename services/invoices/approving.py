@@ -15,10 +15,12 @@ from services.invoices.closes import MonthClose, Sizes
 from services.invoices.closing import SIZES, MonthNotOver, add_events, report
 from services.invoices.decisions.closing import approve_month, issue_approved
 from services.invoices.decisions.transmitting import CannotTransmit, Result, transmit
+from services.invoices.documents.hometax import Awaited, match
 from services.invoices.sets import approve_sets, issue_sets
 from services.invoices.state import By, NewId
 from services.invoices.store import SQL, Store
 from shared.crash_points import CrashPoint
+from shared.hometax_list import ListedDocument
 from shared.ids import uuid7
 from shared.runtime.audit_log import write_audit
 from shared.runtime.decisions import NewEvent
@@ -175,6 +177,29 @@ async def transmitted(
         await store.save(connection, world)
         await write_audit(connection, close.noted("done"))
     return {"month": close.month, "told": told, "refused": refused}
+
+
+async def heard_from_hometax(
+    surroundings: Surroundings, store: Store, close: MonthClose, lines: Sequence[ListedDocument]
+) -> dict[str, Any]:
+    """Keeps the approval numbers of Hometax's list, of each line that fits one document of the month alone.
+
+    Answers as `transmitted` does, with the lines that a person has to look at, how many were told before, and
+    how many documents still wait for a number. Lines alike (day, buyer, won) have to come at once.
+    """
+    numbers = sorted({line.buyer_number for line in lines})
+    rows = await surroundings.pool.fetch(SQL.documents_awaited, close.month, numbers)
+    matched = match(lines, (Awaited(**row) for row in rows))
+    results = [Result(key, line.approval_number, None) for key, line in matched.approved.items()]
+    told = await transmitted(surroundings, store, close, results)
+    waiting = await surroundings.pool.fetchval(SQL.count_waiting, close.month)
+    return {
+        **told,
+        "known": len(matched.known),
+        "ambiguous": [line._asdict() for line in matched.ambiguous],
+        "unknown": [line._asdict() for line in matched.unknown],
+        "waiting": waiting,
+    }
 
 
 async def _decide_some(

@@ -54,6 +54,7 @@ TOO_MANY_DOCUMENTS: Final = Kind(
 )
 PDF: Final = "application/pdf"
 XML: Final = "application/xml"
+ZIP: Final = "application/zip"
 XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 BUILDING_SECONDS: Final = 600.0
 """A workbook of a million documents takes a minute or two before its first byte."""
@@ -128,6 +129,16 @@ class Documents:
         """The documents of a month, and what they come to by evidence, as a workbook."""
         return Streamed(self._workbook(month, caller), XLSX)
 
+    async def for_hometax(self, month: AMonth) -> Response:
+        """Hometax's bulk sheets of what is issued of a month and not transmitted, 100 documents each.
+
+        A ZIP file, with `left_out.csv` where documents go into no sheet. Upload each once, and read Hometax's
+        list back before you take the next.
+        """
+        if self._supplier is None:
+            raise Problem(SUPPLIER_NOT_CONFIGURED)
+        return Streamed(self._workbooks.for_hometax(month, self._supplier), ZIP)
+
     async def _made(self, key: str, caller: Caller, make: Callable[[TaxDocument], bytes]) -> bytes:
         if self._supplier is None:
             raise Problem(SUPPLIER_NOT_CONFIGURED)
@@ -184,5 +195,13 @@ def document_routes(surroundings: Surroundings, supplier: Party | None) -> Seque
             seconds=BUILDING_SECONDS,
             problems=[TOO_MANY_DOCUMENTS],
             **look,
+        ),
+        get(
+            "/v1/months/{month}/hometax.zip",
+            documents.for_hometax,
+            "invoices:read",
+            file=ZIP,
+            seconds=BUILDING_SECONDS,
+            problems=[SUPPLIER_NOT_CONFIGURED],
         ),
     ]

@@ -703,6 +703,29 @@ LEFT JOIN documents o ON o.invoice_id = d.original_id
 LEFT JOIN transmissions ot ON ot.invoice_id = d.original_id
 WHERE d.document_key = $1 AND d.state = 'issued';
 
+-- name: documents_to_send
+-- The issued documents of a month that the tax authority has not taken, as document_of_key has them, with why it did not
+-- take them where it said so.
+SELECT d.*, t.approval_number, t.detail, o.document_key AS original_key, o.written_date AS original_written,
+       ot.approval_number AS original_approval
+FROM documents d
+LEFT JOIN transmissions t USING (invoice_id)
+LEFT JOIN documents o ON o.invoice_id = d.original_id
+LEFT JOIN transmissions ot ON ot.invoice_id = d.original_id
+WHERE d.month = $1 AND d.state = 'issued' AND t.state IS DISTINCT FROM 'transmitted'
+ORDER BY d.document_key;
+
+-- name: documents_awaited
+-- The issued documents of a month and these business numbers, with their approval numbers where they have one.
+SELECT d.document_key, d.written_date, d.business_number AS buyer_number, d.total, t.approval_number
+FROM documents d LEFT JOIN transmissions t USING (invoice_id)
+WHERE d.month = $1 AND d.business_number = ANY($2::text[]) AND d.state = 'issued';
+
+-- name: count_waiting
+-- How many issued documents of a month have no approval number.
+SELECT count(*) FROM documents d LEFT JOIN transmissions t USING (invoice_id)
+WHERE d.month = $1 AND d.state = 'issued' AND t.approval_number IS NULL;
+
 -- name: page_of_documents
 -- Documents of a month after one of them, by partner and id; of a business number and in a state, where they are given.
 SELECT d.*, o.document_key AS original_key

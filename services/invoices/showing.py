@@ -10,6 +10,8 @@ from typing import Any, Final, TypeVar
 
 import asyncpg
 
+from services.invoices.decisions.transmitting import NEXT
+from services.invoices.documents.hometax import MOST_DOCUMENTS, BulkSheets, LeftOut
 from services.invoices.documents.month_sheet import MonthRow, MonthSheet, Sum
 from services.invoices.documents.tax_document import Original, Party, TaxDocument, buyer_of, tax_document
 from services.invoices.penalties import Issue, penalty_of
@@ -59,9 +61,7 @@ async def show_document(pool: asyncpg.Pool, key: str, supplier: Party, caller: C
         document = None if row is None else DOCUMENTS.read(row)
         if document is None or not any(map(caller.may_see, document.partners)):
             raise NoSuchDocument(f"there is no document {key}; GET /v1/documents lists them")
-        lines = await lines_of(connection, document)
-        buyer = await _buyer_of(connection, document)
-    return tax_document(document, lines, supplier, buyer, _original_of(row), row["approval_number"])
+        return await _shown(connection, document, supplier, row)
 
 
 async def page_of_documents(
@@ -84,7 +84,7 @@ async def page_of_documents(
 
 
 class Workbooks:
-    """Makes workbooks of months, a few at a time."""
+    """Makes workbooks of months, and their sheets for Hometax, a few at a time."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool, self._places = pool, asyncio.Semaphore(AT_ONCE)
@@ -105,6 +105,44 @@ class Workbooks:
             }
             yield Parts(headers, _parts_of(path))
 
+    @asynccontextmanager
+    async def for_hometax(self, month: str, supplier: Party) -> AsyncIterator[Parts]:
+        """The issued documents of a month that the tax authority has not taken, as bulk sheets in a ZIP file.
+
+        All are of one instant, and sent when they are whole.
+        """
+        with tempfile.TemporaryDirectory(prefix="pawl-hometax-") as folder:
+            path = Path(folder) / "hometax.zip"
+            async with self._places:
+                counts = await self._make_sheets(path, month, supplier)
+            headers = {
+                "Content-Disposition": f'attachment; filename="hometax-{month}.zip"',
+                "Content-Length": str(path.stat().st_size),
+                **{f"X-{name.replace('_', '-').title()}": str(count) for name, count in counts.items()},
+            }
+            yield Parts(headers, _parts_of(path))
+
+    async def _make_sheets(self, path: Path, month: str, supplier: Party) -> Mapping[str, int]:
+        with path.open("wb") as file:
+            sheets = BulkSheets(file, month)
+            async with (
+                self._pool.acquire() as connection,
+                connection.transaction(isolation="repeatable_read", readonly=True),
+            ):
+                cursor = await connection.cursor(SQL.documents_to_send, month)
+                while rows := await cursor.fetch(MOST_DOCUMENTS):
+                    # What was refused for good is not sent again: something else mends it first.
+                    for row in (row for row in rows if row["detail"] in NEXT):
+                        sheets.leave_out(LeftOut(row["document_key"], row["detail"]))
+                    shown = [
+                        await _shown(connection, DOCUMENTS.read(row), supplier, row)
+                        for row in rows
+                        if row["detail"] not in NEXT
+                    ]
+                    await _in_thread(sheets.add, shown)
+            await _in_thread(sheets.finish)
+        return sheets.counts
+
     async def _make(self, path: Path, month: str, partner_id: str | None, at: datetime) -> None:
         async with (
             self._pool.acquire() as connection,
@@ -119,6 +157,15 @@ class Workbooks:
                 sheet.finish([_sum(row) for row in evidence])
             finally:
                 await _in_thread(sheet.close)
+
+
+async def _shown(
+    connection: Connection, document: Document, supplier: Party, row: Mapping[str, Any]
+) -> TaxDocument:
+    """A document as a value; its `row` has what stands on its original, and both approval numbers."""
+    lines = await lines_of(connection, document)
+    buyer = await _buyer_of(connection, document)
+    return tax_document(document, lines, supplier, buyer, _original_of(row), row["approval_number"])
 
 
 async def _buyer_of(connection: Connection, document: Document) -> Party:

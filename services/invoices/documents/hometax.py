@@ -1,29 +1,32 @@
-"""Hometax's bulk sheet (엑셀 업로드 양식), and its list of what was issued, read back in. Pure.
+"""Hometax's bulk sheet (엑셀 업로드 양식), and which line of its list tells of which document. Pure.
 
 For a supplier without an agent: the sheet is uploaded at hometax.go.kr, and the list that Hometax gives after
-that (매출전자세금계산서목록) brings the approval numbers. A sheet has 59 columns, headers in row 6, data from
-row 7, and at most 100 documents of at most four lines; modified documents are issued there one by one.
+that (`shared/hometax_list.py`) brings the approval numbers. A sheet has 59 columns, headers in row 6, data
+from row 7, and at most 100 documents of at most four lines; modified documents are issued there one by one.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from io import BytesIO
-from typing import Any, Final, NamedTuple
+from typing import Any, BinaryIO, Final, NamedTuple
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import xlsxwriter
 
 from services.invoices.decisions.lines import PrintedLine, folded
 from services.invoices.documents.kec import PURPOSES
 from services.invoices.documents.tax_document import TaxDocument
-from shared.business_number import normalise
+from shared.hometax_list import ListedDocument
 from shared.money import Money
+from shared.spreadsheets import BOM, csv_row
 
 COLUMNS: Final = 59
 MOST_DOCUMENTS: Final = 100
 MOST_LINES: Final = 4
 HEADER_ROW: Final = 6
 """Counted from 1, as the sheet shows it; data follow."""
+LEFT_OUT_FILE: Final = "left_out.csv"
 ORDINARY: Final = "01"
 """일반, not 영세율."""
 
@@ -70,60 +73,98 @@ Cell = str | int | None
 
 
 class LeftOut(NamedTuple):
-    """A document that no sheet takes: `modified`, or `incomplete` without what is `missing`."""
+    """A document that no sheet takes.
+
+    It is `modified`, `incomplete` without what is `missing`, or was refused before, with the reason of that.
+    """
 
     document_key: str
     reason: str
     missing: tuple[str, ...] = ()
 
 
-class Sheets(NamedTuple):
-    """Documents by the file that they go into, 100 at most in each, and those that go into none."""
+class Awaited(NamedTuple):
+    """An issued document as the list may name it. `approval_number` is None while nobody has told one."""
 
-    files: tuple[tuple[TaxDocument, ...], ...]
-    left_out: tuple[LeftOut, ...]
-
-
-class Result(NamedTuple):
-    """One line of Hometax's list; `issued_on` is the day of issue."""
-
+    document_key: str
     written_date: date
-    approval_number: str
-    issued_on: date | None
     buyer_number: str
     total: int
+    approval_number: str | None = None
+
+    @property
+    def scope(self) -> tuple[date, str, int]:
+        """What a document and a line have in common."""
+        return self.written_date, self.buyer_number, self.total
 
 
 class Matched(NamedTuple):
-    """Approval numbers by document key, and the lines and documents that a person has to look at.
+    """Lines by the key of their document, and those that a person has to look at.
 
     `ambiguous` lines fit several documents alike, or several lines fit one; `unknown` ones fit none here.
-    `silent` documents are on no line.
+    `known` are told already.
     """
 
-    approved: Mapping[str, Result]
-    ambiguous: tuple[Result, ...]
-    unknown: tuple[Result, ...]
-    silent: tuple[str, ...]
+    approved: Mapping[str, ListedDocument]
+    ambiguous: Sequence[ListedDocument]
+    unknown: Sequence[ListedDocument]
+    known: Sequence[ListedDocument]
 
 
-class UnreadableList(Exception):
-    """Why a file is not Hometax's list, in words for whoever has sent it."""
+class BulkSheets:
+    """The sheets of a month in a ZIP file, 100 documents each, beside `left_out.csv`.
 
+    Documents come one by one, so that memory does not grow with the month; the same ones make the same bytes.
+    """
 
-def sheets_of(documents: Iterable[TaxDocument]) -> Sheets:
-    """Which documents go into which sheet, in their order."""
-    fit: list[TaxDocument] = []
-    left_out: list[LeftOut] = []
-    for document in documents:
+    def __init__(self, file: BinaryIO, month: str) -> None:
+        self._zip, self._month = ZipFile(file, "w", ZIP_DEFLATED), month
+        self._sheet: list[TaxDocument] = []
+        self._left_out: list[LeftOut] = []
+        self._sheets = self._documents = 0
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many documents are in how many sheets, and how many are left out."""
+        return {"documents": self._documents, "sheets": self._sheets, "left_out": len(self._left_out)}
+
+    def add(self, documents: Iterable[TaxDocument]) -> None:
+        """Puts each document into the sheet that is not full yet, or notes why none takes it."""
+        for document in documents:
+            self._add(document)
+
+    def leave_out(self, document: LeftOut) -> None:
+        """Notes a document that no sheet takes."""
+        self._left_out.append(document)
+
+    def finish(self) -> None:
+        """Writes what is left, and makes the file whole."""
+        if self._sheet:
+            self._write_sheet()
+        if self._left_out:
+            rows = [(each.document_key, each.reason, " ".join(each.missing)) for each in self._left_out]
+            named = [csv_row(row) for row in (("document_key", "reason", "missing"), *rows)]
+            self._write(LEFT_OUT_FILE, BOM + "".join(named).encode())
+        self._zip.close()
+
+    def _add(self, document: TaxDocument) -> None:
         if document.modification is not None:
-            left_out.append(LeftOut(document.document_key, "modified"))
+            self.leave_out(LeftOut(document.document_key, "modified"))
         elif document.missing:
-            left_out.append(LeftOut(document.document_key, "incomplete", document.missing))
+            self.leave_out(LeftOut(document.document_key, "incomplete", document.missing))
         else:
-            fit.append(document)
-    files = (tuple(fit[first : first + MOST_DOCUMENTS]) for first in range(0, len(fit), MOST_DOCUMENTS))
-    return Sheets(tuple(files), tuple(left_out))
+            self._documents += 1
+            self._sheet.append(document)
+            if len(self._sheet) == MOST_DOCUMENTS:
+                self._write_sheet()
+
+    def _write_sheet(self) -> None:
+        self._sheets += 1
+        self._write(f"hometax-{self._month}-{self._sheets:04d}.xlsx", sheet(self._sheet))
+        self._sheet = []
+
+    def _write(self, name: str, content: bytes) -> None:
+        self._zip.writestr(ZipInfo(name, _MADE.timetuple()[:6]), content, ZIP_DEFLATED)
 
 
 def row_of(document: TaxDocument) -> list[Cell]:
@@ -162,50 +203,35 @@ def sheet(documents: Sequence[TaxDocument]) -> bytes:
     return made.getvalue()
 
 
-def results_of(rows: Iterable[Sequence[Any]]) -> list[Result]:
-    """The lines of Hometax's list, whose first row is row 1 of its sheet. Raises UnreadableList."""
-    listed = [list(row) for row in rows]
-    header = [str(cell) for cell in listed[HEADER_ROW - 1]] if len(listed) >= HEADER_ROW else []
-    for place, name in _PLACES.items():
-        if len(header) <= place or name not in header[place].replace(" ", ""):
-            raise UnreadableList(
-                f"column {place + 1} of row {HEADER_ROW} is not {name}: send the list as Hometax gives it"
-            )
-    told = enumerate(listed[HEADER_ROW:], start=HEADER_ROW + 1)
-    return [_result(number, row) for number, row in told if len(row) > _TOTAL and str(row[_APPROVAL]).strip()]
-
-
-def match(results: Iterable[Result], documents: Iterable[TaxDocument]) -> Matched:
+def match(lines: Iterable[ListedDocument], documents: Iterable[Awaited]) -> Matched:
     """Which line tells of which document: by written date, buyer and total. A person says what is open."""
-    told: dict[tuple[date, str, int], list[Result]] = defaultdict(list)
-    for result in results:
-        told[result.written_date, result.buyer_number, result.total].append(result)
-    asked: dict[tuple[date, str, int], list[TaxDocument]] = defaultdict(list)
+    asked: dict[tuple[date, str, int], list[Awaited]] = defaultdict(list)
+    told_before = set[str]()
     for document in documents:
-        scope = document.written_date, document.buyer.business_number, document.amount.total
-        asked[scope].append(document)
-    approved: dict[str, Result] = {}
-    ambiguous: list[Result] = []
-    for scope, here in asked.items():
-        lines = told.get(scope, [])
-        if len(here) == len(lines) == 1:
-            approved[here[0].document_key] = lines[0]
+        if document.approval_number is None:
+            asked[document.scope].append(document)
         else:
-            ambiguous += lines
-    unknown = [line for scope, lines in told.items() if scope not in asked for line in lines]
-    silent = [each.document_key for scope, here in asked.items() if scope not in told for each in here]
-    return Matched(approved, tuple(ambiguous), tuple(unknown), tuple(silent))
+            told_before.add(document.approval_number)
+    known: list[ListedDocument] = []
+    told: dict[tuple[date, str, int], list[ListedDocument]] = defaultdict(list)
+    for line in dict.fromkeys(lines):
+        if line.approval_number in told_before:
+            known.append(line)
+        else:
+            told[line.scope].append(line)
+    approved: dict[str, ListedDocument] = {}
+    ambiguous: list[ListedDocument] = []
+    unknown: list[ListedDocument] = []
+    for scope, here in told.items():
+        fitting = asked.get(scope, [])
+        if len(here) == len(fitting) == 1:
+            approved[fitting[0].document_key] = here[0]
+        else:
+            (ambiguous if fitting else unknown).extend(here)
+    return Matched(approved, ambiguous, unknown, known)
 
 
 _MADE: Final = datetime(2026, 1, 1)  # noqa: DTZ001 - of the file's own properties, so that its bytes repeat
-_WRITTEN, _APPROVAL, _ISSUED, _BUYER_NUMBER, _TOTAL = 0, 1, 2, 9, 14
-_PLACES: Final = {
-    _WRITTEN: "작성일자",
-    _APPROVAL: "승인번호",
-    _ISSUED: "발급일자",
-    _BUYER_NUMBER: "등록번호",
-    _TOTAL: "합계",
-}
 
 
 def _line_cells(line: PrintedLine, day: str) -> list[Cell]:
@@ -219,27 +245,3 @@ def _write(page: Any, row: int, cells: Sequence[Cell], text: Any, number: Any) -
             page.write_number(row, column, cell, number)
         elif cell:
             page.write_string(row, column, cell, text)
-
-
-def _result(number: int, row: Sequence[Any]) -> Result:
-    buyer, approval = normalise(str(row[_BUYER_NUMBER])), str(row[_APPROVAL]).replace("-", "").strip()
-    try:
-        written = _day(row[_WRITTEN])
-        total = int(str(row[_TOTAL]).replace(",", "").removesuffix(".0"))
-    except ValueError as error:
-        raise UnreadableList(f"row {number}: {error}; send the list as Hometax gives it") from None
-    if written is None or buyer is None or len(approval) != 24 or not approval.isalnum():
-        raise UnreadableList(
-            f"row {number} has no date, buyer or approval number; send the list as Hometax gives it"
-        )
-    return Result(written, approval, _day(row[_ISSUED]), buyer, total)
-
-
-def _day(cell: Any) -> date | None:
-    """A day as a sheet has it: a date, `2026-10-31`, `2026/10/31` or `20261031`; None for an empty cell."""
-    if isinstance(cell, datetime):
-        return cell.date()
-    if isinstance(cell, date):
-        return cell
-    digits = "".join(c for c in str(cell)[:10] if c.isdigit())
-    return date.fromisoformat(digits) if digits else None

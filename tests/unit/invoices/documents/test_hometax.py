@@ -1,10 +1,13 @@
-"""Hometax's bulk sheet as openpyxl reads it, and its list of results, matched to documents."""
+"""Hometax's bulk sheets as openpyxl reads them, and its list of results, matched to documents."""
 
+import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from io import BytesIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import orjson
 import pytest
@@ -13,14 +16,17 @@ from openpyxl import load_workbook
 from services.invoices.documents.hometax import (
     HEADER_ROW,
     HEADERS,
-    UnreadableList,
+    LEFT_OUT_FILE,
+    Awaited,
+    BulkSheets,
+    LeftOut,
+    Matched,
     match,
-    results_of,
     row_of,
     sheet,
-    sheets_of,
 )
 from services.invoices.documents.tax_document import Party, TaxDocument
+from shared.hometax_list import ListedDocument, UnreadableList, lines_of_list
 from shared.kst import KST
 from tests.unit.invoices.documents.samples import document, modified, printed
 from tests.unit.invoices.test_golden_cases import expected
@@ -62,15 +68,54 @@ def single(number: int, units: int = 100) -> TaxDocument:
     return document(printed("이용권", 1_600, units), document_key=key)
 
 
+def named(number: int) -> TaxDocument:
+    key = f"2026-10-1168200276-{number:06d}"
+    return document(printed(f"상품 {number}", 1_600, 1), document_key=key)
+
+
+def awaited(number: int, units: int = 100) -> Awaited:
+    of = single(number, units)
+    return Awaited(of.document_key, of.written_date, of.buyer.business_number, of.amount.total)
+
+
 def test_the_headers_are_those_of_the_form() -> None:
     assert list(HEADERS) == FORM["columns"]
     assert len(HEADERS) == FORM["limits"]["columns"] == expected("H1")["columns"]
 
 
+def packed(*documents: TaxDocument, refused: Sequence[LeftOut] = ()) -> tuple[BulkSheets, bytes]:
+    """The sheets of a month, made of these documents one after the other."""
+    file = BytesIO()
+    sheets = BulkSheets(file, "2026-10")
+    for each in documents:
+        sheets.add([each])
+    for each in refused:
+        sheets.leave_out(each)
+    sheets.finish()
+    return sheets, file.getvalue()
+
+
+def keys_in(file: bytes) -> list[str]:
+    """The first line of each document of a sheet: the name that `single` gave it."""
+    (page,) = load_workbook(BytesIO(file)).worksheets
+    return [str(row[23]) for row in page.iter_rows(min_row=HEADER_ROW + 1, values_only=True)]
+
+
 def test_a_hundred_and_one_documents_are_two_files() -> None:
-    sheets = sheets_of(single(number) for number in range(golden("H1")["documents"]))
-    assert [len(each) for each in sheets.files] == expected("H1")["files"]
-    assert sheets.left_out == ()
+    sheets, file = packed(*(named(number) for number in range(golden("H1")["documents"])))
+
+    with ZipFile(BytesIO(file)) as files:
+        names = files.namelist()
+        found = [keys_in(files.read(name)) for name in names]
+    assert names == ["hometax-2026-10-0001.xlsx", "hometax-2026-10-0002.xlsx"]
+    assert [len(each) for each in found] == expected("H1")["files"]
+    assert [key for each in found for key in each] == [f"상품 {n}" for n in range(101)]
+    assert sheets.counts == {"documents": 101, "sheets": 2, "left_out": 0}
+
+
+def test_a_full_sheet_is_followed_by_no_empty_one() -> None:
+    sheets, _ = packed(*(named(number) for number in range(100)))
+    assert sheets.counts["sheets"] == 1
 
 
 def test_cells_are_text_but_for_won() -> None:
@@ -102,14 +147,23 @@ def test_six_lines_become_four_with_the_rest_in_the_last() -> None:
     assert row[19:21] == expected("H2")["sum"]
 
 
-def test_a_modified_document_and_one_without_a_representative_are_left_out_and_named() -> None:
+def test_what_no_sheet_takes_is_named_with_its_reason_in_a_file_beside_them() -> None:
     nameless = document(buyer=Party("1168200276", "가나다 주식회사"))
-    sheets = sheets_of([modified(), nameless, single(3)])
-    assert [[each.document_key for each in file] for file in sheets.files] == [[single(3).document_key]]
-    assert [(each.reason, each.missing) for each in sheets.left_out] == [
-        ("modified", ()),
-        ("incomplete", ("buyer.representative",)),
+    refused = LeftOut("2026-10-1168200276-000009", "wrong_number")
+
+    sheets, file = packed(modified(), nameless, single(3), refused=[refused])
+
+    with ZipFile(BytesIO(file)) as files:
+        assert files.namelist() == ["hometax-2026-10-0001.xlsx", LEFT_OUT_FILE]
+        assert len(keys_in(files.read("hometax-2026-10-0001.xlsx"))) == 1
+        listed = list(csv.reader(StringIO(files.read(LEFT_OUT_FILE).decode("utf-8-sig"))))
+    assert listed == [
+        ["document_key", "reason", "missing"],
+        [modified().document_key, "modified", ""],
+        [nameless.document_key, "incomplete", "buyer.representative"],
+        [refused.document_key, "wrong_number", ""],
     ]
+    assert sheets.counts == {"documents": 1, "sheets": 1, "left_out": 3}
 
 
 def test_what_looks_like_a_formula_is_text() -> None:
@@ -120,6 +174,7 @@ def test_what_looks_like_a_formula_is_text() -> None:
 
 def test_the_same_documents_are_the_same_bytes() -> None:
     assert sheet([single(1)]) == sheet([single(1)])
+    assert packed(single(1), modified())[1] == packed(single(1), modified())[1]
 
 
 @pytest.mark.parametrize(
@@ -127,29 +182,54 @@ def test_the_same_documents_are_the_same_bytes() -> None:
 )
 def test_a_line_of_the_list_brings_an_approval_number(written: Any) -> None:
     listed = Listed.of((written, approval(1), "116-82-00276", "176,000"))
-    (result,) = results_of(listed.rows)
+    (line,) = lines_of_list(listed.rows)
 
-    matched = match([result], [single(1), single(2, 60)])
+    matched = match([line], [awaited(1), awaited(2, 60)])
 
-    assert matched.approved == {single(1).document_key: result}
-    assert (result.approval_number, result.issued_on) == (approval(1), date(2026, 11, 6))
-    assert matched.silent == (single(2).document_key,)
-    assert (matched.ambiguous, matched.unknown) == ((), ())
+    assert matched == Matched({single(1).document_key: line}, [], [], [])
+    assert (line.approval_number, line.issued_on) == (approval(1), date(2026, 11, 6))
+
+
+def lines(*numbers: int, buyer: str = "1168200276", total: Any = 176_000.0) -> list[ListedDocument]:
+    return lines_of_list(Listed.of(*(("2026-10-31", approval(n), buyer, total) for n in numbers)).rows)
 
 
 def test_two_documents_alike_are_for_a_person() -> None:
-    lines = [("2026-10-31", approval(n), "1168200276", 176_000.0) for n in (1, 2)]
-    matched = match(results_of(Listed.of(*lines).rows), [single(1), single(2)])
+    matched = match(lines(1, 2), [awaited(1), awaited(2)])
     assert not matched.approved
     assert [each.approval_number for each in matched.ambiguous] == [approval(1), approval(2)]
 
 
+def test_two_lines_for_one_document_are_for_a_person() -> None:
+    matched = match(lines(1, 2), [awaited(1)])
+    assert (matched.approved, matched.ambiguous) == ({}, lines(1, 2))
+
+
+def test_a_line_that_stands_there_twice_counts_once() -> None:
+    assert match(lines(1, 1), [awaited(1)]).approved.keys() == {single(1).document_key}
+
+
 def test_a_line_of_somebody_else_is_unknown() -> None:
-    matched = match(
-        results_of(Listed.of(("2026-10-31", approval(1), "1348672683", 176_000)).rows), [single(1)]
-    )
-    assert [each.buyer_number for each in matched.unknown] == ["1348672683"]
-    assert matched.silent == (single(1).document_key,)
+    foreign = lines(1, buyer="1348672683")
+    assert match(foreign, [awaited(1)]) == Matched({}, [], foreign, [])
+
+
+def test_what_was_told_before_is_known_and_helps_to_tell_the_other_one() -> None:
+    """Of two documents alike one has its number: the second line can only be about the other one."""
+    before, new = lines(1, 2)
+    matched = match([before, new], [awaited(1)._replace(approval_number=approval(1)), awaited(2)])
+    assert matched == Matched({single(2).document_key: new}, [], [], [before])
+
+
+def test_a_second_number_for_a_document_that_has_one_is_unknown() -> None:
+    second = lines(2)
+    assert match(second, [awaited(1)._replace(approval_number=approval(1))]).unknown == second
+
+
+def test_a_modified_document_is_found_by_its_negative_won() -> None:
+    (line,) = lines(1, total="-70,400")
+    back = Awaited("2026-10-1168200276-000007", date(2026, 10, 31), "1168200276", -70_400)
+    assert match([line], [back]).approved == {back.document_key: line}
 
 
 @pytest.mark.parametrize(
@@ -157,15 +237,16 @@ def test_a_line_of_somebody_else_is_unknown() -> None:
     [
         ("2026-13-31", approval(1), "1168200276", 176_000),
         ("2026-10-31", "12", "1168200276", 176_000),
+        ("2026-10-31", approval(1)[:-1] + "가", "1168200276", 176_000),
         ("2026-10-31", approval(1), "nobody", 176_000),
         ("2026-10-31", approval(1), "1168200276", "much"),
     ],
 )
 def test_a_line_that_cannot_be_read_is_refused_with_its_row(line: Any) -> None:
     with pytest.raises(UnreadableList, match="row 7"):
-        results_of(Listed.of(line).rows)
+        lines_of_list(Listed.of(line).rows)
 
 
 def test_another_file_is_refused() -> None:
     with pytest.raises(UnreadableList, match="작성일자"):
-        results_of([["a", "b"]] * 10)
+        lines_of_list([["a", "b"]] * 10)
