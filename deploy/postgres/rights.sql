@@ -65,7 +65,7 @@ DECLARE
         },
         "invoices": {
             "payments":            "insert, update (refunded_supply, refunded_vat, standing_supply, standing_vat, issued_units, returned_units, open_refunds, business_number, invoice_id)",
-            "payment_lines":       "insert",
+            "payment_lines":       "insert, update (buyer)",
             "documents":           "insert, update",
             "refunds":             "insert, update (state, supply, vat, lines, consumed)",
             "partners":            "insert, update",

@@ -132,7 +132,7 @@ def hide_from_partner(world: World, event: Event[PartnerWithdrawn], context: Con
 
 
 def erase_partner(world: World, event: Event[PartnerPurged], context: Context) -> Outcome:
-    """partner.purged: its name, its address and the numbers that it told are erased; documents stay."""
+    """partner.purged: who it is goes, but where a document that has to be kept says it."""
     return keep(world, partners.purge_partner(world, event.key, event.data.purged_at))
 
 

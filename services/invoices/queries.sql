@@ -118,6 +118,38 @@ SELECT * FROM refunds WHERE refund_id = ANY($1::text[]);
 -- What is recorded of these partners.
 SELECT * FROM partners WHERE partner_id = ANY($1::text[]);
 
+-- name: purged_partners
+-- Those of these partners that are named no more.
+SELECT * FROM partners WHERE partner_id = ANY($1::text[]) AND purged_at IS NOT NULL;
+
+-- name: name_buyers
+-- Keeps with the payments on issued documents who these partners are, where it was not kept and they are about to be purged:
+-- a document goes on to name whom it named.
+UPDATE payment_lines l SET buyer = json_build_array(n.business_number, n.name, n.invoice_email)
+FROM payments p JOIN documents d USING (invoice_id) JOIN partners n ON n.partner_id = p.partner_id
+WHERE l.order_id = p.order_id AND p.partner_id = ANY($1::text[]) AND l.buyer IS NULL AND d.state = 'issued'
+  AND n.business_number = p.business_number AND n.name <> '';
+
+-- name: erase_buyers
+-- Forgets who paid, as of their payments, of these partners, but where it stands on a document that is issued or still to be
+-- issued: each names the latest of its payments that has a name, and one that modifies it the payment that it is about.
+WITH named AS (
+    SELECT DISTINCT ON (q.invoice_id) q.order_id
+    FROM documents d
+    JOIN payments q ON q.month = d.month AND q.partner_id = ANY(d.partner_id || d.also) AND q.invoice_id = d.invoice_id
+    JOIN payment_lines s ON s.order_id = q.order_id AND s.buyer ->> 1 <> ''
+    WHERE d.state = 'issued' AND d.invoice_id IN (SELECT invoice_id FROM payments WHERE partner_id = ANY($1::text[]))
+    ORDER BY q.invoice_id, q.paid_at DESC, q.order_id DESC
+)
+UPDATE payment_lines l SET buyer = NULL
+FROM payments p LEFT JOIN documents d USING (invoice_id)
+WHERE l.order_id = p.order_id AND p.partner_id = ANY($1::text[]) AND l.buyer IS NOT NULL
+  AND (d.state IN ('draft', 'approved', 'issue_failed')) IS NOT TRUE
+  AND p.order_id NOT IN (SELECT order_id FROM named)
+  AND NOT EXISTS (SELECT FROM documents m
+                  WHERE m.kind = 'modified' AND m.refund_id IS NOT NULL AND m.order_id = p.order_id
+                    AND m.original_id IN (d.invoice_id, d.original_id));
+
 -- name: refunds_of_payments
 -- Every refund of these payments, in progress or ended.
 SELECT * FROM refunds WHERE order_id = ANY($1::text[]) ORDER BY refund_id;
@@ -745,12 +777,13 @@ ORDER BY d.partner_id, d.invoice_id LIMIT $6;
 
 -- name: rows_of_month
 -- The issued and the open documents of a month as an accountant reads them, of one partner where it is given. The name
--- is the one that the partner told last, else that of a payment.
+-- is the one that the partner told last, else that of a payment: also of one that was purged since.
 SELECT d.*, t.approval_number, o.document_key AS original_key,
-       coalesce(n.name,
+       coalesce(nullif(n.name, ''),
                 (SELECT l.buyer ->> 1 FROM payment_lines l WHERE l.order_id = d.order_id),
                 (SELECT l.buyer ->> 1 FROM payments p JOIN payment_lines l USING (order_id)
-                 WHERE p.month = d.month AND p.partner_id = d.partner_id AND p.invoice_id = d.invoice_id LIMIT 1),
+                 WHERE p.month = d.month AND p.partner_id = d.partner_id AND p.invoice_id = d.invoice_id
+                   AND l.buyer ->> 1 <> '' LIMIT 1),
                 '') AS name
 FROM documents d
 LEFT JOIN transmissions t USING (invoice_id)

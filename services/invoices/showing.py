@@ -169,11 +169,11 @@ async def _shown(
 
 
 async def _buyer_of(connection: Connection, document: Document) -> Party:
-    order_ids = [document.order_id] if document.order_id is not None else []
-    if not order_ids:
-        of = document.original_id if document.kind == "modified" else document.invoice_id
-        rows = await connection.fetch(SQL.payments_of_document, of)
-        order_ids = [row["order_id"] for row in rows]
+    of = document.original_id if document.kind == "modified" else document.invoice_id
+    rows = await connection.fetch(SQL.payments_of_document, of)
+    order_ids = [row["order_id"] for row in rows]
+    if document.order_id is not None:  # whom a refund is about comes first, then whom its original names
+        order_ids.append(document.order_id)
     sold = await connection.fetch(SQL.snapshots_of_orders, order_ids)
     kept = {row["order_id"]: SNAPSHOTS.read(row) for row in sold}
     partners = await connection.fetch(SQL.read_partners, [document.partner_id])

@@ -128,7 +128,8 @@ class Buyer(NamedTuple):
 class Snapshot(Struct, frozen=True, gc=False):
     """The lines of a payment as they were sold, and its buyer, from which documents are printed.
 
-    `buyer` is None for payments from before it was kept.
+    `buyer` is None for payments from before it was kept, and for those of a purged partner that stand on no
+    document.
     """
 
     order_id: Fixed[str]

@@ -135,6 +135,7 @@ class Store:
             await _read_corrections(connection, world)
         await _read_refunds(connection, world, events)
         partner_ids = {event.key for event in changed} | set(_partners_of_late(late)) | purged
+        await _read_purged(connection, world, {event.data.partner.partner_id for event in paid})
         await _read_partners(connection, world, partner_ids)
         await _read_numbers(connection, world, partner_ids)
         await _read_requests(connection, world, {event.key for event in [*merges, *changed]})
@@ -232,10 +233,16 @@ class Store:
     async def save(self, connection: Connection, world: World) -> None:
         """Writes what changed, one statement for each table."""
         before = world.stored
+        purged = [
+            partner.partner_id for partner in _changed(world.partners, before.partners) if partner.purged_at
+        ]
         await PAYMENTS.save(connection, pairs(world.payments, before.payments))
         await SNAPSHOTS.save(connection, ((snapshot, None) for snapshot in world.snapshots))
         await DOCUMENTS.save(connection, pairs(world.documents, before.documents))
         await REFUNDS.put(connection, _changed(world.refunds, before.refunds))
+        if purged:  # while it still stands there who they were
+            await connection.execute(SQL.name_buyers, purged)
+            await connection.execute(SQL.erase_buyers, purged)
         await PARTNERS.put(connection, _changed(world.partners, before.partners))
         await NUMBERS.put(connection, _changed(world.numbers, before.numbers))
         await CORRECTIONS.put(connection, _changed(world.corrections, before.corrections))
@@ -347,6 +354,12 @@ async def _read_refunds(connection: Connection, world: World, events: Sequence[E
 async def _read_partners(connection: Connection, world: World, partner_ids: Iterable[str]) -> None:
     if wanted := sorted(partner_ids):
         rows = await connection.fetch(SQL.read_partners, wanted)
+        world.put(Change(partners=tuple(map(PARTNERS.read, rows))))
+
+
+async def _read_purged(connection: Connection, world: World, partner_ids: Iterable[str]) -> None:
+    if wanted := sorted(partner_ids):
+        rows = await connection.fetch(SQL.purged_partners, wanted)
         world.put(Change(partners=tuple(map(PARTNERS.read, rows))))
 
 

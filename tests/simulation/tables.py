@@ -1067,6 +1067,7 @@ INVOICES: Mapping[str, Query] = {
     "lock_counters": lock_counters,
     "read_refunds": lambda tx, ids: found(tx, "refunds", ids),
     "read_partners": lambda tx, ids: found(tx, "partners", ids),
+    "purged_partners": lambda tx, ids: [],
     "read_requests": lambda tx, ids: where(
         tx, "merge_requests", "partner_id", ids, "partner_id", "request_id"
     ),
@@ -1289,9 +1290,17 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
         "is_partner_known": "a person corrects a partner",
         "has_left": "a partner asks with a token of its own",
         **dict.fromkeys(
-            ("document_of_key", "page_of_documents", "page_of_partner", "rows_of_month", "evidence_of_month"),
+            (
+                "document_of_key",
+                "documents_to_send",
+                "page_of_documents",
+                "page_of_partner",
+                "rows_of_month",
+                "evidence_of_month",
+            ),
             "a person asks for documents",
         ),
+        **dict.fromkeys(("name_buyers", "erase_buyers"), "no history here is five years long"),
         "sum_evidence": "asked by auditors only",
         **dict.fromkeys(("refunds_of_payments", "page_of_partners"), "a person asks for a plan"),
         **dict.fromkeys(
@@ -1317,6 +1326,8 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
                 "states_of_businesses",
                 "page_of_businesses",
                 "documents_of_keys",
+                "documents_awaited",
+                "count_waiting",
                 "read_transmissions",
             ),
             "finance here closes in one stroke; test_approving.py has the steps on Postgres",

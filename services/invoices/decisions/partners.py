@@ -1,6 +1,7 @@
 """A partner's invoice data and preference; a right business number issues what waited for it.
 
-Years after it left it is purged: only its payments and documents say under which number they are.
+Years after it left it is purged: documents say who they are for, payments under which number they are, and
+nothing else here names it.
 """
 
 from datetime import datetime
@@ -49,9 +50,10 @@ def change_partner(world: World, partner: Partner, at: datetime) -> Decided[Chan
 def purge_partner(world: World, partner_id: str, at: datetime) -> Decided[Change]:
     """Erases what a partner has told of itself; a partner that is purged stays as it is.
 
-    Payments and documents keep their business number: of what a tax invoice must say of its recipient that is
-    all there is (VAT Act 32 (1) no. 2), documents have to be kept, and an issued one never changes. One of
-    which nobody has told is noted too, so that what is heard of it later is not kept.
+    Payments and documents keep their business number, and a document who it is for, as of the payment:
+    documents have to be kept (VAT Act 71 (3)), and an issued one never changes. Who paid what stands on no
+    document is forgotten when this is saved. One of which nobody has told is noted too, so that what is heard
+    of it later is not kept.
     """
     recorded = world.partners.get(partner_id)
     if recorded is not None and recorded.purged_at is not None:

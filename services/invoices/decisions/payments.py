@@ -53,12 +53,15 @@ def record_payment(
 ) -> Decided[Change]:
     """Records a paid order with the draft of its tax invoice, issued at once when the month is closed.
 
-    What cost nothing has no evidence, and so no document (domain.md, "Evidence"). A payment that is recorded
-    already changes nothing.
+    What cost nothing has no evidence, and so no document (domain.md, "Evidence"). Where there is none nobody
+    keeps who paid, once the partner was purged. A payment that is recorded already changes nothing.
     """
     if payment.order_id in world.payments:
         return Decided(Change())
     if payment.evidence != "tax_invoice" or not payment.paid.total:
+        partner = world.partners.get(payment.partner_id)
+        if partner is not None and partner.purged_at is not None:
+            snapshot = replace(snapshot, buyer=None)
         return Decided(Change(payments=(payment,), snapshots=(snapshot,)))
     closed_at = world.closed_at(payment.month, payment.business_number)
     told = world.numbers_of(payment.partner_id)
