@@ -303,10 +303,20 @@ class MonthTotals(BaseModel):
     corrections: list[dict[str, Any]]
 
 
+class Declared(BaseModel):
+    """All that is issued of a month, modified documents and corrections too; negative where more went back."""
+
+    documents: int
+    supply: WireWon
+    vat: WireWon
+    total: WireWon
+
+
 class ShownMonth(MonthTotals):
     """A month as it is. `closed_at` is null until it is closed. `businesses` counts them by their state."""
 
     closed_at: str | None
+    declared: Declared
     businesses: dict[str, int]
 
 

@@ -200,7 +200,10 @@ def invoice_transmission_failed(document: Document, told: Transmission, then: st
 def invoice_modified(
     document: Document, original: Document, payment: Payment, *, cancellation: bool
 ) -> NewEvent:
-    """A modified invoice: the won by which a refund, or a cancellation, changes an issued document."""
+    """A modified invoice: the won by which a refund, or a cancellation, changes an issued document.
+
+    Only a late one shows `estimated_penalty`, in won: of the value by which it changes the other one.
+    """
     data = {
         "invoice_id": str(document.invoice_id),
         "partner_id": document.partner_id,
@@ -217,6 +220,10 @@ def invoice_modified(
         "late": document.late,
         "issue_by": str(due_on(document.month)),
     }
+    assert document.issued_at is not None, "it is issued when it is made"
+    penalty = estimated_penalty(document.month, document.issued_at, abs(document.amount.supply))
+    if penalty is not None:
+        data["estimated_penalty"] = penalty
     return _of_partner("invoice.modified.v1", document, data)
 
 

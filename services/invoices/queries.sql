@@ -569,6 +569,12 @@ SELECT count(*) FILTER (WHERE state = 'issued')::bigint AS documents,
        count(*) FILTER (WHERE state IN ('draft', 'approved'))::bigint AS drafts
 FROM documents WHERE month = $1 AND modification IS NULL;
 
+-- name: declared_of_month
+-- What a month declares: all that is issued of it, modified documents and corrections too; it may be negative.
+SELECT count(*)::bigint AS documents, coalesce(sum(supply), 0)::bigint AS supply, coalesce(sum(vat), 0)::bigint AS vat,
+       coalesce(sum(total), 0)::bigint AS total
+FROM documents WHERE month = $1 AND state = 'issued';
+
 -- name: state_of_month
 -- Whether a month was closed, and whether that was told.
 SELECT closed_at, unreported FROM months WHERE month = $1;

@@ -39,6 +39,13 @@ def print_status(console: Console, month: dict[str, Any]) -> None:
         return
     closed = f"closed at {month['closed_at']}" if month["closed_at"] else "not closed"
     _print_totals(console, f"{month['month']} is {closed}", month)
+    declared = month["declared"]
+    console.print(
+        f"declared, modified documents too: {declared['documents']:,} documents, ₩{declared['supply']:,} and "
+        f"₩{declared['vat']:,} VAT",
+        highlight=False,
+        soft_wrap=True,
+    )
     counts = ", ".join(f"{state} {count:,}" for state, count in sorted(month.get("businesses", {}).items()))
     if counts:
         console.print(f"businesses: {counts}", highlight=False)

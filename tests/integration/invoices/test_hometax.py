@@ -151,6 +151,19 @@ async def test_a_modified_document_gets_its_number_from_the_list(
     assert row["approval_number"].startswith("20261030")
 
 
+async def test_a_month_in_which_more_went_back_than_was_paid_declares_negative_won(
+    books: StoredBooks, client: httpx.AsyncClient
+) -> None:
+    await paid(books, "A-1", 100)
+    await paid(books, "B-1", 10, at="2026-11-03T10:00:00+09:00")
+    await books.close()
+    await books.take(books.events.completed("A-1", "r-1", 40, 64_000, 6_400, at="2026-11-12T10:00:00+09:00"))
+    await books.close("2026-11", "2026-12-05T18:00:00+09:00")
+    month = (await client.get("/v1/months/2026-11")).json()
+    assert (month["documents"], month["total"]) == (1, 17_600)
+    assert month["declared"] == {"documents": 2, "supply": -48_000, "vat": -4_800, "total": -52_800}
+
+
 async def test_without_a_supplier_there_is_no_sheet(books: StoredBooks) -> None:
     async with client_of(books) as client:
         answer = await client.get(SHEETS)

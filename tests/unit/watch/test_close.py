@@ -15,6 +15,7 @@ from ops.shell.problem import Problem
 from tests.unit.watch.test_month import OPEN_REFUND, a_month
 
 SUMS = {"documents": 2, "payments": 3, "supply": 320, "vat": 32, "total": 352, "merged": 1, "issue_failed": 0}
+DECLARED = {"documents": 3, "supply": -40, "vat": -4, "total": -44}
 CORRECTION = {
     "document_key": "2026-10-1168200276-000001",
     "partner_id": "P-17",
@@ -132,7 +133,7 @@ def test_what_would_be_done_says_in_json_that_it_was_not(service: Service) -> No
 
 
 def test_the_status_of_a_month_closes_nothing(service: Service) -> None:
-    service.say(200, month="2026-10", closed_at=None, corrections=[], **SUMS)
+    service.say(200, month="2026-10", closed_at=None, declared=DECLARED, corrections=[], **SUMS)
     result = run("2026-10", "status", "--json")
     assert service.asked == [("http://invoices/v1/months/2026-10", None)]
     assert orjson.loads(result.output)["closed_at"] is None
@@ -257,11 +258,13 @@ def test_an_issue_that_leaves_businesses_says_why_and_what_to_do(service: Servic
 
 def test_without_yes_an_issue_only_looks(service: Service) -> None:
     service.say(
-        200, month="2026-10", closed_at=None, drafts=0, corrections=[], businesses={"approved": 2}, **SUMS
-    )
+        200, month="2026-10", closed_at=None, drafts=0, declared=DECLARED, corrections=[],
+        businesses={"approved": 2}, **SUMS,
+    )  # fmt: skip
     result = run("2026-10", "issue")
     assert [body for _, body in service.asked] == [None]
     assert "businesses: approved 2" in result.output
+    assert "3 documents, ₩-40 and ₩-4 VAT" in result.output
     assert "Nothing was issued" in result.output
 
 
