@@ -304,7 +304,7 @@ class MonthTotals(BaseModel):
 
 
 class Declared(BaseModel):
-    """All that is issued of a month, modified documents and corrections too; negative where more went back."""
+    """All that is issued of a month, modified documents too; negative where more went back than was paid."""
 
     documents: int
     supply: WireWon
