@@ -135,7 +135,7 @@ class Snapshot(Struct, frozen=True, gc=False):
     order_id: Fixed[str]
     vat_mode: Fixed[str]
     lines: Fixed[Annotated[tuple[SoldLine, ...], JSON]]
-    buyer: Fixed[Annotated[Buyer | None, JSON]] = None
+    buyer: Annotated[Buyer | None, JSON] = None
 
 
 class Document(Struct, frozen=True, gc=False):
