@@ -308,7 +308,10 @@ def _with_hometax(
     console = Console()
     if sheet is not None:
         taken = take_sheets(by.url, month, sheet, by.token(LOOKS))
-        print_json(taken) if as_json else print_sheets(console, taken)
+        if as_json:
+            print_json(taken)
+        else:
+            print_sheets(console, taken)
         if taken["left_out"]:
             raise typer.Exit(Exit.SOMETHING_WAITS)
         return
@@ -318,7 +321,10 @@ def _with_hometax(
         console.print(f"{len(read.lines):,} lines were read: nothing was done. Do it with --yes")
         return
     heard = tell_list(by.url, month, read, said, by.token(CHANGES))
-    print_json(heard) if as_json else print_heard(console, heard)
+    if as_json:
+        print_json(heard)
+    else:
+        print_heard(console, heard)
     if heard["refused"] or heard["ambiguous"] or heard["unknown"]:
         raise typer.Exit(Exit.SOMETHING_WAITS)
 

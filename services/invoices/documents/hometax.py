@@ -164,7 +164,7 @@ class BulkSheets:
         self._sheet = []
 
     def _write(self, name: str, content: bytes) -> None:
-        self._zip.writestr(ZipInfo(name, _MADE.timetuple()[:6]), content, ZIP_DEFLATED)
+        self._zip.writestr(ZipInfo(name, _ZIPPED), content, ZIP_DEFLATED)
 
 
 def row_of(document: TaxDocument) -> list[Cell]:
@@ -231,6 +231,7 @@ def match(lines: Iterable[ListedDocument], documents: Iterable[Awaited]) -> Matc
     return Matched(approved, ambiguous, unknown, known)
 
 
+_ZIPPED: Final = (2026, 1, 1, 0, 0, 0)
 _MADE: Final = datetime(2026, 1, 1)  # noqa: DTZ001 - of the file's own properties, so that its bytes repeat
 
 

@@ -35,7 +35,7 @@ async def sheets_of(client: httpx.AsyncClient) -> tuple[dict[str, list[Any]], di
     """Rows of each sheet by file, and how much there is."""
     answer = await client.get(SHEETS)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/zip")
-    found = {}
+    found: dict[str, list[Any]] = {}
     with ZipFile(BytesIO(answer.content)) as files:
         for name in files.namelist():
             if name.endswith(".xlsx"):
