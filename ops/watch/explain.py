@@ -99,8 +99,8 @@ def explain(
 ) -> None:
     """Explain the won of a document or a payment: payments, lines, units, refunds, and the events of them.
 
-    What is explained is the sum of what was sold and what went back. Exit code 0: that is all of it, to the
-    won; 5: won are missing, and it says why; 3: nobody knows why, which breaks a rule; 4: there is none.
+    It adds up what was sold and what went back. Exit code 0: that is the document, to the won; 5: won are
+    missing, and it says why; 3: nobody knows why, which breaks a rule; 4: there is none.
 
     Example: [bold]pawl explain 2026-10-1168200276-000002[/bold]
 
@@ -133,7 +133,7 @@ def print_explanation(console: Console, found: Shown, language: Language = "en")
 def _lines(found: Shown, language: Language) -> Iterator[tuple[str, str]]:
     yield "won", f"{won(found['supply'])} supply and {won(found['vat'])} VAT"
     if "stands" in found:
-        yield from _share(found, language)
+        yield from _contribution(found, language)
         yield from (("stands", each["says"][language]) for each in found["stands"])
     else:
         yield from _of_document(found, language)
@@ -146,9 +146,12 @@ def _lines(found: Shown, language: Language) -> Iterator[tuple[str, str]]:
 
 
 def _of_document(found: Shown, language: Language) -> Iterator[tuple[str, str]]:
-    for share in found["payments"]:
-        yield "payment", f"{won(share['total'])}  {share['payment_id']}  {pawl('order', share['order_id'])}"
-        yield from _share(share, language)
+    for contribution in found["payments"]:
+        yield (
+            "payment",
+            f"{won(contribution['total'])}  {contribution['payment_id']}  {pawl('order', contribution['order_id'])}",
+        )
+        yield from _contribution(contribution, language)
     if (more := found["count"] - len(found["payments"])) > 0:
         yield "", f"and {more:,} more payments, with their won; --limit names up to {ALL:,}"
     if found["others"]["payments"]:
@@ -159,9 +162,9 @@ def _of_document(found: Shown, language: Language) -> Iterator[tuple[str, str]]:
         yield each["relation"].replace("_", " "), f"{won(each['total'])}  {command}"
 
 
-def _share(share: Shown, language: Language) -> Iterator[tuple[str, str]]:
-    yield from (("", part["says"][language]) for part in share["parts"])
-    yield from _events(share["events"], language)
+def _contribution(contribution: Shown, language: Language) -> Iterator[tuple[str, str]]:
+    yield from (("", part["says"][language]) for part in contribution["parts"])
+    yield from _events(contribution["events"], language)
 
 
 def _events(events: Sequence[Shown], language: Language) -> Iterator[tuple[str, str]]:

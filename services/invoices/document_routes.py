@@ -145,7 +145,7 @@ class MissingWon(ExplainedWon):
     says: SaidInBoth
 
 
-class ExplainedShare(ExplainedWon):
+class ExplainedContribution(ExplainedWon):
     """What of a payment stands on a document: its parts come to it."""
 
     payment_id: str
@@ -175,7 +175,7 @@ class RelatedDocument(NamedDocument, ExplainedWon):
     relation: str
 
 
-class OtherShares(ExplainedWon):
+class OtherContributions(ExplainedWon):
     """Payments that the caller may not see: how many, and what they come to."""
 
     payments: int
@@ -197,9 +197,9 @@ class ExplainedDocument(NamedDocument, ExplainedWon):
     is_whole: bool
     says: SaidInBoth
     count: int
-    payments: list[ExplainedShare]
+    payments: list[ExplainedContribution]
     next: str | None
-    others: OtherShares
+    others: OtherContributions
     missing: list[MissingWon]
     related: list[RelatedDocument]
     events: list[ExplainingEvent]
@@ -218,7 +218,7 @@ class StandingWon(NamedDocument):
     says: SaidInBoth
 
 
-class ExplainedPayment(ExplainedShare):
+class ExplainedPayment(ExplainedContribution):
     """Why what is left of a payment is so many won, and where those stand."""
 
     month: str

@@ -56,11 +56,15 @@ async def explanation_of_document(
         )
     explanation = await asyncio.to_thread(explain_document, told, caller.may_see)
     of_page = set(shown)
-    shares = sorted(
-        (share for share in explanation.shares if share.payment.order_id in of_page),
-        key=lambda share: share.payment.order_id,
+    contributions = sorted(
+        (
+            contribution
+            for contribution in explanation.contributions
+            if contribution.payment.order_id in of_page
+        ),
+        key=lambda contribution: contribution.payment.order_id,
     )
-    return told_document(explanation, shares, page["next"])
+    return told_document(explanation, contributions, page["next"])
 
 
 async def explanation_of_payment(pool: asyncpg.Pool, order_id: str, caller: Caller) -> dict[str, Any]:

@@ -5,12 +5,12 @@ from datetime import datetime
 from typing import Any, Final
 
 from services.invoices.decisions.explaining import (
+    Contribution,
     Explanation,
     Missing,
     Part,
     PaymentExplanation,
     SaidEvent,
-    Share,
     Standing,
 )
 from services.invoices.state import Document
@@ -42,7 +42,9 @@ CAUSES: Final[Mapping[str, Says]] = {
 """Why won are missing."""
 
 
-def told_document(explanation: Explanation, shares: Sequence[Share], then: str | None) -> dict[str, Any]:
+def told_document(
+    explanation: Explanation, contributions: Sequence[Contribution], then: str | None
+) -> dict[str, Any]:
     """The explanation of a document with some of its payments; `then` is the cursor of the next ones."""
     document = explanation.document
     return {
@@ -56,8 +58,8 @@ def told_document(explanation: Explanation, shares: Sequence[Share], then: str |
         "explained": _won(explanation.explained),
         "is_whole": not explanation.missing,
         "says": _of_document(explanation)._asdict(),
-        "count": len(explanation.shares),
-        "payments": [_share(share) for share in shares],
+        "count": len(explanation.contributions),
+        "payments": [_contribution(contribution) for contribution in contributions],
         "next": then,
         "others": {"payments": explanation.others[0], **_won(explanation.others[1])},
         "missing": _missing(explanation.missing),
@@ -72,9 +74,9 @@ def told_document(explanation: Explanation, shares: Sequence[Share], then: str |
 
 def told_payment(explanation: PaymentExplanation) -> dict[str, Any]:
     """The explanation of a payment."""
-    payment = explanation.share.payment
+    payment = explanation.contribution.payment
     return {
-        **_share(explanation.share),
+        **_contribution(explanation.contribution),
         "month": payment.month,
         "evidence": payment.evidence,
         **_won(explanation.amount),
@@ -95,7 +97,7 @@ def _of_document(explanation: Explanation) -> Says:
             f"문서 {name}의 결제는 합산되어, 금액은 합산 세금계산서에 있습니다.",
             f"The payment of document {name} is in a merge; its won stand on the merged document.",
         )
-    count = len(explanation.shares) + explanation.others[0]
+    count = len(explanation.contributions) + explanation.others[0]
     explained = won(explanation.explained.total)
     on_it = f"{count:,} payment{'' if count == 1 else 's'}"
     return Says(
@@ -105,7 +107,7 @@ def _of_document(explanation: Explanation) -> Says:
 
 
 def _of_payment(explanation: PaymentExplanation) -> Says:
-    name = explanation.share.payment.payment_id
+    name = explanation.contribution.payment.payment_id
     total, explained = won(explanation.amount.total), won(explanation.explained.total)
     return Says(
         f"결제 {name}에 남은 금액 {total} 가운데 {explained}이 품목과 환불로 설명됩니다.",
@@ -113,16 +115,16 @@ def _of_payment(explanation: PaymentExplanation) -> Says:
     )
 
 
-def _share(share: Share) -> dict[str, Any]:
-    payment = share.payment
+def _contribution(contribution: Contribution) -> dict[str, Any]:
+    payment = contribution.payment
     return {
         "payment_id": payment.payment_id,
         "order_id": payment.order_id,
         "partner_id": payment.partner_id,
         "paid_at": json_value(payment.paid_at),
-        **_won(share.amount),
-        "parts": [_part(part) for part in share.parts],
-        "events": _events(share.events),
+        **_won(contribution.amount),
+        "parts": [_part(part) for part in contribution.parts],
+        "events": _events(contribution.events),
     }
 
 

@@ -84,7 +84,7 @@ class Part(NamedTuple):
         return self._replace(amount=NOTHING.minus(self.amount))
 
 
-class Share(NamedTuple):
+class Contribution(NamedTuple):
     """What of a payment stands on a document, and the events that are kept of it."""
 
     payment: Payment
@@ -125,7 +125,7 @@ class Explanation(NamedTuple):
 
     document: Document
     amount: Money
-    shares: Sequence[Share]
+    contributions: Sequence[Contribution]
     others: tuple[int, Money]
     missing: Sequence[Missing]
     related: Sequence[Document]
@@ -134,15 +134,15 @@ class Explanation(NamedTuple):
 
     @property
     def explained(self) -> Money:
-        """What the shares of all payments come to."""
-        return _sum((*(share.amount for share in self.shares), self.others[1]))
+        """What the contributions of all payments come to."""
+        return _sum((*(contribution.amount for contribution in self.contributions), self.others[1]))
 
 
 class PaymentExplanation(NamedTuple):
     """Why what is left of a payment is `amount`, and where those won stand."""
 
     amount: Money
-    share: Share
+    contribution: Contribution
     stands: Sequence[Standing]
     missing: Sequence[Missing]
     forgotten_before: datetime | None
@@ -150,19 +150,25 @@ class PaymentExplanation(NamedTuple):
     @property
     def explained(self) -> Money:
         """What was sold less what went back."""
-        return self.share.amount
+        return self.contribution.amount
 
 
 def explain_document(told: Sources, may_see: Callable[[str], bool] = lambda _: True) -> Explanation:
     """The explanation of a document; payments of partners that `may_see` denies are only added up."""
     document = told.document
     amount = NOTHING if document.state == "in_merge" else document.amount
-    shares, missing = _shares(told)
-    rest = amount.minus(_sum(share.amount for share in shares)).minus(_sum(each.amount for each in missing))
+    contributions, missing = _contributions(told)
+    rest = amount.minus(_sum(contribution.amount for contribution in contributions)).minus(
+        _sum(each.amount for each in missing)
+    )
     if rest != NOTHING:
         missing.append(_rest_of_document(told, rest))
-    seen = [share for share in shares if may_see(share.payment.partner_id)]
-    hidden = [share.amount for share in shares if not may_see(share.payment.partner_id)]
+    seen = [contribution for contribution in contributions if may_see(contribution.payment.partner_id)]
+    hidden = [
+        contribution.amount for contribution in contributions if not may_see(contribution.payment.partner_id)
+    ]
+    if hidden:
+        missing = [each._replace(names=()) for each in missing]
     subject = str(document.invoice_id)
     return Explanation(
         document,
@@ -172,7 +178,7 @@ def explain_document(told: Sources, may_see: Callable[[str], bool] = lambda _: T
         missing,
         told.related,
         [event for event in told.events if event.subject == subject],
-        _forgotten(told.horizon, [share.payment for share in shares]),
+        _forgotten(told.horizon, [contribution.payment for contribution in contributions]),
     )
 
 
@@ -192,17 +198,17 @@ def explain_payment(told: PaymentSources) -> PaymentExplanation:
         cause: Cause = "on_another_document" if _is_duplicate(told) else "not_explained"
         missing.append(Missing(cause, elsewhere, (payment.payment_id,)))
     events = [event for event in told.events if event.key == payment.order_id]
-    share = Share(payment, parts, events)
-    return PaymentExplanation(kept, share, stands, missing, _forgotten(told.horizon, [payment]))
+    contribution = Contribution(payment, parts, events)
+    return PaymentExplanation(kept, contribution, stands, missing, _forgotten(told.horizon, [payment]))
 
 
-def _shares(told: Sources) -> tuple[list[Share], list[Missing]]:
+def _contributions(told: Sources) -> tuple[list[Contribution], list[Missing]]:
     document = told.document
     if document.state == "in_merge":
         return [], []
     if document.refund_id is not None:
-        return _shares_of_refund(told)
-    shares: list[Share] = []
+        return _contributions_of_refund(told)
+    contributions: list[Contribution] = []
     missing: list[Missing] = []
     netted: dict[str, list[Refund]] = {}
     for refund in told.refunds:
@@ -217,28 +223,30 @@ def _shares(told: Sources) -> tuple[list[Share], list[Missing]]:
         if takes_back:
             parts = [part.turned for part in parts]
             lacking = [each._replace(amount=NOTHING.minus(each.amount)) for each in lacking]
-        shares.append(_share(told, payment, parts))
+        contributions.append(_contribution(told, payment, parts))
         missing += lacking
-    return shares, missing
+    return contributions, missing
 
 
-def _shares_of_refund(told: Sources) -> tuple[list[Share], list[Missing]]:
+def _contributions_of_refund(told: Sources) -> tuple[list[Contribution], list[Missing]]:
     """Of a document that a refund caused, or that takes back or replaces such a one."""
     document = told.document
     refund = next((each for each in told.refunds if each.refund_id == document.refund_id), None)
     if refund is None:
         return [], [Missing("refund_not_kept", document.amount, (str(document.refund_id),))]
-    shares = []
+    contributions = []
     for payment in told.payments:
         if payment.order_id == refund.order_id:
             parts = _parts_back(told.snapshots.get(payment.order_id), refund)
             takes_back = document.amount.total > 0
-            shares.append(_share(told, payment, [part.turned for part in parts] if takes_back else parts))
-    return shares, []
+            contributions.append(
+                _contribution(told, payment, [part.turned for part in parts] if takes_back else parts)
+            )
+    return contributions, []
 
 
-def _share(told: Sources, payment: Payment, parts: Sequence[Part]) -> Share:
-    return Share(payment, parts, [event for event in told.events if event.key == payment.order_id])
+def _contribution(told: Sources, payment: Payment, parts: Sequence[Part]) -> Contribution:
+    return Contribution(payment, parts, [event for event in told.events if event.key == payment.order_id])
 
 
 def _parts_sold(payment: Payment, snapshot: Snapshot | None) -> tuple[list[Part], list[Missing]]:
