@@ -16,7 +16,8 @@ from ops.shell.problem import Exit, Problem
 from ops.shell.system import System, find_system
 from ops.shell.tokens import token_for
 from ops.watch.month.command import Invoices, invoices_url
-from ops.watch.show.rows import minute, print_lines, won
+from ops.watch.show.rows import minute, print_lines, words
+from shared.evidence.entries import won
 from shared.operators.commands import pawl
 from shared.queries import load
 
@@ -26,6 +27,24 @@ ALL: Final = 1_000
 """So many payments of a document are shown, or named in JSON."""
 SECONDS: Final = 120.0
 SQL = load("ops.watch")
+
+KOREAN: Final[Mapping[str, str]] = {
+    "": "",
+    "won": "금액",
+    "payment": "결제",
+    "others": "다른 거래처",
+    "stands": "증빙",
+    "missing": "설명 안 됨",
+    "event": "이벤트",
+    "events": "이벤트",
+    "because of": "원인",
+    "original": "당초 문서",
+    "modified by": "수정",
+    "replaced by": "대체",
+    "taken back by": "취소",
+    "stands on": "합산",
+}
+"""What a line is about, in Korean."""
 
 Shown = Mapping[str, Any]
 Language = Literal["en", "ko"]
@@ -127,11 +146,15 @@ def explain(
 
 def print_explanation(console: Console, found: Shown, language: Language = "en") -> None:
     """What is explained, part by part with its won, where it stands, and what is missing."""
-    print_lines(console, found["says"][language], _lines(found, language))
+    lines = _lines(found, language)
+    if language == "ko":
+        lines = ((KOREAN[name], text) for name, text in lines)
+    print_lines(console, found["says"][language], lines)
 
 
 def _lines(found: Shown, language: Language) -> Iterator[tuple[str, str]]:
-    yield "won", f"{won(found['supply'])} supply and {won(found['vat'])} VAT"
+    supply, vat = won(found["supply"]), won(found["vat"])
+    yield "won", f"공급가액 {supply}, 세액 {vat}" if language == "ko" else f"{supply} supply and {vat} VAT"
     if "stands" in found:
         yield from _contribution(found, language)
         yield from (("stands", each["says"][language]) for each in found["stands"])
@@ -142,32 +165,39 @@ def _lines(found: Shown, language: Language) -> Iterator[tuple[str, str]]:
         if each["names"]:
             yield "", ", ".join(each["names"])
     if found["events_since"]:
-        yield "events", f"from before {minute(found['events_since'])} may be forgotten"
+        since = minute(found["events_since"])
+        yield (
+            "events",
+            f"{since} 이전의 이벤트는 남아 있지 않을 수 있습니다"
+            if language == "ko"
+            else (f"from before {since} may be forgotten"),
+        )
 
 
 def _of_document(found: Shown, language: Language) -> Iterator[tuple[str, str]]:
-    for contribution in found["payments"]:
-        yield (
-            "payment",
-            f"{won(contribution['total'])}  {contribution['payment_id']}  {pawl('order', contribution['order_id'])}",
-        )
-        yield from _contribution(contribution, language)
+    is_korean, others = language == "ko", found["others"]
+    for each in found["payments"]:
+        yield "payment", f"{won(each['total'])}  {each['payment_id']}  {pawl('order', each['order_id'])}"
+        yield from _contribution(each, language)
     if (more := found["count"] - len(found["payments"])) > 0:
-        yield "", f"and {more:,} more payments, with their won; --limit names up to {ALL:,}"
-    if found["others"]["payments"]:
-        yield "others", f"{won(found['others']['total'])} of {found['others']['payments']:,} more payments"
+        limit = f"--limit {ALL}"
+        yield "", f"외 결제 {more:,}건 ({limit})" if is_korean else f"and {more:,} more payments ({limit})"
+    if others["payments"]:
+        total, count = won(others["total"]), f"{others['payments']:,}"
+        yield "others", f"{total}, 결제 {count}건" if is_korean else f"{total} of {count} more payments"
     yield from _events(found["events"], language)
     for each in found["related"]:
         command = pawl("explain", each["document_key"] or each["invoice_id"])
-        yield each["relation"].replace("_", " "), f"{won(each['total'])}  {command}"
+        yield words(each["relation"]), f"{won(each['total'])}  {command}"
 
 
-def _contribution(contribution: Shown, language: Language) -> Iterator[tuple[str, str]]:
-    yield from (("", part["says"][language]) for part in contribution["parts"])
-    yield from _events(contribution["events"], language)
+def _contribution(found: Shown, language: Language) -> Iterator[tuple[str, str]]:
+    yield from (("", part["says"][language]) for part in found["parts"])
+    yield from _events(found["events"], language)
 
 
 def _events(events: Sequence[Shown], language: Language) -> Iterator[tuple[str, str]]:
     for event in events:
-        yield "event", f"{minute(event['time'])}  {event['says'][language]}  {event['event_id']}"
-        yield "", f"because of {event['cause']}"
+        yield "event", f"{minute(event['time'])}  {event['says'][language]}"
+        yield "", event["event_id"]
+        yield "because of", event["cause"]

@@ -5,6 +5,7 @@ both differ it says which won are missing, and why as far as that is known: what
 missing are together the document, to the won (docs/domain.md section 5).
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Literal, NamedTuple
@@ -158,15 +159,11 @@ def explain_document(told: Sources, may_see: Callable[[str], bool] = lambda _: T
     document = told.document
     amount = NOTHING if document.state == "in_merge" else document.amount
     contributions, missing = _contributions(told)
-    rest = amount.minus(_sum(contribution.amount for contribution in contributions)).minus(
-        _sum(each.amount for each in missing)
-    )
+    rest = amount.minus(_sum(each.amount for each in (*contributions, *missing)))
     if rest != NOTHING:
         missing.append(_rest_of_document(told, rest))
-    seen = [contribution for contribution in contributions if may_see(contribution.payment.partner_id)]
-    hidden = [
-        contribution.amount for contribution in contributions if not may_see(contribution.payment.partner_id)
-    ]
+    seen = [each for each in contributions if may_see(each.payment.partner_id)]
+    hidden = [each.amount for each in contributions if not may_see(each.payment.partner_id)]
     if hidden:
         missing = [each._replace(names=()) for each in missing]
     subject = str(document.invoice_id)
@@ -178,7 +175,7 @@ def explain_document(told: Sources, may_see: Callable[[str], bool] = lambda _: T
         missing,
         told.related,
         [event for event in told.events if event.subject == subject],
-        _forgotten(told.horizon, [contribution.payment for contribution in contributions]),
+        _forgotten(told.horizon, (each.payment for each in contributions)),
     )
 
 
@@ -189,7 +186,7 @@ def explain_payment(told: PaymentSources) -> PaymentExplanation:
     parts, missing = _parts_sold(payment, told.snapshot)
     for refund in told.refunds:
         parts += _parts_back(told.snapshot, refund)
-    rest = kept.minus(_sum(part.amount for part in parts)).minus(_sum(each.amount for each in missing))
+    rest = kept.minus(_sum(each.amount for each in (*parts, *missing)))
     if rest != NOTHING:
         missing.append(Missing("not_explained", rest, (payment.payment_id,)))
     stands = _stands(told)
@@ -214,7 +211,7 @@ def _contributions(told: Sources) -> tuple[list[Contribution], list[Missing]]:
     for refund in told.refunds:
         if refund.refund_id not in told.later:
             netted.setdefault(refund.order_id, []).append(refund)
-    takes_back = document.kind == "modified"
+    takes_back, events = document.kind == "modified", _events_by_key(told)
     for payment in told.payments:
         snapshot = told.snapshots.get(payment.order_id)
         parts, lacking = _parts_sold(payment, snapshot)
@@ -223,7 +220,7 @@ def _contributions(told: Sources) -> tuple[list[Contribution], list[Missing]]:
         if takes_back:
             parts = [part.turned for part in parts]
             lacking = [each._replace(amount=NOTHING.minus(each.amount)) for each in lacking]
-        contributions.append(_contribution(told, payment, parts))
+        contributions.append(Contribution(payment, parts, events.get(payment.order_id, ())))
         missing += lacking
     return contributions, missing
 
@@ -238,15 +235,18 @@ def _contributions_of_refund(told: Sources) -> tuple[list[Contribution], list[Mi
     for payment in told.payments:
         if payment.order_id == refund.order_id:
             parts = _parts_back(told.snapshots.get(payment.order_id), refund)
-            takes_back = document.amount.total > 0
-            contributions.append(
-                _contribution(told, payment, [part.turned for part in parts] if takes_back else parts)
-            )
+            if document.amount.total > 0:
+                parts = [part.turned for part in parts]
+            events = _events_by_key(told).get(payment.order_id, ())
+            contributions.append(Contribution(payment, parts, events))
     return contributions, []
 
 
-def _contribution(told: Sources, payment: Payment, parts: Sequence[Part]) -> Contribution:
-    return Contribution(payment, parts, [event for event in told.events if event.key == payment.order_id])
+def _events_by_key(told: Sources) -> Mapping[str, Sequence[SaidEvent]]:
+    events: defaultdict[str, list[SaidEvent]] = defaultdict(list)
+    for event in told.events:
+        events[event.key].append(event)
+    return events
 
 
 def _parts_sold(payment: Payment, snapshot: Snapshot | None) -> tuple[list[Part], list[Missing]]:

@@ -7,6 +7,7 @@ from unittest.mock import patch
 
 import orjson
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -106,9 +107,9 @@ def test_a_document_is_shown_part_by_part(service: Service) -> None:
         f"₩105,600 on document {KEY}",
         "40 of Study with refund r-1: -₩70,400",
         "a tax invoice was issued",
-        "because of evt-9",
+        "because of  evt-9",
         "and 2 more payments",
-        "₩-35,200  pawl explain K-2",
+        "-₩35,200  pawl explain K-2",
         "pawl order A-1",
     ):
         assert text in result.output
@@ -117,7 +118,16 @@ def test_a_document_is_shown_part_by_part(service: Service) -> None:
 def test_it_speaks_korean(service: Service) -> None:
     service.answers[f"/v1/documents/{KEY}/explain"] = a_document()
 
-    assert "환불 r-1, 스터디 40개: -₩70,400" in run(KEY, "--ko").output
+    output = run(KEY, "--ko").output
+
+    for text in ("환불 r-1, 스터디 40개: -₩70,400", "공급가액 ₩96,000, 세액 ₩9,600", "외 결제 2건", "원인"):
+        assert text in output
+
+
+def test_a_line_fits_eighty_columns() -> None:
+    for language in ("en", "ko"):
+        for text in shown(a_document(missing=[MISSING]), language).splitlines():
+            assert cell_len(text) <= 80, text
 
 
 def test_a_payment_is_found_by_its_order(service: Service) -> None:
@@ -145,7 +155,7 @@ def test_missing_won_end_with_a_code_of_their_own(service: Service) -> None:
     result = run(KEY)
 
     assert result.exit_code == Exit.RULE_BROKEN
-    assert "₩-70,400: nothing accounts for these won" in result.output
+    assert "-₩70,400: nothing accounts for these won" in result.output
     known = {**MISSING, "cause": "after_taken_back"}
     assert exit_code_of(a_document(missing=[known])) == Exit.SOMETHING_WAITS
     assert exit_code_of(a_document()) == Exit.OK
