@@ -100,18 +100,28 @@ def _of_document(explanation: Explanation) -> Says:
     count = len(explanation.contributions) + explanation.others[0]
     explained = won(explanation.explained.total)
     on_it = f"{count:,} payment{'' if count == 1 else 's'}"
+    if not explanation.missing:
+        return Says(
+            f"문서 {name}: {total} 전액이 결제 {count:,}건으로 설명됩니다.",
+            f"Document {name}: {total}, all explained by {on_it}.",
+        )
     return Says(
-        f"문서 {name}의 금액 {total} 가운데 {explained}이 결제 {count:,}건으로 설명됩니다.",
-        f"{explained} of the {total} on document {name} are explained by {on_it}.",
+        f"문서 {name}: {total} 중 {explained}이 결제 {count:,}건으로 설명됩니다.",
+        f"Document {name}: {explained} of {total} explained by {on_it}.",
     )
 
 
 def _of_payment(explanation: PaymentExplanation) -> Says:
     name = explanation.contribution.payment.payment_id
     total, explained = won(explanation.amount.total), won(explanation.explained.total)
+    if not explanation.missing:
+        return Says(
+            f"결제 {name}: 남은 금액 {total} 전액이 설명됩니다.",
+            f"Payment {name}: {total} left, all explained.",
+        )
     return Says(
-        f"결제 {name}에 남은 금액 {total} 가운데 {explained}이 품목과 환불로 설명됩니다.",
-        f"{explained} of the {total} that are left of payment {name} are explained by lines and refunds.",
+        f"결제 {name}: 남은 금액 {total} 중 {explained}이 품목과 환불로 설명됩니다.",
+        f"Payment {name}: {explained} of {total} left explained by lines and refunds.",
     )
 
 

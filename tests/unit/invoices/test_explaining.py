@@ -219,7 +219,7 @@ def test_what_is_told_has_a_sentence_in_both_languages() -> None:
 
     told = told_document(found, found.contributions, None)
 
-    assert told["says"]["en"].endswith("on document " + told["invoice_id"] + " are explained by 1 payment.")
+    assert told["says"]["en"] == f"Document {told['invoice_id']}: ₩94,600, all explained by 1 payment."
     sold, back = told["payments"][0]["parts"]
     assert sold["says"]["en"] == "100 of 스터디 이용권 30일 at ₩1,600 less ₩10,000: ₩165,000"
     assert back["says"]["ko"] == "환불 r-1, 스터디 이용권 30일 40개: -₩70,400"
