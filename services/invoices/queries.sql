@@ -771,7 +771,8 @@ UNION ALL
 SELECT m.* FROM documents d
 JOIN payments p ON p.month = d.month AND p.partner_id = d.partner_id AND p.draft_id = d.invoice_id
 JOIN documents m ON m.invoice_id = p.invoice_id
-WHERE d.invoice_id = $1 AND $3;
+WHERE d.invoice_id = $1 AND $3
+ORDER BY issued_at NULLS LAST, document_key, invoice_id;
 
 -- name: documents_of_order
 -- All documents that the payment of an order stands on or stood on, by corrections up and down, and the modified ones of
