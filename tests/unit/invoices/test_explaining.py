@@ -16,8 +16,8 @@ from services.invoices.decisions.explaining import (
 )
 from services.invoices.explained import told_document, told_payment
 from services.invoices.state import Document
-from shared.money import NOTHING, Money
-from tests.unit.invoices.books import OTHER, Books, instant, line
+from shared.money import NOTHING, Money, refund_money
+from tests.unit.invoices.books import OTHER, PAID_AT, Books, instant, line
 from tests.unit.invoices.tracing import sources_of, sources_of_payment
 
 REFUNDED_AT = "2026-11-12T10:00:00+09:00"
@@ -262,3 +262,69 @@ def test_what_is_missing_is_to_the_won_what_was_lost(
 
         assert explain_document(told).missing == []
         assert [each.amount for each in found.missing] == ([] if lost == NOTHING else [lost])
+
+
+REFUNDS = st.lists(st.tuples(st.integers(0, 3), st.integers(1, 20)), max_size=4)
+
+
+@given(
+    sold=st.lists(st.tuples(st.integers(1, 10**6), st.integers(0, 90_000)), min_size=2, max_size=4),
+    vat_mode=st.sampled_from(["exclusive", "inclusive"]),
+    before=REFUNDS,
+    merges=st.booleans(),
+    after=REFUNDS,
+    corrected=st.sampled_from([None, "number", "twice"]),
+    later=REFUNDS,
+)
+def test_every_document_of_a_random_month_is_explained_to_the_won(
+    sold: list[tuple[int, int]],
+    vat_mode: str,
+    before: list[tuple[int, int]],
+    merges: bool,
+    after: list[tuple[int, int]],
+    corrected: str | None,
+    later: list[tuple[int, int]],
+) -> None:
+    """Payments with discounts are refunded, merged, issued, refunded, corrected and refunded again."""
+    books = Books()
+    for number, (price, discount) in enumerate(sold):
+        goods = line(kind="goods", unit_price=price, quantity=100, discount=min(discount, price * 100))
+        books.paid(f"A-{number}", lines=[goods, line("2", "metered", 10, 10)], vat_mode=vat_mode)
+    give_back(books, before, vat_mode, "before")
+    if merges:
+        books.take(books.events.merge())
+    books.close()
+    give_back(books, after, vat_mode, "after", at=REFUNDED_AT)
+    if corrected is not None:
+        for document in [d for d in books.documents("issued") if d.kind != "modified"]:
+            number = OTHER if corrected == "number" else None
+            books.correct(document, Order(number, corrected == "twice", "wrong", "kim", CORRECTED))
+    give_back(books, later, vat_mode, "later", at="2026-12-22T10:00:00+09:00")
+
+    for document in books.world.documents.values():
+        found = explained(books, document)
+        causes = [each.cause for each in found.missing]
+        assert found.amount == (NOTHING if document.state == "in_merge" else document.amount)
+        assert causes == [] or (causes == ["after_taken_back"] and corrected == "twice" and bool(later))
+        assert causes != [] or found.explained == found.amount
+    for order_id, payment in books.world.payments.items():
+        told = payment_explained(books, order_id)
+        assert told.explained == payment.paid.minus(payment.refunded)
+        assert {each.cause for each in told.missing} <= {"on_another_document"}
+        assert told.missing == [] or corrected == "twice"
+
+
+def give_back(
+    books: Books, refunds: list[tuple[int, int]], vat_mode: str, name: str, *, at: str = PAID_AT
+) -> None:
+    """So many units of the first line of these payments go back, as far as there are won left."""
+    for number, (place, units) in enumerate(refunds):
+        payment = books.world.payments.get(f"A-{place}")
+        if payment is None:
+            continue
+        left = payment.paid.minus(payment.refunded)
+        whole = left.supply if vat_mode == "exclusive" else left.total
+        if back := whole * units // 100:
+            money = refund_money(vat_mode, left, back)
+            order_id, refund_id = payment.order_id, f"{name}-{number}"
+            books.take(books.events.completed(order_id, refund_id, units, money.supply, money.vat, at=at))
