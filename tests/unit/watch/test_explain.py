@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from ops.cli import app
 from ops.shell.http_client import Answer
-from ops.shell.problem import Exit
+from ops.shell.problem import Exit, Problem
 from ops.watch import explain
 from ops.watch.explain import exit_code_of, print_explanation
 
@@ -164,7 +164,8 @@ def test_missing_won_end_with_a_code_of_their_own(service: Service) -> None:
 def test_nothing_of_that_name_says_where_to_look(service: Service) -> None:
     result = run("nobody")
 
-    assert result.exit_code == Exit.NOTHING_MATCHED
+    assert isinstance(result.exception, Problem)
+    assert result.exception.exit_code == Exit.NOTHING_MATCHED
     assert "pawl find nobody" in result.exception.hint
 
 
