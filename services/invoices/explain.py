@@ -100,9 +100,10 @@ async def _read_sources(connection: Connection, document: Document) -> Sources:
     ]
     if document.state == "in_merge":
         return Sources(document, related=related)
+    rows: Sequence[Any]
+    later: Sequence[Any] = ()
     if document.order_id is not None:
         rows = [await connection.fetchrow(SQL.payment_of_order, document.order_id)]
-        later: Sequence[Any] = ()
     else:
         of = document.original_id if document.kind == "modified" else document.invoice_id
         rows = await connection.fetch(SQL.payments_of_document, of)

@@ -159,7 +159,8 @@ def explain_document(told: Sources, may_see: Callable[[str], bool] = lambda _: T
     document = told.document
     amount = NOTHING if document.state == "in_merge" else document.amount
     contributions, missing = _contributions(told)
-    rest = amount.minus(_sum(each.amount for each in (*contributions, *missing)))
+    explained = _sum(each.amount for each in contributions)
+    rest = amount.minus(explained).minus(_sum(each.amount for each in missing))
     if rest != NOTHING:
         missing.append(_rest_of_document(told, rest))
     seen = [each for each in contributions if may_see(each.payment.partner_id)]
@@ -186,7 +187,8 @@ def explain_payment(told: PaymentSources) -> PaymentExplanation:
     parts, missing = _parts_sold(payment, told.snapshot)
     for refund in told.refunds:
         parts += _parts_back(told.snapshot, refund)
-    rest = kept.minus(_sum(each.amount for each in (*parts, *missing)))
+    explained = _sum(part.amount for part in parts)
+    rest = kept.minus(explained).minus(_sum(each.amount for each in missing))
     if rest != NOTHING:
         missing.append(Missing("not_explained", rest, (payment.payment_id,)))
     stands = _stands(told)

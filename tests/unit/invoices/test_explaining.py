@@ -35,7 +35,7 @@ def payment_explained(books: Books, order_id: str) -> PaymentExplanation:
 
 def won_of_parts(explanation: Explanation) -> list[tuple[str, str | None, int | None, int]]:
     return [
-        (part.what, part.line and part.line.line_id, part.units, part.amount.total)
+        (part.what, None if part.line is None else part.line.line_id, part.units, part.amount.total)
         for contribution in explanation.contributions
         for part in contribution.parts
     ]
@@ -77,7 +77,7 @@ def test_a_refund_after_the_issue_is_on_a_document_of_its_own() -> None:
     assert [each["relation"] for each in told["related"]] == ["modified_by"]
     found = payment_explained(books, "A-1")
     assert (found.amount.total, found.explained.total, found.missing) == (105_600, 105_600, [])
-    assert [each.amount and each.amount.total for each in found.stands] == [176_000, -70_400]
+    assert [each.amount.total for each in found.stands if each.amount is not None] == [176_000, -70_400]
 
 
 def test_each_document_of_a_correction_is_explained_and_so_is_what_was_corrected() -> None:
@@ -101,7 +101,7 @@ def test_each_document_of_a_correction_is_explained_and_so_is_what_was_corrected
     assert totals["merged", "correction", None] == 352_000
     found = payment_explained(books, "A-1")
     assert found.missing == []
-    assert sorted(each.amount.total for each in found.stands if each.amount) == [
+    assert sorted(each.amount.total for each in found.stands if each.amount is not None) == [
         -176_000,
         -70_400,
         -70_400,
@@ -297,8 +297,8 @@ def test_every_document_of_a_random_month_is_explained_to_the_won(
     give_back(books, after, vat_mode, "after", at=REFUNDED_AT)
     if corrected is not None:
         for document in [d for d in books.documents("issued") if d.kind != "modified"]:
-            number = OTHER if corrected == "number" else None
-            books.correct(document, Order(number, corrected == "twice", "wrong", "kim", CORRECTED))
+            right = OTHER if corrected == "number" else None
+            books.correct(document, Order(right, corrected == "twice", "wrong", "kim", CORRECTED))
     give_back(books, later, vat_mode, "later", at="2026-12-22T10:00:00+09:00")
 
     for document in books.world.documents.values():
