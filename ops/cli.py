@@ -42,6 +42,7 @@ COMMANDS: Sequence[Command] = (
     Command("serials", "ops.watch.serials.command:app"),
     Command("evidence", "ops.watch.evidence.command:app"),
     Command("document", "ops.watch.show.document:document"),
+    Command("explain", "ops.watch.explain:explain"),
     Command("check", "ops.audit.check:check"),
     Command("record", "ops.audit.record:record"),
     Command("lag", "ops.watch.lag:lag"),

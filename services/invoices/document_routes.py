@@ -1,4 +1,4 @@
-"""Tax documents over HTTP: a list of them, the files of one, the workbook of a month."""
+"""Tax documents over HTTP: a list of them, the files of one, what explains it, the workbook of a month."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -10,11 +10,13 @@ from fastapi import Path, Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from services.invoices.decisions.explaining import Cause, What
 from services.invoices.documents.kec import kec_xml
 from services.invoices.documents.pdf import pdf
 from services.invoices.documents.tax_document import CannotShow, Party, TaxDocument
+from services.invoices.explain import NoSuchPayment, explanation_of_document, explanation_of_payment
 from services.invoices.showing import Workbooks, page_of_documents, show_document
-from services.invoices.state import DocumentKind, DocumentState, Modification
+from services.invoices.state import DocumentKind, DocumentState, Evidence, Modification
 from services.invoices.viewing import NoSuchDocument
 from shared.business_number import normalise
 from shared.clock import now
@@ -58,11 +60,15 @@ ZIP: Final = "application/zip"
 XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 BUILDING_SECONDS: Final = 600.0
 """A workbook of a million documents takes a minute or two before its first byte."""
+EXPLAINING_SECONDS: Final = 60.0
+"""A document of a hundred thousand payments is explained in some seconds."""
 FIRST: Final = ("", str(UUID(int=0)))
 
 AMonth = Annotated[Month, Path(description="a month in Seoul, YYYY-MM")]
 OfMonth = Annotated[Month, Query(description="a month in Seoul, YYYY-MM")]
 DocumentKey = Annotated[Id, Path(description="the key of an issued document")]
+DocumentName = Annotated[Id, Path(description="the key or the id of a document")]
+OrderId = Annotated[Id, Path(description="the id of an order that is paid")]
 Business = Annotated[Id | None, Query(description="only those of this business number")]
 InState = Annotated[DocumentState | None, Query(description="only those in this state")]
 
@@ -87,6 +93,143 @@ class ListedDocument(BaseModel):
     original_key: str | None
     pdf: str | None
     xml: str | None
+
+
+class SaidInBoth(BaseModel):
+    """A sentence in Korean and English."""
+
+    ko: str
+    en: str
+
+
+class ExplainedWon(BaseModel):
+    """Won of a document or a payment."""
+
+    supply: WireWon
+    vat: WireWon
+    total: WireWon
+
+
+class ExplainingPart(ExplainedWon):
+    """Won of one line that was sold, or that went back with a refund or a cancellation, with their sign.
+
+    Line and `units` are null where they were not kept. `consumed` won of the units were used up and stay.
+    """
+
+    what: What
+    line_id: str | None
+    product_id: str | None
+    name: str | None
+    unit_price: WireWon | None
+    units: int | None
+    refund_id: str | None
+    is_cancellation: bool
+    consumed: WireWon
+    says: SaidInBoth
+
+
+class ExplainingEvent(BaseModel):
+    """An event of invoices; `cause` is the id of what it followed from: an event, or a request over HTTP."""
+
+    event_id: str
+    type: str
+    time: str
+    cause: str
+    says: SaidInBoth
+
+
+class MissingWon(ExplainedWon):
+    """Won that the parts lack, or have too many (negative), why, and the payments or refunds it is about."""
+
+    cause: Cause
+    names: list[str]
+    says: SaidInBoth
+
+
+class ExplainedContribution(ExplainedWon):
+    """What of a payment stands on a document: its parts come to it."""
+
+    payment_id: str
+    order_id: str
+    partner_id: str
+    paid_at: str
+    parts: list[ExplainingPart]
+    events: list[ExplainingEvent]
+
+
+class NamedDocument(BaseModel):
+    """A document by its names, and what it is."""
+
+    invoice_id: str | None
+    document_key: str | None
+    kind: DocumentKind | None
+    state: DocumentState | None
+    modification: Modification | None
+
+
+class RelatedDocument(NamedDocument, ExplainedWon):
+    """A document that has to do with this one.
+
+    `relation`: `original`, `modified_by`, `replaced_by`, `taken_back_by`, or `stands_on`, the merged one.
+    """
+
+    relation: str
+
+
+class OtherContributions(ExplainedWon):
+    """Payments that the caller may not see: how many, and what they come to."""
+
+    payments: int
+
+
+class ExplainedDocument(NamedDocument, ExplainedWon):
+    """Why a document comes to its won: `explained` and what is `missing` are together its amount.
+
+    `is_whole`: nothing is missing. `count` payments explain it, of which a page is shown. Events from before
+    `events_since` may be forgotten; null where none of its are.
+    """
+
+    month: str
+    partner_id: str
+    business_number: str
+    written_date: str | None
+    issued_at: str | None
+    explained: ExplainedWon
+    is_whole: bool
+    says: SaidInBoth
+    count: int
+    payments: list[ExplainedContribution]
+    next: str | None
+    others: OtherContributions
+    missing: list[MissingWon]
+    related: list[RelatedDocument]
+    events: list[ExplainingEvent]
+    events_since: str | None
+
+
+class StandingWon(NamedDocument):
+    """Won of a payment on one of its documents; on its slip or receipt where there is none.
+
+    Null won were not kept: see `missing`.
+    """
+
+    supply: WireWon | None
+    vat: WireWon | None
+    total: WireWon | None
+    says: SaidInBoth
+
+
+class ExplainedPayment(ExplainedContribution):
+    """Why what is left of a payment is so many won, and where those stand."""
+
+    month: str
+    evidence: Evidence
+    explained: ExplainedWon
+    is_whole: bool
+    says: SaidInBoth
+    stands: list[StandingWon]
+    missing: list[MissingWon]
+    events_since: str | None
 
 
 class Documents:
@@ -124,6 +267,23 @@ class Documents:
     async def xml(self, document: DocumentKey, caller: Asking) -> Response:
         """An issued document as the tax authority reads it, unsigned: KEC e-tax-invoice 3.0."""
         return _file(await self._made(document, caller, kec_xml), XML, f"{document}.xml")
+
+    async def explain(
+        self, document: DocumentName, caller: Asking, limit: Limit = USUAL, cursor: Cursor = None
+    ) -> Any:
+        """Why a document comes to its won: payments, lines, units, refunds, events, and what is missing."""
+        (behind,) = after(cursor, ("",))
+        try:
+            return await explanation_of_document(self._pool, document, caller, behind=behind, limit=limit)
+        except NoSuchDocument as unknown:
+            raise Problem(NOT_FOUND, what=str(unknown)) from None
+
+    async def explain_payment(self, order_id: OrderId, caller: Asking) -> Any:
+        """Why what is left of the payment of an order is so many won, and which documents they stand on."""
+        try:
+            return await explanation_of_payment(self._pool, order_id, caller)
+        except NoSuchPayment as unknown:
+            raise Problem(NOT_FOUND, what=str(unknown)) from None
 
     async def workbook(self, month: AMonth, caller: Asking) -> Response:
         """The documents of a month, and what they come to by evidence, as a workbook."""
@@ -187,6 +347,16 @@ def document_routes(surroundings: Surroundings, supplier: Party | None) -> Seque
             file=XML,
             problems=[SUPPLIER_NOT_CONFIGURED, DOCUMENT_INCOMPLETE],
             **look,
+        ),
+        get(
+            f"{document}/explain",
+            documents.explain,
+            answers=ExplainedDocument,
+            seconds=EXPLAINING_SECONDS,
+            **look,
+        ),
+        get(
+            "/v1/orders/{order_id:path}/explain", documents.explain_payment, answers=ExplainedPayment, **look
         ),
         get(
             "/v1/months/{month}.xlsx",

@@ -82,7 +82,7 @@ SELECT * FROM documents WHERE month = $1 AND (document_key = $2 OR invoice_id::t
 
 -- name: read_modifications
 -- The modified documents that refunds of this one caused; they never change.
-SELECT * FROM documents WHERE original_id = $1 AND refund_id IS NOT NULL ORDER BY invoice_id;
+SELECT * FROM documents WHERE original_id = $1 AND kind = 'modified' AND refund_id IS NOT NULL ORDER BY invoice_id;
 
 -- name: lock_payments
 -- Locks payments in the order of their ids.
@@ -201,7 +201,8 @@ WITH RECURSIVE family (invoice_id) AS (
     UNION
     SELECT d.invoice_id FROM documents d JOIN family f ON d.original_id = f.invoice_id WHERE d.refund_id IS NULL
 )
-SELECT d.refund_id FROM family f JOIN documents d ON d.original_id = f.invoice_id WHERE d.refund_id IS NOT NULL;
+SELECT d.refund_id FROM family f JOIN documents d ON d.original_id = f.invoice_id
+WHERE d.kind = 'modified' AND d.refund_id IS NOT NULL;
 
 -- name: document_by_id
 -- A document, to be looked at.
@@ -811,6 +812,67 @@ SELECT evidence, count(*), sum(standing_supply)::bigint, sum(standing_vat)::bigi
 FROM payments
 WHERE month = $1 AND evidence IN ('card_slip', 'cash_receipt') AND ($2::text IS NULL OR partner_id = $2) GROUP BY 1
 ORDER BY 1 DESC;
+
+-- name: document_named
+-- A document by its key, or by its id.
+SELECT * FROM documents WHERE document_key = $1 OR invoice_id = $2;
+
+-- name: payment_of_order
+-- The payment of an order.
+SELECT * FROM payments WHERE order_id = $1;
+
+-- name: related_documents
+-- The document that one is about ($2), those that modify, replace or take it back, and the merged document that the
+-- payment of a draft stands on, where it is in a merge ($3).
+SELECT * FROM documents WHERE invoice_id = $2
+UNION ALL
+SELECT * FROM documents WHERE original_id = $1 AND kind = 'modified' AND refund_id IS NOT NULL
+UNION ALL
+SELECT * FROM documents WHERE original_id = $1 AND refund_id IS NULL
+UNION ALL
+SELECT m.* FROM documents d
+JOIN payments p ON p.month = d.month AND p.partner_id = d.partner_id AND p.draft_id = d.invoice_id
+JOIN documents m ON m.invoice_id = p.invoice_id
+WHERE d.invoice_id = $1 AND $3
+ORDER BY issued_at NULLS LAST, document_key, invoice_id;
+
+-- name: documents_of_order
+-- All documents that the payment of an order stands on or stood on, by corrections up and down, and the modified ones of
+-- its refunds with what took those back.
+WITH RECURSIVE above (invoice_id) AS (
+    SELECT invoice_id FROM payments WHERE order_id = $1 AND invoice_id IS NOT NULL
+    UNION
+    SELECT d.original_id FROM documents d JOIN above USING (invoice_id) WHERE d.original_id IS NOT NULL
+), stood AS (
+    SELECT invoice_id FROM above
+    UNION
+    SELECT d.invoice_id FROM documents d JOIN above a ON d.original_id = a.invoice_id WHERE d.refund_id IS NULL
+), modified AS (
+    SELECT d.invoice_id FROM documents d JOIN stood s ON d.original_id = s.invoice_id
+    WHERE d.kind = 'modified' AND d.refund_id IS NOT NULL AND d.order_id = $1
+)
+SELECT * FROM documents WHERE invoice_id IN (
+    SELECT invoice_id FROM stood
+    UNION
+    SELECT invoice_id FROM modified
+    UNION
+    SELECT d.invoice_id FROM documents d JOIN modified m ON d.original_id = m.invoice_id
+    WHERE d.kind = 'modified' AND d.refund_id IS NOT NULL)
+ORDER BY issued_at NULLS LAST, document_key, invoice_id;
+
+-- name: is_any_issued_twice
+-- Whether one of these documents takes another one back that was issued twice.
+SELECT EXISTS (SELECT FROM documents WHERE invoice_id = ANY($1::uuid[]) AND modification = 'issued_twice');
+
+-- name: events_of_documents
+-- Events that have the key of a partner and are about these documents, and those with the keys of these orders.
+SELECT event_id, type, key, subject, time, causation AS cause FROM outbox
+WHERE topic = 'invoices.events' AND (key = $1 AND subject = ANY($2::text[]) OR key = ANY($3::text[]))
+ORDER BY id;
+
+-- name: horizon_of_events
+-- Events from before may be forgotten; null while none is.
+SELECT horizon FROM retention WHERE forgotten > 0;
 
 -- name: has_left
 -- Whether a partner has left, as orders says.
