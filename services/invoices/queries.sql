@@ -24,6 +24,59 @@ WHERE business_number = ANY($1::text[]) AND NOT EXISTS (SELECT FROM months m WHE
 -- What these documents were when they were approved.
 SELECT * FROM approvals WHERE invoice_id = ANY($1::uuid[]);
 
+-- name: read_submissions
+-- What of these documents a tax agent was given, and how far it is.
+SELECT * FROM submissions WHERE invoice_id = ANY($1::uuid[]);
+
+-- name: submissions_to_send
+-- Takes the next documents that are to be sent to the tax agent, at most so many ($3), as sent by the call that begins now
+-- ($1) and to be asked about at $2 if its answer is lost. What modifies another document waits until that one was
+-- transmitted, since it names its approval number.
+WITH chosen AS (
+    SELECT s.invoice_id FROM submissions s JOIN documents d USING (invoice_id)
+    WHERE s.state = 'to_send' AND s.next_at <= $1
+      AND (d.original_id IS NULL
+           OR EXISTS (SELECT FROM transmissions t WHERE t.invoice_id = d.original_id AND t.state = 'transmitted'))
+    ORDER BY s.next_at, s.invoice_id LIMIT $3 FOR UPDATE OF s SKIP LOCKED
+)
+UPDATE submissions s SET state = 'sending', next_at = $2 FROM chosen WHERE s.invoice_id = chosen.invoice_id
+RETURNING s.*;
+
+-- name: submissions_to_ask
+-- Takes the next documents of which the tax agent is to be asked what became of them, at most so many ($3): at present ($1),
+-- and not again before $2.
+WITH chosen AS (
+    SELECT invoice_id FROM submissions
+    WHERE state IN ('sending', 'sent', 'issued') AND next_at <= $1
+    ORDER BY next_at, invoice_id LIMIT $3 FOR UPDATE SKIP LOCKED
+)
+UPDATE submissions s SET next_at = $2 FROM chosen WHERE s.invoice_id = chosen.invoice_id RETURNING s.*;
+
+-- name: submissions_back
+-- Has what surely was not taken sent again from $2 on.
+UPDATE submissions SET state = 'to_send', next_at = $2, tries = tries + 1
+WHERE invoice_id = ANY($1::uuid[]) AND state = 'sending';
+
+-- name: submissions_again
+-- Has the tax agent given again what it has not transmitted of a month, and of these business numbers where they are given.
+UPDATE submissions s SET state = 'to_send', next_at = $3, tries = 0, detail = '', approval_number = NULL
+FROM documents d
+WHERE s.invoice_id = d.invoice_id AND s.month = $1 AND s.state = 'failed' AND d.state = 'issued'
+  AND ($2::text[] IS NULL OR d.business_number = ANY($2::text[]));
+
+-- name: submissions_open_of_month
+-- Whether the tax agent is still to answer about documents of a month that are not issued, and whether all of it was given.
+SELECT EXISTS (SELECT FROM submissions WHERE month = $1 AND state IN ('to_send', 'sending', 'sent')) AS is_open,
+       EXISTS (SELECT FROM submissions WHERE month = $1 AND is_of_all) AS is_of_all;
+
+-- name: document_to_send
+-- A document as the tax agent is given it, with the one that it modifies and the approval number of that.
+SELECT d.*, o.document_key AS original_key, o.written_date AS original_written, t.approval_number AS original_approval
+FROM documents d
+LEFT JOIN documents o ON o.invoice_id = d.original_id
+LEFT JOIN transmissions t ON t.invoice_id = d.original_id
+WHERE d.invoice_id = $1 AND d.state IN ('approved', 'issued');
+
 -- name: orders_of_businesses
 -- The payments of these partners' months, and those of others that an operator merged with them.
 SELECT p.order_id FROM payments p
