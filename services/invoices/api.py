@@ -8,7 +8,7 @@ from fastapi import Path, Query
 from msgspec.structs import asdict
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from services.invoices.approving import FourEyes, Step, WithoutAgent, approve, issue, transmitted
+from services.invoices.approving import FourEyes, Step, WithAgent, WithoutAgent, approve, issue, transmitted
 from services.invoices.closes import MonthClose, Sizes
 from services.invoices.closing import MonthNotOver, OpenRefunds, close_month
 from services.invoices.commands import (
@@ -78,6 +78,16 @@ FOUR_EYES = Kind(
     "{who}; nothing was issued. Have somebody else do it: pawl close {month} issue (INVOICES_FOUR_EYES)",
     "승인한 사람은 발행할 수 없습니다",
     "발행된 것은 없습니다. 다른 담당자가 pawl close {month} issue 명령으로 발행해야 합니다 ({who})",
+)
+TAX_AGENT = Kind(
+    "tax_agent",
+    409,
+    "A tax agent issues the documents",
+    "a close in one stroke would issue {month} without the tax agent; nothing was issued. "
+    "First pawl close {month} approve, then pawl close {month} issue (INVOICES_TAX_AGENT_URL)",
+    "세금계산서는 발행 대행사를 통해 발행됩니다",
+    "한 번에 마감하면 대행사를 거치지 않습니다. 발행된 것은 없습니다. "
+    "pawl close {month} approve 다음에 pawl close {month} issue 명령을 실행하십시오",
 )
 CLOSE_SECONDS = 600.0
 """A close goes on for as long as it takes to issue a large month; so does its preview."""
@@ -157,8 +167,8 @@ class LeftBusinesses(BaseModel):
 class SteppedMonth(BaseModel):
     """What of a month, or of the businesses asked for, is drafted, approved, failed and issued.
 
-    `left` are businesses that the step has left, and why: `open_refund`, `not_approved`, `four_eyes`, or
-    `not_issued` where it was interrupted.
+    `left` are businesses that the step has left, and why: `open_refund`, `not_approved`, `with_agent` until
+    the tax agent has answered, `four_eyes`, or `not_issued` where it was interrupted.
     """
 
     month: str
@@ -446,8 +456,10 @@ class Months:
         """Closes a month at the instant `at`, or now: issues its documents. Safe to repeat.
 
         A refund in progress of a payment that would be issued is 409, and nothing is issued. Where four eyes
-        are asked for, a month is approved and issued in two steps instead.
+        are asked for, or a tax agent issues, a month is approved and issued in two steps instead.
         """
+        if self._store.policy.tax_agent:
+            raise Problem(TAX_AGENT, month=month)
         if self._store.policy.four_eyes:
             who = "a close in one stroke approves and issues; first pawl close " + f"{month} approve"
             raise Problem(FOUR_EYES, month=month, who=who)
@@ -482,9 +494,13 @@ class Months:
             raise Problem(MONTH_NOT_OVER, month=month, ends_at=wire_time(early.ends_at)) from None
 
     async def issue(self, month: AMonth, body: StepBody, caller: Asking) -> Any:
-        """Issues the businesses all of whose documents are as they were approved. Safe to repeat."""
+        """Issues the businesses all of whose documents are as they were approved. Safe to repeat.
+
+        A tax agent issues them in its own time; they are left, `with_agent`, until it has answered.
+        """
         step = _step("month.issue", month, body, caller)
-        issuer = WithoutAgent(self._surroundings, self._store, self._sizes)
+        issuing = WithAgent if self._store.policy.tax_agent else WithoutAgent
+        issuer = issuing(self._surroundings, self._store, self._sizes)
         try:
             return await issue(self._surroundings, self._store, step, issuer)
         except FourEyes as own:
@@ -679,7 +695,7 @@ def http_routes(
             months.close,
             "invoices:approve",
             answers=ClosedMonth,
-            problems=[MONTH_NOT_OVER, OPEN_REFUND, FOUR_EYES],
+            problems=[MONTH_NOT_OVER, OPEN_REFUND, FOUR_EYES, TAX_AGENT],
             seconds=CLOSE_SECONDS,
         ),
         get(f"{month}/plan", months.plan, "invoices:read", answers=Page[ShownPlan]),

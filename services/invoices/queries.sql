@@ -301,7 +301,7 @@ ON CONFLICT DO NOTHING;
 
 -- name: left_of_month
 -- The businesses of a month, of these numbers where they are given, that are still to be issued, and why: a refund is in
--- progress, a document is not approved, or whoever issues ($3) has approved it and four eyes are asked for ($4).
+-- progress, a document is not approved, or is with the tax agent, or whoever issues ($3) has approved it and four eyes are asked for ($4).
 WITH refunded AS (
     SELECT p.invoice_id FROM refunds f JOIN payments p USING (order_id)
     WHERE f.state = 'open' AND p.month = $1 AND p.standing_supply + p.standing_vat > 0
@@ -309,9 +309,12 @@ WITH refunded AS (
 SELECT d.business_number, bool_or(d.state = 'draft') AS is_draft, sum(d.total)::bigint AS won,
        CASE WHEN bool_or(d.invoice_id IN (SELECT invoice_id FROM refunded)) THEN 'open_refund'
             WHEN bool_or(d.state = 'draft') THEN 'not_approved'
+            WHEN bool_or(s.state IN ('to_send', 'sending', 'sent')) THEN 'with_agent'
             WHEN $4 AND bool_or(a.actor = $3) THEN 'four_eyes'
             ELSE 'not_issued' END AS reason
-FROM documents d LEFT JOIN approvals a USING (invoice_id, business_number)
+FROM documents d
+LEFT JOIN approvals a USING (invoice_id, business_number)
+LEFT JOIN submissions s ON s.invoice_id = d.invoice_id AND d.state = 'approved'
 WHERE d.month = $1 AND ($2::text[] IS NULL OR d.business_number = ANY($2::text[])) AND d.state IN ('draft', 'approved')
 GROUP BY d.business_number ORDER BY d.business_number;
 

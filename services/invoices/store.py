@@ -239,14 +239,14 @@ class Store:
     async def load_submissions(
         self, connection: Connection, month: str, invoice_ids: Sequence[UUID], approval_numbers: Sequence[str]
     ) -> World:
-        """Locks and reads documents of a month that are with the tax agent, with all that its answer needs."""
+        """Locks and reads documents that are with the tax agent, with all that its answer needs."""
         world = World(self._policy)
         rows = await connection.fetch(SQL.read_documents, invoice_ids)
         documents = [DOCUMENTS.read(row) for row in rows]
         partner_ids = {each.partner_id for each in documents}
         await _lock_partners(connection, partner_ids | {p for each in documents for p in each.also})
         await _read_month(connection, world, month, sorted(partner_ids), LOCKING)
-        rows = await connection.fetch(SQL.lock_documents, invoice_ids)
+        rows = await connection.fetch(SQL.read_documents, invoice_ids)
         world.put(Change(documents=tuple(map(DOCUMENTS.read, rows))))
         await _read_corrections(connection, world)
         rows = await connection.fetch(SQL.read_transmissions, invoice_ids, approval_numbers)

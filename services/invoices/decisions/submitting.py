@@ -30,17 +30,23 @@ NOT_SENT: Final[Mapping[str, str]] = {
     "unregistered": "wrong_number",
 }
 """Why a document is not sent, by the state of its buyer's business registration."""
+OTHER: Final = "duplicate_key"
+"""Why a document is not issued whose key the agent has given to another one, of other won."""
 OPEN: Final = (*WITH_AGENT, "issued")
 
 
 class Answer(NamedTuple):
-    """What an agent says of a document: its approval number and instant, or why it was refused."""
+    """What an agent says of a document: its approval number and instant, or why it was refused.
+
+    `total` are the won of the document that it has under the key, where it says so.
+    """
 
     document_key: str
     standing: Standing
     approval_number: str | None = None
     at: datetime | None = None
     reason: str = ""
+    total: int | None = None
 
 
 def submit(document: Document, by: By, *, is_of_all: bool = False) -> Decided[Change]:
@@ -88,6 +94,8 @@ def take_answer(world: World, given: Submission, answer: Answer, now: datetime) 
     document = world.documents[given.invoice_id]
     if given.state not in OPEN or document.document_key != given.document_key:
         return Decided(Change())
+    if answer.total is not None and answer.total != document.amount.total:
+        return _refused(world, document, given, Answer(given.document_key, "refused", reason=OTHER), now)
     match answer.standing:
         case "unknown":
             again = "to_send" if given.state != "issued" else given.state
