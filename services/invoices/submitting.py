@@ -1,8 +1,8 @@
 """Gives documents to the tax agent and asks it what became of them, later each time that there is no news.
 
-Nothing is asked inside of a transaction. Before a call its documents are noted as `sending` and committed: after
-a time-out or a crash nobody knows whether they were taken, so the agent is asked before they are sent again. Its
-answer is then decided under the locks of the documents, like an event.
+Nothing is asked inside of a transaction. Before a call its documents are noted as `sending`, and that is
+committed: after a time-out or a crash nobody knows whether they were taken, so the agent is asked before they
+are sent again. Its answer is then decided under the locks of the documents, like an event.
 """
 
 import asyncio
@@ -112,10 +112,12 @@ async def _of_no_business(registry: BusinessRegistry, documents: Sequence[TaxDoc
     """The documents whose buyer has no active business, with the reason."""
     numbers = sorted({document.buyer.business_number for document in documents})
     states = await registry.look_up(numbers) if numbers else {}
-    found = (
-        (each.document_key, NOT_SENT.get(states.get(each.buyer.business_number, ""))) for each in documents
-    )
-    return {key: reason for key, reason in found if reason is not None}
+    found: dict[str, str] = {}
+    for document in documents:
+        reason = NOT_SENT.get(states.get(document.buyer.business_number, "unavailable"))
+        if reason is not None:
+            found[document.document_key] = reason
+    return found
 
 
 async def _submit(
@@ -164,7 +166,7 @@ async def _take(
     answers: Iterable[Answer],
     at: datetime,
 ) -> None:
-    """Keeps the answers, month by month; a month that has none left to come is closed, if all of it was sent."""
+    """Keeps the answers, month by month. A month that was sent whole is closed with its last answer."""
     known = [answer for answer in answers if answer.document_key in given]
     for month, some in groupby(sorted(known, key=_month_of(given)), key=_month_of(given)):
         told = list(some)

@@ -1,8 +1,8 @@
 """Who issues documents with the tax authority for us: the port to a tax agent, and its HTTP adapter.
 
 The contract of the adapter stands in docs/tax-agent.md. A document goes by its key without hyphens, 22
-characters, which is also what makes a repeat harmless: the agent makes one document of a key, whatever is sent
-again. Nobody knows what became of a call without an answer, so the agent is asked before it is sent again.
+characters, which is also what makes a repeat harmless: the agent makes one document of a key, whatever is
+sent again. Nobody knows what became of a call without an answer, so the agent is asked before that.
 """
 
 from collections.abc import Mapping, Sequence
