@@ -69,9 +69,8 @@ def fault_of(seed: int, number: int) -> CallFault | None:
     return None
 
 
-def standing_of(seed: int, held: Held, at: datetime, pace: float = 1.0) -> Standing:
+def standing_of(seed: int, held: Held, behaviour: Behaviour, at: datetime, pace: float = 1.0) -> Standing:
     """Where a document is at an instant; a second of the delays takes `pace` seconds."""
-    behaviour = behaviour_of(seed, held.key)
     within = LATE if behaviour == "slow" else SOON
     issued = held.since + timedelta(seconds=_between(*within, _draw(seed, held.key, "issue")) * pace)
     if at < issued:

@@ -6,8 +6,10 @@ from datetime import date, datetime
 from typing import Any, Final, NamedTuple
 
 from ops.tax_agent.behaviour import (
+    Behaviour,
     CallFault,
     Held,
+    Standing,
     behaviour_of,
     fault_of,
     standing_of,
@@ -17,6 +19,8 @@ from shared.kst import wire_time
 
 MOST: Final = 100
 PAUSE_SECONDS: Final = 3
+REFUSED: Final = ("refused", "not_transmitted")
+"""What stands like this may be sent again under its key."""
 KEY_LENGTHS: Final = range(1, 25)
 
 
@@ -31,7 +35,7 @@ class Reply(NamedTuple):
 class Desk:
     """The agent's desk. `held` has its documents by key, `counts` what became of them at their first sending.
 
-    `faults` go wrong with the next calls, before those of the seed; with `is_faultless` there are no others.
+    `faults` go wrong with the next calls, before those of the seed; with `is_faultless` nothing else does.
     `keep` is told of each document that is taken.
     """
 
@@ -106,24 +110,27 @@ class Desk:
         if document["modification"] is not None and document["original_approval_number"] is None:
             return {"key": held.key, "answer": "refused", "reason": "original_unknown"}
         before = self.held.get(held.key)
-        if before is not None and standing_of(self.seed, before, at, self.pace).standing not in (
-            "refused",
-            "not_transmitted",
-        ):
+        if before is not None and self._standing(before, at).standing not in REFUSED:
             return {"key": held.key, "answer": "refused", "reason": "duplicate_key"}
-        behaviour = behaviour_of(self.seed, held.key)
+        behaviour = self._behaviour(held.key)
         self.counts["sent again" if before or held.key in self._dropped else behaviour] += 1
-        if behaviour == "dropped" and not self._is_faultless and held.key not in self._dropped:
+        if behaviour == "dropped" and held.key not in self._dropped:
             self._dropped.add(held.key)
             return None
         self.held[held.key] = held
         self._keep(held)
-        if behaviour == "lost" and not self._is_faultless and before is None:
+        if behaviour == "lost" and before is None:
             return None
         return {"key": held.key, "answer": "taken"}
 
+    def _behaviour(self, key: str) -> Behaviour:
+        return "issued" if self._is_faultless else behaviour_of(self.seed, key)
+
+    def _standing(self, held: Held, at: datetime) -> Standing:
+        return standing_of(self.seed, held, self._behaviour(held.key), at, self.pace)
+
     def _told(self, held: Held, at: datetime) -> Mapping[str, Any]:
-        standing = standing_of(self.seed, held, at, self.pace)
+        standing = self._standing(held, at)
         return {
             "key": held.key,
             "standing": standing.standing,
@@ -137,7 +144,7 @@ class Desk:
         held = self.held.get(key)
         if held is None:
             return "unknown"
-        if standing_of(self.seed, held, at, self.pace).standing not in ("working", "issued"):
+        if self._standing(held, at).standing not in ("working", "issued"):
             return "too_late"
         del self.held[key]
         return "cancelled"

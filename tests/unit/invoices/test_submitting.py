@@ -203,7 +203,7 @@ def test_a_refund_waits_while_the_document_is_with_the_agent(desk: Desk) -> None
 
     desk.answered("issued", NUMBER)
     assert isinstance(desk.take(completed), Applied)
-    modified = desk.last("invoice.modified.v1")
+    modified = desk.last("invoice.modified")
     assert (modified.data["original_document_key"], modified.data["total"]) == (KEY, -70_400)
 
 

@@ -31,7 +31,7 @@ WHOLE = {
 
 
 def document(key: str = KEY, **more: Any) -> TaxDocument:
-    line = PrintedLine("1", "스터디 이용권 30일", 100, 1_600, Money(160_000, 16_000))
+    line = PrintedLine("1", "스터디 이용권 30일", 1_600, 100, Money(160_000, 16_000))
     of = {
         "document_key": key,
         "month": "2026-10",
