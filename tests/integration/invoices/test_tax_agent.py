@@ -162,7 +162,7 @@ async def test_an_agent_that_wants_a_pause_gets_it(agency: Agency) -> None:
 
 
 async def test_a_bulk_of_which_some_is_left_out_comes_to_its_end(agency: Agency, books: StoredBooks) -> None:
-    """Whatever the seed does to 30 documents, each is transmitted, refused or not transmitted, under one key."""
+    """Whatever the seed does to 30 documents, each is transmitted or has failed, under one key."""
     for number in range(30):
         await books.paid_and_issued(f"A-{number}")
     await agency.given()
