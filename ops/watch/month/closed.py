@@ -9,6 +9,7 @@ from rich.table import Table
 WHY_LEFT: Mapping[str, str] = {
     "not_approved": "not approved (pawl close {month} approve)",
     "open_refund": "a refund is in progress (pawl month {month})",
+    "with_agent": "with the tax agent, which issues them in its own time (pawl close {month} status)",
     "four_eyes": "whoever issues has approved them, somebody else is to issue them",
     "not_issued": "approved, and still to be issued (pawl close {month} issue)",
 }
