@@ -28,8 +28,10 @@ from services.invoices.document_routes import SUPPLIER_NOT_CONFIGURED, document_
 from services.invoices.documents.tax_document import Party
 from services.invoices.plan import plan_of_partner, plans_of_business
 from services.invoices.previewing import preview_month
+from services.invoices.recalling import AgentSilent, NotWithAgent, recall_document
 from services.invoices.state import Reason
 from services.invoices.store import CORRECT_PARTNER, SQL, Store
+from services.invoices.tax_agent import TaxAgent
 from services.invoices.viewing import (
     NoSuchDocument,
     NoSuchRequest,
@@ -88,6 +90,22 @@ TAX_AGENT = Kind(
     "세금계산서는 발행 대행사를 통해 발행됩니다",
     "한 번에 마감하면 대행사를 거치지 않습니다. 발행된 것은 없습니다. "
     "pawl close {month} approve 다음에 pawl close {month} issue 명령을 실행하십시오",
+)
+NOT_WITH_AGENT = Kind(
+    "not_with_agent",
+    409,
+    "The document is not with the tax agent",
+    "{what}; nothing was taken back. See pawl close {month} status DOCUMENT",
+    "발행 대행사에 있는 세금계산서가 아닙니다",
+    "회수된 것은 없습니다 ({what}). pawl close {month} status DOCUMENT 명령으로 확인하십시오",
+)
+TAX_AGENT_SILENT = Kind(
+    "tax_agent_silent",
+    503,
+    "The tax agent does not answer",
+    "{what}; whether the document was taken back is not known. Say the same again in two minutes",
+    "발행 대행사가 응답하지 않습니다",
+    "회수 여부를 알 수 없습니다 ({what}). 2분 후에 다시 시도하십시오",
 )
 CLOSE_SECONDS = 600.0
 """A close goes on for as long as it takes to issue a large month; so does its preview."""
@@ -153,6 +171,21 @@ class TransmitBody(Body):
     results: Annotated[list[TransmissionResult], Field(min_length=1, max_length=1_000)]
     reason: OptionalText = ""
     at: Instant | None = None
+
+
+class RecallBody(Body):
+    """Take a document back from the tax agent, by its key."""
+
+    document: Id
+    reason: Text
+
+
+class RecalledDocument(BaseModel):
+    """A document that is approved again, and not with the tax agent."""
+
+    month: str
+    document_key: str
+    state: str
 
 
 class LeftBusinesses(BaseModel):
@@ -423,9 +456,15 @@ class Months:
     """The endpoints; `sizes` are those of the transactions of a close."""
 
     def __init__(
-        self, surroundings: Surroundings, store: Store, sizes: Sizes, supplier: Party | None
+        self,
+        surroundings: Surroundings,
+        store: Store,
+        sizes: Sizes,
+        supplier: Party | None,
+        agent: TaxAgent | None,
     ) -> None:
         self._surroundings, self._store, self._sizes = surroundings, store, sizes
+        self._agent = agent
         self._has_supplier = supplier is not None
 
     async def look(self, month: AMonth) -> Any:
@@ -512,6 +551,18 @@ class Months:
         close = MonthClose(month, body.at or now(), uuid7(), caller.sub, body.reason, action="month.transmit")
         results = [Result(each.document_key, each.approval_number, each.failed) for each in body.results]
         return await transmitted(self._surroundings, self._store, close, results)
+
+    async def recall(self, month: AMonth, body: RecallBody, caller: Asking) -> Any:
+        """Takes a document back from the tax agent that is not issued yet: it is approved, and may change."""
+        if self._agent is None:
+            raise Problem(NOT_WITH_AGENT, month=month, what="no tax agent issues documents here")
+        close = MonthClose(month, now(), uuid7(), caller.sub, body.reason, action="document.recall")
+        try:
+            return await recall_document(self._surroundings, self._store, self._agent, close, body.document)
+        except NotWithAgent as wrong:
+            raise Problem(NOT_WITH_AGENT, month=month, what=str(wrong)) from None
+        except AgentSilent as silent:
+            raise Problem(TAX_AGENT_SILENT, what=str(silent)) from None
 
     async def plan(
         self,
@@ -675,13 +726,18 @@ class Partners:
 
 
 def http_routes(
-    surroundings: Surroundings, store: Store, sizes: Sizes, supplier: Party | None
+    surroundings: Surroundings,
+    store: Store,
+    sizes: Sizes,
+    supplier: Party | None,
+    agent: TaxAgent | None = None,
 ) -> Sequence[HttpRoute]:
     """The routes beside those of every service; `sizes` are those of the transactions of a close.
 
-    Documents are shown as those of the `supplier`, and not at all without one.
+    Documents are shown as those of the `supplier`, and not at all without one. An `agent` issues them, where
+    there is one.
     """
-    months, month = Months(surroundings, store, sizes, supplier), "/v1/months/{month}"
+    months, month = Months(surroundings, store, sizes, supplier, agent), "/v1/months/{month}"
     partners = Partners(surroundings)
     return [
         *document_routes(surroundings, supplier),
@@ -723,6 +779,13 @@ def http_routes(
             answers=SteppedMonth,
             problems=[FOUR_EYES],
             seconds=CLOSE_SECONDS,
+        ),
+        post(
+            f"{month}/recall",
+            months.recall,
+            "invoices:approve",
+            answers=RecalledDocument,
+            problems=[NOT_WITH_AGENT, TAX_AGENT_SILENT],
         ),
         post(f"{month}/transmit", months.transmit, "invoices:manage", answers=TransmittedMonth),
         post(f"{month}/merge", months.merge, "invoices:manage", answers=dict[str, Any]),

@@ -52,6 +52,15 @@ WITH chosen AS (
 )
 UPDATE submissions s SET next_at = $2 FROM chosen WHERE s.invoice_id = chosen.invoice_id RETURNING s.*;
 
+-- name: submission_of_key
+-- What a tax agent was given under this key.
+SELECT * FROM submissions WHERE month = $1 AND document_key = $2;
+
+-- name: hold_submission
+-- Keeps a document that was not sent from being sent for a minute, in which it is taken back.
+UPDATE submissions SET next_at = greatest(next_at, now() + interval '1 minute')
+WHERE invoice_id = $1 AND state = 'to_send' RETURNING true;
+
 -- name: submissions_back
 -- Has what surely was not taken sent again from $2 on.
 UPDATE submissions SET state = 'to_send', next_at = $2, tries = tries + 1

@@ -1326,6 +1326,8 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
                 "read_submissions",
                 "submissions_to_send",
                 "submissions_to_ask",
+                "submission_of_key",
+                "hold_submission",
                 "submissions_back",
                 "submissions_again",
                 "submissions_open_of_month",

@@ -101,6 +101,12 @@ def print_transmitted(console: Console, month: dict[str, Any]) -> None:
         console.print(f"{each['document_key']}: {each['code']}", highlight=False)
 
 
+def print_recalled(console: Console, document: dict[str, Any]) -> None:
+    """That a document is not with the tax agent any more."""
+    said = "is taken back from the tax agent: it is approved, and not issued"
+    console.print(f"{document['document_key']} {said}", highlight=False)
+
+
 def _print_totals(console: Console, title: str, month: dict[str, Any], *more: tuple[str, str]) -> None:
     table = Table(title=title, title_justify="left", title_style="bold", show_header=False)
     table.add_column()
@@ -240,6 +246,7 @@ SHOWN: Mapping[str, Callable[[Console, dict[str, Any]], None]] = {
     "plan": print_plan,
     "approve": print_step,
     "issue": print_step,
+    "recall": print_recalled,
     "transmit": print_transmitted,
     "merge": print_merge,
     "amend": print_correction,

@@ -32,6 +32,8 @@ NOT_SENT: Final[Mapping[str, str]] = {
 """Why a document is not sent, by the state of its buyer's business registration."""
 OTHER: Final = "duplicate_key"
 """Why a document is not issued whose key the agent has given to another one, of other won."""
+RECALLED: Final = "recalled"
+"""Why a document is not with the agent any more that a person has taken back."""
 OPEN: Final = (*WITH_AGENT, "issued")
 
 
@@ -98,14 +100,18 @@ def take_answer(world: World, given: Submission, answer: Answer, now: datetime) 
         return _refused(world, document, given, Answer(given.document_key, "refused", reason=OTHER), now)
     match answer.standing:
         case "unknown":
-            again = "to_send" if given.state != "issued" else given.state
-            return _later(replace(given, state=again), now)
+            return _later(replace(given, state="to_send"), now)
         case "working":
             return _later(given if given.state == "issued" else replace(given, state="sent"), now)
         case "issued" | "transmitted" | "not_transmitted":
             return _taken(world, document, given, answer, now)
         case "refused" | "cancelled":
             return _refused(world, document, given, answer, now)
+
+
+def recall(given: Submission) -> Change:
+    """Takes an approved document back from the agent: the next issue may give it again."""
+    return Change(submissions=(replace(given, state="failed", detail=RECALLED),))
 
 
 def _later(given: Submission, now: datetime) -> Decided[Change]:

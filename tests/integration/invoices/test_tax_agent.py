@@ -14,6 +14,7 @@ from services.invoices.business_registry import BusinessState, NoRegistry
 from services.invoices.closes import MonthClose, Sizes
 from services.invoices.documents.tax_document import Party
 from services.invoices.posting import Poster
+from services.invoices.recalling import AgentSilent, NotWithAgent, recall_document
 from services.invoices.state import Policy
 from services.invoices.store import Store
 from services.invoices.submitting import LOST_AFTER, Outside, ask_some, send_some
@@ -35,7 +36,7 @@ class Agency:
 
     def __init__(self, books: StoredBooks, desk: Desk, url: str) -> None:
         self.books, self.desk = books, desk
-        self.outside = Outside(HttpTaxAgent(Poster(url, lambda: "", 5.0)), NoRegistry(), SUPPLIER)
+        self.outside = Outside(HttpTaxAgent(Poster(url, lambda: "", 1.0)), NoRegistry(), SUPPLIER)
         self.at = now()
 
     async def given(self, *numbers: str, who: str = "lee") -> dict[str, Any]:
@@ -53,6 +54,12 @@ class Agency:
     async def ask(self, later: timedelta = ALL) -> int:
         self.at += later
         return await ask_some(self.books.surroundings, self.books.store, self.outside, self.at)
+
+    async def recall(self, key: str) -> str:
+        close = MonthClose(MONTH, self.at, uuid7(), "kim", "asked by phone", action="document.recall")
+        surroundings, store = self.books.surroundings, self.books.store
+        said = await recall_document(surroundings, store, self.outside.agent, close, key)
+        return str(said["state"])
 
     async def states(self) -> list[tuple[str, str]]:
         rows = await self.books.pool.fetch(
@@ -278,6 +285,50 @@ async def test_what_was_not_transmitted_is_sent_again_by_the_next_issue(agency: 
     await agency.send()
     await agency.ask()
     assert await agency.states() == [("issued", "transmitted")]
+
+
+async def test_a_document_is_taken_back_before_it_is_issued(agency: Agency) -> None:
+    books = agency.books
+    await books.paid_and_issued("A-1")
+    await agency.given()
+    key = await books.pool.fetchval("SELECT document_key FROM submissions")
+    completed = books.events.completed("A-1", "r-1", 40, 64_000, 6_400)
+
+    assert await agency.recall(key) == "approved"
+    assert (await agency.states(), agency.desk.calls) == ([("approved", "failed")], [])
+
+    await agency.given()
+    agency.desk.pace = 600.0
+    agency.at += ALL
+    await agency.send()
+    assert await agency.recall(key) == "approved"
+    assert agency.desk.held == {}
+    (taken,) = await books.take(completed)
+    assert not isinstance(taken, Wait)
+
+
+async def test_what_is_not_with_the_agent_or_may_be_on_its_way_is_not_taken_back(agency: Agency) -> None:
+    books = agency.books
+    await books.paid_and_issued("A-1")
+    with pytest.raises(NotWithAgent, match="is not with"):
+        await agency.recall("2026-10-1168200276-000001")
+
+    await agency.given()
+    key = await books.pool.fetchval("SELECT document_key FROM submissions")
+    agency.desk.faults = ["down", "silent"]
+    await agency.send()
+    for _ in range(2):
+        with pytest.raises(AgentSilent):
+            await agency.recall(key)
+
+    await agency.ask(LOST_AFTER)
+    agency.at += ALL
+    await agency.send()
+    with pytest.raises(NotWithAgent, match="has transmitted"):
+        await agency.recall(key)
+    await agency.ask()
+    with pytest.raises(NotWithAgent, match="is not with"):
+        await agency.recall(key)
 
 
 async def test_the_schema_refuses_to_change_what_is_with_the_agent(
