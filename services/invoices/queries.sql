@@ -509,7 +509,7 @@ SELECT (SELECT count(*) FROM issuing) AS done, (SELECT count(*) FROM merges) AS 
 
 -- name: issue_frozen
 -- Issues by set what of these partners was approved, of businesses whose issue has begun: without a refund in progress, and
--- not what $7 has approved where four eyes are asked for ($6). $4: the instant, $5: whether that is late. As issue_approved
+-- not what $7 has approved where four eyes are asked for ($6), nor what is with a tax agent. $4: the instant, $5: whether that is late. As issue_approved
 -- of decisions/closing.py does.
 WITH refunded AS (
     SELECT invoice_id FROM payments
@@ -522,6 +522,8 @@ WITH refunded AS (
       AND c.month = d.month AND c.business_number = d.business_number
       AND a.invoice_id = d.invoice_id AND a.business_number = d.business_number AND NOT ($6 AND a.actor = $7)
       AND d.invoice_id NOT IN (SELECT invoice_id FROM refunded)
+      AND NOT EXISTS (SELECT FROM submissions s
+                      WHERE s.invoice_id = d.invoice_id AND s.state IN ('to_send', 'sending', 'sent'))
     RETURNING d.invoice_id
 )
 SELECT count(*) FROM issued;

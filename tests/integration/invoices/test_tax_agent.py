@@ -9,7 +9,7 @@ import pytest
 
 from ops.tax_agent.desk import Desk
 from ops.tax_agent.run import open_tax_agent
-from services.invoices.approving import Step, WithAgent, approve, issue
+from services.invoices.approving import Step, WithAgent, WithoutAgent, approve, issue
 from services.invoices.business_registry import BusinessState, NoRegistry
 from services.invoices.closes import MonthClose, Sizes
 from services.invoices.documents.tax_document import Party
@@ -329,6 +329,20 @@ async def test_what_is_not_with_the_agent_or_may_be_on_its_way_is_not_taken_back
     await agency.ask()
     with pytest.raises(NotWithAgent, match="is not with"):
         await agency.recall(key)
+
+
+@pytest.mark.parametrize("in_a_set", [0, 1])
+async def test_without_the_agent_nothing_is_issued_that_is_with_it(agency: Agency, in_a_set: int) -> None:
+    await two_businesses(agency.books)
+    await agency.given(GANADA)
+    step = _step("lee", LATER, None)
+    await approve(agency.books.surroundings, agency.books.store, _step("kim", CLOSED_AT, None))
+
+    issuer = WithoutAgent(agency.books.surroundings, Store(Policy()), Sizes(1, in_a_set))
+    said = await issue(agency.books.surroundings, Store(Policy()), step, issuer)
+
+    assert (said["issued"], [each["reason"] for each in said["left"]]) == (1, ["with_agent"])
+    assert await agency.states() == [("approved", "to_send")]
 
 
 async def test_the_schema_refuses_to_change_what_is_with_the_agent(
