@@ -8,7 +8,16 @@ from fastapi import Path, Query
 from msgspec.structs import asdict
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from services.invoices.approving import FourEyes, Step, WithAgent, WithoutAgent, approve, issue, transmitted
+from services.invoices.approving import (
+    FourEyes,
+    Issuer,
+    Step,
+    WithAgent,
+    WithoutAgent,
+    approve,
+    issue,
+    transmitted,
+)
 from services.invoices.closes import MonthClose, Sizes
 from services.invoices.closing import MonthNotOver, OpenRefunds, close_month
 from services.invoices.commands import (
@@ -538,8 +547,8 @@ class Months:
         A tax agent issues them in its own time; they are left, `with_agent`, until it has answered.
         """
         step = _step("month.issue", month, body, caller)
-        issuing = WithAgent if self._store.policy.tax_agent else WithoutAgent
-        issuer = issuing(self._surroundings, self._store, self._sizes)
+        with_what = (self._surroundings, self._store, self._sizes)
+        issuer: Issuer = WithAgent(*with_what) if self._store.policy.tax_agent else WithoutAgent(*with_what)
         try:
             return await issue(self._surroundings, self._store, step, issuer)
         except FourEyes as own:

@@ -114,9 +114,13 @@ def _party(party: Party) -> Mapping[str, str]:
 
 def _rows(answer: Mapping[str, Any], name: str) -> Sequence[Mapping[str, Any]]:
     rows = answer.get(name)
-    if not isinstance(rows, list) or not all(isinstance(row, dict) and "key" in row for row in rows):
+    if not isinstance(rows, list) or not all(_has_a_key(row) for row in rows):
         raise NoAnswer("no answer of the contract")
     return [{"answer": None, "standing": None, **row} for row in rows]
+
+
+def _has_a_key(row: Any) -> bool:
+    return isinstance(row, dict) and isinstance(row.get("key"), str)
 
 
 def _reason(row: Mapping[str, Any]) -> str:

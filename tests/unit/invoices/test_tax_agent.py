@@ -158,6 +158,7 @@ class Said:
         {},
         {"documents": "?"},
         {"documents": [1]},
+        {"documents": [{"key": ["a", "list"], "standing": "issued"}]},
         {"documents": [{"key": KEY.replace("-", ""), "standing": "?"}]},
     ],
 )
