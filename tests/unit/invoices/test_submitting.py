@@ -124,7 +124,7 @@ def test_its_approval_number_and_its_instant_issue_the_document(desk: Desk) -> N
     (transmitted,) = desk.answered("transmitted", NUMBER)
     assert transmitted.type == "invoice.transmitted.v1"
     assert transmitted.data["approval_number"] == NUMBER
-    assert transmitted.sequence == issued.sequence + 1  # type: ignore[operator]
+    assert transmitted.sequence == issued.sequence + 1
     assert desk.given.state == "transmitted"
     assert desk.answered("refused", reason="wrong_number") == [], "what is transmitted is final"
 
