@@ -27,6 +27,7 @@ COMMANDS: Sequence[Command] = (
     Command("up", "ops.local.up:up"),
     Command("down", "ops.local.down:down"),
     Command("gateway", "ops.gateway.command:gateway"),
+    Command("tax-agent", "ops.tax_agent.command:tax_agent"),
     Command("demo", "ops.replay.demo:demo"),
     Command("replay", "ops.replay.command:replay"),
     Command("migrate", "ops.setup.migrate:migrate"),

@@ -54,6 +54,7 @@ SCOPES_OF = {
     "plan": "invoices:read",
     "approve": "invoices:approve",
     "issue": "invoices:approve",
+    "recall": "invoices:approve",
     "transmit": "invoices:manage",
     "merge": "invoices:manage",
     "amend": "invoices:manage",
@@ -137,13 +138,13 @@ def close(
     action: Annotated[
         str,
         typer.Argument(
-            metavar="[close|status|plan|approve|issue|transmit|merge|amend]",
+            metavar="[close|status|plan|approve|issue|recall|transmit|merge|amend]",
             help="Close the month at once or in steps, show or plan it, merge a business, amend a document.",
         ),
     ] = "close",
     document: Annotated[
         str | None,
-        typer.Argument(help="status, amend: the key or the id of a document.", show_default=False),
+        typer.Argument(help="status, amend: the key or the id of a document; recall: its key."),
     ] = None,
     at: Annotated[
         str | None,
@@ -216,12 +217,12 @@ def close(
 
     Without --yes it shows the month as `pawl month` does, and issues nothing. Where four eyes are asked for,
     it takes two steps: one person says `approve`, which freezes documents, another says `issue`. What changes
-    meanwhile is approved anew, that business only. `plan` shows which payments of a business merge, which do
-    not and why, and what would change that. `transmit` takes sheets for Hometax out, and reads in what the
-    tax authority says. `status` shows what is issued and which corrections are proposed, one document line by
-    line, or how one business stands. `merge` makes one invoice of all payments of a business number, over
-    several partners. `amend` takes a document back and says it again under the right number. All only show
-    what they would do, until --yes.
+    meanwhile is approved anew, that business only. `recall` takes a document back from a tax agent.
+    `plan` shows which payments of a business merge, which do not and why, and what would change that.
+    `transmit` takes sheets for Hometax out, and reads in what the tax authority says. `status` shows what is issued and which corrections are
+    proposed, one document line by line, or how one business stands. `merge` makes one invoice of all payments
+    of a business number, over several partners. `amend` takes a document back and says it again under the
+    right number. All only show what they would do, until --yes.
 
     Example: [bold]pawl close 2011-03[/bold]
 
@@ -257,7 +258,7 @@ def close(
         asked_by = By(invoices_url(invoices, directory), directory, token_file, actor)
         _with_hometax(month, sheet, results, said, asked_by, yes=yes, as_json=as_json)
         return
-    shown = "status" if action == "issue" and not yes else action
+    shown = "status" if action in ("issue", "recall") and not yes else action
     asked = _asked(shown, month, document, business, number, results, undo=undo, twice=twice, reason=reason)
     if action == "transmit" and not yes:
         Console().print(f"{len(asked['results']):,} results were read: nothing was done. Do it with --yes")
@@ -271,8 +272,7 @@ def close(
     else:
         SHOWN[shown](Console(), result)
         if shown != action:
-            then = f"pawl close {month} issue --reason WHY --yes"
-            Console().print(f"Nothing was issued. Issue what is approved: {then}")
+            Console().print(_nothing_done(action, month, document))
     if any(result.get(name) for name in LEAVES.get(shown, ())):
         raise typer.Exit(Exit.SOMETHING_WAITS)
 
@@ -329,11 +329,20 @@ def _with_hometax(
         raise typer.Exit(Exit.SOMETHING_WAITS)
 
 
+def _nothing_done(action: str, month: str, document: str | None) -> str:
+    if action == "recall":
+        then = f"pawl close {month} recall {document or 'DOCUMENT'} --reason WHY --yes"
+        return f"Nothing was taken back. Take it back from the tax agent: {then}"
+    return f"Nothing was issued. Issue what is approved: pawl close {month} issue --reason WHY --yes"
+
+
 def _said(action: str, at: datetime | None, *, yes: bool, despite: bool) -> dict[str, Any]:
     """What is said of an action beside what it is about: whether to do it, or when, and how."""
     match action:
         case "merge" | "amend" | "correct":
             return {"apply": yes}
+        case "recall":
+            return {}
         case "transmit":
             return {} if at is None else {"at": wire_time(at)}
         case _:
@@ -389,20 +398,27 @@ def _asked(
             raise Problem("A step of a close says why.", f"For example: {example}", Exit.USAGE)
         case "approve" | "issue":
             return {} if business is None else {"businesses": [require_number(business, "--business")]}
+        case "recall":
+            return {"document": _require_document(month, action, document, reason)}
         case "transmit":
             return {"results": read_results(results, month)}
         case "merge":
             return {"business_number": require_number(business, "--business"), "undo": undo}
-        case "amend" | "correct" if not document or not reason.strip():
-            example = f"pawl close {month} amend {month}-1168200276-000007 --reason TEXT"
-            raise Problem(
-                "An amendment names the document and says why.", f"For example: {example}", Exit.USAGE
-            )
         case "amend" | "correct":
+            named = _require_document(month, "amend", document, reason)
             right = {} if number is None else {"business_number": require_number(number, "--number")}
-            return {"document": document, "twice": twice, **right}
+            return {"document": named, "twice": twice, **right}
         case _:
             raise Problem(f"{action!r} is none of {', '.join(ACTIONS)}.", "See pawl close --help", Exit.USAGE)
+
+
+def _require_document(month: str, action: str, document: str | None, reason: str) -> str:
+    """The document that is named. Raises Problem where none is, or nobody says why."""
+    if document and reason.strip():
+        return document
+    what = "An amendment" if action == "amend" else "Whoever takes a document back"
+    example = f"pawl close {month} {action} {month}-1168200276-000007 --reason TEXT"
+    raise Problem(f"{what} names the document and says why.", f"For example: {example}", Exit.USAGE)
 
 
 def read_results(file: Path | None, month: str) -> list[dict[str, str]]:

@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from services.invoices.approving import (
     FourEyes,
+    Issuer,
     Step,
+    WithAgent,
     WithoutAgent,
     approve,
     heard_from_hometax,
@@ -37,8 +39,10 @@ from services.invoices.document_routes import SUPPLIER_NOT_CONFIGURED, document_
 from services.invoices.documents.tax_document import Party
 from services.invoices.plan import plan_of_partner, plans_of_business
 from services.invoices.previewing import preview_month
+from services.invoices.recalling import AgentSilent, NotWithAgent, recall_document
 from services.invoices.state import Reason
 from services.invoices.store import CORRECT_PARTNER, SQL, Store
+from services.invoices.tax_agent import TaxAgent
 from services.invoices.viewing import (
     NoSuchDocument,
     NoSuchRequest,
@@ -88,6 +92,32 @@ FOUR_EYES = Kind(
     "{who}; nothing was issued. Have somebody else do it: pawl close {month} issue (INVOICES_FOUR_EYES)",
     "승인한 사람은 발행할 수 없습니다",
     "발행된 것은 없습니다. 다른 담당자가 pawl close {month} issue 명령으로 발행해야 합니다 ({who})",
+)
+TAX_AGENT = Kind(
+    "tax_agent",
+    409,
+    "A tax agent issues the documents",
+    "a close in one stroke would issue {month} without the tax agent; nothing was issued. "
+    "First pawl close {month} approve, then pawl close {month} issue (INVOICES_TAX_AGENT_URL)",
+    "세금계산서는 발행 대행사를 통해 발행됩니다",
+    "한 번에 마감하면 대행사를 거치지 않습니다. 발행된 것은 없습니다. "
+    "pawl close {month} approve 다음에 pawl close {month} issue 명령을 실행하십시오",
+)
+NOT_WITH_AGENT = Kind(
+    "not_with_agent",
+    409,
+    "The document is not with the tax agent",
+    "{what}; nothing was taken back. See pawl close {month} status DOCUMENT",
+    "발행 대행사에 있는 세금계산서가 아닙니다",
+    "회수된 것은 없습니다 ({what}). pawl close {month} status DOCUMENT 명령으로 확인하십시오",
+)
+TAX_AGENT_SILENT = Kind(
+    "tax_agent_silent",
+    503,
+    "The tax agent does not answer",
+    "{what}; whether the document was taken back is not known. Say the same again in two minutes",
+    "발행 대행사가 응답하지 않습니다",
+    "회수 여부를 알 수 없습니다 ({what}). 2분 후에 다시 시도하십시오",
 )
 CLOSE_SECONDS = 600.0
 """A close goes on for as long as it takes to issue a large month; so does its preview."""
@@ -173,6 +203,21 @@ class HometaxBody(Body):
     at: Instant | None = None
 
 
+class RecallBody(Body):
+    """Take a document back from the tax agent, by its key."""
+
+    document: Id
+    reason: Text
+
+
+class RecalledDocument(BaseModel):
+    """A document that is approved again, and not with the tax agent."""
+
+    month: str
+    document_key: str
+    state: str
+
+
 class LeftBusinesses(BaseModel):
     """Businesses that are still to be issued, for one reason; some of them are named."""
 
@@ -185,8 +230,8 @@ class LeftBusinesses(BaseModel):
 class SteppedMonth(BaseModel):
     """What of a month, or of the businesses asked for, is drafted, approved, failed and issued.
 
-    `left` are businesses that the step has left, and why: `open_refund`, `not_approved`, `four_eyes`, or
-    `not_issued` where it was interrupted.
+    `left` are businesses that the step has left, and why: `open_refund`, `not_approved`, `with_agent` until
+    the tax agent has answered, `four_eyes`, or `not_issued` where it was interrupted.
     """
 
     month: str
@@ -474,9 +519,15 @@ class Months:
     """The endpoints; `sizes` are those of the transactions of a close."""
 
     def __init__(
-        self, surroundings: Surroundings, store: Store, sizes: Sizes, supplier: Party | None
+        self,
+        surroundings: Surroundings,
+        store: Store,
+        sizes: Sizes,
+        supplier: Party | None,
+        agent: TaxAgent | None,
     ) -> None:
         self._surroundings, self._store, self._sizes = surroundings, store, sizes
+        self._agent = agent
         self._has_supplier = supplier is not None
 
     async def look(self, month: AMonth) -> Any:
@@ -507,8 +558,10 @@ class Months:
         """Closes a month at the instant `at`, or now: issues its documents. Safe to repeat.
 
         A refund in progress of a payment that would be issued is 409, and nothing is issued. Where four eyes
-        are asked for, a month is approved and issued in two steps instead.
+        are asked for, or a tax agent issues, a month is approved and issued in two steps instead.
         """
+        if self._store.policy.tax_agent:
+            raise Problem(TAX_AGENT, month=month)
         if self._store.policy.four_eyes:
             who = "a close in one stroke approves and issues; first pawl close " + f"{month} approve"
             raise Problem(FOUR_EYES, month=month, who=who)
@@ -543,9 +596,13 @@ class Months:
             raise Problem(MONTH_NOT_OVER, month=month, ends_at=wire_time(early.ends_at)) from None
 
     async def issue(self, month: AMonth, body: StepBody, caller: Asking) -> Any:
-        """Issues the businesses all of whose documents are as they were approved. Safe to repeat."""
+        """Issues the businesses all of whose documents are as they were approved. Safe to repeat.
+
+        A tax agent issues them in its own time; they are left, `with_agent`, until it has answered.
+        """
         step = _step("month.issue", month, body, caller)
-        issuer = WithoutAgent(self._surroundings, self._store, self._sizes)
+        with_what = (self._surroundings, self._store, self._sizes)
+        issuer: Issuer = WithAgent(*with_what) if self._store.policy.tax_agent else WithoutAgent(*with_what)
         try:
             return await issue(self._surroundings, self._store, step, issuer)
         except FourEyes as own:
@@ -563,6 +620,18 @@ class Months:
         close = MonthClose(month, body.at or now(), uuid7(), caller.sub, body.reason, action="month.transmit")
         lines = [ListedDocument(**line.model_dump()) for line in body.lines]
         return await heard_from_hometax(self._surroundings, self._store, close, lines)
+
+    async def recall(self, month: AMonth, body: RecallBody, caller: Asking) -> Any:
+        """Takes a document back from the tax agent that is not issued yet: it is approved, and may change."""
+        if self._agent is None:
+            raise Problem(NOT_WITH_AGENT, month=month, what="no tax agent issues documents here")
+        close = MonthClose(month, now(), uuid7(), caller.sub, body.reason, action="document.recall")
+        try:
+            return await recall_document(self._surroundings, self._store, self._agent, close, body.document)
+        except NotWithAgent as wrong:
+            raise Problem(NOT_WITH_AGENT, month=month, what=str(wrong)) from None
+        except AgentSilent as silent:
+            raise Problem(TAX_AGENT_SILENT, what=str(silent)) from None
 
     async def plan(
         self,
@@ -726,13 +795,18 @@ class Partners:
 
 
 def http_routes(
-    surroundings: Surroundings, store: Store, sizes: Sizes, supplier: Party | None
+    surroundings: Surroundings,
+    store: Store,
+    sizes: Sizes,
+    supplier: Party | None,
+    agent: TaxAgent | None = None,
 ) -> Sequence[HttpRoute]:
     """The routes beside those of every service; `sizes` are those of the transactions of a close.
 
-    Documents are shown as those of the `supplier`, and not at all without one.
+    Documents are shown as those of the `supplier`, and not at all without one. An `agent` issues them, where
+    there is one.
     """
-    months, month = Months(surroundings, store, sizes, supplier), "/v1/months/{month}"
+    months, month = Months(surroundings, store, sizes, supplier, agent), "/v1/months/{month}"
     partners = Partners(surroundings)
     return [
         *document_routes(surroundings, supplier),
@@ -746,7 +820,7 @@ def http_routes(
             months.close,
             "invoices:approve",
             answers=ClosedMonth,
-            problems=[MONTH_NOT_OVER, OPEN_REFUND, FOUR_EYES],
+            problems=[MONTH_NOT_OVER, OPEN_REFUND, FOUR_EYES, TAX_AGENT],
             seconds=CLOSE_SECONDS,
         ),
         get(f"{month}/plan", months.plan, "invoices:read", answers=Page[ShownPlan]),
@@ -774,6 +848,13 @@ def http_routes(
             answers=SteppedMonth,
             problems=[FOUR_EYES],
             seconds=CLOSE_SECONDS,
+        ),
+        post(
+            f"{month}/recall",
+            months.recall,
+            "invoices:approve",
+            answers=RecalledDocument,
+            problems=[NOT_WITH_AGENT, TAX_AGENT_SILENT],
         ),
         post(f"{month}/transmit", months.transmit, "invoices:manage", answers=TransmittedMonth),
         post(f"{month}/hometax", months.hometax, "invoices:manage", answers=HeardFromHometax),

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 from services.invoices.calendar import ends_at
 from services.invoices.closes import MonthClose, Sizes
 from services.invoices.closing import SIZES, MonthNotOver, add_events, report
-from services.invoices.decisions.closing import approve_month, issue_approved
+from services.invoices.decisions.closing import approve_month, issue_approved, submit_approved
 from services.invoices.decisions.transmitting import CannotTransmit, Result, transmit
 from services.invoices.documents.hometax import Awaited, match
 from services.invoices.sets import approve_sets, issue_sets
@@ -59,12 +59,18 @@ class Issuer(Protocol):
         What it leaves approved is begun again by the next issue of the month.
         """
 
+    async def begin(self, step: Step) -> None:
+        """What an issue does before its first partner, also where none has anything to be issued."""
+
 
 class WithoutAgent:
     """Documents are issued at once: they are then entered with the authority by hand, or by bulk sheet."""
 
     def __init__(self, surroundings: Surroundings, store: Store, sizes: Sizes = SIZES) -> None:
         self._surroundings, self._store, self._sizes = surroundings, store, sizes
+
+    async def begin(self, step: Step) -> None:
+        """Nothing."""
 
     async def issue_some(self, step: Step, after: str) -> str | None:
         """Issues for the next partners, in one transaction; what is plain of all of them first, by sets."""
@@ -73,6 +79,30 @@ class WithoutAgent:
             await issue_sets(self._surroundings, policy, step.close, step.numbers, in_a_set)
         decide = partial(
             issue_approved,
+            month=step.close.month,
+            by=step.by,
+            numbers=step.numbers,
+            despite_open_refunds=step.close.despite_open_refunds,
+        )
+        following, chunk = SQL.partners_to_issue, self._sizes.chunk
+        return await _decide_some(self._surroundings, self._store, step, after, chunk, following, decide)
+
+
+class WithAgent:
+    """Documents are given to a tax agent, which issues them in its own time (`submitting`)."""
+
+    def __init__(self, surroundings: Surroundings, store: Store, sizes: Sizes = SIZES) -> None:
+        self._surroundings, self._store, self._sizes = surroundings, store, sizes
+
+    async def begin(self, step: Step) -> None:
+        """Has the agent given again what is issued here and what it has not transmitted."""
+        asked = (step.close.month, step.numbers, step.close.at)
+        await self._surroundings.pool.execute(SQL.submissions_again, *asked)
+
+    async def issue_some(self, step: Step, after: str) -> str | None:
+        """Gives the documents of the next partners to the agent, in one transaction; it is called later."""
+        decide = partial(
+            submit_approved,
             month=step.close.month,
             by=step.by,
             numbers=step.numbers,
@@ -138,11 +168,12 @@ async def issue(surroundings: Surroundings, store: Store, step: Step, issuer: Is
         await write_audit(connection, close.noted("four_eyes" if is_refused else "begun"))
     if is_refused:
         raise FourEyes(own)
+    await issuer.begin(step)
     last: str | None = "" if ready else None
     while last is not None:
         last = await issuer.issue_some(step, last)
     if step.numbers is None:
-        await _finish(surroundings, close)
+        await finish(surroundings, close)
     return await _told(surroundings, step, await _left(surroundings, store, step))
 
 
@@ -232,8 +263,11 @@ async def _decide_some(
         return str(partner_ids[-1])
 
 
-async def _finish(surroundings: Surroundings, close: MonthClose) -> None:
-    """Closes the month where nothing is left to be issued: a payment is drafted before that, or is late."""
+async def finish(surroundings: Surroundings, close: MonthClose) -> None:
+    """Closes the month where nothing is left to be issued: a payment is drafted before that, or is late.
+
+    Nothing is closed, and nothing told, while something is left.
+    """
     async with surroundings.pool.acquire() as connection, connection.transaction():
         await connection.execute(SQL.claim_month, close.month)
         await connection.execute(SQL.finish_month, close.month, close.at)

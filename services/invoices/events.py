@@ -168,9 +168,11 @@ def invoice_issued(document: Document, payments: Sequence[Payment], at: datetime
     return _of_partner_in_parts("invoice.issued.v1", document, told, at)
 
 
-def invoice_issue_failed(document: Document) -> NewEvent:
-    """A document cannot be issued until its partner is corrected."""
-    data = {**_monthly(document), "reason": "business_number_invalid", "next": "correct_partner"}
+def invoice_issue_failed(
+    document: Document, reason: str = "business_number_invalid", then: str = "correct_partner"
+) -> NewEvent:
+    """A document cannot be issued, and why; `then` says what mends it."""
+    data = {**_monthly(document), "reason": reason, "next": then}
     return _of_partner("invoice.issue_failed.v1", document, data)
 
 

@@ -24,6 +24,68 @@ WHERE business_number = ANY($1::text[]) AND NOT EXISTS (SELECT FROM months m WHE
 -- What these documents were when they were approved.
 SELECT * FROM approvals WHERE invoice_id = ANY($1::uuid[]);
 
+-- name: read_submissions
+-- What of these documents a tax agent was given, and how far it is.
+SELECT * FROM submissions WHERE invoice_id = ANY($1::uuid[]);
+
+-- name: submissions_to_send
+-- Takes the next documents that are to be sent to the tax agent, at most so many ($3), as sent by the call that begins now
+-- ($1) and to be asked about at $2 if its answer is lost. What modifies another document waits until that one was
+-- transmitted, since it names its approval number.
+WITH chosen AS (
+    SELECT s.invoice_id FROM submissions s JOIN documents d USING (invoice_id)
+    WHERE s.state = 'to_send' AND s.next_at <= $1
+      AND (d.original_id IS NULL
+           OR EXISTS (SELECT FROM transmissions t WHERE t.invoice_id = d.original_id AND t.state = 'transmitted'))
+    ORDER BY s.next_at, s.invoice_id LIMIT $3 FOR UPDATE OF s SKIP LOCKED
+)
+UPDATE submissions s SET state = 'sending', next_at = $2 FROM chosen WHERE s.invoice_id = chosen.invoice_id
+RETURNING s.*;
+
+-- name: submissions_to_ask
+-- Takes the next documents of which the tax agent is to be asked what became of them, at most so many ($3): at present ($1),
+-- and not again before $2.
+WITH chosen AS (
+    SELECT invoice_id FROM submissions
+    WHERE state IN ('sending', 'sent', 'issued') AND next_at <= $1
+    ORDER BY next_at, invoice_id LIMIT $3 FOR UPDATE SKIP LOCKED
+)
+UPDATE submissions s SET next_at = $2 FROM chosen WHERE s.invoice_id = chosen.invoice_id RETURNING s.*;
+
+-- name: submission_of_key
+-- What a tax agent was given under this key.
+SELECT * FROM submissions WHERE month = $1 AND document_key = $2;
+
+-- name: hold_submission
+-- Keeps a document that was not sent from being sent for a minute, in which it is taken back.
+UPDATE submissions SET next_at = greatest(next_at, now() + interval '1 minute')
+WHERE invoice_id = $1 AND state = 'to_send' RETURNING true;
+
+-- name: submissions_back
+-- Has what surely was not taken sent again from $2 on.
+UPDATE submissions SET state = 'to_send', next_at = $2, tries = tries + 1
+WHERE invoice_id = ANY($1::uuid[]) AND state = 'sending';
+
+-- name: submissions_again
+-- Has the tax agent given again what it has not transmitted of a month, and of these business numbers where they are given.
+UPDATE submissions s SET state = 'to_send', next_at = $3, tries = 0, detail = '', approval_number = NULL
+FROM documents d
+WHERE s.invoice_id = d.invoice_id AND s.month = $1 AND s.state = 'failed' AND d.state = 'issued'
+  AND ($2::text[] IS NULL OR d.business_number = ANY($2::text[]));
+
+-- name: submissions_open_of_month
+-- Whether the tax agent is still to answer about documents of a month that are not issued, and whether all of it was given.
+SELECT EXISTS (SELECT FROM submissions WHERE month = $1 AND state IN ('to_send', 'sending', 'sent')) AS is_open,
+       EXISTS (SELECT FROM submissions WHERE month = $1 AND is_of_all) AS is_of_all;
+
+-- name: document_to_send
+-- A document as the tax agent is given it, with the one that it modifies and the approval number of that.
+SELECT d.*, o.document_key AS original_key, o.written_date AS original_written, t.approval_number AS original_approval
+FROM documents d
+LEFT JOIN documents o ON o.invoice_id = d.original_id
+LEFT JOIN transmissions t ON t.invoice_id = d.original_id
+WHERE d.invoice_id = $1 AND d.state IN ('approved', 'issued');
+
 -- name: orders_of_businesses
 -- The payments of these partners' months, and those of others that an operator merged with them.
 SELECT p.order_id FROM payments p
@@ -281,7 +343,7 @@ ON CONFLICT DO NOTHING;
 
 -- name: left_of_month
 -- The businesses of a month, of these numbers where they are given, that are still to be issued, and why: a refund is in
--- progress, a document is not approved, or whoever issues ($3) has approved it and four eyes are asked for ($4).
+-- progress, a document is not approved, or is with the tax agent, or whoever issues ($3) has approved it and four eyes are asked for ($4).
 WITH refunded AS (
     SELECT p.invoice_id FROM refunds f JOIN payments p USING (order_id)
     WHERE f.state = 'open' AND p.month = $1 AND p.standing_supply + p.standing_vat > 0
@@ -289,9 +351,12 @@ WITH refunded AS (
 SELECT d.business_number, bool_or(d.state = 'draft') AS is_draft, sum(d.total)::bigint AS won,
        CASE WHEN bool_or(d.invoice_id IN (SELECT invoice_id FROM refunded)) THEN 'open_refund'
             WHEN bool_or(d.state = 'draft') THEN 'not_approved'
+            WHEN bool_or(s.state IN ('to_send', 'sending', 'sent')) THEN 'with_agent'
             WHEN $4 AND bool_or(a.actor = $3) THEN 'four_eyes'
             ELSE 'not_issued' END AS reason
-FROM documents d LEFT JOIN approvals a USING (invoice_id, business_number)
+FROM documents d
+LEFT JOIN approvals a USING (invoice_id, business_number)
+LEFT JOIN submissions s ON s.invoice_id = d.invoice_id AND d.state = 'approved'
 WHERE d.month = $1 AND ($2::text[] IS NULL OR d.business_number = ANY($2::text[])) AND d.state IN ('draft', 'approved')
 GROUP BY d.business_number ORDER BY d.business_number;
 
@@ -477,7 +542,7 @@ SELECT (SELECT count(*) FROM issuing) AS done, (SELECT count(*) FROM merges) AS 
 
 -- name: issue_frozen
 -- Issues by set what of these partners was approved, of businesses whose issue has begun: without a refund in progress, and
--- not what $7 has approved where four eyes are asked for ($6). $4: the instant, $5: whether that is late. As issue_approved
+-- not what $7 has approved where four eyes are asked for ($6), nor what is with a tax agent. $4: the instant, $5: whether that is late. As issue_approved
 -- of decisions/closing.py does.
 WITH refunded AS (
     SELECT invoice_id FROM payments
@@ -490,6 +555,8 @@ WITH refunded AS (
       AND c.month = d.month AND c.business_number = d.business_number
       AND a.invoice_id = d.invoice_id AND a.business_number = d.business_number AND NOT ($6 AND a.actor = $7)
       AND d.invoice_id NOT IN (SELECT invoice_id FROM refunded)
+      AND NOT EXISTS (SELECT FROM submissions s
+                      WHERE s.invoice_id = d.invoice_id AND s.state IN ('to_send', 'sending', 'sent'))
     RETURNING d.invoice_id
 )
 SELECT count(*) FROM issued;

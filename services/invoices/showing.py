@@ -7,13 +7,22 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from uuid import UUID
 
 import asyncpg
+from msgspec.structs import replace
 
 from services.invoices.decisions.transmitting import NEXT
 from services.invoices.documents.hometax import MOST_DOCUMENTS, BulkSheets, LeftOut
 from services.invoices.documents.month_sheet import MonthRow, MonthSheet, Sum
-from services.invoices.documents.tax_document import Original, Party, TaxDocument, buyer_of, tax_document
+from services.invoices.documents.tax_document import (
+    CannotShow,
+    Original,
+    Party,
+    TaxDocument,
+    buyer_of,
+    tax_document,
+)
 from services.invoices.penalties import Issue, penalty_of
 from services.invoices.state import Document
 from services.invoices.store import DOCUMENTS, PARTNERS, SNAPSHOTS, SQL
@@ -62,6 +71,27 @@ async def show_document(pool: asyncpg.Pool, key: str, supplier: Party, caller: C
         if document is None or not any(map(caller.may_see, document.partners)):
             raise NoSuchDocument(f"there is no document {key}; GET /v1/documents lists them")
         return await _shown(connection, document, supplier, row)
+
+
+async def document_to_send(
+    pool: asyncpg.Pool, invoice_id: UUID, supplier: Party, at: datetime
+) -> TaxDocument:
+    """An approved or issued document as the tax agent is given it; one that is not issued yet says `at`.
+
+    Raises CannotShow.
+    """
+    async with (
+        pool.acquire() as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        row = await connection.fetchrow(SQL.document_to_send, invoice_id)
+        if row is None:
+            raise CannotShow(f"document {invoice_id} is neither approved nor issued")
+        document = DOCUMENTS.read(row)
+        lines = await lines_of(connection, document)
+        buyer = await _buyer_of(connection, document)
+    sent = replace(document, issued_at=document.issued_at or at)
+    return tax_document(sent, lines, supplier, buyer, _original_of(row))
 
 
 async def page_of_documents(

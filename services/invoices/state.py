@@ -46,6 +46,9 @@ NewId = Callable[[], UUID]
 CorrectionState = Literal["proposed", "corrected", "withdrawn"]
 UNISSUED: tuple[DocumentState, ...] = ("draft", "approved", "issue_failed")
 TransmissionState = Literal["transmitted", "transmission_failed"]
+SubmissionState = Literal["to_send", "sending", "sent", "issued", "transmitted", "failed"]
+WITH_AGENT: tuple[SubmissionState, ...] = ("to_send", "sending", "sent")
+"""A document stays as it is in these: it is for the tax agent to issue it, or to refuse it."""
 
 
 class Contradiction(Exception):
@@ -53,12 +56,13 @@ class Contradiction(Exception):
 
 
 class Policy(Struct, frozen=True, gc=False):
-    """What the operator may choose (domain.md, "Policies")."""
+    """What the operator may choose (domain.md, "Policies"). `tax_agent`: one issues the documents."""
 
     card_is_slip: bool = True
     cut_off_day: int = 5
     cut_off_hour: int = 18
     four_eyes: bool = True
+    tax_agent: bool = False
 
 
 class By(NamedTuple):
@@ -215,6 +219,28 @@ class Transmission(Struct, frozen=True, gc=False):
     sequence: int
     actor: str
     at: datetime
+    approval_number: str | None = None
+    detail: str = ""
+
+
+class Submission(Struct, frozen=True, gc=False):
+    """A document that a tax agent is given, under its key, and how far it is.
+
+    `sending`: a call was begun, and what became of it is not known until the agent was asked. `sent`: the
+    agent has it. `issued`: it has an approval number, and its transmission is to come. `next_at` is when it
+    is looked at again, after `tries` looks without news. `detail` is why it failed. `actor` had it sent for
+    `reason`; `is_of_all`: with the whole month, which is closed with its last answer.
+    """
+
+    invoice_id: Fixed[UUID]
+    document_key: str
+    month: str
+    state: SubmissionState
+    actor: str
+    reason: str
+    is_of_all: bool
+    next_at: datetime
+    tries: int = 0
     approval_number: str | None = None
     detail: str = ""
 
@@ -393,6 +419,7 @@ class Change(Struct, frozen=True, gc=False):
     counters: tuple[DocumentCounter, ...] = ()
     approvals: tuple[Approval, ...] = ()
     transmissions: tuple[Transmission, ...] = ()
+    submissions: tuple[Submission, ...] = ()
 
     def plus(self, later: "Change") -> "Change":
         """Both changes; of the same thing the value of `later` counts."""
@@ -413,6 +440,7 @@ class Stored:
     counters: Mapping[str, DocumentCounter] = field(default_factory=dict)
     approvals: Mapping[tuple[UUID, str], Approval] = field(default_factory=dict)
     transmissions: Mapping[UUID, Transmission] = field(default_factory=dict)
+    submissions: Mapping[UUID, Submission] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -436,6 +464,7 @@ class World:
     corrections: dict[UUID, Correction] = field(default_factory=dict)
     approvals: dict[tuple[UUID, str], Approval] = field(default_factory=dict)
     transmissions: dict[UUID, Transmission] = field(default_factory=dict)
+    submissions: dict[UUID, Submission] = field(default_factory=dict)
     others: list[OtherPayment] = field(default_factory=list)
     counters: dict[str, DocumentCounter] = field(default_factory=dict)
     closed: dict[str, datetime] = field(default_factory=dict)
@@ -472,15 +501,25 @@ class World:
         """Since when what comes for a business's month is late; None while it is collected and reviewed."""
         return self.closed.get(month) or self.closed_businesses.get((month, business_number))
 
+    def is_with_agent(self, document: Document) -> bool:
+        """Whether a document is approved and given to the tax agent: it stays as it is until that answers."""
+        submission = self.submissions.get(document.invoice_id)
+        return document.state == "approved" and submission is not None and submission.state in WITH_AGENT
+
     def approval_of(self, document: Document, business_number: str) -> Approval | None:
         """The approval that a document has had under a number; None where there was none."""
         return self.approvals.get((document.invoice_id, business_number))
 
     def open_merge(self, partner_id: str, business_number: str, month: str) -> Document | None:
-        """The merged document of a business's month that is not issued yet. There is at most one."""
+        """The merged document of a business's month that is not issued yet. There is at most one.
+
+        One that is with the tax agent is as good as issued.
+        """
         invoice_id = self._merges.get((partner_id, business_number, month))
         merge = None if invoice_id is None else self.documents[invoice_id]
         if merge is None or not merge.is_unissued or merge.business_number != business_number:
+            return None
+        if self.is_with_agent(merge):
             return None
         return merge
 
@@ -511,6 +550,7 @@ class World:
         self.counters.update((counter.business_number, counter) for counter in state.counters)
         self.approvals.update(((each.invoice_id, each.business_number), each) for each in state.approvals)
         self.transmissions.update((each.invoice_id, each) for each in state.transmissions)
+        self.submissions.update((each.invoice_id, each) for each in state.submissions)
         self.snapshots.extend(state.snapshots)
 
     def _put_payment(self, payment: Payment) -> None:
@@ -552,6 +592,7 @@ class World:
             dict(self.counters),
             dict(self.approvals),
             dict(self.transmissions),
+            dict(self.submissions),
         )
 
 

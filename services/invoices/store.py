@@ -7,7 +7,9 @@ without a lock of its own is read after the lock that protects it.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
+from uuid import UUID
 
+from services.invoices.decisions.submitting import issued_at_once
 from services.invoices.state import (
     Approval,
     Change,
@@ -23,6 +25,7 @@ from services.invoices.state import (
     Policy,
     Refund,
     Snapshot,
+    Submission,
     Transmission,
     WithdrawnPartner,
     World,
@@ -47,6 +50,7 @@ CORRECTIONS = Table(Correction, "corrections", key=("invoice_id",))
 COUNTERS = Table(DocumentCounter, "document_counters", key=("business_number",))
 APPROVALS = Table(Approval, "approvals", key=("document_key",))
 TRANSMISSIONS = Table(Transmission, "transmissions", key=("invoice_id",))
+SUBMISSIONS = Table(Submission, "submissions", key=("invoice_id",))
 WITHDRAWN_PARTNERS = Table(WithdrawnPartner, "withdrawn_partners", key=("partner_id",))
 TABLES = (
     PAYMENTS,
@@ -61,6 +65,7 @@ TABLES = (
     COUNTERS,
     APPROVALS,
     TRANSMISSIONS,
+    SUBMISSIONS,
     WITHDRAWN_PARTNERS,
 )
 
@@ -133,6 +138,7 @@ class Store:
         if changed:
             await _read_closed(connection, world, _numbers_in(world))
             await _read_corrections(connection, world)
+        await _read_submissions(connection, world)
         await _read_refunds(connection, world, events)
         partner_ids = {event.key for event in changed} | set(_partners_of_late(late)) | purged
         await _read_purged(connection, world, {event.data.partner.partner_id for event in paid})
@@ -190,6 +196,7 @@ class Store:
         order_ids = await _orders(connection, SQL.orders_of_businesses, scopes)
         await _lock_payments(connection, world, order_ids)
         await _lock_documents(connection, world, order_ids)
+        await _read_submissions(connection, world)
         world.mark_stored()
         return world
 
@@ -230,12 +237,34 @@ class Store:
         world.mark_stored()
         return world
 
+    async def load_submissions(
+        self, connection: Connection, month: str, invoice_ids: Sequence[UUID], approval_numbers: Sequence[str]
+    ) -> World:
+        """Locks and reads documents that are with the tax agent, with all that its answer needs."""
+        world = World(self._policy)
+        rows = await connection.fetch(SQL.read_documents, invoice_ids)
+        documents = [DOCUMENTS.read(row) for row in rows]
+        partner_ids = {each.partner_id for each in documents}
+        await _lock_partners(connection, partner_ids | {p for each in documents for p in each.also})
+        await _read_month(connection, world, month, sorted(partner_ids), LOCKING)
+        rows = await connection.fetch(SQL.read_documents, invoice_ids)
+        world.put(Change(documents=tuple(map(DOCUMENTS.read, rows))))
+        await _read_corrections(connection, world)
+        rows = await connection.fetch(SQL.read_transmissions, invoice_ids, approval_numbers)
+        world.put(Change(transmissions=tuple(map(TRANSMISSIONS.read, rows))))
+        rows = await connection.fetch(SQL.read_submissions, invoice_ids)
+        world.put(Change(submissions=tuple(map(SUBMISSIONS.read, rows))))
+        world.mark_stored()
+        return world
+
     async def save(self, connection: Connection, world: World) -> None:
-        """Writes what changed, one statement for each table."""
+        """Writes what changed, one statement for each table. With a tax agent what was issued goes to it."""
         before = world.stored
         purged = [
             partner.partner_id for partner in _changed(world.partners, before.partners) if partner.purged_at
         ]
+        if self._policy.tax_agent:
+            world.put(Change(submissions=tuple(issued_at_once(world))))
         await PAYMENTS.save(connection, pairs(world.payments, before.payments))
         await SNAPSHOTS.save(connection, ((snapshot, None) for snapshot in world.snapshots))
         await DOCUMENTS.save(connection, pairs(world.documents, before.documents))
@@ -251,6 +280,7 @@ class Store:
         await COUNTERS.save(connection, pairs(world.counters, before.counters))
         await APPROVALS.put(connection, _changed(world.approvals, before.approvals))
         await TRANSMISSIONS.put(connection, _changed(world.transmissions, before.transmissions))
+        await SUBMISSIONS.put(connection, _changed(world.submissions, before.submissions))
         await WITHDRAWN_PARTNERS.put(connection, world.withdrawn)
 
 
@@ -321,6 +351,7 @@ async def _read_month(
     await _lock_documents(connection, world, order_ids, rows)
     await _read_closed(connection, world, _numbers_in(world))
     await _read_approvals(connection, world)
+    await _read_submissions(connection, world)
     await _read_partners(connection, world, partner_ids)
     await _read_numbers(connection, world, partner_ids)
     await _read_requests(connection, world, partner_ids)
@@ -379,6 +410,13 @@ async def _read_approvals(connection: Connection, world: World) -> None:
     if unissued := sorted(d.invoice_id for d in world.documents.values() if d.is_unissued):
         rows = await connection.fetch(SQL.read_approvals, unissued)
         world.put(Change(approvals=tuple(map(APPROVALS.read, rows))))
+
+
+async def _read_submissions(connection: Connection, world: World) -> None:
+    """What of the approved documents is with the tax agent; the locks of the documents protect it."""
+    if approved := sorted(d.invoice_id for d in world.documents.values() if d.state == "approved"):
+        rows = await connection.fetch(SQL.read_submissions, approved)
+        world.put(Change(submissions=tuple(map(SUBMISSIONS.read, rows))))
 
 
 async def _read_others(connection: Connection, world: World, merges: Sequence[Event[Any]]) -> None:

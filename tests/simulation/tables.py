@@ -1334,6 +1334,20 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
         ),
         **dict.fromkeys(
             (
+                "read_submissions",
+                "submissions_to_send",
+                "submissions_to_ask",
+                "submission_of_key",
+                "hold_submission",
+                "submissions_back",
+                "submissions_again",
+                "submissions_open_of_month",
+                "document_to_send",
+            ),
+            "nobody here has a tax agent; test_tax_agent.py has one on Postgres",
+        ),
+        **dict.fromkeys(
+            (
                 "snapshots_of_orders",
                 "refunds_of_orders",
                 "payments_of_document",

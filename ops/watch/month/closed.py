@@ -9,6 +9,7 @@ from rich.table import Table
 WHY_LEFT: Mapping[str, str] = {
     "not_approved": "not approved (pawl close {month} approve)",
     "open_refund": "a refund is in progress (pawl month {month})",
+    "with_agent": "with the tax agent, which issues them in its own time (pawl close {month} status)",
     "four_eyes": "whoever issues has approved them, somebody else is to issue them",
     "not_issued": "approved, and still to be issued (pawl close {month} issue)",
 }
@@ -105,6 +106,12 @@ def print_transmitted(console: Console, month: dict[str, Any]) -> None:
     console.print(f"{month['told']:,} results were noted", highlight=False)
     for each in month["refused"]:
         console.print(f"{each['document_key']}: {each['code']}", highlight=False)
+
+
+def print_recalled(console: Console, document: dict[str, Any]) -> None:
+    """That a document is not with the tax agent any more."""
+    said = "is taken back from the tax agent: it is approved, and not issued"
+    console.print(f"{document['document_key']} {said}", highlight=False)
 
 
 def _print_totals(console: Console, title: str, month: dict[str, Any], *more: tuple[str, str]) -> None:
@@ -246,6 +253,7 @@ SHOWN: Mapping[str, Callable[[Console, dict[str, Any]], None]] = {
     "plan": print_plan,
     "approve": print_step,
     "issue": print_step,
+    "recall": print_recalled,
     "transmit": print_transmitted,
     "merge": print_merge,
     "amend": print_correction,

@@ -63,6 +63,7 @@ def undo_business_merge(world: World, number: str, month: str) -> BusinessMerge:
         if (
             document.also
             and document.is_unissued
+            and not world.is_with_agent(document)
             and (document.business_number, document.month) == (number, month)
         ):
             members = world.payments_in(document)

@@ -9,9 +9,10 @@ from datetime import datetime
 from typing import Final
 
 from services.invoices.decisions.eligibility import Scope, scope_of
-from services.invoices.decisions.issuing import approve_at_close, issue_at_close
+from services.invoices.decisions.issuing import approve_at_close, has_open_refund, issue_at_close
 from services.invoices.decisions.merging import merge_at_close
 from services.invoices.decisions.numbers import correction_for, move_failed, renumber_drafts
+from services.invoices.decisions.submitting import submit
 from services.invoices.state import By, Change, Document, DocumentState, NewId, World
 from shared import business_number
 from shared.runtime.decisions import Decided, NewEvent
@@ -82,9 +83,34 @@ def issue_approved(
     """Issues the documents of `month`, these partners and numbers that are as they were approved.
 
     Only of businesses whose issue has begun: `closed_businesses` says so. Where the policy asks for four
-    eyes, what `by` has approved is left for somebody else.
+    eyes, what `by` has approved is left for somebody else; what is with a tax agent is for that to issue.
     """
     events: list[NewEvent] = []
+    for document in _to_issue(world, month, by, partner_ids, numbers):
+        issued = issue_at_close(world, document, by.at, despite_open_refunds=despite_open_refunds)
+        events += _keep(world, issued)
+    return events
+
+
+def submit_approved(
+    world: World,
+    month: str,
+    by: By,
+    partner_ids: Collection[str],
+    numbers: Collection[str] | None = None,
+    *,
+    despite_open_refunds: bool = False,
+) -> list[NewEvent]:
+    """Gives the tax agent what `issue_approved` would issue. Nothing is told before it has answered."""
+    for document in _to_issue(world, month, by, partner_ids, numbers):
+        if despite_open_refunds or not any(map(has_open_refund, world.payments_in(document))):
+            _keep(world, submit(document, by, is_of_all=numbers is None))
+    return []
+
+
+def _to_issue(
+    world: World, month: str, by: By, partner_ids: Collection[str], numbers: Collection[str] | None
+) -> Iterator[Document]:
     for document in _unissued(world, month, set(partner_ids), numbers):
         approval = world.approval_of(document, document.business_number)
         if (
@@ -92,10 +118,9 @@ def issue_approved(
             and (month, document.business_number) in world.closed_businesses
             and approval is not None
             and not (world.policy.four_eyes and approval.actor == by.actor)
+            and not world.is_with_agent(document)
         ):
-            issued = issue_at_close(world, document, by.at, despite_open_refunds=despite_open_refunds)
-            events += _keep(world, issued)
-    return events
+            yield document
 
 
 def _under_the_right_number(world: World, document: Document) -> Decided[Change]:
@@ -142,8 +167,10 @@ def drafts_of(world: World, month: str, partner_ids: Collection[str]) -> list[Do
 
 
 def _scopes(world: World, month: str, chosen: Collection[str]) -> Sequence[Scope]:
-    drafts = (d for d in world.documents.values() if d.is_unissued and d.month == month)
-    return sorted({scope_of(document) for document in drafts if document.partner_id in chosen})
+    drafts = [d for d in world.documents.values() if d.is_unissued and d.month == month]
+    found = {scope_of(document) for document in drafts if document.partner_id in chosen}
+    # What is with the agent takes nothing in any more, and nobody joins what comes beside it.
+    return sorted(found - {scope_of(document) for document in drafts if world.is_with_agent(document)})
 
 
 def _keep(world: World, decision: Decided[Change]) -> Sequence[NewEvent]:

@@ -171,6 +171,17 @@ def _written_date(document: Document, payments: Sequence[Payment]) -> date:
     return written_date(payment.paid_at)
 
 
+def refuse(document: Document, reason: str, then: str) -> Decided[Change]:
+    """Notes that the tax agent did not issue an approved document, why, and what mends it.
+
+    Its key stays with its approval: approved anew under the same number it is sent under that key again.
+    """
+    failed = replace(
+        document, state="issue_failed", sequence=document.sequence + 1, document_key=None, written_date=None
+    )
+    return Decided(Change(documents=(failed,)), (invoice_issue_failed(failed, reason, then),))
+
+
 def _fail(document: Document) -> Decided[Change]:
     if document.state == "issue_failed":
         return Decided(Change())

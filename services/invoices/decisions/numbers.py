@@ -102,7 +102,10 @@ def _drafts(world: World, partner_id: str) -> list[Document]:
     drafts = (
         document
         for document in world.documents.values()
-        if document.partner_id == partner_id and document.state in ("draft", "approved") and not document.also
+        if document.partner_id == partner_id
+        and document.state in ("draft", "approved")
+        and not document.also
+        and not world.is_with_agent(document)
     )
     return sorted(drafts, key=lambda document: (document.month, document.invoice_id))
 

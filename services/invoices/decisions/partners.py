@@ -96,7 +96,8 @@ def _preferences(partner: Partner, recorded: Partner | None) -> tuple[Preference
 def _issue_failed_ones(world: World, partner_id: str, told: Told, at: datetime) -> Decided[Change]:
     """Issues them by month; the numbers of the business go on from document to document.
 
-    Those of a month that nobody has closed for this business yet wait as drafts to be approved.
+    Those of a month that nobody has closed for this business yet wait as drafts to be approved. So do all
+    where a tax agent issues: it has to take them first.
     """
     change = Change()
     counters = dict(world.counters)
@@ -105,9 +106,10 @@ def _issue_failed_ones(world: World, partner_id: str, told: Told, at: datetime) 
         payments = world.payments_in(document)
         correction = correction_for(told, payments)
         closed_at = world.closed_at(document.month, document.business_number)
-        if closed_at is not None:
+        if closed_at is not None and not world.policy.tax_agent:
             issued = issue(document, payments, counters, max(at, closed_at), correction=correction)
-        elif correction is not None:
+        elif correction not in (None, document.business_number):
+            assert correction is not None
             issued = move_failed(world, document, correction)
         else:
             continue

@@ -129,7 +129,8 @@ def return_money(world: World, back: Return, issued_at: datetime, new_id: NewId)
     Before the document is issued they are netted; afterwards the document is never touched again, and a
     modified invoice states the difference (부가가치세법 시행령 제70조). It is dated on the refund, but never
     before the document that it modifies. Of a document that was issued twice nothing is modified: another one
-    holds its won. A repeated refund changes nothing.
+    holds its won. While the document is with a tax agent it waits for the answer. A repeated refund changes
+    nothing.
     Raises Contradiction when more goes back than was paid.
     """
     payment = world.payments.get(back.order_id)
@@ -138,6 +139,9 @@ def return_money(world: World, back: Return, issued_at: datetime, new_id: NewId)
     earlier = world.refunds.get(back.refund_id)
     if earlier is not None and earlier.state == "completed":
         return Decided(Change())
+    waiting = world.document_of(payment)
+    if waiting is not None and world.is_with_agent(waiting):
+        return Wait(f"the tax agent to answer about document {waiting.document_key}")
     payment = _with_returned(payment, back, was_open=earlier is not None and earlier.state == "open")
     refund = Refund(
         back.refund_id,

@@ -17,6 +17,7 @@ NEXT: Final[Mapping[str, str]] = {
     "business_suspended": "correct_partner",
     "wrong_number": "correct_document",
     "duplicate_key": "ask_for_the_approval_number",
+    "incomplete": "correct_partner",
 }
 """What mends a refusal of the authority; whatever else it says is sent again."""
 
@@ -43,7 +44,7 @@ def transmit(world: World, document: Document | None, result: Result, by: By) ->
     if document is None or document.state != "issued":
         raise CannotTransmit("not_issued")
     number = result.approval_number
-    if number is not None and not _fits(document, number):
+    if number is not None and not fits(document, number):
         raise CannotTransmit("wrong_approval_number")
     before = world.transmissions.get(document.invoice_id)
     if before is not None and (before.approval_number, before.detail) == (number, result.failed or ""):
@@ -70,6 +71,6 @@ def transmit(world: World, document: Document | None, result: Result, by: By) ->
     return Decided(Change(transmissions=(told,)), (event,))
 
 
-def _fits(document: Document, number: str) -> bool:
-    """An approval number begins with the written date of its document."""
+def fits(document: Document, number: str) -> bool:
+    """Whether an approval number can be of a document: it begins with its written date."""
     return bool(APPROVAL_NUMBER.fullmatch(number)) and number.startswith(f"{document.written_date:%Y%m%d}")
