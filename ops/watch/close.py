@@ -217,12 +217,12 @@ def close(
 
     Without --yes it shows the month as `pawl month` does, and issues nothing. Where four eyes are asked for,
     it takes two steps: one person says `approve`, which freezes documents, another says `issue`. What changes
-    meanwhile is approved anew, that business only. `recall` takes a document back from a tax agent.
-    `plan` shows which payments of a business merge, which do not and why, and what would change that.
-    `transmit` takes sheets for Hometax out, and reads in what the tax authority says. `status` shows what is issued and which corrections are
-    proposed, one document line by line, or how one business stands. `merge` makes one invoice of all payments
-    of a business number, over several partners. `amend` takes a document back and says it again under the
-    right number. All only show what they would do, until --yes.
+    meanwhile is approved anew, that business only. `recall` takes a document back from a tax agent. `plan`
+    shows which payments of a business merge, which do not and why, and what would change that. `transmit`
+    takes sheets for Hometax out, and reads in what the tax authority says. `status` shows what is issued
+    and which corrections are proposed, one document line by line, or how one business stands. `merge` makes
+    one invoice of all payments of a business number, over several partners. `amend` takes a document back
+    and says it again under the right number. All only show what they would do, until --yes.
 
     Example: [bold]pawl close 2011-03[/bold]
 
