@@ -383,6 +383,10 @@ FOR UPDATE OF h;
 -- Whether every process that commits offsets keeps them here too: those of the version before do not.
 SELECT offsets_since <= now() FROM retention;
 
+-- name: has_handled
+-- Whether this schema has handled anything, which one that was made anew has not.
+SELECT EXISTS (SELECT FROM inbox) OR EXISTS (SELECT FROM cursors) OR EXISTS (SELECT FROM outbox);
+
 -- name: set_handled_offsets
 -- Sets how far partitions are handled, when they are assigned.
 INSERT INTO handled_offsets AS h (topic, partition, next_offset)

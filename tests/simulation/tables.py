@@ -477,6 +477,7 @@ RUNTIME: Mapping[str, Query] = {
     "known_events": known_events,
     "handled_offsets": handled_offsets,
     "counts_offsets": lambda tx: [Row(counts=True)],
+    "has_handled": lambda tx: [Row(has=any(map(tx.rows, ("inbox", "cursors", "outbox"))))],
     "set_handled_offsets": set_handled_offsets,
     "keep_handled_offsets": keep_handled_offsets,
     "note_gap": note_gap,
