@@ -18,7 +18,7 @@ from shared.runtime.recovery import Inputs, Recoverer, Recovery
 from shared.runtime.recovery_rules import only_ids_differ
 from shared.runtime.service import Service
 from shared.runtime.topic_events import TopicEvent
-from tests.unit.runtime.test_recovering import AT, OTHER, OURS, THEIRS, entry, grant, row
+from tests.unit.runtime.test_recovery_rules import AT, OTHER, OURS, THEIRS, entry, grant, row
 
 UPSTREAM = "checkout.events"
 
