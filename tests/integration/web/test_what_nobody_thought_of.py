@@ -6,6 +6,7 @@ from contextlib import nullcontext, suppress
 import httpx
 import pytest
 import schemathesis
+import schemathesis.specs.openapi.schemas  # by no thread later: two that parse are too many (gh-106905)
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import Case
