@@ -25,7 +25,7 @@ from tests.support.tokens import Provider
 from tests.support.web import ALL, app_of
 
 RIGHT, WRONG = schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE
-EXAMPLES = 25
+EXAMPLES = 10
 """Requests of each kind (right, wrong) for each operation."""
 BOUNDED = settings(
     max_examples=EXAMPLES,
