@@ -72,9 +72,9 @@ class Gateway:
     def _read(self, record: Any) -> PayoutRequest | None:
         try:
             event = read_envelope(record.headers, record.value, MAX_OWN_BYTES)
-        except Fault:  # nothing that refunds said
+            return self._requests.record(event.type, event.time, orjson.loads(event.body))
+        except (Fault, orjson.JSONDecodeError, KeyError, TypeError):  # nothing that refunds said
             return None
-        return self._requests.record(event.type, event.time, orjson.loads(event.body))
 
     def _plan(self, requests: Iterable[PayoutRequest]) -> None:
         now = monotonic()

@@ -4,12 +4,12 @@ from functools import partial
 
 from services.refunds.api import http_routes
 from services.refunds.asking_again import ask_for_answers
+from services.refunds.asking_banks import check_holders
 from services.refunds.commands import COMMANDS
 from services.refunds.exhibits import EVIDENCE
 from services.refunds.find import FIND
 from services.refunds.handlers import ROUTES, refuse_late
 from services.refunds.holder_check import HttpHolderCheck
-from services.refunds.holder_checks import check_holders
 from services.refunds.settings import RefundsSettings
 from services.refunds.store import SQL, Store
 from services.refunds.todo import TODO

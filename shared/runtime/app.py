@@ -34,19 +34,19 @@ from shared.runtime.health import STALLED_EXIT_CODE, Health, watch_loop
 from shared.runtime.offsets import HandledOffsets
 from shared.runtime.operator_routes import OperatorEndpoints
 from shared.runtime.outbox import Outbox
-from shared.runtime.published import require_up_to_date
 from shared.runtime.recovery import NotAlone, Recoverer
 from shared.runtime.refusing import tell_refusal
 from shared.runtime.relay import Relay
 from shared.runtime.retention import Retention
 from shared.runtime.retry import TRANSIENT
+from shared.runtime.schema_behind import require_up_to_date
 from shared.runtime.servers import servers_of
 from shared.runtime.service import Service
 from shared.runtime.signals import Metrics
 from shared.runtime.surroundings import Surroundings
 from shared.runtime.sweep import end_silent_sessions, retry_waiting
 from shared.runtime.tasks import end_all
-from shared.runtime.told import SchemaBehind
+from shared.runtime.topic_events import SchemaBehind
 from shared.runtime.topics import Topics
 from shared.runtime.troubles import Troubles
 from shared.settings import S, ServiceSettings, WrongSetting, read_settings

@@ -91,13 +91,15 @@ class HandledOffsets:
         topics, numbers = _columns(stands)
         async with self._pool.acquire() as connection, connection.transaction():
             rows = await connection.fetch(SQL.handled_offsets, topics, numbers)
-            counts = await connection.fetchval(SQL.counts_offsets)
+            schema = await connection.fetchrow(SQL.counts_offsets)
             handled = {(row["topic"], row["partition"]): row["next_offset"] for row in rows}
             told: dict[Place, datetime] = {(row["topic"], row["partition"]): row["moved_at"] for row in rows}
             judged: dict[Place, Judged] = {}
             for place, stand in stands.items():
                 known = handled.get(place)
-                if not counts and stand.committed is not None:
+                # A schema at work without an account of a partition is of the version before: it kept none.
+                is_of_before = not schema["counts"] or (known is None and schema["is_at_work"])
+                if is_of_before and stand.committed is not None:
                     known = max(known or 0, stand.committed)
                 judged[place] = judge(stand._replace(handled=known))
             following = [(place, each.next_offset) for place, each in judged.items()]

@@ -380,8 +380,11 @@ ORDER BY h.topic, h.partition
 FOR UPDATE OF h;
 
 -- name: counts_offsets
--- Whether every process that commits offsets keeps them here too: those of the version before do not.
-SELECT offsets_since <= now() FROM retention;
+-- Whether every process that commits offsets keeps them here too: those of the version before do not. `is_at_work`: it has
+-- handled something, which a schema that was made anew has not.
+SELECT offsets_since <= now() AS counts,
+       EXISTS (SELECT FROM inbox) OR EXISTS (SELECT FROM cursors) OR EXISTS (SELECT FROM outbox) AS is_at_work
+FROM retention;
 
 -- name: set_handled_offsets
 -- Sets how far partitions are handled, when they are assigned.

@@ -19,8 +19,7 @@ from shared.runtime.fold import Fold
 from shared.runtime.intake import InboundMessage, Intake
 from shared.runtime.outbox import Outbox
 from shared.runtime.outgoing import COLUMNS
-from shared.runtime.published import events_of_outbox, read_span, unknown_events
-from shared.runtime.recovering import (
+from shared.runtime.recovery_rules import (
     Lost,
     Told,
     answered_up_to,
@@ -30,8 +29,9 @@ from shared.runtime.recovering import (
     only_ids_differ,
     said_of,
 )
+from shared.runtime.schema_behind import events_of_outbox, read_span, unknown_events
 from shared.runtime.service import Service
-from shared.runtime.told import TopicEvent
+from shared.runtime.topic_events import TopicEvent
 
 SQL = load("shared.runtime")
 

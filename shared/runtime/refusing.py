@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from shared.runtime.http import server_for
-from shared.runtime.told import SchemaBehind
+from shared.runtime.topic_events import SchemaBehind
 
 REFUSED: Final = "refused"
 

@@ -246,6 +246,7 @@ async def test_the_way_back_loses_nothing_doubles_nothing_and_blocks_nobody(upgr
     """What the new version has begun, the one of before ends over the new schemas; then it is upgraded."""
     checkout, system = upgrading.checkout, upgrading.system
     async with Inflow(checkout, A_SECOND) as inflow, repeating(checkout):
+        await upgrading.go_on(inflow.load)
         await migrate(system.database)
         await upgrading.replace(READERS_FIRST, ROOT, inflow.load)
         begun = await upgrading.begin()

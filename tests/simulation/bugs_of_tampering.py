@@ -9,14 +9,14 @@ import asyncpg
 import shared.runtime.consumer as consumer_module
 import shared.runtime.fold as fold_module
 import shared.runtime.offsets as offsets_module
-import shared.runtime.published as published
 import shared.runtime.recovery as recovery_module
 import shared.runtime.retry as retry_module
+from shared.runtime import schema_behind
 from shared.runtime.fold import Fold
 from shared.runtime.offsets import Gap, Judged, Place, Stand
 from shared.runtime.records import Record
-from shared.runtime.recovering import Told
 from shared.runtime.recovery import Recoverer
+from shared.runtime.recovery_rules import Told
 from shared.runtime.relay import BEHIND, Relay
 from tests.simulation.bug import Bug
 
@@ -160,7 +160,7 @@ OF_TAMPERING: Sequence[Bug] = tuple(
         ("deleted records are not noticed at a start", offsets_module, "judge", _deleted_in_silence),
         ("deleted records are passed over while reading", consumer_module, "_deleted", _no_jump_is_a_gap),
         ("a group that was set back takes the account along", offsets_module, "judge", _account_goes_back),
-        ("a restored schema starts", published, "unknown_events", _looks_at_nothing),
+        ("a restored schema starts", schema_behind, "unknown_events", _looks_at_nothing),
         ("recovery decides anew what was published", Told, "counterparts", _decides_anew),
         ("recovery draws ids of its own", recovery_module, "ids_told", _ids_of_its_own),
         ("recovery passes over what led to no event", Recoverer, "_bring", _brings_answers_only),

@@ -7,14 +7,14 @@ from enum import Enum
 from typing import Any
 from unittest.mock import patch
 
-import shared.runtime.published as published
 import shared.runtime.recovery as recovery_module
 from shared.brokers import Brokers
 from shared.events.catalogue import FEEDBACK, service_of
+from shared.runtime import schema_behind
 from shared.runtime.commands import SOURCE_PREFIX
 from shared.runtime.records import StoredRecord
 from shared.runtime.recovery import Recoverer, Recovery
-from shared.runtime.told import SchemaBehind
+from shared.runtime.topic_events import SchemaBehind
 from tests.simulation.checks import identity_of
 from tests.simulation.engine import Place
 from tests.simulation.groups import GroupConsumer
@@ -135,7 +135,7 @@ class Restorer:
 
     def _refuses(self, unknown: Sequence[StoredRecord]) -> bool:
         name, pool = self._site.name, Pool(self._site.database)
-        looks = published.require_up_to_date(_NOWHERE, name, self._broker.partitions, pool)
+        looks = schema_behind.require_up_to_date(_NOWHERE, name, self._broker.partitions, pool)
         try:
             self._run(looks)
         except SchemaBehind:

@@ -476,7 +476,9 @@ RUNTIME: Mapping[str, Query] = {
     "put_dead_letters_again": put_dead_letters_again,
     "known_events": known_events,
     "handled_offsets": handled_offsets,
-    "counts_offsets": lambda tx: [Row(counts=True)],
+    "counts_offsets": lambda tx: [
+        Row(counts=True, is_at_work=any(map(tx.rows, ("inbox", "cursors", "outbox"))))
+    ],
     "set_handled_offsets": set_handled_offsets,
     "keep_handled_offsets": keep_handled_offsets,
     "note_gap": note_gap,

@@ -19,16 +19,16 @@ import asyncpg
 
 import shared.runtime.consumer as consumer_module
 import shared.runtime.offsets as offsets_module
-import shared.runtime.published as published
 import shared.runtime.recovery as recovery_module
 import shared.runtime.relay as relay_module
 from shared.brokers import Brokers
 from shared.events.catalogue import FEEDBACK, SERVICES, UPSTREAM
 from shared.partitioner import partition_for
+from shared.runtime import schema_behind
 from shared.runtime.fold import Fold
 from shared.runtime.records import StoredRecord
 from shared.runtime.relay import Relay
-from shared.runtime.told import SchemaBehind
+from shared.runtime.topic_events import SchemaBehind
 from tests.simulation.checkout import Checkout, Said
 from tests.simulation.checks import place_of
 from tests.simulation.engine import BROKEN, ORDERS, PARTITIONS, POINTS, Outcome, Place, Simulation
@@ -156,9 +156,9 @@ class Tampered(Simulation):
                 (relay_module, "log", silent),
                 (relay_module, "POLL_SECONDS", 0.0),
                 (recovery_module, "AIOKafkaConsumer", client),
-                (published, "AIOKafkaConsumer", client),
-                (published, "monotonic", clock),
-                (published, "PAGE", PAGE),
+                (schema_behind, "AIOKafkaConsumer", client),
+                (schema_behind, "monotonic", clock),
+                (schema_behind, "PAGE", PAGE),
             ):
                 stack.enter_context(patch.object(module, name, value))
             yield
@@ -417,7 +417,7 @@ class Tampered(Simulation):
             return Producer(broker, self._limits, self._told)
 
         looks = partial(
-            published.require_up_to_date,
+            schema_behind.require_up_to_date,
             Brokers("nowhere"),
             site.name,
             broker.partitions,

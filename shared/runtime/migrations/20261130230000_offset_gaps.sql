@@ -35,7 +35,7 @@ CREATE UNIQUE INDEX gaps_open ON gaps (topic, partition, from_offset) WHERE clos
 -- say here how far they are, which looks like a group that was moved. A schema that is new has none.
 ALTER TABLE retention ADD COLUMN offsets_since timestamptz NOT NULL DEFAULT now();
 UPDATE retention SET offsets_since = now() + interval '1 day'
-WHERE EXISTS (SELECT FROM inbox) OR EXISTS (SELECT FROM cursors);
+WHERE EXISTS (SELECT FROM inbox) OR EXISTS (SELECT FROM cursors) OR EXISTS (SELECT FROM outbox);
 
 -- migrate:down
 ALTER TABLE retention DROP COLUMN offsets_since;

@@ -13,7 +13,7 @@ from aiokafka.admin.records_to_delete import RecordsToDelete
 from ops.audit.books import SQL as RULES
 from shared.ids import uuid7
 from shared.runtime.consumer import PartitionConsumer, new_broker, subscribe
-from shared.runtime.offsets import HandledOffsets
+from shared.runtime.offsets import HandledOffsets, Stand
 from shared.runtime.records import Record
 from shared.runtime.signals import Metrics
 from tests.support.instances import until
@@ -176,3 +176,16 @@ async def test_a_topic_that_is_created_anew_is_read_from_its_first_record(log: L
 
     assert log.handled == [0, 1, 2, 3, 4, 0, 1]
     assert await log.gaps() == []
+
+
+async def test_what_a_group_has_read_is_missing_from_an_empty_schema_and_not_from_one_of_the_version_before(
+    log: Log,
+) -> None:
+    offsets, read_by_group = HandledOffsets(log.pool, Metrics()), Stand(None, 5, 0, 9)
+
+    await offsets.begin({(log.topic, 0): read_by_group})
+    assert await log.gaps() == [(0, 5, "moved")]
+
+    await log.pool.execute("INSERT INTO cursors VALUES ('/pawl/orders', 'A-1', 2, 1)")
+    assert await offsets.begin({(log.topic, 1): read_by_group}) == {(log.topic, 1): 5}
+    assert await log.gaps() == [(0, 5, "moved")]

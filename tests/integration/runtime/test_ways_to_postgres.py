@@ -179,5 +179,5 @@ async def until_connected_anew(pool: asyncpg.Pool) -> None:
             await pool.fetchval("SELECT 1")
         except asyncpg.InvalidPasswordError:
             raise
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except TRANSIENT:  # as many as services repeat
             await asyncio.sleep(0)

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import orjson
+import pytest
 from aiokafka import TopicPartition
 
 from ops.gateway.answers import answers_to, behaviour_of
@@ -122,3 +123,13 @@ async def test_what_is_no_event_is_passed_over() -> None:
     await answered(topics, Gateway(topics, topics, SEED, pace=0.0), 1)
 
     assert topics.published
+
+
+@pytest.mark.parametrize("value", [b"\xff", b"[]", b"{}", b"5", b""])
+async def test_a_record_that_refunds_cannot_have_said_is_passed_over(value: bytes) -> None:
+    broken = SimpleNamespace(headers=asked("r0").headers, value=value)
+    topics = Topics([broken, asked("r1")])
+
+    await answered(topics, Gateway(topics, topics, SEED, pace=0.0), len(expected("r1")))
+
+    assert sorted(headers["ce_id"] for _, _, _, headers in topics.published) == expected("r1")

@@ -14,11 +14,11 @@ from shared.runtime.fold import Fold
 from shared.runtime.intake import InboundMessage
 from shared.runtime.outbox import Outbox
 from shared.runtime.outgoing import COLUMNS
-from shared.runtime.recovering import only_ids_differ
 from shared.runtime.recovery import Inputs, Recoverer, Recovery
+from shared.runtime.recovery_rules import only_ids_differ
 from shared.runtime.service import Service
-from shared.runtime.told import TopicEvent
-from tests.unit.runtime.test_recovering import AT, OTHER, OURS, THEIRS, entry, grant, row
+from shared.runtime.topic_events import TopicEvent
+from tests.unit.runtime.test_recovery_rules import AT, OTHER, OURS, THEIRS, entry, grant, row
 
 UPSTREAM = "checkout.events"
 

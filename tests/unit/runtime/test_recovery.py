@@ -15,7 +15,7 @@ from shared.runtime.outbox import Outbox
 from shared.runtime.records import StoredRecord
 from shared.runtime.recovery import Inputs, Recoverer, Recovery
 from shared.runtime.signals import Metrics
-from shared.runtime.told import TopicEvent
+from shared.runtime.topic_events import TopicEvent
 from shared.sealing import Sealer
 from tests.simulation.memory import Connection, Database, Pool
 from tests.simulation.tables import open_database

@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 from ops.shell.http_client import fetch
 from shared.runtime.http import bind
 from shared.runtime.refusing import refusal, tell_refusal
-from shared.runtime.told import SchemaBehind
+from shared.runtime.topic_events import SchemaBehind
 
 BEHIND = SchemaBehind("the schema orders is older than its topics: see pawl recover orders", 12)
 

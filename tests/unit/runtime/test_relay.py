@@ -19,7 +19,7 @@ from shared.runtime.outbox import Outbox
 from shared.runtime.relay import LEASE, SIGN_OF_LIFE_SECONDS, SQL, Relay
 from shared.runtime.sending import Refused
 from shared.runtime.signals import Metrics
-from shared.runtime.told import SchemaBehind
+from shared.runtime.topic_events import SchemaBehind
 
 BATCH_BYTES = 2_000
 Place = tuple[str, int]

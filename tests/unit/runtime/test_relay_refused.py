@@ -27,7 +27,7 @@ from shared.runtime.relay import SQL, Relay
 from shared.runtime.sending import REMEMBER_SECONDS, Limits, Refused, shares
 from shared.runtime.signals import Metrics
 from shared.runtime.tasks import end_all
-from shared.runtime.told import SchemaBehind
+from shared.runtime.topic_events import SchemaBehind
 from shared.runtime.troubles import PATIENCE_SECONDS, Troubles
 
 

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from services.orders import expiry
-from services.refunds import asking_again, holder_checks
+from services.refunds import asking_again, asking_banks
 from services.serials import issuing, rotating
 from shared.clock import monotonic
 from shared.runtime.outbox import Outbox
@@ -56,7 +56,7 @@ async def ask(surroundings: Surroundings) -> None:
 
 
 async def check(surroundings: Surroundings) -> None:
-    await holder_checks.check_holders(surroundings, STORE, cast(Any, None))
+    await asking_banks.check_holders(surroundings, STORE, cast(Any, None))
 
 
 async def issue(surroundings: Surroundings) -> None:
@@ -82,7 +82,7 @@ async def test_an_agent_that_may_not_read_is_told_with_what_to_do_until_it_may(
     agent: Callable[[Surroundings], Awaitable[None]], part: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(asking_again, "LOOK_SECONDS", 0.001)
-    monkeypatch.setattr(holder_checks, "LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(asking_banks, "LOOK_SECONDS", 0.001)
     pool = Pool()
     surroundings = Surroundings(cast(Any, pool), Outbox("orders", {}))
 

@@ -7,8 +7,8 @@ import asyncpg
 import pytest
 
 from ops.setup.provision import Database
+from services.refunds.asking_banks import check_some
 from services.refunds.holder_check import HttpHolderCheck
-from services.refunds.holder_checks import check_some
 from services.refunds.state import Policy
 from services.refunds.store import Store
 from shared.postgres import open_pool

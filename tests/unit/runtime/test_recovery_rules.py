@@ -13,8 +13,8 @@ from shared.runtime.decisions import Position
 from shared.runtime.intake import InboundMessage
 from shared.runtime.outgoing import COLUMNS
 from shared.runtime.records import StoredRecord
-from shared.runtime.recovering import Told, ids_told, in_order, lost_of, said_of, same
-from shared.runtime.told import TopicEvent, event_of_record, told_of
+from shared.runtime.recovery_rules import Told, ids_told, in_order, lost_of, said_of, same
+from shared.runtime.topic_events import TopicEvent, event_of_record, told_of
 
 AT = datetime(2026, 11, 29, 1, 2, 3, tzinfo=UTC)
 TIME = "2026-11-29T10:02:03+09:00"

@@ -16,7 +16,7 @@ from shared.events.catalogue import FEEDBACK
 from shared.kst import wire_time
 from shared.runtime.intake import InboundMessage
 from shared.runtime.outgoing import COLUMNS
-from shared.runtime.told import TopicEvent
+from shared.runtime.topic_events import TopicEvent
 
 Said: TypeAlias = Mapping[str, Any]
 """A row on its way to the outbox, by column."""

@@ -13,7 +13,7 @@ from shared.events.catalogue import FEEDBACK
 from shared.kafka import COMMITTED_ONLY
 from shared.postgres import Connection
 from shared.queries import load
-from shared.runtime.told import SchemaBehind, TopicEvent, event_of_record, told_of
+from shared.runtime.topic_events import SchemaBehind, TopicEvent, event_of_record, told_of
 
 SQL = load("shared.runtime")
 PAGE: Final = 500

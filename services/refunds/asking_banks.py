@@ -28,7 +28,7 @@ AT_ONCE: Final = 20
 """Accounts that the bank is asked about at the same time."""
 PART: Final = "asking the bank"
 
-log = structlog.get_logger("pawl.refunds.holder_checks")
+log = structlog.get_logger("pawl.refunds.asking_banks")
 
 
 async def check_holders(surroundings: Surroundings, store: Store, bank: HolderCheck) -> None:
