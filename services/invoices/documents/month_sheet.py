@@ -20,6 +20,7 @@ STATES: Final[Mapping[DocumentState, str]] = {
     "in_merge": "병합됨",
     "undone": "병합 취소",
     "void": "없음",
+    "approved": "승인",
     "issue_failed": "발행 실패",
     "issued": "발행",
 }

@@ -3,11 +3,14 @@
 from contextlib import closing
 from datetime import date, datetime
 from pathlib import Path
+from typing import get_args
 
 from openpyxl import load_workbook
 from python_calamine import CalamineWorkbook
 
-from services.invoices.documents.month_sheet import MonthRow, MonthSheet, Sum
+from services.invoices.documents.month_sheet import EVIDENCE, KINDS, STATES, MonthRow, MonthSheet, Sum
+from services.invoices.documents.tax_document import REASONS
+from services.invoices.state import DocumentKind, DocumentState, Evidence, Modification
 from shared.kst import KST
 from shared.money import Money
 
@@ -72,3 +75,10 @@ def test_another_reader_sees_the_same(tmp_path: Path) -> None:
 
 def test_the_same_month_is_the_same_bytes(tmp_path: Path) -> None:
     assert made(tmp_path / "a.xlsx").read_bytes() == made(tmp_path / "b.xlsx").read_bytes()
+
+
+def test_every_document_that_there_may_be_has_its_words() -> None:
+    assert set(KINDS) == set(get_args(DocumentKind))
+    assert set(STATES) == set(get_args(DocumentState))
+    assert set(REASONS) == set(get_args(Modification))
+    assert set(EVIDENCE) == {*get_args(Evidence), "modified"}
