@@ -228,8 +228,8 @@ class Submission(Struct, frozen=True, gc=False):
 
     `sending`: a call was begun, and what became of it is not known until the agent was asked. `sent`: the
     agent has it. `issued`: it has an approval number, and its transmission is to come. `next_at` is when it
-    is looked at again, after `tries` looks without news. `detail` is why it failed. `actor` had it sent for
-    `reason`; `is_of_all`: with the whole month, which is closed with its last answer.
+    is looked at again, after `tries` looks without news, or when it ended. `detail` is why it failed. `actor`
+    had it sent for `reason`; `is_of_all`: with the whole month, which is closed with its last answer.
     """
 
     invoice_id: Fixed[UUID]

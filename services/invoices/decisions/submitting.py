@@ -150,6 +150,7 @@ def _taken(
     ended = replace(
         given,
         state="failed" if result.failed else "transmitted",
+        next_at=now,
         approval_number=number,
         detail=result.failed or "",
     )
@@ -160,7 +161,7 @@ def _refused(
     world: World, document: Document, given: Submission, answer: Answer, now: datetime
 ) -> Decided[Change]:
     reason = answer.reason or answer.standing
-    ended = Change(submissions=(replace(given, state="failed", detail=reason),))
+    ended = Change(submissions=(replace(given, state="failed", next_at=now, detail=reason),))
     if document.state == "approved":
         failed = refuse(document, reason, next_of(reason))
         return Decided(failed.state.plus(ended), failed.events)

@@ -68,6 +68,7 @@ CREATE TABLE transmissions (
     CHECK ((state = 'transmission_failed') = (detail <> ''))
 ) WITH (fillfactor = 80);
 CREATE INDEX transmissions_month ON transmissions (month);
+CREATE INDEX transmissions_failed ON transmissions (month) WHERE state = 'transmission_failed';
 
 -- How each business stands in a month. `changed`, `new` and `gone` are what has drifted since its approval: documents that
 -- are no more as they were approved, that came after it, and that are not to be issued any more.

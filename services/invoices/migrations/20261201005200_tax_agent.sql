@@ -3,7 +3,7 @@ SET LOCAL lock_timeout = '10s';
 
 -- What the tax agent was given, and how far it is. `sending`: a call was begun, and nobody knows what became of it until
 -- the agent was asked. `sent`: the agent has it. `issued`: it has an approval number, and its transmission is to come.
--- `next_at`: when it is looked at again, `tries` times so far. `is_of_all`: its month is closed with its last answer.
+-- `next_at`: when it is looked at again, `tries` times so far, or when it ended. `is_of_all`: its month is closed with its last answer.
 CREATE TABLE submissions (
     invoice_id      uuid PRIMARY KEY,
     document_key    text COLLATE "C" NOT NULL,
