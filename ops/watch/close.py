@@ -27,6 +27,7 @@ from ops.watch.month.command import (
     ALL,
     FEW,
     Invoices,
+    how_to_close,
     invoices_url,
     look_at_month,
     require_instant,
@@ -454,7 +455,8 @@ def _show_only(
     step = " approve" if action == "approve" else ""
     does = f"pawl close {found['month']}{step}{then}{flag} --reason WHY --yes"
     verb = "Approve it" if step else "Close it"
-    show_month(found | {"applied": False}, as_json, f"Nothing was done. {verb}: {does}")
+    how = how_to_close(found) if found.get("in_steps") and not step else f"{verb}: {does}"
+    show_month(found | {"applied": False}, as_json, f"Nothing was done. {how}")
     code = exit_code_of(found, despite_open_refunds=despite_open_refunds)
     if code != Exit.OK:
         raise typer.Exit(code)

@@ -390,7 +390,9 @@ class PreviewedMonth(BaseModel):
     """A month as it is, and what a close would issue: `to_be` counts documents with open refunds whole.
 
     A close is refused while there are `blockers`; `warnings` do not hold it up. `state` is running, open,
-    interrupted or closed. Lists name so many as `limit` says; counts and won are of all.
+    interrupted or closed. `closes`: who closed it, or (`step` is issue) issued of it, when and why.
+    `in_steps`: it is approved, and then issued; a close in one stroke is refused. Lists name so many as
+    `limit` says; counts and won are of all.
     """
 
     month: str
@@ -401,6 +403,7 @@ class PreviewedMonth(BaseModel):
     days_left: int
     closed_at: str | None
     closes: list[dict[str, str]]
+    in_steps: bool
     issued: dict[str, int]
     to_be: dict[str, int]
     merges: list[dict[str, Any]]

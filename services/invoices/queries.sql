@@ -648,8 +648,8 @@ FROM documents WHERE month = $1 AND state = 'issued';
 SELECT closed_at, unreported FROM months WHERE month = $1;
 
 -- name: closes_of_month
--- Who closed a month, when and why, oldest first; refused ones are left out.
-SELECT recorded_at, actor, reason FROM audit_log
+-- Who closed a month, or issued of it, when and why, oldest first; refused ones are left out.
+SELECT recorded_at, actor, reason, split_part(action, '.', 2) AS step FROM audit_log
 WHERE target = $1 AND action IN ('month.close', 'month.issue') AND result = 'begun' ORDER BY id;
 
 -- name: late_of_month

@@ -128,9 +128,7 @@ def _print_totals(console: Console, title: str, month: dict[str, Any], *more: tu
     table.add_row("could not be issued", f"{month['issue_failed']:,}")
     console.print(table)
     if month["issue_failed"]:
-        console.print(
-            "Their business number is wrong. Pawl issues them when partner.changed corrects the partner."
-        )
+        console.print("Why, and what mends it: pawl todo", highlight=False)
     _print_corrections(console, month["month"], month["corrections"])
 
 
