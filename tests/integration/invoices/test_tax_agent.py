@@ -214,6 +214,23 @@ async def test_a_duplicate_of_ours_is_ours_and_one_of_other_won_is_refused(agenc
     ]
 
 
+async def test_a_schema_that_forgot_what_it_gave_the_agent_gives_it_under_the_same_keys(
+    agency: Agency, owner: asyncpg.Connection
+) -> None:
+    """As a restore to before the issue leaves it: approved here, and issued there."""
+    await two_businesses(agency.books)
+    await agency.given()
+    await agency.send()
+    await owner.execute("DELETE FROM submissions")
+    await owner.execute("DELETE FROM closed_businesses")
+
+    await agency.given()
+    await agency.send()
+
+    assert await agency.states() == [("issued", "transmitted")] * 2
+    assert len(agency.desk.held) == 2
+
+
 class Closed:
     """A registry to which one business is closed."""
 
