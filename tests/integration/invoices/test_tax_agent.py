@@ -251,6 +251,28 @@ async def test_of_a_closed_business_nothing_is_sent(agency: Agency) -> None:
     assert [len(keys) for keys in agency.sendings] == [1]
 
 
+async def test_what_was_refused_is_approved_and_given_again_under_its_key(agency: Agency) -> None:
+    books = agency.books
+    await two_businesses(books)
+    await agency.given()
+    registry = agency.outside.registry
+    agency.outside = agency.outside._replace(registry=Closed())
+    await agency.send()
+    await agency.ask()
+    assert sorted(await agency.states()) == [("issue_failed", "failed"), ("issued", "transmitted")]
+    assert len(await books.published("month.closed")) == 1
+
+    agency.outside = agency.outside._replace(registry=registry)
+    await agency.given()
+    agency.at += ALL
+    await agency.send()
+    await agency.ask()
+
+    assert await agency.states() == [("issued", "transmitted")] * 2
+    assert len(agency.desk.held) == 2
+    assert len(await books.published("month.closed")) == 2
+
+
 async def test_a_modified_document_waits_for_the_success_of_its_original(agency: Agency) -> None:
     books = agency.books
     await books.paid_and_issued("A-1")
