@@ -708,7 +708,7 @@ WHERE d.state IN ('draft', 'approved') AND s.state = 'failed' GROUP BY 1, 2;
 SELECT t.detail AS why, d.month, (d.issued_at AT TIME ZONE INTERVAL '+09:00')::date AS day, s.invoice_id IS NOT NULL AS by_agent,
        count(*) AS count, sum(d.total)::bigint AS won, min(t.at) AS since,
        (array_agg(d.document_key ORDER BY t.at, d.document_key))[1:20] AS members,
-       (array_agg(d.partner_id ORDER BY t.at, d.document_key))[1] AS partner_id
+       (array_agg(d.partner_id ORDER BY t.at, d.document_key))[1] AS partner
 FROM transmissions t JOIN documents d USING (invoice_id) LEFT JOIN submissions s USING (invoice_id)
 WHERE t.state = 'transmission_failed' AND coalesce(s.state, 'failed') = 'failed' GROUP BY 1, 2, 3, 4;
 

@@ -112,7 +112,7 @@ def _transmitting(why: str, first: Row) -> tuple[Who, str]:
     month, document = first["month"], first["members"][0]
     match next_of(why):
         case "correct_partner":
-            return PARTNER, pawl("partner", "correct", first["partner_id"])
+            return PARTNER, pawl("partner", "correct", first["partner"])
         case "correct_document":
             return FINANCE, pawl("close", month, "amend", document)
         case "send_again" if first["by_agent"]:
