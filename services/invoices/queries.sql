@@ -53,8 +53,9 @@ WITH chosen AS (
 UPDATE submissions s SET next_at = $2 FROM chosen WHERE s.invoice_id = chosen.invoice_id RETURNING s.*;
 
 -- name: submission_of_key
--- What a tax agent was given under this key.
-SELECT * FROM submissions WHERE month = $1 AND document_key = $2;
+-- What a tax agent was given under this key, and whether it is issued here.
+SELECT s.*, d.state = 'issued' AS is_issued
+FROM submissions s JOIN documents d USING (invoice_id) WHERE s.month = $1 AND s.document_key = $2;
 
 -- name: hold_submission
 -- Keeps a document that was not sent from being sent for a minute, in which it is taken back.

@@ -370,6 +370,26 @@ async def test_what_is_not_with_the_agent_or_may_be_on_its_way_is_not_taken_back
         await agency.recall(key)
 
 
+async def test_what_is_issued_here_is_never_taken_back_from_the_agent(agency: Agency) -> None:
+    """A modified document is issued before the agent hears of it: in our books it cannot go away again."""
+    books = agency.books
+    await books.paid_and_issued("A-1")
+    await agency.given()
+    await agency.send()
+    await agency.ask()
+    await books.take(books.events.completed("A-1", "r-1", 40, 64_000, 6_400))
+    key = await books.pool.fetchval("SELECT document_key FROM submissions WHERE state = 'to_send'")
+    agency.desk.pace = 600.0
+    agency.at += ALL
+    assert await agency.send() == 1
+
+    with pytest.raises(NotWithAgent, match="is issued"):
+        await agency.recall(key)
+
+    assert key.replace("-", "") in agency.desk.held
+    assert await agency.states() == [("issued", "transmitted"), ("issued", "sent")]
+
+
 @pytest.mark.parametrize("in_a_set", [0, 1])
 async def test_without_the_agent_nothing_is_issued_that_is_with_it(agency: Agency, in_a_set: int) -> None:
     await two_businesses(agency.books)
