@@ -186,6 +186,37 @@ async def test_a_close_that_is_killed_goes_on_behind_its_last_set(
     assert [event["data"]["documents"] for event in await books.published("month.closed")] == [9]
 
 
+@pytest.mark.parametrize("point", [CrashPoint.BEFORE_CLOSE_COMMIT, CrashPoint.AFTER_CLOSE_COMMIT])
+@pytest.mark.parametrize("step", ["approve", "issue"])
+@pytest.mark.parametrize("in_a_set", [0, 2])
+async def test_a_step_that_is_killed_goes_on_behind_what_it_did(
+    books: StoredBooks, point: CrashPoint, step: str, in_a_set: int
+) -> None:
+    await a_plain_month(books)
+    surroundings, sizes = books.surroundings, Sizes(2, in_a_set)
+
+    async def take(name: str) -> None:
+        close = MonthClose("2026-10", instant(CLOSED_AT), uuid7(), name, "a test", action=f"month.{name}")
+        if name == "approve":
+            await approve(surroundings, books.store, Step(close, None), sizes=sizes)
+        else:
+            issuer = WithoutAgent(surroundings, books.store, sizes)
+            await issue(surroundings, books.store, Step(close, None), issuer)
+
+    for name in ("approve", "issue"):
+        if name == step:
+            books.outbox.on_crash_point = killed_at(point, 2)
+            with pytest.raises(Killed):
+                await take(name)
+            books.outbox.on_crash_point = lambda _: None
+        await take(name)
+
+    for type_name in ("invoice.approved", "invoice.issued"):
+        told = await books.published(type_name)
+        assert len({event["subject"] for event in told}) == len(told) == 9
+    assert [event["data"]["documents"] for event in await books.published("month.closed")] == [9]
+
+
 async def test_a_set_that_is_closed_again_writes_and_says_nothing(books: StoredBooks) -> None:
     await a_plain_month(books)
     await books.close()
