@@ -730,6 +730,14 @@ GROUP BY d.month;
 -- Months whose close was interrupted before it was told, goes on, or left drafts because of a refund.
 SELECT month, closed_at FROM months WHERE unreported;
 
+-- name: todo_unanswered
+-- Issued documents that a tax agent is given and of whose transmission it has said nothing, by month and Seoul day of issue.
+SELECT d.month, (d.issued_at AT TIME ZONE INTERVAL '+09:00')::date AS day, count(*) AS count, sum(d.total)::bigint AS won,
+       min(d.issued_at) AS since, (array_agg(d.document_key ORDER BY d.issued_at, d.document_key))[1:20] AS members
+FROM submissions s JOIN documents d USING (invoice_id) LEFT JOIN transmissions t USING (invoice_id)
+WHERE s.state IN ('to_send', 'sending', 'sent', 'issued') AND d.state = 'issued' AND t.state IS DISTINCT FROM 'transmitted'
+GROUP BY 1, 2;
+
 -- name: todo_late
 -- Documents issued after their due day since an instant, by month and Seoul day of issue, with what 1 % and 2 % of them are.
 SELECT month, (issued_at AT TIME ZONE INTERVAL '+09:00')::date AS day, count(*) AS count,

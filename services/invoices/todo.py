@@ -107,6 +107,24 @@ def not_transmitted(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
         yield group.with_command(command)
 
 
+def unanswered(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
+    """Issued documents of which the tax agent says nothing though they had to be transmitted by now."""
+    parts = [
+        Part(
+            row["count"],
+            row["won"],
+            row["since"],
+            end_of_day(transmit_by(row["day"])),
+            tuple(row["members"]),
+        )
+        for row in rows
+        if end_of_day(transmit_by(row["day"])) < moment.now
+    ]
+    if parts:
+        group = add_up(INVOICES, "document_not_transmitted", "no_answer", FINANCE, parts, moment)
+        yield group.with_command(pawl("document", group.members[0]))
+
+
 def _transmitting(why: str, first: Row) -> tuple[Who, str]:
     """Who must act so that the authority takes a document, and how."""
     month, document = first["month"], first["members"][0]
@@ -161,6 +179,7 @@ TODO: Final = (
     Cause("todo_refused", no_arguments, refused),
     Cause("todo_issue_again", no_arguments, issue_again),
     Cause("todo_not_transmitted", no_arguments, not_transmitted),
+    Cause("todo_unanswered", no_arguments, unanswered),
     Cause("todo_late", lambda moment: (moment.now - PENALTIES_SINCE,), late),
     Cause("todo_corrections", no_arguments, corrections),
     *every_service(INVOICES),

@@ -287,6 +287,15 @@ async def approved_again(table: Tabletop) -> None:
     await approved(table)
 
 
+async def transmitted_at_last(table: Tabletop) -> None:
+    """The agent is given again what failed, and says that all of it is transmitted."""
+    await given_to_agent(table)
+    surroundings = Surroundings(table.pools["invoices"], table.outboxes["invoices"])
+    outside = Outside(Agent("transmitted", ""), NoRegistry(), SUPPLIER)
+    await send_some(surroundings, table.invoices, outside, AT(LATE))
+    await ask_some(surroundings, table.invoices, outside, AT(LATE) + timedelta(hours=1))
+
+
 async def approved_and_given(table: Tabletop) -> None:
     await approved(table)
     await given_to_agent(table)
@@ -494,7 +503,7 @@ TROUBLES = [
     *(
         Trouble(
             answered("not_transmitted", why),
-            given_to_agent,
+            transmitted_at_last,
             "invoices",
             "document_not_transmitted",
             why,
@@ -509,6 +518,20 @@ TROUBLES = [
             ("wrong_number", "finance", "pawl close 2026-10 amend {}"),
             ("duplicate_key", "finance", "pawl close 2026-10 transmit --results FILE --yes"),
         )
+    ),
+    *(
+        Trouble(
+            answered("issued", ""),
+            cure,
+            "invoices",
+            "document_not_transmitted",
+            "no_answer",
+            176_000,
+            "finance",
+            "pawl document {}",
+            LATE,
+        )
+        for cure in (transmitted_at_last, told_by_hand(f"20261021{'4' * 16}", None))
     ),
     Trouble(
         not_taken_by_hand,
