@@ -1355,6 +1355,18 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
         ),
         **dict.fromkeys(
             (
+                "document_named",
+                "payment_of_order",
+                "related_documents",
+                "documents_of_order",
+                "is_any_issued_twice",
+                "events_of_documents",
+                "horizon_of_events",
+            ),
+            "a person asks why a document or a payment comes to what it does",
+        ),
+        **dict.fromkeys(
+            (
                 "snapshots_of_orders",
                 "refunds_of_orders",
                 "payments_of_document",
@@ -1362,6 +1374,18 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
                 "refunds_after_issue",
             ),
             "a person looks at a document",
+        ),
+        **dict.fromkeys(
+            (
+                "document_named",
+                "payment_of_order",
+                "related_documents",
+                "documents_of_order",
+                "is_any_issued_twice",
+                "events_of_documents",
+                "horizon_of_events",
+            ),
+            "a person asks why a document says what it says",
         ),
         **dict.fromkeys(
             (
