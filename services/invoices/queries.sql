@@ -902,7 +902,7 @@ WHERE d.month = $1 AND d.state IN ('draft', 'approved', 'issue_failed', 'issued'
   AND ($2::text IS NULL OR d.partner_id = $2 OR d.also <> '{}' AND $2 = ANY(d.also))
 ORDER BY d.partner_id, d.document_key, d.invoice_id;
 
--- name: evidence_of_month
+-- name: month_by_evidence
 -- What a month comes to by evidence, of one partner where it is given: issued documents, and payments without one.
 SELECT CASE WHEN modification IS NULL THEN 'tax_invoice' ELSE 'modified' END AS evidence, count(*) AS documents,
        sum(supply)::bigint AS supply, sum(vat)::bigint AS vat

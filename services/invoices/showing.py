@@ -183,7 +183,7 @@ class Workbooks:
                 cursor = await connection.cursor(SQL.rows_of_month, month, partner_id)
                 while rows := await cursor.fetch(BLOCK):
                     await _in_thread(sheet.add, [_month_row(row) for row in rows])
-                evidence = await connection.fetch(SQL.evidence_of_month, month, partner_id)
+                evidence = await connection.fetch(SQL.month_by_evidence, month, partner_id)
                 sheet.finish([_sum(row) for row in evidence])
             finally:
                 await _in_thread(sheet.close)

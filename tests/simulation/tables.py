@@ -1303,7 +1303,7 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
                 "page_of_documents",
                 "page_of_partner",
                 "rows_of_month",
-                "evidence_of_month",
+                "month_by_evidence",
             ),
             "a person asks for documents",
         ),
