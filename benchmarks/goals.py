@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from benchmarks import bulk, handing_out, hop, pipeline, registering, relays, shell
+from benchmarks import bulk, closing, handing_out, hop, pipeline, registering, relays, shell
 from benchmarks.stage import Stage
 
 SMALL_ORDERS = 50
@@ -44,10 +44,26 @@ class Sizes:
     serials_in_workbook: int = 200_000
     registrations: int = 15_000
     look_ups: int = 5_000
+    payments: int = 1_000_000
 
 
 QUICK = Sizes(
-    10_000, 300, 600, 4_000, 200, 50_000, 2_000, 20_000, 4.0, 200_000, 5_000, 1_000_000, 20_000, 4_000, 2_000
+    10_000,
+    300,
+    600,
+    4_000,
+    200,
+    50_000,
+    2_000,
+    20_000,
+    4.0,
+    200_000,
+    5_000,
+    1_000_000,
+    20_000,
+    4_000,
+    2_000,
+    100_000,
 )
 
 
@@ -183,6 +199,12 @@ async def measure_full_table(stage: Stage, sizes: Sizes) -> dict[str, Measured]:
     }
 
 
+async def measure_closing(stage: Stage, sizes: Sizes) -> dict[str, Measured]:
+    """G8: a month close, against a bare GROUP BY of its payments; and the same close once more."""
+    done = await closing.months(stage, sizes.payments)
+    return {"G8": ratio(done.first, done.grouped), "G8 again": ratio(done.again, done.first)}
+
+
 async def measure_registering(stage: Stage, sizes: Sizes) -> dict[str, Measured]:
     """G11: registrations over HTTP among millions of serials, against one statement behind nothing."""
     done = await registering.registrations(
@@ -266,5 +288,12 @@ TRIALS: Sequence[Trial] = (
             Goal("G12 memory", "what the service grows by meanwhile", 150, at_most=True, unit="MB"),
         ),
         measure_files,
+    ),
+    Trial(
+        (
+            Goal("G8", "a month close with documents, numbers, events, of a bare GROUP BY", 4, at_most=True),
+            Goal("G8 again", "closing it once more, of the first time", 0.01, at_most=True),
+        ),
+        measure_closing,
     ),
 )

@@ -129,6 +129,26 @@ SERIAL_EARLIER_KEYS=
 # The page on which customers register their serials, may hold {{serial}}. Without it no serial is handed out.
 SERIALS_REGISTRATION_URL=
 
+# Whether who approves a tax document is not who issues it.
+INVOICES_FOUR_EYES=true
+
+# Who sells, as it stands on tax documents. Without number, name and representative no document is approved or shown.
+INVOICES_SUPPLIER_NUMBER=
+INVOICES_SUPPLIER_NAME=
+INVOICES_SUPPLIER_REPRESENTATIVE=
+INVOICES_SUPPLIER_ADDRESS=
+INVOICES_SUPPLIER_BUSINESS_TYPE=
+INVOICES_SUPPLIER_BUSINESS_ITEM=
+INVOICES_SUPPLIER_BRANCH=
+INVOICES_SUPPLIER_EMAIL=
+
+# Who issues tax documents with the tax authority, and who knows whether a business is active (docs/tax-agent.md). Without
+# the first they are issued without an agent, without the second nobody is asked.
+INVOICES_TAX_AGENT_URL=
+INVOICES_TAX_AGENT_TOKEN=
+INVOICES_BUSINESS_STATUS_URL=
+INVOICES_BUSINESS_STATUS_TOKEN=
+
 # Who is asked about tokens of the HTTP side. Here a key of this file signs them (pawl token); with an OpenID provider
 # these are its JWKS (https://...), its issuer and our audience, and PAWL_TOKEN_KEY goes away.
 PAWL_TOKEN_KEY={token_key}

@@ -65,7 +65,7 @@ DECLARE
         },
         "invoices": {
             "payments":            "insert, update (refunded_supply, refunded_vat, standing_supply, standing_vat, issued_units, returned_units, open_refunds, business_number, invoice_id)",
-            "payment_lines":       "insert",
+            "payment_lines":       "insert, update (buyer)",
             "documents":           "insert, update",
             "refunds":             "insert, update (state, supply, vat, lines, consumed)",
             "partners":            "insert, update",
@@ -74,6 +74,11 @@ DECLARE
             "merge_requests":      "insert, update (business_number, standing)",
             "merge_explanations":  "insert, update (order_id, reason)",
             "document_counters":   "insert, update (last_number)",
+            "approvals":           "insert, update (supply, vat, payments, actor, reason, approved_at)",
+            "closed_businesses":   "insert",
+            "transmissions":       "insert, update (state, sequence, actor, at, approval_number, detail)",
+            "submissions":         "insert, update (document_key, month, state, actor, reason, is_of_all, next_at, tries, approval_number, detail)",
+            "withdrawn_partners":  "insert",
             "months":              "insert, update (sequence, unreported)"
         }
     }';

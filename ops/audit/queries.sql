@@ -306,14 +306,19 @@ WHERE p.evidence = 'tax_invoice' AND p.supply + p.vat > 0 AND (d.invoice_id IS N
 LIMIT $1;
 
 -- name: documents_numbered
--- Business numbers whose issued documents are not numbered from 1 without a gap.
-SELECT NULL AS order_id, format('business %s: %s documents issued, the last number is %s',
-                                business_number, coalesce(d.issued, 0), coalesce(c.last_number, 0)) AS detail
+-- Business numbers whose documents are not numbered from 1 without a gap: issued ones, and those that were approved and
+-- are not issued under that key (yet).
+SELECT NULL AS order_id, format('business %s: %s documents issued or approved, the last number is %s',
+                                business_number, coalesce(d.numbered, 0), coalesce(c.last_number, 0)) AS detail
 FROM document_counters c
 FULL JOIN (
-    SELECT business_number, count(*) AS issued FROM documents WHERE state = 'issued' GROUP BY business_number
+    SELECT business_number, count(*) AS numbered
+    FROM (SELECT business_number, document_key FROM documents WHERE state = 'issued'
+          UNION
+          SELECT business_number, document_key FROM approvals) AS keys
+    GROUP BY business_number
 ) d USING (business_number)
-WHERE coalesce(d.issued, 0) <> coalesce(c.last_number, 0)
+WHERE coalesce(d.numbered, 0) <> coalesce(c.last_number, 0)
 LIMIT $1;
 
 -- name: documents_dated
@@ -400,7 +405,7 @@ FROM outbox e
 WHERE e.type = 'month.closed.v1' AND e.recorded_at >= (SELECT audited_since FROM retention)
   AND NOT EXISTS (
       SELECT FROM audit_log a
-      WHERE a.action = 'month.close' AND a.target = e.key AND a.recorded_at <= e.recorded_at)
+      WHERE a.action IN ('month.close', 'month.issue') AND a.target = e.key AND a.recorded_at <= e.recorded_at)
 ORDER BY e.id LIMIT $1;
 
 -- name: merges_audited
@@ -428,12 +433,13 @@ WHERE c.state = 'corrected' AND c.decided_at >= (SELECT audited_since FROM reten
 ORDER BY d.document_key LIMIT $1;
 
 -- name: months_closed
--- Payments that are still in draft although their month was closed to the end.
+-- Payments that are still in draft although their month was closed to the end. What a tax agent was given is no sign of
+-- that: one that it refused is mended, approved and issued again later.
 SELECT p.order_id, format('%s is closed, the document %s is still a draft', d.month, d.invoice_id) AS detail
 FROM documents d
 JOIN months m ON m.month = d.month AND m.sequence > 0 AND NOT m.unreported
 LEFT JOIN payments p ON p.invoice_id = d.invoice_id
-WHERE d.state = 'draft'
+WHERE d.state IN ('draft', 'approved') AND NOT EXISTS (SELECT FROM submissions s WHERE s.invoice_id = d.invoice_id)
 LIMIT $1;
 
 -- name: sequences_contiguous
@@ -461,7 +467,7 @@ SELECT count(*) FROM serials WHERE replaces IS NULL;
 SELECT coalesce(sum(total) FILTER (WHERE state = 'issued'), 0)::bigint
        + (SELECT coalesce(sum(p.standing_supply + p.standing_vat), 0)::bigint
           FROM payments p JOIN documents d USING (invoice_id) WHERE d.modification = 'issued_twice') AS invoiced,
-       coalesce(sum(total) FILTER (WHERE state IN ('draft', 'issue_failed')), 0)::bigint AS uninvoiced
+       coalesce(sum(total) FILTER (WHERE state IN ('draft', 'approved', 'issue_failed')), 0)::bigint AS uninvoiced
 FROM documents;
 
 -- name: newest_event

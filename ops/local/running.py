@@ -33,9 +33,18 @@ from shared.events.catalogue import SERVICES
 # Enough for a machine that has thirty other things to do. What ends while it starts is told at once.
 READY_SECONDS = 300.0
 RETRY_SECONDS = 5.0
-PAGE = "SERIALS_REGISTRATION_URL"
-EXAMPLE_PAGE = "https://register.example/{serial}"
-"""Without a page on which customers register no serial is handed out."""
+EXAMPLES: Mapping[str, Mapping[str, str]] = {
+    "serials": {"SERIALS_REGISTRATION_URL": "https://register.example/{serial}"},
+    "invoices": {
+        "INVOICES_FOUR_EYES": "false",
+        "INVOICES_SUPPLIER_NUMBER": "118-81-20586",
+        "INVOICES_SUPPLIER_NAME": "예시 공급자",
+        "INVOICES_SUPPLIER_REPRESENTATIVE": "홍길동",
+    },
+}
+"""What a service needs before it shows something, unless the environment says it: without a page on which
+customers register no serial is handed out, and without a supplier there is no tax document. One
+person may close a month here."""
 TELL_SECONDS = 15.0
 T = TypeVar("T")
 
@@ -49,7 +58,8 @@ class Wanted:
     `secure`: Kafka asks everybody for a login (an address given for it is then its administrator's).
     With `restart_servers` an embedded server that dies starts again, as services always do. `prometheus` is
     the program that watches it all (empty: none). With a `gateway_seed` a simulated payment gateway answers
-    payouts. Everything has `ready_seconds` to start.
+    payouts, and with a `tax_agent_seed` a simulated tax agent issues documents. Everything has
+    `ready_seconds` to start.
     """
 
     directory: Path
@@ -66,10 +76,11 @@ class Wanted:
     secure: bool = False
     prometheus: str = ""
     gateway_seed: int | None = None
+    tax_agent_seed: int | None = None
 
 
-def _page() -> dict[str, str]:
-    return {PAGE: os.environ.get(PAGE) or EXAMPLE_PAGE}
+def _examples(service: str) -> dict[str, str]:
+    return {name: os.environ.get(name) or text for name, text in EXAMPLES.get(service, {}).items()}
 
 
 class RunningSystem:
@@ -84,6 +95,7 @@ class RunningSystem:
         self.services = Supervisor([])
         self.companions = Supervisor([], tell, self._mark_companions)
         self.watching: asyncio.Task[None] | None = None
+        self.tax_agent = ""
         self._tell = tell
         self._ports = Ports(folder.ports)
         self._marks: dict[str, ProcessMark] = {}
@@ -115,6 +127,8 @@ class RunningSystem:
             async with asyncio.timeout(self.wanted.ready_seconds):
                 kafka, postgres = await together(self._start_kafka(jars), self._start_postgres())
                 await together(self._make_topics(kafka), self._prepare_database(postgres))
+                if self.wanted.tax_agent_seed is not None:
+                    self._start_tax_agent(self.wanted.tax_agent_seed)
                 self._start_services()
                 await self._until_healthy()
                 if self.wanted.prometheus:
@@ -255,6 +269,23 @@ class RunningSystem:
         command = [sys.executable, "-m", "ops.pawl", "gateway", *where]
         self.companions.add(Launch("gateway", command, {}, self.folder.logs / "gateway.log"))
 
+    def _start_tax_agent(self, seed: int) -> None:
+        """Documents are issued by it from now on; it knows what it was given in an earlier run."""
+        port = self._ports.take("tax-agent")
+        self.tax_agent = f"http://{HOST}:{port}"
+        kept = str(self.folder.path / "tax-agent.jsonl")
+        where = ["--port", str(port), "--seed", str(seed), "--file", kept]
+        command = [sys.executable, "-m", "ops.pawl", "tax-agent", *where]
+        self.companions.add(Launch("tax-agent", command, {}, self.folder.logs / "tax-agent.log"))
+
+    def _tax_agent_settings(self, name: str) -> dict[str, str]:
+        if name != "invoices" or not self.tax_agent:
+            return {}
+        return {
+            "INVOICES_TAX_AGENT_URL": self.tax_agent,
+            "INVOICES_BUSINESS_STATUS_URL": f"{self.tax_agent}/businesses",
+        }
+
     def _token_settings(self) -> dict[str, str]:
         """How services check tokens: with the key of this directory, unless the environment names others."""
         if os.environ.get(KEYS_OF_SERVICES) or KEYS_OF_SERVICES in self.wanted.environment:
@@ -279,7 +310,8 @@ class RunningSystem:
             "PYTHONUNBUFFERED": "1",
             "STARTUP_PATIENCE_SECONDS": str(self.wanted.ready_seconds),
             **own_keys,
-            **(_page() if name == "serials" else {}),
+            **_examples(name),
+            **self._tax_agent_settings(name),
             **self.wanted.environment,
         }
         return Launch(name, self.wanted.command(name), environment, self.folder.logs / f"{name}.log")

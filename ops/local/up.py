@@ -17,6 +17,7 @@ from ops.shell.problem import Problem
 from ops.shell.run_directory import DEFAULT
 from ops.shell.system import require_brokers
 from ops.shell.urls import require_postgres, without_password
+from ops.tax_agent.command import SEED as TAX_AGENT_SEED
 from shared.brokers import Brokers
 
 KafkaPort = Annotated[
@@ -38,6 +39,12 @@ WithGateway = Annotated[
     bool, typer.Option("--with-gateway", help="Answer payouts, as `pawl gateway` does. No money moves.")
 ]
 GatewaySeed = Annotated[int, typer.Option("--gateway-seed", min=0, help="Another one behaves in other ways.")]
+WithTaxAgent = Annotated[
+    bool, typer.Option("--with-tax-agent", help="Issue documents through one, as `pawl tax-agent` is.")
+]
+TaxAgentSeed = Annotated[
+    int, typer.Option("--tax-agent-seed", min=0, help="Another one behaves in other ways.")
+]
 
 
 def up(
@@ -50,6 +57,8 @@ def up(
     watch: Watch = False,
     with_gateway: WithGateway = False,
     gateway_seed: GatewaySeed = SEED,
+    with_tax_agent: WithTaxAgent = False,
+    tax_agent_seed: TaxAgentSeed = TAX_AGENT_SEED,
     wait: Wait = READY_SECONDS,
     as_json: Json = False,
 ) -> None:
@@ -77,6 +86,7 @@ def up(
         secure=secure,
         prometheus=require_prometheus() if watch else "",
         gateway_seed=gateway_seed if with_gateway else None,
+        tax_agent_seed=tax_agent_seed if with_tax_agent else None,
         ready_seconds=wait,
     )
     asyncio.run(stay_up(wanted, as_json))
@@ -140,6 +150,7 @@ def where(running: RunningSystem) -> dict[str, Any]:
         },
         **({"prometheus": system.prometheus} if system.prometheus else {}),
         **({"gateway_seed": running.wanted.gateway_seed} if system.gateway else {}),
+        **({"tax_agent": running.tax_agent} if running.tax_agent else {}),
     }
 
 
@@ -156,6 +167,11 @@ def text(running: RunningSystem) -> str:
         *(
             [f"  payouts   a simulated gateway answers, seed {running.wanted.gateway_seed}"]
             if system.gateway
+            else []
+        ),
+        *(
+            [f"  documents a simulated tax agent issues, seed {running.wanted.tax_agent_seed}"]
+            if running.tax_agent
             else []
         ),
         f"  data, logs, keys and passwords are in {system.directory}",

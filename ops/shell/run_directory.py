@@ -7,6 +7,7 @@ passwords.json    the passwords of the database roles, made once (0600)
 kafka.json        the passwords on a broker that asks for logins, made once (0600)
 token-key         the key that signs tokens for the services, made once (0600)
 ports.json        the ports of the last run
+tax-agent.jsonl   what a simulated tax agent was given, with `pawl up --with-tax-agent`
 check.json        the last verdict of `pawl check`
 kafka/ postgres/  data of the embedded servers
 prometheus/       its configuration and its data, with `pawl up --watch`

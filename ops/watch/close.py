@@ -1,18 +1,19 @@
-"""`pawl close 2011-03`: closes a month, shows it, merges a business, corrects a document.
+"""`pawl close 2011-03`: closes a month, at once or in steps, shows it, merges a business, amends a document.
 
 Each only shows what it would do, until it is told to do it.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from csv import DictReader
 from datetime import datetime
-from typing import Annotated, Any
-from urllib.parse import quote
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+from urllib.parse import quote, urlencode
 
 import orjson
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from ops.shell.http_client import Answer, fetch
 from ops.shell.options import Directory, Json, TokenFile
@@ -21,15 +22,27 @@ from ops.shell.problem import Exit, Problem
 from ops.shell.refusals import detail_of, require_allowed
 from ops.shell.tokens import token_for
 from ops.watch.month.asking import exit_code_of
+from ops.watch.month.closed import SHOWN
 from ops.watch.month.command import (
     ALL,
     FEW,
     Invoices,
+    how_to_close,
     invoices_url,
     look_at_month,
     require_instant,
     require_month,
     show_month,
+)
+from ops.watch.month.hometax import (
+    CHANGES,
+    LOOKS,
+    is_list,
+    print_heard,
+    print_sheets,
+    read_list,
+    take_sheets,
+    tell_list,
 )
 from shared.business_number import is_valid
 from shared.kst import wire_time
@@ -39,46 +52,69 @@ REFUSED = {400: Exit.USAGE, 404: Exit.USAGE, 409: Exit.FAILED, 422: Exit.USAGE}
 SCOPES_OF = {
     "close": "invoices:approve",
     "status": "invoices:read",
+    "plan": "invoices:read",
+    "approve": "invoices:approve",
+    "issue": "invoices:approve",
+    "recall": "invoices:approve",
+    "transmit": "invoices:manage",
     "merge": "invoices:manage",
+    "amend": "invoices:manage",
     "correct": "invoices:manage",
 }
+STEPS = ("approve", "issue")
+AMENDS = ("amend", "correct")
+"""Two words for one thing: a correction is the amendment that a person decides."""
+LEAVES: Mapping[str, tuple[str, ...]] = {
+    "close": ("drafts",),
+    "approve": ("left",),
+    "issue": ("left",),
+    "transmit": ("refused",),
+}
+"""What of an answer still waits for somebody."""
 ACTIONS = tuple(SCOPES_OF)
 
 
-async def close_month(
-    invoices_url: str,
-    month: str,
-    at: datetime | None,
-    token: str,
-    reason: str,
-    *,
-    despite_open_refunds: bool = False,
-) -> dict[str, Any]:
-    """Closes the month at that instant (None: now) and returns its totals. Safe to repeat. Raises Problem."""
-    command = {
-        "at": None if at is None else wire_time(at),
-        "reason": reason,
-        "despite_open_refunds": despite_open_refunds,
-    }
+async def close_month(invoices_url: str, month: str, body: dict[str, Any], token: str) -> dict[str, Any]:
+    """Closes the month in one stroke and returns its totals. Safe to repeat. Raises Problem."""
     url = f"{invoices_url}/v1/months/{month}/close"
-    answer = await fetch(url, orjson.dumps(command), CLOSE_SECONDS, token)
+    answer = await fetch(url, orjson.dumps(body), CLOSE_SECONDS, token)
     next_step = f"This issued nothing. What stands against it: pawl month {month}"
     return _result(answer, invoices_url, f"{month} was not closed", next_step)
 
 
-async def look_at_status(invoices_url: str, month: str, document: str | None, token: str) -> dict[str, Any]:
-    """What is issued of the month, or one of its documents with its lines. Raises Problem."""
+async def look_at_status(
+    invoices_url: str, month: str, document: str | None, business: str | None, token: str
+) -> dict[str, Any]:
+    """What is issued of the month, a document with its lines, or how a business stands. Raises Problem."""
     url = f"{invoices_url}/v1/months/{month}"
-    if document is not None:
+    if business is not None:
+        url += f"/businesses/{quote(business, safe='')}"
+    elif document is not None:
         url += f"/documents/{quote(document, safe='')}"
     answer = await fetch(url, token=token)
     return _result(answer, invoices_url, f"{month} is not shown", "Is this the invoices service?")
 
 
+async def look_at_plan(
+    invoices_url: str, month: str, business: str, at: datetime | None, token: str
+) -> dict[str, Any]:
+    """Which payments of a business merge, partner by partner, and what would change that. Raises Problem."""
+    asked = {"business": business, "limit": "1000"} | ({} if at is None else {"at": wire_time(at)})
+    plans: list[Any] = []
+    while True:
+        url = f"{invoices_url}/v1/months/{month}/plan?{urlencode(asked)}"
+        answer = await fetch(url, None, CLOSE_SECONDS, token)
+        page = _result(answer, invoices_url, f"{month} is not planned", "Is this the invoices service?")
+        plans += page["items"]
+        if page["next"] is None:
+            return {"month": month, "business_number": business, "partners": plans}
+        asked["cursor"] = page["next"]
+
+
 async def command_month(
     invoices_url: str, month: str, action: str, body: dict[str, Any], token: str
 ) -> dict[str, Any]:
-    """Merges a business or corrects a document; only shows it unless `apply` is true. Raises Problem."""
+    """Has invoices do something of a month by this name. Raises Problem."""
     url = f"{invoices_url}/v1/months/{month}/{action}"
     answer = await fetch(url, orjson.dumps(body), CLOSE_SECONDS, token)
     next_step = f"Nothing was changed. See what there is: pawl close {month} status"
@@ -103,51 +139,74 @@ def close(
     action: Annotated[
         str,
         typer.Argument(
-            metavar="[close|status|merge|correct]",
-            help="Close the month, only show it, merge a business, or correct a document.",
+            metavar="[close|status|plan|approve|issue|recall|transmit|merge|amend]",
+            help="Close the month at once or in steps, show or plan it, merge a business, amend a document.",
         ),
     ] = "close",
     document: Annotated[
         str | None,
-        typer.Argument(help="status, correct: the key or the id of a document.", show_default=False),
+        typer.Argument(help="status, amend: the key or the id of a document; recall: its key."),
     ] = None,
     at: Annotated[
         str | None,
         typer.Option(
-            metavar="RFC3339", help="close: the instant of the close (default: now).", show_default=False
+            metavar="RFC3339",
+            help="close, plan, approve, issue, transmit: the instant of it (default: now).",
+            show_default=False,
         ),
     ] = None,
     business: Annotated[
         str | None,
-        typer.Option(metavar="NUMBER", help="merge: the business number.", show_default=False),
+        typer.Option(
+            metavar="NUMBER",
+            help="merge, plan, status, approve, issue: the business number.",
+            show_default=False,
+        ),
     ] = None,
     undo: Annotated[bool, typer.Option("--undo", help="merge: take such a merge apart again.")] = False,
     reason: Annotated[
         str,
-        typer.Option(help="Why; it is kept and told. A close and a correction need one.", show_default=False),
+        typer.Option(
+            help="Why; it is kept and told. A close, its steps and an amendment need one.", show_default=False
+        ),
     ] = "",
     number: Annotated[
         str | None,
         typer.Option(
             metavar="NUMBER",
-            help="correct: the right business number (default: the proposed one).",
+            help="amend: the right business number (default: the proposed one).",
             show_default=False,
         ),
     ] = None,
     twice: Annotated[
-        bool, typer.Option("--twice", help="correct: it is a duplicate of another document; take it back.")
+        bool, typer.Option("--twice", help="amend: it is a duplicate of another document; take it back.")
     ] = False,
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="transmit: a CSV file with the columns document_key, approval_number, failed; or Hometax's "
+            "list of what was issued (매출전자세금계산서목록) as .xls or .xlsx.",
+            show_default=False,
+        ),
+    ] = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="transmit: put Hometax's bulk sheets of what is not transmitted here, 100 documents each.",
+            show_default=False,
+        ),
+    ] = None,
     actor: Annotated[
         str | None, typer.Option(help="Who, where no token says it (default: $USER).", show_default=False)
     ] = None,
-    yes: Annotated[
-        bool, typer.Option("--yes", help="close, merge, correct: do it, not only show it.")
-    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it, not only show it.")] = False,
     despite_open_refunds: Annotated[
         bool,
         typer.Option(
             "--despite-open-refunds",
-            help="close: issue payments whole whose refund is in progress; it becomes a modified invoice.",
+            help="close, approve, issue: payments whole whose refund is in progress, to be modified later.",
         ),
     ] = False,
     invoices: Invoices = None,
@@ -157,12 +216,28 @@ def close(
 ) -> None:
     """Close a month: merge what partners want merged, then issue every document. Safe to repeat.
 
-    Without --yes it shows the month as `pawl month` does, and issues nothing. `status` shows what is issued
-    and which corrections are proposed, or one document line by line. `merge` makes one invoice of all
-    payments of a business number, over several partners. `correct` takes a document back and says it again
-    under the right number. These two only show what they would do, too, until --yes.
+    Without --yes it shows the month as `pawl month` does, and issues nothing. Where four eyes are asked for,
+    it takes two steps: one person says `approve`, which freezes documents, another says `issue`. What changes
+    meanwhile is approved anew, that business only. `recall` takes a document back from a tax agent. `plan`
+    shows which payments of a business merge, which do not and why, and what would change that. `transmit`
+    takes sheets for Hometax out, and reads in what the tax authority says. `status` shows what is issued
+    and which corrections are proposed, one document line by line, or how one business stands. `merge` makes
+    one invoice of all payments of a business number, over several partners. `amend` takes a document back
+    and says it again under the right number. All only show what they would do, until --yes.
 
     Example: [bold]pawl close 2011-03[/bold]
+
+    Example: [bold]pawl close 2011-03 plan --business 116-82-00276[/bold]
+
+    Example: [bold]pawl close 2011-03 approve --reason "checked with the ledger" --yes[/bold]
+
+    Example: [bold]pawl close 2011-03 issue --reason "as approved" --yes[/bold]
+
+    Example: [bold]pawl close 2011-03 status --business 116-82-00276[/bold]
+
+    Example: [bold]pawl close 2011-03 transmit --sheet sheets[/bold]
+
+    Example: [bold]pawl close 2011-03 transmit --results approvals.csv --yes[/bold]
 
     Example: [bold]pawl close 2011-03 --reason "all partners have confirmed" --yes[/bold]
 
@@ -170,35 +245,131 @@ def close(
 
     Example: [bold]pawl close 2011-03 merge --business 116-82-00276 --yes[/bold]
 
-    Example: [bold]pawl close 2011-03 correct 2011-03-1168200276-000007 --reason "wrong company" --yes[/bold]
+    Example: [bold]pawl close 2011-03 amend 2011-03-1168200276-000007 --reason "wrong company" --yes[/bold]
     """
     require_month(month)
     instant = None if at is None else require_instant(at)
-    if action == "close" and not yes:
+    if (action in ("close", "approve") and not yes) or (action == "plan" and business is None):
         most = ALL if as_json else FEW
         found = look_at_month(month, instant, most, invoices, directory, token_file, actor=actor)
-        _show_only(found, instant, despite_open_refunds=despite_open_refunds, as_json=as_json)
+        _show_only(found, action, instant, despite_open_refunds=despite_open_refunds, as_json=as_json)
         return
-    body = {"apply": yes, "reason": reason}
-    body |= _asked(action, month, document, business, number, undo=undo, twice=twice, reason=reason)
+    if action == "transmit" and (sheet is not None or is_list(results)):
+        said = {"reason": reason} | _said(action, instant, yes=yes, despite=False)
+        asked_by = By(invoices_url(invoices, directory), directory, token_file, actor)
+        _with_hometax(month, sheet, results, said, asked_by, yes=yes, as_json=as_json)
+        return
+    shown = "status" if action in ("issue", "recall") and not yes else action
+    asked = _asked(shown, month, document, business, number, results, undo=undo, twice=twice, reason=reason)
+    if action == "transmit" and not yes:
+        Console().print(f"{len(asked['results']):,} results were read: nothing was done. Do it with --yes")
+        return
+    body = asked | {"reason": reason} | _said(action, instant, yes=yes, despite=despite_open_refunds)
     url = invoices_url(invoices, directory)
-    token = token_for(SCOPES_OF[action], directory, token_file, actor)
-    match action:
-        case "close":
-            asking = close_month(
-                url, month, instant, token, reason, despite_open_refunds=despite_open_refunds
-            )
-        case "status":
-            asking = look_at_status(url, month, document, token)
-        case _:
-            asking = command_month(url, month, action, body, token)
-    result = asyncio.run(asking)
+    token = token_for(SCOPES_OF[shown], directory, token_file, actor)
+    result = asyncio.run(_ask(shown, url, month, document, business, instant, body, token))
     if as_json:
         print_json(result)
     else:
-        SHOWN[action](Console(), result)
-    if action == "close" and result["drafts"]:
+        SHOWN[shown](Console(), result)
+        if shown != action:
+            Console().print(_nothing_done(action, month, document))
+    if any(result.get(name) for name in LEAVES.get(shown, ())):
         raise typer.Exit(Exit.SOMETHING_WAITS)
+
+
+class By(NamedTuple):
+    """Where invoices is, and what says who asks it."""
+
+    url: str
+    directory: Path | None
+    token_file: Path | None
+    actor: str | None
+
+    def token(self, scope: str) -> str:
+        """A token for what is asked. Raises Problem."""
+        return token_for(scope, self.directory, self.token_file, self.actor)
+
+
+def _with_hometax(
+    month: str,
+    sheet: Path | None,
+    results: Path | None,
+    said: dict[str, Any],
+    by: By,
+    *,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Takes sheets for Hometax out, or reads its list in, once it is told to. Raises Problem."""
+    if sheet is not None and results is not None:
+        raise Problem(
+            "Sheets go out and results come in: one at a time.", "Leave one of both out", Exit.USAGE
+        )
+    console = Console()
+    if sheet is not None:
+        taken = take_sheets(by.url, month, sheet, by.token(LOOKS))
+        if as_json:
+            print_json(taken)
+        else:
+            print_sheets(console, taken)
+        if taken["left_out"]:
+            raise typer.Exit(Exit.SOMETHING_WAITS)
+        return
+    assert results is not None, "its name says that it is a list"
+    read = read_list(results, month)
+    if not yes:
+        console.print(f"{len(read.lines):,} lines were read: nothing was done. Do it with --yes")
+        return
+    heard = tell_list(by.url, month, read, said, by.token(CHANGES))
+    if as_json:
+        print_json(heard)
+    else:
+        print_heard(console, heard)
+    if heard["refused"] or heard["ambiguous"] or heard["unknown"]:
+        raise typer.Exit(Exit.SOMETHING_WAITS)
+
+
+def _nothing_done(action: str, month: str, document: str | None) -> str:
+    if action == "recall":
+        then = f"pawl close {month} recall {document or 'DOCUMENT'} --reason WHY --yes"
+        return f"Nothing was taken back. Take it back from the tax agent: {then}"
+    return f"Nothing was issued. Issue what is approved: pawl close {month} issue --reason WHY --yes"
+
+
+def _said(action: str, at: datetime | None, *, yes: bool, despite: bool) -> dict[str, Any]:
+    """What is said of an action beside what it is about: whether to do it, or when, and how."""
+    match action:
+        case "merge" | "amend" | "correct":
+            return {"apply": yes}
+        case "recall":
+            return {}
+        case "transmit":
+            return {} if at is None else {"at": wire_time(at)}
+        case _:
+            return {"at": None if at is None else wire_time(at), "despite_open_refunds": despite}
+
+
+async def _ask(
+    action: str,
+    url: str,
+    month: str,
+    document: str | None,
+    business: str | None,
+    at: datetime | None,
+    body: dict[str, Any],
+    token: str,
+) -> dict[str, Any]:
+    match action:
+        case "close":
+            return await close_month(url, month, body, token)
+        case "status":
+            return await look_at_status(url, month, document, business, token)
+        case "plan":
+            assert business is not None, "without one the whole month is shown"
+            return await look_at_plan(url, month, business, at, token)
+        case _:
+            return await command_month(url, month, action, body, token)
 
 
 def _asked(
@@ -207,6 +378,7 @@ def _asked(
     document: str | None,
     business: str | None,
     number: str | None,
+    results: Path | None,
     *,
     undo: bool,
     twice: bool,
@@ -219,28 +391,72 @@ def _asked(
             raise Problem("A close says why.", f"For example: {example}", Exit.USAGE)
         case "close" | "status":
             return {}
+        case "plan":
+            require_number(business, "--business")
+            return {}
+        case "approve" | "issue" if not reason.strip():
+            example = f'pawl close {month} {action} --reason "checked with the ledger" --yes'
+            raise Problem("A step of a close says why.", f"For example: {example}", Exit.USAGE)
+        case "approve" | "issue":
+            return {} if business is None else {"businesses": [require_number(business, "--business")]}
+        case "recall":
+            return {"document": _require_document(month, action, document, reason)}
+        case "transmit":
+            return {"results": read_results(results, month)}
         case "merge":
             return {"business_number": require_number(business, "--business"), "undo": undo}
-        case "correct" if not document or not reason.strip():
-            example = f"pawl close {month} correct {month}-1168200276-000007 --reason TEXT"
-            raise Problem(
-                "A correction names the document and says why.", f"For example: {example}", Exit.USAGE
-            )
-        case "correct":
+        case "amend" | "correct":
+            named = _require_document(month, "amend", document, reason)
             right = {} if number is None else {"business_number": require_number(number, "--number")}
-            return {"document": document, "twice": twice, **right}
+            return {"document": named, "twice": twice, **right}
         case _:
             raise Problem(f"{action!r} is none of {', '.join(ACTIONS)}.", "See pawl close --help", Exit.USAGE)
 
 
+def _require_document(month: str, action: str, document: str | None, reason: str) -> str:
+    """The document that is named. Raises Problem where none is, or nobody says why."""
+    if document and reason.strip():
+        return document
+    what = "An amendment" if action == "amend" else "Whoever takes a document back"
+    example = f"pawl close {month} {action} {month}-1168200276-000007 --reason TEXT"
+    raise Problem(f"{what} names the document and says why.", f"For example: {example}", Exit.USAGE)
+
+
+def read_results(file: Path | None, month: str) -> list[dict[str, str]]:
+    """What the tax authority made of documents, from a CSV file. Raises Problem for any other file."""
+    example = f"For example: pawl close {month} transmit --results approvals.csv --yes"
+    if file is None:
+        raise Problem("What the authority says is read from a file.", example, Exit.USAGE)
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as text:
+            rows = [
+                {name: value for name, value in row.items() if name and value} for row in DictReader(text)
+            ]
+    except (OSError, ValueError) as error:
+        raise Problem(f"{file} cannot be read: {error}", example, Exit.USAGE) from None
+    for line, row in enumerate(rows, start=2):
+        if set(row) not in ({"document_key", "approval_number"}, {"document_key", "failed"}):
+            raise Problem(
+                f"Line {line} of {file} has not a document_key and one of approval_number and failed.",
+                "The first line names the columns: document_key,approval_number,failed",
+                Exit.USAGE,
+            )
+    if not rows:
+        raise Problem(f"{file} has no result in it.", example, Exit.USAGE)
+    return rows
+
+
 def _show_only(
-    found: dict[str, Any], at: datetime | None, *, despite_open_refunds: bool, as_json: bool
+    found: dict[str, Any], action: str, at: datetime | None, *, despite_open_refunds: bool, as_json: bool
 ) -> None:
     """What the close would do, as `pawl month` shows it, with its exit code."""
     then = "" if at is None else f" --at {wire_time(at)}"
     flag = " --despite-open-refunds" if despite_open_refunds else ""
-    does = f"pawl close {found['month']}{then}{flag} --reason WHY --yes"
-    show_month(found | {"applied": False}, as_json, f"Nothing was done. Close it: {does}")
+    step = " approve" if action == "approve" else ""
+    does = f"pawl close {found['month']}{step}{then}{flag} --reason WHY --yes"
+    verb = "Approve it" if step else "Close it"
+    how = how_to_close(found) if found.get("in_steps") and not step else f"{verb}: {does}"
+    show_month(found | {"applied": False}, as_json, f"Nothing was done. {how}")
     code = exit_code_of(found, despite_open_refunds=despite_open_refunds)
     if code != Exit.OK:
         raise typer.Exit(code)
@@ -255,113 +471,3 @@ def require_number(text: str | None, option: str) -> str:
             Exit.USAGE,
         )
     return text
-
-
-def print_summary(console: Console, summary: dict[str, Any]) -> None:
-    """The month as it is closed now."""
-    new = summary["documents"] - summary["already_issued"]
-    drafts = summary["drafts"]
-    state = "closed in part" if drafts else "closed"
-    _print_totals(console, f"{summary['month']} is {state}", summary, ("  issued by this close", f"{new:,}"))
-    if drafts:
-        console.print(
-            f"{drafts:,} documents are left: a refund of theirs opened meanwhile. See: "
-            f"pawl month {summary['month']}",
-            highlight=False,
-        )
-
-
-def print_status(console: Console, month: dict[str, Any]) -> None:
-    """The month as it is, closed or not; or one document with its lines."""
-    if "document_key" in month:
-        print_document(console, month)
-        return
-    closed = f"closed at {month['closed_at']}" if month["closed_at"] else "not closed"
-    _print_totals(console, f"{month['month']} is {closed}", month)
-
-
-def _print_totals(console: Console, title: str, month: dict[str, Any], *more: tuple[str, str]) -> None:
-    table = Table(title=title, title_justify="left", title_style="bold", show_header=False)
-    table.add_column()
-    table.add_column(justify="right")
-    table.add_row("documents", f"{month['documents']:,}")
-    for row in more:
-        table.add_row(*row)
-    table.add_row("  merged by month", f"{month['merged']:,}")
-    table.add_row("payments on them", f"{month['payments']:,}")
-    for name in ("supply", "vat", "total"):
-        table.add_row(name, f"₩{month[name]:,}")
-    table.add_row("could not be issued", f"{month['issue_failed']:,}")
-    console.print(table)
-    if month["issue_failed"]:
-        console.print(
-            "Their business number is wrong. Pawl issues them when partner.changed corrects the partner."
-        )
-    _print_corrections(console, month["month"], month["corrections"])
-
-
-def print_document(console: Console, document: dict[str, Any]) -> None:
-    """A document line by line."""
-    name = document["document_key"] or document["invoice_id"]
-    title = f"{name}  {document['state']}  {document['business_number']}  {document['written_date'] or ''}"
-    table = Table(title=title, title_justify="left", title_style="bold")
-    table.add_column("product")
-    for column in ("price", "units", "supply", "vat"):
-        table.add_column(column, justify="right")
-    for line in document["lines"] or ():
-        numbers = (line[column] for column in ("unit_price", "quantity", "supply", "vat"))
-        table.add_row(line["name"], *("" if number is None else f"{number:,}" for number in numbers))
-    table.add_row("total", f"₩{document['total']:,}", "", f"{document['supply']:,}", f"{document['vat']:,}")
-    console.print(table)
-
-
-def _print_corrections(console: Console, month: str, corrections: list[dict[str, Any]]) -> None:
-    proposed = [each for each in corrections if each["state"] == "proposed"]
-    for each in proposed:
-        console.print(
-            f"{each['document_key']} of {each['partner_id']} should be under {each['right_number']}.",
-            highlight=False,
-        )
-    if proposed:
-        console.print(f"Correct one: pawl close {month} correct DOCUMENT --reason TEXT", highlight=False)
-
-
-def print_merge(console: Console, merge: dict[str, Any]) -> None:
-    """What became, or would become, of each payment of the business."""
-    table = Table(box=None, pad_edge=False)
-    for name in ("payment", "order", "partner"):
-        table.add_column(name)
-    table.add_column("total", justify="right")
-    table.add_column("reason")
-    for payment in [*merge["merged"], *merge["excluded"]]:
-        names = (payment["payment_id"], payment["order_id"], payment["partner_id"])
-        table.add_row(*names, f"₩{payment['total']:,}", payment.get("reason", "merged"))
-    console.print(table)
-    verb = "taken apart" if merge["undone"] else "on one invoice"
-    count = len(merge["excluded"] if merge["undone"] else merge["merged"])
-    _print_end(console, merge["applied"], f"{count:,} payments of {merge['business_number']} {verb}")
-
-
-def print_correction(console: Console, correction: dict[str, Any]) -> None:
-    """The documents that the correction makes, or would make."""
-    for document in correction["documents"]:
-        console.print(
-            f"{document['modification']}  {document['business_number']}  {document['written_date']}"
-            f"  ₩{document['total']:,}  {document['document_key']}",
-            highlight=False,
-        )
-    made = f"{len(correction['documents'])} documents correct {correction['document']}"
-    _print_end(console, correction["applied"], made)
-
-
-def _print_end(console: Console, applied: bool, what: str) -> None:
-    console.print(what if applied else f"{what}: nothing was done. Do it with --yes", highlight=False)
-
-
-SHOWN: Mapping[str, Callable[[Console, dict[str, Any]], None]] = {
-    "close": print_summary,
-    "status": print_status,
-    "merge": print_merge,
-    "correct": print_correction,
-}
-"""How each answer is shown to a person."""

@@ -128,3 +128,7 @@ ORDER BY id DESC LIMIT $3;
 -- Records that were never read here, oldest first; closed ones too when asked.
 SELECT id, topic, partition, from_offset, to_offset, kind, since, last_read_at, closed_at, closed_by, close_reason
 FROM gaps WHERE closed_at IS NULL OR $1 ORDER BY id LIMIT 1000;
+
+-- name: order_of_payment
+-- The order that a payment can pay.
+SELECT order_id FROM payments WHERE payment_id = $1;

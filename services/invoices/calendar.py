@@ -3,7 +3,7 @@
 from datetime import date, datetime, time
 from functools import lru_cache
 
-from shared.business_days import next_business_day
+from shared.business_days import add_business_days, next_business_day
 from shared.kst import KST, kst_date, month_end, next_month, parse_month
 from shared.tax_documents import due_on
 
@@ -30,6 +30,14 @@ def written_date(paid_at: datetime) -> date:
 def written_date_of_merge(month: str) -> date:
     """The written date of a merged invoice: the last day of its month (부가가치세법 제34조 제3항 제1호)."""
     return month_end(month)
+
+
+def transmit_by(issued_on: date) -> date:
+    """The last day to transmit what is issued on a day: the next business day.
+
+    부가가치세법 제32조 제3항, 시행령 제68조 제7항 (the day after), 국세기본법 제5조 제1항.
+    """
+    return add_business_days(issued_on, 1)
 
 
 def is_late(month: str, issued_at: datetime) -> bool:

@@ -11,26 +11,26 @@ chunk: its document stays a draft, and the month stays as if interrupted, to be 
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
-from uuid import UUID
+from typing import Any
 
 import asyncpg
 
 from services.invoices.calendar import ends_at
+from services.invoices.closes import MonthClose, Sizes
 from services.invoices.decisions.closing import drafts_of, issue_month
 from services.invoices.events import month_closed
+from services.invoices.sets import close_sets
 from services.invoices.state import MonthSummary, NewId
 from services.invoices.store import SQL, Store
 from shared.crash_points import CrashPoint
 from shared.ids import uuid7
 from shared.kst import wire_time
-from shared.runtime.audit_log import AuditEntry, write_audit
+from shared.runtime.audit_log import write_audit
 from shared.runtime.decisions import NewEvent
 from shared.runtime.outgoing import Cause, OutboxRows
 from shared.runtime.surroundings import Surroundings
 
-CHUNK = 200
-"""Partners in one transaction."""
+SIZES = Sizes()
 
 
 class MonthNotOver(Exception):
@@ -54,32 +54,13 @@ class OpenRefunds(Exception):
         self.refunds = refunds
 
 
-class MonthClose(NamedTuple):
-    """One close command. `id` causes its events and `at` is their time; `actor` and `reason` may be empty."""
-
-    month: str
-    at: datetime
-    id: UUID
-    actor: str
-    reason: str
-    despite_open_refunds: bool
-
-    def noted(self, result: str, open_refunds: int = 0) -> Sequence[AuditEntry]:
-        """What the audit log keeps of it: nothing where nobody said who asks."""
-        if not self.actor:
-            return ()
-        before = {"open_refunds": open_refunds}
-        entry = AuditEntry(self.id, self.actor, "month.close", self.month, self.reason, before, result=result)
-        return (entry,)
-
-
 async def close_month(
     surroundings: Surroundings,
     store: Store,
     month: str,
     at: datetime,
     *,
-    chunk: int = CHUNK,
+    sizes: Sizes = SIZES,
     new_id: NewId = uuid7,
     actor: str = "",
     reason: str = "",
@@ -87,9 +68,10 @@ async def close_month(
 ) -> MonthSummary:
     """Closes `month` (`2026-10`) at the logical instant `at`. Safe to repeat and to interrupt.
 
-    An `actor` is noted in the audit log before anything is issued, and when nothing is. Raises MonthNotOver
-    when `at` is before the first instant of the next month in Seoul, OpenRefunds unless documents are to be
-    issued whole (`despite_open_refunds`), and ValueError for a month that is not written `YYYY-MM`.
+    What is plain is issued by sets, all else by decisions, so many partners in one transaction (`sizes`). An
+    `actor` is noted in the audit log before anything is issued, and when nothing is. Raises MonthNotOver when
+    `at` is before the first instant of the next month in Seoul, OpenRefunds unless documents are to be issued
+    whole (`despite_open_refunds`), and ValueError for a month that is not written `YYYY-MM`.
     """
     close = MonthClose(month, at, new_id(), actor, reason, despite_open_refunds)
     if at < ends_at(month):
@@ -97,11 +79,15 @@ async def close_month(
             await write_audit(connection, close.noted("month_not_over"))
         raise MonthNotOver(month, ends_at(month))
     await _open(surroundings.pool, close)
-    before = await _documents(surroundings.pool, month)
+    before, is_reported = await _before(surroundings.pool, month)
+    if is_reported and not before.drafts and not before.issue_failed:
+        return before
+    if sizes.in_a_set:
+        await close_sets(surroundings, store.policy, close, sizes.in_a_set)
     last: str | None = ""
     while last is not None:
-        last = await _close_chunk(surroundings, store, close, last, chunk, new_id)
-    return await _report(surroundings, close, before)
+        last = await _close_chunk(surroundings, store, close, last, sizes.chunk, new_id)
+    return await report(surroundings, close, before.already_issued)
 
 
 async def _open(pool: asyncpg.Pool, close: MonthClose) -> None:
@@ -116,10 +102,12 @@ async def _open(pool: asyncpg.Pool, close: MonthClose) -> None:
         raise OpenRefunds(close.month, refunds)
 
 
-async def _documents(pool: asyncpg.Pool, month: str) -> int:
+async def _before(pool: asyncpg.Pool, month: str) -> tuple[MonthSummary, bool]:
+    """The month as it is before the close, and whether all of that was told."""
     async with pool.acquire() as connection:
+        state = await connection.fetchrow(SQL.state_of_month, month)
         row = await connection.fetchrow(SQL.summarise_month, month)
-        return int(row["documents"])
+    return MonthSummary(month, **row, already_issued=row["documents"]), not state["unreported"]
 
 
 async def _close_chunk(
@@ -145,26 +133,29 @@ async def _close_chunk(
         await store.save(connection, world)
         if new_events or drafts_of(world, close.month, partner_ids):
             await connection.execute(SQL.note_unreported, close.month)
-        _add(events, close, new_events)
+        add_events(events, close, new_events)
         return str(partner_ids[-1])
 
 
-async def _report(surroundings: Surroundings, close: MonthClose, before: int) -> MonthSummary:
+async def report(surroundings: Surroundings, close: MonthClose, before: int) -> MonthSummary:
     """Sums the month up, and publishes it when documents were issued or failed since the last time.
 
-    Not while drafts are left: then the month is not invoiced yet, and waits to be closed again.
+    Not before it is closed, and not while drafts are left: then the month is not invoiced yet, and waits to
+    be closed again.
     """
     async with surroundings.outbox.transaction(surroundings.pool) as (connection, events):
         state = await connection.fetchrow(SQL.lock_month, close.month)
         row = await connection.fetchrow(SQL.summarise_month, close.month)
         summary = MonthSummary(close.month, **row, already_issued=before)
-        if state["unreported"] and not summary.drafts:
+        if state is not None and state["unreported"] and not summary.drafts:
             sequence = await connection.fetchval(SQL.mark_reported, close.month)
-            _add(events, close, [month_closed(summary, close.at, sequence, close.actor, close.reason)])
+            closed = month_closed(summary, close.at, sequence, close.actor, close.reason)
+            add_events(events, close, [closed])
     return summary
 
 
-def _add(events: OutboxRows, close: MonthClose, new_events: Sequence[NewEvent]) -> None:
+def add_events(events: OutboxRows, close: MonthClose, new_events: Sequence[NewEvent]) -> None:
+    """Has what a close says published: caused by it, at its time."""
     for event in new_events:
         key = event.key or close.month
         events.add(event, Cause(str(close.id), key, close.at, key))

@@ -7,7 +7,14 @@ from typing import Any, Final, TypeVar
 from msgspec.structs import replace
 
 from services.invoices.calendar import estimated_penalty, written_date_of_merge
-from services.invoices.state import Document, MergeRequest, MonthSummary, Payment, Verdict
+from services.invoices.state import (
+    Document,
+    MergeRequest,
+    MonthSummary,
+    Payment,
+    Transmission,
+    Verdict,
+)
 from shared.kst import wire_time
 from shared.money import Money
 from shared.runtime.decisions import NewEvent
@@ -119,6 +126,23 @@ def invoiced_of(payments: Sequence[Payment]) -> list[Payment]:
     return [payment for payment in payments if payment.standing.total]
 
 
+def invoice_approved(document: Document, payments: Sequence[Payment], at: datetime) -> tuple[NewEvent, ...]:
+    """A document is frozen: its key, its date and its lines."""
+    data: dict[str, Any] = {
+        **_monthly(document),
+        "document_key": document.document_key,
+        **_won(document.amount),
+        "written_date": str(document.written_date),
+        "due_on": str(due_on(document.month)),
+        "approved_at": wire_time(at),
+    }
+    told = [
+        {**data, **numbered, "payment_ids": [payment.payment_id for payment in some]}
+        for numbered, some, _ in _in_parts(invoiced_of(payments), ())
+    ]
+    return _of_partner_in_parts("invoice.approved.v1", document, told, at)
+
+
 def invoice_issued(document: Document, payments: Sequence[Payment], at: datetime) -> tuple[NewEvent, ...]:
     """A tax invoice exists. Only a late one shows `estimated_penalty`, in won."""
     data: dict[str, Any] = {
@@ -144,16 +168,44 @@ def invoice_issued(document: Document, payments: Sequence[Payment], at: datetime
     return _of_partner_in_parts("invoice.issued.v1", document, told, at)
 
 
-def invoice_issue_failed(document: Document) -> NewEvent:
-    """A document cannot be issued until its partner is corrected."""
-    data = {**_monthly(document), "reason": "business_number_invalid", "next": "correct_partner"}
+def invoice_issue_failed(
+    document: Document, reason: str = "business_number_invalid", then: str = "correct_partner"
+) -> NewEvent:
+    """A document cannot be issued, and why; `then` says what mends it."""
+    data = {**_monthly(document), "reason": reason, "next": then}
     return _of_partner("invoice.issue_failed.v1", document, data)
+
+
+def invoice_transmitted(document: Document, told: Transmission) -> NewEvent:
+    """The tax authority has the document."""
+    data = {
+        "invoice_id": str(document.invoice_id),
+        "partner_id": document.partner_id,
+        "document_key": document.document_key,
+        "approval_number": told.approval_number,
+        "transmitted_at": wire_time(told.at),
+    }
+    return _of_transmission("invoice.transmitted.v1", document, told, data)
+
+
+def invoice_transmission_failed(document: Document, told: Transmission, then: str) -> NewEvent:
+    """The tax authority did not take the document; `then` says what mends it."""
+    data = {
+        **_monthly(document),
+        "document_key": document.document_key,
+        "reason": told.detail,
+        "next": then,
+    }
+    return _of_transmission("invoice.transmission_failed.v1", document, told, data)
 
 
 def invoice_modified(
     document: Document, original: Document, payment: Payment, *, cancellation: bool
 ) -> NewEvent:
-    """A modified invoice: the won by which a refund, or a cancellation, changes an issued document."""
+    """A modified invoice: the won by which a refund, or a cancellation, changes an issued document.
+
+    Only a late one shows `estimated_penalty`, in won: of the value by which it changes the other one.
+    """
     data = {
         "invoice_id": str(document.invoice_id),
         "partner_id": document.partner_id,
@@ -170,6 +222,10 @@ def invoice_modified(
         "late": document.late,
         "issue_by": str(due_on(document.month)),
     }
+    assert document.issued_at is not None, "it is issued when it is made"
+    penalty = estimated_penalty(document.month, document.issued_at, abs(document.amount.supply))
+    if penalty is not None:
+        data["estimated_penalty"] = penalty
     return _of_partner("invoice.modified.v1", document, data)
 
 
@@ -231,6 +287,13 @@ def _of_partner(
 ) -> NewEvent:
     subject = str(document.invoice_id)
     return NewEvent(type_name, subject, document.sequence, data, key=document.partner_id, time=at)
+
+
+def _of_transmission(
+    type_name: str, document: Document, told: Transmission, data: dict[str, Any]
+) -> NewEvent:
+    subject = str(document.invoice_id)
+    return NewEvent(type_name, subject, told.sequence, data, key=document.partner_id, time=told.at)
 
 
 def _of_partner_in_parts(

@@ -7,10 +7,20 @@ from msgspec import structs
 
 from services.invoices.decisions import merging, partners, payments
 from services.invoices.decisions.payments import Return
-from services.invoices.state import MergeRequest, Partner, Payment, Policy, Snapshot, SoldLine, World
+from services.invoices.state import (
+    Buyer,
+    MergeRequest,
+    Partner,
+    Payment,
+    Policy,
+    Snapshot,
+    SoldLine,
+    WithdrawnPartner,
+    World,
+)
 from shared import business_number
 from shared.events.checkout import MergeRequested, MergeUndone, PartnerChanged
-from shared.events.orders import OrderCancelled, OrderPaid, PartnerPurged, RefundDenied
+from shared.events.orders import OrderCancelled, OrderPaid, PartnerPurged, PartnerWithdrawn, RefundDenied
 from shared.events.refunds import RefundAccepted, RefundCompleted, RefundRejected, RefundReleased
 from shared.events.serials import SerialsIssuedTogether
 from shared.kst import month_of
@@ -52,7 +62,9 @@ def record_issued_units(world: World, event: Event[SerialsIssuedTogether], conte
 
 def open_refund(world: World, event: Event[RefundAccepted], context: Context) -> Outcome:
     """refund.accepted: the payment cannot be merged until the refund ends."""
-    return keep(world, payments.open_refund(world, event.data.order_id, event.data.refund_id))
+    data = event.data
+    units, consumed = line_units(data.lines), consumed_won(data.lines)
+    return keep(world, payments.open_refund(world, data.order_id, data.refund_id, units, consumed))
 
 
 def complete_refund(world: World, event: Event[RefundCompleted], context: Context) -> Outcome:
@@ -113,8 +125,14 @@ def change_partner(world: World, event: Event[PartnerChanged], context: Context)
     return keep(world, partners.change_partner(world, partner, event.time))
 
 
+def hide_from_partner(world: World, event: Event[PartnerWithdrawn], context: Context) -> Outcome:
+    """partner.withdrawn: from now on tokens that are limited to the partner find nothing here."""
+    world.withdrawn.append(WithdrawnPartner(event.key, event.data.withdrawn_at))
+    return Applied()
+
+
 def erase_partner(world: World, event: Event[PartnerPurged], context: Context) -> Outcome:
-    """partner.purged: its name, its address and the numbers that it told are erased; documents stay."""
+    """partner.purged: who it is goes, but where a document that has to be kept says it."""
     return keep(world, partners.purge_partner(world, event.key, event.data.purged_at))
 
 
@@ -168,7 +186,21 @@ def _snapshot(paid: OrderPaid) -> Snapshot:
         )
         for line in paid.lines
     )
-    return Snapshot(paid.order_id, paid.vat_mode, lines)
+    return Snapshot(paid.order_id, paid.vat_mode, lines, _buyer(paid))
+
+
+def _buyer(paid: OrderPaid) -> Buyer:
+    told = paid.partner
+    return Buyer(
+        _digits(told.business_number),
+        told.name,
+        told.invoice_email,
+        told.representative or "",
+        told.address or "",
+        told.business_type or "",
+        told.business_item or "",
+        told.branch_number or "",
+    )
 
 
 def _merge_request(event: Event[Any], data: MergeRequested, *, undo: bool = False) -> MergeRequest:
@@ -196,6 +228,7 @@ ROUTES: Mapping[str, Route] = {
     "order.paid.v1": Route(record_payment),
     "order.cancelled.v1": Route(cancel_payment),
     "refund.denied.v1": Route(end_denied_refund),
+    "partner.withdrawn.v1": Route(hide_from_partner, tracked=False),
     "partner.purged.v1": Route(erase_partner, tracked=False),
     # serials
     "serials.issued.v1": Route(record_issued_units),

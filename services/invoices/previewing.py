@@ -35,7 +35,8 @@ async def preview_month(
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
         seen = await _try_close(connection, store, month, max(at, ends_at(month)), chunk, most)
-        return await _told(connection, month, at, seen, most)
+        told = await _told(connection, month, at, seen, most)
+    return {**told, "in_steps": store.policy.four_eyes or store.policy.tax_agent}
 
 
 async def _try_close(
@@ -78,7 +79,7 @@ async def _told(
         "days_left": (due - kst_date(at)).days,
         "closed_at": None if state is None else wire_time(state["closed_at"]),
         "closes": [
-            {"at": wire_time(row["recorded_at"]), "actor": row["actor"], "reason": row["reason"]}
+            {"at": wire_time(row["recorded_at"]), **{name: row[name] for name in ("step", "actor", "reason")}}
             for row in closes
         ],
         "issued": await _issued(connection, month),

@@ -13,8 +13,79 @@ SELECT count(pg_advisory_xact_lock(hashtextextended(current_schema() || '.partne
 FROM unnest($1::text[]) AS partner;
 
 -- name: closed_months
--- Every closed month and the logical time of its close.
-SELECT month, closed_at FROM months;
+-- Every closed month and the logical time of its close; then the months of these businesses that are issued before the
+-- rest of the month is.
+SELECT month, NULL AS business_number, closed_at FROM months
+UNION ALL
+SELECT month, business_number, closed_at FROM closed_businesses c
+WHERE business_number = ANY($1::text[]) AND NOT EXISTS (SELECT FROM months m WHERE m.month = c.month);
+
+-- name: read_approvals
+-- What these documents were when they were approved.
+SELECT * FROM approvals WHERE invoice_id = ANY($1::uuid[]);
+
+-- name: read_submissions
+-- What of these documents a tax agent was given, and how far it is.
+SELECT * FROM submissions WHERE invoice_id = ANY($1::uuid[]);
+
+-- name: submissions_to_send
+-- Takes the next documents that are to be sent to the tax agent, at most so many ($3), as sent by the call that begins now
+-- ($1) and to be asked about at $2 if its answer is lost. What modifies another document waits until that one was
+-- transmitted, since it names its approval number.
+WITH chosen AS (
+    SELECT s.invoice_id FROM submissions s JOIN documents d USING (invoice_id)
+    WHERE s.state = 'to_send' AND s.next_at <= $1
+      AND (d.original_id IS NULL
+           OR EXISTS (SELECT FROM transmissions t WHERE t.invoice_id = d.original_id AND t.state = 'transmitted'))
+    ORDER BY s.next_at, s.invoice_id LIMIT $3 FOR UPDATE OF s SKIP LOCKED
+)
+UPDATE submissions s SET state = 'sending', next_at = $2 FROM chosen WHERE s.invoice_id = chosen.invoice_id
+RETURNING s.*;
+
+-- name: submissions_to_ask
+-- Takes the next documents of which the tax agent is to be asked what became of them, at most so many ($3): at present ($1),
+-- and not again before $2.
+WITH chosen AS (
+    SELECT invoice_id FROM submissions
+    WHERE state IN ('sending', 'sent', 'issued') AND next_at <= $1
+    ORDER BY next_at, invoice_id LIMIT $3 FOR UPDATE SKIP LOCKED
+)
+UPDATE submissions s SET next_at = $2 FROM chosen WHERE s.invoice_id = chosen.invoice_id RETURNING s.*;
+
+-- name: submission_of_key
+-- What a tax agent was given under this key, and whether it is issued here.
+SELECT s.*, d.state = 'issued' AS is_issued
+FROM submissions s JOIN documents d USING (invoice_id) WHERE s.month = $1 AND s.document_key = $2;
+
+-- name: hold_submission
+-- Keeps a document that was not sent from being sent for a minute, in which it is taken back.
+UPDATE submissions SET next_at = greatest(next_at, now() + interval '1 minute')
+WHERE invoice_id = $1 AND state = 'to_send' RETURNING true;
+
+-- name: submissions_back
+-- Has what surely was not taken sent again from $2 on.
+UPDATE submissions SET state = 'to_send', next_at = $2, tries = tries + 1
+WHERE invoice_id = ANY($1::uuid[]) AND state = 'sending';
+
+-- name: submissions_again
+-- Has the tax agent given again what it has not transmitted of a month, and of these business numbers where they are given.
+UPDATE submissions s SET state = 'to_send', next_at = $3, tries = 0, detail = '', approval_number = NULL
+FROM documents d
+WHERE s.invoice_id = d.invoice_id AND s.month = $1 AND s.state = 'failed' AND d.state = 'issued'
+  AND ($2::text[] IS NULL OR d.business_number = ANY($2::text[]));
+
+-- name: submissions_open_of_month
+-- Whether the tax agent is still to answer about documents of a month that are not issued, and whether all of it was given.
+SELECT EXISTS (SELECT FROM submissions WHERE month = $1 AND state IN ('to_send', 'sending', 'sent')) AS is_open,
+       EXISTS (SELECT FROM submissions WHERE month = $1 AND is_of_all) AS is_of_all;
+
+-- name: document_to_send
+-- A document as the tax agent is given it, with the one that it modifies and the approval number of that.
+SELECT d.*, o.document_key AS original_key, o.written_date AS original_written, t.approval_number AS original_approval
+FROM documents d
+LEFT JOIN documents o ON o.invoice_id = d.original_id
+LEFT JOIN transmissions t ON t.invoice_id = d.original_id
+WHERE d.invoice_id = $1 AND d.state IN ('approved', 'issued');
 
 -- name: orders_of_businesses
 -- The payments of these partners' months, and those of others that an operator merged with them.
@@ -74,7 +145,7 @@ SELECT * FROM documents WHERE month = $1 AND (document_key = $2 OR invoice_id::t
 
 -- name: read_modifications
 -- The modified documents that refunds of this one caused; they never change.
-SELECT * FROM documents WHERE original_id = $1 AND refund_id IS NOT NULL ORDER BY invoice_id;
+SELECT * FROM documents WHERE original_id = $1 AND kind = 'modified' AND refund_id IS NOT NULL ORDER BY invoice_id;
 
 -- name: lock_payments
 -- Locks payments in the order of their ids.
@@ -109,6 +180,47 @@ SELECT * FROM refunds WHERE refund_id = ANY($1::text[]);
 -- name: read_partners
 -- What is recorded of these partners.
 SELECT * FROM partners WHERE partner_id = ANY($1::text[]);
+
+-- name: purged_partners
+-- Those of these partners that are named no more.
+SELECT * FROM partners WHERE partner_id = ANY($1::text[]) AND purged_at IS NOT NULL;
+
+-- name: name_buyers
+-- Keeps with the payments on issued documents who these partners are, where it was not kept and they are about to be purged:
+-- a document goes on to name whom it named.
+UPDATE payment_lines l SET buyer = json_build_array(n.business_number, n.name, n.invoice_email)
+FROM payments p JOIN documents d USING (invoice_id) JOIN partners n ON n.partner_id = p.partner_id
+WHERE l.order_id = p.order_id AND p.partner_id = ANY($1::text[]) AND l.buyer IS NULL AND d.state = 'issued'
+  AND n.business_number = p.business_number AND n.name <> '';
+
+-- name: erase_buyers
+-- Forgets who paid, as of their payments, of these partners, but where it stands on a document that is issued or still to be
+-- issued: each names the latest of its payments that has a name, and one that modifies it the payment that it is about.
+WITH named AS (
+    SELECT DISTINCT ON (q.invoice_id) q.order_id
+    FROM documents d
+    JOIN payments q ON q.month = d.month AND q.partner_id = ANY(d.partner_id || d.also) AND q.invoice_id = d.invoice_id
+    JOIN payment_lines s ON s.order_id = q.order_id AND s.buyer ->> 1 <> ''
+    WHERE d.state = 'issued' AND d.invoice_id IN (SELECT invoice_id FROM payments WHERE partner_id = ANY($1::text[]))
+    ORDER BY q.invoice_id, q.paid_at DESC, q.order_id DESC
+)
+UPDATE payment_lines l SET buyer = NULL
+FROM payments p LEFT JOIN documents d USING (invoice_id)
+WHERE l.order_id = p.order_id AND p.partner_id = ANY($1::text[]) AND l.buyer IS NOT NULL
+  AND (d.state IN ('draft', 'approved', 'issue_failed')) IS NOT TRUE
+  AND p.order_id NOT IN (SELECT order_id FROM named)
+  AND NOT EXISTS (SELECT FROM documents m
+                  WHERE m.kind = 'modified' AND m.refund_id IS NOT NULL AND m.order_id = p.order_id
+                    AND m.original_id IN (d.invoice_id, d.original_id));
+
+-- name: refunds_of_payments
+-- Every refund of these payments, in progress or ended.
+SELECT * FROM refunds WHERE order_id = ANY($1::text[]) ORDER BY refund_id;
+
+-- name: page_of_partners
+-- Partners with a payment of a business number in a month, after one of them.
+SELECT DISTINCT partner_id FROM payments
+WHERE month = $1 AND business_number = $2 AND partner_id > $3 ORDER BY partner_id LIMIT $4;
 
 -- name: read_numbers
 -- Every business number that these partners have told.
@@ -152,7 +264,8 @@ WITH RECURSIVE family (invoice_id) AS (
     UNION
     SELECT d.invoice_id FROM documents d JOIN family f ON d.original_id = f.invoice_id WHERE d.refund_id IS NULL
 )
-SELECT d.refund_id FROM family f JOIN documents d ON d.original_id = f.invoice_id WHERE d.refund_id IS NOT NULL;
+SELECT d.refund_id FROM family f JOIN documents d ON d.original_id = f.invoice_id
+WHERE d.kind = 'modified' AND d.refund_id IS NOT NULL;
 
 -- name: document_by_id
 -- A document, to be looked at.
@@ -179,7 +292,7 @@ WHERE partner_id = $1 AND request_id = $2 AND payment_id > $3 ORDER BY payment_i
 SELECT r.refund_id, p.payment_id, p.order_id, p.partner_id, p.standing_supply + p.standing_vat AS won
 FROM refunds r JOIN payments p USING (order_id) JOIN documents d USING (invoice_id)
 WHERE r.state = 'open' AND p.month = $1 AND p.standing_supply + p.standing_vat > 0
-  AND d.state IN ('draft', 'issue_failed')
+  AND d.state IN ('draft', 'approved', 'issue_failed')
 ORDER BY p.partner_id, p.payment_id, r.refund_id;
 
 -- name: open_month_close
@@ -189,8 +302,321 @@ INSERT INTO months (month, closed_at) VALUES ($1, $2) ON CONFLICT DO NOTHING;
 -- name: partners_to_close
 -- The next partners, in order, with a document of a month that is still to be issued.
 SELECT DISTINCT partner_id FROM documents
-WHERE month = $1 AND partner_id > $2 AND state IN ('draft', 'issue_failed')
+WHERE month = $1 AND partner_id > $2 AND state IN ('draft', 'approved', 'issue_failed')
 ORDER BY partner_id LIMIT $3;
+
+-- name: partners_to_approve
+-- The next partners with a document of a month that is to be approved, of these business numbers where they are given.
+SELECT DISTINCT partner_id FROM documents
+WHERE month = $1 AND partner_id > $2 AND state IN ('draft', 'issue_failed')
+  AND ($4::text[] IS NULL OR business_number = ANY($4::text[]))
+ORDER BY partner_id LIMIT $3;
+
+-- name: partners_to_issue
+-- The next partners with an approved document of a business whose issue has begun, of these business numbers where they
+-- are given.
+SELECT DISTINCT d.partner_id FROM documents d JOIN closed_businesses USING (month, business_number)
+WHERE d.month = $1 AND d.partner_id > $2 AND d.state = 'approved'
+  AND ($4::text[] IS NULL OR d.business_number = ANY($4::text[]))
+ORDER BY d.partner_id LIMIT $3;
+
+-- name: begin_issue
+-- Begins the issue of the businesses of a month all of whose documents are approved or have failed: what comes for them
+-- later is late. Those of which somebody has approved a document and is to issue it too ($4) are left, where four eyes
+-- are asked for ($6), and so are those with a refund in progress, unless they are to be issued whole ($7).
+WITH refunded AS (
+    SELECT p.invoice_id FROM refunds f JOIN payments p USING (order_id)
+    WHERE f.state = 'open' AND p.month = $1 AND p.standing_supply + p.standing_vat > 0
+), ready AS (
+    SELECT business_number FROM documents
+    WHERE month = $1 AND ($2::text[] IS NULL OR business_number = ANY($2::text[]))
+      AND state IN ('draft', 'approved', 'issue_failed')
+    GROUP BY business_number
+    HAVING bool_or(state = 'approved') AND NOT bool_or(state = 'draft')
+       AND ($7 OR NOT bool_or(invoice_id IN (SELECT invoice_id FROM refunded)))
+)
+INSERT INTO closed_businesses (month, business_number, closed_at, actor, reason)
+SELECT $1, r.business_number, $3, $4, $5 FROM ready r
+WHERE NOT ($6 AND EXISTS (
+        SELECT FROM approvals a JOIN documents d USING (invoice_id)
+        WHERE a.month = $1 AND a.business_number = r.business_number AND a.actor = $4 AND d.state = 'approved'))
+ON CONFLICT DO NOTHING;
+
+-- name: left_of_month
+-- The businesses of a month, of these numbers where they are given, that are still to be issued, and why: a refund is in
+-- progress, a document is not approved, or is with the tax agent, or whoever issues ($3) has approved it and four eyes are asked for ($4).
+WITH refunded AS (
+    SELECT p.invoice_id FROM refunds f JOIN payments p USING (order_id)
+    WHERE f.state = 'open' AND p.month = $1 AND p.standing_supply + p.standing_vat > 0
+)
+SELECT d.business_number, bool_or(d.state = 'draft') AS is_draft, sum(d.total)::bigint AS won,
+       CASE WHEN bool_or(d.invoice_id IN (SELECT invoice_id FROM refunded)) THEN 'open_refund'
+            WHEN bool_or(d.state = 'draft') THEN 'not_approved'
+            WHEN bool_or(s.state IN ('to_send', 'sending', 'sent')) THEN 'with_agent'
+            WHEN $4 AND bool_or(a.actor = $3) THEN 'four_eyes'
+            ELSE 'not_issued' END AS reason
+FROM documents d
+LEFT JOIN approvals a USING (invoice_id, business_number)
+LEFT JOIN submissions s ON s.invoice_id = d.invoice_id AND d.state = 'approved'
+WHERE d.month = $1 AND ($2::text[] IS NULL OR d.business_number = ANY($2::text[])) AND d.state IN ('draft', 'approved')
+GROUP BY d.business_number ORDER BY d.business_number;
+
+-- name: stand_of_month
+-- What of a month, and of these business numbers where they are given, is drafted, approved, failed and issued.
+SELECT count(*) FILTER (WHERE state = 'draft') AS drafts,
+       count(*) FILTER (WHERE state = 'approved') AS approved,
+       coalesce(sum(total) FILTER (WHERE state = 'approved'), 0)::bigint AS approved_total,
+       count(*) FILTER (WHERE state = 'issue_failed') AS issue_failed,
+       count(*) FILTER (WHERE state = 'issued') AS issued,
+       coalesce(sum(total) FILTER (WHERE state = 'issued'), 0)::bigint AS issued_total
+FROM documents
+WHERE month = $1 AND modification IS NULL AND ($2::text[] IS NULL OR business_number = ANY($2::text[]));
+
+-- name: states_of_businesses
+-- How many businesses of a month are in which state.
+SELECT state, count(*) AS count FROM business_months WHERE month = $1 GROUP BY state;
+
+-- name: page_of_businesses
+-- How the businesses of a month stand, after one of them; in one state, or one of them, where it is given.
+SELECT * FROM business_months
+WHERE month = $1 AND business_number > $2 AND ($3::text IS NULL OR state = $3)
+  AND ($4::text IS NULL OR business_number = $4)
+ORDER BY business_number LIMIT $5;
+
+-- name: documents_of_keys
+-- The documents of a month with these keys, those that corrections made too.
+SELECT * FROM documents WHERE month = $1 AND document_key = ANY($2::text[]) ORDER BY invoice_id;
+
+-- name: read_transmissions
+-- What the tax authority made of these documents, and of others under these approval numbers.
+SELECT * FROM transmissions WHERE invoice_id = ANY($1::uuid[]) OR approval_number = ANY($2::text[]);
+
+-- name: finish_month
+-- Notes that a month is closed, when nothing of it is left to be approved or issued; it is then to be reported.
+INSERT INTO months (month, closed_at, unreported)
+SELECT $1, $2, true
+WHERE EXISTS (SELECT FROM documents WHERE month = $1)
+  AND NOT EXISTS (SELECT FROM documents WHERE month = $1 AND state IN ('draft', 'approved'))
+ON CONFLICT DO NOTHING;
+
+-- name: partners_with_drafts
+-- The next partners, in order, with a payment of a month whose own document is a draft.
+SELECT DISTINCT partner_id FROM documents
+WHERE month = $1 AND partner_id > $2 AND state = 'draft' AND kind = 'payment'
+ORDER BY partner_id LIMIT $3;
+
+-- name: spread_out
+-- Until the commit: room for the rows of a set, so that they are joined in memory, and plans of their own, since tables grow
+-- by a set at a time and a plan that was made while they were empty reads all of them for each row.
+SELECT set_config('work_mem', '64MB', true), set_config('plan_cache_mode', 'force_custom_plan', true);
+
+-- name: hold_payments
+-- Locks the payments of these partners' month in the order of their ids, to be decided by set.
+SELECT count(*) FROM (
+    SELECT FROM payments WHERE month = $1 AND partner_id = ANY($2::text[]) ORDER BY order_id FOR UPDATE
+) AS held;
+
+-- name: hold_documents
+-- Locks what is drafted or approved of these partners' month in the order of their ids.
+SELECT count(*) FROM (
+    SELECT FROM documents WHERE month = $1 AND partner_id = ANY($2::text[]) AND state IN ('draft', 'approved')
+    ORDER BY invoice_id FOR UPDATE
+) AS held;
+
+-- name: scopes_to_issue
+-- The businesses of these partners that have drafts in a month.
+SELECT DISTINCT partner_id, business_number FROM documents
+WHERE month = $1 AND partner_id = ANY($2::text[]) AND state = 'draft';
+
+-- name: close_plain
+-- Merges, and issues or approves, by set what needs no second thought: the month of partners all of whose documents are drafts of their
+-- own, under the number that they always told ($3: those with a right check digit), without a refund in progress, a wish
+-- for some payments only, or an approval. It decides as decisions/eligibility.py, merging.py and issuing.py do. $4: the
+-- instant of the close, $5: the last day of the month, $6: whether that is late, $7: the cut-off, $8: ids for merges, $9:
+-- whether they are only approved, by $10 for the reason $11.
+WITH held AS (
+    SELECT p.*, d.state AS draft_state, d.business_number AS draft_number
+    FROM payments p
+    LEFT JOIN documents d ON d.invoice_id = p.draft_id AND d.month = $1 AND d.partner_id = ANY($2::text[])
+    WHERE p.month = $1 AND p.partner_id = ANY($2::text[])
+), left_alone AS (
+    SELECT partner_id FROM held
+    GROUP BY partner_id
+    HAVING count(*) > 1000 OR bool_or(draft_id IS NOT NULL AND CASE draft_state
+        WHEN 'draft' THEN invoice_id <> draft_id OR business_number <> draft_number
+                          OR NOT business_number = ANY($3::text[])
+                          OR open_refunds > 0 AND standing_supply + standing_vat > 0
+        ELSE draft_state NOT IN ('void', 'issued') END)
+    UNION
+    SELECT h.partner_id FROM held h JOIN partner_numbers n USING (partner_id) WHERE n.business_number <> h.business_number
+    UNION
+    SELECT partner_id FROM merge_requests
+    WHERE partner_id = ANY($2::text[]) AND month = $1 AND standing AND (undo OR payment_ids IS NOT NULL)
+    UNION
+    SELECT h.partner_id FROM held h JOIN approvals a ON a.invoice_id = h.draft_id
+), plain AS (
+    SELECT * FROM held WHERE partner_id NOT IN (SELECT partner_id FROM left_alone)
+), preferring AS (
+    SELECT partner_id FROM partners n
+    WHERE partner_id = ANY($2::text[]) AND CASE
+        WHEN json_array_length(preferences) = 0 THEN always_merge AND always_merge_since < $7
+        ELSE (SELECT (each ->> 1)::boolean FROM json_array_elements(n.preferences) WITH ORDINALITY AS told (each, place)
+              WHERE (each ->> 0)::timestamptz < $7 ORDER BY place DESC LIMIT 1) END
+), asking AS (
+    SELECT DISTINCT ON (partner_id, business_number) partner_id, business_number, request_id FROM merge_requests
+    WHERE partner_id = ANY($2::text[]) AND month = $1 AND standing AND NOT undo
+    ORDER BY partner_id, business_number, requested_at DESC, request_id DESC
+), wished AS (
+    SELECT s.partner_id, s.business_number,
+           CASE WHEN n.partner_id IS NOT NULL THEN 'always_merge:' || $1 ELSE a.request_id END AS request_id
+    FROM (SELECT DISTINCT partner_id, business_number FROM plain WHERE draft_state = 'draft') s
+    LEFT JOIN preferring n USING (partner_id) LEFT JOIN asking a USING (partner_id, business_number)
+), judged AS (
+    SELECT p.partner_id, p.business_number, p.order_id, p.payment_id, p.draft_id, p.draft_state, p.paid_at,
+           p.standing_supply, p.standing_vat, w.request_id,
+           CASE WHEN p.draft_id IS NULL THEN CASE p.evidence WHEN 'tax_invoice' THEN 'nothing_left' ELSE 'not_a_tax_invoice' END
+                WHEN p.draft_state = 'issued' THEN 'already_issued'
+                WHEN p.standing_supply + p.standing_vat = 0 THEN 'nothing_left'
+                WHEN p.issued_units + p.returned_units < p.serial_units THEN 'units_not_issued'
+                ELSE 'merged' END AS reason
+    FROM plain p LEFT JOIN wished w USING (partner_id, business_number)
+), fit AS (
+    SELECT partner_id, business_number, count(*) AS payments, sum(standing_supply) AS supply, sum(standing_vat) AS vat
+    FROM judged WHERE reason = 'merged' AND request_id IS NOT NULL
+    GROUP BY partner_id, business_number HAVING count(*) > 1
+), merges AS MATERIALIZED (
+    SELECT ($8::uuid[])[row_number() OVER (ORDER BY partner_id, business_number)] AS invoice_id, fit.* FROM fit
+), verdicts AS MATERIALIZED (
+    SELECT j.*, CASE WHEN j.reason = 'merged' THEN m.invoice_id END AS merge_id
+    FROM judged j LEFT JOIN merges m USING (partner_id, business_number)
+), explained AS (
+    INSERT INTO merge_explanations (partner_id, request_id, payment_id, order_id, reason)
+    SELECT partner_id, request_id, payment_id, order_id,
+           CASE WHEN reason = 'merged' AND merge_id IS NULL THEN 'only_one_payment' ELSE reason END
+    FROM verdicts WHERE request_id IS NOT NULL AND reason <> 'already_issued'
+    ON CONFLICT (partner_id, request_id, payment_id) DO UPDATE SET order_id = EXCLUDED.order_id, reason = EXCLUDED.reason
+), joined AS (
+    UPDATE payments p SET invoice_id = v.merge_id FROM verdicts v
+    WHERE p.order_id = v.order_id AND v.merge_id IS NOT NULL AND p.month = $1 AND p.partner_id = ANY($2::text[])
+), inside AS (
+    UPDATE documents d SET state = 'in_merge' FROM verdicts v
+    WHERE d.invoice_id = v.draft_id AND v.merge_id IS NOT NULL AND d.month = $1 AND d.partner_id = ANY($2::text[])
+), issuing AS (
+    SELECT draft_id AS invoice_id, business_number, (paid_at AT TIME ZONE INTERVAL '+09:00')::date AS written_date
+    FROM verdicts WHERE draft_state = 'draft' AND merge_id IS NULL
+    UNION ALL
+    SELECT invoice_id, business_number, $5::date FROM merges
+), counted AS (
+    INSERT INTO document_counters AS c (business_number, last_number)
+    SELECT business_number, count(*) FROM issuing GROUP BY business_number ORDER BY business_number
+    ON CONFLICT (business_number) DO UPDATE SET last_number = c.last_number + EXCLUDED.last_number
+    RETURNING business_number, last_number
+), numbered AS (
+    SELECT i.invoice_id, i.business_number, i.written_date,
+           c.last_number - count(*) OVER (PARTITION BY i.business_number)
+           + row_number() OVER (PARTITION BY i.business_number ORDER BY i.invoice_id) AS number
+    FROM issuing i JOIN counted c USING (business_number)
+), keyed AS (
+    SELECT *, format('%s-%s-%s', $1, business_number, lpad(number::text, greatest(6, length(number::text)), '0')) AS key
+    FROM numbered
+), singles AS (
+    UPDATE documents d
+    SET state = CASE WHEN $9::boolean THEN 'approved' ELSE 'issued' END, sequence = d.sequence + 1, late = $6 AND NOT $9,
+        document_key = k.key, written_date = k.written_date, issued_at = CASE WHEN $9 THEN NULL ELSE $4::timestamptz END, payments = 1
+    FROM keyed k WHERE d.invoice_id = k.invoice_id AND d.month = $1 AND d.partner_id = ANY($2::text[])
+), frozen AS (
+    INSERT INTO approvals (document_key, invoice_id, business_number, month, supply, vat, payments, actor, reason, approved_at)
+    SELECT k.key, k.invoice_id, k.business_number, $1, coalesce(m.supply, d.supply), coalesce(m.vat, d.vat),
+           coalesce(m.payments, 1), $10::text, $11::text, $4::timestamptz
+    FROM keyed k
+    LEFT JOIN merges m USING (invoice_id)
+    LEFT JOIN documents d ON d.invoice_id = k.invoice_id AND d.month = $1 AND d.partner_id = ANY($2::text[])
+    WHERE $9
+), merged AS (
+    INSERT INTO documents (invoice_id, kind, state, partner_id, business_number, month, supply, vat, sequence, late, payments,
+                           document_key, written_date, issued_at)
+    SELECT m.invoice_id, 'merged', CASE WHEN $9::boolean THEN 'approved' ELSE 'issued' END, m.partner_id, m.business_number, $1,
+           m.supply, m.vat, 2, $6 AND NOT $9, m.payments, k.key, k.written_date, CASE WHEN $9 THEN NULL ELSE $4::timestamptz END
+    FROM merges m JOIN keyed k USING (invoice_id)
+)
+SELECT (SELECT count(*) FROM issuing) AS done, (SELECT count(*) FROM merges) AS merged;
+
+-- name: issue_frozen
+-- Issues by set what of these partners was approved, of businesses whose issue has begun: without a refund in progress, and
+-- not what $7 has approved where four eyes are asked for ($6), nor what is with a tax agent. $4: the instant, $5: whether that is late. As issue_approved
+-- of decisions/closing.py does.
+WITH refunded AS (
+    SELECT invoice_id FROM payments
+    WHERE month = $1 AND partner_id = ANY($2::text[]) AND open_refunds > 0 AND standing_supply + standing_vat > 0
+), issued AS (
+    UPDATE documents d SET state = 'issued', sequence = d.sequence + 1, late = $5, issued_at = $4
+    FROM closed_businesses c, approvals a
+    WHERE d.month = $1 AND d.partner_id = ANY($2::text[]) AND d.state = 'approved' AND d.payments <= 1000 AND d.also = '{}'
+      AND ($3::text[] IS NULL OR d.business_number = ANY($3::text[]))
+      AND c.month = d.month AND c.business_number = d.business_number
+      AND a.invoice_id = d.invoice_id AND a.business_number = d.business_number AND NOT ($6 AND a.actor = $7)
+      AND d.invoice_id NOT IN (SELECT invoice_id FROM refunded)
+      AND NOT EXISTS (SELECT FROM submissions s
+                      WHERE s.invoice_id = d.invoice_id AND s.state IN ('to_send', 'sending', 'sent'))
+    RETURNING d.invoice_id
+)
+SELECT count(*) FROM issued;
+
+-- name: tell_set
+-- Says what a set has done in this transaction, in the order in which it is decided: merges, where it merges ($9), then
+-- approvals or issues. $2: partners and $3: the partitions of their keys, $4: the time, $5: the cause, $6: the due day, $7:
+-- the penalty of what is late, in percent, $8: ids of events.
+WITH asked AS (
+    SELECT * FROM unnest($2::text[], $3::integer[]) AS asked (partner_id, partition)
+), written AS (
+    SELECT d.* FROM documents d
+    WHERE d.month = $1 AND d.partner_id = ANY($2::text[]) AND d.state IN ('approved', 'issued')
+      AND d.xmin = pg_current_xact_id()::xid
+), listed AS (
+    SELECT p.invoice_id, string_agg(to_json(p.payment_id)::text, ',' ORDER BY p.paid_at, p.order_id) AS payment_ids,
+           string_agg(to_json(p.order_id)::text, ',' ORDER BY p.paid_at, p.order_id) AS order_ids
+    FROM payments p JOIN written w USING (invoice_id)
+    WHERE p.month = $1 AND p.partner_id = ANY($2::text[])
+    GROUP BY p.invoice_id
+), left_out AS (
+    SELECT w.invoice_id, string_agg(format('{"payment_id":%s,"reason":"%s"}', to_json(p.payment_id), CASE
+               WHEN p.business_number <> w.business_number THEN 'other_business'
+               ELSE coalesce(e.reason, 'already_issued') END), ',' ORDER BY p.paid_at, p.order_id) AS excluded
+    FROM written w
+    JOIN payments p ON p.month = $1 AND p.partner_id = w.partner_id AND p.invoice_id IS DISTINCT FROM w.invoice_id
+    LEFT JOIN merge_explanations e ON e.partner_id = p.partner_id AND e.payment_id = p.payment_id
+                                  AND e.xmin = pg_current_xact_id()::xid
+    WHERE w.kind = 'merged' AND $9::boolean GROUP BY w.invoice_id
+), said AS (
+    SELECT w.partner_id, w.invoice_id, w.business_number, l.payment_ids, l.order_ids, o.excluded, w.kind, w.state, w.sequence,
+           w.written_date, w.document_key, w.late, w.supply, w.vat,
+           format('{"invoice_id":"%s","partner_id":%s,"business_number":"%s","month":"%s",', w.invoice_id, to_json(w.partner_id),
+                  w.business_number, w.month) AS head,
+           format('"supply":%s,"vat":%s,"total":%s,"written_date":"%s"', w.supply, w.vat, w.total, w.written_date) AS won
+    FROM written w JOIN listed l USING (invoice_id) LEFT JOIN left_out o USING (invoice_id)
+), events AS (
+    SELECT 1 AS turn, partner_id, business_number, invoice_id, 'invoice.merged.v1' AS type, sequence - 1 AS sequence,
+           format('%s%s,"due_on":"%s","payment_ids":[%s],"excluded":[%s]}', head, won, $6::date, payment_ids, excluded) AS data
+    FROM said WHERE kind = 'merged' AND $9::boolean
+    UNION ALL
+    SELECT 2, partner_id, NULL, invoice_id, 'invoice.approved.v1', sequence,
+           format('%s"document_key":"%s",%s,"due_on":"%s","approved_at":"%s","payment_ids":[%s]}', head, document_key, won,
+                  $6::date, $4::text, payment_ids)
+    FROM said WHERE state = 'approved'
+    UNION ALL
+    SELECT 2, partner_id, NULL, invoice_id, 'invoice.issued.v1', sequence,
+           format('%s"document_key":"%s",%s,"issued_at":"%s","late":%s,%s"payment_ids":[%s],"order_ids":[%s]}', head,
+                  document_key, won, $4::text, late::text,
+                  CASE WHEN late THEN format('"estimated_penalty":%s,', supply * $7::bigint / 100) ELSE '' END,
+                  payment_ids, order_ids)
+    FROM said WHERE state = 'issued'
+)
+INSERT INTO outbox (topic, partition, key, type, subject, sequence, time, correlation, causation, data, event_id)
+SELECT 'invoices.events', a.partition, e.partner_id, e.type, e.invoice_id::text, e.sequence, $4, e.partner_id, $5,
+       convert_to(e.data, 'UTF8'),
+       ($8::uuid[])[row_number() OVER (ORDER BY e.turn, CASE e.turn WHEN 1 THEN e.partner_id END, e.business_number, e.invoice_id)]
+FROM events e JOIN asked a USING (partner_id)
+ORDER BY e.turn, CASE e.turn WHEN 1 THEN e.partner_id END, e.business_number, e.invoice_id;
 
 -- name: note_unreported
 -- Remembers that month.closed has something to report, in case the close is interrupted before it or leaves drafts.
@@ -209,17 +635,23 @@ SELECT count(*) FILTER (WHERE state = 'issued')::bigint AS documents,
        coalesce(sum(total) FILTER (WHERE state = 'issued'), 0)::bigint AS total,
        count(*) FILTER (WHERE state = 'issued' AND kind = 'merged')::bigint AS merged,
        count(*) FILTER (WHERE state = 'issue_failed')::bigint AS issue_failed,
-       count(*) FILTER (WHERE state = 'draft')::bigint AS drafts
+       count(*) FILTER (WHERE state IN ('draft', 'approved'))::bigint AS drafts
 FROM documents WHERE month = $1 AND modification IS NULL;
+
+-- name: declared_of_month
+-- What a month declares: all that is issued of it, modified documents and corrections too; it may be negative.
+SELECT count(*)::bigint AS documents, coalesce(sum(supply), 0)::bigint AS supply, coalesce(sum(vat), 0)::bigint AS vat,
+       coalesce(sum(total), 0)::bigint AS total
+FROM documents WHERE month = $1 AND state = 'issued';
 
 -- name: state_of_month
 -- Whether a month was closed, and whether that was told.
 SELECT closed_at, unreported FROM months WHERE month = $1;
 
 -- name: closes_of_month
--- Who closed a month, when and why, oldest first; refused ones are left out.
-SELECT recorded_at, actor, reason FROM audit_log
-WHERE target = $1 AND action = 'month.close' AND result = 'begun' ORDER BY id;
+-- Who closed a month, or issued of it, when and why, oldest first; refused ones are left out.
+SELECT recorded_at, actor, reason, split_part(action, '.', 2) AS step FROM audit_log
+WHERE target = $1 AND action IN ('month.close', 'month.issue') AND result = 'begun' ORDER BY id;
 
 -- name: late_of_month
 -- The documents of a month that were issued after its due day, by their day of issue in Seoul, with what 1 % and 2 %
@@ -243,7 +675,7 @@ UPDATE months SET sequence = sequence + 1, unreported = false WHERE month = $1 R
 SELECT (SELECT coalesce(sum(total), 0)::bigint FROM documents WHERE state = 'issued')
        + (SELECT coalesce(sum(p.standing_supply + p.standing_vat), 0)::bigint
           FROM payments p JOIN documents d USING (invoice_id) WHERE d.modification = 'issued_twice') AS invoiced,
-       (SELECT coalesce(sum(total), 0)::bigint FROM documents WHERE state IN ('draft', 'issue_failed')) AS uninvoiced,
+       (SELECT coalesce(sum(total), 0)::bigint FROM documents WHERE state IN ('draft', 'approved', 'issue_failed')) AS uninvoiced,
        coalesce(sum(standing_supply + standing_vat) FILTER (WHERE evidence = 'card_slip'), 0)::bigint AS card_slip,
        coalesce(sum(standing_supply + standing_vat) FILTER (WHERE evidence = 'cash_receipt'), 0)::bigint AS cash_receipt
 FROM payments;
@@ -253,7 +685,33 @@ FROM payments;
 SELECT d.month, count(*) AS count, sum(d.total)::bigint AS won, min(m.closed_at) AS since,
        (array_agg(d.partner_id ORDER BY d.partner_id))[1:20] AS members
 FROM documents d LEFT JOIN months m USING (month)
-WHERE d.state = 'issue_failed' GROUP BY d.month;
+WHERE d.state = 'issue_failed'
+  AND NOT EXISTS (SELECT FROM submissions s WHERE s.invoice_id = d.invoice_id AND s.state = 'failed')
+GROUP BY d.month;
+
+-- name: todo_refused
+-- Documents that the tax agent did not issue, by why and month, since it said so.
+SELECT s.detail AS why, d.month, count(*) AS count, sum(d.total)::bigint AS won, min(s.next_at) AS since,
+       (array_agg(d.partner_id ORDER BY s.next_at, d.partner_id))[1:20] AS members
+FROM documents d JOIN submissions s USING (invoice_id)
+WHERE d.state = 'issue_failed' AND s.state = 'failed' GROUP BY 1, 2;
+
+-- name: todo_issue_again
+-- Documents of closed months that the tax agent refused and that are mended since, by month and whether they are approved.
+SELECT d.month, d.state = 'approved' AS is_approved, count(*) AS count, sum(d.total)::bigint AS won, min(s.next_at) AS since,
+       (array_agg(d.partner_id ORDER BY s.next_at, d.partner_id))[1:20] AS members
+FROM documents d JOIN submissions s USING (invoice_id) JOIN months m ON m.month = d.month AND NOT m.unreported
+WHERE d.state IN ('draft', 'approved') AND s.state = 'failed' GROUP BY 1, 2;
+
+-- name: todo_not_transmitted
+-- Issued documents that the tax authority did not take, by why, month, Seoul day of issue, and whether a tax agent was given
+-- them. Those that it is given again are left out.
+SELECT t.detail AS why, d.month, (d.issued_at AT TIME ZONE INTERVAL '+09:00')::date AS day, s.invoice_id IS NOT NULL AS by_agent,
+       count(*) AS count, sum(d.total)::bigint AS won, min(t.at) AS since,
+       (array_agg(d.document_key ORDER BY t.at, d.document_key))[1:20] AS members,
+       (array_agg(d.partner_id ORDER BY t.at, d.document_key))[1] AS partner
+FROM transmissions t JOIN documents d USING (invoice_id) LEFT JOIN submissions s USING (invoice_id)
+WHERE t.state = 'transmission_failed' AND coalesce(s.state, 'failed') = 'failed' GROUP BY 1, 2, 3, 4;
 
 -- name: todo_open_months
 -- Months before this one that have drafts and were not closed, found month by month in the index.
@@ -265,12 +723,20 @@ WITH RECURSIVE known (month) AS (
 )
 SELECT d.month, count(*) AS count, sum(d.total)::bigint AS won
 FROM known JOIN documents d USING (month)
-WHERE known.month < $1 AND d.state = 'draft' AND NOT EXISTS (SELECT FROM months m WHERE m.month = known.month)
+WHERE known.month < $1 AND d.state IN ('draft', 'approved') AND NOT EXISTS (SELECT FROM months m WHERE m.month = known.month)
 GROUP BY d.month;
 
 -- name: todo_interrupted
 -- Months whose close was interrupted before it was told, goes on, or left drafts because of a refund.
 SELECT month, closed_at FROM months WHERE unreported;
+
+-- name: todo_unanswered
+-- Issued documents that a tax agent is given and of whose transmission it has said nothing, by month and Seoul day of issue.
+SELECT d.month, (d.issued_at AT TIME ZONE INTERVAL '+09:00')::date AS day, count(*) AS count, sum(d.total)::bigint AS won,
+       min(d.issued_at) AS since, (array_agg(d.document_key ORDER BY d.issued_at, d.document_key))[1:20] AS members
+FROM submissions s JOIN documents d USING (invoice_id) LEFT JOIN transmissions t USING (invoice_id)
+WHERE s.state IN ('to_send', 'sending', 'sent', 'issued') AND d.state = 'issued' AND t.state IS DISTINCT FROM 'transmitted'
+GROUP BY 1, 2;
 
 -- name: todo_late
 -- Documents issued after their due day since an instant, by month and Seoul day of issue, with what 1 % and 2 % of them are.
@@ -366,3 +832,150 @@ FROM payments p JOIN outbox o ON o.key = p.partner_id
 WHERE p.order_id = $1 AND o.topic = 'invoices.events'
   AND position(convert_to(to_json(p.payment_id)::text, 'UTF8') IN o.data) > 0
 ORDER BY o.id;
+
+-- name: document_of_key
+-- An issued document by its key, to be shown, with the key and the written date of the one that it modifies, and the
+-- approval numbers of both.
+SELECT d.*, t.approval_number, o.document_key AS original_key, o.written_date AS original_written,
+       ot.approval_number AS original_approval
+FROM documents d
+LEFT JOIN transmissions t USING (invoice_id)
+LEFT JOIN documents o ON o.invoice_id = d.original_id
+LEFT JOIN transmissions ot ON ot.invoice_id = d.original_id
+WHERE d.document_key = $1 AND d.state = 'issued';
+
+-- name: documents_to_send
+-- The issued documents of a month that the tax authority has not taken, as document_of_key has them, with why it did not
+-- take them where it said so.
+SELECT d.*, t.approval_number, t.detail, o.document_key AS original_key, o.written_date AS original_written,
+       ot.approval_number AS original_approval
+FROM documents d
+LEFT JOIN transmissions t USING (invoice_id)
+LEFT JOIN documents o ON o.invoice_id = d.original_id
+LEFT JOIN transmissions ot ON ot.invoice_id = d.original_id
+WHERE d.month = $1 AND d.state = 'issued' AND t.state IS DISTINCT FROM 'transmitted'
+ORDER BY d.document_key;
+
+-- name: documents_awaited
+-- The issued documents of a month and these business numbers, with their approval numbers where they have one.
+SELECT d.document_key, d.written_date, d.business_number AS buyer_number, d.total, t.approval_number
+FROM documents d LEFT JOIN transmissions t USING (invoice_id)
+WHERE d.month = $1 AND d.business_number = ANY($2::text[]) AND d.state = 'issued';
+
+-- name: count_waiting
+-- How many issued documents of a month have no approval number.
+SELECT count(*) FROM documents d LEFT JOIN transmissions t USING (invoice_id)
+WHERE d.month = $1 AND d.state = 'issued' AND t.approval_number IS NULL;
+
+-- name: page_of_documents
+-- Documents of a month after one of them, by partner and id; of a business number and in a state, where they are given.
+SELECT d.*, o.document_key AS original_key
+FROM documents d LEFT JOIN documents o ON o.invoice_id = d.original_id
+WHERE d.month = $1 AND (d.partner_id, d.invoice_id) > ($2, $3)
+  AND ($4::text IS NULL OR d.business_number = $4) AND ($5::text IS NULL OR d.state = $5)
+ORDER BY d.partner_id, d.invoice_id LIMIT $6;
+
+-- name: page_of_partner
+-- The same of one partner, with those on which its payments are beside others of its business.
+SELECT d.*, o.document_key AS original_key
+FROM documents d LEFT JOIN documents o ON o.invoice_id = d.original_id
+WHERE d.month = $1 AND (d.partner_id, d.invoice_id) > ($2, $3)
+  AND ($4::text IS NULL OR d.business_number = $4) AND ($5::text IS NULL OR d.state = $5)
+  AND (d.partner_id = $7 OR d.also <> '{}' AND $7 = ANY(d.also))
+ORDER BY d.partner_id, d.invoice_id LIMIT $6;
+
+-- name: rows_of_month
+-- The issued and the open documents of a month as an accountant reads them, of one partner where it is given. The name
+-- is the one that the partner told last, else that of a payment: also of one that was purged since.
+SELECT d.*, t.approval_number, o.document_key AS original_key,
+       coalesce(nullif(n.name, ''),
+                (SELECT l.buyer ->> 1 FROM payment_lines l WHERE l.order_id = d.order_id),
+                (SELECT l.buyer ->> 1 FROM payments p JOIN payment_lines l USING (order_id)
+                 WHERE p.month = d.month AND p.partner_id = d.partner_id AND p.invoice_id = d.invoice_id
+                   AND l.buyer ->> 1 <> '' LIMIT 1),
+                '') AS name
+FROM documents d
+LEFT JOIN transmissions t USING (invoice_id)
+LEFT JOIN documents o ON o.invoice_id = d.original_id
+LEFT JOIN partners n ON n.partner_id = d.partner_id
+WHERE d.month = $1 AND d.state IN ('draft', 'approved', 'issue_failed', 'issued')
+  AND ($2::text IS NULL OR d.partner_id = $2 OR d.also <> '{}' AND $2 = ANY(d.also))
+ORDER BY d.partner_id, d.document_key, d.invoice_id;
+
+-- name: month_by_evidence
+-- What a month comes to by evidence, of one partner where it is given: issued documents, and payments without one.
+SELECT CASE WHEN modification IS NULL THEN 'tax_invoice' ELSE 'modified' END AS evidence, count(*) AS documents,
+       sum(supply)::bigint AS supply, sum(vat)::bigint AS vat
+FROM documents
+WHERE month = $1 AND state = 'issued'
+  AND ($2::text IS NULL OR partner_id = $2 OR also <> '{}' AND $2 = ANY(also)) GROUP BY 1
+UNION ALL
+SELECT evidence, count(*), sum(standing_supply)::bigint, sum(standing_vat)::bigint
+FROM payments
+WHERE month = $1 AND evidence IN ('card_slip', 'cash_receipt') AND ($2::text IS NULL OR partner_id = $2) GROUP BY 1
+ORDER BY 1 DESC;
+
+-- name: document_named
+-- A document by its key, or by its id.
+SELECT * FROM documents WHERE document_key = $1 OR invoice_id = $2;
+
+-- name: payment_of_order
+-- The payment of an order.
+SELECT * FROM payments WHERE order_id = $1;
+
+-- name: related_documents
+-- The document that one is about ($2), those that modify, replace or take it back, and the merged document that the
+-- payment of a draft stands on, where it is in a merge ($3).
+SELECT * FROM documents WHERE invoice_id = $2
+UNION ALL
+SELECT * FROM documents WHERE original_id = $1 AND kind = 'modified' AND refund_id IS NOT NULL
+UNION ALL
+SELECT * FROM documents WHERE original_id = $1 AND refund_id IS NULL
+UNION ALL
+SELECT m.* FROM documents d
+JOIN payments p ON p.month = d.month AND p.partner_id = d.partner_id AND p.draft_id = d.invoice_id
+JOIN documents m ON m.invoice_id = p.invoice_id
+WHERE d.invoice_id = $1 AND $3
+ORDER BY issued_at NULLS LAST, document_key, invoice_id;
+
+-- name: documents_of_order
+-- All documents that the payment of an order stands on or stood on, by corrections up and down, and the modified ones of
+-- its refunds with what took those back.
+WITH RECURSIVE above (invoice_id) AS (
+    SELECT invoice_id FROM payments WHERE order_id = $1 AND invoice_id IS NOT NULL
+    UNION
+    SELECT d.original_id FROM documents d JOIN above USING (invoice_id) WHERE d.original_id IS NOT NULL
+), stood AS (
+    SELECT invoice_id FROM above
+    UNION
+    SELECT d.invoice_id FROM documents d JOIN above a ON d.original_id = a.invoice_id WHERE d.refund_id IS NULL
+), modified AS (
+    SELECT d.invoice_id FROM documents d JOIN stood s ON d.original_id = s.invoice_id
+    WHERE d.kind = 'modified' AND d.refund_id IS NOT NULL AND d.order_id = $1
+)
+SELECT * FROM documents WHERE invoice_id IN (
+    SELECT invoice_id FROM stood
+    UNION
+    SELECT invoice_id FROM modified
+    UNION
+    SELECT d.invoice_id FROM documents d JOIN modified m ON d.original_id = m.invoice_id
+    WHERE d.kind = 'modified' AND d.refund_id IS NOT NULL)
+ORDER BY issued_at NULLS LAST, document_key, invoice_id;
+
+-- name: is_any_issued_twice
+-- Whether one of these documents takes another one back that was issued twice.
+SELECT EXISTS (SELECT FROM documents WHERE invoice_id = ANY($1::uuid[]) AND modification = 'issued_twice');
+
+-- name: events_of_documents
+-- Events that have the key of a partner and are about these documents, and those with the keys of these orders.
+SELECT event_id, type, key, subject, time, causation AS cause FROM outbox
+WHERE topic = 'invoices.events' AND (key = $1 AND subject = ANY($2::text[]) OR key = ANY($3::text[]))
+ORDER BY id;
+
+-- name: horizon_of_events
+-- Events from before may be forgotten; null while none is.
+SELECT horizon FROM retention WHERE forgotten > 0;
+
+-- name: has_left
+-- Whether a partner has left, as orders says.
+SELECT EXISTS (SELECT FROM withdrawn_partners WHERE partner_id = $1);

@@ -5,13 +5,14 @@ Money is won, instants are aware datetimes, months are KST months written `2026-
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from dataclasses import replace as replace_fields
 from datetime import date, datetime
 from typing import Annotated, Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import astuple
+from msgspec.structs import astuple, replace
 
 from shared.columns import JSON, Columns, Fixed
 from shared.money import NOTHING, Money
@@ -19,7 +20,7 @@ from shared.units import LineUnits
 
 Evidence = Literal["tax_invoice", "card_slip", "cash_receipt"]
 DocumentKind = Literal["payment", "merged", "modified"]
-DocumentState = Literal["draft", "in_merge", "undone", "void", "issue_failed", "issued"]
+DocumentState = Literal["draft", "in_merge", "undone", "void", "approved", "issue_failed", "issued"]
 Modification = Literal["contract_cancelled", "supply_value_changed", "correction", "issued_twice"]
 RefundState = Literal["open", "completed", "rejected", "denied", "released"]
 Reason = Literal[
@@ -43,7 +44,11 @@ Reason = Literal[
 
 NewId = Callable[[], UUID]
 CorrectionState = Literal["proposed", "corrected", "withdrawn"]
-UNISSUED: tuple[DocumentState, ...] = ("draft", "issue_failed")
+UNISSUED: tuple[DocumentState, ...] = ("draft", "approved", "issue_failed")
+TransmissionState = Literal["transmitted", "transmission_failed"]
+SubmissionState = Literal["to_send", "sending", "sent", "issued", "transmitted", "failed"]
+WITH_AGENT: tuple[SubmissionState, ...] = ("to_send", "sending", "sent")
+"""A document stays as it is in these: it is for the tax agent to issue it, or to refuse it."""
 
 
 class Contradiction(Exception):
@@ -51,11 +56,21 @@ class Contradiction(Exception):
 
 
 class Policy(Struct, frozen=True, gc=False):
-    """What the operator may choose (domain.md, "Policies")."""
+    """What the operator may choose (domain.md, "Policies"). `tax_agent`: one issues the documents."""
 
     card_is_slip: bool = True
     cut_off_day: int = 5
     cut_off_hour: int = 18
+    four_eyes: bool = True
+    tax_agent: bool = False
+
+
+class By(NamedTuple):
+    """Who had something done, when it counts from, and why; each may be empty where nobody said it."""
+
+    actor: str
+    at: datetime
+    reason: str
 
 
 class Payment(Struct, frozen=True, gc=False):
@@ -101,21 +116,40 @@ class SoldLine(NamedTuple):
     discount: int = 0
 
 
+class Buyer(NamedTuple):
+    """Who paid, as of the payment; what was not told is empty."""
+
+    business_number: str
+    name: str
+    email: str = ""
+    representative: str = ""
+    address: str = ""
+    business_type: str = ""
+    business_item: str = ""
+    branch_number: str = ""
+
+
 class Snapshot(Struct, frozen=True, gc=False):
-    """The lines of a payment as they were sold, from which documents are printed."""
+    """The lines of a payment as they were sold, and its buyer, from which documents are printed.
+
+    `buyer` is None for payments from before it was kept, and for those of a purged partner that stand on no
+    document.
+    """
 
     order_id: Fixed[str]
     vat_mode: Fixed[str]
     lines: Fixed[Annotated[tuple[SoldLine, ...], JSON]]
+    buyer: Annotated[Buyer | None, JSON] = None
 
 
 class Document(Struct, frozen=True, gc=False):
     """One tax invoice, from its draft on.
 
-    `payments` counts the payments with won on it, once it is issued. `also` names the other partners with
-    payments on it, where an operator merged a business over several partners. `original_id` and
-    `modification` belong to modified invoices and to the document that replaces a corrected one; `order_id`
-    and `refund_id` to modified invoices that a refund caused, and to those that correct them.
+    From its approval on it has its key and its written date, and stays as it is; whatever changes it makes
+    it a draft again. `payments` counts the payments with won on it, from then on. `also` names the other
+    partners with payments on it, where an operator merged a business over several partners. `original_id`
+    and `modification` belong to modified invoices and to the document that replaces a corrected one;
+    `order_id` and `refund_id` to modified invoices that a refund caused, and to those that correct them.
     """
 
     invoice_id: Fixed[UUID]
@@ -143,16 +177,79 @@ class Document(Struct, frozen=True, gc=False):
         return self.state in UNISSUED
 
     @property
+    def reopened(self) -> "Document":
+        """The document with its approval gone: what follows changes what was approved."""
+        if self.state != "approved":
+            return self
+        return replace(self, state="draft", document_key=None, written_date=None)
+
+    @property
     def partners(self) -> tuple[str, ...]:
         """Every partner with payments on it."""
         return (self.partner_id, *self.also)
 
 
+class Approval(Struct, frozen=True, gc=False):
+    """What a document was when it was approved under a key, by whom, when and why.
+
+    The key belongs to the document from then on: approved anew under the same number, it keeps it. A document
+    that is not as this says has drifted since.
+    """
+
+    document_key: Fixed[str]
+    invoice_id: Fixed[UUID]
+    business_number: Fixed[str]
+    month: Fixed[str]
+    amount: Annotated[Money, Columns("supply", "vat")]
+    payments: int
+    actor: str
+    reason: str
+    approved_at: datetime
+
+
+class Transmission(Struct, frozen=True, gc=False):
+    """What the tax authority made of an issued document: taken, under its approval number, or not.
+
+    `sequence` is that of its last event; the document itself never changes. `detail` is why it was not taken.
+    """
+
+    invoice_id: Fixed[UUID]
+    month: Fixed[str]
+    state: TransmissionState
+    sequence: int
+    actor: str
+    at: datetime
+    approval_number: str | None = None
+    detail: str = ""
+
+
+class Submission(Struct, frozen=True, gc=False):
+    """A document that a tax agent is given, under its key, and how far it is.
+
+    `sending`: a call was begun, and what became of it is not known until the agent was asked. `sent`: the
+    agent has it. `issued`: it has an approval number, and its transmission is to come. `next_at` is when it
+    is looked at again, after `tries` looks without news, or when it ended. `detail` is why it failed. `actor`
+    had it sent for `reason`; `is_of_all`: with the whole month, which is closed with its last answer.
+    """
+
+    invoice_id: Fixed[UUID]
+    document_key: str
+    month: str
+    state: SubmissionState
+    actor: str
+    reason: str
+    is_of_all: bool
+    next_at: datetime
+    tries: int = 0
+    approval_number: str | None = None
+    detail: str = ""
+
+
 class Refund(Struct, frozen=True, gc=False):
     """A refund of a payment, or the units that a cancellation took back (`cancellation`).
 
-    `lines` are the units that went back, for printing; None where they were not kept. `consumed` won by line
-    were used up of them, and stay on the document.
+    `lines` are the units that went back, for printing, or that are asked for while it is open; None where
+    they were not kept. `consumed` won by line were used up of them, and stay on the document.
     """
 
     refund_id: Fixed[str]
@@ -164,9 +261,17 @@ class Refund(Struct, frozen=True, gc=False):
     consumed: Annotated[dict[str, int], JSON] = msgspec.field(default_factory=dict)
 
 
+class Preference(NamedTuple):
+    """Since when a partner wants its months merged, or does not."""
+
+    since: datetime
+    always_merge: bool
+
+
 class Partner(Struct, frozen=True, gc=False):
     """A partner as of its last change. `always_merge_since`: when its preference last changed.
 
+    `preferences` are all that it has had, oldest first: what counts for a month is the one at its cut-off.
     `purged_at`: since then it has neither a name nor an address nor a number of its own here.
     """
 
@@ -178,6 +283,17 @@ class Partner(Struct, frozen=True, gc=False):
     always_merge_since: datetime
     changed_at: datetime
     purged_at: datetime | None = None
+    preferences: Annotated[tuple[Preference, ...], JSON] = ()
+
+    @property
+    def all_preferences(self) -> tuple[Preference, ...]:
+        """Those that are kept, or the one that was before they were."""
+        return self.preferences or (Preference(self.always_merge_since, self.always_merge),)
+
+    def preferred_merging(self, at: datetime) -> bool:
+        """Whether it wanted its months merged just before `at`."""
+        before = [each for each in self.all_preferences if each.since < at]
+        return bool(before) and before[-1].always_merge
 
 
 class PartnerNumber(Struct, frozen=True, gc=False):
@@ -203,6 +319,13 @@ class Correction(Struct, frozen=True, gc=False):
     reason: str | None = None
     actor: str | None = None
     decided_at: datetime | None = None
+
+
+class WithdrawnPartner(Struct, frozen=True, gc=False):
+    """A partner that has left: what it could see is kept, and hidden from it."""
+
+    partner_id: Fixed[str]
+    withdrawn_at: Fixed[datetime]
 
 
 class OtherPayment(NamedTuple):
@@ -294,6 +417,9 @@ class Change(Struct, frozen=True, gc=False):
     numbers: tuple[PartnerNumber, ...] = ()
     corrections: tuple[Correction, ...] = ()
     counters: tuple[DocumentCounter, ...] = ()
+    approvals: tuple[Approval, ...] = ()
+    transmissions: tuple[Transmission, ...] = ()
+    submissions: tuple[Submission, ...] = ()
 
     def plus(self, later: "Change") -> "Change":
         """Both changes; of the same thing the value of `later` counts."""
@@ -312,16 +438,20 @@ class Stored:
     numbers: Mapping[tuple[str, datetime], PartnerNumber] = field(default_factory=dict)
     corrections: Mapping[UUID, Correction] = field(default_factory=dict)
     counters: Mapping[str, DocumentCounter] = field(default_factory=dict)
+    approvals: Mapping[tuple[UUID, str], Approval] = field(default_factory=dict)
+    transmissions: Mapping[UUID, Transmission] = field(default_factory=dict)
+    submissions: Mapping[UUID, Submission] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class World:
     """What one batch works on: everything that its events may touch, loaded under locks.
 
-    `closed` maps every closed month to the logical time of its close. `counters` are those of the businesses
+    `closed` maps every closed month to the logical time of its close, `closed_businesses` those months of
+    businesses that are issued while the rest of the month is not. `counters` are those of the businesses
     that may be issued a document in this batch. `numbers` are all that were told of the loaded partners,
-    `others` the payments of other partners of a business that a merge may have to name. `stored` are the rows
-    as they were read, to see what changed.
+    `others` the payments of other partners of a business that a merge may have to name, `withdrawn` partners
+    that have left. `stored` are the rows as they were read, to see what changed.
     """
 
     policy: Policy = field(default_factory=Policy)
@@ -332,10 +462,15 @@ class World:
     requests: dict[tuple[str, str], MergeRequest] = field(default_factory=dict)
     numbers: dict[tuple[str, datetime], PartnerNumber] = field(default_factory=dict)
     corrections: dict[UUID, Correction] = field(default_factory=dict)
+    approvals: dict[tuple[UUID, str], Approval] = field(default_factory=dict)
+    transmissions: dict[UUID, Transmission] = field(default_factory=dict)
+    submissions: dict[UUID, Submission] = field(default_factory=dict)
     others: list[OtherPayment] = field(default_factory=list)
     counters: dict[str, DocumentCounter] = field(default_factory=dict)
     closed: dict[str, datetime] = field(default_factory=dict)
+    closed_businesses: dict[tuple[str, str], datetime] = field(default_factory=dict)
     snapshots: list[Snapshot] = field(default_factory=list)
+    withdrawn: list[WithdrawnPartner] = field(default_factory=list)
     explanations: dict[tuple[str, str, str], Explanation] = field(default_factory=dict)
     stored: Stored = field(default_factory=Stored)
     _orders_of_partner: dict[str, dict[str, None]] = field(default_factory=dict)
@@ -362,11 +497,29 @@ class World:
         """The document that a payment is in; None for card slips and cash receipts."""
         return None if payment.invoice_id is None else self.documents[payment.invoice_id]
 
+    def closed_at(self, month: str, business_number: str) -> datetime | None:
+        """Since when what comes for a business's month is late; None while it is collected and reviewed."""
+        return self.closed.get(month) or self.closed_businesses.get((month, business_number))
+
+    def is_with_agent(self, document: Document) -> bool:
+        """Whether a document is approved and given to the tax agent: it stays as it is until that answers."""
+        submission = self.submissions.get(document.invoice_id)
+        return document.state == "approved" and submission is not None and submission.state in WITH_AGENT
+
+    def approval_of(self, document: Document, business_number: str) -> Approval | None:
+        """The approval that a document has had under a number; None where there was none."""
+        return self.approvals.get((document.invoice_id, business_number))
+
     def open_merge(self, partner_id: str, business_number: str, month: str) -> Document | None:
-        """The merged document of a business's month that is not issued yet. There is at most one."""
+        """The merged document of a business's month that is not issued yet. There is at most one.
+
+        One that is with the tax agent is as good as issued.
+        """
         invoice_id = self._merges.get((partner_id, business_number, month))
         merge = None if invoice_id is None else self.documents[invoice_id]
         if merge is None or not merge.is_unissued or merge.business_number != business_number:
+            return None
+        if self.is_with_agent(merge):
             return None
         return merge
 
@@ -395,6 +548,9 @@ class World:
         self.numbers.update(((number.partner_id, number.since), number) for number in state.numbers)
         self.corrections.update((each.invoice_id, each) for each in state.corrections)
         self.counters.update((counter.business_number, counter) for counter in state.counters)
+        self.approvals.update(((each.invoice_id, each.business_number), each) for each in state.approvals)
+        self.transmissions.update((each.invoice_id, each) for each in state.transmissions)
+        self.submissions.update((each.invoice_id, each) for each in state.submissions)
         self.snapshots.extend(state.snapshots)
 
     def _put_payment(self, payment: Payment) -> None:
@@ -409,6 +565,20 @@ class World:
             scope = (document.partner_id, document.business_number, document.month)
             self._merges[scope] = document.invoice_id
 
+    def copied(self) -> "World":
+        """Another world of the same values, to try things out in."""
+        tried = replace_fields(
+            self,
+            payments=dict(self.payments),
+            documents=dict(self.documents),
+            requests=dict(self.requests),
+            partners=dict(self.partners),
+        )
+        tried._orders_of_partner = {key: dict(orders) for key, orders in self._orders_of_partner.items()}
+        tried._orders_of_document = {key: dict(orders) for key, orders in self._orders_of_document.items()}
+        tried._merges = dict(self._merges)
+        return tried
+
     def mark_stored(self) -> None:
         """Notes that the rows are read: what is put from now on is to be saved."""
         self.stored = Stored(
@@ -420,6 +590,9 @@ class World:
             dict(self.numbers),
             dict(self.corrections),
             dict(self.counters),
+            dict(self.approvals),
+            dict(self.transmissions),
+            dict(self.submissions),
         )
 
 

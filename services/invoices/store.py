@@ -6,10 +6,12 @@ without a lock of its own is read after the lock that protects it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
+from uuid import UUID
 
+from services.invoices.decisions.submitting import issued_at_once
 from services.invoices.state import (
+    Approval,
     Change,
     Correction,
     Document,
@@ -23,6 +25,9 @@ from services.invoices.state import (
     Policy,
     Refund,
     Snapshot,
+    Submission,
+    Transmission,
+    WithdrawnPartner,
     World,
 )
 from shared.business_number import is_valid, normalise
@@ -43,6 +48,10 @@ EXPLANATIONS = Table(Explanation, "merge_explanations", key=("partner_id", "requ
 NUMBERS = Table(PartnerNumber, "partner_numbers", key=("partner_id", "since"))
 CORRECTIONS = Table(Correction, "corrections", key=("invoice_id",))
 COUNTERS = Table(DocumentCounter, "document_counters", key=("business_number",))
+APPROVALS = Table(Approval, "approvals", key=("document_key",))
+TRANSMISSIONS = Table(Transmission, "transmissions", key=("invoice_id",))
+SUBMISSIONS = Table(Submission, "submissions", key=("invoice_id",))
+WITHDRAWN_PARTNERS = Table(WithdrawnPartner, "withdrawn_partners", key=("partner_id",))
 TABLES = (
     PAYMENTS,
     SNAPSHOTS,
@@ -54,6 +63,10 @@ TABLES = (
     REQUESTS,
     EXPLANATIONS,
     COUNTERS,
+    APPROVALS,
+    TRANSMISSIONS,
+    SUBMISSIONS,
+    WITHDRAWN_PARTNERS,
 )
 
 CORRECT_PARTNER = "partner.correct"
@@ -91,19 +104,31 @@ class Store:
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
 
+    @property
+    def policy(self) -> Policy:
+        """What the operator has chosen."""
+        return self._policy
+
     async def load(self, connection: Connection, events: Sequence[Event[Any]]) -> World:
         """Locks and reads everything that these events may touch. Call it inside a transaction."""
         world = World(self._policy)
         paid = _of_type(events, "order.paid.v1")
         months = [month_of(event.data.paid_at) for event in paid]
         await _share_months(connection, months)
-        world.closed = await _closed_months(connection)
-        late = [event for event, month in zip(paid, months, strict=True) if month in world.closed]
         changed = _of_type(events, *PARTNER_CHANGES)
         merges = _of_type(events, *MERGES)
         purged = {event.key for event in _of_type(events, PURGED)}
-        named = (event.key for event in [*changed, *merges])
-        await _lock_partners(connection, [*_partners_of_late(late), *named, *purged])
+        numbers = {_digits(event.data.partner.business_number) for event in paid}
+        numbers |= {normalise(e.data.business_number) or e.data.business_number for e in merges}
+        await _read_closed(connection, world, numbers)
+        late = [
+            event
+            for event, month in zip(paid, months, strict=True)
+            if world.closed_at(month, _digits(event.data.partner.business_number)) is not None
+        ]
+        await _lock_partners(
+            connection, [*_partners_of_late(late), *(e.key for e in [*changed, *merges]), *purged]
+        )
         order_ids = {e.data.order_id for e in events if hasattr(e.data, "order_id")}
         theirs = await _orders_of_partners(connection, merges, changed)
         await _lock_payments(connection, world, order_ids | theirs)
@@ -111,10 +136,12 @@ class Store:
             connection, world, theirs | {e.data.order_id for e in _of_type(events, *RETURNS)}
         )
         if changed:
-            world.closed = await _closed_months(connection)
+            await _read_closed(connection, world, _numbers_in(world))
             await _read_corrections(connection, world)
+        await _read_submissions(connection, world)
         await _read_refunds(connection, world, events)
         partner_ids = {event.key for event in changed} | set(_partners_of_late(late)) | purged
+        await _read_purged(connection, world, {event.data.partner.partner_id for event in paid})
         await _read_partners(connection, world, partner_ids)
         await _read_numbers(connection, world, partner_ids)
         await _read_requests(connection, world, {event.key for event in [*merges, *changed]})
@@ -143,17 +170,33 @@ class Store:
         world.put(Change(counters=tuple(counters)))
         return world
 
+    async def look_at_partner(
+        self, connection: Connection, month: str, partner_id: str
+    ) -> tuple[World, dict[str, Snapshot]]:
+        """A partner's month without a lock, with the lines of payments that have a refund in progress.
+
+        Call it inside a snapshot. Nothing of it is to be saved.
+        """
+        world = World(self._policy)
+        await _read_month(connection, world, month, [partner_id], LOOKING)
+        refunded = sorted(p.order_id for p in world.payments.values() if p.open_refunds)
+        rows = await connection.fetch(SQL.refunds_of_payments, refunded) if refunded else []
+        world.put(Change(refunds=tuple(map(REFUNDS.read, rows))))
+        sold = await connection.fetch(SQL.snapshots_of_orders, refunded) if refunded else []
+        return world, {row["order_id"]: SNAPSHOTS.read(row) for row in sold}
+
     async def load_business(self, connection: Connection, month: str, number: str) -> World:
         """Locks and reads the payments of a business number in a month, with what they are merged with."""
         world = World(self._policy)
         rows = await connection.fetch(SQL.orders_of_business, number, month)
         await _lock_partners(connection, (row["partner_id"] for row in rows))
-        world.closed = await _closed_months(connection)
+        await _read_closed(connection, world, {number})
         rows = await connection.fetch(SQL.orders_of_business, number, month)
         scopes = sorted({(row["partner_id"], month) for row in rows})
         order_ids = await _orders(connection, SQL.orders_of_businesses, scopes)
         await _lock_payments(connection, world, order_ids)
         await _lock_documents(connection, world, order_ids)
+        await _read_submissions(connection, world)
         world.mark_stored()
         return world
 
@@ -180,19 +223,65 @@ class Store:
         world.mark_stored()
         return world, document
 
+    async def load_transmissions(
+        self, connection: Connection, month: str, keys: Sequence[str], approval_numbers: Sequence[str]
+    ) -> World:
+        """Holds the partners of documents with these keys, and reads what is told of their transmission."""
+        world = World(self._policy)
+        documents = [DOCUMENTS.read(r) for r in await connection.fetch(SQL.documents_of_keys, month, keys)]
+        await _lock_partners(connection, (document.partner_id for document in documents))
+        rows = await connection.fetch(
+            SQL.read_transmissions, [document.invoice_id for document in documents], approval_numbers
+        )
+        world.put(Change(documents=tuple(documents), transmissions=tuple(map(TRANSMISSIONS.read, rows))))
+        world.mark_stored()
+        return world
+
+    async def load_submissions(
+        self, connection: Connection, month: str, invoice_ids: Sequence[UUID], approval_numbers: Sequence[str]
+    ) -> World:
+        """Locks and reads documents that are with the tax agent, with all that its answer needs."""
+        world = World(self._policy)
+        rows = await connection.fetch(SQL.read_documents, invoice_ids)
+        documents = [DOCUMENTS.read(row) for row in rows]
+        partner_ids = {each.partner_id for each in documents}
+        await _lock_partners(connection, partner_ids | {p for each in documents for p in each.also})
+        await _read_month(connection, world, month, sorted(partner_ids), LOCKING)
+        rows = await connection.fetch(SQL.read_documents, invoice_ids)
+        world.put(Change(documents=tuple(map(DOCUMENTS.read, rows))))
+        await _read_corrections(connection, world)
+        rows = await connection.fetch(SQL.read_transmissions, invoice_ids, approval_numbers)
+        world.put(Change(transmissions=tuple(map(TRANSMISSIONS.read, rows))))
+        rows = await connection.fetch(SQL.read_submissions, invoice_ids)
+        world.put(Change(submissions=tuple(map(SUBMISSIONS.read, rows))))
+        world.mark_stored()
+        return world
+
     async def save(self, connection: Connection, world: World) -> None:
-        """Writes what changed, one statement for each table."""
+        """Writes what changed, one statement for each table. With a tax agent what was issued goes to it."""
         before = world.stored
+        purged = [
+            partner.partner_id for partner in _changed(world.partners, before.partners) if partner.purged_at
+        ]
+        if self._policy.tax_agent:
+            world.put(Change(submissions=tuple(issued_at_once(world))))
         await PAYMENTS.save(connection, pairs(world.payments, before.payments))
         await SNAPSHOTS.save(connection, ((snapshot, None) for snapshot in world.snapshots))
         await DOCUMENTS.save(connection, pairs(world.documents, before.documents))
         await REFUNDS.put(connection, _changed(world.refunds, before.refunds))
+        if purged:  # while it still stands there who they were
+            await connection.execute(SQL.name_buyers, purged)
+            await connection.execute(SQL.erase_buyers, purged)
         await PARTNERS.put(connection, _changed(world.partners, before.partners))
         await NUMBERS.put(connection, _changed(world.numbers, before.numbers))
         await CORRECTIONS.put(connection, _changed(world.corrections, before.corrections))
         await REQUESTS.put(connection, _changed(world.requests, before.requests))
         await EXPLANATIONS.put(connection, world.explanations.values())
         await COUNTERS.save(connection, pairs(world.counters, before.counters))
+        await APPROVALS.put(connection, _changed(world.approvals, before.approvals))
+        await TRANSMISSIONS.put(connection, _changed(world.transmissions, before.transmissions))
+        await SUBMISSIONS.put(connection, _changed(world.submissions, before.submissions))
+        await WITHDRAWN_PARTNERS.put(connection, world.withdrawn)
 
 
 def _of_type(events: Iterable[Event[Any]], *types: str) -> list[Event[Any]]:
@@ -208,8 +297,14 @@ async def _share_months(connection: Connection, months: Iterable[str]) -> None:
         await connection.fetchval(SQL.share_months, ordered)
 
 
-async def _closed_months(connection: Connection) -> dict[str, datetime]:
-    return {row["month"]: row["closed_at"] for row in await connection.fetch(SQL.closed_months)}
+async def _read_closed(connection: Connection, world: World, numbers: Iterable[str]) -> None:
+    """The closed months, and those that are issued for one of these businesses."""
+    rows = await connection.fetch(SQL.closed_months, sorted(set(numbers)))
+    of_business = [row for row in rows if row["business_number"] is not None]
+    world.closed = {row["month"]: row["closed_at"] for row in rows if row["business_number"] is None}
+    world.closed_businesses.update(
+        ((row["month"], row["business_number"]), row["closed_at"]) for row in of_business
+    )
 
 
 async def _lock_partners(connection: Connection, partner_ids: Iterable[str]) -> None:
@@ -251,10 +346,12 @@ async def _read_month(
     connection: Connection, world: World, month: str, partner_ids: Sequence[str], rows: Rows
 ) -> None:
     """What closing a month needs for these partners, but for the numbers of documents."""
-    world.closed = await _closed_months(connection)
     order_ids = await _orders(connection, SQL.orders_of_businesses, [(p, month) for p in partner_ids])
     await _lock_payments(connection, world, order_ids, rows)
     await _lock_documents(connection, world, order_ids, rows)
+    await _read_closed(connection, world, _numbers_in(world))
+    await _read_approvals(connection, world)
+    await _read_submissions(connection, world)
     await _read_partners(connection, world, partner_ids)
     await _read_numbers(connection, world, partner_ids)
     await _read_requests(connection, world, partner_ids)
@@ -291,6 +388,12 @@ async def _read_partners(connection: Connection, world: World, partner_ids: Iter
         world.put(Change(partners=tuple(map(PARTNERS.read, rows))))
 
 
+async def _read_purged(connection: Connection, world: World, partner_ids: Iterable[str]) -> None:
+    if wanted := sorted(partner_ids):
+        rows = await connection.fetch(SQL.purged_partners, wanted)
+        world.put(Change(partners=tuple(map(PARTNERS.read, rows))))
+
+
 async def _read_numbers(connection: Connection, world: World, partner_ids: Iterable[str]) -> None:
     if wanted := sorted(partner_ids):
         rows = await connection.fetch(SQL.read_numbers, wanted)
@@ -301,6 +404,19 @@ async def _read_corrections(connection: Connection, world: World) -> None:
     if issued := sorted(d.invoice_id for d in world.documents.values() if d.state == "issued"):
         rows = await connection.fetch(SQL.read_corrections, issued)
         world.put(Change(corrections=tuple(map(CORRECTIONS.read, rows))))
+
+
+async def _read_approvals(connection: Connection, world: World) -> None:
+    if unissued := sorted(d.invoice_id for d in world.documents.values() if d.is_unissued):
+        rows = await connection.fetch(SQL.read_approvals, unissued)
+        world.put(Change(approvals=tuple(map(APPROVALS.read, rows))))
+
+
+async def _read_submissions(connection: Connection, world: World) -> None:
+    """What of the approved documents is with the tax agent; the locks of the documents protect it."""
+    if approved := sorted(d.invoice_id for d in world.documents.values() if d.state == "approved"):
+        rows = await connection.fetch(SQL.read_submissions, approved)
+        world.put(Change(submissions=tuple(map(SUBMISSIONS.read, rows))))
 
 
 async def _read_others(connection: Connection, world: World, merges: Sequence[Event[Any]]) -> None:
@@ -328,6 +444,10 @@ async def _lock_counters(connection: Connection, world: World, numbers: Iterable
 
 def _changed(now: Mapping[K, T], before: Mapping[K, T]) -> Iterator[T]:
     return (value for key, value in now.items() if value is not before.get(key))
+
+
+def _numbers_in(world: World) -> set[str]:
+    return {document.business_number for document in world.documents.values()}
 
 
 def _numbers_to_issue(world: World) -> set[str]:

@@ -1,11 +1,12 @@
 """What an operator sees of a month: its sums, the corrections that are proposed, a document line by line."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
 
+from services.invoices.calendar import ends_at
 from services.invoices.decisions.lines import (
     PrintedLine,
     folded,
@@ -18,7 +19,9 @@ from services.invoices.decisions.lines import (
 from services.invoices.state import Document, Refund, Snapshot
 from services.invoices.store import DOCUMENTS, PAYMENTS, REFUNDS, SNAPSHOTS, SQL
 from shared.documents import as_json, json_value
-from shared.kst import wire_time
+from shared.kst import kst_date, wire_time
+from shared.operators.commands import pawl
+from shared.tax_documents import due_on
 
 SHOWN = (
     "invoice_id",
@@ -38,6 +41,11 @@ SHOWN = (
     "refund_id",
 )
 """The columns of a document that are shown."""
+
+
+COLLECTING: Final = "collecting"
+REVIEW: Final = "review"
+"""What is still to be approved is collected until its month is over, and reviewed then."""
 
 
 class NoSuchDocument(Exception):
@@ -68,20 +76,102 @@ async def look_at_month(pool: asyncpg.Pool, month: str) -> dict[str, Any]:
     """What is issued of a month and what is proposed to be corrected."""
     async with pool.acquire() as connection:
         row = await connection.fetchrow(SQL.summarise_month, month)
-        closed_at = (await _closed(connection)).get(month)
+        declared = await connection.fetchrow(SQL.declared_of_month, month)
+        state = await connection.fetchrow(SQL.state_of_month, month)
         corrections = await corrections_of(connection, month)
-    closed = None if closed_at is None else wire_time(closed_at)
-    return {"month": month, "closed_at": closed, **row, "corrections": corrections}
+        businesses = await connection.fetch(SQL.states_of_businesses, month)
+    closed = None if state is None else wire_time(state["closed_at"])
+    return {
+        "month": month,
+        "closed_at": closed,
+        **row,
+        "declared": dict(declared),
+        "corrections": corrections,
+        "businesses": {each["state"]: each["count"] for each in businesses},
+    }
+
+
+async def page_of_businesses(
+    pool: asyncpg.Pool, month: str, last: str, limit: int, state: str | None, at: datetime
+) -> list[dict[str, Any]]:
+    """How the businesses of a month behind `last` stand, one more than `limit` where there are more.
+
+    `state` is that of the answer, or None for all.
+    """
+    is_over = at >= ends_at(month)
+    if state in (COLLECTING, REVIEW) and (state == REVIEW) is not is_over:
+        return []
+    wanted = REVIEW if state == COLLECTING else state
+    rows = await pool.fetch(SQL.page_of_businesses, month, last, wanted, None, limit + 1)
+    return [_business(row, at) for row in rows]
+
+
+async def look_at_business(
+    pool: asyncpg.Pool, month: str, number: str, at: datetime
+) -> dict[str, Any] | None:
+    """How a business stands in a month; None where it has nothing there."""
+    row = await pool.fetchrow(SQL.page_of_businesses, month, "", None, number, 1)
+    return None if row is None else _business(row, at)
+
+
+def _business(row: Mapping[str, Any], at: datetime) -> dict[str, Any]:
+    month, number = row["month"], row["business_number"]
+    state = COLLECTING if row["state"] == REVIEW and at < ends_at(month) else row["state"]
+    due = due_on(month)
+    has_drifted = row["changed"] + row["new"] + (row["gone"] if row["approved_at"] else 0) > 0
+    drift = {
+        **{name: row[name] for name in ("changed", "new", "gone", "approved_total")},
+        "total": row["to_issue"] + row["total"],
+    }
+    return {
+        "business_number": number,
+        "partners": row["partners"],
+        "state": state,
+        "drafts": row["drafts"],
+        "approved": row["approved"],
+        "issue_failed": row["failed"],
+        "issued": row["issued"],
+        "transmitted": row["transmitted"],
+        "transmission_failed": row["not_transmitted"],
+        "to_issue": row["to_issue"],
+        "total": row["total"],
+        "approved_by": _by(row["approved_by"], row["approved_at"], row["approved_why"]),
+        "issued_by": _by(row["issued_by"], row["issued_at"], row["issued_why"]),
+        "drift": drift if has_drifted else None,
+        "due_on": due.isoformat(),
+        "days_left": (due - kst_date(at)).days,
+        "command": _next(state, month, number, row["partners"][0]),
+    }
+
+
+def _by(actor: str | None, at: datetime | None, reason: str | None) -> dict[str, str] | None:
+    if actor is None or at is None:
+        return None
+    return {"actor": actor, "at": wire_time(at), "reason": reason or ""}
+
+
+def _next(state: str, month: str, number: str, partner_id: str) -> str | None:
+    """What is to be done next about a business; None where nothing is."""
+    one = ("--business", number, "--reason", "WHY")
+    match state:
+        case "collecting":
+            return pawl("close", month, "plan", "--business", number)
+        case "review":
+            return pawl("close", month, "approve", *one, "--yes")
+        case "approved" | "submitted":
+            return pawl("close", month, "issue", *one, "--yes")
+        case "issue_failed":
+            return pawl("partner", "correct", "--business-number", "NUMBER", "--reason", "WHY", partner_id)
+        case "issued" | "transmission_failed":
+            return pawl("close", month, "transmit", "--results", "FILE", "--yes")
+        case _:
+            return None
 
 
 async def corrections_of(connection: Any, month: str) -> list[dict[str, Any]]:
     """The corrections of a month that are proposed or made, by document key."""
     rows = await connection.fetch(SQL.corrections_of_month, month)
     return [as_json(row) for row in rows]
-
-
-async def _closed(connection: Any) -> dict[str, datetime]:
-    return {row["month"]: row["closed_at"] for row in await connection.fetch(SQL.closed_months)}
 
 
 async def look_at_document(pool: asyncpg.Pool, month: str, name: str) -> dict[str, Any]:
@@ -94,7 +184,7 @@ async def look_at_document(pool: asyncpg.Pool, month: str, name: str) -> dict[st
         if row is None:
             raise NoSuchDocument(f"{month} has no document {name}")
         document = DOCUMENTS.read(row)
-        lines = await _lines_of(connection, document)
+        lines = await lines_of(connection, document)
         payments = await connection.fetch(SQL.payments_of_document, document.invoice_id)
     # Lines that do not come to the document are not shown: units that went back long ago were not kept.
     whole = sum_of(lines) == document.amount
@@ -117,11 +207,11 @@ async def look_at_document(pool: asyncpg.Pool, month: str, name: str) -> dict[st
     }
 
 
-async def _lines_of(connection: Any, document: Document) -> list[PrintedLine]:
+async def lines_of(connection: Any, document: Document) -> list[PrintedLine]:
     """What stands on a document, line by line; what takes another one back says the opposite of it."""
     if document.kind == "modified" and document.refund_id is None:
         original = DOCUMENTS.read(await connection.fetchrow(SQL.document_by_id, document.original_id))
-        return [opposite(line) for line in await _lines_of(connection, original)]
+        return [opposite(line) for line in await lines_of(connection, original)]
     if document.kind == "modified":
         return await _lines_of_modified(connection, document)
     payments = [

@@ -80,8 +80,10 @@ class MergeAnswered(Numbered):
     excluded: list[ExcludedPayment]
 
 
-class InvoiceApproved(MonthlyInvoice):
-    """invoice.approved.v1: the document is frozen: its key, its date and its lines."""
+class InvoiceApproved(MonthlyInvoice, Numbered):
+    """invoice.approved.v1: the document is frozen: its key, its date and its lines. Again when it has changed
+    since, and is approved anew; the last one counts until it is issued.
+    """
 
     document_key: Id
     payment_ids: list[Id]

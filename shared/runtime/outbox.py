@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import asyncpg
 import structlog
@@ -84,6 +84,11 @@ class Outbox:
         records = [(*row, event_id) for row, event_id in zip(rows.rows, uuid7_batch(len(rows)), strict=True)]
         await connection.execute(SQL.lock_outbox)
         await copy_rows(connection, "outbox", COLUMNS, records)
+
+    async def append_by(self, connection: Connection, statement: str, *arguments: Any) -> None:
+        """Appends what a statement inserts, under the same lock. Must be the last one before the commit."""
+        await connection.execute(SQL.lock_outbox)
+        await connection.execute(statement, *arguments)
 
     def _pass(self, point: CrashPoint | None) -> None:
         if point is not None:

@@ -156,7 +156,7 @@ async def test_a_close_that_dies_is_repeated_and_issues_each_document_once(
     for story in stories:
         await story.pays()
     await checkout.drain()
-    await armed.crash_at(f"{point}:2", "invoices", also={"INVOICES_CLOSE_CHUNK": "5"})
+    await armed.crash_at(f"{point}:2", "invoices", also={"INVOICES_CLOSE_SET": "5"})
 
     at = wire_time(first_day(next_month(month)))
     with pytest.raises(AssertionError):

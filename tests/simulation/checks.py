@@ -40,7 +40,7 @@ REFUND_ENDS = {
 RETURNS = {"refund.completed.v1": "completed_at", "order.cancelled.v1": "cancelled_at"}
 """What takes money back, and the field that says when."""
 UNANSWERED = ("timeout", "unknown")
-SAYING = ("draft", "issue_failed", "issued")
+SAYING = ("draft", "approved", "issue_failed", "issued")
 """The states of a document that has won on it."""
 CORRECTIONS = ("correction", "issued_twice")
 SAID_BY_CHECKOUT = "e-"
@@ -613,7 +613,7 @@ class Checks:
         if self._taken_back(document) is not None:
             must(not on_it, "a corrected document has no payments", f"{name}: {len(on_it)}")
             return
-        if document["state"] in ("draft", "issue_failed", "issued", "void"):
+        if document["state"] in (*SAYING, "void"):
             sums = tuple(sum(p[f"standing_{c}"] for p in on_it) for c in ("supply", "vat"))
             must(sums == (document["supply"], document["vat"]), "a document is the sum of its payments",
                  f"{name}: {document['supply'], document['vat']} for {sums}")  # fmt: skip

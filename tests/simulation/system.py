@@ -32,6 +32,7 @@ import shared.runtime.outbox as outbox_module
 import shared.runtime.relay as relay_module
 import shared.runtime.retry as retry_module
 from services.invoices import commands
+from services.invoices.closes import Sizes
 from services.invoices.closing import OpenRefunds, close_month
 from services.invoices.commands import CorrectBody, MergeBody, correct, merge_month_of_business
 from services.invoices.state import MonthSummary, NewId
@@ -222,7 +223,7 @@ async def close_like_finance(
     surroundings: Surroundings, store: InvoicesStore, month: str, at: datetime, new_id: NewId
 ) -> MonthSummary:
     """Closes a month; where a refund is in progress, once more and despite it."""
-    close = partial(close_month, surroundings, store, month, at, chunk=1, new_id=new_id)
+    close = partial(close_month, surroundings, store, month, at, sizes=Sizes(1), new_id=new_id)
     try:
         return await close()
     except OpenRefunds:

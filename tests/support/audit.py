@@ -66,7 +66,7 @@ RULES = {
         SELECT d.invoice_id::text FROM invoices.documents d
         LEFT JOIN (SELECT invoice_id, sum(standing_supply) AS supply, sum(standing_vat) AS vat
                    FROM invoices.payments GROUP BY 1) p USING (invoice_id)
-        WHERE d.kind <> 'modified' AND d.state IN ('draft', 'issue_failed', 'issued')
+        WHERE d.kind <> 'modified' AND d.state IN ('draft', 'approved', 'issue_failed', 'issued')
           AND (d.supply, d.vat) IS DISTINCT FROM (p.supply::bigint, p.vat::bigint)
     """,
     "a completed refund is not taken off its payment": """

@@ -61,7 +61,7 @@ def month(
     instant = None if at is None else require_instant(at)
     most = limit or (ALL if as_json else FEW)
     found = look_at_month(month, instant, most, invoices, directory, token_file, postgres=postgres)
-    show_month(found, as_json, f"Close it: pawl close {month} --reason WHY --yes")
+    show_month(found, as_json, how_to_close(found))
     code = exit_code_of(found)
     if code != Exit.OK:
         raise typer.Exit(code)
@@ -104,7 +104,16 @@ def invoices_url(given: str | None, directory: Path | None) -> str:
     return (given or find_system(directory=directory).service("invoices").base_url).rstrip("/")
 
 
-def show_month(found: dict[str, Any], as_json: bool, next_step: str) -> None:
+def how_to_close(month: dict[str, Any]) -> str:
+    """How a month is closed: in one stroke, or approved by one person and issued by another."""
+    close = f"pawl close {month['month']}"
+    if month.get("in_steps"):
+        first, then = (f"{close} {step} --reason WHY --yes" for step in ("approve", "issue"))
+        return f"Approve it: {first}\nThen issue it: {then}"
+    return f"Close it: {close} --reason WHY --yes"
+
+
+def show_month(found: dict[str, Any], as_json: bool, then: str) -> None:
     """Prints the month, and what to do next where it can be closed. Raises Problem for an empty one."""
     if as_json:
         print_json(found)
@@ -118,7 +127,7 @@ def show_month(found: dict[str, Any], as_json: bool, next_step: str) -> None:
         console = Console()
         print_month(console, found)
         if found["state"] in ("open", "interrupted"):
-            console.print(f"\n{next_step}", soft_wrap=True, highlight=False, markup=False)
+            console.print(f"\n{then}", soft_wrap=True, highlight=False, markup=False)
     tell_unreadable(found["unreadable"])
 
 

@@ -55,7 +55,8 @@ def _countdown(month: Shown) -> str:
 
 def _closes(closes: Sequence[Shown]) -> Iterator[Text]:
     for close in closes:
-        yield Text(f"  closed on {minute(close['at'])} by {close['actor']}")
+        what = "issued" if close.get("step") == "issue" else "closed"
+        yield Text(f"  {what} on {minute(close['at'])} by {close['actor']}")
         if close["reason"]:
             yield Text(f"    {close['reason']}", style="dim")
 

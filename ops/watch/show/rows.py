@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
@@ -34,7 +35,8 @@ def print_lines(console: Console, head: str, lines: Iterable[tuple[str, str]]) -
     """A head, and lines that each begin with what they are about, in a column as wide as that needs."""
     console.print(Text(visible(head), style="bold"), soft_wrap=True, highlight=False)
     shown = list(lines)
-    width = max((len(name) + 1 for name, _ in shown), default=0)
+    width = max(10, max((cell_len(name) + 1 for name, _ in shown), default=0))
     for name, text in shown:
-        line = Text.assemble((f"  {visible(name):<{max(width, 10)}}", "dim"), visible(text))
+        about = visible(name)
+        line = Text.assemble((f"  {about}{' ' * (width - cell_len(about))}", "dim"), visible(text))
         console.print(line, soft_wrap=True, highlight=False)

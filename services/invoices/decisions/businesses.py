@@ -63,6 +63,7 @@ def undo_business_merge(world: World, number: str, month: str) -> BusinessMerge:
         if (
             document.also
             and document.is_unissued
+            and not world.is_with_agent(document)
             and (document.business_number, document.month) == (number, month)
         ):
             members = world.payments_in(document)
@@ -88,7 +89,8 @@ def _reason(world: World, payment: Payment, month: str) -> Reason:
     reason = reason_of_own(payment, document)
     if document is not None and document.is_unissued and document.kind == "merged" and payment.standing.total:
         reason = "merged"
-    return "month_closed" if reason == "merged" and month in world.closed else reason
+    is_closed = world.closed_at(month, payment.business_number) is not None
+    return "month_closed" if reason == "merged" and is_closed else reason
 
 
 def _target(world: World, fit: Sequence[Payment], number: str, month: str, new_id: NewId) -> Document:

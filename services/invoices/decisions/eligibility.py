@@ -62,7 +62,7 @@ def verdict_of(payment: Payment, reason: Reason) -> Verdict:
 
 def refusal_of_time(scope: Scope, at: datetime, world: World) -> Reason | None:
     """Why nobody can be merged any more at the instant `at`; None when it is early enough."""
-    if scope.month in world.closed:
+    if world.closed_at(scope.month, scope.business_number) is not None:
         return "month_closed"
     if at >= cut_off(scope.month, world.policy.cut_off_day, world.policy.cut_off_hour):
         return "after_cut_off"

@@ -114,10 +114,15 @@ def folded(lines: Sequence[PrintedLine], most: int = MOST_LINES) -> list[Printed
     return [*lines[: most - 1], PrintedLine("", f"그 밖의 {len(rest)}종", None, None, sum_of(rest))]
 
 
+def line_amounts(
+    vat_mode: str, left: Sequence[tuple[SoldLine, int, int]], money: Money | None = None
+) -> list[Money]:
+    """What so many units of each line come to, with so many won beside those of the units (`split_money`)."""
+    return split_money(vat_mode, [_worth(line, units) + beside for line, units, beside in left], money)
+
+
 def _printed(vat_mode: str, left: Sequence[tuple[SoldLine, int, int]], money: Money) -> list[PrintedLine]:
-    """The lines of so many units each, and of so many won beside those of the units."""
-    worths = [_worth(line, units) + beside for line, units, beside in left]
-    amounts = split_money(vat_mode, worths, money)
+    amounts = line_amounts(vat_mode, left, money)
     return [
         PrintedLine(
             line.product_id,

@@ -117,8 +117,8 @@ def wish_at_close(
     """What the month close has to merge for a business, from its standing requests and preference.
 
     The last word about a month wins: an undo stands until a new request, and beats the preference. A request
-    stands as a wish, so a payment that became fit after it still joins. The preference counts when it was
-    turned on before the cut-off; its own merge is done by the close and has no cut-off of its own.
+    stands as a wish, so a payment that became fit after it still joins. The preference counts as it was
+    at the cut-off; its own merge is done by the close and has no cut-off of its own.
     """
     if any(request.undo for request in requests):
         return None
@@ -133,7 +133,7 @@ def wish_at_close(
 
 def _prefers(partner: Partner, scope: Scope, policy: Policy) -> bool:
     last_moment = cut_off(scope.month, policy.cut_off_day, policy.cut_off_hour)
-    return partner.always_merge and partner.always_merge_since < last_moment
+    return partner.preferred_merging(last_moment)
 
 
 def _answer_at_once(world: World, request: MergeRequest) -> Decision[Change] | None:
@@ -181,10 +181,10 @@ def merge_payments(
     for payment in joining:
         amount = amount.plus(payment.standing)
     sequence = target.sequence + parts_of(len(before) + len(joining) + len(excluded))
-    target = replace(target, amount=amount, sequence=sequence)
+    target = replace(target.reopened, amount=amount, sequence=sequence)
     change = Change(
         payments=tuple(replace(payment, invoice_id=target.invoice_id) for payment in joining),
-        documents=(*(replace(_own_draft(world, p), state="in_merge") for p in joining), target),
+        documents=(*(replace(_own_draft(world, p).reopened, state="in_merge") for p in joining), target),
     )
     members = sorted([*before, *joining], key=paid_order)
     return Decided(change, invoice_merged(target, members, excluded))
@@ -219,6 +219,7 @@ def unmerge(world: World, merge: Document) -> Decided[Change]:
     """Takes an un-issued merged document apart: its payments get their own drafts back."""
     members = world.payments_in(merge)
     sequence = merge.sequence + parts_of(len(members))
+    merge = merge.reopened
     undone = replace(merge, state="undone", amount=NOTHING, sequence=sequence)
     change = Change(
         payments=tuple(replace(payment, invoice_id=payment.draft_id) for payment in members),

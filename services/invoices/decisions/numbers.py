@@ -62,9 +62,16 @@ def renumber_drafts(world: World, partner_id: str, told: Told) -> Decided[Change
         members = world.payments_in(document)
         numbers = {moved.get(payment.order_id, payment.business_number) for payment in members}
         if numbers != {document.business_number} and business_number.is_valid(document.business_number):
-            moving = _move(world, document, members, numbers, moved)
+            moving = _move(world, document.reopened, members, numbers, moved)
             change, events = change.plus(moving.state), [*events, *moving.events]
     return Decided(change, events)
+
+
+def move_failed(world: World, document: Document, number: str) -> Decided[Change]:
+    """Makes a document under a wrong number, failed or not yet, a draft under the right one."""
+    members = world.payments_in(document)
+    moved = {payment.order_id: number for payment in members}
+    return _move(world, replace(document, state="draft"), members, {number}, moved)
 
 
 def propose_corrections(world: World, partner_id: str, told: Told, at: datetime) -> Change:
@@ -95,7 +102,10 @@ def _drafts(world: World, partner_id: str) -> list[Document]:
     drafts = (
         document
         for document in world.documents.values()
-        if document.partner_id == partner_id and document.state == "draft" and not document.also
+        if document.partner_id == partner_id
+        and document.state in ("draft", "approved")
+        and not document.also
+        and not world.is_with_agent(document)
     )
     return sorted(drafts, key=lambda document: (document.month, document.invoice_id))
 

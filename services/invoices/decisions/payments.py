@@ -53,14 +53,17 @@ def record_payment(
 ) -> Decided[Change]:
     """Records a paid order with the draft of its tax invoice, issued at once when the month is closed.
 
-    What cost nothing has no evidence, and so no document (domain.md, "Evidence"). A payment that is recorded
-    already changes nothing.
+    What cost nothing has no evidence, and so no document (domain.md, "Evidence"). Where there is none nobody
+    keeps who paid, once the partner was purged. A payment that is recorded already changes nothing.
     """
     if payment.order_id in world.payments:
         return Decided(Change())
     if payment.evidence != "tax_invoice" or not payment.paid.total:
+        partner = world.partners.get(payment.partner_id)
+        if partner is not None and partner.purged_at is not None:
+            snapshot = replace(snapshot, buyer=None)
         return Decided(Change(payments=(payment,), snapshots=(snapshot,)))
-    closed_at = world.closed.get(payment.month)
+    closed_at = world.closed_at(payment.month, payment.business_number)
     told = world.numbers_of(payment.partner_id)
     if closed_at is not None and is_valid(payment.business_number):
         payment = replace(payment, business_number=right_number(payment, told))
@@ -84,15 +87,25 @@ def record_issued_units(world: World, order_id: str, units: int) -> Decision[Cha
     return Decided(Change(payments=(_checked(replace(payment, issued_units=payment.issued_units + units)),)))
 
 
-def open_refund(world: World, order_id: str, refund_id: str) -> Decision[Change]:
-    """Notes a refund in progress. One that already ended (its end came on another topic) stays ended."""
+def open_refund(
+    world: World,
+    order_id: str,
+    refund_id: str,
+    units: tuple[LineUnits, ...] = (),
+    consumed: Mapping[str, int] = MappingProxyType({}),
+) -> Decision[Change]:
+    """Notes a refund in progress, and the units that it asks for.
+
+    One that already ended (its end came on another topic) stays ended.
+    """
     payment = world.payments.get(order_id)
     if payment is None:
         return _wait_for(order_id)
     if refund_id in world.refunds:
         return Decided(Change())
     payment = replace(payment, open_refunds=payment.open_refunds + 1)
-    return Decided(Change(payments=(payment,), refunds=(Refund(refund_id, order_id, "open"),)))
+    refund = Refund(refund_id, order_id, "open", lines=units, consumed=dict(consumed))
+    return Decided(Change(payments=(payment,), refunds=(refund,)))
 
 
 def end_refund(world: World, order_id: str, refund_id: str, state: RefundState) -> Decision[Change]:
@@ -116,7 +129,8 @@ def return_money(world: World, back: Return, issued_at: datetime, new_id: NewId)
     Before the document is issued they are netted; afterwards the document is never touched again, and a
     modified invoice states the difference (부가가치세법 시행령 제70조). It is dated on the refund, but never
     before the document that it modifies. Of a document that was issued twice nothing is modified: another one
-    holds its won. A repeated refund changes nothing.
+    holds its won. While the document is with a tax agent it waits for the answer. A repeated refund changes
+    nothing.
     Raises Contradiction when more goes back than was paid.
     """
     payment = world.payments.get(back.order_id)
@@ -125,6 +139,9 @@ def return_money(world: World, back: Return, issued_at: datetime, new_id: NewId)
     earlier = world.refunds.get(back.refund_id)
     if earlier is not None and earlier.state == "completed":
         return Decided(Change())
+    waiting = world.document_of(payment)
+    if waiting is not None and world.is_with_agent(waiting):
+        return Wait(f"the tax agent to answer about document {waiting.document_key}")
     payment = _with_returned(payment, back, was_open=earlier is not None and earlier.state == "open")
     refund = Refund(
         back.refund_id,
@@ -140,6 +157,8 @@ def return_money(world: World, back: Return, issued_at: datetime, new_id: NewId)
     change = Change(refunds=(refund,))
     match effect.kind:
         case "none":
+            # Free units move no won, but the lines that were approved with them.
+            change = change if document is None else change.plus(Change(documents=(document.reopened,)))
             return Decided(_net(payment, None, back.amount).plus(change))
         case "draft_lowered":
             return Decided(_net(payment, document, back.amount).plus(change))
@@ -204,7 +223,7 @@ def _net(payment: Payment, document: Document | None, amount: Money) -> Change:
     payment = replace(payment, standing=_left(payment.standing, amount))
     if document is None:
         return Change(payments=(payment,))
-    left = _left(document.amount, amount)
+    left, document = _left(document.amount, amount), document.reopened
     state = document.state if left.total else "void"
     return Change(payments=(payment,), documents=(replace(document, amount=left, state=state),))
 

@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from ops.setup.provision import Database
+from services.invoices.closes import Sizes
 from services.invoices.closing import close_month
 from services.invoices.handlers import ROUTES, refuse_late
 from services.invoices.state import MonthSummary, Policy, World
@@ -29,7 +30,8 @@ from tests.unit.invoices.books import CLOSED_AT, Events, line
 
 TABLES = (
     "payments, payment_lines, documents, refunds, partners, merge_requests, merge_explanations, "
-    "partner_numbers, corrections, document_counters, months, outbox, inbox"
+    "withdrawn_partners, partner_numbers, corrections, document_counters, months, outbox, inbox, approvals, "
+    "closed_businesses, transmissions, submissions"
 )
 
 
@@ -112,11 +114,21 @@ class StoredBooks:
             await self.take(self.events.paid(order_id, **({"lines": [line(kind="goods")]} | details)))
 
     async def close(
-        self, month: str = "2026-10", at: str = CLOSED_AT, chunk: int = 200, **said: Any
+        self,
+        month: str = "2026-10",
+        at: str = CLOSED_AT,
+        chunk: int = 200,
+        in_a_set: int = 1_000,
+        **said: Any,
     ) -> MonthSummary:
         instant = datetime.fromisoformat(at)
         return await close_month(
-            Surroundings(self.pool, self.outbox), self.store, month, instant, chunk=chunk, **said
+            Surroundings(self.pool, self.outbox),
+            self.store,
+            month,
+            instant,
+            sizes=Sizes(chunk, in_a_set),
+            **said,
         )
 
     async def published(self, type_name: str) -> list[dict[str, Any]]:

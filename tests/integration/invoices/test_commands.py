@@ -25,6 +25,7 @@ async def client(books: StoredBooks) -> AsyncIterator[httpx.AsyncClient]:
         kafka_bootstrap_servers="localhost:1",
         database_url="postgresql://nobody@localhost/x",
         data_key=b"k" * 32,
+        invoices_four_eyes=False,
     )
     routes = build(settings).http_routes(books.surroundings)
     async with operator_of(routes, "invoices") as client:

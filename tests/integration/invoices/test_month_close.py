@@ -77,7 +77,7 @@ async def test_an_interrupted_close_goes_on_where_it_was(books: StoredBooks) -> 
         await books.paid_and_issued(f"A-{number}", partner=f"P-{number}")
     books.store = FailingStore(books.store, after=2)
     with pytest.raises(ConnectionResetError):
-        await books.close(chunk=1)
+        await books.close(chunk=1, in_a_set=0)
     assert len(await books.published("invoice.issued")) == 2
     assert await books.published("month.closed") == []
 
@@ -278,6 +278,7 @@ def client(books: StoredBooks) -> httpx.AsyncClient:
         kafka_bootstrap_servers="localhost:1",
         database_url="postgresql://nobody@localhost/x",
         data_key=b"k" * 32,
+        invoices_four_eyes=False,
     )
     return operator_of(build(settings).http_routes(books.surroundings), "invoices")
 

@@ -32,6 +32,7 @@ def client(books: StoredBooks) -> httpx.AsyncClient:
         kafka_bootstrap_servers="localhost:1",
         database_url="postgresql://nobody@localhost/x",
         data_key=b"k" * 32,
+        invoices_four_eyes=False,
     )
     return operator_of(build(settings).http_routes(books.surroundings), "invoices")
 
@@ -198,7 +199,7 @@ async def test_a_refund_that_opens_during_the_close_keeps_its_document_back_and_
     await books.paid_and_issued("B-1", partner="P-18", number=OTHER)
     books.store, store = RacedStore(books), books.store
 
-    summary = await books.close(chunk=1)
+    summary = await books.close(chunk=1, in_a_set=0)
 
     books.store = store
     assert (summary.documents, summary.drafts) == (1, 1)
@@ -226,7 +227,7 @@ async def test_a_refund_that_opens_during_the_close_keeps_its_document_back_and_
 async def test_a_month_that_a_race_left_without_any_document_is_interrupted_too(books: StoredBooks) -> None:
     await books.paid_and_issued("A-1")
     books.store = RacedStore(books)
-    assert (await books.close()).documents == 0
+    assert (await books.close(in_a_set=0)).documents == 0
     assert (await preview(books))["state"] == "interrupted"
 
 
@@ -267,7 +268,7 @@ async def test_over_http_a_month_tells_who_closed_it_and_why(
 
     assert (month["state"], month["closed_at"]) == ("closed", LATE)
     (*_, close) = month["closes"]
-    assert (close["actor"], close["reason"]) == ("kim", "all have confirmed")
+    assert (close["step"], close["actor"], close["reason"]) == ("close", "kim", "all have confirmed")
     assert (month["issued"]["late"], month["issued"]["penalty"]) == (1, 1_600)
     assert (month["due_on"], month["days_left"]) == ("2026-11-10", -10)
     (closed,) = await books.published("month.closed")

@@ -118,11 +118,11 @@ async def test_a_refund_is_noted_open_and_completed(books: StoredBooks) -> None:
     refund = await books.row("refunds")
     assert refund == {
         "refund_id": "r-1", "order_id": "A-1", "state": "open", "supply": 0, "vat": 0, "cancellation": False,
-        "lines": None, "consumed": "{}",
+        "lines": '[["1",40]]', "consumed": "{}",
     }  # fmt: skip
 
-    await books.take(books.events.completed("A-1", "r-1", 40, 64_000, 6_400))
-    completed = {"state": "completed", "supply": 64_000, "vat": 6_400, "lines": '[["1",40]]'}
+    await books.take(books.events.completed("A-1", "r-1", 30, 48_000, 4_800))
+    completed = {"state": "completed", "supply": 48_000, "vat": 4_800, "lines": '[["1",30]]'}
     assert await books.row("refunds") == refund | completed
 
 
@@ -149,6 +149,7 @@ async def test_a_partner_is_as_its_last_change_says(books: StoredBooks) -> None:
         "always_merge": True,
         "always_merge_since": at,
         "changed_at": at,
+        "preferences": '[["2026-11-01T10:00:00+09:00",false],["2026-11-02T10:00:00+09:00",true]]',
     }
 
 
@@ -286,6 +287,7 @@ async def test_the_lines_of_a_payment_are_kept_as_they_were_sold(books: StoredBo
         "vat_mode": "exclusive",
         "lines": '[["1","serials","study-30","스터디 이용권 30일",1600,2,0],'
         '["2","goods","study-30","스터디 이용권 30일",500,3,0]]',
+        "buyer": '["1168200276","가나다 주식회사","tax@ganada.example","","","","",""]',
     }
 
 

@@ -1,6 +1,6 @@
 """What needs somebody: each kind of group is found by its cause, and is gone when its cause is."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -12,8 +12,17 @@ from ops.setup.provision import Database
 from ops.shell.databases import urls_of
 from ops.shell.groups import ShowsByName
 from ops.watch.todo.listing import Todo, read_everything
+from services.invoices.approving import Step, WithAgent, approve, issue, transmitted
+from services.invoices.business_registry import NoRegistry
+from services.invoices.closes import MonthClose
+from services.invoices.decisions.submitting import Answer, Standing
+from services.invoices.decisions.transmitting import Result
+from services.invoices.documents.tax_document import Party, TaxDocument
+from services.invoices.submitting import Outside, ask_some, send_some
+from services.invoices.tax_agent import Cancelled, Taken
 from services.serials.issuing import Issuer
 from shared.clock import now
+from shared.ids import uuid7
 from shared.operators.todo import Moment, Thresholds
 from shared.runtime.surroundings import Surroundings
 from tests.support.tabletop import Tabletop, buy, refund_and_issue, refund_id_of
@@ -21,8 +30,12 @@ from tests.support.tabletop import Tabletop, buy, refund_and_issue, refund_id_of
 AT = datetime.fromisoformat
 AT_ONCE = Thresholds(waiting=timedelta(0), grant=timedelta(0))
 PARTNER = {"partner_id": "P-17", "name": "가나다 주식회사", "invoice_email": "tax@ganada.example"}
-WRONG, CHANGED = "1234567890", "2026-11-20T09:00:00+09:00"
+WRONG, OTHER, CHANGED = "1234567890", "1348672683", "2026-11-20T09:00:00+09:00"
 OPERATOR = {"actor": "operator:kim", "note": "looked at"}
+SUPPLIER = Party("1188120586", "주식회사 스터디웍스", "김하늘")
+LATE, IN_TIME = "2026-12-08T10:00:00+09:00", "2026-11-02T10:00:00+09:00"
+
+Happening = Callable[[Tabletop], Awaitable[None]]
 
 
 async def listed(database: Database, at: str | None = None) -> Todo:
@@ -203,13 +216,105 @@ async def closed_late(table: Tabletop) -> None:
 async def wrong_company(table: Tabletop) -> None:
     await buy(table, "A-1")
     await closed(table)
-    changed = {"changed_at": CHANGED, "business_number": "1348672683"}
+    changed = {"changed_at": CHANGED, "business_number": OTHER}
     await say(table, "partner.changed.v1", "P-17", at=CHANGED, **changed)
 
 
 async def corrected_document(table: Tabletop) -> None:
     key = await table.pools["invoices"].fetchval("SELECT document_key FROM documents")
     await table.correct("2026-10", key)
+
+
+class Agent:
+    """A tax agent that says the same of every document."""
+
+    def __init__(self, standing: Standing, reason: str) -> None:
+        self._standing, self._reason = standing, reason
+
+    async def submit(self, documents: Sequence[TaxDocument]) -> Sequence[Taken]:
+        why = self._reason if self._standing == "refused" else None
+        return [Taken(document.document_key, why) for document in documents]
+
+    async def status(self, document_keys: Sequence[str]) -> Sequence[Answer]:
+        return [
+            Answer(key, self._standing, f"20261021{'4' * 16}", reason=self._reason) for key in document_keys
+        ]
+
+    async def cancel(self, document_key: str) -> Cancelled:
+        return "unknown"
+
+
+def step_of(who: str) -> Step:
+    return Step(MonthClose("2026-10", AT(IN_TIME), uuid7(), who, "a test", False, "month.issue"), None)
+
+
+async def approved(table: Tabletop) -> None:
+    surroundings = Surroundings(table.pools["invoices"], table.outboxes["invoices"])
+    await approve(surroundings, table.invoices, step_of("operator:kim"))
+
+
+async def given_to_agent(table: Tabletop) -> None:
+    surroundings = Surroundings(table.pools["invoices"], table.outboxes["invoices"])
+    await issue(
+        surroundings, table.invoices, step_of("operator:lee"), WithAgent(surroundings, table.invoices)
+    )
+
+
+def answered(standing: Standing, reason: str) -> Happening:
+    """A month that was given to a tax agent, which says this of each document."""
+
+    async def cause(table: Tabletop) -> None:
+        await buy(table, "A-1")
+        await approved(table)
+        await given_to_agent(table)
+        surroundings = Surroundings(table.pools["invoices"], table.outboxes["invoices"])
+        outside = Outside(Agent(standing, reason), NoRegistry(), SUPPLIER)
+        await send_some(surroundings, table.invoices, outside, AT(IN_TIME))
+        await ask_some(surroundings, table.invoices, outside, AT(IN_TIME) + timedelta(hours=1))
+
+    cause.__name__ = f"{standing}_{reason}"
+    return cause
+
+
+async def mended(table: Tabletop) -> None:
+    """The partner tells another number, so that its document is a draft of a closed month."""
+    await answered("refused", "wrong_number")(table)
+    await say(table, "partner.changed.v1", "P-17", at=CHANGED, changed_at=CHANGED, business_number=OTHER)
+
+
+async def approved_again(table: Tabletop) -> None:
+    await answered("refused", "business_closed")(table)
+    await approved(table)
+
+
+async def transmitted_at_last(table: Tabletop) -> None:
+    """The agent is given again what failed, and says that all of it is transmitted."""
+    await given_to_agent(table)
+    surroundings = Surroundings(table.pools["invoices"], table.outboxes["invoices"])
+    outside = Outside(Agent("transmitted", ""), NoRegistry(), SUPPLIER)
+    await send_some(surroundings, table.invoices, outside, AT(LATE))
+    await ask_some(surroundings, table.invoices, outside, AT(LATE) + timedelta(hours=1))
+
+
+async def approved_and_given(table: Tabletop) -> None:
+    await approved(table)
+    await given_to_agent(table)
+
+
+def told_by_hand(approval_number: str | None, failed: str | None) -> Happening:
+    async def told(table: Tabletop) -> None:
+        surroundings = Surroundings(table.pools["invoices"], table.outboxes["invoices"])
+        key = await table.pools["invoices"].fetchval("SELECT document_key FROM documents")
+        results = [Result(key, approval_number, failed)]
+        await transmitted(surroundings, table.invoices, step_of("operator:kim").close, results)
+
+    return told
+
+
+async def not_taken_by_hand(table: Tabletop) -> None:
+    await month_over(table)
+    await closed(table)
+    await told_by_hand(None, "authority_unavailable")(table)
 
 
 async def wants_to_leave(table: Tabletop) -> None:
@@ -222,14 +327,11 @@ async def leaves(table: Tabletop) -> None:
     await say(table, "partner.withdrawal_requested.v1", "P-17", request_id="wd-2")
 
 
-Step = Callable[[Tabletop], Awaitable[None]]
-
-
 class Trouble(NamedTuple):
     """How a group comes to be, what it is, and how it goes. `at`: when somebody looks, else now."""
 
-    cause: Step
-    cure: Step | None
+    cause: Happening
+    cure: Happening | None
     service: str
     code: str
     reason: str
@@ -239,7 +341,6 @@ class Trouble(NamedTuple):
     at: str | None = None
 
 
-LATE, IN_TIME = "2026-12-08T10:00:00+09:00", "2026-11-02T10:00:00+09:00"
 TROUBLES = [
     Trouble(
         held, rejected, "refunds", "refund_held", "holder_mismatch", None, "partner", "pawl refund proof {}"
@@ -365,6 +466,82 @@ TROUBLES = [
         176_000,
         "partner",
         "pawl partner correct {}",
+        LATE,
+    ),
+    *(
+        Trouble(
+            answered("refused", why),
+            approved,
+            "invoices",
+            "document_refused",
+            why,
+            176_000,
+            who,
+            command,
+            LATE,
+        )
+        for why, who, command in (
+            ("business_closed", "partner", "pawl partner correct {}"),
+            ("wrong_number", "partner", "pawl partner correct {}"),
+            ("duplicate_key", "finance", "pawl close 2026-10 approve --reason WHY --yes"),
+        )
+    ),
+    *(
+        Trouble(
+            cause,
+            approved_and_given,
+            "invoices",
+            "document_to_issue_again",
+            "2026-10",
+            176_000,
+            "finance",
+            f"pawl close 2026-10 {step} --reason WHY --yes",
+            LATE,
+        )
+        for cause, step in ((mended, "approve"), (approved_again, "issue"))
+    ),
+    *(
+        Trouble(
+            answered("not_transmitted", why),
+            transmitted_at_last,
+            "invoices",
+            "document_not_transmitted",
+            why,
+            176_000,
+            who,
+            command,
+            LATE,
+        )
+        for why, who, command in (
+            ("authority_unavailable", "finance", "pawl close 2026-10 issue --reason WHY --yes"),
+            ("business_closed", "partner", "pawl partner correct P-17"),
+            ("wrong_number", "finance", "pawl close 2026-10 amend {}"),
+            ("duplicate_key", "finance", "pawl close 2026-10 transmit --results FILE --yes"),
+        )
+    ),
+    *(
+        Trouble(
+            answered("issued", ""),
+            cure,
+            "invoices",
+            "document_not_transmitted",
+            "no_answer",
+            176_000,
+            "finance",
+            "pawl document {}",
+            LATE,
+        )
+        for cure in (transmitted_at_last, told_by_hand(f"20261021{'4' * 16}", None))
+    ),
+    Trouble(
+        not_taken_by_hand,
+        told_by_hand(f"20261021{'4' * 16}", None),
+        "invoices",
+        "document_not_transmitted",
+        "authority_unavailable",
+        176_000,
+        "finance",
+        "pawl close 2026-10 transmit --sheet DIR",
         LATE,
     ),
     Trouble(

@@ -1,6 +1,9 @@
 """The month close issues what is drafted; after it, documents never change and refunds become documents."""
 
-from tests.unit.invoices.books import CLOSED_AT, GANADA, PARTNER, WRONG, Books, line
+import pytest
+from msgspec.structs import replace
+
+from tests.unit.invoices.books import CLOSED_AT, GANADA, PARTNER, WRONG, Books, instant, line
 
 
 def issued_books(*orders: str, merge: bool = False) -> Books:
@@ -174,6 +177,27 @@ def test_a_modified_invoice_says_when_it_is_due_and_whether_it_is_late() -> None
     books.refund("A-1", "r-1", 1, at="2026-11-12T10:00:00+09:00")
     modified = books.last("invoice.modified")
     assert (modified.data["issue_by"], modified.data["late"]) == ("2026-12-10", False)
+    assert "estimated_penalty" not in modified.data
+
+
+@pytest.mark.parametrize(
+    ("heard", "late", "penalty"),
+    [
+        ("2026-12-10T23:59:59+09:00", False, None),
+        ("2026-12-11T00:00:00+09:00", True, 640),
+        ("2027-01-25T23:59:59+09:00", True, 640),
+        ("2027-01-26T00:00:00+09:00", True, 1_280),
+    ],
+)
+def test_a_refund_that_is_heard_of_late_stays_in_its_month_with_its_penalty(
+    heard: str, late: bool, penalty: int | None
+) -> None:
+    books = issued_books("A-1")
+    completed = books.events.completed("A-1", "r-1", 40, 64_000, 6_400, at="2026-11-12T10:00:00+09:00")
+    books.take(replace(completed, time=instant(heard)))
+    modified = books.last("invoice.modified").data
+    assert (modified["written_date"], modified["late"]) == ("2026-11-12", late)
+    assert modified.get("estimated_penalty") == penalty
 
 
 def test_a_late_payment_is_never_issued_before_its_month_was_closed() -> None:

@@ -1,5 +1,8 @@
 """A partner that left years ago is named no more; its documents, and every won on them, stay."""
 
+from typing import Any
+
+import pytest
 from msgspec.structs import replace
 
 from services.invoices.commands import PARTNER_PURGED, PartnerBody, correct_partner
@@ -54,6 +57,31 @@ def test_what_is_told_of_a_purged_partner_is_not_kept_whether_it_was_known_or_no
 
         assert books.world.partners == {PARTNER: NOBODY}
         assert all(not number.business_number for number in books.world.numbers.values())
+
+
+@pytest.mark.parametrize(
+    ("told", "is_kept"),
+    [
+        ({}, True),
+        ({"evidence": "cash_receipt"}, False),
+        ({"method": "card"}, False),
+        ({"unit_price": 0}, False),
+    ],
+)
+def test_who_paid_is_kept_of_a_purged_partner_only_where_a_document_will_say_it(
+    told: dict[str, Any], is_kept: bool
+) -> None:
+    """As when topics are read anew, and the purge is heard of before the payment."""
+    books = Books()
+    books.take(books.events.purged(at=PURGED))
+    sold = line(kind="goods", unit_price=told.get("unit_price", 1_600))
+    how = {name: value for name, value in told.items() if name != "unit_price"}
+
+    books.take(books.events.paid("A-1", lines=[sold], **how))
+
+    (snapshot,) = books.world.snapshots
+    assert (snapshot.buyer is not None) is is_kept
+    assert snapshot.lines[0].product_name == "스터디 이용권 30일"
 
 
 def test_a_refund_that_is_heard_of_after_the_purge_modifies_the_document_under_its_number() -> None:

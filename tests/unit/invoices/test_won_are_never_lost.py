@@ -2,7 +2,8 @@
 
 `Books.check` runs after each event: payments minus refunds equal what stands on issued, modified and
 un-issued documents, slips and receipts; every document equals the sum of its lines; every sequence is
-contiguous. A close issues what it said that it would when it was tried out.
+contiguous. A close issues what it said that it would when it was tried out. At the end each document and each
+payment is explained to the won.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,12 +15,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, rule
 
 from services.invoices.decisions.corrections import CannotCorrect, Order
+from services.invoices.decisions.explaining import explain_document, explain_payment
 from services.invoices.decisions.issuing import has_open_refund
 from services.invoices.decisions.preview import IN_SOME_MERGE, DocumentToBe, Tried
 from services.invoices.state import Explanation
 from shared.money import Money, refund_money
 from shared.runtime.decisions import NewEvent
 from tests.unit.invoices.books import GANADA, OTHER, WRONG, Books, instant, line
+from tests.unit.invoices.tracing import sources_of, sources_of_payment
 
 MONTHS = ("2026-10", "2026-11")
 PARTNERS = ("P-17", "P-18")
@@ -221,6 +224,20 @@ class Bookkeeping(RuleBasedStateMachine):
         if hasattr(self, "books"):
             issued = self.books.documents("issued")
             assert len({d.document_key for d in issued}) == len(issued)
+            self.every_won_is_explained()
+
+    def every_won_is_explained(self) -> None:
+        """The sum of an explanation is the document, and what is left of a payment; else it knows why not."""
+        world = self.books.world
+        for document in world.documents.values():
+            found = explain_document(sources_of(world, document))
+            known = sum((each.amount.total for each in found.missing), found.explained.total)
+            assert known == found.amount.total
+            assert {each.cause for each in found.missing} <= {"after_taken_back"}
+        for payment in world.payments.values():
+            told = explain_payment(sources_of_payment(world, payment))
+            assert told.explained == told.amount
+            assert {each.cause for each in told.missing} <= {"on_another_document"}
 
 
 Bookkeeping.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)

@@ -27,7 +27,8 @@ def test_the_refund_of_a_discounted_payment_nets_out_of_its_draft() -> None:
 
 
 def test_a_line_of_before_discounts_has_none() -> None:
-    row = {"order_id": "A-1", "vat_mode": "exclusive", "lines": '[["1","serials","p","P",1600,100]]'}
+    lines = '[["1","serials","p","P",1600,100]]'
+    row = {"order_id": "A-1", "vat_mode": "exclusive", "lines": lines, "buyer": None}
     assert SNAPSHOTS.read(row).lines == (SoldLine("1", "serials", "p", "P", 1_600, 100, 0),)
 
 

@@ -1,6 +1,7 @@
 """`pawl close`: what it asks of the service, what it shows, and when it does nothing."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -14,6 +15,7 @@ from ops.shell.problem import Problem
 from tests.unit.watch.test_month import OPEN_REFUND, a_month
 
 SUMS = {"documents": 2, "payments": 3, "supply": 320, "vat": 32, "total": 352, "merged": 1, "issue_failed": 0}
+DECLARED = {"documents": 3, "supply": -40, "vat": -4, "total": -44}
 CORRECTION = {
     "document_key": "2026-10-1168200276-000001",
     "partner_id": "P-17",
@@ -131,7 +133,7 @@ def test_what_would_be_done_says_in_json_that_it_was_not(service: Service) -> No
 
 
 def test_the_status_of_a_month_closes_nothing(service: Service) -> None:
-    service.say(200, month="2026-10", closed_at=None, corrections=[], **SUMS)
+    service.say(200, month="2026-10", closed_at=None, declared=DECLARED, corrections=[], **SUMS)
     result = run("2026-10", "status", "--json")
     assert service.asked == [("http://invoices/v1/months/2026-10", None)]
     assert orjson.loads(result.output)["closed_at"] is None
@@ -202,3 +204,181 @@ def test_a_refusal_says_why(service: Service, status: int, code: int) -> None:
     result = run("2026-10", "correct", "K-1", "--reason", "why")
     assert isinstance(result.exception, Problem)
     assert result.exception.exit_code == code
+
+
+# In steps
+
+STEPPED = {
+    "month": "2026-10",
+    "is_closed": False,
+    "drafts": 1,
+    "approved": 2,
+    "approved_total": 352,
+    "issue_failed": 0,
+    "issued": 0,
+    "issued_total": 0,
+    "left": [],
+}
+LEFT = {"reason": "four_eyes", "count": 1, "won": 176, "businesses": ["1168200276"]}
+
+
+def test_a_business_is_approved_with_a_reason(service: Service) -> None:
+    service.say(200, **STEPPED)
+    result = run(
+        "2026-10", "approve", "--business", "116-82-00276", "--reason", "all is there", "--yes",
+        "--at", "2026-11-05T18:00:00+09:00",
+    )  # fmt: skip
+    assert result.exit_code == 0
+    (asked,) = service.asked
+    assert asked == (
+        "http://invoices/v1/months/2026-10/approve",
+        {
+            "reason": "all is there",
+            "businesses": ["116-82-00276"],
+            "at": "2026-11-05T18:00:00+09:00",
+            "despite_open_refunds": False,
+        },
+    )
+    assert "₩352" in result.output
+
+
+def test_without_yes_an_approval_shows_the_month(service: Service) -> None:
+    service.say(200, **a_month())
+    result = run("2026-10", "approve")
+    assert "Approve it: pawl close 2026-10 approve --reason WHY --yes" in result.output.replace("\n", "")
+    assert [body for _, body in service.asked] == [None]
+
+
+def test_an_issue_that_leaves_businesses_says_why_and_what_to_do(service: Service) -> None:
+    service.say(200, **STEPPED | {"left": [LEFT]})
+    result = run("2026-10", "issue", "--reason", "as approved", "--yes")
+    assert result.exit_code == 5
+    assert "1 businesses are left, whoever issues has approved them" in result.output.replace("\n", " ")
+
+
+def test_without_yes_an_issue_only_looks(service: Service) -> None:
+    service.say(
+        200, month="2026-10", closed_at=None, drafts=0, declared=DECLARED, corrections=[],
+        businesses={"approved": 2}, **SUMS,
+    )  # fmt: skip
+    result = run("2026-10", "issue")
+    assert [body for _, body in service.asked] == [None]
+    assert "businesses: approved 2" in result.output
+    assert "3 documents, ₩-40 and ₩-4 VAT" in result.output
+    assert "Nothing was issued" in result.output
+
+
+@pytest.mark.parametrize("action", ["approve", "issue"])
+def test_a_step_says_why(service: Service, action: str) -> None:
+    result = run("2026-10", action, "--yes")
+    assert isinstance(result.exception, Problem)
+    assert result.exception.exit_code == 2
+    assert service.asked == []
+
+
+def test_how_a_business_stands(service: Service) -> None:
+    business = {
+        "business_number": "1168200276", "partners": ["P-17"], "state": "review", "drafts": 1, "approved": 0,
+        "issue_failed": 0, "issued": 0, "transmitted": 0, "transmission_failed": 0,
+        "to_issue": 281, "total": 0,
+        "approved_by": {"actor": "kim", "at": "2026-11-05T18:00:00+09:00", "reason": "all is there"},
+        "issued_by": None, "due_on": "2026-11-10", "days_left": 5,
+        "drift": {"changed": 1, "new": 0, "gone": 0, "approved_total": 352, "total": 281},
+        "command": "pawl close 2026-10 approve --business 1168200276 --reason WHY --yes",
+    }  # fmt: skip
+    service.say(200, **business)
+    result = run("2026-10", "status", "--business", "1168200276")
+    assert service.asked == [("http://invoices/v1/months/2026-10/businesses/1168200276", None)]
+    for told in ("1 changed, 0 new, 0 gone", "kim at", "Next: pawl close 2026-10 approve"):
+        assert told in result.output
+
+
+def test_what_the_authority_says_is_read_from_a_file(service: Service, tmp_path: Path) -> None:
+    file = tmp_path / "approvals.csv"
+    file.write_text(
+        "document_key,approval_number,failed\nK-1,202610314100008500000001,\nK-2,,business_closed\n"
+    )
+    service.say(200, month="2026-10", told=1, refused=[{"document_key": "K-2", "code": "not_issued"}])
+
+    assert "2 results were read" in run("2026-10", "transmit", "--results", str(file)).output
+    assert service.asked == []
+    result = run("2026-10", "transmit", "--results", str(file), "--yes")
+
+    ((url, body),) = service.asked
+    assert url == "http://invoices/v1/months/2026-10/transmit"
+    assert body["results"] == [
+        {"document_key": "K-1", "approval_number": "202610314100008500000001"},
+        {"document_key": "K-2", "failed": "business_closed"},
+    ]
+    assert "K-2: not_issued" in result.output
+    assert result.exit_code == 5
+
+
+@pytest.mark.parametrize("text", ["", "document_key,approval_number\n", "document_key\nK-1\n", "\xff"])
+def test_a_file_that_is_no_list_of_results_is_refused(service: Service, tmp_path: Path, text: str) -> None:
+    file = tmp_path / "approvals.csv"
+    file.write_text(text, encoding="latin-1")
+    result = run("2026-10", "transmit", "--results", str(file), "--yes")
+    assert isinstance(result.exception, Problem)
+    assert result.exception.exit_code == 2
+    assert service.asked == []
+
+
+def test_an_amendment_is_a_correction(service: Service) -> None:
+    service.say(200, month="2026-10", document="K-1", applied=False, documents=[])
+    run("2026-10", "amend", "K-1", "--reason", "wrong company")
+    ((url, body),) = service.asked
+    assert url == "http://invoices/v1/months/2026-10/amend"
+    assert body == {"apply": False, "reason": "wrong company", "document": "K-1", "twice": False}
+
+
+# The plan
+
+WON = {"supply": 160_000, "vat": 16_000, "total": 176_000}
+NOTHING = {"supply": 0, "vat": 0, "total": 0}
+UNLOCK = {"what": "issue_units", "units": 70, "refund_ids": [], "until": None, "command": None}
+PLAN = {
+    "partner_id": "P-17",
+    "month": "2026-10",
+    "always_merge_at_cut_off": True,
+    "businesses": [
+        {
+            "business_number": "1168200276",
+            "invoice_id": None,
+            "merged": [],
+            "payments": [
+                {
+                    "payment_id": "pay-1",
+                    "order_id": "A-1",
+                    "reason": "units_not_issued",
+                    "unlocks": [UNLOCK],
+                    **WON,
+                }
+            ],
+            "totals": {
+                "now": {"merged": NOTHING, "single": WON},
+                "issued": {"merged": NOTHING, "single": WON},
+            },
+        }
+    ],
+}
+
+
+def test_the_plan_of_a_business_says_what_would_change_it(service: Service) -> None:
+    service.say(200, items=[PLAN], next=None)
+    result = run("2026-10", "plan", "--business", "116-82-00276")
+    assert service.asked == [
+        ("http://invoices/v1/months/2026-10/plan?business=116-82-00276&limit=1000", None)
+    ]
+    for told in ("P-17, which always merges", "units_not_issued", "issue the other 70 units"):
+        assert told in result.output
+    assert "₩0 merged, ₩176,000 single: as it is, when all units are issued" in result.output.replace(
+        "\n", " "
+    )
+
+
+def test_without_a_business_the_plan_is_that_of_the_month(service: Service) -> None:
+    service.say(200, **a_month())
+    result = run("2026-10", "plan")
+    assert "preview" in service.asked[0][0]
+    assert "Close it" in result.output

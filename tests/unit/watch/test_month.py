@@ -92,7 +92,8 @@ WARNINGS = [
         "detail": "",
     },
 ]
-CLOSE = {"at": "2026-11-02T10:00:00+09:00", "actor": "finance-kim", "reason": "all have confirmed"}
+CLOSED_AT = "2026-11-02T10:00:00+09:00"
+CLOSE = {"at": CLOSED_AT, "step": "close", "actor": "finance-kim", "reason": "all have confirmed"}
 
 
 def a_month(**more: Any) -> dict[str, Any]:
@@ -193,6 +194,10 @@ def test_a_closed_month_says_what_was_issued_who_closed_it_and_why() -> None:
     assert not any("to be issued" in line for line in lines)
 
 
+def test_a_month_of_which_was_issued_says_by_whom() -> None:
+    assert "  issued on 2026-11-02 10:00 by finance-kim" in shown(a_month(closes=[CLOSE | {"step": "issue"}]))
+
+
 @pytest.mark.parametrize(
     ("at", "when"),
     [
@@ -287,6 +292,13 @@ def test_a_month_that_can_be_closed_says_how(service: Service) -> None:
     assert "Close it: pawl close 2026-10 --reason WHY --yes" in result.stdout
     assert "the other services could not be read: their database is not known" in result.stderr
     assert result.exit_code == 0
+
+
+def test_a_month_that_takes_two_steps_says_both(service: Service) -> None:
+    said = run(service, a_month(in_steps=True)).stdout
+    assert "Approve it: pawl close 2026-10 approve --reason WHY --yes" in said
+    assert "Then issue it: pawl close 2026-10 issue --reason WHY --yes" in said
+    assert "Close it" not in said
 
 
 @pytest.mark.parametrize("state", ["running", "closed"])

@@ -1,0 +1,305 @@
+"""The month close in steps: businesses are approved, issued by somebody else, and transmitted.
+
+Each step works through the partners of the month in chunks, one transaction each, so it can be interrupted
+anywhere and repeated at any time; what is done stays done, and a repeat without anything new changes and
+publishes nothing. An event that arrives before a document is issued makes it a draft again: that business
+alone is approved anew (docs/decisions/0036-a-month-is-approved-before-it-is-issued.md).
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple, Protocol
+
+from services.invoices.calendar import ends_at
+from services.invoices.closes import MonthClose, Sizes
+from services.invoices.closing import SIZES, MonthNotOver, add_events, report
+from services.invoices.decisions.closing import approve_month, issue_approved, submit_approved
+from services.invoices.decisions.transmitting import CannotTransmit, Result, transmit
+from services.invoices.documents.hometax import Awaited, match
+from services.invoices.sets import approve_sets, issue_sets
+from services.invoices.state import By, NewId
+from services.invoices.store import SQL, Store
+from shared.crash_points import CrashPoint
+from shared.hometax_list import ListedDocument
+from shared.ids import uuid7
+from shared.runtime.audit_log import write_audit
+from shared.runtime.decisions import NewEvent
+from shared.runtime.surroundings import Surroundings
+
+NAMED = 20
+"""So many businesses of each reason are named."""
+
+
+class FourEyes(Exception):
+    """Whoever is to issue has approved; `businesses` are left for somebody else."""
+
+    def __init__(self, businesses: Sequence[str]) -> None:
+        super().__init__(f"{len(businesses)} businesses wait for somebody else")
+        self.businesses = businesses
+
+
+class Step(NamedTuple):
+    """One step of a close, for these business numbers (None: all of the month)."""
+
+    close: MonthClose
+    numbers: Sequence[str] | None
+
+    @property
+    def by(self) -> By:
+        """Who takes it, when, and why."""
+        return By(self.close.actor, self.close.at, self.close.reason)
+
+
+class Issuer(Protocol):
+    """How approved documents become issued ones: the seam for a tax agent."""
+
+    async def issue_some(self, step: Step, after: str) -> str | None:
+        """Issues for the next partners behind `after`; returns the last of them, None when none is left.
+
+        What it leaves approved is begun again by the next issue of the month.
+        """
+
+    async def begin(self, step: Step) -> None:
+        """What an issue does before its first partner, also where none has anything to be issued."""
+
+
+class WithoutAgent:
+    """Documents are issued at once: they are then entered with the authority by hand, or by bulk sheet."""
+
+    def __init__(self, surroundings: Surroundings, store: Store, sizes: Sizes = SIZES) -> None:
+        self._surroundings, self._store, self._sizes = surroundings, store, sizes
+
+    async def begin(self, step: Step) -> None:
+        """Nothing."""
+
+    async def issue_some(self, step: Step, after: str) -> str | None:
+        """Issues for the next partners, in one transaction; what is plain of all of them first, by sets."""
+        if not after and self._sizes.in_a_set:
+            policy, in_a_set = self._store.policy, self._sizes.in_a_set
+            await issue_sets(self._surroundings, policy, step.close, step.numbers, in_a_set)
+        decide = partial(
+            issue_approved,
+            month=step.close.month,
+            by=step.by,
+            numbers=step.numbers,
+            despite_open_refunds=step.close.despite_open_refunds,
+        )
+        following, chunk = SQL.partners_to_issue, self._sizes.chunk
+        return await _decide_some(self._surroundings, self._store, step, after, chunk, following, decide)
+
+
+class WithAgent:
+    """Documents are given to a tax agent, which issues them in its own time (`submitting`)."""
+
+    def __init__(self, surroundings: Surroundings, store: Store, sizes: Sizes = SIZES) -> None:
+        self._surroundings, self._store, self._sizes = surroundings, store, sizes
+
+    async def begin(self, step: Step) -> None:
+        """Has the agent given again what is issued here and what it has not transmitted."""
+        asked = (step.close.month, step.numbers, step.close.at)
+        await self._surroundings.pool.execute(SQL.submissions_again, *asked)
+
+    async def issue_some(self, step: Step, after: str) -> str | None:
+        """Gives the documents of the next partners to the agent, in one transaction; it is called later."""
+        decide = partial(
+            submit_approved,
+            month=step.close.month,
+            by=step.by,
+            numbers=step.numbers,
+            despite_open_refunds=step.close.despite_open_refunds,
+        )
+        following, chunk = SQL.partners_to_issue, self._sizes.chunk
+        return await _decide_some(self._surroundings, self._store, step, after, chunk, following, decide)
+
+
+async def approve(
+    surroundings: Surroundings,
+    store: Store,
+    step: Step,
+    *,
+    sizes: Sizes = SIZES,
+    new_id: NewId = uuid7,
+) -> dict[str, Any]:
+    """Merges and freezes what can be of a month. Answers with how many documents are, and what is left.
+
+    What is plain of a whole month is approved by sets, all else by decisions. Raises MonthNotOver.
+    """
+    close = step.close
+    refused = close.at < ends_at(close.month)
+    async with surroundings.pool.acquire() as connection:
+        await write_audit(connection, close.noted("month_not_over" if refused else "begun"))
+    if refused:
+        raise MonthNotOver(close.month, ends_at(close.month))
+    if sizes.in_a_set and step.numbers is None:
+        await approve_sets(surroundings, store.policy, close, sizes.in_a_set)
+    decide = partial(
+        approve_month,
+        month=close.month,
+        by=step.by,
+        new_id=new_id,
+        numbers=step.numbers,
+        despite_open_refunds=close.despite_open_refunds,
+    )
+    last: str | None = ""
+    while last is not None:
+        last = await _decide_some(
+            surroundings, store, step, last, sizes.chunk, SQL.partners_to_approve, decide
+        )
+    left = await _left(surroundings, store, step)
+    return await _told(surroundings, step, [each for each in left if each["is_draft"]])
+
+
+async def issue(surroundings: Surroundings, store: Store, step: Step, issuer: Issuer) -> dict[str, Any]:
+    """Issues the businesses of a month all of whose documents are as they were approved.
+
+    Answers with what is issued of the month, and what is left, and why. The month is closed when nothing is
+    left of all of it. Raises FourEyes where nothing can be issued because the same person has approved it.
+    """
+    close = step.close
+    async with surroundings.pool.acquire() as connection, connection.transaction():
+        await connection.execute(SQL.claim_month, close.month)
+        four_eyes, numbers = store.policy.four_eyes, step.numbers
+        asked = (close.month, numbers, close.at, close.actor, close.reason, four_eyes)
+        await connection.execute(SQL.begin_issue, *asked, close.despite_open_refunds)
+        ready = await connection.fetch(SQL.partners_to_issue, close.month, "", 1, numbers)
+        left = await connection.fetch(SQL.left_of_month, close.month, numbers, close.actor, four_eyes)
+        own = [row["business_number"] for row in left if row["reason"] == "four_eyes"]
+        is_refused = bool(own) and len(own) == len(left)
+        await write_audit(connection, close.noted("four_eyes" if is_refused else "begun"))
+    if is_refused:
+        raise FourEyes(own)
+    await issuer.begin(step)
+    last: str | None = "" if ready else None
+    while last is not None:
+        last = await issuer.issue_some(step, last)
+    if step.numbers is None:
+        await finish(surroundings, close)
+    return await _told(surroundings, step, await _left(surroundings, store, step))
+
+
+async def transmitted(
+    surroundings: Surroundings, store: Store, close: MonthClose, results: Sequence[Result]
+) -> dict[str, Any]:
+    """Keeps what the tax authority made of issued documents; each result stands for itself.
+
+    Answers with how many were told for the first time, and the results that cannot be, with their codes.
+    """
+    refused: list[dict[str, str]] = []
+    told = 0
+    async with surroundings.outbox.transaction(surroundings.pool) as (connection, events):
+        keys = [result.document_key for result in results]
+        approvals = [result.approval_number for result in results if result.approval_number]
+        world = await store.load_transmissions(connection, close.month, keys, approvals)
+        documents = {document.document_key: document for document in world.documents.values()}
+        for result in results:
+            try:
+                decided = transmit(
+                    world,
+                    documents.get(result.document_key),
+                    result,
+                    By(close.actor, close.at, close.reason),
+                )
+            except CannotTransmit as problem:
+                refused.append({"document_key": result.document_key, "code": str(problem)})
+                continue
+            world.put(decided.state)
+            told += len(decided.events)
+            add_events(events, close, decided.events)
+        await store.save(connection, world)
+        await write_audit(connection, close.noted("done"))
+    return {"month": close.month, "told": told, "refused": refused}
+
+
+async def heard_from_hometax(
+    surroundings: Surroundings, store: Store, close: MonthClose, lines: Sequence[ListedDocument]
+) -> dict[str, Any]:
+    """Keeps the approval numbers of Hometax's list, of each line that fits one document of the month alone.
+
+    Answers as `transmitted` does, with the lines that a person has to look at, how many were told before, and
+    how many documents still wait for a number. Lines alike (day, buyer, won) have to come at once.
+    """
+    numbers = sorted({line.buyer_number for line in lines})
+    rows = await surroundings.pool.fetch(SQL.documents_awaited, close.month, numbers)
+    matched = match(lines, (Awaited(**row) for row in rows))
+    results = [Result(key, line.approval_number, None) for key, line in matched.approved.items()]
+    told = await transmitted(surroundings, store, close, results)
+    waiting = await surroundings.pool.fetchval(SQL.count_waiting, close.month)
+    return {
+        **told,
+        "known": len(matched.known),
+        "ambiguous": [line._asdict() for line in matched.ambiguous],
+        "unknown": [line._asdict() for line in matched.unknown],
+        "waiting": waiting,
+    }
+
+
+async def _decide_some(
+    surroundings: Surroundings,
+    store: Store,
+    step: Step,
+    after: str,
+    chunk: int,
+    following: str,
+    decide: Callable[..., Sequence[NewEvent]],
+) -> str | None:
+    """Decides for the next partners, as the statement `following` reads them, in one transaction.
+
+    Returns the last of them, or None when there are no more.
+    """
+    close = step.close
+    async with surroundings.outbox.transaction(
+        surroundings.pool, CrashPoint.BEFORE_CLOSE_COMMIT, CrashPoint.AFTER_CLOSE_COMMIT
+    ) as (connection, events):
+        rows = await connection.fetch(following, close.month, after, chunk, step.numbers)
+        if not rows:
+            return None
+        partner_ids = [row["partner_id"] for row in rows]
+        world = await store.load_month(connection, close.month, partner_ids)
+        new_events = decide(world, partner_ids=partner_ids)
+        await store.save(connection, world)
+        if any(event.type in ("invoice.issued.v1", "invoice.issue_failed.v1") for event in new_events):
+            await connection.execute(SQL.note_unreported, close.month)
+        add_events(events, close, new_events)
+        return str(partner_ids[-1])
+
+
+async def finish(surroundings: Surroundings, close: MonthClose) -> None:
+    """Closes the month where nothing is left to be issued: a payment is drafted before that, or is late.
+
+    Nothing is closed, and nothing told, while something is left.
+    """
+    async with surroundings.pool.acquire() as connection, connection.transaction():
+        await connection.execute(SQL.claim_month, close.month)
+        await connection.execute(SQL.finish_month, close.month, close.at)
+    await report(surroundings, close, 0)
+
+
+async def _left(surroundings: Surroundings, store: Store, step: Step) -> Sequence[Mapping[str, Any]]:
+    asked = (step.close.month, step.numbers, step.close.actor, store.policy.four_eyes)
+    rows: Sequence[Mapping[str, Any]] = await surroundings.pool.fetch(SQL.left_of_month, *asked)
+    return rows
+
+
+async def _told(
+    surroundings: Surroundings, step: Step, left: Collection[Mapping[str, Any]]
+) -> dict[str, Any]:
+    async with surroundings.pool.acquire() as connection:
+        stands = await connection.fetchrow(SQL.stand_of_month, step.close.month, step.numbers)
+        closed = await connection.fetchrow(SQL.state_of_month, step.close.month)
+    reasons: dict[str, list[Mapping[str, Any]]] = {}
+    for each in left:
+        reasons.setdefault(each["reason"], []).append(each)
+    return {
+        "month": step.close.month,
+        "is_closed": closed is not None and not closed["unreported"],
+        **stands,
+        "left": [
+            {
+                "reason": reason,
+                "count": len(rows),
+                "won": sum(row["won"] for row in rows),
+                "businesses": [row["business_number"] for row in rows[:NAMED]],
+            }
+            for reason, rows in sorted(reasons.items())
+        ],
+    }

@@ -1,0 +1,273 @@
+"""Tax documents are read and shown: one as a value, those of a month page by page or as a workbook."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+import asyncpg
+from msgspec.structs import replace
+
+from services.invoices.decisions.transmitting import NEXT
+from services.invoices.documents.hometax import MOST_DOCUMENTS, BulkSheets, LeftOut
+from services.invoices.documents.month_sheet import MonthRow, MonthSheet, Sum
+from services.invoices.documents.tax_document import (
+    CannotShow,
+    Original,
+    Party,
+    TaxDocument,
+    buyer_of,
+    tax_document,
+)
+from services.invoices.penalties import Issue, penalty_of
+from services.invoices.state import Document
+from services.invoices.store import DOCUMENTS, PARTNERS, SNAPSHOTS, SQL
+from services.invoices.viewing import NoSuchDocument, lines_of
+from shared.documents import json_value
+from shared.kst import kst_date
+from shared.money import Money
+from shared.postgres import Connection
+from shared.web.callers import Caller
+from shared.web.streaming import Parts
+
+T = TypeVar("T")
+BLOCK: Final = 2_000
+"""So many rows of a workbook are in memory at a time."""
+PART_BYTES: Final = 1 << 18
+AT_ONCE: Final = 2
+"""So many workbooks are made in one process at the same time; others wait for their turn."""
+LISTED: Final = (
+    "invoice_id",
+    "document_key",
+    "kind",
+    "state",
+    "partner_id",
+    "business_number",
+    "month",
+    "supply",
+    "vat",
+    "total",
+    "written_date",
+    "issued_at",
+    "late",
+    "modification",
+    "original_key",
+)
+"""What a list says of a document."""
+
+
+async def show_document(pool: asyncpg.Pool, key: str, supplier: Party, caller: Caller) -> TaxDocument:
+    """The document of a key. Raises NoSuchDocument, also for another partner's, and CannotShow."""
+    async with (
+        pool.acquire() as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        row = await connection.fetchrow(SQL.document_of_key, key)
+        document = None if row is None else DOCUMENTS.read(row)
+        if document is None or not any(map(caller.may_see, document.partners)):
+            raise NoSuchDocument(f"there is no document {key}; GET /v1/documents lists them")
+        return await _shown(connection, document, supplier, row)
+
+
+async def document_to_send(
+    pool: asyncpg.Pool, invoice_id: UUID, supplier: Party, at: datetime
+) -> TaxDocument:
+    """An approved or issued document as the tax agent is given it; one that is not issued yet says `at`.
+
+    Raises CannotShow.
+    """
+    async with (
+        pool.acquire() as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        row = await connection.fetchrow(SQL.document_to_send, invoice_id)
+        if row is None:
+            raise CannotShow(f"document {invoice_id} is neither approved nor issued")
+        document = DOCUMENTS.read(row)
+        lines = await lines_of(connection, document)
+        buyer = await _buyer_of(connection, document)
+    sent = replace(document, issued_at=document.issued_at or at)
+    return tax_document(sent, lines, supplier, buyer, _original_of(row))
+
+
+async def page_of_documents(
+    pool: asyncpg.Pool,
+    month: str,
+    after: Sequence[Any],
+    limit: int,
+    *,
+    business_number: str | None,
+    state: str | None,
+    partner_id: str | None,
+) -> list[dict[str, Any]]:
+    """Documents of a month behind those that were shown, one more than `limit` where there are more."""
+    asked = (month, *after, business_number, state, limit + 1)
+    if partner_id is None:
+        rows = await pool.fetch(SQL.page_of_documents, *asked)
+    else:
+        rows = await pool.fetch(SQL.page_of_partner, *asked, partner_id)
+    return [_listed(row) for row in rows]
+
+
+class Workbooks:
+    """Makes workbooks of months, and their sheets for Hometax, a few at a time."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool, self._places = pool, asyncio.Semaphore(AT_ONCE)
+
+    @asynccontextmanager
+    async def of_month(self, month: str, partner_id: str | None, at: datetime) -> AsyncIterator[Parts]:
+        """The documents of a month and what they come to, of one partner where it is given.
+
+        It is made on disk, and sent when it is whole. Raises OverflowError for more than a sheet holds.
+        """
+        with tempfile.TemporaryDirectory(prefix="pawl-month-") as folder:
+            path = Path(folder) / "month.xlsx"
+            async with self._places:
+                await self._make(path, month, partner_id, at)
+            headers = {
+                "Content-Disposition": f'attachment; filename="invoices-{month}.xlsx"',
+                "Content-Length": str(path.stat().st_size),
+            }
+            yield Parts(headers, _parts_of(path))
+
+    @asynccontextmanager
+    async def for_hometax(self, month: str, supplier: Party) -> AsyncIterator[Parts]:
+        """The issued documents of a month that the tax authority has not taken, as bulk sheets in a ZIP file.
+
+        All are of one instant, and sent when they are whole.
+        """
+        with tempfile.TemporaryDirectory(prefix="pawl-hometax-") as folder:
+            path = Path(folder) / "hometax.zip"
+            async with self._places:
+                counts = await self._make_sheets(path, month, supplier)
+            headers = {
+                "Content-Disposition": f'attachment; filename="hometax-{month}.zip"',
+                "Content-Length": str(path.stat().st_size),
+                **{f"X-{name.replace('_', '-').title()}": str(count) for name, count in counts.items()},
+            }
+            yield Parts(headers, _parts_of(path))
+
+    async def _make_sheets(self, path: Path, month: str, supplier: Party) -> Mapping[str, int]:
+        with path.open("wb") as file:
+            sheets = BulkSheets(file, month)
+            async with (
+                self._pool.acquire() as connection,
+                connection.transaction(isolation="repeatable_read", readonly=True),
+            ):
+                cursor = await connection.cursor(SQL.documents_to_send, month)
+                while rows := await cursor.fetch(MOST_DOCUMENTS):
+                    # What was refused for good is not sent again: something else mends it first.
+                    for row in (row for row in rows if row["detail"] in NEXT):
+                        sheets.leave_out(LeftOut(row["document_key"], row["detail"]))
+                    shown = [
+                        await _shown(connection, DOCUMENTS.read(row), supplier, row)
+                        for row in rows
+                        if row["detail"] not in NEXT
+                    ]
+                    await _in_thread(sheets.add, shown)
+            await _in_thread(sheets.finish)
+        return sheets.counts
+
+    async def _make(self, path: Path, month: str, partner_id: str | None, at: datetime) -> None:
+        async with (
+            self._pool.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            sheet = MonthSheet(path, month, at)
+            try:
+                cursor = await connection.cursor(SQL.rows_of_month, month, partner_id)
+                while rows := await cursor.fetch(BLOCK):
+                    await _in_thread(sheet.add, [_month_row(row) for row in rows])
+                evidence = await connection.fetch(SQL.month_by_evidence, month, partner_id)
+                sheet.finish([_sum(row) for row in evidence])
+            finally:
+                await _in_thread(sheet.close)
+
+
+async def _shown(
+    connection: Connection, document: Document, supplier: Party, row: Mapping[str, Any]
+) -> TaxDocument:
+    """A document as a value; its `row` has what stands on its original, and both approval numbers."""
+    lines = await lines_of(connection, document)
+    buyer = await _buyer_of(connection, document)
+    return tax_document(document, lines, supplier, buyer, _original_of(row), row["approval_number"])
+
+
+async def _buyer_of(connection: Connection, document: Document) -> Party:
+    of = document.original_id if document.kind == "modified" else document.invoice_id
+    rows = await connection.fetch(SQL.payments_of_document, of)
+    order_ids = [row["order_id"] for row in rows]
+    if document.order_id is not None:  # whom a refund is about comes first, then whom its original names
+        order_ids.append(document.order_id)
+    sold = await connection.fetch(SQL.snapshots_of_orders, order_ids)
+    kept = {row["order_id"]: SNAPSHOTS.read(row) for row in sold}
+    partners = await connection.fetch(SQL.read_partners, [document.partner_id])
+    partner = PARTNERS.read(partners[0]) if partners else None
+    return buyer_of(document, [kept[order_id] for order_id in order_ids if order_id in kept], partner)
+
+
+def _original_of(row: Mapping[str, Any]) -> Original | None:
+    if row["original_key"] is None:
+        return None
+    return Original(row["original_key"], row["original_written"], row["original_approval"])
+
+
+def _listed(row: Mapping[str, Any]) -> dict[str, Any]:
+    key = row["document_key"]
+    files = {name: f"/v1/documents/{key}.{name}" if key else None for name in ("pdf", "xml")}
+    return {**{column: json_value(row[column]) for column in LISTED}, **files}
+
+
+def _month_row(row: Mapping[str, Any]) -> MonthRow:
+    document = DOCUMENTS.read(row)
+    return MonthRow(
+        document_key=document.document_key,
+        approval_number=row["approval_number"],
+        kind=document.kind,
+        state=document.state,
+        modification=document.modification,
+        original_key=row["original_key"],
+        partner_id=document.partner_id,
+        business_number=document.business_number,
+        name=row["name"],
+        written_date=document.written_date,
+        issued_at=document.issued_at,
+        amount=document.amount,
+        payments=document.payments,
+        late=document.late,
+        penalty=_penalty(document),
+    )
+
+
+def _penalty(document: Document) -> int | None:
+    if document.issued_at is None or not document.late:
+        return None
+    day = kst_date(document.issued_at)
+    issue = Issue(document.month, document.amount.supply, day, day, document.modification)
+    penalty = penalty_of(issue, day)
+    return None if penalty is None else penalty.won
+
+
+def _sum(row: Mapping[str, Any]) -> Sum:
+    return Sum(row["evidence"], row["documents"], Money(row["supply"], row["vat"]))
+
+
+async def _in_thread(work: Callable[..., T], *arguments: Any) -> T:
+    """What the work makes, beside the event loop. It is never left alone: its files are to be removed."""
+    working = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.wait([working])
+        raise
+
+
+async def _parts_of(path: Path) -> AsyncIterator[bytes]:
+    with path.open("rb") as file:
+        while part := await asyncio.to_thread(file.read, PART_BYTES):
+            yield part
