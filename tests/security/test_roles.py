@@ -38,8 +38,8 @@ DELETABLE = {
     "refunds.order_lines",
     "serials.failed_attempts",
 }
-# Rows that never change: what was heard, said, asked and done, which topics were read, which business is issued and
-# who took serials.
+# Rows that never change: what was heard, said, asked and done, which topics were read, which businesses are issued,
+# and who took serials.
 WRITTEN_ONCE = {
     "audit_log",
     "outbox",
