@@ -1,3 +1,14 @@
+-- name: share_sets
+-- Keeps sets of partners from being closed until the commit (claim_set): whoever reads payments to change something comes
+-- here first.
+SELECT count(pg_advisory_xact_lock_shared(hashtextextended(current_schema() || '.set.' || lane, 0)))
+FROM generate_series(1, 2) AS lane;
+
+-- name: claim_set
+-- Waits until nobody changes a payment, and closes the next set of partners alone in this lane ($1); the sets of both lanes
+-- have different partners.
+SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '.set.' || $1::integer, 0));
+
 -- name: share_months
 -- Keeps these months from being closed until the commit: a payment is drafted in an open month or is late.
 SELECT count(pg_advisory_xact_lock_shared(hashtextextended(current_schema() || '.month.' || month, 0)))
@@ -93,7 +104,7 @@ JOIN unnest($1::text[], $2::text[]) AS wanted (partner_id, month) USING (partner
 UNION
 SELECT p.order_id FROM documents d
 JOIN unnest($1::text[], $2::text[]) AS wanted (partner_id, month) USING (partner_id, month)
-JOIN payments p ON p.month = d.month AND p.partner_id = ANY(d.also) AND p.invoice_id = d.invoice_id
+JOIN placed_payments p ON p.month = d.month AND p.partner_id = ANY(d.also) AND p.invoice_id = d.invoice_id
 WHERE d.also <> '{}';
 
 -- name: orders_of_business
@@ -125,7 +136,7 @@ WHERE p.business_number <> told.business_number AND p.invoice_id IS NOT NULL
 UNION
 SELECT p.order_id FROM corrections c
 JOIN documents d USING (invoice_id)
-JOIN payments p ON p.month = d.month AND p.partner_id = d.partner_id AND p.invoice_id = d.invoice_id
+JOIN placed_payments p ON p.month = d.month AND p.partner_id = d.partner_id AND p.invoice_id = d.invoice_id
 WHERE c.partner_id = ANY($1::text[]) AND c.state = 'proposed';
 
 -- name: is_partner_known
@@ -134,13 +145,15 @@ SELECT EXISTS (SELECT FROM payments WHERE partner_id = $1) OR EXISTS (SELECT FRO
 
 -- name: orders_of_document
 -- The payments on a document, whichever partners paid them.
-SELECT p.order_id FROM documents d
-JOIN payments p ON p.month = d.month AND p.partner_id = ANY(d.partner_id || d.also) AND p.invoice_id = d.invoice_id
+SELECT p.order_id FROM all_documents d
+JOIN placed_payments p ON p.month = d.month AND p.partner_id = ANY(d.partner_id || d.also) AND p.invoice_id = d.invoice_id
 WHERE d.invoice_id = $1;
 
 -- name: find_document
--- A document by its key or its id.
-SELECT * FROM documents WHERE month = $1 AND (document_key = $2 OR invoice_id::text = $2);
+-- A document by its key or, where it is one ($3), by its id.
+SELECT * FROM all_documents WHERE month = $1 AND document_key = $2
+UNION ALL
+SELECT * FROM all_documents WHERE month = $1 AND invoice_id = $3::uuid AND document_key IS DISTINCT FROM $2;
 
 -- name: read_modifications
 -- The modified documents that refunds of this one caused; they never change.
@@ -155,11 +168,21 @@ SELECT * FROM payments WHERE order_id = ANY(string_to_array($1, E'\x1f')) ORDER 
 SELECT * FROM payments WHERE order_id = ANY(string_to_array($1, E'\x1f')) ORDER BY order_id;
 
 -- name: lock_documents
--- Locks documents in the order of their ids.
-SELECT * FROM documents WHERE invoice_id = ANY($1::uuid[]) ORDER BY invoice_id FOR UPDATE;
+-- Locks documents in the order of their ids, and those in which sets have merged drafts ($2) of these partners' months.
+SELECT * FROM documents WHERE invoice_id = ANY($1::uuid[]) OR invoice_id = ANY(ARRAY(
+    SELECT m.invoice_id FROM documents m JOIN unnest($3::text[], $4::text[]) AS wanted (partner_id, month) USING (partner_id, month)
+    WHERE m.members && $2::uuid[]))
+ORDER BY invoice_id FOR UPDATE;
 
 -- name: read_documents
 -- The same documents as they are, without a lock.
+SELECT * FROM documents WHERE invoice_id = ANY($1::uuid[]) OR invoice_id = ANY(ARRAY(
+    SELECT m.invoice_id FROM documents m JOIN unnest($3::text[], $4::text[]) AS wanted (partner_id, month) USING (partner_id, month)
+    WHERE m.members && $2::uuid[]))
+ORDER BY invoice_id;
+
+-- name: documents_of_ids
+-- Documents that are more than drafts, in the order of their ids.
 SELECT * FROM documents WHERE invoice_id = ANY($1::uuid[]) ORDER BY invoice_id;
 
 -- name: open_counters
@@ -188,7 +211,7 @@ SELECT * FROM partners WHERE partner_id = ANY($1::text[]) AND purged_at IS NOT N
 -- Keeps with the payments on issued documents who these partners are, where it was not kept and they are about to be purged:
 -- a document goes on to name whom it named.
 UPDATE payment_lines l SET buyer = json_build_array(n.business_number, n.name, n.invoice_email)
-FROM payments p JOIN documents d USING (invoice_id) JOIN partners n ON n.partner_id = p.partner_id
+FROM placed_payments p JOIN documents d USING (invoice_id) JOIN partners n ON n.partner_id = p.partner_id
 WHERE l.order_id = p.order_id AND p.partner_id = ANY($1::text[]) AND l.buyer IS NULL AND d.state = 'issued'
   AND n.business_number = p.business_number AND n.name <> '';
 
@@ -198,13 +221,13 @@ WHERE l.order_id = p.order_id AND p.partner_id = ANY($1::text[]) AND l.buyer IS 
 WITH named AS (
     SELECT DISTINCT ON (q.invoice_id) q.order_id
     FROM documents d
-    JOIN payments q ON q.month = d.month AND q.partner_id = ANY(d.partner_id || d.also) AND q.invoice_id = d.invoice_id
+    JOIN placed_payments q ON q.month = d.month AND q.partner_id = ANY(d.partner_id || d.also) AND q.invoice_id = d.invoice_id
     JOIN payment_lines s ON s.order_id = q.order_id AND s.buyer ->> 1 <> ''
-    WHERE d.state = 'issued' AND d.invoice_id IN (SELECT invoice_id FROM payments WHERE partner_id = ANY($1::text[]))
+    WHERE d.state = 'issued' AND d.invoice_id IN (SELECT invoice_id FROM placed_payments WHERE partner_id = ANY($1::text[]))
     ORDER BY q.invoice_id, q.paid_at DESC, q.order_id DESC
 )
 UPDATE payment_lines l SET buyer = NULL
-FROM payments p LEFT JOIN documents d USING (invoice_id)
+FROM placed_payments p LEFT JOIN all_documents d USING (invoice_id)
 WHERE l.order_id = p.order_id AND p.partner_id = ANY($1::text[]) AND l.buyer IS NOT NULL
   AND (d.state IN ('draft', 'approved', 'issue_failed')) IS NOT TRUE
   AND p.order_id NOT IN (SELECT order_id FROM named)
@@ -251,8 +274,8 @@ WITH RECURSIVE family (invoice_id) AS (
     UNION
     SELECT d.invoice_id FROM documents d JOIN family f ON d.original_id = f.invoice_id WHERE d.refund_id IS NULL
 )
-SELECT p.* FROM documents d
-JOIN payments p ON p.month = d.month AND p.partner_id = ANY(d.partner_id || d.also)
+SELECT p.* FROM all_documents d
+JOIN placed_payments p ON p.month = d.month AND p.partner_id = ANY(d.partner_id || d.also)
 WHERE d.invoice_id = $1 AND p.invoice_id IN (SELECT invoice_id FROM family)
 ORDER BY p.paid_at, p.order_id;
 
@@ -268,7 +291,7 @@ WHERE d.kind = 'modified' AND d.refund_id IS NOT NULL;
 
 -- name: document_by_id
 -- A document, to be looked at.
-SELECT * FROM documents WHERE invoice_id = $1;
+SELECT * FROM all_documents WHERE invoice_id = $1;
 
 -- name: read_requests
 -- Every wish of these partners.
@@ -277,21 +300,21 @@ SELECT * FROM merge_requests WHERE partner_id = ANY($1::text[]);
 -- name: answered_request
 -- A wish to merge, or to undo a merge, with how many payments its answer names.
 SELECT r.partner_id, r.request_id, r.undo, r.business_number, r.month, r.requested_at,
-       (SELECT count(*) FROM merge_explanations e
+       (SELECT count(*) FROM all_explanations e
         WHERE e.partner_id = r.partner_id AND e.request_id = r.request_id) AS count
 FROM merge_requests r WHERE r.partner_id = $1 AND r.request_id = $2;
 
 -- name: answered_payments
 -- The next payments, in the order of their ids, of such an answer.
-SELECT payment_id, order_id, reason FROM merge_explanations
+SELECT payment_id, order_id, reason FROM all_explanations
 WHERE partner_id = $1 AND request_id = $2 AND payment_id > $3 ORDER BY payment_id LIMIT $4;
 
 -- name: open_refunds_of_month
 -- The refunds in progress of payments whose documents of a month are still to be issued, with what stands on those.
 SELECT r.refund_id, p.payment_id, p.order_id, p.partner_id, p.standing_supply + p.standing_vat AS won
-FROM refunds r JOIN payments p USING (order_id) JOIN documents d USING (invoice_id)
-WHERE r.state = 'open' AND p.month = $1 AND p.standing_supply + p.standing_vat > 0
-  AND d.state IN ('draft', 'approved', 'issue_failed')
+FROM refunds r JOIN placed_payments p USING (order_id) LEFT JOIN documents d USING (invoice_id)
+WHERE r.state = 'open' AND p.month = $1 AND p.invoice_id IS NOT NULL AND p.standing_supply + p.standing_vat > 0
+  AND coalesce(d.state, 'draft') IN ('draft', 'approved', 'issue_failed')
 ORDER BY p.partner_id, p.payment_id, r.refund_id;
 
 -- name: open_month_close
@@ -299,14 +322,20 @@ ORDER BY p.partner_id, p.payment_id, r.refund_id;
 INSERT INTO months (month, closed_at) VALUES ($1, $2) ON CONFLICT DO NOTHING;
 
 -- name: partners_to_close
--- The next partners, in order, with a document of a month that is still to be issued.
-SELECT DISTINCT partner_id FROM documents
-WHERE month = $1 AND partner_id > $2 AND state IN ('draft', 'approved', 'issue_failed')
-ORDER BY partner_id LIMIT $3;
+-- The next partners, in order, with a document of a month that is still to be issued. Once a month was told as closed, each
+-- of those has a row.
+SELECT partner_id FROM (
+    (SELECT DISTINCT partner_id FROM documents
+     WHERE month = $1 AND partner_id > $2 AND state IN ('draft', 'approved', 'issue_failed') ORDER BY partner_id LIMIT $3)
+    UNION
+    (SELECT DISTINCT partner_id FROM all_documents
+     WHERE month = $1 AND partner_id > $2 AND state = 'draft'
+       AND NOT EXISTS (SELECT FROM months WHERE month = $1 AND sequence > 0 AND NOT unreported) ORDER BY partner_id LIMIT $3)
+) AS found ORDER BY partner_id LIMIT $3;
 
 -- name: partners_to_approve
 -- The next partners with a document of a month that is to be approved, of these business numbers where they are given.
-SELECT DISTINCT partner_id FROM documents
+SELECT DISTINCT partner_id FROM all_documents
 WHERE month = $1 AND partner_id > $2 AND state IN ('draft', 'issue_failed')
   AND ($4::text[] IS NULL OR business_number = ANY($4::text[]))
 ORDER BY partner_id LIMIT $3;
@@ -324,10 +353,10 @@ ORDER BY d.partner_id LIMIT $3;
 -- later is late. Those of which somebody has approved a document and is to issue it too ($4) are left, where four eyes
 -- are asked for ($6), and so are those with a refund in progress, unless they are to be issued whole ($7).
 WITH refunded AS (
-    SELECT p.invoice_id FROM refunds f JOIN payments p USING (order_id)
+    SELECT p.invoice_id FROM refunds f JOIN placed_payments p USING (order_id)
     WHERE f.state = 'open' AND p.month = $1 AND p.standing_supply + p.standing_vat > 0
 ), ready AS (
-    SELECT business_number FROM documents
+    SELECT business_number FROM all_documents
     WHERE month = $1 AND ($2::text[] IS NULL OR business_number = ANY($2::text[]))
       AND state IN ('draft', 'approved', 'issue_failed')
     GROUP BY business_number
@@ -345,7 +374,7 @@ ON CONFLICT DO NOTHING;
 -- The businesses of a month, of these numbers where they are given, that are still to be issued, and why: a refund is in
 -- progress, a document is not approved, or is with the tax agent, or whoever issues ($3) has approved it and four eyes are asked for ($4).
 WITH refunded AS (
-    SELECT p.invoice_id FROM refunds f JOIN payments p USING (order_id)
+    SELECT p.invoice_id FROM refunds f JOIN placed_payments p USING (order_id)
     WHERE f.state = 'open' AND p.month = $1 AND p.standing_supply + p.standing_vat > 0
 )
 SELECT d.business_number, bool_or(d.state = 'draft') AS is_draft, sum(d.total)::bigint AS won,
@@ -354,7 +383,7 @@ SELECT d.business_number, bool_or(d.state = 'draft') AS is_draft, sum(d.total)::
             WHEN bool_or(s.state IN ('to_send', 'sending', 'sent')) THEN 'with_agent'
             WHEN $4 AND bool_or(a.actor = $3) THEN 'four_eyes'
             ELSE 'not_issued' END AS reason
-FROM documents d
+FROM all_documents d
 LEFT JOIN approvals a USING (invoice_id, business_number)
 LEFT JOIN submissions s ON s.invoice_id = d.invoice_id AND d.state = 'approved'
 WHERE d.month = $1 AND ($2::text[] IS NULL OR d.business_number = ANY($2::text[])) AND d.state IN ('draft', 'approved')
@@ -368,7 +397,7 @@ SELECT count(*) FILTER (WHERE state = 'draft') AS drafts,
        count(*) FILTER (WHERE state = 'issue_failed') AS issue_failed,
        count(*) FILTER (WHERE state = 'issued') AS issued,
        coalesce(sum(total) FILTER (WHERE state = 'issued'), 0)::bigint AS issued_total
-FROM documents
+FROM all_documents
 WHERE month = $1 AND modification IS NULL AND ($2::text[] IS NULL OR business_number = ANY($2::text[]));
 
 -- name: states_of_businesses
@@ -394,38 +423,18 @@ SELECT * FROM transmissions WHERE invoice_id = ANY($1::uuid[]) OR approval_numbe
 -- Notes that a month is closed, when nothing of it is left to be approved or issued; it is then to be reported.
 INSERT INTO months (month, closed_at, unreported)
 SELECT $1, $2, true
-WHERE EXISTS (SELECT FROM documents WHERE month = $1)
-  AND NOT EXISTS (SELECT FROM documents WHERE month = $1 AND state IN ('draft', 'approved'))
+WHERE EXISTS (SELECT FROM all_documents WHERE month = $1)
+  AND NOT EXISTS (SELECT FROM all_documents WHERE month = $1 AND state IN ('draft', 'approved'))
 ON CONFLICT DO NOTHING;
 
--- name: partners_with_drafts
--- The next partners, in order, with a payment of a month whose own document is a draft.
-SELECT DISTINCT partner_id FROM documents
-WHERE month = $1 AND partner_id > $2 AND state = 'draft' AND kind = 'payment'
-ORDER BY partner_id LIMIT $3;
+-- name: partners_of_month
+-- The next partners, in order, with a payment of a month.
+SELECT DISTINCT partner_id FROM payments WHERE month = $1 AND partner_id > $2 ORDER BY partner_id LIMIT $3;
 
 -- name: spread_out
 -- Until the commit: room for the rows of a set, so that they are joined in memory, and plans of their own, since tables grow
 -- by a set at a time and a plan that was made while they were empty reads all of them for each row.
 SELECT set_config('work_mem', '64MB', true), set_config('plan_cache_mode', 'force_custom_plan', true);
-
--- name: hold_payments
--- Locks the payments of these partners' month in the order of their ids, to be decided by set.
-SELECT count(*) FROM (
-    SELECT FROM payments WHERE month = $1 AND partner_id = ANY($2::text[]) ORDER BY order_id FOR UPDATE
-) AS held;
-
--- name: hold_documents
--- Locks what is drafted or approved of these partners' month in the order of their ids.
-SELECT count(*) FROM (
-    SELECT FROM documents WHERE month = $1 AND partner_id = ANY($2::text[]) AND state IN ('draft', 'approved')
-    ORDER BY invoice_id FOR UPDATE
-) AS held;
-
--- name: scopes_to_issue
--- The businesses of these partners that have drafts in a month.
-SELECT DISTINCT partner_id, business_number FROM documents
-WHERE month = $1 AND partner_id = ANY($2::text[]) AND state = 'draft';
 
 -- name: close_plain
 -- Merges, and issues or approves, by set what needs no second thought: the month of partners all of whose documents are drafts of their
@@ -545,7 +554,7 @@ SELECT (SELECT count(*) FROM issuing) AS done, (SELECT count(*) FROM merges) AS 
 -- not what $7 has approved where four eyes are asked for ($6), nor what is with a tax agent. $4: the instant, $5: whether that is late. As issue_approved
 -- of decisions/closing.py does.
 WITH refunded AS (
-    SELECT invoice_id FROM payments
+    SELECT invoice_id FROM placed_payments
     WHERE month = $1 AND partner_id = ANY($2::text[]) AND open_refunds > 0 AND standing_supply + standing_vat > 0
 ), issued AS (
     UPDATE documents d SET state = 'issued', sequence = d.sequence + 1, late = $5, issued_at = $4
@@ -645,7 +654,7 @@ FROM documents WHERE month = $1 AND state = 'issued';
 
 -- name: state_of_month
 -- Whether a month was closed, and whether that was told.
-SELECT closed_at, unreported FROM months WHERE month = $1;
+SELECT closed_at, sequence, unreported FROM months WHERE month = $1;
 
 -- name: closes_of_month
 -- Who closed a month, or issued of it, when and why, oldest first; refused ones are left out.
@@ -674,7 +683,7 @@ UPDATE months SET sequence = sequence + 1, unreported = false WHERE month = $1 R
 SELECT (SELECT coalesce(sum(total), 0)::bigint FROM documents WHERE state = 'issued')
        + (SELECT coalesce(sum(p.standing_supply + p.standing_vat), 0)::bigint
           FROM payments p JOIN documents d USING (invoice_id) WHERE d.modification = 'issued_twice') AS invoiced,
-       (SELECT coalesce(sum(total), 0)::bigint FROM documents WHERE state IN ('draft', 'approved', 'issue_failed')) AS uninvoiced,
+       (SELECT coalesce(sum(total), 0)::bigint FROM all_documents WHERE state IN ('draft', 'approved', 'issue_failed')) AS uninvoiced,
        coalesce(sum(standing_supply + standing_vat) FILTER (WHERE evidence = 'card_slip'), 0)::bigint AS card_slip,
        coalesce(sum(standing_supply + standing_vat) FILTER (WHERE evidence = 'cash_receipt'), 0)::bigint AS cash_receipt
 FROM payments;
@@ -708,13 +717,13 @@ WHERE t.state = 'transmission_failed' AND coalesce(s.state, 'failed') = 'failed'
 -- name: todo_open_months
 -- Months before this one that have drafts and were not closed, found month by month in the index.
 WITH RECURSIVE known (month) AS (
-    (SELECT month FROM documents ORDER BY month LIMIT 1)
+    (SELECT month FROM payments ORDER BY month LIMIT 1)
     UNION ALL
-    SELECT (SELECT d.month FROM documents d WHERE d.month > known.month ORDER BY d.month LIMIT 1)
+    SELECT (SELECT p.month FROM payments p WHERE p.month > known.month ORDER BY p.month LIMIT 1)
     FROM known WHERE known.month < $1
 )
 SELECT d.month, count(*) AS count, sum(d.total)::bigint AS won
-FROM known JOIN documents d USING (month)
+FROM known JOIN all_documents d USING (month)
 WHERE known.month < $1 AND d.state IN ('draft', 'approved') AND NOT EXISTS (SELECT FROM months m WHERE m.month = known.month)
 GROUP BY d.month;
 
@@ -742,7 +751,7 @@ SELECT invoice_id, document_key, kind, state, month, total, partner_id FROM docu
 
 -- name: find_document_by_id
 -- The document of this id.
-SELECT invoice_id, document_key, kind, state, month, total, partner_id FROM documents WHERE invoice_id = $1;
+SELECT invoice_id, document_key, kind, state, month, total, partner_id FROM all_documents WHERE invoice_id = $1;
 
 -- name: find_partner
 -- The partner of this id, as its last change says.
@@ -777,13 +786,13 @@ SELECT partner_id FROM payments WHERE order_id = $1;
 -- Which evidence the won of the payment stand on.
 SELECT payment_id, evidence, month, business_number, supply, vat, refunded_supply + refunded_vat AS refunded_total,
        standing_supply + standing_vat AS standing, invoice_id, paid_at
-FROM payments WHERE order_id = $1;
+FROM placed_payments WHERE order_id = $1;
 
 -- name: evidence_documents
 -- The document that the payment stands on, those that were corrected before it, what took them back, and the modified
 -- ones of its refunds.
 WITH RECURSIVE stood (invoice_id) AS (
-    SELECT invoice_id FROM payments WHERE order_id = $1 AND invoice_id IS NOT NULL
+    SELECT invoice_id FROM placed_payments WHERE order_id = $1 AND invoice_id IS NOT NULL
     UNION
     SELECT d.original_id FROM documents d JOIN stood USING (invoice_id) WHERE d.original_id IS NOT NULL
 ), of_order AS (
@@ -796,13 +805,13 @@ WITH RECURSIVE stood (invoice_id) AS (
 )
 SELECT d.invoice_id, d.document_key, d.kind, d.state, d.month, d.business_number, d.supply, d.vat, d.total, d.payments,
        d.written_date, d.issued_at, d.late, d.modification, d.original_id, d.refund_id
-FROM of_order JOIN documents d USING (invoice_id)
+FROM of_order JOIN all_documents d USING (invoice_id)
 ORDER BY d.issued_at NULLS LAST, d.document_key, d.invoice_id;
 
 -- name: evidence_corrections
 -- What is proposed or decided about the documents that the payment stands on, or stood on.
 WITH RECURSIVE stood (invoice_id) AS (
-    SELECT invoice_id FROM payments WHERE order_id = $1 AND invoice_id IS NOT NULL
+    SELECT invoice_id FROM placed_payments WHERE order_id = $1 AND invoice_id IS NOT NULL
     UNION
     SELECT d.original_id FROM documents d JOIN stood USING (invoice_id) WHERE d.original_id IS NOT NULL
 )
@@ -854,7 +863,7 @@ WHERE d.month = $1 AND d.state = 'issued' AND t.approval_number IS NULL;
 -- name: page_of_documents
 -- Documents of a month after one of them, by partner and id; of a business number and in a state, where they are given.
 SELECT d.*, o.document_key AS original_key
-FROM documents d LEFT JOIN documents o ON o.invoice_id = d.original_id
+FROM all_documents d LEFT JOIN documents o ON o.invoice_id = d.original_id
 WHERE d.month = $1 AND (d.partner_id, d.invoice_id) > ($2, $3)
   AND ($4::text IS NULL OR d.business_number = $4) AND ($5::text IS NULL OR d.state = $5)
 ORDER BY d.partner_id, d.invoice_id LIMIT $6;
@@ -862,7 +871,7 @@ ORDER BY d.partner_id, d.invoice_id LIMIT $6;
 -- name: page_of_partner
 -- The same of one partner, with those on which its payments are beside others of its business.
 SELECT d.*, o.document_key AS original_key
-FROM documents d LEFT JOIN documents o ON o.invoice_id = d.original_id
+FROM all_documents d LEFT JOIN documents o ON o.invoice_id = d.original_id
 WHERE d.month = $1 AND (d.partner_id, d.invoice_id) > ($2, $3)
   AND ($4::text IS NULL OR d.business_number = $4) AND ($5::text IS NULL OR d.state = $5)
   AND (d.partner_id = $7 OR d.also <> '{}' AND $7 = ANY(d.also))
@@ -874,11 +883,11 @@ ORDER BY d.partner_id, d.invoice_id LIMIT $6;
 SELECT d.*, t.approval_number, o.document_key AS original_key,
        coalesce(nullif(n.name, ''),
                 (SELECT l.buyer ->> 1 FROM payment_lines l WHERE l.order_id = d.order_id),
-                (SELECT l.buyer ->> 1 FROM payments p JOIN payment_lines l USING (order_id)
+                (SELECT l.buyer ->> 1 FROM placed_payments p JOIN payment_lines l USING (order_id)
                  WHERE p.month = d.month AND p.partner_id = d.partner_id AND p.invoice_id = d.invoice_id
                    AND l.buyer ->> 1 <> '' LIMIT 1),
                 '') AS name
-FROM documents d
+FROM all_documents d
 LEFT JOIN transmissions t USING (invoice_id)
 LEFT JOIN documents o ON o.invoice_id = d.original_id
 LEFT JOIN partners n ON n.partner_id = d.partner_id
@@ -901,11 +910,11 @@ ORDER BY 1 DESC;
 
 -- name: document_named
 -- A document by its key, or by its id.
-SELECT * FROM documents WHERE document_key = $1 OR invoice_id = $2;
+SELECT * FROM all_documents WHERE document_key = $1 OR invoice_id = $2;
 
 -- name: payment_of_order
 -- The payment of an order.
-SELECT * FROM payments WHERE order_id = $1;
+SELECT * FROM placed_payments WHERE order_id = $1;
 
 -- name: related_documents
 -- The document that one is about ($2), those that modify, replace or take it back, and the merged document that the
@@ -916,17 +925,14 @@ SELECT * FROM documents WHERE original_id = $1 AND kind = 'modified' AND refund_
 UNION ALL
 SELECT * FROM documents WHERE original_id = $1 AND refund_id IS NULL
 UNION ALL
-SELECT m.* FROM documents d
-JOIN payments p ON p.month = d.month AND p.partner_id = d.partner_id AND p.draft_id = d.invoice_id
-JOIN documents m ON m.invoice_id = p.invoice_id
-WHERE d.invoice_id = $1 AND $3
+SELECT m.* FROM placed_payments p JOIN documents m USING (invoice_id) WHERE p.draft_id = $1 AND $3
 ORDER BY issued_at NULLS LAST, document_key, invoice_id;
 
 -- name: documents_of_order
 -- All documents that the payment of an order stands on or stood on, by corrections up and down, and the modified ones of
 -- its refunds with what took those back.
 WITH RECURSIVE above (invoice_id) AS (
-    SELECT invoice_id FROM payments WHERE order_id = $1 AND invoice_id IS NOT NULL
+    SELECT invoice_id FROM placed_payments WHERE order_id = $1 AND invoice_id IS NOT NULL
     UNION
     SELECT d.original_id FROM documents d JOIN above USING (invoice_id) WHERE d.original_id IS NOT NULL
 ), stood AS (
@@ -937,7 +943,7 @@ WITH RECURSIVE above (invoice_id) AS (
     SELECT d.invoice_id FROM documents d JOIN stood s ON d.original_id = s.invoice_id
     WHERE d.kind = 'modified' AND d.refund_id IS NOT NULL AND d.order_id = $1
 )
-SELECT * FROM documents WHERE invoice_id IN (
+SELECT * FROM all_documents WHERE invoice_id IN (
     SELECT invoice_id FROM stood
     UNION
     SELECT invoice_id FROM modified
