@@ -437,81 +437,101 @@ SELECT DISTINCT partner_id FROM payments WHERE month = $1 AND partner_id > $2 OR
 SELECT set_config('work_mem', '64MB', true), set_config('plan_cache_mode', 'force_custom_plan', true);
 
 -- name: close_plain
--- Merges, and issues or approves, by set what needs no second thought: the month of partners all of whose documents are drafts of their
--- own, under the number that they always told ($3: those with a right check digit), without a refund in progress, a wish
--- for some payments only, or an approval. It decides as decisions/eligibility.py, merging.py and issuing.py do. $4: the
--- instant of the close, $5: the last day of the month, $6: whether that is late, $7: the cut-off, $8: ids for merges, $9:
--- whether they are only approved, by $10 for the reason $11.
-WITH held AS (
-    SELECT p.*, d.state AS draft_state, d.business_number AS draft_number
-    FROM payments p
-    LEFT JOIN documents d ON d.invoice_id = p.draft_id AND d.month = $1 AND d.partner_id = ANY($2::text[])
-    WHERE p.month = $1 AND p.partner_id = ANY($2::text[])
+-- Merges, and issues or approves, by set what needs no second thought, and says so in the outbox: the month of partners all
+-- of whose documents are drafts that are what their payments say, under the number that they always told, with a right check
+-- digit, without a refund in progress or a wish for some payments only. It decides as decisions/eligibility.py,
+-- merging.py and issuing.py do. Answers with the partners that it leaves with something to do. $3: the instant of the close, as it is written ($4); $5: the last day of the month and $6 the due day; $7: whether
+-- that is late and $8 with how many percent; $9: the cut-off; $10: whether documents are only approved, by $11 for the reason
+-- $12; $13: the cause; $14: the partitions of the partners' keys. It locks the outbox as lock_outbox does.
+WITH written AS MATERIALIZED (
+    SELECT invoice_id, partner_id AS owner, state FROM documents WHERE month = $1 AND partner_id = ANY($2::text[])
+    UNION ALL
+    SELECT unnest(members), partner_id, 'in_merge' FROM documents
+    WHERE month = $1 AND partner_id = ANY($2::text[]) AND members IS NOT NULL AND state <> 'undone'
+), summed AS MATERIALIZED (
+    SELECT partner_id, business_number, count(*) AS count, count(*) FILTER (WHERE is_draft) AS drafts,
+           count(*) FILTER (WHERE is_fit) AS payments, bool_or(is_odd) AS is_odd, bool_or(is_issued) AS is_issued,
+           sum(standing_supply) FILTER (WHERE is_fit) AS supply, sum(standing_vat) FILTER (WHERE is_fit) AS vat,
+           array_agg(draft_id ORDER BY paid_at, order_id) FILTER (WHERE is_fit) AS members,
+           array_agg(payment_id ORDER BY paid_at, order_id) FILTER (WHERE is_fit) AS payment_ids,
+           array_agg(order_id ORDER BY paid_at, order_id) FILTER (WHERE is_fit) AS order_ids
+    FROM (
+        SELECT p.*, w.state IS NULL AND draft_id IS NOT NULL AND standing_supply + standing_vat > 0 AS is_draft,
+               w.state IS NULL AND draft_id IS NOT NULL AND standing_supply + standing_vat > 0
+               AND issued_units + returned_units >= serial_units AS is_fit,
+               w.state IS NOT DISTINCT FROM 'issued' AS is_issued,
+               draft_id IS NOT NULL AND CASE WHEN w.state IS NULL
+                   THEN p.invoice_id <> draft_id OR open_refunds > 0 AND standing_supply + standing_vat > 0
+                   ELSE w.state NOT IN ('void', 'issued') END AS is_odd
+        FROM payments p LEFT JOIN written w ON w.invoice_id = p.draft_id
+        WHERE p.month = $1 AND p.partner_id = ANY($2::text[])
+    ) AS each
+    GROUP BY partner_id, business_number
 ), left_alone AS (
-    SELECT partner_id FROM held
+    SELECT partner_id FROM summed
     GROUP BY partner_id
-    HAVING count(*) > 1000 OR bool_or(draft_id IS NOT NULL AND CASE draft_state
-        WHEN 'draft' THEN invoice_id <> draft_id OR business_number <> draft_number
-                          OR NOT business_number = ANY($3::text[])
-                          OR open_refunds > 0 AND standing_supply + standing_vat > 0
-        ELSE draft_state NOT IN ('void', 'issued') END)
+    HAVING sum(count) > 1000 OR bool_or(is_odd) OR bool_or(drafts > 0 AND NOT CASE
+        WHEN business_number ~ '^[0-9]{10}$' THEN
+            (SELECT (sum(digit * weight) + substr(business_number, 9, 1)::integer * 5 / 10
+                     + substr(business_number, 10, 1)::integer) % 10 = 0
+             FROM unnest(string_to_array(left(business_number, 9), NULL)::integer[], '{1,3,7,1,3,7,1,3,5}'::integer[])
+                  AS n (digit, weight))
+        ELSE false END)
     UNION
-    SELECT h.partner_id FROM held h JOIN partner_numbers n USING (partner_id) WHERE n.business_number <> h.business_number
+    SELECT s.partner_id FROM summed s JOIN partner_numbers n USING (partner_id) WHERE n.business_number <> s.business_number
     UNION
     SELECT partner_id FROM merge_requests
     WHERE partner_id = ANY($2::text[]) AND month = $1 AND standing AND (undo OR payment_ids IS NOT NULL)
-    UNION
-    SELECT h.partner_id FROM held h JOIN approvals a ON a.invoice_id = h.draft_id
-), plain AS (
-    SELECT * FROM held WHERE partner_id NOT IN (SELECT partner_id FROM left_alone)
+), plain AS MATERIALIZED (
+    SELECT * FROM summed WHERE partner_id NOT IN (SELECT partner_id FROM left_alone)
 ), preferring AS (
     SELECT partner_id FROM partners n
     WHERE partner_id = ANY($2::text[]) AND CASE
-        WHEN json_array_length(preferences) = 0 THEN always_merge AND always_merge_since < $7
+        WHEN json_array_length(preferences) = 0 THEN always_merge AND always_merge_since < $9
         ELSE (SELECT (each ->> 1)::boolean FROM json_array_elements(n.preferences) WITH ORDINALITY AS told (each, place)
-              WHERE (each ->> 0)::timestamptz < $7 ORDER BY place DESC LIMIT 1) END
+              WHERE (each ->> 0)::timestamptz < $9 ORDER BY place DESC LIMIT 1) END
 ), asking AS (
     SELECT DISTINCT ON (partner_id, business_number) partner_id, business_number, request_id FROM merge_requests
     WHERE partner_id = ANY($2::text[]) AND month = $1 AND standing AND NOT undo
     ORDER BY partner_id, business_number, requested_at DESC, request_id DESC
-), wished AS (
-    SELECT s.partner_id, s.business_number,
-           CASE WHEN n.partner_id IS NOT NULL THEN 'always_merge:' || $1 ELSE a.request_id END AS request_id
-    FROM (SELECT DISTINCT partner_id, business_number FROM plain WHERE draft_state = 'draft') s
+), wished AS MATERIALIZED (
+    SELECT s.*, CASE WHEN n.partner_id IS NOT NULL THEN 'always_merge:' || $1 ELSE a.request_id END AS request_id
+    FROM plain s
     LEFT JOIN preferring n USING (partner_id) LEFT JOIN asking a USING (partner_id, business_number)
-), judged AS (
-    SELECT p.partner_id, p.business_number, p.order_id, p.payment_id, p.draft_id, p.draft_state, p.paid_at,
-           p.standing_supply, p.standing_vat, w.request_id,
-           CASE WHEN p.draft_id IS NULL THEN CASE p.evidence WHEN 'tax_invoice' THEN 'nothing_left' ELSE 'not_a_tax_invoice' END
-                WHEN p.draft_state = 'issued' THEN 'already_issued'
-                WHEN p.standing_supply + p.standing_vat = 0 THEN 'nothing_left'
-                WHEN p.issued_units + p.returned_units < p.serial_units THEN 'units_not_issued'
-                ELSE 'merged' END AS reason
-    FROM plain p LEFT JOIN wished w USING (partner_id, business_number)
-), fit AS (
-    SELECT partner_id, business_number, count(*) AS payments, sum(standing_supply) AS supply, sum(standing_vat) AS vat
-    FROM judged WHERE reason = 'merged' AND request_id IS NOT NULL
-    GROUP BY partner_id, business_number HAVING count(*) > 1
+    WHERE drafts > 0
 ), merges AS MATERIALIZED (
-    SELECT ($8::uuid[])[row_number() OVER (ORDER BY partner_id, business_number)] AS invoice_id, fit.* FROM fit
+    SELECT uuidv7() AS invoice_id, w.* FROM wished w WHERE request_id IS NOT NULL AND payments > 1
+), apart AS (
+    -- Partners of whom not every payment is in one merge.
+    SELECT partner_id FROM plain LEFT JOIN merges m USING (partner_id, business_number)
+    GROUP BY partner_id HAVING bool_or(plain.drafts > 0) AND (count(*) > 1 OR bool_or(m.payments IS DISTINCT FROM plain.count))
+    UNION
+    SELECT e.partner_id FROM merge_explanations e JOIN merges m USING (partner_id, request_id)
 ), verdicts AS MATERIALIZED (
-    SELECT j.*, CASE WHEN j.reason = 'merged' THEN m.invoice_id END AS merge_id
-    FROM judged j LEFT JOIN merges m USING (partner_id, business_number)
+    SELECT p.partner_id, p.business_number, p.order_id, p.payment_id, p.draft_id, p.paid_at, p.standing_supply, p.standing_vat,
+           w.state IS NULL AND p.draft_id IS NOT NULL AND p.standing_supply + p.standing_vat > 0 AS is_draft, s.request_id,
+           CASE WHEN fit.reason = 'merged' THEN m.invoice_id END AS merge_id, fit.reason
+    FROM payments p
+    LEFT JOIN written w ON w.invoice_id = p.draft_id
+    LEFT JOIN wished s USING (partner_id, business_number)
+    LEFT JOIN merges m USING (partner_id, business_number)
+    CROSS JOIN LATERAL (SELECT CASE
+        WHEN p.draft_id IS NULL THEN CASE p.evidence WHEN 'tax_invoice' THEN 'nothing_left' ELSE 'not_a_tax_invoice' END
+        WHEN w.state = 'issued' THEN 'already_issued'
+        WHEN p.standing_supply + p.standing_vat = 0 THEN 'nothing_left'
+        WHEN p.issued_units + p.returned_units < p.serial_units THEN 'units_not_issued'
+        ELSE 'merged' END AS reason) AS fit
+    WHERE p.month = $1 AND p.partner_id = ANY(ARRAY(SELECT partner_id FROM apart))
 ), explained AS (
     INSERT INTO merge_explanations (partner_id, request_id, payment_id, order_id, reason)
-    SELECT partner_id, request_id, payment_id, order_id,
-           CASE WHEN reason = 'merged' AND merge_id IS NULL THEN 'only_one_payment' ELSE reason END
-    FROM verdicts WHERE request_id IS NOT NULL AND reason <> 'already_issued'
+    SELECT v.partner_id, v.request_id, v.payment_id, v.order_id,
+           CASE WHEN v.reason = 'merged' AND v.merge_id IS NULL THEN 'only_one_payment' ELSE v.reason END
+    FROM verdicts v LEFT JOIN merge_explanations e USING (partner_id, request_id, payment_id)
+    WHERE v.request_id IS NOT NULL AND v.reason <> 'already_issued' AND (v.merge_id IS NULL OR e.payment_id IS NOT NULL)
     ON CONFLICT (partner_id, request_id, payment_id) DO UPDATE SET order_id = EXCLUDED.order_id, reason = EXCLUDED.reason
-), joined AS (
-    UPDATE payments p SET invoice_id = v.merge_id FROM verdicts v
-    WHERE p.order_id = v.order_id AND v.merge_id IS NOT NULL AND p.month = $1 AND p.partner_id = ANY($2::text[])
-), inside AS (
-    UPDATE documents d SET state = 'in_merge' FROM verdicts v
-    WHERE d.invoice_id = v.draft_id AND v.merge_id IS NOT NULL AND d.month = $1 AND d.partner_id = ANY($2::text[])
 ), issuing AS (
     SELECT draft_id AS invoice_id, business_number, (paid_at AT TIME ZONE INTERVAL '+09:00')::date AS written_date
-    FROM verdicts WHERE draft_state = 'draft' AND merge_id IS NULL
+    FROM verdicts WHERE is_draft AND merge_id IS NULL
     UNION ALL
     SELECT invoice_id, business_number, $5::date FROM merges
 ), counted AS (
@@ -524,30 +544,70 @@ WITH held AS (
            c.last_number - count(*) OVER (PARTITION BY i.business_number)
            + row_number() OVER (PARTITION BY i.business_number ORDER BY i.invoice_id) AS number
     FROM issuing i JOIN counted c USING (business_number)
-), keyed AS (
-    SELECT *, format('%s-%s-%s', $1, business_number, lpad(number::text, greatest(6, length(number::text)), '0')) AS key
-    FROM numbered
-), singles AS (
-    UPDATE documents d
-    SET state = CASE WHEN $9::boolean THEN 'approved' ELSE 'issued' END, sequence = d.sequence + 1, late = $6 AND NOT $9,
-        document_key = k.key, written_date = k.written_date, issued_at = CASE WHEN $9 THEN NULL ELSE $4::timestamptz END, payments = 1
-    FROM keyed k WHERE d.invoice_id = k.invoice_id AND d.month = $1 AND d.partner_id = ANY($2::text[])
+), made AS MATERIALIZED (
+    SELECT n.invoice_id, n.business_number, n.written_date, m.invoice_id IS NOT NULL AS is_merge,
+           format('%s-%s-%s', $1, n.business_number, lpad(number::text, greatest(6, length(number::text)), '0')) AS key,
+           coalesce(m.partner_id, v.partner_id) AS partner_id, coalesce(m.supply, v.standing_supply)::bigint AS supply,
+           coalesce(m.vat, v.standing_vat)::bigint AS vat, coalesce(m.payments, 1) AS payments, m.members, m.request_id,
+           coalesce(m.payment_ids, ARRAY[v.payment_id]) AS payment_ids, coalesce(m.order_ids, ARRAY[v.order_id]) AS order_ids
+    FROM numbered n
+    LEFT JOIN merges m USING (invoice_id)
+    LEFT JOIN verdicts v ON v.draft_id = n.invoice_id
 ), frozen AS (
     INSERT INTO approvals (document_key, invoice_id, business_number, month, supply, vat, payments, actor, reason, approved_at)
-    SELECT k.key, k.invoice_id, k.business_number, $1, coalesce(m.supply, d.supply), coalesce(m.vat, d.vat),
-           coalesce(m.payments, 1), $10::text, $11::text, $4::timestamptz
-    FROM keyed k
-    LEFT JOIN merges m USING (invoice_id)
-    LEFT JOIN documents d ON d.invoice_id = k.invoice_id AND d.month = $1 AND d.partner_id = ANY($2::text[])
-    WHERE $9
-), merged AS (
+    SELECT key, invoice_id, business_number, $1, supply, vat, payments, $11::text, $12::text, $3::timestamptz FROM made
+    WHERE $10::boolean
+), kept AS (
     INSERT INTO documents (invoice_id, kind, state, partner_id, business_number, month, supply, vat, sequence, late, payments,
-                           document_key, written_date, issued_at)
-    SELECT m.invoice_id, 'merged', CASE WHEN $9::boolean THEN 'approved' ELSE 'issued' END, m.partner_id, m.business_number, $1,
-           m.supply, m.vat, 2, $6 AND NOT $9, m.payments, k.key, k.written_date, CASE WHEN $9 THEN NULL ELSE $4::timestamptz END
-    FROM merges m JOIN keyed k USING (invoice_id)
+                           document_key, written_date, issued_at, members, merged_for)
+    SELECT invoice_id, CASE WHEN is_merge THEN 'merged' ELSE 'payment' END, CASE WHEN $10 THEN 'approved' ELSE 'issued' END,
+           partner_id, business_number, $1, supply, vat, 2, $7::boolean AND NOT $10, payments, key, written_date,
+           CASE WHEN $10 THEN NULL ELSE $3 END, members, CASE WHEN is_merge THEN request_id END
+    FROM made
+), left_out AS (
+    SELECT m.invoice_id, string_agg(format('{"payment_id":%s,"reason":"%s"}', to_json(v.payment_id), CASE
+               WHEN v.business_number <> m.business_number THEN 'other_business' ELSE v.reason END),
+               ',' ORDER BY v.paid_at, v.order_id) AS excluded
+    FROM merges m JOIN verdicts v ON v.partner_id = m.partner_id AND v.merge_id IS DISTINCT FROM m.invoice_id
+    GROUP BY m.invoice_id
+), said AS MATERIALIZED (
+    SELECT m.*, o.excluded, to_json(m.payment_ids)::text AS payment_list, to_json(m.order_ids)::text AS order_list,
+           format('{"invoice_id":"%s","partner_id":%s,"business_number":"%s","month":"%s",', m.invoice_id,
+                  to_json(m.partner_id), m.business_number, $1) AS head,
+           format('"supply":%s,"vat":%s,"total":%s,"written_date":"%s"', supply, vat, supply + vat, written_date) AS won
+    FROM made m LEFT JOIN left_out o USING (invoice_id)
+), events AS MATERIALIZED (
+    SELECT 1 AS turn, partner_id, business_number, invoice_id, 'invoice.merged.v1' AS type, 1 AS sequence,
+           convert_to(concat(head, won, ',"due_on":"', $6::date, '","payment_ids":', payment_list, ',"excluded":[', excluded, ']}'),
+                      'UTF8') AS data
+    FROM said WHERE is_merge
+    UNION ALL
+    SELECT 2, partner_id, NULL, invoice_id, CASE WHEN $10 THEN 'invoice.approved.v1' ELSE 'invoice.issued.v1' END, 2,
+           convert_to(CASE WHEN $10
+               THEN concat(head, '"document_key":"', key, '",', won, ',"due_on":"', $6, '","approved_at":"', $4::text,
+                           '","payment_ids":', payment_list, '}')
+               ELSE concat(head, '"document_key":"', key, '",', won, ',"issued_at":"', $4, '","late":', $7::text,
+                           CASE WHEN $7 THEN format(',"estimated_penalty":%s', supply * $8::bigint / 100) END,
+                           ',"payment_ids":', payment_list, ',"order_ids":', order_list, '}') END, 'UTF8')
+    FROM said
+), noted AS (
+    UPDATE months SET unreported = true WHERE month = $1 AND NOT unreported AND EXISTS (SELECT FROM made) RETURNING month
+), outbox_lock AS MATERIALIZED (
+    -- It is the last lock, as everywhere, and held no sooner than the events are made: so it asks how many these are.
+    SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '.outbox', 0 * (e.count + n.count)))
+    FROM (SELECT count(*) FROM events) AS e, (SELECT count(*) FROM noted) AS n
+), told AS (
+    INSERT INTO outbox (topic, partition, key, type, subject, sequence, time, correlation, causation, data, event_id)
+    SELECT 'invoices.events', a.partition, e.partner_id, e.type, e.invoice_id::text, e.sequence, $4, e.partner_id, $13::text,
+           e.data, uuidv7()
+    FROM outbox_lock CROSS JOIN events e
+    JOIN unnest($2::text[], $14::integer[]) AS a (partner_id, partition) USING (partner_id)
+    ORDER BY e.turn, CASE e.turn WHEN 1 THEN e.partner_id END, e.business_number, e.invoice_id
 )
-SELECT (SELECT count(*) FROM issuing) AS done, (SELECT count(*) FROM merges) AS merged;
+SELECT ARRAY(SELECT partner_id FROM summed JOIN left_alone USING (partner_id) GROUP BY partner_id
+             HAVING bool_or(drafts > 0)
+                 OR partner_id IN (SELECT w.owner FROM written w WHERE w.state IN ('draft', 'approved', 'issue_failed'))
+             ORDER BY partner_id);
 
 -- name: issue_frozen
 -- Issues by set what of these partners was approved, of businesses whose issue has begun: without a refund in progress, and
@@ -570,61 +630,31 @@ WITH refunded AS (
 )
 SELECT count(*) FROM issued;
 
--- name: tell_set
--- Says what a set has done in this transaction, in the order in which it is decided: merges, where it merges ($9), then
--- approvals or issues. $2: partners and $3: the partitions of their keys, $4: the time, $5: the cause, $6: the due day, $7:
--- the penalty of what is late, in percent, $8: ids of events.
+-- name: tell_issued
+-- Says what a set has issued in this transaction, in the order in which it is decided. $2: partners and $3: the partitions of
+-- their keys, $4: the time, $5: the cause, $6: the penalty of what is late, in percent.
 WITH asked AS (
     SELECT * FROM unnest($2::text[], $3::integer[]) AS asked (partner_id, partition)
 ), written AS (
     SELECT d.* FROM documents d
-    WHERE d.month = $1 AND d.partner_id = ANY($2::text[]) AND d.state IN ('approved', 'issued')
-      AND d.xmin = pg_current_xact_id()::xid
+    WHERE d.month = $1 AND d.partner_id = ANY($2::text[]) AND d.state = 'issued' AND d.xmin = pg_current_xact_id()::xid
 ), listed AS (
-    SELECT p.invoice_id, string_agg(to_json(p.payment_id)::text, ',' ORDER BY p.paid_at, p.order_id) AS payment_ids,
-           string_agg(to_json(p.order_id)::text, ',' ORDER BY p.paid_at, p.order_id) AS order_ids
-    FROM payments p JOIN written w USING (invoice_id)
-    WHERE p.month = $1 AND p.partner_id = ANY($2::text[])
+    SELECT p.invoice_id, to_json(array_agg(p.payment_id ORDER BY p.paid_at, p.order_id)) AS payment_ids,
+           to_json(array_agg(p.order_id ORDER BY p.paid_at, p.order_id)) AS order_ids
+    FROM placed_payments p JOIN written w USING (invoice_id)
+    WHERE p.month = $1 AND p.partner_id = ANY($2::text[]) AND p.standing_supply + p.standing_vat > 0
     GROUP BY p.invoice_id
-), left_out AS (
-    SELECT w.invoice_id, string_agg(format('{"payment_id":%s,"reason":"%s"}', to_json(p.payment_id), CASE
-               WHEN p.business_number <> w.business_number THEN 'other_business'
-               ELSE coalesce(e.reason, 'already_issued') END), ',' ORDER BY p.paid_at, p.order_id) AS excluded
-    FROM written w
-    JOIN payments p ON p.month = $1 AND p.partner_id = w.partner_id AND p.invoice_id IS DISTINCT FROM w.invoice_id
-    LEFT JOIN merge_explanations e ON e.partner_id = p.partner_id AND e.payment_id = p.payment_id
-                                  AND e.xmin = pg_current_xact_id()::xid
-    WHERE w.kind = 'merged' AND $9::boolean GROUP BY w.invoice_id
-), said AS (
-    SELECT w.partner_id, w.invoice_id, w.business_number, l.payment_ids, l.order_ids, o.excluded, w.kind, w.state, w.sequence,
-           w.written_date, w.document_key, w.late, w.supply, w.vat,
-           format('{"invoice_id":"%s","partner_id":%s,"business_number":"%s","month":"%s",', w.invoice_id, to_json(w.partner_id),
-                  w.business_number, w.month) AS head,
-           format('"supply":%s,"vat":%s,"total":%s,"written_date":"%s"', w.supply, w.vat, w.total, w.written_date) AS won
-    FROM written w JOIN listed l USING (invoice_id) LEFT JOIN left_out o USING (invoice_id)
-), events AS (
-    SELECT 1 AS turn, partner_id, business_number, invoice_id, 'invoice.merged.v1' AS type, sequence - 1 AS sequence,
-           format('%s%s,"due_on":"%s","payment_ids":[%s],"excluded":[%s]}', head, won, $6::date, payment_ids, excluded) AS data
-    FROM said WHERE kind = 'merged' AND $9::boolean
-    UNION ALL
-    SELECT 2, partner_id, NULL, invoice_id, 'invoice.approved.v1', sequence,
-           format('%s"document_key":"%s",%s,"due_on":"%s","approved_at":"%s","payment_ids":[%s]}', head, document_key, won,
-                  $6::date, $4::text, payment_ids)
-    FROM said WHERE state = 'approved'
-    UNION ALL
-    SELECT 2, partner_id, NULL, invoice_id, 'invoice.issued.v1', sequence,
-           format('%s"document_key":"%s",%s,"issued_at":"%s","late":%s,%s"payment_ids":[%s],"order_ids":[%s]}', head,
-                  document_key, won, $4::text, late::text,
-                  CASE WHEN late THEN format('"estimated_penalty":%s,', supply * $7::bigint / 100) ELSE '' END,
-                  payment_ids, order_ids)
-    FROM said WHERE state = 'issued'
 )
 INSERT INTO outbox (topic, partition, key, type, subject, sequence, time, correlation, causation, data, event_id)
-SELECT 'invoices.events', a.partition, e.partner_id, e.type, e.invoice_id::text, e.sequence, $4, e.partner_id, $5,
-       convert_to(e.data, 'UTF8'),
-       ($8::uuid[])[row_number() OVER (ORDER BY e.turn, CASE e.turn WHEN 1 THEN e.partner_id END, e.business_number, e.invoice_id)]
-FROM events e JOIN asked a USING (partner_id)
-ORDER BY e.turn, CASE e.turn WHEN 1 THEN e.partner_id END, e.business_number, e.invoice_id;
+SELECT 'invoices.events', a.partition, w.partner_id, 'invoice.issued.v1', w.invoice_id::text, w.sequence, $4, w.partner_id, $5,
+       convert_to(format('{"invoice_id":"%s","partner_id":%s,"business_number":"%s","month":"%s","document_key":"%s",'
+                         '"supply":%s,"vat":%s,"total":%s,"written_date":"%s","issued_at":"%s","late":%s,%s"payment_ids":%s,'
+                         '"order_ids":%s}', w.invoice_id, to_json(w.partner_id), w.business_number, w.month, w.document_key,
+                         w.supply, w.vat, w.total, w.written_date, $4::text, w.late::text,
+                         CASE WHEN w.late THEN format('"estimated_penalty":%s,', w.supply * $6::bigint / 100) ELSE '' END,
+                         l.payment_ids, l.order_ids), 'UTF8'), uuidv7()
+FROM written w JOIN listed l USING (invoice_id) JOIN asked a USING (partner_id)
+ORDER BY w.invoice_id;
 
 -- name: note_unreported
 -- Remembers that month.closed has something to report, in case the close is interrupted before it or leaves drafts.
