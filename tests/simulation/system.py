@@ -375,7 +375,7 @@ def _service(name: str, watch: Watch | None) -> tuple[Service, InvoicesStore | N
         return Service(
             name, routes, store, refunds_handlers.refuse_late, commands=refunds_commands.COMMANDS
         ), None
-    invoices = InvoicesStore(InvoicePolicy())
+    invoices = InvoicesStore(InvoicePolicy(draft_rows=True))
     return Service(name, invoices_handlers.ROUTES, invoices, invoices_handlers.refuse_late), invoices
 
 
