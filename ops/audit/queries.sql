@@ -433,12 +433,13 @@ WHERE c.state = 'corrected' AND c.decided_at >= (SELECT audited_since FROM reten
 ORDER BY d.document_key LIMIT $1;
 
 -- name: months_closed
--- Payments that are still in draft although their month was closed to the end.
+-- Payments that are still in draft although their month was closed to the end. What a tax agent was given is no sign of
+-- that: one that it refused is mended, approved and issued again later.
 SELECT p.order_id, format('%s is closed, the document %s is still a draft', d.month, d.invoice_id) AS detail
 FROM all_documents d
 JOIN months m ON m.month = d.month AND m.sequence > 0 AND NOT m.unreported
 LEFT JOIN placed_payments p ON p.invoice_id = d.invoice_id
-WHERE d.state IN ('draft', 'approved')
+WHERE d.state IN ('draft', 'approved') AND NOT EXISTS (SELECT FROM submissions s WHERE s.invoice_id = d.invoice_id)
 LIMIT $1;
 
 -- name: sequences_contiguous

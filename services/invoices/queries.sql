@@ -734,13 +734,20 @@ SELECT s.detail AS why, d.month, count(*) AS count, sum(d.total)::bigint AS won,
 FROM documents d JOIN submissions s USING (invoice_id)
 WHERE d.state = 'issue_failed' AND s.state = 'failed' GROUP BY 1, 2;
 
+-- name: todo_issue_again
+-- Documents of closed months that the tax agent refused and that are mended since, by month and whether they are approved.
+SELECT d.month, d.state = 'approved' AS is_approved, count(*) AS count, sum(d.total)::bigint AS won, min(s.next_at) AS since,
+       (array_agg(d.partner_id ORDER BY s.next_at, d.partner_id))[1:20] AS members
+FROM documents d JOIN submissions s USING (invoice_id) JOIN months m ON m.month = d.month AND NOT m.unreported
+WHERE d.state IN ('draft', 'approved') AND s.state = 'failed' GROUP BY 1, 2;
+
 -- name: todo_not_transmitted
 -- Issued documents that the tax authority did not take, by why, month, Seoul day of issue, and whether a tax agent was given
 -- them. Those that it is given again are left out.
 SELECT t.detail AS why, d.month, (d.issued_at AT TIME ZONE INTERVAL '+09:00')::date AS day, s.invoice_id IS NOT NULL AS by_agent,
        count(*) AS count, sum(d.total)::bigint AS won, min(t.at) AS since,
        (array_agg(d.document_key ORDER BY t.at, d.document_key))[1:20] AS members,
-       (array_agg(d.partner_id ORDER BY t.at, d.document_key))[1] AS partner_id
+       (array_agg(d.partner_id ORDER BY t.at, d.document_key))[1] AS partner
 FROM transmissions t JOIN documents d USING (invoice_id) LEFT JOIN submissions s USING (invoice_id)
 WHERE t.state = 'transmission_failed' AND coalesce(s.state, 'failed') = 'failed' GROUP BY 1, 2, 3, 4;
 

@@ -78,6 +78,17 @@ def refused(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
         yield group.with_command(command)
 
 
+def issue_again(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
+    """Documents of closed months that the tax agent refused, and that can be given to it again."""
+    for row in rows:
+        part = Part(
+            row["count"], row["won"], row["since"], end_of_day(due_on(row["month"])), tuple(row["members"])
+        )
+        step = "issue" if row["is_approved"] else "approve"
+        group = add_up(INVOICES, "document_to_issue_again", row["month"], FINANCE, [part], moment)
+        yield group.with_command(f"{pawl('close', row['month'], step)} --reason WHY --yes")
+
+
 def not_transmitted(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
     """Issued documents that the tax authority does not have, by why, with the day by which it should."""
     for why, some in _by_why(rows).items():
@@ -101,7 +112,7 @@ def _transmitting(why: str, first: Row) -> tuple[Who, str]:
     month, document = first["month"], first["members"][0]
     match next_of(why):
         case "correct_partner":
-            return PARTNER, pawl("partner", "correct", first["partner_id"])
+            return PARTNER, pawl("partner", "correct", first["partner"])
         case "correct_document":
             return FINANCE, pawl("close", month, "amend", document)
         case "send_again" if first["by_agent"]:
@@ -148,6 +159,7 @@ TODO: Final = (
     Cause("todo_interrupted", no_arguments, interrupted),
     Cause("todo_unissuable", no_arguments, unissuable),
     Cause("todo_refused", no_arguments, refused),
+    Cause("todo_issue_again", no_arguments, issue_again),
     Cause("todo_not_transmitted", no_arguments, not_transmitted),
     Cause("todo_late", lambda moment: (moment.now - PENALTIES_SINCE,), late),
     Cause("todo_corrections", no_arguments, corrections),

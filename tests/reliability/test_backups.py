@@ -26,13 +26,15 @@ from ops.setup.topics import create_topics
 from ops.shell.http_client import fetch
 from ops.shell.problem import Exit
 from ops.shell.run_directory import RunDirectory
+from ops.tax_agent.desk import Desk
+from ops.tax_agent.run import open_tax_agent
 from shared.events.catalogue import SERVICES
 from tests.support.alone import assert_all_is_well, services_on
 from tests.support.backups import Backups
 from tests.support.driver import Checkout, facts_said, table_hashes, topic_dump
 from tests.support.instances import until, until_healthy
 from tests.support.servers import FOR_TESTS, new_run_directory
-from tests.support.stories import Story
+from tests.support.stories import Story, first_day
 
 pytestmark = pytest.mark.faults
 
@@ -244,6 +246,35 @@ async def test_serials_since_the_backup_are_named_as_lost_and_nothing_is_changed
 
     assert (code, said["applied"]) == (Exit.RULE_BROKEN, False)
     assert [(each["key"], each["type"]) for each in said["lost"]] == [(story.order_id, "serials.issued.v2")]
+    assert await what_stands(stack.database) == tables
+
+
+async def test_what_a_month_was_approved_issued_and_transmitted_by_is_named_as_lost(stack: Stack) -> None:
+    """Persons and a tax agent caused it: their words stand in no topic, and nothing is applied in part."""
+    month = "2026-09"
+    story = await Story(stack.checkout, begins=first_day(month)).is_paid(kind="goods")
+    await stack.checkout.drain()
+    dump = await stack.backups.dump("invoices.dump", "--schema=invoices")
+    with open_tax_agent(Desk(1, pace=0.0, is_faultless=True), silence=0.2) as url:
+        await stack.stop("invoices")
+        stack.system.services.start("invoices", {"INVOICES_TAX_AGENT_URL": url})
+        await until_healthy(stack.system, "invoices")
+        for who, step in (("kim", "approve"), ("lee", "issue")):
+            await stack.pawl("close", month, step, "--reason", "checked", "--actor", who, "--yes")
+        await story.buyer.until("invoice.transmitted.v1")
+        await stack.checkout.drain()
+        await stack.stop("invoices")
+    await stack.backups.restore_schema(dump)
+    assert (await stack.pawl("migrate"))[0] == 0
+    tables = await what_stands(stack.database)
+    assert story.buyer.id in await stack.refuses("invoices")
+
+    code, said = await stack.recover("invoices", "--apply")
+
+    assert (code, said["applied"]) == (Exit.RULE_BROKEN, False)
+    lost = {(each["key"], each["type"]) for each in said["lost"]}
+    of_partner = ("invoice.approved.v1", "invoice.issued.v1", "invoice.transmitted.v1")
+    assert lost == {*((story.buyer.id, name) for name in of_partner), (month, "month.closed.v1")}
     assert await what_stands(stack.database) == tables
 
 

@@ -108,9 +108,8 @@ def how_to_close(month: dict[str, Any]) -> str:
     """How a month is closed: in one stroke, or approved by one person and issued by another."""
     close = f"pawl close {month['month']}"
     if month.get("in_steps"):
-        return (
-            f"Approve it: {close} approve --reason WHY --yes\nThen issue it: {close} issue --reason WHY --yes"
-        )
+        first, then = (f"{close} {step} --reason WHY --yes" for step in ("approve", "issue"))
+        return f"Approve it: {first}\nThen issue it: {then}"
     return f"Close it: {close} --reason WHY --yes"
 
 

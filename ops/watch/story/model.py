@@ -60,7 +60,10 @@ class Refund:
 
 @dataclass(slots=True)
 class Invoice:
-    """A document that the payment stands on, or a modified invoice. The total is the document's own."""
+    """A document that the payment stands on, or a modified invoice. The total is the document's own.
+
+    `refused`: why a tax agent did not issue it.
+    """
 
     invoice_id: str
     kind: str
@@ -68,6 +71,7 @@ class Invoice:
     month: str
     state: str
     total: int
+    refused: str | None = None
 
 
 @dataclass(slots=True)

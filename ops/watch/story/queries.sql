@@ -42,9 +42,10 @@ SELECT partner_id, payment_id, evidence, invoice_id, standing_supply + standing_
 FROM placed_payments WHERE order_id = $1;
 
 -- name: documents_of
--- The document that the payment stands on, and its modified invoices.
-SELECT d.invoice_id, d.kind, d.document_key, d.month, d.state, d.total, d.partner_id
+-- The document that the payment stands on, and its modified invoices; of one that a tax agent refused also why.
+SELECT d.invoice_id, d.kind, d.document_key, d.month, d.state, d.total, s.detail AS refused
 FROM all_documents d
+LEFT JOIN submissions s ON s.invoice_id = d.invoice_id AND s.state = 'failed' AND d.state = 'issue_failed'
 WHERE d.invoice_id = (SELECT p.invoice_id FROM placed_payments p WHERE p.order_id = $1)
    OR d.kind = 'modified' AND d.refund_id IN (SELECT r.refund_id FROM refunds r WHERE r.order_id = $1)
 ORDER BY d.kind = 'modified', d.issued_at, d.invoice_id;
@@ -56,9 +57,10 @@ SELECT id, event_id, topic, type, subject, time, causation, data, recorded_at
 FROM outbox WHERE key = $1 AND type <> 'serial.registered.v1' ORDER BY id;
 
 -- name: partner_events_of
--- Events of invoices with the partner's key and the payment's id in them.
+-- Events of invoices with the partner's key and the payment's id in them, or about one of its documents.
 SELECT id, event_id, topic, type, subject, time, causation, data, recorded_at
-FROM outbox WHERE key = $1 AND topic = 'invoices.events' AND position(convert_to($2, 'UTF8') IN data) > 0
+FROM outbox
+WHERE key = $1 AND topic = 'invoices.events' AND (position(convert_to($2, 'UTF8') IN data) > 0 OR subject = ANY($3::text[]))
 ORDER BY id;
 
 -- name: published_up_to

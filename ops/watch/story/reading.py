@@ -79,8 +79,7 @@ async def _read_invoices(connection: Any, story: Story) -> None:
     story.evidence, story.standing = row["evidence"], row["standing"]
     story.invoice_id = row["invoice_id"] and str(row["invoice_id"])
     for document in await connection.fetch(SQL.documents_of, story.order_id):
-        columns = {name: value for name, value in document.items() if name != "partner_id"}
-        story.invoices.append(Invoice(**{**columns, "invoice_id": str(document["invoice_id"])}))
+        story.invoices.append(Invoice(**{**document, "invoice_id": str(document["invoice_id"])}))
 
 
 async def _read_runtime(connection: Any, service: str, story: Story) -> None:
@@ -125,11 +124,12 @@ async def _read_runtime(connection: Any, service: str, story: Story) -> None:
 
 
 async def _read_partner_events(connection: Any, story: Story) -> None:
-    """Events of merged and issued documents have the partner's key; the payment id finds them."""
+    """Events of documents have the partner's key; the id of the payment, or of its document, finds them."""
     if story.partner_id is None or story.payment_id is None:
         return
     quoted = orjson.dumps(story.payment_id).decode()
-    rows = await connection.fetch(SQL.partner_events_of, story.partner_id, quoted)
+    documents = [invoice.invoice_id for invoice in story.invoices]
+    rows = await connection.fetch(SQL.partner_events_of, story.partner_id, quoted, documents)
     if rows:
         known = {event.id for event in story.events}
         published = await connection.fetchval(SQL.published_up_to)

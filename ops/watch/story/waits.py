@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from ops.watch.show.rows import words
 from ops.watch.story.model import Refund, Story
 from shared.events.catalogue import UPSTREAM
 from shared.kst import next_month, parse_month, wire_time
@@ -115,6 +116,11 @@ def _papers(story: Story) -> Iterator[str]:
         if invoice.state in ("draft", "approved"):
             first = parse_month(next_month(invoice.month))
             yield f"the close of {invoice.month}, from {first} on; pawl month {invoice.month}"
-        if invoice.state == "issue_failed":
+        if invoice.refused is not None:
+            yield (
+                f"its invoice of {invoice.month}, which the tax agent refused: {words(invoice.refused)}; "
+                "pawl todo --code document_refused"
+            )
+        elif invoice.state == "issue_failed":
             what = f"a valid business number of {story.partner_id}, to issue its invoice of {invoice.month}"
             yield f"{what}; {pawl('partner', 'correct', story.partner_id or '')}"

@@ -167,7 +167,7 @@ def explain_document(told: Sources, may_see: Callable[[str], bool] = lambda _: T
     hidden = [each.amount for each in contributions if not may_see(each.payment.partner_id)]
     if hidden:
         missing = [each._replace(names=()) for each in missing]
-    subject = str(document.invoice_id)
+    subject, of_payments = str(document.invoice_id), {each.payment.order_id for each in contributions}
     return Explanation(
         document,
         amount,
@@ -175,7 +175,7 @@ def explain_document(told: Sources, may_see: Callable[[str], bool] = lambda _: T
         (len(hidden), _sum(hidden)),
         missing,
         told.related,
-        [event for event in told.events if event.subject == subject],
+        [event for event in told.events if event.subject == subject and event.key not in of_payments],
         _forgotten(told.horizon, (each.payment for each in contributions)),
     )
 

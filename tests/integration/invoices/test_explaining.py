@@ -20,7 +20,7 @@ async def client(books: StoredBooks) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def merged(books: StoredBooks) -> None:
-    """Two payments contribution a document; 40 units of the first go back before the issue, 20 after it."""
+    """Two payments on one document; 40 units of the first go back before the issue, 20 after it."""
     await books.paid_and_issued("A-1", "A-2")
     await books.take(books.events.completed("A-1", "r-1", 40, 64_000, 6_400))
     await books.take(books.events.merge())
@@ -33,6 +33,19 @@ async def amend(client: httpx.AsyncClient, **said: Any) -> None:
     body = {"document": KEY, "reason": "a test", "apply": True, **said}
     answer = await client.post("/v1/months/2026-10/amend", json=body)
     assert answer.status_code == 200, answer.text
+
+
+async def test_an_event_of_a_single_document_is_told_once(
+    books: StoredBooks, client: httpx.AsyncClient
+) -> None:
+    await books.paid_and_issued("A-1")
+    await books.close()
+    key = await books.pool.fetchval("SELECT document_key FROM documents")
+
+    told = (await client.get(f"/v1/documents/{key}/explain")).json()
+
+    assert [event["type"] for event in told["events"]] == ["invoice.issued.v1"]
+    assert [event["type"] for event in told["payments"][0]["events"]] == ["invoice.drafted.v1"]
 
 
 async def test_a_document_is_traced_to_payments_lines_units_refunds_and_events(

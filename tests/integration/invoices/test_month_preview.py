@@ -268,7 +268,7 @@ async def test_over_http_a_month_tells_who_closed_it_and_why(
 
     assert (month["state"], month["closed_at"]) == ("closed", LATE)
     (*_, close) = month["closes"]
-    assert (close["actor"], close["reason"]) == ("kim", "all have confirmed")
+    assert (close["step"], close["actor"], close["reason"]) == ("close", "kim", "all have confirmed")
     assert (month["issued"]["late"], month["issued"]["penalty"]) == (1, 1_600)
     assert (month["due_on"], month["days_left"]) == ("2026-11-10", -10)
     (closed,) = await books.published("month.closed")

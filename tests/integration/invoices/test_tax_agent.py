@@ -214,6 +214,23 @@ async def test_a_duplicate_of_ours_is_ours_and_one_of_other_won_is_refused(agenc
     ]
 
 
+async def test_a_schema_that_forgot_what_it_gave_the_agent_gives_it_under_the_same_keys(
+    agency: Agency, owner: asyncpg.Connection
+) -> None:
+    """As a restore to before the issue leaves it: approved here, and issued there."""
+    await two_businesses(agency.books)
+    await agency.given()
+    await agency.send()
+    await owner.execute("DELETE FROM submissions")
+    await owner.execute("DELETE FROM closed_businesses")
+
+    await agency.given()
+    await agency.send()
+
+    assert await agency.states() == [("issued", "transmitted")] * 2
+    assert len(agency.desk.held) == 2
+
+
 class Closed:
     """A registry to which one business is closed."""
 
@@ -232,6 +249,28 @@ async def test_of_a_closed_business_nothing_is_sent(agency: Agency) -> None:
     told = {name: failed["data"][name] for name in ("business_number", "reason", "next")}
     assert told == {"business_number": OTHER, "reason": "business_closed", "next": "correct_partner"}
     assert [len(keys) for keys in agency.sendings] == [1]
+
+
+async def test_what_was_refused_is_approved_and_given_again_under_its_key(agency: Agency) -> None:
+    books = agency.books
+    await two_businesses(books)
+    await agency.given()
+    registry = agency.outside.registry
+    agency.outside = agency.outside._replace(registry=Closed())
+    await agency.send()
+    await agency.ask()
+    assert sorted(await agency.states()) == [("issue_failed", "failed"), ("issued", "transmitted")]
+    assert len(await books.published("month.closed")) == 1
+
+    agency.outside = agency.outside._replace(registry=registry)
+    await agency.given()
+    agency.at += ALL
+    await agency.send()
+    await agency.ask()
+
+    assert await agency.states() == [("issued", "transmitted")] * 2
+    assert len(agency.desk.held) == 2
+    assert len(await books.published("month.closed")) == 2
 
 
 async def test_a_modified_document_waits_for_the_success_of_its_original(agency: Agency) -> None:

@@ -8,6 +8,7 @@ from rich.console import Console
 from ops.setup.provision import Database
 from ops.shell.problem import Exit, Problem
 from ops.watch.order import read_order, show_order
+from tests.integration.watch.test_todo import answered
 from tests.support.tabletop import Tabletop, buy, refund_and_issue
 
 
@@ -108,6 +109,19 @@ async def test_documents_told_with_the_partners_key_belong_to_the_story(
     other = await read_order(database.ops_url, "A-3")
     assert other is not None
     assert not any(event.type.startswith("invoice") for event in other.events)
+
+
+async def test_an_invoice_that_a_tax_agent_refused_says_so_and_why(
+    table: Tabletop, database: Database
+) -> None:
+    await answered("refused", "business_closed")(table)
+
+    story = await read_order(database.ops_url, "A-1")
+
+    assert story is not None
+    assert "invoice.issue_failed.v1" in {event.type for event in story.events}
+    assert [(i.state, i.refused) for i in story.invoices] == [("issue_failed", "business_closed")]
+    assert any("the tax agent refused: business closed" in sentence for sentence in story.waits_for)
 
 
 async def test_an_order_known_only_by_what_waits_for_it(table: Tabletop, database: Database) -> None:

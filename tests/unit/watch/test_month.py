@@ -92,12 +92,8 @@ WARNINGS = [
         "detail": "",
     },
 ]
-CLOSE = {
-    "at": "2026-11-02T10:00:00+09:00",
-    "step": "close",
-    "actor": "finance-kim",
-    "reason": "all have confirmed",
-}
+CLOSED_AT = "2026-11-02T10:00:00+09:00"
+CLOSE = {"at": CLOSED_AT, "step": "close", "actor": "finance-kim", "reason": "all have confirmed"}
 
 
 def a_month(**more: Any) -> dict[str, Any]:
