@@ -1114,6 +1114,11 @@ UNIQUE: Mapping[str, Mapping[str, Mapping[str, Callable[[Any], Any]]]] = {
             "documents_document_key_key": lambda d: d["document_key"],
             "documents_one_open_merge": lambda d: (
                 (d["partner_id"], d["business_number"], d["month"])
+                if d["kind"] == "merged" and d["state"] in ("draft", "issue_failed")
+                else None
+            ),
+            "documents_one_unissued_merge": lambda d: (
+                (d["partner_id"], d["business_number"], d["month"])
                 if d["kind"] == "merged" and d["state"] in UNISSUED
                 else None
             ),
