@@ -1366,6 +1366,18 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
         ),
         **dict.fromkeys(
             (
+                "document_named",
+                "payment_of_order",
+                "related_documents",
+                "documents_of_order",
+                "is_any_issued_twice",
+                "events_of_documents",
+                "horizon_of_events",
+            ),
+            "a person asks why a document or a payment comes to what it does",
+        ),
+        **dict.fromkeys(
+            (
                 "snapshots_of_orders",
                 "refunds_of_orders",
                 "payments_of_document",
