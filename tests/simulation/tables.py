@@ -14,6 +14,7 @@ import services.invoices.store as invoices_store
 import services.orders.store as orders_store
 import services.refunds.store as refunds_store
 import services.serials.store as serials_store
+from services.invoices.state import draft_said_by
 from shared.queries import load
 from shared.rows import Column, Table
 from shared.runtime.outgoing import COLUMNS
@@ -927,10 +928,21 @@ def orders_of_document(tx: Transaction, invoice_id: Any) -> list[Row]:
     ]
 
 
+def all_documents(tables: Mapping[str, Mapping[Any, Any]]) -> dict[UUID, Row]:
+    """All documents, those too that have no row since they are what their payments say, by their ids."""
+    rows = dict(tables["documents"])
+    for row in tables["payments"].values():
+        if row["draft_id"] is not None and row["draft_id"] not in rows:
+            draft = draft_said_by(invoices_store.PAYMENTS.read(row))
+            columns = (column.name for column in invoices_store.DOCUMENTS.columns)
+            rows[draft.invoice_id] = Row(zip(columns, invoices_store.DOCUMENTS.row(draft), strict=True))
+    return rows
+
+
 def find_document(tx: Transaction, month: str, name: str, invoice_id: UUID | None) -> list[Row]:
     return [
         d
-        for d in tx.rows("documents").values()
+        for d in all_documents(tx.database.tables).values()
         if d["month"] == month and (d["document_key"] == name or d["invoice_id"] == invoice_id)
     ]
 
@@ -994,7 +1006,7 @@ def lock_counters(tx: Transaction, numbers: Names) -> list[Row]:
 
 
 def open_refunds_of_month(tx: Transaction, month: str) -> list[Row]:
-    payments, documents = tx.rows("payments"), tx.rows("documents")
+    payments, documents = tx.rows("payments"), all_documents(tx.database.tables)
     rows = []
     for refund in where(tx, "refunds", "state", ["open"], "refund_id"):
         payment = payments[refund["order_id"]]
@@ -1018,7 +1030,7 @@ def open_month_close(tx: Transaction, month: str, at: Any) -> int:
 def partners_to_close(tx: Transaction, month: str, after: str, most: int) -> list[Row]:
     partners = {
         d["partner_id"]
-        for d in tx.rows("documents").values()
+        for d in all_documents(tx.database.tables).values()
         if d["month"] == month and d["partner_id"] > after and d["state"] in UNISSUED
     }
     return [Row(partner_id=partner_id) for partner_id in sorted(partners)[:most]]
