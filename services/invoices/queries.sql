@@ -432,16 +432,18 @@ ON CONFLICT DO NOTHING;
 SELECT DISTINCT partner_id FROM payments WHERE month = $1 AND partner_id > $2 ORDER BY partner_id LIMIT $3;
 
 -- name: spread_out
--- Until the commit: room for the rows of a set, so that they are joined in memory, and plans of their own, since tables grow
--- by a set at a time and a plan that was made while they were empty reads all of them for each row.
-SELECT set_config('work_mem', '64MB', true), set_config('plan_cache_mode', 'force_custom_plan', true);
+-- Until the commit: room for the rows of a set, so that they are joined in memory; plans of their own, since tables grow by a
+-- set at a time and a plan that was made while they were empty reads all of them for each row; and indexes are read in their
+-- order, so that payments come partner by partner.
+SELECT set_config('work_mem', '64MB', true), set_config('plan_cache_mode', 'force_custom_plan', true),
+       set_config('enable_bitmapscan', 'off', true);
 
 -- name: close_plain
 -- Merges, and issues or approves, by set what needs no second thought, and says so in the outbox: the month of partners all
 -- of whose documents are drafts that are what their payments say, under the number that they always told, with a right check
 -- digit, without a refund in progress or a wish for some payments only. It decides as decisions/eligibility.py,
--- merging.py and issuing.py do. Answers with the partners that it leaves with something to do. $3: the instant of the close, as it is written ($4); $5: the last day of the month and $6 the due day; $7: whether
--- that is late and $8 with how many percent; $9: the cut-off; $10: whether documents are only approved, by $11 for the reason
+-- merging.py and issuing.py do. Answers with the partners that it leaves with something to do. $3: the instant of the close,
+-- as it is written ($4); $5: the last day of the month and $6 the due day; $7: whether that is late and $8 with how many percent; $9: the cut-off; $10: whether documents are only approved, by $11 for the reason
 -- $12; $13: the cause; $14: the partitions of the partners' keys. It locks the outbox as lock_outbox does.
 WITH written AS MATERIALIZED (
     SELECT invoice_id, partner_id AS owner, state FROM documents WHERE month = $1 AND partner_id = ANY($2::text[])
@@ -450,22 +452,23 @@ WITH written AS MATERIALIZED (
     WHERE month = $1 AND partner_id = ANY($2::text[]) AND members IS NOT NULL AND state <> 'undone'
 ), summed AS MATERIALIZED (
     SELECT partner_id, business_number, count(*) AS count, count(*) FILTER (WHERE is_draft) AS drafts,
-           count(*) FILTER (WHERE is_fit) AS payments, bool_or(is_odd) AS is_odd, bool_or(is_issued) AS is_issued,
+           count(*) FILTER (WHERE is_fit) AS payments, coalesce(bool_or(is_odd), false) AS is_odd,
            sum(standing_supply) FILTER (WHERE is_fit) AS supply, sum(standing_vat) FILTER (WHERE is_fit) AS vat,
            array_agg(draft_id ORDER BY paid_at, order_id) FILTER (WHERE is_fit) AS members,
            array_agg(payment_id ORDER BY paid_at, order_id) FILTER (WHERE is_fit) AS payment_ids,
            array_agg(order_id ORDER BY paid_at, order_id) FILTER (WHERE is_fit) AS order_ids
     FROM (
-        SELECT p.*, w.state IS NULL AND draft_id IS NOT NULL AND standing_supply + standing_vat > 0 AS is_draft,
-               w.state IS NULL AND draft_id IS NOT NULL AND standing_supply + standing_vat > 0
-               AND issued_units + returned_units >= serial_units AS is_fit,
-               w.state IS NOT DISTINCT FROM 'issued' AS is_issued,
-               draft_id IS NOT NULL AND CASE WHEN w.state IS NULL
-                   THEN p.invoice_id <> draft_id OR open_refunds > 0 AND standing_supply + standing_vat > 0
-                   ELSE w.state NOT IN ('void', 'issued') END AS is_odd
-        FROM payments p LEFT JOIN written w ON w.invoice_id = p.draft_id
-        WHERE p.month = $1 AND p.partner_id = ANY($2::text[])
-    ) AS each
+        SELECT *, is_unwritten AND standing > 0 AS is_draft,
+               is_unwritten AND standing > 0 AND issued_units + returned_units >= serial_units AS is_fit,
+               CASE WHEN is_unwritten THEN invoice_id <> draft_id OR open_refunds > 0 AND standing > 0
+                    ELSE draft_id IN (SELECT w.invoice_id FROM written w WHERE w.state NOT IN ('void', 'issued')) END AS is_odd
+        FROM (
+            -- No join: so the rows come by partner, as the index has them, and are sorted within each.
+            SELECT *, draft_id NOT IN (SELECT w.invoice_id FROM written w) AS is_unwritten,
+                   standing_supply + standing_vat AS standing
+            FROM payments WHERE month = $1 AND partner_id = ANY($2::text[])
+        ) AS each
+    ) AS judged
     GROUP BY partner_id, business_number
 ), left_alone AS (
     SELECT partner_id FROM summed
