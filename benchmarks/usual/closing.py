@@ -1,8 +1,8 @@
 """The usual way to close a large month: take it out of the database, merge it in DuckDB, and put it back.
 
 DuckDB reads and writes PostgreSQL by COPY and files, since its extension for that is no part of the wheel. It
-keeps one rule only (all payments of a business are merged); nothing is locked, numbered on, or killed and gone
-on with. Its tables have a primary key each, and no other index or check.
+keeps one rule only (all payments of a business are merged); nothing is locked, numbered on, or killed and
+gone on with. Its tables have a primary key each, and no other index or check.
 """
 
 import asyncio
@@ -47,7 +47,8 @@ MERGE: Final = """
 """
 DOCUMENTS: Final = """
     COPY (
-        SELECT invoice_id, partner_id, business_number, '{month}', supply, vat, payments, document_key FROM merged
+        SELECT invoice_id, partner_id, business_number, '{month}', supply, vat, payments, document_key
+        FROM merged
     ) TO '{documents}' (HEADER false)
 """
 EVENTS: Final = """
