@@ -1,4 +1,4 @@
-"""A draft has no row while it is what its payment says; once it says more, or its month is closed, it has one."""
+"""A draft has no row while it is what its payment says; else, and in a closed month, it has one."""
 
 from typing import Any
 
