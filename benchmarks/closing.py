@@ -86,9 +86,18 @@ async def fill(admin: asyncpg.Connection, payments: int) -> None:
     numbers = [from_seed(place) for place in range(payments // PER_BUSINESS)]
     await admin.execute("SET search_path = invoices")
     await admin.execute(PARTNERS, numbers)
+    # Ten million rows are in their indexes sooner when these are made behind them.
+    indexes = await admin.fetch(
+        "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'invoices' AND tablename = 'payments'"
+        " AND indexname <> 'payments_pkey'"
+    )
+    for index in indexes:
+        await admin.execute(f"DROP INDEX {index['indexname']}")
     for first in range(0, payments, AT_ONCE):
         last = min(payments, first + AT_ONCE)
         await admin.execute(PAYMENTS, numbers, PER_BUSINESS, MONTH, first, last)
+    for index in indexes:
+        await admin.execute(index["indexdef"])
     for table in ("payments", "partners", "documents"):
         await admin.execute(f"VACUUM ANALYZE {table}")
     await admin.execute("CHECKPOINT")

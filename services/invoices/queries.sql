@@ -228,7 +228,8 @@ WITH named AS (
     ORDER BY q.invoice_id, q.paid_at DESC, q.order_id DESC
 )
 UPDATE payment_lines l SET buyer = NULL
-FROM placed_payments p LEFT JOIN all_documents d USING (invoice_id)
+FROM placed_payments p
+LEFT JOIN LATERAL (SELECT * FROM all_documents a WHERE a.invoice_id = p.invoice_id OFFSET 0) AS d ON true -- one by one
 WHERE l.order_id = p.order_id AND p.partner_id = ANY($1::text[]) AND l.buyer IS NOT NULL
   AND (d.state IN ('draft', 'approved', 'issue_failed')) IS NOT TRUE
   AND p.order_id NOT IN (SELECT order_id FROM named)
@@ -854,7 +855,8 @@ WITH RECURSIVE stood (invoice_id) AS (
 )
 SELECT d.invoice_id, d.document_key, d.kind, d.state, d.month, d.business_number, d.supply, d.vat, d.total, d.payments,
        d.written_date, d.issued_at, d.late, d.modification, d.original_id, d.refund_id
-FROM of_order JOIN all_documents d USING (invoice_id)
+FROM of_order o
+CROSS JOIN LATERAL (SELECT * FROM all_documents a WHERE a.invoice_id = o.invoice_id OFFSET 0) AS d -- one by one
 ORDER BY d.issued_at NULLS LAST, d.document_key, d.invoice_id;
 
 -- name: evidence_corrections
@@ -992,13 +994,15 @@ WITH RECURSIVE above (invoice_id) AS (
     SELECT d.invoice_id FROM documents d JOIN stood s ON d.original_id = s.invoice_id
     WHERE d.kind = 'modified' AND d.refund_id IS NOT NULL AND d.order_id = $1
 )
-SELECT * FROM all_documents WHERE invoice_id IN (
+SELECT d.* FROM (
     SELECT invoice_id FROM stood
     UNION
     SELECT invoice_id FROM modified
     UNION
     SELECT d.invoice_id FROM documents d JOIN modified m ON d.original_id = m.invoice_id
-    WHERE d.kind = 'modified' AND d.refund_id IS NOT NULL)
+    WHERE d.kind = 'modified' AND d.refund_id IS NOT NULL
+) AS found
+CROSS JOIN LATERAL (SELECT * FROM all_documents a WHERE a.invoice_id = found.invoice_id OFFSET 0) AS d -- one by one
 ORDER BY issued_at NULLS LAST, document_key, invoice_id;
 
 -- name: is_any_issued_twice
