@@ -1,11 +1,11 @@
 -- name: share_sets
 -- Keeps sets of partners from being closed until the commit (claim_set): whoever reads payments to change something comes
 -- here first.
-SELECT count(pg_advisory_xact_lock_shared(hashtextextended(current_schema() || '.set.' || lane, 0)))
-FROM generate_series(1, 2) AS lane;
+SELECT count(pg_advisory_xact_lock_shared(hashtextextended(current_schema() || '.set.' || slot, 0)))
+FROM generate_series(1, 2) AS slot;
 
 -- name: claim_set
--- Waits until nobody changes a payment, and closes the next set of partners alone in this lane ($1); the sets of both lanes
+-- Waits until nobody changes a payment, and closes the next set of partners alone in this slot ($1); the sets of both slots
 -- have different partners.
 SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '.set.' || $1::integer, 0));
 

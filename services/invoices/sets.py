@@ -4,7 +4,7 @@ A set does what the decisions do (a property test over random months holds both 
 month is plain: every document is a draft that is what its payment says, under a number that is right,
 without a refund in progress or a wish for some payments only. All others are decided, set by set. Each set is
 one short transaction; what is done is no draft any more, so a close that is killed goes on behind it. Two
-sets are closed side by side, each in a lane of its own.
+sets are closed side by side, each in a slot of its own.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from shared.runtime.surroundings import Surroundings
 from shared.tax_documents import due_on
 
 TOPIC: Final = "invoices.events"
-LANES: Final = (1, 2)
+SLOTS: Final = (1, 2)
 """As `share_sets` counts them."""
 
 Make = Callable[[Connection, list[str]], Awaitable[Sequence[str]]]
@@ -117,12 +117,12 @@ def _places(surroundings: Surroundings, partner_ids: Sequence[str]) -> list[int]
 
 
 async def _in_sets(surroundings: Surroundings, following: Next, make: Make, decide: Decide) -> None:
-    """Makes one set after the other, in every lane; what one of them raises ends the others."""
+    """Makes one set after the other, in every slot; what one of them raises ends the others."""
     pages = _Pages(surroundings, following)
     try:
-        async with asyncio.TaskGroup() as lanes:
-            for lane in LANES:
-                lanes.create_task(_one_lane(surroundings, pages, lane, make, decide))
+        async with asyncio.TaskGroup() as slots:
+            for slot in SLOTS:
+                slots.create_task(_one_slot(surroundings, pages, slot, make, decide))
     except BaseExceptionGroup as problems:
         raise problems.exceptions[0] from None
 
@@ -143,7 +143,7 @@ class _Pages:
         return partner_ids
 
 
-async def _one_lane(surroundings: Surroundings, pages: _Pages, lane: int, make: Make, decide: Decide) -> None:
+async def _one_slot(surroundings: Surroundings, pages: _Pages, slot: int, make: Make, decide: Decide) -> None:
     while partner_ids := await pages.next():
         async with surroundings.outbox.transaction(
             surroundings.pool,
@@ -152,7 +152,7 @@ async def _one_lane(surroundings: Surroundings, pages: _Pages, lane: int, make: 
             silent_too=True,
         ) as (connection, _):
             await connection.execute(SQL.spread_out)
-            await connection.execute(SQL.claim_set, lane)
+            await connection.execute(SQL.claim_set, slot)
             left = await make(connection, partner_ids)
         if left:
             await decide(left)
