@@ -466,7 +466,7 @@ WITH written AS MATERIALIZED (
                     ELSE draft_id IN (SELECT w.invoice_id FROM written w WHERE w.state NOT IN ('void', 'issued')) END AS is_odd
         FROM (
             -- No join: so the rows come by partner, as the index has them, and are sorted within each.
-            SELECT *, draft_id NOT IN (SELECT w.invoice_id FROM written w) AS is_unwritten,
+            SELECT *, draft_id IS NOT NULL AND draft_id NOT IN (SELECT w.invoice_id FROM written w) AS is_unwritten,
                    standing_supply + standing_vat AS standing
             FROM payments WHERE month = $1 AND partner_id = ANY($2::text[])
         ) AS each
