@@ -17,7 +17,7 @@ from services.invoices.decisions.lines import (
     sum_of,
 )
 from services.invoices.state import Document, Refund, Snapshot
-from services.invoices.store import DOCUMENTS, PAYMENTS, REFUNDS, SNAPSHOTS, SQL
+from services.invoices.store import DOCUMENTS, PAYMENTS, REFUNDS, SNAPSHOTS, SQL, id_in
 from shared.documents import as_json, json_value
 from shared.kst import kst_date, wire_time
 from shared.operators.commands import pawl
@@ -180,7 +180,7 @@ async def look_at_document(pool: asyncpg.Pool, month: str, name: str) -> dict[st
         pool.acquire() as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
-        row = await connection.fetchrow(SQL.find_document, month, name)
+        row = await connection.fetchrow(SQL.find_document, month, name, id_in(name))
         if row is None:
             raise NoSuchDocument(f"{month} has no document {name}")
         document = DOCUMENTS.read(row)

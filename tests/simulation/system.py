@@ -223,7 +223,7 @@ async def close_like_finance(
     surroundings: Surroundings, store: InvoicesStore, month: str, at: datetime, new_id: NewId
 ) -> MonthSummary:
     """Closes a month; where a refund is in progress, once more and despite it."""
-    close = partial(close_month, surroundings, store, month, at, sizes=Sizes(1), new_id=new_id)
+    close = partial(close_month, surroundings, store, month, at, sizes=Sizes(1, in_a_set=0), new_id=new_id)
     try:
         return await close()
     except OpenRefunds:

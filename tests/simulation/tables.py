@@ -14,6 +14,7 @@ import services.invoices.store as invoices_store
 import services.orders.store as orders_store
 import services.refunds.store as refunds_store
 import services.serials.store as serials_store
+from services.invoices.state import draft_said_by
 from shared.queries import load
 from shared.rows import Column, Table
 from shared.runtime.outgoing import COLUMNS
@@ -854,6 +855,11 @@ def closed_months(tx: Transaction, numbers: Names) -> list[Row]:
     ]
 
 
+def share_sets(tx: Transaction) -> list[Row]:
+    """No set is closed here that anybody would have to wait for."""
+    return [Row(count=2)]
+
+
 def claim_month(tx: Transaction, month: str) -> int:
     tx.lock_table("months")
     return 0
@@ -922,12 +928,29 @@ def orders_of_document(tx: Transaction, invoice_id: Any) -> list[Row]:
     ]
 
 
-def find_document(tx: Transaction, month: str, name: str) -> list[Row]:
+def all_documents(tables: Mapping[str, Mapping[Any, Any]]) -> dict[UUID, Row]:
+    """All documents, those too that have no row since they are what their payments say, by their ids."""
+    rows = dict(tables["documents"])
+    for row in tables["payments"].values():
+        if row["draft_id"] is not None and row["draft_id"] not in rows:
+            draft = draft_said_by(invoices_store.PAYMENTS.read(row))
+            columns = (column.name for column in invoices_store.DOCUMENTS.columns)
+            rows[draft.invoice_id] = Row(zip(columns, invoices_store.DOCUMENTS.row(draft), strict=True))
+    return rows
+
+
+def find_document(tx: Transaction, month: str, name: str, invoice_id: UUID | None) -> list[Row]:
     return [
         d
-        for d in tx.rows("documents").values()
-        if d["month"] == month and name in (d["document_key"], str(d["invoice_id"]))
+        for d in all_documents(tx.database.tables).values()
+        if d["month"] == month and (d["document_key"] == name or d["invoice_id"] == invoice_id)
     ]
+
+
+def lock_documents(tx: Transaction, ids: Sequence[UUID], *members: Sequence[Any]) -> list[Row]:
+    """No set has merged anything here, so no document has members."""
+    rows = found(tx, "documents", ids, lock=True)
+    return [Row({"members": None, **row}) for row in rows]
 
 
 def read_modifications(tx: Transaction, invoice_id: Any) -> list[Row]:
@@ -983,7 +1006,7 @@ def lock_counters(tx: Transaction, numbers: Names) -> list[Row]:
 
 
 def open_refunds_of_month(tx: Transaction, month: str) -> list[Row]:
-    payments, documents = tx.rows("payments"), tx.rows("documents")
+    payments, documents = tx.rows("payments"), all_documents(tx.database.tables)
     rows = []
     for refund in where(tx, "refunds", "state", ["open"], "refund_id"):
         payment = payments[refund["order_id"]]
@@ -1007,7 +1030,7 @@ def open_month_close(tx: Transaction, month: str, at: Any) -> int:
 def partners_to_close(tx: Transaction, month: str, after: str, most: int) -> list[Row]:
     partners = {
         d["partner_id"]
-        for d in tx.rows("documents").values()
+        for d in all_documents(tx.database.tables).values()
         if d["month"] == month and d["partner_id"] > after and d["state"] in UNISSUED
     }
     return [Row(partner_id=partner_id) for partner_id in sorted(partners)[:most]]
@@ -1046,6 +1069,7 @@ def mark_reported(tx: Transaction, month: str) -> list[Row]:
 
 
 INVOICES: Mapping[str, Query] = {
+    "share_sets": share_sets,
     "share_months": share_months,
     "claim_month": claim_month,
     "lock_partners": lock_partners,
@@ -1064,7 +1088,7 @@ INVOICES: Mapping[str, Query] = {
     "read_corrections": lambda tx, ids: found(tx, "corrections", ids),
     "corrections_of_month": corrections_of_month,
     "lock_payments": lambda tx, ids: found(tx, "payments", unpacked(ids), lock=True),
-    "lock_documents": lambda tx, ids: found(tx, "documents", ids, lock=True),
+    "lock_documents": lock_documents,
     "open_counters": open_counters,
     "lock_counters": lock_counters,
     "read_refunds": lambda tx, ids: found(tx, "refunds", ids),
@@ -1073,7 +1097,6 @@ INVOICES: Mapping[str, Query] = {
     "read_requests": lambda tx, ids: where(
         tx, "merge_requests", "partner_id", ids, "partner_id", "request_id"
     ),
-    "partners_with_drafts": lambda tx, month, after, most: [],
     "open_refunds_of_month": open_refunds_of_month,
     "open_month_close": open_month_close,
     "partners_to_close": partners_to_close,
@@ -1313,12 +1336,11 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(
             (
                 "spread_out",
-                "hold_payments",
-                "hold_documents",
-                "scopes_to_issue",
+                "claim_set",
+                "partners_of_month",
                 "close_plain",
                 "issue_frozen",
-                "tell_set",
+                "tell_issued",
             ),
             "here all is decided; test_sets.py holds sets and decisions together on Postgres",
         ),
@@ -1342,6 +1364,7 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(
             (
                 "read_submissions",
+                "documents_of_ids",
                 "submissions_to_send",
                 "submissions_to_ask",
                 "submission_of_key",

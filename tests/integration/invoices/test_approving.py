@@ -169,7 +169,7 @@ async def test_what_comes_after_the_issue_of_one_business_is_late_for_it_alone(b
     await books.paid_and_issued("B-2", partner="P-18", number=OTHER)
 
     rows = await books.pool.fetch(
-        "SELECT business_number, state FROM documents WHERE state <> 'in_merge' ORDER BY 1, 2"
+        "SELECT business_number, state FROM all_documents WHERE state <> 'in_merge' ORDER BY 1, 2"
     )
     assert [tuple(row) for row in rows] == [
         (GANADA, "issued"),
