@@ -857,7 +857,7 @@ def closed_months(tx: Transaction, numbers: Names) -> list[Row]:
 
 def share_sets(tx: Transaction) -> list[Row]:
     """No set is closed here that anybody would have to wait for."""
-    return [Row(count=2)]
+    return [Row(count=2, draft_rows=False)]
 
 
 def claim_month(tx: Transaction, month: str) -> int:
@@ -1070,6 +1070,7 @@ def mark_reported(tx: Transaction, month: str) -> list[Row]:
 
 INVOICES: Mapping[str, Query] = {
     "share_sets": share_sets,
+    "wants_draft_rows": lambda tx: [Row(wants=False)],
     "share_months": share_months,
     "claim_month": claim_month,
     "lock_partners": lock_partners,
