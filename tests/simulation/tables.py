@@ -17,7 +17,7 @@ import services.serials.store as serials_store
 from shared.queries import load
 from shared.rows import Column, Table
 from shared.runtime.outgoing import COLUMNS
-from tests.simulation.closing_tables import CLOSING
+from tests.simulation.closing_tables import IN_STEPS
 from tests.simulation.memory import Database, Query, Row, Transaction
 
 Names = Sequence[str]
@@ -1085,7 +1085,7 @@ INVOICES: Mapping[str, Query] = {
     "state_of_month": lambda tx, month: found(tx, "months", [month]),
     "summarise_month": summarise_month,
     "mark_reported": mark_reported,
-    **CLOSING,
+    **IN_STEPS,
 }
 
 UNIQUE: Mapping[str, Mapping[str, Mapping[str, Callable[[Any], Any]]]] = {
