@@ -599,7 +599,8 @@ class Checks:
 
     def _look_at_document(self, document: Row) -> None:
         name, key = document["document_key"] or document["invoice_id"], document["invoice_id"]
-        self._told("invoices", key, document["sequence"])
+        told = self._rows("invoices", "transmissions").get(key, document)
+        self._told("invoices", key, told["sequence"])
         before = self.documents.get(key)
         must(before is None or before["state"] != "issued" or before == document,
              "an issued document never changes", str(name))  # fmt: skip
