@@ -22,11 +22,11 @@ from shared.runtime.intake import NOT_OURS
 from shared.runtime.records import StoredRecord
 from tests.simulation.cash import Account, Cash
 from tests.simulation.checkout import line_won
+from tests.simulation.drafts import all_documents
 from tests.simulation.memory import Row
 from tests.simulation.promises import day_in_seoul, must
 from tests.simulation.serials_book import SerialsBook
 from tests.simulation.system import System
-from tests.simulation.tables import all_documents
 
 BOUNCED = ("bounced", "repaying")
 ENDED = ("expired", "cancelled", "refunded")

@@ -11,6 +11,7 @@ import orjson
 
 from services.invoices.state import Policy
 from tests.simulation.agent import Agent
+from tests.simulation.drafts import all_documents
 from tests.simulation.finance import Act
 from tests.simulation.memory import Database, Row
 from tests.simulation.promises import must
@@ -58,7 +59,8 @@ class ClosingBook:
         self._look_at_transmissions()
 
     def _rows(self, table: str) -> dict[Any, Row]:
-        return self._database.tables[table]
+        tables = self._database.tables
+        return all_documents(tables) if table == "documents" else tables[table]
 
     # What was said
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from tests.simulation.drafts import all_documents
 from tests.simulation.memory import Query, Row, Transaction
 
 Numbers = Sequence[str] | None
@@ -17,8 +18,12 @@ UNISSUED = ("draft", "approved", "issue_failed")
 UNANSWERED = ("to_send", "sending", "sent")
 
 
+def _all(tx: Transaction) -> Mapping[UUID, Row]:
+    return all_documents({name: tx.rows(name) for name in ("documents", "payments")})
+
+
 def _documents(tx: Transaction, month: str, numbers: Numbers, states: Sequence[str]) -> Iterator[Row]:
-    for document in tx.rows("documents").values():
+    for document in _all(tx).values():
         is_wanted = numbers is None or document["business_number"] in numbers
         if document["month"] == month and document["state"] in states and is_wanted:
             yield document
@@ -129,7 +134,7 @@ def stand_of_month(tx: Transaction, month: str, numbers: Numbers) -> list[Row]:
 
 
 def finish_month(tx: Transaction, month: str, at: datetime) -> int:
-    of_month = [d for d in tx.rows("documents").values() if d["month"] == month]
+    of_month = [d for d in _all(tx).values() if d["month"] == month]
     is_left = any(each["state"] in ("draft", "approved") for each in of_month)
     if of_month and not is_left and tx.get("months", month) is None:
         tx.put("months", month, Row(month=month, closed_at=at, sequence=0, unreported=True))
@@ -178,8 +183,12 @@ def submissions_to_ask(tx: Transaction, at: datetime, again_at: datetime, most: 
 
 
 def submission_of_key(tx: Transaction, month: str, key: str) -> list[Row]:
-    rows = tx.rows("submissions").values()
-    return [row for row in rows if (row["month"], row["document_key"]) == (month, key)]
+    documents = tx.rows("documents")
+    return [
+        Row({**dict(row.items()), "is_issued": documents[row["invoice_id"]]["state"] == "issued"})
+        for row in tx.rows("submissions").values()
+        if (row["month"], row["document_key"]) == (month, key)
+    ]
 
 
 def hold_submission(tx: Transaction, invoice_id: UUID) -> list[Row]:
@@ -215,7 +224,7 @@ def submissions_open_of_month(tx: Transaction, month: str) -> list[Row]:
     return [Row(is_open=is_open, is_of_all=any(row["is_of_all"] for row in rows))]
 
 
-def read_documents(tx: Transaction, ids: Sequence[UUID]) -> list[Row]:
+def documents_of_ids(tx: Transaction, ids: Sequence[UUID]) -> list[Row]:
     rows = tx.rows("documents")
     return [rows[each] for each in sorted(set(ids)) if each in rows]
 
@@ -244,7 +253,7 @@ IN_STEPS: Mapping[str, Query] = {
         submissions_back,
         submissions_again,
         submissions_open_of_month,
-        read_documents,
+        documents_of_ids,
         document_to_send,
     )
 }

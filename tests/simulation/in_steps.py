@@ -22,6 +22,7 @@ from shared.runtime.surroundings import Surroundings
 from tests.simulation.agent import Agent, document_to_send
 from tests.simulation.checkout import months_of
 from tests.simulation.closing_book import ClosingBook
+from tests.simulation.drafts import all_documents
 from tests.simulation.engine import BROKEN, ORDERS, PARTITIONS, POINTS, Outcome, Simulation, advance
 from tests.simulation.finance import Act, look_at_agent, take_step
 from tests.simulation.memory import Fault, Held, Row, Running
@@ -110,7 +111,7 @@ class InSteps(Simulation):
 
     def _a_step(self) -> Act:
         month = self.random.choice(MONTHS)
-        documents = self._invoices.database.tables["documents"].values()
+        documents = all_documents(self._invoices.database.tables).values()
         numbers = sorted({d["business_number"] for d in documents if d["month"] == month})
         some: Sequence[str] | None = (
             [self.random.choice(numbers)] if numbers and self.random.random() < 0.5 else None

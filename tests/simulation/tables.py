@@ -14,11 +14,11 @@ import services.invoices.store as invoices_store
 import services.orders.store as orders_store
 import services.refunds.store as refunds_store
 import services.serials.store as serials_store
-from services.invoices.state import draft_said_by
 from shared.queries import load
 from shared.rows import Column, Table
 from shared.runtime.outgoing import COLUMNS
 from tests.simulation.closing_tables import IN_STEPS
+from tests.simulation.drafts import all_documents
 from tests.simulation.memory import Database, Query, Row, Transaction
 
 Names = Sequence[str]
@@ -929,17 +929,6 @@ def orders_of_document(tx: Transaction, invoice_id: Any) -> list[Row]:
     ]
 
 
-def all_documents(tables: Mapping[str, Mapping[Any, Any]]) -> dict[UUID, Row]:
-    """All documents, those too that have no row since they are what their payments say, by their ids."""
-    rows = dict(tables["documents"])
-    for row in tables["payments"].values():
-        if row["draft_id"] is not None and row["draft_id"] not in rows:
-            draft = draft_said_by(invoices_store.PAYMENTS.read(row))
-            columns = (column.name for column in invoices_store.DOCUMENTS.columns)
-            rows[draft.invoice_id] = Row(zip(columns, invoices_store.DOCUMENTS.row(draft), strict=True))
-    return rows
-
-
 def find_document(tx: Transaction, month: str, name: str, invoice_id: UUID | None) -> list[Row]:
     return [
         d
@@ -1380,6 +1369,7 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(
             (
                 "read_payments",
+                "read_documents",
                 "closes_of_month",
                 "declared_of_month",
                 "late_of_month",
