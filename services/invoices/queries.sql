@@ -674,8 +674,12 @@ UPDATE months SET unreported = true WHERE month = $1 AND NOT unreported;
 -- The close of a month, locked while it is reported.
 SELECT closed_at, sequence, unreported FROM months WHERE month = $1 FOR UPDATE;
 
+-- name: drafts_of_month
+-- How many documents of a month are still to be approved or issued.
+SELECT count(*) FROM all_documents WHERE month = $1 AND state IN ('draft', 'approved');
+
 -- name: summarise_month
--- What is issued and what has failed of a month.
+-- What is issued and what has failed of a month; of its drafts those that have a row, which are all once it is closed.
 SELECT count(*) FILTER (WHERE state = 'issued')::bigint AS documents,
        coalesce(sum(payments) FILTER (WHERE state = 'issued'), 0)::bigint AS payments,
        coalesce(sum(supply) FILTER (WHERE state = 'issued'), 0)::bigint AS supply,

@@ -20,6 +20,7 @@ from tests.simulation.checks import Checks
 from tests.simulation.memory import Crash, Fault, Held, Row, Running
 from tests.simulation.promises import Violation, must
 from tests.simulation.system import Leader, Site, System, without_the_machine
+from tests.simulation.tables import all_documents
 from tests.support.commands import Person
 
 PARTITIONS = 2
@@ -489,7 +490,7 @@ class Simulation:
             self._close(month)
 
     def _documents_are_issued(self) -> None:
-        for document in self.system.sites["invoices"].database.tables["documents"].values():
+        for document in all_documents(self.system.sites["invoices"].database.tables).values():
             wrong = document["state"] == "issue_failed" and document["business_number"] == "1234567890"
             must(document["state"] not in ("draft", "approved", "issue_failed") or wrong,
                  "a closed month is issued", f"{document['invoice_id']} is {document['state']}")  # fmt: skip

@@ -1372,6 +1372,7 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
                 "read_documents",
                 "closes_of_month",
                 "declared_of_month",
+                "drafts_of_month",
                 "late_of_month",
                 "parked_for_month",
             ),
