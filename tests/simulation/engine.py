@@ -17,10 +17,10 @@ from shared.events.catalogue import SERVICES
 from shared.runtime.records import StoredRecord
 from tests.simulation.checkout import Checkout, months_of
 from tests.simulation.checks import Checks
+from tests.simulation.drafts import all_documents
 from tests.simulation.memory import Crash, Fault, Held, Row, Running
 from tests.simulation.promises import Violation, must
 from tests.simulation.system import Leader, Site, System, without_the_machine
-from tests.simulation.tables import all_documents
 from tests.support.commands import Person
 
 PARTITIONS = 2
