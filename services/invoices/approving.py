@@ -143,7 +143,7 @@ async def approve(
         for start in range(0, len(partner_ids), sizes.chunk):
             await _decide(surroundings, store, step, partner_ids[start : start + sizes.chunk], decide)
 
-    if sizes.in_a_set and step.numbers is None and not store.policy.draft_rows:
+    if sizes.in_a_set and step.numbers is None and not await store.wants_draft_rows(surroundings.pool):
         await approve_sets(surroundings, store.policy, close, sizes.in_a_set, decide_all)
     else:
         last: str | None = ""

@@ -88,7 +88,7 @@ async def close_month(
             some = partner_ids[start : start + sizes.chunk]
             await _close_chunk(surroundings, store, close, some, new_id)
 
-    if sizes.in_a_set and not is_told and not store.policy.draft_rows:
+    if sizes.in_a_set and not is_told and not await store.wants_draft_rows(surroundings.pool):
         await close_sets(surroundings, store.policy, close, sizes.in_a_set, decide)
     else:
         last = ""

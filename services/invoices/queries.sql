@@ -1,8 +1,13 @@
 -- name: share_sets
 -- Keeps sets of partners from being closed until the commit (claim_set): whoever reads payments to change something comes
--- here first.
-SELECT count(pg_advisory_xact_lock_shared(hashtextextended(current_schema() || '.set.' || slot, 0)))
+-- here first. `draft_rows`: a service of release 0.2.0 may run beside this one.
+SELECT count(pg_advisory_xact_lock_shared(hashtextextended(current_schema() || '.set.' || slot, 0))),
+       (SELECT draft_rows_until > now() FROM retention) AS draft_rows
 FROM generate_series(1, 2) AS slot;
+
+-- name: wants_draft_rows
+-- Whether a service of release 0.2.0 may run beside this one.
+SELECT draft_rows_until > now() FROM retention;
 
 -- name: claim_set
 -- Waits until nobody changes a payment, and closes the next set of partners alone in this slot ($1); the sets of both slots
@@ -669,8 +674,12 @@ UPDATE months SET unreported = true WHERE month = $1 AND NOT unreported;
 -- The close of a month, locked while it is reported.
 SELECT closed_at, sequence, unreported FROM months WHERE month = $1 FOR UPDATE;
 
+-- name: drafts_of_month
+-- How many documents of a month are still to be approved or issued.
+SELECT count(*) FROM all_documents WHERE month = $1 AND state IN ('draft', 'approved');
+
 -- name: summarise_month
--- What is issued and what has failed of a month.
+-- What is issued and what has failed of a month; of its drafts those that have a row, which are all once it is closed.
 SELECT count(*) FILTER (WHERE state = 'issued')::bigint AS documents,
        coalesce(sum(payments) FILTER (WHERE state = 'issued'), 0)::bigint AS payments,
        coalesce(sum(supply) FILTER (WHERE state = 'issued'), 0)::bigint AS supply,

@@ -27,7 +27,8 @@ class InvoicesSettings(ServiceSettings):
     )
 
     invoices_draft_rows: bool = Field(
-        default=False, description="every draft has its row, as release 0.2.0 asks for that runs beside"
+        default=False,
+        description="every draft has its row, as release 0.2.0 asks for, also after a day",
     )
     invoices_four_eyes: bool = Field(default=True, description="who approves a document is not who issues it")
     invoices_supplier_number: str = Field(

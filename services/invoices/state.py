@@ -58,7 +58,7 @@ class Contradiction(Exception):
 class Policy(Struct, frozen=True, gc=False):
     """What the operator may choose (domain.md, "Policies"). `tax_agent`: one issues the documents.
 
-    `draft_rows`: every draft has a row of its own, which a service of release 0.2.0 asks for.
+    `draft_rows`: every draft has a row of its own, as release 0.2.0 asks for, also a day after the migration.
     """
 
     card_is_slip: bool = True
@@ -474,7 +474,7 @@ class World:
     that may be issued a document in this batch. `numbers` are all that were told of the loaded partners,
     `others` the payments of other partners of a business that a merge may have to name, `withdrawn` partners
     that have left. `stored` are the rows as they were read, to see what changed; `unwritten` are documents
-    that have none, since they are what their payments say.
+    that have none, since they are what their payments say. `draft_rows`: here every draft has one.
     """
 
     policy: Policy = field(default_factory=Policy)
@@ -497,6 +497,7 @@ class World:
     explanations: dict[tuple[str, str, str], Explanation] = field(default_factory=dict)
     stored: Stored = field(default_factory=Stored)
     unwritten: set[UUID] = field(default_factory=set)
+    draft_rows: bool = False
     _orders_of_partner: dict[str, dict[str, None]] = field(default_factory=dict)
     _orders_of_document: dict[UUID, dict[str, None]] = field(default_factory=dict)
     _merges: dict[tuple[str, str, str], UUID] = field(default_factory=dict)

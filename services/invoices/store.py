@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
+import asyncpg
 from msgspec.structs import replace
 
 from services.invoices.decisions.submitting import issued_at_once
@@ -117,10 +118,18 @@ class Store:
         """What the operator has chosen."""
         return self._policy
 
+    async def wants_draft_rows(self, pool: asyncpg.Pool) -> bool:
+        """Whether every draft has a row by now, since a service of release 0.2.0 may run beside this one."""
+        return self._policy.draft_rows or bool(await pool.fetchval(SQL.wants_draft_rows))
+
+    async def _share_sets(self, connection: Connection, world: World) -> None:
+        row: Any = await connection.fetchrow(SQL.share_sets)
+        world.draft_rows = self._policy.draft_rows or row["draft_rows"]
+
     async def load(self, connection: Connection, events: Sequence[Event[Any]]) -> World:
         """Locks and reads everything that these events may touch. Call it inside a transaction."""
         world = World(self._policy)
-        await connection.fetchval(SQL.share_sets)
+        await self._share_sets(connection, world)
         paid = _of_type(events, "order.paid.v1")
         months = [month_of(event.data.paid_at) for event in paid]
         await _share_months(connection, months)
@@ -162,7 +171,7 @@ class Store:
     async def load_month(self, connection: Connection, month: str, partner_ids: Sequence[str]) -> World:
         """Locks and reads what closing `month` needs for these partners. Call it inside a transaction."""
         world = World(self._policy)
-        await connection.fetchval(SQL.share_sets)
+        await self._share_sets(connection, world)
         await _lock_partners(connection, partner_ids)
         await _read_month(connection, world, month, partner_ids, LOCKING)
         await _lock_counters(connection, world, _numbers_to_issue(world))
@@ -198,7 +207,7 @@ class Store:
     async def load_business(self, connection: Connection, month: str, number: str) -> World:
         """Locks and reads the payments of a business number in a month, with what they are merged with."""
         world = World(self._policy)
-        await connection.fetchval(SQL.share_sets)
+        await self._share_sets(connection, world)
         rows = await connection.fetch(SQL.orders_of_business, number, month)
         await _lock_partners(connection, (row["partner_id"] for row in rows))
         await _read_closed(connection, world, {number})
@@ -216,7 +225,7 @@ class Store:
     ) -> tuple[World, Document | None]:
         """Locks and reads a document of a month, by key or id, with all that its correction needs."""
         world = World(self._policy)
-        await connection.fetchval(SQL.share_sets)
+        await self._share_sets(connection, world)
         row = await connection.fetchrow(SQL.find_document, month, name, id_in(name))
         if row is None:
             return world, None
@@ -254,7 +263,7 @@ class Store:
     ) -> World:
         """Locks and reads documents that are with the tax agent, with all that its answer needs."""
         world = World(self._policy)
-        await connection.fetchval(SQL.share_sets)
+        await self._share_sets(connection, world)
         rows = await connection.fetch(SQL.documents_of_ids, invoice_ids)
         documents = [DOCUMENTS.read(row) for row in rows]
         partner_ids = {each.partner_id for each in documents}
@@ -308,7 +317,7 @@ class Store:
                 continue
             payment = own.get(document.invoice_id)
             is_left = document.state == "draft" and document.month in world.closed
-            if payment is None or self._policy.draft_rows or is_left or document != draft_said_by(payment):
+            if payment is None or world.draft_rows or is_left or document != draft_said_by(payment):
                 yield document, None
 
 

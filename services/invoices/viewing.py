@@ -76,6 +76,7 @@ async def look_at_month(pool: asyncpg.Pool, month: str) -> dict[str, Any]:
     """What is issued of a month and what is proposed to be corrected."""
     async with pool.acquire() as connection:
         row = await connection.fetchrow(SQL.summarise_month, month)
+        drafts = await connection.fetchval(SQL.drafts_of_month, month)
         declared = await connection.fetchrow(SQL.declared_of_month, month)
         state = await connection.fetchrow(SQL.state_of_month, month)
         corrections = await corrections_of(connection, month)
@@ -85,6 +86,7 @@ async def look_at_month(pool: asyncpg.Pool, month: str) -> dict[str, Any]:
         "month": month,
         "closed_at": closed,
         **row,
+        "drafts": drafts,
         "declared": dict(declared),
         "corrections": corrections,
         "businesses": {each["state"]: each["count"] for each in businesses},

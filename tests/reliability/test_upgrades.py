@@ -160,10 +160,6 @@ HALVES = (
 )
 
 
-BESIDE = {"INVOICES_DRAFT_ROWS": "true"}
-"""What docs/upgrading.md asks of new processes while old ones run, or may run again."""
-
-
 @dataclass(slots=True, frozen=True)
 class Upgrading:
     """A system of the last release, on servers of one test's own."""
@@ -177,12 +173,12 @@ class Upgrading:
         """One service after the other: an instance of `tree` joins, works, and the one of before leaves."""
         self.trees.use(tree)
         for service in services:
-            joined = self.instances.start(service, BESIDE)
+            joined = self.instances.start(service)
             await joined.until_healthy()
             await self.go_on(load)
             assert await self.system.services.stop(service), f"{service} had to be killed"
             await self.go_on(load)
-            self.system.services.start(service, BESIDE)
+            self.system.services.start(service)
             await until_healthy(self.system, service)
             assert await joined.stop(), f"the instance of {service} that had joined had to be killed"
 

@@ -9,6 +9,7 @@ from services.invoices import closing
 from services.invoices.closes import MonthClose
 from services.invoices.state import Policy
 from services.invoices.store import Store
+from services.invoices.viewing import look_at_month
 from tests.integration.invoices.conftest import StoredBooks
 from tests.integration.invoices.test_approving import approved
 from tests.unit.invoices.books import CLOSED_AT, OTHER, WRONG
@@ -33,6 +34,7 @@ async def test_a_draft_that_nobody_touched_has_no_row_and_is_a_document(books: S
 
     assert await rows(books) == []
     assert await seen(books) == [("payment", "draft", 176_000), ("payment", "void", 0)]
+    assert (await look_at_month(books.pool, "2026-10"))["drafts"] == 1
 
 
 async def test_a_draft_that_moves_to_another_number_has_a_row(books: StoredBooks) -> None:
