@@ -15,7 +15,7 @@ CREATE INDEX payments_month ON payments (month, partner_id);
 
 -- Services of release 0.2.0 run while this is applied, and may run for a while after it: they ask for a row for each draft,
 -- and get it until then. A schema that is new has none of them.
-ALTER TABLE retention ADD COLUMN draft_rows_until timestamptz NOT NULL DEFAULT now();
+ALTER TABLE retention ADD COLUMN draft_rows_until timestamptz NOT NULL DEFAULT '-infinity';
 UPDATE retention SET draft_rows_until = now() + interval '1 day'
 WHERE EXISTS (SELECT FROM inbox) OR EXISTS (SELECT FROM cursors) OR EXISTS (SELECT FROM outbox);
 

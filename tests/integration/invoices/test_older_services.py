@@ -26,13 +26,13 @@ async def test_a_purged_partner_stays_without_a_name_when_an_older_service_write
 
 @pytest.fixture
 async def until(owner: asyncpg.Connection) -> AsyncIterator[Callable[[timedelta], Awaitable[None]]]:
-    """Sets how long services of the last release may run from now on; afterwards none does."""
+    """Sets how long services of the last release may run from now on; none does afterwards."""
 
     async def set_until(leave_in: timedelta) -> None:
         await owner.execute("UPDATE retention SET draft_rows_until = now() + $1::interval", leave_in)
 
     yield set_until
-    await set_until(timedelta())
+    await owner.execute("UPDATE retention SET draft_rows_until = '-infinity'")
 
 
 @pytest.mark.parametrize(("leave_in", "has_row"), [(timedelta(hours=1), True), (-timedelta(hours=1), False)])
