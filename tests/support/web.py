@@ -38,7 +38,7 @@ OF_A_SERVICE: dict[str, Any] = {
     **{name.lower(): text for name, text in keys.KEY_SETTINGS.items()},
     "serials_registration_url": "https://register.example/s?code={serial}",
 }
-SUPPLIER = {
+SUPPLIER: dict[str, Any] = {
     "invoices_supplier_number": "118-81-20586",
     "invoices_supplier_name": "예시 공급자",
     "invoices_supplier_representative": "홍길동",
