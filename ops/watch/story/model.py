@@ -88,7 +88,8 @@ class Event:
     """An event of a service, or an event of checkout that a service answered.
 
     `time` is that of the business (RFC 3339), `recorded_at` the wall clock of the service that recorded it.
-    `place` sorts what one transaction recorded. `refused` says why, for answers that refuse.
+    `place` sorts what one transaction recorded. `refused` says why, for answers that refuse. `caused_by` is
+    the id of the event that led to it, empty where nobody knows.
     """
 
     time: str
@@ -101,6 +102,7 @@ class Event:
     data: dict[str, Any] = field(default_factory=dict)
     refused: str = ""
     published: bool = True
+    caused_by: str = ""
 
     def lines_told(self) -> dict[str, list[dict[str, Any]]]:
         """`lines`, with their units, of what is said of lines together: granted, issued, locked."""

@@ -1,0 +1,73 @@
+"""`python -m console` runs the console until it is asked to stop. Exit code 1: it cannot start."""
+
+import asyncio
+import signal
+import sys
+
+import structlog
+import uvicorn
+
+from console.app import application, routes
+from console.reading import Reader, system_of
+from console.sessions import Sessions
+from console.settings import ConsoleSettings
+from console.signing import CannotSignIn, demo_signer
+from ops.shell.problem import Problem
+from shared.migrations import CONSOLE, pending
+from shared.postgres import open_pool
+from shared.settings import WrongSetting, read_settings
+from shared.telemetry import set_up_logging
+
+CONNECTIONS = 4
+
+
+def main() -> None:
+    """Reads the settings and serves. Ends with one line where it cannot."""
+    try:
+        settings = read_settings(ConsoleSettings)
+        set_up_logging(CONSOLE, settings.log_level)
+        asyncio.run(serve(settings))
+    except (WrongSetting, CannotSignIn, Problem, OSError) as error:
+        sys.exit(f"pawl: {error}")
+
+
+async def serve(settings: ConsoleSettings) -> None:
+    """Serves until SIGTERM or SIGINT. Raises Problem where its schema is behind, CannotSignIn, OSError."""
+    signer = demo_signer(settings.console_demo_directory, settings.http_host)
+    url = str(settings.database_url)
+    behind = await pending(url, CONSOLE)
+    if behind:
+        raise Problem(f"The schema of the console lacks {', '.join(behind)}.", "Run: pawl migrate")
+    pool = await open_pool(url, CONSOLE, CONNECTIONS)
+    try:
+        sessions = Sessions(pool, settings.idle(), settings.longest())
+        reader = Reader(system_of(settings), settings.thresholds())
+        app = application(routes(reader, signer), sessions, settings)
+        config = uvicorn.Config(
+            app,
+            host=settings.http_host,
+            port=settings.http_port,
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=1,
+        )
+        structlog.get_logger("pawl.console").info("console started", host=settings.http_host)
+        await _Server(config).serve()
+    finally:
+        pool.terminate()
+
+
+class _Server(uvicorn.Server):
+    """Ends with exit code 0 when it is asked to, and not by the signal that asked."""
+
+    async def serve(self, sockets: None = None) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        await self._serve(sockets)
+
+
+if __name__ == "__main__":
+    main()

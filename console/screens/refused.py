@@ -1,0 +1,258 @@
+"""*Refused*: what was refused and what waits, by cause; one of them, tried, sent right, handled again, closed."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlencode
+
+import orjson
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from console.pages import page, see, table
+from console.reading import MEMBERS, Reader
+from console.routes import Form, Route, get, post
+from console.signing import Signer
+from console.tables import Column, Row, view_of
+from console.texts import translate
+from console.visits import Visit
+from console.ways import letter_path
+from ops.shell.problem import Exit, Problem
+from ops.watch.dead.calls import CHANGE, LOOK, edit_one, fetch_one, replay_one, resolve_one
+from ops.watch.dead.names import Filter, Name, parse_name
+from ops.watch.dead.text import diff_lines, how_it_ended, outcome_text, pretty
+from shared.clock import now
+from shared.events.catalogue import SERVICES, UPSTREAM
+
+COLUMNS: Final = (
+    Column("count", "Records", "count"),
+    Column("kind", "State", "code"),
+    Column("service", "Service"),
+    Column("code", "Cause", "code"),
+    Column("pointer", "Place", "code"),
+    Column("type", "Event type", "code"),
+    Column("newest", "Newest", "instant"),
+)
+MEMBER_COLUMNS: Final = (
+    Column("name", "Record", "id"),
+    Column("key", "Key", "id"),
+    Column("sender", "Sender"),
+    Column("since", "Since", "instant"),
+)
+CAUSE: Final = ("service", "code", "type", "all")
+PATH: Final = "/refused"
+LONGEST_REASON: Final = 500
+
+
+class Line(NamedTuple):
+    """A line of a JSON document; `is_fault` where the pointer leads to it or into it."""
+
+    text: str
+    is_fault: bool
+
+
+class Desk(Struct, frozen=True):
+    """Asks the services about records, with a token of the person who asks."""
+
+    reader: Reader
+    signer: Signer
+
+    def base(self, name: Name) -> str:
+        """Where the service of a record answers. Raises Problem."""
+        return self.reader.system.service(name.service).base_url.rstrip("/")
+
+    async def fetch(self, visit: Visit, name: Name) -> dict[str, Any]:
+        """The record as its service shows it. Raises Problem."""
+        return await fetch_one(self.base(name), name, self.signer(visit.person, LOOK))
+
+    def token(self, visit: Visit) -> str:
+        """A token that changes something."""
+        return self.signer(visit.person, CHANGE)
+
+
+def routes(reader: Reader, signer: Signer) -> list[Route]:
+    """The routes of this module."""
+    desk = Desk(reader, signer)
+    one = f"{PATH}/{{name}}"
+    return [
+        get(PATH, partial(show, reader), LOOK),
+        get(one, partial(show_one, desk), LOOK),
+        post(f"{one}/replay", partial(replay, desk), CHANGE),
+        post(f"{one}/resolve", partial(resolve, desk), CHANGE),
+        post(f"{one}/try", partial(try_edit, desk), CHANGE),
+        post(f"{one}/send", partial(send_edit, desk), CHANGE),
+    ]
+
+
+async def show(reader: Reader, request: Request, visit: Visit) -> Response:
+    """Every cause; of one cause its records, the newest first."""
+    query = request.query_params
+    service = query.get("service") if query.get("service") in SERVICES else None
+    only = Filter(service, query.get("code") or None, query.get("type") or None, None)
+    read_at = now()
+    of_one_cause = bool(only.service and only.code)
+    found = await reader.refused(only, query.get("all") == "yes", MEMBERS if of_one_cause else 0)
+    columns = MEMBER_COLUMNS if of_one_cause else COLUMNS
+    rows = [row for group in found for row in members_of(group)] if of_one_cause else [row_of(g) for g in found]
+    shows = partial(page, request, visit, "refused.html", only=only, everything=query.get("all") == "yes")
+    return table(request, rows, columns, view_of(query, columns, CAUSE), "refused", read_at, shows)
+
+
+def row_of(group: Mapping[str, Any]) -> Row:
+    """A cause as a row; `way` leads to its only record, or to all of them."""
+    state = group["state"] if group["kind"] == "dead" else group["kind"]
+    cause = {"service": group["service"], "code": group["code"], "type": group["type"]}
+    only = group["count"] == 1
+    return {
+        **{name: group[name] for name in ("count", "service", "code", "pointer", "type")},
+        "kind": "dead" if state == "open" else state,
+        "newest": datetime.fromisoformat(group["newest"]),
+        "way": letter_path(group["example"]) if only else f"{PATH}?{urlencode(cause)}",
+    }
+
+
+def members_of(group: Mapping[str, Any]) -> Iterator[Row]:
+    """The records of a cause as rows."""
+    for member in group["members"]:
+        yield {
+            "name": member["name"],
+            "key": member["key"],
+            "sender": member["sender"],
+            "since": datetime.fromisoformat(member["since"]),
+            "way": letter_path(member["name"]),
+        }
+
+
+async def show_one(desk: Desk, request: Request, visit: Visit) -> Response:
+    """One record: why it is here, its document with the fault marked, and what may be done."""
+    name = parse_name(request.path_params["name"])
+    return _letter(request, visit, name, await desk.fetch(visit, name))
+
+
+async def replay(desk: Desk, request: Request, visit: Visit, form: Form) -> Response:
+    """Has the service handle it again."""
+    name, reason = parse_name(request.path_params["name"]), reason_of(form, visit)
+    outcome = await replay_one(desk.base(name), name, desk.token(visit), reason)
+    desk.reader.forget()
+    if outcome.get("replayed"):
+        return see(f"{letter_path(str(name))}?done=replayed")
+    said = outcome_text(outcome, "replayed")
+    return _letter(request, visit, name, await desk.fetch(visit, name), 409, said=said)
+
+
+async def resolve(desk: Desk, request: Request, visit: Visit, form: Form) -> Response:
+    """Closes it, where nothing is left to do."""
+    name, reason = parse_name(request.path_params["name"]), reason_of(form, visit)
+    await resolve_one(desk.base(name), name, desk.token(visit), reason)
+    desk.reader.forget()
+    return see(f"{letter_path(str(name))}?done=resolved")
+
+
+async def try_edit(desk: Desk, request: Request, visit: Visit, form: Form) -> Response:
+    """What the document would lead to as it is written now; nothing of it is kept."""
+    return await _edit(desk, request, visit, form, apply=False)
+
+
+async def send_edit(desk: Desk, request: Request, visit: Visit, form: Form) -> Response:
+    """Sends the document right, as a new event; the refused record stays as it came."""
+    return await _edit(desk, request, visit, form, apply=True)
+
+
+async def _edit(desk: Desk, request: Request, visit: Visit, form: Form, *, apply: bool) -> Response:
+    name = parse_name(request.path_params["name"])
+    reason = reason_of(form, visit) if apply else form.get("reason", "").strip()
+    shown = await desk.fetch(visit, name)
+    written = form.get("document", "")
+    edited = {"written": written, "reason": reason}
+    try:
+        document = orjson.loads(written)
+    except orjson.JSONDecodeError as error:
+        said = f"{translate(visit.language, 'This is no JSON')}: {error}"
+        return _letter(request, visit, name, shown, 422, said=said, **edited)
+    body = {"document": document, "type": None, "time": None, "reason": reason or None, "apply": apply}
+    try:
+        outcome = await edit_one(desk.base(name), name, desk.token(visit), body)
+    except Problem as problem:
+        return _letter(request, visit, name, shown, 422, said=problem.message, **edited)
+    if outcome.get("applied"):
+        desk.reader.forget()
+        return see(f"{letter_path(str(name))}?done=sent")
+    difference = list(diff_lines(shown["document"], document))
+    status = 409 if "refused" in outcome else 200
+    return _letter(request, visit, name, shown, status, outcome=outcome, difference=difference, **edited)
+
+
+def reason_of(form: Form, visit: Visit) -> str:
+    """Why somebody does this. Raises Problem where they do not say."""
+    reason = form.get("reason", "").strip()[:LONGEST_REASON]
+    if not reason:
+        text = "This needs a reason, which is kept. Nothing was done."
+        raise Problem(translate(visit.language, text), "", Exit.USAGE)
+    return reason
+
+
+def _letter(
+    request: Request, visit: Visit, name: Name, shown: Mapping[str, Any], status: int = 200, **more: Any
+) -> Response:
+    is_letter = not name.parked and not name.unsent
+    is_open = is_letter and shown["state"] == "open"
+    is_ours = is_letter and shown["topic"] != UPSTREAM
+    document = shown.get("document")
+    context = {
+        "name": name,
+        "record": shown,
+        "lines": list(marked(document, shown.get("pointer", ""))) if document is not None else [],
+        "is_letter": is_letter,
+        "is_open": is_open,
+        "is_editable": is_open and not is_ours,
+        "ended": how_it_ended(shown) if is_letter and not is_open else "",
+        "done": request.query_params.get("done", ""),
+        "said": "",
+        "outcome": None,
+        "difference": [],
+        "written": pretty(document) if document is not None else shown.get("value") or "{}",
+        "reason": "",
+    }
+    return page(request, visit, "letter.html", status, **{**context, **more})
+
+
+def marked(document: Any, pointer: str) -> Iterator[Line]:
+    """The lines of a JSON document, those marked that a pointer names; its parent's where it names nothing."""
+    lines = list(_lines(document, "", "", ""))
+    while pointer and not any(_is_at(place, pointer) for place, _ in lines):
+        pointer = pointer.rpartition("/")[0]
+    for place, text in lines:
+        yield Line(text, bool(pointer) and _is_at(place, pointer))
+
+
+def _is_at(place: str, pointer: str) -> bool:
+    return place == pointer or place.startswith(f"{pointer}/")
+
+
+def _lines(value: Any, pointer: str, indent: str, before: str) -> Iterator[tuple[str, str]]:
+    """Each line with the pointer of what stands on it."""
+    children: Sequence[tuple[str, Any]] = ()
+    match value:
+        case dict() if value:
+            opening, closing = "{}"
+            children = [(_escaped(str(key)), (f"{_text(key)}: ", each)) for key, each in value.items()]
+        case list() if value:
+            opening, closing = "[]"
+            children = [(str(index), ("", each)) for index, each in enumerate(value)]
+        case _:
+            yield pointer, f"{indent}{before}{_text(value)}"
+            return
+    yield pointer, f"{indent}{before}{opening}"
+    for key, (label, each) in children:
+        yield from _lines(each, f"{pointer}/{key}", f"{indent}  ", label)
+    yield pointer, f"{indent}{closing}"
+
+
+def _escaped(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+def _text(value: Any) -> str:
+    return orjson.dumps(value).decode()

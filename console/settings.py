@@ -1,0 +1,72 @@
+"""Settings of the console, from the environment, as those of the services are."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Self
+
+from pydantic import Field, PostgresDsn, field_validator, model_validator
+from pydantic_settings import SettingsConfigDict
+
+from console.people import ROLES, USUAL_SCOPES, Role
+from shared.operators.settings import TodoSettings
+from shared.settings import File
+from shared.web.scopes import SCOPES
+
+
+class ConsoleSettings(TodoSettings):
+    """What the console is told by the environment."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+
+    database_url: PostgresDsn = Field(
+        description="postgresql://pawl_console:password@host:port/database, where sessions are kept"
+    )
+    pawl_postgres: PostgresDsn = Field(
+        description="postgresql://pawl_ops:password@host:port/database: a role that reads and writes nothing"
+    )
+    pawl_services: str = Field(min_length=1, description="name=URL of each service, between commas")
+    pawl_kafka: str = Field(default="", description="host:port of a broker, to say how far services are behind")
+    http_host: str = Field(default="127.0.0.1", min_length=1, description="address of its pages")
+    http_port: int = Field(default=0, ge=0, le=65535, description="its port; 0 takes a free one")
+    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    console_roles: Mapping[Role, Sequence[str]] = Field(
+        default=USUAL_SCOPES, description='the scopes of each role, like {"viewer": ["ops:read"], ...}'
+    )
+    console_idle_minutes: float = Field(
+        default=30, gt=0, description="a session ends when nobody has asked anything for so long"
+    )
+    console_longest_hours: float = Field(default=8, gt=0, description="a session ends after so long at most")
+    console_demo_directory: File = Field(
+        default=None, description="set by `pawl up` alone: the run directory of an embedded system"
+    )
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _in_lower_case(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("console_roles")
+    @classmethod
+    def _names_scopes(cls, value: Mapping[Role, Sequence[str]]) -> Mapping[Role, Sequence[str]]:
+        missing = [role for role in ROLES if role not in value]
+        if missing:
+            raise ValueError(f"does not say what {', '.join(missing)} may do")
+        unknown = sorted({scope for scopes in value.values() for scope in scopes} - SCOPES.keys())
+        if unknown:
+            raise ValueError(f"names {', '.join(unknown)}, which is no scope")
+        return value
+
+    @model_validator(mode="after")
+    def _reads_as_somebody_else(self) -> Self:
+        """The role that keeps sessions is not the one that reads: neither may do what the other may."""
+        if self.database_url.hosts()[0]["username"] == self.pawl_postgres.hosts()[0]["username"]:
+            raise ValueError("PAWL_POSTGRES has the role of DATABASE_URL; it should read and write nothing")
+        return self
+
+    def idle(self) -> timedelta:
+        """A session ends after so long without a request."""
+        return timedelta(minutes=self.console_idle_minutes)
+
+    def longest(self) -> timedelta:
+        """A session ends after so long in any case."""
+        return timedelta(hours=self.console_longest_hours)

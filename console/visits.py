@@ -1,0 +1,89 @@
+"""One request: who asks, in which language, what they may do; and what is a request that nobody should follow."""
+
+from collections.abc import Mapping, Sequence
+from secrets import compare_digest
+from typing import Final
+from urllib.parse import parse_qsl, urlencode
+
+from msgspec import Struct
+from starlette.requests import Request
+
+from console.formats import Language
+from console.people import Person, Role, may
+from console.sessions import Session
+from shared.web.problems import language_of
+
+LANGUAGE_COOKIE: Final = "pawl_language"
+LARGEST_FORM: Final = 1_000_000
+MOST_FIELDS: Final = 50
+
+
+class FormTooLarge(Exception):
+    """Nobody types as much as that."""
+
+
+class Visit(Struct, frozen=True):
+    """A request of somebody. `session` is None only on pages that are open to everybody."""
+
+    session: Session | None
+    language: Language
+    scopes: Mapping[Role, Sequence[str]]
+
+    @property
+    def person(self) -> Person:
+        """Who asks; only of a page that needs a session."""
+        assert self.session is not None
+        return self.session.person
+
+    def may(self, scope: str | None) -> bool:
+        """Whether who asks may do what needs this scope; nobody may anything who is not signed in."""
+        return self.session is not None and may(self.scopes, self.session.person.role, scope)
+
+
+def cookie_of(request: Request) -> str:
+    """The name of the cookie: two consoles on one machine share their cookies, but for the port."""
+    return f"pawl_console_{request.url.port or request.url.scheme}"
+
+
+def chosen_language(request: Request) -> Language:
+    """By the address, which a cookie then repeats; else by the browser."""
+    said = request.query_params.get("lang") or request.cookies.get(LANGUAGE_COOKIE, "")
+    if said == "ko" or said == "en":
+        return said
+    return language_of(request.headers.get("accept-language", ""))
+
+
+def comes_from_here(request: Request) -> bool:
+    """Whether a page of ours sent this form. Every browser says so, and no page can say it for another one."""
+    host = request.headers.get("host", "")
+    return request.headers.get("origin") == f"{request.url.scheme}://{host}"
+
+
+def is_key_of(session: Session, form: Mapping[str, str]) -> bool:
+    """Whether the form was made for this session."""
+    return compare_digest(form.get("form_key", "").encode(), session.form_key.encode())
+
+
+async def form_of(request: Request) -> dict[str, str]:
+    """The fields of a form. Raises FormTooLarge."""
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > LARGEST_FORM:
+            raise FormTooLarge
+    try:
+        return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS))
+    except ValueError:
+        raise FormTooLarge from None
+
+
+def here(request: Request) -> str:
+    """The page as it is asked for, in no particular language, to come back to."""
+    query = [(name, value) for name, value in request.query_params.multi_items() if name != "lang"]
+    return f"{request.url.path}{f'?{urlencode(query)}' if query else ''}"
+
+
+def local(path: str) -> str:
+    """A page of ours; the first one for what leads elsewhere."""
+    elsewhere = not path.startswith("/") or path.startswith(("//", "/\\")) or not path.isprintable()
+    return "/" if elsewhere else path
