@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 import sys
 
 import structlog
@@ -62,7 +63,7 @@ async def serve(settings: ConsoleSettings) -> None:
 class _Server(uvicorn.Server):
     """Ends with exit code 0 when it is asked to, and not by the signal that asked."""
 
-    async def serve(self, sockets: None = None) -> None:
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self.handle_exit, number, None)

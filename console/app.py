@@ -1,7 +1,7 @@
 """The console put together: its routes, and what stands before each of them."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
 import asyncpg
 import structlog
@@ -16,10 +16,11 @@ from starlette.routing import Route as StarletteRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from console.asking import Services
 from console.pages import FOLDER, page, see
 from console.reading import Reader, Unreadable
 from console.routes import Route, get
-from console.screens import finding, needs, order, refused, signing_in
+from console.screens import finding, month, needs, order, refunds, refused, signing_in
 from console.sessions import Sessions
 from console.settings import ConsoleSettings
 from console.signing import LOOPBACK, Signer
@@ -55,6 +56,7 @@ log = structlog.get_logger("pawl.console")
 
 def routes(reader: Reader, signer: Signer) -> list[Route]:
     """Every route but the files of /static: the table of contents."""
+    services = Services(reader.system, signer)
     return [
         get("/", _first),
         get("/health", _health, is_open=True),
@@ -62,6 +64,8 @@ def routes(reader: Reader, signer: Signer) -> list[Route]:
         *needs.routes(reader),
         *order.routes(reader),
         *refused.routes(reader, signer),
+        *refunds.routes(reader, services),
+        *month.routes(reader, services),
         *finding.routes(reader),
     ]
 
@@ -90,7 +94,9 @@ def application(routes: Sequence[Route], sessions: Sessions, settings: ConsoleSe
         exception_handlers={HTTPException: _nowhere, Exception: _broken},
         middleware=[
             Middleware(_Headers),
-            Middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, settings.http_host], www_redirect=False),
+            Middleware(
+                TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, settings.http_host], www_redirect=False
+            ),
         ],
     )
     app.state.sessions, app.state.scopes = sessions, settings.console_roles
@@ -127,13 +133,13 @@ def _guarded(
     return answer
 
 
-async def _answer_open(route: Route, request: Request, visit: Visit) -> Any:
+async def _answer_open(route: Route, request: Request, visit: Visit) -> Response:
     if route.method == "POST":
         return await route.endpoint(request, visit, await form_of(request))
     return await route.endpoint(request, visit)
 
 
-async def _answer_signed_in(route: Route, request: Request, visit: Visit) -> Any:
+async def _answer_signed_in(route: Route, request: Request, visit: Visit) -> Response:
     if visit.session is None:
         return _sign_in_first(route, request, visit)
     if not visit.may(route.scope):
@@ -162,7 +168,9 @@ def _refuse(request: Request, visit: Visit, status: int, message: str) -> Respon
 def _trouble(request: Request, visit: Visit, why: str) -> Response:
     log.warning("not readable", path=request.url.path, why=why)
     if request.headers.get("hx-request"):
-        return HTMLResponse(translate(visit.language, "The databases do not answer. What you see is old."), 503)
+        return HTMLResponse(
+            translate(visit.language, "The databases do not answer. What you see is old."), 503
+        )
     return page(request, visit, "trouble.html", 503, why=why)
 
 
@@ -177,7 +185,9 @@ async def _nowhere(request: Request, error: Exception) -> Response:
 async def _broken(request: Request, error: Exception) -> Response:
     """What nobody expected. The log has the kind of it, and no value: one may be somebody's account."""
     log.error("failed", path=request.url.path, error=type(error).__name__)
-    return _refuse(request, Visit(None, chosen_language(request), {}), 500, "This page failed. The log says where.")
+    return _refuse(
+        request, Visit(None, chosen_language(request), {}), 500, "This page failed. The log says where."
+    )
 
 
 class _Headers:
@@ -188,7 +198,9 @@ class _Headers:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kept = "public, max-age=3600" if scope.get("path", "").startswith(STATIC) else "no-store"
-        added = [(name.encode(), value.encode()) for name, value in {**HEADERS, "cache-control": kept}.items()]
+        added = [
+            (name.encode(), value.encode()) for name, value in {**HEADERS, "cache-control": kept}.items()
+        ]
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -7,7 +7,10 @@ from shared.kst import in_kst
 
 Language = Literal["en", "ko"]
 NOTHING: Final = "–"
-_UNITS: Final = {"en": {"y": "y", "d": "d", "h": "h", "m": "m"}, "ko": {"y": "년", "d": "일", "h": "시간", "m": "분"}}
+_UNITS: Final = {
+    "en": {"y": "y", "d": "d", "h": "h", "m": "m"},
+    "ko": {"y": "년", "d": "일", "h": "시간", "m": "분"},
+}
 _YEAR: Final = timedelta(days=365)
 
 
@@ -18,13 +21,16 @@ def won(amount: int | None) -> str:
     return f"{'−' if amount < 0 else ''}₩{abs(amount):,}"
 
 
-def instant(at: datetime | None) -> str:
-    """`2026-11-30 18:02:11 KST`."""
-    return NOTHING if at is None else f"{in_kst(at):%Y-%m-%d %H:%M:%S} KST"
+def instant(at: datetime | str | None) -> str:
+    """`2026-11-30 18:02:11 KST`, also of an instant of a document."""
+    if at is None:
+        return NOTHING
+    read = datetime.fromisoformat(at) if isinstance(at, str) else at
+    return f"{in_kst(read):%Y-%m-%d %H:%M:%S} KST"
 
 
 def age(span: timedelta | None, language: Language) -> str:
-    """`41m`, `5h`, `47d`, `15y`, in Korean `41분`: the largest unit of which there are at least one (two of years)."""
+    """`41m`, `5h`, `47d`, in Korean `41분`: the largest unit of which there is one, or two years."""
     if span is None:
         return NOTHING
     units, span = _UNITS[language], max(span, timedelta(0))

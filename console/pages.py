@@ -39,18 +39,22 @@ def templates() -> Environment:
 
 def page(request: Request, visit: Visit, template: str, status: int = 200, **context: Any) -> Response:
     """A page in the language of who asks."""
-    html = templates().get_template(template).render(
-        {
-            "t": partial(translate, visit.language),
-            "code": partial(code_in, visit.language),
-            "age": lambda span: formats.age(span, visit.language),
-            "visit": visit,
-            "here": here(request),
-            "read_at": now(),
-            "is_current": lambda path: request.url.path.startswith(path),
-            "with_language": partial(_with_language, here(request)),
-            **context,
-        }
+    html = (
+        templates()
+        .get_template(template)
+        .render(
+            {
+                "t": partial(translate, visit.language),
+                "code": partial(code_in, visit.language),
+                "age": lambda span: formats.age(span, visit.language),
+                "visit": visit,
+                "here": here(request),
+                "read_at": now(),
+                "is_current": request.url.path.startswith,
+                "with_language": partial(_with_language, here(request)),
+                **context,
+            }
+        )
     )
     response = HTMLResponse(html, status)
     if request.query_params.get("lang") in ("ko", "en"):
@@ -85,9 +89,13 @@ def table(
     """
     match request.query_params.get("format"):
         case "csv":
-            return _file(as_csv(arranged(rows, columns, view), columns), "text/csv; charset=utf-8", f"{name}.csv")
+            return _file(
+                as_csv(arranged(rows, columns, view), columns), "text/csv; charset=utf-8", f"{name}.csv"
+            )
         case "json":
-            document = as_document(arranged(rows, columns, view), columns, read_at) if whole is None else whole()
+            document = (
+                as_document(arranged(rows, columns, view), columns, read_at) if whole is None else whole()
+            )
             return _file(orjson.dumps(document).decode(), "application/json", f"{name}.json")
     return as_page(shown=page_of(rows, columns, view), columns=columns, read_at=read_at)
 

@@ -1,7 +1,7 @@
 """What the pages show, read by the functions of the commands with a role that only reads.
 
-A page that many look at asks the databases once in a few seconds; no statement may take long, and none waits for a
-lock, so that a page can be late but a service cannot.
+A page that many look at asks the databases once in a few seconds; no statement may take long, and none waits
+for a lock, so that a page can be late but a service cannot.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ class Unreadable(Exception):
 
 
 def system_of(settings: ConsoleSettings) -> System:
-    """The system as its commands know it, with statements that end in time. Raises Problem for wrong addresses."""
+    """The system as commands know it, with statements that end in time. Raises Problem."""
     return System(
         directory=settings.console_demo_directory or Path(),
         kafka=settings.pawl_kafka,

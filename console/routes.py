@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -24,7 +24,7 @@ class Route:
 
     method: str
     path: str
-    endpoint: Callable[..., Awaitable[Any]]
+    endpoint: Callable[..., Awaitable[Response]]
     scope: str | None = None
     is_open: bool = False
 

@@ -28,7 +28,7 @@ class Session(Struct, frozen=True):
 
 
 class Sessions:
-    """The sessions in the schema `console`. They end `idle` after the last request, and `longest` after the first."""
+    """Sessions in the schema `console`. They end `idle` after the last request, `longest` after the first."""
 
     def __init__(self, pool: Any, idle: timedelta, longest: timedelta) -> None:
         self._pool, self._idle, self._longest = pool, idle, longest

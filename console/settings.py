@@ -25,12 +25,15 @@ class ConsoleSettings(TodoSettings):
         description="postgresql://pawl_ops:password@host:port/database: a role that reads and writes nothing"
     )
     pawl_services: str = Field(min_length=1, description="name=URL of each service, between commas")
-    pawl_kafka: str = Field(default="", description="host:port of a broker, to say how far services are behind")
+    pawl_kafka: str = Field(
+        default="", description="host:port of a broker, to say how far services are behind"
+    )
     http_host: str = Field(default="127.0.0.1", min_length=1, description="address of its pages")
     http_port: int = Field(default=0, ge=0, le=65535, description="its port; 0 takes a free one")
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
     console_roles: Mapping[Role, Sequence[str]] = Field(
-        default=USUAL_SCOPES, description='the scopes of each role, like {"viewer": ["ops:read"], ...}'
+        default_factory=lambda: dict(USUAL_SCOPES),
+        description='the scopes of each role, like {"viewer": ["ops:read"], ...}',
     )
     console_idle_minutes: float = Field(
         default=30, gt=0, description="a session ends when nobody has asked anything for so long"

@@ -1,7 +1,7 @@
 """Tokens for the services, in the name of the person who acts, and who may sign in at all.
 
-The persons of a demo exist in one place only: in a system whose database and key `pawl up` made by itself, on this
-machine, and in a console that this very `pawl up` has started. No setting makes them elsewhere.
+The persons of a demo exist in one place only: in a system whose database and key `pawl up` made by itself, on
+this machine, and in a console that this very `pawl up` has started. No setting makes them elsewhere.
 """
 
 import os
@@ -30,7 +30,9 @@ class CannotSignIn(Exception):
 def demo_signer(directory: Path | None, host: str, parent: Callable[[], int] = os.getppid) -> Signer:
     """Signs for the persons of a demo. Raises CannotSignIn unless this is a console of an embedded system."""
     if directory is None:
-        raise CannotSignIn("the console runs where `pawl up` starts it; signing in with a provider is not there yet")
+        raise CannotSignIn(
+            "the console runs where `pawl up` starts it; signing in with a provider is not there yet"
+        )
     try:
         state = RunDirectory(directory).read_state()
         key = own_key(directory)

@@ -47,7 +47,7 @@ class View(NamedTuple):
         if view.sort:
             said.append(("sort", f"{'-' if view.descending else ''}{view.sort}"))
         if view.word:
-            said.append(("word", view.word))
+            said.append(("only", view.word))
         if view.page > 1:
             said.append(("page", str(view.page)))
         return f"?{urlencode(said)}"
@@ -84,7 +84,7 @@ def view_of(query: Mapping[str, str], columns: Sequence[Column], others: Sequenc
     return View(
         name if known else "",
         known and sort.startswith("-"),
-        query.get("word", "").strip()[:LONGEST_WORD],
+        query.get("only", "").strip()[:LONGEST_WORD],
         max(1, page),
         kept,
     )

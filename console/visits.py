@@ -1,4 +1,4 @@
-"""One request: who asks, in which language, what they may do; and what is a request that nobody should follow."""
+"""One request: who asks, in which language, what they may do, and whether they meant it."""
 
 from collections.abc import Mapping, Sequence
 from secrets import compare_digest
@@ -50,11 +50,11 @@ def chosen_language(request: Request) -> Language:
     said = request.query_params.get("lang") or request.cookies.get(LANGUAGE_COOKIE, "")
     if said == "ko" or said == "en":
         return said
-    return language_of(request.headers.get("accept-language", ""))
+    return "ko" if language_of(request.headers.get("accept-language", "")) == "ko" else "en"
 
 
 def comes_from_here(request: Request) -> bool:
-    """Whether a page of ours sent this form. Every browser says so, and no page can say it for another one."""
+    """Whether a page of ours sent this form. Every browser says so, and no page can make it lie."""
     host = request.headers.get("host", "")
     return request.headers.get("origin") == f"{request.url.scheme}://{host}"
 

@@ -1,4 +1,4 @@
-"""Ways from one page to another: a command that somebody could type, as the page that shows the same. Pure."""
+"""Ways between pages: a command that somebody could type, as the page that shows the same. Pure."""
 
 import shlex
 from urllib.parse import quote, urlencode
@@ -11,6 +11,10 @@ def way_of(command: str) -> str:
             return order_path(order_id)
         case ["pawl", "dead", "show" | "replay" | "edit", name]:
             return letter_path(name)
+        case ["pawl", "refund", "show" | "approve" | "proof" | "retry" | "release", refund_id]:
+            return refund_path(refund_id)
+        case ["pawl", "month", month]:
+            return month_path(month)
         case _:
             return ""
 
@@ -35,3 +39,13 @@ def letter_path(name: str) -> str:
 def find_path(word: str) -> str:
     """The page of what a word names."""
     return f"/find?{urlencode({'word': word})}"
+
+
+def refund_path(refund_id: str) -> str:
+    """The page of a refund, by its own id."""
+    return f"/refund?{urlencode({'id': refund_id})}"
+
+
+def month_path(month: str) -> str:
+    """The page of a month, like 2011-03."""
+    return f"/month?{urlencode({'month': month})}"

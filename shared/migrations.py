@@ -1,8 +1,9 @@
 """Brings one schema up to date with dbmate, and tells what is still missing.
 
 The schema of a service is made of the migrations that every service shares and the service's own, that of the
-console of its own alone. They are applied in the order of their version numbers and recorded in `<schema>.schema_migrations`. They run as the owner of the schema, under
-the lock that dbmate takes in the database; a service itself may only read the record.
+console of its own alone. They are applied in the order of their version numbers and recorded in
+`<schema>.schema_migrations`. They run as the owner of the schema, under the lock that dbmate takes in the
+database; a service itself may only read the record.
 """
 
 import asyncio

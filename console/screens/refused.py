@@ -1,4 +1,4 @@
-"""*Refused*: what was refused and what waits, by cause; one of them, tried, sent right, handled again, closed."""
+"""*Refused*: what was refused and what waits, by cause; one of them sent right, handled again, closed."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -95,7 +95,9 @@ async def show(reader: Reader, request: Request, visit: Visit) -> Response:
     of_one_cause = bool(only.service and only.code)
     found = await reader.refused(only, query.get("all") == "yes", MEMBERS if of_one_cause else 0)
     columns = MEMBER_COLUMNS if of_one_cause else COLUMNS
-    rows = [row for group in found for row in members_of(group)] if of_one_cause else [row_of(g) for g in found]
+    rows = (
+        [row for group in found for row in members_of(group)] if of_one_cause else [row_of(g) for g in found]
+    )
     shows = partial(page, request, visit, "refused.html", only=only, everything=query.get("all") == "yes")
     return table(request, rows, columns, view_of(query, columns, CAUSE), "refused", read_at, shows)
 
@@ -199,7 +201,7 @@ def _letter(
     is_letter = not name.parked and not name.unsent
     is_open = is_letter and shown["state"] == "open"
     is_ours = is_letter and shown["topic"] != UPSTREAM
-    document = shown.get("document")
+    document = document_of(shown)
     context = {
         "name": name,
         "record": shown,
@@ -218,8 +220,18 @@ def _letter(
     return page(request, visit, "letter.html", status, **{**context, **more})
 
 
+def document_of(shown: Mapping[str, Any]) -> Any:
+    """The data of a record where it is JSON; None for anything else."""
+    if shown.get("document") is not None:
+        return shown["document"]
+    try:
+        return orjson.loads(shown.get("value") or "")
+    except orjson.JSONDecodeError:
+        return None
+
+
 def marked(document: Any, pointer: str) -> Iterator[Line]:
-    """The lines of a JSON document, those marked that a pointer names; its parent's where it names nothing."""
+    """The lines of a JSON document; those are marked that a pointer names, or else its parent."""
     lines = list(_lines(document, "", "", ""))
     while pointer and not any(_is_at(place, pointer) for place, _ in lines):
         pointer = pointer.rpartition("/")[0]
