@@ -9,10 +9,11 @@ import structlog
 import uvicorn
 
 from console.app import application, routes
+from console.doors import door_of
 from console.reading import Reader, system_of
 from console.sessions import Sessions
 from console.settings import ConsoleSettings
-from console.signing import CannotSignIn, demo_signer
+from console.signing import CannotSignIn, Signer, demo_signer, signer_of
 from ops.shell.problem import Problem
 from shared.migrations import CONSOLE, pending
 from shared.postgres import open_pool
@@ -34,7 +35,8 @@ def main() -> None:
 
 async def serve(settings: ConsoleSettings) -> None:
     """Serves until SIGTERM or SIGINT. Raises Problem where its schema is behind, CannotSignIn, OSError."""
-    signer = demo_signer(settings.console_demo_directory, settings.http_host)
+    signer = _signer(settings)
+    door = door_of(settings)
     url = str(settings.database_url)
     behind = await pending(url, CONSOLE)
     if behind:
@@ -43,7 +45,7 @@ async def serve(settings: ConsoleSettings) -> None:
     try:
         sessions = Sessions(pool, settings.idle(), settings.longest())
         reader = Reader(system_of(settings), settings.thresholds())
-        app = application(routes(reader, signer), sessions, settings)
+        app = application(routes(reader, signer, door), sessions, settings, door)
         config = uvicorn.Config(
             app,
             host=settings.http_host,
@@ -52,12 +54,19 @@ async def serve(settings: ConsoleSettings) -> None:
             access_log=False,
             log_config=None,
             server_header=False,
+            proxy_headers=False,
             timeout_graceful_shutdown=1,
         )
         structlog.get_logger("pawl.console").info("console started", host=settings.http_host)
         await _Server(config).serve()
     finally:
         pool.terminate()
+
+
+def _signer(settings: ConsoleSettings) -> Signer:
+    if settings.console_demo_directory is not None:
+        return demo_signer(settings.console_demo_directory, settings.http_host)
+    return signer_of(settings.console_token_key.get_secret_value())
 
 
 class _Server(uvicorn.Server):

@@ -1,7 +1,9 @@
 """The console put together: its routes, and what stands before each of them."""
 
+import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
+from urllib.parse import urlsplit
 
 import asyncpg
 import structlog
@@ -17,6 +19,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from console.asking import Services
+from console.doors import Door, is_still
 from console.pages import FOLDER, page, see
 from console.reading import Reader, Unreadable
 from console.routes import Route, get
@@ -48,19 +51,20 @@ HEADERS: Final = {
     "cross-origin-resource-policy": "same-origin",
 }
 STATIC: Final = "/static"
+HEALTH: Final = "/health"
 STATUS_OF: Final = {Exit.USAGE: 422, Exit.NOTHING_MATCHED: 404}
 """The status of a page that shows a refusal, by the exit code that a command would end with."""
 
 log = structlog.get_logger("pawl.console")
 
 
-def routes(reader: Reader, signer: Signer) -> list[Route]:
+def routes(reader: Reader, signer: Signer, door: Door) -> list[Route]:
     """Every route but the files of /static: the table of contents."""
     services = Services(reader.system, signer)
     return [
         get("/", _first),
-        get("/health", _health, is_open=True),
-        *signing_in.routes(),
+        get(HEALTH, _health, is_open=True),
+        *signing_in.routes(door),
         *needs.routes(reader),
         *order.routes(reader),
         *refused.routes(reader, signer),
@@ -78,7 +82,9 @@ async def _health(request: Request, visit: Visit) -> Response:
     return JSONResponse({"status": "ok"})
 
 
-def application(routes: Sequence[Route], sessions: Sessions, settings: ConsoleSettings) -> ASGIApp:
+def application(
+    routes: Sequence[Route], sessions: Sessions, settings: ConsoleSettings, door: Door
+) -> ASGIApp:
     """The console as an application. Raises ValueError for a form that everybody could send."""
     for route in routes:
         if route.scope is not None and route.is_open:
@@ -86,51 +92,68 @@ def application(routes: Sequence[Route], sessions: Sessions, settings: ConsoleSe
     app = Starlette(
         routes=[
             *(
-                StarletteRoute(route.path, _guarded(route, sessions, settings), methods=[route.method])
+                StarletteRoute(route.path, _guarded(route, sessions, settings, door), methods=[route.method])
                 for route in routes
             ),
             Mount(STATIC, StaticFiles(directory=FOLDER / "static")),
         ],
-        exception_handlers={HTTPException: _nowhere, Exception: _broken},
+        exception_handlers={HTTPException: _nowhere},
         middleware=[
             Middleware(_Headers),
-            Middleware(
-                TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, settings.http_host], www_redirect=False
-            ),
+            Middleware(TrustedHostMiddleware, allowed_hosts=_hosts(settings), www_redirect=False),
         ],
     )
     app.state.sessions, app.state.scopes = sessions, settings.console_roles
+    app.state.is_secure = settings.own_url.startswith("https://")
     return app
 
 
+def _hosts(settings: ConsoleSettings) -> list[str]:
+    """The names by which browsers may ask: a page of another name is made to look like ours."""
+    return [*LOOPBACK, settings.http_host, *filter(None, [urlsplit(settings.own_url).hostname])]
+
+
 def _guarded(
-    route: Route, sessions: Sessions, settings: ConsoleSettings
+    route: Route, sessions: Sessions, settings: ConsoleSettings, door: Door
 ) -> Callable[[Request], Awaitable[Response]]:
     """The endpoint behind its guard: who asks, whether they may, and whether they meant to."""
 
     async def answer(request: Request) -> Response:
-        visit = Visit(None, chosen_language(request), settings.console_roles)
-        request.state.visit = visit
-        is_form = route.method == "POST"
+        visit = request.state.visit = Visit(None, chosen_language(request), settings.console_roles)
         try:
-            if is_form and not comes_from_here(request):
+            if route.method == "POST" and not comes_from_here(request, settings.own_url):
                 return _refuse(request, visit, 403, "This form was not sent by a page of this console.")
             token = request.cookies.get(cookie_of(request), "")
-            if token and route.path != "/health":
-                visit = Visit(await sessions.find(token), visit.language, visit.scopes)
-                request.state.visit = visit
+            if token and route.path != HEALTH:
+                session = await sessions.find(token)
+                if session is not None and is_still(door, request, session.person):
+                    visit = Visit(session, visit.language, visit.scopes)
+                    request.state.visit = visit
             return await (_answer_open if route.is_open else _answer_signed_in)(route, request, visit)
-        except FormTooLarge:
-            return _refuse(request, visit, 413, "This form is larger than anything that is typed.")
-        except Unreadable as error:
-            return _trouble(request, visit, str(error))
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            return _trouble(request, Visit(None, visit.language, visit.scopes), type(error).__name__)
-        except Problem as problem:
-            status = STATUS_OF.get(problem.exit_code, 503)
-            return page(request, visit, "refusal.html", status, message=problem.message, hint=problem.hint)
+        except Exception as error:
+            return _failed(request, request.state.visit, error)
 
     return answer
+
+
+def _failed(request: Request, visit: Visit, error: Exception) -> Response:
+    """The page that says why there is no other."""
+    match error:
+        case FormTooLarge():
+            return _refuse(request, visit, 413, "This form is larger than anything that is typed.")
+        case Unreadable():
+            return _trouble(request, visit, str(error))
+        case OSError() | asyncpg.PostgresError() | asyncpg.InterfaceError():
+            return _trouble(request, visit, type(error).__name__)
+        case Problem():
+            status = STATUS_OF.get(error.exit_code, 503)
+            return page(request, visit, "refusal.html", status, message=error.message, hint=error.hint)
+        case _:
+            # Its kind and place, and no value: one may be somebody's account.
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{place.filename}:{place.lineno}"
+            log.error("failed", path=request.url.path, error=type(error).__name__, where=where)
+            return _refuse(request, visit, 500, "This page failed. The log says where.")
 
 
 async def _answer_open(route: Route, request: Request, visit: Visit) -> Response:
@@ -180,14 +203,6 @@ async def _nowhere(request: Request, error: Exception) -> Response:
         return Response(status_code=error.status_code, headers=error.headers)
     visit = Visit(None, chosen_language(request), {})
     return _refuse(request, visit, 404, "There is no such page.")
-
-
-async def _broken(request: Request, error: Exception) -> Response:
-    """What nobody expected. The log has the kind of it, and no value: one may be somebody's account."""
-    log.error("failed", path=request.url.path, error=type(error).__name__)
-    return _refuse(
-        request, Visit(None, chosen_language(request), {}), 500, "This page failed. The log says where."
-    )
 
 
 class _Headers:

@@ -1,6 +1,6 @@
 """Who may do what: four roles, each with scopes of its own, and the persons of a demo. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Literal, get_args
 
@@ -42,3 +42,9 @@ DEMO: Final = {role: Person(f"demo:{role}", role) for role in ROLES}
 def may(scopes: Mapping[Role, Sequence[str]], role: Role, scope: str | None) -> bool:
     """Whether a role may do what needs this scope (None: what everybody may who is signed in)."""
     return scope is None or scope in scopes_of(scopes[role])
+
+
+def role_of(groups: Iterable[str], names: Mapping[Role, Sequence[str]]) -> Role | None:
+    """The role with the most rights that these groups give; None where they give none. Case counts."""
+    given = frozenset(groups)
+    return next((role for role in reversed(ROLES) if not given.isdisjoint(names.get(role, ()))), None)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Self
 
-from pydantic import Field, PostgresDsn, field_validator, model_validator
+from pydantic import Field, PostgresDsn, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from console.people import ROLES, USUAL_SCOPES, Role
@@ -42,6 +42,39 @@ class ConsoleSettings(TodoSettings):
     console_demo_directory: File = Field(
         default=None, description="set by `pawl up` alone: the run directory of an embedded system"
     )
+    console_url: str = Field(
+        default="",
+        pattern="^(https?://[^/?#@]+)?/?$",
+        description="its address as browsers know it, like https://pawl.example",
+    )
+    console_token_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="signs tokens for services, which know its public half: PAWL_TOKEN_KEY of make-env.sh",
+    )
+    console_groups: Mapping[Role, Sequence[str]] = Field(
+        default_factory=lambda: {role: [role] for role in ROLES},
+        description='the groups of people that have each role, like {"operator": ["pawl-ops"], ...}',
+    )
+    console_oidc_issuer: str = Field(
+        default="", pattern="^(https?://.+)?$", description="the OpenID provider that signs people in"
+    )
+    console_oidc_client_id: str = Field(default="", description="the name of the console there")
+    console_oidc_client_secret: SecretStr = Field(default=SecretStr(""), description="its secret there")
+    console_oidc_person_claim: str = Field(
+        default="sub", min_length=1, description="the claim that names somebody in audit logs, as email"
+    )
+    console_oidc_groups_claim: str = Field(
+        default="groups", min_length=1, description="the claim that lists the groups of somebody"
+    )
+    console_proxy_header: str = Field(
+        default="", description="the header in which a proxy names who asks, as X-Forwarded-User"
+    )
+    console_proxy_groups_header: str = Field(
+        default="X-Forwarded-Groups", min_length=1, description="the header with their groups, between commas"
+    )
+    console_proxies: str = Field(
+        default="", description="addresses between commas, of the proxies that are believed"
+    )
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -65,6 +98,36 @@ class ConsoleSettings(TodoSettings):
         if self.database_url.hosts()[0]["username"] == self.pawl_postgres.hosts()[0]["username"]:
             raise ValueError("PAWL_POSTGRES has the role of DATABASE_URL; it should read and write nothing")
         return self
+
+    @model_validator(mode="after")
+    def _has_one_door(self) -> Self:
+        """People come in one way. One that is named has all that it needs."""
+        doors = {
+            "CONSOLE_DEMO_DIRECTORY": self.console_demo_directory,
+            "CONSOLE_OIDC_ISSUER": self.console_oidc_issuer,
+            "CONSOLE_PROXY_HEADER": self.console_proxy_header,
+        }
+        named = [name for name, value in doors.items() if value]
+        if len(named) != 1:
+            raise ValueError(f"one of {', '.join(doors)} says how people sign in; {len(named)} are set")
+        if self.console_demo_directory:
+            return self
+        if not self.console_url or not self.console_token_key.get_secret_value():
+            raise ValueError(f"{named[0]} needs CONSOLE_URL and CONSOLE_TOKEN_KEY")
+        if self.console_oidc_issuer and not (
+            self.console_oidc_client_id and self.console_oidc_client_secret.get_secret_value()
+        ):
+            raise ValueError(
+                "CONSOLE_OIDC_ISSUER needs CONSOLE_OIDC_CLIENT_ID and CONSOLE_OIDC_CLIENT_SECRET"
+            )
+        if self.console_proxy_header and not self.console_proxies.strip():
+            raise ValueError("CONSOLE_PROXY_HEADER needs CONSOLE_PROXIES: whom to believe")
+        return self
+
+    @property
+    def own_url(self) -> str:
+        """The address as browsers know it, without a slash at its end; empty where requests say it."""
+        return self.console_url.rstrip("/")
 
     def idle(self) -> timedelta:
         """A session ends after so long without a request."""

@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 from console.people import Person
 from ops.shell.problem import Problem
 from ops.shell.run_directory import RunDirectory
-from ops.shell.tokens import own_key, signed
+from ops.shell.tokens import own_key, settings_of, signed
 
 MINUTES: Final = 1
 """A token is made for one request."""
@@ -27,12 +27,19 @@ class CannotSignIn(Exception):
     """Nobody could sign in to this console; the message says why."""
 
 
-def demo_signer(directory: Path | None, host: str, parent: Callable[[], int] = os.getppid) -> Signer:
-    """Signs for the persons of a demo. Raises CannotSignIn unless this is a console of an embedded system."""
-    if directory is None:
+def signer_of(key: str) -> Signer:
+    """Signs with a key that the services know. Raises CannotSignIn for what is none."""
+    try:
+        settings_of(key)
+    except Problem:
         raise CannotSignIn(
-            "the console runs where `pawl up` starts it; signing in with a provider is not there yet"
-        )
+            "CONSOLE_TOKEN_KEY is no key: a private Ed25519 key as a JWK in base64, as make-env.sh makes it"
+        ) from None
+    return lambda person, scope: signed(key, [scope], person.id, MINUTES)
+
+
+def demo_signer(directory: Path, host: str, parent: Callable[[], int] = os.getppid) -> Signer:
+    """Signs for the persons of a demo. Raises CannotSignIn unless this is a console of an embedded system."""
     try:
         state = RunDirectory(directory).read_state()
         key = own_key(directory)

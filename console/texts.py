@@ -204,12 +204,16 @@ KOREAN: Final[Mapping[str, str]] = {
     "Asked for at": "요청 시각",
     "Goes to": "돌려받는 곳",
     "Expected on": "예정일",
-    "{days} days late; {won} of interest, if the buyer is a consumer": "{days}일 늦음, 소비자라면 지연이자 {won}",
+    "{days} days late; {won} of interest, if the buyer is a consumer": (
+        "{days}일 늦음, 소비자라면 지연이자 {won}"
+    ),
     "Payout": "지급",
     "Do it": "실행",
     "Do nothing": "하지 않기",
     "Decide": "결정",
-    "First it is shown what would follow; nothing is done yet.": "먼저 결과를 보여 주며, 아직 아무것도 하지 않습니다.",
+    "First it is shown what would follow; nothing is done yet.": (
+        "먼저 결과를 보여 주며, 아직 아무것도 하지 않습니다."
+    ),
     "It is decided.": "결정했습니다.",
     "due on {day}": "기한 {day}",
     "{days} days left": "{days}일 남음",
@@ -228,12 +232,18 @@ KOREAN: Final[Mapping[str, str]] = {
     "It would issue {count} documents of {won}. What is issued is never edited.": (
         "문서 {count}건, {won}을 발행합니다. 발행한 문서는 고칠 수 없습니다."
     ),
-    "Also payments whose refund is in progress, to be modified later": "환불 중인 결제도 포함 (나중에 수정 발행)",
+    "Also payments whose refund is in progress, to be modified later": (
+        "환불 중인 결제도 포함 (나중에 수정 발행)"
+    ),
     "Merged by month": "월 합산",
     "Business number": "사업자등록번호",
     "and {count} more": "외 {count}건",
     "Left out of a merge": "합산에서 빠진 결제",
     "Nothing was or will be issued in this month.": "이 달에 발행했거나 발행할 문서가 없습니다.",
+    "The proxy before this console says who you are.": "콘솔 앞의 프록시가 누구인지 알려 줍니다.",
+    "You are signed in by {issuer}.": "{issuer}에서 로그인합니다.",
+    "Go on as {person}": "{person}으로 계속",
+    "Go on": "계속",
 }
 """Every text in Korean."""
 

@@ -36,7 +36,10 @@ COLUMNS: Final = (
 
 def routes(reader: Reader) -> list[Route]:
     """The routes of this module."""
-    return [get("/needs", partial(show, reader)), get("/needs/newer", partial(newer, reader))]
+    return [
+        get("/needs", partial(show, reader), "ops:read"),
+        get("/needs/newer", partial(newer, reader), "ops:read"),
+    ]
 
 
 async def show(reader: Reader, request: Request, visit: Visit) -> Response:

@@ -243,23 +243,25 @@ def _is_at(place: str, pointer: str) -> bool:
     return place == pointer or place.startswith(f"{pointer}/")
 
 
-def _lines(value: Any, pointer: str, indent: str, before: str) -> Iterator[tuple[str, str]]:
+def _lines(value: Any, pointer: str, before: str, after: str) -> Iterator[tuple[str, str]]:
     """Each line with the pointer of what stands on it."""
-    children: Sequence[tuple[str, Any]] = ()
+    children: Sequence[tuple[str, str, Any]] = ()
     match value:
         case dict() if value:
             opening, closing = "{}"
-            children = [(_escaped(str(key)), (f"{_text(key)}: ", each)) for key, each in value.items()]
+            children = [(_escaped(str(key)), f"{_text(key)}: ", each) for key, each in value.items()]
         case list() if value:
             opening, closing = "[]"
-            children = [(str(index), ("", each)) for index, each in enumerate(value)]
+            children = [(str(index), "", each) for index, each in enumerate(value)]
         case _:
-            yield pointer, f"{indent}{before}{_text(value)}"
+            yield pointer, f"{before}{_text(value)}{after}"
             return
-    yield pointer, f"{indent}{before}{opening}"
-    for key, (label, each) in children:
-        yield from _lines(each, f"{pointer}/{key}", f"{indent}  ", label)
-    yield pointer, f"{indent}{closing}"
+    indent = before[: len(before) - len(before.lstrip())]
+    yield pointer, f"{before}{opening}"
+    for number, (key, label, each) in enumerate(children, 1):
+        comma = "," if number < len(children) else ""
+        yield from _lines(each, f"{pointer}/{key}", f"{indent}  {label}", comma)
+    yield pointer, f"{indent}{closing}{after}"
 
 
 def _escaped(key: str) -> str:

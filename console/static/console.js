@@ -7,8 +7,8 @@ document.addEventListener("click", async (event) => {
   const copies = event.target.closest("[data-copies]");
   if (copies) {
     await navigator.clipboard.writeText(copies.dataset.copies);
-    copies.textContent = "✓";
-    setTimeout(() => { copies.textContent = "⧉"; }, 1200);
+    copies.classList.add("done");
+    setTimeout(() => copies.classList.remove("done"), 1200);
   }
   const opens = event.target.closest("[data-opens]");
   if (opens) document.getElementById(opens.dataset.opens).showModal();

@@ -44,7 +44,7 @@ def text_of(response: Response) -> str:
     return bytes(response.body).decode()
 
 
-class Asked(NamedTuple):
+class Call(NamedTuple):
     """One request to a service. `body` is None for one that only looks."""
 
     who: str
@@ -59,13 +59,13 @@ class PreparedServices(Services, frozen=False):
     """Services that answer what a test has prepared, by path; everything else is not there."""
 
     answers: dict[str, Any] = {}  # noqa: RUF012 a struct copies it for each instance
-    asked: list[Asked] = []  # noqa: RUF012
+    asked: list[Call] = []  # noqa: RUF012
 
     def url(self, service: str) -> str:
         return f"http://{service}.test"
 
     async def look(self, person: Person, service: str, scope: str, path: str) -> Any:
-        self.asked.append(Asked(person.id, service, scope, path))
+        self.asked.append(Call(person.id, service, scope, path))
         return self._answer(path)
 
     async def tell(
@@ -78,7 +78,7 @@ class PreparedServices(Services, frozen=False):
         key: str | None = None,
         seconds: float = 0.0,
     ) -> Any:
-        self.asked.append(Asked(person.id, service, scope, path, body, key))
+        self.asked.append(Call(person.id, service, scope, path, body, key))
         return self._answer(path)
 
     def _answer(self, path: str) -> Any:
