@@ -16,7 +16,7 @@ from shared.web.scopes import SCOPES
 class ConsoleSettings(TodoSettings):
     """What the console is told by the environment."""
 
-    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True)
 
     database_url: PostgresDsn = Field(
         description="postgresql://pawl_console:password@host:port/database, where sessions are kept"

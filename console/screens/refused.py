@@ -27,12 +27,12 @@ from shared.clock import now
 from shared.events.catalogue import SERVICES, UPSTREAM
 
 COLUMNS: Final = (
+    Column("code", "Cause", "code"),
+    Column("pointer", "Place"),
+    Column("type", "Event type"),
     Column("count", "Records", "count"),
     Column("kind", "State", "code"),
     Column("service", "Service"),
-    Column("code", "Cause", "code"),
-    Column("pointer", "Place", "code"),
-    Column("type", "Event type", "code"),
     Column("newest", "Newest", "instant"),
 )
 MEMBER_COLUMNS: Final = (

@@ -32,7 +32,8 @@ async def later(admin: Any, span: timedelta) -> None:
     """All sessions were begun, and seen last, so much earlier."""
     await admin.execute(
         "UPDATE console.sessions"
-        " SET began_at = began_at - $1, seen_at = seen_at - $1, ends_at = ends_at - $1",
+        " SET began_at = began_at - $1::interval, seen_at = seen_at - $1::interval,"
+        " ends_at = ends_at - $1::interval",
         span,
     )
 
