@@ -13,11 +13,13 @@ from console.doors import ByProvider, ByProxy, Demo, Door, door_of
 from console.people import Person
 from console.provider import Attempt, Provider
 from console.reading import Reader
+from console.settings import ConsoleSettings
 from console.signing import CannotSignIn, signer_of
 from ops.shell.system import System
 from ops.shell.tokens import new_key
 from shared.operators.todo import Thresholds
-from tests.support.console_app import SessionsInMemory, browser, settings_of
+from shared.settings import read_settings
+from tests.support.console_app import URLS, SessionsInMemory, browser, settings_of
 from tests.support.console_login import REGISTRATION, Login, says
 
 NAMES = {"viewer": ("staff",), "operator": ("pawl-ops",), "finance": (), "admin": ("pawl-admin",)}
@@ -27,6 +29,7 @@ ELSEWHERE: dict[str, Any] = {
     "console_url": "https://console.example/",
     "console_token_key": "x",
 }
+BY_PROXY = {**ELSEWHERE, "console_proxy_header": "X-User", "console_proxies": "10.0.0.1"}
 KIM = {"x-forwarded-user": "kim@example.com", "x-forwarded-groups": "staff, pawl-ops"}
 
 
@@ -123,6 +126,16 @@ def test_the_settings_name_one_door() -> None:
         {role: (role,) for role in ("viewer", "operator", "finance", "admin")},
     )
     assert isinstance(door_of(settings_of()), Demo)
+
+
+def test_an_empty_value_of_an_environment_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**URLS, **BY_PROXY, "console_groups": "", "console_oidc_issuer": ""}.items():
+        monkeypatch.setenv(name.upper(), value or "")
+
+    settings = read_settings(ConsoleSettings)
+
+    assert settings.console_groups["viewer"] == ["viewer"]
+    assert isinstance(door_of(settings), ByProxy)
 
 
 @pytest.mark.parametrize(
