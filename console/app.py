@@ -23,7 +23,7 @@ from console.doors import Door, is_still
 from console.pages import FOLDER, page, see
 from console.reading import Reader, Unreadable
 from console.routes import Route, get
-from console.screens import finding, month, needs, order, refunds, refused, signing_in
+from console.screens import audit, finding, month, needs, order, refunds, refused, signing_in
 from console.sessions import Sessions
 from console.settings import ConsoleSettings
 from console.signing import LOOPBACK, Signer
@@ -71,6 +71,7 @@ def routes(reader: Reader, signer: Signer, door: Door) -> list[Route]:
         *refunds.routes(reader, services),
         *month.routes(reader, services),
         *finding.routes(reader),
+        *audit.routes(reader),
     ]
 
 

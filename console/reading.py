@@ -17,6 +17,7 @@ from console.settings import ConsoleSettings
 from ops.shell.databases import urls_of
 from ops.shell.problem import Problem
 from ops.shell.system import System, named_services
+from ops.watch.audit_log import Audited, read_audit_log
 from ops.watch.dead.listing import groups
 from ops.watch.dead.names import Filter
 from ops.watch.find import Finds, find_everywhere
@@ -92,6 +93,11 @@ class Reader:
         """Dead letters and what waits, by cause. Raises Unreadable."""
         async with self._reading():
             return await groups(urls_of(self.system), only, everything, members)
+
+    async def audited(self, actor: str | None, target: str | None, most: int) -> Audited:
+        """The newest entries of the audit logs. Raises Unreadable."""
+        async with self._reading():
+            return await read_audit_log(self.system, actor, target, most)
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[None]:

@@ -244,6 +244,14 @@ KOREAN: Final[Mapping[str, str]] = {
     "You are signed in by {issuer}.": "{issuer}에서 로그인합니다.",
     "Go on as {person}": "{person}으로 계속",
     "Go on": "계속",
+    "Audit log": "감사 로그",
+    "Everything": "전체",
+    "These are the newest {count}; there are more.": "가장 최근 {count}건이며, 더 있습니다.",
+    "Nobody has changed anything like that.": "그렇게 바꾼 사람은 없습니다.",
+    "Time": "시각",
+    "What": "한 일",
+    "Of what": "대상",
+    "Result": "결과",
 }
 """Every text in Korean."""
 

@@ -1,0 +1,62 @@
+"""*Audit log* in the console: who changed what, of one person or about one thing."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from console.reading import Reader
+from console.screens import audit
+from ops.shell.system import System
+from ops.watch.audit_log import Audited, Entry
+from shared.operators.todo import Thresholds
+from tests.support.console_pages import request_of, text_of, visit_of
+
+ENTRY = Entry(
+    "refunds",
+    datetime(2026, 11, 30, 3, 0, tzinfo=UTC),
+    "0199a0b0-0000-7000-8000-000000000001",
+    "demo:operator",
+    "refund.retry",
+    "rr-77",
+    "<b>the account is open again</b>",
+    "done",
+    "req-1",
+    None,
+    None,
+)
+
+
+class ReaderOf(Reader):
+    """Reads what a test gives, and keeps what it was asked."""
+
+    def __init__(self, audited: Audited) -> None:
+        super().__init__(System(directory=Path()), Thresholds())
+        self.found, self.asked = audited, ("", "")
+
+    async def audited(self, actor: str | None, target: str | None, most: int) -> Audited:
+        self.asked = (actor or "", target or "")
+        return self.found
+
+
+async def test_an_entry_says_who_did_what_to_what_and_why() -> None:
+    html = text_of(await audit.show(ReaderOf(Audited([ENTRY])), request_of("/audit"), visit_of("viewer")))
+
+    for said in ("demo:operator", "refund retry", "rr-77", "2026-11-30 12:00:00 KST"):
+        assert said in html
+    assert "&lt;b&gt;the account is open again&lt;/b&gt;" in html
+
+
+async def test_an_address_asks_for_one_person_or_one_thing() -> None:
+    reader = ReaderOf(Audited([]))
+
+    html = text_of(await audit.show(reader, request_of("/audit", target="rr-77"), visit_of("viewer")))
+
+    assert reader.asked == ("", "rr-77")
+    assert "Nobody has changed anything like that." in html
+
+
+async def test_a_service_that_could_not_be_read_is_named() -> None:
+    reader = ReaderOf(Audited([ENTRY], {"invoices": "it is away"}))
+
+    html = text_of(await audit.show(reader, request_of("/audit"), visit_of("viewer", "ko")))
+
+    assert "it is away" in html
