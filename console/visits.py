@@ -48,9 +48,9 @@ def cookie_of(request: Request) -> str:
 def chosen_language(request: Request) -> Language:
     """By the address, which a cookie then repeats; else by the browser."""
     said = request.query_params.get("lang") or request.cookies.get(LANGUAGE_COOKIE, "")
-    if said == "ko" or said == "en":
-        return said
-    return "ko" if language_of(request.headers.get("accept-language", "")) == "ko" else "en"
+    if said not in ("ko", "en"):
+        said = language_of(request.headers.get("accept-language", ""))
+    return "ko" if said == "ko" else "en"
 
 
 def comes_from_here(request: Request, own_url: str = "") -> bool:

@@ -50,7 +50,8 @@ async def show(reader: Reader, request: Request, visit: Visit) -> Response:
         fitting=[column for column in COLUMNS if column.name in SHOWN],
         unreadable=found.unreadable,
         has_more=len(found.entries) == MOST,
-        **chosen,
+        actor=chosen["actor"],
+        target=chosen["target"],
     )
     rows = [row_of(entry) for entry in found.entries]
     return table(

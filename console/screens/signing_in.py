@@ -62,8 +62,8 @@ async def sign_in(request: Request, visit: Visit, form: Form) -> Response:
 
 async def show_provider(provider: Provider, request: Request, visit: Visit) -> Response:
     """The way to the provider."""
-    context = {"issuer": provider.issuer, "person": None, "back": _back(request)}
-    return page(request, visit, "sign_in_elsewhere.html", **context)
+    back = _back(request)
+    return page(request, visit, "sign_in_elsewhere.html", issuer=provider.issuer, person=None, back=back)
 
 
 async def begin(provider: Provider, request: Request, visit: Visit) -> Response:
@@ -100,8 +100,8 @@ async def come_back(provider: Provider, request: Request, visit: Visit) -> Respo
 
 async def show_known(door: ByProxy, request: Request, visit: Visit) -> Response:
     """Whom the proxy names. Raises Problem for nobody."""
-    context = {"issuer": "", "person": door.person(request), "back": _back(request)}
-    return page(request, visit, "sign_in_elsewhere.html", **context)
+    person, back = door.person(request), _back(request)
+    return page(request, visit, "sign_in_elsewhere.html", issuer="", person=person, back=back)
 
 
 async def sign_in_known(door: ByProxy, request: Request, visit: Visit, form: Form) -> Response:

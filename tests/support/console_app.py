@@ -75,8 +75,9 @@ async def browser(
     **settings: Any,
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Somebody of this role before the console; None is nobody."""
-    app = application(routes, sessions or SessionsInMemory(), settings_of(**settings), door)
-    cookies = {} if role is None else {"pawl_console_9": role}
+    kept: Any = sessions or SessionsInMemory()
+    app = application(routes, kept, settings_of(**settings), door)
+    cookies: dict[str, str] = {} if role is None else {"pawl_console_9": role}
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url=HOST, cookies=cookies, headers={"origin": HOST}
     ) as client:

@@ -55,7 +55,7 @@ class Call(NamedTuple):
     key: str | None = None
 
 
-class PreparedServices(Services, frozen=False):
+class PreparedServices(Services, frozen=True):
     """Services that answer what a test has prepared, by path; everything else is not there."""
 
     answers: dict[str, Any] = {}  # noqa: RUF012 a struct copies it for each instance
