@@ -20,6 +20,10 @@ ENGLISH: Final[Mapping[str, str]] = {
     "do close": "Close it, and issue its documents",
     "do approve": "Approve it",
     "do issue": "Issue what is approved",
+    "month running": "not over",
+    "month open": "over, not closed",
+    "month interrupted": "closed in part",
+    "month closed": "closed",
 }
 """Texts whose names are not what they say."""
 
@@ -252,6 +256,11 @@ KOREAN: Final[Mapping[str, str]] = {
     "What": "한 일",
     "Of what": "대상",
     "Result": "결과",
+    "month running": "진행 중",
+    "month open": "마감 전",
+    "month interrupted": "일부 마감",
+    "month closed": "마감됨",
+    "Your role closes no month.": "이 역할은 월을 마감할 수 없습니다.",
 }
 """Every text in Korean."""
 
@@ -328,10 +337,6 @@ KOREAN_CODES: Final[Mapping[str, str]] = {
     "grant": "지급",
     "serial": "시리얼",
     "request": "요청",
-    "month_running": "진행 중",
-    "month_open": "마감 전",
-    "month_interrupted": "일부 마감",
-    "month_closed": "마감됨",
     "approve": "승인",
     "reject": "거절",
     "withdraw": "철회",

@@ -106,6 +106,7 @@ async def test_a_viewer_sees_the_month_and_no_button(shown: dict[str, Any]) -> N
     html = await page("viewer")
 
     assert "₩110,000" in html
+    assert "Your role closes no month." in html
     assert "/month/close" not in html
 
 
