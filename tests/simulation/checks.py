@@ -22,6 +22,7 @@ from shared.runtime.intake import NOT_OURS
 from shared.runtime.records import StoredRecord
 from tests.simulation.cash import Account, Cash
 from tests.simulation.checkout import line_won
+from tests.simulation.closing_book import ClosingBook
 from tests.simulation.memory import Row
 from tests.simulation.promises import day_in_seoul, must
 from tests.simulation.serials_book import SerialsBook
@@ -97,6 +98,7 @@ class Checks:
     def __init__(self, system: System) -> None:
         self._system = system
         self.serials = SerialsBook(system.sites["serials"].database)
+        self.closing = ClosingBook(system.sites["invoices"].database)
         self._read = dict.fromkeys(system.sites, 0)
         self.sequences: dict[tuple[str, str], int] = defaultdict(int)
         self.books: dict[str, OrderBook] = defaultdict(OrderBook)
@@ -190,6 +192,8 @@ class Checks:
         )
         if fact["type"] == "invoice.unmerged.v1":
             self._is_taken_apart_by_its_own(data["invoice_id"], fact["causation"])
+        if fact["type"].startswith("invoice."):
+            self.closing.hear(fact["type"], data)
         if fact["type"].startswith("serial."):
             self.serials.hear(fact["type"], data)
         hear = getattr(self, f"_hear_{fact['type'].replace('.', '_')}", None)
@@ -577,9 +581,18 @@ class Checks:
                 ids[key] = None
         for invoice_id in ids:
             self._look_at_document(documents[invoice_id])
+        self._look_at_answers(touched)
         made = [documents[i] for i in ids if documents[i]["modification"] in CORRECTIONS]
         for invoice_id in sorted({d["original_id"] for d in made if d["refund_id"] is None}):
             self._look_at_correction(documents[invoice_id])
+
+    def _look_at_answers(self, touched: Iterable[tuple[str, Any]]) -> None:
+        """What the tax agent was given, and what the tax authority made of it."""
+        for table, key in touched:
+            if table == "submissions":
+                self.closing.look_at_submission(self._rows("invoices", table)[key])
+            elif table == "transmissions":
+                self.closing.look_at_transmission(self._rows("invoices", table)[key])
 
     def _look_at_payment(self, payment: Row) -> None:
         name = payment["order_id"]
@@ -597,8 +610,10 @@ class Checks:
 
     def _look_at_document(self, document: Row) -> None:
         name, key = document["document_key"] or document["invoice_id"], document["invoice_id"]
-        self._told("invoices", key, document["sequence"])
+        told = self._rows("invoices", "transmissions").get(key, document)
+        self._told("invoices", key, max(document["sequence"], told["sequence"]))
         before = self.documents.get(key)
+        self.closing.look_at_document(before, document)
         must(before is None or before["state"] != "issued" or before == document,
              "an issued document never changes", str(name))  # fmt: skip
         self.documents[key] = document
@@ -738,6 +753,8 @@ class Checks:
         self._all_won_are_somewhere(payouts)
         self._all_documents_say_what_is_paid()
         self._all_sales_are_of_paid_orders()
+        payments = self._rows("invoices", "payments").values()
+        self.closing.rest(payments, self._rows("invoices", "documents"))
 
     def _all_sales_are_of_paid_orders(self) -> None:
         orders, lines = self._rows("orders", "orders"), self._rows("orders", "order_lines").values()

@@ -11,6 +11,7 @@ import asyncpg
 from services.invoices.calendar import cut_off
 from services.invoices.closing import MonthNotOver
 from services.invoices.commands import CorrectBody, MergeBody
+from services.invoices.state import Policy
 from services.serials.commands import REISSUE, REVOKE
 from shared.business_number import from_seed
 from shared.events.catalogue import SERVICES
@@ -69,10 +70,12 @@ class Consumer:
 class Simulation:
     """Runs one seed. The same seed, number of orders and code always make the same history."""
 
+    policy = Policy()
+
     def __init__(self, seed: int, orders: int = ORDERS) -> None:
         self.seed = seed
         self.random = Random(seed)
-        self.system = System(PARTITIONS)
+        self.system = System(PARTITIONS, self.policy)
         self.checks = Checks(self.system)
         self.checkout = Checkout(self.random, self.system.broker, orders)
         self.consumers = {

@@ -170,6 +170,12 @@ class Transaction:
             raise Held(table)
         self.database.locks[id(self)].add((table, ALL_ROWS))
 
+    def share_table(self, table: str) -> None:
+        """Waits until nobody else holds a whole table; whoever wants to hold it waits for this."""
+        for other in self.database.open:
+            if other is not self and (table, ALL_ROWS) in self.database.locks[id(other)]:
+                raise Held(table)
+
     def next_outbox_id(self) -> int:
         """Ids of the outbox follow each other; its lock is held."""
         if self._next_outbox is None:
@@ -302,6 +308,14 @@ class Pool:
     async def fetch(self, sql: str, *arguments: Any) -> list[Any]:
         """A statement in a session of its own."""
         return await Connection(self._database).fetch(sql, *arguments)
+
+    async def fetchrow(self, sql: str, *arguments: Any) -> Any:
+        """The same, for its first row."""
+        return await Connection(self._database).fetchrow(sql, *arguments)
+
+    async def execute(self, sql: str, *arguments: Any) -> str:
+        """The same, where no rows are wanted."""
+        return await Connection(self._database).execute(sql, *arguments)
 
 
 Snapshot = tuple[dict[str, Table], int, int]

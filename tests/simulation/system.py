@@ -17,6 +17,7 @@ from uuid import UUID
 import orjson
 
 import services.invoices.handlers as invoices_handlers
+import services.invoices.submitting as submitting
 import services.orders.expiry as expiry
 import services.orders.handlers as orders_handlers
 import services.orders.store as orders_store
@@ -329,11 +330,11 @@ def new_relay(site: Site) -> Relay:
 class System:
     """Four services and the topics between them."""
 
-    def __init__(self, partitions: int) -> None:
+    def __init__(self, partitions: int, policy: InvoicePolicy = InvoicePolicy()) -> None:
         self.broker = Broker(dict.fromkeys(TOPICS, partitions))
         self.watch = Watch()
         self.sites = {
-            name: _site(name, number, self.broker, self.watch)
+            name: _site(name, number, self.broker, self.watch, policy)
             for number, name in enumerate(SERVICES, start=1)
         }
         self.watch.databases = {name: site.database for name, site in self.sites.items()}
@@ -346,9 +347,15 @@ class System:
             site.database.wall = wall
 
 
-def _site(name: str, number: int, broker: Broker, watch: Watch | None = None) -> Site:
+def _site(
+    name: str,
+    number: int,
+    broker: Broker,
+    watch: Watch | None = None,
+    policy: InvoicePolicy = InvoicePolicy(),
+) -> Site:
     database = open_database(name, number)
-    service, store = _service(name, watch)
+    service, store = _service(name, watch, policy)
     outbox = Outbox(name, broker.partitions)
     fold = Fold(service, Pool(database), outbox, Plain(), Silence(), NEVER)  # type: ignore[arg-type]
     fold._context = Context(new_id=database.new_id)
@@ -356,7 +363,7 @@ def _site(name: str, number: int, broker: Broker, watch: Watch | None = None) ->
     return Site(name, database, service, fold, outbox, relay, store)
 
 
-def _service(name: str, watch: Watch | None) -> tuple[Service, InvoicesStore | None]:
+def _service(name: str, watch: Watch | None, policy: InvoicePolicy) -> tuple[Service, InvoicesStore | None]:
     if name == "orders":
         routes = watch.over_orders(orders_handlers.ROUTES) if watch else orders_handlers.ROUTES
         return Service(name, routes, orders_store.Store(), orders_handlers.refuse_late), None
@@ -375,7 +382,7 @@ def _service(name: str, watch: Watch | None) -> tuple[Service, InvoicesStore | N
         return Service(
             name, routes, store, refunds_handlers.refuse_late, commands=refunds_commands.COMMANDS
         ), None
-    invoices = InvoicesStore(InvoicePolicy())
+    invoices = InvoicesStore(policy)
     return Service(name, invoices_handlers.ROUTES, invoices, invoices_handlers.refuse_late), invoices
 
 
@@ -402,6 +409,8 @@ def without_the_machine(system: System) -> Iterator[None]:
             (fold_module, "sleep", _no_pause),
             (fold_module, "log", silent),
             (commands, "uuid7", sites["invoices"].database.new_id),
+            (submitting, "uuid7", sites["invoices"].database.new_id),
+            (submitting, "log", silent),
             (expiry, "now", wall),
             (expiry, "log", silent),
             (issuing, "log", silent),
