@@ -313,6 +313,10 @@ class Pool:
         """The same, for its first row."""
         return await Connection(self._database).fetchrow(sql, *arguments)
 
+    async def fetchval(self, sql: str, *arguments: Any) -> Any:
+        """The same, for the first value of that."""
+        return await Connection(self._database).fetchval(sql, *arguments)
+
     async def execute(self, sql: str, *arguments: Any) -> str:
         """The same, where no rows are wanted."""
         return await Connection(self._database).execute(sql, *arguments)
