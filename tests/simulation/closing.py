@@ -56,7 +56,7 @@ class InSteps(Simulation):
 
     def _actions(self) -> dict[Any, int]:
         others = {act: often for act, often in super()._actions().items() if act != self._close_a_month}
-        return {**others, self._approve_some: 2, self._issue_some: 3, self._hear_of_some: 1}
+        return {**others, self._approve_some: 4, self._issue_some: 6, self._hear_of_some: 2}
 
     def _at(self, month: str) -> datetime:
         """Later each time, and after the month."""
@@ -65,7 +65,7 @@ class InSteps(Simulation):
         return self.now
 
     def _is_early(self) -> bool:
-        return self.random.random() < 0.7 and self._late_share() < 0.4
+        return self.random.random() < 0.6 and self._late_share() < 0.3
 
     def _scope(self) -> tuple[str, Sequence[str] | None]:
         """A month, and mostly all of it."""
@@ -235,7 +235,7 @@ class WithTaxAgent(InSteps):
 
     def _actions(self) -> dict[Any, int]:
         others = {act: often for act, often in super()._actions().items() if act != self._hear_of_some}
-        return {**others, self._look_at_the_agent: 8, self._recall_one: 1}
+        return {**others, self._look_at_the_agent: 14, self._recall_one: 1}
 
     def _issuer(self) -> Issuer:
         return WithAgent(self.site.surroundings, self.store, SIZES)
@@ -250,7 +250,9 @@ class WithTaxAgent(InSteps):
         self.agent.now = self.now
 
     def _recall_one(self) -> None:
-        given = [s for s in self._table("submissions").values() if s["state"] in ("to_send", "sending", "sent")]
+        given = [
+            s for s in self._table("submissions").values() if s["state"] in ("to_send", "sending", "sent")
+        ]
         if not given:
             return
         one = self.random.choice(sorted(given, key=lambda row: row["document_key"]))
@@ -278,7 +280,9 @@ class WithTaxAgent(InSteps):
             self._later()
             at = self.now
             looks = (send_some, ask_some)
-            due = [self._act("", look(self.site.surroundings, self.store, self.outside, at)) for look in looks]
+            due = [
+                self._act("", look(self.site.surroundings, self.store, self.outside, at)) for look in looks
+            ]
             if not any(due):
                 break
             moved = True
@@ -289,14 +293,16 @@ class WithTaxAgent(InSteps):
 
     def _documents_are_issued(self) -> None:
         super()._documents_are_issued()
-        documents = self._table("documents")
-        for invoice_id, given in self._table("submissions").items():
-            document, held = documents[invoice_id], self.agent.held.get(given["document_key"])
+        submissions = self._table("submissions")
+        for invoice_id, document in self._table("documents").items():
             if document["state"] != "issued":
                 continue
+            key, given = document["document_key"], submissions.get(invoice_id)
+            must(given is not None, "what is issued is transmitted", f"{key} was never given to the agent")
+            assert given is not None
+            held, won = self.agent.held.get(key), document["supply"] + document["vat"]
             must(given["state"] == "transmitted" and held is not None, "what is issued is transmitted",
-                 f"{given['document_key']} is {given['state']}")  # fmt: skip
+                 f"{key} is {given['state']}")  # fmt: skip
             assert held is not None
-            mine = (given["approval_number"], document["supply"] + document["vat"])
-            must(mine == (held.number, held.total), "the agent has what was issued",
-                 f"{given['document_key']}: {mine}, {held}")  # fmt: skip
+            must((given["approval_number"], won) == (held.number, held.total), "the agent has what was issued",
+                 f"{key}: {given['approval_number']}, {won} won, {held}")  # fmt: skip

@@ -60,7 +60,11 @@ class ClosingBook:
             told, payments = {name: data[name] for name in TOLD}, frozenset(data["payment_ids"])
             must((told, payments) == (before.told, before.payments), "what is issued is what was approved",
                  f"{told} of {sorted(payments)} is issued, {before} was approved")  # fmt: skip
-        must(len(set(data["payment_ids"])) == len(data["payment_ids"]), "no document counts a payment twice", key)
+        must(
+            len(set(data["payment_ids"])) == len(data["payment_ids"]),
+            "no document counts a payment twice",
+            key,
+        )
         for payment_id in data["payment_ids"]:
             other = self.issued.get(payment_id)
             must(other is None, "no document counts a payment twice", f"{payment_id} is on {other} and {key}")
@@ -78,7 +82,9 @@ class ClosingBook:
         name, state = document["document_key"] or document["invoice_id"], document["state"]
         if before is not None and before["state"] == "approved":
             if state in ("approved", "issued"):
-                frozen = [(each, before[each], document[each]) for each in FROZEN if before[each] != document[each]]
+                frozen = [
+                    (each, before[each], document[each]) for each in FROZEN if before[each] != document[each]
+                ]
                 must(not frozen, "what is approved stays as it is", f"{name}: {frozen}")
             elif state != "issue_failed":
                 given = self._submissions.get(document["invoice_id"])

@@ -90,7 +90,9 @@ def begin_issue(
 def left_of_month(tx: Transaction, month: str, numbers: Numbers, actor: str, four_eyes: bool) -> list[Row]:
     refunded, given = _refunded(tx, month), tx.rows("submissions")
     rows = []
-    for number, documents in sorted(_by_number(_documents(tx, month, numbers, ("draft", "approved"))).items()):
+    for number, documents in sorted(
+        _by_number(_documents(tx, month, numbers, ("draft", "approved"))).items()
+    ):
         approved = [given.get(d["invoice_id"]) for d in documents if d["state"] == "approved"]
         is_draft = any(each["state"] == "draft" for each in documents)
         if any(each["invoice_id"] in refunded for each in documents):

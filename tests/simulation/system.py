@@ -67,6 +67,7 @@ SMALL_GRANT = 3
 QUOTA = 1
 """How many serials of a grant its partner may have reissued."""
 NEVER = timedelta(days=3650)
+POLICY = InvoicePolicy()
 
 
 class Plain:
@@ -330,7 +331,7 @@ def new_relay(site: Site) -> Relay:
 class System:
     """Four services and the topics between them."""
 
-    def __init__(self, partitions: int, policy: InvoicePolicy = InvoicePolicy()) -> None:
+    def __init__(self, partitions: int, policy: InvoicePolicy = POLICY) -> None:
         self.broker = Broker(dict.fromkeys(TOPICS, partitions))
         self.watch = Watch()
         self.sites = {
@@ -352,7 +353,7 @@ def _site(
     number: int,
     broker: Broker,
     watch: Watch | None = None,
-    policy: InvoicePolicy = InvoicePolicy(),
+    policy: InvoicePolicy = POLICY,
 ) -> Site:
     database = open_database(name, number)
     service, store = _service(name, watch, policy)
