@@ -1,4 +1,4 @@
-"""Bugs on purpose in the close of months: in approvals, issues, transmissions, and what a tax agent is asked."""
+"""Bugs on purpose in the close of months: in approvals, issues and transmissions, and at the tax agent."""
 
 from collections.abc import Sequence
 from dataclasses import replace as replace_fields
@@ -53,15 +53,6 @@ def _other_won_are_approved(world: World, document: Document, by: By, **more: An
 
 
 _to_issue = closing._to_issue
-
-
-def _drifted_ones_too(world: World, month: str, by: By, partner_ids: Any, numbers: Any) -> Any:
-    """What somebody else has approved, and has changed since, is issued with what has not."""
-    yield from _to_issue(world, month, by, partner_ids, numbers)
-    for document in closing._unissued(world, month, set(partner_ids), numbers):
-        approval = world.approval_of(document, document.business_number)
-        if document.state == "draft" and approval is not None and approval.actor != by.actor:
-            yield document
 
 
 def _own_ones_too(world: World, month: str, by: By, partner_ids: Any, numbers: Any) -> Any:
@@ -168,7 +159,6 @@ OF_CLOSING: Sequence[Bug] = (
     Bug("a refund leaves the approval standing", Document, "reopened", property(_stays_approved)),
     Bug("a refund is not netted from what is approved", payments, "_net", _won_leave_what_is_approved),
     Bug("other won are approved than stand on it", closing, "approve_at_close", _other_won_are_approved),
-    Bug("what has drifted is issued without a new approval", closing, "_to_issue", _drifted_ones_too),
     Bug("somebody issues what he approved", closing, "_to_issue", _own_ones_too),
     Bug("a refund after the issue counts twice", payments, "return_money", _modified_while_approved),
     Bug("a refund does not wait for the agent", World, "is_with_agent", _no_wait_for_the_agent),

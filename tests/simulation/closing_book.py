@@ -92,8 +92,12 @@ class ClosingBook:
         is_new = state == "issued" and (before is None or before["state"] != "issued")
         if not is_new or not self.in_steps or document["modification"] is not None:
             return
-        must(before is None or before["state"] in ("approved", "issue_failed"), "what is issued is what was approved",
-             f"{name} was {before and before['state']}")  # fmt: skip
+        was = None if before is None else before["state"]
+        must(
+            was in (None, "approved", "issue_failed"),
+            "what is issued is what was approved",
+            f"{name} was {was}",
+        )
         if before is not None and before["state"] == "approved":
             self._two_persons(document["invoice_id"], str(name))
 

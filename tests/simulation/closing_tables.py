@@ -1,4 +1,4 @@
-"""The statements of invoices by which a month is closed in steps and a tax agent is asked, over rows in memory.
+"""The statements that close a month in steps and ask a tax agent, as functions over rows in memory.
 
 As in `tables.py`, each function says what `queries.sql` says.
 """

@@ -1366,9 +1366,9 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
 """The statements that the simulation does not send, and why it need not."""
 OF_OPERATORS = ("todo_", "find_", "evidence_")
 """How statements begin that only people ask: what needs somebody, what a word names, evidence of an order."""
-PAUSES = frozenset({"partners_to_approve", "partners_to_issue", "share_months", "lock_orders", "recorded_grants",
-                    "closed_months", "update_orders", "orders", "grants", "payments", "stop_orders",
-                    "move_cursors"})  # fmt: skip
+PAUSES = frozenset({"partners_to_approve", "partners_to_issue", "share_months", "lock_orders",
+                    "recorded_grants", "closed_months", "update_orders", "orders", "grants", "payments",
+                    "stop_orders", "move_cursors"})  # fmt: skip
 """Statements before which another owner may come between: loading, saving, and moving cursors."""
 
 

@@ -115,7 +115,7 @@ class Agent:
         if held.standing not in ("working", "cancelled"):
             return "too_late"
         held.standing, held.reason = "cancelled", ""
-        if self._random.random() < 0.15:
+        if self._random.random() < 0.4:
             raise NoAnswer("it was cancelled, and nobody heard")
         self._open.discard(document_key)
         return "cancelled"
