@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 import services.invoices.approving as approving
 import services.invoices.decisions.closing as closing
+import services.invoices.decisions.issuing as issuing
 import services.invoices.decisions.payments as payments
 import services.invoices.decisions.submitting as deciding
 import services.invoices.decisions.transmitting as transmitting
@@ -18,8 +19,9 @@ import services.invoices.submitting as submitting
 from services.invoices.decisions.submitting import Answer
 from services.invoices.posting import NoAnswer, RateLimited
 from services.invoices.state import By, Change, Document, Payment, Submission, World
+from services.invoices.tax_agent import DUPLICATE
 from shared.money import Money
-from shared.runtime.decisions import Decided, Wait
+from shared.runtime.decisions import Decided
 from tests.simulation.bug import Bug
 
 # Approvals
@@ -40,7 +42,7 @@ def _won_leave_what_is_approved(payment: Payment, document: Document | None, amo
     return replace(change, documents=(document,))
 
 
-_approve = closing.approve_at_close
+_approve = issuing.approve_at_close
 
 
 def _other_won_are_approved(world: World, document: Document, by: By, **more: Any) -> Decided[Change]:
@@ -64,12 +66,17 @@ def _own_ones_too(world: World, month: str, by: By, partner_ids: Any, numbers: A
 _return_money = payments.return_money
 
 
-def _modified_while_approved(world: World, back: Any, issued_at: datetime, new_id: Any) -> Any:
-    """A refund of what is approved is both taken off it and told as a modified document."""
+def _modified_and_netted(world: World, back: Any, issued_at: datetime, new_id: Any) -> Any:
+    """A refund of what is issued is told as a modified document, and leaves the payment too."""
     payment = world.payments.get(back.order_id)
     document = None if payment is None else world.document_of(payment)
     decided = _return_money(world, back, issued_at, new_id)
-    if document is None or document.state != "issued" or isinstance(decided, Wait) or not decided.events:
+    if (
+        document is None
+        or document.state != "issued"
+        or not isinstance(decided, Decided)
+        or not decided.events
+    ):
         return decided
     assert payment is not None
     (payment,) = decided.state.payments
@@ -119,7 +126,7 @@ async def _sent_again_without_asking(
 
 
 async def _no_question_about_duplicates(agent: Any, keys: Sequence[str]) -> list[Answer]:
-    return [Answer(key, "refused", reason=submitting.DUPLICATE) for key in keys]
+    return [Answer(key, "refused", reason=DUPLICATE) for key in keys]
 
 
 _take_answer = deciding.take_answer
@@ -131,7 +138,7 @@ def _working_is_unknown(world: World, given: Submission, answer: Answer, now: da
     return _take_answer(world, given, answer, now)
 
 
-def _refusal_is_issued(world: World, given: Submission, answer: Answer, now: datetime) -> Any:
+def _refusal_beside_it(world: World, given: Submission, answer: Answer, now: datetime) -> Any:
     """A refusal changes nothing: the document stays approved, and nobody hears of it."""
     decided = _take_answer(world, given, answer, now)
     if answer.standing != "refused" or not decided.state.documents:
@@ -160,14 +167,14 @@ OF_CLOSING: Sequence[Bug] = (
     Bug("a refund is not netted from what is approved", payments, "_net", _won_leave_what_is_approved),
     Bug("other won are approved than stand on it", closing, "approve_at_close", _other_won_are_approved),
     Bug("somebody issues what he approved", closing, "_to_issue", _own_ones_too),
-    Bug("a refund after the issue counts twice", payments, "return_money", _modified_while_approved),
+    Bug("a refund after the issue counts twice", payments, "return_money", _modified_and_netted),
     Bug("a refund does not wait for the agent", World, "is_with_agent", _no_wait_for_the_agent),
     Bug("two documents have one approval number", approving, "transmit", _number_of_another),
     Bug("a document has another approval number later", approving, "transmit", _told_again),
     Bug("silence of the agent is no question", submitting, "_submit", _sent_again_without_asking),
     Bug("a refused key is never ours", submitting, "_duplicates", _no_question_about_duplicates),
     Bug("what the agent is working at is sent again", submitting, "take_answer", _working_is_unknown),
-    Bug("a refusal of the agent is kept beside its document", submitting, "take_answer", _refusal_is_issued),
+    Bug("a refusal of the agent is kept beside its document", submitting, "take_answer", _refusal_beside_it),
     Bug("what is issued at once is not given to the agent", store, "issued_at_once", _nothing_of_ours),
     Bug("a document is recalled without a word to the agent", recalling, "_cancel", _recalled_without_a_word),
     Bug("no answer to a recall is a yes", recalling, "_cancel", _recalled_in_silence),

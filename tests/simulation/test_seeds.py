@@ -8,8 +8,9 @@ import pytest
 from tests.simulation.__main__ import describe
 from tests.simulation.engine import ORDERS, Simulation
 from tests.simulation.memory import Row, Table
-from tests.simulation.seeds import TAMPERED_EACH, run_seed
+from tests.simulation.seeds import CLOSING, TAMPERED_EACH, run_seed
 from tests.simulation.tampering import SHORT, SYSTEMIC, Tampered
+from tests.simulation.tax_agent import REFUSALS
 
 SEEDS, GROUP = 200, 20
 
@@ -110,6 +111,35 @@ EVERYTHING = {
     *("wrong_amount=applied", "second_payment=taken_back", "cancelled_after_issue=reinstated"),
     *("issued over partners", "undone over partners", "invoice.unmerged.v1"),
     *("correction", "issued_twice", "contract_cancelled", "supply_value_changed"),
+}
+
+
+def test_the_steps_of_a_close_are_reached() -> None:
+    """A close that nothing disturbs, and an agent that never fails, would prove nothing about either."""
+    seen: set[str] = set()
+    for seed in range(1, SEEDS):
+        kind = CLOSING.get(seed % TAMPERED_EACH)
+        if kind is None:
+            continue
+        if seen >= STEPS:
+            break
+        simulation = kind(seed)
+        simulation.run()
+        tables = simulation.system.sites["invoices"].database.tables
+        for row in tables["outbox"].values():
+            seen.add(row["type"])
+            if row["type"] == "invoice.issue_failed.v1":
+                seen.add(f"refused={orjson.loads(row['data'])['reason']}")
+        seen |= simulation.reached
+
+    assert seen >= STEPS, STEPS - seen
+
+
+STEPS = {
+    *("invoice.approved.v1", "invoice.transmitted.v1", "invoice.transmission_failed.v1", "month.closed.v1"),
+    *("four eyes", "a step that died", "a batch between", "recalled", "NotWithAgent", "AgentSilent"),
+    *(f"told={why}" for why in ("approval_number_used", "transmitted_already", "wrong_approval_number")),
+    *(f"refused={why}" for why in REFUSALS),
 }
 
 
