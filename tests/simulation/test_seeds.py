@@ -1,6 +1,6 @@
 """Seeded histories of the whole system, with every fault that the contract allows."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import orjson
 import pytest
@@ -121,15 +121,23 @@ EVERYTHING = {
 }
 
 
-def test_what_is_tampered_with_is_reached() -> None:
-    """A history in which nobody restores anything would prove nothing about restores."""
+def reached(
+    simulate: Callable[[int], Tampered | InSteps], seeds: Iterable[int], wanted: set[str]
+) -> set[str]:
+    """What histories of these seeds reach, until they have reached all that is wanted."""
     seen: set[str] = set()
-    for seed in range(TAMPERED_EACH, SEEDS * TAMPERED_EACH, TAMPERED_EACH):
-        if seen >= TAMPERED:
+    for seed in seeds:
+        if seen >= wanted:
             break
-        simulation = Tampered(seed)
+        simulation = simulate(seed)
         simulation.run()
         seen |= simulation.reached
+    return seen
+
+
+def test_what_is_tampered_with_is_reached() -> None:
+    """A history in which nobody restores anything would prove nothing about restores."""
+    seen = reached(Tampered, range(TAMPERED_EACH, SEEDS * TAMPERED_EACH, TAMPERED_EACH), TAMPERED)
 
     assert seen >= TAMPERED, TAMPERED - seen
 
@@ -143,13 +151,7 @@ TAMPERED = {
 
 def test_what_finance_and_its_agent_do_is_reached() -> None:
     """A history in which nobody answers late or twice would prove nothing about asking."""
-    seen: set[str] = set()
-    for seed in range(IN_STEPS, SEEDS * TAMPERED_EACH, TAMPERED_EACH):
-        if seen >= STEPS:
-            break
-        simulation = InSteps(seed)
-        simulation.run()
-        seen |= simulation.reached
+    seen = reached(InSteps, range(IN_STEPS, SEEDS * TAMPERED_EACH, TAMPERED_EACH), STEPS)
 
     assert seen >= STEPS, STEPS - seen
 
