@@ -40,7 +40,7 @@ _BESIDE: Final = re.compile(r"^\s*-- beside (\S+): ([^\s,]+), since \S+", re.MUL
 _RIGHTS: Final = re.compile(r"rights CONSTANT jsonb := '(.*?)';", re.DOTALL)
 
 # What may be said of a column that statements of before go on with.
-_HOW_IT_IS_KEPT: Final = (["set", "default"], ["set", "storage"], ["set", "compression"], ["set", "statistics"])
+_HOW_IT_IS_KEPT: Final = tuple(["set", word] for word in ("default", "storage", "compression", "statistics"))
 _HARMLESS: Final = ("set", "comment", "grant", "insert")
 _CREATED: Final = ("table", "view", "function", "sequence", "type", "domain", "trigger", "index", "schema")
 _CONSTRAINTS: Final = ("constraint", "check", "unique", "primary", "foreign", "exclude")
