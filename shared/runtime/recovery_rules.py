@@ -2,11 +2,14 @@
 
 The events that a service has read since its backup are handled once more. What it published then is known
 from its topics, so nothing is decided anew: each event must lead to exactly what the topics tell, under the
-ids that they tell, or nothing is applied.
+ids that they tell, or nothing is applied. What is decided from the rows of others, as whether a partner may
+leave, leads to that only where those others stand as they stood: so all partitions are brought forward
+together, in the order in which the service decided.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from heapq import merge
 from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
@@ -20,7 +23,9 @@ from shared.runtime.topic_events import TopicEvent
 
 Said: TypeAlias = Mapping[str, Any]
 """A row on its way to the outbox, by column."""
-ByTopic: TypeAlias = Mapping[str, Sequence[InboundMessage]]
+Place: TypeAlias = tuple[str, int]
+"""A partition: its topic and its number."""
+Queues: TypeAlias = Mapping[Place, Sequence[InboundMessage]]
 
 
 class Lost(NamedTuple):
@@ -40,56 +45,71 @@ def said_of(row: Sequence[Any]) -> dict[str, Any]:
     return dict(zip(COLUMNS, row, strict=False))
 
 
-def in_order(queues: ByTopic, causes: Iterable[str], limits: Mapping[str, int]) -> Iterator[InboundMessage]:
-    """The messages of one partition number as the service handled them.
+def causes_of(entries: Iterable[TopicEvent]) -> list[str]:
+    """The ids of what led to these events, in the order in which the service decided.
 
-    Each topic in its own order; topics among each other in the order of `causes`, the ids of what led to the
-    events of this partition, and else by the broker's time. Messages from `limits` on (an offset of each
-    topic) come only where a cause needs them: nobody knows whether the others were handled.
+    Each partition tells its own order. Partitions among each other stand in the order of the ids of events:
+    those grow with time, and what was decided from something is decided after that was committed.
+    """
+    partitions: dict[tuple[str, int], list[TopicEvent]] = {}
+    for entry in sorted(entries, key=lambda entry: entry.offset):
+        partitions.setdefault((entry.topic, entry.partition), []).append(entry)
+    return [entry.causation for entry in merge(*partitions.values(), key=lambda entry: entry.event_id)]
+
+
+def in_order(queues: Queues, causes: Iterable[str], limits: Mapping[Place, int]) -> Iterator[InboundMessage]:
+    """The messages of all partitions as the service handled them.
+
+    Each partition in its own order; partitions among each other in the order of `causes`, the ids of what led
+    to events, and else by the broker's time. Messages from `limits` on (an offset of each partition) come
+    only where a cause needs them: nobody knows whether the others were handled.
     """
     at = dict.fromkeys(queues, 0)
-    places = {m.event_id: (topic, n) for topic, queue in queues.items() for n, m in enumerate(queue)}
+    places: dict[str | None, tuple[Place, int]] = {}
+    for place, queue in queues.items():
+        for number, message in enumerate(queue):
+            places.setdefault(message.event_id, (place, number))  # said again, it is the first that counts
     left = [places[cause] for cause in causes if cause in places]
     ahead = set(left)
 
-    def before(stamp: float, but: str | None) -> Iterator[InboundMessage]:
-        """What came before an instant, oldest first; a topic waits at the next message that led to one."""
+    def before(stamp: float, but: Place | None) -> Iterator[InboundMessage]:
+        """What came before an instant, oldest first; a partition waits at the next message that led to one."""
         while True:
             heads = [
-                (_stamp(queue[at[topic]]), topic)
-                for topic, queue in queues.items()
-                if topic != but
-                and at[topic] < len(queue)
-                and (topic, at[topic]) not in ahead
-                and queue[at[topic]].position.offset < limits.get(topic, 0)
+                (_stamp(queue[at[place]]), place)
+                for place, queue in queues.items()
+                if place != but
+                and at[place] < len(queue)
+                and (place, at[place]) not in ahead
+                and queue[at[place]].position.offset < limits.get(place, 0)
             ]
             if not heads or min(heads)[0] >= stamp:
                 return
-            topic = min(heads)[1]
-            at[topic] += 1
-            yield queues[topic][at[topic] - 1]
+            place = min(heads)[1]
+            at[place] += 1
+            yield queues[place][at[place] - 1]
 
-    for topic, number in left:
-        ahead.discard((topic, number))
-        if number < at[topic]:
+    for place, number in left:
+        ahead.discard((place, number))
+        if number < at[place]:
             continue
-        yield from before(_stamp(queues[topic][number]), topic)
-        while at[topic] <= number:
-            at[topic] += 1
-            yield queues[topic][at[topic] - 1]
+        yield from before(_stamp(queues[place][number]), place)
+        while at[place] <= number:
+            at[place] += 1
+            yield queues[place][at[place] - 1]
     ahead.clear()
     yield from before(float("inf"), None)
 
 
-def answered_up_to(queues: ByTopic, entries: Iterable[TopicEvent]) -> dict[str, int]:
-    """The offset behind the last message of each topic that an answer among the events is about.
+def answered_up_to(queues: Queues, entries: Iterable[TopicEvent]) -> dict[Place, int]:
+    """The offset behind the last message of each partition that an answer among the events is about.
 
     Whoever answered it has handled it, with all that stands before it, wherever the group is by its account.
     """
     answered = {_answered(entry.data) for entry in entries if entry.topic == FEEDBACK}
     return {
-        topic: max((m.position.offset + 1 for m in queue if _place_of(m) in answered), default=0)
-        for topic, queue in queues.items()
+        place: max((m.position.offset + 1 for m in queue if _place_of(m) in answered), default=0)
+        for place, queue in queues.items()
     }
 
 
@@ -109,9 +129,13 @@ def _stamp(message: InboundMessage) -> float:
 
 
 class Told:
-    """The events that the topics tell and the schema lacks, until each of them has been brought forward."""
+    """The events that the topics tell and the schema lacks, until each of them has been brought forward.
 
-    def __init__(self, entries: Iterable[TopicEvent]) -> None:
+    `reports` are the types of those that only say how others stand: what they say now need not be the same.
+    """
+
+    def __init__(self, entries: Iterable[TopicEvent], reports: Collection[str] = ()) -> None:
+        self._reports = reports
         self._named: dict[tuple[Any, ...], list[TopicEvent]] = {}
         for entry in {entry.event_id: entry for entry in entries}.values():  # published twice, it is one
             self._named.setdefault(_name_of(entry._asdict()), []).append(entry)
@@ -141,11 +165,11 @@ class Told:
         behind it.
         """
         if entry is not None:
-            return (
-                None
-                if same(said, entry)
-                else f"it would be {_short(said['data'])}, the topic tells otherwise"
-            )
+            if entry.type in self._reports:
+                said = {**said, "data": entry.data}
+            if same(said, entry):
+                return None
+            return f"it would be {_short(said['data'])}, the topic tells otherwise"
         if said["sequence"] is None:
             return None
         for other in self.entries(said["key"]):

@@ -104,7 +104,7 @@ async def recovered(desk: Desk, entries: Sequence[TopicEvent], *, apply: bool = 
         cast(Service, service), cast(Fold, desk), cast(Outbox, outbox), Brokers("nowhere"), {UPSTREAM: 1}
     )
     queue = [heard("asked", 0), heard("granted", 1)]
-    inputs = Inputs({0: {UPSTREAM: queue}}, {(UPSTREAM, 0): 2}, {(UPSTREAM, 0): 0})
+    inputs = Inputs({(UPSTREAM, 0): queue}, {(UPSTREAM, 0): 2}, {(UPSTREAM, 0): 0})
     return await recoverer.bring_forward(
         cast(Any, desk), entries, inputs, Recovery(told=len(entries)), apply=apply
     )

@@ -1,5 +1,6 @@
 """A schema of orders that was set back comes to be what it was, from what the topics hold, in memory."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ import pytest
 
 from shared.brokers import Brokers
 from shared.events.catalogue import FEEDBACK, UPSTREAM
+from shared.partitioner import partition_for
 from shared.runtime.fold import Fold
 from shared.runtime.intake import Intake
 from shared.runtime.outbox import Outbox
@@ -17,11 +19,14 @@ from shared.runtime.recovery import Inputs, Recoverer, Recovery
 from shared.runtime.signals import Metrics
 from shared.runtime.topic_events import TopicEvent
 from shared.sealing import Sealer
-from tests.simulation.memory import Connection, Database, Pool
+from tests.simulation.memory import Connection, Database, Pool, Written
 from tests.simulation.tables import open_database
-from tests.support.desk import issuance, orders_service, payment
+from tests.support.desk import issuance, orders_service, payment, upstream
 
-PARTITIONS = {"orders.events": 1, FEEDBACK: 1, UPSTREAM: 1}
+PLACES = 3
+PARTITIONS = {"orders.events": PLACES, FEEDBACK: PLACES, UPSTREAM: PLACES}
+FIRST, SECOND, THIRD = "A-1", "A-2", "A-6"
+"""Orders in three partitions."""
 
 
 class Savepoint:
@@ -54,6 +59,7 @@ class Shop:
         self.service = orders_service()
         self.database = open_database("orders", 1)
         self.read: list[StoredRecord] = []
+        self.next: Counter[tuple[str, int]] = Counter()
         outbox = Outbox("orders", PARTITIONS)
         sealer = Sealer(b"k" * 32, "test")
         pool: Any = Pool(self.database)
@@ -61,8 +67,14 @@ class Shop:
         self.recoverer = Recoverer(self.service, self.fold, outbox, Brokers("nowhere"), PARTITIONS)
 
     async def take(self, *records: StoredRecord) -> None:
+        """Each record on its own, as it comes; it stands in the partition of its key."""
         for record in records:
-            placed = replace(record, partition=0, offset=len(self.read))
+            place = partition_for((record.key or b"").decode(), PLACES)
+            offset = self.next[record.topic, place]
+            self.next[record.topic, place] += 1
+            placed = Written(
+                record.topic, place, offset, record.key, record.value, record.headers, len(self.read)
+            )
             self.read.append(placed)
             await self.fold.handle([placed])
 
@@ -72,10 +84,14 @@ class Shop:
         return [event_of_row(number, row) for number, row in enumerate(rows)]
 
     async def recover(self, entries: Sequence[TopicEvent], since: int, group: int | None = None) -> Recovery:
-        """`group` is how far the service's group is, all that was read by default."""
-        messages = Intake(self.service).read(self.read[since:])
-        limit = len(self.read) if group is None else group
-        inputs = Inputs({0: {UPSTREAM: messages}}, {(UPSTREAM, 0): limit}, {(UPSTREAM, 0): since})
+        """`since` so many records, `group`: how many its group has committed, all by default."""
+        inputs = Inputs()
+        ends = Counter((record.topic, record.partition) for record in self.read[:group])
+        begins = Counter((record.topic, record.partition) for record in self.read[:since])
+        for place in self.next:
+            records = [r for r in self.read[since:] if (r.topic, r.partition) == place]
+            inputs.queues[place] = Intake(self.service).read(records)
+            inputs.limits[place], inputs.handled[place] = ends[place], begins[place]
         result = Recovery(told=len(entries))
         session: Any = Session(self.database)
         await self.recoverer.bring_all(session, entries, inputs, result)
@@ -202,3 +218,40 @@ async def test_what_would_now_be_decided_otherwise_is_lost_and_nothing_follows_f
     assert any("the topic tells otherwise" in lost.why for lost in result.lost)
     assert {lost.key for lost in result.lost} == {"A-1"}
     assert result.brought == 0
+
+
+BUYER = {
+    "business_number": "1168200276",
+    "name": "가나다 주식회사",
+    "invoice_email": "tax@ganada.example",
+}
+
+
+def wants_to_leave(partner: str, request: str = "wd-1") -> StoredRecord:
+    record = upstream(
+        "partner.withdrawal_requested.v1", partner, {"partner_id": partner, "request_id": request}
+    )
+    return replace(record, key=partner.encode())
+
+
+async def test_all_partitions_are_brought_forward_in_the_order_in_which_was_decided(shop: Shop) -> None:
+    """Whether a partner may leave is decided from its orders, which stand in other partitions than it does."""
+    assert len({partition_for(key, PLACES) for key in (FIRST, SECOND, THIRD)}) == PLACES
+    await shop.take(payment(FIRST))
+    backup, said, read = shop.database.snapshot(), len(shop.database.tables["outbox"]), len(shop.read)
+    await shop.take(
+        payment(SECOND),
+        wants_to_leave("P-17"),
+        payment(THIRD),
+        wants_to_leave("P-17", "wd-2"),
+        wants_to_leave("P-18"),
+        payment("A-4", partner={**BUYER, "partner_id": "P-18"}),  # it has left
+    )
+    before, entries = shop.rows(), shop.entries(said)
+    shop.database.restore(backup)
+
+    result = await shop.recover(entries, read)
+
+    assert result.lost == []
+    assert (result.brought, result.fresh) == (len(entries), 0)
+    assert shop.rows() == before

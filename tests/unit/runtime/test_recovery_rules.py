@@ -18,6 +18,7 @@ from shared.runtime.topic_events import TopicEvent, event_of_record, told_of
 
 AT = datetime(2026, 11, 29, 1, 2, 3, tzinfo=UTC)
 TIME = "2026-11-29T10:02:03+09:00"
+ASKED, ISSUED = ("checkout.events", 0), ("serials.events", 0)
 OURS, THEIRS, OTHER = UUID(int=1), UUID(int=2), UUID(int=3)
 
 
@@ -72,29 +73,29 @@ class TestOrder:
     def test_topics_are_handled_in_the_order_of_what_they_led_to(self) -> None:
         """The broker's time alone would take the issue before the payment that it waited for."""
         queues = {
-            "checkout.events": [message("pay", 10), message("iss", 30, offset=1)],
-            "serials.events": [message("issued", 20, "serials.events")],
+            ASKED: [message("pay", 10), message("iss", 30, offset=1)],
+            ISSUED: [message("issued", 20, "serials.events")],
         }
-        limits = {"checkout.events": 2, "serials.events": 1}
+        limits = {ASKED: 2, ISSUED: 1}
 
         assert names(in_order(queues, ["pay", "iss", "issued"], limits)) == ["pay", "iss", "issued"]
         assert names(in_order(queues, [], limits)) == ["pay", "issued", "iss"]
 
     def test_what_led_to_nothing_comes_where_the_brokers_time_puts_it(self) -> None:
         queues = {
-            "checkout.events": [message("pay", 10), message("ask", 40, offset=1)],
-            "serials.events": [message("issued", 20, "serials.events")],
+            ASKED: [message("pay", 10), message("ask", 40, offset=1)],
+            ISSUED: [message("issued", 20, "serials.events")],
         }
 
-        ordered = in_order(queues, ["pay", "ask"], {"checkout.events": 2, "serials.events": 1})
+        ordered = in_order(queues, ["pay", "ask"], {ASKED: 2, ISSUED: 1})
 
         assert names(ordered) == ["pay", "issued", "ask"]
 
     def test_behind_the_group_only_what_the_topics_tell_the_consequence_of_is_handled(self) -> None:
-        queues = {"checkout.events": [message(name, n, offset=n) for n, name in enumerate("abcd")]}
+        queues = {ASKED: [message(name, n, offset=n) for n, name in enumerate("abcd")]}
 
-        assert names(in_order(queues, [], {"checkout.events": 2})) == ["a", "b"]
-        assert names(in_order(queues, ["c"], {"checkout.events": 2})) == ["a", "b", "c"]
+        assert names(in_order(queues, [], {ASKED: 2})) == ["a", "b"]
+        assert names(in_order(queues, ["c"], {ASKED: 2})) == ["a", "b", "c"]
         assert names(in_order(queues, ["c", "a", "a", "elsewhere"], {})) == ["a", "b", "c"]
 
 
