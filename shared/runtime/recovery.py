@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, repeat
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -39,6 +39,8 @@ from shared.runtime.topic_events import TopicEvent
 SQL = load("shared.runtime")
 TRIES: Final = 64
 """What is held back is tried again after so many others, one by one, and then once all have come."""
+Key: TypeAlias = tuple[str, str]
+"""A key in a topic."""
 
 
 class NotAlone(Exception):
@@ -111,7 +113,7 @@ class Inputs:
 
 @dataclass(slots=True)
 class Held:
-    """What is held back of a key: why its first message is, all of its messages, and how often to try."""
+    """What is held back of a key in a topic: why its first message is, all of its messages, and how often to try."""
 
     why: str
     messages: deque[InboundMessage] = field(default_factory=deque)
@@ -136,6 +138,8 @@ class Recoverer:
         # bank account is: who has asked for it, and what it was, once a later event has told.
         self._untold: dict[UUID, Origin] = {}
         self._learned: dict[Origin, UUID] = {}
+        # What was decided before others that led to no event, though the broker's times say otherwise.
+        self._early: set[str | None] = set()
 
     async def recover(self, connection: asyncpg.Connection, *, apply: bool) -> Recovery:
         """Brings everything forward, if `apply` and if nothing is lost; else says what it would do.
@@ -170,11 +174,13 @@ class Recoverer:
     ) -> Recovery:
         """`bring_all` in one transaction that stays if `apply` and if nothing is lost; what came of it.
 
-        It is done again whenever later events have told ids that earlier events need.
+        It is done again whenever later events have told ids that earlier events need; and where something is
+        lost, with what that is decided early, as long as less is lost then.
         """
+        best: Recovery | None = None
         while True:
             attempt = replace(result, gone=inputs.gone, lost=[])
-            learned = len(self._learned)
+            learned, early = len(self._learned), len(self._early)
             try:
                 async with connection.transaction():
                     await self.bring_all(connection, entries, inputs, attempt)
@@ -186,7 +192,12 @@ class Recoverer:
             except _Again:
                 continue
             except _TakeBack:
-                return attempt
+                if best is not None and len(attempt.lost) >= len(best.lost):
+                    return best
+                if len(self._early) == early:
+                    return attempt
+                best = attempt
+                continue
             attempt.applied = True
             return attempt
 
@@ -233,37 +244,39 @@ class Recoverer:
     ) -> None:
         """Handles the inputs once more, in the caller's transaction; `result` says what came of it.
 
-        What would lead to something else than the topics tell is held back with all that follows of its key,
-        and tried again once others have come: what it was decided from stands in other partitions.
+        What would lead to something else than the topics tell is held back with what follows of its key in
+        its topic, and tried again once others have come: what it was decided from stands in other partitions.
         """
         told = Told(entries, self._service.reports)
         answered = answered_up_to(inputs.queues, entries)
         limits = {place: max(inputs.limits[place], answered[place]) for place in inputs.queues}
-        held: dict[str, Held] = {}
-        for message in in_order(inputs.queues, causes_of(entries), limits):
-            if message.foreign or message.key not in held:
+        held: dict[Key, Held] = {}
+        for message in in_order(inputs.queues, causes_of(entries), limits, self._early):
+            key = message.position.topic, message.key
+            if message.foreign or key not in held:
                 why = await self._bring(connection, message, told, result)
             else:
-                why = held[message.key].why
+                why = held[key].why
             if why is not None:
-                held.setdefault(message.key, Held(why)).messages.append(message)
+                held.setdefault(key, Held(why)).messages.append(message)
                 continue
             for key in [key for key, each in held.items() if each.tries_left > 0]:
                 await self._try_held(connection, held, key, told, result)
         while any([await self._try_held(connection, held, key, told, result) for key in list(held)]):
             pass
-        for key, each in held.items():
+        for (_, key), each in held.items():
             lost = told.entries(key)
             result.lost += [
                 _unhandled(each.messages[0], each.why),
                 *lost_of(lost, "what came before it is lost"),
             ]
             told.forget(lost)
+            self._early.add(each.messages[0].event_id)
         left = "its cause is in no topic: a command, a timer, or a deleted record"
         result.lost += lost_of(told.entries(), left)
 
     async def _try_held(
-        self, connection: Connection, held: dict[str, Held], key: str, told: Told, result: Recovery
+        self, connection: Connection, held: dict[Key, Held], key: Key, told: Told, result: Recovery
     ) -> bool:
         """Tries once more what is held back of a key; whether something of it was brought forward."""
         each, has_moved = held[key], False
@@ -324,6 +337,9 @@ class Recoverer:
                 self._learn(row, entry)
                 await savepoint.rollback()
                 return why
+        if (why := told.otherwise(message.event_id, rows, entries)) is not None:
+            await savepoint.rollback()
+            return why
         await self._append(connection, rows, entries)
         await savepoint.commit()
         brought = [entry for entry in entries if entry is not None]

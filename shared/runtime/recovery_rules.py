@@ -7,9 +7,10 @@ leave, leads to that only where those others stand as they stood: so all partiti
 together, in the order in which the service decided.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from heapq import merge
+from itertools import accumulate
 from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
@@ -57,48 +58,87 @@ def causes_of(entries: Iterable[TopicEvent]) -> list[str]:
     return [entry.causation for entry in merge(*partitions.values(), key=lambda entry: entry.event_id)]
 
 
-def in_order(queues: Queues, causes: Iterable[str], limits: Mapping[Place, int]) -> Iterator[InboundMessage]:
+def in_order(
+    queues: Queues, causes: Iterable[str], limits: Mapping[Place, int], early: Collection[str | None] = ()
+) -> Iterator[InboundMessage]:
     """The messages of all partitions as the service handled them.
 
     Each partition in its own order; partitions among each other in the order of `causes`, the ids of what led
     to events, and else by the broker's time. Messages from `limits` on (an offset of each partition) come
-    only where a cause needs them: nobody knows whether the others were handled.
+    only where a cause needs them: nobody knows whether the others were handled. Causes that are `early` come
+    before all that led to nothing, and may have been handled behind them, whatever the broker's time says.
     """
-    at = dict.fromkeys(queues, 0)
-    places: dict[str | None, tuple[Place, int]] = {}
-    for place, queue in queues.items():
-        for number, message in enumerate(queue):
-            places.setdefault(message.event_id, (place, number))  # said again, it is the first that counts
-    left = [places[cause] for cause in causes if cause in places]
-    ahead = set(left)
+    return _Order(queues, list(dict.fromkeys(causes)), limits, early).messages()
 
-    def before(stamp: float, but: Place | None) -> Iterator[InboundMessage]:
-        """What came before an instant, oldest first; a partition waits at the next message that led to one."""
+
+class _Order:
+    """How far each partition is on the way through its messages, and what waits for what."""
+
+    def __init__(
+        self,
+        queues: Queues,
+        causes: Sequence[str],
+        limits: Mapping[Place, int],
+        early: Collection[str | None],
+    ) -> None:
+        self._queues, self._limits = queues, limits
+        self._at = dict.fromkeys(queues, 0)
+        places: dict[str | None, tuple[Place, int]] = {}
+        for place, queue in queues.items():
+            for number, message in enumerate(queue):
+                places.setdefault(message.event_id, (place, number))  # said again, the first counts
+        named = [cause for cause in causes if cause in places]
+        self._left = [places[cause] for cause in named]
+        self._ahead = set(self._left)
+        self._turns = _turns(queues, self._left)
+        self._early = deque(turn for turn, cause in enumerate(named) if cause in early)
+
+    def messages(self) -> Iterator[InboundMessage]:
+        """All of them, in order."""
+        for turn, (place, number) in enumerate(self._left):
+            self._ahead.discard((place, number))
+            if number >= self._at[place]:
+                yield from self._before(_stamp(self._queues[place][number]), place)
+            while self._at[place] <= number:
+                yield self._next_of(place)
+            if self._early and self._early[0] == turn:
+                self._early.popleft()
+        self._ahead.clear()
+        yield from self._before(float("inf"), None)
+
+    def _before(self, stamp: float, but: Place | None) -> Iterator[InboundMessage]:
+        """What came before an instant, oldest first; a partition waits where its next message has to."""
         while True:
             heads = [
-                (_stamp(queue[at[place]]), place)
-                for place, queue in queues.items()
-                if place != but
-                and at[place] < len(queue)
-                and (place, at[place]) not in ahead
-                and queue[at[place]].position.offset < limits.get(place, 0)
+                (_stamp(queue[self._at[place]]), place)
+                for place, queue in self._queues.items()
+                if place != but and self._at[place] < len(queue) and not self._waits(place, self._at[place])
             ]
             if not heads or min(heads)[0] >= stamp:
                 return
-            place = min(heads)[1]
-            at[place] += 1
-            yield queues[place][at[place] - 1]
+            yield self._next_of(min(heads)[1])
 
-    for place, number in left:
-        ahead.discard((place, number))
-        if number < at[place]:
-            continue
-        yield from before(_stamp(queues[place][number]), place)
-        while at[place] <= number:
-            at[place] += 1
-            yield queues[place][at[place] - 1]
-    ahead.clear()
-    yield from before(float("inf"), None)
+    def _waits(self, place: Place, number: int) -> bool:
+        """Whether a message has to wait: nobody knows whether it was handled, it led to an event, or it has
+        time until an early cause has come.
+        """
+        return (
+            self._queues[place][number].position.offset >= self._limits.get(place, 0)
+            or (place, number) in self._ahead
+            or bool(self._early and self._turns[place][number] > self._early[0])
+        )
+
+    def _next_of(self, place: Place) -> InboundMessage:
+        self._at[place] += 1
+        return self._queues[place][self._at[place] - 1]
+
+
+def _turns(queues: Queues, left: Sequence[tuple[Place, int]]) -> dict[Place, list[float]]:
+    """By which of the causes `left` each message has come at the latest: itself, or one behind it."""
+    turns = {place: [float("inf")] * len(queue) for place, queue in queues.items()}
+    for turn, (place, number) in enumerate(left):
+        turns[place][number] = turn
+    return {place: [*accumulate(reversed(each), min)][::-1] for place, each in turns.items()}
 
 
 def answered_up_to(queues: Queues, entries: Iterable[TopicEvent]) -> dict[Place, int]:
@@ -176,6 +216,20 @@ class Told:
             is_behind = other.sequence is not None and other.sequence >= said["sequence"]
             if is_behind and (other.topic, other.subject) == (said["topic"], said["subject"]):
                 return f"it would be {said['type']} {said['sequence']}, the topic tells {other.type}"
+        return None
+
+    def otherwise(
+        self, cause: str | None, rows: Iterable[Said], entries: Iterable[TopicEvent | None]
+    ) -> str | None:
+        """Why these rows cannot be what a message led to: the topics tell that it led to others, and to none
+        of its own among these. None where they can.
+        """
+        own = [(row, entry) for row, entry in zip(rows, entries, strict=True) if row["causation"] == cause]
+        if not own or any(entry is not None for _, entry in own):
+            return None
+        for other in self.entries():
+            if other.causation == cause:
+                return f"it would be {own[0][0]['type']}, the topic tells {other.type}"
         return None
 
     def forget(self, entries: Iterable[TopicEvent]) -> None:

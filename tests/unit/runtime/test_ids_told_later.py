@@ -99,7 +99,7 @@ def heard(name: str, offset: int) -> InboundMessage:
 
 async def recovered(desk: Desk, entries: Sequence[TopicEvent], *, apply: bool = True) -> Recovery:
     outbox = SimpleNamespace(rows=lambda: SimpleNamespace(rows=[]))
-    service = SimpleNamespace(name="refunds", topics=(UPSTREAM,), routes={})
+    service = SimpleNamespace(name="refunds", topics=(UPSTREAM,), routes={}, reports=frozenset())
     recoverer = Recoverer(
         cast(Service, service), cast(Fold, desk), cast(Outbox, outbox), Brokers("nowhere"), {UPSTREAM: 1}
     )
