@@ -113,7 +113,7 @@ class Inputs:
 
 @dataclass(slots=True)
 class Held:
-    """What is held back of a key in a topic: why its first message is, all of its messages, and how often to try."""
+    """What is held back of a key in a topic: why its first message is, and how often to try that again."""
 
     why: str
     messages: deque[InboundMessage] = field(default_factory=deque)
