@@ -99,12 +99,12 @@ def heard(name: str, offset: int) -> InboundMessage:
 
 async def recovered(desk: Desk, entries: Sequence[TopicEvent], *, apply: bool = True) -> Recovery:
     outbox = SimpleNamespace(rows=lambda: SimpleNamespace(rows=[]))
-    service = SimpleNamespace(name="refunds", topics=(UPSTREAM,), routes={})
+    service = SimpleNamespace(name="refunds", topics=(UPSTREAM,), routes={}, reports=frozenset())
     recoverer = Recoverer(
         cast(Service, service), cast(Fold, desk), cast(Outbox, outbox), Brokers("nowhere"), {UPSTREAM: 1}
     )
     queue = [heard("asked", 0), heard("granted", 1)]
-    inputs = Inputs({0: {UPSTREAM: queue}}, {(UPSTREAM, 0): 2}, {(UPSTREAM, 0): 0})
+    inputs = Inputs({(UPSTREAM, 0): queue}, {(UPSTREAM, 0): 2}, {(UPSTREAM, 0): 0})
     return await recoverer.bring_forward(
         cast(Any, desk), entries, inputs, Recovery(told=len(entries)), apply=apply
     )
