@@ -14,7 +14,8 @@ from services.invoices.calendar import ends_at
 from services.invoices.closes import MonthClose, Sizes
 from services.invoices.closing import SIZES, MonthNotOver, add_events, report
 from services.invoices.decisions.closing import approve_month, issue_approved, submit_approved
-from services.invoices.decisions.transmitting import CannotTransmit, Result, transmit
+from services.invoices.decisions.submitting import take_result
+from services.invoices.decisions.transmitting import CannotTransmit, Result
 from services.invoices.documents.hometax import Awaited, match
 from services.invoices.sets import approve_sets, issue_sets
 from services.invoices.state import By, NewId
@@ -188,10 +189,13 @@ async def transmitted(
 ) -> dict[str, Any]:
     """Keeps what the tax authority made of issued documents; each result stands for itself.
 
-    Answers with how many were told for the first time, and the results that cannot be, with their codes.
+    One that is still to be issued is told of where the tax agent's answer about it is doubted; the last
+    answer closes the month. Answers with how many results were told for the first time, and those that
+    cannot be, with their codes.
     """
     refused: list[dict[str, str]] = []
     told = 0
+    is_told_of_issue = False
     async with surroundings.outbox.transaction(surroundings.pool) as (connection, events):
         keys = [result.document_key for result in results]
         approvals = [result.approval_number for result in results if result.approval_number]
@@ -199,7 +203,7 @@ async def transmitted(
         documents = {document.document_key: document for document in world.documents.values()}
         for result in results:
             try:
-                decided = transmit(
+                decided = take_result(
                     world,
                     documents.get(result.document_key),
                     result,
@@ -209,10 +213,15 @@ async def transmitted(
                 refused.append({"document_key": result.document_key, "code": str(problem)})
                 continue
             world.put(decided.state)
-            told += len(decided.events)
+            told += bool(decided.events)
+            is_told_of_issue = is_told_of_issue or _tell_of_issue(decided.events)
             add_events(events, close, decided.events)
         await store.save(connection, world)
+        if is_told_of_issue:
+            await connection.execute(SQL.note_unreported, close.month)
         await write_audit(connection, close.noted("done"))
+    if is_told_of_issue:
+        await finish_given(surroundings, close)
     return {"month": close.month, "told": told, "refused": refused}
 
 
@@ -274,9 +283,20 @@ async def _decide(
         world = await store.load_month(connection, close.month, partner_ids)
         new_events = decide(world, partner_ids=partner_ids)
         await store.save(connection, world)
-        if any(event.type in ("invoice.issued.v1", "invoice.issue_failed.v1") for event in new_events):
+        if _tell_of_issue(new_events):
             await connection.execute(SQL.note_unreported, close.month)
         add_events(events, close, new_events)
+
+
+def _tell_of_issue(events: Sequence[NewEvent]) -> bool:
+    return any(event.type in ("invoice.issued.v1", "invoice.issue_failed.v1") for event in events)
+
+
+async def finish_given(surroundings: Surroundings, close: MonthClose) -> None:
+    """Closes a month all of which was given to the tax agent, when it has answered about the last of it."""
+    left = await surroundings.pool.fetchrow(SQL.submissions_open_of_month, close.month)
+    if left["is_of_all"] and not left["is_open"]:
+        await finish(surroundings, close)
 
 
 async def finish(surroundings: Surroundings, close: MonthClose) -> None:

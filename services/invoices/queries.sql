@@ -387,6 +387,7 @@ WITH refunded AS (
 SELECT d.business_number, bool_or(d.state = 'draft') AS is_draft, sum(d.total)::bigint AS won,
        CASE WHEN bool_or(d.invoice_id IN (SELECT invoice_id FROM refunded)) THEN 'open_refund'
             WHEN bool_or(d.state = 'draft') THEN 'not_approved'
+            WHEN bool_or(s.doubt <> '') THEN 'answer_doubted'
             WHEN bool_or(s.state IN ('to_send', 'sending', 'sent')) THEN 'with_agent'
             WHEN $4 AND bool_or(a.actor = $3) THEN 'four_eyes'
             ELSE 'not_issued' END AS reason
@@ -768,6 +769,12 @@ SELECT t.detail AS why, d.month, (d.issued_at AT TIME ZONE INTERVAL '+09:00')::d
 FROM transmissions t JOIN documents d USING (invoice_id) LEFT JOIN submissions s USING (invoice_id)
 WHERE t.state = 'transmission_failed' AND coalesce(s.state, 'failed') = 'failed' GROUP BY 1, 2, 3, 4;
 
+-- name: todo_doubted
+-- Documents about which the tax agent says what cannot be, by why and month, since it says so.
+SELECT s.doubt AS why, s.month, count(*) AS count, sum(d.total)::bigint AS won, min(s.doubted_at) AS since,
+       (array_agg(d.document_key ORDER BY s.doubted_at, d.document_key))[1:20] AS members
+FROM submissions s JOIN documents d USING (invoice_id) WHERE s.doubt <> '' GROUP BY 1, 2;
+
 -- name: todo_open_months
 -- Months before this one that have drafts and were not closed, found month by month in the index.
 WITH RECURSIVE known (month) AS (
@@ -790,7 +797,8 @@ SELECT month, closed_at FROM months WHERE unreported;
 SELECT d.month, (d.issued_at AT TIME ZONE INTERVAL '+09:00')::date AS day, count(*) AS count, sum(d.total)::bigint AS won,
        min(d.issued_at) AS since, (array_agg(d.document_key ORDER BY d.issued_at, d.document_key))[1:20] AS members
 FROM submissions s JOIN documents d USING (invoice_id) LEFT JOIN transmissions t USING (invoice_id)
-WHERE s.state IN ('to_send', 'sending', 'sent', 'issued') AND d.state = 'issued' AND t.state IS DISTINCT FROM 'transmitted'
+WHERE s.state IN ('to_send', 'sending', 'sent', 'issued') AND s.doubt = '' AND d.state = 'issued'
+  AND t.state IS DISTINCT FROM 'transmitted'
 GROUP BY 1, 2;
 
 -- name: todo_late

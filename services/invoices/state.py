@@ -251,7 +251,8 @@ class Submission(Struct, frozen=True, gc=False):
     `sending`: a call was begun, and what became of it is not known until the agent was asked. `sent`: the
     agent has it. `issued`: it has an approval number, and its transmission is to come. `next_at` is when it
     is looked at again, after `tries` looks without news, or when it ended. `detail` is why it failed. `actor`
-    had it sent for `reason`; `is_of_all`: with the whole month, which is closed with its last answer.
+    had it sent for `reason`; `is_of_all`: with the whole month, which is closed with its last answer. `doubt`
+    is why the agent's last answer is not believed, since `doubted_at`; empty where it is.
     """
 
     invoice_id: Fixed[UUID]
@@ -265,6 +266,8 @@ class Submission(Struct, frozen=True, gc=False):
     tries: int = 0
     approval_number: str | None = None
     detail: str = ""
+    doubt: str = ""
+    doubted_at: datetime | None = None
 
 
 class Refund(Struct, frozen=True, gc=False):

@@ -247,14 +247,25 @@ class Store:
     async def load_transmissions(
         self, connection: Connection, month: str, keys: Sequence[str], approval_numbers: Sequence[str]
     ) -> World:
-        """Holds the partners of documents with these keys, and reads what is told of their transmission."""
+        """Holds the partners of documents with these keys, and reads what is told of their transmission.
+
+        Of documents about which the tax agent's answer is doubted it reads what `load_submissions` does.
+        """
         world = World(self._policy)
+        await self._share_sets(connection, world)
         documents = [DOCUMENTS.read(r) for r in await connection.fetch(SQL.documents_of_keys, month, keys)]
-        await _lock_partners(connection, (document.partner_id for document in documents))
-        rows = await connection.fetch(
-            SQL.read_transmissions, [document.invoice_id for document in documents], approval_numbers
-        )
-        world.put(Change(documents=tuple(documents), transmissions=tuple(map(TRANSMISSIONS.read, rows))))
+        await _lock_partners(connection, {p for document in documents for p in document.partners})
+        ids = [document.invoice_id for document in documents]
+        rows = await connection.fetch(SQL.read_submissions, ids)
+        given = tuple(map(SUBMISSIONS.read, rows))
+        doubted = {each.invoice_id for each in given if each.doubt}
+        if owners := {each.partner_id for each in documents if each.invoice_id in doubted}:
+            await _read_month(connection, world, month, sorted(owners), LOCKING)
+        rows = await connection.fetch(SQL.documents_of_keys, month, keys)
+        world.put(Change(documents=tuple(map(DOCUMENTS.read, rows)), submissions=given))
+        await _read_corrections(connection, world)
+        rows = await connection.fetch(SQL.read_transmissions, ids, approval_numbers)
+        world.put(Change(transmissions=tuple(map(TRANSMISSIONS.read, rows))))
         world.mark_stored()
         return world
 

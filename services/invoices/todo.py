@@ -105,6 +105,15 @@ def unanswered(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
         yield group.with_command(pawl("document", group.members[0]))
 
 
+def doubted(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
+    """Documents about which the tax agent says what cannot be, by why: refunds of them wait until it is mended."""
+    for why, some in _by_why(rows).items():
+        parts = [_part(row, due_on(row["month"])) for row in some]
+        group = add_up(INVOICES, "document_answer_doubted", why, FINANCE, parts, moment)
+        command = f"{pawl('close', some[0]['month'], 'transmit')} --results FILE --yes"
+        yield group.with_command(command)
+
+
 def _transmitting(why: str, first: Row) -> tuple[Who, str]:
     """Who must act so that the authority takes a document, and how."""
     month, document = first["month"], first["members"][0]
@@ -165,6 +174,7 @@ TODO: Final = (
     Cause("todo_issue_again", no_arguments, issue_again),
     Cause("todo_not_transmitted", no_arguments, not_transmitted),
     Cause("todo_unanswered", no_arguments, unanswered),
+    Cause("todo_doubted", no_arguments, doubted),
     Cause("todo_late", lambda moment: (moment.now - PENALTIES_SINCE,), late),
     Cause("todo_corrections", no_arguments, corrections),
     *every_service(INVOICES),

@@ -9,14 +9,15 @@ import pytest
 
 from ops.tax_agent.desk import Desk
 from ops.tax_agent.run import open_tax_agent
-from services.invoices.approving import Step, WithAgent, WithoutAgent, approve, issue
+from services.invoices.approving import Step, WithAgent, WithoutAgent, approve, issue, transmitted
 from services.invoices.business_registry import BusinessState, NoRegistry
 from services.invoices.closes import MonthClose, Sizes
+from services.invoices.decisions.transmitting import Result
 from services.invoices.documents.tax_document import Party
 from services.invoices.posting import Poster
 from services.invoices.recalling import AgentSilent, NotWithAgent, recall_document
 from services.invoices.state import Policy
-from services.invoices.store import Store
+from services.invoices.store import SQL, Store
 from services.invoices.submitting import LOST_AFTER, Outside, ask_some, send_some
 from services.invoices.tax_agent import HttpTaxAgent
 from shared.clock import now
@@ -229,6 +230,39 @@ async def test_a_schema_that_forgot_what_it_gave_the_agent_gives_it_under_the_sa
 
     assert await agency.states() == [("issued", "transmitted")] * 2
     assert len(agency.desk.held) == 2
+
+
+async def test_a_number_that_cannot_be_is_doubted_until_a_person_tells_the_right_one(agency: Agency) -> None:
+    """The refund that waits for it goes on, and the last answer, given by hand, closes the month."""
+    books = agency.books
+    await books.paid_and_issued("A-1")
+    await agency.given()
+    await agency.send()
+    right = agency.desk._told
+    agency.desk._told = lambda held, at: {**right(held, at), "approval_number": "199901011234"}  # type: ignore[method-assign]
+    await agency.ask()
+    back = books.events.completed("A-1", "r-1", 40, 64_000, 6_400)
+    (waiting,) = await books.take(back)
+
+    (doubted,) = await books.pool.fetch(SQL.todo_doubted)
+    key = doubted["members"][0]
+    assert (doubted["why"], doubted["won"]) == ("wrong_approval_number", 176_000)
+    assert isinstance(waiting, Wait)
+    said = await agency.given()
+    assert [each["reason"] for each in said["left"]] == ["answer_doubted"]
+
+    close = _step("kim", LATER, None).close
+    told = await transmitted(
+        books.surroundings, books.store, close, [Result(key, f"20261021{'1' * 16}", None)]
+    )
+
+    assert (told["told"], told["refused"]) == (1, [])
+    assert await agency.states() == [("issued", "transmitted")]
+    assert await books.pool.fetch(SQL.todo_doubted) == []
+    assert [event["data"]["actor"] for event in await books.published("month.closed")] == ["kim"]
+    (taken,) = await books.take(back)
+    assert not isinstance(taken, Wait)
+    assert await agency.ask() == 0
 
 
 class Closed:

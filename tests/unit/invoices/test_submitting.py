@@ -13,8 +13,9 @@ from services.invoices.decisions.submitting import (
     issued_at_once,
     pause_after,
     take_answer,
+    take_result,
 )
-from services.invoices.decisions.transmitting import CannotTransmit
+from services.invoices.decisions.transmitting import CannotTransmit, Result
 from services.invoices.state import By, Document, Policy, Submission
 from shared.runtime.decisions import Applied, NewEvent, Wait
 from tests.unit.invoices.books import CLOSED_AT, GANADA, OTHER, Books, instant
@@ -50,6 +51,13 @@ class Desk(Books):
         given = self.given
         answer = Answer(given.document_key, standing, number, at, **more)
         decided = take_answer(self.world, given, answer, at)
+        self.world.put(decided.state)
+        return self._told(list(decided.events))
+
+    def told(self, number: str | None, failed: str | None = None) -> list[NewEvent]:
+        """What a person says of the document."""
+        result = Result(KEY, number, failed)
+        decided = take_result(self.world, self.document, result, KIM)
         self.world.put(decided.state)
         return self._told(list(decided.events))
 
@@ -198,11 +206,67 @@ def test_a_key_that_the_agent_has_given_to_other_won_is_refused(desk: Desk) -> N
 
 
 @pytest.mark.parametrize("number", [None, "2026102141000000", "20261022" + NUMBER[8:]])
-def test_an_approval_number_of_another_document_changes_nothing(desk: Desk, number: str | None) -> None:
-    before = desk.document
-    with pytest.raises(CannotTransmit, match="wrong_approval_number"):
-        desk.answered("issued", number)
+def test_an_approval_number_of_another_document_is_doubted_and_asked_about_again(
+    desk: Desk, number: str | None
+) -> None:
+    before, later = desk.document, AT + timedelta(minutes=5)
+    for _ in range(2):
+        assert desk.answered("issued", number) == []
     assert desk.document is before
+    assert (desk.given.state, desk.given.doubt) == ("sent", "wrong_approval_number")
+    assert (desk.given.doubted_at, desk.given.next_at) == (AT, AT + 2 * FIRST)
+
+    (issued,) = desk.answered("issued", NUMBER, later)
+    assert issued.data["issued_at"] == "2026-11-06T09:05:30+09:00"
+    assert (desk.given.state, desk.given.doubt, desk.given.doubted_at) == ("issued", "", None)
+
+
+def test_a_person_tells_the_right_number_of_a_document_whose_answer_is_doubted(desk: Desk) -> None:
+    """It is issued as of when the agent says that it did, and transmitted by whom tells it."""
+    desk.answered("transmitted", None)
+    desk.take(desk.events.accepted("A-1", "r-1"))
+    back = desk.events.completed("A-1", "r-1", 40, 64_000, 6_400, at="2026-11-06T09:00:10+09:00")
+    waiting = desk.take(back)
+    assert isinstance(waiting, Wait)
+    assert "pawl todo --code document_answer_doubted" in waiting.reason
+
+    issued, transmitted = desk.told(NUMBER)
+
+    assert types([issued, transmitted]) == ["invoice.issued", "invoice.transmitted"]
+    assert issued.data["issued_at"] == "2026-11-06T09:00:30+09:00"
+    assert (transmitted.data["approval_number"], transmitted.time) == (NUMBER, KIM.at)
+    assert (desk.given.state, desk.given.doubt) == ("transmitted", "")
+    assert desk.answered("transmitted", None) == [], "the agent is not asked any more"
+    assert isinstance(desk.take(back), Applied)
+
+
+def test_a_person_tells_that_a_document_whose_answer_is_doubted_was_not_taken(desk: Desk) -> None:
+    desk.answered("issued", None)
+    (failed,) = desk.told(None, "authority_unavailable")
+    assert (failed.type, failed.data["reason"]) == ("invoice.issue_failed.v1", "authority_unavailable")
+    assert (desk.given.state, desk.given.doubt, desk.document.state) == ("failed", "", "issue_failed")
+
+
+def test_what_is_told_by_hand_is_no_better_than_what_the_agent_says(desk: Desk) -> None:
+    desk.answered("issued", None)
+    with pytest.raises(CannotTransmit, match="wrong_approval_number"):
+        desk.told("20261022" + NUMBER[8:])
+    assert (desk.document.state, desk.given.doubt) == ("approved", "wrong_approval_number")
+
+
+def test_what_is_with_the_agent_and_not_doubted_is_not_told_of_by_hand(desk: Desk) -> None:
+    desk.answered("working")
+    with pytest.raises(CannotTransmit, match="not_issued"):
+        desk.told(NUMBER)
+
+
+def test_the_doubted_number_of_an_issued_document_is_told_by_hand(desk: Desk) -> None:
+    desk.answered("issued", NUMBER)
+    desk.answered("transmitted", "19990101" + NUMBER[8:])
+    assert (desk.given.state, desk.given.doubt) == ("issued", "wrong_approval_number")
+    (transmitted,) = desk.told(NUMBER)
+    assert transmitted.type == "invoice.transmitted.v1"
+    assert (desk.given.state, desk.given.doubt) == ("transmitted", "")
 
 
 def test_a_refund_waits_while_the_document_is_with_the_agent(desk: Desk) -> None:
