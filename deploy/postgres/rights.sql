@@ -77,7 +77,7 @@ DECLARE
             "approvals":           "insert, update (supply, vat, payments, actor, reason, approved_at)",
             "closed_businesses":   "insert",
             "transmissions":       "insert, update (state, sequence, actor, at, approval_number, detail)",
-            "submissions":         "insert, update (document_key, month, state, actor, reason, is_of_all, next_at, tries, approval_number, detail, doubt, doubted_at)",
+            "submissions":         "insert, update (document_key, month, state, actor, reason, is_of_all, next_at, tries, approval_number, detail, doubt, doubted_at, given_up)",
             "withdrawn_partners":  "insert",
             "months":              "insert, update (sequence, unreported)"
         }

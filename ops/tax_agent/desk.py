@@ -19,8 +19,8 @@ from shared.kst import wire_time
 
 MOST: Final = 100
 PAUSE_SECONDS: Final = 3
-REFUSED: Final = ("refused", "not_transmitted")
-"""What stands like this may be sent again under its key."""
+REFUSED: Final = ("refused",)
+"""What stands like this was not made, and may be sent again under its key."""
 KEY_LENGTHS: Final = range(1, 25)
 
 

@@ -231,7 +231,8 @@ class SteppedMonth(BaseModel):
     """What of a month, or of the businesses asked for, is drafted, approved, failed and issued.
 
     `left` are businesses that the step has left, and why: `open_refund`, `not_approved`, `with_agent` until
-    the tax agent has answered, `answer_doubted` where its answer cannot be, `four_eyes`, or `not_issued` where it was interrupted.
+    the tax agent has answered, `answer_doubted` where its answer cannot be, `four_eyes`, or `not_issued`
+    where it was interrupted.
     """
 
     month: str

@@ -16,7 +16,7 @@ from services.invoices.documents.pdf import pdf
 from services.invoices.documents.tax_document import CannotShow, Party, TaxDocument
 from services.invoices.explain import NoSuchPayment, explanation_of_document, explanation_of_payment
 from services.invoices.showing import Workbooks, page_of_documents, show_document
-from services.invoices.state import DocumentKind, DocumentState, Evidence, Modification
+from services.invoices.state import DocumentKind, DocumentState, Evidence, Modification, SubmissionState
 from services.invoices.viewing import NoSuchDocument
 from shared.business_number import normalise
 from shared.clock import now
@@ -182,11 +182,29 @@ class OtherContributions(ExplainedWon):
     payments: int
 
 
+class GivenUpKey(BaseModel):
+    """A key under which the tax agent is not given the document any more, why, and since when."""
+
+    document_key: str
+    why: str
+    at: str
+
+
+class AtAgent(BaseModel):
+    """What a tax agent was given of a document: under which key, how far it is, and `why` no further."""
+
+    document_key: str
+    state: SubmissionState
+    why: str | None
+    given_up: list[GivenUpKey]
+
+
 class ExplainedDocument(NamedDocument, ExplainedWon):
     """Why a document comes to its won: `explained` and what is `missing` are together its amount.
 
     `is_whole`: nothing is missing. `count` payments explain it, of which a page is shown. Events from before
-    `events_since` may be forgotten; null where none of its are.
+    `events_since` may be forgotten; null where none of its are. `at_agent` is null where no tax agent was
+    given it.
     """
 
     month: str
@@ -205,6 +223,7 @@ class ExplainedDocument(NamedDocument, ExplainedWon):
     related: list[RelatedDocument]
     events: list[ExplainingEvent]
     events_since: str | None
+    at_agent: AtAgent | None
 
 
 class StandingWon(NamedDocument):

@@ -69,9 +69,10 @@ WITH chosen AS (
 UPDATE submissions s SET next_at = $2 FROM chosen WHERE s.invoice_id = chosen.invoice_id RETURNING s.*;
 
 -- name: submission_of_key
--- What a tax agent was given under this key, and whether it is issued here.
+-- What a tax agent was given of the document of this key, or under this key, and whether it is issued here.
 SELECT s.*, d.state = 'issued' AS is_issued
-FROM submissions s JOIN documents d USING (invoice_id) WHERE s.month = $1 AND s.document_key = $2;
+FROM submissions s JOIN documents d USING (invoice_id)
+WHERE s.month = $1 AND (d.document_key = $2 OR s.document_key = $2) ORDER BY d.document_key = $2 DESC LIMIT 1;
 
 -- name: hold_submission
 -- Keeps a document that was not sent from being sent for a minute, in which it is taken back.
@@ -83,12 +84,12 @@ WHERE invoice_id = $1 AND state = 'to_send' RETURNING true;
 UPDATE submissions SET state = 'to_send', next_at = $2, tries = tries + 1
 WHERE invoice_id = ANY($1::uuid[]) AND state = 'sending';
 
--- name: submissions_again
--- Has the tax agent given again what it has not transmitted of a month, and of these business numbers where they are given.
-UPDATE submissions s SET state = 'to_send', next_at = $3, tries = 0, detail = '', approval_number = NULL
-FROM documents d
-WHERE s.invoice_id = d.invoice_id AND s.month = $1 AND s.state = 'failed' AND d.state = 'issued'
-  AND ($2::text[] IS NULL OR d.business_number = ANY($2::text[]));
+-- name: failed_submissions
+-- Some issued documents of a month, and of these business numbers where they are given, that the tax agent has not transmitted.
+SELECT d.* FROM submissions s JOIN documents d USING (invoice_id)
+WHERE s.month = $1 AND s.state = 'failed' AND d.state = 'issued'
+  AND ($2::text[] IS NULL OR d.business_number = ANY($2::text[]))
+ORDER BY s.invoice_id LIMIT $3;
 
 -- name: submissions_open_of_month
 -- Whether the tax agent is still to answer about documents of a month that are not issued, and whether all of it was given.
@@ -96,10 +97,12 @@ SELECT EXISTS (SELECT FROM submissions WHERE month = $1 AND state IN ('to_send',
        EXISTS (SELECT FROM submissions WHERE month = $1 AND is_of_all) AS is_of_all;
 
 -- name: document_to_send
--- A document as the tax agent is given it, with the one that it modifies and the approval number of that.
-SELECT d.*, o.document_key AS original_key, o.written_date AS original_written, t.approval_number AS original_approval
+-- A document as the tax agent is given it, with the one that it modifies, by the key that the agent has of it, and the approval
+-- number of that.
+SELECT d.*, coalesce(g.document_key, o.document_key) AS original_key, o.written_date AS original_written, t.approval_number AS original_approval
 FROM documents d
 LEFT JOIN documents o ON o.invoice_id = d.original_id
+LEFT JOIN submissions g ON g.invoice_id = d.original_id
 LEFT JOIN transmissions t ON t.invoice_id = d.original_id
 WHERE d.invoice_id = $1 AND d.state IN ('approved', 'issued');
 
@@ -420,8 +423,11 @@ WHERE month = $1 AND business_number > $2 AND ($3::text IS NULL OR state = $3)
 ORDER BY business_number LIMIT $5;
 
 -- name: documents_of_keys
--- The documents of a month with these keys, those that corrections made too.
-SELECT * FROM documents WHERE month = $1 AND document_key = ANY($2::text[]) ORDER BY invoice_id;
+-- The documents of a month with these keys, or that a tax agent has under them, those that corrections made too.
+SELECT * FROM documents
+WHERE month = $1 AND (document_key = ANY($2::text[])
+                      OR invoice_id IN (SELECT invoice_id FROM submissions WHERE month = $1 AND document_key = ANY($2::text[])))
+ORDER BY invoice_id;
 
 -- name: read_transmissions
 -- What the tax authority made of these documents, and of others under these approval numbers.

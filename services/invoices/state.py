@@ -245,8 +245,19 @@ class Transmission(Struct, frozen=True, gc=False):
     detail: str = ""
 
 
+class GivenUpKey(NamedTuple):
+    """A key under which the tax agent is not given a document any more: why, and since when."""
+
+    document_key: str
+    reason: str
+    at: datetime
+
+
 class Submission(Struct, frozen=True, gc=False):
-    """A document that a tax agent is given, under its key, and how far it is.
+    """A document that a tax agent is given, under a key, and how far it is.
+
+    `document_key` is the document's own until the agent has something else under it, or could not transmit
+    what it had: then it is another number of the same business, and `given_up` names those before it.
 
     `sending`: a call was begun, and what became of it is not known until the agent was asked. `sent`: the
     agent has it. `issued`: it has an approval number, and its transmission is to come. `next_at` is when it
@@ -268,6 +279,7 @@ class Submission(Struct, frozen=True, gc=False):
     detail: str = ""
     doubt: str = ""
     doubted_at: datetime | None = None
+    given_up: Annotated[tuple[GivenUpKey, ...], JSON] = ()
 
 
 class Refund(Struct, frozen=True, gc=False):

@@ -269,6 +269,20 @@ class Store:
         world.mark_stored()
         return world
 
+    async def load_failed(
+        self, connection: Connection, month: str, numbers: Sequence[str] | None, most: int
+    ) -> World:
+        """Locks and reads some issued documents of a month that the tax agent has not transmitted."""
+        world = World(self._policy)
+        rows = await connection.fetch(SQL.failed_submissions, month, numbers, most)
+        documents = [DOCUMENTS.read(row) for row in rows]
+        await _lock_partners(connection, {p for document in documents for p in document.partners})
+        rows = await connection.fetch(SQL.read_submissions, [each.invoice_id for each in documents])
+        world.put(Change(documents=tuple(documents), submissions=tuple(map(SUBMISSIONS.read, rows))))
+        await _lock_counters(connection, world, _numbers_in(world))
+        world.mark_stored()
+        return world
+
     async def load_submissions(
         self, connection: Connection, month: str, invoice_ids: Sequence[UUID], approval_numbers: Sequence[str]
     ) -> World:

@@ -101,7 +101,7 @@ async def _document(
     surroundings: Surroundings, given: Submission, supplier: Party, at: datetime
 ) -> TaxDocument | None:
     try:
-        return await document_to_send(surroundings.pool, given.invoice_id, supplier, at)
+        return await document_to_send(surroundings.pool, given, supplier, at)
     except CannotShow as problem:
         log.warning("a document cannot be sent", document_key=given.document_key, why=str(problem))
         return None

@@ -6,6 +6,7 @@ from typing import Final
 
 from services.invoices.calendar import ends_at, final_return_on, late_percent, transmit_by
 from services.invoices.decisions.submitting import next_of
+from services.invoices.decisions.transmitting import NEXT
 from shared.kst import end_of_day, kst_date, month_of
 from shared.operators.commands import pawl
 from shared.operators.every_service import every_service
@@ -106,7 +107,7 @@ def unanswered(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
 
 
 def doubted(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
-    """Documents about which the tax agent says what cannot be, by why: refunds of them wait until it is mended."""
+    """Documents about which the tax agent says what cannot be, by why; refunds of them wait."""
     for why, some in _by_why(rows).items():
         parts = [_part(row, due_on(row["month"])) for row in some]
         group = add_up(INVOICES, "document_answer_doubted", why, FINANCE, parts, moment)
@@ -117,7 +118,7 @@ def doubted(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
 def _transmitting(why: str, first: Row) -> tuple[Who, str]:
     """Who must act so that the authority takes a document, and how."""
     month, document = first["month"], first["members"][0]
-    match next_of(why):
+    match next_of(why) if first["by_agent"] else NEXT.get(why, "send_again"):
         case "correct_partner":
             return PARTNER, pawl("partner", "correct", first["partner"])
         case "correct_document":

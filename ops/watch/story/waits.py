@@ -115,8 +115,8 @@ def _papers(story: Story) -> Iterator[str]:
     for invoice in story.invoices:
         if invoice.doubted is not None:
             yield (
-                f"the right answer about its invoice of {invoice.month}, of which the tax agent says what cannot "
-                f"be: {words(invoice.doubted)}; pawl todo --code document_answer_doubted"
+                f"the right answer about its invoice of {invoice.month}, of which the tax agent says what "
+                f"cannot be: {words(invoice.doubted)}; pawl todo --code document_answer_doubted"
             )
         elif invoice.state in ("draft", "approved"):
             first = parse_month(next_month(invoice.month))

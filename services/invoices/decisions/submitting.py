@@ -11,7 +11,7 @@ from typing import Final, Literal, NamedTuple
 
 from msgspec.structs import replace
 
-from services.invoices.decisions.issuing import issue, refuse
+from services.invoices.decisions.issuing import document_key, issue, refuse
 from services.invoices.decisions.numbers import propose_corrections
 from services.invoices.decisions.transmitting import NEXT, CannotTransmit, Result, fits, transmit
 from services.invoices.state import (
@@ -19,6 +19,8 @@ from services.invoices.state import (
     By,
     Change,
     Document,
+    DocumentCounter,
+    GivenUpKey,
     Submission,
     SubmissionState,
     World,
@@ -39,7 +41,9 @@ NOT_SENT: Final[Mapping[str, str]] = {
 }
 """Why a document is not sent, by the state of its buyer's business registration."""
 OTHER: Final = "duplicate_key"
-"""Why a document is not issued whose key the agent has given to another one, of other won."""
+"""Why a document is not issued whose key the agent has given to another one, of other won. It goes under
+another key from then on, so whatever mends a person's knowledge of the first one mends nothing here.
+"""
 RECALLED: Final = "recalled"
 """Why a document is not with the agent any more that a person has taken back."""
 OPEN: Final = (*WITH_AGENT, "issued")
@@ -59,20 +63,67 @@ class Answer(NamedTuple):
     total: int | None = None
 
 
-def submit(document: Document, by: By, *, is_of_all: bool = False) -> Decided[Change]:
+class AtAgent(NamedTuple):
+    """The key under which a document goes to the agent, those given up, and the counter of a new one."""
+
+    document_key: str
+    given_up: tuple[GivenUpKey, ...] = ()
+    counters: tuple[DocumentCounter, ...] = ()
+
+
+def submit(world: World, document: Document, by: By, *, is_of_all: bool = False) -> Decided[Change]:
     """Has a document with a key sent to the agent; `is_of_all` with its whole month."""
-    assert document.document_key is not None, "what is sent has its key"
+    at_agent = _at_agent(world, document, by.at)
     given = Submission(
         document.invoice_id,
-        document.document_key,
+        at_agent.document_key,
         document.month,
         "to_send",
         by.actor,
         by.reason,
         is_of_all,
         by.at,
+        given_up=at_agent.given_up,
     )
-    return Decided(Change(submissions=(given,)))
+    return Decided(Change(submissions=(given,), counters=at_agent.counters))
+
+
+def send_again(world: World, given: Submission, by: By) -> Change:
+    """Has the agent given an issued document again that it has not transmitted."""
+    at_agent = _at_agent(world, world.documents[given.invoice_id], by.at)
+    again = replace(
+        given,
+        document_key=at_agent.document_key,
+        state="to_send",
+        next_at=by.at,
+        tries=0,
+        detail="",
+        approval_number=None,
+        given_up=at_agent.given_up,
+    )
+    return Change(submissions=(again,), counters=at_agent.counters)
+
+
+def _at_agent(world: World, document: Document, at: datetime) -> AtAgent:
+    """Under its own key, as long as the agent has made nothing of that which stays in its way.
+
+    An agent makes one document of a key. What it has issued and could not transmit, and what it has of
+    somebody else, stay there: the document is issued anew under a new key (golden case D9).
+    """
+    own, before = document.document_key, world.submissions.get(document.invoice_id)
+    assert own is not None, "what is sent has its key"
+    if before is None:
+        return AtAgent(own)
+    given_up = before.given_up
+    is_failed = before.state == "failed"
+    if is_failed and (before.detail == OTHER or before.approval_number is not None):
+        given_up = (*given_up, GivenUpKey(before.document_key, before.detail, at))
+    gone = {each.document_key for each in given_up}
+    for key in (own, before.document_key):
+        if key not in gone and key.rpartition("-")[0] == own.rpartition("-")[0]:
+            return AtAgent(key, given_up)
+    counter = world.counters[document.business_number].next()
+    return AtAgent(document_key(document.month, counter), given_up, (counter,))
 
 
 def issued_at_once(world: World) -> Iterator[Submission]:
@@ -81,7 +132,7 @@ def issued_at_once(world: World) -> Iterator[Submission]:
         before = world.stored.documents.get(document.invoice_id)
         is_new = document.state == "issued" and (before is None or before.state != "issued")
         if is_new and document.invoice_id not in world.submissions and document.issued_at is not None:
-            yield from submit(document, By(AGENT, document.issued_at, "")).state.submissions
+            yield from submit(world, document, By(AGENT, document.issued_at, "")).state.submissions
 
 
 def pause_after(tries: int) -> timedelta:
@@ -90,8 +141,8 @@ def pause_after(tries: int) -> timedelta:
 
 
 def next_of(reason: str) -> str:
-    """What mends a refusal."""
-    return NEXT.get(reason, "send_again")
+    """What mends a refusal of the agent. Another document's key is given up when it is sent again."""
+    return "send_again" if reason == OTHER else NEXT.get(reason, "send_again")
 
 
 def take_answer(world: World, given: Submission, answer: Answer, now: datetime) -> Decided[Change]:
@@ -120,6 +171,8 @@ def take_result(world: World, document: Document | None, result: Result, by: By)
     if document.state == "approved" and given.doubt and result.failed is None:
         return _taken(world, document, given, answer, by)
     if document.state == "approved" and given.doubt:
+        spent = GivenUpKey(given.document_key, given.doubt, by.at)  # the agent has something under it
+        given = replace(given, given_up=(*given.given_up, spent))
         return _refused(world, document, given, answer._replace(reason=result.failed or ""), by)
     told = transmit(world, document, result, by)
     if result.failed is not None and not given.doubt:
@@ -129,7 +182,7 @@ def take_result(world: World, document: Document | None, result: Result, by: By)
 
 def _kept(world: World, given: Submission, answer: Answer, now: datetime) -> Decided[Change]:
     document = world.documents[given.invoice_id]
-    if given.state not in OPEN or document.document_key != given.document_key:
+    if given.state not in OPEN or answer.document_key != given.document_key:
         return Decided(Change())
     if answer.total is not None and answer.total != document.amount.total:
         other = Answer(given.document_key, "refused", reason=OTHER)
@@ -215,7 +268,8 @@ def _refused(world: World, document: Document, given: Submission, answer: Answer
     if document.state == "approved":
         failed = refuse(document, reason, next_of(reason))
         return Decided(failed.state.plus(ended), failed.events)
-    sent = transmit(world, document, Result(given.document_key, None, reason), by)
+    result = Result(given.document_key, None, reason)
+    sent = transmit(world, document, result, by, then=next_of(reason))
     return Decided(sent.state.plus(ended), sent.events)
 
 

@@ -1,7 +1,9 @@
 """A month is issued by a tax agent: sent, asked about and kept on Postgres, whatever the agent does."""
 
+import json
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -14,6 +16,7 @@ from services.invoices.business_registry import BusinessState, NoRegistry
 from services.invoices.closes import MonthClose, Sizes
 from services.invoices.decisions.transmitting import Result
 from services.invoices.documents.tax_document import Party
+from services.invoices.explain import explanation_of_document
 from services.invoices.posting import Poster
 from services.invoices.recalling import AgentSilent, NotWithAgent, recall_document
 from services.invoices.state import Policy
@@ -23,6 +26,7 @@ from services.invoices.tax_agent import HttpTaxAgent
 from shared.clock import now
 from shared.ids import uuid7
 from shared.runtime.decisions import Wait
+from shared.web.callers import Caller
 from tests.integration.invoices.conftest import StoredBooks
 from tests.unit.invoices.books import CLOSED_AT, GANADA, OTHER, instant
 
@@ -337,27 +341,93 @@ async def test_a_modified_document_waits_for_the_success_of_its_original(agency:
     assert await agency.states() == [("issued", "transmitted")] * 2
 
 
-async def test_what_was_not_transmitted_is_sent_again_by_the_next_issue(agency: Agency) -> None:
+def _sent(agency: Agency) -> list[dict[str, Any]]:
+    calls = [said for path, said in agency.desk.calls if path == "/documents"]
+    return [document for said in calls for document in said["documents"]]
+
+
+async def test_golden_case_d9_a_modified_document_waits_for_its_original(agency: Agency) -> None:
+    """Not transmitted: it waits. Failed: the original goes under a new key. Succeeded: it follows."""
+    golden = json.loads((Path(__file__).parents[2] / "golden" / "invoices.json").read_bytes())
+    (d9,) = [each for each in golden if each["id"] == "D9"]
+    expected = dict(zip(d9["given"]["original_state"], d9["expect"]["submit"], strict=True))
     books = agency.books
     await books.paid_and_issued("A-1")
     await agency.given()
     await agency.send()
-    unlucky = Desk(1, pace=0.0, held=agency.desk.held.values())
-    unlucky._behaviour = lambda key: "not_transmitted"  # type: ignore[method-assign]
-    answer, agency.desk.answer = agency.desk.answer, unlucky.answer  # type: ignore[method-assign]
-    unlucky._fault = lambda: None  # type: ignore[method-assign]
+    right, agency.desk._behaviour = agency.desk._behaviour, lambda key: "not_transmitted"  # type: ignore[method-assign]
+    agency.desk.pace = 600.0
+    (held,) = agency.desk.held.values()
+    agency.desk.held[held.key] = held._replace(since=held.since - timedelta(seconds=5 * 600 + 1))
     await agency.ask()
-    assert await agency.states() == [("issued", "failed")]
+    assert await agency.states() == [("issued", "issued")]
+    await books.take(books.events.completed("A-1", "r-1", 40, 64_000, 6_400))
+
+    assert expected["issued, not transmitted"] == "wait"
+    agency.at += ALL
+    assert await agency.send() == 0
+
+    agency.desk.pace = 0.0
+    await agency.ask()
     (failed,) = await books.published("invoice.transmission_failed")
     assert (failed["data"]["reason"], failed["data"]["next"]) == ("authority_unavailable", "send_again")
+    assert expected["transmission failed"] == "no: the original is issued anew under a new key"
+    assert await agency.send() == 0
+    agency.desk._behaviour = right  # type: ignore[method-assign]
+    await agency.given()
+    agency.at += ALL
+    assert await agency.send() == 1
+    first, anew = _sent(agency)
+    assert (anew["key"] != first["key"], anew["total"], anew["modification"]) == (True, first["total"], None)
+    await agency.ask()
 
-    agency.desk.answer = answer  # type: ignore[method-assign]
-    agency.desk.held.clear()
+    assert expected["transmission succeeded"] == "yes, with the original's approval number"
+    agency.at += ALL
+    assert await agency.send() == 1
+    modified = _sent(agency)[-1]
+    number = await books.pool.fetchval(
+        "SELECT approval_number FROM transmissions WHERE state = 'transmitted'"
+    )
+    assert (modified["original_key"], modified["original_approval_number"]) == (anew["key"], number)
+    await agency.ask()
+    assert await agency.states() == [("issued", "transmitted")] * 2
+
+    key = await books.pool.fetchval("SELECT document_key FROM documents WHERE modification IS NULL")
+    said = await explanation_of_document(books.pool, key, Caller("kim", frozenset()), behind="", limit=10)
+    at_agent = said["at_agent"]
+    assert at_agent["document_key"].replace("-", "") == anew["key"]
+    assert [(each["document_key"], each["why"]) for each in at_agent["given_up"]] == [
+        (key, "authority_unavailable")
+    ]
+    (noted,) = await books.pool.fetch("SELECT * FROM audit_log WHERE action = 'document.new_key_at_agent'")
+    assert (noted["actor"], noted["target"]) == ("lee", f"{MONTH} {key}")
+
+
+async def test_what_another_document_has_the_key_of_is_issued_under_a_new_one(agency: Agency) -> None:
+    """It can be told of, and taken back, by both keys."""
+    books = agency.books
+    await books.paid_and_issued("A-1")
+    await agency.given()
+    await agency.send()
+    (theirs,) = agency.desk.held.values()
+    agency.desk.held[theirs.key] = theirs._replace(total=1)
+    await agency.ask()
+    assert await agency.states() == [("issue_failed", "failed")]
+
     await agency.given()
     agency.at += ALL
     await agency.send()
+
+    assert [each["key"] for each in _sent(agency)] == [theirs.key, theirs.key[:-1] + "2"]
+    assert agency.desk.held[theirs.key].total == 1
     await agency.ask()
     assert await agency.states() == [("issued", "transmitted")]
+    (issued,) = await books.published("invoice.issued")
+    assert issued["data"]["document_key"].replace("-", "") == theirs.key
+    close = _step("kim", LATER, None).close
+    for key in (issued["data"]["document_key"], issued["data"]["document_key"][:-1] + "2"):
+        told = await transmitted(books.surroundings, books.store, close, [Result(key, "0" * 24, None)])
+        assert told["refused"] == [{"document_key": key, "code": "wrong_approval_number"}]
 
 
 async def test_a_document_is_taken_back_before_it_is_issued(agency: Agency) -> None:

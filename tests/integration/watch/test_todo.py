@@ -517,7 +517,7 @@ TROUBLES = [
             ("authority_unavailable", "finance", "pawl close 2026-10 issue --reason WHY --yes"),
             ("business_closed", "partner", "pawl partner correct P-17"),
             ("wrong_number", "finance", "pawl close 2026-10 amend {}"),
-            ("duplicate_key", "finance", "pawl close 2026-10 transmit --results FILE --yes"),
+            ("duplicate_key", "finance", "pawl close 2026-10 issue --reason WHY --yes"),
         )
     ),
     *(

@@ -12,11 +12,12 @@ from services.invoices.decisions.submitting import (
     Answer,
     issued_at_once,
     pause_after,
+    send_again,
     take_answer,
     take_result,
 )
 from services.invoices.decisions.transmitting import CannotTransmit, Result
-from services.invoices.state import By, Document, Policy, Submission
+from services.invoices.state import By, Change, Document, GivenUpKey, Policy, Submission
 from shared.runtime.decisions import Applied, NewEvent, Wait
 from tests.unit.invoices.books import CLOSED_AT, GANADA, OTHER, Books, instant
 
@@ -153,7 +154,7 @@ def test_a_document_that_the_agent_issues_after_its_due_day_is_late(desk: Desk) 
         ("business_closed", "correct_partner"),
         ("business_suspended", "correct_partner"),
         ("wrong_number", "correct_document"),
-        ("duplicate_key", "ask_for_the_approval_number"),
+        ("duplicate_key", "send_again"),
         ("something_else", "send_again"),
     ],
 )
@@ -170,6 +171,47 @@ def test_a_refused_document_is_approved_anew_and_sent_under_its_key(desk: Desk) 
     desk.approve()
     desk.submit()
     assert (desk.given.state, desk.given.document_key, desk.document.document_key) == ("to_send", KEY, KEY)
+
+
+def test_a_key_of_another_document_is_given_up_and_the_next_one_stays(desk: Desk) -> None:
+    """Its own key stays with the document; what is refused under the new one is sent under that again."""
+    desk.answered("transmitted", NUMBER, total=1)
+    desk.approve()
+    desk.submit()
+    assert (desk.document.document_key, desk.given.document_key) == (KEY, KEY[:-1] + "2")
+    assert desk.given.given_up == (GivenUpKey(KEY, "duplicate_key", LEE.at),)
+
+    desk.answered("refused", reason="incomplete")
+    desk.approve()
+    desk.submit()
+    assert desk.given.document_key == KEY[:-1] + "2"
+
+    late = take_answer(desk.world, desk.given, Answer(KEY, "transmitted", NUMBER, AT), AT)
+    assert late.state == Change(), "an answer about the key that is given up"
+    issued, transmitted = desk.answered("transmitted", NUMBER)
+    assert {each.data["document_key"] for each in (issued, transmitted)} == {KEY}
+
+
+def test_what_the_agent_issued_and_could_not_transmit_is_issued_anew_under_a_new_key(desk: Desk) -> None:
+    desk.answered("issued", NUMBER)
+    desk.answered("not_transmitted", NUMBER, reason="authority_unavailable")
+
+    desk.world.put(send_again(desk.world, desk.given, LEE))
+
+    assert (desk.given.document_key, desk.given.state) == (KEY[:-1] + "2", "to_send")
+    assert [each.reason for each in desk.given.given_up] == ["authority_unavailable"]
+    assert (desk.document.document_key, desk.document.state) == (KEY, "issued")
+    assert desk.world.counters[GANADA].last_number == 2
+    (transmitted,) = desk.answered("transmitted", "20261021" + "4200000012345678")
+    assert transmitted.data["document_key"] == KEY
+
+
+def test_a_doubted_key_that_a_person_ends_is_given_up(desk: Desk) -> None:
+    desk.answered("issued", None)
+    desk.told(None, "authority_unavailable")
+    desk.approve()
+    desk.submit()
+    assert desk.given.document_key == KEY[:-1] + "2"
 
 
 def test_what_is_refused_is_given_again_when_the_month_was_closed_meanwhile(desk: Desk) -> None:
