@@ -311,7 +311,7 @@ def _new_keys(close: MonthClose, world: World) -> list[AuditEntry]:
             was, now = {"document_key": before.document_key}, {"document_key": given.document_key}
             why = given.given_up[-1].reason if given.given_up else close.reason
             action = "document.new_key_at_agent"
-            entries.append(AuditEntry(close.id, close.actor, action, target, why, was, now, result="done"))
+            entries.append(AuditEntry(uuid7(), close.actor, action, target, why, was, now, result="done"))
     return entries
 
 

@@ -404,7 +404,7 @@ async def test_golden_case_d9_a_modified_document_waits_for_its_original(agency:
 
 
 async def test_what_another_document_has_the_key_of_is_issued_under_a_new_one(agency: Agency) -> None:
-    """It can be told of, and taken back, by both keys."""
+    """It can be told of by both keys."""
     books = agency.books
     await books.paid_and_issued("A-1")
     await agency.given()
