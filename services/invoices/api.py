@@ -23,6 +23,7 @@ from services.invoices.approving import (
 from services.invoices.closes import MonthClose, Sizes
 from services.invoices.closing import MonthNotOver, OpenRefunds, close_month
 from services.invoices.commands import (
+    BUYER_INCOMPLETE,
     CANNOT_CORRECT,
     PARTNER_INCOMPLETE,
     PARTNER_PURGED,
@@ -715,6 +716,11 @@ class KnownPartner(BaseModel):
     name: str
     invoice_email: str
     always_merge: bool
+    representative: str
+    address: str
+    business_type: str
+    business_item: str
+    branch_number: str
 
 
 class PartnersDocument(BaseModel):
@@ -868,7 +874,7 @@ def http_routes(
             months.correct,
             "invoices:manage",
             answers=dict[str, Any],
-            problems=[CANNOT_CORRECT],
+            problems=[CANNOT_CORRECT, BUYER_INCOMPLETE],
         ),
         get(
             "/v1/partners/{partner_id:path}/merges/{request_id:path}",
@@ -881,7 +887,7 @@ def http_routes(
             months.correct,
             "invoices:manage",
             answers=dict[str, Any],
-            problems=[CANNOT_CORRECT],
+            problems=[CANNOT_CORRECT, BUYER_INCOMPLETE],
         ),
         post(
             "/v1/partners/{partner_id:path}/correct",

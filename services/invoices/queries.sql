@@ -245,6 +245,26 @@ WHERE l.order_id = p.order_id AND p.partner_id = ANY($1::text[]) AND l.buyer IS 
                   WHERE m.kind = 'modified' AND m.refund_id IS NOT NULL AND m.order_id = p.order_id
                     AND m.original_id IN (d.invoice_id, d.original_id));
 
+-- name: read_registrations
+-- What these partners have told of their businesses.
+SELECT * FROM registrations WHERE partner_id = ANY($1::text[]);
+
+-- name: incomplete_again
+-- Has the tax agent given again from $3 on what is issued for these partners ($1) under these numbers ($2), and was refused for
+-- what is told of them now. Nothing was made of it, so its key stays.
+UPDATE submissions s SET state = 'to_send', next_at = $3, tries = 0, detail = ''
+FROM documents d JOIN unnest($1::text[], $2::text[]) AS told (partner_id, business_number) USING (partner_id, business_number)
+WHERE s.invoice_id = d.invoice_id AND s.state = 'failed' AND s.detail = 'incomplete' AND s.approval_number IS NULL
+  AND d.state = 'issued';
+
+-- name: erase_registrations
+-- Forgets what these partners have told of their businesses, but where an issued document says it.
+UPDATE registrations r
+SET representative = '', address = '', business_type = '', business_item = '', branch_number = ''
+WHERE r.partner_id = ANY($1::text[])
+  AND NOT EXISTS (SELECT FROM documents d
+                  WHERE d.partner_id = r.partner_id AND d.business_number = r.business_number AND d.state = 'issued');
+
 -- name: refunds_of_payments
 -- Every refund of these payments, in progress or ended.
 SELECT * FROM refunds WHERE order_id = ANY($1::text[]) ORDER BY refund_id;
@@ -752,11 +772,14 @@ WHERE d.state = 'issue_failed'
 GROUP BY d.month;
 
 -- name: todo_refused
--- Documents that the tax agent did not issue, by why and month, since it said so.
-SELECT s.detail AS why, d.month, count(*) AS count, sum(d.total)::bigint AS won, min(s.next_at) AS since,
+-- Documents that the tax agent did not issue, by why, month and whether what was missing is told, since it said so.
+SELECT s.detail AS why, d.month,
+       s.detail = 'incomplete' AND EXISTS (SELECT FROM registrations r
+                                           WHERE r.partner_id = d.partner_id AND r.business_number = d.business_number
+                                             AND r.told_at > s.next_at) AS is_told, count(*) AS count, sum(d.total)::bigint AS won, min(s.next_at) AS since,
        (array_agg(d.partner_id ORDER BY s.next_at, d.partner_id))[1:20] AS members
 FROM documents d JOIN submissions s USING (invoice_id)
-WHERE d.state = 'issue_failed' AND s.state = 'failed' GROUP BY 1, 2;
+WHERE d.state = 'issue_failed' AND s.state = 'failed' GROUP BY 1, 2, 3;
 
 -- name: todo_issue_again
 -- Documents of closed months that the tax agent refused and that are mended since, by month and whether they are approved.

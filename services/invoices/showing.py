@@ -23,8 +23,8 @@ from services.invoices.documents.tax_document import (
     tax_document,
 )
 from services.invoices.penalties import Issue, penalty_of
-from services.invoices.state import Document, Submission
-from services.invoices.store import DOCUMENTS, PARTNERS, SNAPSHOTS, SQL
+from services.invoices.state import Document, Registration, Submission
+from services.invoices.store import DOCUMENTS, PARTNERS, REGISTRATIONS, SNAPSHOTS, SQL
 from services.invoices.viewing import NoSuchDocument, lines_of
 from shared.documents import json_value
 from shared.kst import kst_date
@@ -206,11 +206,23 @@ async def _buyer_of(connection: Connection, document: Document) -> Party:
     order_ids = [row["order_id"] for row in rows]
     if document.order_id is not None:  # whom a refund is about comes first, then whom its original names
         order_ids.append(document.order_id)
+    return await buyer_named(connection, document, order_ids)
+
+
+async def buyer_named(
+    connection: Connection, document: Document, order_ids: Sequence[str], told: Registration | None = None
+) -> Party:
+    """Who a document of the payments of these orders is for; `told` is what is just told of a business."""
     sold = await connection.fetch(SQL.snapshots_of_orders, order_ids)
     kept = {row["order_id"]: SNAPSHOTS.read(row) for row in sold}
     partners = await connection.fetch(SQL.read_partners, [document.partner_id])
     partner = PARTNERS.read(partners[0]) if partners else None
-    return buyer_of(document, [kept[order_id] for order_id in order_ids if order_id in kept], partner)
+    rows = await connection.fetch(SQL.read_registrations, [document.partner_id])
+    registered = {each.business_number: each for each in map(REGISTRATIONS.read, rows)}
+    if told is not None:
+        registered[told.business_number] = told.after(registered.get(told.business_number))
+    of_orders = [kept[order_id] for order_id in order_ids if order_id in kept]
+    return buyer_of(document, of_orders, partner, registered.get(document.business_number))
 
 
 def _original_of(row: Mapping[str, Any]) -> Original | None:

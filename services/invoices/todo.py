@@ -61,9 +61,9 @@ def refused(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
     """Documents that the tax agent did not issue, by why. What is mended is approved and issued again."""
     for why, some in _by_why(rows).items():
         of_month = [_part(row, due_on(row["month"])) for row in some]
-        first = some[0]
-        if next_of(why) in OF_PARTNER:
-            who, command = PARTNER, pawl("partner", "correct", first["members"][0])
+        first = next((row for row in some if not row["is_told"]), some[0])
+        if next_of(why) in OF_PARTNER and not first["is_told"]:
+            who, command = PARTNER, _telling(why, first["members"][0])
         else:
             who, command = FINANCE, f"{pawl('close', first['month'], 'approve')} --reason WHY --yes"
         group = add_up(INVOICES, "document_refused", why, who, of_month, moment)
@@ -120,7 +120,7 @@ def _transmitting(why: str, first: Row) -> tuple[Who, str]:
     month, document = first["month"], first["members"][0]
     match next_of(why) if first["by_agent"] else NEXT.get(why, "send_again"):
         case "correct_partner":
-            return PARTNER, pawl("partner", "correct", first["partner"])
+            return PARTNER, _telling(why, first["partner"])
         case "correct_document":
             return FINANCE, pawl("close", month, "amend", document)
         case "send_again" if first["by_agent"]:
@@ -129,6 +129,12 @@ def _transmitting(why: str, first: Row) -> tuple[Who, str]:
             return FINANCE, f"{pawl('close', month, 'transmit')} --sheet DIR"
         case _:
             return FINANCE, f"{pawl('close', month, 'transmit')} --results FILE --yes"
+
+
+def _telling(why: str, partner_id: str) -> str:
+    """How what a partner says mends a refusal for `why`."""
+    command = pawl("partner", "correct", partner_id)
+    return f"{command} --representative NAME --reason WHY --yes" if why == "incomplete" else command
 
 
 def _part(row: Row, due: date) -> Part:

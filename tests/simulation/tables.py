@@ -1078,6 +1078,7 @@ INVOICES: Mapping[str, Query] = {
     "find_document": find_document,
     "read_modifications": read_modifications,
     "read_numbers": lambda tx, ids: where(tx, "partner_numbers", "partner_id", ids, "partner_id", "since"),
+    "read_registrations": lambda tx, ids: where(tx, "registrations", "partner_id", ids, "business_number"),
     "read_corrections": lambda tx, ids: found(tx, "corrections", ids),
     "corrections_of_month": corrections_of_month,
     "lock_payments": lambda tx, ids: found(tx, "payments", unpacked(ids), lock=True),

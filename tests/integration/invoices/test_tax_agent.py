@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
@@ -14,6 +15,7 @@ from ops.tax_agent.run import open_tax_agent
 from services.invoices.approving import Step, WithAgent, WithoutAgent, approve, issue, transmitted
 from services.invoices.business_registry import BusinessState, NoRegistry
 from services.invoices.closes import MonthClose, Sizes
+from services.invoices.commands import CorrectBody, correct
 from services.invoices.decisions.transmitting import Result
 from services.invoices.documents.tax_document import Party
 from services.invoices.explain import explanation_of_document
@@ -25,6 +27,7 @@ from services.invoices.submitting import LOST_AFTER, Outside, ask_some, send_som
 from services.invoices.tax_agent import HttpTaxAgent
 from shared.clock import now
 from shared.ids import uuid7
+from shared.runtime.commands import Done, Refused
 from shared.runtime.decisions import Wait
 from shared.web.callers import Caller
 from tests.integration.invoices.conftest import StoredBooks
@@ -32,6 +35,7 @@ from tests.unit.invoices.books import CLOSED_AT, GANADA, OTHER, instant
 
 MONTH = "2026-10"
 LATER = "2026-11-06T09:00:00+09:00"
+TOLD_AT = "2026-12-20T09:00:00+09:00"
 SUPPLIER = Party("1188120586", "주식회사 스터디웍스", "김하늘")
 ALL = timedelta(hours=1)
 
@@ -90,7 +94,7 @@ def _step(who: str, at: str, numbers: list[str] | None) -> Step:
 def agency(books: StoredBooks) -> Iterator[Agency]:
     """Books whose documents are issued by an agent that does it at once and without a fault."""
     books.store = Store(Policy(tax_agent=True))
-    desk = Desk(1, pace=0.0, is_faultless=True)
+    desk = Desk(1, pace=0.0, is_faultless=True, demands=())
     with open_tax_agent(desk, silence=0.2) as url:
         yield Agency(books, desk, url)
 
@@ -178,7 +182,7 @@ async def test_a_bulk_of_which_some_is_left_out_comes_to_its_end(agency: Agency,
     for number in range(30):
         await books.paid_and_issued(f"A-{number}")
     await agency.given()
-    unruly = Desk(3, pace=0.0)
+    unruly = Desk(3, pace=0.0, demands=())
     agency.desk.answer = unruly.answer  # type: ignore[method-assign]
     for _ in range(30):
         await agency.send()
@@ -267,6 +271,74 @@ async def test_a_number_that_cannot_be_is_doubted_until_a_person_tells_the_right
     (taken,) = await books.take(back)
     assert not isinstance(taken, Wait)
     assert await agency.ask() == 0
+
+
+async def test_what_is_refused_as_incomplete_goes_on_once_the_representative_is_told(agency: Agency) -> None:
+    """What is issued here is sent again by itself; the rest is approved and issued again."""
+    books = agency.books
+    await two_businesses(books)
+    await agency.given(GANADA)
+    agency.desk.demands = ("representative",)
+    await agency.send()
+    assert await agency.states() == [("issue_failed", "failed")]
+    (listed,) = await books.pool.fetch(SQL.todo_refused)
+    assert (listed["why"], listed["is_told"]) == ("incomplete", False)
+
+    await books.take(books.events.partner(representative="이바다", at=TOLD_AT))
+
+    (listed,) = await books.pool.fetch(SQL.todo_refused)
+    assert listed["is_told"]
+    await agency.given(GANADA)
+    agency.at += ALL
+    await agency.send()
+    assert _sent(agency)[-1]["buyer"]["representative"] == "이바다"
+    await agency.ask()
+    assert await agency.states() == [("issued", "transmitted")]
+
+    await books.paid_and_issued("A-2", number=GANADA, partner="P-19")  # late: issued at once
+    agency.at += ALL
+    await agency.send()
+    assert (await agency.states())[-1] == ("issued", "failed")
+    await books.take(books.events.partner(partner="P-19", representative="박하루", at=TOLD_AT))
+    agency.at += ALL
+    await agency.send()
+    await agency.ask()
+    assert await agency.states() == [("issued", "transmitted")] * 2
+
+
+async def test_a_correction_whose_halves_the_agent_would_refuse_makes_none_of_them(agency: Agency) -> None:
+    books = agency.books
+    await books.paid_and_issued("A-1")
+    await agency.given()
+    await agency.send()
+    await agency.ask()
+    key = await books.pool.fetchval("SELECT document_key FROM documents")
+
+    async def amend(**said: Any) -> Any:
+        body = CorrectBody(document=key, reason="wrong", business_number=OTHER, apply=True, **said)
+        command: Any = SimpleNamespace(data=body, actor="kim", time=agency.at)
+        async with books.pool.acquire() as connection, connection.transaction():
+            return await correct(books.store, MONTH, connection, command)
+
+    refused = await amend(representative="박하루")
+    assert isinstance(refused, Refused)
+    detail = str(refused.problem)
+    assert f"{GANADA} has no representative" in detail
+    assert f"pawl partner correct P-17 --representative NAME --of {GANADA}" in detail
+    assert OTHER not in detail
+    assert await agency.states() == [("issued", "transmitted")]
+
+    await books.take(books.events.partner(representative="이바다", at=TOLD_AT))
+    made = await amend(representative="박하루")
+    assert isinstance(made, Done)
+    assert made.answer["incomplete"] == []
+    agency.desk.demands = ("representative",)
+    for _ in range(2):
+        agency.at += ALL
+        await agency.send()
+        await agency.ask()
+    assert await agency.states() == [("issued", "transmitted")] * 3
+    assert {each["buyer"]["representative"] for each in _sent(agency)[1:]} == {"이바다", "박하루"}
 
 
 class Closed:
