@@ -218,6 +218,21 @@ def failed_submissions(tx: Transaction, month: str, numbers: Numbers, most: int)
     return [issued[each] for each in failed[:most]]
 
 
+def incomplete_again(tx: Transaction, ids: Sequence[str], numbers: Sequence[str], at: datetime) -> int:
+    documents, told = tx.rows("documents"), set(zip(ids, numbers, strict=True))
+    again = [
+        row
+        for row in tx.rows("submissions").values()
+        if (row["state"], row["detail"], row["approval_number"]) == ("failed", "incomplete", None)
+        and documents[row["invoice_id"]]["state"] == "issued"
+        and (documents[row["invoice_id"]]["partner_id"], documents[row["invoice_id"]]["business_number"])
+        in told
+    ]
+    for row in again:
+        _change(tx, row, state="to_send", next_at=at, tries=0, detail="")
+    return len(again)
+
+
 def submissions_open_of_month(tx: Transaction, month: str) -> list[Row]:
     rows = [row for row in tx.rows("submissions").values() if row["month"] == month]
     is_open = any(row["state"] in UNANSWERED for row in rows)
@@ -252,6 +267,7 @@ IN_STEPS: Mapping[str, Query] = {
         hold_submission,
         submissions_back,
         failed_submissions,
+        incomplete_again,
         submissions_open_of_month,
         documents_of_ids,
         document_to_send,
