@@ -178,6 +178,14 @@ def close(
             show_default=False,
         ),
     ] = None,
+    representative: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="amend: who represents the business of the right number (default: as it is known).",
+            show_default=False,
+        ),
+    ] = None,
     twice: Annotated[
         bool, typer.Option("--twice", help="amend: it is a duplicate of another document; take it back.")
     ] = False,
@@ -264,6 +272,8 @@ def close(
     if action == "transmit" and not yes:
         Console().print(f"{len(asked['results']):,} results were read: nothing was done. Do it with --yes")
         return
+    if action in AMENDS and representative is not None:
+        asked["representative"] = representative
     body = asked | {"reason": reason} | _said(action, instant, yes=yes, despite=despite_open_refunds)
     url = invoices_url(invoices, directory)
     token = token_for(SCOPES_OF[shown], directory, token_file, actor)

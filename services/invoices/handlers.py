@@ -8,11 +8,13 @@ from msgspec import structs
 from services.invoices.decisions import merging, partners, payments
 from services.invoices.decisions.payments import Return
 from services.invoices.state import (
+    REGISTERED,
     Buyer,
     MergeRequest,
     Partner,
     Payment,
     Policy,
+    Registration,
     Snapshot,
     SoldLine,
     WithdrawnPartner,
@@ -122,7 +124,11 @@ def change_partner(world: World, event: Event[PartnerChanged], context: Context)
         always_merge_since=changed_at,
         changed_at=changed_at,
     )
-    return keep(world, partners.change_partner(world, partner, event.time))
+    said = {name: getattr(data, name) or "" for name in REGISTERED}
+    registered = None
+    if any(said.values()):
+        registered = Registration(partner.partner_id, partner.business_number, changed_at, **said)
+    return keep(world, partners.change_partner(world, partner, event.time, registered))
 
 
 def hide_from_partner(world: World, event: Event[PartnerWithdrawn], context: Context) -> Outcome:

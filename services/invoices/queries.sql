@@ -69,9 +69,10 @@ WITH chosen AS (
 UPDATE submissions s SET next_at = $2 FROM chosen WHERE s.invoice_id = chosen.invoice_id RETURNING s.*;
 
 -- name: submission_of_key
--- What a tax agent was given under this key, and whether it is issued here.
+-- What a tax agent was given of the document of this key, or under this key, and whether it is issued here.
 SELECT s.*, d.state = 'issued' AS is_issued
-FROM submissions s JOIN documents d USING (invoice_id) WHERE s.month = $1 AND s.document_key = $2;
+FROM submissions s JOIN documents d USING (invoice_id)
+WHERE s.month = $1 AND (d.document_key = $2 OR s.document_key = $2) ORDER BY d.document_key = $2 DESC LIMIT 1;
 
 -- name: hold_submission
 -- Keeps a document that was not sent from being sent for a minute, in which it is taken back.
@@ -83,12 +84,12 @@ WHERE invoice_id = $1 AND state = 'to_send' RETURNING true;
 UPDATE submissions SET state = 'to_send', next_at = $2, tries = tries + 1
 WHERE invoice_id = ANY($1::uuid[]) AND state = 'sending';
 
--- name: submissions_again
--- Has the tax agent given again what it has not transmitted of a month, and of these business numbers where they are given.
-UPDATE submissions s SET state = 'to_send', next_at = $3, tries = 0, detail = '', approval_number = NULL
-FROM documents d
-WHERE s.invoice_id = d.invoice_id AND s.month = $1 AND s.state = 'failed' AND d.state = 'issued'
-  AND ($2::text[] IS NULL OR d.business_number = ANY($2::text[]));
+-- name: failed_submissions
+-- Some issued documents of a month, and of these business numbers where they are given, that the tax agent has not transmitted.
+SELECT d.* FROM submissions s JOIN documents d USING (invoice_id)
+WHERE s.month = $1 AND s.state = 'failed' AND d.state = 'issued'
+  AND ($2::text[] IS NULL OR d.business_number = ANY($2::text[]))
+ORDER BY s.invoice_id LIMIT $3;
 
 -- name: submissions_open_of_month
 -- Whether the tax agent is still to answer about documents of a month that are not issued, and whether all of it was given.
@@ -96,10 +97,12 @@ SELECT EXISTS (SELECT FROM submissions WHERE month = $1 AND state IN ('to_send',
        EXISTS (SELECT FROM submissions WHERE month = $1 AND is_of_all) AS is_of_all;
 
 -- name: document_to_send
--- A document as the tax agent is given it, with the one that it modifies and the approval number of that.
-SELECT d.*, o.document_key AS original_key, o.written_date AS original_written, t.approval_number AS original_approval
+-- A document as the tax agent is given it, with the one that it modifies, by the key that the agent has of it, and the approval
+-- number of that.
+SELECT d.*, coalesce(g.document_key, o.document_key) AS original_key, o.written_date AS original_written, t.approval_number AS original_approval
 FROM documents d
 LEFT JOIN documents o ON o.invoice_id = d.original_id
+LEFT JOIN submissions g ON g.invoice_id = d.original_id
 LEFT JOIN transmissions t ON t.invoice_id = d.original_id
 WHERE d.invoice_id = $1 AND d.state IN ('approved', 'issued');
 
@@ -241,6 +244,26 @@ WHERE l.order_id = p.order_id AND p.partner_id = ANY($1::text[]) AND l.buyer IS 
   AND NOT EXISTS (SELECT FROM documents m
                   WHERE m.kind = 'modified' AND m.refund_id IS NOT NULL AND m.order_id = p.order_id
                     AND m.original_id IN (d.invoice_id, d.original_id));
+
+-- name: read_registrations
+-- What these partners have told of their businesses.
+SELECT * FROM registrations WHERE partner_id = ANY($1::text[]);
+
+-- name: incomplete_again
+-- Has the tax agent given again from $3 on what is issued for these partners ($1) under these numbers ($2), and was refused for
+-- what is told of them now. Nothing was made of it, so its key stays.
+UPDATE submissions s SET state = 'to_send', next_at = $3, tries = 0, detail = ''
+FROM documents d JOIN unnest($1::text[], $2::text[]) AS told (partner_id, business_number) USING (partner_id, business_number)
+WHERE s.invoice_id = d.invoice_id AND s.state = 'failed' AND s.detail = 'incomplete' AND s.approval_number IS NULL
+  AND d.state = 'issued';
+
+-- name: erase_registrations
+-- Forgets what these partners have told of their businesses, but where an issued document says it.
+UPDATE registrations r
+SET representative = '', address = '', business_type = '', business_item = '', branch_number = ''
+WHERE r.partner_id = ANY($1::text[])
+  AND NOT EXISTS (SELECT FROM documents d
+                  WHERE d.partner_id = r.partner_id AND d.business_number = r.business_number AND d.state = 'issued');
 
 -- name: refunds_of_payments
 -- Every refund of these payments, in progress or ended.
@@ -387,6 +410,7 @@ WITH refunded AS (
 SELECT d.business_number, bool_or(d.state = 'draft') AS is_draft, sum(d.total)::bigint AS won,
        CASE WHEN bool_or(d.invoice_id IN (SELECT invoice_id FROM refunded)) THEN 'open_refund'
             WHEN bool_or(d.state = 'draft') THEN 'not_approved'
+            WHEN bool_or(s.doubt <> '') THEN 'answer_doubted'
             WHEN bool_or(s.state IN ('to_send', 'sending', 'sent')) THEN 'with_agent'
             WHEN $4 AND bool_or(a.actor = $3) THEN 'four_eyes'
             ELSE 'not_issued' END AS reason
@@ -419,8 +443,11 @@ WHERE month = $1 AND business_number > $2 AND ($3::text IS NULL OR state = $3)
 ORDER BY business_number LIMIT $5;
 
 -- name: documents_of_keys
--- The documents of a month with these keys, those that corrections made too.
-SELECT * FROM documents WHERE month = $1 AND document_key = ANY($2::text[]) ORDER BY invoice_id;
+-- The documents of a month with these keys, or that a tax agent has under them, those that corrections made too.
+SELECT * FROM documents
+WHERE month = $1 AND (document_key = ANY($2::text[])
+                      OR invoice_id IN (SELECT invoice_id FROM submissions WHERE month = $1 AND document_key = ANY($2::text[])))
+ORDER BY invoice_id;
 
 -- name: read_transmissions
 -- What the tax authority made of these documents, and of others under these approval numbers.
@@ -745,11 +772,14 @@ WHERE d.state = 'issue_failed'
 GROUP BY d.month;
 
 -- name: todo_refused
--- Documents that the tax agent did not issue, by why and month, since it said so.
-SELECT s.detail AS why, d.month, count(*) AS count, sum(d.total)::bigint AS won, min(s.next_at) AS since,
+-- Documents that the tax agent did not issue, by why, month and whether what was missing is told, since it said so.
+SELECT s.detail AS why, d.month,
+       s.detail = 'incomplete' AND EXISTS (SELECT FROM registrations r
+                                           WHERE r.partner_id = d.partner_id AND r.business_number = d.business_number
+                                             AND r.told_at > s.next_at) AS is_told, count(*) AS count, sum(d.total)::bigint AS won, min(s.next_at) AS since,
        (array_agg(d.partner_id ORDER BY s.next_at, d.partner_id))[1:20] AS members
 FROM documents d JOIN submissions s USING (invoice_id)
-WHERE d.state = 'issue_failed' AND s.state = 'failed' GROUP BY 1, 2;
+WHERE d.state = 'issue_failed' AND s.state = 'failed' GROUP BY 1, 2, 3;
 
 -- name: todo_issue_again
 -- Documents of closed months that the tax agent refused and that are mended since, by month and whether they are approved.
@@ -767,6 +797,12 @@ SELECT t.detail AS why, d.month, (d.issued_at AT TIME ZONE INTERVAL '+09:00')::d
        (array_agg(d.partner_id ORDER BY t.at, d.document_key))[1] AS partner
 FROM transmissions t JOIN documents d USING (invoice_id) LEFT JOIN submissions s USING (invoice_id)
 WHERE t.state = 'transmission_failed' AND coalesce(s.state, 'failed') = 'failed' GROUP BY 1, 2, 3, 4;
+
+-- name: todo_doubted
+-- Documents about which the tax agent says what cannot be, by why and month, since it says so.
+SELECT s.doubt AS why, s.month, count(*) AS count, sum(d.total)::bigint AS won, min(s.doubted_at) AS since,
+       (array_agg(d.document_key ORDER BY s.doubted_at, d.document_key))[1:20] AS members
+FROM submissions s JOIN documents d USING (invoice_id) WHERE s.doubt <> '' GROUP BY 1, 2;
 
 -- name: todo_open_months
 -- Months before this one that have drafts and were not closed, found month by month in the index.
@@ -790,7 +826,8 @@ SELECT month, closed_at FROM months WHERE unreported;
 SELECT d.month, (d.issued_at AT TIME ZONE INTERVAL '+09:00')::date AS day, count(*) AS count, sum(d.total)::bigint AS won,
        min(d.issued_at) AS since, (array_agg(d.document_key ORDER BY d.issued_at, d.document_key))[1:20] AS members
 FROM submissions s JOIN documents d USING (invoice_id) LEFT JOIN transmissions t USING (invoice_id)
-WHERE s.state IN ('to_send', 'sending', 'sent', 'issued') AND d.state = 'issued' AND t.state IS DISTINCT FROM 'transmitted'
+WHERE s.state IN ('to_send', 'sending', 'sent', 'issued') AND s.doubt = '' AND d.state = 'issued'
+  AND t.state IS DISTINCT FROM 'transmitted'
 GROUP BY 1, 2;
 
 -- name: todo_late

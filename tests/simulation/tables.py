@@ -1078,6 +1078,8 @@ INVOICES: Mapping[str, Query] = {
     "find_document": find_document,
     "read_modifications": read_modifications,
     "read_numbers": lambda tx, ids: where(tx, "partner_numbers", "partner_id", ids, "partner_id", "since"),
+    "read_registrations": lambda tx, ids: where(tx, "registrations", "partner_id", ids, "business_number"),
+    "snapshots_of_orders": lambda tx, ids: found(tx, "payment_lines", ids),
     "read_corrections": lambda tx, ids: found(tx, "corrections", ids),
     "corrections_of_month": corrections_of_month,
     "lock_payments": lambda tx, ids: found(tx, "payments", unpacked(ids), lock=True),
@@ -1326,7 +1328,9 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
             ),
             "a person asks for documents",
         ),
-        **dict.fromkeys(("name_buyers", "erase_buyers"), "no history here is five years long"),
+        **dict.fromkeys(
+            ("name_buyers", "erase_buyers", "erase_registrations"), "no history here is five years long"
+        ),
         "sum_evidence": "asked by auditors only",
         **dict.fromkeys(("refunds_of_payments", "page_of_partners"), "a person asks for a plan"),
         **dict.fromkeys(
@@ -1346,7 +1350,6 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
         ),
         **dict.fromkeys(
             (
-                "snapshots_of_orders",
                 "refunds_of_orders",
                 "payments_of_document",
                 "document_by_id",

@@ -10,6 +10,7 @@ WHY_LEFT: Mapping[str, str] = {
     "not_approved": "not approved (pawl close {month} approve)",
     "open_refund": "a refund is in progress (pawl month {month})",
     "with_agent": "with the tax agent, which issues them in its own time (pawl close {month} status)",
+    "answer_doubted": "with the tax agent, whose answer cannot be (pawl todo --code document_answer_doubted)",
     "four_eyes": "whoever issues has approved them, somebody else is to issue them",
     "not_issued": "approved, and still to be issued (pawl close {month} issue)",
 }

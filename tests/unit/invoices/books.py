@@ -228,7 +228,13 @@ class Events:
         )
 
     def partner(
-        self, *, number: str = GANADA, always_merge: bool = True, at: str = ASKED_AT, partner: str = PARTNER
+        self,
+        *,
+        number: str = GANADA,
+        always_merge: bool = True,
+        at: str = ASKED_AT,
+        partner: str = PARTNER,
+        **more: str,
     ) -> Event:
         return self.event(
             "partner.changed.v1",
@@ -240,6 +246,7 @@ class Events:
             invoice_email="tax@ganada.example",
             always_merge=always_merge,
             changed_at=at,
+            **more,
         )
 
     def purged(self, partner: str = PARTNER, *, at: str) -> Event:
