@@ -264,8 +264,8 @@ class Recoverer:
                 await self._try_held(connection, held, key, told, result)
         while any([await self._try_held(connection, held, key, told, result) for key in list(held)]):
             pass
-        for (_, key), each in held.items():
-            lost = told.entries(key)
+        for each in held.values():
+            lost = told.entries(each.messages[0].key)
             result.lost += [
                 _unhandled(each.messages[0], each.why),
                 *lost_of(lost, "what came before it is lost"),
