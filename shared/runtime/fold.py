@@ -27,7 +27,7 @@ from shared.postgres import Connection, packed, packed_columns
 from shared.queries import load
 from shared.runtime.audit_log import AuditEntry, entry_of, entry_of_event, write_audit
 from shared.runtime.batch import Batch, EventKey, Parked, PriorState, Refusal, events_of
-from shared.runtime.batch_size import BatchSize
+from shared.runtime.batch_size import Attempts, BatchSize, is_late
 from shared.runtime.cancelling import CANCEL, cancel_waiting
 from shared.runtime.commands import Answer, Command, CommandOutcome, CommandRoute, Done, KnownCommands, Work
 from shared.runtime.decisions import Context, Position
@@ -52,9 +52,6 @@ BY_ITSELF = "pawl"
 """Who ends a dead letter that a later event has made good."""
 COMMAND_PATIENCE_SECONDS = 10.0
 """How long trouble that passes is repeated while somebody waits for an answer."""
-CUTS_BEFORE_HALVING = 2
-"""A transaction_timeout that strikes between two statements looks like a connection that broke. So many
-transactions in a row that broke after they had begun mean that time is short."""
 
 log = structlog.get_logger("pawl.fold")
 
@@ -81,24 +78,6 @@ class _DryRun(Exception):
 
 class _TimeIsShort(Exception):
     """The database ends transactions of this size."""
-
-
-class _Attempts:
-    """One piece of work that is repeated until it goes well: what its trouble was, and how far it came."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.has_begun = False
-        self._cuts = 0
-
-    def is_short_of_time(self, concern: Concern) -> bool:
-        """Whether the last try, which ended with trouble of this kind, was too large."""
-        if self.size < 2:
-            return False
-        self._cuts = self._cuts + 1 if self.has_begun and concern is Concern.CONNECTION else 0
-        is_late = self.has_begun and concern is Concern.TIME
-        self.has_begun = False
-        return is_late or self._cuts >= CUTS_BEFORE_HALVING
 
 
 class Fold:
@@ -198,7 +177,7 @@ class Fold:
         try:
             return await self._within_patience(lambda: self._decide(commands))
         except TRANSIENT as trouble:
-            if len(commands) > 1 and _is_late(trouble):
+            if len(commands) > 1 and is_late(trouble):
                 return await self._halve_commands(commands, trouble)
             raise
         except Exception as refusal:
@@ -382,13 +361,13 @@ class Fold:
             await self.retry_keys(sorted(batch.after_commit))
 
     async def _despite_races(
-        self, size: int, operation: Callable[[_Attempts | None], Awaitable[Batch]]
+        self, size: int, operation: Callable[[Attempts | None], Awaitable[Batch]]
     ) -> Batch:
         """Repeats what two writers of the same new row may both have tried, a few times.
 
         Raises _TimeIsShort where the database ends transactions of this size.
         """
-        attempts = _Attempts(size)
+        attempts = Attempts(size)
         with self._noting(attempts) as note:
             for _ in range(RACES_BEFORE_HALVING):
                 with suppress(asyncpg.UniqueViolationError):
@@ -423,7 +402,7 @@ class Fold:
         reopen: Sequence[str] = (),
         blocked: str | None = None,
         entry: AuditEntry | None = None,
-        begun: _Attempts | None = None,
+        begun: Attempts | None = None,
     ) -> Batch:
         async with self._outbox.transaction(
             self._pool, CrashPoint.BEFORE_COMMIT, CrashPoint.AFTER_COMMIT, silent_too=True
@@ -720,7 +699,7 @@ class Fold:
 
     @contextmanager
     def _noting(
-        self, attempts: _Attempts | None = None
+        self, attempts: Attempts | None = None
     ) -> Iterator[Callable[[BaseException, int, float], None]]:
         """What notes the trouble of one piece of work until it ends; health forgets it then."""
         token = object()
@@ -754,11 +733,6 @@ def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
 def _storable(text: str | None) -> str | None:
     """Postgres text cannot hold NUL; the sealed record keeps the original."""
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}")[:2000] if text is not None else None
-
-
-def _is_late(trouble: BaseException) -> bool:
-    meaning = meaning_of_trouble(trouble)
-    return meaning is not None and meaning.concern is Concern.TIME
 
 
 def _one_line(trouble: BaseException) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from shared.runtime import fold as fold_module
 from shared.runtime import retry
-from shared.runtime.batch_size import MOST, BatchSize
+from shared.runtime.batch_size import CUTS_BEFORE_HALVING, MOST, BatchSize, WorkSize, by_halves
 from shared.runtime.fold import Fold
 from shared.runtime.health import Health
 from shared.runtime.intake import InboundMessage
@@ -225,3 +225,67 @@ def test_a_batch_grows_again_after_shares_that_went_well() -> None:
     assert size.most == MOST
     size.halve(1)
     assert size.most == 1
+
+
+class TestTheSizeOfAWorker:
+    def test_it_halves_when_time_is_short_and_grows_again(self) -> None:
+        size = WorkSize(1_000)
+        for most in (500, 250):
+            size.begin()
+            size.note(asyncpg.QueryCanceledError("canceling statement due to statement timeout"))
+            assert size.most == most
+        for done, most in ((249, 250), (250, 500), (500, 1_000), (1_000, 1_000)):
+            size.grow(done)
+            assert size.most == most
+
+    def test_transactions_that_break_after_they_began_are_too_long(self) -> None:
+        size = WorkSize(1_000)
+        for _ in range(CUTS_BEFORE_HALVING):
+            assert size.most == 1_000
+            size.begin()
+            size.note(asyncpg.IdleInTransactionSessionTimeoutError("said"))
+        assert size.most == 500
+
+    @pytest.mark.parametrize("trouble", [TimeoutError(), asyncpg.ConnectionDoesNotExistError("gone")])
+    def test_what_keeps_it_from_beginning_says_nothing_of_its_size(self, trouble: Exception) -> None:
+        size = WorkSize(1_000)
+        for _ in range(10):
+            size.note(trouble)
+        assert size.most == 1_000
+
+    def test_a_fault_of_another_kind_says_nothing_of_its_size(self) -> None:
+        size = WorkSize(1_000)
+        size.begin()
+        size.note(asyncpg.InsufficientPrivilegeError("permission denied"))
+        assert size.most == 1_000
+
+    def test_it_never_ends_below_one(self) -> None:
+        size = WorkSize(2)
+        for _ in range(5):
+            size.begin()
+            size.note(asyncpg.LockNotAvailableError("said"))
+        assert size.most == 1
+
+
+class TestByHalves:
+    async def test_what_is_too_much_at_once_is_done_in_parts_each_once(self) -> None:
+        tried, done = list[int](), list[int]()
+
+        async def work(items: Sequence[int]) -> None:
+            tried.append(len(items))
+            if len(items) > 3:
+                raise asyncpg.QueryCanceledError("canceling statement due to statement timeout")
+            done.extend(items)
+
+        await by_halves(work, range(10))
+
+        assert done == list(range(10))
+        assert tried == [10, 5, 2, 3, 5, 2, 3]
+
+    @pytest.mark.parametrize("trouble", [asyncpg.QueryCanceledError, asyncpg.UndefinedTableError])
+    async def test_what_smaller_parts_do_not_mend_is_raised(self, trouble: type[Exception]) -> None:
+        async def work(_: Sequence[int]) -> None:
+            raise trouble("said")
+
+        with pytest.raises(trouble):
+            await by_halves(work, range(4))
