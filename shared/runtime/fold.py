@@ -3,7 +3,8 @@
 claim ids -> read what waits -> lock and load -> read cursors -> decide -> save -> move cursors ->
 append to the outbox -> commit. Trouble that passes is repeated without limit, in smaller batches where time
 is short, and told to health and log. A message of which the database refuses a row is found by halving the
-batch and parked, so that it never holds up other keys. What is which stands in sqlstates.py.
+batch and parked, so that it never holds up other keys. What is which stands in sqlstates.py; a table that
+refuses one key after the other is a fault of the database (`suspicion`).
 """
 
 from asyncio import sleep
@@ -39,6 +40,7 @@ from shared.runtime.records import Record, digest_of, pack, seal_context, unpack
 from shared.runtime.retry import TRANSIENT, Conflict, delay_before, meaning_of_trouble, until_done
 from shared.runtime.service import Service
 from shared.runtime.signals import Metrics
+from shared.runtime.suspicion import Suspicion, WholeTable
 from shared.runtime.troubles import Troubles
 from shared.sealing import BrokenSealError, Sealer
 from shared.sqlstates import Concern
@@ -101,6 +103,7 @@ class Fold:
         self._overdue_after = overdue_after
         self._troubles = Troubles() if troubles is None else troubles
         self._size = BatchSize()
+        self._suspicion = Suspicion()
         self._intake = Intake(service)
         self._context = Context(new_id=uuid7)
         self._commands = {**service.commands, CANCEL: CommandRoute(partial(cancel_waiting, service.routes))}
@@ -357,6 +360,20 @@ class Fold:
             await self._halve(messages, refusal)
             return
         self._size.grow(len(messages))
+        await self._go_on(batch)
+
+    async def _go_on(self, batch: Batch, went_well: str | None = None) -> None:
+        """What remains once messages went well: for keys that wait, and for keys of a suspected table."""
+        keys = self._suspicion.end() if batch.handled else ()
+        for key in keys:
+            if key == went_well:
+                continue
+            try:
+                await self.reopen_key(key, BY_ITSELF, "its table takes rows again")
+            except TRANSIENT:
+                raise
+            except Exception as refusal:
+                self._suspicion.is_of_table(refusal, key)
         if batch.after_commit:
             await self.retry_keys(sorted(batch.after_commit))
 
@@ -380,9 +397,28 @@ class Fold:
             await self._settle(messages[:middle])
             await self._settle(messages[middle:])
             return
+        if self._suspicion.is_of_table(refusal, messages[0].key):
+            try:
+                batch = await self.repeat(lambda: self._unless_of_table(messages))
+            except Exception as own:  # something else went well meanwhile
+                refusal = own
+            else:
+                await self._go_on(batch, messages[0].key)
+                return
         reason = _one_line(refusal)
         log.error("event blocked", key=messages[0].key, event_id=messages[0].event_id, reason=reason)
         await self.repeat(lambda: self._transaction(messages, blocked=reason))
+
+    async def _unless_of_table(self, messages: list[InboundMessage]) -> Batch:
+        """Handles a message whose table is suspected. Raises WholeTable as long as it is."""
+        try:
+            return await self._transaction(messages)
+        except TRANSIENT:
+            raise
+        except Exception as refusal:
+            if self._suspicion.is_of_table(refusal, messages[0].key):
+                raise WholeTable(_one_line(refusal)) from refusal
+            raise
 
     async def _halve_keys(self, keys: Sequence[str], refusal: Exception) -> None:
         if len(keys) > 1:
@@ -390,6 +426,9 @@ class Fold:
             await self.retry_keys(keys[:middle])
             await self.retry_keys(keys[middle:])
             return
+        if self._suspicion.is_of_table(refusal, keys[0]):
+            log.warning("key not tried on: its table is at fault", key=keys[0], reason=_one_line(refusal))
+            return  # it waits on, for the next look
         reason = _one_line(refusal)
         log.error("key blocked", key=keys[0], reason=reason)
         await self.repeat(lambda: self._transaction([], retry=keys, blocked=reason))

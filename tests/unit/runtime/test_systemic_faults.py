@@ -15,12 +15,17 @@ from shared.runtime.health import Health
 from shared.runtime.intake import InboundMessage
 from shared.runtime.outbox import Outbox
 from shared.runtime.signals import Metrics
+from shared.runtime.suspicion import KEYS_OF_A_ROW
 from shared.runtime.troubles import PATIENCE_SECONDS, Troubles
 from tests.support.toy import said, toy
 
 
 class Committed:
     after_commit: frozenset[str] = frozenset()
+    handled = 1
+
+    def __init__(self) -> None:
+        self.parked: dict[str, Any] = {}
 
 
 class Database:
@@ -30,12 +35,16 @@ class Database:
         self.shares: list[int] = []
         self.tried: list[int] = []
         self.blocked: list[str] = []
+        self.reopened: list[str] = []
         self._refuse = refuse
         fold._transaction = self.transaction  # type: ignore[assignment, method-assign]
 
     async def transaction(
         self, messages: Sequence[InboundMessage], *, begun: Any = None, blocked: str | None = None, **_: Any
     ) -> Committed:
+        if reopen := _.get("reopen"):
+            self.reopened.extend(reopen)
+            return Committed()
         if blocked is not None:
             self.blocked.append(blocked)
             return Committed()
@@ -155,6 +164,75 @@ async def test_what_concerns_one_row_blocks_the_key_of_one_event() -> None:
 
     assert sum(database.shares) == 7
     assert database.blocked == ["CheckViolationError: violates check constraint"]
+
+
+def refused_by(table: str, constraint: str) -> asyncpg.CheckViolationError:
+    said = {"C": "23514", "M": "violates check constraint", "S": "ERROR", "t": table, "n": constraint}
+    refusal = asyncpg.PostgresError.new(said)
+    assert isinstance(refusal, asyncpg.CheckViolationError)
+    return refusal
+
+
+async def test_a_table_that_refuses_one_key_after_the_other_blocks_nobody_for_long() -> None:
+    """A new constraint: two keys look like faults of their own, then it is repeated, and all goes on."""
+    troubles, told = Troubles(), list[str]()
+    fold = new_fold(troubles)
+
+    def refuse(database: Database, messages: Sequence[InboundMessage]) -> None:
+        told.extend(t.text(1e9) + t.todo for t in troubles.lasting(1e9))
+        if len(database.tried) < 60:
+            raise refused_by("orders", "c_new")
+
+    database = Database(fold, refuse)
+    await fold.handle(records(8))
+
+    assert len(database.blocked) == KEYS_OF_A_ROW
+    assert sum(database.shares) == 8 - KEYS_OF_A_ROW
+    assert database.reopened == ["A-0", "A-1"], "what was blocked on the way goes on by itself"
+    assert any("one key after the other" in text and "violates check constraint" in text for text in told)
+    assert troubles.lasting(1e9) == []
+
+
+async def test_rows_that_are_refused_for_different_reasons_are_each_blocked() -> None:
+    fold = new_fold()
+
+    def refuse(database: Database, messages: Sequence[InboundMessage]) -> None:
+        if int(messages[0].key[2:]) < 6:
+            raise refused_by("orders", f"c_{messages[0].key}")
+
+    database = Database(fold, refuse)
+    await fold.handle(records(8))
+
+    assert len(database.blocked) == 6
+    assert database.reopened == []
+
+
+async def test_what_goes_well_between_says_that_the_table_is_right() -> None:
+    fold = new_fold()
+
+    def refuse(database: Database, messages: Sequence[InboundMessage]) -> None:
+        if any(int(message.key[2:]) % 2 for message in messages):
+            raise refused_by("orders", "c_old")
+
+    database = Database(fold, refuse)
+    await fold.handle(records(16))
+
+    assert (len(database.blocked), sum(database.shares)) == (8, 8)
+
+
+async def test_something_else_that_goes_well_ends_the_waiting_for_a_suspected_table() -> None:
+    """Two shares are handled side by side: good keys of the other one clear the table."""
+    fold = new_fold()
+
+    def refuse(database: Database, messages: Sequence[InboundMessage]) -> None:
+        if len(database.tried) == 30:
+            fold._suspicion.end()
+        raise refused_by("orders", "c_new")
+
+    database = Database(fold, refuse)
+    await fold.handle(records(3))
+
+    assert len(database.blocked) == 3
 
 
 async def test_health_says_what_is_wrong_and_what_to_do_until_it_is_mended(
