@@ -1,4 +1,4 @@
-"""How much one transaction takes: halved when time is short, doubled when one went well. No I/O."""
+"""How much one transaction takes: halved when time is short, doubled when one went well."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar
