@@ -24,6 +24,7 @@ from shared.crash_points import CrashPoint
 from shared.hometax_list import ListedDocument
 from shared.ids import uuid7
 from shared.runtime.audit_log import AuditEntry, write_audit
+from shared.runtime.batch_size import by_halves
 from shared.runtime.decisions import NewEvent
 from shared.runtime.surroundings import Surroundings
 
@@ -152,7 +153,8 @@ async def approve(
 
     async def decide_all(partner_ids: Sequence[str]) -> None:
         for start in range(0, len(partner_ids), sizes.chunk):
-            await _decide(surroundings, store, step, partner_ids[start : start + sizes.chunk], decide)
+            some = partner_ids[start : start + sizes.chunk]
+            await by_halves(partial(_decide, surroundings, store, step, decide), some)
 
     if sizes.in_a_set and step.numbers is None and not await store.wants_draft_rows(surroundings.pool):
         await approve_sets(surroundings, store.policy, close, sizes.in_a_set, decide_all)
@@ -269,7 +271,7 @@ async def _decide_some(
     following: str,
     decide: Callable[..., Sequence[NewEvent]],
 ) -> str | None:
-    """Decides for the next partners, as the statement `following` reads them, in one transaction.
+    """Decides for the next partners, as the statement `following` reads them.
 
     Returns the last of them, or None when there are no more.
     """
@@ -277,7 +279,7 @@ async def _decide_some(
     if not rows:
         return None
     partner_ids = [row["partner_id"] for row in rows]
-    await _decide(surroundings, store, step, partner_ids, decide)
+    await by_halves(partial(_decide, surroundings, store, step, decide), partner_ids)
     return str(partner_ids[-1])
 
 
@@ -285,9 +287,10 @@ async def _decide(
     surroundings: Surroundings,
     store: Store,
     step: Step,
-    partner_ids: Sequence[str],
     decide: Callable[..., Sequence[NewEvent]],
+    partner_ids: Sequence[str],
 ) -> None:
+    """Decides for these partners in one transaction."""
     close = step.close
     async with surroundings.outbox.transaction(
         surroundings.pool, CrashPoint.BEFORE_CLOSE_COMMIT, CrashPoint.AFTER_CLOSE_COMMIT

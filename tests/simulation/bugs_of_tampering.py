@@ -179,7 +179,7 @@ OF_TAMPERING: Sequence[Bug] = tuple(
         ("a fault of the whole database blocks an event", retry_module, "TRANSIENT", _FEW),
         (
             "what is too much for its time is never made smaller",
-            fold_module._Attempts,
+            fold_module.Attempts,
             "is_short_of_time",
             _never_short,
         ),
