@@ -9,12 +9,12 @@ from services.invoices.decisions import merging, partners, payments
 from services.invoices.decisions.payments import Return
 from services.invoices.state import (
     REGISTERED,
+    BusinessRegistration,
     Buyer,
     MergeRequest,
     Partner,
     Payment,
     Policy,
-    Registration,
     Snapshot,
     SoldLine,
     WithdrawnPartner,
@@ -127,7 +127,7 @@ def change_partner(world: World, event: Event[PartnerChanged], context: Context)
     said = {name: getattr(data, name) or "" for name in REGISTERED}
     registered = None
     if any(said.values()):
-        registered = Registration(partner.partner_id, partner.business_number, changed_at, **said)
+        registered = BusinessRegistration(partner.partner_id, partner.business_number, changed_at, **said)
     return keep(world, partners.change_partner(world, partner, event.time, registered))
 
 
