@@ -125,7 +125,7 @@ def change_partner(world: World, event: Event[PartnerChanged], context: Context)
         changed_at=changed_at,
     )
     said = {name: getattr(data, name) or "" for name in REGISTERED}
-    registered = None
+    registered: BusinessRegistration | None = None
     if any(said.values()):
         registered = BusinessRegistration(partner.partner_id, partner.business_number, changed_at, **said)
     return keep(world, partners.change_partner(world, partner, event.time, registered))
