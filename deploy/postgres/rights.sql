@@ -70,7 +70,7 @@ DECLARE
             "refunds":             "insert, update (state, supply, vat, lines, consumed)",
             "partners":            "insert, update",
             "partner_numbers":     "insert, update (business_number)",
-            "registrations":       "insert, update (told_at, representative, address, business_type, business_item, branch_number)",
+            "business_registrations": "insert, update (told_at, representative, address, business_type, business_item, branch_number)",
             "corrections":         "insert, update (business_number, state, proposed_at, reason, actor, decided_at)",
             "merge_requests":      "insert, update (business_number, standing)",
             "merge_explanations":  "insert, update (order_id, reason)",

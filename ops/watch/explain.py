@@ -188,7 +188,7 @@ def _of_document(found: Shown, language: Language) -> Iterator[tuple[str, str]]:
         total, count = won(others["total"]), f"{others['payments']:,}"
         yield "others", f"{total}, 결제 {count}건" if is_korean else f"{total} of {count} more payments"
     yield from _events(found["events"], language)
-    if at_agent := found["at_agent"]:
+    if at_agent := found.get("at_agent"):
         why = f"  {words(at_agent['why'])}" if at_agent["why"] else ""
         yield "tax agent", f"{at_agent['document_key']}  {words(at_agent['state'])}{why}"
         for each in at_agent["given_up"]:

@@ -16,7 +16,15 @@ from services.invoices.decisions.corrections import CannotCorrect, Order, correc
 from services.invoices.decisions.partners import change_partner
 from services.invoices.documents.tax_document import Party, way_to_tell
 from services.invoices.showing import buyer_named
-from services.invoices.state import REGISTERED, Change, Document, Partner, Registration, Verdict, World
+from services.invoices.state import (
+    REGISTERED,
+    BusinessRegistration,
+    Change,
+    Document,
+    Partner,
+    Verdict,
+    World,
+)
 from services.invoices.store import CORRECT_PARTNER, Store
 from shared import business_number
 from shared.events.fields import NO_NUL, Id, Name, Text
@@ -192,13 +200,13 @@ async def correct(
 
 def _told_with(
     said: CorrectBody, time: datetime, world: World, document: Document, made: Change
-) -> Registration | None:
+) -> BusinessRegistration | None:
     """What is told of the right number of a correction, beside what is known of it."""
     if said.representative is None:
         return None
     (decided,) = made.corrections
     number = decided.business_number
-    told = Registration(document.partner_id, number, time, representative=said.representative)
+    told = BusinessRegistration(document.partner_id, number, time, representative=said.representative)
     return told.after(world.registrations.get((document.partner_id, number)))
 
 
@@ -207,7 +215,7 @@ async def _incomplete(
     world: World,
     corrected: Document,
     documents: Iterable[Document],
-    told: Registration | None,
+    told: BusinessRegistration | None,
 ) -> dict[str, Party]:
     """The buyers of the documents of a correction that lack what the authority wants, by their numbers."""
     of_payments = [payment.order_id for payment in world.payments_in(corrected)]
@@ -238,7 +246,7 @@ def correct_partner(world: World, command: Command[PartnerBody], context: Contex
     partner = Partner(command.key, **after, always_merge_since=changed_at, changed_at=changed_at)
     of = said.of_number or after["business_number"]
     registered = {name: value for name in REGISTERED if (value := getattr(said, name)) is not None}
-    registration = Registration(command.key, of, command.time, **registered) if registered else None
+    registration = BusinessRegistration(command.key, of, command.time, **registered) if registered else None
     decided = change_partner(world, partner, command.time, registration)
     if before is not None:
         before |= _registered(world, command.key, said.of_number or before["business_number"])

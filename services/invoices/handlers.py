@@ -9,12 +9,12 @@ from services.invoices.decisions import merging, partners, payments
 from services.invoices.decisions.payments import Return
 from services.invoices.state import (
     REGISTERED,
+    BusinessRegistration,
     Buyer,
     MergeRequest,
     Partner,
     Payment,
     Policy,
-    Registration,
     Snapshot,
     SoldLine,
     WithdrawnPartner,
@@ -125,9 +125,9 @@ def change_partner(world: World, event: Event[PartnerChanged], context: Context)
         changed_at=changed_at,
     )
     said = {name: getattr(data, name) or "" for name in REGISTERED}
-    registered = None
+    registered: BusinessRegistration | None = None
     if any(said.values()):
-        registered = Registration(partner.partner_id, partner.business_number, changed_at, **said)
+        registered = BusinessRegistration(partner.partner_id, partner.business_number, changed_at, **said)
     return keep(world, partners.change_partner(world, partner, event.time, registered))
 
 

@@ -247,7 +247,7 @@ WHERE l.order_id = p.order_id AND p.partner_id = ANY($1::text[]) AND l.buyer IS 
 
 -- name: read_registrations
 -- What these partners have told of their businesses.
-SELECT * FROM registrations WHERE partner_id = ANY($1::text[]);
+SELECT * FROM business_registrations WHERE partner_id = ANY($1::text[]);
 
 -- name: incomplete_again
 -- Has the tax agent given again from $3 on what is issued for these partners ($1) under these numbers ($2), and was refused for
@@ -259,7 +259,7 @@ WHERE s.invoice_id = d.invoice_id AND s.state = 'failed' AND s.detail = 'incompl
 
 -- name: erase_registrations
 -- Forgets what these partners have told of their businesses, but where an issued document says it.
-UPDATE registrations r
+UPDATE business_registrations r
 SET representative = '', address = '', business_type = '', business_item = '', branch_number = ''
 WHERE r.partner_id = ANY($1::text[])
   AND NOT EXISTS (SELECT FROM documents d
@@ -774,7 +774,7 @@ GROUP BY d.month;
 -- name: todo_refused
 -- Documents that the tax agent did not issue, by why, month and whether what was missing is told, since it said so.
 SELECT s.detail AS why, d.month,
-       s.detail = 'incomplete' AND EXISTS (SELECT FROM registrations r
+       s.detail = 'incomplete' AND EXISTS (SELECT FROM business_registrations r
                                            WHERE r.partner_id = d.partner_id AND r.business_number = d.business_number
                                              AND r.told_at > s.next_at) AS is_told, count(*) AS count, sum(d.total)::bigint AS won, min(s.next_at) AS since,
        (array_agg(d.partner_id ORDER BY s.next_at, d.partner_id))[1:20] AS members

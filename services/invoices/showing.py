@@ -23,7 +23,7 @@ from services.invoices.documents.tax_document import (
     tax_document,
 )
 from services.invoices.penalties import Issue, penalty_of
-from services.invoices.state import Document, Registration, Submission
+from services.invoices.state import BusinessRegistration, Document, Submission
 from services.invoices.store import DOCUMENTS, PARTNERS, REGISTRATIONS, SNAPSHOTS, SQL
 from services.invoices.viewing import NoSuchDocument, lines_of
 from shared.documents import json_value
@@ -210,7 +210,10 @@ async def _buyer_of(connection: Connection, document: Document) -> Party:
 
 
 async def buyer_named(
-    connection: Connection, document: Document, order_ids: Sequence[str], told: Registration | None = None
+    connection: Connection,
+    document: Document,
+    order_ids: Sequence[str],
+    told: BusinessRegistration | None = None,
 ) -> Party:
     """Who a document of the payments of these orders is for; `told` is what is just told of a business."""
     sold = await connection.fetch(SQL.snapshots_of_orders, order_ids)

@@ -341,7 +341,7 @@ class PartnerNumber(Struct, frozen=True, gc=False):
     business_number: str
 
 
-class Registration(Struct, frozen=True, gc=False):
+class BusinessRegistration(Struct, frozen=True, gc=False):
     """What stands on the registration of a business (사업자등록증), as a partner told it of its own.
 
     What was not told is empty. `told_at`: when the latest of it was true.
@@ -356,7 +356,7 @@ class Registration(Struct, frozen=True, gc=False):
     business_item: str = ""
     branch_number: str = ""
 
-    def after(self, known: "Registration | None") -> "Registration":
+    def after(self, known: "BusinessRegistration | None") -> "BusinessRegistration":
         """Both together: of the same thing what is true later counts, and what is empty says nothing."""
         if known is None:
             return self
@@ -485,7 +485,7 @@ class Change(Struct, frozen=True, gc=False):
     approvals: tuple[Approval, ...] = ()
     transmissions: tuple[Transmission, ...] = ()
     submissions: tuple[Submission, ...] = ()
-    registrations: tuple[Registration, ...] = ()
+    registrations: tuple[BusinessRegistration, ...] = ()
 
     def plus(self, later: "Change") -> "Change":
         """Both changes; of the same thing the value of `later` counts."""
@@ -507,7 +507,7 @@ class Stored:
     approvals: Mapping[tuple[UUID, str], Approval] = field(default_factory=dict)
     transmissions: Mapping[UUID, Transmission] = field(default_factory=dict)
     submissions: Mapping[UUID, Submission] = field(default_factory=dict)
-    registrations: Mapping[tuple[str, str], Registration] = field(default_factory=dict)
+    registrations: Mapping[tuple[str, str], BusinessRegistration] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -533,7 +533,7 @@ class World:
     approvals: dict[tuple[UUID, str], Approval] = field(default_factory=dict)
     transmissions: dict[UUID, Transmission] = field(default_factory=dict)
     submissions: dict[UUID, Submission] = field(default_factory=dict)
-    registrations: dict[tuple[str, str], Registration] = field(default_factory=dict)
+    registrations: dict[tuple[str, str], BusinessRegistration] = field(default_factory=dict)
     others: list[OtherPayment] = field(default_factory=list)
     counters: dict[str, DocumentCounter] = field(default_factory=dict)
     closed: dict[str, datetime] = field(default_factory=dict)

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from services.invoices.decisions.submitting import issued_at_once
 from services.invoices.state import (
     Approval,
+    BusinessRegistration,
     Change,
     Correction,
     Document,
@@ -32,7 +33,6 @@ from services.invoices.state import (
     Payment,
     Policy,
     Refund,
-    Registration,
     Snapshot,
     Submission,
     Transmission,
@@ -61,7 +61,7 @@ CORRECTIONS = Table(Correction, "corrections", key=("invoice_id",))
 COUNTERS = Table(DocumentCounter, "document_counters", key=("business_number",))
 APPROVALS = Table(Approval, "approvals", key=("document_key",))
 TRANSMISSIONS = Table(Transmission, "transmissions", key=("invoice_id",))
-REGISTRATIONS = Table(Registration, "registrations", key=("partner_id", "business_number"))
+REGISTRATIONS = Table(BusinessRegistration, "business_registrations", key=("partner_id", "business_number"))
 SUBMISSIONS = Table(Submission, "submissions", key=("invoice_id",))
 WITHDRAWN_PARTNERS = Table(WithdrawnPartner, "withdrawn_partners", key=("partner_id",))
 TABLES = (

@@ -1078,7 +1078,9 @@ INVOICES: Mapping[str, Query] = {
     "find_document": find_document,
     "read_modifications": read_modifications,
     "read_numbers": lambda tx, ids: where(tx, "partner_numbers", "partner_id", ids, "partner_id", "since"),
-    "read_registrations": lambda tx, ids: where(tx, "registrations", "partner_id", ids, "business_number"),
+    "read_registrations": lambda tx, ids: where(
+        tx, "business_registrations", "partner_id", ids, "business_number"
+    ),
     "snapshots_of_orders": lambda tx, ids: found(tx, "payment_lines", ids),
     "read_corrections": lambda tx, ids: found(tx, "corrections", ids),
     "corrections_of_month": corrections_of_month,

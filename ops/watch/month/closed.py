@@ -183,6 +183,9 @@ def print_correction(console: Console, correction: dict[str, Any]) -> None:
             f"  ₩{document['total']:,}  {document['document_key']}",
             highlight=False,
         )
+    for buyer in correction.get("incomplete", ()):
+        lacks = " and no ".join(buyer["missing"])
+        console.print(f"{buyer['business_number']} has no {lacks}: {buyer['command']}", highlight=False)
     made = f"{len(correction['documents'])} documents correct {correction['document']}"
     _print_end(console, correction["applied"], made)
 

@@ -17,13 +17,21 @@ from services.invoices.decisions.numbers import (
     renumber_drafts,
     tell_number,
 )
-from services.invoices.state import Change, Document, Partner, PartnerNumber, Preference, Registration, World
+from services.invoices.state import (
+    BusinessRegistration,
+    Change,
+    Document,
+    Partner,
+    PartnerNumber,
+    Preference,
+    World,
+)
 from shared import business_number
 from shared.runtime.decisions import Decided, NewEvent
 
 
 def change_partner(
-    world: World, partner: Partner, at: datetime, registered: Registration | None = None
+    world: World, partner: Partner, at: datetime, registered: BusinessRegistration | None = None
 ) -> Decided[Change]:
     """Takes over a partner's data and looks at its documents under the number that it tells.
 

@@ -15,11 +15,11 @@ from msgspec.structs import replace
 from services.invoices.decisions.lines import PrintedLine, folded, grouped, sum_of
 from services.invoices.state import (
     REGISTERED,
+    BusinessRegistration,
     Buyer,
     Document,
     Modification,
     Partner,
-    Registration,
     Snapshot,
 )
 from shared.money import Money
@@ -160,7 +160,7 @@ def buyer_of(
     document: Document,
     sold: Sequence[Snapshot],
     partner: Partner | None,
-    registered: Registration | None = None,
+    registered: BusinessRegistration | None = None,
 ) -> Party:
     """Who a document is for: as of the latest of its payments, `sold` in the order they were paid.
 

@@ -94,6 +94,13 @@ async def test_the_xml_needs_the_representative_of_the_buyer(
 
     assert etree.fromstring(whole.content).tag.endswith("TaxInvoice")
     assert (lacking.status_code, lacking.json()["code"]) == (409, "document_incomplete")
+    way = f"pawl partner correct P-18 --representative NAME --of {OTHER} --reason WHY --yes"
+    assert way in lacking.json()["detail"]
+
+    await books.take(books.events.partner(partner="P-18", number=OTHER, representative="박하루"))
+    known = await client.get(f"/v1/documents/2026-10-{OTHER}-000001.xml")
+    assert known.status_code == 200
+    assert "박하루" in known.text
 
 
 async def test_the_workbook_of_a_month_has_its_documents_and_sums(

@@ -29,6 +29,7 @@ from shared.clock import now
 from shared.ids import uuid7
 from shared.runtime.commands import Done, Refused
 from shared.runtime.decisions import Wait
+from shared.runtime.outgoing import Cause
 from shared.web.callers import Caller
 from tests.integration.invoices.conftest import StoredBooks
 from tests.unit.invoices.books import CLOSED_AT, GANADA, OTHER, instant
@@ -317,8 +318,11 @@ async def test_a_correction_whose_halves_the_agent_would_refuse_makes_none_of_th
     async def amend(**said: Any) -> Any:
         body = CorrectBody(document=key, reason="wrong", business_number=OTHER, apply=True, **said)
         command: Any = SimpleNamespace(data=body, actor="kim", time=agency.at)
-        async with books.pool.acquire() as connection, connection.transaction():
-            return await correct(books.store, MONTH, connection, command)
+        async with books.outbox.transaction(books.pool) as (connection, events):
+            outcome = await correct(books.store, MONTH, connection, command)
+            if isinstance(outcome, Done):
+                events.add_all(outcome.events, Cause("a correction", key, agency.at, key))
+            return outcome
 
     refused = await amend(representative="박하루")
     assert isinstance(refused, Refused)
@@ -496,8 +500,8 @@ async def test_what_another_document_has_the_key_of_is_issued_under_a_new_one(ag
     assert await agency.states() == [("issued", "transmitted")]
     (issued,) = await books.published("invoice.issued")
     assert issued["data"]["document_key"].replace("-", "") == theirs.key
-    close = _step("kim", LATER, None).close
     for key in (issued["data"]["document_key"], issued["data"]["document_key"][:-1] + "2"):
+        close = _step("kim", LATER, None).close
         told = await transmitted(books.surroundings, books.store, close, [Result(key, "0" * 24, None)])
         assert told["refused"] == [{"document_key": key, "code": "wrong_approval_number"}]
 

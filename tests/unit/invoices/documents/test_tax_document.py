@@ -19,7 +19,7 @@ from services.invoices.documents.tax_document import (
     tax_document,
     way_to_tell,
 )
-from services.invoices.state import Document, Partner, Registration, Snapshot
+from services.invoices.state import BusinessRegistration, Document, Partner, Snapshot
 from shared.money import Money
 from tests.unit.invoices.books import GANADA, OTHER, PAID_AT, Books, instant, line
 from tests.unit.invoices.documents.samples import SUPPLIER, printed
@@ -175,7 +175,7 @@ def test_a_business_of_the_same_name_under_its_right_number_has_the_same_represe
     assert buyer_of(right, named, None).representative == "이도윤"
     assert buyer_of(right, named, partner("가나다 주식회사")).representative == "이도윤"
     assert buyer_of(right, named, partner("다라마 주식회사")).representative == ""
-    other = Registration("P-17", OTHER, at, representative="박하루")
+    other = BusinessRegistration("P-17", OTHER, at, representative="박하루")
     assert buyer_of(right, named, partner("가나다 주식회사"), other).representative == "박하루"
 
 

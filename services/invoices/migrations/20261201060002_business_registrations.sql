@@ -3,7 +3,7 @@ SET LOCAL lock_timeout = '10s';
 
 -- What stands on the registration of a business (사업자등록증), as a partner told it of a number of its own. Documents under the
 -- number name it where their payments did not. Empty: not told.
-CREATE TABLE registrations (
+CREATE TABLE business_registrations (
     partner_id      text COLLATE "C" NOT NULL,
     business_number text COLLATE "C" NOT NULL,
     told_at         timestamptz NOT NULL,
@@ -16,4 +16,4 @@ CREATE TABLE registrations (
 );
 
 -- migrate:down
-DROP TABLE registrations;
+DROP TABLE business_registrations;
