@@ -7,6 +7,7 @@ alone is approved anew (docs/decisions/0036-a-month-is-approved-before-it-is-iss
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -122,7 +123,8 @@ async def approve(
 ) -> dict[str, Any]:
     """Merges and freezes what can be of a month. Answers with how many documents are, and what is left.
 
-    What is plain of a whole month is approved by sets, all else by decisions. Raises MonthNotOver.
+    What is plain of a whole month is approved by sets, all else by decisions. A business of which something
+    is approved is approved as a whole, by whom it is now. Raises MonthNotOver.
     """
     close = step.close
     refused = close.at < ends_at(close.month)
@@ -151,6 +153,7 @@ async def approve(
             last = await _decide_some(
                 surroundings, store, step, last, sizes.chunk, SQL.partners_to_approve, decide
             )
+    await surroundings.pool.execute(SQL.approve_whole, close.month, step.numbers, *_who(close))
     left = await _left(surroundings, store, step)
     return await _told(surroundings, step, [each for each in left if each["is_draft"]])
 
@@ -276,7 +279,14 @@ async def _decide(
         await store.save(connection, world)
         if any(event.type in ("invoice.issued.v1", "invoice.issue_failed.v1") for event in new_events):
             await connection.execute(SQL.note_unreported, close.month)
+        approved = {e.data["business_number"] for e in new_events if e.type == "invoice.approved.v1"}
+        if approved:
+            await connection.execute(SQL.approve_whole, close.month, sorted(approved), *_who(close))
         add_events(events, close, new_events)
+
+
+def _who(close: MonthClose) -> tuple[str, str, datetime]:
+    return close.actor, close.reason, close.at
 
 
 async def finish(surroundings: Surroundings, close: MonthClose) -> None:

@@ -355,6 +355,24 @@ WHERE d.month = $1 AND d.partner_id > $2 AND d.state = 'approved'
   AND ($4::text[] IS NULL OR d.business_number = ANY($4::text[]))
 ORDER BY d.partner_id LIMIT $3;
 
+-- name: approve_whole
+-- Who approves a business anew ($3, at $5, for the reason $4) approves all of it as it is now, also what somebody else has
+-- approved and what is unchanged since: of the month $1, and of these numbers where they are given. Not what is with the
+-- tax agent, which was issued on the earlier approval.
+WITH earlier AS (
+    SELECT a.document_key FROM approvals a JOIN documents d USING (invoice_id, business_number)
+    WHERE a.month = $1 AND a.actor <> $3 AND d.state = 'approved'
+      AND a.business_number IN (
+          SELECT business_number FROM approvals
+          WHERE month = $1 AND actor = $3 AND approved_at = $5
+            AND ($2::text[] IS NULL OR business_number = ANY($2::text[])))
+      AND NOT EXISTS (
+          SELECT FROM submissions s
+          WHERE s.invoice_id = a.invoice_id AND s.state IN ('to_send', 'sending', 'sent'))
+    ORDER BY a.document_key FOR UPDATE OF a
+)
+UPDATE approvals a SET actor = $3, reason = $4, approved_at = $5 FROM earlier e WHERE a.document_key = e.document_key;
+
 -- name: begin_issue
 -- Begins the issue of the businesses of a month all of whose documents are approved or have failed: what comes for them
 -- later is late. Those of which somebody has approved a document and is to issue it too ($4) are left, where four eyes
