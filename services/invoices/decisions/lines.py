@@ -18,6 +18,7 @@ MOST_LINES = 99
 class PrintedLine(NamedTuple):
     """One line of a document: a product at a price, in units and won; negative on a modified invoice.
 
+    `unit_price` is the supply value of one unit, also where it was sold at a gross price: VAT stands beside it.
     `kinds` is how many lines it stands for: more than one where others are folded into it.
     """
 
@@ -135,7 +136,7 @@ def _printed(vat_mode: str, left: Sequence[tuple[SoldLine, int, int]], money: Mo
         PrintedLine(
             line.product_id,
             line.product_name,
-            line.unit_price if quantity else None,
+            payment_money(vat_mode, line.unit_price).supply if quantity else None,
             quantity or None,
             amount,
         )
