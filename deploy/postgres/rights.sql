@@ -70,7 +70,7 @@ DECLARE
             "refunds":             "insert, update (state, supply, vat, lines, consumed)",
             "partners":            "insert, update",
             "partner_numbers":     "insert, update (business_number)",
-            "corrections":         "insert, update (business_number, state, proposed_at, reason, actor, decided_at)",
+            "corrections":         "insert, update (business_number, state, proposed_at, reason, actor, decided_at, buyer)",
             "merge_requests":      "insert, update (business_number, standing)",
             "merge_explanations":  "insert, update (order_id, reason)",
             "document_counters":   "insert, update (last_number)",

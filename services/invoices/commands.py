@@ -12,7 +12,7 @@ from pydantic import AfterValidator, StringConstraints, WithJsonSchema
 from services.invoices.decisions.businesses import BusinessMerge, merge_business, undo_business_merge
 from services.invoices.decisions.corrections import CannotCorrect, Order, correct_document
 from services.invoices.decisions.partners import change_partner
-from services.invoices.state import Change, Document, Partner, Verdict, World
+from services.invoices.state import Change, Document, Partner, RightBuyer, Verdict, World
 from services.invoices.store import CORRECT_PARTNER, Store
 from shared import business_number
 from shared.events.fields import NO_NUL, Id, Name, Text
@@ -86,11 +86,14 @@ class MergeBody(Body):
 
 
 class CorrectBody(Body):
-    """Correct a document under the proposed number or this one, or as a duplicate (`twice`)."""
+    """Correct a document: its number, by proposal or as said, other data of its buyer; or it is a duplicate."""
 
     document: Id
     reason: Text
     business_number: ValidNumber | None = None
+    name: Name | None = None
+    representative: Name | None = None
+    address: Name | None = None
     twice: bool = False
     apply: bool = False
 
@@ -130,7 +133,8 @@ async def correct(
     world, document = await store.load_document(connection, month, said.document, said.business_number)
     if document is None:
         return Refused(Problem(NOT_FOUND, what=f"{month} has no document {said.document}"))
-    order = Order(said.business_number, said.twice, said.reason, command.actor, command.time)
+    buyer = RightBuyer(said.name, said.representative, said.address)
+    order = Order(said.business_number, said.twice, said.reason, command.actor, command.time, buyer)
     try:
         made = correct_document(world, document, order, uuid7)
     except CannotCorrect as refused:

@@ -259,6 +259,18 @@ SELECT * FROM partner_numbers WHERE partner_id = ANY($1::text[]);
 -- What is proposed or decided about these documents.
 SELECT * FROM corrections WHERE invoice_id = ANY($1::uuid[]);
 
+-- name: corrections_behind
+-- The corrections that a document came out of, the latest first; of a modified one those of what it modifies.
+WITH RECURSIVE behind AS (
+    SELECT invoice_id, kind, modification, original_id, 1 AS step FROM documents WHERE invoice_id = $1
+    UNION ALL
+    SELECT d.invoice_id, d.kind, d.modification, d.original_id, b.step + 1
+    FROM behind b JOIN documents d ON d.invoice_id = b.original_id
+)
+SELECT c.* FROM behind b JOIN corrections c ON c.invoice_id = b.original_id
+WHERE b.kind <> 'modified' AND b.modification = 'correction' AND c.state = 'corrected'
+ORDER BY b.step;
+
 -- name: corrections_of_month
 -- The corrections of a month that are proposed or made, with the document that each is about.
 SELECT d.document_key, c.invoice_id, c.partner_id, d.business_number, c.business_number AS right_number, c.state,

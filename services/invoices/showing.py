@@ -21,11 +21,12 @@ from services.invoices.documents.tax_document import (
     Party,
     TaxDocument,
     buyer_of,
+    corrected,
     tax_document,
 )
 from services.invoices.penalties import Issue, penalty_of
 from services.invoices.state import Document
-from services.invoices.store import DOCUMENTS, PARTNERS, SNAPSHOTS, SQL
+from services.invoices.store import CORRECTIONS, DOCUMENTS, PARTNERS, SNAPSHOTS, SQL
 from services.invoices.viewing import NoSuchDocument, lines_of
 from shared.documents import json_value
 from shared.kst import kst_date
@@ -208,7 +209,11 @@ async def _buyer_of(connection: Connection, document: Document) -> Party:
     kept = {row["order_id"]: SNAPSHOTS.read(row) for row in sold}
     partners = await connection.fetch(SQL.read_partners, [document.partner_id])
     partner = PARTNERS.read(partners[0]) if partners else None
-    return buyer_of(document, [kept[order_id] for order_id in order_ids if order_id in kept], partner)
+    party = buyer_of(document, [kept[order_id] for order_id in order_ids if order_id in kept], partner)
+    if document.original_id is None:
+        return party
+    told = await connection.fetch(SQL.corrections_behind, document.invoice_id)
+    return corrected(party, map(CORRECTIONS.read, told))
 
 
 def _original_of(row: Mapping[str, Any]) -> Original | None:

@@ -18,7 +18,7 @@ MOST_LINES = 99
 class PrintedLine(NamedTuple):
     """One line of a document: a product at a price, in units and won; negative on a modified invoice.
 
-    `unit_price` is the supply value of one unit, also where it was sold at a gross price: VAT stands beside it.
+    `unit_price` is the supply value of one unit, also of what was sold at a gross price.
     `kinds` is how many lines it stands for: more than one where others are folded into it.
     """
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from services.invoices.decisions.lines import PrintedLine, folded, grouped, sum_of
-from services.invoices.state import Buyer, Document, Modification, Partner, Snapshot
+from services.invoices.state import Buyer, Correction, Document, Modification, Partner, Snapshot
 from shared.money import Money
 
 Purpose = Literal["receipt", "claim"]
@@ -158,6 +158,19 @@ def buyer_of(document: Document, sold: Sequence[Snapshot], partner: Partner | No
     if known is None and partner is not None and partner.business_number == number:
         return Party(number, partner.name, email=partner.invoice_email)
     return _party_of(number, known or told)
+
+
+def corrected(party: Party, corrections: Iterable[Correction]) -> Party:
+    """The buyer with what corrections of the document have said of it, the latest first.
+
+    What was said under another number was said of another business.
+    """
+    right: dict[str, str] = {}
+    for correction in corrections:
+        if correction.buyer is not None and correction.business_number == party.business_number:
+            said = correction.buyer._asdict().items()
+            right = {name: value for name, value in said if value is not None} | right
+    return replace(party, **right)
 
 
 def _party_of(number: str, buyer: Buyer | None) -> Party:

@@ -1,6 +1,7 @@
 """What invoices knows becomes a document to be shown."""
 
 from collections.abc import Iterable
+from uuid import UUID
 
 import pytest
 from msgspec.structs import replace
@@ -14,11 +15,12 @@ from services.invoices.documents.tax_document import (
     Party,
     TaxDocument,
     buyer_of,
+    corrected,
     cut,
     plain,
     tax_document,
 )
-from services.invoices.state import Document, Partner, Snapshot
+from services.invoices.state import Correction, Document, Partner, RightBuyer, Snapshot
 from shared.money import Money
 from tests.unit.invoices.books import GANADA, OTHER, PAID_AT, Books, instant, line
 from tests.unit.invoices.documents.samples import SUPPLIER, printed
@@ -136,6 +138,24 @@ def test_a_corrected_document_names_the_business_that_the_partner_tells() -> Non
     # Of the business that the payment named nothing is taken over but who paid.
     assert buyer_of(right, sold(books), None) == Party(OTHER, "가나다 주식회사", email="tax@ganada.example")
     assert buyer_of(right, [], None) == Party(OTHER, "")
+
+
+def test_a_corrected_document_says_what_its_corrections_say_the_latest_first() -> None:
+    """Both names were wrong; the address, and what was said of another business, stay aside."""
+    party, other = Party(OTHER, "다라마", representative="홍길동", address="서울"), "1234567891"
+    made = [
+        Correction(UUID(int=place), "P-17", "2026-10", said, "corrected", instant(PAID_AT), buyer=buyer)
+        for place, (said, buyer) in enumerate(
+            (
+                (OTHER, RightBuyer(name="다라마 주식회사")),
+                (OTHER, RightBuyer(name="다라 주식회사", representative="이도윤")),
+                (other, RightBuyer(address="부산")),
+                (OTHER, None),
+            )
+        )
+    ]
+    assert corrected(party, made) == Party(OTHER, "다라마 주식회사", representative="이도윤", address="서울")
+    assert corrected(party, []) == party
 
 
 def test_texts_are_one_line_of_characters() -> None:
