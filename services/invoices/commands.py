@@ -86,7 +86,7 @@ class MergeBody(Body):
 
 
 class CorrectBody(Body):
-    """Correct a document: its number, by proposal or as said, other data of its buyer; or it is a duplicate."""
+    """Correct a document: its number, as proposed or as said, and other data of its buyer; or a duplicate."""
 
     document: Id
     reason: Text

@@ -327,7 +327,7 @@ class PartnerNumber(Struct, frozen=True, gc=False):
 
 
 class RightBuyer(NamedTuple):
-    """What a corrected document says of its buyer otherwise than its payments; None where it says the same."""
+    """What a corrected document says of its buyer otherwise than its payments; None: it says the same."""
 
     name: str | None = None
     representative: str | None = None
@@ -337,7 +337,8 @@ class RightBuyer(NamedTuple):
 class Correction(Struct, frozen=True, gc=False):
     """That an issued document names the wrong business; an operator decides whether it is corrected.
 
-    `business_number` is the right one, `buyer` what else is right, where that was wrong. `reason`, `actor` and `decided_at` are the operator's.
+    `business_number` is the right one, `buyer` what else is right, where that was wrong. `reason`,
+    `actor` and `decided_at` are the operator's.
     """
 
     invoice_id: Fixed[UUID]

@@ -48,15 +48,15 @@ class Order(NamedTuple):
 def correct_document(world: World, document: Document, order: Order, new_id: NewId) -> Decided[Change]:
     """Corrects an issued document and everything that has modified it. Raises CannotCorrect.
 
-    For a wrong business, or wrong data of it, each gets a pair: one takes it back, one says the same with what
-    is right, both dated as it (부가가치세법 시행령 제70조 제1항 제5호). The payments stand on the
-    second one then. For a duplicate each is only taken back (제6호): another document holds the same won.
+    For a wrong business, or wrong data of it, each gets a pair: one takes it back, one says the same with
+    what is right, both dated as it (부가가치세법 시행령 제70조 제1항 제5호). The payments stand on the second
+    one then. For a duplicate each is only taken back (제6호): another document holds the same won.
     A modified document is never our duplicate: there is one for each refund.
     """
     payments = world.payments_in(document)
     if document.kind == "modified" and order.twice:
         raise CannotCorrect(
-            "a refund has one modified document here, so the other one was issued elsewhere: take that one back "
+            "a refund has one modified document here, so the other one was issued elsewhere: take that back "
             "where it was issued (at Hometax: 수정발급, 착오에 의한 이중발급)"
         )
     if document.kind == "modified":
