@@ -77,11 +77,10 @@ def approve_whole(
     for row in approvals:
         number, document = row["business_number"], documents.get(row["invoice_id"])
         sent = given.get(row["invoice_id"])
-        is_there = document is not None and document["business_number"] == number
-        is_frozen = is_there and document["state"] == "approved"
+        stands = None if document is None else (document["business_number"], document["state"])
         is_with_agent = sent is not None and sent["state"] in UNANSWERED
         is_meant = number in anew and (numbers is None or number in numbers)
-        if is_meant and row["actor"] != actor and is_frozen and not is_with_agent:
+        if is_meant and row["actor"] != actor and stands == (number, "approved") and not is_with_agent:
             changed = {**dict(row.items()), "actor": actor, "reason": reason, "approved_at": at}
             tx.put("approvals", row["document_key"], Row(changed))
             taken += 1
