@@ -71,7 +71,7 @@ DECLARE
             "partners":            "insert, update",
             "partner_numbers":     "insert, update (business_number)",
             "business_registrations": "insert, update (told_at, representative, address, business_type, business_item, branch_number)",
-            "corrections":         "insert, update (business_number, state, proposed_at, reason, actor, decided_at)",
+            "corrections":         "insert, update (business_number, state, proposed_at, reason, actor, decided_at, buyer)",
             "merge_requests":      "insert, update (business_number, standing)",
             "merge_explanations":  "insert, update (order_id, reason)",
             "document_counters":   "insert, update (last_number)",

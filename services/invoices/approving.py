@@ -7,6 +7,7 @@ alone is approved anew (docs/decisions/0036-a-month-is-approved-before-it-is-iss
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -134,7 +135,8 @@ async def approve(
 ) -> dict[str, Any]:
     """Merges and freezes what can be of a month. Answers with how many documents are, and what is left.
 
-    What is plain of a whole month is approved by sets, all else by decisions. Raises MonthNotOver.
+    What is plain of a whole month is approved by sets, all else by decisions. A business of which something
+    is approved is approved as a whole, by whom it is now. Raises MonthNotOver.
     """
     close = step.close
     refused = close.at < ends_at(close.month)
@@ -164,6 +166,7 @@ async def approve(
             last = await _decide_some(
                 surroundings, store, step, last, sizes.chunk, SQL.partners_to_approve, decide
             )
+    await surroundings.pool.execute(SQL.approve_whole, close.month, step.numbers, *_who(close))
     left = await _left(surroundings, store, step)
     return await _told(surroundings, step, [each for each in left if each["is_draft"]])
 
@@ -301,6 +304,9 @@ async def _decide(
         await write_audit(connection, _new_keys(close, world))
         if _tell_of_issue(new_events):
             await connection.execute(SQL.note_unreported, close.month)
+        approved = {e.data["business_number"] for e in new_events if e.type == "invoice.approved.v1"}
+        if approved:
+            await connection.execute(SQL.approve_whole, close.month, sorted(approved), *_who(close))
         add_events(events, close, new_events)
 
 
@@ -327,6 +333,10 @@ async def finish_given(surroundings: Surroundings, close: MonthClose) -> None:
     left = await surroundings.pool.fetchrow(SQL.submissions_open_of_month, close.month)
     if left["is_of_all"] and not left["is_open"]:
         await finish(surroundings, close)
+
+
+def _who(close: MonthClose) -> tuple[str, str, datetime]:
+    return close.actor, close.reason, close.at
 
 
 async def finish(surroundings: Surroundings, close: MonthClose) -> None:

@@ -5,7 +5,6 @@ answer and publishes the events, or takes it all back for a dry run. A partner i
 `partner.changed` changes it, and folded with its events.
 """
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -22,6 +21,7 @@ from services.invoices.state import (
     Change,
     Document,
     Partner,
+    RightBuyer,
     Verdict,
     World,
 )
@@ -108,15 +108,17 @@ class MergeBody(Body):
 
 
 class CorrectBody(Body):
-    """Correct a document under the proposed number or this one, or as a duplicate (`twice`).
+    """Correct a document: its number, as proposed or as said, and other data of its buyer; or a duplicate.
 
-    `representative` is that of the right number, kept for all documents of its partner under it.
+    `representative` is kept for all documents of its partner under the right number.
     """
 
     document: Id
     reason: Text
     business_number: ValidNumber | None = None
+    name: Name | None = None
     representative: Name | None = None
+    address: Name | None = None
     twice: bool = False
     apply: bool = False
 
@@ -166,13 +168,14 @@ async def correct(
     world, document = await store.load_document(connection, month, said.document, said.business_number)
     if document is None:
         return Refused(Problem(NOT_FOUND, what=f"{month} has no document {said.document}"))
-    order = Order(said.business_number, said.twice, said.reason, command.actor, command.time)
+    buyer = RightBuyer(said.name, said.representative, said.address)
+    order = Order(said.business_number, said.twice, said.reason, command.actor, command.time, buyer)
     try:
         made = correct_document(world, document, order, uuid7)
     except CannotCorrect as refused:
         return Refused(Problem(CANNOT_CORRECT, reason=str(refused)))
     registration = _told_with(said, command.time, world, document, made.state)
-    incomplete = await _incomplete(connection, world, document, made.state.documents, registration)
+    incomplete = await _incomplete(connection, world, document, made.state, registration)
     if incomplete and store.policy.tax_agent:
         lacks = "; ".join(f"{number} has no {' and no '.join(b.missing)}" for number, b in incomplete.items())
         ways = "; ".join(way_to_tell(document.partner_id, buyer) for buyer in incomplete.values())
@@ -214,15 +217,15 @@ async def _incomplete(
     connection: Connection,
     world: World,
     corrected: Document,
-    documents: Iterable[Document],
+    made: Change,
     told: BusinessRegistration | None,
 ) -> dict[str, Party]:
     """The buyers of the documents of a correction that lack what the authority wants, by their numbers."""
     of_payments = [payment.order_id for payment in world.payments_in(corrected)]
     found: dict[str, Party] = {}
-    for document in documents:
+    for document in made.documents:
         order_ids = [*of_payments, *([document.order_id] if document.order_id else [])]
-        buyer = await buyer_named(connection, document, order_ids, told)
+        buyer = await buyer_named(connection, document, order_ids, told, made.corrections)
         if buyer.missing:
             found[buyer.business_number] = buyer
     return found

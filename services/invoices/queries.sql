@@ -282,6 +282,18 @@ SELECT * FROM partner_numbers WHERE partner_id = ANY($1::text[]);
 -- What is proposed or decided about these documents.
 SELECT * FROM corrections WHERE invoice_id = ANY($1::uuid[]);
 
+-- name: corrections_behind
+-- The corrections that a document came out of, the latest first; of a modified one those of what it modifies.
+WITH RECURSIVE behind AS (
+    SELECT invoice_id, kind, modification, original_id, 1 AS step FROM documents WHERE invoice_id = $1
+    UNION ALL
+    SELECT d.invoice_id, d.kind, d.modification, d.original_id, b.step + 1
+    FROM behind b JOIN documents d ON d.invoice_id = b.original_id
+)
+SELECT c.* FROM behind b JOIN corrections c ON c.invoice_id = b.original_id
+WHERE b.kind <> 'modified' AND b.modification = 'correction' AND c.state = 'corrected'
+ORDER BY b.step;
+
 -- name: corrections_of_month
 -- The corrections of a month that are proposed or made, with the document that each is about.
 SELECT d.document_key, c.invoice_id, c.partner_id, d.business_number, c.business_number AS right_number, c.state,
@@ -377,6 +389,24 @@ SELECT DISTINCT d.partner_id FROM documents d JOIN closed_businesses USING (mont
 WHERE d.month = $1 AND d.partner_id > $2 AND d.state = 'approved'
   AND ($4::text[] IS NULL OR d.business_number = ANY($4::text[]))
 ORDER BY d.partner_id LIMIT $3;
+
+-- name: approve_whole
+-- Who approves a business anew ($3, at $5, for the reason $4) approves all of it as it is now, also what somebody else has
+-- approved and what is unchanged since: of the month $1, and of these numbers where they are given. Not what is with the
+-- tax agent, which was issued on the earlier approval.
+WITH earlier AS (
+    SELECT a.document_key FROM approvals a JOIN documents d USING (invoice_id, business_number)
+    WHERE a.month = $1 AND a.actor <> $3 AND d.state = 'approved'
+      AND a.business_number IN (
+          SELECT business_number FROM approvals
+          WHERE month = $1 AND actor = $3 AND approved_at = $5
+            AND ($2::text[] IS NULL OR business_number = ANY($2::text[])))
+      AND NOT EXISTS (
+          SELECT FROM submissions s
+          WHERE s.invoice_id = a.invoice_id AND s.state IN ('to_send', 'sending', 'sent'))
+    ORDER BY a.document_key FOR UPDATE OF a
+)
+UPDATE approvals a SET actor = $3, reason = $4, approved_at = $5 FROM earlier e WHERE a.document_key = e.document_key;
 
 -- name: begin_issue
 -- Begins the issue of the businesses of a month all of whose documents are approved or have failed: what comes for them

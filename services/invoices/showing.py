@@ -2,7 +2,7 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -20,11 +20,12 @@ from services.invoices.documents.tax_document import (
     Party,
     TaxDocument,
     buyer_of,
+    corrected,
     tax_document,
 )
 from services.invoices.penalties import Issue, penalty_of
-from services.invoices.state import BusinessRegistration, Document, Submission
-from services.invoices.store import DOCUMENTS, PARTNERS, REGISTRATIONS, SNAPSHOTS, SQL
+from services.invoices.state import BusinessRegistration, Correction, Document, Submission
+from services.invoices.store import CORRECTIONS, DOCUMENTS, PARTNERS, REGISTRATIONS, SNAPSHOTS, SQL
 from services.invoices.viewing import NoSuchDocument, lines_of
 from shared.documents import json_value
 from shared.kst import kst_date
@@ -214,8 +215,12 @@ async def buyer_named(
     document: Document,
     order_ids: Sequence[str],
     told: BusinessRegistration | None = None,
+    decided: Iterable[Correction] = (),
 ) -> Party:
-    """Who a document of the payments of these orders is for; `told` is what is just told of a business."""
+    """Who a document of the payments of these orders is for.
+
+    `told` is what is just told of a business, `decided` what is just corrected of the document.
+    """
     sold = await connection.fetch(SQL.snapshots_of_orders, order_ids)
     kept = {row["order_id"]: SNAPSHOTS.read(row) for row in sold}
     partners = await connection.fetch(SQL.read_partners, [document.partner_id])
@@ -225,7 +230,11 @@ async def buyer_named(
     if told is not None:
         registered[told.business_number] = told.after(registered.get(told.business_number))
     of_orders = [kept[order_id] for order_id in order_ids if order_id in kept]
-    return buyer_of(document, of_orders, partner, registered.get(document.business_number))
+    party = buyer_of(document, of_orders, partner, registered.get(document.business_number))
+    if document.original_id is None:
+        return party
+    before = await connection.fetch(SQL.corrections_behind, document.invoice_id)
+    return corrected(party, [*decided, *map(CORRECTIONS.read, before)])
 
 
 def _original_of(row: Mapping[str, Any]) -> Original | None:

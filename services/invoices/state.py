@@ -369,10 +369,19 @@ REGISTERED = ("representative", "address", "business_type", "business_item", "br
 """What of a business is told beside its number and its name."""
 
 
+class RightBuyer(NamedTuple):
+    """What a corrected document says of its buyer otherwise than its payments; None: it says the same."""
+
+    name: str | None = None
+    representative: str | None = None
+    address: str | None = None
+
+
 class Correction(Struct, frozen=True, gc=False):
     """That an issued document names the wrong business; an operator decides whether it is corrected.
 
-    `business_number` is the right one. `reason`, `actor` and `decided_at` are the operator's.
+    `business_number` is the right one, `buyer` what else is right, where that was wrong. `reason`,
+    `actor` and `decided_at` are the operator's.
     """
 
     invoice_id: Fixed[UUID]
@@ -384,6 +393,7 @@ class Correction(Struct, frozen=True, gc=False):
     reason: str | None = None
     actor: str | None = None
     decided_at: datetime | None = None
+    buyer: Annotated[RightBuyer | None, JSON] = None
 
 
 class WithdrawnPartner(Struct, frozen=True, gc=False):

@@ -11,7 +11,7 @@ from asyncio import sleep
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import count
 from typing import Any, Final, NamedTuple, TypeVar
@@ -142,18 +142,19 @@ class Fold:
         *,
         past_inbox: bool = False,
         new_id: Callable[[], UUID] = uuid7,
+        handled_at: datetime | None = None,
     ) -> Batch:
         """Decides one message in the caller's transaction, and writes all that follows but the outbox.
 
         `past_inbox`: an event whose id is known is decided all the same. `new_id` gives the ids that are
-        decided with it. Call `finish` after the commit.
+        decided with it, `handled_at` is when that is, if not now. Call `finish` after the commit.
         """
         prior = await self._read_prior(connection, [] if past_inbox else [message], [message.key])
         if past_inbox:
             prior.fresh = {(message.source or "", message.event_id or "")}
         world = await self._service.store.load(connection, events_of([message], prior.parked))
         prior.cursors = await self._cursors(connection, [message], prior)
-        batch = Batch(self._service, world, prior, events, Context(new_id=new_id))
+        batch = Batch(self._service, world, prior, events, Context(new_id, handled_at=handled_at or now()))
         batch.take(message)
         await self._service.store.save(connection, world)
         await self._write(connection, batch)
@@ -281,7 +282,7 @@ class Fold:
         world = await self._service.store.load(connection, [*own, *events_of([], prior.parked)])
         prior.cursors = await self._cursors(connection, [], prior)
         self._outbox.on_crash_point(CrashPoint.AFTER_CLAIM)
-        batch = Batch(self._service, world, prior, events, self._context)
+        batch = Batch(self._service, world, prior, events, self._at_this_instant())
         outcomes = self._take_commands(batch, commands)
         await self._service.store.save(connection, world)
         await self._write(connection, batch)
@@ -454,7 +455,7 @@ class Fold:
             )
             prior.cursors = await self._cursors(connection, messages, prior)
             self._outbox.on_crash_point(CrashPoint.AFTER_CLAIM)
-            batch = Batch(self._service, world, prior, events, self._context)
+            batch = Batch(self._service, world, prior, events, self._at_this_instant())
             if blocked is not None:
                 for message in messages:
                     batch.block(message, blocked)
@@ -473,6 +474,9 @@ class Fold:
             await write_audit(connection, [] if entry is None else [entry])
         self._count(batch)
         return batch
+
+    def _at_this_instant(self) -> Context:
+        return replace(self._context, handled_at=now())
 
     async def _read_prior(
         self, connection: Connection, messages: list[InboundMessage], keys: Sequence[str]

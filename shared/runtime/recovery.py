@@ -24,6 +24,7 @@ from shared.runtime.recovery_rules import (
     Lost,
     Place,
     Told,
+    acted_at_told,
     answered_up_to,
     causes_of,
     ids_told,
@@ -307,7 +308,10 @@ class Recoverer:
     async def _bring(
         self, connection: Connection, message: InboundMessage, told: Told, result: Recovery
     ) -> str | None:
-        """Handles one message once more under the ids that the topics tell; why that cannot be, or None."""
+        """Handles one message once more under the ids, and at the instant, that the topics tell.
+
+        Returns why that cannot be, or None.
+        """
         asked: list[UUID] = []
 
         def fresh() -> UUID:
@@ -319,14 +323,17 @@ class Recoverer:
         await savepoint.start()
         try:
             said = await self._try(connection, message, fresh)
-            pairs = zip(said, told.counterparts(said), strict=True)
-            known = ids_told(asked, [(row, entry) for row, entry in pairs if entry is not None])
+            counterparts = zip(said, told.counterparts(said), strict=True)
+            pairs = [(row, entry) for row, entry in counterparts if entry is not None]
+            known, at = ids_told(asked, pairs), acted_at_told(pairs)
             for number, each in enumerate(known):
                 if each in asked:
                     self._untold[each] = Origin(*message.position, number)
             given = _then_fresh(known)
             events = self._outbox.rows()
-            batch = await self._fold.take_one(connection, events, message, new_id=lambda: next(given))
+            batch = await self._fold.take_one(
+                connection, events, message, new_id=lambda: next(given), handled_at=at
+            )
         except asyncpg.IntegrityConstraintViolationError as refusal:
             await savepoint.rollback()
             return f"the schema refuses it: {refusal}"

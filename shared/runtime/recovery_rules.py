@@ -9,6 +9,7 @@ together, in the order in which the service decided.
 
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from heapq import merge
 from itertools import accumulate
 from typing import Any, NamedTuple, TypeAlias
@@ -254,6 +255,15 @@ def ids_told(fresh: Sequence[UUID], pairs: Iterable[tuple[Said, TopicEvent]]) ->
         if said["subject"] != entry.subject:
             told[said["subject"]] = entry.subject
     return [_id(told.get(str(each))) or each for each in fresh]
+
+
+def acted_at_told(pairs: Iterable[tuple[Said, TopicEvent]]) -> datetime | None:
+    """When our own acts were that these events tell of, where it was another instant than by now.
+
+    None where they tell of none. Each is the instant of handling, or of what led to it where that is later.
+    """
+    told = (entry for said, entry in pairs if entry.topic != FEEDBACK and said["time"] != entry.time)
+    return min((datetime.fromisoformat(entry.time) for entry in told), default=None)
 
 
 def only_ids_differ(said: Said, entry: TopicEvent) -> dict[UUID, UUID]:

@@ -76,6 +76,14 @@ class ClosingBook:
         key = self._keys.setdefault((invoice_id, data["business_number"]), data["document_key"])
         must(key == data["document_key"], "a key belongs to its document", f"{key} is {data['document_key']}")
         self._approved[invoice_id] = (data, act)
+        self._approve_whole(data, act)
+
+    def _approve_whole(self, data: Mapping[str, Any], act: Act) -> None:
+        """Who approves a business anew approves all of it that is not issued."""
+        of_business = (data["business_number"], data["month"])
+        for invoice_id, (said, _) in self._approved.items():
+            if (said["business_number"], said["month"]) == of_business and invoice_id not in self._issued:
+                self._approved[invoice_id] = (said, act)
 
     def _hear_invoice_issued_v1(self, row: Row, data: Mapping[str, Any]) -> None:
         invoice_id, key = data["invoice_id"], data["document_key"]
@@ -286,7 +294,11 @@ class ClosingBook:
         for key, total in keys.items():
             must(key in self._numbers, "what is issued is transmitted", key)
             sent = [self._agent.kept[name].sent for name in self._names_of(key) if name in self._agent.kept]
-            must(sent and all(each.total == total for each in sent), "the agent has what the books have", key)
+            must(
+                bool(sent) and all(each.total == total for each in sent),
+                "the agent has what the books have",
+                key,
+            )
         names = {name for key in keys for name in self._names_of(key)}
         for key, known in self._agent.kept.items():
             if known.standing in ("issued", "transmitted", "not_transmitted"):

@@ -68,6 +68,25 @@ def _approvers(tx: Transaction, number: str, documents: Sequence[Row]) -> set[st
     return {a["actor"] for a in approvals if a["invoice_id"] in ids and a["business_number"] == number}
 
 
+def approve_whole(
+    tx: Transaction, month: str, numbers: Numbers, actor: str, reason: str, at: datetime
+) -> int:
+    approvals = [a for a in tx.rows("approvals").values() if a["month"] == month]
+    anew = {a["business_number"] for a in approvals if (a["actor"], a["approved_at"]) == (actor, at)}
+    given, documents, taken = tx.rows("submissions"), tx.rows("documents"), 0
+    for row in approvals:
+        number, document = row["business_number"], documents.get(row["invoice_id"])
+        sent = given.get(row["invoice_id"])
+        stands = None if document is None else (document["business_number"], document["state"])
+        is_with_agent = sent is not None and sent["state"] in UNANSWERED
+        is_meant = number in anew and (numbers is None or number in numbers)
+        if is_meant and row["actor"] != actor and stands == (number, "approved") and not is_with_agent:
+            changed = {**dict(row.items()), "actor": actor, "reason": reason, "approved_at": at}
+            tx.put("approvals", row["document_key"], Row(changed))
+            taken += 1
+    return taken
+
+
 def begin_issue(
     tx: Transaction,
     month: str,
@@ -254,6 +273,7 @@ IN_STEPS: Mapping[str, Query] = {
     for run in (
         partners_to_approve,
         partners_to_issue,
+        approve_whole,
         begin_issue,
         left_of_month,
         stand_of_month,

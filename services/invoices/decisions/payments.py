@@ -51,7 +51,7 @@ class Return(NamedTuple):
 def record_payment(
     world: World, payment: Payment, snapshot: Snapshot, at: datetime, new_id: NewId
 ) -> Decided[Change]:
-    """Records a paid order with the draft of its tax invoice, issued at once when the month is closed.
+    """Records a paid order with the draft of its tax invoice, issued at once (`at`) when the month is closed.
 
     What cost nothing has no evidence, and so no document (domain.md, "Evidence"). Where there is none nobody
     keeps who paid, once the partner was purged. A payment that is recorded already changes nothing.

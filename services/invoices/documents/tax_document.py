@@ -17,6 +17,7 @@ from services.invoices.state import (
     REGISTERED,
     BusinessRegistration,
     Buyer,
+    Correction,
     Document,
     Modification,
     Partner,
@@ -181,6 +182,19 @@ def buyer_of(
     if not party.representative and told is not None and told.name == party.name:
         party = replace(party, representative=told.representative)
     return party
+
+
+def corrected(party: Party, corrections: Iterable[Correction]) -> Party:
+    """The buyer with what corrections of the document have said of it, the latest first.
+
+    What was said under another number was said of another business.
+    """
+    right: dict[str, str] = {}
+    for correction in corrections:
+        if correction.buyer is not None and correction.business_number == party.business_number:
+            said = correction.buyer._asdict().items()
+            right = {name: value for name, value in said if value is not None} | right
+    return replace(party, **right)
 
 
 def _party_of(number: str, buyer: Buyer | None) -> Party:

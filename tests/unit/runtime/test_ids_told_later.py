@@ -1,6 +1,7 @@
 """Bringing a schema forward where an id is decided with one event and told by what follows a later one."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from types import SimpleNamespace
 from typing import Any, cast
 from uuid import UUID
@@ -31,7 +32,13 @@ class Desk:
         self.said: list[dict[str, Any]] = []
 
     async def take_one(
-        self, connection: Any, events: Any, message: InboundMessage, *, new_id: Callable[[], UUID]
+        self,
+        connection: Any,
+        events: Any,
+        message: InboundMessage,
+        *,
+        new_id: Callable[[], UUID],
+        handled_at: datetime | None = None,
     ) -> Any:
         if message.event_id == "asked":
             refund, self.reference = new_id(), new_id()

@@ -13,7 +13,16 @@ from shared.runtime.decisions import Position
 from shared.runtime.intake import InboundMessage
 from shared.runtime.outgoing import COLUMNS
 from shared.runtime.records import StoredRecord
-from shared.runtime.recovery_rules import Told, causes_of, ids_told, in_order, lost_of, said_of, same
+from shared.runtime.recovery_rules import (
+    Told,
+    acted_at_told,
+    causes_of,
+    ids_told,
+    in_order,
+    lost_of,
+    said_of,
+    same,
+)
 from shared.runtime.topic_events import TopicEvent, event_of_record, told_of
 
 AT = datetime(2026, 11, 29, 1, 2, 3, tzinfo=UTC)
@@ -234,3 +243,29 @@ def test_an_answer_to_a_record_without_a_key_is_an_event_too() -> None:
 
     assert said is not None
     assert (said.key, said.subject, said.event_id) == ("", "", THEIRS)
+
+
+# When our own acts were
+
+
+def test_the_instant_of_an_act_of_ours_is_the_one_that_the_topics_tell() -> None:
+    """A document was issued at noon; by now it would be issued when the schema is brought forward."""
+    drafted, issued = entry(), entry(time="2026-11-29T12:00:00+09:00")
+    again = row(issued, time="2026-12-03T09:00:00+09:00")
+    noon = datetime(2026, 11, 29, 3, tzinfo=UTC)
+    assert acted_at_told([(row(drafted), drafted), (again, issued)]) == noon
+
+
+def test_where_no_act_is_told_the_clock_counts() -> None:
+    assert acted_at_told([(row(entry()), entry())]) is None
+    assert acted_at_told([]) is None
+    answer = entry(topic=FEEDBACK)
+    assert acted_at_told([(row(answer, time="2026-12-03T09:00:00+09:00"), answer)]) is None
+
+
+def test_an_act_after_what_led_to_it_does_not_hide_when_it_was_handled() -> None:
+    """One of them was caused by an event from the future, and is dated as that."""
+    ahead, usual = entry(time="2026-11-30T12:00:00+09:00"), entry(time="2026-11-29T12:00:00+09:00")
+    later = {"time": "2026-12-03T09:00:00+09:00"}
+    pairs = [(row(each, **later), each) for each in (ahead, usual)]
+    assert acted_at_told(pairs) == datetime(2026, 11, 29, 3, tzinfo=UTC)

@@ -341,6 +341,15 @@ def test_an_amendment_is_a_correction(service: Service) -> None:
     assert body == {"apply": False, "reason": "wrong company", "document": "K-1", "twice": False}
 
 
+def test_an_amendment_says_what_is_right(service: Service) -> None:
+    service.say(200, month="2026-10", document="K-1", applied=False, documents=[])
+    run("2026-10", "amend", "K-1", "--reason", "renamed", "--name", "가나다라", "--representative", "이도윤")
+    ((_, body),) = service.asked
+    assert (body["name"], body["representative"]) == ("가나다라", "이도윤")
+    assert "address" not in body
+    assert "business_number" not in body
+
+
 # The plan
 
 WON = {"supply": 160_000, "vat": 16_000, "total": 176_000}

@@ -1,6 +1,7 @@
 """What invoices knows becomes a document to be shown."""
 
 from collections.abc import Iterable
+from uuid import UUID
 
 import pytest
 from msgspec.structs import replace
@@ -14,12 +15,13 @@ from services.invoices.documents.tax_document import (
     Party,
     TaxDocument,
     buyer_of,
+    corrected,
     cut,
     plain,
     tax_document,
     way_to_tell,
 )
-from services.invoices.state import BusinessRegistration, Document, Partner, Snapshot
+from services.invoices.state import BusinessRegistration, Correction, Document, Partner, RightBuyer, Snapshot
 from shared.money import Money
 from tests.unit.invoices.books import GANADA, OTHER, PAID_AT, Books, instant, line
 from tests.unit.invoices.documents.samples import SUPPLIER, printed
@@ -184,6 +186,24 @@ def test_the_command_that_tells_what_is_missing_names_the_number() -> None:
         f"pawl partner correct P-17 --representative NAME --of {OTHER} --reason WHY --yes"
     )
     assert way_to_tell("P-17", Party(OTHER, "", "이바다")).startswith("pawl partner correct P-17 --name NAME")
+
+
+def test_a_corrected_document_says_what_its_corrections_say_the_latest_first() -> None:
+    """Both names were wrong; the address, and what was said of another business, stay aside."""
+    party, other = Party(OTHER, "다라마", representative="홍길동", address="서울"), "1234567891"
+    made = [
+        Correction(UUID(int=place), "P-17", "2026-10", said, "corrected", instant(PAID_AT), buyer=buyer)
+        for place, (said, buyer) in enumerate(
+            (
+                (OTHER, RightBuyer(name="다라마 주식회사")),
+                (OTHER, RightBuyer(name="다라 주식회사", representative="이도윤")),
+                (other, RightBuyer(address="부산")),
+                (OTHER, None),
+            )
+        )
+    ]
+    assert corrected(party, made) == Party(OTHER, "다라마 주식회사", representative="이도윤", address="서울")
+    assert corrected(party, []) == party
 
 
 def test_texts_are_one_line_of_characters() -> None:
