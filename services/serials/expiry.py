@@ -42,8 +42,8 @@ async def sweep(surroundings: Surroundings, at: datetime) -> int:
 
     async def count_some() -> list[Any]:
         size.begin()
-        counted: list[Any] = await surroundings.pool.fetch(SQL.count_expired, at - AFTERWARDS, size.most)
-        return counted
+        rows: list[Any] = await surroundings.pool.fetch(SQL.count_expired, at - AFTERWARDS, size.most)
+        return rows
 
     def note(trouble: BaseException, attempt: int, pause: float) -> None:
         more = note_fault(surroundings.troubles, PART, trouble)

@@ -7,8 +7,6 @@ more. Then nothing more is blocked, and what was blocked on the way is tried aga
 from collections.abc import Sequence
 from typing import Any, Final
 
-import asyncpg
-
 from shared.sqlstates import Concern, meaning_of
 
 KEYS_OF_A_ROW: Final = 2
@@ -46,10 +44,8 @@ class Suspicion:
 
 def _reason_of(refusal: BaseException) -> tuple[Any, ...] | None:
     """What refuses, as far as the server names it; None where it is not the server that does."""
-    if (
-        not isinstance(refusal, asyncpg.PostgresError)
-        or meaning_of(refusal.sqlstate).concern is not Concern.ROW
-    ):
+    state: str | None = getattr(refusal, "sqlstate", None)
+    if state is None or meaning_of(state).concern is not Concern.ROW:
         return None
     named = ("schema_name", "table_name", "column_name", "constraint_name")
-    return (refusal.sqlstate, *(getattr(refusal, name, None) for name in named))
+    return (state, *(getattr(refusal, name, None) for name in named))
