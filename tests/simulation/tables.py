@@ -1347,6 +1347,7 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(
             (
                 "snapshots_of_orders",
+                "corrections_behind",
                 "refunds_of_orders",
                 "payments_of_document",
                 "document_by_id",
