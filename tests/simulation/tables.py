@@ -948,6 +948,19 @@ def read_modifications(tx: Transaction, invoice_id: Any) -> list[Row]:
     return [d for d in found_rows if d["refund_id"] is not None]
 
 
+def corrections_behind(tx: Transaction, invoice_id: UUID) -> list[Row]:
+    documents, corrections = tx.rows("documents"), tx.rows("corrections")
+    made: list[Row] = []
+    document = documents.get(invoice_id)
+    while document is not None and document["original_id"] is not None:
+        decided = corrections.get(document["original_id"])
+        came_of_it = document["kind"] != "modified" and document["modification"] == "correction"
+        if came_of_it and decided is not None and decided["state"] == "corrected":
+            made.append(decided)
+        document = documents.get(document["original_id"])
+    return made
+
+
 def corrections_of_month(tx: Transaction, month: str) -> list[Row]:
     documents = tx.rows("documents")
     rows = [
@@ -1083,6 +1096,7 @@ INVOICES: Mapping[str, Query] = {
     ),
     "snapshots_of_orders": lambda tx, ids: found(tx, "payment_lines", ids),
     "read_corrections": lambda tx, ids: found(tx, "corrections", ids),
+    "corrections_behind": corrections_behind,
     "corrections_of_month": corrections_of_month,
     "lock_payments": lambda tx, ids: found(tx, "payments", unpacked(ids), lock=True),
     "lock_documents": lock_documents,
