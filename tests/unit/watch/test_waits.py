@@ -152,8 +152,10 @@ def test_an_invoice_that_the_tax_agent_refused_says_why() -> None:
     story = paid_story()
     story.invoices = [Invoice("i", "payment", None, "2026-10", "issue_failed", 176_000, "business_closed")]
     assert waits_for(story) == [
-        "its invoice of 2026-10, which the tax agent refused: business closed; "
-        "pawl todo --code document_refused"
+        (
+            "its invoice of 2026-10, which the tax agent refused: business closed; "
+            "pawl todo --code document_refused"
+        )
     ]
 
 
