@@ -33,7 +33,7 @@ DONE = {
             (SELECT count(*) FROM orders.claims WHERE state = 'confirmed'),
             (SELECT count(*) FROM serials.grants WHERE state = 'issued'),
             (SELECT count(*) FROM refunds.orders),
-            (SELECT count(*) FROM invoices.documents WHERE state = 'draft'))
+            (SELECT count(*) FROM invoices.payments WHERE draft_id IS NOT NULL))
     """,
     "usual": """
         SELECT least(

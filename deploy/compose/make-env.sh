@@ -145,6 +145,13 @@ INVOICES_SUPPLIER_BUSINESS_ITEM=
 INVOICES_SUPPLIER_BRANCH=
 INVOICES_SUPPLIER_EMAIL=
 
+# Who issues tax documents with the tax authority, and who knows whether a business is active (docs/tax-agent.md). Without
+# the first they are issued without an agent, without the second nobody is asked.
+INVOICES_TAX_AGENT_URL=
+INVOICES_TAX_AGENT_TOKEN=
+INVOICES_BUSINESS_STATUS_URL=
+INVOICES_BUSINESS_STATUS_TOKEN=
+
 # Who is asked about tokens of the HTTP side. Here a key of this file signs them (pawl token); with an OpenID provider
 # these are its JWKS (https://...), its issuer and our audience, and PAWL_TOKEN_KEY goes away.
 PAWL_TOKEN_KEY={token_key}

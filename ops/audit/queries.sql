@@ -74,8 +74,8 @@ ORDER BY o.order_id;
 SELECT p.order_id, p.payment_id, p.supply, p.vat, p.evidence, p.issued_units,
        p.standing_supply + p.standing_vat AS standing, d.state AS document,
        coalesce(m.modified, 0)::bigint AS modified, r.refunds
-FROM payments p
-LEFT JOIN documents d ON d.invoice_id = p.invoice_id
+FROM placed_payments p
+LEFT JOIN all_documents d ON d.invoice_id = p.invoice_id
 LEFT JOIN (
     SELECT order_id, sum(total) AS modified FROM documents
     WHERE kind = 'modified' AND ($1::text[] IS NULL OR order_id = ANY($1)) GROUP BY order_id
@@ -274,10 +274,10 @@ ORDER BY f.order_id LIMIT $1;
 SELECT coalesce(d.order_id, l.order_id) AS order_id,
        format('document %s (%s): %s + %s VAT, its payments %s + %s', coalesce(d.document_key, d.invoice_id::text), d.state,
               d.supply, d.vat, coalesce(l.supply, 0), coalesce(l.vat, 0)) AS detail
-FROM documents d
+FROM all_documents d
 LEFT JOIN (
     SELECT invoice_id, min(order_id) AS order_id, sum(standing_supply) AS supply, sum(standing_vat) AS vat
-    FROM payments WHERE invoice_id IS NOT NULL GROUP BY invoice_id
+    FROM placed_payments WHERE invoice_id IS NOT NULL GROUP BY invoice_id
 ) l USING (invoice_id)
 WHERE d.kind <> 'modified' AND d.state <> 'in_merge'
   AND NOT EXISTS (SELECT FROM documents c WHERE c.original_id = d.invoice_id AND c.refund_id IS NULL)
@@ -291,8 +291,8 @@ SELECT p.order_id, format('paid %s + %s, refunded %s + %s, but %s + %s stand on 
                           CASE WHEN d.invoice_id IS NULL AND p.evidence = 'tax_invoice' THEN 'no document'
                                ELSE coalesce('a ' || d.state || ' document', 'a ' || p.evidence) END,
                           coalesce(m.supply, 0), coalesce(m.vat, 0)) AS detail
-FROM payments p
-LEFT JOIN documents d ON d.invoice_id = p.invoice_id
+FROM placed_payments p
+LEFT JOIN all_documents d ON d.invoice_id = p.invoice_id
 LEFT JOIN (
     SELECT order_id, sum(supply) AS supply, sum(vat) AS vat FROM documents WHERE kind = 'modified' GROUP BY order_id
 ) m ON m.order_id = p.order_id
@@ -433,12 +433,13 @@ WHERE c.state = 'corrected' AND c.decided_at >= (SELECT audited_since FROM reten
 ORDER BY d.document_key LIMIT $1;
 
 -- name: months_closed
--- Payments that are still in draft although their month was closed to the end.
+-- Payments that are still in draft although their month was closed to the end. What a tax agent was given is no sign of
+-- that: one that it refused is mended, approved and issued again later.
 SELECT p.order_id, format('%s is closed, the document %s is still a draft', d.month, d.invoice_id) AS detail
-FROM documents d
+FROM all_documents d
 JOIN months m ON m.month = d.month AND m.sequence > 0 AND NOT m.unreported
-LEFT JOIN payments p ON p.invoice_id = d.invoice_id
-WHERE d.state IN ('draft', 'approved')
+LEFT JOIN placed_payments p ON p.invoice_id = d.invoice_id
+WHERE d.state IN ('draft', 'approved') AND NOT EXISTS (SELECT FROM submissions s WHERE s.invoice_id = d.invoice_id)
 LIMIT $1;
 
 -- name: sequences_contiguous
@@ -467,7 +468,7 @@ SELECT coalesce(sum(total) FILTER (WHERE state = 'issued'), 0)::bigint
        + (SELECT coalesce(sum(p.standing_supply + p.standing_vat), 0)::bigint
           FROM payments p JOIN documents d USING (invoice_id) WHERE d.modification = 'issued_twice') AS invoiced,
        coalesce(sum(total) FILTER (WHERE state IN ('draft', 'approved', 'issue_failed')), 0)::bigint AS uninvoiced
-FROM documents;
+FROM all_documents;
 
 -- name: newest_event
 -- The last id of the outbox.

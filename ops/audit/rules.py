@@ -295,7 +295,7 @@ WITHIN: dict[Rule, tuple[str, ...]] = {
     Rule("document_totals", "A document is the sum of its payments"): ("invoices",),
     Rule("documents_numbered", "The documents of a business are numbered without a gap"): ("invoices",),
     Rule("documents_dated", "No document is dated before the one that it modifies"): ("invoices",),
-    Rule("months_closed", "A closed month has no draft left"): ("invoices",),
+    Rule("months_closed", "A closed month has no draft left but what a tax agent refused"): ("invoices",),
     Rule("sequences_contiguous", "The events about a subject are numbered without a gap"): (
         "orders",
         "serials",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from ops.local.child import Child, turn_over
+from ops.local.child import Child, last_lines, turn_over
 from ops.shell.output import Tell, tell_on_stderr
 from shared.clock import monotonic
 from shared.environment import environment_of_children
@@ -18,6 +18,7 @@ LIFE_THAT_FORGETS = 60.0
 # waits for a member that was killed, leaving takes as long as that one's session (6 s).
 STOP_SECONDS = 30.0
 LOOK_EVERY = 0.1
+LINES_TOLD = 3
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -182,7 +183,7 @@ class Supervisor:
         one.deaths.append(code)
         self._tell(
             f"{one.launch.name} {_ending(code)} after {lived:.0f} s; it starts again in {pause:.0f} s. "
-            f"Its log: {one.launch.log}"
+            f"Its log, {one.launch.log}, ends with:\n{last_lines(one.launch.log, LINES_TOLD)}"
         )
 
     def _start(self, one: Supervised, only_once: Mapping[str, str] = NOTHING) -> None:

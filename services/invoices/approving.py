@@ -130,8 +130,6 @@ async def approve(
         await write_audit(connection, close.noted("month_not_over" if refused else "begun"))
     if refused:
         raise MonthNotOver(close.month, ends_at(close.month))
-    if sizes.in_a_set and step.numbers is None:
-        await approve_sets(surroundings, store.policy, close, sizes.in_a_set)
     decide = partial(
         approve_month,
         month=close.month,
@@ -140,11 +138,19 @@ async def approve(
         numbers=step.numbers,
         despite_open_refunds=close.despite_open_refunds,
     )
-    last: str | None = ""
-    while last is not None:
-        last = await _decide_some(
-            surroundings, store, step, last, sizes.chunk, SQL.partners_to_approve, decide
-        )
+
+    async def decide_all(partner_ids: Sequence[str]) -> None:
+        for start in range(0, len(partner_ids), sizes.chunk):
+            await _decide(surroundings, store, step, partner_ids[start : start + sizes.chunk], decide)
+
+    if sizes.in_a_set and step.numbers is None and not await store.wants_draft_rows(surroundings.pool):
+        await approve_sets(surroundings, store.policy, close, sizes.in_a_set, decide_all)
+    else:
+        last: str | None = ""
+        while last is not None:
+            last = await _decide_some(
+                surroundings, store, step, last, sizes.chunk, SQL.partners_to_approve, decide
+            )
     left = await _left(surroundings, store, step)
     return await _told(surroundings, step, [each for each in left if each["is_draft"]])
 
@@ -246,21 +252,31 @@ async def _decide_some(
 
     Returns the last of them, or None when there are no more.
     """
+    rows = await surroundings.pool.fetch(following, step.close.month, after, chunk, step.numbers)
+    if not rows:
+        return None
+    partner_ids = [row["partner_id"] for row in rows]
+    await _decide(surroundings, store, step, partner_ids, decide)
+    return str(partner_ids[-1])
+
+
+async def _decide(
+    surroundings: Surroundings,
+    store: Store,
+    step: Step,
+    partner_ids: Sequence[str],
+    decide: Callable[..., Sequence[NewEvent]],
+) -> None:
     close = step.close
     async with surroundings.outbox.transaction(
         surroundings.pool, CrashPoint.BEFORE_CLOSE_COMMIT, CrashPoint.AFTER_CLOSE_COMMIT
     ) as (connection, events):
-        rows = await connection.fetch(following, close.month, after, chunk, step.numbers)
-        if not rows:
-            return None
-        partner_ids = [row["partner_id"] for row in rows]
         world = await store.load_month(connection, close.month, partner_ids)
         new_events = decide(world, partner_ids=partner_ids)
         await store.save(connection, world)
         if any(event.type in ("invoice.issued.v1", "invoice.issue_failed.v1") for event in new_events):
             await connection.execute(SQL.note_unreported, close.month)
         add_events(events, close, new_events)
-        return str(partner_ids[-1])
 
 
 async def finish(surroundings: Surroundings, close: MonthClose) -> None:

@@ -79,14 +79,23 @@ async def close_month(
             await write_audit(connection, close.noted("month_not_over"))
         raise MonthNotOver(month, ends_at(month))
     await _open(surroundings.pool, close)
-    before, is_reported = await _before(surroundings.pool, month)
-    if is_reported and not before.drafts and not before.issue_failed:
+    before, is_told = await _before(surroundings.pool, month)
+    if is_told and not before.drafts and not before.issue_failed:
         return before
-    if sizes.in_a_set:
-        await close_sets(surroundings, store.policy, close, sizes.in_a_set)
-    last: str | None = ""
-    while last is not None:
-        last = await _close_chunk(surroundings, store, close, last, sizes.chunk, new_id)
+
+    async def decide(partner_ids: Sequence[str]) -> None:
+        for start in range(0, len(partner_ids), sizes.chunk):
+            some = partner_ids[start : start + sizes.chunk]
+            await _close_chunk(surroundings, store, close, some, new_id)
+
+    if sizes.in_a_set and not is_told and not await store.wants_draft_rows(surroundings.pool):
+        await close_sets(surroundings, store.policy, close, sizes.in_a_set, decide)
+    else:
+        last = ""
+        while rows := await surroundings.pool.fetch(SQL.partners_to_close, month, last, sizes.chunk):
+            partner_ids = [row["partner_id"] for row in rows]
+            await decide(partner_ids)
+            last = partner_ids[-1]
     return await report(surroundings, close, before.already_issued)
 
 
@@ -103,24 +112,24 @@ async def _open(pool: asyncpg.Pool, close: MonthClose) -> None:
 
 
 async def _before(pool: asyncpg.Pool, month: str) -> tuple[MonthSummary, bool]:
-    """The month as it is before the close, and whether all of that was told."""
+    """The month as it is before the close, and whether it was told as closed, and all of that.
+
+    Once it was told each of its documents that is still to be issued has a row, and is counted.
+    """
     async with pool.acquire() as connection:
         state = await connection.fetchrow(SQL.state_of_month, month)
         row = await connection.fetchrow(SQL.summarise_month, month)
-    return MonthSummary(month, **row, already_issued=row["documents"]), not state["unreported"]
+    is_told = state["sequence"] > 0 and not state["unreported"]
+    return MonthSummary(month, **row, already_issued=row["documents"]), is_told
 
 
 async def _close_chunk(
-    surroundings: Surroundings, store: Store, close: MonthClose, after: str, chunk: int, new_id: NewId
-) -> str | None:
-    """Closes the next partners; returns the last of them, or None when there are no more."""
+    surroundings: Surroundings, store: Store, close: MonthClose, partner_ids: Sequence[str], new_id: NewId
+) -> None:
+    """Closes the month of these partners by decisions, in one transaction."""
     async with surroundings.outbox.transaction(
         surroundings.pool, CrashPoint.BEFORE_CLOSE_COMMIT, CrashPoint.AFTER_CLOSE_COMMIT
     ) as (connection, events):
-        rows = await connection.fetch(SQL.partners_to_close, close.month, after, chunk)
-        if not rows:
-            return None
-        partner_ids = [row["partner_id"] for row in rows]
         world = await store.load_month(connection, close.month, partner_ids)
         new_events = issue_month(
             world,
@@ -134,7 +143,6 @@ async def _close_chunk(
         if new_events or drafts_of(world, close.month, partner_ids):
             await connection.execute(SQL.note_unreported, close.month)
         add_events(events, close, new_events)
-        return str(partner_ids[-1])
 
 
 async def report(surroundings: Surroundings, close: MonthClose, before: int) -> MonthSummary:

@@ -2,9 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
-from uuid import UUID
 
 import asyncpg
 
@@ -17,7 +15,7 @@ from services.invoices.decisions.explaining import (
 )
 from services.invoices.explained import told_document, told_payment
 from services.invoices.state import Document, Payment
-from services.invoices.store import DOCUMENTS, PAYMENTS, REFUNDS, SNAPSHOTS, SQL
+from services.invoices.store import DOCUMENTS, PAYMENTS, REFUNDS, SNAPSHOTS, SQL, id_in
 from services.invoices.viewing import NoSuchDocument
 from shared.postgres import Connection
 from shared.web.callers import Caller
@@ -40,7 +38,7 @@ async def explanation_of_document(
         pool.acquire() as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
-        row = await connection.fetchrow(SQL.document_named, name, _id_of(name))
+        row = await connection.fetchrow(SQL.document_named, name, id_in(name))
         document = None if row is None else DOCUMENTS.read(row)
         if document is None or not any(map(caller.may_see, document.partners)):
             raise NoSuchDocument(f"there is no document {name}; GET /v1/documents lists them")
@@ -135,9 +133,3 @@ async def _events_of(
     subjects = [str(document.invoice_id) for document in documents]
     rows = await connection.fetch(SQL.events_of_documents, partner_id, subjects, list(order_ids))
     return [SaidEvent(**row) for row in rows]
-
-
-def _id_of(name: str) -> UUID | None:
-    with suppress(ValueError):
-        return UUID(name)
-    return None

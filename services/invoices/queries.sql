@@ -1,3 +1,19 @@
+-- name: share_sets
+-- Keeps sets of partners from being closed until the commit (claim_set): whoever reads payments to change something comes
+-- here first. `draft_rows`: a service of release 0.2.0 may run beside this one.
+SELECT count(pg_advisory_xact_lock_shared(hashtextextended(current_schema() || '.set.' || slot, 0))),
+       (SELECT draft_rows_until > now() FROM retention) AS draft_rows
+FROM generate_series(1, 2) AS slot;
+
+-- name: wants_draft_rows
+-- Whether a service of release 0.2.0 may run beside this one.
+SELECT draft_rows_until > now() FROM retention;
+
+-- name: claim_set
+-- Waits until nobody changes a payment, and closes the next set of partners alone in this slot ($1); the sets of both slots
+-- have different partners.
+SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '.set.' || $1::integer, 0));
+
 -- name: share_months
 -- Keeps these months from being closed until the commit: a payment is drafted in an open month or is late.
 SELECT count(pg_advisory_xact_lock_shared(hashtextextended(current_schema() || '.month.' || month, 0)))
@@ -53,8 +69,9 @@ WITH chosen AS (
 UPDATE submissions s SET next_at = $2 FROM chosen WHERE s.invoice_id = chosen.invoice_id RETURNING s.*;
 
 -- name: submission_of_key
--- What a tax agent was given under this key.
-SELECT * FROM submissions WHERE month = $1 AND document_key = $2;
+-- What a tax agent was given under this key, and whether it is issued here.
+SELECT s.*, d.state = 'issued' AS is_issued
+FROM submissions s JOIN documents d USING (invoice_id) WHERE s.month = $1 AND s.document_key = $2;
 
 -- name: hold_submission
 -- Keeps a document that was not sent from being sent for a minute, in which it is taken back.
@@ -93,7 +110,7 @@ JOIN unnest($1::text[], $2::text[]) AS wanted (partner_id, month) USING (partner
 UNION
 SELECT p.order_id FROM documents d
 JOIN unnest($1::text[], $2::text[]) AS wanted (partner_id, month) USING (partner_id, month)
-JOIN payments p ON p.month = d.month AND p.partner_id = ANY(d.also) AND p.invoice_id = d.invoice_id
+JOIN placed_payments p ON p.month = d.month AND p.partner_id = ANY(d.also) AND p.invoice_id = d.invoice_id
 WHERE d.also <> '{}';
 
 -- name: orders_of_business
@@ -125,7 +142,7 @@ WHERE p.business_number <> told.business_number AND p.invoice_id IS NOT NULL
 UNION
 SELECT p.order_id FROM corrections c
 JOIN documents d USING (invoice_id)
-JOIN payments p ON p.month = d.month AND p.partner_id = d.partner_id AND p.invoice_id = d.invoice_id
+JOIN placed_payments p ON p.month = d.month AND p.partner_id = d.partner_id AND p.invoice_id = d.invoice_id
 WHERE c.partner_id = ANY($1::text[]) AND c.state = 'proposed';
 
 -- name: is_partner_known
@@ -134,13 +151,15 @@ SELECT EXISTS (SELECT FROM payments WHERE partner_id = $1) OR EXISTS (SELECT FRO
 
 -- name: orders_of_document
 -- The payments on a document, whichever partners paid them.
-SELECT p.order_id FROM documents d
-JOIN payments p ON p.month = d.month AND p.partner_id = ANY(d.partner_id || d.also) AND p.invoice_id = d.invoice_id
+SELECT p.order_id FROM all_documents d
+JOIN placed_payments p ON p.month = d.month AND p.partner_id = ANY(d.partner_id || d.also) AND p.invoice_id = d.invoice_id
 WHERE d.invoice_id = $1;
 
 -- name: find_document
--- A document by its key or its id.
-SELECT * FROM documents WHERE month = $1 AND (document_key = $2 OR invoice_id::text = $2);
+-- A document by its key or, where it is one ($3), by its id.
+SELECT * FROM all_documents WHERE month = $1 AND document_key = $2
+UNION ALL
+SELECT * FROM all_documents WHERE month = $1 AND invoice_id = $3::uuid AND document_key IS DISTINCT FROM $2;
 
 -- name: read_modifications
 -- The modified documents that refunds of this one caused; they never change.
@@ -155,11 +174,21 @@ SELECT * FROM payments WHERE order_id = ANY(string_to_array($1, E'\x1f')) ORDER 
 SELECT * FROM payments WHERE order_id = ANY(string_to_array($1, E'\x1f')) ORDER BY order_id;
 
 -- name: lock_documents
--- Locks documents in the order of their ids.
-SELECT * FROM documents WHERE invoice_id = ANY($1::uuid[]) ORDER BY invoice_id FOR UPDATE;
+-- Locks documents in the order of their ids, and those in which sets have merged drafts ($2) of these partners' months.
+SELECT * FROM documents WHERE invoice_id = ANY($1::uuid[]) OR invoice_id = ANY(ARRAY(
+    SELECT m.invoice_id FROM documents m JOIN unnest($3::text[], $4::text[]) AS wanted (partner_id, month) USING (partner_id, month)
+    WHERE m.members && $2::uuid[]))
+ORDER BY invoice_id FOR UPDATE;
 
 -- name: read_documents
 -- The same documents as they are, without a lock.
+SELECT * FROM documents WHERE invoice_id = ANY($1::uuid[]) OR invoice_id = ANY(ARRAY(
+    SELECT m.invoice_id FROM documents m JOIN unnest($3::text[], $4::text[]) AS wanted (partner_id, month) USING (partner_id, month)
+    WHERE m.members && $2::uuid[]))
+ORDER BY invoice_id;
+
+-- name: documents_of_ids
+-- Documents that are more than drafts, in the order of their ids.
 SELECT * FROM documents WHERE invoice_id = ANY($1::uuid[]) ORDER BY invoice_id;
 
 -- name: open_counters
@@ -188,7 +217,7 @@ SELECT * FROM partners WHERE partner_id = ANY($1::text[]) AND purged_at IS NOT N
 -- Keeps with the payments on issued documents who these partners are, where it was not kept and they are about to be purged:
 -- a document goes on to name whom it named.
 UPDATE payment_lines l SET buyer = json_build_array(n.business_number, n.name, n.invoice_email)
-FROM payments p JOIN documents d USING (invoice_id) JOIN partners n ON n.partner_id = p.partner_id
+FROM placed_payments p JOIN documents d USING (invoice_id) JOIN partners n ON n.partner_id = p.partner_id
 WHERE l.order_id = p.order_id AND p.partner_id = ANY($1::text[]) AND l.buyer IS NULL AND d.state = 'issued'
   AND n.business_number = p.business_number AND n.name <> '';
 
@@ -198,13 +227,14 @@ WHERE l.order_id = p.order_id AND p.partner_id = ANY($1::text[]) AND l.buyer IS 
 WITH named AS (
     SELECT DISTINCT ON (q.invoice_id) q.order_id
     FROM documents d
-    JOIN payments q ON q.month = d.month AND q.partner_id = ANY(d.partner_id || d.also) AND q.invoice_id = d.invoice_id
+    JOIN placed_payments q ON q.month = d.month AND q.partner_id = ANY(d.partner_id || d.also) AND q.invoice_id = d.invoice_id
     JOIN payment_lines s ON s.order_id = q.order_id AND s.buyer ->> 1 <> ''
-    WHERE d.state = 'issued' AND d.invoice_id IN (SELECT invoice_id FROM payments WHERE partner_id = ANY($1::text[]))
+    WHERE d.state = 'issued' AND d.invoice_id IN (SELECT invoice_id FROM placed_payments WHERE partner_id = ANY($1::text[]))
     ORDER BY q.invoice_id, q.paid_at DESC, q.order_id DESC
 )
 UPDATE payment_lines l SET buyer = NULL
-FROM payments p LEFT JOIN documents d USING (invoice_id)
+FROM placed_payments p
+LEFT JOIN LATERAL (SELECT * FROM all_documents a WHERE a.invoice_id = p.invoice_id OFFSET 0) AS d ON true -- one by one
 WHERE l.order_id = p.order_id AND p.partner_id = ANY($1::text[]) AND l.buyer IS NOT NULL
   AND (d.state IN ('draft', 'approved', 'issue_failed')) IS NOT TRUE
   AND p.order_id NOT IN (SELECT order_id FROM named)
@@ -251,8 +281,8 @@ WITH RECURSIVE family (invoice_id) AS (
     UNION
     SELECT d.invoice_id FROM documents d JOIN family f ON d.original_id = f.invoice_id WHERE d.refund_id IS NULL
 )
-SELECT p.* FROM documents d
-JOIN payments p ON p.month = d.month AND p.partner_id = ANY(d.partner_id || d.also)
+SELECT p.* FROM all_documents d
+JOIN placed_payments p ON p.month = d.month AND p.partner_id = ANY(d.partner_id || d.also)
 WHERE d.invoice_id = $1 AND p.invoice_id IN (SELECT invoice_id FROM family)
 ORDER BY p.paid_at, p.order_id;
 
@@ -268,7 +298,7 @@ WHERE d.kind = 'modified' AND d.refund_id IS NOT NULL;
 
 -- name: document_by_id
 -- A document, to be looked at.
-SELECT * FROM documents WHERE invoice_id = $1;
+SELECT * FROM all_documents WHERE invoice_id = $1;
 
 -- name: read_requests
 -- Every wish of these partners.
@@ -277,21 +307,21 @@ SELECT * FROM merge_requests WHERE partner_id = ANY($1::text[]);
 -- name: answered_request
 -- A wish to merge, or to undo a merge, with how many payments its answer names.
 SELECT r.partner_id, r.request_id, r.undo, r.business_number, r.month, r.requested_at,
-       (SELECT count(*) FROM merge_explanations e
+       (SELECT count(*) FROM all_explanations e
         WHERE e.partner_id = r.partner_id AND e.request_id = r.request_id) AS count
 FROM merge_requests r WHERE r.partner_id = $1 AND r.request_id = $2;
 
 -- name: answered_payments
 -- The next payments, in the order of their ids, of such an answer.
-SELECT payment_id, order_id, reason FROM merge_explanations
+SELECT payment_id, order_id, reason FROM all_explanations
 WHERE partner_id = $1 AND request_id = $2 AND payment_id > $3 ORDER BY payment_id LIMIT $4;
 
 -- name: open_refunds_of_month
 -- The refunds in progress of payments whose documents of a month are still to be issued, with what stands on those.
 SELECT r.refund_id, p.payment_id, p.order_id, p.partner_id, p.standing_supply + p.standing_vat AS won
-FROM refunds r JOIN payments p USING (order_id) JOIN documents d USING (invoice_id)
-WHERE r.state = 'open' AND p.month = $1 AND p.standing_supply + p.standing_vat > 0
-  AND d.state IN ('draft', 'approved', 'issue_failed')
+FROM refunds r JOIN placed_payments p USING (order_id) LEFT JOIN documents d USING (invoice_id)
+WHERE r.state = 'open' AND p.month = $1 AND p.invoice_id IS NOT NULL AND p.standing_supply + p.standing_vat > 0
+  AND coalesce(d.state, 'draft') IN ('draft', 'approved', 'issue_failed')
 ORDER BY p.partner_id, p.payment_id, r.refund_id;
 
 -- name: open_month_close
@@ -299,14 +329,20 @@ ORDER BY p.partner_id, p.payment_id, r.refund_id;
 INSERT INTO months (month, closed_at) VALUES ($1, $2) ON CONFLICT DO NOTHING;
 
 -- name: partners_to_close
--- The next partners, in order, with a document of a month that is still to be issued.
-SELECT DISTINCT partner_id FROM documents
-WHERE month = $1 AND partner_id > $2 AND state IN ('draft', 'approved', 'issue_failed')
-ORDER BY partner_id LIMIT $3;
+-- The next partners, in order, with a document of a month that is still to be issued. Once a month was told as closed, each
+-- of those has a row.
+SELECT partner_id FROM (
+    (SELECT DISTINCT partner_id FROM documents
+     WHERE month = $1 AND partner_id > $2 AND state IN ('draft', 'approved', 'issue_failed') ORDER BY partner_id LIMIT $3)
+    UNION
+    (SELECT DISTINCT partner_id FROM all_documents
+     WHERE month = $1 AND partner_id > $2 AND state = 'draft'
+       AND NOT EXISTS (SELECT FROM months WHERE month = $1 AND sequence > 0 AND NOT unreported) ORDER BY partner_id LIMIT $3)
+) AS found ORDER BY partner_id LIMIT $3;
 
 -- name: partners_to_approve
 -- The next partners with a document of a month that is to be approved, of these business numbers where they are given.
-SELECT DISTINCT partner_id FROM documents
+SELECT DISTINCT partner_id FROM all_documents
 WHERE month = $1 AND partner_id > $2 AND state IN ('draft', 'issue_failed')
   AND ($4::text[] IS NULL OR business_number = ANY($4::text[]))
 ORDER BY partner_id LIMIT $3;
@@ -324,10 +360,10 @@ ORDER BY d.partner_id LIMIT $3;
 -- later is late. Those of which somebody has approved a document and is to issue it too ($4) are left, where four eyes
 -- are asked for ($6), and so are those with a refund in progress, unless they are to be issued whole ($7).
 WITH refunded AS (
-    SELECT p.invoice_id FROM refunds f JOIN payments p USING (order_id)
+    SELECT p.invoice_id FROM refunds f JOIN placed_payments p USING (order_id)
     WHERE f.state = 'open' AND p.month = $1 AND p.standing_supply + p.standing_vat > 0
 ), ready AS (
-    SELECT business_number FROM documents
+    SELECT business_number FROM all_documents
     WHERE month = $1 AND ($2::text[] IS NULL OR business_number = ANY($2::text[]))
       AND state IN ('draft', 'approved', 'issue_failed')
     GROUP BY business_number
@@ -345,7 +381,7 @@ ON CONFLICT DO NOTHING;
 -- The businesses of a month, of these numbers where they are given, that are still to be issued, and why: a refund is in
 -- progress, a document is not approved, or is with the tax agent, or whoever issues ($3) has approved it and four eyes are asked for ($4).
 WITH refunded AS (
-    SELECT p.invoice_id FROM refunds f JOIN payments p USING (order_id)
+    SELECT p.invoice_id FROM refunds f JOIN placed_payments p USING (order_id)
     WHERE f.state = 'open' AND p.month = $1 AND p.standing_supply + p.standing_vat > 0
 )
 SELECT d.business_number, bool_or(d.state = 'draft') AS is_draft, sum(d.total)::bigint AS won,
@@ -354,7 +390,7 @@ SELECT d.business_number, bool_or(d.state = 'draft') AS is_draft, sum(d.total)::
             WHEN bool_or(s.state IN ('to_send', 'sending', 'sent')) THEN 'with_agent'
             WHEN $4 AND bool_or(a.actor = $3) THEN 'four_eyes'
             ELSE 'not_issued' END AS reason
-FROM documents d
+FROM all_documents d
 LEFT JOIN approvals a USING (invoice_id, business_number)
 LEFT JOIN submissions s ON s.invoice_id = d.invoice_id AND d.state = 'approved'
 WHERE d.month = $1 AND ($2::text[] IS NULL OR d.business_number = ANY($2::text[])) AND d.state IN ('draft', 'approved')
@@ -368,7 +404,7 @@ SELECT count(*) FILTER (WHERE state = 'draft') AS drafts,
        count(*) FILTER (WHERE state = 'issue_failed') AS issue_failed,
        count(*) FILTER (WHERE state = 'issued') AS issued,
        coalesce(sum(total) FILTER (WHERE state = 'issued'), 0)::bigint AS issued_total
-FROM documents
+FROM all_documents
 WHERE month = $1 AND modification IS NULL AND ($2::text[] IS NULL OR business_number = ANY($2::text[]));
 
 -- name: states_of_businesses
@@ -394,115 +430,118 @@ SELECT * FROM transmissions WHERE invoice_id = ANY($1::uuid[]) OR approval_numbe
 -- Notes that a month is closed, when nothing of it is left to be approved or issued; it is then to be reported.
 INSERT INTO months (month, closed_at, unreported)
 SELECT $1, $2, true
-WHERE EXISTS (SELECT FROM documents WHERE month = $1)
-  AND NOT EXISTS (SELECT FROM documents WHERE month = $1 AND state IN ('draft', 'approved'))
+WHERE EXISTS (SELECT FROM all_documents WHERE month = $1)
+  AND NOT EXISTS (SELECT FROM all_documents WHERE month = $1 AND state IN ('draft', 'approved'))
 ON CONFLICT DO NOTHING;
 
--- name: partners_with_drafts
--- The next partners, in order, with a payment of a month whose own document is a draft.
-SELECT DISTINCT partner_id FROM documents
-WHERE month = $1 AND partner_id > $2 AND state = 'draft' AND kind = 'payment'
-ORDER BY partner_id LIMIT $3;
+-- name: partners_of_month
+-- The next partners, in order, with a payment of a month.
+SELECT DISTINCT partner_id FROM payments WHERE month = $1 AND partner_id > $2 ORDER BY partner_id LIMIT $3;
 
 -- name: spread_out
--- Until the commit: room for the rows of a set, so that they are joined in memory, and plans of their own, since tables grow
--- by a set at a time and a plan that was made while they were empty reads all of them for each row.
-SELECT set_config('work_mem', '64MB', true), set_config('plan_cache_mode', 'force_custom_plan', true);
-
--- name: hold_payments
--- Locks the payments of these partners' month in the order of their ids, to be decided by set.
-SELECT count(*) FROM (
-    SELECT FROM payments WHERE month = $1 AND partner_id = ANY($2::text[]) ORDER BY order_id FOR UPDATE
-) AS held;
-
--- name: hold_documents
--- Locks what is drafted or approved of these partners' month in the order of their ids.
-SELECT count(*) FROM (
-    SELECT FROM documents WHERE month = $1 AND partner_id = ANY($2::text[]) AND state IN ('draft', 'approved')
-    ORDER BY invoice_id FOR UPDATE
-) AS held;
-
--- name: scopes_to_issue
--- The businesses of these partners that have drafts in a month.
-SELECT DISTINCT partner_id, business_number FROM documents
-WHERE month = $1 AND partner_id = ANY($2::text[]) AND state = 'draft';
+-- Until the commit: room for the rows of a set, so that they are joined in memory; plans of their own, since tables grow by a
+-- set at a time and a plan that was made while they were empty reads all of them for each row; and indexes are read in their
+-- order, so that payments come partner by partner.
+SELECT set_config('work_mem', '64MB', true), set_config('plan_cache_mode', 'force_custom_plan', true),
+       set_config('enable_bitmapscan', 'off', true);
 
 -- name: close_plain
--- Merges, and issues or approves, by set what needs no second thought: the month of partners all of whose documents are drafts of their
--- own, under the number that they always told ($3: those with a right check digit), without a refund in progress, a wish
--- for some payments only, or an approval. It decides as decisions/eligibility.py, merging.py and issuing.py do. $4: the
--- instant of the close, $5: the last day of the month, $6: whether that is late, $7: the cut-off, $8: ids for merges, $9:
--- whether they are only approved, by $10 for the reason $11.
-WITH held AS (
-    SELECT p.*, d.state AS draft_state, d.business_number AS draft_number
-    FROM payments p
-    LEFT JOIN documents d ON d.invoice_id = p.draft_id AND d.month = $1 AND d.partner_id = ANY($2::text[])
-    WHERE p.month = $1 AND p.partner_id = ANY($2::text[])
+-- Merges, and issues or approves, by set what needs no second thought, and says so in the outbox: the month of partners all
+-- of whose documents are drafts that are what their payments say, under the number that they always told, with a right check
+-- digit, without a refund in progress or a wish for some payments only. It decides as decisions/eligibility.py,
+-- merging.py and issuing.py do. Answers with the partners that it leaves with something to do. $3: the instant of the close,
+-- as it is written ($4); $5: the last day of the month and $6 the due day; $7: whether that is late and $8 with how many percent; $9: the cut-off; $10: whether documents are only approved, by $11 for the reason
+-- $12; $13: the cause; $14: the partitions of the partners' keys. It locks the outbox as lock_outbox does.
+WITH written AS MATERIALIZED (
+    SELECT invoice_id, partner_id AS owner, state FROM documents WHERE month = $1 AND partner_id = ANY($2::text[])
+    UNION ALL
+    SELECT unnest(members), partner_id, 'in_merge' FROM documents
+    WHERE month = $1 AND partner_id = ANY($2::text[]) AND members IS NOT NULL AND state <> 'undone'
+), summed AS MATERIALIZED (
+    SELECT partner_id, business_number, count(*) AS count, count(*) FILTER (WHERE is_draft) AS drafts,
+           count(*) FILTER (WHERE is_fit) AS payments, coalesce(bool_or(is_odd), false) AS is_odd,
+           sum(standing_supply) FILTER (WHERE is_fit) AS supply, sum(standing_vat) FILTER (WHERE is_fit) AS vat,
+           array_agg(draft_id ORDER BY paid_at, order_id) FILTER (WHERE is_fit) AS members,
+           array_agg(payment_id ORDER BY paid_at, order_id) FILTER (WHERE is_fit) AS payment_ids,
+           array_agg(order_id ORDER BY paid_at, order_id) FILTER (WHERE is_fit) AS order_ids
+    FROM (
+        SELECT *, is_unwritten AND standing > 0 AS is_draft,
+               is_unwritten AND standing > 0 AND issued_units + returned_units >= serial_units AS is_fit,
+               CASE WHEN is_unwritten THEN invoice_id <> draft_id OR open_refunds > 0 AND standing > 0
+                    ELSE draft_id IN (SELECT w.invoice_id FROM written w WHERE w.state NOT IN ('void', 'issued')) END AS is_odd
+        FROM (
+            -- No join: so the rows come by partner, as the index has them, and are sorted within each.
+            SELECT *, draft_id IS NOT NULL AND draft_id NOT IN (SELECT w.invoice_id FROM written w) AS is_unwritten,
+                   standing_supply + standing_vat AS standing
+            FROM payments WHERE month = $1 AND partner_id = ANY($2::text[])
+        ) AS each
+    ) AS judged
+    GROUP BY partner_id, business_number
 ), left_alone AS (
-    SELECT partner_id FROM held
+    SELECT partner_id FROM summed
     GROUP BY partner_id
-    HAVING count(*) > 1000 OR bool_or(draft_id IS NOT NULL AND CASE draft_state
-        WHEN 'draft' THEN invoice_id <> draft_id OR business_number <> draft_number
-                          OR NOT business_number = ANY($3::text[])
-                          OR open_refunds > 0 AND standing_supply + standing_vat > 0
-        ELSE draft_state NOT IN ('void', 'issued') END)
+    HAVING sum(count) > 1000 OR bool_or(is_odd) OR bool_or(drafts > 0 AND NOT CASE
+        WHEN business_number ~ '^[0-9]{10}$' THEN
+            (SELECT (sum(digit * weight) + substr(business_number, 9, 1)::integer * 5 / 10
+                     + substr(business_number, 10, 1)::integer) % 10 = 0
+             FROM unnest(string_to_array(left(business_number, 9), NULL)::integer[], '{1,3,7,1,3,7,1,3,5}'::integer[])
+                  AS n (digit, weight))
+        ELSE false END)
     UNION
-    SELECT h.partner_id FROM held h JOIN partner_numbers n USING (partner_id) WHERE n.business_number <> h.business_number
+    SELECT s.partner_id FROM summed s JOIN partner_numbers n USING (partner_id) WHERE n.business_number <> s.business_number
     UNION
     SELECT partner_id FROM merge_requests
     WHERE partner_id = ANY($2::text[]) AND month = $1 AND standing AND (undo OR payment_ids IS NOT NULL)
-    UNION
-    SELECT h.partner_id FROM held h JOIN approvals a ON a.invoice_id = h.draft_id
-), plain AS (
-    SELECT * FROM held WHERE partner_id NOT IN (SELECT partner_id FROM left_alone)
+), plain AS MATERIALIZED (
+    SELECT * FROM summed WHERE partner_id NOT IN (SELECT partner_id FROM left_alone)
 ), preferring AS (
     SELECT partner_id FROM partners n
     WHERE partner_id = ANY($2::text[]) AND CASE
-        WHEN json_array_length(preferences) = 0 THEN always_merge AND always_merge_since < $7
+        WHEN json_array_length(preferences) = 0 THEN always_merge AND always_merge_since < $9
         ELSE (SELECT (each ->> 1)::boolean FROM json_array_elements(n.preferences) WITH ORDINALITY AS told (each, place)
-              WHERE (each ->> 0)::timestamptz < $7 ORDER BY place DESC LIMIT 1) END
+              WHERE (each ->> 0)::timestamptz < $9 ORDER BY place DESC LIMIT 1) END
 ), asking AS (
     SELECT DISTINCT ON (partner_id, business_number) partner_id, business_number, request_id FROM merge_requests
     WHERE partner_id = ANY($2::text[]) AND month = $1 AND standing AND NOT undo
     ORDER BY partner_id, business_number, requested_at DESC, request_id DESC
-), wished AS (
-    SELECT s.partner_id, s.business_number,
-           CASE WHEN n.partner_id IS NOT NULL THEN 'always_merge:' || $1 ELSE a.request_id END AS request_id
-    FROM (SELECT DISTINCT partner_id, business_number FROM plain WHERE draft_state = 'draft') s
+), wished AS MATERIALIZED (
+    SELECT s.*, CASE WHEN n.partner_id IS NOT NULL THEN 'always_merge:' || $1 ELSE a.request_id END AS request_id
+    FROM plain s
     LEFT JOIN preferring n USING (partner_id) LEFT JOIN asking a USING (partner_id, business_number)
-), judged AS (
-    SELECT p.partner_id, p.business_number, p.order_id, p.payment_id, p.draft_id, p.draft_state, p.paid_at,
-           p.standing_supply, p.standing_vat, w.request_id,
-           CASE WHEN p.draft_id IS NULL THEN CASE p.evidence WHEN 'tax_invoice' THEN 'nothing_left' ELSE 'not_a_tax_invoice' END
-                WHEN p.draft_state = 'issued' THEN 'already_issued'
-                WHEN p.standing_supply + p.standing_vat = 0 THEN 'nothing_left'
-                WHEN p.issued_units + p.returned_units < p.serial_units THEN 'units_not_issued'
-                ELSE 'merged' END AS reason
-    FROM plain p LEFT JOIN wished w USING (partner_id, business_number)
-), fit AS (
-    SELECT partner_id, business_number, count(*) AS payments, sum(standing_supply) AS supply, sum(standing_vat) AS vat
-    FROM judged WHERE reason = 'merged' AND request_id IS NOT NULL
-    GROUP BY partner_id, business_number HAVING count(*) > 1
+    WHERE drafts > 0
 ), merges AS MATERIALIZED (
-    SELECT ($8::uuid[])[row_number() OVER (ORDER BY partner_id, business_number)] AS invoice_id, fit.* FROM fit
+    SELECT uuidv7() AS invoice_id, w.* FROM wished w WHERE request_id IS NOT NULL AND payments > 1
+), apart AS (
+    -- Partners of whom not every payment is in one merge.
+    SELECT partner_id FROM plain LEFT JOIN merges m USING (partner_id, business_number)
+    GROUP BY partner_id HAVING bool_or(plain.drafts > 0) AND (count(*) > 1 OR bool_or(m.payments IS DISTINCT FROM plain.count))
+    UNION
+    SELECT e.partner_id FROM merge_explanations e JOIN merges m USING (partner_id, request_id)
 ), verdicts AS MATERIALIZED (
-    SELECT j.*, CASE WHEN j.reason = 'merged' THEN m.invoice_id END AS merge_id
-    FROM judged j LEFT JOIN merges m USING (partner_id, business_number)
+    SELECT p.partner_id, p.business_number, p.order_id, p.payment_id, p.draft_id, p.paid_at, p.standing_supply, p.standing_vat,
+           w.state IS NULL AND p.draft_id IS NOT NULL AND p.standing_supply + p.standing_vat > 0 AS is_draft, s.request_id,
+           CASE WHEN fit.reason = 'merged' THEN m.invoice_id END AS merge_id, fit.reason
+    FROM payments p
+    LEFT JOIN written w ON w.invoice_id = p.draft_id
+    LEFT JOIN wished s USING (partner_id, business_number)
+    LEFT JOIN merges m USING (partner_id, business_number)
+    CROSS JOIN LATERAL (SELECT CASE
+        WHEN p.draft_id IS NULL THEN CASE p.evidence WHEN 'tax_invoice' THEN 'nothing_left' ELSE 'not_a_tax_invoice' END
+        WHEN w.state = 'issued' THEN 'already_issued'
+        WHEN p.standing_supply + p.standing_vat = 0 THEN 'nothing_left'
+        WHEN p.issued_units + p.returned_units < p.serial_units THEN 'units_not_issued'
+        ELSE 'merged' END AS reason) AS fit
+    WHERE p.month = $1 AND p.partner_id = ANY(ARRAY(SELECT partner_id FROM apart))
 ), explained AS (
     INSERT INTO merge_explanations (partner_id, request_id, payment_id, order_id, reason)
-    SELECT partner_id, request_id, payment_id, order_id,
-           CASE WHEN reason = 'merged' AND merge_id IS NULL THEN 'only_one_payment' ELSE reason END
-    FROM verdicts WHERE request_id IS NOT NULL AND reason <> 'already_issued'
+    SELECT v.partner_id, v.request_id, v.payment_id, v.order_id,
+           CASE WHEN v.reason = 'merged' AND v.merge_id IS NULL THEN 'only_one_payment' ELSE v.reason END
+    FROM verdicts v LEFT JOIN merge_explanations e USING (partner_id, request_id, payment_id)
+    WHERE v.request_id IS NOT NULL AND v.reason <> 'already_issued' AND (v.merge_id IS NULL OR e.payment_id IS NOT NULL)
     ON CONFLICT (partner_id, request_id, payment_id) DO UPDATE SET order_id = EXCLUDED.order_id, reason = EXCLUDED.reason
-), joined AS (
-    UPDATE payments p SET invoice_id = v.merge_id FROM verdicts v
-    WHERE p.order_id = v.order_id AND v.merge_id IS NOT NULL AND p.month = $1 AND p.partner_id = ANY($2::text[])
-), inside AS (
-    UPDATE documents d SET state = 'in_merge' FROM verdicts v
-    WHERE d.invoice_id = v.draft_id AND v.merge_id IS NOT NULL AND d.month = $1 AND d.partner_id = ANY($2::text[])
 ), issuing AS (
     SELECT draft_id AS invoice_id, business_number, (paid_at AT TIME ZONE INTERVAL '+09:00')::date AS written_date
-    FROM verdicts WHERE draft_state = 'draft' AND merge_id IS NULL
+    FROM verdicts WHERE is_draft AND merge_id IS NULL
     UNION ALL
     SELECT invoice_id, business_number, $5::date FROM merges
 ), counted AS (
@@ -515,37 +554,77 @@ WITH held AS (
            c.last_number - count(*) OVER (PARTITION BY i.business_number)
            + row_number() OVER (PARTITION BY i.business_number ORDER BY i.invoice_id) AS number
     FROM issuing i JOIN counted c USING (business_number)
-), keyed AS (
-    SELECT *, format('%s-%s-%s', $1, business_number, lpad(number::text, greatest(6, length(number::text)), '0')) AS key
-    FROM numbered
-), singles AS (
-    UPDATE documents d
-    SET state = CASE WHEN $9::boolean THEN 'approved' ELSE 'issued' END, sequence = d.sequence + 1, late = $6 AND NOT $9,
-        document_key = k.key, written_date = k.written_date, issued_at = CASE WHEN $9 THEN NULL ELSE $4::timestamptz END, payments = 1
-    FROM keyed k WHERE d.invoice_id = k.invoice_id AND d.month = $1 AND d.partner_id = ANY($2::text[])
+), made AS MATERIALIZED (
+    SELECT n.invoice_id, n.business_number, n.written_date, m.invoice_id IS NOT NULL AS is_merge,
+           format('%s-%s-%s', $1, n.business_number, lpad(number::text, greatest(6, length(number::text)), '0')) AS key,
+           coalesce(m.partner_id, v.partner_id) AS partner_id, coalesce(m.supply, v.standing_supply)::bigint AS supply,
+           coalesce(m.vat, v.standing_vat)::bigint AS vat, coalesce(m.payments, 1) AS payments, m.members, m.request_id,
+           coalesce(m.payment_ids, ARRAY[v.payment_id]) AS payment_ids, coalesce(m.order_ids, ARRAY[v.order_id]) AS order_ids
+    FROM numbered n
+    LEFT JOIN merges m USING (invoice_id)
+    LEFT JOIN verdicts v ON v.draft_id = n.invoice_id
 ), frozen AS (
     INSERT INTO approvals (document_key, invoice_id, business_number, month, supply, vat, payments, actor, reason, approved_at)
-    SELECT k.key, k.invoice_id, k.business_number, $1, coalesce(m.supply, d.supply), coalesce(m.vat, d.vat),
-           coalesce(m.payments, 1), $10::text, $11::text, $4::timestamptz
-    FROM keyed k
-    LEFT JOIN merges m USING (invoice_id)
-    LEFT JOIN documents d ON d.invoice_id = k.invoice_id AND d.month = $1 AND d.partner_id = ANY($2::text[])
-    WHERE $9
-), merged AS (
+    SELECT key, invoice_id, business_number, $1, supply, vat, payments, $11::text, $12::text, $3::timestamptz FROM made
+    WHERE $10::boolean
+), kept AS (
     INSERT INTO documents (invoice_id, kind, state, partner_id, business_number, month, supply, vat, sequence, late, payments,
-                           document_key, written_date, issued_at)
-    SELECT m.invoice_id, 'merged', CASE WHEN $9::boolean THEN 'approved' ELSE 'issued' END, m.partner_id, m.business_number, $1,
-           m.supply, m.vat, 2, $6 AND NOT $9, m.payments, k.key, k.written_date, CASE WHEN $9 THEN NULL ELSE $4::timestamptz END
-    FROM merges m JOIN keyed k USING (invoice_id)
+                           document_key, written_date, issued_at, members, merged_for)
+    SELECT invoice_id, CASE WHEN is_merge THEN 'merged' ELSE 'payment' END, CASE WHEN $10 THEN 'approved' ELSE 'issued' END,
+           partner_id, business_number, $1, supply, vat, 2, $7::boolean AND NOT $10, payments, key, written_date,
+           CASE WHEN $10 THEN NULL ELSE $3 END, members, CASE WHEN is_merge THEN request_id END
+    FROM made
+), left_out AS (
+    SELECT m.invoice_id, string_agg(format('{"payment_id":%s,"reason":"%s"}', to_json(v.payment_id), CASE
+               WHEN v.business_number <> m.business_number THEN 'other_business' ELSE v.reason END),
+               ',' ORDER BY v.paid_at, v.order_id) AS excluded
+    FROM merges m JOIN verdicts v ON v.partner_id = m.partner_id AND v.merge_id IS DISTINCT FROM m.invoice_id
+    GROUP BY m.invoice_id
+), said AS MATERIALIZED (
+    SELECT m.*, o.excluded, to_json(m.payment_ids)::text AS payment_list, to_json(m.order_ids)::text AS order_list,
+           format('{"invoice_id":"%s","partner_id":%s,"business_number":"%s","month":"%s",', m.invoice_id,
+                  to_json(m.partner_id), m.business_number, $1) AS head,
+           format('"supply":%s,"vat":%s,"total":%s,"written_date":"%s"', supply, vat, supply + vat, written_date) AS won
+    FROM made m LEFT JOIN left_out o USING (invoice_id)
+), events AS MATERIALIZED (
+    SELECT 1 AS turn, partner_id, business_number, invoice_id, 'invoice.merged.v1' AS type, 1 AS sequence,
+           convert_to(concat(head, won, ',"due_on":"', $6::date, '","payment_ids":', payment_list, ',"excluded":[', excluded, ']}'),
+                      'UTF8') AS data
+    FROM said WHERE is_merge
+    UNION ALL
+    SELECT 2, partner_id, NULL, invoice_id, CASE WHEN $10 THEN 'invoice.approved.v1' ELSE 'invoice.issued.v1' END, 2,
+           convert_to(CASE WHEN $10
+               THEN concat(head, '"document_key":"', key, '",', won, ',"due_on":"', $6, '","approved_at":"', $4::text,
+                           '","payment_ids":', payment_list, '}')
+               ELSE concat(head, '"document_key":"', key, '",', won, ',"issued_at":"', $4, '","late":', $7::text,
+                           CASE WHEN $7 THEN format(',"estimated_penalty":%s', supply * $8::bigint / 100) END,
+                           ',"payment_ids":', payment_list, ',"order_ids":', order_list, '}') END, 'UTF8')
+    FROM said
+), noted AS (
+    UPDATE months SET unreported = true WHERE month = $1 AND NOT unreported AND EXISTS (SELECT FROM made) RETURNING month
+), outbox_lock AS MATERIALIZED (
+    -- It is the last lock, as everywhere, and held no sooner than the events are made: so it asks how many these are.
+    SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '.outbox', 0 * (e.count + n.count)))
+    FROM (SELECT count(*) FROM events) AS e, (SELECT count(*) FROM noted) AS n
+), told AS (
+    INSERT INTO outbox (topic, partition, key, type, subject, sequence, time, correlation, causation, data, event_id)
+    SELECT 'invoices.events', a.partition, e.partner_id, e.type, e.invoice_id::text, e.sequence, $4, e.partner_id, $13::text,
+           e.data, uuidv7()
+    FROM outbox_lock CROSS JOIN events e
+    JOIN unnest($2::text[], $14::integer[]) AS a (partner_id, partition) USING (partner_id)
+    ORDER BY e.turn, CASE e.turn WHEN 1 THEN e.partner_id END, e.business_number, e.invoice_id
 )
-SELECT (SELECT count(*) FROM issuing) AS done, (SELECT count(*) FROM merges) AS merged;
+SELECT ARRAY(SELECT partner_id FROM summed JOIN left_alone USING (partner_id) GROUP BY partner_id
+             HAVING bool_or(drafts > 0)
+                 OR partner_id IN (SELECT w.owner FROM written w WHERE w.state IN ('draft', 'approved', 'issue_failed'))
+             ORDER BY partner_id);
 
 -- name: issue_frozen
 -- Issues by set what of these partners was approved, of businesses whose issue has begun: without a refund in progress, and
 -- not what $7 has approved where four eyes are asked for ($6), nor what is with a tax agent. $4: the instant, $5: whether that is late. As issue_approved
 -- of decisions/closing.py does.
 WITH refunded AS (
-    SELECT invoice_id FROM payments
+    SELECT invoice_id FROM placed_payments
     WHERE month = $1 AND partner_id = ANY($2::text[]) AND open_refunds > 0 AND standing_supply + standing_vat > 0
 ), issued AS (
     UPDATE documents d SET state = 'issued', sequence = d.sequence + 1, late = $5, issued_at = $4
@@ -561,61 +640,31 @@ WITH refunded AS (
 )
 SELECT count(*) FROM issued;
 
--- name: tell_set
--- Says what a set has done in this transaction, in the order in which it is decided: merges, where it merges ($9), then
--- approvals or issues. $2: partners and $3: the partitions of their keys, $4: the time, $5: the cause, $6: the due day, $7:
--- the penalty of what is late, in percent, $8: ids of events.
+-- name: tell_issued
+-- Says what a set has issued in this transaction, in the order in which it is decided. $2: partners and $3: the partitions of
+-- their keys, $4: the time, $5: the cause, $6: the penalty of what is late, in percent.
 WITH asked AS (
     SELECT * FROM unnest($2::text[], $3::integer[]) AS asked (partner_id, partition)
 ), written AS (
     SELECT d.* FROM documents d
-    WHERE d.month = $1 AND d.partner_id = ANY($2::text[]) AND d.state IN ('approved', 'issued')
-      AND d.xmin = pg_current_xact_id()::xid
+    WHERE d.month = $1 AND d.partner_id = ANY($2::text[]) AND d.state = 'issued' AND d.xmin = pg_current_xact_id()::xid
 ), listed AS (
-    SELECT p.invoice_id, string_agg(to_json(p.payment_id)::text, ',' ORDER BY p.paid_at, p.order_id) AS payment_ids,
-           string_agg(to_json(p.order_id)::text, ',' ORDER BY p.paid_at, p.order_id) AS order_ids
-    FROM payments p JOIN written w USING (invoice_id)
-    WHERE p.month = $1 AND p.partner_id = ANY($2::text[])
+    SELECT p.invoice_id, to_json(array_agg(p.payment_id ORDER BY p.paid_at, p.order_id)) AS payment_ids,
+           to_json(array_agg(p.order_id ORDER BY p.paid_at, p.order_id)) AS order_ids
+    FROM placed_payments p JOIN written w USING (invoice_id)
+    WHERE p.month = $1 AND p.partner_id = ANY($2::text[]) AND p.standing_supply + p.standing_vat > 0
     GROUP BY p.invoice_id
-), left_out AS (
-    SELECT w.invoice_id, string_agg(format('{"payment_id":%s,"reason":"%s"}', to_json(p.payment_id), CASE
-               WHEN p.business_number <> w.business_number THEN 'other_business'
-               ELSE coalesce(e.reason, 'already_issued') END), ',' ORDER BY p.paid_at, p.order_id) AS excluded
-    FROM written w
-    JOIN payments p ON p.month = $1 AND p.partner_id = w.partner_id AND p.invoice_id IS DISTINCT FROM w.invoice_id
-    LEFT JOIN merge_explanations e ON e.partner_id = p.partner_id AND e.payment_id = p.payment_id
-                                  AND e.xmin = pg_current_xact_id()::xid
-    WHERE w.kind = 'merged' AND $9::boolean GROUP BY w.invoice_id
-), said AS (
-    SELECT w.partner_id, w.invoice_id, w.business_number, l.payment_ids, l.order_ids, o.excluded, w.kind, w.state, w.sequence,
-           w.written_date, w.document_key, w.late, w.supply, w.vat,
-           format('{"invoice_id":"%s","partner_id":%s,"business_number":"%s","month":"%s",', w.invoice_id, to_json(w.partner_id),
-                  w.business_number, w.month) AS head,
-           format('"supply":%s,"vat":%s,"total":%s,"written_date":"%s"', w.supply, w.vat, w.total, w.written_date) AS won
-    FROM written w JOIN listed l USING (invoice_id) LEFT JOIN left_out o USING (invoice_id)
-), events AS (
-    SELECT 1 AS turn, partner_id, business_number, invoice_id, 'invoice.merged.v1' AS type, sequence - 1 AS sequence,
-           format('%s%s,"due_on":"%s","payment_ids":[%s],"excluded":[%s]}', head, won, $6::date, payment_ids, excluded) AS data
-    FROM said WHERE kind = 'merged' AND $9::boolean
-    UNION ALL
-    SELECT 2, partner_id, NULL, invoice_id, 'invoice.approved.v1', sequence,
-           format('%s"document_key":"%s",%s,"due_on":"%s","approved_at":"%s","payment_ids":[%s]}', head, document_key, won,
-                  $6::date, $4::text, payment_ids)
-    FROM said WHERE state = 'approved'
-    UNION ALL
-    SELECT 2, partner_id, NULL, invoice_id, 'invoice.issued.v1', sequence,
-           format('%s"document_key":"%s",%s,"issued_at":"%s","late":%s,%s"payment_ids":[%s],"order_ids":[%s]}', head,
-                  document_key, won, $4::text, late::text,
-                  CASE WHEN late THEN format('"estimated_penalty":%s,', supply * $7::bigint / 100) ELSE '' END,
-                  payment_ids, order_ids)
-    FROM said WHERE state = 'issued'
 )
 INSERT INTO outbox (topic, partition, key, type, subject, sequence, time, correlation, causation, data, event_id)
-SELECT 'invoices.events', a.partition, e.partner_id, e.type, e.invoice_id::text, e.sequence, $4, e.partner_id, $5,
-       convert_to(e.data, 'UTF8'),
-       ($8::uuid[])[row_number() OVER (ORDER BY e.turn, CASE e.turn WHEN 1 THEN e.partner_id END, e.business_number, e.invoice_id)]
-FROM events e JOIN asked a USING (partner_id)
-ORDER BY e.turn, CASE e.turn WHEN 1 THEN e.partner_id END, e.business_number, e.invoice_id;
+SELECT 'invoices.events', a.partition, w.partner_id, 'invoice.issued.v1', w.invoice_id::text, w.sequence, $4, w.partner_id, $5,
+       convert_to(format('{"invoice_id":"%s","partner_id":%s,"business_number":"%s","month":"%s","document_key":"%s",'
+                         '"supply":%s,"vat":%s,"total":%s,"written_date":"%s","issued_at":"%s","late":%s,%s"payment_ids":%s,'
+                         '"order_ids":%s}', w.invoice_id, to_json(w.partner_id), w.business_number, w.month, w.document_key,
+                         w.supply, w.vat, w.total, w.written_date, $4::text, w.late::text,
+                         CASE WHEN w.late THEN format('"estimated_penalty":%s,', w.supply * $6::bigint / 100) ELSE '' END,
+                         l.payment_ids, l.order_ids), 'UTF8'), uuidv7()
+FROM written w JOIN listed l USING (invoice_id) JOIN asked a USING (partner_id)
+ORDER BY w.invoice_id;
 
 -- name: note_unreported
 -- Remembers that month.closed has something to report, in case the close is interrupted before it or leaves drafts.
@@ -625,8 +674,12 @@ UPDATE months SET unreported = true WHERE month = $1 AND NOT unreported;
 -- The close of a month, locked while it is reported.
 SELECT closed_at, sequence, unreported FROM months WHERE month = $1 FOR UPDATE;
 
+-- name: drafts_of_month
+-- How many documents of a month are still to be approved or issued.
+SELECT count(*) FROM all_documents WHERE month = $1 AND state IN ('draft', 'approved');
+
 -- name: summarise_month
--- What is issued and what has failed of a month.
+-- What is issued and what has failed of a month; of its drafts those that have a row, which are all once it is closed.
 SELECT count(*) FILTER (WHERE state = 'issued')::bigint AS documents,
        coalesce(sum(payments) FILTER (WHERE state = 'issued'), 0)::bigint AS payments,
        coalesce(sum(supply) FILTER (WHERE state = 'issued'), 0)::bigint AS supply,
@@ -645,7 +698,7 @@ FROM documents WHERE month = $1 AND state = 'issued';
 
 -- name: state_of_month
 -- Whether a month was closed, and whether that was told.
-SELECT closed_at, unreported FROM months WHERE month = $1;
+SELECT closed_at, sequence, unreported FROM months WHERE month = $1;
 
 -- name: closes_of_month
 -- Who closed a month, or issued of it, when and why, oldest first; refused ones are left out.
@@ -674,7 +727,7 @@ UPDATE months SET sequence = sequence + 1, unreported = false WHERE month = $1 R
 SELECT (SELECT coalesce(sum(total), 0)::bigint FROM documents WHERE state = 'issued')
        + (SELECT coalesce(sum(p.standing_supply + p.standing_vat), 0)::bigint
           FROM payments p JOIN documents d USING (invoice_id) WHERE d.modification = 'issued_twice') AS invoiced,
-       (SELECT coalesce(sum(total), 0)::bigint FROM documents WHERE state IN ('draft', 'approved', 'issue_failed')) AS uninvoiced,
+       (SELECT coalesce(sum(total), 0)::bigint FROM all_documents WHERE state IN ('draft', 'approved', 'issue_failed')) AS uninvoiced,
        coalesce(sum(standing_supply + standing_vat) FILTER (WHERE evidence = 'card_slip'), 0)::bigint AS card_slip,
        coalesce(sum(standing_supply + standing_vat) FILTER (WHERE evidence = 'cash_receipt'), 0)::bigint AS cash_receipt
 FROM payments;
@@ -695,32 +748,47 @@ SELECT s.detail AS why, d.month, count(*) AS count, sum(d.total)::bigint AS won,
 FROM documents d JOIN submissions s USING (invoice_id)
 WHERE d.state = 'issue_failed' AND s.state = 'failed' GROUP BY 1, 2;
 
+-- name: todo_issue_again
+-- Documents of closed months that the tax agent refused and that are mended since, by month and whether they are approved.
+SELECT d.month, d.state = 'approved' AS is_approved, count(*) AS count, sum(d.total)::bigint AS won, min(s.next_at) AS since,
+       (array_agg(d.partner_id ORDER BY s.next_at, d.partner_id))[1:20] AS members
+FROM documents d JOIN submissions s USING (invoice_id) JOIN months m ON m.month = d.month AND NOT m.unreported
+WHERE d.state IN ('draft', 'approved') AND s.state = 'failed' GROUP BY 1, 2;
+
 -- name: todo_not_transmitted
 -- Issued documents that the tax authority did not take, by why, month, Seoul day of issue, and whether a tax agent was given
 -- them. Those that it is given again are left out.
 SELECT t.detail AS why, d.month, (d.issued_at AT TIME ZONE INTERVAL '+09:00')::date AS day, s.invoice_id IS NOT NULL AS by_agent,
        count(*) AS count, sum(d.total)::bigint AS won, min(t.at) AS since,
        (array_agg(d.document_key ORDER BY t.at, d.document_key))[1:20] AS members,
-       (array_agg(d.partner_id ORDER BY t.at, d.document_key))[1] AS partner_id
+       (array_agg(d.partner_id ORDER BY t.at, d.document_key))[1] AS partner
 FROM transmissions t JOIN documents d USING (invoice_id) LEFT JOIN submissions s USING (invoice_id)
 WHERE t.state = 'transmission_failed' AND coalesce(s.state, 'failed') = 'failed' GROUP BY 1, 2, 3, 4;
 
 -- name: todo_open_months
 -- Months before this one that have drafts and were not closed, found month by month in the index.
 WITH RECURSIVE known (month) AS (
-    (SELECT month FROM documents ORDER BY month LIMIT 1)
+    (SELECT month FROM payments ORDER BY month LIMIT 1)
     UNION ALL
-    SELECT (SELECT d.month FROM documents d WHERE d.month > known.month ORDER BY d.month LIMIT 1)
+    SELECT (SELECT p.month FROM payments p WHERE p.month > known.month ORDER BY p.month LIMIT 1)
     FROM known WHERE known.month < $1
 )
 SELECT d.month, count(*) AS count, sum(d.total)::bigint AS won
-FROM known JOIN documents d USING (month)
+FROM known JOIN all_documents d USING (month)
 WHERE known.month < $1 AND d.state IN ('draft', 'approved') AND NOT EXISTS (SELECT FROM months m WHERE m.month = known.month)
 GROUP BY d.month;
 
 -- name: todo_interrupted
 -- Months whose close was interrupted before it was told, goes on, or left drafts because of a refund.
 SELECT month, closed_at FROM months WHERE unreported;
+
+-- name: todo_unanswered
+-- Issued documents that a tax agent is given and of whose transmission it has said nothing, by month and Seoul day of issue.
+SELECT d.month, (d.issued_at AT TIME ZONE INTERVAL '+09:00')::date AS day, count(*) AS count, sum(d.total)::bigint AS won,
+       min(d.issued_at) AS since, (array_agg(d.document_key ORDER BY d.issued_at, d.document_key))[1:20] AS members
+FROM submissions s JOIN documents d USING (invoice_id) LEFT JOIN transmissions t USING (invoice_id)
+WHERE s.state IN ('to_send', 'sending', 'sent', 'issued') AND d.state = 'issued' AND t.state IS DISTINCT FROM 'transmitted'
+GROUP BY 1, 2;
 
 -- name: todo_late
 -- Documents issued after their due day since an instant, by month and Seoul day of issue, with what 1 % and 2 % of them are.
@@ -742,7 +810,7 @@ SELECT invoice_id, document_key, kind, state, month, total, partner_id FROM docu
 
 -- name: find_document_by_id
 -- The document of this id.
-SELECT invoice_id, document_key, kind, state, month, total, partner_id FROM documents WHERE invoice_id = $1;
+SELECT invoice_id, document_key, kind, state, month, total, partner_id FROM all_documents WHERE invoice_id = $1;
 
 -- name: find_partner
 -- The partner of this id, as its last change says.
@@ -777,13 +845,13 @@ SELECT partner_id FROM payments WHERE order_id = $1;
 -- Which evidence the won of the payment stand on.
 SELECT payment_id, evidence, month, business_number, supply, vat, refunded_supply + refunded_vat AS refunded_total,
        standing_supply + standing_vat AS standing, invoice_id, paid_at
-FROM payments WHERE order_id = $1;
+FROM placed_payments WHERE order_id = $1;
 
 -- name: evidence_documents
 -- The document that the payment stands on, those that were corrected before it, what took them back, and the modified
 -- ones of its refunds.
 WITH RECURSIVE stood (invoice_id) AS (
-    SELECT invoice_id FROM payments WHERE order_id = $1 AND invoice_id IS NOT NULL
+    SELECT invoice_id FROM placed_payments WHERE order_id = $1 AND invoice_id IS NOT NULL
     UNION
     SELECT d.original_id FROM documents d JOIN stood USING (invoice_id) WHERE d.original_id IS NOT NULL
 ), of_order AS (
@@ -796,13 +864,14 @@ WITH RECURSIVE stood (invoice_id) AS (
 )
 SELECT d.invoice_id, d.document_key, d.kind, d.state, d.month, d.business_number, d.supply, d.vat, d.total, d.payments,
        d.written_date, d.issued_at, d.late, d.modification, d.original_id, d.refund_id
-FROM of_order JOIN documents d USING (invoice_id)
+FROM of_order o
+CROSS JOIN LATERAL (SELECT * FROM all_documents a WHERE a.invoice_id = o.invoice_id OFFSET 0) AS d -- one by one
 ORDER BY d.issued_at NULLS LAST, d.document_key, d.invoice_id;
 
 -- name: evidence_corrections
 -- What is proposed or decided about the documents that the payment stands on, or stood on.
 WITH RECURSIVE stood (invoice_id) AS (
-    SELECT invoice_id FROM payments WHERE order_id = $1 AND invoice_id IS NOT NULL
+    SELECT invoice_id FROM placed_payments WHERE order_id = $1 AND invoice_id IS NOT NULL
     UNION
     SELECT d.original_id FROM documents d JOIN stood USING (invoice_id) WHERE d.original_id IS NOT NULL
 )
@@ -854,7 +923,7 @@ WHERE d.month = $1 AND d.state = 'issued' AND t.approval_number IS NULL;
 -- name: page_of_documents
 -- Documents of a month after one of them, by partner and id; of a business number and in a state, where they are given.
 SELECT d.*, o.document_key AS original_key
-FROM documents d LEFT JOIN documents o ON o.invoice_id = d.original_id
+FROM all_documents d LEFT JOIN documents o ON o.invoice_id = d.original_id
 WHERE d.month = $1 AND (d.partner_id, d.invoice_id) > ($2, $3)
   AND ($4::text IS NULL OR d.business_number = $4) AND ($5::text IS NULL OR d.state = $5)
 ORDER BY d.partner_id, d.invoice_id LIMIT $6;
@@ -862,7 +931,7 @@ ORDER BY d.partner_id, d.invoice_id LIMIT $6;
 -- name: page_of_partner
 -- The same of one partner, with those on which its payments are beside others of its business.
 SELECT d.*, o.document_key AS original_key
-FROM documents d LEFT JOIN documents o ON o.invoice_id = d.original_id
+FROM all_documents d LEFT JOIN documents o ON o.invoice_id = d.original_id
 WHERE d.month = $1 AND (d.partner_id, d.invoice_id) > ($2, $3)
   AND ($4::text IS NULL OR d.business_number = $4) AND ($5::text IS NULL OR d.state = $5)
   AND (d.partner_id = $7 OR d.also <> '{}' AND $7 = ANY(d.also))
@@ -874,11 +943,11 @@ ORDER BY d.partner_id, d.invoice_id LIMIT $6;
 SELECT d.*, t.approval_number, o.document_key AS original_key,
        coalesce(nullif(n.name, ''),
                 (SELECT l.buyer ->> 1 FROM payment_lines l WHERE l.order_id = d.order_id),
-                (SELECT l.buyer ->> 1 FROM payments p JOIN payment_lines l USING (order_id)
+                (SELECT l.buyer ->> 1 FROM placed_payments p JOIN payment_lines l USING (order_id)
                  WHERE p.month = d.month AND p.partner_id = d.partner_id AND p.invoice_id = d.invoice_id
                    AND l.buyer ->> 1 <> '' LIMIT 1),
                 '') AS name
-FROM documents d
+FROM all_documents d
 LEFT JOIN transmissions t USING (invoice_id)
 LEFT JOIN documents o ON o.invoice_id = d.original_id
 LEFT JOIN partners n ON n.partner_id = d.partner_id
@@ -886,7 +955,7 @@ WHERE d.month = $1 AND d.state IN ('draft', 'approved', 'issue_failed', 'issued'
   AND ($2::text IS NULL OR d.partner_id = $2 OR d.also <> '{}' AND $2 = ANY(d.also))
 ORDER BY d.partner_id, d.document_key, d.invoice_id;
 
--- name: evidence_of_month
+-- name: month_by_evidence
 -- What a month comes to by evidence, of one partner where it is given: issued documents, and payments without one.
 SELECT CASE WHEN modification IS NULL THEN 'tax_invoice' ELSE 'modified' END AS evidence, count(*) AS documents,
        sum(supply)::bigint AS supply, sum(vat)::bigint AS vat
@@ -901,11 +970,11 @@ ORDER BY 1 DESC;
 
 -- name: document_named
 -- A document by its key, or by its id.
-SELECT * FROM documents WHERE document_key = $1 OR invoice_id = $2;
+SELECT * FROM all_documents WHERE document_key = $1 OR invoice_id = $2;
 
 -- name: payment_of_order
 -- The payment of an order.
-SELECT * FROM payments WHERE order_id = $1;
+SELECT * FROM placed_payments WHERE order_id = $1;
 
 -- name: related_documents
 -- The document that one is about ($2), those that modify, replace or take it back, and the merged document that the
@@ -916,17 +985,14 @@ SELECT * FROM documents WHERE original_id = $1 AND kind = 'modified' AND refund_
 UNION ALL
 SELECT * FROM documents WHERE original_id = $1 AND refund_id IS NULL
 UNION ALL
-SELECT m.* FROM documents d
-JOIN payments p ON p.month = d.month AND p.partner_id = d.partner_id AND p.draft_id = d.invoice_id
-JOIN documents m ON m.invoice_id = p.invoice_id
-WHERE d.invoice_id = $1 AND $3
+SELECT m.* FROM placed_payments p JOIN documents m USING (invoice_id) WHERE p.draft_id = $1 AND $3
 ORDER BY issued_at NULLS LAST, document_key, invoice_id;
 
 -- name: documents_of_order
 -- All documents that the payment of an order stands on or stood on, by corrections up and down, and the modified ones of
 -- its refunds with what took those back.
 WITH RECURSIVE above (invoice_id) AS (
-    SELECT invoice_id FROM payments WHERE order_id = $1 AND invoice_id IS NOT NULL
+    SELECT invoice_id FROM placed_payments WHERE order_id = $1 AND invoice_id IS NOT NULL
     UNION
     SELECT d.original_id FROM documents d JOIN above USING (invoice_id) WHERE d.original_id IS NOT NULL
 ), stood AS (
@@ -937,13 +1003,15 @@ WITH RECURSIVE above (invoice_id) AS (
     SELECT d.invoice_id FROM documents d JOIN stood s ON d.original_id = s.invoice_id
     WHERE d.kind = 'modified' AND d.refund_id IS NOT NULL AND d.order_id = $1
 )
-SELECT * FROM documents WHERE invoice_id IN (
+SELECT d.* FROM (
     SELECT invoice_id FROM stood
     UNION
     SELECT invoice_id FROM modified
     UNION
     SELECT d.invoice_id FROM documents d JOIN modified m ON d.original_id = m.invoice_id
-    WHERE d.kind = 'modified' AND d.refund_id IS NOT NULL)
+    WHERE d.kind = 'modified' AND d.refund_id IS NOT NULL
+) AS found
+CROSS JOIN LATERAL (SELECT * FROM all_documents a WHERE a.invoice_id = found.invoice_id OFFSET 0) AS d -- one by one
 ORDER BY issued_at NULLS LAST, document_key, invoice_id;
 
 -- name: is_any_issued_twice

@@ -30,6 +30,8 @@ async def recall_document(
     row = await surroundings.pool.fetchrow(SQL.submission_of_key, close.month, key)
     if row is None or row["state"] not in WITH_AGENT:
         raise NotWithAgent(f"document {key} is not with the tax agent")
+    if row["is_issued"]:  # late and modified documents are, before the agent hears of them
+        raise NotWithAgent(f"document {key} is issued")
     state = row["state"]
     if state == "to_send":
         state = await _unsent(surroundings, row["invoice_id"])

@@ -1,21 +1,21 @@
 """A month closed by sets: whole partners that need no second thought are merged, numbered and issued in SQL.
 
 A set does what the decisions do (a property test over random months holds both together), for partners whose
-month is plain: every document is a draft of its own, under a number that is right, without a refund in
-progress, a wish for some payments only, or an approval. All others are left to the decisions. Each set is one
-short transaction; what is done is no draft any more, so a close that is killed goes on behind it.
+month is plain: every document is a draft that is what its payment says, under a number that is right,
+without a refund in progress or a wish for some payments only. All others are decided, set by set. Each set is
+one short transaction; what is done is no draft any more, so a close that is killed goes on behind it. Two
+sets are closed side by side, each in a slot of its own.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from services.invoices.calendar import cut_off, is_late, late_percent
 from services.invoices.closes import MonthClose
 from services.invoices.state import Policy
 from services.invoices.store import SQL
-from shared.business_number import is_valid
 from shared.crash_points import CrashPoint
-from shared.ids import uuid7_batch
 from shared.kst import kst_date, month_end, wire_time
 from shared.partitioner import partition_for
 from shared.postgres import Connection
@@ -23,28 +23,31 @@ from shared.runtime.surroundings import Surroundings
 from shared.tax_documents import due_on
 
 TOPIC: Final = "invoices.events"
+SLOTS: Final = (1, 2)
+"""As `share_sets` counts them."""
 
-
-class Made(NamedTuple):
-    """What a set has made: so many documents approved or issued, and so many merged for that."""
-
-    documents: int
-    merged: int = 0
-
-
-Make = Callable[[Connection, list[str]], Awaitable[Made]]
+Make = Callable[[Connection, list[str]], Awaitable[Sequence[str]]]
+"""Makes what is plain of these partners; answers with those that it leaves with something to do."""
+Decide = Callable[[Sequence[str]], Awaitable[None]]
+"""Decides about partners that a set has left."""
 Next = Callable[[str], tuple[Any, ...]]
 """The statement that reads the partners behind one, with its arguments."""
 
 
-async def close_sets(surroundings: Surroundings, policy: Policy, close: MonthClose, partners: int) -> None:
-    """Merges and issues what is plain of a month, so many partners at a time; the rest stays as it is."""
-    await _in_sets(surroundings, close, *_plain(policy, close, partners, is_approval=False))
+async def close_sets(
+    surroundings: Surroundings, policy: Policy, close: MonthClose, partners: int, decide: Decide
+) -> None:
+    """Merges and issues a month, so many partners at a time: what is plain by set, the rest by decisions."""
+    made = _plain(surroundings, policy, close, partners, is_approval=False)
+    await _in_sets(surroundings, *made, decide)
 
 
-async def approve_sets(surroundings: Surroundings, policy: Policy, close: MonthClose, partners: int) -> None:
+async def approve_sets(
+    surroundings: Surroundings, policy: Policy, close: MonthClose, partners: int, decide: Decide
+) -> None:
     """The same, where documents are only approved."""
-    await _in_sets(surroundings, close, *_plain(policy, close, partners, is_approval=True))
+    made = _plain(surroundings, policy, close, partners, is_approval=True)
+    await _in_sets(surroundings, *made, decide)
 
 
 async def issue_sets(
@@ -59,74 +62,97 @@ async def issue_sets(
     def following(after: str) -> tuple[Any, ...]:
         return SQL.partners_to_issue, close.month, after, partners, numbers
 
-    async def make(connection: Connection, partner_ids: list[str]) -> Made:
+    async def make(connection: Connection, partner_ids: list[str]) -> Sequence[str]:
         said = (close.month, partner_ids, numbers, close.at, is_late(close.month, close.at))
         done = await connection.fetchval(SQL.issue_frozen, *said, policy.four_eyes, close.actor)
-        return Made(done)
+        if done:
+            await connection.execute(SQL.note_unreported, close.month)
+            percent = late_percent(close.month, kst_date(close.at))
+            places = _places(surroundings, partner_ids)
+            told = (close.month, partner_ids, places, wire_time(close.at), str(close.id), percent)
+            await surroundings.outbox.append_by(connection, SQL.tell_issued, *told)
+        return ()
 
-    await _in_sets(surroundings, close, following, make)
+    async def nobody(partner_ids: Sequence[str]) -> None:
+        """What is left is decided later, behind all sets."""
+
+    await _in_sets(surroundings, following, make, nobody)
 
 
-def _plain(policy: Policy, close: MonthClose, partners: int, *, is_approval: bool) -> tuple[Next, Make]:
+def _plain(
+    surroundings: Surroundings, policy: Policy, close: MonthClose, partners: int, *, is_approval: bool
+) -> tuple[Next, Make]:
     month = close.month
 
     def following(after: str) -> tuple[Any, ...]:
-        return SQL.partners_with_drafts, month, after, partners
+        return SQL.partners_of_month, month, after, partners
 
-    async def make(connection: Connection, partner_ids: list[str]) -> Made:
-        scopes = await connection.fetch(SQL.scopes_to_issue, month, partner_ids)
-        row: Any = await connection.fetchrow(
+    async def make(connection: Connection, partner_ids: list[str]) -> Sequence[str]:
+        left: Sequence[str] = await connection.fetchval(
             SQL.close_plain,
             month,
             partner_ids,
-            sorted(filter(is_valid, {row["business_number"] for row in scopes})),
             close.at,
+            wire_time(close.at),
             month_end(month),
+            due_on(month),
             is_late(month, close.at),
+            late_percent(month, kst_date(close.at)),
             cut_off(month, policy.cut_off_day, policy.cut_off_hour),
-            uuid7_batch(len(scopes)),
             is_approval,
             close.actor,
             close.reason,
+            str(close.id),
+            _places(surroundings, partner_ids),
         )
-        return Made(row["done"], row["merged"])
+        return left
 
     return following, make
 
 
-async def _in_sets(surroundings: Surroundings, close: MonthClose, following: Next, make: Make) -> None:
-    last: str | None = ""
-    while last is not None:
-        last = await _one_set(surroundings, close, following(last), make)
+def _places(surroundings: Surroundings, partner_ids: Sequence[str]) -> list[int]:
+    """The partitions of what is said with the keys of these partners."""
+    partitions = surroundings.outbox.partitions[TOPIC]
+    return [partition_for(partner_id, partitions) for partner_id in partner_ids]
 
 
-async def _one_set(
-    surroundings: Surroundings, close: MonthClose, following: tuple[Any, ...], make: Make
-) -> str | None:
-    """Makes the next set; returns the last partner that it looked at, or None when there are no more."""
-    rows = await surroundings.pool.fetch(*following)
-    if not rows:
-        return None
-    partner_ids = [row["partner_id"] for row in rows]
-    async with surroundings.outbox.transaction(
-        surroundings.pool, CrashPoint.BEFORE_CLOSE_COMMIT, CrashPoint.AFTER_CLOSE_COMMIT, silent_too=True
-    ) as (connection, _):
-        await connection.execute(SQL.spread_out)
-        await connection.fetchval(SQL.lock_partners, partner_ids)
-        await connection.fetchval(SQL.hold_payments, close.month, partner_ids)
-        await connection.fetchval(SQL.hold_documents, close.month, partner_ids)
-        made = await make(connection, partner_ids)
-        if made.documents:
-            await connection.execute(SQL.note_unreported, close.month)
-            topics = surroundings.outbox.partitions[TOPIC]
-            places = [partition_for(partner_id, topics) for partner_id in partner_ids]
-            told = _told(close, partner_ids, places, made)
-            await surroundings.outbox.append_by(connection, SQL.tell_set, *told)
-    return str(partner_ids[-1])
+async def _in_sets(surroundings: Surroundings, following: Next, make: Make, decide: Decide) -> None:
+    """Makes one set after the other, in every slot; what one of them raises ends the others."""
+    pages = _Pages(surroundings, following)
+    try:
+        async with asyncio.TaskGroup() as slots:
+            for slot in SLOTS:
+                slots.create_task(_one_slot(surroundings, pages, slot, make, decide))
+    except BaseExceptionGroup as problems:
+        raise problems.exceptions[0] from None
 
 
-def _told(close: MonthClose, partner_ids: list[str], places: list[int], made: Made) -> tuple[Any, ...]:
-    percent = late_percent(close.month, kst_date(close.at))
-    ids = uuid7_batch(made.documents + made.merged)
-    time, due = wire_time(close.at), due_on(close.month)
-    return close.month, partner_ids, places, time, str(close.id), due, percent, ids, made.merged > 0
+class _Pages:
+    """Hands out the partners of a month, each once."""
+
+    def __init__(self, surroundings: Surroundings, following: Next) -> None:
+        self._pool, self._following = surroundings.pool, following
+        self._last, self._turn = "", asyncio.Lock()
+
+    async def next(self) -> list[str]:
+        """The next partners; none when there are no more."""
+        async with self._turn:
+            rows = await self._pool.fetch(*self._following(self._last))
+            partner_ids = [row["partner_id"] for row in rows]
+            self._last = partner_ids[-1] if partner_ids else self._last
+        return partner_ids
+
+
+async def _one_slot(surroundings: Surroundings, pages: _Pages, slot: int, make: Make, decide: Decide) -> None:
+    while partner_ids := await pages.next():
+        async with surroundings.outbox.transaction(
+            surroundings.pool,
+            CrashPoint.BEFORE_CLOSE_COMMIT,
+            CrashPoint.AFTER_CLOSE_COMMIT,
+            silent_too=True,
+        ) as (connection, _):
+            await connection.execute(SQL.spread_out)
+            await connection.execute(SQL.claim_set, slot)
+            left = await make(connection, partner_ids)
+        if left:
+            await decide(left)

@@ -26,6 +26,10 @@ class InvoicesSettings(ServiceSettings):
         default=1_000, ge=1, le=10_000, description="partners in one transaction, of those that go by sets"
     )
 
+    invoices_draft_rows: bool = Field(
+        default=False,
+        description="every draft has its row, as release 0.2.0 asks for, also after a day",
+    )
     invoices_four_eyes: bool = Field(default=True, description="who approves a document is not who issues it")
     invoices_supplier_number: str = Field(
         default="", description="business number of who sells; without it no document is approved or shown"
@@ -151,6 +155,7 @@ class InvoicesSettings(ServiceSettings):
             self.invoices_cut_off_hour,
             self.invoices_four_eyes,
             bool(self.invoices_tax_agent_url),
+            self.invoices_draft_rows,
         )
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -32,12 +32,12 @@ from shared.kst import kst_date
 from shared.money import Money
 from shared.postgres import Connection
 from shared.web.callers import Caller
+from shared.web.files import in_thread, parts_of
 from shared.web.streaming import Parts
 
 T = TypeVar("T")
 BLOCK: Final = 2_000
 """So many rows of a workbook are in memory at a time."""
-PART_BYTES: Final = 1 << 18
 AT_ONCE: Final = 2
 """So many workbooks are made in one process at the same time; others wait for their turn."""
 LISTED: Final = (
@@ -133,7 +133,7 @@ class Workbooks:
                 "Content-Disposition": f'attachment; filename="invoices-{month}.xlsx"',
                 "Content-Length": str(path.stat().st_size),
             }
-            yield Parts(headers, _parts_of(path))
+            yield Parts(headers, parts_of(path))
 
     @asynccontextmanager
     async def for_hometax(self, month: str, supplier: Party) -> AsyncIterator[Parts]:
@@ -150,7 +150,7 @@ class Workbooks:
                 "Content-Length": str(path.stat().st_size),
                 **{f"X-{name.replace('_', '-').title()}": str(count) for name, count in counts.items()},
             }
-            yield Parts(headers, _parts_of(path))
+            yield Parts(headers, parts_of(path))
 
     async def _make_sheets(self, path: Path, month: str, supplier: Party) -> Mapping[str, int]:
         with path.open("wb") as file:
@@ -169,8 +169,8 @@ class Workbooks:
                         for row in rows
                         if row["detail"] not in NEXT
                     ]
-                    await _in_thread(sheets.add, shown)
-            await _in_thread(sheets.finish)
+                    await in_thread(sheets.add, shown)
+            await in_thread(sheets.finish)
         return sheets.counts
 
     async def _make(self, path: Path, month: str, partner_id: str | None, at: datetime) -> None:
@@ -182,11 +182,11 @@ class Workbooks:
             try:
                 cursor = await connection.cursor(SQL.rows_of_month, month, partner_id)
                 while rows := await cursor.fetch(BLOCK):
-                    await _in_thread(sheet.add, [_month_row(row) for row in rows])
-                evidence = await connection.fetch(SQL.evidence_of_month, month, partner_id)
+                    await in_thread(sheet.add, [_month_row(row) for row in rows])
+                evidence = await connection.fetch(SQL.month_by_evidence, month, partner_id)
                 sheet.finish([_sum(row) for row in evidence])
             finally:
-                await _in_thread(sheet.close)
+                await in_thread(sheet.close)
 
 
 async def _shown(
@@ -255,19 +255,3 @@ def _penalty(document: Document) -> int | None:
 
 def _sum(row: Mapping[str, Any]) -> Sum:
     return Sum(row["evidence"], row["documents"], Money(row["supply"], row["vat"]))
-
-
-async def _in_thread(work: Callable[..., T], *arguments: Any) -> T:
-    """What the work makes, beside the event loop. It is never left alone: its files are to be removed."""
-    working = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
-    try:
-        return await asyncio.shield(working)
-    except asyncio.CancelledError:
-        await asyncio.wait([working])
-        raise
-
-
-async def _parts_of(path: Path) -> AsyncIterator[bytes]:
-    with path.open("rb") as file:
-        while part := await asyncio.to_thread(file.read, PART_BYTES):
-            yield part

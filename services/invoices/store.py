@@ -1,13 +1,21 @@
 """Loads and saves the world of the invoices service, set-based.
 
 Locks are always taken in one order, so that batches, consumers and the month close never wait for each other
-in a circle: months, partners, payments by order id, documents by id, business counters. Whatever is read
-without a lock of its own is read after the lock that protects it.
+in a circle: sets, months, partners, payments by order id, documents by id, business counters. Whatever is
+read without a lock of its own is read after the lock that protects it.
+
+The draft of a payment has no row while it is what its payment says: it is made of that when it is read, and
+written once it is something else, or its month is closed. A set merges without a row for each payment; which
+ones are in its documents, those say themselves (`members`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
+
+import asyncpg
+from msgspec.structs import replace
 
 from services.invoices.decisions.submitting import issued_at_once
 from services.invoices.state import (
@@ -29,6 +37,7 @@ from services.invoices.state import (
     Transmission,
     WithdrawnPartner,
     World,
+    draft_said_by,
 )
 from shared.business_number import is_valid, normalise
 from shared.kst import month_of
@@ -109,9 +118,18 @@ class Store:
         """What the operator has chosen."""
         return self._policy
 
+    async def wants_draft_rows(self, pool: asyncpg.Pool) -> bool:
+        """Whether every draft has a row by now, since a service of release 0.2.0 may run beside this one."""
+        return self._policy.draft_rows or bool(await pool.fetchval(SQL.wants_draft_rows))
+
+    async def _share_sets(self, connection: Connection, world: World) -> None:
+        row: Any = await connection.fetchrow(SQL.share_sets)
+        world.draft_rows = self._policy.draft_rows or row["draft_rows"]
+
     async def load(self, connection: Connection, events: Sequence[Event[Any]]) -> World:
         """Locks and reads everything that these events may touch. Call it inside a transaction."""
         world = World(self._policy)
+        await self._share_sets(connection, world)
         paid = _of_type(events, "order.paid.v1")
         months = [month_of(event.data.paid_at) for event in paid]
         await _share_months(connection, months)
@@ -153,6 +171,7 @@ class Store:
     async def load_month(self, connection: Connection, month: str, partner_ids: Sequence[str]) -> World:
         """Locks and reads what closing `month` needs for these partners. Call it inside a transaction."""
         world = World(self._policy)
+        await self._share_sets(connection, world)
         await _lock_partners(connection, partner_ids)
         await _read_month(connection, world, month, partner_ids, LOCKING)
         await _lock_counters(connection, world, _numbers_to_issue(world))
@@ -188,6 +207,7 @@ class Store:
     async def load_business(self, connection: Connection, month: str, number: str) -> World:
         """Locks and reads the payments of a business number in a month, with what they are merged with."""
         world = World(self._policy)
+        await self._share_sets(connection, world)
         rows = await connection.fetch(SQL.orders_of_business, number, month)
         await _lock_partners(connection, (row["partner_id"] for row in rows))
         await _read_closed(connection, world, {number})
@@ -205,7 +225,8 @@ class Store:
     ) -> tuple[World, Document | None]:
         """Locks and reads a document of a month, by key or id, with all that its correction needs."""
         world = World(self._policy)
-        row = await connection.fetchrow(SQL.find_document, month, name)
+        await self._share_sets(connection, world)
+        row = await connection.fetchrow(SQL.find_document, month, name, id_in(name))
         if row is None:
             return world, None
         document = DOCUMENTS.read(row)
@@ -242,12 +263,13 @@ class Store:
     ) -> World:
         """Locks and reads documents that are with the tax agent, with all that its answer needs."""
         world = World(self._policy)
-        rows = await connection.fetch(SQL.read_documents, invoice_ids)
+        await self._share_sets(connection, world)
+        rows = await connection.fetch(SQL.documents_of_ids, invoice_ids)
         documents = [DOCUMENTS.read(row) for row in rows]
         partner_ids = {each.partner_id for each in documents}
         await _lock_partners(connection, partner_ids | {p for each in documents for p in each.also})
         await _read_month(connection, world, month, sorted(partner_ids), LOCKING)
-        rows = await connection.fetch(SQL.read_documents, invoice_ids)
+        rows = await connection.fetch(SQL.documents_of_ids, invoice_ids)
         world.put(Change(documents=tuple(map(DOCUMENTS.read, rows))))
         await _read_corrections(connection, world)
         rows = await connection.fetch(SQL.read_transmissions, invoice_ids, approval_numbers)
@@ -267,7 +289,7 @@ class Store:
             world.put(Change(submissions=tuple(issued_at_once(world))))
         await PAYMENTS.save(connection, pairs(world.payments, before.payments))
         await SNAPSHOTS.save(connection, ((snapshot, None) for snapshot in world.snapshots))
-        await DOCUMENTS.save(connection, pairs(world.documents, before.documents))
+        await DOCUMENTS.save(connection, self._documents_to_write(world))
         await REFUNDS.put(connection, _changed(world.refunds, before.refunds))
         if purged:  # while it still stands there who they were
             await connection.execute(SQL.name_buyers, purged)
@@ -282,6 +304,21 @@ class Store:
         await TRANSMISSIONS.put(connection, _changed(world.transmissions, before.transmissions))
         await SUBMISSIONS.put(connection, _changed(world.submissions, before.submissions))
         await WITHDRAWN_PARTNERS.put(connection, world.withdrawn)
+
+    def _documents_to_write(self, world: World) -> Iterator[tuple[Document, Document | None]]:
+        """Documents beside what is stored of them, but drafts that are what their payments say.
+
+        In a closed month a draft has a row: then nobody has to look for it among all payments.
+        """
+        own = {p.draft_id: p for p in world.payments.values() if p.draft_id is not None}
+        for document, before in pairs(world.documents, world.stored.documents):
+            if before is not None and document.invoice_id not in world.unwritten:
+                yield document, before
+                continue
+            payment = own.get(document.invoice_id)
+            is_left = document.state == "draft" and document.month in world.closed
+            if payment is None or world.draft_rows or is_left or document != draft_said_by(payment):
+                yield document, None
 
 
 def _of_type(events: Iterable[Event[Any]], *types: str) -> list[Event[Any]]:
@@ -368,12 +405,38 @@ async def _lock_payments(
 async def _lock_documents(
     connection: Connection, world: World, order_ids: Iterable[str], by: Rows = LOCKING
 ) -> None:
-    """Locks the documents that these payments are in, and their own drafts."""
+    """Locks the documents that these payments are in, and their own drafts.
+
+    What has no row is protected by the lock of its payment.
+    """
     held = [world.payments[order_id] for order_id in order_ids if order_id in world.payments]
     found = {i for payment in held for i in (payment.invoice_id, payment.draft_id) if i is not None}
-    if found:
-        rows = await connection.fetch(by.documents, sorted(found))
-        world.put(Change(documents=tuple(map(DOCUMENTS.read, rows))))
+    if not found:
+        return
+    own = [p for p in held if p.draft_id is not None and p.invoice_id == p.draft_id]
+    scopes = sorted({(payment.partner_id, payment.month) for payment in own})
+    drafts = [payment.draft_id for payment in own]
+    partners, months = [partner for partner, _ in scopes], [month for _, month in scopes]
+    rows = await connection.fetch(by.documents, sorted(found), drafts, partners, months)
+    world.put(Change(documents=tuple(map(DOCUMENTS.read, rows)), payments=tuple(_placed(own, rows))))
+    drafted = [
+        draft_said_by(world.payments[payment.order_id])
+        for payment in held
+        if payment.draft_id is not None and payment.draft_id not in world.documents
+    ]
+    world.put(Change(documents=tuple(drafted)))
+    world.unwritten.update(draft.invoice_id for draft in drafted)
+
+
+def _placed(payments: Iterable[Payment], documents: Iterable[Mapping[str, Any]]) -> Iterator[Payment]:
+    """Those of these payments that a set has merged, in the document that says so."""
+    inside = {
+        member: document["invoice_id"]
+        for document in documents
+        if document["members"] is not None and document["state"] != "undone"
+        for member in document["members"]
+    }
+    return (replace(p, invoice_id=inside[p.draft_id]) for p in payments if p.draft_id in inside)
 
 
 async def _read_refunds(connection: Connection, world: World, events: Sequence[Event[Any]]) -> None:
@@ -467,6 +530,13 @@ def _numbers_of_events(world: World, events: Sequence[Event[Any]], late: Sequenc
         if document is not None:
             numbers.add(document.business_number)
     return numbers
+
+
+def id_in(name: str) -> UUID | None:
+    """The id that a name is; None where it is a key."""
+    with suppress(ValueError):
+        return UUID(name)
+    return None
 
 
 def _digits(text: str) -> str:

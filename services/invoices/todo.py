@@ -1,7 +1,7 @@
 """What needs somebody in invoices: open months; documents that failed, are late or of a wrong business."""
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Final
 
 from services.invoices.calendar import ends_at, final_return_on, late_percent, transmit_by
@@ -59,16 +59,7 @@ def unissuable(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
 def refused(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
     """Documents that the tax agent did not issue, by why. What is mended is approved and issued again."""
     for why, some in _by_why(rows).items():
-        of_month = [
-            Part(
-                row["count"],
-                row["won"],
-                row["since"],
-                end_of_day(due_on(row["month"])),
-                tuple(row["members"]),
-            )
-            for row in some
-        ]
+        of_month = [_part(row, due_on(row["month"])) for row in some]
         first = some[0]
         if next_of(why) in OF_PARTNER:
             who, command = PARTNER, pawl("partner", "correct", first["members"][0])
@@ -78,22 +69,40 @@ def refused(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
         yield group.with_command(command)
 
 
+def issue_again(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
+    """Documents of closed months that the tax agent refused, and that can be given to it again."""
+    for row in rows:
+        part = _part(row, due_on(row["month"]))
+        step = "issue" if row["is_approved"] else "approve"
+        group = add_up(INVOICES, "document_to_issue_again", row["month"], FINANCE, [part], moment)
+        yield group.with_command(f"{pawl('close', row['month'], step)} --reason WHY --yes")
+
+
 def not_transmitted(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
     """Issued documents that the tax authority does not have, by why, with the day by which it should."""
     for why, some in _by_why(rows).items():
-        parts = [
-            Part(
-                row["count"],
-                row["won"],
-                row["since"],
-                end_of_day(transmit_by(row["day"])),
-                tuple(row["members"]),
-            )
-            for row in some
-        ]
+        parts = [_part(row, transmit_by(row["day"])) for row in some]
         who, command = _transmitting(why, some[0])
         group = add_up(INVOICES, "document_not_transmitted", why, who, parts, moment)
         yield group.with_command(command)
+
+
+def unanswered(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
+    """Issued documents of which the tax agent says nothing though they had to be transmitted by now."""
+    parts = [
+        Part(
+            row["count"],
+            row["won"],
+            row["since"],
+            end_of_day(transmit_by(row["day"])),
+            tuple(row["members"]),
+        )
+        for row in rows
+        if end_of_day(transmit_by(row["day"])) < moment.now
+    ]
+    if parts:
+        group = add_up(INVOICES, "document_not_transmitted", "no_answer", FINANCE, parts, moment)
+        yield group.with_command(pawl("document", group.members[0]))
 
 
 def _transmitting(why: str, first: Row) -> tuple[Who, str]:
@@ -101,7 +110,7 @@ def _transmitting(why: str, first: Row) -> tuple[Who, str]:
     month, document = first["month"], first["members"][0]
     match next_of(why):
         case "correct_partner":
-            return PARTNER, pawl("partner", "correct", first["partner_id"])
+            return PARTNER, pawl("partner", "correct", first["partner"])
         case "correct_document":
             return FINANCE, pawl("close", month, "amend", document)
         case "send_again" if first["by_agent"]:
@@ -110,6 +119,11 @@ def _transmitting(why: str, first: Row) -> tuple[Who, str]:
             return FINANCE, f"{pawl('close', month, 'transmit')} --sheet DIR"
         case _:
             return FINANCE, f"{pawl('close', month, 'transmit')} --results FILE --yes"
+
+
+def _part(row: Row, due: date) -> Part:
+    """The documents of a row as a part of a group, due at the end of that day."""
+    return Part(row["count"], row["won"], row["since"], end_of_day(due), tuple(row["members"]))
 
 
 def _by_why(rows: Sequence[Row]) -> dict[str, list[Row]]:
@@ -148,7 +162,9 @@ TODO: Final = (
     Cause("todo_interrupted", no_arguments, interrupted),
     Cause("todo_unissuable", no_arguments, unissuable),
     Cause("todo_refused", no_arguments, refused),
+    Cause("todo_issue_again", no_arguments, issue_again),
     Cause("todo_not_transmitted", no_arguments, not_transmitted),
+    Cause("todo_unanswered", no_arguments, unanswered),
     Cause("todo_late", lambda moment: (moment.now - PENALTIES_SINCE,), late),
     Cause("todo_corrections", no_arguments, corrections),
     *every_service(INVOICES),

@@ -17,7 +17,7 @@ from services.invoices.decisions.lines import (
     sum_of,
 )
 from services.invoices.state import Document, Refund, Snapshot
-from services.invoices.store import DOCUMENTS, PAYMENTS, REFUNDS, SNAPSHOTS, SQL
+from services.invoices.store import DOCUMENTS, PAYMENTS, REFUNDS, SNAPSHOTS, SQL, id_in
 from shared.documents import as_json, json_value
 from shared.kst import kst_date, wire_time
 from shared.operators.commands import pawl
@@ -76,6 +76,7 @@ async def look_at_month(pool: asyncpg.Pool, month: str) -> dict[str, Any]:
     """What is issued of a month and what is proposed to be corrected."""
     async with pool.acquire() as connection:
         row = await connection.fetchrow(SQL.summarise_month, month)
+        drafts = await connection.fetchval(SQL.drafts_of_month, month)
         declared = await connection.fetchrow(SQL.declared_of_month, month)
         state = await connection.fetchrow(SQL.state_of_month, month)
         corrections = await corrections_of(connection, month)
@@ -85,6 +86,7 @@ async def look_at_month(pool: asyncpg.Pool, month: str) -> dict[str, Any]:
         "month": month,
         "closed_at": closed,
         **row,
+        "drafts": drafts,
         "declared": dict(declared),
         "corrections": corrections,
         "businesses": {each["state"]: each["count"] for each in businesses},
@@ -180,7 +182,7 @@ async def look_at_document(pool: asyncpg.Pool, month: str, name: str) -> dict[st
         pool.acquire() as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
-        row = await connection.fetchrow(SQL.find_document, month, name)
+        row = await connection.fetchrow(SQL.find_document, month, name, id_in(name))
         if row is None:
             raise NoSuchDocument(f"{month} has no document {name}")
         document = DOCUMENTS.read(row)

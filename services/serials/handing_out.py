@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
-from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -31,6 +30,7 @@ from services.serials.workbook import MOST_SERIALS, Workbook, free_room, private
 from shared.postgres import Connection
 from shared.spreadsheets import BOM, csv_row
 from shared.web.callers import Origin
+from shared.web.files import in_thread, parts_of
 from shared.web.problems import WRONG_PARAMETER, Language, Problem
 from shared.web.streaming import Parts
 
@@ -39,7 +39,6 @@ AT_ONCE: Final = 2
 AGAIN_SECONDS: Final = 10
 BLOCK: Final = 5_000
 """So many serials of a file are in memory at a time."""
-PART_BYTES: Final = 1 << 18
 SLOWEST: Final = "90s"
 """So long a session may wait for its caller, which is given up before that (shared/web/streaming.py)."""
 MERGE_HEADERS: Final[Mapping[Language, Sequence[str]]] = {
@@ -166,9 +165,9 @@ class HandingOut:
                     workbook = Workbook(folder, HEADERS[language], items, out.watermark)
                     async for _ in self._blocks(out, connection, workbook.add):
                         pass
-                    await _in_thread(workbook.close)
+                    await in_thread(workbook.close)
                 size = str(workbook.path.stat().st_size)
-                yield Parts({**out.headers("xlsx"), "Content-Length": size}, _parts_of(workbook.path))
+                yield Parts({**out.headers("xlsx"), "Content-Length": size}, parts_of(workbook.path))
 
     async def page(self, wanted: Wanted, most: int) -> tuple[str, list[Opened], bool]:
         """The watermark of a page, its serials, `most` of those wanted, and whether there are more.
@@ -243,7 +242,7 @@ class HandingOut:
         """What `write` makes of each block of the serials, in a thread."""
         cursor = await connection.cursor(SQL.serials_to_hand_out, *out.query)
         while rows := await cursor.fetch(BLOCK):
-            yield await _in_thread(lambda block: write(self._open(block)), rows)
+            yield await in_thread(lambda block: write(self._open(block)), rows)
             out.written += len(rows)
 
     def _open(self, rows: Sequence[Any]) -> Serials:
@@ -274,19 +273,3 @@ async def _note(
     return await note_hand_out(
         connection, form, wanted.origin, grant_id, units, state=state, serials=serials, reason=reason
     )
-
-
-async def _in_thread(work: Callable[..., T], *arguments: Any) -> T:
-    """What the work makes, beside the event loop. It is never left alone: its files are to be removed."""
-    working = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
-    try:
-        return await asyncio.shield(working)
-    except asyncio.CancelledError:
-        await asyncio.wait([working])
-        raise
-
-
-async def _parts_of(path: Path) -> AsyncIterator[bytes]:
-    with path.open("rb") as file:
-        while part := await asyncio.to_thread(file.read, PART_BYTES):
-            yield part

@@ -6,7 +6,7 @@ transaction, co-partitioned range assignment so that one partition consumer sees
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -79,6 +79,9 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         # What comes next by this service's own account; None until that was compared with group and broker.
         self._expected: dict[Place, int] | None = None
         self._jumps: dict[Place, tuple[int, int]] = {}
+        # How far partitions were seen to go. A topic that is created anew tells nothing of its predecessor.
+        self._ends: dict[Place, int] = {}
+        self._in_hand: dict[Place, int] = {}
         self._looked_at = 0.0
         self._metrics = metrics
         self._give_up = give_up
@@ -121,8 +124,13 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _take(self, records: Sequence[Record]) -> None:
         handled = self._handled
-        self._has_taken = True
         self.busy_since = monotonic()
+        firsts = {(record.topic, record.partition): record.offset for record in reversed(records)}
+        reached = {(record.topic, record.partition): record.offset + 1 for record in records}
+        self._in_hand = reached
+        is_first, self._has_taken = not self._has_taken, True
+        if is_first:
+            await self._note_begins(firsts)
         try:
             if len(records) < SHARE_FROM:
                 await self._handle(records)
@@ -133,12 +141,11 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             self._give_up(f"{type(failure).__name__}: {failure}")
             raise
         self._observe(records)
+        self._in_hand = {}
         if handled is None or handled is not self._handled:
             # Its partitions may have gone to others, who are further by now, and come back: what was done is
             # committed in Postgres, and how far the group came is not ours to say. The batch comes again.
             return
-        firsts = {(record.topic, record.partition): record.offset for record in reversed(records)}
-        reached = {(record.topic, record.partition): record.offset + 1 for record in records}
         self._note_jumps(firsts, reached)
         handled.update({TopicPartition(*place): offset for place, offset in reached.items()})
         self._is_ahead = True
@@ -242,6 +249,7 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         while True:
             await asyncio.sleep(PAUSE_SECONDS)
             await self._note_begins()
+            self._note_ends()
             if self.busy_since is None and self._pauses():
                 await self._look()
                 await self._pass_markers()
@@ -263,24 +271,37 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             note_fault(self._troubles, KEEPING, trouble)
             log.info("offsets not compared", trouble=f"{type(trouble).__name__}: {trouble}"[:200])
 
-    async def _note_begins(self) -> None:
-        """Takes note of where it begins to read, so that what waits is known before the first record came.
+    async def _note_begins(self, firsts: Mapping[Place, int] | None = None) -> None:
+        """Takes note of where it begins to read, so that what waits is known before anything is handled.
 
-        After that a position counts what is still in hand. A partition that was not answered yet comes later.
+        `firsts` are the first records of the first batch. A position counts what is in hand, so after that
+        batch none says where it began. A partition that was not answered yet comes later.
         """
         consumer = self.consumer
-        if consumer is None or self._handled is None or self._has_taken:
+        if consumer is None or self._handled is None or (self._has_taken and firsts is None):
             return
         begins = self._begins
         for place in consumer.assignment() - begins.keys():
-            if consumer.last_stable_offset(place) is None:
+            if firsts is not None and (first := firsts.get((place.topic, place.partition))) is not None:
+                begins[place] = first
+                continue
+            if not _was_fetched(consumer, place):
                 continue
             try:
                 position = await consumer.position(place)
             except (IllegalStateError, KafkaError):
                 return
-            if not self._has_taken:
+            if firsts is not None or not self._has_taken:
                 begins.setdefault(place, position)
+
+    def _note_ends(self) -> None:
+        """Takes note of how far partitions go, as far as the last fetch knows."""
+        if (consumer := self.consumer) is None:
+            return
+        for place in consumer.assignment():
+            if end := consumer.last_stable_offset(place):
+                named = (place.topic, place.partition)
+                self._ends[named] = max(self._ends.get(named, 0), end)
 
     async def _pass_markers(self) -> None:
         """Takes note of how far it read where no record came: marks of transactions, and what they aborted.
@@ -292,8 +313,8 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         if consumer is None or handled is None or not self._has_handled_all():
             return
         for place in consumer.assignment():
-            if consumer.last_stable_offset(place) is None:
-                continue  # nothing was fetched of it yet, and its position may be long in coming
+            if not _was_fetched(consumer, place):
+                continue
             try:
                 position = await consumer.position(place)
             except (IllegalStateError, KafkaError):
@@ -358,11 +379,28 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     async def begin_anew(self, topics: Collection[str]) -> None:
         """Reads these topics from their beginning: they are others of the same name by now.
 
-        What the group and this consumer know of their offsets belongs to the topics of before.
+        What the group and this consumer know of their offsets belongs to the topics of before. What was still
+        to be read of those is a gap.
         """
+        await self._keep_unread(topics)
         self._anew.update(topics)
         if self._handled is not None:  # otherwise its partitions are on their way
             await self._read_anew()
+
+    async def _keep_unread(self, topics: Collection[str]) -> None:
+        """Keeps as gaps what these topics had and nobody handled, as far as it was ever seen."""
+        begins = {**self._begins, **(self._handled or {})}
+        known = {(place.topic, place.partition): offset for place, offset in begins.items()}
+        known.update(self._expected or {})
+        known.update(self._in_hand)
+        unread = [
+            (place, Gap(known[place], end, "deleted"))
+            for place, end in self._ends.items()
+            if place[0] in topics and place in known and known[place] < end
+        ]
+        self._ends = {place: end for place, end in self._ends.items() if place[0] not in topics}
+        if self._offsets is not None and unread:
+            await self._offsets.keep({}, unread)
 
     async def _read_anew(self) -> None:
         consumer = self.consumer
@@ -437,6 +475,11 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         age = max(0.0, now().timestamp() - min(written) / 1000)
         self._metrics.hop_seconds.observe(age)
         self._metrics.lag_seconds.set(age)
+
+
+def _was_fetched(consumer: AIOKafkaConsumer, place: TopicPartition) -> bool:
+    """Whether it is still its partition, and was answered: before that its position may be long in coming."""
+    return place in consumer.assignment() and consumer.last_stable_offset(place) is not None
 
 
 async def _deleted(

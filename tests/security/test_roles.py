@@ -38,11 +38,13 @@ DELETABLE = {
     "refunds.order_lines",
     "serials.failed_attempts",
 }
-# Rows that never change: what was heard, said, asked and done, which topics were read, and who took serials.
+# Rows that never change: what was heard, said, asked and done, which topics were read, which businesses were
+# issued, and who took serials.
 WRITTEN_ONCE = {
     "audit_log",
     "outbox",
     "topics",
+    "invoices.closed_businesses",
     "orders.invoiced_payments",
     "serials.custody_log",
 }
@@ -59,7 +61,16 @@ UNCHANGING = (
         if not table.changing
     }
 )
-READ_ONLY = {"schema_migrations", "retention", "invoices.document_lines", "serials.serials_0"}
+READ_ONLY = {
+    "schema_migrations",
+    "retention",
+    "invoices.all_documents",
+    "invoices.all_explanations",
+    "invoices.business_months",
+    "invoices.document_lines",
+    "invoices.placed_payments",
+    "serials.serials_0",
+}
 FIXED_COLUMNS = (
     ("orders", "inbox", "event_id"),
     ("orders", "inbox", "content"),

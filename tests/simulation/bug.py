@@ -11,7 +11,8 @@ from unittest.mock import patch
 class Bug:
     """One mistake: where it goes, by which name, and what stands there then.
 
-    `is_of_tampering`: it shows in histories that are tampered with.
+    `is_of_tampering`: it shows in histories that are tampered with, `is_in_steps`: where months are closed in
+    steps.
     """
 
     name: str
@@ -19,6 +20,7 @@ class Bug:
     attribute: str
     wrong: Any
     is_of_tampering: bool = False
+    is_in_steps: bool = False
 
     @contextmanager
     def planted(self) -> Iterator[None]:

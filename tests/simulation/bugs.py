@@ -62,6 +62,7 @@ from shared.runtime.outbox import Outbox
 from shared.runtime.outgoing import Cause
 from shared.units import LineUnits
 from tests.simulation.bug import Bug
+from tests.simulation.bugs_of_closing import OF_CLOSING
 from tests.simulation.bugs_of_tampering import OF_TAMPERING
 from tests.simulation.system import Leader
 
@@ -1022,5 +1023,6 @@ PLANTED: Sequence[Bug] = (
     Bug("a decision ends one case of its payment", quarantine, "settle_cases", _one_case_decided),
     Bug("money is applied that is not the price", quarantine, "_apply", _applied_whatever_it_is),
     Bug("a decision is forgotten", quarantine, "decide_quarantine", _decision_forgotten),
+    *OF_CLOSING,
     *OF_TAMPERING,
 )

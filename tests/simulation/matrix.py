@@ -5,14 +5,18 @@ from dataclasses import dataclass
 
 from tests.simulation.bug import Bug
 from tests.simulation.promises import Violation
-from tests.simulation.seeds import is_tampered, run_seed
+from tests.simulation.seeds import is_in_steps, is_tampered, run_seed
 
 MOST_SEEDS = 200
-OF_A_KIND = {
-    kind: [seed for seed in range(1, 9 * MOST_SEEDS) if is_tampered(seed) is kind][:MOST_SEEDS]
-    for kind in (True, False)
-}
-"""The seeds that are tried for a bug that shows in histories that are tampered with, and for others."""
+
+
+def seeds_for(bug: Bug) -> list[int]:
+    """The seeds that are tried for a bug: those of the kind of histories that it shows in."""
+    if bug.is_in_steps:
+        return [seed for seed in range(1, 9 * MOST_SEEDS) if is_in_steps(seed)][:MOST_SEEDS]
+    return [seed for seed in range(1, 9 * MOST_SEEDS) if is_tampered(seed) is bug.is_of_tampering][
+        :MOST_SEEDS
+    ]
 
 
 @dataclass(slots=True, frozen=True)
@@ -28,7 +32,7 @@ class Caught:
 def catch(bug: Bug) -> Caught:
     """Runs seeds with the bug in place until a check notices it."""
     with bug.planted():
-        seeds = OF_A_KIND[bug.is_of_tampering]
+        seeds = seeds_for(bug)
         for seed in seeds:
             outcome = run_seed(seed)
             if outcome.violation is not None:

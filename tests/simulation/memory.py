@@ -303,6 +303,18 @@ class Pool:
         """A statement in a session of its own."""
         return await Connection(self._database).fetch(sql, *arguments)
 
+    async def fetchrow(self, sql: str, *arguments: Any) -> Any:
+        """The first row of one."""
+        return await Connection(self._database).fetchrow(sql, *arguments)
+
+    async def fetchval(self, sql: str, *arguments: Any) -> Any:
+        """The first value of one."""
+        return await Connection(self._database).fetchval(sql, *arguments)
+
+    async def execute(self, sql: str, *arguments: Any) -> str:
+        """One that answers with nothing."""
+        return await Connection(self._database).execute(sql, *arguments)
+
 
 Snapshot = tuple[dict[str, Table], int, int]
 """What is committed, and the ids that were drawn."""

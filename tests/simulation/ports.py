@@ -71,6 +71,10 @@ class Client:
     async def position(self, place: TopicPartition) -> int:
         return self._positions[place]
 
+    def last_stable_offset(self, place: TopicPartition) -> int | None:
+        """None, as before the first fetch: nothing is fetched here."""
+        return None
+
     async def getmany(self, place: TopicPartition, *, timeout_ms: int, max_records: int) -> dict[Any, Any]:
         at = self._positions[place]
         records = self._broker.logs[place.topic, place.partition][at : at + max_records]

@@ -56,6 +56,8 @@ from shared.runtime.records import StoredRecord
 from shared.runtime.relay import LostLead, Relay
 from shared.runtime.service import Service
 from shared.runtime.surroundings import Surroundings
+from tests.simulation.agent import Agent
+from tests.simulation.finance import Act, look_at_agent, take_step
 from tests.simulation.kinds_book import Watch
 from tests.simulation.memory import Broker, Connection, Database, Pool, Row, Running
 from tests.simulation.tables import open_database
@@ -66,6 +68,8 @@ SMALL_GRANT = 3
 QUOTA = 1
 """How many serials of a grant its partner may have reissued."""
 NEVER = timedelta(days=3650)
+ANY_POLICY = InvoicePolicy()
+"""What the operator has chosen where nobody closes months in steps."""
 
 
 class Plain:
@@ -150,6 +154,7 @@ class Site:
     outbox: Outbox
     relay: Relay
     invoices_store: InvoicesStore | None = None
+    agent: Agent | None = None
 
     @property
     def surroundings(self) -> Surroundings:
@@ -210,6 +215,22 @@ class Site:
         summary: MonthSummary = Running(closing).finish()
         return summary
 
+    def take_step(self, act: Act) -> str:
+        """A person takes a step of a close."""
+        assert self.invoices_store is not None
+        assert self.agent is not None
+        step = take_step(self.surroundings, self.invoices_store, self.agent, act, self.database.new_id)
+        answer: str = Running(step).finish()
+        return answer
+
+    def look_at_agent(self, what: str, at: datetime) -> int:
+        """The service gives documents to its tax agent, or asks it about them."""
+        assert self.invoices_store is not None
+        assert self.agent is not None
+        looking = look_at_agent(self.surroundings, self.invoices_store, self.agent, what, at)
+        count: int = Running(looking).finish()
+        return count
+
     def merge_business(self, month: str, body: MergeBody, at: datetime) -> None:
         """An operator merges a month over a business, or takes such a merge apart."""
         Running(self.fold.decide_alone(*to_merge(self, month, body, at))).finish()
@@ -223,7 +244,7 @@ async def close_like_finance(
     surroundings: Surroundings, store: InvoicesStore, month: str, at: datetime, new_id: NewId
 ) -> MonthSummary:
     """Closes a month; where a refund is in progress, once more and despite it."""
-    close = partial(close_month, surroundings, store, month, at, sizes=Sizes(1), new_id=new_id)
+    close = partial(close_month, surroundings, store, month, at, sizes=Sizes(1, in_a_set=0), new_id=new_id)
     try:
         return await close()
     except OpenRefunds:
@@ -329,11 +350,12 @@ def new_relay(site: Site) -> Relay:
 class System:
     """Four services and the topics between them."""
 
-    def __init__(self, partitions: int) -> None:
+    def __init__(self, partitions: int, policy: InvoicePolicy = ANY_POLICY) -> None:
+        self.policy = policy
         self.broker = Broker(dict.fromkeys(TOPICS, partitions))
         self.watch = Watch()
         self.sites = {
-            name: _site(name, number, self.broker, self.watch)
+            name: _site(name, number, self.broker, self.watch, policy)
             for number, name in enumerate(SERVICES, start=1)
         }
         self.watch.databases = {name: site.database for name, site in self.sites.items()}
@@ -346,9 +368,11 @@ class System:
             site.database.wall = wall
 
 
-def _site(name: str, number: int, broker: Broker, watch: Watch | None = None) -> Site:
+def _site(
+    name: str, number: int, broker: Broker, watch: Watch | None = None, policy: InvoicePolicy = ANY_POLICY
+) -> Site:
     database = open_database(name, number)
-    service, store = _service(name, watch)
+    service, store = _service(name, watch, policy)
     outbox = Outbox(name, broker.partitions)
     fold = Fold(service, Pool(database), outbox, Plain(), Silence(), NEVER)  # type: ignore[arg-type]
     fold._context = Context(new_id=database.new_id)
@@ -356,7 +380,7 @@ def _site(name: str, number: int, broker: Broker, watch: Watch | None = None) ->
     return Site(name, database, service, fold, outbox, relay, store)
 
 
-def _service(name: str, watch: Watch | None) -> tuple[Service, InvoicesStore | None]:
+def _service(name: str, watch: Watch | None, policy: InvoicePolicy) -> tuple[Service, InvoicesStore | None]:
     if name == "orders":
         routes = watch.over_orders(orders_handlers.ROUTES) if watch else orders_handlers.ROUTES
         return Service(name, routes, orders_store.Store(), orders_handlers.refuse_late), None
@@ -375,7 +399,7 @@ def _service(name: str, watch: Watch | None) -> tuple[Service, InvoicesStore | N
         return Service(
             name, routes, store, refunds_handlers.refuse_late, commands=refunds_commands.COMMANDS
         ), None
-    invoices = InvoicesStore(InvoicePolicy())
+    invoices = InvoicesStore(policy)
     return Service(name, invoices_handlers.ROUTES, invoices, invoices_handlers.refuse_late), invoices
 
 

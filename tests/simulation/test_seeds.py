@@ -1,14 +1,17 @@
 """Seeded histories of the whole system, with every fault that the contract allows."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import orjson
 import pytest
 
+from services.invoices.tax_agent import STANDINGS
 from tests.simulation.__main__ import describe
+from tests.simulation.agent import FATES, REASONS, SUSPENDED
 from tests.simulation.engine import ORDERS, Simulation
+from tests.simulation.in_steps import InSteps
 from tests.simulation.memory import Row, Table
-from tests.simulation.seeds import TAMPERED_EACH, run_seed
+from tests.simulation.seeds import IN_STEPS, TAMPERED_EACH, run_seed
 from tests.simulation.tampering import SHORT, SYSTEMIC, Tampered
 
 SEEDS, GROUP = 200, 20
@@ -23,7 +26,12 @@ def test_no_history_breaks_a_promise(first: int) -> None:
 
 @pytest.mark.parametrize(
     ("seed", "orders"),
-    [pytest.param(202611301421, 8, id="a part goes from other money under the id of a payment that is gone")],
+    [
+        pytest.param(
+            202611301421, 8, id="a part goes from other money under the id of a payment that is gone"
+        ),
+        pytest.param(34, ORDERS, id="the agent's last answer closes a month, and is a refusal"),
+    ],
 )
 def test_a_history_that_broke_a_promise_once_keeps_it(seed: int, orders: int) -> None:
     outcome = run_seed(seed, orders)
@@ -113,15 +121,23 @@ EVERYTHING = {
 }
 
 
-def test_what_is_tampered_with_is_reached() -> None:
-    """A history in which nobody restores anything would prove nothing about restores."""
+def reached(
+    simulate: Callable[[int], Tampered | InSteps], seeds: Iterable[int], wanted: set[str]
+) -> set[str]:
+    """What histories of these seeds reach, until they have reached all that is wanted."""
     seen: set[str] = set()
-    for seed in range(TAMPERED_EACH, SEEDS * TAMPERED_EACH, TAMPERED_EACH):
-        if seen >= TAMPERED:
+    for seed in seeds:
+        if seen >= wanted:
             break
-        simulation = Tampered(seed)
+        simulation = simulate(seed)
         simulation.run()
         seen |= simulation.reached
+    return seen
+
+
+def test_what_is_tampered_with_is_reached() -> None:
+    """A history in which nobody restores anything would prove nothing about restores."""
+    seen = reached(Tampered, range(TAMPERED_EACH, SEEDS * TAMPERED_EACH, TAMPERED_EACH), TAMPERED)
 
     assert seen >= TAMPERED, TAMPERED - seen
 
@@ -130,4 +146,23 @@ TAMPERED = {
     *(error.__name__ for error in (*SYSTEMIC, *SHORT)),
     *("gap=moved", "gap=deleted", "restored=forward", "restored=from the WAL"),
     *("a topic created anew", "a place repeated", "an event set aside"),
+}
+
+
+def test_what_finance_and_its_agent_do_is_reached() -> None:
+    """A history in which nobody answers late or twice would prove nothing about asking."""
+    seen = reached(InSteps, range(IN_STEPS, SEEDS * TAMPERED_EACH, TAMPERED_EACH), STEPS)
+
+    assert seen >= STEPS, STEPS - seen
+
+
+STEPS = {
+    *("approve: done", "issue: done", "transmit: done", "recall: done", "amid", "drifted", "approved again"),
+    *("issue: FourEyes", "issued by another person", "issued by the same person"),
+    *("recall: AgentSilent", "recall: NotWithAgent", "transmission failed"),
+    *("issue failed: business_number_invalid", "issue failed: wrong_number", "issue failed: cancelled"),
+    *(f"failed: {why}" for why in (*REASONS, SUSPENDED, "cancelled", "recalled")),
+    *(f"sent: {fate}" for fate in FATES),
+    *(f"asked: {standing}" for standing in STANDINGS),
+    "asked: the number of another document",
 }

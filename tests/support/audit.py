@@ -63,9 +63,9 @@ RULES = {
            <> p.standing_supply + p.standing_vat + coalesce(m.total, 0)
     """,
     "a document is not the sum of its payments": """
-        SELECT d.invoice_id::text FROM invoices.documents d
+        SELECT d.invoice_id::text FROM invoices.all_documents d
         LEFT JOIN (SELECT invoice_id, sum(standing_supply) AS supply, sum(standing_vat) AS vat
-                   FROM invoices.payments GROUP BY 1) p USING (invoice_id)
+                   FROM invoices.placed_payments GROUP BY 1) p USING (invoice_id)
         WHERE d.kind <> 'modified' AND d.state IN ('draft', 'approved', 'issue_failed', 'issued')
           AND (d.supply, d.vat) IS DISTINCT FROM (p.supply::bigint, p.vat::bigint)
     """,

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -88,13 +88,13 @@ class Instances:
         self._ports = Ports(system.folder.path / "ports-of-instances.json")
         self._started: list[Instance] = []
 
-    def start(self, service: str) -> Instance:
-        """Starts one, as the system's own is started."""
+    def start(self, service: str, also: Mapping[str, str] | None = None) -> Instance:
+        """Starts one, as the system's own is started; `also` is added to its environment."""
         launch = self._system.services.launch(service)
         name = f"{service}-{len(self._started) + 2}"
         port = self._ports.take(name)
         log = self._system.folder.logs / f"{name}.log"
-        environment = {**os.environ, **launch.environment, "HTTP_PORT": str(port)}
+        environment = {**os.environ, **launch.environment, **(also or {}), "HTTP_PORT": str(port)}
         instance = Instance(service, f"http://{HOST}:{port}", Child(launch.command, log, environment))
         self._started.append(instance)
         return instance

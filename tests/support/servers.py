@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -172,9 +172,15 @@ async def clean_schemas(admin: Any) -> None:
 
 
 async def empty_all_tables(admin: Any) -> None:
-    """Empties every table of the four schemas, the audit log too, which only a superuser can."""
+    """Empties every table of the four schemas, the audit log too, which only a superuser can.
+
+    A session of the test before may still be ending, and holds some of them: then again.
+    """
     tables = await admin.fetchval(ALL_TABLES)
-    await admin.execute(f"SET LOCAL session_replication_role = replica; TRUNCATE {tables} CASCADE")
+    while True:
+        with suppress(asyncpg.DeadlockDetectedError):
+            await admin.execute(f"SET LOCAL session_replication_role = replica; TRUNCATE {tables} CASCADE")
+            return
 
 
 async def empty_all_topics(kafka: str) -> None:

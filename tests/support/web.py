@@ -38,6 +38,11 @@ OF_A_SERVICE: dict[str, Any] = {
     **{name.lower(): text for name, text in keys.KEY_SETTINGS.items()},
     "serials_registration_url": "https://register.example/s?code={serial}",
 }
+SUPPLIER: dict[str, Any] = {
+    "invoices_supplier_number": "118-81-20586",
+    "invoices_supplier_name": "예시 공급자",
+    "invoices_supplier_representative": "홍길동",
+}
 
 
 def app_of(
@@ -71,7 +76,7 @@ def service_of(name: str) -> Service:
         for kind in vars(settings).values()
         if isinstance(kind, type) and issubclass(kind, ServiceSettings) and kind is not ServiceSettings
     )
-    made: Service = import_module(f"services.{name}.app").build(model(**OF_A_SERVICE))
+    made: Service = import_module(f"services.{name}.app").build(model(**OF_A_SERVICE, **SUPPLIER))
     return made
 
 

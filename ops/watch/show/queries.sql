@@ -41,7 +41,7 @@ SELECT name, business_number, invoice_email, always_merge, always_merge_since FR
 
 -- name: documents_of_partner
 -- Its latest documents.
-SELECT invoice_id, document_key, kind, state, month, business_number, total FROM documents
+SELECT invoice_id, document_key, kind, state, month, business_number, total FROM all_documents
 WHERE partner_id = $1 AND month IN (SELECT DISTINCT month FROM payments WHERE partner_id = $1) AND state <> 'in_merge'
 ORDER BY month DESC, issued_at DESC NULLS FIRST, invoice_id LIMIT $2;
 
@@ -73,7 +73,7 @@ SELECT payout_id, state, amount, paid_out_at FROM refund_payouts WHERE refund_id
 -- A document by its key, or by its id.
 SELECT invoice_id, document_key, kind, state, partner_id, also, business_number, month, supply, vat, total, late, payments,
        written_date, issued_at, order_id, original_id, modification, refund_id
-FROM documents WHERE document_key = $1 OR invoice_id = $2;
+FROM all_documents WHERE document_key = $1 OR invoice_id = $2;
 
 -- name: payments_on_document
 -- The payments that were issued on it, also when a correction has moved them to another document.
@@ -83,8 +83,8 @@ WITH RECURSIVE family (invoice_id) AS (
     SELECT d.invoice_id FROM documents d JOIN family f ON d.original_id = f.invoice_id WHERE d.refund_id IS NULL
 )
 SELECT p.order_id, p.payment_id, p.standing_supply AS supply, p.standing_vat AS vat
-FROM documents d
-JOIN payments p ON p.month = d.month AND p.partner_id = ANY(d.partner_id || d.also)
+FROM all_documents d
+JOIN placed_payments p ON p.month = d.month AND p.partner_id = ANY(d.partner_id || d.also)
 WHERE d.invoice_id = $1 AND p.invoice_id IN (SELECT invoice_id FROM family)
 ORDER BY p.paid_at, p.order_id LIMIT $2;
 

@@ -82,8 +82,9 @@ def issue_approved(
 ) -> list[NewEvent]:
     """Issues the documents of `month`, these partners and numbers that are as they were approved.
 
-    Only of businesses whose issue has begun: `closed_businesses` says so. Where the policy asks for four
-    eyes, what `by` has approved is left for somebody else; what is with a tax agent is for that to issue.
+    Only of businesses whose issue has begun, also where their month is closed since. Where the policy asks
+    for four eyes, what `by` has approved is left for somebody else; what is with a tax agent is for that to
+    issue.
     """
     events: list[NewEvent] = []
     for document in _to_issue(world, month, by, partner_ids, numbers):
@@ -115,7 +116,7 @@ def _to_issue(
         approval = world.approval_of(document, document.business_number)
         if (
             document.state == "approved"
-            and (month, document.business_number) in world.closed_businesses
+            and world.closed_at(month, document.business_number) is not None
             and approval is not None
             and not (world.policy.four_eyes and approval.actor == by.actor)
             and not world.is_with_agent(document)

@@ -18,6 +18,7 @@ from services.invoices.decisions.numbers import (
     tell_number,
 )
 from services.invoices.state import Change, Document, Partner, PartnerNumber, Preference, World
+from shared import business_number
 from shared.runtime.decisions import Decided, NewEvent
 
 
@@ -97,7 +98,8 @@ def _issue_failed_ones(world: World, partner_id: str, told: Told, at: datetime) 
     """Issues them by month; the numbers of the business go on from document to document.
 
     Those of a month that nobody has closed for this business yet wait as drafts to be approved. So do all
-    where a tax agent issues: it has to take them first.
+    where a tax agent issues: it has to take them first. What an agent has refused under a number that may be
+    is approved again, and becomes a draft where the number is another one now.
     """
     change = Change()
     counters = dict(world.counters)
@@ -106,7 +108,8 @@ def _issue_failed_ones(world: World, partner_id: str, told: Told, at: datetime) 
         payments = world.payments_in(document)
         correction = correction_for(told, payments)
         closed_at = world.closed_at(document.month, document.business_number)
-        if closed_at is not None and not world.policy.tax_agent:
+        is_valid = business_number.is_valid(document.business_number)
+        if closed_at is not None and not is_valid and not world.policy.tax_agent:
             issued = issue(document, payments, counters, max(at, closed_at), correction=correction)
         elif correction not in (None, document.business_number):
             assert correction is not None

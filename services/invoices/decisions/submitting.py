@@ -78,7 +78,7 @@ def issued_at_once(world: World) -> Iterator[Submission]:
 
 def pause_after(tries: int) -> timedelta:
     """How long to wait before the agent is asked again: twice as long each time, at most LONGEST."""
-    return min(FIRST * 2 ** min(tries, 20), LONGEST)
+    return min(FIRST * (1 << min(tries, 20)), LONGEST)
 
 
 def next_of(reason: str) -> str:

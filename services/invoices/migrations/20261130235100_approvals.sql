@@ -4,6 +4,10 @@ SET LOCAL lock_timeout = '10s';
 -- A document is approved before it is issued: it has its key and its date then, and stays as it is.
 ALTER TABLE documents DROP CONSTRAINT documents_state_check, DROP CONSTRAINT documents_check,
     DROP CONSTRAINT documents_check1, DROP CONSTRAINT documents_check9;
+-- beside 0.2.0: documents_state, since it has every state that 0.2.0 writes, and one more
+-- beside 0.2.0: documents_key, since it asks more than the check that it replaces of approved documents alone: 0.2.0 writes none
+-- beside 0.2.0: documents_date, since the same is true of it
+-- beside 0.2.0: documents_won, since the same is true of it
 ALTER TABLE documents
     ADD CONSTRAINT documents_state CHECK (
         state IN ('draft', 'in_merge', 'undone', 'void', 'approved', 'issue_failed', 'issued')),
@@ -11,8 +15,10 @@ ALTER TABLE documents
     ADD CONSTRAINT documents_date CHECK ((state IN ('approved', 'issued')) = (written_date IS NOT NULL)),
     ADD CONSTRAINT documents_won
         CHECK (state NOT IN ('draft', 'approved', 'issue_failed', 'issued') OR supply + vat <> 0);
-DROP INDEX documents_one_open_merge;
-CREATE UNIQUE INDEX documents_one_open_merge ON documents (partner_id, business_number, month)
+
+-- An approved merge is still the only one of its business and month. documents_one_open_merge stays for 0.2.0, which uses it.
+-- beside 0.2.0: documents_one_unissued_merge, since it refuses more than documents_one_open_merge beside an approved merge only
+CREATE UNIQUE INDEX documents_one_unissued_merge ON documents (partner_id, business_number, month)
     WHERE kind = 'merged' AND state IN ('draft', 'approved', 'issue_failed');
 
 -- What is approved stays as it is until it is issued, or is a draft again.
@@ -21,6 +27,7 @@ BEGIN
     RAISE EXCEPTION 'document % is approved: a change makes it a draft again', OLD.document_key
         USING ERRCODE = 'check_violation';
 END $$;
+-- beside 0.2.0: approved_documents_stay, since it guards approved documents only, and 0.2.0 approves none
 CREATE TRIGGER approved_documents_stay BEFORE UPDATE ON documents
     FOR EACH ROW WHEN (OLD.state = 'approved' AND NEW.state IN ('approved', 'issued')
         AND (OLD.supply, OLD.vat, OLD.business_number, OLD.document_key, OLD.written_date)
@@ -119,9 +126,7 @@ DROP TABLE transmissions, closed_businesses, approvals;
 DROP TRIGGER approved_documents_stay ON documents;
 DROP FUNCTION refuse_change_of_approved_document();
 UPDATE documents SET state = 'draft', document_key = NULL, written_date = NULL WHERE state = 'approved';
-DROP INDEX documents_one_open_merge;
-CREATE UNIQUE INDEX documents_one_open_merge ON documents (partner_id, business_number, month)
-    WHERE kind = 'merged' AND state IN ('draft', 'issue_failed');
+DROP INDEX documents_one_unissued_merge;
 ALTER TABLE documents DROP CONSTRAINT documents_state, DROP CONSTRAINT documents_key, DROP CONSTRAINT documents_date,
     DROP CONSTRAINT documents_won;
 ALTER TABLE documents

@@ -21,6 +21,7 @@ CREATE TABLE submissions (
 ) WITH (fillfactor = 70);
 CREATE INDEX submissions_open ON submissions (next_at) WHERE state IN ('to_send', 'sending', 'sent', 'issued');
 CREATE INDEX submissions_month ON submissions (month);
+CREATE INDEX submissions_failed ON submissions (month) WHERE state = 'failed';
 
 -- An approved document that is with the agent stays as it is until the agent has answered.
 CREATE FUNCTION refuse_change_of_submitted_document() RETURNS trigger LANGUAGE plpgsql AS $$

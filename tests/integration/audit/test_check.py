@@ -17,6 +17,7 @@ from ops.shell.system import System
 from shared.clock import now
 from shared.events.catalogue import SERVICES
 from shared.kst import wire_time
+from tests.integration.watch.test_todo import Happening, approved_again, mended
 from tests.support.serving import operator_on
 from tests.support.tabletop import Tabletop, buy, refund_and_issue, refund_id_of
 
@@ -247,6 +248,14 @@ async def test_a_draft_left_in_a_closed_month_is_found(
         "INSERT INTO invoices.months (month, closed_at, sequence) VALUES ('2026-10', now(), 1)"
     )
     assert await broken_rules(database) == {"months_closed": {"A-1"}}
+
+
+@pytest.mark.parametrize("left", [mended, approved_again])
+async def test_what_a_tax_agent_refused_of_a_closed_month_is_no_such_draft(
+    table: Tabletop, database: Database, left: Happening
+) -> None:
+    await left(table)
+    assert await broken_rules(database) == {}
 
 
 @pytest.mark.parametrize(

@@ -97,8 +97,8 @@ async def test_a_month_goes_from_review_over_approval_and_issue_to_its_close(boo
     said = await issued(books)
     assert (said["issued"], said["issued_total"], said["is_closed"]) == (2, 528_000, True)
     assert await states(books) == {GANADA: "issued", OTHER: "issued"}
-    keys = [event["data"]["document_key"] for event in await books.published("invoice.approved")]
-    assert keys == [event["data"]["document_key"] for event in await books.published("invoice.issued")]
+    keys = sorted(event["data"]["document_key"] for event in await books.published("invoice.approved"))
+    assert keys == sorted(event["data"]["document_key"] for event in await books.published("invoice.issued"))
     (closed,) = await books.published("month.closed")
     assert (closed["data"]["documents"], closed["data"]["actor"]) == (2, "lee")
 
@@ -169,7 +169,7 @@ async def test_what_comes_after_the_issue_of_one_business_is_late_for_it_alone(b
     await books.paid_and_issued("B-2", partner="P-18", number=OTHER)
 
     rows = await books.pool.fetch(
-        "SELECT business_number, state FROM documents WHERE state <> 'in_merge' ORDER BY 1, 2"
+        "SELECT business_number, state FROM all_documents WHERE state <> 'in_merge' ORDER BY 1, 2"
     )
     assert [tuple(row) for row in rows] == [
         (GANADA, "issued"),

@@ -109,7 +109,9 @@ async def test_every_document_of_a_correction_is_explained(
     await merged(books)
     await amend(client, business_number=OTHER)
 
-    documents = await books.pool.fetch("SELECT * FROM documents WHERE state = 'issued' OR state = 'in_merge'")
+    documents = await books.pool.fetch(
+        "SELECT * FROM all_documents WHERE state = 'issued' OR state = 'in_merge'"
+    )
     for document in documents:
         told = (await client.get(f"/v1/documents/{document['invoice_id']}/explain")).json()
         assert told["is_whole"], told

@@ -138,8 +138,8 @@ async def test_a_payment_that_arrives_during_the_close_is_either_in_it_or_late(b
 
     await books.paid_and_issued("A-1")
     await asyncio.gather(books.close(chunk=1), *(pay(number) for number in range(20)))
-    assert await books.pool.fetchval("SELECT count(*) FROM documents WHERE state <> 'issued'") == 0
-    assert await books.pool.fetchval("SELECT count(*) FROM documents") == 21
+    assert await books.pool.fetchval("SELECT count(*) FROM all_documents WHERE state <> 'issued'") == 0
+    assert await books.pool.fetchval("SELECT count(*) FROM all_documents") == 21
 
 
 async def test_the_close_waits_for_a_payment_that_is_being_drafted(books: StoredBooks) -> None:

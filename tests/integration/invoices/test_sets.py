@@ -3,7 +3,7 @@
 import asyncio
 import random
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -29,9 +29,9 @@ LATE = "2026-11-20T10:00:00+09:00"
 _KEY = re.compile(r"(2026-10-[0-9]{10}-)[0-9]{6,}")
 """Which document of a business has which of its numbers is nobody's rule; the counters are compared."""
 READ = {
-    "documents": "SELECT * FROM documents",
-    "payments": "SELECT * FROM payments ORDER BY order_id",
-    "explanations": "SELECT * FROM merge_explanations ORDER BY partner_id, request_id, payment_id",
+    "documents": "SELECT * FROM all_documents",
+    "payments": "SELECT * FROM placed_payments ORDER BY order_id",
+    "explanations": "SELECT * FROM all_explanations ORDER BY partner_id, request_id, payment_id",
     "counters": "SELECT * FROM document_counters WHERE last_number > 0 ORDER BY business_number",
     "months": "SELECT * FROM months",
     "approvals": "SELECT * FROM approvals",
@@ -90,7 +90,7 @@ async def _names(books: StoredBooks) -> Mapping[str, str]:
     rows = await books.pool.fetch(
         "SELECT draft_id::text AS id, 'own ' || order_id AS name FROM payments WHERE draft_id IS NOT NULL"
         " UNION ALL SELECT invoice_id::text, 'merge of ' || string_agg(order_id, ' ' ORDER BY order_id)"
-        " FROM payments WHERE invoice_id <> draft_id GROUP BY invoice_id"
+        " FROM placed_payments WHERE invoice_id <> draft_id GROUP BY invoice_id"
         " UNION ALL SELECT invoice_id::text, 'undone ' || partner_id || business_number || sequence"
         " FROM documents WHERE state = 'undone'"
     )
@@ -130,7 +130,9 @@ async def test_most_of_these_months_is_plain(books: StoredBooks, owner: asyncpg.
         for event in a_month(seed):
             await books.take(event)
         await _close_sets_alone(books)
-        rows = await books.pool.fetch("SELECT state, kind FROM documents WHERE state IN ('draft', 'issued')")
+        rows = await books.pool.fetch(
+            "SELECT state, kind FROM all_documents WHERE state IN ('draft', 'issued')"
+        )
         in_all += len(rows)
         issued += sum(row["state"] == "issued" for row in rows)
         merged += sum(row["kind"] == "merged" and row["state"] == "issued" for row in rows)
@@ -139,9 +141,13 @@ async def test_most_of_these_months_is_plain(books: StoredBooks, owner: asyncpg.
     assert merged > 3, merged
 
 
+async def nobody(partner_ids: Sequence[str]) -> None:
+    """What a set leaves is left."""
+
+
 async def _close_sets_alone(books: StoredBooks) -> None:
     close = MonthClose("2026-10", instant(CLOSED_AT), uuid7(), "kim", "a test")
-    await sets.close_sets(books.surroundings, books.store.policy, close, 3)
+    await sets.close_sets(books.surroundings, books.store.policy, close, 3, nobody)
 
 
 async def a_plain_month(books: StoredBooks) -> None:
@@ -183,6 +189,37 @@ async def test_a_close_that_is_killed_goes_on_behind_its_last_set(
     assert (summary.documents, summary.merged) == (9, 3)
     issued = await books.published("invoice.issued")
     assert len({event["subject"] for event in issued}) == len(issued) == 9
+    assert [event["data"]["documents"] for event in await books.published("month.closed")] == [9]
+
+
+@pytest.mark.parametrize("point", [CrashPoint.BEFORE_CLOSE_COMMIT, CrashPoint.AFTER_CLOSE_COMMIT])
+@pytest.mark.parametrize("step", ["approve", "issue"])
+@pytest.mark.parametrize("in_a_set", [0, 2])
+async def test_a_step_that_is_killed_goes_on_behind_what_it_did(
+    books: StoredBooks, point: CrashPoint, step: str, in_a_set: int
+) -> None:
+    await a_plain_month(books)
+    surroundings, sizes = books.surroundings, Sizes(2, in_a_set)
+
+    async def take(name: str) -> None:
+        close = MonthClose("2026-10", instant(CLOSED_AT), uuid7(), name, "a test", action=f"month.{name}")
+        if name == "approve":
+            await approve(surroundings, books.store, Step(close, None), sizes=sizes)
+        else:
+            issuer = WithoutAgent(surroundings, books.store, sizes)
+            await issue(surroundings, books.store, Step(close, None), issuer)
+
+    for name in ("approve", "issue"):
+        if name == step:
+            books.outbox.on_crash_point = killed_at(point, 2)
+            with pytest.raises(Killed):
+                await take(name)
+            books.outbox.on_crash_point = lambda _: None
+        await take(name)
+
+    for type_name in ("invoice.approved", "invoice.issued"):
+        told = await books.published(type_name)
+        assert len({event["subject"] for event in told}) == len(told) == 9
     assert [event["data"]["documents"] for event in await books.published("month.closed")] == [9]
 
 

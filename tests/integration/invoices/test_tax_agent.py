@@ -251,6 +251,28 @@ async def test_of_a_closed_business_nothing_is_sent(agency: Agency) -> None:
     assert [len(keys) for keys in agency.sendings] == [1]
 
 
+async def test_what_was_refused_is_approved_and_given_again_under_its_key(agency: Agency) -> None:
+    books = agency.books
+    await two_businesses(books)
+    await agency.given()
+    registry = agency.outside.registry
+    agency.outside = agency.outside._replace(registry=Closed())
+    await agency.send()
+    await agency.ask()
+    assert sorted(await agency.states()) == [("issue_failed", "failed"), ("issued", "transmitted")]
+    assert len(await books.published("month.closed")) == 1
+
+    agency.outside = agency.outside._replace(registry=registry)
+    await agency.given()
+    agency.at += ALL
+    await agency.send()
+    await agency.ask()
+
+    assert await agency.states() == [("issued", "transmitted")] * 2
+    assert len(agency.desk.held) == 2
+    assert len(await books.published("month.closed")) == 2
+
+
 async def test_a_modified_document_waits_for_the_success_of_its_original(agency: Agency) -> None:
     books = agency.books
     await books.paid_and_issued("A-1")
@@ -346,6 +368,26 @@ async def test_what_is_not_with_the_agent_or_may_be_on_its_way_is_not_taken_back
     await agency.ask()
     with pytest.raises(NotWithAgent, match="is not with"):
         await agency.recall(key)
+
+
+async def test_what_is_issued_here_is_never_taken_back_from_the_agent(agency: Agency) -> None:
+    """A modified document is issued before the agent hears of it: in our books it cannot go away again."""
+    books = agency.books
+    await books.paid_and_issued("A-1")
+    await agency.given()
+    await agency.send()
+    await agency.ask()
+    await books.take(books.events.completed("A-1", "r-1", 40, 64_000, 6_400))
+    key = await books.pool.fetchval("SELECT document_key FROM submissions WHERE state = 'to_send'")
+    agency.desk.pace = 600.0
+    agency.at += ALL
+    assert await agency.send() == 1
+
+    with pytest.raises(NotWithAgent, match="is issued"):
+        await agency.recall(key)
+
+    assert key.replace("-", "") in agency.desk.held
+    assert await agency.states() == [("issued", "transmitted"), ("issued", "sent")]
 
 
 @pytest.mark.parametrize("in_a_set", [0, 1])

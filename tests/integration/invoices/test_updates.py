@@ -54,15 +54,15 @@ async def test_a_payment_moves_to_its_merge_and_back(books: StoredBooks) -> None
 
 async def test_a_draft_follows_its_refunds_and_is_issued(books: StoredBooks) -> None:
     await books.paid_and_issued("A-1")
-    draft = await books.row("documents")
+    draft = await books.row("all_documents")
 
     await books.take(books.events.completed("A-1", "r-1", 10, 16_000, 1_600))
     draft |= {"supply": 144_000, "vat": 14_400, "total": 158_400}
-    assert await books.row("documents") == draft
+    assert await books.row("all_documents") == draft
 
     await books.close()
     draft |= issued(f"2026-10-{GANADA}-000001", CLOSED_AT, sequence=2)
-    assert await books.row("documents") == draft
+    assert await books.row("all_documents") == draft
     assert await books.row("document_counters") == {"business_number": GANADA, "last_number": 1}
 
 
@@ -79,28 +79,28 @@ async def test_a_late_document_waits_for_a_number_and_is_issued_late(books: Stor
 
 async def test_a_draft_of_an_open_month_fails_without_being_late(books: StoredBooks) -> None:
     await books.paid_and_issued("A-1", number=WRONG)
-    draft = await books.row("documents")
+    draft = await books.row("all_documents")
     await books.close()
-    assert await books.row("documents") == draft | {"state": "issue_failed", "sequence": 2}
+    assert await books.row("all_documents") == draft | {"state": "issue_failed", "sequence": 2}
 
 
 async def test_a_merge_counts_its_payments_and_its_events(books: StoredBooks) -> None:
     await books.paid_and_issued("A-1", "A-2")
-    own = await books.row("documents", "kind = 'payment' AND supply > 0 ORDER BY invoice_id LIMIT 1")
+    own = await books.row("all_documents", "kind = 'payment' AND supply > 0 ORDER BY invoice_id LIMIT 1")
     await books.take(books.events.merge())
-    merge = await books.row("documents", "kind = 'merged'")
+    merge = await books.row("all_documents", "kind = 'merged'")
     key = f"invoice_id = '{own['invoice_id']}'"
-    assert await books.row("documents", key) == own | {"state": "in_merge"}
+    assert await books.row("all_documents", key) == own | {"state": "in_merge"}
 
     await books.paid_and_issued("A-3")
     await books.take(books.events.merge("mr-2"))
     merge |= {"supply": 480_000, "vat": 48_000, "total": 528_000, "sequence": 2}
-    assert await books.row("documents", "kind = 'merged'") == merge
+    assert await books.row("all_documents", "kind = 'merged'") == merge
 
     await books.close()
     merge |= issued(f"2026-10-{GANADA}-000001", CLOSED_AT, sequence=3) | {"payments": 3}
     merge |= {"written_date": date(2026, 10, 31)}
-    assert await books.row("documents", "kind = 'merged'") == merge
+    assert await books.row("all_documents", "kind = 'merged'") == merge
 
 
 async def test_an_undone_merge_keeps_its_row_and_no_won(books: StoredBooks) -> None:

@@ -35,6 +35,9 @@ class Group:
         self.topic, self.group = f"topics-{uuid7()}", f"topics-{uuid7()}"
         self.read: list[tuple[int, int]] = []
         self.topics: list[Topics] = []
+        self.in_hand: list[Record] = []
+        self.goes_on = asyncio.Event()
+        self.goes_on.set()
 
     @asynccontextmanager
     async def admin(self) -> AsyncIterator[Any]:
@@ -81,6 +84,8 @@ class Group:
         """One process of the service: a consumer, and what watches its topics."""
 
         async def handle(records: Sequence[Record]) -> None:
+            self.in_hand = list(records)
+            await self.goes_on.wait()
             self.read += [(record.partition, record.offset) for record in records]
 
         consumer = PartitionConsumer(
@@ -188,3 +193,34 @@ async def test_a_topic_that_is_gone_for_a_while_is_read_when_it_is_back(group: G
         await group.say(2)
 
         await group.until_read(all_of(PARTITIONS, 2))
+
+
+async def test_what_was_unread_of_a_topic_that_was_created_anew_is_a_gap(group: Group) -> None:
+    """What the consumer has in hand when the topic goes is handled, and no part of the gap."""
+    await group.say(50)
+    group.goes_on.clear()
+    async with group.process() as consumer:
+
+        async def is_known() -> bool:
+            return bool(group.in_hand) and consumer.lag() == PARTITIONS * 50
+
+        await until(is_known, "a batch is in hand, and what waits behind it is known")
+        nexts = {record.partition: record.offset + 1 for record in group.in_hand}
+        await group.delete()
+        await group.create()
+
+        async def is_told() -> bool:
+            gaps = await group.pool.fetchval("SELECT count(*) FROM gaps WHERE topic = $1", group.topic)
+            return bool(gaps)
+
+        await until(is_told, "what was unread is told")
+        group.goes_on.set()
+        await group.say(2)
+        await group.until_read([(partition, 1) for partition in range(PARTITIONS)])
+    gaps = await group.pool.fetch("SELECT * FROM gaps WHERE topic = $1 ORDER BY partition", group.topic)
+    assert sum(nexts.values()) == 100
+    assert [(gap["partition"], gap["from_offset"], gap["to_offset"], gap["kind"]) for gap in gaps] == [
+        (partition, nexts.get(partition, 0), 50, "deleted")
+        for partition in range(PARTITIONS)
+        if nexts.get(partition, 0) < 50
+    ]

@@ -11,7 +11,7 @@ import pytest
 from ops.shell.problem import Exit
 from tests.integration.watch.test_todo import (
     OPERATOR,
-    Step,
+    Happening,
     bounced,
     early,
     failed,
@@ -30,7 +30,7 @@ WHY = ["--yes", "--reason", "looked at"]
 class Wait(NamedTuple):
     """Something that waits, its code in the list, and what more the command needs to end it."""
 
-    cause: Step
+    cause: Happening
     code: str
     more: tuple[str, ...] = ()
     shows: str = ""

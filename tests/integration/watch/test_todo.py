@@ -30,7 +30,7 @@ from tests.support.tabletop import Tabletop, buy, refund_and_issue, refund_id_of
 AT = datetime.fromisoformat
 AT_ONCE = Thresholds(waiting=timedelta(0), grant=timedelta(0))
 PARTNER = {"partner_id": "P-17", "name": "가나다 주식회사", "invoice_email": "tax@ganada.example"}
-WRONG, CHANGED = "1234567890", "2026-11-20T09:00:00+09:00"
+WRONG, OTHER, CHANGED = "1234567890", "1348672683", "2026-11-20T09:00:00+09:00"
 OPERATOR = {"actor": "operator:kim", "note": "looked at"}
 SUPPLIER = Party("1188120586", "주식회사 스터디웍스", "김하늘")
 LATE, IN_TIME = "2026-12-08T10:00:00+09:00", "2026-11-02T10:00:00+09:00"
@@ -216,7 +216,7 @@ async def closed_late(table: Tabletop) -> None:
 async def wrong_company(table: Tabletop) -> None:
     await buy(table, "A-1")
     await closed(table)
-    changed = {"changed_at": CHANGED, "business_number": "1348672683"}
+    changed = {"changed_at": CHANGED, "business_number": OTHER}
     await say(table, "partner.changed.v1", "P-17", at=CHANGED, **changed)
 
 
@@ -274,6 +274,31 @@ def answered(standing: Standing, reason: str) -> Happening:
 
     cause.__name__ = f"{standing}_{reason}"
     return cause
+
+
+async def mended(table: Tabletop) -> None:
+    """The partner tells another number, so that its document is a draft of a closed month."""
+    await answered("refused", "wrong_number")(table)
+    await say(table, "partner.changed.v1", "P-17", at=CHANGED, changed_at=CHANGED, business_number=OTHER)
+
+
+async def approved_again(table: Tabletop) -> None:
+    await answered("refused", "business_closed")(table)
+    await approved(table)
+
+
+async def transmitted_at_last(table: Tabletop) -> None:
+    """The agent is given again what failed, and says that all of it is transmitted."""
+    await given_to_agent(table)
+    surroundings = Surroundings(table.pools["invoices"], table.outboxes["invoices"])
+    outside = Outside(Agent("transmitted", ""), NoRegistry(), SUPPLIER)
+    await send_some(surroundings, table.invoices, outside, AT(LATE))
+    await ask_some(surroundings, table.invoices, outside, AT(LATE) + timedelta(hours=1))
+
+
+async def approved_and_given(table: Tabletop) -> None:
+    await approved(table)
+    await given_to_agent(table)
 
 
 def told_by_hand(approval_number: str | None, failed: str | None) -> Happening:
@@ -463,8 +488,22 @@ TROUBLES = [
     ),
     *(
         Trouble(
+            cause,
+            approved_and_given,
+            "invoices",
+            "document_to_issue_again",
+            "2026-10",
+            176_000,
+            "finance",
+            f"pawl close 2026-10 {step} --reason WHY --yes",
+            LATE,
+        )
+        for cause, step in ((mended, "approve"), (approved_again, "issue"))
+    ),
+    *(
+        Trouble(
             answered("not_transmitted", why),
-            given_to_agent,
+            transmitted_at_last,
             "invoices",
             "document_not_transmitted",
             why,
@@ -479,6 +518,20 @@ TROUBLES = [
             ("wrong_number", "finance", "pawl close 2026-10 amend {}"),
             ("duplicate_key", "finance", "pawl close 2026-10 transmit --results FILE --yes"),
         )
+    ),
+    *(
+        Trouble(
+            answered("issued", ""),
+            cure,
+            "invoices",
+            "document_not_transmitted",
+            "no_answer",
+            176_000,
+            "finance",
+            "pawl document {}",
+            LATE,
+        )
+        for cure in (transmitted_at_last, told_by_hand(f"20261021{'4' * 16}", None))
     ),
     Trouble(
         not_taken_by_hand,

@@ -164,6 +164,18 @@ def test_a_refused_document_is_approved_anew_and_sent_under_its_key(desk: Desk) 
     assert (desk.given.state, desk.given.document_key, desk.document.document_key) == ("to_send", KEY, KEY)
 
 
+def test_what_is_refused_is_given_again_when_the_month_was_closed_meanwhile(desk: Desk) -> None:
+    """A closed month stands for all of its businesses: those are not read then."""
+    desk.answered("refused", reason="authority_unavailable")
+    desk.world.closed[MONTH] = AT
+    desk.world.closed_businesses.clear()
+    desk.approve()
+
+    submit_approved(desk.world, MONTH, LEE, [desk.document.partner_id])
+
+    assert (desk.given.document_key, desk.given.state) == (KEY, "to_send")
+
+
 def test_a_change_of_the_partner_issues_nothing_without_the_agent(desk: Desk) -> None:
     desk.answered("refused", reason="business_closed")
     desk.take(desk.events.partner())

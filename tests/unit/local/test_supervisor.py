@@ -83,6 +83,7 @@ async def test_a_process_that_keeps_ending_waits_longer_each_time(tmp_path: Path
         await until(lambda: len(town.said) >= 3)
 
     assert all("orders ended with code 1" in sentence for sentence in town.said[:3])
+    assert all(sentence.endswith("| cannot read DATA_KEY") for sentence in town.said[:3])
     assert [pause_after(failures) for failures in (1, 2, 3, 4, 5, 6, 60)] == [1, 2, 4, 8, 16, 30, 30]
 
 

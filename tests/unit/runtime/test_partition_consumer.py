@@ -58,6 +58,7 @@ class Group:
         self.answered: datetime | None = None
         self.asked = asyncio.Event()
         self.tries_again: asyncio.Event | None = None
+        self.elsewhere_after_position: set[TopicPartition] | None = None
 
     def last_poll_timestamp(self, place: TopicPartition) -> int | None:
         self._require_mine(place)
@@ -81,6 +82,12 @@ class Group:
 
     def last_stable_offset(self, place: TopicPartition) -> int:
         assert place in self.owned, "Partition is not assigned"
+        return 10
+
+    async def position(self, place: TopicPartition) -> int:
+        self._require_mine(place)
+        if self.elsewhere_after_position is not None:
+            self.owned, self.elsewhere_after_position = self.elsewhere_after_position, None
         return 10
 
     async def commit(self, offsets: dict[TopicPartition, int]) -> None:
@@ -172,6 +179,19 @@ async def test_a_partition_that_goes_elsewhere_while_a_batch_is_handled_is_let_g
     await consumer_of(group, handle).take([said("pay-1", offset=6)])
 
     assert group.paused == set()
+
+
+async def test_partitions_that_go_elsewhere_while_positions_are_asked_for_are_let_go() -> None:
+    group = Group(MINE, THEIRS)
+    group.elsewhere_after_position = set()
+    commits = asyncio.create_task(consumer_of(group).commit_forever())
+
+    while group.elsewhere_after_position is not None:
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+    assert not commits.done()
+    commits.cancel()
 
 
 @pytest.mark.parametrize(("busy", "rest"), [(0.004, 0.004), (LONGEST_REST_SECONDS * 3, LONGEST_REST_SECONDS)])

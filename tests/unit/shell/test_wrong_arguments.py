@@ -2,6 +2,7 @@
 
 import gzip
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,9 @@ WRONG = {
 }
 
 
-def commands_with(option: str) -> Iterator[list[str]]:
+@cache
+def commands_with(option: str) -> list[list[str]]:
+    found = []
     for words, command in leaves():
         if any(option in parameter.opts for parameter in command.params):
             needed = [
@@ -53,7 +56,8 @@ def commands_with(option: str) -> Iterator[list[str]]:
                 for parameter in command.params
                 if parameter.param_type_name == "argument" and parameter.required and words not in MORE
             ]
-            yield [*words.split(), *MORE.get(words, ()), *needed]
+            found.append([*words.split(), *MORE.get(words, ()), *needed])
+    return found
 
 
 def all_wrong() -> Iterator[tuple[list[str], str, str]]:
@@ -68,7 +72,7 @@ def test_a_wrong_address_is_explained_without_its_password(
     command: list[str], option: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    taken = {o for o in NOBODY if command in list(commands_with(o))}
+    taken = {o for o in NOBODY if command in commands_with(o)}
     addresses = {**NOBODY, option: text}
     options = [word for name in sorted(taken) for word in (name, addresses[name])]
 

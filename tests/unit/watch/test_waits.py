@@ -151,8 +151,12 @@ def test_an_invoice_that_failed_waits_for_the_partner_to_be_corrected() -> None:
 def test_an_invoice_that_the_tax_agent_refused_says_why() -> None:
     story = paid_story()
     story.invoices = [Invoice("i", "payment", None, "2026-10", "issue_failed", 176_000, "business_closed")]
-    refused = "its invoice of 2026-10, which the tax agent refused: business closed"
-    assert waits_for(story) == [f"{refused}; pawl todo --code document_refused"]
+    assert waits_for(story) == [
+        (
+            "its invoice of 2026-10, which the tax agent refused: business closed; "
+            "pawl todo --code document_refused"
+        )
+    ]
 
 
 @pytest.mark.parametrize(

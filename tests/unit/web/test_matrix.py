@@ -2,10 +2,12 @@
 
 import re
 import time
+from functools import cache
 from typing import Any, NamedTuple
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from shared.events.catalogue import SERVICES
 from shared.web.answering import VERSIONED
@@ -35,11 +37,15 @@ def name_of(place: Place) -> str:
     return f"{place.service} {place.route.name}"
 
 
+@cache
+def app(service: str, *, with_keys: bool) -> FastAPI:
+    return app_of(routes_of(service), PROVIDER.tokens() if with_keys else None, service)
+
+
 async def answer(place: Place, headers: dict[str, str], *, with_keys: bool = True) -> httpx.Response:
-    app = app_of(routes_of(place.service), PROVIDER.tokens() if with_keys else None, place.service)
     path = re.sub(r"\{\w+\}", "1", place.route.template)
     body: Any = {} if place.route.method == "POST" else None
-    async with client_of(app, headers) as client:
+    async with client_of(app(place.service, with_keys=with_keys), headers) as client:
         return await client.request(place.route.method, path, json=body)
 
 

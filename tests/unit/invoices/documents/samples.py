@@ -59,6 +59,7 @@ def modified(quantity: int = -40, **more: Any) -> TaxDocument:
         "document_key": "2026-11-1168200276-000007",
         "month": "2026-11",
         "written_date": date(2026, 11, 12),
+        "issued_at": datetime(2026, 11, 12, 15, 20, 7, tzinfo=KST),
         "modification": "supply_value_changed",
         "original": Original("2026-10-1168200276-000001", date(2026, 10, 31)),
     }
