@@ -10,7 +10,10 @@ import uvicorn
 
 from console.app import application, routes
 from console.doors import door_of
+from console.keeping import Keeping
+from console.live import Live
 from console.reading import Reader, system_of
+from console.sampling import sample_for_ever
 from console.sessions import Sessions
 from console.settings import ConsoleSettings
 from console.signing import CannotSignIn, Signer, demo_signer, signer_of
@@ -44,8 +47,15 @@ async def serve(settings: ConsoleSettings) -> None:
     pool = await open_pool(url, CONSOLE, CONNECTIONS)
     try:
         sessions = Sessions(pool, settings.idle(), settings.longest())
-        reader = Reader(system_of(settings), settings.thresholds())
-        app = application(routes(reader, signer, door), sessions, settings, door)
+        keeping = Keeping(pool)
+        reader = Reader(system_of(settings), settings.thresholds(), keeping)
+        live = Live(
+            reader,
+            settings.console_live_seconds,
+            settings.console_live_most,
+            settings.console_live_most_of_session,
+        )
+        app = application(routes(reader, signer, door, live), sessions, settings, door)
         config = uvicorn.Config(
             app,
             host=settings.http_host,
@@ -58,7 +68,12 @@ async def serve(settings: ConsoleSettings) -> None:
             timeout_graceful_shutdown=1,
         )
         structlog.get_logger("pawl.console").info("console started", host=settings.http_host)
-        await _Server(config).serve()
+        sampling = asyncio.create_task(sample_for_ever(reader, keeping), name="samples of lag")
+        try:
+            await _Server(config, live).serve()
+        finally:
+            sampling.cancel()
+            await asyncio.gather(sampling, return_exceptions=True)
     finally:
         pool.terminate()
 
@@ -72,11 +87,19 @@ def _signer(settings: ConsoleSettings) -> Signer:
 class _Server(uvicorn.Server):
     """Ends with exit code 0 when it is asked to, and not by the signal that asked."""
 
+    def __init__(self, config: uvicorn.Config, live: Live) -> None:
+        super().__init__(config)
+        self._live = live
+
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
+            loop.add_signal_handler(number, self._stop, number)
         await self._serve(sockets)
+
+    def _stop(self, number: int) -> None:
+        self._live.close()
+        self.handle_exit(number, None)
 
 
 if __name__ == "__main__":

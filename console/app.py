@@ -20,6 +20,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from console.asking import Services
 from console.doors import Door, is_still
+from console.live import Live
+from console.live import routes as live_routes
 from console.pages import FOLDER, page, see
 from console.reading import Reader, Unreadable
 from console.routes import Route, get
@@ -58,7 +60,7 @@ STATUS_OF: Final = {Exit.USAGE: 422, Exit.NOTHING_MATCHED: 404}
 log = structlog.get_logger("pawl.console")
 
 
-def routes(reader: Reader, signer: Signer, door: Door) -> list[Route]:
+def routes(reader: Reader, signer: Signer, door: Door, live: Live | None = None) -> list[Route]:
     """Every route but the files of /static: the table of contents."""
     services = Services(reader.system, signer)
     return [
@@ -72,6 +74,7 @@ def routes(reader: Reader, signer: Signer, door: Door) -> list[Route]:
         *month.routes(reader, services),
         *finding.routes(reader),
         *audit.routes(reader),
+        *live_routes(live or Live(reader), reader),
     ]
 
 
@@ -126,7 +129,7 @@ def _guarded(
                 return _refuse(request, visit, 403, "This form was not sent by a page of this console.")
             token = request.cookies.get(cookie_of(request), "")
             if token and route.path != HEALTH:
-                session = await sessions.find(token)
+                session = await (sessions.look if route.is_quiet else sessions.find)(token)
                 if session is not None and is_still(door, request, session.person):
                     visit = Visit(session, visit.language, visit.scopes)
                     request.state.visit = visit
@@ -177,7 +180,7 @@ async def _answer_signed_in(route: Route, request: Request, visit: Visit) -> Res
 
 
 def _sign_in_first(route: Route, request: Request, visit: Visit) -> Response:
-    if request.headers.get("hx-request"):
+    if route.is_quiet or request.headers.get("hx-request"):
         return HTMLResponse(translate(visit.language, "Your session has ended."), 401)
     if route.method == "POST":
         return _refuse(request, visit, 401, "Your session has ended. Nothing was done.")

@@ -29,6 +29,11 @@ def instant(at: datetime | str | None) -> str:
     return f"{in_kst(read):%Y-%m-%d %H:%M:%S} KST"
 
 
+def clock(at: datetime) -> str:
+    """`18:02`, in KST."""
+    return f"{in_kst(at):%H:%M}"
+
+
 def age(span: timedelta | None, language: Language) -> str:
     """`41m`, `5h`, `47d`, in Korean `41분`: the largest unit of which there is one, or two years."""
     if span is None:

@@ -33,12 +33,15 @@ def templates() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals["version"] = __version__
-    environment.filters |= {"won": formats.won, "instant": formats.instant, "words": formats.words}
+    for each in (formats.won, formats.instant, formats.clock, formats.words):
+        environment.filters[each.__name__] = each
     return environment
 
 
 def page(request: Request, visit: Visit, template: str, status: int = 200, **context: Any) -> Response:
-    """A page in the language of who asks."""
+    """A page in the language of who asks. `watched`, where a screen says it: what `console.live` tells of."""
+    if not visit.may("ops:read"):
+        context.pop("watched", None)
     html = (
         templates()
         .get_template(template)
@@ -50,6 +53,7 @@ def page(request: Request, visit: Visit, template: str, status: int = 200, **con
                 "visit": visit,
                 "here": here(request),
                 "read_at": now(),
+                "watched": "",
                 "is_current": request.url.path.startswith,
                 "with_language": partial(_with_language, here(request)),
                 **context,

@@ -20,6 +20,7 @@ class Route:
 
     `scope` is what the role of somebody has to allow; None is for everybody who is signed in. `is_open`: for
     everybody else too, with nothing that is secret. A POST that is not open needs the key of its session.
+    `is_quiet`: a page asks it by itself, and no session lives longer by that.
     """
 
     method: str
@@ -27,6 +28,7 @@ class Route:
     endpoint: Callable[..., Awaitable[Response]]
     scope: str | None = None
     is_open: bool = False
+    is_quiet: bool = False
 
     @property
     def name(self) -> str:
@@ -34,9 +36,11 @@ class Route:
         return f"{self.method} {self.path}"
 
 
-def get(path: str, endpoint: Page, scope: str | None = None, *, is_open: bool = False) -> Route:
+def get(
+    path: str, endpoint: Page, scope: str | None = None, *, is_open: bool = False, is_quiet: bool = False
+) -> Route:
     """A page."""
-    return Route("GET", path, endpoint, scope, is_open)
+    return Route("GET", path, endpoint, scope, is_open, is_quiet)
 
 
 def post(path: str, endpoint: Action, scope: str | None = None, *, is_open: bool = False) -> Route:

@@ -4,6 +4,7 @@ Every request asks the database, so that a session that is ended is ended everyw
 """
 
 import base64
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -45,14 +46,28 @@ class Sessions:
         """Who has this token; None for nobody, or a session that has ended."""
         at = now()
         row = await self._pool.fetchrow(SQL.session, _hash(token), at, at - self._idle)
-        if row is None:
-            return None
-        return Session(Person(row["person"], row["role"]), row["form_key"], row["ends_at"])
+        return None if row is None else _session(row)
+
+    async def look(self, token: str) -> Session | None:
+        """The same, for what a page asks by itself: that keeps no session from ending."""
+        at = now()
+        row = await self._pool.fetchrow(SQL.look_at_session, _hash(token), at, at - self._idle)
+        return None if row is None else _session(row)
+
+    async def left(self, tokens: Collection[str]) -> set[str]:
+        """Those of these tokens whose session has not ended."""
+        at, by_hash = now(), {_hash(token): token for token in tokens}
+        rows = await self._pool.fetch(SQL.sessions_left, list(by_hash), at, at - self._idle)
+        return {by_hash[row["token_hash"]] for row in rows}
 
     async def end(self, person: Person) -> int:
         """Signs a person out everywhere; how many sessions ended."""
         ended: int = await self._pool.fetchval(SQL.end_sessions, person.id)
         return ended
+
+
+def _session(row: Any) -> Session:
+    return Session(Person(row["person"], row["role"]), row["form_key"], row["ends_at"])
 
 
 def _random_text() -> str:

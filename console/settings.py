@@ -39,6 +39,11 @@ class ConsoleSettings(TodoSettings):
         default=30, gt=0, description="a session ends when nobody has asked anything for so long"
     )
     console_longest_hours: float = Field(default=8, gt=0, description="a session ends after so long at most")
+    console_live_seconds: float = Field(
+        default=5, ge=1, description="a page that is open hears of newer after so long"
+    )
+    console_live_most: int = Field(default=200, ge=0, description="so many pages hear of it at once")
+    console_live_most_of_session: int = Field(default=4, ge=0, description="so many of them of one session")
     console_demo_directory: File = Field(
         default=None, description="set by `pawl up` alone: the run directory of an embedded system"
     )

@@ -24,6 +24,10 @@ ENGLISH: Final[Mapping[str, str]] = {
     "month open": "over, not closed",
     "month interrupted": "closed in part",
     "month closed": "closed",
+    "threshold waiting": "An event may wait",
+    "threshold grant": "A grant may stand still for",
+    "threshold deposit": "A deposit is listed before its deadline by",
+    "threshold quarantine": "Money may be in quarantine for",
 }
 """Texts whose names are not what they say."""
 
@@ -261,6 +265,48 @@ KOREAN: Final[Mapping[str, str]] = {
     "month interrupted": "일부 마감",
     "month closed": "마감됨",
     "Your role closes no month.": "이 역할은 월을 마감할 수 없습니다.",
+    "Read again": "다시 읽기",
+    "From": "부터",
+    "Until": "까지",
+    "all": "전체",
+    "Choose a time to see older ones.": "기간을 정하면 더 오래된 것도 볼 수 있습니다.",
+    "What a person changes in a service stands here with its reason.": (
+        "사람이 서비스에서 바꾼 것이 이유와 함께 여기에 남습니다."
+    ),
+    "It may have been refused, or somebody may have changed it:": "거부되었거나 누군가 바꿨을 수 있습니다:",
+    "Do something": "처리하기",
+    "Look at it": "살펴보기",
+    "As a file": "파일로",
+    "everything (JSON)": "전부 (JSON)",
+    "the story (JSON)": "이야기 (JSON)",
+    "{count} times, until {time}": "{count}번, {time}까지",
+    "missing": "아직 없음",
+    "What people did": "사람이 한 일",
+    "Nobody has changed anything about it.": "이 주문에 손댄 사람이 없습니다.",
+    "The console does not answer. What you see is old.": (
+        "콘솔이 답하지 않습니다. 보이는 내용은 오래되었습니다."
+    ),
+    "{service}: seconds behind in the last hour; {last} s now, {most} s at most, at {at}": (
+        "{service}: 지난 한 시간의 지연, 지금 {last}초, 최대 {most}초 ({at})"
+    ),
+    "{most} s at most in the last hour": "지난 한 시간 최대 {most}초",
+    "From when on something needs somebody": "언제부터 처리할 일인가",
+    "threshold waiting": "이벤트가 기다려도 되는 시간",
+    "threshold grant": "지급이 멈춰 있어도 되는 시간",
+    "threshold deposit": "입금 기한 전에 알리는 시간",
+    "threshold quarantine": "돈이 격리되어 있어도 되는 기간",
+    "These thresholds count from now on.": "이제부터 이 기준을 씁니다.",
+    "They count for everybody in this console. On a terminal pawl todo is told others by its environment.": (
+        "이 콘솔의 모든 사람에게 적용됩니다. 터미널의 pawl todo는 환경 변수의 기준을 씁니다."
+    ),
+    "configured: {value}": "설정값 {value}",
+    "Let them count": "적용",
+    "An empty field goes back to what is configured.": "비워 두면 설정값으로 돌아갑니다.",
+    "Who chose them": "누가 정했나",
+    "Nobody has chosen any: they are as configured.": "정한 사람이 없어 설정값 그대로입니다.",
+    "Threshold": "기준",
+    "Value": "값",
+    "Unit": "단위",
 }
 """Every text in Korean."""
 
@@ -359,6 +405,11 @@ KOREAN_CODES: Final[Mapping[str, str]] = {
     "paid_out": "지급됨",
     "returned": "돌려받음",
     "twice": "두 번 지급됨",
+    "minutes": "분",
+    "hours": "시간",
+    "days": "일",
+    "as configured": "설정값대로",
+    "deposit": "입금",
 }
 """Codes in Korean; one that is missing is shown in its own words."""
 

@@ -1,7 +1,10 @@
 """Ways between pages: a command that somebody could type, as the page that shows the same. Pure."""
 
 import shlex
+from typing import Final
 from urllib.parse import quote, urlencode
+
+NEEDS: Final = "/needs"
 
 
 def way_of(command: str) -> str:
@@ -13,6 +16,10 @@ def way_of(command: str) -> str:
             return letter_path(name)
         case ["pawl", "refund", "show" | "approve" | "proof" | "retry" | "release", refund_id]:
             return refund_path(refund_id)
+        case ["pawl", "lag"]:
+            return NEEDS
+        case ["pawl", "todo", "--code", code]:
+            return f"{NEEDS}?{urlencode({'only': code})}"
         case ["pawl", "month", month]:
             return month_path(month)
         case _:

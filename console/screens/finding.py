@@ -9,7 +9,7 @@ from starlette.responses import Response
 from console.pages import page, see, table
 from console.reading import Reader
 from console.routes import Route, get
-from console.tables import Column, View
+from console.tables import Column, view_of
 from console.visits import Visit
 from console.ways import order_path, way_of
 from shared.clock import now
@@ -39,6 +39,6 @@ async def show(reader: Reader, request: Request, visit: Visit) -> Response:
     if [each.kind for each in finds.found] == ["order"] and not finds.unreadable:
         return see(order_path(finds.found[0].name))
     rows = [{**each.to_document(), "way": way_of(each.command)} for each in finds.found]
-    view = View(others=(("word", word.text),))
+    view = view_of(request.query_params, COLUMNS, ("word",))
     shows = partial(page, request, visit, "find.html", word=word.text, unreadable=finds.unreadable)
     return table(request, rows, COLUMNS, view, "found", now(), shows)

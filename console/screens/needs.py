@@ -3,22 +3,23 @@
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
-from hashlib import sha256
 from typing import Any, Final
+from urllib.parse import urlencode
 
-import orjson
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
+from console.keeping import Sample
 from console.pages import page, table
-from console.reading import Reader
+from console.reading import NEEDS, Reader, Unreadable, mark_of_groups
 from console.routes import Route, get
+from console.screens import thresholds
+from console.sparklines import HOUR, spark_of
 from console.tables import Column, Row, view_of
-from console.texts import translate
 from console.visits import Visit
 from console.ways import find_path, way_of
 from ops.watch.status import Status
-from shared.operators.todo import Group
+from shared.operators.todo import Group, Thresholds
 
 COLUMNS: Final = (
     Column("cause", "Cause", "code"),
@@ -38,13 +39,14 @@ def routes(reader: Reader) -> list[Route]:
     """The routes of this module."""
     return [
         get("/needs", partial(show, reader), "ops:read"),
-        get("/needs/newer", partial(newer, reader), "ops:read"),
+        *thresholds.routes(reader),
     ]
 
 
 async def show(reader: Reader, request: Request, visit: Visit) -> Response:
     """The list, the services, and the auditor's last verdict."""
     status = await reader.status()
+    counts, samples = await _kept(reader, status.at)
     rows = [row_of(group, status.at) for group in status.todo.groups]
     return table(
         request,
@@ -53,29 +55,41 @@ async def show(reader: Reader, request: Request, visit: Visit) -> Response:
         view_of(request.query_params, COLUMNS),
         "needs-somebody",
         status.at,
-        partial(page, request, visit, "needs.html", **_around(status)),
+        partial(
+            page,
+            request,
+            visit,
+            "needs.html",
+            changed=[each for each in thresholds.shown_of(counts, reader.configured) if each.differs],
+            **_around(status, samples),
+        ),
     )
 
 
-def _around(status: Status) -> dict[str, Any]:
+async def _kept(reader: Reader, at: datetime) -> tuple[Thresholds, Sequence[Sample]]:
+    """What the console keeps itself; without it the list is there all the same, by what is configured."""
+    try:
+        return await reader.thresholds(), await reader.samples(at - HOUR)
+    except Unreadable:
+        return reader.configured, ()
+
+
+def _around(status: Status, samples: Sequence[Sample]) -> dict[str, Any]:
     groups = status.todo.groups
     return {
-        "services": [service_of(status, name) for name in status.lives],
+        "services": [
+            {
+                **service_of(status, name),
+                "spark": spark_of((each for each in samples if each.service == name), status.at),
+            }
+            for name in status.lives
+        ],
         "verdict": status.verdict,
         "unreadable": status.todo.unreadable,
         "things": sum(group.count for group in groups),
         "overdue": sum(group.overdue for group in groups),
-        "mark": mark_of(groups),
+        "watched": urlencode({"of": NEEDS, "mark": mark_of_groups(groups)}),
     }
-
-
-async def newer(reader: Reader, request: Request, visit: Visit) -> Response:
-    """Nothing while the list is the one that the page shows; else a sentence, and a way to it."""
-    status = await reader.status()
-    if request.query_params.get("of") == mark_of(status.todo.groups):
-        return Response(status_code=204)
-    text = translate(visit.language, "Newer is there: read again")
-    return HTMLResponse(f'<a class="newer" href="/needs">{text}</a>')
 
 
 def service_of(status: Status, name: str) -> dict[str, Any]:
@@ -112,9 +126,3 @@ def row_of(group: Group, now: datetime) -> Row:
 def way_to(group: Group) -> str:
     """The page on which to begin: that of the command, or what the oldest member is; empty without any."""
     return way_of(group.command) or (find_path(group.members[0]) if group.members else "")
-
-
-def mark_of(groups: Sequence[Group]) -> str:
-    """Equal for lists that tell the same, whenever they were read."""
-    told = [(g.service, g.code, g.reason, g.count, g.won, g.overdue, *g.members) for g in groups]
-    return sha256(orjson.dumps(told)).hexdigest()[:16]

@@ -36,3 +36,71 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
   KEYS[event.key]();
 });
+
+// A page that watches something (console/live.py) hears of newer by a stream, or else asks now and then.
+const ASKS_AGAIN = 30_000;
+const LOST_AFTER = 10_000;
+const watching = document.querySelector("[data-watched]");
+let stream = null;
+let lost = 0;
+let asks = 0;
+
+function say(word) {
+  for (const each of watching.querySelectorAll("[data-says]")) each.hidden = each.dataset.says !== word;
+  if (word === "newer" || word === "ended") stop();
+}
+
+function stop() {
+  stream?.close();
+  stream = null;
+  clearTimeout(lost);
+  clearInterval(asks);
+}
+
+async function ask() {
+  try {
+    const answer = await fetch(`/live/now?${watching.dataset.watched}`);
+    if (answer.ok) say((await answer.json()).says);
+    else say(answer.status === 401 ? "ended" : answer.status === 403 || answer.status === 404 ? "" : "old");
+  } catch {
+    say("lost");
+  }
+}
+
+function listen() {
+  if (stream || !watching.querySelector("[data-says=newer]").hidden) return;
+  stream = new EventSource(`/live?${watching.dataset.watched}`);
+  for (const word of ["same", "newer", "old", "ended"]) stream.addEventListener(word, () => say(word));
+  stream.onopen = () => {
+    clearTimeout(lost);
+    if (!watching.querySelector("[data-says=lost]").hidden) say("same");
+  };
+  stream.onerror = () => {
+    if (stream?.readyState === EventSource.CLOSED) {
+      // Too many pages listen, or nobody is signed in.
+      stop();
+      ask();
+      asks = setInterval(ask, ASKS_AGAIN);
+    } else {
+      clearTimeout(lost);
+      lost = setTimeout(() => say("lost"), LOST_AFTER);
+    }
+  };
+}
+
+if (watching) {
+  const look = () => (document.hidden ? stop() : listen());
+  document.addEventListener("visibilitychange", look);
+  window.addEventListener("pagehide", stop);
+  window.addEventListener("pageshow", look);
+}
+
+// A page that takes its time is seen to.
+const busy = (is) => document.documentElement.classList.toggle("busy", is);
+window.addEventListener("pageshow", () => busy(false));
+document.addEventListener("submit", (event) => { if (event.target.method !== "dialog") busy(true); });
+document.addEventListener("click", (event) => {
+  const way = event.target.closest("a[href]");
+  const stays = !way || way.hash || way.hasAttribute("download") || way.target || way.origin !== location.origin;
+  if (!stays && !event.defaultPrevented && !event.ctrlKey && !event.metaKey && !event.shiftKey) busy(true);
+});

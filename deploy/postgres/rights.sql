@@ -82,7 +82,9 @@ DECLARE
             "months":              "insert, update (sequence, unreported)"
         },
         "console": {
-            "sessions":            "insert, update (seen_at), delete"
+            "sessions":            "insert, update (seen_at), delete",
+            "thresholds":          "insert",
+            "lag_samples":         "insert, update (reading, publishing), delete"
         }
     }';
     -- They run with the rights of the owner, who decides what may be forgotten, and makes tables.

@@ -10,6 +10,25 @@ SELECT count(*) FILTER (WHERE kind = 'waiting') AS waiting, count(*) FILTER (WHE
        count(*) FILTER (WHERE overdue_at < now()) AS overdue
 FROM parked;
 
+-- name: mark_of_service
+-- What changes with each event and each change of a person in a service, and what with all that it refuses or lets wait.
+SELECT concat_ws('.', (SELECT max(id) FROM outbox), (SELECT id FROM audit_log ORDER BY id DESC LIMIT 1)) AS recorded,
+       concat_ws('.', (SELECT max(id) FROM dead_letters), (SELECT count(*) FROM dead_letters WHERE state = 'open'),
+                 (SELECT max(id) FROM parked), (SELECT count(*) FROM parked), (SELECT count(*) FROM unsent)) AS refused;
+
+-- name: marks_of_keys
+-- What changes with each event, refusal, waiting event and change of a person under each of these keys.
+SELECT k.key,
+       concat_ws('.', (SELECT max(o.id) FROM outbox o WHERE o.key = k.key),
+                 (SELECT concat(max(p.id), '-', count(*)) FROM parked p WHERE p.key = k.key),
+                 (SELECT concat(max(d.id), '-', count(*) FILTER (WHERE d.state = 'open')) FROM dead_letters d
+                  WHERE d.key = k.key),
+                 (SELECT a.id FROM audit_log a
+                  WHERE split_part(a.target, ' ', 1) = split_part(k.key, ' ', 1)
+                    AND (a.target = k.key OR starts_with(a.target, k.key || ' '))
+                  ORDER BY a.id DESC LIMIT 1)) AS mark
+FROM unnest($1::text[]) AS k(key);
+
 -- name: open_dead_letters
 -- How many dead letters nobody has handled.
 SELECT count(*) FROM dead_letters WHERE state = 'open';
@@ -122,6 +141,7 @@ SELECT id, recorded_at, actor, action, target, reason, before, after, result, re
 FROM audit_log
 WHERE ($1::text IS NULL OR actor = $1)
   AND ($2::text IS NULL OR target = $2 OR $2 = ANY (string_to_array(target, ' ')))
+  AND ($4::timestamptz IS NULL OR recorded_at >= $4) AND ($5::timestamptz IS NULL OR recorded_at < $5)
 ORDER BY id DESC LIMIT $3;
 
 -- name: gaps

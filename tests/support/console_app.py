@@ -1,6 +1,6 @@
 """The console as an application in this process, with sessions in memory, and a browser that asks it."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -44,6 +44,12 @@ class SessionsInMemory:
     async def find(self, token: str) -> Session | None:
         person = self.by_token.get(token)
         return None if person is None else Session(person, KEY, now() + timedelta(hours=1))
+
+    async def look(self, token: str) -> Session | None:
+        return await self.find(token)
+
+    async def left(self, tokens: Collection[str]) -> set[str]:
+        return {token for token in tokens if token in self.by_token}
 
     async def end(self, person: Person) -> int:
         tokens = [token for token, each in self.by_token.items() if each == person]

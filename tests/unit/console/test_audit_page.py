@@ -32,8 +32,16 @@ class ReaderOf(Reader):
         super().__init__(System(directory=Path()), Thresholds())
         self.found, self.asked = audited, ("", "")
 
-    async def audited(self, actor: str | None, target: str | None, most: int) -> Audited:
+    async def audited(
+        self,
+        actor: str | None,
+        target: str | None,
+        most: int,
+        since: datetime | None = None,
+        before: datetime | None = None,
+    ) -> Audited:
         self.asked = (actor or "", target or "")
+        self.asked_times = (since, before)
         return self.found
 
 
