@@ -5,7 +5,6 @@ bend, and a rest that stretches. Places stand beside each other, from 0 to 100. 
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Final, NamedTuple
 
 from shared.events.catalogue import SERVICES
@@ -18,6 +17,7 @@ X: Final[Mapping[str, float]] = {
 TURN, MIDDLE = 28, 14
 BESIDE: Final = (4.0, -4.0, 7.0, -7.0)
 """Where a line goes down that would else run through the steps of others at its place."""
+LONGEST_CYCLE, LEAST_TIMES = 4, 3
 
 
 class Strip(NamedTuple):
@@ -76,14 +76,33 @@ def _bend(x1: float, y1: float, x2: float, y2: float) -> str:
     return f"M{x1:g} {y1}C{x1:g} {y2} {x2:g} {y1} {x2:g} {y2}"
 
 
-def runs_of(names: Sequence[object], least: int = 3) -> list[range]:
-    """Rows taken together: runs of the same name that are so long at least, else each row alone.
+def groups_of(names: Sequence[object]) -> list[tuple[int, ...]]:
+    """Rows taken together where a few names repeat at least three times one after the other.
 
-    None is a row that is never taken together with others.
+    Of `A B A B A B C` these are the three A, the three B, and C. None is a row that is never taken together
+    with others.
     """
-    starts = [0, *(at + 1 for at, (a, b) in enumerate(pairwise(names)) if a is None or a != b), len(names)]
-    runs: list[range] = []
-    for start, end in pairwise(dict.fromkeys(starts)):
-        whole = range(start, end)
-        runs += [whole] if len(whole) >= least else [range(row, row + 1) for row in whole]
-    return runs
+    groups: list[tuple[int, ...]] = []
+    row = 0
+    while row < len(names):
+        length, times = max(
+            ((length, _times(names, row, length)) for length in range(1, LONGEST_CYCLE + 1)),
+            key=lambda found: (found[1] >= LEAST_TIMES, found[0] * found[1], -found[0]),
+        )
+        if times < LEAST_TIMES:
+            length = times = 1
+        end = row + length * times
+        groups += [tuple(range(row + place, end, length)) for place in range(length)]
+        row = end
+    return groups
+
+
+def _times(names: Sequence[object], start: int, length: int) -> int:
+    """How often the `length` names from `start` on stand there one after the other."""
+    cycle = names[start : start + length]
+    if None in cycle or len(cycle) < length:
+        return 1
+    times = 1
+    while names[start + times * length : start + (times + 1) * length] == cycle:
+        times += 1
+    return times

@@ -1,7 +1,7 @@
 """*Order*: what `pawl order` tells, with what led to what, two ledgers, and what it waits for."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -10,7 +10,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from console.drawing import PLACES, Strip, X, runs_of, strips_of
+from console.drawing import PLACES, Strip, X, groups_of, strips_of
 from console.pages import page
 from console.reading import KEY, Reader
 from console.routes import Route, get
@@ -24,7 +24,9 @@ from shared.clock import now
 from shared.kst import wire_time
 
 MOST_AUDITED: Final = 1_000
+PARTS: Final = ("open", "issuing", "issued", "refunding", "refunded")
 _PLACE: Final = re.compile(rf"\b({'|'.join(PLACES)})\b")
+_STRANGE: Final = re.compile(r"[^A-Za-z0-9_-]")
 _PAPERS: Final = re.compile(r"\b(invoice|close|business number)\b")
 
 
@@ -77,6 +79,31 @@ class Wait(NamedTuple):
         return f"{X[self.place]:g}"
 
 
+class Entry(NamedTuple):
+    """Where the paid units of a line are. None are left over; fewer than none of a part is a mistake."""
+
+    line_id: str
+    name: str
+    paid: int
+    parts: Mapping[str, int]
+
+    @property
+    def left(self) -> int:
+        return self.paid - sum(self.parts.values())
+
+    @property
+    def is_right(self) -> bool:
+        return self.left == 0 and all(count >= 0 for count in self.parts.values())
+
+
+class UnitLedger(NamedTuple):
+    """The lines of an order, all of them together, and the parts that there are."""
+
+    entries: Sequence[Entry]
+    total: Entry
+    parts: Sequence[str]
+
+
 def routes(reader: Reader) -> list[Route]:
     """The routes of this module."""
     return [get("/order", partial(show, reader), "ops:read")]
@@ -93,9 +120,7 @@ async def show(reader: Reader, request: Request, visit: Visit) -> Response:
         return _file(story.to_document(), "order")
     if kind == "bundle":
         audited = await reader.audited(None, order_id, MOST_AUDITED)
-        return _file(
-            bundle_of(story, audited, now()), f"order-{re.sub(r'[^A-Za-z0-9_-]', '_', order_id)[:80]}"
-        )
+        return _file(bundle_of(story, audited, now()), f"order-{_STRANGE.sub('_', order_id)[:80]}")
     return page(
         request,
         visit,
@@ -104,7 +129,7 @@ async def show(reader: Reader, request: Request, visit: Visit) -> Response:
         steps=steps_of(story),
         places=PLACES,
         waits=[wait_of(sentence) for sentence in story.waits_for],
-        units=list(unit_ledger(story)),
+        units=unit_ledger(story),
         won=won_ledger(story),
         refund_path=refund_path,
         watched=watched,
@@ -120,7 +145,7 @@ def _file(document: dict[str, Any], name: str) -> Response:
 
 
 def bundle_of(story: Story, audited: Audited, at: datetime) -> dict[str, Any]:
-    """Everything about an order in one document: its story, documents, cases, refusals, and the audit logs."""
+    """All about an order in one document: its story, documents, cases, refusals, and the audit logs."""
     return {
         "at": wire_time(at),
         "order": story.to_document(),
@@ -175,24 +200,24 @@ def steps_of(story: Story) -> list[Step]:
     """The timeline, with steps that say the same taken together, each with the step that led to it."""
     rows = rows_of(story)
     numbers = {row.id: number for number, row in enumerate(rows) if row.id and row.kind == "event"}
-    causes = [
-        None if (cause := numbers.get(row.caused_by)) == number else cause for number, row in enumerate(rows)
-    ]
-    runs = runs_of([_name(row) for row in rows])
-    step_of = {number: step for step, run in enumerate(runs) for number in run}
+    causes = [numbers.get(row.caused_by) for row in rows]
+    groups = groups_of([_name(row) for row in rows])
+    step_of = {number: step for step, group in enumerate(groups) for number in group}
     leads = [
         None if cause is None or step_of[cause] == step else step_of[cause]
-        for step, cause in enumerate(causes[run[0]] for run in runs)
+        for step, cause in enumerate(causes[group[0]] for group in groups)
     ]
-    strips = strips_of([_place(rows[run[0]]) for run in runs], leads)
+    strips = strips_of([_place(rows[group[0]]) for group in groups], leads)
     return [
-        _step(rows, run, None if lead is None else runs[lead][0], causes[run[0]], strip)
-        for run, lead, strip in zip(runs, leads, strips, strict=True)
+        _step(rows, group, None if lead is None else groups[lead][0], causes[group[0]], strip)
+        for group, lead, strip in zip(groups, leads, strips, strict=True)
     ]
 
 
-def _step(rows: Sequence[Row], run: range, lead: int | None, cause: int | None, strip: Strip) -> Step:
-    first = rows[run[0]]
+def _step(
+    rows: Sequence[Row], group: Sequence[int], lead: int | None, cause: int | None, strip: Strip
+) -> Step:
+    first = rows[group[0]]
     before = rows[0] if cause is None or lead is None else rows[cause]
     told = [
         Told(
@@ -201,13 +226,13 @@ def _step(rows: Sequence[Row], run: range, lead: int | None, cause: int | None, 
             visible(rows[number].text.plain.partition("  → ")[0]),
             letter_path(rows[number].letter) if rows[number].letter else "",
         )
-        for number in run
+        for number in group
     ]
     return Step(
         told,
         _place(first),
         first.kind,
-        told[0].text if len(run) == 1 else told[0].text.partition("  ")[0],
+        told[0].text if len(group) == 1 else told[0].text.partition("  ")[0],
         elapsed(first.recorded_at - before.recorded_at),
         None if lead is None else lead + 1,
         strip,
@@ -233,22 +258,26 @@ def place_of(says: str) -> str:
     """Where something is waited for: the place that the sentence names, else by what it is about."""
     if named := _PLACE.search(says):
         return named[1]
+    if "quarantine" in says:
+        return "orders"
     if _PAPERS.search(says):
         return "invoices"
     return "refunds" if "refund" in says else "checkout"
 
 
-def unit_ledger(story: Story) -> Iterator[dict[str, Any]]:
+def unit_ledger(story: Story) -> UnitLedger:
     """Each line: what was paid, where its units are, and what is left over, which is 0."""
-    for line in story.lines:
-        parts = {
-            "open": line.open,
-            "issuing": line.issuing,
-            "issued": line.issued,
-            "refunding": line.refunding,
-            "refunded": line.refunded,
-        }
-        yield {"line": line, "parts": parts, "left": line.paid - sum(parts.values())}
+    entries = [
+        Entry(line.line_id, line.product_name, line.paid, {part: getattr(line, part) for part in PARTS})
+        for line in story.lines
+    ]
+    total = Entry(
+        "",
+        "",
+        sum(entry.paid for entry in entries),
+        {part: sum(entry.parts[part] for entry in entries) for part in PARTS},
+    )
+    return UnitLedger(entries, total, [part for part in PARTS if any(each.parts[part] for each in entries)])
 
 
 def won_ledger(story: Story) -> Sequence[tuple[str, int]]:
