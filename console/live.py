@@ -54,6 +54,7 @@ class Seat:
     def __init__(self, of: str, mark: str, token: str) -> None:
         self.of, self.mark, self.token = of, mark, token
         self.is_over = False
+        self._has_left = False
         self._says: Says = "same"
         self._is_new = asyncio.Event()
 
@@ -66,7 +67,7 @@ class Seat:
 
     def leave(self) -> None:
         """Ends without a word."""
-        self.is_over = True
+        self.is_over = self._has_left = True
         self._is_new.set()
 
     async def next(self, seconds: float) -> Says | None:
@@ -77,7 +78,7 @@ class Seat:
         except TimeoutError:
             return None
         self._is_new.clear()
-        return self._says
+        return None if self._has_left else self._says
 
 
 class Live:
@@ -113,10 +114,8 @@ class Live:
             yield COME_AGAIN
             until = monotonic() + LONGEST_SECONDS
             while not seat.is_over and monotonic() < until:
-                if says := await seat.next(HEARTBEAT_SECONDS):
-                    yield f"event: {says}\ndata:\n\n"
-                else:
-                    yield HEARTBEAT
+                says = await seat.next(HEARTBEAT_SECONDS)
+                yield HEARTBEAT if says is None else f"event: {says}\ndata:\n\n"
 
     @contextmanager
     def _seated(self, seat: Seat, sessions: Sessions) -> Iterator[None]:
@@ -132,6 +131,8 @@ class Live:
         rest = self._seconds
         while self._seats:
             await asyncio.sleep(rest)
+            if not self._seats:
+                return
             began = monotonic()
             try:
                 await self._tell(sessions)

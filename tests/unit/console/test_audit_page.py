@@ -3,8 +3,11 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from console.reading import Reader
 from console.screens import audit
+from ops.shell.problem import Problem
 from ops.shell.system import System
 from ops.watch.audit_log import Audited, Entry
 from shared.operators.todo import Thresholds
@@ -60,6 +63,37 @@ async def test_an_address_asks_for_one_person_or_one_thing() -> None:
 
     assert reader.asked == ("", "rr-77")
     assert "Nobody has changed anything like that." in html
+
+
+async def test_a_time_is_asked_for_by_days_in_seoul_and_a_service_by_its_name() -> None:
+    reader = ReaderOf(Audited([ENTRY]))
+    asked = {"since": "2026-11-01", "until": "2026-11-30", "service": "orders"}
+
+    html = text_of(await audit.show(reader, request_of("/audit", **asked), visit_of("viewer")))
+
+    since, before = reader.asked_times
+    assert (since, before) == (
+        datetime(2026, 10, 31, 15, tzinfo=UTC),
+        datetime(2026, 11, 30, 15, tzinfo=UTC),
+    )
+    assert "Nobody has changed anything like that." in html
+    reader = ReaderOf(Audited([ENTRY]))
+    asked = {**asked, "service": "refunds"}
+    html = text_of(await audit.show(reader, request_of("/audit", **asked), visit_of("viewer")))
+    assert "?since=2026-11-01&amp;until=2026-11-30&amp;service=refunds&amp;format=csv" in html
+
+
+@pytest.mark.parametrize("day", ["yesterday", "2026-13-01", "0001-01-01", "9999-12-31"])
+async def test_what_is_no_day_is_said(day: str) -> None:
+    with pytest.raises(Problem, match="is no day"):
+        await audit.show(ReaderOf(Audited([])), request_of("/audit", until=day), visit_of("viewer"))
+
+
+async def test_an_entry_leads_to_what_it_was_done_to_and_to_who_did_it() -> None:
+    html = text_of(await audit.show(ReaderOf(Audited([ENTRY])), request_of("/audit"), visit_of("viewer")))
+
+    assert 'href="/find?word=rr-77"' in html
+    assert 'href="/audit?actor=demo%3Aoperator"' in html
 
 
 async def test_a_service_that_could_not_be_read_is_named() -> None:
