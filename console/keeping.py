@@ -49,7 +49,7 @@ class Sample(Struct, frozen=True):
 
 def with_chosen(configured: Thresholds, chosen: Chosen) -> Thresholds:
     """The thresholds that count: what people chose, else what is configured."""
-    return replace(configured, **chosen)
+    return replace(configured, **{str(name): span for name, span in chosen.items()})
 
 
 class Keeping:

@@ -104,7 +104,10 @@ class Reader:
     async def behind(self) -> tuple[Mapping[str, ServiceLag], bool]:
         """How far services are behind now, and whether their topics could be read. Raises Unreadable."""
         async with self._reading():
-            return (await read_behind(self.system))[:2]
+            behind, has_topics, trouble = await read_behind(self.system)
+        if not behind:
+            raise Unreadable(trouble)
+        return behind, has_topics
 
     async def samples(self, since: datetime) -> Sequence[Sample]:
         """How far services were behind since an instant, the oldest first. Raises Unreadable."""
@@ -145,7 +148,7 @@ class Reader:
             urls = urls_of(self.system)
             asked = {name: urls[name] for name in SERVICES if is_wide or name in others}
             read = await read_marks(asked, set(keys.values()))
-        said = {name: read.keys[key] for name, key in keys.items()} | read.recorded
+        said = {**read.recorded, **{name: read.keys[key] for name, key in keys.items()}}
         said[REFUSED] = "/".join(read.refused.values())
         return marks | {name: short(said[name]) for name in others}
 

@@ -5,6 +5,7 @@ it asks ever more seldom, and begins again by itself.
 """
 
 import asyncio
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -52,11 +53,11 @@ def turn_of(at: datetime) -> datetime:
 def rest_after(failures: int, at: datetime) -> timedelta:
     """Up to the next turn; twice as long after each failure, five minutes at most."""
     if failures:
-        return min(EVERY * 2 ** min(failures, 8), LONGEST_REST)
+        return min(EVERY * (1 << min(failures, 8)), LONGEST_REST)
     return turn_of(at) + EVERY - at
 
 
-def samples_of(at: datetime, behind: dict[str, ServiceLag], has_topics: bool) -> list[Sample]:
+def samples_of(at: datetime, behind: Mapping[str, ServiceLag], has_topics: bool) -> list[Sample]:
     """A sample for each service. Without a broker nobody knows what is unread."""
     return [
         Sample(at, service, lag.reading.seconds if has_topics else None, lag.outbox.seconds)

@@ -1,6 +1,7 @@
 """The pages over real schemas: what the commands say, seen, and what is refused sent right."""
 
 import csv
+import html
 import io
 import re
 from typing import Any
@@ -34,6 +35,19 @@ async def refused(table: Tabletop, order_id: str = "B-1") -> str:
     return f"orders:{row}"
 
 
+def watched_by(page: str) -> str:
+    """What a page watches, as it asks for it."""
+    watched = re.search(r'data-watched="([^"]+)"', page)
+    assert watched is not None
+    return html.unescape(watched[1])
+
+
+async def says(client: httpx.AsyncClient, watched: str) -> str:
+    """What a page without a stream hears."""
+    said: str = (await client.get(f"/live/now?{watched}")).json()["says"]
+    return said
+
+
 def rows_of(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"))))
 
@@ -62,16 +76,44 @@ async def test_the_list_clears_itself_and_a_page_that_is_open_hears_of_newer(
     table: Tabletop, operator: httpx.AsyncClient, reader: Reader
 ) -> None:
     name = await refused(table)
-    page = await operator.get("/needs")
-    mark = re.search(r"newer\?of=(\w+)", page.text)
-    assert mark is not None
-    assert (await operator.get(f"/needs/newer?of={mark[1]}")).status_code == 204
+    watched = watched_by((await operator.get("/needs")).text)
+    assert await says(operator, watched) == "same"
 
     closed = await operator.post(f"/refused/{name}/resolve", data={"form_key": KEY, "reason": "a test"})
 
     assert closed.headers["location"] == f"/refused/{name}?done=resolved"
-    assert "Newer is there" in (await operator.get(f"/needs/newer?of={mark[1]}")).text
+    assert await says(operator, watched) == "newer"
     assert "Nothing needs anybody." in (await operator.get("/needs?lang=en")).text
+
+
+async def test_the_page_of_an_order_hears_of_that_order_and_of_no_other(
+    table: Tabletop, operator: httpx.AsyncClient, reader: Reader
+) -> None:
+    await buy(table, "L-1")
+    watched = watched_by((await operator.get("/order?id=L-1")).text)
+
+    await buy(table, "L-2")
+    reader.forget()
+    assert await says(operator, watched) == "same"
+
+    table.say("refund.requested.v1", "L-1", refund_request_id="rr-L-1")
+    await table.drain()
+    reader.forget()
+    assert await says(operator, watched) == "newer"
+
+
+async def test_a_service_and_all_that_is_refused_can_be_watched(
+    table: Tabletop, operator: httpx.AsyncClient, reader: Reader
+) -> None:
+    watched = {of: await reader.watched(of) for of in ("orders", "refunds", "refused")}
+    await refused(table, "L-3")
+    reader.forget()
+
+    assert {of: await says(operator, mark) for of, mark in watched.items()} == {
+        "orders": "newer",  # it has answered checkout
+        "refunds": "same",
+        "refused": "newer",
+    }
 
 
 async def test_an_order_is_told_with_causes_and_ledgers_that_foot_to_zero(
@@ -84,13 +126,17 @@ async def test_an_order_is_told_with_causes_and_ledgers_that_foot_to_zero(
     page = (await operator.get("/order?id=A-1")).text
 
     assert "← 1" in page
-    feet = re.findall(r'<tr class="foot( bad)?"><th scope="row">left over</th><td>([^<]+)</td>', page)
-    assert feet
-    assert {(bad, left.replace("₩", "")) for bad, left in feet} == {("", "0")}
+    assert re.findall(r'data-title="left over"><b>([^<]+)</b>', page) == ["0"]
+    assert re.findall(r'<tr class="foot( bad)?"><th scope="row">left over</th><td>([^<]+)</td>', page) == [
+        ("", "₩0")
+    ]
     assert "pawl" in page
     document = (await operator.get("/order?id=A-1&format=json")).json()
     assert document["order_id"] == "A-1"
     assert len(document["events"]) > 3
+    bundle = (await operator.get("/order?id=A-1&format=bundle")).json()
+    assert bundle["order"]["events"] == document["events"]
+    assert bundle["unreadable"] == {}
 
 
 @pytest.mark.parametrize("order_id", STRANGE)

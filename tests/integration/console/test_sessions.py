@@ -73,6 +73,21 @@ async def test_a_session_ends_when_nobody_asks_any_more(sessions: Sessions, admi
     assert await sessions.find(token) is None
 
 
+async def test_what_a_page_asks_by_itself_does_not_let_a_session_live_longer(
+    sessions: Sessions, admin: Any
+) -> None:
+    token, other = await sessions.begin(DEMO["viewer"]), await sessions.begin(DEMO["admin"])
+    await later(admin, IDLE - timedelta(minutes=1))
+
+    assert await sessions.look(token) is not None
+    assert await sessions.left([token, other, "x"]) == {token, other}
+    await sessions.find(other)
+    await later(admin, timedelta(minutes=2))
+
+    assert await sessions.look(token) is None
+    assert await sessions.left([token, other]) == {other}
+
+
 async def test_a_session_ends_after_its_longest_time_whoever_asks(sessions: Sessions, admin: Any) -> None:
     token = await sessions.begin(DEMO["viewer"])
     for _ in range(int(LONGEST / timedelta(minutes=20))):
