@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 SHARED = ROOT / "shared" / "runtime" / "migrations"
 CONSOLE = "console"
 SCHEMAS = (*SERVICES, CONSOLE)
-"""Those of the services, and that in which the console keeps who is signed in."""
+"""Those of the services, and that of the console."""
 RECORD = "schema_migrations"
 LOCK_SECONDS = 60
 LOOPBACK = ("127.0.0.1", "localhost", "::1")

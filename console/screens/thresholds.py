@@ -137,11 +137,12 @@ def span_of(text: str, name: Name) -> timedelta:
 
 def row_of(choice: Choice) -> Row:
     """A choice as a row."""
+    value = None if choice.span is None else float(said(choice.span, choice.name))
     row: dict[str, Any] = {
         "set_at": choice.set_at,
         "person": choice.person,
         "threshold": choice.name,
-        "value": None if choice.span is None else float(said(choice.span, choice.name)),
+        "value": int(value) if value is not None and value.is_integer() else value,
         "unit": "as configured" if choice.span is None else UNITS[choice.name][0],
         "reason": choice.reason,
         "way": "",
