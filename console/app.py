@@ -23,7 +23,20 @@ from console.doors import Door, is_still
 from console.pages import FOLDER, page, see
 from console.reading import Reader, Unreadable
 from console.routes import Route, get
-from console.screens import audit, finding, month, needs, order, refunds, refused, signing_in
+from console.screens import (
+    audit,
+    business,
+    document,
+    finding,
+    month,
+    needs,
+    order,
+    partner,
+    refunds,
+    refused,
+    serials,
+    signing_in,
+)
 from console.sessions import Sessions
 from console.settings import ConsoleSettings
 from console.signing import LOOPBACK, Signer
@@ -70,6 +83,10 @@ def routes(reader: Reader, signer: Signer, door: Door) -> list[Route]:
         *refused.routes(reader, signer),
         *refunds.routes(reader, services),
         *month.routes(reader, services),
+        *business.routes(reader, services),
+        *document.routes(reader, services),
+        *partner.routes(reader, services),
+        *serials.routes(reader, services),
         *finding.routes(reader),
         *audit.routes(reader),
     ]
