@@ -553,8 +553,8 @@ KOREAN: Final[Mapping[str, str]] = {
     "Your role corrects no document.": "이 역할은 문서를 정정할 수 없습니다.",
     "Your role ends no serial.": "이 역할은 시리얼을 폐기할 수 없습니다.",
     "Your role takes no serials out.": "이 역할은 시리얼을 내려받을 수 없습니다.",
-    "another business number, or what is not kept any more": (
-        "다른 사업자등록번호로 바뀌었거나, 더 이상 기록이 없습니다"
+    "no event since: the approval left it out, or its business number changed": (
+        "이후 이벤트 없음: 승인에서 빠졌거나 사업자등록번호가 바뀌었습니다"
     ),
     "asked not to merge": "합산하지 않기를 요청",
     "asked to merge": "합산 요청",
@@ -744,7 +744,9 @@ KOREAN_CODES: Final[Mapping[str, str]] = {
     "active": "미등록",
     "registered": "등록",
     "revoked": "폐기",
-    "unissued_unit": "미발급 수량",
+    "unissued_units": "미발급 수량",
+    "uninvoiced_payment": "계산서 미발행 결제",
+    "quarantined_money": "격리된 돈",
     "refund_in_progress": "진행 중인 환불",
     "proposed": "제안됨",
     "corrected": "정정됨",

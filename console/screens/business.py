@@ -1,6 +1,7 @@
 """*Business*: one business in a month: which payments merge and why not, drift, documents, and its steps."""
 
 import asyncio
+from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
@@ -39,10 +40,13 @@ COLUMNS: Final = (
     Column("becomes", "Becomes", "code"),
     Column("unlocks", "What would change it"),
 )
-ACTIONS: Final = {"collecting": (), "review": ("approve",), "approved": ("approve", "issue")}
-"""The steps of a business by its state; in every other state what failed may be approved and issued again."""
-AGAIN: Final = ("approve", "issue")
-ENDED: Final = ("transmitted", "void")
+ACTIONS: Final[Mapping[str, tuple[str, ...]]] = {
+    "review": ("approve",),
+    "approved": ("approve", "issue"),
+    "submitted": ("issue",),
+    "issue_failed": ("approve", "issue"),
+}
+"""The steps of a business by its state; an issue gives the tax agent again what it did not transmit."""
 
 
 def routes(reader: Reader, services: Services) -> list[Route]:
@@ -75,7 +79,7 @@ async def show(reader: Reader, services: Services, request: Request, visit: Visi
         "business.html",
         month=month,
         business=business,
-        actions=ACTIONS.get(business["state"], () if business["state"] in ENDED else AGAIN),
+        actions=actions_of(business["state"], with_agent=found["with_agent"]),
         is_own=is_own(visit, found, business),
         has_more=plans["next"] is not None,
         outcomes=outcomes_of(plans["items"]),
@@ -91,6 +95,13 @@ async def show(reader: Reader, services: Services, request: Request, visit: Visi
         done=query.get("done", "") if query.get("done") in (*DONE, "merged") else "",
     )
     return table(request, rows, COLUMNS, view, f"business-{month}-{number}", read_at, shows)
+
+
+def actions_of(state: str, *, with_agent: bool) -> tuple[str, ...]:
+    """The steps that a business in a state can take."""
+    if state == "transmission_failed" and with_agent:
+        return ("issue",)
+    return ACTIONS.get(state, ())
 
 
 async def _drift(reader: Reader, month: str, number: str) -> tuple[list[dict[str, Any]], str]:
@@ -172,7 +183,7 @@ def blockers_of(plans: list[dict[str, Any]], documents: list[dict[str, Any]]) ->
 
 def name_of(document: dict[str, Any]) -> str:
     """The key of a document, or its id while it has none."""
-    return document["document_key"] or document["invoice_id"]
+    return str(document["document_key"] or document["invoice_id"])
 
 
 async def try_merge(services: Services, request: Request, visit: Visit, form: Form) -> Response:

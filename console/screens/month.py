@@ -65,7 +65,8 @@ SHOWN: Final = (
     "issued_by",
 )
 """What fits on a page; files have all of it."""
-UNAPPROVED: Final = ("collecting", "review")
+PATH: Final = ("collecting", "review", "approved", "issued", "transmitted")
+"""The states that a business goes through."""
 
 
 def routes(reader: Reader, services: Services) -> list[Route]:
@@ -101,7 +102,7 @@ async def show(reader: Reader, services: Services, request: Request, visit: Visi
         visit,
         "month.html",
         month=found,
-        board=seen["board"],
+        board=board_of(seen["board"]),
         state=state,
         has_more=businesses["next"] is not None,
         fitting=[column for column in COLUMNS if column.name in SHOWN],
@@ -123,6 +124,16 @@ DONE: Final = (*ACTIONS, "results")
 def _businesses(month: str, state: str, limit: int = MOST) -> str:
     asked = {"limit": str(limit)} | ({"state": state} if state else {})
     return f"/v1/months/{month}/businesses?{urlencode(asked)}"
+
+
+def board_of(board: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The states of a board from the first to the last; and failures, where there are any."""
+    found = {each["state"]: each for each in board}
+    nothing = {"businesses": 0, "documents": 0, "won": 0}
+    return [
+        found.get(state, {"state": state, **nothing})
+        for state in (*PATH, *(state for state in found if state not in PATH))
+    ]
 
 
 def row_of(month: str, business: dict[str, Any]) -> Row:
@@ -226,7 +237,7 @@ def plan_of_month(visit: Visit, action: str, found: dict[str, Any], ready: list[
     if to_be["late"]:
         late = f"{to_be['late']:,}, {won(to_be['penalty'])}"
         lines.append(Said(t("Late, and the penalty"), late))
-    if action != "approve":
+    if action != "approve" and is_possible:
         notices.append(Notice(t("What is issued is never edited.")))
     return Plan(
         title=f"{t('do ' + action)}: {month}",
@@ -257,7 +268,7 @@ def plan_of_business(visit: Visit, action: str, found: dict[str, Any], business:
         text = t("{count} documents are not approved: approve them first.", count=f"{business['drafts']:,}")
         notices.append(Notice(text, "bad"))
         is_possible = False
-    if action == "issue":
+    if action == "issue" and is_possible:
         notices.append(Notice(t("What is issued is never edited.")))
     lines = [
         Said(t("Business number"), number),
@@ -338,9 +349,9 @@ async def try_results(services: Services, request: Request, visit: Visit, form: 
         if read.others:
             notices.append(Notice(t("{count} lines are of other months.", count=f"{read.others:,}")))
     else:
-        kind, said = "results", results_in(_lines(content), t("This file"), again)  # type: ignore[assignment]
+        kind, said = "results", results_in(_lines(content), t("This file"), again)
         shown = [
-            Said(each["document_key"], each.get("approval_number") or each["failed"])  # type: ignore[arg-type]
+            Said(each["document_key"], each.get("approval_number") or each["failed"])
             for each in said[:LINES_SHOWN]
         ]
     more = len(said) - len(shown)

@@ -150,13 +150,21 @@ def _penalties(rows: Sequence[Mapping[str, Any]], today: date) -> list[dict[str,
     """What is to be expected for late documents as of `today`, by kind, in won."""
     found: dict[str, list[int]] = {}
     for row in rows:
-        days = (
-            None if row[name] is None else kst_date(row[name]) for name in ("issued_at", "transmitted_at")
+        issue = Issue(
+            row["month"],
+            row["supply"],
+            issued_on=_day(row["issued_at"]),
+            transmitted_on=_day(row["transmitted_at"]),
+            modification=row["modification"],
         )
-        penalty = penalty_of(Issue(row["month"], row["supply"], *days, row["modification"]), today)
+        penalty = penalty_of(issue, today)
         if penalty is not None:
             found.setdefault(penalty.kind, []).append(penalty.won)
     return [{"kind": kind, "documents": len(won), "won": sum(won)} for kind, won in sorted(found.items())]
+
+
+def _day(at: datetime | None) -> date | None:
+    return None if at is None else kst_date(at)
 
 
 def _business(row: Mapping[str, Any], at: datetime) -> dict[str, Any]:
@@ -206,13 +214,13 @@ def _next(state: str, month: str, number: str, partner_id: str) -> str | None:
         case "collecting":
             return pawl("close", month, "plan", "--business", number)
         case "review":
-            return pawl("close", month, "approve", *one, "--yes")
+            return f"{pawl('close', month, 'approve', *one)} --yes"
         case "approved" | "submitted":
-            return pawl("close", month, "issue", *one, "--yes")
+            return f"{pawl('close', month, 'issue', *one)} --yes"
         case "issue_failed":
             return pawl("partner", "correct", "--business-number", "NUMBER", "--reason", "WHY", partner_id)
         case "issued" | "transmission_failed":
-            return pawl("close", month, "transmit", "--results", "FILE", "--yes")
+            return f"{pawl('close', month, 'transmit')} --results FILE --yes"
         case _:
             return None
 
@@ -286,13 +294,13 @@ def _mends(document: Document, then: str, *, with_agent: bool) -> str | None:
         case "correct_document":
             return pawl("partner", "correct", document.partner_id)
         case "send_again" if document.state == "issue_failed":
-            return pawl("close", month, "approve", "--reason", "WHY", "--yes")
+            return f"{pawl('close', month, 'approve')} --reason WHY --yes"
         case "send_again" if with_agent:
-            return pawl("close", month, "issue", "--reason", "WHY", "--yes")
+            return f"{pawl('close', month, 'issue')} --reason WHY --yes"
         case "send_again":
-            return pawl("close", month, "transmit", "--sheet", "DIR")
+            return f"{pawl('close', month, 'transmit')} --sheet DIR"
         case _:
-            return pawl("close", month, "transmit", "--results", "FILE", "--yes")
+            return f"{pawl('close', month, 'transmit')} --results FILE --yes"
 
 
 async def lines_of(connection: Any, document: Document) -> list[PrintedLine]:

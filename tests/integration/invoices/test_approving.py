@@ -453,3 +453,19 @@ async def test_a_document_says_its_steps_by_whom_and_what_mends_a_refusal(books:
         "command": f"pawl close 2026-10 amend {key}",
     }
     assert (well["refusal"], well["agent"]) == (None, None)
+
+
+async def test_the_next_command_of_a_business_can_be_copied(books: StoredBooks) -> None:
+    await two_businesses(books)
+    client = a_client(books)
+    said: list[str] = []
+    for step in (None, approved, issued):
+        if step is not None:
+            await step(books)
+        said.append((await client.get(f"{OF_MONTH}/businesses/{OTHER}")).json()["command"])
+
+    assert said == [
+        f"pawl close 2026-10 approve --business {OTHER} --reason WHY --yes",
+        f"pawl close 2026-10 issue --business {OTHER} --reason WHY --yes",
+        "pawl close 2026-10 transmit --results FILE --yes",
+    ]
