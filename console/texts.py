@@ -342,7 +342,7 @@ KOREAN: Final[Mapping[str, str]] = {
     "A file has turned up: who took it?": "파일이 나타났다면: 누가 내려받았나요?",
     "A serial that is dead stays dead.": "폐기된 시리얼은 되살릴 수 없습니다.",
     "All": "모두",
-    "All batches": "모든 묶음",
+    "All issuances": "모든 발급",
     "All documents": "모든 문서",
     "All issued at": "모두 발급된 시각",
     "Approval number": "승인번호",
@@ -353,7 +353,7 @@ KOREAN: Final[Mapping[str, str]] = {
         "한 번에 또는 두 단계로 합니다. 먼저 결과를 보여 줍니다."
     ),
     "Bank accounts and messages": "은행 계좌와 메시지",
-    "Batch": "묶음",
+    "Issuance": "발급",
     "Becomes": "처리",
     "Businesses": "사업자",
     "Businesses by state": "상태별 사업자",

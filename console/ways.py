@@ -23,7 +23,7 @@ def way_of(command: str) -> str:
         case ["pawl", "partner", *said]:
             return _way_of_partner(said)
         case ["pawl", "serials", "status" | "export" | "notice" | "custody", grant_id, *_]:
-            return batch_path(grant_id)
+            return issuance_path(grant_id)
         case _:
             return ""
 
@@ -42,7 +42,7 @@ def _way_of_partner(said: Sequence[str]) -> str:
     match said:
         case ["purge", *_]:
             return "/partner"
-        case ["show" | "correct" | "preflight" | "withdraw", *_, partner_id] | [partner_id]:
+        case ["show" | "correct" | "check" | "withdraw", *_, partner_id] | [partner_id]:
             return partner_path(partner_id)
         case _:
             return ""
@@ -95,14 +95,14 @@ def partner_path(partner_id: str) -> str:
     return f"/partner?{urlencode({'id': partner_id})}"
 
 
-def batch_path(grant_id: str) -> str:
+def issuance_path(grant_id: str) -> str:
     """The page of an issuance of serials, which has the id of its grant; or of an order."""
-    return f"/batch?{urlencode({'id': grant_id})}"
+    return f"/issuance?{urlencode({'id': grant_id})}"
 
 
-def batches_path(**of: str) -> str:
+def issuances_path(**of: str) -> str:
     """The list of issuances, of a `partner` or an `order`."""
-    return f"/batches?{urlencode(of)}" if of else "/batches"
+    return f"/issuances?{urlencode(of)}" if of else "/issuances"
 
 
 def serial_path(serial_id: str) -> str:
@@ -114,7 +114,7 @@ def way_of_thing(kind: str, name: str, command: str) -> str:
     """The page of a thing that was found: its own where it has one, else that of its command."""
     match kind:
         case "grant":
-            return batch_path(name)
+            return issuance_path(name)
         case "serial":
             return serial_path(name)
         case _:

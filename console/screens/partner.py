@@ -17,7 +17,7 @@ from console.screens.confirming import Notice, Plan, Said, confirm, events_of
 from console.tables import Column, Row, view_of
 from console.texts import code_in, translate
 from console.visits import Visit
-from console.ways import batch_path, document_path, order_path, partner_path, refund_path, way_of
+from console.ways import document_path, issuance_path, order_path, partner_path, refund_path, way_of
 from ops.shell.problem import Exit, Problem
 from ops.watch.decide.answers import ONLY_SHOWN
 from shared.business_number import is_valid
@@ -128,11 +128,11 @@ def rows_of(found: dict[str, Any]) -> list[Row]:
         name, says = each["document_key"] or each["invoice_id"], f"{each['month']} {each['business_number']}"
         return _row("document", name, each["state"], each["total"], None, says, document_path(name))
 
-    def batch(each: dict[str, Any]) -> Row:
+    def issuance(each: dict[str, Any]) -> Row:
         name, says = each["grant_id"], f"{each['issued']:,} / {each['quantity']:,} {each['product_name']}"
-        return _row("serials", name, each["state"], None, each["granted_at"], says, batch_path(name))
+        return _row("serials", name, each["state"], None, each["granted_at"], says, issuance_path(name))
 
-    made = {"cases": case, "refunds": refund, "orders": order, "documents": document, "issuances": batch}
+    made = {"cases": case, "refunds": refund, "orders": order, "documents": document, "issuances": issuance}
     return [row(each) for name, row in made.items() for each in found[name]]
 
 

@@ -1,4 +1,4 @@
-"""*Serials*: batches, how far each is, who took which, and what may be done; none is shown unasked."""
+"""*Serials*: issuances, how far each is, who took which, and what may be done; none is shown unasked."""
 
 import asyncio
 from datetime import datetime
@@ -18,7 +18,7 @@ from console.screens.confirming import Notice, Plan, Said, confirm, events_of
 from console.tables import Column, Row, view_of
 from console.texts import translate
 from console.visits import Visit
-from console.ways import batch_path, batches_path, order_path, serial_path
+from console.ways import issuance_path, issuances_path, order_path, serial_path
 from ops.shell.problem import Exit, Problem
 from ops.watch.decide.answers import ONLY_SHOWN
 from ops.watch.serials.campaign import campaign_of
@@ -39,7 +39,7 @@ FILES: Final = {
 STATES: Final = ("active", "registered", "expired", "revoked", "all")
 ENDS: Final = ("reissue", "revoke")
 COLUMNS: Final = (
-    Column("grant_id", "Batch", "id"),
+    Column("grant_id", "Issuance", "id"),
     Column("product_name", "Product"),
     Column("order_id", "Order", "id"),
     Column("partner_id", "Partner", "id"),
@@ -83,20 +83,20 @@ SHOWN_TAKEN: Final = ("at", "actor", "form", "serials", "first_unit", "last_unit
 def routes(reader: Reader, services: Services) -> list[Route]:
     """The routes of this module."""
     return [
-        get("/batches", partial(show_all, reader), READ),
-        get("/batch", partial(show, services), READ),
+        get("/issuances", partial(show_all, reader), READ),
+        get("/issuance", partial(show, services), READ),
         get("/leak", partial(leak, services), READ),
         get("/serial", partial(show_one, services), READ),
-        post("/batch/find", partial(find, reader), MANAGE),
-        post("/batch/export", partial(export, services), EXPORT),
-        post("/batch/show", partial(show_in_full, services), EXPORT),
+        post("/issuance/find", partial(find, reader), MANAGE),
+        post("/issuance/export", partial(export, services), EXPORT),
+        post("/issuance/show", partial(show_in_full, services), EXPORT),
         post("/serial/try", partial(try_end, services), MANAGE),
         post("/serial/end", partial(end, reader, services), MANAGE),
     ]
 
 
 async def show_all(reader: Reader, request: Request, visit: Visit) -> Response:
-    """The newest batches, of a partner or an order where the address says so."""
+    """The newest issuances, of a partner or an order where the address says so."""
     query, read_at = request.query_params, now()
     partner_id, order_id = (query.get(name, "")[:200].replace("\0", "") for name in ("partner", "order"))
     found = await reader.issuances(partner_id or None, order_id or None, MOST)
@@ -106,7 +106,7 @@ async def show_all(reader: Reader, request: Request, visit: Visit) -> Response:
         page,
         request,
         visit,
-        "batches.html",
+        "issuances.html",
         partner_id=partner_id,
         order_id=order_id,
         issued=issued,
@@ -116,25 +116,25 @@ async def show_all(reader: Reader, request: Request, visit: Visit) -> Response:
         fitting=[column for column in COLUMNS if column.name in SHOWN],
     )
     view = view_of(query, COLUMNS, ("partner", "order"))
-    return table(request, rows, COLUMNS, view, "batches", read_at, shows)
+    return table(request, rows, COLUMNS, view, "issuances", read_at, shows)
 
 
 def row_of(issuance: dict[str, Any]) -> Row:
-    """A batch as a row."""
+    """An issuance as a row."""
     issued = issuance["issued"]
     return {
         **{column.name: issuance.get(column.name) for column in COLUMNS},
         "grant_id": str(issuance["grant_id"]),
         "percent": issuance["registered"] * 100 // issued if issued else 0,
-        "way": batch_path(str(issuance["grant_id"])),
+        "way": issuance_path(str(issuance["grant_id"])),
     }
 
 
 async def show(services: Services, request: Request, visit: Visit) -> Response:
-    """A batch by the id of its grant; the id of an order leads to its batches. Raises Problem."""
+    """An issuance by the id of its grant; the id of an order leads to its issuances. Raises Problem."""
     query, name = request.query_params, request.query_params.get("id", "").strip()
     if not _is_id(name):
-        return see(batches_path(order=name) if name else batches_path())
+        return see(issuances_path(order=name) if name else issuances_path())
     read_at = now()
     issuance, custody = await asyncio.gather(
         services.look(visit.person, SERVICE, READ, f"/v1/issuances/{name}"),
@@ -145,8 +145,8 @@ async def show(services: Services, request: Request, visit: Visit) -> Response:
         page,
         request,
         visit,
-        "batch.html",
-        batch=issuance,
+        "issuance.html",
+        issuance=issuance,
         campaign=campaign,
         has_more=custody["next"] is not None,
         fitting=[column for column in TAKEN if column.name in SHOWN_TAKEN],
@@ -243,7 +243,7 @@ async def try_end(services: Services, request: Request, visit: Visit, form: Form
             f"{t('serial ' + answer['before']['state'])} → {t('serial ' + answer['after']['state'])}",
         ),
         Said(t("Order"), answer["order_id"], order_path(answer["order_id"])),
-        Said(t("Batch"), answer["grant_id"], batch_path(answer["grant_id"])),
+        Said(t("Issuance"), answer["grant_id"], issuance_path(answer["grant_id"])),
         Said(t("Revoked"), f"{answer['revoked']:,}"),
         Said(t("Reissued"), f"{answer['reissued']:,} / {answer['reissue_quota']:,}"),
     ]

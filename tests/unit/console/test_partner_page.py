@@ -99,7 +99,7 @@ async def test_a_partner_shows_who_it_is_and_what_keeps_it(language: Any, says: 
     assert says in html
     assert "1168200276" in html
     assert "<script>alert" not in html
-    for way in ("/order?id=A-1", "/document?id=x", "/batch?id=0199a0b0-0000-7000-8000-000000000002"):
+    for way in ("/order?id=A-1", "/document?id=x", "/issuance?id=0199a0b0-0000-7000-8000-000000000002"):
         assert f'href="{way}"' in html
 
 

@@ -1,4 +1,4 @@
-"""*Serials* in the console: how far a batch is, who took which, and that none is seen without a reason."""
+"""*Serials* in the console: how far an issuance is, who took which; none is seen without a reason."""
 
 from datetime import datetime
 from typing import Any
@@ -31,7 +31,7 @@ TAKEN = {
     "serials": 99,
     "watermark": "VZ1M-R80A-QY61",
 }
-BATCH = {
+ISSUANCE = {
     "grant_id": GRANT,
     "order_id": "A-1",
     "line_id": "1",
@@ -57,7 +57,7 @@ def services(**answers: Any) -> PreparedServices:
         System(directory=None),  # type: ignore[arg-type]
         lambda person, scope: "token",
         {
-            f"/v1/issuances/{GRANT}": BATCH,
+            f"/v1/issuances/{GRANT}": ISSUANCE,
             f"/v1/issuances/{GRANT}/custody?limit=1000": {"items": [TAKEN], "next": None},
             **answers,
         },
@@ -65,7 +65,7 @@ def services(**answers: Any) -> PreparedServices:
 
 
 class PreparedReader(Reader):
-    """Knows these batches and these serials."""
+    """Knows these issuances and these serials."""
 
     def __init__(self, found: list[dict[str, Any]]) -> None:
         super().__init__(System(directory=None), Thresholds())  # type: ignore[arg-type]
@@ -84,12 +84,12 @@ class PreparedReader(Reader):
 
 
 async def page(role: Any, language: Any = "en", **query: str) -> str:
-    request = request_of("/batch", id=GRANT, **query)
+    request = request_of("/issuance", id=GRANT, **query)
     return text_of(await screen.show(services(), request, visit_of(role, language)))
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])
-async def test_a_batch_says_how_far_it_is_and_who_took_which(language: Any) -> None:
+async def test_an_issuance_says_how_far_it_is_and_who_took_which(language: Any) -> None:
     html = await page("viewer", language)
 
     assert "10 %" in html
@@ -101,11 +101,11 @@ async def test_a_batch_says_how_far_it_is_and_who_took_which(language: Any) -> N
 async def test_a_role_takes_out_what_its_scope_allows() -> None:
     viewer, operator, admin = [await page(role) for role in ("viewer", "operator", "admin")]
 
-    assert "/batch/export" not in viewer + operator
-    assert "/batch/find" in operator
-    assert "/batch/find" not in viewer
-    assert "/batch/export" in admin
-    assert "/batch/show" in admin
+    assert "/issuance/export" not in viewer + operator
+    assert "/issuance/find" in operator
+    assert "/issuance/find" not in viewer
+    assert "/issuance/export" in admin
+    assert "/issuance/show" in admin
 
 
 async def test_serials_leave_with_a_reason_and_as_a_file_that_names_its_watermark() -> None:
@@ -114,9 +114,9 @@ async def test_serials_leave_with_a_reason_and_as_a_file_that_names_its_watermar
     form = {"id": GRANT, "kind": "csv", "to": "10", "from": "", "state": "active"}
 
     with pytest.raises(Problem):
-        await screen.export(asked, request_of("/batch"), visit_of("admin"), form)
+        await screen.export(asked, request_of("/issuance"), visit_of("admin"), form)
     answer = await screen.export(
-        asked, request_of("/batch"), visit_of("admin"), {**form, "reason": "they asked"}
+        asked, request_of("/issuance"), visit_of("admin"), {**form, "reason": "they asked"}
     )
 
     assert await bytes_of(answer) == READABLE.encode()
@@ -139,11 +139,11 @@ async def test_serials_in_full_are_asked_for_with_a_reason_and_under_a_watermark
     asked, form = services(**{path: shown}), {"id": GRANT, "from": "1", "to": "1"}
 
     with pytest.raises(Problem):
-        await screen.show_in_full(asked, request_of("/batch"), visit_of("admin"), form)
+        await screen.show_in_full(asked, request_of("/issuance"), visit_of("admin"), form)
     assert not asked.asked
     html = text_of(
         await screen.show_in_full(
-            asked, request_of("/batch"), visit_of("admin"), {**form, "reason": "a call"}
+            asked, request_of("/issuance"), visit_of("admin"), {**form, "reason": "a call"}
         )
     )
 
@@ -152,22 +152,24 @@ async def test_serials_in_full_are_asked_for_with_a_reason_and_under_a_watermark
     assert [call.scope for call in asked.asked] == ["serials:export"]
 
 
-async def test_the_list_of_batches_sums_them_up_and_leads_to_each() -> None:
+async def test_the_list_of_issuances_sums_them_up_and_leads_to_each() -> None:
     at = datetime(2026, 11, 20, 10, tzinfo=KST)
-    row = {**BATCH, "registered": 10, "revoked": 1, "granted_at": at, "registration_deadline": at}
+    row = {**ISSUANCE, "registered": 10, "revoked": 1, "granted_at": at, "registration_deadline": at}
     reader = PreparedReader([row])
 
-    html = text_of(await screen.show_all(reader, request_of("/batches", partner="P-17"), visit_of("viewer")))
+    html = text_of(
+        await screen.show_all(reader, request_of("/issuances", partner="P-17"), visit_of("viewer"))
+    )
 
     assert "issued, of which 10 (10 %) are registered" in html
-    assert f'href="/batch?id={GRANT}"' in html
+    assert f'href="/issuance?id={GRANT}"' in html
     assert reader.asked == [("P-17", None)]
 
 
-async def test_an_order_leads_to_its_batches() -> None:
-    answer = await screen.show(services(), request_of("/batch", id="A-1"), visit_of("viewer"))
+async def test_an_order_leads_to_its_issuances() -> None:
+    answer = await screen.show(services(), request_of("/issuance", id="A-1"), visit_of("viewer"))
 
-    assert answer.headers["location"] == "/batches?order=A-1"
+    assert answer.headers["location"] == "/issuances?order=A-1"
 
 
 async def test_a_watermark_says_who_took_it_however_it_was_pasted() -> None:
@@ -188,14 +190,14 @@ async def test_a_serial_is_found_by_its_end_and_by_nothing_more() -> None:
     reader = PreparedReader([{"serial_id": SERIAL, "state": "active"}])
 
     found = await screen.find(
-        reader, request_of("/batch"), visit_of("operator"), {"last_four": "ab9j", "order": "A-1"}
+        reader, request_of("/issuance"), visit_of("operator"), {"last_four": "ab9j", "order": "A-1"}
     )
 
     assert found.headers["location"] == f"/serial?id={SERIAL}"
     assert reader.asked == [("AB9J", "A-1")]
     with pytest.raises(Problem):
         await screen.find(
-            reader, request_of("/batch"), visit_of("operator"), {"last_four": READABLE, "order": "A-1"}
+            reader, request_of("/issuance"), visit_of("operator"), {"last_four": READABLE, "order": "A-1"}
         )
 
 
