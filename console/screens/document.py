@@ -53,7 +53,7 @@ LISTED: Final = (
     Column("supply", "Supply value", "won"),
     Column("vat", "VAT", "won"),
     Column("total", "Total", "won"),
-    Column("written_date", "Written on"),
+    Column("written_date", "Written on", "day"),
     Column("issued_at", "Issued at", "instant"),
     Column("late", "Late", "code"),
     Column("modification", "Modified because", "code"),

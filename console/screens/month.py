@@ -52,7 +52,7 @@ COLUMNS: Final = (
     Column("approved_by", "Approved by"),
     Column("approved_at", "Approved at"),
     Column("issued_by", "Issued by"),
-    Column("due_on", "Due on"),
+    Column("due_on", "Due on", "day"),
 )
 SHOWN: Final = (
     "business_number",
@@ -67,6 +67,16 @@ SHOWN: Final = (
 """What fits on a page; files have all of it."""
 PATH: Final = ("collecting", "review", "approved", "issued", "transmitted")
 """The states that a business goes through."""
+ORDER: Final = (
+    *PATH[:3],
+    "submitted",
+    "issue_failed",
+    "issued",
+    "transmission_failed",
+    "transmitted",
+    "void",
+)
+"""All states, each where a business comes to it."""
 
 
 def routes(reader: Reader, services: Services) -> list[Route]:
@@ -131,8 +141,7 @@ def board_of(board: list[dict[str, Any]]) -> list[dict[str, Any]]:
     found = {each["state"]: each for each in board}
     nothing = {"businesses": 0, "documents": 0, "won": 0}
     return [
-        found.get(state, {"state": state, **nothing})
-        for state in (*PATH, *(state for state in found if state not in PATH))
+        found.get(state, {"state": state, **nothing}) for state in ORDER if state in PATH or state in found
     ]
 
 

@@ -126,8 +126,8 @@ def _of_late(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for row in found["orders"]:
         yield "order", f"{row['order_id']}  {words(row['state'])}  {won(row['won'])}  {day(row['at'])}"
     for row in found["issuances"]:
-        far = f"{row['issued']:,} of {row['quantity']:,}  {row['product_name']}"
-        yield "serials", f"{far}  {pawl('serials', 'status', row['grant_id'])}"
+        yield "serials", f"{row['issued']:,} of {row['quantity']:,}  {row['product_name']}"
+        yield "", pawl("serials", "status", row["grant_id"])
     for row in found["documents"]:
         name = row["document_key"] or row["invoice_id"]
         yield "document", f"{row['month']}  {words(row['state'])}  {won(row['total'])}  {name}"

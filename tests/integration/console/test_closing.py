@@ -19,7 +19,7 @@ STRANGE_NAME = "<script>alert(1)</script> \u202eتوبيخ 👩‍💻"
 
 
 @pytest.fixture
-async def admin(terminal: Terminal, reader: Reader) -> AsyncIterator[httpx.AsyncClient]:
+async def everything(terminal: Terminal, reader: Reader) -> AsyncIterator[httpx.AsyncClient]:
     """An admin before the console, whose token is that of the terminal."""
 
     def sign(person: Person, scope: str) -> str:
@@ -34,51 +34,51 @@ async def do(client: httpx.AsyncClient, path: str, **form: str) -> httpx.Respons
 
 
 async def test_what_drifted_since_the_approval_is_named_with_the_event_that_moved_it(
-    table: Tabletop, admin: httpx.AsyncClient
+    table: Tabletop, everything: httpx.AsyncClient
 ) -> None:
     await buy(table, "A-1", issue_policy="on_request")
     await buy(table, "A-2", issue_policy="on_request")
     said = {"month": MONTH, "action": "approve", "business": NUMBER, "reason": "checked"}
-    assert (await do(admin, "/month/step", **said)).headers["location"] == f"{BUSINESS}&done=approve"
-    assert "Changed since it was approved" not in (await admin.get(BUSINESS)).text
+    assert (await do(everything, "/month/step", **said)).headers["location"] == f"{BUSINESS}&done=approve"
+    assert "Changed since it was approved" not in (await everything.get(BUSINESS)).text
 
     await refund_and_issue(table, "A-1")
 
-    page = (await admin.get(BUSINESS)).text
+    page = (await everything.get(BUSINESS)).text
     assert "Changed since it was approved" in page
     assert "refund.completed.v1" in page
     assert 'href="/order?id=A-1"' in page
-    board = (await admin.get(f"/month?month={MONTH}")).text
+    board = (await everything.get(f"/month?month={MONTH}")).text
     assert "in review" in board
     assert "₩281,600 · 2 documents" in board
-    again = await do(admin, "/month/step", **said)
+    again = await do(everything, "/month/step", **said)
     assert again.status_code == 303
-    assert "Changed since it was approved" not in (await admin.get(BUSINESS)).text
+    assert "Changed since it was approved" not in (await everything.get(BUSINESS)).text
 
 
 async def test_a_document_is_explained_to_the_won_and_its_steps_are_named(
-    history: Tabletop, admin: httpx.AsyncClient
+    history: Tabletop, everything: httpx.AsyncClient
 ) -> None:
     rows = await history.pools["invoices"].fetch(
         "SELECT document_key, kind FROM documents WHERE state = 'issued' ORDER BY issued_at"
     )
     keys = {row["kind"]: row["document_key"] for row in rows}
 
-    modified = (await admin.get("/document", params={"id": keys["modified"]})).text
-    original = (await admin.get("/document", params={"id": keys["payment"]})).text
+    modified = (await everything.get("/document", params={"id": keys["modified"]})).text
+    original = (await everything.get("/document", params={"id": keys["payment"]})).text
 
     assert "all explained by 1 payment" in modified
     assert "Modified tax invoice" in modified
     assert "the original" in modified
     assert "all explained by" in original
-    listed = (await admin.get(f"/documents?month={MONTH}&format=json")).json()["rows"]
+    listed = (await everything.get(f"/documents?month={MONTH}&format=json")).json()["rows"]
     assert {row["name"] for row in listed} >= {keys["payment"]}
 
 
 async def test_the_files_of_a_month_and_of_a_document_come_through(
-    history: Tabletop, admin: httpx.AsyncClient
+    history: Tabletop, everything: httpx.AsyncClient
 ) -> None:
-    book = await admin.get(f"/month/file?month={MONTH}&kind=xlsx")
+    book = await everything.get(f"/month/file?month={MONTH}&kind=xlsx")
 
     assert book.content.startswith(b"PK")
     assert book.headers["x-content-type-options"] == "nosniff"
@@ -86,7 +86,7 @@ async def test_the_files_of_a_month_and_of_a_document_come_through(
 
 
 async def test_a_partner_with_a_strange_name_is_shown_as_it_is_and_leads_on(
-    table: Tabletop, admin: httpx.AsyncClient
+    table: Tabletop, everything: httpx.AsyncClient
 ) -> None:
     partner = {
         "partner_id": "P-17",
@@ -96,42 +96,42 @@ async def test_a_partner_with_a_strange_name_is_shown_as_it_is_and_leads_on(
     }
     await buy(table, "A-1", partner=partner, issue_policy="automatic")
 
-    page = await admin.get("/partner?id=P-17")
+    page = await everything.get("/partner?id=P-17")
 
     assert page.status_code == 200
     assert "<script>alert" not in page.text
     assert "&lt;script&gt;alert(1)" in page.text
     assert "tax@ganada" not in page.text
     assert 'href="/order?id=A-1"' in page.text
-    assert (await admin.get("/partner?id=P-99")).status_code == 404
-    found = (await admin.get("/find?word=P-17")).text
+    assert (await everything.get("/partner?id=P-99")).status_code == 404
+    found = (await everything.get("/find?word=P-17")).text
     assert 'href="/partner?id=P-17"' in found
 
 
 async def test_serials_are_taken_with_a_reason_and_the_issuance_says_by_whom(
-    table: Tabletop, admin: httpx.AsyncClient
+    table: Tabletop, everything: httpx.AsyncClient
 ) -> None:
     await buy(table, "A-1", issue_policy="automatic")
-    (row,) = (await admin.get("/issuances?order=A-1&format=json")).json()["rows"]
+    (row,) = (await everything.get("/issuances?order=A-1&format=json")).json()["rows"]
     grant_id = row["grant_id"]
     assert (row["issued"], row["quantity"], row["percent"]) == (100, 100, 0)
 
-    refused = await do(admin, "/issuance/export", id=grant_id, kind="csv", state="active")
+    refused = await do(everything, "/issuance/export", id=grant_id, kind="csv", state="active")
     assert refused.status_code == 422
-    file = await do(admin, "/issuance/export", id=grant_id, kind="csv", to="10", reason="they asked")
+    file = await do(everything, "/issuance/export", id=grant_id, kind="csv", to="10", reason="they asked")
 
     assert file.headers["content-type"].startswith("text/csv")
     assert len(file.text.splitlines()) == 12
-    page = (await admin.get("/issuance", params={"id": grant_id})).text
+    page = (await everything.get("/issuance", params={"id": grant_id})).text
     assert "they asked" in page
     watermark = file.text.splitlines()[0].removeprefix("\ufeff# watermark ").rstrip(",")
     assert watermark in page
     serial = file.text.splitlines()[2].split(",")[0]
     assert serial not in page
-    leak = (await admin.get("/leak", params={"watermark": file.text.splitlines()[0]})).text
+    leak = (await everything.get("/leak", params={"watermark": file.text.splitlines()[0]})).text
     assert "they asked" in leak
-    found = await do(admin, "/issuance/find", order="A-1", last_four=serial[-4:])
-    there = (await admin.get(found.headers["location"])).text
+    found = await do(everything, "/issuance/find", order="A-1", last_four=serial[-4:])
+    there = (await everything.get(found.headers["location"])).text
     assert "/serial/try" in there
     assert serial not in there
 
@@ -139,12 +139,12 @@ async def test_serials_are_taken_with_a_reason_and_the_issuance_says_by_whom(
 @pytest.mark.parametrize(
     "name", ["<script>alert(1)</script>", "x" * 200, "\u202eتوبيخ", "👩‍💻", "a/b?c=d&e#f"]
 )
-async def test_names_that_are_nothing_are_pages_that_say_so(admin: httpx.AsyncClient, name: str) -> None:
+async def test_names_that_are_nothing_are_pages_that_say_so(everything: httpx.AsyncClient, name: str) -> None:
     for path, key in (("/partner", "id"), ("/document", "id"), ("/issuance", "id"), ("/leak", "watermark")):
-        answer = await admin.get(path, params={key: name})
+        answer = await everything.get(path, params={key: name})
         assert answer.status_code in (303, 404, 422)
         assert "<script>alert" not in answer.text
     for path, key in (("/business", "number"), ("/documents", "business")):
-        answer = await admin.get(path, params={"month": MONTH, key: name})
+        answer = await everything.get(path, params={"month": MONTH, key: name})
         assert answer.status_code in (200, 404, 422)
         assert "<script>alert" not in answer.text
