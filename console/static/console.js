@@ -36,3 +36,18 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
   KEYS[event.key]();
 });
+
+// A form that was sent shows that it is on its way, and is not sent twice; a download leaves the page as it is.
+const BUSY_MS = 8000;
+const rest = () => {
+  for (const button of document.querySelectorAll("button[aria-busy]")) button.removeAttribute("aria-busy");
+};
+
+document.addEventListener("submit", (event) => {
+  const button = event.submitter;
+  if (!button) return;
+  if (button.hasAttribute("aria-busy")) return event.preventDefault();
+  button.setAttribute("aria-busy", "true");
+  setTimeout(rest, BUSY_MS);
+});
+addEventListener("pageshow", rest);

@@ -1,5 +1,8 @@
 """*Month* in the console: what blocks a close, and the close with a reason."""
 
+import re
+from html import unescape
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -7,10 +10,12 @@ import pytest
 
 from console.reading import Reader
 from console.screens import month as screen
+from ops.shell.http_client import Answer
 from ops.shell.problem import Problem
 from ops.shell.system import System
 from shared.operators.todo import Thresholds
 from tests.support.console_pages import PreparedServices, bytes_of, request_of, text_of, visit_of
+from tests.unit.watch.test_hometax import HEARD, a_list, approval
 
 REFUND_ID = "0199a0b0-0000-7000-8000-000000000077"
 SUMS = {
@@ -330,3 +335,36 @@ async def test_lines_that_somebody_has_changed_by_hand_tell_nothing(text: str) -
     with pytest.raises(Problem):
         await screen.tell_results(reader(), asked, request_of("/month"), visit_of("finance"), form)
     assert not asked.asked
+
+
+async def test_the_list_of_hometax_is_shown_then_told_line_by_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = approval(1)
+    file = a_list(
+        tmp_path / "list.xlsx",
+        ("2026-10-31", number, "116-82-00276", 176_000),
+        ("2026-09-30", approval(2), "116-82-00276", 1),
+    )
+    told: list[Any] = []
+
+    async def fetch(url: str, body: bytes, *_: Any, **__: Any) -> Answer:
+        told.append((url, orjson.loads(body)))
+        return Answer(200, orjson.dumps(HEARD).decode())
+
+    monkeypatch.setattr("ops.shell.asking.fetch", fetch)
+    form = {"month": "2026-10", "file": file.read_bytes().decode("latin-1")}
+
+    tried = text_of(await screen.try_results(services(), request_of("/month"), visit_of("finance"), form))
+    assert number in tried
+    assert "1 lines are of other months." in tried
+    said = re.search(r'name="lines" value="([^"]+)"', tried)
+    assert said is not None
+    assert not told
+    done = {"month": "2026-10", "lines": unescape(said[1]), "reason": "Hometax says so"}
+    heard = await screen.tell_results(reader(), services(), request_of("/month"), visit_of("finance"), done)
+
+    ((url, body),) = told
+    assert url == "http://invoices.test/v1/months/2026-10/hometax"
+    assert (body["lines"][0]["approval_number"], body["reason"]) == (number, "Hometax says so")
+    assert "7 issued documents wait for a number." in text_of(heard)
