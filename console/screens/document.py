@@ -69,6 +69,7 @@ SHOWN_LISTED: Final = (
     "issued_at",
     "late",
 )
+SAID: Final = ("actor", "reason", "note")
 DONE: Final = ("amended", "recalled", "results")
 
 
@@ -150,7 +151,7 @@ async def show(services: Services, request: Request, visit: Visit) -> Response:
         ],
         chain=[{**each, "way": document_path(each["document_key"] or each["invoice_id"])}
                for each in why["related"]],
-        steps=document["steps"],
+        steps=steps_of(document),
         refusal_way=way_of(document["refusal"]["command"] or "") if document["refusal"] else "",
         is_transmitted=any(step["step"] == "transmitted" for step in document["steps"]),
         is_with_agent=is_with_agent(document),
@@ -159,6 +160,13 @@ async def show(services: Services, request: Request, visit: Visit) -> Response:
     )  # fmt: skip
     view = view_of(query, PARTS, ("id",))
     return table(request, rows, PARTS, view, f"document-{quote(name, safe='')}", read_at, shows)
+
+
+def steps_of(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Its steps in their order, with its issue among them."""
+    issued_at = document["issued_at"]
+    issue = [] if issued_at is None else [{"step": "issued", "at": issued_at, **dict.fromkeys(SAID, "")}]
+    return sorted([*document["steps"], *issue], key=lambda step: datetime.fromisoformat(step["at"]))
 
 
 def is_with_agent(document: dict[str, Any]) -> bool:

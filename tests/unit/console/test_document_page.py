@@ -228,3 +228,19 @@ async def test_without_a_name_the_page_asks_for_one() -> None:
     answer = await screen.show(services(), request_of("/document"), visit_of("viewer"))
 
     assert "The key of the document, or its id" in text_of(answer)
+
+
+def test_the_issue_stands_among_the_steps_where_it_happened() -> None:
+    later = {
+        "step": "transmitted",
+        "at": "2011-04-05T18:00:01+09:00",
+        "actor": "x",
+        "reason": "",
+        "note": "1",
+    }
+    document = issued()
+    document["steps"] = [*document["steps"], later]
+
+    steps = [step["step"] for step in screen.steps_of(document)]
+
+    assert steps == ["approved", "issued", "transmitted"]
