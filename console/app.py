@@ -25,7 +25,20 @@ from console.live import routes as live_routes
 from console.pages import FOLDER, page, see
 from console.reading import Reader, Unreadable
 from console.routes import Route, get
-from console.screens import audit, finding, month, needs, order, refunds, refused, signing_in
+from console.screens import (
+    audit,
+    business,
+    document,
+    finding,
+    month,
+    needs,
+    order,
+    partner,
+    refunds,
+    refused,
+    serials,
+    signing_in,
+)
 from console.sessions import Sessions
 from console.settings import ConsoleSettings
 from console.signing import LOOPBACK, Signer
@@ -72,6 +85,10 @@ def routes(reader: Reader, signer: Signer, door: Door, live: Live | None = None)
         *refused.routes(reader, signer),
         *refunds.routes(reader, services),
         *month.routes(reader, services),
+        *business.routes(reader, services),
+        *document.routes(reader, services),
+        *partner.routes(reader, services),
+        *serials.routes(reader, services),
         *finding.routes(reader),
         *audit.routes(reader),
         *live_routes(live or Live(reader), reader),

@@ -1,18 +1,22 @@
 """Asking a service in the name of a person: with a token that allows what is asked, and nothing else."""
 
+import asyncio
 from collections.abc import Mapping
-from typing import Any, Final
+from tempfile import SpooledTemporaryFile
+from typing import Any, BinaryIO, Final, NamedTuple
 from uuid import UUID
 
 from msgspec import Struct
 
 from console.people import Person
 from console.signing import Signer
-from ops.shell.asking import look, tell
+from ops.shell.asking import look, take, tell
 from ops.shell.problem import Exit, Problem
 from ops.shell.system import System
 
 SECONDS: Final = 30.0
+IN_MEMORY: Final = 4_000_000
+"""So many bytes of a file are kept in memory; the rest goes to disk, into a file without a name."""
 
 
 class Services(Struct, frozen=True):
@@ -46,6 +50,24 @@ class Services(Struct, frozen=True):
         """What a service decides, under this Idempotency-Key or a new one. Raises Problem."""
         url, token = f"{self.url(service)}{path}", self.token(person, scope)
         return await tell(url, dict(body), token, scope, key=key, timeout=seconds)
+
+    async def take(self, person: Person, service: str, scope: str, path: str) -> "Taken":
+        """A file of a service. It is whole when this returns, and nobody else can open it. Raises Problem."""
+        url, token = f"{self.url(service)}{path}", self.token(person, scope)
+        file: BinaryIO = SpooledTemporaryFile(IN_MEMORY)  # type: ignore[assignment]  # noqa: SIM115 it is closed with its answer
+        try:
+            headers = await asyncio.to_thread(take, url, file, token, scope, lambda there, of: None)
+        except BaseException:
+            file.close()
+            raise
+        return Taken(headers, file)
+
+
+class Taken(NamedTuple):
+    """A file that a service gave out, and the headers of it."""
+
+    headers: Mapping[str, str]
+    file: BinaryIO
 
 
 def reason_of(form: Mapping[str, str]) -> str:

@@ -1,15 +1,17 @@
 """Pages from templates, and tables as a page, as CSV or as JSON."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import orjson
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.background import BackgroundTask
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
 from console import formats
 from console.tables import Column, Row, View, arranged, as_csv, as_document, page_of
@@ -19,6 +21,8 @@ from shared import __version__
 from shared.clock import now
 
 FOLDER: Final = Path(__file__).parent
+PART_BYTES: Final = 1 << 18
+UNSAFE: Final = re.compile(r"[^0-9A-Za-z._-]")
 LANGUAGE_SECONDS: Final = 365 * 24 * 3600
 
 
@@ -102,6 +106,19 @@ def table(
             )
             return _file(orjson.dumps(document).decode(), "application/json", f"{name}.json")
     return as_page(shown=page_of(rows, columns, view), columns=columns, read_at=read_at)
+
+
+def download(file: BinaryIO, media_type: str, name: str) -> Response:
+    """A file to keep, under this name; it is read in parts, and closed at its end."""
+    file.seek(0)
+    safe = UNSAFE.sub("_", name)
+    headers = {"Content-Disposition": f'attachment; filename="{safe}"'}
+    return StreamingResponse(
+        iter(partial(file.read, PART_BYTES), b""),
+        media_type=media_type,
+        headers=headers,
+        background=BackgroundTask(file.close),
+    )
 
 
 def _file(text: str, media_type: str, name: str) -> Response:

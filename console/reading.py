@@ -27,7 +27,11 @@ from ops.watch.dead.names import Filter
 from ops.watch.find import Finds, find_everywhere
 from ops.watch.lag import ServiceLag
 from ops.watch.marks import read_marks
+from ops.watch.month.drift import read_drift
 from ops.watch.order import read_order
+from ops.watch.serials.finding import read_ending
+from ops.watch.serials.listing import read_issuances
+from ops.watch.show.partner import read_partner
 from ops.watch.status import Status, read_behind, read_status
 from ops.watch.story.model import Story
 from shared.clock import monotonic, now
@@ -178,6 +182,28 @@ class Reader:
         """The newest entries of the audit logs, of a time where that is given. Raises Unreadable."""
         async with self._reading():
             return await read_audit_log(self.system, actor, target, most, since, before)
+
+    async def partner(self, partner_id: str) -> dict[str, Any] | None:
+        """A partner, as `pawl partner` shows it; None when no service knows it. Raises Unreadable."""
+        async with self._reading():
+            return await read_partner(self.system, partner_id)
+
+    async def drift(self, month: str, number: str) -> list[dict[str, Any]]:
+        """What of a business is not as it was approved, and by which events. Raises Unreadable."""
+        async with self._reading():
+            return await read_drift(self.system, month, number)
+
+    async def issuances(
+        self, partner_id: str | None, order_id: str | None, most: int
+    ) -> list[dict[str, Any]]:
+        """The newest issuances of serials. Raises Unreadable."""
+        async with self._reading():
+            return await read_issuances(self.system, partner_id, order_id, most)
+
+    async def serials_ending(self, last_four: str, order_id: str) -> list[dict[str, Any]]:
+        """The serials of an order that end like this. Raises Unreadable."""
+        async with self._reading():
+            return await read_ending(self.system, last_four, order_id)
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[None]:

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from shared.kst import wire_time
 
-Kind = Literal["text", "code", "id", "count", "won", "age", "instant", "command"]
+Kind = Literal["text", "code", "id", "count", "won", "age", "instant", "command", "stand", "day"]
 Row: TypeAlias = Mapping[str, Any]
 
 PAGE: Final = 50

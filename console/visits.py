@@ -1,6 +1,9 @@
 """One request: who asks, in which language, what they may do, and whether they meant it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from email.message import EmailMessage
+from email.parser import BytesParser
+from email.policy import HTTP
 from secrets import compare_digest
 from typing import Final
 from urllib.parse import parse_qsl, urlencode
@@ -15,6 +18,7 @@ from shared.web.problems import language_of
 
 LANGUAGE_COOKIE: Final = "pawl_language"
 LARGEST_FORM: Final = 1_000_000
+LARGEST_FILE: Final = 10_000_000
 MOST_FIELDS: Final = 50
 
 
@@ -65,16 +69,36 @@ def is_key_of(session: Session, form: Mapping[str, str]) -> bool:
 
 
 async def form_of(request: Request) -> dict[str, str]:
-    """The fields of a form. Raises FormTooLarge."""
+    """The fields of a form; the content of a file is a text with one character for each byte.
+
+    Raises FormTooLarge.
+    """
+    content_type = request.headers.get("content-type", "")
+    has_file = content_type.startswith("multipart/form-data")
     body = bytearray()
     async for part in request.stream():
         body += part
-        if len(body) > LARGEST_FORM:
+        if len(body) > (LARGEST_FILE if has_file else LARGEST_FORM):
             raise FormTooLarge
+    if has_file:
+        return dict(_fields_of(content_type, bytes(body)))
     try:
         return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS))
     except ValueError:
         raise FormTooLarge from None
+
+
+def _fields_of(content_type: str, body: bytes) -> Iterator[tuple[str, str]]:
+    head = f"Content-Type: {content_type}\r\n\r\n".encode("latin-1")
+    parts = BytesParser(policy=HTTP).parsebytes(head + body).get_payload()
+    if not isinstance(parts, list) or len(parts) > MOST_FIELDS:
+        raise FormTooLarge
+    for part in parts:
+        assert isinstance(part, EmailMessage), "the policy makes these"
+        name = part.get_param("name", header="content-disposition")
+        content = part.get_payload(decode=True)
+        if isinstance(name, str) and isinstance(content, bytes):
+            yield name, content.decode("latin-1" if part.get_filename() is not None else "utf-8", "replace")
 
 
 def here(request: Request) -> str:

@@ -11,7 +11,7 @@ from console.reading import Reader
 from console.routes import Route, get
 from console.tables import Column, view_of
 from console.visits import Visit
-from console.ways import order_path, way_of
+from console.ways import order_path, way_of_thing
 from shared.clock import now
 from shared.operators.finding import read_word
 
@@ -38,7 +38,10 @@ async def show(reader: Reader, request: Request, visit: Visit) -> Response:
     finds = await reader.find(word)
     if [each.kind for each in finds.found] == ["order"] and not finds.unreadable:
         return see(order_path(finds.found[0].name))
-    rows = [{**each.to_document(), "way": way_of(each.command)} for each in finds.found]
+    rows = [
+        {**each.to_document(), "way": way_of_thing(each.kind, each.name, each.command)}
+        for each in finds.found
+    ]
     view = view_of(request.query_params, COLUMNS, ("word",))
     shows = partial(page, request, visit, "find.html", word=word.text, unreadable=finds.unreadable)
     return table(request, rows, COLUMNS, view, "found", now(), shows)

@@ -104,3 +104,18 @@ document.addEventListener("click", (event) => {
   const stays = !way || way.hash || way.hasAttribute("download") || way.target || way.origin !== location.origin;
   if (!stays && !event.defaultPrevented && !event.ctrlKey && !event.metaKey && !event.shiftKey) busy(true);
 });
+
+// A form that was sent shows that it is on its way, and is not sent twice; a download leaves the page as it is.
+const BUSY_MS = 8000;
+const rest = () => {
+  for (const button of document.querySelectorAll("button[aria-busy]")) button.removeAttribute("aria-busy");
+};
+
+document.addEventListener("submit", (event) => {
+  const button = event.submitter;
+  if (!button) return;
+  if (button.hasAttribute("aria-busy")) return event.preventDefault();
+  button.setAttribute("aria-busy", "true");
+  setTimeout(rest, BUSY_MS);
+});
+addEventListener("pageshow", rest);

@@ -1341,7 +1341,13 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
             "here all is decided; test_sets.py holds sets and decisions together on Postgres",
         ),
         **dict.fromkeys(
-            ("states_of_businesses", "page_of_businesses", "documents_awaited", "count_waiting"),
+            (
+                "states_of_businesses",
+                "page_of_businesses",
+                "worth_of_business",
+                "documents_awaited",
+                "count_waiting",
+            ),
             "a person looks at a close, or reads in a list of Hometax",
         ),
         **dict.fromkeys(
@@ -1351,6 +1357,8 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
                 "payments_of_document",
                 "document_by_id",
                 "refunds_after_issue",
+                "steps_of_document",
+                "submission_of_document",
             ),
             "a person looks at a document",
         ),

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from io import BytesIO
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
-from console.asking import Services
+from console.asking import Services, Taken
 from console.formats import Language
 from console.people import DEMO, USUAL_SCOPES, Person, Role
 from console.sessions import Session
@@ -37,6 +38,12 @@ def request_of(path: str, **query: str) -> Request:
         "headers": [(b"host", b"127.0.0.1")],
     }
     return Request(scope)
+
+
+async def bytes_of(response: Response) -> bytes:
+    """The body of an answer that is sent in parts."""
+    assert isinstance(response, StreamingResponse)
+    return b"".join([bytes(part) async for part in response.body_iterator])  # type: ignore[arg-type]
 
 
 def text_of(response: Response) -> str:
@@ -80,6 +87,11 @@ class PreparedServices(Services, frozen=True):
     ) -> Any:
         self.asked.append(Call(person.id, service, scope, path, body, key))
         return self._answer(path)
+
+    async def take(self, person: Person, service: str, scope: str, path: str) -> Taken:
+        self.asked.append(Call(person.id, service, scope, path))
+        headers, content = self._answer(path)
+        return Taken(headers, BytesIO(content))
 
     def _answer(self, path: str) -> Any:
         if path not in self.answers:

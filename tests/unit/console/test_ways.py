@@ -6,6 +6,7 @@ from console.ways import way_of
 from shared.operators.commands import pawl
 from shared.operators.deciding import OF_REFUND
 
+KEY = "2011-03-1168200276-000001"
 REFUND_ID = "0199a0b0-0000-7000-8000-000000000077"
 
 
@@ -20,6 +21,20 @@ REFUND_ID = "0199a0b0-0000-7000-8000-000000000077"
         ("pawl lag", "/needs"),
         ("pawl todo --code document_refused", "/needs?only=document_refused"),
         ("pawl quarantine show P-1", ""),
+        ("pawl close 2011-03", "/month?month=2011-03"),
+        ("pawl close 2011-03 transmit --results FILE --yes", "/month?month=2011-03"),
+        (
+            "pawl close 2011-03 approve --business 1168200276 --reason WHY --yes",
+            "/business?month=2011-03&number=1168200276",
+        ),
+        (f"pawl close 2011-03 amend {KEY}", f"/document?id={KEY}"),
+        (f"pawl document {KEY}", f"/document?id={KEY}"),
+        (f"pawl explain {KEY}", f"/document?id={KEY}"),
+        ("pawl partner P-17", "/partner?id=P-17"),
+        ("pawl partner correct --business-number NUMBER --reason WHY P-22", "/partner?id=P-22"),
+        ("pawl partner purge --reason WHY", "/partner"),
+        (f"pawl serials status {REFUND_ID}", f"/issuance?id={REFUND_ID}"),
+        ("pawl lag", ""),
         ("pawl refund 'never closed", ""),
         ("", ""),
     ],
