@@ -1,8 +1,8 @@
 """Accounts, e-mail addresses, phone and card numbers are hidden in what pages and files show. Pure.
 
-A member of a document is known by its name: what names an account is hidden whole, what names a thing (an id, an
-instant, won) is shown. Everything else is text, in which every long run of digits and every address is hidden:
-who writes a text writes anything into it. Rather one id too many is hidden than one account shown.
+A member of a document is known by its name: what names an account is hidden whole, what names a thing (an id,
+an instant, won) is shown. Everything else is text, in which every long run of digits and every address is
+hidden: who writes a text writes anything into it. Rather one id too many is hidden than one account shown.
 """
 
 import re
@@ -54,7 +54,7 @@ def mask(value: Any, name: str = "") -> Any:
     if _is_secret(name):
         return HIDDEN
     if isinstance(value, Mapping):
-        return {key: mask(each, str(key)) for key, each in value.items()}
+        return {mask_text(str(key)): mask(each, str(key)) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [mask(each, name) for each in value]
     if isinstance(value, str):

@@ -4,13 +4,16 @@ from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import orjson
 
 from shared.events.envelope import MAX_OWN_BYTES, is_structured, read_envelope
 from shared.events.faults import Fault
 from shared.runtime.decisions import Position
+
+MAX_WON: Final = 2**53 - 1
+"""What JSON readers can tell exactly."""
 
 
 class Record(Protocol):
@@ -95,6 +98,13 @@ def document_of(record: Record) -> dict[str, Any] | None:
         if is_structured(record.headers):
             return _object(body, "data")
     return _object(body)
+
+
+def won_of(record: Record) -> int | None:
+    """The won that the data of a record says it is about; None where it says none that can be right."""
+    amount = (document_of(record) or {}).get("amount")
+    is_won = isinstance(amount, int) and not isinstance(amount, bool) and 0 < amount <= MAX_WON
+    return amount if is_won else None
 
 
 def _object(body: bytes, member: str | None = None) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from console.masking import HIDDEN, has_hidden, mask, mask_headers, mask_record, mask_text
 
 GAPS = ["", "-", " ", ".", "·", " - ", "\u00a0", "\u2013", "\u200b", "\u202e"]
-DIGITS = ["0123456789", "０１２３４５６７８９", "٠١٢٣٤٥٦٧٨٩"]  # noqa: RUF001 as somebody may type them
+DIGITS = ["0123456789", "０１２３４５６７８９", "٠١٢٣٤٥٦٧٨٩"]
 
 
 @st.composite
@@ -132,6 +132,10 @@ def test_what_names_things_instants_and_won_stays() -> None:
     assert mask(document) == document
     assert not has_hidden(mask(document))
     assert has_hidden(mask({"a": [{"b": "1102345678901"}]}))
+
+
+def test_a_name_of_a_member_is_a_text_too() -> None:
+    assert mask({"110-234-567890": 1}) == {HIDDEN: 1}
 
 
 def test_a_number_that_nobody_named_is_hidden() -> None:
