@@ -10,6 +10,7 @@ import uvicorn
 
 from console.app import application, routes
 from console.doors import door_of
+from console.lists import Lists
 from console.reading import Reader, system_of
 from console.sessions import Sessions
 from console.settings import ConsoleSettings
@@ -45,7 +46,7 @@ async def serve(settings: ConsoleSettings) -> None:
     try:
         sessions = Sessions(pool, settings.idle(), settings.longest())
         reader = Reader(system_of(settings), settings.thresholds())
-        app = application(routes(reader, signer, door), sessions, settings, door)
+        app = application(routes(reader, signer, door), sessions, settings, door, Lists(pool))
         config = uvicorn.Config(
             app,
             host=settings.http_host,

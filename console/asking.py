@@ -13,6 +13,8 @@ from ops.shell.problem import Exit, Problem
 from ops.shell.system import System
 
 SECONDS: Final = 30.0
+REVEAL: Final = "evidence:read"
+"""The scope of whoever may be shown what pages hide, for a reason."""
 
 
 class Services(Struct, frozen=True):
@@ -62,3 +64,9 @@ def id_of(text: str) -> str:
         return str(UUID(text))
     except ValueError:
         raise Problem(f"{text!r} is no id.", "", Exit.NOTHING_MATCHED) from None
+
+
+async def reveal(services: Services, person: Person, service: str, target: str, reason: str) -> None:
+    """Keeps in the audit log of a service that somebody is shown what pages hide. Raises Problem."""
+    body = {"target": target, "reason": reason}
+    await services.tell(person, service, REVEAL, "/v1/ops/reveals", body)

@@ -11,6 +11,8 @@ from typing import Any, Final
 
 import orjson
 
+from shared.pointers import same_json
+
 HIDDEN: Final = "***"
 """Stands for something hidden; the services use the same."""
 HIDDEN_ADDRESS: Final = "***@***"
@@ -84,9 +86,9 @@ def mask_record(value: str | None) -> str | None:
     return value if hidden == document else orjson.dumps(hidden).decode()
 
 
-def mask_headers(headers: Sequence[Sequence[str]]) -> list[tuple[str, str]]:
+def mask_headers(headers: Sequence[Sequence[str]]) -> list[list[str]]:
     """The headers of a record, each by its name."""
-    return [(name, str(mask(value, name))) for name, value in headers]
+    return [[name, str(mask(value, name))] for name, value in headers]
 
 
 def has_hidden(value: Any) -> bool:
@@ -96,6 +98,38 @@ def has_hidden(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return any(has_hidden(each) for each in value)
     return isinstance(value, str) and HIDDEN in value
+
+
+class StillHidden(ValueError):
+    """Something was edited in which a part is hidden: nobody can tell what should stand there."""
+
+
+def restore(edited: Any, original: Any, name: str = "") -> Any:
+    """What somebody made of `mask(original)`: what is hidden and was left alone is as it was before.
+
+    An element of a list that was changed, or of a list of another length, has to be without hidden parts.
+    Raises StillHidden.
+    """
+    if same_json(edited, mask(original, name)):
+        return original
+    if isinstance(edited, dict) and isinstance(original, Mapping):
+        known = {mask_text(str(key)): key for key in original}
+        return {
+            known.get(key, key): restore(each, original[known[key]], str(known[key]))
+            if key in known
+            else _own(each)
+            for key, each in edited.items()
+        }
+    if isinstance(edited, list) and isinstance(original, list) and len(edited) == len(original):
+        pairs = zip(edited, original, strict=True)
+        return [was if same_json(each, mask(was, name)) else _own(each) for each, was in pairs]
+    return _own(edited)
+
+
+def _own(value: Any) -> Any:
+    if has_hidden(value):
+        raise StillHidden
+    return value
 
 
 def _is_secret(name: str) -> bool:

@@ -18,7 +18,7 @@ from ops.shell.databases import urls_of
 from ops.shell.problem import Problem
 from ops.shell.system import System, named_services
 from ops.watch.audit_log import Audited, read_audit_log
-from ops.watch.dead.listing import groups
+from ops.watch.dead.listing import groups, list_to_replay, list_to_resolve
 from ops.watch.dead.names import Filter
 from ops.watch.find import Finds, find_everywhere
 from ops.watch.order import read_order
@@ -93,6 +93,12 @@ class Reader:
         """Dead letters and what waits, by cause. Raises Unreadable."""
         async with self._reading():
             return await groups(urls_of(self.system), only, everything, members)
+
+    async def to_end(self, only: Filter, *, to_replay: bool) -> Sequence[dict[str, Any]]:
+        """What is open and matches, oldest first, as `pawl dead` would end it. Raises Unreadable."""
+        async with self._reading():
+            listed = list_to_replay if to_replay else list_to_resolve
+            return await listed(urls_of(self.system), only)
 
     async def audited(self, actor: str | None, target: str | None, most: int) -> Audited:
         """The newest entries of the audit logs. Raises Unreadable."""

@@ -77,6 +77,16 @@ async def form_of(request: Request) -> dict[str, str]:
         raise FormTooLarge from None
 
 
+NOT_TYPED: Final = frozenset({"form_key", "key", "back"})
+NEVER_KEPT: Final = frozenset({"account_number"})
+"""What nobody keeps for somebody, not even their own browser."""
+
+
+def typed_in(form: Mapping[str, str]) -> dict[str, str]:
+    """What a person typed or chose in a form, and may be given back."""
+    return {name: text for name, text in form.items() if name not in NOT_TYPED | NEVER_KEPT and text}
+
+
 def here(request: Request) -> str:
     """The page as it is asked for, in no particular language, to come back to."""
     query = [(name, value) for name, value in request.query_params.multi_items() if name != "lang"]

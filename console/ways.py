@@ -13,6 +13,8 @@ def way_of(command: str) -> str:
             return letter_path(name)
         case ["pawl", "refund", "show" | "approve" | "proof" | "retry" | "release", refund_id]:
             return refund_path(refund_id)
+        case ["pawl", "refund", "check", order_id]:
+            return check_path(order_id)
         case ["pawl", "month", month]:
             return month_path(month)
         case _:
@@ -44,6 +46,16 @@ def find_path(word: str) -> str:
 def refund_path(refund_id: str) -> str:
     """The page of a refund, by its own id."""
     return f"/refund?{urlencode({'id': refund_id})}"
+
+
+def check_path(order_id: str) -> str:
+    """What of an order can be refunded."""
+    return f"/refund/check?{urlencode({'order': order_id})}"
+
+
+def list_path(list_id: str) -> str:
+    """The page of a list of refused records."""
+    return f"/refused-lists/{list_id}"
 
 
 def month_path(month: str) -> str:

@@ -148,6 +148,6 @@ def test_a_record_that_is_no_document_is_a_text_and_headers_are_known_by_name() 
     assert mask_record('{"amount":5}') == '{"amount":5}'
     assert mask_record("1102345678901") == HIDDEN
     assert mask_headers([["ce_time", "2026-11-30T18:00:00Z"], ["x-phone", "01012345678"]]) == [
-        ("ce_time", "2026-11-30T18:00:00Z"),
-        ("x-phone", HIDDEN),
+        ["ce_time", "2026-11-30T18:00:00Z"],
+        ["x-phone", HIDDEN],
     ]

@@ -118,15 +118,15 @@ async def test_a_viewer_has_no_button() -> None:
         await refunds.show_one(services(), request_of("/refund", id=REFUND_ID), visit_of("viewer"))
     )
 
-    assert "/refund/try" not in html
+    assert "/refund/decision" not in html
     assert "Your role looks, and changes nothing." in html
 
 
 async def test_an_operator_is_shown_first_what_a_decision_would_change() -> None:
     asked = services(**{f"{ONE}/retry": decided()})
-    form = {"id": REFUND_ID, "decision": "retry"}
+    asks = request_of("/refund/decision", id=REFUND_ID, decision="retry")
 
-    html = text_of(await refunds.try_decision(asked, request_of("/refund"), visit_of("operator"), form))
+    html = text_of(await refunds.try_decision(asked, asks, visit_of("operator")))
 
     assert asked.asked[0].body == {"reason": "only shown", "apply": False}
     assert "paying out" in html
