@@ -77,11 +77,11 @@ def routes(reader: Reader, services: Services) -> list[Route]:
 
 
 class Tab(NamedTuple):
-    """Refunds of one kind: how many, their won, and for how long the oldest waits."""
+    """Refunds of one kind: how many, the won of those that are granted, how long the oldest waits."""
 
     name: str
     count: int
-    won: int
+    won: int | None
     oldest: timedelta | None
 
 
@@ -103,8 +103,8 @@ def tabs_of(waiting: Sequence[Mapping[str, Any]], at: datetime) -> list[Tab]:
     for name, has in TABS.items():
         those = [refund for refund in waiting if has(refund)]
         since = min((datetime.fromisoformat(refund["since"]) for refund in those), default=None)
-        won = sum(refund["amount"] or 0 for refund in those)
-        tabs.append(Tab(name, len(those), won, None if since is None else at - since))
+        won = [refund["amount"] for refund in those if refund["amount"] is not None]
+        tabs.append(Tab(name, len(those), sum(won) if won else None, None if since is None else at - since))
     return tabs
 
 

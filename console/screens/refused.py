@@ -1,6 +1,6 @@
 """*Refused*: what was refused and what waits, by cause; one of them sent right, handled again, closed."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -120,13 +120,19 @@ async def show(reader: Reader, request: Request, visit: Visit) -> Response:
         sender=sender,
         everything=query.get("all") == "yes",
         fitting=[column for column in columns if of_one_cause or column.name in SHOWN],
-        won=sum(group.get("won") or 0 for group in found),
+        won=_sum(group.get("won") for group in found),
         orders=sum(group.get("keys", 0) for group in found),
         senders=sorted({each for group in found for each in group.get("senders", ())}),
         left_out=sum(group.get("left_out", 0) for group in found),
         endings=endings_of(found) if of_one_cause and visit.may(CHANGE) else (),
     )
     return table(request, rows, columns, view_of(query, columns, CAUSE), "refused", read_at, shows)
+
+
+def _sum(amounts: Iterable[int | None]) -> int | None:
+    """Of those that are known; None where none is."""
+    known = [amount for amount in amounts if amount is not None]
+    return sum(known) if known else None
 
 
 def endings_of(found: Sequence[Mapping[str, Any]]) -> Sequence[str]:

@@ -101,10 +101,27 @@ def document_of(record: Record) -> dict[str, Any] | None:
 
 
 def won_of(record: Record) -> int | None:
-    """The won that the data of a record says it is about; None where it says none that can be right."""
-    amount = (document_of(record) or {}).get("amount")
-    is_won = isinstance(amount, int) and not isinstance(amount, bool) and 0 < amount <= MAX_WON
-    return amount if is_won else None
+    """The won that the data of a record says it is about; None where it says none that can be right.
+
+    Where the amount itself is wrong, they are what the lines come to.
+    """
+    document = document_of(record) or {}
+    lines = document.get("lines")
+    parts = [_won_of_line(line) for line in lines] if isinstance(lines, list) else []
+    total = sum(part or 0 for part in parts) if parts and None not in parts else None
+    amount = document.get("amount")
+    return next((won for won in (amount, total) if _is_won(won)), None)
+
+
+def _won_of_line(line: Any) -> int | None:
+    if not isinstance(line, dict):
+        return None
+    price, quantity = line.get("unit_price"), line.get("quantity")
+    return price * quantity if _is_won(price) and _is_won(quantity) else None
+
+
+def _is_won(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_WON
 
 
 def _object(body: bytes, member: str | None = None) -> dict[str, Any] | None:
