@@ -44,7 +44,7 @@ _UUID: Final = (
     r"(?![0-9A-Za-z-])"
 )
 _LAST: Final = r"(?<![@*xX•●])[*xX•●]{2,}[\s-]?\d{1,7}(?!\d)"
-_RANGE: Final = rf"(?<!\d)\d{{1,3}}\.\.\d{{1,7}}(?!{_GAP}\d)"
+_RANGE: Final = rf"(?<!\d)\d{{1,3}}\.\.(?:\d{{1,7}}|10{{7,15}}|9007199254740991)(?!{_GAP}\d)"
 _TEXT: Final = re.compile(rf"(?P<kept>{_INSTANT}|{_UUID}|{_RANGE})|{_RUN}|{_LAST}")
 _ADDRESS: Final = re.compile(r"[^\s<>\"'(),:;=\[\]{}]+[@\uff20][^\s<>\"'(),:;\[\]{}]+")
 

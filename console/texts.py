@@ -318,7 +318,7 @@ KOREAN: Final[Mapping[str, str]] = {
     "It is asked for.": "요청했습니다.",
     "What approving it would give, judged now": "지금 승인하면",
     "Proofs": "증빙",
-    "One is missing": "필요한 증빙",
+    "One is needed": "필요한 증빙",
     "{person} approved it first; somebody else has to approve it too.": (
         "{person}이(가) 먼저 승인했습니다. 다른 사람이 한 번 더 승인해야 합니다."
     ),
@@ -361,6 +361,9 @@ KOREAN: Final[Mapping[str, str]] = {
     "Won held back": "묶인 금액",
     "{won} of {orders} orders held back, as their documents say": (
         "주문 {orders}건, {won}이 묶여 있습니다 (문서에 적힌 금액)"
+    ),
+    "{orders} orders held back; their documents say no won": (
+        "주문 {orders}건이 묶여 있습니다 (문서에 금액 없음)"
     ),
     "Lists": "일괄 처리",
     "End many of them at once": "여러 건을 한꺼번에 처리",
@@ -521,6 +524,9 @@ KOREAN_CODES: Final[Mapping[str, str]] = {
     "paid_out": "지급됨",
     "returned": "돌려받음",
     "twice": "두 번 지급됨",
+    "requested": "요청됨",
+    "account_closed": "해지된 계좌",
+    "proof": "증빙",
     "unreadable": "읽을 수 없음",
     "unknown_type": "모르는 유형",
     "missing_field": "빠진 값",

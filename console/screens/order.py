@@ -8,6 +8,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from console.masking import mask, mask_text
 from console.pages import page
 from console.reading import Reader
 from console.routes import Route, get
@@ -56,7 +57,7 @@ async def show(reader: Reader, request: Request, visit: Visit) -> Response:
         return page(request, visit, "no_order.html", 404 if order_id else 200, order_id=order_id)
     if request.query_params.get("format") == "json":
         return Response(
-            orjson.dumps(story.to_document(), option=orjson.OPT_INDENT_2),
+            orjson.dumps(mask(story.to_document()), option=orjson.OPT_INDENT_2),
             media_type="application/json",
             headers={"Content-Disposition": 'attachment; filename="order.json"'},
         )
@@ -83,7 +84,7 @@ def steps_of(story: Story) -> list[Step]:
             row.time,
             elapsed(row.recorded_at - rows[0].recorded_at),
             row.service if row.service in PLACES else "checkout",
-            visible(row.text.plain.partition("  → ")[0]),
+            mask_text(visible(row.text.plain.partition("  → ")[0])),
             row.kind,
             cause if (cause := numbers.get(row.caused_by)) != number else None,
             letter_path(row.letter) if row.letter else "",

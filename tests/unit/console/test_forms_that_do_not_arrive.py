@@ -35,7 +35,7 @@ async def test_what_was_typed_is_given_back_to_the_same_person_by_their_own_brow
     assert "&lt;b&gt;the account&lt;/b&gt; is open again" in answer.text
     assert "110-234-567890" not in answer.text
     assert KEY not in answer.text
-    assert 'href="/sign-in?to=/refund%3Fid%3D7"' in answer.text
+    assert 'href="/sign-in?to=%2Frefund%3Fid%3D7"' in answer.text
 
 
 @pytest.mark.parametrize("form_key", ["", "of somebody else"])
