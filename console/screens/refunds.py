@@ -80,7 +80,7 @@ class Tab(NamedTuple):
     """Refunds of one kind: how many, the won of those that are granted, how long the oldest waits."""
 
     name: str
-    count: int
+    number: int
     won: int | None
     oldest: timedelta | None
 
@@ -255,7 +255,7 @@ async def request_refund(
         text = "A reason, words of why, and an account where one is needed: nothing was asked for yet."
         said = translate(visit.language, text)
         return _check_page(request, visit, order_id, found, asked, 422, said=said, **typed)
-    body = {
+    body: dict[str, Any] = {
         "order_id": order_id,
         "refund_request_id": form.get("key") or f"console-{uuid7()}",
         "requested_by": visit.person.id,

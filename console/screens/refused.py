@@ -222,7 +222,7 @@ async def _edit(desk: Desk, request: Request, visit: Visit, form: Form, *, apply
     reason = reason_of(form, visit) if apply else form.get("reason", "").strip()
     shown = await desk.fetch(visit, name)
     written = form.get("document", "")
-    edited = {"written": written, "reason": reason}
+    edited: dict[str, Any] = {"written": written, "reason": reason}
     try:
         document = orjson.loads(written)
     except orjson.JSONDecodeError as error:

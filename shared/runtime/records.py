@@ -4,7 +4,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeGuard
 
 import orjson
 
@@ -120,7 +120,7 @@ def _won_of_line(line: Any) -> int | None:
     return price * quantity if _is_won(price) and _is_won(quantity) else None
 
 
-def _is_won(value: Any) -> bool:
+def _is_won(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_WON
 
 

@@ -215,8 +215,6 @@ async def test_dead_letters_come_in_pages_newest_first(table: Tabletop) -> None:
 
 async def test_a_dead_letter_is_tried_before_it_is_handled_again(table: Tabletop) -> None:
     await refuse_one(table)
-    table.say("issuance.requested.v1", "A-1")
-    await table.drain()
     letters = table.pools["orders"]
     number = await letters.fetchval("SELECT id FROM dead_letters")
     body = {"reason": "only tried", "apply": False}

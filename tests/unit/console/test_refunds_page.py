@@ -267,9 +267,9 @@ async def test_each_list_says_how_many_how_much_and_how_old() -> None:
     html = text_of(await refunds.show(asked, request_of("/refunds", tab="held"), visit_of("viewer")))
 
     tabs = {tab.name: tab for tab in refunds.tabs_of([refund(), held], refunds.now())}
-    assert (tabs["waiting"].count, tabs["waiting"].won) == (2, 27_500)
-    assert (tabs["overdue"].count, tabs["failed"].count) == (1, 1)
-    assert (tabs["held"].count, tabs["held"].won, tabs["bounced"].oldest) == (1, None, None)
+    assert (tabs["waiting"].number, tabs["waiting"].won) == (2, 27_500)
+    assert (tabs["overdue"].number, tabs["failed"].number) == (1, 1)
+    assert (tabs["held"].number, tabs["held"].won, tabs["bounced"].oldest) == (1, None, None)
     assert 'href="/refunds?tab=overdue"' in html
     assert "000000000077" not in html
     assert "000000000078" in html
