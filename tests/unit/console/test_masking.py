@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.masking import HIDDEN, has_hidden, mask, mask_headers, mask_record, mask_text
+from console.masking import (
+    HIDDEN,
+    StillHidden,
+    has_hidden,
+    mask,
+    mask_headers,
+    mask_record,
+    mask_text,
+    restore,
+)
+from console.tables import Column, masked
 
 GAPS = ["", "-", " ", ".", "·", " - ", "\u00a0", "\u2013", "\u200b", "\u202e"]
 DIGITS = ["0123456789", "０１２３４５６７８９", "٠١٢٣٤٥٦٧٨٩"]
@@ -151,3 +161,53 @@ def test_a_record_that_is_no_document_is_a_text_and_headers_are_known_by_name() 
         ["ce_time", "2026-11-30T18:00:00Z"],
         ["x-phone", HIDDEN],
     ]
+
+
+DOCUMENT = {
+    "order_id": "A-1",
+    "message": "call 010-1234-5678",
+    "destination": {"method": "bank_account", "account_number": "***", "holder": "가나다"},
+    "lines": [{"line_id": "1", "product_name": "kim@shop.example"}, {"line_id": "2", "product_name": "b"}],
+}
+
+
+@given(document=st.dictionaries(NAMES, nested(accounts() | ADDRESSES | WORD)))
+def test_what_was_left_alone_is_as_it_was(document: dict[str, Any]) -> None:
+    assert restore(mask(document), document) == document
+
+
+def test_what_was_changed_beside_something_hidden_is_changed_and_the_rest_is_as_it_was() -> None:
+    edited = mask(DOCUMENT)
+    edited["order_id"], edited["destination"]["holder"] = "A-2", "라마바"
+    edited["lines"][1]["product_name"] = "c"
+
+    restored = restore(edited, DOCUMENT)
+
+    assert restored["message"] == DOCUMENT["message"]
+    assert restored["lines"] == [DOCUMENT["lines"][0], {"line_id": "2", "product_name": "c"}]  # type: ignore[index]
+    assert restored["destination"] == {"method": "bank_account", "account_number": "***", "holder": "라마바"}
+    assert restored["order_id"] == "A-2"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda document: document.update(message="call *** today"),
+        lambda document: document.update(note="***"),
+        lambda document: document["lines"][0].update(line_id="3"),
+        lambda document: document["lines"].pop(),
+    ],
+)
+def test_nobody_can_tell_what_stands_in_a_hidden_part_that_was_moved_or_changed(change: Any) -> None:
+    edited = mask(DOCUMENT)
+    change(edited)
+
+    with pytest.raises(StillHidden):
+        restore(edited, DOCUMENT)
+
+
+def test_texts_of_a_table_are_masked_in_files_too_and_what_names_a_thing_is_not() -> None:
+    columns = (Column("order", "Order", "id"), Column("reason", "Reason"))
+    row = {"order": "20261130000012345", "reason": "call 010-1234-5678", "way": "/x"}
+
+    assert masked(row, columns) == {**row, "reason": "call ***"}
