@@ -11,6 +11,7 @@ import uvicorn
 from console.app import application, routes
 from console.doors import door_of
 from console.keeping import Keeping
+from console.lists import Lists
 from console.live import Live
 from console.reading import Reader, system_of
 from console.sampling import sample_for_ever
@@ -55,7 +56,7 @@ async def serve(settings: ConsoleSettings) -> None:
             settings.console_live_most,
             settings.console_live_most_of_session,
         )
-        app = application(routes(reader, signer, door, live), sessions, settings, door)
+        app = application(routes(reader, signer, door, live), sessions, settings, door, Lists(pool))
         config = uvicorn.Config(
             app,
             host=settings.http_host,

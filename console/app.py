@@ -1,7 +1,7 @@
 """The console put together: its routes, and what stands before each of them."""
 
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from console.asking import Services
 from console.doors import Door, is_still
+from console.lists import Lists
 from console.live import Live
 from console.live import routes as live_routes
 from console.pages import FOLDER, page, see
@@ -30,6 +31,7 @@ from console.screens import (
     business,
     document,
     finding,
+    lists,
     month,
     needs,
     order,
@@ -52,7 +54,10 @@ from console.visits import (
     form_of,
     here,
     is_key_of,
+    local,
+    typed_in,
 )
+from ops.shell.asking import NoAnswer
 from ops.shell.problem import Exit, Problem
 
 HEADERS: Final = {
@@ -83,6 +88,7 @@ def routes(reader: Reader, signer: Signer, door: Door, live: Live | None = None)
         *needs.routes(reader),
         *order.routes(reader),
         *refused.routes(reader, signer),
+        *lists.routes(reader, signer),
         *refunds.routes(reader, services),
         *month.routes(reader, services),
         *business.routes(reader, services),
@@ -104,7 +110,11 @@ async def _health(request: Request, visit: Visit) -> Response:
 
 
 def application(
-    routes: Sequence[Route], sessions: Sessions, settings: ConsoleSettings, door: Door
+    routes: Sequence[Route],
+    sessions: Sessions,
+    settings: ConsoleSettings,
+    door: Door,
+    kept: Lists | None = None,
 ) -> ASGIApp:
     """The console as an application. Raises ValueError for a form that everybody could send."""
     for route in routes:
@@ -124,6 +134,7 @@ def application(
             Middleware(TrustedHostMiddleware, allowed_hosts=_hosts(settings), www_redirect=False),
         ],
     )
+    app.state.lists = kept
     app.state.sessions, app.state.scopes = sessions, settings.console_roles
     app.state.is_secure = settings.own_url.startswith("https://")
     return app
@@ -162,10 +173,16 @@ def _failed(request: Request, visit: Visit, error: Exception) -> Response:
     match error:
         case FormTooLarge():
             return _refuse(request, visit, 413, "This form is larger than anything that is typed.")
+        case Unreadable() | NoAnswer() | OSError() | asyncpg.PostgresError() | asyncpg.InterfaceError() if (
+            hasattr(request.state, "form")
+        ):
+            return _not_known(request, visit, error)
         case Unreadable():
             return _trouble(request, visit, str(error))
         case OSError() | asyncpg.PostgresError() | asyncpg.InterfaceError():
             return _trouble(request, visit, type(error).__name__)
+        case NoAnswer():
+            return _trouble(request, visit, error.message)
         case Problem():
             status = STATUS_OF.get(error.exit_code, 503)
             return page(request, visit, "refusal.html", status, message=error.message, hint=error.hint)
@@ -185,7 +202,7 @@ async def _answer_open(route: Route, request: Request, visit: Visit) -> Response
 
 async def _answer_signed_in(route: Route, request: Request, visit: Visit) -> Response:
     if visit.session is None:
-        return _sign_in_first(route, request, visit)
+        return await _sign_in_first(route, request, visit)
     if not visit.may(route.scope):
         return _refuse(request, visit, 403, "Your role may not do this.")
     if route.method == "GET":
@@ -193,15 +210,31 @@ async def _answer_signed_in(route: Route, request: Request, visit: Visit) -> Res
     form = await form_of(request)
     if not is_key_of(visit.session, form):
         return _refuse(request, visit, 403, "This form was not made for your session.")
+    request.state.form = form
     return await route.endpoint(request, visit, form)
 
 
-def _sign_in_first(route: Route, request: Request, visit: Visit) -> Response:
+async def _sign_in_first(route: Route, request: Request, visit: Visit) -> Response:
     if route.is_quiet or request.headers.get("hx-request"):
         return HTMLResponse(translate(visit.language, "Your session has ended."), 401)
     if route.method == "POST":
-        return _refuse(request, visit, 401, "Your session has ended. Nothing was done.")
+        return await _ended(request, visit)
     return signing_in.to_sign_in(here(request))
+
+
+async def _ended(request: Request, visit: Visit) -> Response:
+    """Nothing was done. What was typed is shown, and the browser keeps it for that person, nobody else."""
+    form = await form_of(request)
+    session = await request.app.state.sessions.ended(request.cookies.get(cookie_of(request), ""))
+    person = session.person.id if session is not None and is_key_of(session, form) else ""
+    return page(
+        request, visit, "ended.html", 401, typed=typed_in(form), person=person, back=_back(request, form)
+    )
+
+
+def _back(request: Request, form: Mapping[str, str]) -> str:
+    """The page from which a form was sent."""
+    return local(form.get("back") or urlsplit(request.headers.get("referer", "")).path or "/")
 
 
 def _refuse(request: Request, visit: Visit, status: int, message: str) -> Response:
@@ -216,6 +249,13 @@ def _trouble(request: Request, visit: Visit, why: str) -> Response:
             translate(visit.language, "The databases do not answer. What you see is old."), 503
         )
     return page(request, visit, "trouble.html", 503, why=why)
+
+
+def _not_known(request: Request, visit: Visit, error: Exception) -> Response:
+    """The form was on its way when the answer failed: who sent it looks what became of it."""
+    why = error.message if isinstance(error, NoAnswer) else type(error).__name__
+    log.warning("outcome not known", path=request.url.path, error=type(error).__name__)
+    return page(request, visit, "not_known.html", 503, why=why, back=_back(request, request.state.form))
 
 
 async def _nowhere(request: Request, error: Exception) -> Response:

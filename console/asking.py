@@ -17,6 +17,8 @@ from ops.shell.system import System
 SECONDS: Final = 30.0
 IN_MEMORY: Final = 4_000_000
 """So many bytes of a file are kept in memory; the rest goes to disk, into a file without a name."""
+REVEAL: Final = "evidence:read"
+"""The scope of whoever may be shown what pages hide, for a reason."""
 
 
 class Services(Struct, frozen=True):
@@ -84,3 +86,9 @@ def id_of(text: str) -> str:
         return str(UUID(text))
     except ValueError:
         raise Problem(f"{text!r} is no id.", "", Exit.NOTHING_MATCHED) from None
+
+
+async def reveal(services: Services, person: Person, service: str, target: str, reason: str) -> None:
+    """Keeps in the audit log of a service that somebody is shown what pages hide. Raises Problem."""
+    body = {"target": target, "reason": reason}
+    await services.tell(person, service, REVEAL, "/v1/ops/reveals", body)

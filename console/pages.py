@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
 from console import formats
-from console.tables import Column, Row, View, arranged, as_csv, as_document, page_of
+from console.tables import Column, Row, View, arranged, as_csv, as_document, masked, page_of
 from console.texts import code_in, translate
 from console.visits import LANGUAGE_COOKIE, Visit, here
 from shared import __version__
@@ -93,8 +93,9 @@ def table(
 ) -> Response:
     """A table as the address asks for it: a page of it, or all of it as a file that is named `name`.
 
-    `whole` is the JSON document where a command has one of its own.
+    `whole` is the JSON document where a command has one of its own. Texts are masked, in files too.
     """
+    rows = [masked(row, columns) for row in rows]
     match request.query_params.get("format"):
         case "csv":
             return _file(

@@ -52,3 +52,72 @@ SELECT taken_at, service, reading, publishing FROM lag_samples WHERE taken_at >=
 -- name: forget_samples
 -- Samples from before an instant are kept no longer.
 DELETE FROM lag_samples WHERE taken_at < $1;
+-- name: ended_session
+-- Who had this token, also after the session has ended.
+SELECT person, role, form_key, ends_at FROM sessions WHERE token_hash = $1;
+
+-- name: forget_lists
+-- What was made before an instant is kept no longer.
+DELETE FROM lists WHERE made_at < $1;
+
+-- name: make_list
+-- A list is frozen.
+INSERT INTO lists (list_id, person, action, cause, made_at) VALUES ($1, $2, $3, $4, $5);
+
+-- name: add_members
+-- Its members, in their order.
+INSERT INTO list_members (list_id, position, name, key, hindrance)
+SELECT $1, * FROM unnest($2::integer[], $3::text[], $4::text[], $5::text[]);
+
+-- name: read_list
+-- One list.
+SELECT * FROM lists WHERE list_id = $1;
+
+-- name: members_of_list
+-- Its members, in their order.
+SELECT * FROM list_members WHERE list_id = $1 ORDER BY position;
+
+-- name: newest_lists
+-- The newest lists, and how far each is.
+SELECT l.*, count(*) AS total, count(*) FILTER (WHERE m.outcome = 'done') AS done,
+       count(*) FILTER (WHERE m.outcome IN ('failed', 'unknown')) AS failed,
+       count(*) FILTER (WHERE m.hindrance <> '' OR m.is_hopeless) AS left_out
+FROM lists l JOIN list_members m USING (list_id) GROUP BY l.list_id ORDER BY l.made_at DESC LIMIT $1;
+
+-- name: next_untried
+-- Members of which no dry run has said anything.
+SELECT * FROM list_members WHERE list_id = $1 AND hindrance = '' AND would IS NULL AND begun_at IS NULL
+ORDER BY position LIMIT $2;
+
+-- name: note_would
+-- What a dry run said of a member.
+UPDATE list_members SET would = $3, is_hopeless = $4 WHERE list_id = $1 AND position = $2 AND begun_at IS NULL;
+
+-- name: lock_list
+-- A list, for whoever takes its next member or stops it.
+SELECT * FROM lists WHERE list_id = $1 FOR UPDATE;
+
+-- name: begun_of_list
+-- The member that somebody is ending, or was when nothing more was heard.
+SELECT * FROM list_members WHERE list_id = $1 AND begun_at IS NOT NULL AND outcome IS NULL;
+
+-- name: begin_next
+-- The next member is being ended.
+UPDATE list_members SET begun_at = $2
+WHERE list_id = $1 AND position = (
+    SELECT position FROM list_members
+    WHERE list_id = $1 AND hindrance = '' AND NOT is_hopeless AND begun_at IS NULL ORDER BY position LIMIT 1
+) RETURNING *;
+
+-- name: give_reason
+-- Why this list is worked off, from its first member on.
+UPDATE lists SET reason = coalesce(reason, $2) WHERE list_id = $1 RETURNING reason;
+
+-- name: end_member
+-- What became of a member.
+UPDATE list_members SET ended_at = $3, outcome = $4, detail = $5
+WHERE list_id = $1 AND position = $2 AND outcome IS NULL;
+
+-- name: stop_list
+-- Nothing more of a list is begun.
+UPDATE lists SET stopped_at = $2, stopped_by = $3, stop_why = $4 WHERE list_id = $1 AND stopped_at IS NULL;

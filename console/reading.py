@@ -22,7 +22,7 @@ from ops.shell.databases import urls_of
 from ops.shell.problem import Problem
 from ops.shell.system import System, named_services
 from ops.watch.audit_log import Audited, read_audit_log
-from ops.watch.dead.listing import groups
+from ops.watch.dead.listing import groups, list_to_replay, list_to_resolve
 from ops.watch.dead.names import Filter
 from ops.watch.find import Finds, find_everywhere
 from ops.watch.lag import ServiceLag
@@ -187,6 +187,12 @@ class Reader:
         """A partner, as `pawl partner` shows it; None when no service knows it. Raises Unreadable."""
         async with self._reading():
             return await read_partner(self.system, partner_id)
+
+    async def to_end(self, only: Filter, *, to_replay: bool) -> Sequence[dict[str, Any]]:
+        """What is open and matches, oldest first, as `pawl dead` would end it. Raises Unreadable."""
+        async with self._reading():
+            listed = list_to_replay if to_replay else list_to_resolve
+            return await listed(urls_of(self.system), only)
 
     async def drift(self, month: str, number: str) -> list[dict[str, Any]]:
         """What of a business is not as it was approved, and by which events. Raises Unreadable."""

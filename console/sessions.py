@@ -60,6 +60,11 @@ class Sessions:
         rows = await self._pool.fetch(SQL.sessions_left, list(by_hash), at, at - self._idle)
         return {by_hash[row["token_hash"]] for row in rows}
 
+    async def ended(self, token: str) -> Session | None:
+        """Whose session this was, as long as that is kept: only to give them back what they had typed."""
+        row = await self._pool.fetchrow(SQL.ended_session, _hash(token))
+        return row and Session(Person(row["person"], row["role"]), row["form_key"], row["ends_at"])
+
     async def end(self, person: Person) -> int:
         """Signs a person out everywhere; how many sessions ended."""
         ended: int = await self._pool.fetchval(SQL.end_sessions, person.id)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from urllib.parse import urlencode
 
+from console.masking import mask_text
 from shared.kst import wire_time
 
 Kind = Literal["text", "code", "id", "count", "won", "age", "instant", "command", "stand", "day"]
@@ -71,6 +72,15 @@ class Shown(NamedTuple):
     all: int
     pages: int
     view: View
+
+
+def masked(row: Row, columns: Sequence[Column]) -> Row:
+    """A row whose texts show no account, address or number of somebody. What names a thing stays as it is."""
+    texts = {column.name for column in columns if column.kind == "text"}
+    return {
+        name: mask_text(value) if name in texts and isinstance(value, str) else value
+        for name, value in row.items()
+    }
 
 
 def view_of(query: Mapping[str, str], columns: Sequence[Column], others: Sequence[str] = ()) -> View:

@@ -107,6 +107,21 @@ ENGLISH: Final[Mapping[str, str]] = {
     "serial all": "all",
     "grant issuing": "being issued",
     "grant issued": "issued",
+    "tab waiting": "All that wait",
+    "tab overdue": "Overdue",
+    "tab held": "Held",
+    "tab in_review": "In review",
+    "tab failed": "Failed",
+    "tab bounced": "Bounced",
+    "tab unknown": "Result not known",
+    "list replay": "Handle them again",
+    "list resolve": "Close them",
+    "list replay one": "Handle {name} again",
+    "list resolve one": "Close {name}",
+    "list frozen": "nothing done yet",
+    "list begun": "under way",
+    "list stopped": "stopped",
+    "list finished": "finished",
 }
 """Texts whose names are not what they say."""
 
@@ -721,6 +736,155 @@ KOREAN: Final[Mapping[str, str]] = {
     "Nobody has chosen any: they are as configured.": "정한 사람이 없어 설정값 그대로입니다.",
     "Threshold": "기준",
     "Value": "값",
+    # Refunds
+    "tab waiting": "기다리는 환불 모두",
+    "tab overdue": "기한 지남",
+    "tab held": "보류",
+    "tab in_review": "검토 중",
+    "tab failed": "실패",
+    "tab bounced": "반송",
+    "tab unknown": "결과 모름",
+    "No refund is like that.": "그런 환불은 없습니다.",
+    "From an order one is asked for: open the order, or type its id.": (
+        "환불은 주문에서 요청합니다. 주문을 열거나 주문 ID를 입력하세요."
+    ),
+    "See what can be refunded": "환불 가능 금액 보기",
+    "What can be refunded": "환불 가능 금액",
+    "Possible until": "가능한 때까지",
+    "written {day}, issued until {until}": "작성일 {day}, 발행 기한 {until}",
+    "Paid for": "결제 수량",
+    "Refundable": "환불 가능",
+    "Only so many": "이만큼만",
+    "Reckon again": "다시 계산",
+    "What it would give": "환불하면",
+    "Nothing can be refunded now.": "지금 환불할 수 있는 것이 없습니다.",
+    "Your role asks for no refund.": "이 역할은 환불을 요청할 수 없습니다.",
+    "Ask for it": "환불 요청",
+    "Why, in words; kept sealed": "사유 설명 (암호화하여 보관)",
+    "The account of the buyer; it is shown on no page again": (
+        "구매자의 계좌 (다시는 어느 화면에도 보이지 않음)"
+    ),
+    "Bank code": "은행 코드",
+    "Account number": "계좌번호",
+    "Holder": "예금주",
+    "Ask for {won}": "{won} 환불 요청",
+    "A reason, words of why, and an account where one is needed: nothing was asked for yet.": (
+        "사유와 설명, 필요하면 계좌까지 적어야 합니다. 아직 요청하지 않았습니다."
+    ),
+    "Who asks for somebody else decides about refunds too; your role does not. Nothing was done.": (
+        "환불을 결정하는 역할만 남을 대신해 요청할 수 있습니다. 아무것도 하지 않았습니다."
+    ),
+    "It is asked for.": "요청했습니다.",
+    "What approving it would give, judged now": "지금 승인하면",
+    "Proofs": "증빙",
+    "One is needed": "필요한 증빙",
+    "{person} approved it first; somebody else has to approve it too.": (
+        "{person}이(가) 먼저 승인했습니다. 다른 사람이 한 번 더 승인해야 합니다."
+    ),
+    "That is you.": "본인입니다.",
+    # What is hidden, and forms that did not arrive
+    "Accounts, addresses and numbers are hidden (***)": "계좌, 이메일, 번호를 가렸습니다 (***)",
+    "Accounts, addresses and numbers are hidden (***); your role may not see them.": (
+        "계좌, 이메일, 번호를 가렸습니다(***). 이 역할은 볼 수 없습니다."
+    ),
+    "Why you have to see them; it is kept under your name": "보아야 하는 이유 (이름과 함께 기록됨)",
+    "Show them once": "한 번 보기",
+    "Nothing is hidden on this page. It is kept that you saw it, and why.": (
+        "이 화면은 가리지 않았습니다. 누가 왜 보았는지 기록했습니다."
+    ),
+    "Hide it again": "다시 가리기",
+    "Something that you changed has hidden parts (***): write them, or be shown them first.": (
+        "바꾼 곳에 가려진 부분(***)이 있습니다. 직접 적거나 먼저 가림을 풀어 보세요."
+    ),
+    "It would write nothing.": "아무것도 쓰지 않습니다.",
+    "This is what you had typed. Your browser gives it back when the same person signs in here within 30 "
+    "minutes; this console keeps nothing of it.": (
+        "입력하던 내용입니다. 같은 사람이 30분 안에 여기서 로그인하면 브라우저가 되돌려 줍니다. "
+        "콘솔에는 아무것도 남지 않습니다."
+    ),
+    "This is what you had typed. Copy what you need: nothing of it is kept.": (
+        "입력하던 내용입니다. 어디에도 남지 않으니 필요하면 복사하세요."
+    ),
+    "What you had typed is here again. Nothing of it was sent yet.": (
+        "입력하던 내용을 되돌려 놓았습니다. 아직 아무것도 보내지 않았습니다."
+    ),
+    "It is not known whether this was done": "처리되었는지 알 수 없습니다",
+    "The request was sent, and no answer came. Look before you send it again: what was done stands in the "
+    "audit log, under your name.": (
+        "요청을 보냈지만 답을 받지 못했습니다. 다시 보내기 전에 확인하세요. "
+        "처리된 일은 감사 로그에 이름과 함께 남습니다."
+    ),
+    "Look what became of it": "어떻게 되었는지 보기",
+    # Lists
+    "Orders": "주문",
+    "Won held back": "묶인 금액",
+    "{won} of {orders} orders held back, as their documents say": (
+        "주문 {orders}건, {won}이 묶여 있습니다 (문서에 적힌 금액)"
+    ),
+    "{orders} orders held back; their documents say no won": (
+        "주문 {orders}건이 묶여 있습니다 (문서에 금액 없음)"
+    ),
+    "Lists": "일괄 처리",
+    "End many of them at once": "여러 건을 한꺼번에 처리",
+    "all of them": "모두",
+    "A list is frozen first: what is refused later is not in it. Nothing is done yet.": (
+        "먼저 목록을 고정합니다. 나중에 거부된 것은 들어가지 않으며, 아직 아무것도 하지 않습니다."
+    ),
+    "list replay": "다시 처리",
+    "list resolve": "종결",
+    "list replay one": "{name} 다시 처리",
+    "list resolve one": "{name} 종결",
+    "list frozen": "아직 하지 않음",
+    "list begun": "진행 중",
+    "list stopped": "멈춤",
+    "list finished": "끝남",
+    "Nothing of this cause is open.": "이 원인으로 열려 있는 것이 없습니다.",
+    "More than {most}: name a sender or type.": "{most}건이 넘습니다. 보낸 곳이나 유형을 고르세요.",
+    "Nobody has made a list in the last 90 days.": "지난 90일 동안 일괄 처리가 없었습니다.",
+    "Choose a cause under Refused, and end many of its records at once.": (
+        "거부된 기록에서 원인을 고르면 여러 건을 한꺼번에 처리할 수 있습니다."
+    ),
+    "frozen by {person} at {at}": "{at}에 {person}이(가) 고정",
+    "How far it is": "진행 정도",
+    "{done} done, {failed} failed, {unknown} not known, {left} left, {out} left out": (
+        "완료 {done}, 실패 {failed}, 모름 {unknown}, 남음 {left}, 제외 {out}"
+    ),
+    "Of one it is not known what became of it. Look at it before anything else is done.": (
+        "한 건은 결과를 알 수 없습니다. 다른 일을 하기 전에 확인하세요."
+    ),
+    "It stopped by itself at the first failure.": "첫 실패에서 스스로 멈췄습니다.",
+    "It was stopped.": "멈췄습니다.",
+    "What is left is as it was; a new list takes it up.": (
+        "남은 것은 그대로이며, 새 목록으로 이어서 할 수 있습니다."
+    ),
+    "All of it is done.": "모두 처리했습니다.",
+    "1. Try them, without doing it": "1. 시험만 하기",
+    "Each service says what it would write, and takes it back. What would be refused again is left out.": (
+        "서비스가 무엇을 쓸지 알려 주고 되돌립니다. 다시 거부될 것은 뺍니다."
+    ),
+    "Try all {count}": "{count}건 모두 시험",
+    "Try the other {count}": "나머지 {count}건 시험",
+    "All were tried; below is what each would write.": "모두 시험했습니다. 아래에 무엇을 쓸지 있습니다.",
+    "Each is closed with your reason; its record stays, and nothing else is written.": (
+        "적은 이유로 하나씩 종결합니다. 기록은 남으며 그 밖에는 아무것도 쓰지 않습니다."
+    ),
+    "2. The first one alone": "2. 먼저 한 건만",
+    "The other {count} wait until you have seen what came of it.": (
+        "결과를 볼 때까지 나머지 {count}건은 기다립니다."
+    ),
+    "None of these can be ended now.": "지금 처리할 수 있는 것이 없습니다.",
+    "Go on with the other {count}": "나머지 {count}건 계속",
+    "Stop": "멈추기",
+    "It goes on in steps while this page is open, and stops by itself at the first failure.": (
+        "이 화면이 열려 있는 동안 조금씩 이어지며, 첫 실패에서 스스로 멈춥니다."
+    ),
+    "What waits has no dry run.": "기다리는 것은 시험할 수 없습니다.",
+    "Done": "완료",
+    "Failed": "실패",
+    "Left out": "제외",
+    "Outcome": "결과",
+    "What came of it": "무엇이 되었나",
+    "Dry run": "시험",
 }
 """Every text in Korean."""
 
@@ -776,7 +940,7 @@ KOREAN_CODES: Final[Mapping[str, str]] = {
     "not_merged": "합산되지 않음",
     "other_month": "다른 달",
     "other_business": "다른 사업자",
-    "business_closed": "폐업",
+    "business_closed": "업무 종료(폐업)",
     "business_suspended": "휴업",
     "wrong_number": "잘못된 사업자등록번호",
     "duplicate_key": "중복된 문서 키",
@@ -872,6 +1036,33 @@ KOREAN_CODES: Final[Mapping[str, str]] = {
     "days": "일",
     "as configured": "설정값대로",
     "deposit": "입금",
+    "requested": "요청됨",
+    "account_closed": "해지된 계좌",
+    "proof": "증빙",
+    "unreadable": "읽을 수 없음",
+    "unknown_type": "모르는 유형",
+    "missing_field": "빠진 값",
+    "wrong_type": "잘못된 형식",
+    "out_of_range": "허용되지 않는 값",
+    "time_without_offset": "시간대 없는 시각",
+    "wrong_key": "잘못된 키",
+    "duplicate_id": "다른 내용의 같은 ID",
+    "duplicate_request": "다른 내용의 같은 요청",
+    "inconsistent": "앞뒤가 맞지 않음",
+    "not_supported": "지원하지 않음",
+    "replay": "다시 처리",
+    "resolve": "종결",
+    "done": "완료",
+    "left_out": "제외",
+    "begun": "처리 중",
+    "reveal": "가림을 풀어 봄",
+    "financial_burden": "경제적 부담",
+    "merger": "회사 합병",
+    "shutdown": "폐업",
+    "switching_service_or_product": "서비스/상품변경",
+    "dissatisfied": "서비스 불만",
+    "terminated_by_operator": "직권해지",
+    "moving_to_another_service": "타 서비스 전환",
 }
 """Codes in Korean; one that is missing is shown in its own words."""
 

@@ -101,6 +101,16 @@ def _fields_of(content_type: str, body: bytes) -> Iterator[tuple[str, str]]:
             yield name, content.decode("latin-1" if part.get_filename() is not None else "utf-8", "replace")
 
 
+NOT_TYPED: Final = frozenset({"form_key", "key", "back"})
+NEVER_KEPT: Final = frozenset({"account_number"})
+"""What nobody keeps for somebody, not even their own browser."""
+
+
+def typed_in(form: Mapping[str, str]) -> dict[str, str]:
+    """What a person typed or chose in a form, and may be given back."""
+    return {name: text for name, text in form.items() if name not in NOT_TYPED | NEVER_KEPT and text}
+
+
 def here(request: Request) -> str:
     """The page as it is asked for, in no particular language, to come back to."""
     query = [(name, value) for name, value in request.query_params.multi_items() if name != "lang"]

@@ -15,8 +15,8 @@ def way_of(command: str) -> str:
             return order_path(order_id)
         case ["pawl", "dead", "show" | "replay" | "edit", name]:
             return letter_path(name)
-        case ["pawl", "refund", "show" | "approve" | "proof" | "retry" | "release", refund_id]:
-            return refund_path(refund_id)
+        case ["pawl", "refund", word, name]:
+            return _way_of_refund(word, name)
         case ["pawl", "lag" | "todo", *said]:
             return _way_of_needs(said)
         case ["pawl", "month", month]:
@@ -29,6 +29,16 @@ def way_of(command: str) -> str:
             return _way_of_partner(said)
         case ["pawl", "serials", "status" | "export" | "notice" | "custody", grant_id, *_]:
             return issuance_path(grant_id)
+        case _:
+            return ""
+
+
+def _way_of_refund(word: str, name: str) -> str:
+    match word:
+        case "check":
+            return check_path(name)
+        case "show" | "approve" | "proof" | "retry" | "release":
+            return refund_path(name)
         case _:
             return ""
 
@@ -134,3 +144,13 @@ def way_of_thing(kind: str, name: str, command: str) -> str:
             return serial_path(name)
         case _:
             return way_of(command)
+
+
+def check_path(order_id: str) -> str:
+    """What of an order can be refunded."""
+    return f"/refund/check?{urlencode({'order': order_id})}"
+
+
+def list_path(list_id: str) -> str:
+    """The page of a list of refused records."""
+    return f"/refused-lists/{list_id}"

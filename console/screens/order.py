@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from console.drawing import PLACES, Strip, X, groups_of, strips_of
+from console.masking import mask, mask_text
 from console.pages import page
 from console.reading import KEY, Reader
 from console.routes import Route, get
@@ -138,7 +139,7 @@ async def show(reader: Reader, request: Request, visit: Visit) -> Response:
 
 def _file(document: dict[str, Any], name: str) -> Response:
     return Response(
-        orjson.dumps(document, option=orjson.OPT_INDENT_2),
+        orjson.dumps(mask(document), option=orjson.OPT_INDENT_2),
         media_type="application/json",
         headers={"Content-Disposition": f'attachment; filename="{name}.json"'},
     )
@@ -223,7 +224,7 @@ def _step(
         Told(
             number + 1,
             rows[number].time,
-            visible(rows[number].text.plain.partition("  → ")[0]),
+            mask_text(visible(rows[number].text.plain.partition("  → ")[0])),
             letter_path(rows[number].letter) if rows[number].letter else "",
         )
         for number in group

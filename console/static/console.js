@@ -119,3 +119,30 @@ document.addEventListener("submit", (event) => {
   setTimeout(rest, BUSY_MS);
 });
 addEventListener("pageshow", rest);
+// A session that ended in the middle of a form: this tab keeps what was typed until the same person is back.
+const KEPT = "pawl kept", KEPT_MINUTES = 30;
+const ended = document.getElementById("kept");
+if (ended) {
+  const fields = Object.fromEntries(new FormData(ended));
+  const { path, person } = ended.dataset;
+  sessionStorage.setItem(KEPT, JSON.stringify({ path, person, fields, at: Date.now() }));
+}
+
+function giveBack() {
+  const kept = JSON.parse(sessionStorage.getItem(KEPT) ?? "null");
+  const person = document.body.dataset.person;
+  if (!kept || !person) return;
+  if (kept.person !== person || Date.now() - kept.at > KEPT_MINUTES * 60_000) return sessionStorage.removeItem(KEPT);
+  if (kept.path !== location.pathname + location.search) return;
+  sessionStorage.removeItem(KEPT);
+  let given = false;
+  for (const [name, text] of Object.entries(kept.fields)) {
+    for (const field of document.querySelectorAll(`main form [name="${CSS.escape(name)}"]:not([type=hidden])`)) {
+      if (field.tagName === "BUTTON") continue;
+      field.value = text;
+      given = true;
+    }
+  }
+  document.getElementById("given-back").hidden = !given;
+}
+giveBack();

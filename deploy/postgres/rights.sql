@@ -84,7 +84,9 @@ DECLARE
         "console": {
             "sessions":            "insert, update (seen_at), delete",
             "thresholds":          "insert",
-            "lag_samples":         "insert, update (reading, publishing), delete"
+            "lag_samples":         "insert, update (reading, publishing), delete",
+            "lists":               "insert, update (reason, stopped_at, stopped_by, stop_why), delete",
+            "list_members":        "insert, update (would, is_hopeless, begun_at, ended_at, outcome, detail)"
         }
     }';
     -- They run with the rights of the owner, who decides what may be forgotten, and makes tables.

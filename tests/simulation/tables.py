@@ -252,7 +252,7 @@ def keys_to_retry(tx: Transaction, age: timedelta, most: int) -> list[Row]:
 
 
 DEAD = ("topic", "partition", "offset", "key", "source", "event_id", "type", "code", "pointer", "detail",
-        "record", "request_key", "request", "event_time", "digest")  # fmt: skip
+        "record", "request_key", "request", "event_time", "digest", "won")  # fmt: skip
 
 
 def put_dead_letters(tx: Transaction, *columns: Sequence[Any]) -> list[Any]:

@@ -12,6 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from console.app import application
 from console.doors import Demo, Door
+from console.lists import Lists
 from console.people import DEMO, Person, Role
 from console.routes import Form, Route
 from console.sessions import Session
@@ -35,6 +36,7 @@ class SessionsInMemory:
 
     def __init__(self) -> None:
         self.by_token = {str(role): person for role, person in DEMO.items()}
+        self.were: dict[str, Person] = {}
 
     async def begin(self, person: Person) -> str:
         token = f"new-{len(self.by_token)}"
@@ -50,6 +52,14 @@ class SessionsInMemory:
 
     async def left(self, tokens: Collection[str]) -> set[str]:
         return {token for token in tokens if token in self.by_token}
+
+    async def ended(self, token: str) -> Session | None:
+        person = self.were.get(token)
+        return None if person is None else Session(person, KEY, now())
+
+    def lapse(self, token: str) -> None:
+        """The session of this token ends by itself."""
+        self.were[token] = self.by_token.pop(token)
 
     async def end(self, person: Person) -> int:
         tokens = [token for token, each in self.by_token.items() if each == person]
@@ -78,11 +88,12 @@ async def browser(
     role: Role | None = None,
     sessions: Any = None,
     door: Door = DEMO_DOOR,
+    lists: Lists | None = None,
     **settings: Any,
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Somebody of this role before the console; None is nobody."""
     kept: Any = sessions or SessionsInMemory()
-    app = application(routes, kept, settings_of(**settings), door)
+    app = application(routes, kept, settings_of(**settings), door, lists)
     cookies: dict[str, str] = {} if role is None else {"pawl_console_9": role}
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url=HOST, cookies=cookies, headers={"origin": HOST}

@@ -118,15 +118,15 @@ async def test_a_viewer_has_no_button() -> None:
         await refunds.show_one(services(), request_of("/refund", id=REFUND_ID), visit_of("viewer"))
     )
 
-    assert "/refund/try" not in html
+    assert "/refund/decision" not in html
     assert "Your role looks, and changes nothing." in html
 
 
 async def test_an_operator_is_shown_first_what_a_decision_would_change() -> None:
     asked = services(**{f"{ONE}/retry": decided()})
-    form = {"id": REFUND_ID, "decision": "retry"}
+    asks = request_of("/refund/decision", id=REFUND_ID, decision="retry")
 
-    html = text_of(await refunds.try_decision(asked, request_of("/refund"), visit_of("operator"), form))
+    html = text_of(await refunds.try_decision(asked, asks, visit_of("operator")))
 
     assert asked.asked[0].body == {"reason": "only shown", "apply": False}
     assert "paying out" in html
@@ -189,3 +189,203 @@ async def test_the_same_rows_are_there_as_csv() -> None:
     head, row = text_of(answer).splitlines()
     assert head.startswith("\ufeffrefund_request_id,order_id,state")
     assert row.startswith("rr-77,A-1001,failed,account_closed,27500,2026-11-20T10:00:00")
+
+
+def preview(**changed: Any) -> dict[str, Any]:
+    """What a refund of A-1001 would give."""
+    return {
+        "order_id": "A-1001",
+        "partner_id": "P-17",
+        "at": "2026-11-30T18:00:00+09:00",
+        "lines": [
+            {
+                "line_id": "<b>1</b>",
+                "kind": "serials",
+                "paid": 100,
+                "open": 40,
+                "refundable": 40,
+                "amount": 70_400,
+                "reason": None,
+                "hold": None,
+                "unlock": None,
+                "since": None,
+            }
+        ],
+        "units": 40,
+        "given_up": [],
+        "supply": 64_000,
+        "vat": 6_400,
+        "fee": 0,
+        "amount": 70_400,
+        "reason": None,
+        "since": None,
+        "holds": [],
+        "unlock": None,
+        "stores": [],
+        "last_instant": None,
+        "destination": {"kind": "bank_account", "needs_account": True},
+        "expected_on": "2026-12-03",
+        "expected_until": "2026-12-03",
+        "legal_on": "2026-12-04",
+        "tax_documents": {
+            "effect": "modified",
+            "text": "a modified tax invoice is issued",
+            "text_ko": "수정세금계산서를 발행합니다",
+            "documents": [
+                {
+                    "modification": "contract_cancelled",
+                    "modification_ko": "계약의 해제",
+                    "original_document_key": "2026-11/P-17/1",
+                    "supply": -64_000,
+                    "vat": -6_400,
+                    "total": -70_400,
+                    "written_date": "2026-12-03",
+                    "issue_by": "2027-01-11",
+                }
+            ],
+        },
+        **changed,
+    }
+
+
+ELIGIBILITY = "/v1/orders/A-1001/refund-eligibility"
+REQUEST = {
+    "order": "A-1001",
+    "key": "console-1",
+    "reason": "financial_burden",
+    "message": "by phone",
+    "bank_code": "088",
+    "account_number": "110-234-567890",
+    "holder": "가나다",
+}
+
+
+async def test_each_list_says_how_many_how_much_and_how_old() -> None:
+    held = refund(refund_id="0199a0b0-0000-7000-8000-000000000078", state="held", amount=None, late=None)
+    asked = services(**{WAITING: {"items": [refund(), held], "next": None}})
+
+    html = text_of(await refunds.show(asked, request_of("/refunds", tab="held"), visit_of("viewer")))
+
+    tabs = {tab.name: tab for tab in refunds.tabs_of([refund(), held], refunds.now())}
+    assert (tabs["waiting"].number, tabs["waiting"].won) == (2, 27_500)
+    assert (tabs["overdue"].number, tabs["failed"].number) == (1, 1)
+    assert (tabs["held"].number, tabs["held"].won, tabs["bounced"].oldest) == (1, None, None)
+    assert 'href="/refunds?tab=overdue"' in html
+    assert "000000000077" not in html
+    assert "000000000078" in html
+
+
+async def test_all_pages_of_a_list_are_read() -> None:
+    more = f"{WAITING}&cursor=c-1"
+    asked = services(
+        **{WAITING: {"items": [refund()], "next": "c-1"}, more: {"items": [refund()], "next": None}}
+    )
+
+    html = text_of(await refunds.show(asked, request_of("/refunds"), visit_of("viewer")))
+
+    assert [each.path for each in asked.asked] == [WAITING, more]
+    assert "there are more" not in html
+
+
+async def test_what_a_review_would_give_stands_beside_it_with_its_documents() -> None:
+    held = refund(state="in_review", why="used", everything=True, decisions=["approve", "reject"])
+    asked = services(**{ONE: held, ELIGIBILITY: preview()})
+
+    html = text_of(await refunds.show_one(asked, request_of("/refund", id=REFUND_ID), visit_of("operator")))
+
+    assert "a modified tax invoice is issued" in html
+    assert "2026-11/P-17/1" in html
+    assert 'value="approve"' in html
+
+
+async def test_nobody_approves_alone_what_two_people_have_to_approve() -> None:
+    step = {"state": "in_review", "at": "2026-11-20T10:00:00+09:00", "reason": "second_approval"}
+    steps = [{**step, "actor": "demo:operator", "note": None}]
+    held = refund(state="in_review", why="second_approval", decisions=["approve", "reject"], steps=steps)
+
+    for role, may_approve in (("operator", False), ("admin", True)):
+        html = text_of(
+            await refunds.show_one(
+                services(**{ONE: held}), request_of("/refund", id=REFUND_ID), visit_of(role)
+            )  # type: ignore[arg-type]
+        )
+        assert ('value="approve"' in html) == may_approve
+        assert "demo:operator approved it first" in html
+        assert ("That is you." in html) != may_approve
+
+
+async def test_what_people_wrote_is_masked_until_it_is_asked_for() -> None:
+    step = {"state": "in_review", "at": "2026-11-20T10:00:00+09:00", "reason": "proof", "actor": "P-17"}
+    held = refund(steps=[{**step, "note": "call kim@shop.example, 110-234-567890"}])
+    asked = services(**{ONE: held, "/v1/ops/reveals": {}})
+    shows = request_of("/refund", id=REFUND_ID)
+
+    html = text_of(await refunds.show_one(asked, shows, visit_of("operator")))
+    assert "kim@shop" not in html
+    assert "567890" not in html
+    assert "proof" in html
+
+    form = {"id": REFUND_ID, "reason": "the shop calls"}
+    html = text_of(await refunds.show_hidden(asked, shows, visit_of("operator"), form))
+
+    assert "kim@shop.example, 110-234-567890" in html
+    told = next(each for each in asked.asked if each.path == "/v1/ops/reveals")
+    assert (told.scope, told.body) == ("evidence:read", {"target": "rr-77", "reason": "the shop calls"})
+
+
+async def test_without_the_audit_row_nothing_is_shown() -> None:
+    with pytest.raises(Problem):
+        await refunds.show_hidden(
+            services(), request_of("/refund"), visit_of("operator"), {"id": REFUND_ID, "reason": "why"}
+        )
+
+
+async def test_an_order_is_checked_and_units_of_it_are_reckoned() -> None:
+    asked = services(**{ELIGIBILITY: preview(), "/v1/refund-previews": preview(units=5, amount=8_800)})
+
+    whole = text_of(
+        await refunds.check(asked, request_of("/refund/check", order="A-1001"), visit_of("viewer"))
+    )
+    part = request_of("/refund/check", **{"order": "A-1001", "units 1": "5", "units 2": "", "units 3": "-1"})
+    html = text_of(await refunds.check(asked, part, visit_of("operator")))
+
+    assert "&lt;b&gt;1&lt;/b&gt;" in whole
+    assert "/refund/request" not in whole
+    assert "₩8,800" in html
+    assert "/refund/request" in html
+    assert asked.asked[-1].body == {"order_id": "A-1001", "lines": [{"line_id": "1", "quantity": 5}]}
+
+
+async def test_a_refund_is_asked_for_once_and_its_account_is_shown_nowhere() -> None:
+    answer = {"refund_id": REFUND_ID}
+    asked = services(**{ELIGIBILITY: preview(), "/v1/refunds": answer})
+
+    done = await refunds.request_refund(
+        reader(), asked, request_of("/refund/request"), visit_of("operator"), REQUEST
+    )
+
+    told = asked.asked[-1]
+    assert told.body is not None
+    assert (told.body["refund_request_id"], told.body["role"]) == ("console-1", "operator")
+    assert told.body["destination"]["account_number"] == "110-234-567890"
+    assert done.headers["location"] == f"/refund?id={REFUND_ID}&done=requested"
+
+
+@pytest.mark.parametrize("missing", ["message", "reason", "account_number"])
+async def test_a_request_that_lacks_something_asks_for_nothing_and_keeps_no_account(missing: str) -> None:
+    asked = services(**{ELIGIBILITY: preview()})
+
+    answer = await refunds.request_refund(
+        reader(), asked, request_of("/refund/request"), visit_of("operator"), {**REQUEST, missing: " "}
+    )
+
+    assert answer.status_code == 422
+    assert "110-234-567890" not in text_of(answer)
+    assert all(each.path != "/v1/refunds" for each in asked.asked)
+
+
+async def test_a_role_that_decides_nothing_asks_for_nobody_else() -> None:
+    with pytest.raises(Problem):
+        await refunds.request_refund(
+            reader(), services(), request_of("/refund/request"), visit_of("finance"), REQUEST
+        )

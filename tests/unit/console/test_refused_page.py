@@ -1,5 +1,6 @@
 """The document of a refused record, with its fault marked."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -54,12 +55,16 @@ def test_a_cause_leads_to_its_records_and_a_lonely_one_to_itself() -> None:
     group = {
         "service": "orders", "kind": "dead", "code": "out_of_range", "pointer": "/amount", "state": "open",
         "type": "payment.completed.v1", "count": 2, "newest": "2026-11-30T18:00:00+09:00",
-        "example": "orders:7",
+        "example": "orders:7", "oldest": "2026-11-30T17:00:00+09:00", "keys": 2, "won": 352_000,
+        "senders": ["https://shop.example"],
     }  # fmt: skip
 
-    assert row_of(group)["way"] == "/refused?service=orders&code=out_of_range&type=payment.completed.v1"
-    assert row_of({**group, "count": 1})["way"] == "/refused/orders:7"
-    assert row_of(group)["kind"] == "dead"
+    at = datetime.fromisoformat("2026-11-30T18:30:00+09:00")
+    row = row_of(group, at)
+    assert row["way"] == "/refused?service=orders&code=out_of_range&type=payment.completed.v1"
+    assert (row["won"], row["keys"], row["age"]) == (352_000, 2, timedelta(minutes=90))
+    assert (row["kind"], row["sender"]) == ("dead", "https://shop.example")
+    assert row_of({**group, "count": 1}, at)["way"] == "/refused/orders:7"
 
 
 @pytest.mark.parametrize(
