@@ -34,7 +34,6 @@ REFUND_ID = "0199a0b0-0000-7000-8000-000000000077"
         ("pawl partner correct --business-number NUMBER --reason WHY P-22", "/partner?id=P-22"),
         ("pawl partner purge --reason WHY", "/partner"),
         (f"pawl serials status {REFUND_ID}", f"/issuance?id={REFUND_ID}"),
-        ("pawl lag", ""),
         ("pawl refund 'never closed", ""),
         ("", ""),
     ],
