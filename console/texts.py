@@ -413,6 +413,9 @@ KOREAN_CODES: Final[Mapping[str, str]] = {
     "hours": "시간",
     "days": "일",
     "as configured": "설정값대로",
+    "tax_invoice": "세금계산서",
+    "card_slip": "카드 전표",
+    "cash_receipt": "현금영수증",
     "deposit": "입금",
 }
 """Codes in Korean; one that is missing is shown in its own words."""
