@@ -25,7 +25,8 @@ Kind = Literal["event", "refused", "change", "ended"]
 class Row(NamedTuple):
     """One line of the timeline: an event, a refusal, what a person did, or how a refusal ended.
 
-    `id` and `caused_by` are those of the event (`id` also of what a person did), `letter` is how `pawl dead` names a refused record.
+    `id` and `caused_by` are those of the event (`id` also of what a person did), `letter` is how `pawl dead`
+    names a refused record.
     """
 
     recorded_at: datetime
