@@ -178,10 +178,11 @@ class Reader:
         most: int,
         since: datetime | None = None,
         before: datetime | None = None,
+        only: str | None = None,
     ) -> Audited:
-        """The newest entries of the audit logs, of a time where that is given. Raises Unreadable."""
+        """The newest entries of the audit logs, as `read_audit_log` is asked for them. Raises Unreadable."""
         async with self._reading():
-            return await read_audit_log(self.system, actor, target, most, since, before)
+            return await read_audit_log(self.system, actor, target, most, since, before, only)
 
     async def partner(self, partner_id: str) -> dict[str, Any] | None:
         """A partner, as `pawl partner` shows it; None when no service knows it. Raises Unreadable."""

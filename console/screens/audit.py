@@ -1,5 +1,6 @@
 """*Audit log*: who changed what, when and why, over the four services."""
 
+import re
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -13,7 +14,7 @@ from console.reading import Reader
 from console.routes import Route, get
 from console.tables import Column, Row, view_of
 from console.visits import Visit
-from console.ways import find_path
+from console.ways import find_path, month_path
 from ops.shell.problem import Exit, Problem
 from ops.watch.audit_log import Entry
 from shared.clock import now
@@ -37,6 +38,8 @@ COLUMNS: Final = (
 )
 SHOWN: Final = ("at", "actor", "action", "target", "reason", "result", "service")
 """What fits on a page; files have all of it."""
+_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_MONTH: Final = re.compile(r"[0-9]{4}-[0-9]{2}")
 
 
 def routes(reader: Reader) -> list[Route]:
@@ -54,8 +57,9 @@ async def show(reader: Reader, request: Request, visit: Visit) -> Response:
     since, before = times_of(chosen)
     service = chosen["service"] if chosen["service"] in SERVICES else ""
     read_at = now()
-    found = await reader.audited(chosen["actor"] or None, chosen["target"] or None, MOST, since, before)
-    entries = [entry for entry in found.entries if not service or entry.service == service]
+    found = await reader.audited(
+        chosen["actor"] or None, chosen["target"] or None, MOST, since, before, service or None
+    )
     shows = partial(
         page,
         request,
@@ -68,7 +72,7 @@ async def show(reader: Reader, request: Request, visit: Visit) -> Response:
         services=SERVICES,
         is_chosen=any(chosen.values()),
     )
-    rows = [row_of(entry) for entry in entries]
+    rows = [row_of(entry) for entry in found.entries]
     return table(request, rows, COLUMNS, view_of(query, COLUMNS, CHOICES), "audit", read_at, shows)
 
 
@@ -98,5 +102,15 @@ def row_of(entry: Entry) -> Row:
     return {
         **{column.name: getattr(entry, column.name) for column in COLUMNS},
         "action": entry.action.replace(".", " "),
-        "way": find_path(entry.target) if entry.target else "",
+        "way": way_to(entry.target),
     }
+
+
+def way_to(target: str) -> str:
+    """Where a target is looked at: a month, or what it names; of two words the second says it closer."""
+    first, _, second = target.partition(" ")
+    if second and (_ID.fullmatch(second) or _MONTH.fullmatch(first)):
+        return find_path(second)
+    if _MONTH.fullmatch(target):
+        return month_path(target)
+    return find_path(target) if target else ""

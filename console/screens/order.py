@@ -25,6 +25,7 @@ from shared.clock import now
 from shared.kst import wire_time
 
 MOST_AUDITED: Final = 1_000
+CAUSES: Final = ("event", "change")
 PARTS: Final = ("open", "issuing", "issued", "refunding", "refunded")
 _PLACE: Final = re.compile(rf"\b({'|'.join(PLACES)})\b")
 _STRANGE: Final = re.compile(r"[^A-Za-z0-9_-]")
@@ -200,7 +201,7 @@ def _waiting(parked: Parked) -> dict[str, Any]:
 def steps_of(story: Story) -> list[Step]:
     """The timeline, with steps that say the same taken together, each with the step that led to it."""
     rows = rows_of(story)
-    numbers = {row.id: number for number, row in enumerate(rows) if row.id and row.kind == "event"}
+    numbers = {row.id: number for number, row in enumerate(rows) if row.id and row.kind in CAUSES}
     causes = [numbers.get(row.caused_by) for row in rows]
     groups = groups_of([_name(row) for row in rows])
     step_of = {number: step for step, group in enumerate(groups) for number in group}

@@ -77,14 +77,17 @@ async def read_audit_log(
     most: int = MOST,
     since: datetime | None = None,
     before: datetime | None = None,
+    only: str | None = None,
 ) -> Audited:
     """The newest entries of all services: of one actor, about one target, recorded since an instant and
-    before another, where these are given.
+    before another, of `only` one service, where these are given.
 
     Raises Problem only when no database is known.
     """
 
     async def look(service: str, connection: Any) -> list[Entry]:
+        if only not in (None, service):
+            return []
         rows = await connection.fetch(SQL.audit_entries, actor, target, most, since, before)
         return [_entry(service, row) for row in rows]
 

@@ -118,7 +118,8 @@ class Event:
 class Change:
     """What a person did about the order, by the audit log; `result` is `done` or why it was refused.
 
-    `request` is the id of the event of checkout that told it, or of the request over HTTP in the logs.
+    `request` is the id of the event of checkout that told it, or of the request over HTTP in the logs, `id`
+    the cause of the events that followed, empty where nothing can.
     """
 
     service: str
@@ -129,6 +130,7 @@ class Change:
     reason: str
     result: str
     request: str = ""
+    id: str = ""
 
     def to_document(self) -> dict[str, Any]:
         """The change in the JSON document of `pawl order --json`."""

@@ -80,8 +80,8 @@ SELECT id, code, pointer, detail, topic, type, event_id, state, dead_at, edited_
 FROM dead_letters WHERE key = $1 ORDER BY id;
 
 -- name: audited_of
--- What people did about the order: a target begins with its key.
-SELECT recorded_at, actor, action, target, reason, result, request FROM audit_log
+-- What people did about the order: a target begins with its key. The id is the cause of what followed.
+SELECT id::text AS id, recorded_at, actor, action, target, reason, result, request FROM audit_log
 WHERE split_part(target, ' ', 1) = split_part($1, ' ', 1) AND (target = $1 OR starts_with(target, $1 || ' ')) ORDER BY id;
 
 -- name: taken_of

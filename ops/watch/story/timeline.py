@@ -25,7 +25,8 @@ Kind = Literal["event", "refused", "change", "ended"]
 class Row(NamedTuple):
     """One line of the timeline: an event, a refusal, what a person did, or how a refusal ended.
 
-    `id` and `caused_by` are those of the event, `letter` is how `pawl dead` names a refused record.
+    `id` and `caused_by` are those of the event (`id` also of what a person did), `letter` is how `pawl dead`
+    names a refused record.
     """
 
     recorded_at: datetime
@@ -169,7 +170,7 @@ def _change_row(story: Story, change: Change) -> Row:
     text = Text(f"{what} by {change.actor}{f': {change.reason}' if change.reason else ''}", style="bold")
     if change.result not in ("done", "begun"):
         text.append(f"  refused: {change.result}", style="red")
-    return Row(change.recorded_at, place, time, change.service, text, "change")
+    return Row(change.recorded_at, place, time, change.service, text, "change", change.id)
 
 
 def _dead_row(dead: Dead) -> Row:

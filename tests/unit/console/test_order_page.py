@@ -104,6 +104,16 @@ async def test_a_step_says_which_one_led_to_it_and_how_long_after() -> None:
     ]
 
 
+async def test_what_a_person_did_leads_to_what_followed() -> None:
+    kim = Change("refunds", AT, "kim", "refund.retry", "A-1", "a friend", "done", id="audit-1")
+    after = event(1, "refunds", "refund.payout_requested.v1")
+    after.caused_by = "audit-1"
+
+    did, followed = order.steps_of(story(changes=[kim], events=[after]))
+
+    assert (did.kind, followed.cause) == ("change", did.number)
+
+
 async def test_both_ledgers_foot_to_zero_and_a_mistake_is_seen() -> None:
     units = order.unit_ledger(story())
 
