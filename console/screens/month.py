@@ -99,6 +99,7 @@ async def show(reader: Reader, services: Services, request: Request, visit: Visi
     state = query.get("state", "")
     read_at = now()
     url, token = services.url(SERVICE), services.token(visit.person, READ)
+    watched = await reader.watched("invoices")
     found, seen, businesses = await asyncio.gather(
         read_month(url, month, None, NAMED, token),
         services.look(visit.person, SERVICE, READ, f"/v1/months/{month}"),
@@ -124,6 +125,7 @@ async def show(reader: Reader, services: Services, request: Request, visit: Visi
         after=next_month(month) if month < month_of(now()) else "",
         days_left=(date.fromisoformat(found["due_on"]) - kst_date(now())).days,
         done=query.get("done", "") if query.get("done") in DONE else "",
+        watched=watched,
     )
     return table(request, rows, COLUMNS, view, f"businesses-{month}", read_at, shows)
 

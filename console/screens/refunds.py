@@ -66,7 +66,7 @@ DECISIONS: Final = tuple(decision for decision in get_args(RefundDecision) if de
 def routes(reader: Reader, services: Services) -> list[Route]:
     """The routes of this module."""
     return [
-        get("/refunds", partial(show, services), READ),
+        get("/refunds", partial(show, reader, services), READ),
         get("/refund", partial(show_one, services), READ),
         post("/refund/reveal", partial(show_hidden, services), REVEAL),
         get("/refund/decision", partial(try_decision, services), MANAGE),
@@ -108,10 +108,11 @@ def tabs_of(waiting: Sequence[Mapping[str, Any]], at: datetime) -> list[Tab]:
     return tabs
 
 
-async def show(services: Services, request: Request, visit: Visit) -> Response:
+async def show(reader: Reader, services: Services, request: Request, visit: Visit) -> Response:
     """Those that are not at their end, the oldest request first; with `all=yes` the others too."""
     query, at = request.query_params, now()
     everything = query.get("all") == "yes"
+    watched = await reader.watched("refunds")
     items, has_more = await _all(services, visit, {} if everything else {"waiting": "true"})
     tab = query.get("tab", "")
     tab = tab if tab in TABS and not everything else "waiting"
@@ -127,6 +128,7 @@ async def show(services: Services, request: Request, visit: Visit) -> Response:
         has_more=has_more,
         tabs=[] if everything else tabs_of(items, at),
         tab=tab,
+        watched=watched,
     )
     return table(request, rows, COLUMNS, view, "refunds", at, shows)
 

@@ -104,6 +104,7 @@ async def show(reader: Reader, request: Request, visit: Visit) -> Response:
     only = Filter(service, query.get("code") or None, query.get("type") or None, None)
     read_at = now()
     of_one_cause = bool(only.service and only.code)
+    watched = await reader.watched("refused")
     found = await reader.refused(only, query.get("all") == "yes", MEMBERS if of_one_cause else 0)
     columns = MEMBER_COLUMNS if of_one_cause else COLUMNS
     sender = query.get("sender", "")
@@ -125,6 +126,7 @@ async def show(reader: Reader, request: Request, visit: Visit) -> Response:
         senders=sorted({each for group in found for each in group.get("senders", ())}),
         left_out=sum(group.get("left_out", 0) for group in found),
         endings=endings_of(found) if of_one_cause and visit.may(CHANGE) else (),
+        watched=watched,
     )
     return table(request, rows, columns, view_of(query, columns, CAUSE), "refused", read_at, shows)
 

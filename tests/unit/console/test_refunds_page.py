@@ -1,8 +1,11 @@
 """*Refunds* in the console: what waits, what a decision would change, and the decision."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
 
 from console.reading import Reader
 from console.screens import refunds
@@ -82,6 +85,21 @@ def decided(**changed: Any) -> dict[str, Any]:
     }
 
 
+class WatchedReader(Reader):
+    """Knows the mark of what is watched, and reads nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(System(directory=Path()), Thresholds())
+
+    async def watched(self, of: str) -> str:
+        return f"of={of}&mark=1"
+
+
+async def shown(asked: PreparedServices, request: Request) -> Response:
+    """The list, as a viewer sees it."""
+    return await refunds.show(WatchedReader(), asked, request, visit_of("viewer"))
+
+
 def services(**answers: Any) -> PreparedServices:
     return PreparedServices(
         System(directory=None),
@@ -97,7 +115,8 @@ def reader() -> Reader:
 async def test_what_waits_stands_in_a_table_that_leads_to_each_of_it() -> None:
     asked = services()
 
-    html = text_of(await refunds.show(asked, request_of("/refunds"), visit_of("viewer")))
+    html = text_of(await shown(asked, request_of("/refunds")))
+    assert 'data-watched="of=refunds&amp;mark=1"' in html
 
     assert f'href="/refund?id={REFUND_ID}">rr-77</a>' in html
     assert "₩27,500" in html
@@ -184,7 +203,9 @@ async def test_what_a_buyer_wrote_is_text_and_no_markup() -> None:
 async def test_the_same_rows_are_there_as_csv() -> None:
     asked = services()
 
-    answer = await refunds.show(asked, request_of("/refunds", format="csv"), visit_of("viewer"))
+    answer = await refunds.show(
+        WatchedReader(), asked, request_of("/refunds", format="csv"), visit_of("viewer")
+    )
 
     head, row = text_of(answer).splitlines()
     assert head.startswith("\ufeffrefund_request_id,order_id,state")
@@ -264,7 +285,7 @@ async def test_each_list_says_how_many_how_much_and_how_old() -> None:
     held = refund(refund_id="0199a0b0-0000-7000-8000-000000000078", state="held", amount=None, late=None)
     asked = services(**{WAITING: {"items": [refund(), held], "next": None}})
 
-    html = text_of(await refunds.show(asked, request_of("/refunds", tab="held"), visit_of("viewer")))
+    html = text_of(await shown(asked, request_of("/refunds", tab="held")))
 
     tabs = {tab.name: tab for tab in refunds.tabs_of([refund(), held], refunds.now())}
     assert (tabs["waiting"].number, tabs["waiting"].won) == (2, 27_500)
@@ -281,7 +302,7 @@ async def test_all_pages_of_a_list_are_read() -> None:
         **{WAITING: {"items": [refund()], "next": "c-1"}, more: {"items": [refund()], "next": None}}
     )
 
-    html = text_of(await refunds.show(asked, request_of("/refunds"), visit_of("viewer")))
+    html = text_of(await shown(asked, request_of("/refunds")))
 
     assert [each.path for each in asked.asked] == [WAITING, more]
     assert "there are more" not in html
