@@ -39,6 +39,8 @@ _CONTRACT: Final = re.compile(r"^\s*-- contract: (\S+) stopped using (\S+)$", re
 _BESIDE: Final = re.compile(r"^\s*-- beside (\S+): ([^\s,]+), since \S+", re.MULTILINE)
 _RIGHTS: Final = re.compile(r"rights CONSTANT jsonb := '(.*?)';", re.DOTALL)
 
+# What may be said of a column that statements of before go on with.
+_HOW_IT_IS_KEPT: Final = tuple(["set", word] for word in ("default", "storage", "compression", "statistics"))
 _HARMLESS: Final = ("set", "comment", "grant", "insert")
 _CREATED: Final = ("table", "view", "function", "sequence", "type", "domain", "trigger", "index", "schema")
 _CONSTRAINTS: Final = ("constraint", "check", "unique", "primary", "foreign", "exclude")
@@ -266,7 +268,7 @@ class Judge:
     def _alter_column(self, table: str, action: Statement, words: Sequence[str]) -> list[str]:
         at = 1 + (words[1] == "column")
         column, does = f"{table}.{words[at]}", list(words[at + 1 : at + 4])
-        if words[at] not in self._before.columns[table] or does[:2] == ["set", "default"]:
+        if words[at] not in self._before.columns[table] or does[:2] in _HOW_IT_IS_KEPT:
             return []
         if does == ["set", "not", "null"] or does[:2] == ["drop", "default"]:
             return self._unless_contract(f"that {column} may be left out", column)

@@ -486,8 +486,9 @@ WITH written AS MATERIALIZED (
            count(*) FILTER (WHERE is_fit) AS payments, coalesce(bool_or(is_odd), false) AS is_odd,
            sum(standing_supply) FILTER (WHERE is_fit) AS supply, sum(standing_vat) FILTER (WHERE is_fit) AS vat,
            array_agg(draft_id ORDER BY paid_at, order_id) FILTER (WHERE is_fit) AS members,
-           array_agg(payment_id ORDER BY paid_at, order_id) FILTER (WHERE is_fit) AS payment_ids,
-           array_agg(order_id ORDER BY paid_at, order_id) FILTER (WHERE is_fit) AS order_ids
+           -- Ids have no control character, so one may stand between them.
+           string_agg(payment_id, E'\x1f' ORDER BY paid_at, order_id) FILTER (WHERE is_fit) AS payment_ids,
+           string_agg(order_id, E'\x1f' ORDER BY paid_at, order_id) FILTER (WHERE is_fit) AS order_ids
     FROM (
         SELECT *, is_unwritten AND standing > 0 AS is_draft,
                is_unwritten AND standing > 0 AND issued_units + returned_units >= serial_units AS is_fit,
@@ -583,7 +584,7 @@ WITH written AS MATERIALIZED (
            format('%s-%s-%s', $1, n.business_number, lpad(number::text, greatest(6, length(number::text)), '0')) AS key,
            coalesce(m.partner_id, v.partner_id) AS partner_id, coalesce(m.supply, v.standing_supply)::bigint AS supply,
            coalesce(m.vat, v.standing_vat)::bigint AS vat, coalesce(m.payments, 1) AS payments, m.members, m.request_id,
-           coalesce(m.payment_ids, ARRAY[v.payment_id]) AS payment_ids, coalesce(m.order_ids, ARRAY[v.order_id]) AS order_ids
+           coalesce(m.payment_ids, v.payment_id) AS payment_ids, coalesce(m.order_ids, v.order_id) AS order_ids
     FROM numbered n
     LEFT JOIN merges m USING (invoice_id)
     LEFT JOIN verdicts v ON v.draft_id = n.invoice_id
@@ -605,7 +606,9 @@ WITH written AS MATERIALIZED (
     FROM merges m JOIN verdicts v ON v.partner_id = m.partner_id AND v.merge_id IS DISTINCT FROM m.invoice_id
     GROUP BY m.invoice_id
 ), said AS MATERIALIZED (
-    SELECT m.*, o.excluded, to_json(m.payment_ids)::text AS payment_list, to_json(m.order_ids)::text AS order_list,
+    SELECT m.*, o.excluded,
+           concat('["', replace(replace(replace(m.payment_ids, '\', '\\'), '"', '\"'), E'\x1f', '","'), '"]') AS payment_list,
+           concat('["', replace(replace(replace(m.order_ids, '\', '\\'), '"', '\"'), E'\x1f', '","'), '"]') AS order_list,
            format('{"invoice_id":"%s","partner_id":%s,"business_number":"%s","month":"%s",', m.invoice_id,
                   to_json(m.partner_id), m.business_number, $1) AS head,
            format('"supply":%s,"vat":%s,"total":%s,"written_date":"%s"', supply, vat, supply + vat, written_date) AS won

@@ -77,51 +77,7 @@ CREATE TABLE transmissions (
 CREATE INDEX transmissions_month ON transmissions (month);
 CREATE INDEX transmissions_failed ON transmissions (month) WHERE state = 'transmission_failed';
 
--- How each business stands in a month. `changed`, `new` and `gone` are what has drifted since its approval: documents that
--- are no more as they were approved, that came after it, and that are not to be issued any more.
-CREATE VIEW business_months AS
-WITH counted AS (
-    SELECT d.month, d.business_number,
-           array_agg(DISTINCT d.partner_id) AS partners,
-           count(*) FILTER (WHERE d.state = 'draft') AS drafts,
-           count(*) FILTER (WHERE d.state = 'approved') AS approved,
-           count(*) FILTER (WHERE d.state = 'issue_failed') AS failed,
-           count(*) FILTER (WHERE d.state = 'issued' AND d.modification IS NULL) AS issued,
-           count(*) FILTER (WHERE d.state = 'issued') AS to_transmit,
-           count(*) FILTER (WHERE t.state = 'transmitted') AS transmitted,
-           count(*) FILTER (WHERE t.state = 'transmission_failed') AS not_transmitted,
-           count(*) FILTER (WHERE d.state = 'draft' AND a.invoice_id IS NOT NULL) AS changed,
-           count(*) FILTER (WHERE d.state = 'draft' AND a.invoice_id IS NULL) AS never_approved,
-           count(*) FILTER (WHERE d.state IN ('void', 'undone', 'in_merge')) AS gone,
-           coalesce(sum(d.total) FILTER (WHERE d.state IN ('draft', 'approved', 'issue_failed')), 0)::bigint AS to_issue,
-           coalesce(sum(d.total) FILTER (WHERE d.state = 'issued'), 0)::bigint AS total,
-           sum(a.supply + a.vat)::bigint AS approved_total,
-           (array_agg(a.actor ORDER BY a.approved_at DESC) FILTER (WHERE a.actor IS NOT NULL))[1] AS approved_by,
-           (array_agg(a.reason ORDER BY a.approved_at DESC) FILTER (WHERE a.actor IS NOT NULL))[1] AS approved_why,
-           max(a.approved_at) AS approved_at
-    FROM documents d
-    LEFT JOIN approvals a USING (invoice_id, business_number)
-    LEFT JOIN transmissions t USING (invoice_id)
-    WHERE d.state IN ('draft', 'approved', 'issue_failed', 'issued') OR a.invoice_id IS NOT NULL
-    GROUP BY d.month, d.business_number
-)
-SELECT n.month, n.business_number,
-       CASE WHEN n.drafts > 0 THEN 'review'
-            WHEN n.approved > 0 AND c.month IS NOT NULL THEN 'submitted'
-            WHEN n.approved > 0 THEN 'approved'
-            WHEN n.failed > 0 THEN 'issue_failed'
-            WHEN n.to_transmit = 0 THEN 'void'
-            WHEN n.not_transmitted > 0 THEN 'transmission_failed'
-            WHEN n.transmitted = n.to_transmit THEN 'transmitted'
-            ELSE 'issued' END AS state,
-       n.partners, n.drafts, n.approved, n.failed, n.issued, n.to_transmit, n.transmitted, n.not_transmitted, n.changed,
-       CASE WHEN n.approved_at IS NULL THEN 0 ELSE n.never_approved END AS new, n.gone, n.to_issue, n.total,
-       n.approved_total, n.approved_by, n.approved_why, n.approved_at, c.actor AS issued_by, c.reason AS issued_why,
-       c.closed_at AS issued_at
-FROM counted n LEFT JOIN closed_businesses c USING (month, business_number);
-
 -- migrate:down
-DROP VIEW business_months;
 DROP TABLE transmissions, closed_businesses, approvals;
 DROP TRIGGER approved_documents_stay ON documents;
 DROP FUNCTION refuse_change_of_approved_document();

@@ -19,6 +19,10 @@ ALTER TABLE retention ADD COLUMN draft_rows_until timestamptz NOT NULL DEFAULT '
 UPDATE retention SET draft_rows_until = now() + interval '1 day'
 WHERE EXISTS (SELECT FROM inbox) OR EXISTS (SELECT FROM cursors) OR EXISTS (SELECT FROM outbox);
 
+-- What a merge says of its payments is written once, read once by the relay and forgotten: compressing it costs more than
+-- all else that a close does for a payment.
+ALTER TABLE outbox ALTER COLUMN data SET STORAGE EXTERNAL;
+
 -- Payments with the document that each is in. A merge that was undone has no members any more.
 CREATE VIEW placed_payments AS
 SELECT p.order_id, p.payment_id, p.partner_id, p.business_number, p.month, p.evidence, p.paid_at, p.supply, p.vat,
@@ -85,7 +89,9 @@ UNION ALL
 SELECT d.invoice_id, d.order_id, p.payment_id, d.supply, d.vat
 FROM documents d JOIN payments p USING (order_id) WHERE d.kind = 'modified';
 
-CREATE OR REPLACE VIEW business_months AS
+-- How each business stands in a month. `changed`, `new` and `gone` are what has drifted since its approval: documents that
+-- are no more as they were approved, that came after it, and that are not to be issued any more.
+CREATE VIEW business_months AS
 WITH counted AS (
     SELECT d.month, d.business_number,
            array_agg(DISTINCT d.partner_id) AS partners,
@@ -127,46 +133,7 @@ SELECT n.month, n.business_number,
 FROM counted n LEFT JOIN closed_businesses c USING (month, business_number);
 
 -- migrate:down
-CREATE OR REPLACE VIEW business_months AS
-WITH counted AS (
-    SELECT d.month, d.business_number,
-           array_agg(DISTINCT d.partner_id) AS partners,
-           count(*) FILTER (WHERE d.state = 'draft') AS drafts,
-           count(*) FILTER (WHERE d.state = 'approved') AS approved,
-           count(*) FILTER (WHERE d.state = 'issue_failed') AS failed,
-           count(*) FILTER (WHERE d.state = 'issued' AND d.modification IS NULL) AS issued,
-           count(*) FILTER (WHERE d.state = 'issued') AS to_transmit,
-           count(*) FILTER (WHERE t.state = 'transmitted') AS transmitted,
-           count(*) FILTER (WHERE t.state = 'transmission_failed') AS not_transmitted,
-           count(*) FILTER (WHERE d.state = 'draft' AND a.invoice_id IS NOT NULL) AS changed,
-           count(*) FILTER (WHERE d.state = 'draft' AND a.invoice_id IS NULL) AS never_approved,
-           count(*) FILTER (WHERE d.state IN ('void', 'undone', 'in_merge')) AS gone,
-           coalesce(sum(d.total) FILTER (WHERE d.state IN ('draft', 'approved', 'issue_failed')), 0)::bigint AS to_issue,
-           coalesce(sum(d.total) FILTER (WHERE d.state = 'issued'), 0)::bigint AS total,
-           sum(a.supply + a.vat)::bigint AS approved_total,
-           (array_agg(a.actor ORDER BY a.approved_at DESC) FILTER (WHERE a.actor IS NOT NULL))[1] AS approved_by,
-           (array_agg(a.reason ORDER BY a.approved_at DESC) FILTER (WHERE a.actor IS NOT NULL))[1] AS approved_why,
-           max(a.approved_at) AS approved_at
-    FROM documents d
-    LEFT JOIN approvals a USING (invoice_id, business_number)
-    LEFT JOIN transmissions t USING (invoice_id)
-    WHERE d.state IN ('draft', 'approved', 'issue_failed', 'issued') OR a.invoice_id IS NOT NULL
-    GROUP BY d.month, d.business_number
-)
-SELECT n.month, n.business_number,
-       CASE WHEN n.drafts > 0 THEN 'review'
-            WHEN n.approved > 0 AND c.month IS NOT NULL THEN 'submitted'
-            WHEN n.approved > 0 THEN 'approved'
-            WHEN n.failed > 0 THEN 'issue_failed'
-            WHEN n.to_transmit = 0 THEN 'void'
-            WHEN n.not_transmitted > 0 THEN 'transmission_failed'
-            WHEN n.transmitted = n.to_transmit THEN 'transmitted'
-            ELSE 'issued' END AS state,
-       n.partners, n.drafts, n.approved, n.failed, n.issued, n.to_transmit, n.transmitted, n.not_transmitted, n.changed,
-       CASE WHEN n.approved_at IS NULL THEN 0 ELSE n.never_approved END AS new, n.gone, n.to_issue, n.total,
-       n.approved_total, n.approved_by, n.approved_why, n.approved_at, c.actor AS issued_by, c.reason AS issued_why,
-       c.closed_at AS issued_at
-FROM counted n LEFT JOIN closed_businesses c USING (month, business_number);
+DROP VIEW business_months;
 CREATE OR REPLACE VIEW document_lines AS
 WITH RECURSIVE standing (invoice_id, order_id, payment_id, supply, vat) AS (
     SELECT p.invoice_id, p.order_id, p.payment_id, p.standing_supply, p.standing_vat
@@ -184,5 +151,6 @@ SELECT d.invoice_id, d.order_id, p.payment_id, d.supply, d.vat
 FROM documents d JOIN payments p USING (order_id) WHERE d.kind = 'modified';
 DROP VIEW all_explanations, all_documents, placed_payments;
 ALTER TABLE retention DROP COLUMN draft_rows_until;
+ALTER TABLE outbox ALTER COLUMN data SET STORAGE EXTENDED;
 DROP INDEX payments_month, payments_draft;
 ALTER TABLE documents DROP COLUMN members, DROP COLUMN merged_for;

@@ -61,6 +61,8 @@ EXPANDING = {
     "a table that inherits": """
         CREATE TABLE notes_again (PRIMARY KEY (id)) INHERITS (notes);
         ALTER TABLE notes_again ALTER id SET DEFAULT nextval('notes_id_seq'), ALTER text SET NOT NULL;""",
+    "how a column is kept": """
+        ALTER TABLE notes ALTER COLUMN text SET STORAGE EXTERNAL, ALTER text SET STATISTICS 0;""",
     "a time for locks": "SET LOCAL lock_timeout = '10s'; COMMENT ON TABLE notes IS 'DROP TABLE notes;';",
     "what only a comment says": """
         -- DROP TABLE notes;

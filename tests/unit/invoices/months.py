@@ -9,6 +9,9 @@ from tests.unit.invoices.books import GANADA, OTHER, THIRD, WRONG, Events, line
 
 NUMBERS = (GANADA, GANADA, GANADA, OTHER, THIRD)
 
+_ODD_ENDS = ("", "", '"', "\\", "\\u001f", "','\"],", "\N{FULLWIDTH COMMA}\N{GRINNING FACE}")
+"""What an id may end with, and a list of them has to keep."""
+
 
 def a_month(seed: int) -> list[Event]:
     """Events of a month with everything in it: mostly plain partners, and others that are not."""
@@ -26,7 +29,9 @@ def _of_partner(chance: random.Random, events: Events, partner: str) -> Iterator
         told = number if chance.random() < 0.9 else chance.choice(NUMBERS)
         hour = chance.choice(["10:00:00", "17:59:59.999999", "18:00:00"])
         yield events.partner(partner=partner, number=told, always_merge=always, at=f"{day}T{hour}+09:00")
-    orders = [f"{partner}-{place}" for place in range(chance.randint(1, 6))]
+    orders = [
+        f"{partner}-{place}{_ODD_ENDS[place % len(_ODD_ENDS)]}" for place in range(chance.randint(1, 6))
+    ]
     for order_id in orders:
         yield from _of_order(chance, events, partner, order_id, number)
     if chance.random() < 0.35:
