@@ -704,7 +704,7 @@ KOREAN: Final[Mapping[str, str]] = {
         "사람이 서비스에서 바꾼 것이 이유와 함께 여기에 남습니다."
     ),
     "It may have been refused, or somebody may have changed it:": "거부되었거나 누군가 바꿨을 수 있습니다:",
-    "Do something": "처리하기",
+    "See to it": "처리하기",
     "Look at it": "살펴보기",
     "As a file": "파일로",
     "everything (JSON)": "전부 (JSON)",

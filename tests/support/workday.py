@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 import asyncpg
@@ -22,10 +23,13 @@ from tests.support.stories import Buyer, Story
 STRANGE_NAMES = (
     "<script>document.title = 'taken'</script><b>굵은</b>",
     "가나다" * 66 + "끝.",
-    "\u202eشركة التعليم\u202c",
+    "\u202eشركة التعليم",
     "👩‍💻 개발자 👨‍👩‍👧‍👦",
 )
 """Names of companies that pages have to bear: markup, 200 characters, right to left, emoji."""
+
+
+_requests = count(24_101)
 
 
 def months_ago(count: int) -> str:
@@ -59,6 +63,11 @@ async def system_with_console(directory: Path) -> AsyncIterator[tuple[RunningSys
         await checkout.stop()
 
 
+def request_id() -> str:
+    """The id of a request, as a shop numbers them."""
+    return f"rr-{next(_requests)}"
+
+
 def company(checkout: Checkout, name: str, number: str | None = None) -> Buyer:
     """A partner of a name."""
     buyer = Buyer(checkout, number)
@@ -69,7 +78,7 @@ def company(checkout: Checkout, name: str, number: str | None = None) -> Buyer:
 async def refund_that_failed(checkout: Checkout, month: str, name: str = "한빛학원") -> tuple[Story, str]:
     """An order whose refund could not be paid out, and is late by now; the refund's id."""
     story = await Story(checkout, company(checkout, name), on(month, 5)).is_paid(quantity=100)
-    await story.asks_refund(40)
+    await story.asks_refund(40, request=request_id())
     asked = await story.until("refund.payout_requested.v1")
     refund_id = str(asked.data["refund_id"])
     await story.payout_fails(refund_id, "account_closed")
@@ -80,9 +89,18 @@ async def refund_that_failed(checkout: Checkout, month: str, name: str = "한빛
 async def refund_that_is_held(checkout: Checkout, month: str, name: str = "새빛교육") -> tuple[Story, str]:
     """An order whose refund waits for a proof, since the account is somebody else's; the refund's id."""
     story = await Story(checkout, company(checkout, name), on(month, 9)).is_paid(quantity=30)
-    await story.asks_refund(10, holder="홍길동")
+    await story.asks_refund(10, holder="홍길동", request=request_id())
     held = await story.until("refund.held.v1")
     return story, str(held.data["refund_id"])
+
+
+async def order_of_a_strange_name(checkout: Checkout, month: str, name: str) -> Story:
+    """An order of a partner and a product of this name."""
+    story = Story(checkout, company(checkout, name), on(month, 23))
+    story.snapshot(quantity=3)["lines"][0]["product_name"] = name
+    await story.pays()
+    await story.until("order.paid.v1")
+    return story
 
 
 async def letter_of(checkout: Checkout, story: Story) -> str:
@@ -154,7 +172,7 @@ async def tell_workday(checkout: Checkout) -> Workday:
     order = await Story(checkout, company(checkout, "가나다 주식회사"), on(month, 5)).is_paid(quantity=100)
     await order.asks_to_issue(60)
     await order.until("serials.issued.v2")
-    await order.is_refunded(25)
+    await order.is_refunded(25, request=request_id())
     for day, name, units in (
         (6, "누리학원", 120),
         (8, "바른교육", 45),
@@ -175,11 +193,6 @@ async def tell_workday(checkout: Checkout) -> Workday:
     await twice.until("payment.quarantined.v1")
     early = Story(checkout, company(checkout, "한울"), on(month, 20))
     await early.asks_to_issue(1)
-    strange = tuple(
-        [
-            await Story(checkout, company(checkout, name), on(month, 23)).is_paid(quantity=3)
-            for name in STRANGE_NAMES
-        ]
-    )
+    strange = tuple([await order_of_a_strange_name(checkout, month, name) for name in STRANGE_NAMES])
     letter = await letter_of(checkout, refused)
     return Workday(month, order, failed, held, refused, letter, strange)
