@@ -269,6 +269,7 @@ KOREAN: Final[Mapping[str, str]] = {
         "읽지 못한 곳을 뺀 네 서비스 모두에서 찾았습니다."
     ),
     "To the first page": "첫 화면으로",
+    "The databases do not answer.": "데이터베이스가 응답하지 않습니다.",
     "Not readable now": "지금은 읽을 수 없습니다",
     "The services go on without this page. Nothing was changed; it can be asked again safely.": (
         "서비스는 이 화면과 상관없이 계속됩니다. 바뀐 것은 없으며, 다시 시도해도 안전합니다."

@@ -12,7 +12,7 @@ from ops.local.postgres import wipe
 from ops.local.running import RunningSystem
 from tests.support.browsing import People, open_browser
 from tests.support.driver import Checkout
-from tests.support.workday import system_with_console
+from tests.support.workday import Workday, system_with_console, tell_workday
 
 
 @pytest.fixture(scope="session")
@@ -55,3 +55,9 @@ async def people(browser: Browser, system: RunningSystem) -> AsyncIterator[Peopl
     yield people
     await people.leave()
     assert people.complaints == []
+
+
+@pytest.fixture(scope="session")
+async def workday(checkout: Checkout) -> Workday:
+    """What is there before any story begins; no story changes it."""
+    return await tell_workday(checkout)

@@ -3,13 +3,7 @@
 import pytest
 
 from tests.support.browsing import NARROW, People, hindrances, overhang
-from tests.support.driver import Checkout
-from tests.support.workday import Workday, tell_workday
-
-
-@pytest.fixture(scope="module")
-async def workday(checkout: Checkout) -> Workday:
-    return await tell_workday(checkout)
+from tests.support.workday import Workday
 
 
 async def test_no_page_hinders_anybody_or_is_wider_than_its_window(people: People, workday: Workday) -> None:

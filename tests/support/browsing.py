@@ -87,7 +87,7 @@ class People:
             device_scale_factor=pixels,
             reduced_motion="reduce",
         )
-        context.set_default_timeout(PATIENCE * 1000)
+        context.set_default_timeout(PATIENCE * 1000 / 3)
         self._contexts.append(context)
         page = await context.new_page()
         page.on("console", self._hear)
