@@ -31,7 +31,11 @@ BEHIND = (0.0, 0.1, 0.3, 0.2, 0.6, 1.4, 2.2, 1.1, 0.4, 0.2)
 async def keep_an_hour_of_lag(checkout: Checkout) -> None:
     """What the console would have noted, had it run for an hour."""
     rows = [
-        (now() - timedelta(seconds=30 * number), name, BEHIND[(number // 3 + 3 * shift) % len(BEHIND)])
+        (
+            now() - timedelta(seconds=30 * number),
+            name,
+            BEHIND[(number // 3 + 4 * shift) % len(BEHIND)] / (1 + shift),
+        )
         for shift, name in enumerate(SERVICES)
         for number in range(1, SAMPLES)
     ]
@@ -49,14 +53,14 @@ def pages(day: Workday) -> dict[str, tuple[str, int]]:
         "order": (f"/order?id={day.order.order_id}", TALL),
         "refund": (f"/refund?id={day.failed}", HEIGHT),
         "month": (f"/month?month={day.month}", HEIGHT),
-        "refused": (f"/refused/{day.letter}", HEIGHT),
+        "refused": (f"/refused/{day.letter}", TALL),
     }
 
 
 async def shoot(page: Page, name: str) -> None:
-    """A picture of what the window shows, in 128 colours: a third of the bytes, and nobody sees it."""
+    """A picture of what the window shows, in 256 colours, the rare ones among them: a third of the bytes."""
     drawn = Image.open(io.BytesIO(await page.screenshot(animations="disabled", caret="hide")))
-    drawn.convert("RGB").quantize(128).save(FOLDER / f"{name}.png", optimize=True)
+    drawn.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE).save(FOLDER / f"{name}.png", optimize=True)
 
 
 async def draw(browser: Browser, url: str, day: Workday) -> None:
