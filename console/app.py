@@ -182,7 +182,7 @@ def _failed(request: Request, visit: Visit, error: Exception) -> Response:
         case OSError() | asyncpg.PostgresError() | asyncpg.InterfaceError():
             return _trouble(request, visit, type(error).__name__)
         case NoAnswer():
-            return _trouble(request, visit, error.message)
+            return _trouble(request, visit, "", error.message)
         case Problem():
             status = STATUS_OF.get(error.exit_code, 503)
             return page(request, visit, "refusal.html", status, message=error.message, hint=error.hint)
@@ -242,13 +242,14 @@ def _refuse(request: Request, visit: Visit, status: int, message: str) -> Respon
     return page(request, visit, "refusal.html", status, message=shown, hint="")
 
 
-def _trouble(request: Request, visit: Visit, why: str) -> Response:
-    log.warning("not readable", path=request.url.path, why=why)
+def _trouble(request: Request, visit: Visit, why: str, message: str = "") -> Response:
+    log.warning("not readable", path=request.url.path, why=why or message)
     if request.headers.get("hx-request"):
         return HTMLResponse(
             translate(visit.language, "The databases do not answer. What you see is old."), 503
         )
-    return page(request, visit, "trouble.html", 503, why=why)
+    message = message or translate(visit.language, "The databases do not answer.")
+    return page(request, visit, "trouble.html", 503, message=message, why=why)
 
 
 def _not_known(request: Request, visit: Visit, error: Exception) -> Response:

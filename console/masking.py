@@ -43,9 +43,14 @@ _UUID: Final = (
     r"(?<![0-9A-Za-z-])[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[1-8][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}"
     r"(?![0-9A-Za-z-])"
 )
+_HEX: Final = (
+    r"(?<![0-9A-Za-z-])(?:[A-Za-z]{1,12}-)?(?=[0-9]{0,31}[a-f])[0-9a-f]{12}[1-8][0-9a-f]{3}[89ab][0-9a-f]{15}"
+    r"(?![0-9A-Za-z-])"
+)
+"""A UUID without its hyphens, as many write ids of events; with a letter in it, no card is one."""
 _LAST: Final = r"(?<![@*xX•●])[*xX•●]{2,}[\s-]?\d{1,7}(?!\d)"
 _RANGE: Final = rf"(?<!\d)\d{{1,3}}\.\.(?:\d{{1,7}}|10{{7,15}}|9007199254740991)(?!{_GAP}\d)"
-_TEXT: Final = re.compile(rf"(?P<kept>{_INSTANT}|{_UUID}|{_RANGE})|{_RUN}|{_LAST}")
+_TEXT: Final = re.compile(rf"(?P<kept>{_INSTANT}|{_UUID}|{_HEX}|{_RANGE})|{_RUN}|{_LAST}")
 _ADDRESS: Final = re.compile(r"[^\s<>\"'(),:;=\[\]{}]+[@\uff20][^\s<>\"'(),:;\[\]{}]+")
 
 

@@ -269,6 +269,7 @@ KOREAN: Final[Mapping[str, str]] = {
         "읽지 못한 곳을 뺀 네 서비스 모두에서 찾았습니다."
     ),
     "To the first page": "첫 화면으로",
+    "The databases do not answer.": "데이터베이스가 응답하지 않습니다.",
     "Not readable now": "지금은 읽을 수 없습니다",
     "The services go on without this page. Nothing was changed; it can be asked again safely.": (
         "서비스는 이 화면과 상관없이 계속됩니다. 바뀐 것은 없으며, 다시 시도해도 안전합니다."
@@ -704,7 +705,7 @@ KOREAN: Final[Mapping[str, str]] = {
         "사람이 서비스에서 바꾼 것이 이유와 함께 여기에 남습니다."
     ),
     "It may have been refused, or somebody may have changed it:": "거부되었거나 누군가 바꿨을 수 있습니다:",
-    "Do something": "처리하기",
+    "See to it": "처리하기",
     "Look at it": "살펴보기",
     "As a file": "파일로",
     "everything (JSON)": "전부 (JSON)",
@@ -1059,6 +1060,10 @@ KOREAN_CODES: Final[Mapping[str, str]] = {
     "left_out": "제외",
     "begun": "처리 중",
     "reveal": "가림을 풀어 봄",
+    "granted": "확정",
+    "until_issued": "발급 전까지 환불 가능",
+    "tax_invoice": "세금계산서",
+    "cash_receipt": "현금영수증",
     "financial_burden": "경제적 부담",
     "merger": "회사 합병",
     "shutdown": "폐업",

@@ -44,7 +44,7 @@ FILES: Final = {
 ENDINGS: Final = {"xlsx": "invoices-{}.xlsx", "hometax": "hometax-{}.zip"}
 COLUMNS: Final = (
     Column("business_number", "Business number", "id"),
-    Column("partners", "Partner"),
+    Column("partners", "Partner", "id"),
     Column("state", "State", "stand"),
     Column("documents", "Documents", "count"),
     Column("won", "Won", "won"),

@@ -125,8 +125,8 @@ def rows_of(found: dict[str, Any]) -> list[Row]:
         return _row("order", each["order_id"], each["state"], each["won"], each["at"], "", way)
 
     def document(each: dict[str, Any]) -> Row:
-        name, says = each["document_key"] or each["invoice_id"], f"{each['month']} {each['business_number']}"
-        return _row("document", name, each["state"], each["total"], None, says, document_path(name))
+        name = each["document_key"] or each["invoice_id"]
+        return _row("document", name, each["state"], each["total"], None, each["month"], document_path(name))
 
     def issuance(each: dict[str, Any]) -> Row:
         name, says = each["grant_id"], f"{each['issued']:,} / {each['quantity']:,} {each['product_name']}"

@@ -43,7 +43,17 @@ COLUMNS: Final = (
     Column("legal_on", "By law until"),
     Column("partner_id", "Partner", "id"),
 )
-SHOWN: Final = ("refund_request_id", "state", "why", "amount", "since", "who", "overdue", "legal_on")
+SHOWN: Final = (
+    "refund_request_id",
+    "order_id",
+    "state",
+    "why",
+    "amount",
+    "since",
+    "who",
+    "overdue",
+    "legal_on",
+)
 """What fits on a page; files have all of it."""
 REASONS: Final = (
     "financial_burden",

@@ -96,5 +96,17 @@ async def test_a_page_that_a_service_does_not_answer_says_that_nothing_was_chang
     assert "Nothing was changed" in answer.text
 
 
+@pytest.mark.parametrize("error", [ConnectionRefusedError(), Unreadable("[Errno 111] Connect call failed")])
+async def test_a_page_whose_databases_are_away_says_so_in_words(error: Exception) -> None:
+    async def breaks(*_: Any) -> Any:
+        raise error
+
+    async with browser([get("/breaks", breaks)], "viewer") as client:
+        answer = await client.get("/breaks", headers={"accept-language": "en"})
+
+    assert answer.status_code == 503
+    assert "The databases do not answer." in answer.text
+
+
 def test_an_account_and_what_a_page_adds_by_itself_are_not_what_somebody_typed() -> None:
     assert typed_in({**FORM, "empty": ""}) == {"reason": FORM["reason"]}

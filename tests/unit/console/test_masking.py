@@ -122,6 +122,8 @@ def test_a_member_whose_name_says_so_is_hidden_whole(name: str) -> None:
             "refund 0199a0b0-0000-7000-8000-000000000077 waits",
             "refund 0199a0b0-0000-7000-8000-000000000077 waits",
         ),
+        ("evt-f1234567890e4f76b3dc91a3f0111abc waits", "evt-f1234567890e4f76b3dc91a3f0111abc waits"),
+        ("11012345678901234111012345678901", HIDDEN),
         ("₩1,234,567,890", "₩1,234,567,890"),
         ("", ""),
     ],

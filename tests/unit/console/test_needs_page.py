@@ -146,6 +146,7 @@ async def test_a_viewer_sees_thresholds_and_who_chose_them_and_has_no_button() -
     assert "&lt;b&gt;quiet&lt;/b&gt;" in html
     assert "Let them count" not in html
     assert "readonly" in html
+    assert '<form method="post" class="act">' not in html
 
 
 def test_every_threshold_of_the_list_has_a_name_and_a_unit_here() -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import orjson
 import pytest
 
 from console.reading import Reader
@@ -101,6 +102,12 @@ async def test_a_partner_shows_who_it_is_and_what_keeps_it(language: Any, says: 
     assert "<script>alert" not in html
     for way in ("/order?id=A-1", "/document?id=x", "/issuance?id=0199a0b0-0000-7000-8000-000000000002"):
         assert f'href="{way}"' in html
+
+
+async def test_a_document_of_late_says_its_month() -> None:
+    rows = orjson.loads(await page("viewer", format="json"))["rows"]
+
+    assert [row["says"] for row in rows if row["kind"] == "document"] == ["2011-03"]
 
 
 async def test_an_address_is_masked_on_the_page_and_in_files() -> None:

@@ -72,3 +72,8 @@ def test_the_script_of_others_is_the_one_whose_licence_stands_beside_it() -> Non
 
     said = (FOLDER.parent / "console/static/htmx.md").read_text()
     assert sha256((FOLDER / "static" / "htmx.min.js").read_bytes()).hexdigest() in said
+
+
+@pytest.mark.parametrize("code", ["granted", "until_issued", "tax_invoice", "cash_receipt"])
+def test_what_the_pages_of_orders_and_refunds_say_is_korean_in_korean(code: str) -> None:
+    assert not code_in("ko", code).isascii()
