@@ -1,0 +1,24 @@
+-- What benchmarks/pages.py adds to the rows of finding.sql: what people have changed, and events that are published.
+
+INSERT INTO refunds.audit_log (id, recorded_at, actor, action, target, reason, before, after, result)
+SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7000' || '8000' || lpad(to_hex(n), 12, '0'))::uuid, at,
+       'person-' || n % 50, 'refund.approve', ('0000002' || lpad(to_hex(n), 25, '0'))::uuid, 'as asked', NULL, NULL, 'done'
+FROM generate_series(0, (SELECT count(*) FROM orders.orders) - 1, 10) AS n
+CROSS JOIN LATERAL (SELECT now() - (n % 300) * interval '1 day' - n * interval '1 ms' AS at) AS of_n;
+
+INSERT INTO invoices.audit_log (id, recorded_at, actor, action, target, reason, before, after, result)
+SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7000' || '8000' || lpad(to_hex(n), 12, '0'))::uuid, at,
+       'person-' || n % 50, 'document.issue', '2026-10-' || n, '', NULL, NULL, 'done'
+FROM generate_series(0, (SELECT count(*) FROM orders.orders) - 1, 10) AS n
+CROSS JOIN LATERAL (SELECT now() - (n % 300) * interval '1 day' - n * interval '1 ms' AS at) AS of_n;
+
+-- A relay would send all of it out before anything else.
+UPDATE orders.relay SET published = (SELECT max(id) FROM orders.outbox);
+
+-- Records that a service can read: it takes one up when its time has come, and a page shows it.
+DELETE FROM orders.parked;
+
+UPDATE orders.dead_letters SET type = 'payment.completed.v1', pointer = '/amount',
+    record = convert_to('{"order_id": "' || key || '", "payment_id": "pay-' || key || '", "amount": -5}', 'UTF8');
+
+VACUUM ANALYZE
