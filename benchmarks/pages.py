@@ -20,10 +20,11 @@ from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import quote
 
 import httpx
+import orjson
 import psutil
 
 from benchmarks.finding import PARTNERS, Times, fill, words_of
-from benchmarks.material import payments
+from benchmarks.material import payment, payments
 from benchmarks.pipeline import crew_of, p99, send_steadily
 from benchmarks.stage import Stage, fresh_stage
 from benchmarks.worker import LAST
@@ -48,6 +49,7 @@ PEOPLE: Final = 3
 READING_SECONDS: Final = 1.0
 """Each of them looks at a page for so long before the next."""
 START_SECONDS: Final = 60.0
+LETTER: Final = "SELECT id FROM orders.dead_letters WHERE key = $1"
 PROXY_HEADER: Final = "X-Forwarded-User"
 NAMED: Final = {PROXY_HEADER: "benchmark", "X-Forwarded-Groups": "admin"}
 OPEN_MONTH, CLOSED_MONTH = "2026-10", "2026-09"
@@ -114,7 +116,7 @@ async def among(stage: Stage, orders: int, times: int, seconds: float) -> Shown:
     ):
         await crew.until("ready")
         crew.tell("go")
-        people = _People(console, orders)
+        people = _People(console, orders, await _refused(stage))
         due: dict[str, float] = {}
         alone: list[str] = []
         used: list[str] = []
@@ -147,6 +149,16 @@ class _Console(NamedTuple):
             if not browser.cookies:
                 raise AssertionError(f"nobody is signed in: {answer.status_code}")
             yield browser
+
+
+async def _refused(stage: Stage) -> str:
+    """The name of a dead letter: a payment that orders refuses for its amount."""
+    order_id, body, headers = payment(0, "automatic", "refused")
+    await send_steadily(stage, [(order_id, orjson.dumps(orjson.loads(body) | {"amount": -5}), headers)], RATE)
+    async with stage.connected() as connection, asyncio.timeout(START_SECONDS):
+        while not (found := await connection.fetchval(LETTER, order_id)):
+            await asyncio.sleep(0.1)
+    return f"orders:{found}"
 
 
 @asynccontextmanager
@@ -186,8 +198,8 @@ async def _answers(client: httpx.AsyncClient, url: str) -> bool:
         return False
 
 
-def addresses(chance: Random, orders: int) -> dict[str, Callable[[], str]]:
-    """Every page that can be looked at, with an address by chance. pages.sql and finding.sql make the ids."""
+def addresses(chance: Random, orders: int, letter: str) -> dict[str, Callable[[], str]]:
+    """Every page, with an address by chance of what the SQL files make; `letter` is a dead letter."""
 
     def word(name: str) -> str:
         """An argument of a look for an order that was issued and refunded in part."""
@@ -207,7 +219,7 @@ def addresses(chance: Random, orders: int) -> dict[str, Callable[[], str]]:
         "order": lambda: f"/order?id={real()}",
         "refused": lambda: "/refused",
         "refused, one cause": lambda: "/refused?code=out_of_range",
-        "refused, one record": lambda: f"/refused/orders:{chance.randrange(1000) + 1}",
+        "refused, one record": lambda: f"/refused/{letter}",
         "refused, lists": lambda: "/refused-lists",
         "refunds": lambda: "/refunds",
         "refunds, all": lambda: "/refunds?all=yes",
@@ -238,9 +250,9 @@ def addresses(chance: Random, orders: int) -> dict[str, Callable[[], str]]:
 class _People:
     """Who looks at pages, and what they look at."""
 
-    def __init__(self, console: _Console, orders: int) -> None:
+    def __init__(self, console: _Console, orders: int, letter: str) -> None:
         self._console = console
-        self._addresses = addresses(Random(4), orders)
+        self._addresses = addresses(Random(4), orders, letter)
 
     async def ask_for_everything(self, times: int) -> list[Times]:
         """How long each page takes somebody who is alone; the first answer of each does not count."""

@@ -15,10 +15,9 @@ CROSS JOIN LATERAL (SELECT now() - (n % 300) * interval '1 day' - n * interval '
 -- A relay would send all of it out before anything else.
 UPDATE orders.relay SET published = (SELECT max(id) FROM orders.outbox);
 
--- Records that a service can read: it takes one up when its time has come, and a page shows it.
+-- Nobody could read the record of one that waits, when its time has come; and no deposit expires meanwhile.
 DELETE FROM orders.parked;
 
-UPDATE orders.dead_letters SET type = 'payment.completed.v1', pointer = '/amount',
-    record = convert_to('{"order_id": "' || key || '", "payment_id": "pay-' || key || '", "amount": -5}', 'UTF8');
+UPDATE orders.orders SET deposit_deadline = now() + interval '30 days' WHERE state = 'pending_deposit';
 
 VACUUM ANALYZE
