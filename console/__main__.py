@@ -18,6 +18,7 @@ from console.sampling import sample_for_ever
 from console.sessions import Sessions
 from console.settings import ConsoleSettings
 from console.signing import CannotSignIn, Signer, demo_signer, signer_of
+from ops.shell.databases import Kept
 from ops.shell.problem import Problem
 from shared.migrations import CONSOLE, pending
 from shared.postgres import open_pool
@@ -45,11 +46,11 @@ async def serve(settings: ConsoleSettings) -> None:
     behind = await pending(url, CONSOLE)
     if behind:
         raise Problem(f"The schema of the console lacks {', '.join(behind)}.", "Run: pawl migrate")
-    pool = await open_pool(url, CONSOLE, CONNECTIONS)
+    pool, kept = await open_pool(url, CONSOLE, CONNECTIONS), Kept()
     try:
         sessions = Sessions(pool, settings.idle(), settings.longest())
         keeping = Keeping(pool)
-        reader = Reader(system_of(settings), settings.thresholds(), keeping)
+        reader = Reader(system_of(settings), settings.thresholds(), keeping, kept)
         live = Live(
             reader,
             settings.console_live_seconds,
@@ -76,6 +77,7 @@ async def serve(settings: ConsoleSettings) -> None:
             sampling.cancel()
             await asyncio.gather(sampling, return_exceptions=True)
     finally:
+        kept.close()
         pool.terminate()
 
 

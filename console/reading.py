@@ -6,7 +6,7 @@ for a lock, so that a page can be late but a service cannot.
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence, Set
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -18,7 +18,7 @@ import orjson
 
 from console.keeping import Keeping, Sample, with_chosen
 from console.settings import ConsoleSettings
-from ops.shell.databases import urls_of
+from ops.shell.databases import Kept, urls_of
 from ops.shell.problem import Problem
 from ops.shell.system import System, named_services
 from ops.watch.audit_log import Audited, read_audit_log
@@ -71,12 +71,22 @@ def limited(url: str) -> str:
 
 
 class Reader:
-    """Reads for the pages: a few at once, and what everybody looks at once in `FRESH_SECONDS`."""
+    """Reads for the pages: a few at once, and what everybody looks at once in `FRESH_SECONDS`.
 
-    def __init__(self, system: System, thresholds: Thresholds, keeping: Keeping | None = None) -> None:
+    `kept` are connections that stay open; without it each reading opens its own.
+    """
+
+    def __init__(
+        self,
+        system: System,
+        thresholds: Thresholds,
+        keeping: Keeping | None = None,
+        kept: Kept | None = None,
+    ) -> None:
         self.system = system
         self.keeping = keeping
         self.configured = thresholds
+        self._kept = kept
         self._at_once = asyncio.Semaphore(AT_ONCE)
         self._status: tuple[float, Status] | None = None
         self._asking = asyncio.Lock()
@@ -216,7 +226,8 @@ class Reader:
     async def _reading(self) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(WAIT_SECONDS), self._at_once:
-                yield
+                with nullcontext() if self._kept is None else self._kept.at_hand():
+                    yield
         except Problem as problem:
             raise Unreadable(problem.message) from problem
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:

@@ -332,9 +332,6 @@ KOREAN: Final[Mapping[str, str]] = {
     "Total": "합계",
     "Late, and the penalty": "지연과 가산세",
     "Close the month": "월 마감",
-    "It would issue {count} documents of {won}. What is issued is never edited.": (
-        "문서 {count}건, {won}을 발행합니다. 발행한 문서는 고칠 수 없습니다."
-    ),
     "Also payments whose refund is in progress, to be modified later": (
         "환불 중인 결제도 포함 (나중에 수정 발행)"
     ),
@@ -772,7 +769,7 @@ KOREAN: Final[Mapping[str, str]] = {
     "A reason, words of why, and an account where one is needed: nothing was asked for yet.": (
         "사유와 설명, 필요하면 계좌까지 적어야 합니다. 아직 요청하지 않았습니다."
     ),
-    "Who asks for somebody else decides about refunds too; your role does not. Nothing was done.": (
+    "Whoever asks for somebody else decides about refunds too; your role does not. Nothing was done.": (
         "환불을 결정하는 역할만 남을 대신해 요청할 수 있습니다. 아무것도 하지 않았습니다."
     ),
     "It is asked for.": "요청했습니다.",
@@ -840,7 +837,7 @@ KOREAN: Final[Mapping[str, str]] = {
     "list stopped": "멈춤",
     "list finished": "끝남",
     "Nothing of this cause is open.": "이 원인으로 열려 있는 것이 없습니다.",
-    "More than {most}: name a sender or type.": "{most}건이 넘습니다. 보낸 곳이나 유형을 고르세요.",
+    "More than {most}: name a sender or a type.": "{most}건이 넘습니다. 보낸 곳이나 유형을 고르세요.",
     "Nobody has made a list in the last 90 days.": "지난 90일 동안 일괄 처리가 없었습니다.",
     "Choose a cause under Refused, and end many of its records at once.": (
         "거부된 기록에서 원인을 고르면 여러 건을 한꺼번에 처리할 수 있습니다."

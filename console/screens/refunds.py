@@ -123,7 +123,7 @@ async def show(reader: Reader, services: Services, request: Request, visit: Visi
     query, at = request.query_params, now()
     everything = query.get("all") == "yes"
     watched = await reader.watched("refunds")
-    items, has_more = await _all(services, visit, {} if everything else {"waiting": "true"})
+    items, has_more = await (_oldest(services, visit) if everything else _waiting(services, visit))
     tab = query.get("tab", "")
     tab = tab if tab in TABS and not everything else "waiting"
     rows = [row_of(each) for each in items if everything or TABS[tab](each)]
@@ -143,20 +143,29 @@ async def show(reader: Reader, services: Services, request: Request, visit: Visi
     return table(request, rows, COLUMNS, view, "refunds", at, shows)
 
 
-async def _all(
-    services: Services, visit: Visit, asked: Mapping[str, str]
-) -> tuple[list[dict[str, Any]], bool]:
-    """All refunds like that, the oldest request first, and whether there are even more."""
+async def _waiting(services: Services, visit: Visit) -> tuple[list[dict[str, Any]], bool]:
+    """Those that are not at their end, the oldest request first, and whether there are even more."""
     items: list[dict[str, Any]] = []
     cursor: dict[str, str] = {}
     for _ in range(MOST_PAGES):
-        query = urlencode({"limit": MOST, **asked, **cursor})
-        found = await services.look(visit.person, SERVICE, READ, f"/v1/refunds?{query}")
+        found = await _look(services, visit, waiting="true", **cursor)
         items += found["items"]
         if found["next"] is None:
             return items, False
         cursor = {"cursor": found["next"]}
     return items, True
+
+
+async def _oldest(services: Services, visit: Visit) -> tuple[list[dict[str, Any]], bool]:
+    """The oldest requests, and whether there are more: of years nobody reads all of them on a page."""
+    found = await _look(services, visit)
+    return found["items"], found["next"] is not None
+
+
+async def _look(services: Services, visit: Visit, **asked: str) -> dict[str, Any]:
+    query = urlencode({"limit": MOST, **asked})
+    found: dict[str, Any] = await services.look(visit.person, SERVICE, READ, f"/v1/refunds?{query}")
+    return found
 
 
 def row_of(refund: dict[str, Any]) -> Row:

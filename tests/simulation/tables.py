@@ -1300,6 +1300,7 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
                 "order_of_refund",
                 "refund_to_show",
                 "refunds_in_turn",
+                "waiting_refunds_in_turn",
                 "lines_of_refund",
                 "steps_of_refund",
                 "payouts_of_refund",

@@ -42,12 +42,18 @@ SELECT partner_id, payment_id, evidence, invoice_id, standing_supply + standing_
 FROM placed_payments WHERE order_id = $1;
 
 -- name: documents_of
--- The document that the payment stands on, and its modified invoices; of one that a tax agent refused also why.
+-- The document that the payment stands on, and its modified invoices; of one that a tax agent refused also why. Looked
+-- for one by one: with OR every document would be read.
 SELECT d.invoice_id, d.kind, d.document_key, d.month, d.state, d.total, s.detail AS refused
-FROM all_documents d
+FROM (
+    SELECT invoice_id, kind, document_key, month, state, total, issued_at
+    FROM all_documents WHERE invoice_id = (SELECT p.invoice_id FROM placed_payments p WHERE p.order_id = $1)
+    UNION ALL
+    SELECT m.invoice_id, m.kind, m.document_key, m.month, m.state, m.total, m.issued_at
+    FROM refunds r JOIN documents m ON m.refund_id = r.refund_id AND m.kind = 'modified'
+    WHERE r.order_id = $1
+) d
 LEFT JOIN submissions s ON s.invoice_id = d.invoice_id AND s.state = 'failed' AND d.state = 'issue_failed'
-WHERE d.invoice_id = (SELECT p.invoice_id FROM placed_payments p WHERE p.order_id = $1)
-   OR d.kind = 'modified' AND d.refund_id IN (SELECT r.refund_id FROM refunds r WHERE r.order_id = $1)
 ORDER BY d.kind = 'modified', d.issued_at, d.invoice_id;
 
 -- name: events_of

@@ -4,6 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from string import Formatter
 
 import pytest
@@ -23,14 +24,46 @@ def texts_of_templates() -> Iterator[str]:
 
 
 def texts_of_code() -> Iterator[str]:
-    """String arguments of what translates: sentences begin with a capital."""
-    for file in sorted(FOLDER.rglob("*.py")):
-        for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in _TRANSLATING:
-                for argument in node.args:
-                    said = argument.value if isinstance(argument, ast.Constant) else None
-                    if isinstance(said, str) and said[:1].isupper():
-                        yield said
+    """What is given to whatever translates, also under a name: sentences begin with a capital."""
+    for file in sources():
+        for function in ast.walk(ast.parse(file.read_text())):
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Module):
+                given = [argument for call in calls(function) for argument in call.args]
+                names = {argument.id for argument in given if isinstance(argument, ast.Name)}
+                yield from (text for part in given for text in said(part))
+                yield from (text for part in assigned(function, names) for text in said(part))
+
+
+def sources() -> list[Path]:
+    """The code that has texts, but for the texts themselves."""
+    return [file for file in sorted(FOLDER.rglob("*.py")) if file.name != "texts.py"]
+
+
+def calls(function: ast.AST) -> list[ast.Call]:
+    return [
+        node
+        for node in ast.walk(function)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in _TRANSLATING
+    ]
+
+
+def assigned(function: ast.AST, names: set[str]) -> list[ast.expr]:
+    """What these names may be."""
+    return [
+        node.value
+        for node in ast.walk(function)
+        if isinstance(node, ast.Assign) and {getattr(target, "id", "") for target in node.targets} & names
+    ]
+
+
+def said(argument: ast.expr) -> Iterator[str]:
+    """The text, or both of a choice; a name in code is none."""
+    match argument:
+        case ast.IfExp(body=body, orelse=orelse):
+            yield from said(body)
+            yield from said(orelse)
+        case ast.Constant(value=str(text)) if text[:1].isupper():
+            yield text
 
 
 def test_each_text_is_there_in_korean_with_the_same_values() -> None:
@@ -39,6 +72,41 @@ def test_each_text_is_there_in_korean_with_the_same_values() -> None:
     assert sorted(texts - KOREAN.keys()) == []
     assert [text for text in KOREAN if values(KOREAN[text]) != values(ENGLISH.get(text, text))] == []
     assert len(texts) > 100
+
+
+def test_no_text_is_left_that_no_page_says() -> None:
+    """One of a code is named by its first word and the code, which pages put together."""
+    templates = "".join(file.read_text() for file in (FOLDER / "templates").glob("*.html"))
+    in_code = {
+        node.value
+        for file in sources()
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    beginnings = {text for text in in_code if re.fullmatch("[a-z]+ ", text)}
+    beginnings |= set(re.findall(r"\bt\([\"']([a-z]+ )[\"']", templates))
+
+    left = [
+        text
+        for text in KOREAN
+        if text not in in_code
+        and not any(f"{quote}{text}{quote}" in templates for quote in "\"'")
+        and not text.startswith(tuple(beginnings))
+    ]
+
+    assert left == []
+
+
+def test_each_class_of_the_style_sheet_is_on_a_page() -> None:
+    style = re.sub(
+        r"/\*.*?\*/|\{[^{}]*\}", " ", (FOLDER / "static" / "console.css").read_text(), flags=re.DOTALL
+    )
+    classes = set(re.findall(r"\.([a-z][\w-]*)", style))
+    files = [*(FOLDER / "templates").glob("*.html"), FOLDER / "static" / "console.js", *sources()]
+    words = {word for file in files for word in re.findall(r"[\w-]+", file.read_text())}
+    beginnings = tuple(word for word in words if word.endswith("-"))
+
+    assert [name for name in sorted(classes - words) if not name.startswith(beginnings)] == []
 
 
 def values(text: str) -> set[str]:
