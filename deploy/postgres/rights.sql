@@ -70,14 +70,15 @@ DECLARE
             "refunds":             "insert, update (state, supply, vat, lines, consumed)",
             "partners":            "insert, update",
             "partner_numbers":     "insert, update (business_number)",
-            "corrections":         "insert, update (business_number, state, proposed_at, reason, actor, decided_at)",
+            "business_registrations": "insert, update (told_at, representative, address, business_type, business_item, branch_number)",
+            "corrections":         "insert, update (business_number, state, proposed_at, reason, actor, decided_at, buyer)",
             "merge_requests":      "insert, update (business_number, standing)",
             "merge_explanations":  "insert, update (order_id, reason)",
             "document_counters":   "insert, update (last_number)",
             "approvals":           "insert, update (supply, vat, payments, actor, reason, approved_at)",
             "closed_businesses":   "insert",
             "transmissions":       "insert, update (state, sequence, actor, at, approval_number, detail)",
-            "submissions":         "insert, update (document_key, month, state, actor, reason, is_of_all, next_at, tries, approval_number, detail)",
+            "submissions":         "insert, update (document_key, month, state, actor, reason, is_of_all, next_at, tries, approval_number, detail, doubt, doubted_at, given_up)",
             "withdrawn_partners":  "insert",
             "months":              "insert, update (sequence, unreported)"
         }

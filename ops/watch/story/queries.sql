@@ -42,10 +42,12 @@ SELECT partner_id, payment_id, evidence, invoice_id, standing_supply + standing_
 FROM placed_payments WHERE order_id = $1;
 
 -- name: documents_of
--- The document that the payment stands on, and its modified invoices; of one that a tax agent refused also why.
-SELECT d.invoice_id, d.kind, d.document_key, d.month, d.state, d.total, s.detail AS refused
+-- The document that the payment stands on, and its modified invoices; of one that a tax agent refused, or about which it says
+-- what cannot be, also why.
+SELECT d.invoice_id, d.kind, d.document_key, d.month, d.state, d.total, s.detail AS refused, w.doubt AS doubted
 FROM all_documents d
 LEFT JOIN submissions s ON s.invoice_id = d.invoice_id AND s.state = 'failed' AND d.state = 'issue_failed'
+LEFT JOIN submissions w ON w.invoice_id = d.invoice_id AND w.doubt <> ''
 WHERE d.invoice_id = (SELECT p.invoice_id FROM placed_payments p WHERE p.order_id = $1)
    OR d.kind = 'modified' AND d.refund_id IN (SELECT r.refund_id FROM refunds r WHERE r.order_id = $1)
 ORDER BY d.kind = 'modified', d.issued_at, d.invoice_id;
