@@ -3,6 +3,10 @@
 An event is blocked only by what concerns its own row. Whatever concerns the database as a whole is repeated
 until somebody has mended it, and health and log say what that is. So a state that nobody has named is taken
 for a fault of the database: to wait with a good event does less harm than to set it aside.
+
+What a row of ours cannot cause is a fault of its table: no statement leaves a column out, and no text column
+has a length. What a row can cause may be a fault of its table all the same, a constraint or a trigger that
+somebody has added: `suspicion` sees that by the keys that it hits.
 """
 
 from collections.abc import Mapping
@@ -43,6 +47,11 @@ _BUG: Final = Meaning(
     Concern.SYSTEM,
     "the database refuses a statement, whatever its values are",
     "report it with this line of the log; until then start the version that ran before",
+)
+_TABLE: Final = Meaning(
+    Concern.SYSTEM,
+    "a table takes no row of the service as it is now",
+    "take back what was changed in it by hand (a column, its type, a trigger): this line says what refuses",
 )
 _DISK: Final = Meaning(
     Concern.SYSTEM, "the disk of the database is full", "give it room; see docs/operating.md, Storage"
@@ -96,7 +105,7 @@ BY_CLASS: Final[Mapping[str, Meaning]] = {
     "10": _ROW,
     "20": _ROW,
     "21": _ROW,
-    "22": _ROW,
+    "22": _BUG,
     "23": _ROW,
     "24": _GONE,
     "25": _GONE,
@@ -116,7 +125,7 @@ BY_CLASS: Final[Mapping[str, Meaning]] = {
     "42": _BUG,
     "44": _ROW,
     "53": _SETTING,
-    "54": _ROW,
+    "54": _BUG,
     "55": _SETTING,
     "57": _GONE,
     "58": _MACHINE,
@@ -134,6 +143,22 @@ BY_STATE: Final[Mapping[str, Meaning]] = {
     "2200H": Meaning(
         Concern.SYSTEM, "a sequence has no number left", "ALTER SEQUENCE ... AS bigint, or raise its MAXVALUE"
     ),
+    # What the values of a row may be: a number or time out of range, or text that is none here.
+    "22000": _ROW,
+    "22001": _TABLE,
+    "22003": _ROW,
+    "22007": _ROW,
+    "22008": _ROW,
+    "22012": _ROW,
+    "22018": _ROW,
+    "22021": _ROW,
+    "22023": _ROW,
+    "22030": _ROW,
+    "22032": _ROW,
+    "22P02": _ROW,
+    "22P03": _ROW,
+    "22P05": _ROW,
+    "23502": _TABLE,
     "25006": _READ_ONLY,
     "25P04": Meaning(
         Concern.TIME,
@@ -161,6 +186,9 @@ BY_STATE: Final[Mapping[str, Meaning]] = {
     "53200": _MEMORY,
     "53300": _SESSIONS,
     "53400": _SETTING,
+    # A row that is larger than its index takes.
+    "54000": _ROW,
+    "54001": _TABLE,
     "54011": _SCHEMA,
     "54023": _SCHEMA,
     "55P03": Meaning(
@@ -186,6 +214,12 @@ BY_STATE: Final[Mapping[str, Meaning]] = {
 UNNAMED: Final = Meaning(
     Concern.SYSTEM, "the database says something unknown", "look the SQLSTATE up in its manual"
 )
+WHOLE_TABLE: Final = Meaning(
+    Concern.SYSTEM,
+    "a table refuses one key after the other for the same reason",
+    "take back what was changed in it by hand (a constraint, a trigger, a column); this line names it",
+)
+"""What a state of one row means when it hits one key after the other and nothing goes well between."""
 NO_TIME: Final = Meaning(
     Concern.TIME,
     "the database does not answer within the time of a command",

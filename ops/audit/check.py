@@ -87,7 +87,9 @@ async def _within(connections: Connections) -> list[Finding]:
 
 async def _late(invoices: Any) -> list[Finding]:
     months = [row["month"] for row in await invoices.fetch(SQL.months_of_documents)]
-    rows = await invoices.fetch(SQL.documents_late, NAMED, months, [due_on(month) for month in months])
+    asked = (NAMED, months, [due_on(month) for month in months])
+    rows = [*await invoices.fetch(SQL.documents_late, *asked)]
+    rows += await invoices.fetch(SQL.documents_backdated, *asked)
     return [Finding(LATE.name, row["order_id"], row["detail"]) for row in rows]
 
 

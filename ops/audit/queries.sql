@@ -343,6 +343,22 @@ WHERE d.state = 'issued' AND d.late_by_due_day AND d.modification IS DISTINCT FR
   AND d.late <> ((d.issued_at AT TIME ZONE INTERVAL '+09:00')::date > c.due_on)
 LIMIT $1;
 
+-- name: documents_backdated
+-- Documents that say they were issued in time, of which the event was made after the due day: $2 are months, $3 their
+-- due days. The id of the event says when. A close says itself as of when it issues, and a tax agent when it has; every
+-- other document is issued when its cause is handled. An hour makes up for clocks that differ.
+SELECT d.order_id, format('%s says that it was issued on %s, due on %s; it was issued on %s', d.document_key,
+                          (d.issued_at AT TIME ZONE INTERVAL '+09:00')::date, c.due_on,
+                          (uuid_extract_timestamp(e.event_id) AT TIME ZONE INTERVAL '+09:00')::date) AS detail
+FROM documents d JOIN unnest($2::text[], $3::date[]) AS c (month, due_on) USING (month)
+JOIN outbox e ON e.key = d.partner_id AND e.subject = d.invoice_id::text
+  AND e.type IN ('invoice.issued.v1', 'invoice.modified.v1')
+WHERE d.state = 'issued' AND d.issued_by_clock AND NOT d.late AND d.modification IS DISTINCT FROM 'correction'
+  AND d.modification IS DISTINCT FROM 'issued_twice' AND e.causation <> e.subject
+  AND ((uuid_extract_timestamp(e.event_id) - INTERVAL '1 hour') AT TIME ZONE INTERVAL '+09:00')::date > c.due_on
+  AND NOT EXISTS (SELECT FROM audit_log a WHERE a.id::text = e.causation)
+LIMIT $1;
+
 -- name: replays_audited
 -- Dead letters that somebody replayed, of which the audit log knows nothing.
 SELECT l.key AS order_id, format('dead letter %s was replayed by %s, and the audit log does not know', l.id, l.replayed_by)

@@ -28,6 +28,7 @@ def partner_snapshot(customer: str) -> dict[str, Any]:
         "partner_id": f"C{customer}",
         "business_number": business_number.from_seed(_seed(customer)),
         "name": f"Customer {customer}",
+        "representative": "이바다",
         "invoice_email": f"tax@c{_seed(customer)}.example",
     }
 

@@ -25,6 +25,7 @@ BUYER: Final = PARTNER | {
     "partner_id": "PARTNER",
     "business_number": business_number.from_seed(2),
     "name": "Partner Trading",
+    "representative": "이바다",
     "invoice_email": "tax@partner.example",
 }
 ACCOUNT: Final = "student-1"

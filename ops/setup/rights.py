@@ -40,6 +40,8 @@ def _rights(principal: str, wanted: Mapping[str, Any]) -> Iterator[Right]:
     for topic in wanted.get("writes", ()):
         yield Right(principal, TOPIC, topic, LITERAL, WRITE)
     if "group" in wanted:
+        for topic in {*wanted.get("reads", ()), *wanted.get("writes", ())}:
+            yield Right(principal, TOPIC, topic, LITERAL, DESCRIBE_CONFIGS)
         yield Right(principal, GROUP, wanted["group"], LITERAL, READ)
     if "groups" in wanted:
         yield Right(principal, GROUP, wanted["groups"], PREFIXED, READ)

@@ -1,7 +1,7 @@
 """What a simulated tax agent has, and what it answers. No socket and no clock: instants are passed in."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final, NamedTuple
 
@@ -19,8 +19,11 @@ from shared.kst import wire_time
 
 MOST: Final = 100
 PAUSE_SECONDS: Final = 3
-REFUSED: Final = ("refused", "not_transmitted")
-"""What stands like this may be sent again under its key."""
+REFUSED: Final = ("refused",)
+"""What stands like this was not made, and may be sent again under its key."""
+HALVES: Final = ("supplier", "buyer")
+DEMANDED: Final = ("business_number", "name", "representative")
+"""What has to be known of both halves of a document (부가가치세법 제32조 제1항)."""
 KEY_LENGTHS: Final = range(1, 25)
 
 
@@ -36,7 +39,7 @@ class Desk:
     """The agent's desk. `held` has its documents by key, `counts` what became of them at their first sending.
 
     `faults` go wrong with the next calls, before those of the seed; with `is_faultless` nothing else does.
-    `keep` is told of each document that is taken.
+    `keep` is told of each document that is taken. `demands` are what both halves of a document must have.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class Desk:
         pace: float = 1.0,
         *,
         is_faultless: bool = False,
+        demands: Sequence[str] = DEMANDED,
         held: Iterable[Held] = (),
         keep: Callable[[Held], None] = lambda held: None,
     ) -> None:
@@ -53,6 +57,7 @@ class Desk:
         self.counts: Counter[str] = Counter()
         self.faults: list[CallFault] = []
         self.calls: list[tuple[str, Mapping[str, Any]]] = []
+        self.demands = demands
         self._is_faultless, self._keep = is_faultless, keep
         self._dropped: set[str] = set()
 
@@ -106,6 +111,8 @@ class Desk:
         """The answer about one document; None where it is left out."""
         held = Held(document["key"], date.fromisoformat(document["written_date"]), document["total"], at)
         if len(held.key) not in KEY_LENGTHS or held.total != document["supply"] + document["vat"]:
+            return {"key": held.key, "answer": "refused", "reason": "incomplete"}
+        if not all(document[half][name] for half in HALVES for name in self.demands):
             return {"key": held.key, "answer": "refused", "reason": "incomplete"}
         if document["modification"] is not None and document["original_approval_number"] is None:
             return {"key": held.key, "answer": "refused", "reason": "original_unknown"}

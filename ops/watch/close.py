@@ -174,10 +174,22 @@ def close(
         str | None,
         typer.Option(
             metavar="NUMBER",
-            help="amend: the right business number (default: the proposed one).",
+            help="amend: the right business number (default: the proposed one, or its own).",
             show_default=False,
         ),
     ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="amend: the right name of the buyer.", show_default=False)
+    ] = None,
+    representative: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="amend: its right representative (default: as it is known).",
+            show_default=False,
+        ),
+    ] = None,
+    address: Annotated[str | None, typer.Option(help="amend: its right address.", show_default=False)] = None,
     twice: Annotated[
         bool, typer.Option("--twice", help="amend: it is a duplicate of another document; take it back.")
     ] = False,
@@ -223,7 +235,8 @@ def close(
     takes sheets for Hometax out, and reads in what the tax authority says. `status` shows what is issued
     and which corrections are proposed, one document line by line, or how one business stands. `merge` makes
     one invoice of all payments of a business number, over several partners. `amend` takes a document back
-    and says it again under the right number. All only show what they would do, until --yes.
+    and says it again under the right number, or with what else is right. All only show what they would do,
+    until --yes.
 
     Example: [bold]pawl close 2011-03[/bold]
 
@@ -260,10 +273,15 @@ def close(
         _with_hometax(month, sheet, results, said, asked_by, yes=yes, as_json=as_json)
         return
     shown = "status" if action in ("issue", "recall") and not yes else action
-    asked = _asked(shown, month, document, business, number, results, undo=undo, twice=twice, reason=reason)
+    buyer = {"name": name, "representative": representative, "address": address}
+    asked = _asked(
+        shown, month, document, business, number, results, buyer, undo=undo, twice=twice, reason=reason
+    )
     if action == "transmit" and not yes:
         Console().print(f"{len(asked['results']):,} results were read: nothing was done. Do it with --yes")
         return
+    if action in AMENDS and representative is not None:
+        asked["representative"] = representative
     body = asked | {"reason": reason} | _said(action, instant, yes=yes, despite=despite_open_refunds)
     url = invoices_url(invoices, directory)
     token = token_for(SCOPES_OF[shown], directory, token_file, actor)
@@ -379,6 +397,7 @@ def _asked(
     business: str | None,
     number: str | None,
     results: Path | None,
+    buyer: Mapping[str, str | None],
     *,
     undo: bool,
     twice: bool,
@@ -408,6 +427,7 @@ def _asked(
         case "amend" | "correct":
             named = _require_document(month, "amend", document, reason)
             right = {} if number is None else {"business_number": require_number(number, "--number")}
+            right |= {field: value for field, value in buyer.items() if value is not None}
             return {"document": named, "twice": twice, **right}
         case _:
             raise Problem(f"{action!r} is none of {', '.join(ACTIONS)}.", "See pawl close --help", Exit.USAGE)

@@ -43,6 +43,8 @@ KOREAN: Final[Mapping[str, str]] = {
     "replaced by": "대체",
     "taken back by": "취소",
     "stands on": "합산",
+    "tax agent": "발행 대행",
+    "given up": "버린 키",
 }
 """What a line is about, in Korean."""
 
@@ -186,6 +188,11 @@ def _of_document(found: Shown, language: Language) -> Iterator[tuple[str, str]]:
         total, count = won(others["total"]), f"{others['payments']:,}"
         yield "others", f"{total}, 결제 {count}건" if is_korean else f"{total} of {count} more payments"
     yield from _events(found["events"], language)
+    if at_agent := found.get("at_agent"):
+        why = f"  {words(at_agent['why'])}" if at_agent["why"] else ""
+        yield "tax agent", f"{at_agent['document_key']}  {words(at_agent['state'])}{why}"
+        for each in at_agent["given_up"]:
+            yield "given up", f"{each['document_key']}  {minute(each['at'])}  {words(each['why'])}"
     for each in found["related"]:
         command = pawl("explain", each["document_key"] or each["invoice_id"])
         yield words(each["relation"]), f"{won(each['total'])}  {command}"

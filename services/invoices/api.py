@@ -23,6 +23,7 @@ from services.invoices.approving import (
 from services.invoices.closes import MonthClose, Sizes
 from services.invoices.closing import MonthNotOver, OpenRefunds, close_month
 from services.invoices.commands import (
+    BUYER_INCOMPLETE,
     CANNOT_CORRECT,
     PARTNER_INCOMPLETE,
     PARTNER_PURGED,
@@ -231,7 +232,8 @@ class SteppedMonth(BaseModel):
     """What of a month, or of the businesses asked for, is drafted, approved, failed and issued.
 
     `left` are businesses that the step has left, and why: `open_refund`, `not_approved`, `with_agent` until
-    the tax agent has answered, `four_eyes`, or `not_issued` where it was interrupted.
+    the tax agent has answered, `answer_doubted` where its answer cannot be, `four_eyes`, or `not_issued`
+    where it was interrupted.
     """
 
     month: str
@@ -781,6 +783,11 @@ class KnownPartner(BaseModel):
     name: str
     invoice_email: str
     always_merge: bool
+    representative: str
+    address: str
+    business_type: str
+    business_item: str
+    branch_number: str
 
 
 class PartnersDocument(BaseModel):
@@ -934,7 +941,7 @@ def http_routes(
             months.correct,
             "invoices:manage",
             answers=dict[str, Any],
-            problems=[CANNOT_CORRECT],
+            problems=[CANNOT_CORRECT, BUYER_INCOMPLETE],
         ),
         get(
             "/v1/partners/{partner_id:path}/merges/{request_id:path}",
@@ -947,7 +954,7 @@ def http_routes(
             months.correct,
             "invoices:manage",
             answers=dict[str, Any],
-            problems=[CANNOT_CORRECT],
+            problems=[CANNOT_CORRECT, BUYER_INCOMPLETE],
         ),
         post(
             "/v1/partners/{partner_id:path}/correct",

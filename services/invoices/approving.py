@@ -7,6 +7,7 @@ alone is approved anew (docs/decisions/0036-a-month-is-approved-before-it-is-iss
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -14,15 +15,17 @@ from services.invoices.calendar import ends_at
 from services.invoices.closes import MonthClose, Sizes
 from services.invoices.closing import SIZES, MonthNotOver, add_events, report
 from services.invoices.decisions.closing import approve_month, issue_approved, submit_approved
-from services.invoices.decisions.transmitting import CannotTransmit, Result, transmit
+from services.invoices.decisions.submitting import send_again, take_result
+from services.invoices.decisions.transmitting import CannotTransmit, Result
 from services.invoices.documents.hometax import Awaited, match
 from services.invoices.sets import approve_sets, issue_sets
-from services.invoices.state import By, NewId
+from services.invoices.state import By, NewId, World
 from services.invoices.store import SQL, Store
 from shared.crash_points import CrashPoint
 from shared.hometax_list import ListedDocument
 from shared.ids import uuid7
-from shared.runtime.audit_log import write_audit
+from shared.runtime.audit_log import AuditEntry, write_audit
+from shared.runtime.batch_size import by_halves
 from shared.runtime.decisions import NewEvent
 from shared.runtime.surroundings import Surroundings
 
@@ -95,9 +98,19 @@ class WithAgent:
         self._surroundings, self._store, self._sizes = surroundings, store, sizes
 
     async def begin(self, step: Step) -> None:
-        """Has the agent given again what is issued here and what it has not transmitted."""
-        asked = (step.close.month, step.numbers, step.close.at)
-        await self._surroundings.pool.execute(SQL.submissions_again, *asked)
+        """Has the agent given again what is issued here and what it has not transmitted, some at a time."""
+        while await self._give_again(step):
+            pass
+
+    async def _give_again(self, step: Step) -> bool:
+        async with self._surroundings.pool.acquire() as connection, connection.transaction():
+            asked = (step.close.month, step.numbers, self._sizes.chunk)
+            world = await self._store.load_failed(connection, *asked)
+            for given in [each for each in world.submissions.values() if each.state == "failed"]:
+                world.put(send_again(world, given, step.by))
+            await self._store.save(connection, world)
+            await write_audit(connection, _new_keys(step.close, world))
+        return bool(world.submissions)
 
     async def issue_some(self, step: Step, after: str) -> str | None:
         """Gives the documents of the next partners to the agent, in one transaction; it is called later."""
@@ -122,7 +135,8 @@ async def approve(
 ) -> dict[str, Any]:
     """Merges and freezes what can be of a month. Answers with how many documents are, and what is left.
 
-    What is plain of a whole month is approved by sets, all else by decisions. Raises MonthNotOver.
+    What is plain of a whole month is approved by sets, all else by decisions. A business of which something
+    is approved is approved as a whole, by whom it is now. Raises MonthNotOver.
     """
     close = step.close
     refused = close.at < ends_at(close.month)
@@ -141,7 +155,8 @@ async def approve(
 
     async def decide_all(partner_ids: Sequence[str]) -> None:
         for start in range(0, len(partner_ids), sizes.chunk):
-            await _decide(surroundings, store, step, partner_ids[start : start + sizes.chunk], decide)
+            some = partner_ids[start : start + sizes.chunk]
+            await by_halves(partial(_decide, surroundings, store, step, decide), some)
 
     if sizes.in_a_set and step.numbers is None and not await store.wants_draft_rows(surroundings.pool):
         await approve_sets(surroundings, store.policy, close, sizes.in_a_set, decide_all)
@@ -151,6 +166,7 @@ async def approve(
             last = await _decide_some(
                 surroundings, store, step, last, sizes.chunk, SQL.partners_to_approve, decide
             )
+    await surroundings.pool.execute(SQL.approve_whole, close.month, step.numbers, *_who(close))
     left = await _left(surroundings, store, step)
     return await _told(surroundings, step, [each for each in left if each["is_draft"]])
 
@@ -188,18 +204,23 @@ async def transmitted(
 ) -> dict[str, Any]:
     """Keeps what the tax authority made of issued documents; each result stands for itself.
 
-    Answers with how many were told for the first time, and the results that cannot be, with their codes.
+    One that is still to be issued is told of where the tax agent's answer about it is doubted; the last
+    answer closes the month. Answers with how many results were told for the first time, and those that
+    cannot be, with their codes.
     """
     refused: list[dict[str, str]] = []
     told = 0
+    is_told_of_issue = False
     async with surroundings.outbox.transaction(surroundings.pool) as (connection, events):
         keys = [result.document_key for result in results]
         approvals = [result.approval_number for result in results if result.approval_number]
         world = await store.load_transmissions(connection, close.month, keys, approvals)
         documents = {document.document_key: document for document in world.documents.values()}
+        for given in world.submissions.values():
+            documents.setdefault(given.document_key, world.documents[given.invoice_id])
         for result in results:
             try:
-                decided = transmit(
+                decided = take_result(
                     world,
                     documents.get(result.document_key),
                     result,
@@ -209,10 +230,15 @@ async def transmitted(
                 refused.append({"document_key": result.document_key, "code": str(problem)})
                 continue
             world.put(decided.state)
-            told += len(decided.events)
+            told += bool(decided.events)
+            is_told_of_issue = is_told_of_issue or _tell_of_issue(decided.events)
             add_events(events, close, decided.events)
         await store.save(connection, world)
+        if is_told_of_issue:
+            await connection.execute(SQL.note_unreported, close.month)
         await write_audit(connection, close.noted("done"))
+    if is_told_of_issue:
+        await finish_given(surroundings, close)
     return {"month": close.month, "told": told, "refused": refused}
 
 
@@ -248,7 +274,7 @@ async def _decide_some(
     following: str,
     decide: Callable[..., Sequence[NewEvent]],
 ) -> str | None:
-    """Decides for the next partners, as the statement `following` reads them, in one transaction.
+    """Decides for the next partners, as the statement `following` reads them.
 
     Returns the last of them, or None when there are no more.
     """
@@ -256,7 +282,7 @@ async def _decide_some(
     if not rows:
         return None
     partner_ids = [row["partner_id"] for row in rows]
-    await _decide(surroundings, store, step, partner_ids, decide)
+    await by_halves(partial(_decide, surroundings, store, step, decide), partner_ids)
     return str(partner_ids[-1])
 
 
@@ -264,9 +290,10 @@ async def _decide(
     surroundings: Surroundings,
     store: Store,
     step: Step,
-    partner_ids: Sequence[str],
     decide: Callable[..., Sequence[NewEvent]],
+    partner_ids: Sequence[str],
 ) -> None:
+    """Decides for these partners in one transaction."""
     close = step.close
     async with surroundings.outbox.transaction(
         surroundings.pool, CrashPoint.BEFORE_CLOSE_COMMIT, CrashPoint.AFTER_CLOSE_COMMIT
@@ -274,9 +301,42 @@ async def _decide(
         world = await store.load_month(connection, close.month, partner_ids)
         new_events = decide(world, partner_ids=partner_ids)
         await store.save(connection, world)
-        if any(event.type in ("invoice.issued.v1", "invoice.issue_failed.v1") for event in new_events):
+        await write_audit(connection, _new_keys(close, world))
+        if _tell_of_issue(new_events):
             await connection.execute(SQL.note_unreported, close.month)
+        approved = {e.data["business_number"] for e in new_events if e.type == "invoice.approved.v1"}
+        if approved:
+            await connection.execute(SQL.approve_whole, close.month, sorted(approved), *_who(close))
         add_events(events, close, new_events)
+
+
+def _new_keys(close: MonthClose, world: World) -> list[AuditEntry]:
+    """What the audit log keeps of documents that go to the tax agent under another key from now on."""
+    entries = []
+    for invoice_id, given in world.submissions.items():
+        before = world.stored.submissions.get(invoice_id)
+        if close.actor and before is not None and before.document_key != given.document_key:
+            target = f"{close.month} {world.documents[invoice_id].document_key}"
+            was, now = {"document_key": before.document_key}, {"document_key": given.document_key}
+            why = given.given_up[-1].reason if given.given_up else close.reason
+            action = "document.new_key_at_agent"
+            entries.append(AuditEntry(uuid7(), close.actor, action, target, why, was, now, result="done"))
+    return entries
+
+
+def _tell_of_issue(events: Sequence[NewEvent]) -> bool:
+    return any(event.type in ("invoice.issued.v1", "invoice.issue_failed.v1") for event in events)
+
+
+async def finish_given(surroundings: Surroundings, close: MonthClose) -> None:
+    """Closes a month all of which was given to the tax agent, when it has answered about the last of it."""
+    left = await surroundings.pool.fetchrow(SQL.submissions_open_of_month, close.month)
+    if left["is_of_all"] and not left["is_open"]:
+        await finish(surroundings, close)
+
+
+def _who(close: MonthClose) -> tuple[str, str, datetime]:
+    return close.actor, close.reason, close.at
 
 
 async def finish(surroundings: Surroundings, close: MonthClose) -> None:

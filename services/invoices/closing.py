@@ -26,6 +26,7 @@ from shared.crash_points import CrashPoint
 from shared.ids import uuid7
 from shared.kst import wire_time
 from shared.runtime.audit_log import write_audit
+from shared.runtime.batch_size import by_halves
 from shared.runtime.decisions import NewEvent
 from shared.runtime.outgoing import Cause, OutboxRows
 from shared.runtime.surroundings import Surroundings
@@ -83,10 +84,12 @@ async def close_month(
     if is_told and not before.drafts and not before.issue_failed:
         return before
 
+    async def close_some(partner_ids: Sequence[str]) -> None:
+        await _close_chunk(surroundings, store, close, partner_ids, new_id)
+
     async def decide(partner_ids: Sequence[str]) -> None:
         for start in range(0, len(partner_ids), sizes.chunk):
-            some = partner_ids[start : start + sizes.chunk]
-            await _close_chunk(surroundings, store, close, some, new_id)
+            await by_halves(close_some, partner_ids[start : start + sizes.chunk])
 
     if sizes.in_a_set and not is_told and not await store.wants_draft_rows(surroundings.pool):
         await close_sets(surroundings, store.policy, close, sizes.in_a_set, decide)

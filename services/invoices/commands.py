@@ -5,6 +5,7 @@ answer and publishes the events, or takes it all back for a dry run. A partner i
 `partner.changed` changes it, and folded with its events.
 """
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, StringConstraints, WithJsonSchema
@@ -12,7 +13,18 @@ from pydantic import AfterValidator, StringConstraints, WithJsonSchema
 from services.invoices.decisions.businesses import BusinessMerge, merge_business, undo_business_merge
 from services.invoices.decisions.corrections import CannotCorrect, Order, correct_document
 from services.invoices.decisions.partners import change_partner
-from services.invoices.state import Change, Document, Partner, Verdict, World
+from services.invoices.documents.tax_document import Party, way_to_tell
+from services.invoices.showing import buyer_named
+from services.invoices.state import (
+    REGISTERED,
+    BusinessRegistration,
+    Change,
+    Document,
+    Partner,
+    RightBuyer,
+    Verdict,
+    World,
+)
 from services.invoices.store import CORRECT_PARTNER, Store
 from shared import business_number
 from shared.events.fields import NO_NUL, Id, Name, Text
@@ -30,6 +42,16 @@ CANNOT_CORRECT = Kind(
     "{reason}; nothing was changed",
     "문서를 정정할 수 없습니다",
     "변경된 것은 없습니다 ({reason})",
+)
+
+
+BUYER_INCOMPLETE = Kind(
+    "buyer_incomplete",
+    409,
+    "Too little is known of the buyer",
+    "the tax agent would refuse a document of the correction ({lacks}), so none was issued; first {ways}",
+    "공급받는 자에 대해 알려진 것이 부족합니다",
+    "발행 대행이 정정 문서를 거절하게 되므로 아무것도 발행하지 않았습니다 ({lacks}). 먼저 {ways}",
 )
 
 
@@ -86,23 +108,39 @@ class MergeBody(Body):
 
 
 class CorrectBody(Body):
-    """Correct a document under the proposed number or this one, or as a duplicate (`twice`)."""
+    """Correct a document: its number, as proposed or as said, and other data of its buyer; or a duplicate.
+
+    `representative` is kept for all documents of its partner under the right number.
+    """
 
     document: Id
     reason: Text
     business_number: ValidNumber | None = None
+    name: Name | None = None
+    representative: Name | None = None
+    address: Name | None = None
     twice: bool = False
     apply: bool = False
 
 
 class PartnerBody(Body):
-    """Correct what is known of a partner, as far as it is named; only shown unless `apply`."""
+    """Correct what is known of a partner, as far as it is named; only shown unless `apply`.
+
+    What is registered of a business (`representative` to `branch_number`) is that of `of_number`, or of the
+    partner's own number.
+    """
 
     reason: Text
     business_number: ValidNumber | None = None
     name: Name | None = None
     invoice_email: Name | None = None
     always_merge: bool | None = None
+    representative: Name | None = None
+    address: Name | None = None
+    business_type: Name | None = None
+    business_item: Name | None = None
+    branch_number: Id | None = None
+    of_number: ValidNumber | None = None
     apply: bool = False
 
 
@@ -130,21 +168,67 @@ async def correct(
     world, document = await store.load_document(connection, month, said.document, said.business_number)
     if document is None:
         return Refused(Problem(NOT_FOUND, what=f"{month} has no document {said.document}"))
-    order = Order(said.business_number, said.twice, said.reason, command.actor, command.time)
+    buyer = RightBuyer(said.name, said.representative, said.address)
+    order = Order(said.business_number, said.twice, said.reason, command.actor, command.time, buyer)
     try:
         made = correct_document(world, document, order, uuid7)
     except CannotCorrect as refused:
         return Refused(Problem(CANNOT_CORRECT, reason=str(refused)))
+    registration = _told_with(said, command.time, world, document, made.state)
+    incomplete = await _incomplete(connection, world, document, made.state, registration)
+    if incomplete and store.policy.tax_agent:
+        lacks = "; ".join(f"{number} has no {' and no '.join(b.missing)}" for number, b in incomplete.items())
+        ways = "; ".join(way_to_tell(document.partner_id, buyer) for buyer in incomplete.values())
+        return Refused(Problem(BUYER_INCOMPLETE, lacks=lacks, ways=ways))
     world.put(made.state)
+    world.put(Change(registrations=() if registration is None else (registration,)))
     await store.save(connection, world)
     answer = {
         "month": month,
         "document": document.document_key,
         "applied": said.apply,
         "documents": [event.data for event in made.events],
+        "incomplete": [
+            {
+                "business_number": number,
+                "missing": list(buyer.missing),
+                "command": way_to_tell(document.partner_id, buyer),
+            }
+            for number, buyer in incomplete.items()
+        ],
     }
     keys = [event.data.get("document_key") for event in made.events]
     return Done(answer, made.events, after={"document_keys": keys})
+
+
+def _told_with(
+    said: CorrectBody, time: datetime, world: World, document: Document, made: Change
+) -> BusinessRegistration | None:
+    """What is told of the right number of a correction, beside what is known of it."""
+    if said.representative is None:
+        return None
+    (decided,) = made.corrections
+    number = decided.business_number
+    told = BusinessRegistration(document.partner_id, number, time, representative=said.representative)
+    return told.after(world.registrations.get((document.partner_id, number)))
+
+
+async def _incomplete(
+    connection: Connection,
+    world: World,
+    corrected: Document,
+    made: Change,
+    told: BusinessRegistration | None,
+) -> dict[str, Party]:
+    """The buyers of the documents of a correction that lack what the authority wants, by their numbers."""
+    of_payments = [payment.order_id for payment in world.payments_in(corrected)]
+    found: dict[str, Party] = {}
+    for document in made.documents:
+        order_ids = [*of_payments, *([document.order_id] if document.order_id else [])]
+        buyer = await buyer_named(connection, document, order_ids, told, made.corrections)
+        if buyer.missing:
+            found[buyer.business_number] = buyer
+    return found
 
 
 def correct_partner(world: World, command: Command[PartnerBody], context: Context) -> CommandOutcome:
@@ -163,7 +247,13 @@ def correct_partner(world: World, command: Command[PartnerBody], context: Contex
         return Refused(Problem(PARTNER_INCOMPLETE, partner=command.key, missing=", ".join(missing)))
     changed_at = command.time if recorded is None else max(command.time, recorded.changed_at)
     partner = Partner(command.key, **after, always_merge_since=changed_at, changed_at=changed_at)
-    decided = change_partner(world, partner, command.time)
+    of = said.of_number or after["business_number"]
+    registered = {name: value for name in REGISTERED if (value := getattr(said, name)) is not None}
+    registration = BusinessRegistration(command.key, of, command.time, **registered) if registered else None
+    decided = change_partner(world, partner, command.time, registration)
+    if before is not None:
+        before |= _registered(world, command.key, said.of_number or before["business_number"])
+    after |= _registered(world, command.key, of) | registered
     answer = {
         "partner_id": command.key,
         "applied": said.apply,
@@ -178,6 +268,11 @@ def correct_partner(world: World, command: Command[PartnerBody], context: Contex
 
 TOLD = ("business_number", "name", "invoice_email", "always_merge")
 """What a partner tells of itself."""
+
+
+def _registered(world: World, partner_id: str, number: str) -> dict[str, str]:
+    known = world.registrations.get((partner_id, number))
+    return {name: getattr(known, name, "") for name in REGISTERED}
 
 
 def _shown_partner(partner: Partner) -> dict[str, Any]:

@@ -13,10 +13,10 @@ from starlette.responses import Response
 from services.invoices.decisions.explaining import Cause, What
 from services.invoices.documents.kec import kec_xml
 from services.invoices.documents.pdf import pdf
-from services.invoices.documents.tax_document import CannotShow, Party, TaxDocument
+from services.invoices.documents.tax_document import CannotShow, Party, TaxDocument, way_to_tell
 from services.invoices.explain import NoSuchPayment, explanation_of_document, explanation_of_payment
 from services.invoices.showing import Workbooks, page_of_documents, show_document
-from services.invoices.state import DocumentKind, DocumentState, Evidence, Modification
+from services.invoices.state import DocumentKind, DocumentState, Evidence, Modification, SubmissionState
 from services.invoices.viewing import NoSuchDocument
 from shared.business_number import normalise
 from shared.clock import now
@@ -42,9 +42,9 @@ DOCUMENT_INCOMPLETE: Final = Kind(
     "document_incomplete",
     409,
     "The format wants what is not known",
-    "{reason}; have checkout send partner.representative with its payments, or take the PDF",
+    "{reason}; {way}, or take the PDF",
     "문서에 필요한 정보가 없습니다",
-    "결제에 partner.representative를 함께 보내도록 하거나 PDF를 받으십시오 ({reason})",
+    "{reason}. 다음과 같이 알리거나 PDF를 받으십시오: {way}",
 )
 TOO_MANY_DOCUMENTS: Final = Kind(
     "too_many_documents",
@@ -182,11 +182,29 @@ class OtherContributions(ExplainedWon):
     payments: int
 
 
+class GivenUpKey(BaseModel):
+    """A key under which the tax agent is not given the document any more, why, and since when."""
+
+    document_key: str
+    why: str
+    at: str
+
+
+class AtAgent(BaseModel):
+    """What a tax agent was given of a document: under which key, how far it is, and `why` no further."""
+
+    document_key: str
+    state: SubmissionState
+    why: str | None
+    given_up: list[GivenUpKey]
+
+
 class ExplainedDocument(NamedDocument, ExplainedWon):
     """Why a document comes to its won: `explained` and what is `missing` are together its amount.
 
     `is_whole`: nothing is missing. `count` payments explain it, of which a page is shown. Events from before
-    `events_since` may be forgotten; null where none of its are.
+    `events_since` may be forgotten; null where none of its are. `at_agent` is null where no tax agent was
+    given it.
     """
 
     month: str
@@ -205,6 +223,7 @@ class ExplainedDocument(NamedDocument, ExplainedWon):
     related: list[RelatedDocument]
     events: list[ExplainingEvent]
     events_since: str | None
+    at_agent: AtAgent | None
 
 
 class StandingWon(NamedDocument):
@@ -304,11 +323,15 @@ class Documents:
             raise Problem(SUPPLIER_NOT_CONFIGURED)
         try:
             document = await show_document(self._pool, key, self._supplier, caller)
-            return await asyncio.to_thread(make, document)
         except NoSuchDocument as unknown:
             raise Problem(NOT_FOUND, what=str(unknown)) from None
         except CannotShow as why:
-            raise Problem(DOCUMENT_INCOMPLETE, reason=str(why)) from None
+            raise Problem(DOCUMENT_INCOMPLETE, reason=str(why), way=f"see pawl document {key}") from None
+        try:
+            return await asyncio.to_thread(make, document)
+        except CannotShow as why:
+            way = way_to_tell(document.partner_id, document.buyer)
+            raise Problem(DOCUMENT_INCOMPLETE, reason=str(why), way=way) from None
 
     @asynccontextmanager
     async def _workbook(self, month: str, caller: Caller) -> AsyncIterator[Parts]:

@@ -204,7 +204,8 @@ def invoice_modified(
 ) -> NewEvent:
     """A modified invoice: the won by which a refund, or a cancellation, changes an issued document.
 
-    Only a late one shows `estimated_penalty`, in won: of the value by which it changes the other one.
+    Its time is the instant of its issue, as of every issued document. Only a late one shows
+    `estimated_penalty`, in won: of the value by which it changes the other one.
     """
     data = {
         "invoice_id": str(document.invoice_id),
@@ -226,7 +227,7 @@ def invoice_modified(
     penalty = estimated_penalty(document.month, document.issued_at, abs(document.amount.supply))
     if penalty is not None:
         data["estimated_penalty"] = penalty
-    return _of_partner("invoice.modified.v1", document, data)
+    return _of_partner("invoice.modified.v1", document, data, document.issued_at)
 
 
 def document_corrected(

@@ -15,7 +15,7 @@ from services.invoices.decisions.explaining import (
 )
 from services.invoices.explained import told_document, told_payment
 from services.invoices.state import Document, Payment
-from services.invoices.store import DOCUMENTS, PAYMENTS, REFUNDS, SNAPSHOTS, SQL, id_in
+from services.invoices.store import DOCUMENTS, PAYMENTS, REFUNDS, SNAPSHOTS, SQL, SUBMISSIONS, id_in
 from services.invoices.viewing import NoSuchDocument
 from shared.postgres import Connection
 from shared.web.callers import Caller
@@ -44,6 +44,7 @@ async def explanation_of_document(
             raise NoSuchDocument(f"there is no document {name}; GET /v1/documents lists them")
         told = await _read_sources(connection, document)
         seen = sorted(p.order_id for p in told.payments if caller.may_see(p.partner_id))
+        given = await connection.fetch(SQL.read_submissions, [document.invoice_id])
         page = page_of(
             [order_id for order_id in seen if order_id > behind], limit, lambda order_id: (order_id,)
         )
@@ -62,7 +63,8 @@ async def explanation_of_document(
         ),
         key=lambda contribution: contribution.payment.order_id,
     )
-    return told_document(explanation, contributions, page["next"])
+    at_agent = SUBMISSIONS.read(given[0]) if given else None
+    return told_document(explanation, contributions, page["next"], at_agent)
 
 
 async def explanation_of_payment(pool: asyncpg.Pool, order_id: str, caller: Caller) -> dict[str, Any]:

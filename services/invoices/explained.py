@@ -13,7 +13,7 @@ from services.invoices.decisions.explaining import (
     SaidEvent,
     Standing,
 )
-from services.invoices.state import Document
+from services.invoices.state import Document, Submission
 from shared.documents import json_value
 from shared.evidence.entries import won
 from shared.evidence.words import Says, english, event_words, korean
@@ -43,9 +43,15 @@ CAUSES: Final[Mapping[str, Says]] = {
 
 
 def told_document(
-    explanation: Explanation, contributions: Sequence[Contribution], then: str | None
+    explanation: Explanation,
+    contributions: Sequence[Contribution],
+    then: str | None,
+    at_agent: Submission | None,
 ) -> dict[str, Any]:
-    """The explanation of a document with some of its payments; `then` is the cursor of the next ones."""
+    """The explanation of a document with some of its payments; `then` is the cursor of the next ones.
+
+    `at_agent` is what a tax agent was given of it.
+    """
     document = explanation.document
     return {
         **_name_of(document),
@@ -69,6 +75,19 @@ def told_document(
         ],
         "events": _events(explanation.events),
         "events_since": _instant(explanation.forgotten_before),
+        "at_agent": None if at_agent is None else _at_agent(at_agent),
+    }
+
+
+def _at_agent(given: Submission) -> dict[str, Any]:
+    return {
+        "document_key": given.document_key,
+        "state": given.state,
+        "why": given.doubt or given.detail or None,
+        "given_up": [
+            {"document_key": each.document_key, "why": each.reason, "at": json_value(each.at)}
+            for each in given.given_up
+        ],
     }
 
 

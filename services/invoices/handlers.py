@@ -8,6 +8,8 @@ from msgspec import structs
 from services.invoices.decisions import merging, partners, payments
 from services.invoices.decisions.payments import Return
 from services.invoices.state import (
+    REGISTERED,
+    BusinessRegistration,
     Buyer,
     MergeRequest,
     Partner,
@@ -34,8 +36,8 @@ SERIALS = "serials"
 
 def record_payment(world: World, event: Event[OrderPaid], context: Context) -> Outcome:
     """order.paid: one draft for the KST month of the payment, or the record of its slip or receipt."""
-    payment, snapshot = _payment(event.data, world.policy), _snapshot(event.data)
-    return keep(world, payments.record_payment(world, payment, snapshot, event.time, context.new_id))
+    payment, snapshot, at = _payment(event.data, world.policy), _snapshot(event.data), context.acted_at(event)
+    return keep(world, payments.record_payment(world, payment, snapshot, at, context.new_id))
 
 
 def cancel_payment(world: World, event: Event[OrderCancelled], context: Context) -> Outcome:
@@ -51,7 +53,7 @@ def cancel_payment(world: World, event: Event[OrderCancelled], context: Context)
         data.cancelled_at,
         cancellation=True,
     )
-    return keep(world, payments.return_money(world, back, event.time, context.new_id))
+    return keep(world, payments.return_money(world, back, context.acted_at(event), context.new_id))
 
 
 def record_issued_units(world: World, event: Event[SerialsIssuedTogether], context: Context) -> Outcome:
@@ -79,7 +81,7 @@ def complete_refund(world: World, event: Event[RefundCompleted], context: Contex
         data.completed_at,
         consumed=consumed_won(data.lines),
     )
-    return keep(world, payments.return_money(world, back, event.time, context.new_id))
+    return keep(world, payments.return_money(world, back, context.acted_at(event), context.new_id))
 
 
 def end_denied_refund(world: World, event: Event[RefundDenied], context: Context) -> Outcome:
@@ -122,7 +124,11 @@ def change_partner(world: World, event: Event[PartnerChanged], context: Context)
         always_merge_since=changed_at,
         changed_at=changed_at,
     )
-    return keep(world, partners.change_partner(world, partner, event.time))
+    said = {name: getattr(data, name) or "" for name in REGISTERED}
+    registered: BusinessRegistration | None = None
+    if any(said.values()):
+        registered = BusinessRegistration(partner.partner_id, partner.business_number, changed_at, **said)
+    return keep(world, partners.change_partner(world, partner, context.acted_at(event), registered))
 
 
 def hide_from_partner(world: World, event: Event[PartnerWithdrawn], context: Context) -> Outcome:

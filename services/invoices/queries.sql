@@ -69,9 +69,10 @@ WITH chosen AS (
 UPDATE submissions s SET next_at = $2 FROM chosen WHERE s.invoice_id = chosen.invoice_id RETURNING s.*;
 
 -- name: submission_of_key
--- What a tax agent was given under this key, and whether it is issued here.
+-- What a tax agent was given of the document of this key, or under this key, and whether it is issued here.
 SELECT s.*, d.state = 'issued' AS is_issued
-FROM submissions s JOIN documents d USING (invoice_id) WHERE s.month = $1 AND s.document_key = $2;
+FROM submissions s JOIN documents d USING (invoice_id)
+WHERE s.month = $1 AND (d.document_key = $2 OR s.document_key = $2) ORDER BY d.document_key = $2 DESC LIMIT 1;
 
 -- name: hold_submission
 -- Keeps a document that was not sent from being sent for a minute, in which it is taken back.
@@ -83,12 +84,12 @@ WHERE invoice_id = $1 AND state = 'to_send' RETURNING true;
 UPDATE submissions SET state = 'to_send', next_at = $2, tries = tries + 1
 WHERE invoice_id = ANY($1::uuid[]) AND state = 'sending';
 
--- name: submissions_again
--- Has the tax agent given again what it has not transmitted of a month, and of these business numbers where they are given.
-UPDATE submissions s SET state = 'to_send', next_at = $3, tries = 0, detail = '', approval_number = NULL
-FROM documents d
-WHERE s.invoice_id = d.invoice_id AND s.month = $1 AND s.state = 'failed' AND d.state = 'issued'
-  AND ($2::text[] IS NULL OR d.business_number = ANY($2::text[]));
+-- name: failed_submissions
+-- Some issued documents of a month, and of these business numbers where they are given, that the tax agent has not transmitted.
+SELECT d.* FROM submissions s JOIN documents d USING (invoice_id)
+WHERE s.month = $1 AND s.state = 'failed' AND d.state = 'issued'
+  AND ($2::text[] IS NULL OR d.business_number = ANY($2::text[]))
+ORDER BY s.invoice_id LIMIT $3;
 
 -- name: submissions_open_of_month
 -- Whether the tax agent is still to answer about documents of a month that are not issued, and whether all of it was given.
@@ -96,10 +97,12 @@ SELECT EXISTS (SELECT FROM submissions WHERE month = $1 AND state IN ('to_send',
        EXISTS (SELECT FROM submissions WHERE month = $1 AND is_of_all) AS is_of_all;
 
 -- name: document_to_send
--- A document as the tax agent is given it, with the one that it modifies and the approval number of that.
-SELECT d.*, o.document_key AS original_key, o.written_date AS original_written, t.approval_number AS original_approval
+-- A document as the tax agent is given it, with the one that it modifies, by the key that the agent has of it, and the approval
+-- number of that.
+SELECT d.*, coalesce(g.document_key, o.document_key) AS original_key, o.written_date AS original_written, t.approval_number AS original_approval
 FROM documents d
 LEFT JOIN documents o ON o.invoice_id = d.original_id
+LEFT JOIN submissions g ON g.invoice_id = d.original_id
 LEFT JOIN transmissions t ON t.invoice_id = d.original_id
 WHERE d.invoice_id = $1 AND d.state IN ('approved', 'issued');
 
@@ -242,6 +245,26 @@ WHERE l.order_id = p.order_id AND p.partner_id = ANY($1::text[]) AND l.buyer IS 
                   WHERE m.kind = 'modified' AND m.refund_id IS NOT NULL AND m.order_id = p.order_id
                     AND m.original_id IN (d.invoice_id, d.original_id));
 
+-- name: read_registrations
+-- What these partners have told of their businesses.
+SELECT * FROM business_registrations WHERE partner_id = ANY($1::text[]);
+
+-- name: incomplete_again
+-- Has the tax agent given again from $3 on what is issued for these partners ($1) under these numbers ($2), and was refused for
+-- what is told of them now. Nothing was made of it, so its key stays.
+UPDATE submissions s SET state = 'to_send', next_at = $3, tries = 0, detail = ''
+FROM documents d JOIN unnest($1::text[], $2::text[]) AS told (partner_id, business_number) USING (partner_id, business_number)
+WHERE s.invoice_id = d.invoice_id AND s.state = 'failed' AND s.detail = 'incomplete' AND s.approval_number IS NULL
+  AND d.state = 'issued';
+
+-- name: erase_registrations
+-- Forgets what these partners have told of their businesses, but where an issued document says it.
+UPDATE business_registrations r
+SET representative = '', address = '', business_type = '', business_item = '', branch_number = ''
+WHERE r.partner_id = ANY($1::text[])
+  AND NOT EXISTS (SELECT FROM documents d
+                  WHERE d.partner_id = r.partner_id AND d.business_number = r.business_number AND d.state = 'issued');
+
 -- name: refunds_of_payments
 -- Every refund of these payments, in progress or ended.
 SELECT * FROM refunds WHERE order_id = ANY($1::text[]) ORDER BY refund_id;
@@ -258,6 +281,18 @@ SELECT * FROM partner_numbers WHERE partner_id = ANY($1::text[]);
 -- name: read_corrections
 -- What is proposed or decided about these documents.
 SELECT * FROM corrections WHERE invoice_id = ANY($1::uuid[]);
+
+-- name: corrections_behind
+-- The corrections that a document came out of, the latest first; of a modified one those of what it modifies.
+WITH RECURSIVE behind AS (
+    SELECT invoice_id, kind, modification, original_id, 1 AS step FROM documents WHERE invoice_id = $1
+    UNION ALL
+    SELECT d.invoice_id, d.kind, d.modification, d.original_id, b.step + 1
+    FROM behind b JOIN documents d ON d.invoice_id = b.original_id
+)
+SELECT c.* FROM behind b JOIN corrections c ON c.invoice_id = b.original_id
+WHERE b.kind <> 'modified' AND b.modification = 'correction' AND c.state = 'corrected'
+ORDER BY b.step;
 
 -- name: corrections_of_month
 -- The corrections of a month that are proposed or made, with the document that each is about.
@@ -355,6 +390,24 @@ WHERE d.month = $1 AND d.partner_id > $2 AND d.state = 'approved'
   AND ($4::text[] IS NULL OR d.business_number = ANY($4::text[]))
 ORDER BY d.partner_id LIMIT $3;
 
+-- name: approve_whole
+-- Who approves a business anew ($3, at $5, for the reason $4) approves all of it as it is now, also what somebody else has
+-- approved and what is unchanged since: of the month $1, and of these numbers where they are given. Not what is with the
+-- tax agent, which was issued on the earlier approval.
+WITH earlier AS (
+    SELECT a.document_key FROM approvals a JOIN documents d USING (invoice_id, business_number)
+    WHERE a.month = $1 AND a.actor <> $3 AND d.state = 'approved'
+      AND a.business_number IN (
+          SELECT business_number FROM approvals
+          WHERE month = $1 AND actor = $3 AND approved_at = $5
+            AND ($2::text[] IS NULL OR business_number = ANY($2::text[])))
+      AND NOT EXISTS (
+          SELECT FROM submissions s
+          WHERE s.invoice_id = a.invoice_id AND s.state IN ('to_send', 'sending', 'sent'))
+    ORDER BY a.document_key FOR UPDATE OF a
+)
+UPDATE approvals a SET actor = $3, reason = $4, approved_at = $5 FROM earlier e WHERE a.document_key = e.document_key;
+
 -- name: begin_issue
 -- Begins the issue of the businesses of a month all of whose documents are approved or have failed: what comes for them
 -- later is late. Those of which somebody has approved a document and is to issue it too ($4) are left, where four eyes
@@ -387,6 +440,7 @@ WITH refunded AS (
 SELECT d.business_number, bool_or(d.state = 'draft') AS is_draft, sum(d.total)::bigint AS won,
        CASE WHEN bool_or(d.invoice_id IN (SELECT invoice_id FROM refunded)) THEN 'open_refund'
             WHEN bool_or(d.state = 'draft') THEN 'not_approved'
+            WHEN bool_or(s.doubt <> '') THEN 'answer_doubted'
             WHEN bool_or(s.state IN ('to_send', 'sending', 'sent')) THEN 'with_agent'
             WHEN $4 AND bool_or(a.actor = $3) THEN 'four_eyes'
             ELSE 'not_issued' END AS reason
@@ -443,8 +497,11 @@ WHERE month = $1 AND business_number > $2 AND ($3::text IS NULL OR state = $3)
 ORDER BY business_number LIMIT $5;
 
 -- name: documents_of_keys
--- The documents of a month with these keys, those that corrections made too.
-SELECT * FROM documents WHERE month = $1 AND document_key = ANY($2::text[]) ORDER BY invoice_id;
+-- The documents of a month with these keys, or that a tax agent has under them, those that corrections made too.
+SELECT * FROM documents
+WHERE month = $1 AND (document_key = ANY($2::text[])
+                      OR invoice_id IN (SELECT invoice_id FROM submissions WHERE month = $1 AND document_key = ANY($2::text[])))
+ORDER BY invoice_id;
 
 -- name: read_transmissions
 -- What the tax authority made of these documents, and of others under these approval numbers.
@@ -769,11 +826,14 @@ WHERE d.state = 'issue_failed'
 GROUP BY d.month;
 
 -- name: todo_refused
--- Documents that the tax agent did not issue, by why and month, since it said so.
-SELECT s.detail AS why, d.month, count(*) AS count, sum(d.total)::bigint AS won, min(s.next_at) AS since,
+-- Documents that the tax agent did not issue, by why, month and whether what was missing is told, since it said so.
+SELECT s.detail AS why, d.month,
+       s.detail = 'incomplete' AND EXISTS (SELECT FROM business_registrations r
+                                           WHERE r.partner_id = d.partner_id AND r.business_number = d.business_number
+                                             AND r.told_at > s.next_at) AS is_told, count(*) AS count, sum(d.total)::bigint AS won, min(s.next_at) AS since,
        (array_agg(d.partner_id ORDER BY s.next_at, d.partner_id))[1:20] AS members
 FROM documents d JOIN submissions s USING (invoice_id)
-WHERE d.state = 'issue_failed' AND s.state = 'failed' GROUP BY 1, 2;
+WHERE d.state = 'issue_failed' AND s.state = 'failed' GROUP BY 1, 2, 3;
 
 -- name: todo_issue_again
 -- Documents of closed months that the tax agent refused and that are mended since, by month and whether they are approved.
@@ -791,6 +851,12 @@ SELECT t.detail AS why, d.month, (d.issued_at AT TIME ZONE INTERVAL '+09:00')::d
        (array_agg(d.partner_id ORDER BY t.at, d.document_key))[1] AS partner
 FROM transmissions t JOIN documents d USING (invoice_id) LEFT JOIN submissions s USING (invoice_id)
 WHERE t.state = 'transmission_failed' AND coalesce(s.state, 'failed') = 'failed' GROUP BY 1, 2, 3, 4;
+
+-- name: todo_doubted
+-- Documents about which the tax agent says what cannot be, by why and month, since it says so.
+SELECT s.doubt AS why, s.month, count(*) AS count, sum(d.total)::bigint AS won, min(s.doubted_at) AS since,
+       (array_agg(d.document_key ORDER BY s.doubted_at, d.document_key))[1:20] AS members
+FROM submissions s JOIN documents d USING (invoice_id) WHERE s.doubt <> '' GROUP BY 1, 2;
 
 -- name: todo_open_months
 -- Months before this one that have drafts and were not closed, found month by month in the index.
@@ -814,7 +880,8 @@ SELECT month, closed_at FROM months WHERE unreported;
 SELECT d.month, (d.issued_at AT TIME ZONE INTERVAL '+09:00')::date AS day, count(*) AS count, sum(d.total)::bigint AS won,
        min(d.issued_at) AS since, (array_agg(d.document_key ORDER BY d.issued_at, d.document_key))[1:20] AS members
 FROM submissions s JOIN documents d USING (invoice_id) LEFT JOIN transmissions t USING (invoice_id)
-WHERE s.state IN ('to_send', 'sending', 'sent', 'issued') AND d.state = 'issued' AND t.state IS DISTINCT FROM 'transmitted'
+WHERE s.state IN ('to_send', 'sending', 'sent', 'issued') AND s.doubt = '' AND d.state = 'issued'
+  AND t.state IS DISTINCT FROM 'transmitted'
 GROUP BY 1, 2;
 
 -- name: todo_late

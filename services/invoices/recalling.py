@@ -36,7 +36,7 @@ async def recall_document(
     if state == "to_send":
         state = await _unsent(surroundings, row["invoice_id"])
     if state != "to_send":
-        await _cancel(agent, key, is_taken=state == "sent")
+        await _cancel(agent, row["document_key"], is_taken=state == "sent")
     async with surroundings.pool.acquire() as connection, connection.transaction():
         world = await store.load_submissions(connection, close.month, [row["invoice_id"]], [])
         given = world.submissions[row["invoice_id"]]

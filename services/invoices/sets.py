@@ -19,6 +19,7 @@ from shared.crash_points import CrashPoint
 from shared.kst import kst_date, month_end, wire_time
 from shared.partitioner import partition_for
 from shared.postgres import Connection
+from shared.runtime.batch_size import by_halves
 from shared.runtime.surroundings import Surroundings
 from shared.tax_documents import due_on
 
@@ -144,7 +145,9 @@ class _Pages:
 
 
 async def _one_slot(surroundings: Surroundings, pages: _Pages, slot: int, make: Make, decide: Decide) -> None:
-    while partner_ids := await pages.next():
+    left: list[str] = []
+
+    async def make_set(partner_ids: Sequence[str]) -> None:
         async with surroundings.outbox.transaction(
             surroundings.pool,
             CrashPoint.BEFORE_CLOSE_COMMIT,
@@ -153,6 +156,11 @@ async def _one_slot(surroundings: Surroundings, pages: _Pages, slot: int, make: 
         ) as (connection, _):
             await connection.execute(SQL.spread_out)
             await connection.execute(SQL.claim_set, slot)
-            left = await make(connection, partner_ids)
+            behind = await make(connection, list(partner_ids))
+        left.extend(behind)
+
+    while partner_ids := await pages.next():
+        left.clear()
+        await by_halves(make_set, partner_ids)
         if left:
             await decide(left)

@@ -2,12 +2,11 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
-from uuid import UUID
 
 import asyncpg
 from msgspec.structs import replace
@@ -21,11 +20,12 @@ from services.invoices.documents.tax_document import (
     Party,
     TaxDocument,
     buyer_of,
+    corrected,
     tax_document,
 )
 from services.invoices.penalties import Issue, penalty_of
-from services.invoices.state import Document
-from services.invoices.store import DOCUMENTS, PARTNERS, SNAPSHOTS, SQL
+from services.invoices.state import BusinessRegistration, Correction, Document, Submission
+from services.invoices.store import CORRECTIONS, DOCUMENTS, PARTNERS, REGISTRATIONS, SNAPSHOTS, SQL
 from services.invoices.viewing import NoSuchDocument, lines_of
 from shared.documents import json_value
 from shared.kst import kst_date
@@ -74,9 +74,11 @@ async def show_document(pool: asyncpg.Pool, key: str, supplier: Party, caller: C
 
 
 async def document_to_send(
-    pool: asyncpg.Pool, invoice_id: UUID, supplier: Party, at: datetime
+    pool: asyncpg.Pool, given: Submission, supplier: Party, at: datetime
 ) -> TaxDocument:
     """An approved or issued document as the tax agent is given it; one that is not issued yet says `at`.
+
+    It goes under the key that it has there, and names its original by the one that that has there.
 
     Raises CannotShow.
     """
@@ -84,14 +86,15 @@ async def document_to_send(
         pool.acquire() as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
-        row = await connection.fetchrow(SQL.document_to_send, invoice_id)
+        row = await connection.fetchrow(SQL.document_to_send, given.invoice_id)
         if row is None:
-            raise CannotShow(f"document {invoice_id} is neither approved nor issued")
+            raise CannotShow(f"document {given.invoice_id} is neither approved nor issued")
         document = DOCUMENTS.read(row)
         lines = await lines_of(connection, document)
         buyer = await _buyer_of(connection, document)
-    sent = replace(document, issued_at=document.issued_at or at)
-    return tax_document(sent, lines, supplier, buyer, _original_of(row))
+    stamped = replace(document, issued_at=document.issued_at or at)
+    sent = tax_document(stamped, lines, supplier, buyer, _original_of(row))
+    return replace(sent, document_key=given.document_key)
 
 
 async def page_of_documents(
@@ -204,11 +207,34 @@ async def _buyer_of(connection: Connection, document: Document) -> Party:
     order_ids = [row["order_id"] for row in rows]
     if document.order_id is not None:  # whom a refund is about comes first, then whom its original names
         order_ids.append(document.order_id)
+    return await buyer_named(connection, document, order_ids)
+
+
+async def buyer_named(
+    connection: Connection,
+    document: Document,
+    order_ids: Sequence[str],
+    told: BusinessRegistration | None = None,
+    decided: Iterable[Correction] = (),
+) -> Party:
+    """Who a document of the payments of these orders is for.
+
+    `told` is what is just told of a business, `decided` what is just corrected of the document.
+    """
     sold = await connection.fetch(SQL.snapshots_of_orders, order_ids)
     kept = {row["order_id"]: SNAPSHOTS.read(row) for row in sold}
     partners = await connection.fetch(SQL.read_partners, [document.partner_id])
     partner = PARTNERS.read(partners[0]) if partners else None
-    return buyer_of(document, [kept[order_id] for order_id in order_ids if order_id in kept], partner)
+    rows = await connection.fetch(SQL.read_registrations, [document.partner_id])
+    registered = {each.business_number: each for each in map(REGISTRATIONS.read, rows)}
+    if told is not None:
+        registered[told.business_number] = told.after(registered.get(told.business_number))
+    of_orders = [kept[order_id] for order_id in order_ids if order_id in kept]
+    party = buyer_of(document, of_orders, partner, registered.get(document.business_number))
+    if document.original_id is None:
+        return party
+    before = await connection.fetch(SQL.corrections_behind, document.invoice_id)
+    return corrected(party, [*decided, *map(CORRECTIONS.read, before)])
 
 
 def _original_of(row: Mapping[str, Any]) -> Original | None:

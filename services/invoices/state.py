@@ -245,13 +245,25 @@ class Transmission(Struct, frozen=True, gc=False):
     detail: str = ""
 
 
+class GivenUpKey(NamedTuple):
+    """A key under which the tax agent is not given a document any more: why, and since when."""
+
+    document_key: str
+    reason: str
+    at: datetime
+
+
 class Submission(Struct, frozen=True, gc=False):
-    """A document that a tax agent is given, under its key, and how far it is.
+    """A document that a tax agent is given, under a key, and how far it is.
+
+    `document_key` is the document's own until the agent has something else under it, or could not transmit
+    what it had: then it is another number of the same business, and `given_up` names those before it.
 
     `sending`: a call was begun, and what became of it is not known until the agent was asked. `sent`: the
     agent has it. `issued`: it has an approval number, and its transmission is to come. `next_at` is when it
     is looked at again, after `tries` looks without news, or when it ended. `detail` is why it failed. `actor`
-    had it sent for `reason`; `is_of_all`: with the whole month, which is closed with its last answer.
+    had it sent for `reason`; `is_of_all`: with the whole month, which is closed with its last answer. `doubt`
+    is why the agent's last answer is not believed, since `doubted_at`; empty where it is.
     """
 
     invoice_id: Fixed[UUID]
@@ -265,6 +277,9 @@ class Submission(Struct, frozen=True, gc=False):
     tries: int = 0
     approval_number: str | None = None
     detail: str = ""
+    doubt: str = ""
+    doubted_at: datetime | None = None
+    given_up: Annotated[tuple[GivenUpKey, ...], JSON] = ()
 
 
 class Refund(Struct, frozen=True, gc=False):
@@ -326,10 +341,47 @@ class PartnerNumber(Struct, frozen=True, gc=False):
     business_number: str
 
 
+class BusinessRegistration(Struct, frozen=True, gc=False):
+    """What stands on the registration of a business (사업자등록증), as a partner told it of its own.
+
+    What was not told is empty. `told_at`: when the latest of it was true.
+    """
+
+    partner_id: Fixed[str]
+    business_number: Fixed[str]
+    told_at: datetime
+    representative: str = ""
+    address: str = ""
+    business_type: str = ""
+    business_item: str = ""
+    branch_number: str = ""
+
+    def after(self, known: "BusinessRegistration | None") -> "BusinessRegistration":
+        """Both together: of the same thing what is true later counts, and what is empty says nothing."""
+        if known is None:
+            return self
+        first, last = sorted((known, self), key=lambda each: each.told_at)
+        said = {name: getattr(last, name) or getattr(first, name) for name in REGISTERED}
+        return replace(last, **said)
+
+
+REGISTERED = ("representative", "address", "business_type", "business_item", "branch_number")
+"""What of a business is told beside its number and its name."""
+
+
+class RightBuyer(NamedTuple):
+    """What a corrected document says of its buyer otherwise than its payments; None: it says the same."""
+
+    name: str | None = None
+    representative: str | None = None
+    address: str | None = None
+
+
 class Correction(Struct, frozen=True, gc=False):
     """That an issued document names the wrong business; an operator decides whether it is corrected.
 
-    `business_number` is the right one. `reason`, `actor` and `decided_at` are the operator's.
+    `business_number` is the right one, `buyer` what else is right, where that was wrong. `reason`,
+    `actor` and `decided_at` are the operator's.
     """
 
     invoice_id: Fixed[UUID]
@@ -341,6 +393,7 @@ class Correction(Struct, frozen=True, gc=False):
     reason: str | None = None
     actor: str | None = None
     decided_at: datetime | None = None
+    buyer: Annotated[RightBuyer | None, JSON] = None
 
 
 class WithdrawnPartner(Struct, frozen=True, gc=False):
@@ -442,6 +495,7 @@ class Change(Struct, frozen=True, gc=False):
     approvals: tuple[Approval, ...] = ()
     transmissions: tuple[Transmission, ...] = ()
     submissions: tuple[Submission, ...] = ()
+    registrations: tuple[BusinessRegistration, ...] = ()
 
     def plus(self, later: "Change") -> "Change":
         """Both changes; of the same thing the value of `later` counts."""
@@ -463,6 +517,7 @@ class Stored:
     approvals: Mapping[tuple[UUID, str], Approval] = field(default_factory=dict)
     transmissions: Mapping[UUID, Transmission] = field(default_factory=dict)
     submissions: Mapping[UUID, Submission] = field(default_factory=dict)
+    registrations: Mapping[tuple[str, str], BusinessRegistration] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -488,6 +543,7 @@ class World:
     approvals: dict[tuple[UUID, str], Approval] = field(default_factory=dict)
     transmissions: dict[UUID, Transmission] = field(default_factory=dict)
     submissions: dict[UUID, Submission] = field(default_factory=dict)
+    registrations: dict[tuple[str, str], BusinessRegistration] = field(default_factory=dict)
     others: list[OtherPayment] = field(default_factory=list)
     counters: dict[str, DocumentCounter] = field(default_factory=dict)
     closed: dict[str, datetime] = field(default_factory=dict)
@@ -576,6 +632,7 @@ class World:
         self.approvals.update(((each.invoice_id, each.business_number), each) for each in state.approvals)
         self.transmissions.update((each.invoice_id, each) for each in state.transmissions)
         self.submissions.update((each.invoice_id, each) for each in state.submissions)
+        self.registrations.update(((r.partner_id, r.business_number), r) for r in state.registrations)
         self.snapshots.extend(state.snapshots)
 
     def _put_payment(self, payment: Payment) -> None:
@@ -618,6 +675,7 @@ class World:
             dict(self.approvals),
             dict(self.transmissions),
             dict(self.submissions),
+            dict(self.registrations),
         )
 
 

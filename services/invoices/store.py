@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from services.invoices.decisions.submitting import issued_at_once
 from services.invoices.state import (
     Approval,
+    BusinessRegistration,
     Change,
     Correction,
     Document,
@@ -40,6 +41,7 @@ from services.invoices.state import (
     draft_said_by,
 )
 from shared.business_number import is_valid, normalise
+from shared.clock import now
 from shared.kst import month_of
 from shared.postgres import Connection, packed
 from shared.queries import load
@@ -59,6 +61,7 @@ CORRECTIONS = Table(Correction, "corrections", key=("invoice_id",))
 COUNTERS = Table(DocumentCounter, "document_counters", key=("business_number",))
 APPROVALS = Table(Approval, "approvals", key=("document_key",))
 TRANSMISSIONS = Table(Transmission, "transmissions", key=("invoice_id",))
+REGISTRATIONS = Table(BusinessRegistration, "business_registrations", key=("partner_id", "business_number"))
 SUBMISSIONS = Table(Submission, "submissions", key=("invoice_id",))
 WITHDRAWN_PARTNERS = Table(WithdrawnPartner, "withdrawn_partners", key=("partner_id",))
 TABLES = (
@@ -75,6 +78,7 @@ TABLES = (
     APPROVALS,
     TRANSMISSIONS,
     SUBMISSIONS,
+    REGISTRATIONS,
     WITHDRAWN_PARTNERS,
 )
 
@@ -162,6 +166,7 @@ class Store:
         await _read_purged(connection, world, {event.data.partner.partner_id for event in paid})
         await _read_partners(connection, world, partner_ids)
         await _read_numbers(connection, world, partner_ids)
+        await _read_registrations(connection, world, {event.key for event in changed})
         await _read_requests(connection, world, {event.key for event in [*merges, *changed]})
         await _read_others(connection, world, merges)
         await _lock_counters(connection, world, _numbers_of_events(world, events, late))
@@ -238,6 +243,7 @@ class Store:
         rows = await connection.fetch(SQL.read_modifications, document.invoice_id)
         world.put(Change(documents=(document, *map(DOCUMENTS.read, rows))))
         await _read_corrections(connection, world)
+        await _read_registrations(connection, world, document.partners)
         numbers = {document.business_number, _digits(number or "")}
         numbers |= {each.business_number for each in world.corrections.values()}
         await _lock_counters(connection, world, numbers)
@@ -247,14 +253,39 @@ class Store:
     async def load_transmissions(
         self, connection: Connection, month: str, keys: Sequence[str], approval_numbers: Sequence[str]
     ) -> World:
-        """Holds the partners of documents with these keys, and reads what is told of their transmission."""
+        """Holds the partners of documents with these keys, and reads what is told of their transmission.
+
+        Of documents about which the tax agent's answer is doubted it reads what `load_submissions` does.
+        """
         world = World(self._policy)
+        await self._share_sets(connection, world)
         documents = [DOCUMENTS.read(r) for r in await connection.fetch(SQL.documents_of_keys, month, keys)]
-        await _lock_partners(connection, (document.partner_id for document in documents))
-        rows = await connection.fetch(
-            SQL.read_transmissions, [document.invoice_id for document in documents], approval_numbers
-        )
-        world.put(Change(documents=tuple(documents), transmissions=tuple(map(TRANSMISSIONS.read, rows))))
+        await _lock_partners(connection, {p for document in documents for p in document.partners})
+        ids = [document.invoice_id for document in documents]
+        rows = await connection.fetch(SQL.read_submissions, ids)
+        given = tuple(map(SUBMISSIONS.read, rows))
+        doubted = {each.invoice_id for each in given if each.doubt}
+        if owners := {each.partner_id for each in documents if each.invoice_id in doubted}:
+            await _read_month(connection, world, month, sorted(owners), LOCKING)
+        rows = await connection.fetch(SQL.documents_of_keys, month, keys)
+        world.put(Change(documents=tuple(map(DOCUMENTS.read, rows)), submissions=given))
+        await _read_corrections(connection, world)
+        rows = await connection.fetch(SQL.read_transmissions, ids, approval_numbers)
+        world.put(Change(transmissions=tuple(map(TRANSMISSIONS.read, rows))))
+        world.mark_stored()
+        return world
+
+    async def load_failed(
+        self, connection: Connection, month: str, numbers: Sequence[str] | None, most: int
+    ) -> World:
+        """Locks and reads some issued documents of a month that the tax agent has not transmitted."""
+        world = World(self._policy)
+        rows = await connection.fetch(SQL.failed_submissions, month, numbers, most)
+        documents = [DOCUMENTS.read(row) for row in rows]
+        await _lock_partners(connection, {p for document in documents for p in document.partners})
+        rows = await connection.fetch(SQL.read_submissions, [each.invoice_id for each in documents])
+        world.put(Change(documents=tuple(documents), submissions=tuple(map(SUBMISSIONS.read, rows))))
+        await _lock_counters(connection, world, _numbers_in(world))
         world.mark_stored()
         return world
 
@@ -294,6 +325,7 @@ class Store:
         if purged:  # while it still stands there who they were
             await connection.execute(SQL.name_buyers, purged)
             await connection.execute(SQL.erase_buyers, purged)
+            await connection.execute(SQL.erase_registrations, purged)
         await PARTNERS.put(connection, _changed(world.partners, before.partners))
         await NUMBERS.put(connection, _changed(world.numbers, before.numbers))
         await CORRECTIONS.put(connection, _changed(world.corrections, before.corrections))
@@ -303,6 +335,10 @@ class Store:
         await APPROVALS.put(connection, _changed(world.approvals, before.approvals))
         await TRANSMISSIONS.put(connection, _changed(world.transmissions, before.transmissions))
         await SUBMISSIONS.put(connection, _changed(world.submissions, before.submissions))
+        if told := list(_changed(world.registrations, before.registrations)):
+            await REGISTRATIONS.put(connection, told)
+            partner_ids, numbers = [r.partner_id for r in told], [r.business_number for r in told]
+            await connection.execute(SQL.incomplete_again, partner_ids, numbers, now())
         await WITHDRAWN_PARTNERS.put(connection, world.withdrawn)
 
     def _documents_to_write(self, world: World) -> Iterator[tuple[Document, Document | None]]:
@@ -490,6 +526,12 @@ async def _read_others(connection: Connection, world: World, merges: Sequence[Ev
     named = sorted({payment_id for event in merges for payment_id in event.data.payment_ids or ()})
     rows = await connection.fetch(SQL.payments_of_others, numbers, months, named)
     world.others = [OtherPayment(**row) for row in rows]
+
+
+async def _read_registrations(connection: Connection, world: World, partner_ids: Iterable[str]) -> None:
+    if wanted := sorted(partner_ids):
+        rows = await connection.fetch(SQL.read_registrations, wanted)
+        world.put(Change(registrations=tuple(map(REGISTRATIONS.read, rows))))
 
 
 async def _read_requests(connection: Connection, world: World, partner_ids: Iterable[str]) -> None:

@@ -13,11 +13,10 @@ from typing import Any, Final, NamedTuple
 
 import structlog
 
-from services.invoices.approving import finish
+from services.invoices.approving import finish_given
 from services.invoices.business_registry import BusinessRegistry
 from services.invoices.closes import MonthClose
 from services.invoices.decisions.submitting import NOT_SENT, Answer, take_answer
-from services.invoices.decisions.transmitting import CannotTransmit
 from services.invoices.documents.tax_document import CannotShow, Party, TaxDocument
 from services.invoices.posting import NoAnswer, RateLimited
 from services.invoices.showing import document_to_send
@@ -102,7 +101,7 @@ async def _document(
     surroundings: Surroundings, given: Submission, supplier: Party, at: datetime
 ) -> TaxDocument | None:
     try:
-        return await document_to_send(surroundings.pool, given.invoice_id, supplier, at)
+        return await document_to_send(surroundings.pool, given, supplier, at)
     except CannotShow as problem:
         log.warning("a document cannot be sent", document_key=given.document_key, why=str(problem))
         return None
@@ -172,7 +171,8 @@ async def _take(
         told = list(some)
         await _take_of_month(surroundings, store, month, given, told, at)
         if any(answer.standing not in ("unknown", "working") for answer in told):
-            await _finish(surroundings, month, given[told[0].document_key], at)
+            first = given[told[0].document_key]
+            await finish_given(surroundings, MonthClose(month, at, uuid7(), first.actor, first.reason))
 
 
 def _month_of(given: Mapping[str, Submission]) -> Any:
@@ -194,12 +194,10 @@ async def _take_of_month(
         is_told = False
         for answer in answers:
             submission = world.submissions[given[answer.document_key].invoice_id]
-            try:
-                decided = take_answer(world, submission, answer, at)
-            except CannotTransmit as problem:
-                log.warning("an answer cannot be", document_key=answer.document_key, why=str(problem))
-                continue
+            decided = take_answer(world, submission, answer, at)
             world.put(decided.state)
+            if doubt := world.submissions[submission.invoice_id].doubt:
+                log.warning("an answer is not believed", document_key=answer.document_key, why=doubt)
             is_told = is_told or any(
                 event.type in ("invoice.issued.v1", "invoice.issue_failed.v1") for event in decided.events
             )
@@ -209,9 +207,3 @@ async def _take_of_month(
         await store.save(connection, world)
         if is_told:
             await connection.execute(SQL.note_unreported, month)
-
-
-async def _finish(surroundings: Surroundings, month: str, given: Submission, at: datetime) -> None:
-    left = await surroundings.pool.fetchrow(SQL.submissions_open_of_month, month)
-    if left["is_of_all"] and not left["is_open"]:
-        await finish(surroundings, MonthClose(month, at, uuid7(), given.actor, given.reason))

@@ -6,6 +6,7 @@ from typing import Final
 
 from services.invoices.calendar import ends_at, final_return_on, late_percent, transmit_by
 from services.invoices.decisions.submitting import next_of
+from services.invoices.decisions.transmitting import NEXT
 from shared.kst import end_of_day, kst_date, month_of
 from shared.operators.commands import pawl
 from shared.operators.every_service import every_service
@@ -60,9 +61,9 @@ def refused(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
     """Documents that the tax agent did not issue, by why. What is mended is approved and issued again."""
     for why, some in _by_why(rows).items():
         of_month = [_part(row, due_on(row["month"])) for row in some]
-        first = some[0]
-        if next_of(why) in OF_PARTNER:
-            who, command = PARTNER, pawl("partner", "correct", first["members"][0])
+        first = next((row for row in some if not row["is_told"]), some[0])
+        if next_of(why) in OF_PARTNER and not first["is_told"]:
+            who, command = PARTNER, _telling(why, first["members"][0])
         else:
             who, command = FINANCE, f"{pawl('close', first['month'], 'approve')} --reason WHY --yes"
         group = add_up(INVOICES, "document_refused", why, who, of_month, moment)
@@ -105,12 +106,21 @@ def unanswered(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
         yield group.with_command(pawl("document", group.members[0]))
 
 
+def doubted(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
+    """Documents about which the tax agent says what cannot be, by why; refunds of them wait."""
+    for why, some in _by_why(rows).items():
+        parts = [_part(row, due_on(row["month"])) for row in some]
+        group = add_up(INVOICES, "document_answer_doubted", why, FINANCE, parts, moment)
+        command = f"{pawl('close', some[0]['month'], 'transmit')} --results FILE --yes"
+        yield group.with_command(command)
+
+
 def _transmitting(why: str, first: Row) -> tuple[Who, str]:
     """Who must act so that the authority takes a document, and how."""
     month, document = first["month"], first["members"][0]
-    match next_of(why):
+    match next_of(why) if first["by_agent"] else NEXT.get(why, "send_again"):
         case "correct_partner":
-            return PARTNER, pawl("partner", "correct", first["partner"])
+            return PARTNER, _telling(why, first["partner"])
         case "correct_document":
             return FINANCE, pawl("close", month, "amend", document)
         case "send_again" if first["by_agent"]:
@@ -119,6 +129,12 @@ def _transmitting(why: str, first: Row) -> tuple[Who, str]:
             return FINANCE, f"{pawl('close', month, 'transmit')} --sheet DIR"
         case _:
             return FINANCE, f"{pawl('close', month, 'transmit')} --results FILE --yes"
+
+
+def _telling(why: str, partner_id: str) -> str:
+    """How what a partner says mends a refusal for `why`."""
+    command = pawl("partner", "correct", partner_id)
+    return f"{command} --representative NAME --reason WHY --yes" if why == "incomplete" else command
 
 
 def _part(row: Row, due: date) -> Part:
@@ -165,6 +181,7 @@ TODO: Final = (
     Cause("todo_issue_again", no_arguments, issue_again),
     Cause("todo_not_transmitted", no_arguments, not_transmitted),
     Cause("todo_unanswered", no_arguments, unanswered),
+    Cause("todo_doubted", no_arguments, doubted),
     Cause("todo_late", lambda moment: (moment.now - PENALTIES_SINCE,), late),
     Cause("todo_corrections", no_arguments, corrections),
     *every_service(INVOICES),

@@ -33,4 +33,5 @@ def build(settings: OrdersSettings) -> Service:
         find=FIND,
         evidence=EVIDENCE,
         has_left=SQL.has_left,
+        reports=frozenset({"partner.withdrawal_refused.v1"}),
     )

@@ -6,7 +6,8 @@ hands of another is passed over, and if a lock ever failed, the primary key of s
 set.
 
 The serials of a large grant are copied into a table of their own, their home, which gets its indexes and
-becomes a part of all serials in the transaction of the last chunk (docs/decisions/0027).
+becomes a part of all serials in the transaction of the last chunk (docs/decisions/0027). Where time is short
+chunks are halved, and no home is made: its indexes are made in one statement.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from services.serials.stock import Stock
 from services.serials.store import GRANTS, SQL, Store
 from shared.crash_points import CrashPoint
 from shared.postgres import Connection
+from shared.runtime.batch_size import WorkSize
 from shared.runtime.decisions import Decided
 from shared.runtime.outgoing import Cause, OutboxRows
 from shared.runtime.retry import note_fault, until_done
@@ -45,7 +47,7 @@ class Issuer:
         self._troubles = surroundings.troubles
         self._outbox = surroundings.outbox
         self._store = store
-        self._chunk = store.policy.chunk
+        self._size = WorkSize(store.policy.chunk)
         self._idle_seconds = idle_seconds
         self._stock = Stock(store.writer)
 
@@ -56,6 +58,7 @@ class Issuer:
             while True:
                 granted.clear()
                 units = await until_done(self.issue_chunk, self._note_trouble)
+                self._size.grow(units)
                 self._troubles.over(PART)
                 if not units:
                     with suppress(TimeoutError):
@@ -65,8 +68,9 @@ class Issuer:
 
     def _note_trouble(self, trouble: BaseException, attempt: int, pause: float) -> None:
         more = note_fault(self._troubles, PART, trouble)
+        self._size.note(trouble)
         said = {"attempt": attempt, "pause": round(pause, 2), "trouble": type(trouble).__name__}
-        log.warning("chunk repeated", **said, **more)
+        log.warning("chunk repeated", units=self._size.most, **said, **more)
 
     async def drain(self) -> int:
         """Issue until nothing is left that this worker can lock; returns the units issued."""
@@ -92,13 +96,15 @@ class Issuer:
         async with self._outbox.transaction(
             self._pool, CrashPoint.BEFORE_CHUNK_COMMIT, CrashPoint.AFTER_CHUNK_COMMIT
         ) as (connection, events):
-            grants = await self._store.lock_grants(connection, GRANTS_A_CHUNK)
+            self._size.begin()
+            chunk = self._size.most
+            grants = await self._store.lock_grants(connection, GRANTS_A_CHUNK, chunk)
             if not grants:
                 return 0
             home = await self._home_of(connection, grants[0])
-            issues = _issues(grants, self._chunk, home)
+            issues = _issues(grants, chunk, home)
             left = issues[-1].decided.state.left
-            await self._write_serials(connection, [issue.part for issue in issues], left, home)
+            await self._write_serials(connection, [issue.part for issue in issues], left, home, chunk)
             if home and not left:
                 await self._open_home(connection, home)
             await GRANTS.save(connection, [(issue.decided.state, issue.grant) for issue in issues])
@@ -127,16 +133,16 @@ class Issuer:
     async def _home_of(self, connection: Connection, grant: Grant) -> int:
         """Where the serials of a grant live: a home is made with the first chunk of a large one."""
         policy = self._store.policy
-        if not policy.wants_home(grant):
+        if not policy.wants_home(grant) or self._size.most < policy.chunk:
             return grant.home
         home: int = await connection.fetchval(SQL.make_home, policy.homes)
         return home
 
     async def _write_serials(
-        self, connection: Connection, parts: Sequence[Part], left: int, home: int
+        self, connection: Connection, parts: Sequence[Part], left: int, home: int, chunk: int
     ) -> None:
         kept = await self._stock.take(sum(part.units for part in parts))
-        self._stock.expect(left, self._chunk)
+        self._stock.expect(left, chunk)
         await self._store.writer.write(connection, parts, kept, home)
 
     async def _open_home(self, connection: Connection, home: int) -> None:

@@ -21,6 +21,7 @@ from services.serials.store import SQL
 from services.serials.vault import Vault, WrongSerialError
 from shared.crash_points import CrashPoint
 from shared.postgres import Connection
+from shared.runtime.batch_size import WorkSize
 from shared.runtime.retry import note_fault, until_done
 from shared.runtime.surroundings import Surroundings
 
@@ -48,7 +49,7 @@ class Rotator:
 
     def __init__(self, surroundings: Surroundings, vault: Vault, window: int = WINDOW) -> None:
         self._pool, self._outbox = surroundings.pool, surroundings.outbox
-        self._vault, self._window = vault, window
+        self._vault, self._size = vault, WorkSize(window)
         self._troubles = surroundings.troubles
         earlier = sorted(vault.key_ids - {vault.current_id})
         self._keys: dict[str, Any] = {"current": vault.current_id, "earlier": earlier}
@@ -58,13 +59,16 @@ class Rotator:
         """Does whatever there is to do, then looks again; for ever."""
         await until_done(self._look_for_missing, self._note_trouble)
         while True:
+            size = self._size.most
             has_more = await until_done(self.step, self._note_trouble)
+            self._size.grow(size if has_more else 0)
             self._troubles.over(PART)
             if not has_more:
                 await asyncio.sleep(LOOK_EVERY_SECONDS)
 
     def _note_trouble(self, trouble: BaseException, attempt: int, pause: float) -> None:
         more = note_fault(self._troubles, PART, trouble)
+        self._size.note(trouble)
         said = {"attempt": attempt, "pause": round(pause, 2), "trouble": type(trouble).__name__}
         log.warning("window repeated", **said, **more)
 
@@ -103,10 +107,11 @@ class Rotator:
 
     async def _rekey_window(self, connection: Connection, key_id: str) -> bool | None:
         """Whether the pass is at its end; None where another worker has this key. Raises StandsStill."""
+        self._size.begin()
         after = await connection.fetchval(SQL.lock_rotation, key_id, self._vault.current_id)
         if after is None:
             return None
-        last = await connection.fetchval(SQL.end_of_window, after, self._window)
+        last = await connection.fetchval(SQL.end_of_window, after, self._size.most)
         if last is None:
             return True
         rows = await connection.fetch(SQL.serials_to_rekey, after, last, key_id)

@@ -165,11 +165,14 @@ class Store:
         """
         await ORDERS.save(connection, pairs(dict(sorted(now.items())), before))
 
-    async def lock_grants(self, connection: Connection, most: int) -> list[Grant]:
-        """Up to `most` grants that a chunk can finish, else one that takes more; locked until the commit."""
-        rows = await connection.fetch(SQL.lock_small_grants, self.policy.chunk, most)
+    async def lock_grants(self, connection: Connection, most: int, chunk: int) -> list[Grant]:
+        """Up to `most` grants that a chunk of so many units can finish, else one that takes more.
+
+        Locked until the commit.
+        """
+        rows = await connection.fetch(SQL.lock_small_grants, chunk, most)
         if not rows:
-            rows = await connection.fetch(SQL.lock_large_grant, self.policy.chunk)
+            rows = await connection.fetch(SQL.lock_large_grant, chunk)
         return [GRANTS.read(row) for row in rows]
 
 

@@ -311,7 +311,10 @@ class MergeUndone(MergeRequested):
 
 
 class PartnerChanged(Data):
-    """partner.changed.v1: the partner's invoice data and its standing preference to merge."""
+    """partner.changed.v1: the partner's invoice data and its standing preference to merge.
+
+    What is registered of its business (`representative` and what follows) stays as it was where it is absent.
+    """
 
     partner_id: Id
     business_number: BusinessNumber
@@ -319,6 +322,11 @@ class PartnerChanged(Data):
     invoice_email: Name
     always_merge: bool
     changed_at: Instant | None = None
+    representative: Name | None = None
+    address: Name | None = None
+    business_type: Name | None = None
+    business_item: Name | None = None
+    branch_number: Id | None = None
 
 
 class PartnerWithdrawalRequested(Data):

@@ -85,7 +85,7 @@ class Runtime:
         self.troubles = Troubles()
         self.sealer = settings.sealer()
         on_crash_point = crash_at_points(settings.crash_at, settings.pause_at)
-        self.topics = Topics(settings.brokers(), partitions, pool, self._begin_anew)
+        self.topics = Topics(settings.brokers(), partitions, pool, self._begin_anew, self.troubles)
         self.outbox = Outbox(service.name, partitions, on_crash_point, self.topics.earlier)
         self.fold = Fold(
             service,

@@ -77,7 +77,7 @@ class Batch:
         self.parked: dict[str, list[Parked]] = {key: list(messages) for key, messages in prior.parked.items()}
         # Not a method of this batch: one that held its own method would be let go, with all that it read, by
         # the garbage collector only, which stops the process for as long as that takes.
-        self._context = Context(context.new_id, partial(_waiting, self.parked))
+        self._context = Context(context.new_id, partial(_waiting, self.parked), context.handled_at)
         self.refusals: list[Refusal] = []
         self.by_people: list[tuple[str, ByPerson]] = []
         self._letters = {key: list(letters) for key, letters in prior.letters.items()}

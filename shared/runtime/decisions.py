@@ -7,8 +7,8 @@ the event with its key until an operator looks at it.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from datetime import UTC, datetime
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 from msgspec import Struct
@@ -142,12 +142,25 @@ def keep(world: Keeper[S], decision: Decision[S]) -> Outcome:
     return Applied(decision.events)
 
 
+LONG_AGO: Final = datetime(1, 1, 2, tzinfo=UTC)
+"""An instant before every event."""
+
+
 @dataclass(slots=True)
 class Context:
-    """What a decision may use besides state and event: fresh ids and what waits with a key, never a clock."""
+    """What a decision may use besides state and event: fresh ids and what waits with a key, never a clock.
+
+    `handled_at` is when the batch is handled: for an act that is ours and counts by its own day, as the issue
+    of a document. Whatever happened elsewhere counts by its event's time. See `acted_at`.
+    """
 
     new_id: Callable[[], UUID]
     waiting: Callable[[str], Sequence[Event[Any]]] = lambda key: ()
+    handled_at: datetime = LONG_AGO
+
+    def acted_at(self, event: Event[Any]) -> datetime:
+        """The instant of an act of ours that follows from an event: never before what led to it."""
+        return max(event.time, self.handled_at)
 
 
 Handler = Callable[[Any, Event[Any], Context], Outcome]

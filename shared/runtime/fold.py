@@ -3,14 +3,15 @@
 claim ids -> read what waits -> lock and load -> read cursors -> decide -> save -> move cursors ->
 append to the outbox -> commit. Trouble that passes is repeated without limit, in smaller batches where time
 is short, and told to health and log. A message of which the database refuses a row is found by halving the
-batch and parked, so that it never holds up other keys. What is which stands in sqlstates.py.
+batch and parked, so that it never holds up other keys. What is which stands in sqlstates.py; a table that
+refuses one key after the other is a fault of the database (`suspicion`).
 """
 
 from asyncio import sleep
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import count
 from typing import Any, Final, NamedTuple, TypeVar
@@ -27,7 +28,7 @@ from shared.postgres import Connection, packed, packed_columns
 from shared.queries import load
 from shared.runtime.audit_log import AuditEntry, entry_of, entry_of_event, write_audit
 from shared.runtime.batch import Batch, EventKey, Parked, PriorState, Refusal, events_of
-from shared.runtime.batch_size import BatchSize
+from shared.runtime.batch_size import Attempts, BatchSize, is_late
 from shared.runtime.cancelling import CANCEL, cancel_waiting
 from shared.runtime.commands import Answer, Command, CommandOutcome, CommandRoute, Done, KnownCommands, Work
 from shared.runtime.decisions import Context, Position
@@ -39,6 +40,7 @@ from shared.runtime.records import Record, digest_of, pack, seal_context, unpack
 from shared.runtime.retry import TRANSIENT, Conflict, delay_before, meaning_of_trouble, until_done
 from shared.runtime.service import Service
 from shared.runtime.signals import Metrics
+from shared.runtime.suspicion import Suspicion, WholeTable
 from shared.runtime.troubles import Troubles
 from shared.sealing import BrokenSealError, Sealer
 from shared.sqlstates import Concern
@@ -52,9 +54,6 @@ BY_ITSELF = "pawl"
 """Who ends a dead letter that a later event has made good."""
 COMMAND_PATIENCE_SECONDS = 10.0
 """How long trouble that passes is repeated while somebody waits for an answer."""
-CUTS_BEFORE_HALVING = 2
-"""A transaction_timeout that strikes between two statements looks like a connection that broke. So many
-transactions in a row that broke after they had begun mean that time is short."""
 
 log = structlog.get_logger("pawl.fold")
 
@@ -83,24 +82,6 @@ class _TimeIsShort(Exception):
     """The database ends transactions of this size."""
 
 
-class _Attempts:
-    """One piece of work that is repeated until it goes well: what its trouble was, and how far it came."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.has_begun = False
-        self._cuts = 0
-
-    def is_short_of_time(self, concern: Concern) -> bool:
-        """Whether the last try, which ended with trouble of this kind, was too large."""
-        if self.size < 2:
-            return False
-        self._cuts = self._cuts + 1 if self.has_begun and concern is Concern.CONNECTION else 0
-        is_late = self.has_begun and concern is Concern.TIME
-        self.has_begun = False
-        return is_late or self._cuts >= CUTS_BEFORE_HALVING
-
-
 class Fold:
     """Handles batches of records for one service. `troubles` are told what keeps it from going on."""
 
@@ -122,6 +103,7 @@ class Fold:
         self._overdue_after = overdue_after
         self._troubles = Troubles() if troubles is None else troubles
         self._size = BatchSize()
+        self._suspicion = Suspicion()
         self._intake = Intake(service)
         self._context = Context(new_id=uuid7)
         self._commands = {**service.commands, CANCEL: CommandRoute(partial(cancel_waiting, service.routes))}
@@ -160,18 +142,19 @@ class Fold:
         *,
         past_inbox: bool = False,
         new_id: Callable[[], UUID] = uuid7,
+        handled_at: datetime | None = None,
     ) -> Batch:
         """Decides one message in the caller's transaction, and writes all that follows but the outbox.
 
         `past_inbox`: an event whose id is known is decided all the same. `new_id` gives the ids that are
-        decided with it. Call `finish` after the commit.
+        decided with it, `handled_at` is when that is, if not now. Call `finish` after the commit.
         """
         prior = await self._read_prior(connection, [] if past_inbox else [message], [message.key])
         if past_inbox:
             prior.fresh = {(message.source or "", message.event_id or "")}
         world = await self._service.store.load(connection, events_of([message], prior.parked))
         prior.cursors = await self._cursors(connection, [message], prior)
-        batch = Batch(self._service, world, prior, events, Context(new_id=new_id))
+        batch = Batch(self._service, world, prior, events, Context(new_id, handled_at=handled_at or now()))
         batch.take(message)
         await self._service.store.save(connection, world)
         await self._write(connection, batch)
@@ -198,7 +181,7 @@ class Fold:
         try:
             return await self._within_patience(lambda: self._decide(commands))
         except TRANSIENT as trouble:
-            if len(commands) > 1 and _is_late(trouble):
+            if len(commands) > 1 and is_late(trouble):
                 return await self._halve_commands(commands, trouble)
             raise
         except Exception as refusal:
@@ -299,7 +282,7 @@ class Fold:
         world = await self._service.store.load(connection, [*own, *events_of([], prior.parked)])
         prior.cursors = await self._cursors(connection, [], prior)
         self._outbox.on_crash_point(CrashPoint.AFTER_CLAIM)
-        batch = Batch(self._service, world, prior, events, self._context)
+        batch = Batch(self._service, world, prior, events, self._at_this_instant())
         outcomes = self._take_commands(batch, commands)
         await self._service.store.save(connection, world)
         await self._write(connection, batch)
@@ -378,17 +361,31 @@ class Fold:
             await self._halve(messages, refusal)
             return
         self._size.grow(len(messages))
+        await self._go_on(batch)
+
+    async def _go_on(self, batch: Batch, went_well: str | None = None) -> None:
+        """What remains once messages went well: for keys that wait, and for keys of a suspected table."""
+        keys = self._suspicion.end() if batch.handled else ()
+        for key in keys:
+            if key == went_well:
+                continue
+            try:
+                await self.reopen_key(key, BY_ITSELF, "its table takes rows again")
+            except TRANSIENT:
+                raise
+            except Exception as refusal:
+                self._suspicion.is_of_table(refusal, key)
         if batch.after_commit:
             await self.retry_keys(sorted(batch.after_commit))
 
     async def _despite_races(
-        self, size: int, operation: Callable[[_Attempts | None], Awaitable[Batch]]
+        self, size: int, operation: Callable[[Attempts | None], Awaitable[Batch]]
     ) -> Batch:
         """Repeats what two writers of the same new row may both have tried, a few times.
 
         Raises _TimeIsShort where the database ends transactions of this size.
         """
-        attempts = _Attempts(size)
+        attempts = Attempts(size)
         with self._noting(attempts) as note:
             for _ in range(RACES_BEFORE_HALVING):
                 with suppress(asyncpg.UniqueViolationError):
@@ -401,9 +398,28 @@ class Fold:
             await self._settle(messages[:middle])
             await self._settle(messages[middle:])
             return
+        if self._suspicion.is_of_table(refusal, messages[0].key):
+            try:
+                batch = await self.repeat(lambda: self._unless_of_table(messages))
+            except Exception as own:  # something else went well meanwhile
+                refusal = own
+            else:
+                await self._go_on(batch, messages[0].key)
+                return
         reason = _one_line(refusal)
         log.error("event blocked", key=messages[0].key, event_id=messages[0].event_id, reason=reason)
         await self.repeat(lambda: self._transaction(messages, blocked=reason))
+
+    async def _unless_of_table(self, messages: list[InboundMessage]) -> Batch:
+        """Handles a message whose table is suspected. Raises WholeTable as long as it is."""
+        try:
+            return await self._transaction(messages)
+        except TRANSIENT:
+            raise
+        except Exception as refusal:
+            if self._suspicion.is_of_table(refusal, messages[0].key):
+                raise WholeTable(_one_line(refusal)) from refusal
+            raise
 
     async def _halve_keys(self, keys: Sequence[str], refusal: Exception) -> None:
         if len(keys) > 1:
@@ -411,6 +427,9 @@ class Fold:
             await self.retry_keys(keys[:middle])
             await self.retry_keys(keys[middle:])
             return
+        if self._suspicion.is_of_table(refusal, keys[0]):
+            log.warning("key not tried on: its table is at fault", key=keys[0], reason=_one_line(refusal))
+            return  # it waits on, for the next look
         reason = _one_line(refusal)
         log.error("key blocked", key=keys[0], reason=reason)
         await self.repeat(lambda: self._transaction([], retry=keys, blocked=reason))
@@ -423,7 +442,7 @@ class Fold:
         reopen: Sequence[str] = (),
         blocked: str | None = None,
         entry: AuditEntry | None = None,
-        begun: _Attempts | None = None,
+        begun: Attempts | None = None,
     ) -> Batch:
         async with self._outbox.transaction(
             self._pool, CrashPoint.BEFORE_COMMIT, CrashPoint.AFTER_COMMIT, silent_too=True
@@ -436,7 +455,7 @@ class Fold:
             )
             prior.cursors = await self._cursors(connection, messages, prior)
             self._outbox.on_crash_point(CrashPoint.AFTER_CLAIM)
-            batch = Batch(self._service, world, prior, events, self._context)
+            batch = Batch(self._service, world, prior, events, self._at_this_instant())
             if blocked is not None:
                 for message in messages:
                     batch.block(message, blocked)
@@ -455,6 +474,9 @@ class Fold:
             await write_audit(connection, [] if entry is None else [entry])
         self._count(batch)
         return batch
+
+    def _at_this_instant(self) -> Context:
+        return replace(self._context, handled_at=now())
 
     async def _read_prior(
         self, connection: Connection, messages: list[InboundMessage], keys: Sequence[str]
@@ -721,7 +743,7 @@ class Fold:
 
     @contextmanager
     def _noting(
-        self, attempts: _Attempts | None = None
+        self, attempts: Attempts | None = None
     ) -> Iterator[Callable[[BaseException, int, float], None]]:
         """What notes the trouble of one piece of work until it ends; health forgets it then."""
         token = object()
@@ -755,11 +777,6 @@ def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
 def _storable(text: str | None) -> str | None:
     """Postgres text cannot hold NUL; the sealed record keeps the original."""
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}")[:2000] if text is not None else None
-
-
-def _is_late(trouble: BaseException) -> bool:
-    meaning = meaning_of_trouble(trouble)
-    return meaning is not None and meaning.concern is Concern.TIME
 
 
 def _one_line(trouble: BaseException) -> str:

@@ -1,9 +1,10 @@
 """`pawl recover`: brings a restored schema forward from the topics, in one transaction or not at all."""
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, repeat
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -21,8 +22,11 @@ from shared.runtime.outbox import Outbox
 from shared.runtime.outgoing import COLUMNS
 from shared.runtime.recovery_rules import (
     Lost,
+    Place,
     Told,
+    acted_at_told,
     answered_up_to,
+    causes_of,
     ids_told,
     in_order,
     lost_of,
@@ -34,6 +38,10 @@ from shared.runtime.service import Service
 from shared.runtime.topic_events import TopicEvent
 
 SQL = load("shared.runtime")
+TRIES: Final = 64
+"""What is held back is tried again after so many others, one by one, and then once all have come."""
+Key: TypeAlias = tuple[str, str]
+"""A key in a topic."""
 
 
 class NotAlone(Exception):
@@ -91,17 +99,26 @@ class Recovery:
 
 @dataclass(slots=True)
 class Inputs:
-    """What the service has read since its backup, by partition number and topic.
+    """What the service has read since its backup, by partition.
 
-    `limits` is how far its group is, `handled` how far its schema is, by topic and number. `is_behind`: the
-    schema says of some partition that it has handled less than the group, also where nothing was told since.
+    `limits` is how far its group is, `handled` how far its schema is. `is_behind`: the schema says of some
+    partition that it has handled less than the group, also where nothing was told since.
     """
 
-    queues: dict[int, dict[str, list[InboundMessage]]] = field(default_factory=dict)
-    limits: dict[tuple[str, int], int] = field(default_factory=dict)
-    handled: dict[tuple[str, int], int] = field(default_factory=dict)
+    queues: dict[Place, list[InboundMessage]] = field(default_factory=dict)
+    limits: dict[Place, int] = field(default_factory=dict)
+    handled: dict[Place, int] = field(default_factory=dict)
     gone: list[dict[str, Any]] = field(default_factory=list)
     is_behind: bool = False
+
+
+@dataclass(slots=True)
+class Held:
+    """What is held back of a key in a topic: why its first message is, and how often to try that again."""
+
+    why: str
+    messages: deque[InboundMessage] = field(default_factory=deque)
+    tries_left: int = TRIES
 
 
 class Recoverer:
@@ -122,6 +139,8 @@ class Recoverer:
         # bank account is: who has asked for it, and what it was, once a later event has told.
         self._untold: dict[UUID, Origin] = {}
         self._learned: dict[Origin, UUID] = {}
+        # What was decided before others that led to no event, though the broker's times say otherwise.
+        self._early: set[str | None] = set()
 
     async def recover(self, connection: asyncpg.Connection, *, apply: bool) -> Recovery:
         """Brings everything forward, if `apply` and if nothing is lost; else says what it would do.
@@ -156,11 +175,13 @@ class Recoverer:
     ) -> Recovery:
         """`bring_all` in one transaction that stays if `apply` and if nothing is lost; what came of it.
 
-        It is done again whenever later events have told ids that earlier events need.
+        It is done again whenever later events have told ids that earlier events need; and where something is
+        lost, with what that is decided early, as long as less is lost then.
         """
+        best: Recovery | None = None
         while True:
             attempt = replace(result, gone=inputs.gone, lost=[])
-            learned = len(self._learned)
+            learned, early = len(self._learned), len(self._early)
             try:
                 async with connection.transaction():
                     await self.bring_all(connection, entries, inputs, attempt)
@@ -172,7 +193,12 @@ class Recoverer:
             except _Again:
                 continue
             except _TakeBack:
-                return attempt
+                if best is not None and len(attempt.lost) >= len(best.lost):
+                    return best
+                if len(self._early) == early:
+                    return attempt
+                best = attempt
+                continue
             attempt.applied = True
             return attempt
 
@@ -209,8 +235,7 @@ class Recoverer:
                 inputs.is_behind |= key in handled and handled[key] < inputs.limits[key]
                 inputs.handled[key] = handled.get(key, start)
                 records = await read_span(consumer, place, start, ends[place])
-                queue = self._intake.read(records)
-                inputs.queues.setdefault(place.partition, {})[place.topic] = queue
+                inputs.queues[key] = self._intake.read(records)
         finally:
             await consumer.stop()
         return inputs
@@ -218,25 +243,54 @@ class Recoverer:
     async def bring_all(
         self, connection: Connection, entries: Sequence[TopicEvent], inputs: Inputs, result: Recovery
     ) -> None:
-        """Handles the inputs once more, in the caller's transaction; `result` says what came of it."""
-        told = Told(entries)
-        own = f"{self._service.name}.events"
-        for number, queues in sorted(inputs.queues.items()):
-            causes = [entry.causation for entry in entries if (entry.topic, entry.partition) == (own, number)]
-            answered = answered_up_to(queues, entries)
-            limits = {topic: max(inputs.limits[topic, number], answered[topic]) for topic in queues}
-            stopped: set[str] = set()
-            for message in in_order(queues, causes, limits):
-                if message.key in stopped and not message.foreign:
-                    continue
+        """Handles the inputs once more, in the caller's transaction; `result` says what came of it.
+
+        What would lead to something else than the topics tell is held back with what follows of its key in
+        its topic, and tried again once others have come: what it was decided from stands in other partitions.
+        """
+        told = Told(entries, self._service.reports)
+        answered = answered_up_to(inputs.queues, entries)
+        limits = {place: max(inputs.limits[place], answered[place]) for place in inputs.queues}
+        held: dict[Key, Held] = {}
+        for message in in_order(inputs.queues, causes_of(entries), limits, self._early):
+            key = message.position.topic, message.key
+            if message.foreign or key not in held:
                 why = await self._bring(connection, message, told, result)
-                if why is not None:
-                    stopped.add(message.key)
-                    lost = told.entries(message.key)
-                    result.lost += [_unhandled(message, why), *lost_of(lost, "what came before it is lost")]
-                    told.forget(lost)
+            else:
+                why = held[key].why
+            if why is not None:
+                held.setdefault(key, Held(why)).messages.append(message)
+                continue
+            for key in [key for key, each in held.items() if each.tries_left > 0]:
+                await self._try_held(connection, held, key, told, result)
+        while any([await self._try_held(connection, held, key, told, result) for key in list(held)]):
+            pass
+        for each in held.values():
+            lost = told.entries(each.messages[0].key)
+            result.lost += [
+                _unhandled(each.messages[0], each.why),
+                *lost_of(lost, "what came before it is lost"),
+            ]
+            told.forget(lost)
+            self._early.add(each.messages[0].event_id)
         left = "its cause is in no topic: a command, a timer, or a deleted record"
         result.lost += lost_of(told.entries(), left)
+
+    async def _try_held(
+        self, connection: Connection, held: dict[Key, Held], key: Key, told: Told, result: Recovery
+    ) -> bool:
+        """Tries once more what is held back of a key; whether something of it was brought forward."""
+        each, has_moved = held[key], False
+        each.tries_left -= 1
+        while each.messages:
+            why = await self._bring(connection, each.messages[0], told, result)
+            if why is not None:
+                each.why = why
+                return has_moved
+            each.messages.popleft()
+            each.tries_left, has_moved = TRIES, True
+        del held[key]
+        return True
 
     async def _note_offsets(self, connection: Connection, inputs: Inputs) -> None:
         """Keeps that everything is handled up to where the group is, but for what is gone."""
@@ -254,7 +308,10 @@ class Recoverer:
     async def _bring(
         self, connection: Connection, message: InboundMessage, told: Told, result: Recovery
     ) -> str | None:
-        """Handles one message once more under the ids that the topics tell; why that cannot be, or None."""
+        """Handles one message once more under the ids, and at the instant, that the topics tell.
+
+        Returns why that cannot be, or None.
+        """
         asked: list[UUID] = []
 
         def fresh() -> UUID:
@@ -266,14 +323,17 @@ class Recoverer:
         await savepoint.start()
         try:
             said = await self._try(connection, message, fresh)
-            pairs = zip(said, told.counterparts(said), strict=True)
-            known = ids_told(asked, [(row, entry) for row, entry in pairs if entry is not None])
+            counterparts = zip(said, told.counterparts(said), strict=True)
+            pairs = [(row, entry) for row, entry in counterparts if entry is not None]
+            known, at = ids_told(asked, pairs), acted_at_told(pairs)
             for number, each in enumerate(known):
                 if each in asked:
                     self._untold[each] = Origin(*message.position, number)
             given = _then_fresh(known)
             events = self._outbox.rows()
-            batch = await self._fold.take_one(connection, events, message, new_id=lambda: next(given))
+            batch = await self._fold.take_one(
+                connection, events, message, new_id=lambda: next(given), handled_at=at
+            )
         except asyncpg.IntegrityConstraintViolationError as refusal:
             await savepoint.rollback()
             return f"the schema refuses it: {refusal}"
@@ -284,6 +344,9 @@ class Recoverer:
                 self._learn(row, entry)
                 await savepoint.rollback()
                 return why
+        if (why := told.otherwise(message.event_id, rows, entries)) is not None:
+            await savepoint.rollback()
+            return why
         await self._append(connection, rows, entries)
         await savepoint.commit()
         brought = [entry for entry in entries if entry is not None]

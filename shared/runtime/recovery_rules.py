@@ -2,11 +2,16 @@
 
 The events that a service has read since its backup are handled once more. What it published then is known
 from its topics, so nothing is decided anew: each event must lead to exactly what the topics tell, under the
-ids that they tell, or nothing is applied.
+ids that they tell, or nothing is applied. What is decided from the rows of others, as whether a partner may
+leave, leads to that only where those others stand as they stood: so all partitions are brought forward
+together, in the order in which the service decided.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from heapq import merge
+from itertools import accumulate
 from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
@@ -20,7 +25,9 @@ from shared.runtime.topic_events import TopicEvent
 
 Said: TypeAlias = Mapping[str, Any]
 """A row on its way to the outbox, by column."""
-ByTopic: TypeAlias = Mapping[str, Sequence[InboundMessage]]
+Place: TypeAlias = tuple[str, int]
+"""A partition: its topic and its number."""
+Queues: TypeAlias = Mapping[Place, Sequence[InboundMessage]]
 
 
 class Lost(NamedTuple):
@@ -40,56 +47,110 @@ def said_of(row: Sequence[Any]) -> dict[str, Any]:
     return dict(zip(COLUMNS, row, strict=False))
 
 
-def in_order(queues: ByTopic, causes: Iterable[str], limits: Mapping[str, int]) -> Iterator[InboundMessage]:
-    """The messages of one partition number as the service handled them.
+def causes_of(entries: Iterable[TopicEvent]) -> list[str]:
+    """The ids of what led to these events, in the order in which the service decided.
 
-    Each topic in its own order; topics among each other in the order of `causes`, the ids of what led to the
-    events of this partition, and else by the broker's time. Messages from `limits` on (an offset of each
-    topic) come only where a cause needs them: nobody knows whether the others were handled.
+    Each partition tells its own order. Partitions among each other stand in the order of the ids of events:
+    those grow with time, and what was decided from something is decided after that was committed.
     """
-    at = dict.fromkeys(queues, 0)
-    places = {m.event_id: (topic, n) for topic, queue in queues.items() for n, m in enumerate(queue)}
-    left = [places[cause] for cause in causes if cause in places]
-    ahead = set(left)
+    partitions: dict[tuple[str, int], list[TopicEvent]] = {}
+    for entry in sorted(entries, key=lambda entry: entry.offset):
+        partitions.setdefault((entry.topic, entry.partition), []).append(entry)
+    return [entry.causation for entry in merge(*partitions.values(), key=lambda entry: entry.event_id)]
 
-    def before(stamp: float, but: str | None) -> Iterator[InboundMessage]:
-        """What came before an instant, oldest first; a topic waits at the next message that led to one."""
+
+def in_order(
+    queues: Queues, causes: Iterable[str], limits: Mapping[Place, int], early: Collection[str | None] = ()
+) -> Iterator[InboundMessage]:
+    """The messages of all partitions as the service handled them.
+
+    Each partition in its own order; partitions among each other in the order of `causes`, the ids of what led
+    to events, and else by the broker's time. Messages from `limits` on (an offset of each partition) come
+    only where a cause needs them: nobody knows whether the others were handled. Causes that are `early` come
+    before all that led to nothing, and may have been handled behind them, whatever the broker's time says.
+    """
+    return _Order(queues, list(dict.fromkeys(causes)), limits, early).messages()
+
+
+class _Order:
+    """How far each partition is on the way through its messages, and what waits for what."""
+
+    def __init__(
+        self,
+        queues: Queues,
+        causes: Sequence[str],
+        limits: Mapping[Place, int],
+        early: Collection[str | None],
+    ) -> None:
+        self._queues, self._limits = queues, limits
+        self._at = dict.fromkeys(queues, 0)
+        places: dict[str | None, tuple[Place, int]] = {}
+        for place, queue in queues.items():
+            for number, message in enumerate(queue):
+                places.setdefault(message.event_id, (place, number))  # said again, the first counts
+        named = [cause for cause in causes if cause in places]
+        self._left = [places[cause] for cause in named]
+        self._ahead = set(self._left)
+        self._turns = _turns(queues, self._left)
+        self._early = deque(turn for turn, cause in enumerate(named) if cause in early)
+
+    def messages(self) -> Iterator[InboundMessage]:
+        """All of them, in order."""
+        for turn, (place, number) in enumerate(self._left):
+            self._ahead.discard((place, number))
+            if number >= self._at[place]:
+                yield from self._before(_stamp(self._queues[place][number]), place)
+            while self._at[place] <= number:
+                yield self._next_of(place)
+            if self._early and self._early[0] == turn:
+                self._early.popleft()
+        self._ahead.clear()
+        yield from self._before(float("inf"), None)
+
+    def _before(self, stamp: float, but: Place | None) -> Iterator[InboundMessage]:
+        """What came before an instant, oldest first; a partition waits where its next message has to."""
         while True:
             heads = [
-                (_stamp(queue[at[topic]]), topic)
-                for topic, queue in queues.items()
-                if topic != but
-                and at[topic] < len(queue)
-                and (topic, at[topic]) not in ahead
-                and queue[at[topic]].position.offset < limits.get(topic, 0)
+                (_stamp(queue[self._at[place]]), place)
+                for place, queue in self._queues.items()
+                if place != but and self._at[place] < len(queue) and not self._waits(place, self._at[place])
             ]
             if not heads or min(heads)[0] >= stamp:
                 return
-            topic = min(heads)[1]
-            at[topic] += 1
-            yield queues[topic][at[topic] - 1]
+            yield self._next_of(min(heads)[1])
 
-    for topic, number in left:
-        ahead.discard((topic, number))
-        if number < at[topic]:
-            continue
-        yield from before(_stamp(queues[topic][number]), topic)
-        while at[topic] <= number:
-            at[topic] += 1
-            yield queues[topic][at[topic] - 1]
-    ahead.clear()
-    yield from before(float("inf"), None)
+    def _waits(self, place: Place, number: int) -> bool:
+        """Whether a message has to wait: nobody knows whether it was handled, it led to an event, or it has
+        time until an early cause has come.
+        """
+        return (
+            self._queues[place][number].position.offset >= self._limits.get(place, 0)
+            or (place, number) in self._ahead
+            or bool(self._early and self._turns[place][number] > self._early[0])
+        )
+
+    def _next_of(self, place: Place) -> InboundMessage:
+        self._at[place] += 1
+        return self._queues[place][self._at[place] - 1]
 
 
-def answered_up_to(queues: ByTopic, entries: Iterable[TopicEvent]) -> dict[str, int]:
-    """The offset behind the last message of each topic that an answer among the events is about.
+def _turns(queues: Queues, left: Sequence[tuple[Place, int]]) -> dict[Place, list[float]]:
+    """By which of the causes `left` each message has come at the latest: itself, or one behind it."""
+    turns = {place: [float("inf")] * len(queue) for place, queue in queues.items()}
+    for turn, (place, number) in enumerate(left):
+        turns[place][number] = turn
+    return {place: [*accumulate(reversed(each), min)][::-1] for place, each in turns.items()}
+
+
+def answered_up_to(queues: Queues, entries: Iterable[TopicEvent]) -> dict[Place, int]:
+    """The offset behind the last message of each partition that an answer among the events is about.
 
     Whoever answered it has handled it, with all that stands before it, wherever the group is by its account.
     """
     answered = {_answered(entry.data) for entry in entries if entry.topic == FEEDBACK}
     return {
-        topic: max((m.position.offset + 1 for m in queue if _place_of(m) in answered), default=0)
-        for topic, queue in queues.items()
+        place: max((m.position.offset + 1 for m in queue if _place_of(m) in answered), default=0)
+        for place, queue in queues.items()
     }
 
 
@@ -109,9 +170,13 @@ def _stamp(message: InboundMessage) -> float:
 
 
 class Told:
-    """The events that the topics tell and the schema lacks, until each of them has been brought forward."""
+    """The events that the topics tell and the schema lacks, until each of them has been brought forward.
 
-    def __init__(self, entries: Iterable[TopicEvent]) -> None:
+    `reports` are the types of those that only say how others stand: what they say now need not be the same.
+    """
+
+    def __init__(self, entries: Iterable[TopicEvent], reports: Collection[str] = ()) -> None:
+        self._reports = reports
         self._named: dict[tuple[Any, ...], list[TopicEvent]] = {}
         for entry in {entry.event_id: entry for entry in entries}.values():  # published twice, it is one
             self._named.setdefault(_name_of(entry._asdict()), []).append(entry)
@@ -141,17 +206,31 @@ class Told:
         behind it.
         """
         if entry is not None:
-            return (
-                None
-                if same(said, entry)
-                else f"it would be {_short(said['data'])}, the topic tells otherwise"
-            )
+            if entry.type in self._reports:
+                said = {**said, "data": entry.data}
+            if same(said, entry):
+                return None
+            return f"it would be {_short(said['data'])}, the topic tells otherwise"
         if said["sequence"] is None:
             return None
         for other in self.entries(said["key"]):
             is_behind = other.sequence is not None and other.sequence >= said["sequence"]
             if is_behind and (other.topic, other.subject) == (said["topic"], said["subject"]):
                 return f"it would be {said['type']} {said['sequence']}, the topic tells {other.type}"
+        return None
+
+    def otherwise(
+        self, cause: str | None, rows: Iterable[Said], entries: Iterable[TopicEvent | None]
+    ) -> str | None:
+        """Why these rows cannot be what a message led to: the topics tell that it led to others, and to none
+        of its own among these. None where they can.
+        """
+        own = [(row, entry) for row, entry in zip(rows, entries, strict=True) if row["causation"] == cause]
+        if not own or any(entry is not None for _, entry in own):
+            return None
+        for other in self.entries():
+            if other.causation == cause:
+                return f"it would be {own[0][0]['type']}, the topic tells {other.type}"
         return None
 
     def forget(self, entries: Iterable[TopicEvent]) -> None:
@@ -176,6 +255,15 @@ def ids_told(fresh: Sequence[UUID], pairs: Iterable[tuple[Said, TopicEvent]]) ->
         if said["subject"] != entry.subject:
             told[said["subject"]] = entry.subject
     return [_id(told.get(str(each))) or each for each in fresh]
+
+
+def acted_at_told(pairs: Iterable[tuple[Said, TopicEvent]]) -> datetime | None:
+    """When our own acts were that these events tell of, where it was another instant than by now.
+
+    None where they tell of none. Each is the instant of handling, or of what led to it where that is later.
+    """
+    told = (entry for said, entry in pairs if entry.topic != FEEDBACK and said["time"] != entry.time)
+    return min((datetime.fromisoformat(entry.time) for entry in told), default=None)
 
 
 def only_ids_differ(said: Said, entry: TopicEvent) -> dict[UUID, UUID]:

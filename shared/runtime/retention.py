@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError
 
 from shared.clock import monotonic
 from shared.queries import load
+from shared.runtime.batch_size import WorkSize
 from shared.runtime.retry import TRANSIENT
 from shared.runtime.signals import Metrics
 
@@ -49,6 +50,7 @@ class Retention:
         self._leads = leads
         self._metrics = metrics
         self._walked_at: float | None = None
+        self._events, self._pages = WorkSize(EVENTS_A_STEP), WorkSize(PAGES_A_STEP)
 
     async def run(self, every_seconds: float) -> None:
         """A round every so often, until it is cancelled."""
@@ -71,15 +73,18 @@ class Retention:
 
     async def _forget_events(self) -> int:
         total = 0
-        while gone := await self._step("facts", SQL.forget_events, EVENTS_A_STEP):
+        while gone := await self._step("facts", self._events, SQL.forget_events):
             total += gone
         return total
 
     async def _forget_ids(self) -> int:
         """One walk over the inbox. Pages that are added meanwhile hold nothing old."""
-        started, total = monotonic(), 0
-        for first in range(0, await self._pool.fetchval(SQL.pages_of_inbox), PAGES_A_STEP):
-            total += await self._step("ids", SQL.forget_ids, first, PAGES_A_STEP)
+        started, total, first = monotonic(), 0, 0
+        end = await self._pool.fetchval(SQL.pages_of_inbox)
+        while first < end:
+            pages = self._pages.most
+            total += await self._step("ids", self._pages, SQL.forget_ids, first)
+            first += pages
         self._walked_at = started
         return total
 
@@ -87,10 +92,19 @@ class Retention:
         keep = await self._pool.fetchval(SQL.kept_for)
         return self._walked_at is None or monotonic() - self._walked_at >= keep.total_seconds() / WALKS
 
-    async def _step(self, what: str, query: str, *arguments: int) -> int:
-        """One short transaction, and a rest as long as it took, so that work goes on between two of them."""
-        started = monotonic()
-        gone: int = await self._pool.fetchval(query, *arguments)
+    async def _step(self, what: str, size: WorkSize, query: str, *arguments: int) -> int:
+        """One short transaction, and a rest as long as it took, so that work goes on between two of them.
+
+        One for which there is too little time raises, and the next round takes half as much.
+        """
+        started, most = monotonic(), size.most
+        size.begin()
+        try:
+            gone: int = await self._pool.fetchval(query, *arguments, most)
+        except FAILURES as failure:
+            size.note(failure)
+            raise
+        size.grow(most)
         self._metrics.forgotten.labels(what).inc(gone)
         await asyncio.sleep(monotonic() - started)
         return gone

@@ -12,8 +12,9 @@ import asyncpg
 from aiokafka.errors import KafkaError
 
 from shared.clock import monotonic
+from shared.runtime.suspicion import WholeTable
 from shared.runtime.troubles import Troubles
-from shared.sqlstates import NO_TIME, Concern, Meaning, meaning_of
+from shared.sqlstates import NO_TIME, WHOLE_TABLE, Concern, Meaning, meaning_of
 
 T = TypeVar("T")
 
@@ -38,6 +39,7 @@ def _errors_of_postgres() -> Iterator[type[BaseException]]:
 
 TRANSIENT: tuple[type[BaseException], ...] = (
     Conflict,
+    WholeTable,
     OSError,
     TimeoutError,
     KafkaError,
@@ -54,6 +56,8 @@ def meaning_of_trouble(trouble: BaseException) -> Meaning | None:
         return meaning_of(trouble.sqlstate)
     if isinstance(trouble, TimeoutError):
         return NO_TIME
+    if isinstance(trouble, WholeTable):
+        return WHOLE_TABLE
     if isinstance(trouble, asyncpg.TargetServerAttributeNotMatched):
         return meaning_of("25006")
     if isinstance(trouble, OSError | asyncpg.InterfaceError | asyncpg.InternalClientError):

@@ -44,7 +44,8 @@ class Service:
     what needs somebody here, `find` what a word names here, `evidence` what is told of an order that is
     disputed. `has_left` is the statement that says whether a partner has left, where partners may ask here:
     it finds nothing then. `only_here` are the types of own events that tell of what stands in no topic: a
-    schema that has lost such rows cannot be brought forward.
+    schema that has lost such rows cannot be brought forward. `reports` are those that only say how other rows
+    stood, and from which nothing follows here: they are brought forward as they were told.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Service:
     evidence: Evidence | None = None
     has_left: str | None = None
     only_here: frozenset[str] = frozenset()
+    reports: frozenset[str] = frozenset()
 
     @property
     def topics(self) -> tuple[str, ...]:

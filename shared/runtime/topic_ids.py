@@ -1,4 +1,4 @@
-"""Asks a broker what its topics are by now: how large, and under which id: each has its own."""
+"""Asks a broker what its topics are by now: how large, under which id (each has its own), how cleaned."""
 
 import asyncio
 from collections.abc import Iterable, Mapping
@@ -9,6 +9,7 @@ from uuid import UUID
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.abstract import AbstractType
+from aiokafka.protocol.admin import DescribeConfigsRequest
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
     Boolean,
@@ -26,6 +27,8 @@ from shared.kafka import renewing_arguments
 ANSWER_SECONDS: Final = 10.0
 TEXT: Final = CompactString("utf-8")
 NOBODY: Final = UUID(int=0)
+RESOURCE_TOPIC: Final = 2
+CLEANUP_POLICY: Final = "cleanup.policy"
 
 
 class Topic(NamedTuple):
@@ -120,6 +123,28 @@ class TopicAsker:
 
         Raises KafkaError, OSError, or TimeoutError when nobody answers.
         """
+        answer = await self._send(_Metadata(self._topics))
+        return {
+            name: Topic(topic_id, len(partitions))
+            for code, name, topic_id, _, partitions, *_ in answer.topics
+            if code == 0 and partitions
+        }
+
+    async def ask_policies(self) -> Mapping[str, str]:
+        """The `cleanup.policy` of each topic; one whose settings this login may not see is left out.
+
+        Raises as `ask` does.
+        """
+        resources = [(RESOURCE_TOPIC, name, [CLEANUP_POLICY]) for name in self._topics]
+        answer = await self._send(DescribeConfigsRequest(resources))
+        return {
+            name: entry[1]
+            for code, _, _, name, entries in answer.resources
+            for entry in entries
+            if code == 0 and entry[0] == CLEANUP_POLICY
+        }
+
+    async def _send(self, request: Any) -> Any:
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 if self._client is None:
@@ -127,16 +152,10 @@ class TopicAsker:
                         **renewing_arguments(self._brokers), client_id="pawl-topics"
                     )
                     await self._client.bootstrap()
-                node = self._client.get_random_node()
-                answer = await self._client.send(node, _Metadata(self._topics))
+                return await self._client.send(self._client.get_random_node(), request)
         except (KafkaError, OSError):  # TimeoutError is one of these
             await self.close()
             raise
-        return {
-            name: Topic(topic_id, len(partitions))
-            for code, name, topic_id, _, partitions, *_ in answer.topics
-            if code == 0 and partitions
-        }
 
     async def close(self) -> None:
         """Ends the connection; the next question makes another one."""

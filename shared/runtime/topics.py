@@ -1,22 +1,30 @@
-"""What the topics of a service are, while it runs: more partitions, or another topic of the same name.
+"""What the topics of a service are, while it runs: more partitions, another of the same name, compacted.
 
 A producer finds the partition of a key by their number, so a key moves when the number grows; and offsets
 begin again in a topic that was created anew. Every id and number that was ever seen stands in the schema.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 import asyncpg
 import structlog
 
 from shared.brokers import Brokers
+from shared.clock import monotonic
 from shared.queries import load
 from shared.runtime.retry import TRANSIENT
 from shared.runtime.topic_ids import Topic, TopicAsker
+from shared.runtime.troubles import Troubles
 
 SQL = load("shared.runtime")
 LOOK_SECONDS = 2.0
+PART = "the look at topics"
+COMPACTED = "a topic is compacted: the broker deletes records of a key that nobody has read yet"
+DO_NOT_COMPACT = (
+    "set cleanup.policy=delete, as deploy/kafka/topics.yaml has it; then run `pawl check --topics`, which"
+    " reads what is left, and have what others wrote meanwhile sent again"
+)
 
 log = structlog.get_logger("pawl.topics")
 
@@ -25,7 +33,8 @@ class Topics:
     """The topics that one process reads and writes.
 
     `partitions` are their numbers now, changed in place; `earlier` are all numbers that they ever had.
-    `gone` are those that the broker has not. `begin_anew` is told which are others of the same name by now.
+    `gone` are those that the broker has not. `troubles` are told of those that it compacts.
+    `begin_anew` is told which are others of the same name by now.
     """
 
     def __init__(
@@ -34,6 +43,7 @@ class Topics:
         partitions: dict[str, int],
         pool: asyncpg.Pool,
         begin_anew: Callable[[set[str]], Awaitable[None]],
+        troubles: Troubles | None = None,
     ) -> None:
         self.partitions = partitions
         self.earlier: dict[str, set[int]] = {topic: set() for topic in partitions}
@@ -42,6 +52,9 @@ class Topics:
         self._begin_anew = begin_anew
         self._seen: dict[str, Topic] = {}
         self.gone: set[str] = set()
+        self._troubles = Troubles() if troubles is None else troubles
+        self._compacted: list[str] = []
+        self._unseen: set[str] = set()
 
     async def begin(self) -> None:
         """Compares the topics with what the schema has seen of them. Raises what passes."""
@@ -62,6 +75,7 @@ class Topics:
     async def _look(self) -> None:
         found = await self._asker.ask()
         self._tell_gone(set(self.partitions) - found.keys())
+        self._tell_compacted(found.keys(), await self._asker.ask_policies())
         changed = {name: topic for name, topic in found.items() if self._seen.get(name) != topic}
         if not changed:
             return
@@ -98,6 +112,26 @@ class Topics:
                 numbers = {row["partitions"] for row in rows if row["topic_id"] == topic.id}
                 self.earlier[name] = numbers - {topic.partitions}
         return anew
+
+    def _tell_compacted(self, there: Collection[str], policies: Mapping[str, str]) -> None:
+        """A hole in a topic is legal, so what compaction takes is missed by nobody: it must not begin."""
+        if unseen := set(there) - policies.keys() - self._unseen:
+            log.warning(
+                "settings of topics not seen",
+                topics=sorted(unseen),
+                todo="let this login describe them: `pawl migrate` with an administrator's address",
+            )
+        self._unseen = set(there) - policies.keys()
+        compacted = sorted(name for name, policy in policies.items() if "compact" in policy)
+        if compacted:
+            said = f"cleanup.policy of {', '.join(compacted)}"
+            self._troubles.note(PART, PART, COMPACTED, DO_NOT_COMPACT, said, monotonic())
+        else:
+            self._troubles.over(PART)
+        if compacted != self._compacted:
+            tell = log.error if compacted else log.info
+            tell("topics are compacted", topics=compacted, todo=DO_NOT_COMPACT if compacted else "")
+        self._compacted = compacted
 
     def _tell_gone(self, gone: set[str]) -> None:
         for name in gone - self.gone:

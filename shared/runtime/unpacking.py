@@ -26,6 +26,13 @@ MAX_BATCH_BYTES: Final = 32 * 1024 * 1024
 """`max_bytes` of docs/events.md."""
 POLL_BYTES: Final = 32 * 1024 * 1024
 """When a poll has given out so much, it ends; the rest is the next one."""
+MAX_PIECES: Final = 500_000
+"""Members or blocks of one batch: each takes time, however little it holds, and nothing else of the process
+goes on meanwhile. A batch of 2 MB has no room for so many."""
+POLL_PIECES: Final = 50_000
+"""When a poll has unpacked so many, it ends with the batch in hand."""
+FIRST_WINDOW: Final = 256
+LAST_WINDOW: Final = 64 * 1024
 TRIES_OF_A_CHECKSUM: Final = 3
 XERIAL_HEADER: Final = 16
 _READ_COMMITTED: Final = fetcher.READ_COMMITTED
@@ -38,11 +45,19 @@ class TooLarge(Exception):
         super().__init__(f"it unpacks to more than {MAX_BATCH_BYTES} bytes; send smaller batches")
 
 
+class TooManyPieces(Exception):
+    """A batch consists of more than MAX_PIECES members or blocks."""
+
+    def __init__(self) -> None:
+        super().__init__(f"it is compressed in more than {MAX_PIECES} pieces; compress it as one")
+
+
 @dataclass(slots=True)
 class Budget:
     """What one poll may give out."""
 
     left: int = POLL_BYTES
+    pieces: int = POLL_PIECES
 
 
 budget_of_poll: ContextVar[Budget | None] = ContextVar("budget_of_poll", default=None)
@@ -52,18 +67,40 @@ _room = bytearray()
 
 
 def unzip(payload: Any) -> bytes:
-    """gzip, also of several members. Raises TooLarge, or whatever zlib says."""
-    left, parts, size = bytes(payload), list[bytes](), 0
-    while left:
-        unpacker = zlib.decompressobj(wbits=31)
-        parts.append(unpacker.decompress(left, MAX_BATCH_BYTES + 1 - size))
-        size += len(parts[-1])
-        if size > MAX_BATCH_BYTES:
-            raise TooLarge
-        if not unpacker.eof:
-            raise zlib.error("the stream is cut off")
-        left = unpacker.unused_data
+    """gzip, also of several members. Raises TooLarge, TooManyPieces, or whatever zlib says.
+
+    A member is fed in windows that grow with it: what it leaves over is copied, so that the rest of the batch
+    at once would be copied for each of a hundred thousand members.
+    """
+    data, parts, size, at = memoryview(bytes(payload)), list[bytes](), 0, 0
+    for _ in _pieces():
+        if at == len(data):
+            break
+        unpacker, window = zlib.decompressobj(wbits=31), FIRST_WINDOW
+        while not unpacker.eof:
+            if at >= len(data):
+                raise zlib.error("the stream is cut off")
+            parts.append(unpacker.decompress(data[at : at + window], MAX_BATCH_BYTES + 1 - size))
+            size += len(parts[-1])
+            if size > MAX_BATCH_BYTES:
+                raise TooLarge
+            at = min(at + window, len(data))
+            window = min(window * 2, LAST_WINDOW)
+        at -= len(unpacker.unused_data)
     return b"".join(parts)
+
+
+def _pieces() -> Iterator[None]:
+    """One for each piece that a batch may have; the poll is told how many were taken."""
+    taken = 0
+    try:
+        while taken <= MAX_PIECES:  # once more, to see that there are no more
+            yield
+            taken += 1
+        raise TooManyPieces
+    finally:
+        if (budget := budget_of_poll.get()) is not None:
+            budget.pieces -= taken
 
 
 def unsnap(payload: Any) -> bytes:
@@ -74,7 +111,9 @@ def unsnap(payload: Any) -> bytes:
     if not _detect_xerial_stream(data):
         return _unsnap_block(data, 0)
     parts, at, size = list[bytes](), XERIAL_HEADER, 0
-    while at < len(data):
+    for _ in _pieces():
+        if at >= len(data):
+            break
         length = int.from_bytes(data[at : at + 4], "big")
         parts.append(_unsnap_block(data[at + 4 : at + 4 + length], size))
         size += len(parts[-1])
@@ -114,7 +153,7 @@ class BoundedRecords(fetcher.PartitionRecords):  # type: ignore[misc]
 
     def _unpack_records(self) -> Iterator[Any]:
         while self._records.has_next():
-            if _is_spent():
+            if _is_spent() or _has_unpacked_enough():
                 return  # the position stands before this batch, which is fetched again
             batch = self._records.next_batch()
             if self._check_crcs and not batch.validate_crc():
@@ -194,6 +233,11 @@ def _compiled() -> list[Any]:
 def _is_spent() -> bool:
     budget = budget_of_poll.get()
     return budget is not None and budget.left <= 0
+
+
+def _has_unpacked_enough() -> bool:
+    budget = budget_of_poll.get()
+    return budget is not None and budget.pieces <= 0
 
 
 def _spend(record: Any) -> None:

@@ -210,7 +210,8 @@ ENDS: Mapping[str, End] = {
         }
     ),
     "m2": End({"refund.completed": NONE, "invoice.modified": NONE}, {2: "out_of_range /paid_out_at"}),
-    "m3": End({"invoice.issued": [{"total": 176_000, "written_date": "2025-07-31", "late": False}]}),
+    # Said before the tenth, and heard of now: late is what is issued late, whoever caused that.
+    "m3": End({"invoice.issued": [{"total": 176_000, "written_date": "2025-07-31", "late": True}]}),
     "m4": End(
         {"invoice.issue_failed": ONE, "invoice.issued": [{"business_number": "7000000041", "late": True}]}
     ),

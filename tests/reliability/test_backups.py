@@ -34,7 +34,7 @@ from tests.support.backups import Backups
 from tests.support.driver import Checkout, facts_said, table_hashes, topic_dump
 from tests.support.instances import until, until_healthy
 from tests.support.servers import FOR_TESTS, new_run_directory
-from tests.support.stories import Story, first_day
+from tests.support.stories import MINUTE, Buyer, Story, first_day
 
 pytestmark = pytest.mark.faults
 
@@ -206,6 +206,49 @@ async def test_one_service_is_restored_from_a_dump_and_brought_forward(stack: St
     assert await what_stands(stack.database) == tables
     assert await facts_said(stack.database) == said
     await stack.start("orders")
+    await stack.goes_on()
+
+
+async def test_what_is_decided_from_several_orders_is_brought_forward(stack: Stack) -> None:
+    """Merges, their undoing, and who may leave: they follow from orders that stand in other partitions."""
+    checkout, month = stack.checkout, "2031-10"
+    buyer, leaving = Buyer(checkout), Buyer(checkout)
+    await asyncio.gather(*(Story(checkout, buyer).is_issued(quantity=2) for _ in range(3)))
+    await Story(checkout, leaving).is_issued(quantity=1, method="card")  # has its slip, and no invoice
+    await checkout.drain()
+    restored = ("orders", "refunds", "invoices")
+    dumps = [await stack.backups.dump(f"{name}.dump", f"--schema={name}") for name in restored]
+
+    some = [Story(checkout, buyer) for _ in range(12)]
+    await asyncio.gather(*(story.is_issued(quantity=2) for story in some[:6]))
+    await asyncio.gather(*(story.is_paid(quantity=2) for story in some[6:]))
+    at = some[0].now
+    await buyer.asks_merge(month, at)
+    await buyer.asks_to_leave(at)
+    await buyer.until("merge.answered.v1")
+    await buyer.undoes_merge(month, at + MINUTE)
+    await buyer.until("merge.answered.v1", 2)
+    await asyncio.gather(*(story.asks_to_issue(2) for story in some[6:]))
+    await asyncio.gather(*(story.until("serials.issued.v2") for story in some[6:]))
+    await (await Story(checkout, buyer).is_paid(quantity=3)).is_refunded(1)
+    await buyer.asks_merge(month, at + MINUTE)
+    await buyer.until("merge.answered.v1", 3)
+    await leaving.asks_to_leave(at)
+    await leaving.until("partner.withdrawn.v1")
+    await Story(checkout, leaving).pays(quantity=1)  # it has left
+    await checkout.drain()
+    tables, said = await what_stands(stack.database), await facts_said(stack.database)
+
+    await stack.stop(*restored)
+    for dump in dumps:
+        await stack.backups.restore_schema(dump)
+    assert (await stack.pawl("migrate"))[0] == 0
+    for service in restored:
+        await stack.brings_forward(service)
+
+    assert await what_stands(stack.database) == tables
+    assert await facts_said(stack.database) == said
+    await stack.start(*restored)
     await stack.goes_on()
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from random import Random
 from typing import Any, NamedTuple
-from uuid import UUID
 
 from services.invoices.decisions.submitting import Answer, Standing
 from services.invoices.posting import NoAnswer, RateLimited
@@ -18,7 +17,7 @@ from services.invoices.tax_agent import DUPLICATE, Cancelled, Taken
 from tests.simulation.promises import must
 
 REASONS = ("business_closed", "wrong_number", "incomplete", "authority_unavailable")
-HAS_IT: tuple[Standing, ...] = ("working", "issued", "transmitted")
+HAS_IT: tuple[Standing, ...] = ("working", "issued", "transmitted", "not_transmitted")
 FATES = ("silent", "taken in silence", "on its way", "on its way", "too often", "in part", *("answered",) * 9)
 """What may become of a call with documents."""
 SUSPENDED = "business_suspended"
@@ -41,11 +40,11 @@ class Sent(NamedTuple):
     buyer: Buyer
 
 
-async def document_to_send(pool: Any, invoice_id: UUID, supplier: Any, at: datetime) -> Sent:
+async def document_to_send(pool: Any, given: Any, supplier: Any, at: datetime) -> Sent:
     """What the agent is given: how documents look is tested elsewhere."""
-    row = await pool.fetchrow(SQL.document_to_send, invoice_id)
+    row = await pool.fetchrow(SQL.document_to_send, given.invoice_id)
     total = row["supply"] + row["vat"]
-    return Sent(row["document_key"], total, row["written_date"], Buyer(row["business_number"]))
+    return Sent(given.document_key, total, row["written_date"], Buyer(row["business_number"]))
 
 
 @dataclass(slots=True)

@@ -257,12 +257,12 @@ _request_issuance = orders_issuance.request_issuance
 # Serials
 
 
-async def _made_again(store: SerialsStore, connection: Any, most: int) -> list[Grant]:
+async def _made_again(store: SerialsStore, connection: Any, most: int, chunk: int) -> list[Grant]:
     """A restart makes the whole grant again, whatever was made before."""
     new_id = connection._database.new_id
     return [
         structs.replace(grant, issued=0, batch_id=new_id()) if grant.issued else grant
-        for grant in await _lock_grants(store, connection, most)
+        for grant in await _lock_grants(store, connection, most, chunk)
     ]
 
 

@@ -12,6 +12,7 @@ import shared.runtime.offsets as offsets_module
 import shared.runtime.recovery as recovery_module
 import shared.runtime.retry as retry_module
 from shared.runtime import schema_behind
+from shared.runtime.batch_size import Attempts
 from shared.runtime.fold import Fold
 from shared.runtime.offsets import Gap, Judged, Place, Stand
 from shared.runtime.records import Record
@@ -179,7 +180,7 @@ OF_TAMPERING: Sequence[Bug] = tuple(
         ("a fault of the whole database blocks an event", retry_module, "TRANSIENT", _FEW),
         (
             "what is too much for its time is never made smaller",
-            fold_module._Attempts,
+            Attempts,
             "is_short_of_time",
             _never_short,
         ),

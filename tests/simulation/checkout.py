@@ -254,6 +254,7 @@ class Checkout:
             else business_number.from_seed(1 if number == 4 else number),
             "name": HOLDER,
             "invoice_email": "tax@example.com",
+            "representative": "이바다",
         }
 
     def _plan_partner(self, partner: dict[str, Any]) -> None:

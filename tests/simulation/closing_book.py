@@ -76,6 +76,14 @@ class ClosingBook:
         key = self._keys.setdefault((invoice_id, data["business_number"]), data["document_key"])
         must(key == data["document_key"], "a key belongs to its document", f"{key} is {data['document_key']}")
         self._approved[invoice_id] = (data, act)
+        self._approve_whole(data, act)
+
+    def _approve_whole(self, data: Mapping[str, Any], act: Act) -> None:
+        """Who approves a business anew approves all of it that is not issued."""
+        of_business = (data["business_number"], data["month"])
+        for invoice_id, (said, _) in self._approved.items():
+            if (said["business_number"], said["month"]) == of_business and invoice_id not in self._issued:
+                self._approved[invoice_id] = (said, act)
 
     def _hear_invoice_issued_v1(self, row: Row, data: Mapping[str, Any]) -> None:
         invoice_id, key = data["invoice_id"], data["document_key"]
@@ -159,7 +167,8 @@ class ClosingBook:
         )
         self._numbers[key] = number
         self._agent.taken.add(number)
-        told = self._agent.numbers.get(key, set()) | {n for k, n in self.told_by_hand if k == key}
+        told = {n for name in self._names_of(key) for n in self._agent.numbers.get(name, ())}
+        told |= {n for k, n in self.told_by_hand if k == key}
         must(number in told, "a transmission has one approval number", f"{key} has {number}, not {told}")
 
     def _hear_invoice_transmission_failed_v1(self, row: Row, data: Mapping[str, Any]) -> None:
@@ -192,7 +201,7 @@ class ClosingBook:
         for invoice_id, given in self._rows("submissions").items():
             d, key = documents[invoice_id], given["document_key"]
             if given["state"] in WITH_AGENT:
-                is_there = d["state"] in ("approved", "issued") and d["document_key"] == key
+                is_there = d["state"] in ("approved", "issued") and key in self._names_of(d["document_key"])
                 must(is_there, "what is with the agent stays as it is", f"{key} is {d['state']}")
             if given["state"] == "failed":
                 detail = given["detail"]
@@ -204,6 +213,14 @@ class ClosingBook:
             number = given["approval_number"]
             must(number is None or number in self._agent.numbers.get(key, ()),
                  "a transmission has one approval number", f"{key} has {number}")  # fmt: skip
+
+    def _names_of(self, key: str) -> set[str]:
+        """The keys under which the agent has, or had, the document of this key."""
+        found = {key}
+        for invoice_id, given in self._rows("submissions").items():
+            if self._rows("documents")[invoice_id]["document_key"] == key:
+                found |= {given["document_key"], *(name for name, *_ in orjson.loads(given["given_up"]))}
+        return found
 
     def _is_anew(self, invoice_id: Any) -> bool:
         """Whether it was told that a document failed, since it was approved for the time before."""
@@ -276,10 +293,16 @@ class ClosingBook:
         keys = dict(self._issued_keys())
         for key, total in keys.items():
             must(key in self._numbers, "what is issued is transmitted", key)
-            must(self._agent.kept[key].sent.total == total, "the agent has what the books have", key)
+            sent = [self._agent.kept[name].sent for name in self._names_of(key) if name in self._agent.kept]
+            must(
+                bool(sent) and all(each.total == total for each in sent),
+                "the agent has what the books have",
+                key,
+            )
+        names = {name for key in keys for name in self._names_of(key)}
         for key, known in self._agent.kept.items():
             if known.standing in ("issued", "transmitted", "not_transmitted"):
-                must(key in keys, "what the agent has issued is issued", key)
+                must(key in names, "what the agent has issued is issued", key)
 
     def _issued_keys(self) -> Iterator[tuple[str, int]]:
         for d in self._rows("documents").values():

@@ -68,6 +68,25 @@ def _approvers(tx: Transaction, number: str, documents: Sequence[Row]) -> set[st
     return {a["actor"] for a in approvals if a["invoice_id"] in ids and a["business_number"] == number}
 
 
+def approve_whole(
+    tx: Transaction, month: str, numbers: Numbers, actor: str, reason: str, at: datetime
+) -> int:
+    approvals = [a for a in tx.rows("approvals").values() if a["month"] == month]
+    anew = {a["business_number"] for a in approvals if (a["actor"], a["approved_at"]) == (actor, at)}
+    given, documents, taken = tx.rows("submissions"), tx.rows("documents"), 0
+    for row in approvals:
+        number, document = row["business_number"], documents.get(row["invoice_id"])
+        sent = given.get(row["invoice_id"])
+        stands = None if document is None else (document["business_number"], document["state"])
+        is_with_agent = sent is not None and sent["state"] in UNANSWERED
+        is_meant = number in anew and (numbers is None or number in numbers)
+        if is_meant and row["actor"] != actor and stands == (number, "approved") and not is_with_agent:
+            changed = {**dict(row.items()), "actor": actor, "reason": reason, "approved_at": at}
+            tx.put("approvals", row["document_key"], Row(changed))
+            taken += 1
+    return taken
+
+
 def begin_issue(
     tx: Transaction,
     month: str,
@@ -142,7 +161,12 @@ def finish_month(tx: Transaction, month: str, at: datetime) -> int:
 
 
 def documents_of_keys(tx: Transaction, month: str, keys: Sequence[str]) -> list[Row]:
-    rows = [d for d in tx.rows("documents").values() if d["month"] == month and d["document_key"] in keys]
+    given = {s["invoice_id"] for s in tx.rows("submissions").values() if s["document_key"] in keys}
+    rows = [
+        d
+        for d in tx.rows("documents").values()
+        if d["month"] == month and (d["document_key"] in keys or d["invoice_id"] in given)
+    ]
     return sorted(rows, key=lambda row: row["invoice_id"])
 
 
@@ -206,16 +230,26 @@ def submissions_back(tx: Transaction, ids: Sequence[UUID], at: datetime) -> int:
     return len(rows)
 
 
-def submissions_again(tx: Transaction, month: str, numbers: Numbers, at: datetime) -> int:
-    issued = {each["invoice_id"] for each in _documents(tx, month, numbers, ("issued",))}
-    failed = [
+def failed_submissions(tx: Transaction, month: str, numbers: Numbers, most: int) -> list[Row]:
+    given = tx.rows("submissions")
+    issued = {each["invoice_id"]: each for each in _documents(tx, month, numbers, ("issued",))}
+    failed = sorted(each for each, row in given.items() if row["state"] == "failed" and each in issued)
+    return [issued[each] for each in failed[:most]]
+
+
+def incomplete_again(tx: Transaction, ids: Sequence[str], numbers: Sequence[str], at: datetime) -> int:
+    documents, told = tx.rows("documents"), set(zip(ids, numbers, strict=True))
+    again = [
         row
         for row in tx.rows("submissions").values()
-        if row["month"] == month and row["state"] == "failed" and row["invoice_id"] in issued
+        if (row["state"], row["detail"], row["approval_number"]) == ("failed", "incomplete", None)
+        and documents[row["invoice_id"]]["state"] == "issued"
+        and (documents[row["invoice_id"]]["partner_id"], documents[row["invoice_id"]]["business_number"])
+        in told
     ]
-    for row in failed:
-        _change(tx, row, state="to_send", next_at=at, tries=0, detail="", approval_number=None)
-    return len(failed)
+    for row in again:
+        _change(tx, row, state="to_send", next_at=at, tries=0, detail="")
+    return len(again)
 
 
 def submissions_open_of_month(tx: Transaction, month: str) -> list[Row]:
@@ -239,6 +273,7 @@ IN_STEPS: Mapping[str, Query] = {
     for run in (
         partners_to_approve,
         partners_to_issue,
+        approve_whole,
         begin_issue,
         left_of_month,
         stand_of_month,
@@ -251,7 +286,8 @@ IN_STEPS: Mapping[str, Query] = {
         submission_of_key,
         hold_submission,
         submissions_back,
-        submissions_again,
+        failed_submissions,
+        incomplete_again,
         submissions_open_of_month,
         documents_of_ids,
         document_to_send,

@@ -948,6 +948,19 @@ def read_modifications(tx: Transaction, invoice_id: Any) -> list[Row]:
     return [d for d in found_rows if d["refund_id"] is not None]
 
 
+def corrections_behind(tx: Transaction, invoice_id: UUID) -> list[Row]:
+    documents, corrections = tx.rows("documents"), tx.rows("corrections")
+    made: list[Row] = []
+    document = documents.get(invoice_id)
+    while document is not None and document["original_id"] is not None:
+        decided = corrections.get(document["original_id"])
+        came_of_it = document["kind"] != "modified" and document["modification"] == "correction"
+        if came_of_it and decided is not None and decided["state"] == "corrected":
+            made.append(decided)
+        document = documents.get(document["original_id"])
+    return made
+
+
 def corrections_of_month(tx: Transaction, month: str) -> list[Row]:
     documents = tx.rows("documents")
     rows = [
@@ -1078,7 +1091,12 @@ INVOICES: Mapping[str, Query] = {
     "find_document": find_document,
     "read_modifications": read_modifications,
     "read_numbers": lambda tx, ids: where(tx, "partner_numbers", "partner_id", ids, "partner_id", "since"),
+    "read_registrations": lambda tx, ids: where(
+        tx, "business_registrations", "partner_id", ids, "business_number"
+    ),
+    "snapshots_of_orders": lambda tx, ids: found(tx, "payment_lines", ids),
     "read_corrections": lambda tx, ids: found(tx, "corrections", ids),
+    "corrections_behind": corrections_behind,
     "corrections_of_month": corrections_of_month,
     "lock_payments": lambda tx, ids: found(tx, "payments", unpacked(ids), lock=True),
     "lock_documents": lock_documents,
@@ -1327,7 +1345,9 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
             ),
             "a person asks for documents",
         ),
-        **dict.fromkeys(("name_buyers", "erase_buyers"), "no history here is five years long"),
+        **dict.fromkeys(
+            ("name_buyers", "erase_buyers", "erase_registrations"), "no history here is five years long"
+        ),
         "sum_evidence": "asked by auditors only",
         **dict.fromkeys(("refunds_of_payments", "page_of_partners"), "a person asks for a plan"),
         **dict.fromkeys(
@@ -1353,7 +1373,6 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
         ),
         **dict.fromkeys(
             (
-                "snapshots_of_orders",
                 "refunds_of_orders",
                 "payments_of_document",
                 "document_by_id",

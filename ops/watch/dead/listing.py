@@ -9,7 +9,6 @@ from ops.shell.databases import Urls, connected
 from ops.watch.dead.names import Filter, Name
 from shared.kst import wire_time
 from shared.queries import load
-from shared.sqlstates import Concern, meaning_of
 
 SQL = load("ops.watch")
 MOST = 10_000  # rows of one service in one list
@@ -157,15 +156,14 @@ def _blocked(service: str, row: Any) -> dict[str, Any]:
     return _row(Name(service, row["id"], True), row)
 
 
-def names_passing_fault(reason: str) -> bool:
-    """Whether the reason of a blocked event names trouble that passes, which older versions blocked for."""
+def names_fault_of_database(reason: str) -> bool:
+    """Whether the database has refused a blocked event: it may take it now, and trying harms nobody."""
     error = getattr(asyncpg, reason.partition(":")[0], None)
-    state: str | None = getattr(error, "sqlstate", None)
-    return state is not None and meaning_of(state).concern is not Concern.ROW
+    return getattr(error, "sqlstate", None) is not None
 
 
 def _blocked_by_the_database(service: str, row: Any) -> dict[str, Any]:
-    own = "" if names_passing_fault(row["pointer"]) else f"its own fault, mend it first: {row['pointer']}"
+    own = "" if names_fault_of_database(row["pointer"]) else f"its own fault, mend it first: {row['pointer']}"
     return _row(Name(service, row["id"], True), row, own)
 
 

@@ -24,6 +24,11 @@ from shared.operators.commands import pawl
 SCOPE: Final = "partners:manage"
 READ_SCOPE: Final = "partners:read"
 
+Told = Annotated[
+    str | None,
+    typer.Option(help="As its registration says (사업자등록증), for its documents.", show_default=False),
+]
+
 app = typer.Typer(
     cls=ShowsByName,
     no_args_is_help=True,
@@ -53,6 +58,19 @@ def correct(
             "--always-merge/--no-always-merge", help="One invoice for each month.", show_default=False
         ),
     ] = None,
+    representative: Told = None,
+    address: Told = None,
+    business_type: Told = None,
+    business_item: Told = None,
+    branch_number: Told = None,
+    of: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NUMBER",
+            help="The business number that representative to branch number are of (default: its own).",
+            show_default=False,
+        ),
+    ] = None,
     reason: Why = "",
     yes: Yes = False,
     actor: Actor = None,
@@ -65,8 +83,17 @@ def correct(
     """Correct what is known of a partner; shows which documents that issues, renumbers, proposes to correct.
 
     Example: [bold]pawl partner correct P-17 --business-number 116-82-00276 --reason "by phone" --yes[/bold]
+
+    Example: [bold]pawl partner correct P-17 --representative 이바다 --reason "by phone" --yes[/bold]
     """
-    said = (business_number, name, email, always_merge)
+    registered = {
+        "representative": representative,
+        "address": address,
+        "business_type": business_type,
+        "business_item": business_item,
+        "branch_number": branch_number,
+    }
+    said = (business_number, name, email, always_merge, *registered.values())
     if all(each is None for each in said):
         raise Problem(
             "Nothing is named that is to be corrected.",
@@ -75,6 +102,8 @@ def correct(
         )
     if business_number is not None:
         require_number(business_number, "--business-number")
+    if of is not None:
+        require_number(of, "--of")
     system = find_system(None, postgres, directory)
     known = asyncio.run(shown.read_partner(system, partner_id)) or {}
     body = answers.body_of(
@@ -84,6 +113,8 @@ def correct(
         name=name or _unless_told(known, "name"),
         invoice_email=email or _unless_told(known, "invoice_email"),
         always_merge=always_merge,
+        of_number=of,
+        **registered,
     )
     asker = Asker(system, url, directory, token_file, actor)
     path = f"/v1/partners/{quote(partner_id, safe='')}/correct"
@@ -101,7 +132,7 @@ def _lines(answer: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, now in after.items():
         was = before.get(name)
         if was != now:
-            yield name.replace("_", " "), f"{'not told' if was is None else _text(was)} → {_text(now)}"
+            yield name.replace("_", " "), f"{'not told' if was in (None, '') else _text(was)} → {_text(now)}"
     for document in answer["issued"]:
         yield "issues", f"{document['document_key']}  {won(document['total'])}"
     for document in answer["renumbered"]:

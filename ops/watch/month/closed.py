@@ -10,6 +10,7 @@ WHY_LEFT: Mapping[str, str] = {
     "not_approved": "not approved (pawl close {month} approve)",
     "open_refund": "a refund is in progress (pawl month {month})",
     "with_agent": "with the tax agent, which issues them in its own time (pawl close {month} status)",
+    "answer_doubted": "with the tax agent, whose answer cannot be (pawl todo --code document_answer_doubted)",
     "four_eyes": "whoever issues has approved them, somebody else is to issue them",
     "not_issued": "approved, and still to be issued (pawl close {month} issue)",
 }
@@ -188,6 +189,9 @@ def print_correction(console: Console, correction: dict[str, Any]) -> None:
             f"  ₩{document['total']:,}  {document['document_key']}",
             highlight=False,
         )
+    for buyer in correction.get("incomplete", ()):
+        lacks = " and no ".join(buyer["missing"])
+        console.print(f"{buyer['business_number']} has no {lacks}: {buyer['command']}", highlight=False)
     made = f"{len(correction['documents'])} documents correct {correction['document']}"
     _print_end(console, correction["applied"], made)
 

@@ -62,7 +62,7 @@ class Refund:
 class Invoice:
     """A document that the payment stands on, or a modified invoice. The total is the document's own.
 
-    `refused`: why a tax agent did not issue it.
+    `refused`: why a tax agent did not issue it. `doubted`: why what the agent says of it cannot be.
     """
 
     invoice_id: str
@@ -72,6 +72,7 @@ class Invoice:
     state: str
     total: int
     refused: str | None = None
+    doubted: str | None = None
 
 
 @dataclass(slots=True)

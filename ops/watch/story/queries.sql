@@ -42,9 +42,9 @@ SELECT partner_id, payment_id, evidence, invoice_id, standing_supply + standing_
 FROM placed_payments WHERE order_id = $1;
 
 -- name: documents_of
--- The document that the payment stands on, and its modified invoices; of one that a tax agent refused also why. Looked
--- for one by one: with OR every document would be read.
-SELECT d.invoice_id, d.kind, d.document_key, d.month, d.state, d.total, s.detail AS refused
+-- The document that the payment stands on, and its modified invoices; of one that a tax agent refused, or about which it says
+-- what cannot be, also why. Looked for one by one: with OR every document would be read.
+SELECT d.invoice_id, d.kind, d.document_key, d.month, d.state, d.total, s.detail AS refused, w.doubt AS doubted
 FROM (
     SELECT invoice_id, kind, document_key, month, state, total, issued_at
     FROM all_documents WHERE invoice_id = (SELECT p.invoice_id FROM placed_payments p WHERE p.order_id = $1)
@@ -54,6 +54,7 @@ FROM (
     WHERE r.order_id = $1
 ) d
 LEFT JOIN submissions s ON s.invoice_id = d.invoice_id AND s.state = 'failed' AND d.state = 'issue_failed'
+LEFT JOIN submissions w ON w.invoice_id = d.invoice_id AND w.doubt <> ''
 ORDER BY d.kind = 'modified', d.issued_at, d.invoice_id;
 
 -- name: events_of

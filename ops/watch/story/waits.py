@@ -113,7 +113,12 @@ def _refused(story: Story) -> Iterator[str]:
 
 def _papers(story: Story) -> Iterator[str]:
     for invoice in story.invoices:
-        if invoice.state in ("draft", "approved"):
+        if invoice.doubted is not None:
+            yield (
+                f"the right answer about its invoice of {invoice.month}, of which the tax agent says what "
+                f"cannot be: {words(invoice.doubted)}; pawl todo --code document_answer_doubted"
+            )
+        elif invoice.state in ("draft", "approved"):
             first = parse_month(next_month(invoice.month))
             yield f"the close of {invoice.month}, from {first} on; pawl month {invoice.month}"
         if invoice.refused is not None:

@@ -105,7 +105,7 @@ def submit_approved(
     """Gives the tax agent what `issue_approved` would issue. Nothing is told before it has answered."""
     for document in _to_issue(world, month, by, partner_ids, numbers):
         if despite_open_refunds or not any(map(has_open_refund, world.payments_in(document))):
-            _keep(world, submit(document, by, is_of_all=numbers is None))
+            _keep(world, submit(world, document, by, is_of_all=numbers is None))
     return []
 
 

@@ -1,4 +1,4 @@
-"""Correcting an issued document for an operator: the wrong business (착오 정정), or issued twice (이중발급).
+"""Correcting an issued document for an operator: wrong data (착오 정정), or issued twice (이중발급).
 
 Nothing issued is ever edited: each document of the correction is one of its own, and all come at once.
 """
@@ -19,6 +19,7 @@ from services.invoices.state import (
     Modification,
     NewId,
     Payment,
+    RightBuyer,
     World,
 )
 from shared import business_number
@@ -31,28 +32,42 @@ class CannotCorrect(Exception):
 
 
 class Order(NamedTuple):
-    """What an operator asks for. `number` is None for the proposed one; `twice`: it is our duplicate."""
+    """What an operator asks for. `twice`: it is our duplicate.
+
+    `number` is None for the proposed one, or its own where only `buyer` is wrong.
+    """
 
     number: str | None
     twice: bool
     reason: str
     actor: str
     at: datetime
+    buyer: RightBuyer = RightBuyer()
 
 
 def correct_document(world: World, document: Document, order: Order, new_id: NewId) -> Decided[Change]:
     """Corrects an issued document and everything that has modified it. Raises CannotCorrect.
 
-    For a wrong business each of them gets a pair: one that takes it back, one that says the same under the
-    right number, both dated as it (부가가치세법 시행령 제70조 제1항 제5호). The payments stand on the second
+    For a wrong business, or wrong data of it, each gets a pair: one takes it back, one says the same with
+    what is right, both dated as it (부가가치세법 시행령 제70조 제1항 제5호). The payments stand on the second
     one then. For a duplicate each is only taken back (제6호): another document holds the same won.
+    A modified document is never our duplicate: there is one for each refund.
     """
     payments = world.payments_in(document)
-    if document.state != "issued" or document.kind == "modified":
-        raise CannotCorrect("only an issued invoice can be corrected; a modified one goes with its original")
+    if document.kind == "modified" and order.twice:
+        raise CannotCorrect(
+            "a refund has one modified document here, so the other one was issued elsewhere: take that back "
+            "where it was issued (at Hometax: 수정발급, 착오에 의한 이중발급)"
+        )
+    if document.kind == "modified":
+        raise CannotCorrect("a modified document goes with its original: amend that one")
+    if document.state != "issued":
+        raise CannotCorrect("only an issued invoice can be corrected")
     if not payments:
         raise CannotCorrect("it was corrected before")
     chain = [document, *_modifications(world, document)]
+    if order.twice and order.buyer != RightBuyer():
+        raise CannotCorrect("a duplicate is only taken back: leave out what would be right")
     if order.twice:
         return _take_back_duplicate(world, chain, payments, order, new_id)
     return _replace_number(world, chain, payments, order, _wanted_number(world, document, order), new_id)
@@ -62,12 +77,15 @@ def _wanted_number(world: World, document: Document, order: Order) -> str:
     proposal = world.corrections.get(document.invoice_id)
     proposed = proposal.business_number if proposal is not None and proposal.state == "proposed" else None
     number = business_number.normalise(order.number) if order.number is not None else proposed
+    is_of_buyer = order.buyer != RightBuyer()
+    if number is None and order.number is None and is_of_buyer:
+        number = document.business_number
     if number is None:
-        raise CannotCorrect("no other number is proposed for it; name the right one")
+        raise CannotCorrect("no other number is proposed for it; name what is right")
     if not business_number.is_valid(number):
         raise CannotCorrect(f"{order.number} is no valid business number")
-    if number == document.business_number:
-        raise CannotCorrect(f"it is under {number} already")
+    if number == document.business_number and not is_of_buyer:
+        raise CannotCorrect(f"it is under {number} already; name what else is right")
     return number
 
 
@@ -157,7 +175,7 @@ def _taken_back(wrong: Document, new_id: NewId, order: Order, modification: Modi
 def _replacement(
     wrong: Document, replaced: Document | None, new_id: NewId, order: Order, number: str
 ) -> Document:
-    """The same under the right number. A modified one modifies the replacement of its original."""
+    """The same under the right number and buyer. A modified one modifies the replacement of its original."""
     return replace(
         wrong,
         invoice_id=new_id(),
@@ -183,6 +201,7 @@ def _decided(world: World, document: Document, number: str, order: Order) -> Cor
         order.reason,
         order.actor,
         order.at,
+        order.buyer if order.buyer != RightBuyer() else None,
     )
 
 

@@ -16,13 +16,18 @@ MOST_LINES = 99
 
 
 class PrintedLine(NamedTuple):
-    """One line of a document: a product at a price, in units and won; negative on a modified invoice."""
+    """One line of a document: a product at a price, in units and won; negative on a modified invoice.
+
+    `unit_price` is the supply value of one unit, also of what was sold at a gross price.
+    `kinds` is how many lines it stands for: more than one where others are folded into it.
+    """
 
     product_id: str
     name: str
     unit_price: int | None
     quantity: int | None
     amount: Money
+    kinds: int = 1
 
 
 def split_money(vat_mode: str, worths: Sequence[int], money: Money | None = None) -> list[Money]:
@@ -107,11 +112,15 @@ def _together(line: PrintedLine, other: PrintedLine) -> PrintedLine:
 
 
 def folded(lines: Sequence[PrintedLine], most: int = MOST_LINES) -> list[PrintedLine]:
-    """At most `most` lines: the last one holds all that would not fit, "그 밖의 N종"."""
+    """At most `most` lines: the last one holds all that would not fit, "그 밖의 N종".
+
+    What was folded before counts as all that it holds: lines can be folded again for a smaller form.
+    """
     if len(lines) <= most:
         return list(lines)
     rest = lines[most - 1 :]
-    return [*lines[: most - 1], PrintedLine("", f"그 밖의 {len(rest)}종", None, None, sum_of(rest))]
+    kinds = sum(line.kinds for line in rest)
+    return [*lines[: most - 1], PrintedLine("", f"그 밖의 {kinds}종", None, None, sum_of(rest), kinds)]
 
 
 def line_amounts(
@@ -127,7 +136,7 @@ def _printed(vat_mode: str, left: Sequence[tuple[SoldLine, int, int]], money: Mo
         PrintedLine(
             line.product_id,
             line.product_name,
-            line.unit_price if quantity else None,
+            payment_money(vat_mode, line.unit_price).supply if quantity else None,
             quantity or None,
             amount,
         )

@@ -17,13 +17,25 @@ from services.invoices.decisions.numbers import (
     renumber_drafts,
     tell_number,
 )
-from services.invoices.state import Change, Document, Partner, PartnerNumber, Preference, World
+from services.invoices.state import (
+    BusinessRegistration,
+    Change,
+    Document,
+    Partner,
+    PartnerNumber,
+    Preference,
+    World,
+)
 from shared import business_number
 from shared.runtime.decisions import Decided, NewEvent
 
 
-def change_partner(world: World, partner: Partner, at: datetime) -> Decided[Change]:
+def change_partner(
+    world: World, partner: Partner, at: datetime, registered: BusinessRegistration | None = None
+) -> Decided[Change]:
     """Takes over a partner's data and looks at its documents under the number that it tells.
+
+    `registered` is what it tells of a business of its own beside that, if anything.
 
     What waited in closed months for a right number is issued, drafts take it, and for issued documents of
     another number a correction is proposed. A change older than the one recorded changes no data, but its
@@ -32,15 +44,18 @@ def change_partner(world: World, partner: Partner, at: datetime) -> Decided[Chan
     recorded = world.partners.get(partner.partner_id)
     if recorded is not None and recorded.purged_at is not None:
         return Decided(Change())
-    known = world.numbers_of(partner.partner_id)
+    numbers = world.numbers_of(partner.partner_id)
     new = PartnerNumber(partner.partner_id, partner.changed_at, partner.business_number)
-    told = tell_number(known, new)
-    change = Change(numbers=() if told is known else (new,))
+    told = tell_number(numbers, new)
+    change = Change(numbers=() if told is numbers else (new,))
     preferences = _preferences(partner, recorded)
     if recorded is None or partner.changed_at >= recorded.changed_at:
         change = change.plus(Change(partners=(_with_preference(partner, recorded, preferences),)))
     elif preferences != recorded.all_preferences:
         change = change.plus(Change(partners=(replace(recorded, preferences=preferences),)))
+    if registered is not None:
+        known = world.registrations.get((registered.partner_id, registered.business_number))
+        change = change.plus(Change(registrations=(registered.after(known),)))
     issued = _issue_failed_ones(world, partner.partner_id, told, at)
     renumbered = renumber_drafts(world, partner.partner_id, told)
     proposed = propose_corrections(world, partner.partner_id, told, at)

@@ -51,7 +51,7 @@ class Return(NamedTuple):
 def record_payment(
     world: World, payment: Payment, snapshot: Snapshot, at: datetime, new_id: NewId
 ) -> Decided[Change]:
-    """Records a paid order with the draft of its tax invoice, issued at once when the month is closed.
+    """Records a paid order with the draft of its tax invoice, issued at once (`at`) when the month is closed.
 
     What cost nothing has no evidence, and so no document (domain.md, "Evidence"). Where there is none nobody
     keeps who paid, once the partner was purged. A payment that is recorded already changes nothing.
@@ -141,7 +141,9 @@ def return_money(world: World, back: Return, issued_at: datetime, new_id: NewId)
         return Decided(Change())
     waiting = world.document_of(payment)
     if waiting is not None and world.is_with_agent(waiting):
-        return Wait(f"the tax agent to answer about document {waiting.document_key}")
+        doubt = world.submissions[waiting.invoice_id].doubt
+        more = f" what can be ({doubt}); pawl todo --code document_answer_doubted" if doubt else ""
+        return Wait(f"the tax agent to answer about document {waiting.document_key}{more}")
     payment = _with_returned(payment, back, was_open=earlier is not None and earlier.state == "open")
     refund = Refund(
         back.refund_id,

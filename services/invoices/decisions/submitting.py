@@ -11,10 +11,20 @@ from typing import Final, Literal, NamedTuple
 
 from msgspec.structs import replace
 
-from services.invoices.decisions.issuing import issue, refuse
+from services.invoices.decisions.issuing import document_key, issue, refuse
 from services.invoices.decisions.numbers import propose_corrections
 from services.invoices.decisions.transmitting import NEXT, CannotTransmit, Result, fits, transmit
-from services.invoices.state import WITH_AGENT, By, Change, Document, Submission, World
+from services.invoices.state import (
+    WITH_AGENT,
+    By,
+    Change,
+    Document,
+    DocumentCounter,
+    GivenUpKey,
+    Submission,
+    SubmissionState,
+    World,
+)
 from shared.runtime.decisions import Decided, NewEvent
 
 Standing = Literal["unknown", "working", "issued", "transmitted", "refused", "not_transmitted", "cancelled"]
@@ -31,7 +41,9 @@ NOT_SENT: Final[Mapping[str, str]] = {
 }
 """Why a document is not sent, by the state of its buyer's business registration."""
 OTHER: Final = "duplicate_key"
-"""Why a document is not issued whose key the agent has given to another one, of other won."""
+"""Why a document is not issued whose key the agent has given to another one, of other won. It goes under
+another key from then on, so whatever mends a person's knowledge of the first one mends nothing here.
+"""
 RECALLED: Final = "recalled"
 """Why a document is not with the agent any more that a person has taken back."""
 OPEN: Final = (*WITH_AGENT, "issued")
@@ -51,20 +63,67 @@ class Answer(NamedTuple):
     total: int | None = None
 
 
-def submit(document: Document, by: By, *, is_of_all: bool = False) -> Decided[Change]:
+class AtAgent(NamedTuple):
+    """The key under which a document goes to the agent, those given up, and the counter of a new one."""
+
+    document_key: str
+    given_up: tuple[GivenUpKey, ...] = ()
+    counters: tuple[DocumentCounter, ...] = ()
+
+
+def submit(world: World, document: Document, by: By, *, is_of_all: bool = False) -> Decided[Change]:
     """Has a document with a key sent to the agent; `is_of_all` with its whole month."""
-    assert document.document_key is not None, "what is sent has its key"
+    at_agent = _at_agent(world, document, by.at)
     given = Submission(
         document.invoice_id,
-        document.document_key,
+        at_agent.document_key,
         document.month,
         "to_send",
         by.actor,
         by.reason,
         is_of_all,
         by.at,
+        given_up=at_agent.given_up,
     )
-    return Decided(Change(submissions=(given,)))
+    return Decided(Change(submissions=(given,), counters=at_agent.counters))
+
+
+def send_again(world: World, given: Submission, by: By) -> Change:
+    """Has the agent given an issued document again that it has not transmitted."""
+    at_agent = _at_agent(world, world.documents[given.invoice_id], by.at)
+    again = replace(
+        given,
+        document_key=at_agent.document_key,
+        state="to_send",
+        next_at=by.at,
+        tries=0,
+        detail="",
+        approval_number=None,
+        given_up=at_agent.given_up,
+    )
+    return Change(submissions=(again,), counters=at_agent.counters)
+
+
+def _at_agent(world: World, document: Document, at: datetime) -> AtAgent:
+    """Under its own key, as long as the agent has made nothing of that which stays in its way.
+
+    An agent makes one document of a key. What it has issued and could not transmit, and what it has of
+    somebody else, stay there: the document is issued anew under a new key (golden case D9).
+    """
+    own, before = document.document_key, world.submissions.get(document.invoice_id)
+    assert own is not None, "what is sent has its key"
+    if before is None:
+        return AtAgent(own)
+    given_up = before.given_up
+    is_failed = before.state == "failed"
+    if is_failed and (before.detail == OTHER or before.approval_number is not None):
+        given_up = (*given_up, GivenUpKey(before.document_key, before.detail, at))
+    gone = {each.document_key for each in given_up}
+    for key in (own, before.document_key):
+        if key not in gone and key.rpartition("-")[0] == own.rpartition("-")[0]:
+            return AtAgent(key, given_up)
+    counter = world.counters[document.business_number].next()
+    return AtAgent(document_key(document.month, counter), given_up, (counter,))
 
 
 def issued_at_once(world: World) -> Iterator[Submission]:
@@ -73,7 +132,7 @@ def issued_at_once(world: World) -> Iterator[Submission]:
         before = world.stored.documents.get(document.invoice_id)
         is_new = document.state == "issued" and (before is None or before.state != "issued")
         if is_new and document.invoice_id not in world.submissions and document.issued_at is not None:
-            yield from submit(document, By(AGENT, document.issued_at, "")).state.submissions
+            yield from submit(world, document, By(AGENT, document.issued_at, "")).state.submissions
 
 
 def pause_after(tries: int) -> timedelta:
@@ -82,36 +141,90 @@ def pause_after(tries: int) -> timedelta:
 
 
 def next_of(reason: str) -> str:
-    """What mends a refusal."""
-    return NEXT.get(reason, "send_again")
+    """What mends a refusal of the agent. Another document's key is given up when it is sent again."""
+    return "send_again" if reason == OTHER else NEXT.get(reason, "send_again")
 
 
 def take_answer(world: World, given: Submission, answer: Answer, now: datetime) -> Decided[Change]:
     """Keeps what the agent says of a document, at the instant `now`.
 
     Without news it is looked at again later. A key that the agent does not know was never taken: the document
-    is sent (again). Raises CannotTransmit for an approval number that cannot be of this document, and changes
-    nothing then.
+    is sent (again). An approval number that cannot be of this document is not believed: nothing is told, what
+    is doubted is noted, and the agent is asked again, until it says another or a person does (`take_result`).
     """
+    try:
+        return _kept(world, given, answer, now)
+    except CannotTransmit as problem:
+        return _doubted(given, answer, str(problem), now)
+
+
+def take_result(world: World, document: Document | None, result: Result, by: By) -> Decided[Change]:
+    """Keeps what a person tells of a document, as `transmit` does; it ends what the agent has still to say.
+
+    A document that is not issued yet is told of only where the agent's answer is doubted: its right approval
+    number issues it, as of when the agent says that it did, and a failure refuses it. Raises CannotTransmit.
+    """
+    given = None if document is None else world.submissions.get(document.invoice_id)
+    if document is None or given is None or given.state not in OPEN:
+        return transmit(world, document, result, by)
+    answer = Answer(given.document_key, "transmitted", result.approval_number, given.doubted_at)
+    if document.state == "approved" and given.doubt and result.failed is None:
+        return _taken(world, document, given, answer, by)
+    if document.state == "approved" and given.doubt:
+        spent = GivenUpKey(given.document_key, given.doubt, by.at)  # the agent has something under it
+        given = replace(given, given_up=(*given.given_up, spent))
+        return _refused(world, document, given, answer._replace(reason=result.failed or ""), by)
+    told = transmit(world, document, result, by)
+    if result.failed is not None and not given.doubt:
+        return told
+    return Decided(told.state.plus(_ended(given, result, by.at)), told.events)
+
+
+def _kept(world: World, given: Submission, answer: Answer, now: datetime) -> Decided[Change]:
     document = world.documents[given.invoice_id]
-    if given.state not in OPEN or document.document_key != given.document_key:
+    if given.state not in OPEN or answer.document_key != given.document_key:
         return Decided(Change())
     if answer.total is not None and answer.total != document.amount.total:
-        return _refused(world, document, given, Answer(given.document_key, "refused", reason=OTHER), now)
+        other = Answer(given.document_key, "refused", reason=OTHER)
+        return _refused(world, document, given, other, By(AGENT, now, ""))
     match answer.standing:
         case "unknown":
-            return _later(replace(given, state="to_send"), now)
+            return _later(_believed(replace(given, state="to_send")), now)
         case "working":
             return _later(given if given.state == "issued" else replace(given, state="sent"), now)
         case "issued" | "transmitted" | "not_transmitted":
-            return _taken(world, document, given, answer, now)
+            return _taken(world, document, given, answer, By(AGENT, now, ""))
         case "refused" | "cancelled":
-            return _refused(world, document, given, answer, now)
+            return _refused(world, document, given, answer, By(AGENT, now, ""))
 
 
 def recall(given: Submission) -> Change:
     """Takes an approved document back from the agent: the next issue may give it again."""
-    return Change(submissions=(replace(given, state="failed", detail=RECALLED),))
+    return Change(submissions=(_believed(replace(given, state="failed", detail=RECALLED)),))
+
+
+def _doubted(given: Submission, answer: Answer, why: str, now: datetime) -> Decided[Change]:
+    """The agent has it, and says of it what cannot be: asked again later, and known to be doubted."""
+    since = given.doubted_at or min(answer.at or now, now)
+    state: SubmissionState = given.state if given.state == "issued" else "sent"
+    return _later(replace(given, state=state, doubt=why, doubted_at=since), now)
+
+
+def _believed(given: Submission) -> Submission:
+    return replace(given, doubt="", doubted_at=None)
+
+
+def _ended(given: Submission, result: Result, at: datetime) -> Change:
+    """Nothing more is asked about a document whose transmission is known."""
+    state: SubmissionState = "transmitted" if result.failed is None else "failed"
+    ended = replace(
+        _believed(given),
+        state=state,
+        next_at=at,
+        approval_number=result.approval_number or given.approval_number,
+        detail=result.failed or "",
+    )
+    return Change(submissions=(ended,))
 
 
 def _later(given: Submission, now: datetime) -> Decided[Change]:
@@ -119,11 +232,9 @@ def _later(given: Submission, now: datetime) -> Decided[Change]:
     return Decided(Change(submissions=(later,)))
 
 
-def _taken(
-    world: World, document: Document, given: Submission, answer: Answer, now: datetime
-) -> Decided[Change]:
-    """The agent has issued it: so do we, as of then; then it is transmitted, or not."""
-    number, at = answer.approval_number, answer.at or now
+def _taken(world: World, document: Document, given: Submission, answer: Answer, by: By) -> Decided[Change]:
+    """The agent has issued it: so do we, as of then; then it is transmitted, or not, as `by` says."""
+    number, at = answer.approval_number, answer.at or by.at
     if number is None or not fits(document, number):
         raise CannotTransmit("wrong_approval_number")
     others = (each for each in world.transmissions.values() if each.invoice_id != document.invoice_id)
@@ -140,32 +251,25 @@ def _taken(
         told = world.numbers_of(document.partner_id)
         change = change.plus(propose_corrections(world, document.partner_id, told, at))
     if answer.standing == "issued":
-        waits = replace(given, state="issued", approval_number=number)
+        waits = replace(_believed(given), state="issued", approval_number=number)
         if given.state == "issued":
-            return Decided(_later(waits, now).state)
-        fresh = replace(waits, tries=0, next_at=now + FIRST)
+            return Decided(_later(waits, by.at).state)
+        fresh = replace(waits, tries=0, next_at=by.at + FIRST)
         return Decided(change.plus(Change(submissions=(fresh,))), events)
     result = _result(document, answer)
-    sent = transmit(world, document, result, By(AGENT, at, ""))
-    ended = replace(
-        given,
-        state="failed" if result.failed else "transmitted",
-        next_at=now,
-        approval_number=number,
-        detail=result.failed or "",
-    )
-    return Decided(change.plus(sent.state).plus(Change(submissions=(ended,))), [*events, *sent.events])
+    sent = transmit(world, document, result, By(AGENT, at, "") if by.actor == AGENT else by)
+    ended = _ended(given, result._replace(approval_number=number), by.at)
+    return Decided(change.plus(sent.state).plus(ended), [*events, *sent.events])
 
 
-def _refused(
-    world: World, document: Document, given: Submission, answer: Answer, now: datetime
-) -> Decided[Change]:
+def _refused(world: World, document: Document, given: Submission, answer: Answer, by: By) -> Decided[Change]:
     reason = answer.reason or answer.standing
-    ended = Change(submissions=(replace(given, state="failed", next_at=now, detail=reason),))
+    ended = _ended(given, Result(given.document_key, None, reason), by.at)
     if document.state == "approved":
         failed = refuse(document, reason, next_of(reason))
         return Decided(failed.state.plus(ended), failed.events)
-    sent = transmit(world, document, Result(given.document_key, None, reason), By(AGENT, now, ""))
+    result = Result(given.document_key, None, reason)
+    sent = transmit(world, document, result, by, then=next_of(reason))
     return Decided(sent.state.plus(ended), sent.events)
 
 

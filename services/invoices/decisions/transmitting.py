@@ -34,8 +34,12 @@ class CannotTransmit(Exception):
     """What is told of a document cannot be; the message is a code."""
 
 
-def transmit(world: World, document: Document | None, result: Result, by: By) -> Decided[Change]:
+def transmit(
+    world: World, document: Document | None, result: Result, by: By, *, then: str | None = None
+) -> Decided[Change]:
     """Keeps what is told of a document. The same told again changes nothing.
+
+    `then` is what mends a failure, where that depends on who tells it.
 
     Raises CannotTransmit for a document that is not issued (`not_issued`), an approval number of another form
     or day (`wrong_approval_number`) or of another document (`approval_number_used`), and where another
@@ -67,7 +71,7 @@ def transmit(world: World, document: Document | None, result: Result, by: By) ->
     if told.state == "transmitted":
         event = invoice_transmitted(document, told)
     else:
-        event = invoice_transmission_failed(document, told, NEXT.get(told.detail, "send_again"))
+        event = invoice_transmission_failed(document, told, then or NEXT.get(told.detail, "send_again"))
     return Decided(Change(transmissions=(told,)), (event,))
 
 

@@ -13,8 +13,18 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from services.invoices.decisions.lines import PrintedLine, folded, grouped, sum_of
-from services.invoices.state import Buyer, Document, Modification, Partner, Snapshot
+from services.invoices.state import (
+    REGISTERED,
+    BusinessRegistration,
+    Buyer,
+    Correction,
+    Document,
+    Modification,
+    Partner,
+    Snapshot,
+)
 from shared.money import Money
+from shared.operators.commands import pawl
 
 Purpose = Literal["receipt", "claim"]
 """영수 or 청구: whether the money has arrived or is asked for."""
@@ -50,6 +60,11 @@ class Party(Struct, frozen=True):
     business_item: str = ""
     branch_number: str = ""
     email: str = ""
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What the authority wants of it and that is not known."""
+        return tuple(name for name in ("name", "representative") if not getattr(self, name))
 
 
 class Original(Struct, frozen=True):
@@ -96,12 +111,7 @@ class TaxDocument(Struct, frozen=True):
     def missing(self) -> tuple[str, ...]:
         """What the authority wants of both and that is not known: `supplier.name`, `buyer.representative`."""
         halves = (("supplier", self.supplier), ("buyer", self.buyer))
-        return tuple(
-            f"{half}.{name}"
-            for half, party in halves
-            for name in ("name", "representative")
-            if not getattr(party, name)
-        )
+        return tuple(f"{half}.{name}" for half, party in halves for name in party.missing)
 
     @property
     def agent_key(self) -> str:
@@ -147,17 +157,44 @@ def tax_document(
     )
 
 
-def buyer_of(document: Document, sold: Sequence[Snapshot], partner: Partner | None) -> Party:
+def buyer_of(
+    document: Document,
+    sold: Sequence[Snapshot],
+    partner: Partner | None,
+    registered: BusinessRegistration | None = None,
+) -> Party:
     """Who a document is for: as of the latest of its payments, `sold` in the order they were paid.
 
-    A document under another number than that of its payments names the partner as it is known now.
+    A document under another number than that of its payments names the partner as it is known now. What the
+    payments did not tell is as the partner has `registered` of that number since. A business of the same name
+    under another number has the same representative, unless somebody told another one.
     """
     number = document.business_number
     told = next((s.buyer for s in reversed(sold) if s.buyer is not None and s.buyer.name), None)
     known = told if told is not None and told.business_number == number else None
     if known is None and partner is not None and partner.business_number == number:
-        return Party(number, partner.name, email=partner.invoice_email)
-    return _party_of(number, known or told)
+        party = Party(number, partner.name, email=partner.invoice_email)
+    else:
+        party = _party_of(number, known or told)
+    if registered is not None:
+        said = {name: getattr(party, name) or getattr(registered, name) for name in REGISTERED}
+        party = replace(party, **said)
+    if not party.representative and told is not None and told.name == party.name:
+        party = replace(party, representative=told.representative)
+    return party
+
+
+def corrected(party: Party, corrections: Iterable[Correction]) -> Party:
+    """The buyer with what corrections of the document have said of it, the latest first.
+
+    What was said under another number was said of another business.
+    """
+    right: dict[str, str] = {}
+    for correction in corrections:
+        if correction.buyer is not None and correction.business_number == party.business_number:
+            said = correction.buyer._asdict().items()
+            right = {name: value for name, value in said if value is not None} | right
+    return replace(party, **right)
 
 
 def _party_of(number: str, buyer: Buyer | None) -> Party:
@@ -175,6 +212,14 @@ def _party_of(number: str, buyer: Buyer | None) -> Party:
         buyer.branch_number,
         buyer.email,
     )
+
+
+def way_to_tell(partner_id: str, buyer: Party) -> str:
+    """The command that tells what is missing of a buyer."""
+    command = pawl("partner", "correct", partner_id)
+    if "representative" in buyer.missing:
+        return f"{command} --representative NAME --of {buyer.business_number} --reason WHY --yes"
+    return f"{command} --name NAME --reason WHY --yes"
 
 
 def plain(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from ops.shell.databases import connected, urls_of
 from ops.shell.system import System
 from shared.clock import now
 from shared.events.catalogue import SERVICES
-from shared.kst import wire_time
+from shared.kst import kst_date, wire_time
 from tests.integration.watch.test_todo import Happening, approved_again, mended
 from tests.support.serving import operator_on
 from tests.support.tabletop import Tabletop, buy, refund_and_issue, refund_id_of
@@ -279,6 +280,31 @@ async def test_a_wrong_date_and_a_wrong_lateness_are_found(
     finally:
         await admin.execute("ALTER TABLE invoices.documents ENABLE TRIGGER issued_documents_stay")
     assert set(await broken_rules(database)) == {rule}
+
+
+async def test_a_document_that_is_dated_back_so_that_it_is_not_late_is_found(
+    table: Tabletop, database: Database, admin: Any
+) -> None:
+    """A-2 is of a month that was closed as of its own time; it was said then, and is heard of years later."""
+    await buy(table, "A-1", at="2025-03-10T10:00:00+09:00", paid_at="2025-03-10T10:00:00+09:00")
+    await table.close("2025-03", "2025-04-05T18:00:00+09:00")
+    await buy(table, "A-2", at="2025-04-06T10:00:00+09:00", paid_at="2025-03-11T10:00:00+09:00")
+    rows = await admin.fetch(
+        "SELECT order_id, late, issued_at FROM invoices.payments p JOIN invoices.documents USING (invoice_id)"
+    )
+    assert {row["order_id"]: row["late"] for row in rows} == {"A-1": False, "A-2": True}
+    (heard_on,) = {kst_date(row["issued_at"]) for row in rows if row["order_id"] == "A-2"}
+    assert kst_date(now()) - heard_on <= timedelta(days=1)
+    assert await broken_rules(database) == {}
+
+    await admin.execute("ALTER TABLE invoices.documents DISABLE TRIGGER issued_documents_stay")
+    try:
+        await admin.execute(
+            "UPDATE invoices.documents SET issued_at = '2025-04-06T10:00:00+09:00', late = false WHERE late"
+        )
+    finally:
+        await admin.execute("ALTER TABLE invoices.documents ENABLE TRIGGER issued_documents_stay")
+    assert set(await broken_rules(database)) == {"documents_late"}
 
 
 async def test_what_an_operator_corrects_and_merges_breaks_no_rule(

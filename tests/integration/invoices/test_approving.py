@@ -136,6 +136,27 @@ async def test_four_eyes_are_asked_for(books: StoredBooks) -> None:
     assert (await issued(books, "lee"))["is_closed"]
 
 
+@pytest.mark.parametrize("numbers", [[THIRD], None], ids=["by decisions", "also by sets"])
+async def test_who_approves_anew_approves_the_whole_business(
+    books: StoredBooks, numbers: list[str] | None
+) -> None:
+    """Kim approved one document, a payment drifted in, Lee approved both as they are: no third person."""
+    await books.paid_and_issued("C-1", partner="P-19", number=THIRD)
+    await books.paid_and_issued("B-1", partner="P-18", number=OTHER)
+    await approved(books, "kim")
+    await books.paid_and_issued("C-2", partner="P-20", number=THIRD)
+    await approved(books, "lee", numbers)
+
+    with pytest.raises(FourEyes) as refused:
+        await issued(books, "lee", [THIRD])
+    assert refused.value.businesses == [THIRD]
+    said = await issued(books, "kim")
+    assert [(each["reason"], each["businesses"]) for each in said["left"]] == [("four_eyes", [OTHER])]
+    assert await states(books) == {THIRD: "issued", OTHER: "approved"}
+    audited = await books.pool.fetch("SELECT actor FROM audit_log WHERE action = 'month.approve' ORDER BY id")
+    assert [row["actor"] for row in audited] == ["kim", "lee"]
+
+
 async def test_drift_is_shown_and_approved_anew_for_that_business_only(books: StoredBooks) -> None:
     await two_businesses(books)
     await approved(books)

@@ -94,6 +94,34 @@ async def test_the_xml_needs_the_representative_of_the_buyer(
 
     assert etree.fromstring(whole.content).tag.endswith("TaxInvoice")
     assert (lacking.status_code, lacking.json()["code"]) == (409, "document_incomplete")
+    way = f"pawl partner correct P-18 --representative NAME --of {OTHER} --reason WHY --yes"
+    assert way in lacking.json()["detail"]
+
+    await books.take(books.events.partner(partner="P-18", number=OTHER, representative="박하루"))
+    known = await client.get(f"/v1/documents/2026-10-{OTHER}-000001.xml")
+    assert known.status_code == 200
+    assert "박하루" in known.text
+
+
+async def test_a_document_without_a_representative_is_amended_and_what_modifies_it_follows(
+    books: StoredBooks, client: httpx.AsyncClient
+) -> None:
+    """A pair takes it back and says it again; a refund before and one after name the right buyer too."""
+    await closed(books)
+    right = {"name": "가나다라 주식회사", "representative": "이도윤", "address": "서울특별시 중구 1"}
+    body = {"document": KEY, "reason": "renamed", "apply": True, **right}
+    made = await client.post("/v1/months/2026-10/amend", json=body, headers={"Idempotency-Key": "a-1"})
+    assert made.status_code == 200
+    keys = [each["document_key"] for each in made.json()["documents"]]
+    await books.take(books.events.completed("A-1", "r-2", 60, 96_000, 9_600, at="2026-11-13T10:00:00+09:00"))
+    (last,) = await books.pool.fetch("SELECT document_key FROM documents WHERE refund_id = 'r-2'")
+
+    assert [each["total"] for each in made.json()["documents"]] == [-176_000, 176_000, 70_400, -70_400]
+    named = {key: (await client.get(f"/v1/documents/{key}.xml")).status_code for key in [KEY, *keys]}
+    assert list(named.values()) == [409, 409, 200, 409, 200]
+    for key in (keys[1], keys[3], last["document_key"]):
+        text = (await client.get(f"/v1/documents/{key}.xml")).text
+        assert all(value in text for value in right.values())
 
 
 async def test_the_workbook_of_a_month_has_its_documents_and_sums(

@@ -173,6 +173,45 @@ def killed_at(point: CrashPoint, times: int) -> Callable[[CrashPoint], None]:
     return passed
 
 
+TIME_FOR_ONE_PARTNER = """
+    CREATE FUNCTION invoices.takes_its_time() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF (SELECT count(DISTINCT key) > 1 FROM made) THEN
+            RAISE 'canceling statement due to statement timeout' USING ERRCODE = '57014';
+        END IF;
+        RETURN NULL;
+    END $$;
+    CREATE TRIGGER takes_its_time AFTER INSERT ON invoices.outbox
+        REFERENCING NEW TABLE AS made FOR EACH STATEMENT EXECUTE FUNCTION invoices.takes_its_time();
+"""
+
+
+@pytest.mark.parametrize("how", ["close", "approve and issue"])
+@pytest.mark.parametrize("in_a_set", [0, 1_000])
+async def test_a_close_for_which_time_is_short_does_less_at_once(
+    books: StoredBooks, owner: asyncpg.Connection, how: str, in_a_set: int
+) -> None:
+    """The database ends what is about more than one partner."""
+    await a_plain_month(books)
+    await owner.execute(TIME_FOR_ONE_PARTNER)
+    try:
+        if how == "close":
+            await books.close(in_a_set=in_a_set)
+        else:
+            sizes = Sizes(in_a_set=in_a_set)
+            close = MonthClose("2026-10", instant(CLOSED_AT), uuid7(), "kim", "a test", False)
+            await approve(books.surroundings, books.store, Step(close, None), sizes=sizes)
+            issuer = WithoutAgent(books.surroundings, books.store, sizes)
+            close = close._replace(id=uuid7(), actor="lee")
+            await issue(books.surroundings, books.store, Step(close, None), issuer)
+    finally:
+        await owner.execute("DROP FUNCTION invoices.takes_its_time CASCADE")
+
+    issued = await books.published("invoice.issued")
+    assert len({event["subject"] for event in issued}) == len(issued) == 9
+    assert [event["data"]["documents"] for event in await books.published("month.closed")] == [9]
+
+
 @pytest.mark.parametrize("point", [CrashPoint.BEFORE_CLOSE_COMMIT, CrashPoint.AFTER_CLOSE_COMMIT])
 @pytest.mark.parametrize("times", [1, 2, 3])
 async def test_a_close_that_is_killed_goes_on_behind_its_last_set(

@@ -1,9 +1,11 @@
 """The orders service as a process whose schema is set back: it refuses, says why, and is brought forward."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
+import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
@@ -11,11 +13,18 @@ from ops.setup.provision import Database
 from ops.shell.run_directory import RunDirectory
 from shared.events.catalogue import UPSTREAM
 from shared.runtime.records import StoredRecord
-from tests.support.desk import issuance, payment
+from tests.support.desk import issuance, payment, upstream
 from tests.support.instances import until
 from tests.support.restored import Backup, OneService
 from tests.support.servers import empty_all_topics
 
+TYPES = "SELECT type, key, data FROM outbox ORDER BY key, topic, sequence, event_id"
+OF_OTHER = {
+    "partner_id": "P-18",
+    "business_number": "1168200276",
+    "name": "가나다 주식회사",
+    "invoice_email": "tax@ganada.example",
+}
 COUNTED = "SELECT key, type, subject, sequence, event_id FROM outbox ORDER BY key, topic, sequence, event_id"
 
 
@@ -91,6 +100,47 @@ async def test_a_restored_schema_refuses_is_brought_forward_and_goes_on(
     await until_said(reader, len(said) + 2)
     assert await reader.fetchval("SELECT count(*) FROM gaps") == 0
     assert await reader.fetchval("SELECT sum(quantity) FROM claims WHERE order_id = 'R-1'") == 5
+
+
+def wants_to_leave(partner: str, request: str) -> StoredRecord:
+    said = upstream(
+        "partner.withdrawal_requested.v1", partner, {"partner_id": partner, "request_id": request}
+    )
+    body = {key: value for key, value in orjson.loads(said.value or b"").items() if key != "order_id"}
+    return replace(said, value=orjson.dumps(body))
+
+
+async def test_what_a_partner_was_answered_is_brought_forward_with_all_of_its_orders(
+    orders: OneService, kafka: str, database: Database, reader: Any
+) -> None:
+    """Its orders stand in other partitions than what it asks: each answer follows from those before it."""
+    backup = Backup(database)
+    await orders.start()
+    await say(kafka, *(payment(f"L-{number}") for number in range(6)))
+    await until_said(reader, 12)
+    await backup.take()
+    await say(kafka, *(payment(f"M-{number}") for number in range(12)))
+    await until_said(reader, 36)
+    await say(kafka, wants_to_leave("P-17", "wd-1"))
+    await until_said(reader, 38)
+    await say(kafka, payment("N-1"), wants_to_leave("P-18", "wd-2"))
+    await until_said(reader, 42)
+    await say(kafka, payment("N-2", partner=OF_OTHER), wants_to_leave("P-17", "wd-3"))
+    await until_said(reader, 45)
+    said = await reader.fetch(COUNTED)
+    told = await reader.fetch(TYPES)
+    assert {"partner.withdrawal_refused.v1", "partner.withdrawn.v1"} < {row["type"] for row in told}
+    await orders.stop()
+    await backup.restore()
+
+    code, shown = await orders.recover(apply=False)
+    assert (code, shown["lost"], shown["applied"]) == (0, [], False)
+    code, done = await orders.recover(apply=True)
+
+    assert (code, done["lost"], done["applied"], done["fresh"]) == (0, [], True, 0)
+    assert await reader.fetch(COUNTED) == said
+    assert await reader.fetch(TYPES) == told
+    await orders.start()
 
 
 async def test_a_schema_that_is_set_back_under_a_running_service_ends_it(

@@ -26,6 +26,33 @@ BREAKS = {
         "ALTER TABLE orders.order_lines RENAME COLUMN product_name TO product_title",
         "ALTER TABLE orders.order_lines RENAME COLUMN product_title TO product_name",
     ),
+    "column that is not filled": (
+        """ALTER TABLE orders.order_lines ADD tax_code text NOT NULL DEFAULT 'x';
+           ALTER TABLE orders.order_lines ALTER tax_code DROP DEFAULT""",
+        "ALTER TABLE orders.order_lines DROP tax_code",
+    ),
+    "shorter type": (
+        "ALTER TABLE orders.order_lines ALTER product_name TYPE varchar(1) USING left(product_name, 1)",
+        "ALTER TABLE orders.order_lines ALTER product_name TYPE text",
+    ),
+    "trigger that recurs": (
+        """CREATE FUNCTION orders.boom() RETURNS trigger LANGUAGE plpgsql AS $$
+           BEGIN RAISE 'stack depth limit exceeded' USING ERRCODE = '54001'; END $$;
+           CREATE TRIGGER boom BEFORE INSERT ON orders.orders
+               FOR EACH ROW EXECUTE FUNCTION orders.boom()""",
+        "DROP FUNCTION orders.boom CASCADE",
+    ),
+    "trigger that refuses": (
+        """CREATE FUNCTION orders.boom() RETURNS trigger LANGUAGE plpgsql AS $$
+           BEGIN RAISE 'order % is not liked', NEW.order_id; END $$;
+           CREATE TRIGGER boom BEFORE INSERT ON orders.orders
+               FOR EACH ROW EXECUTE FUNCTION orders.boom()""",
+        "DROP FUNCTION orders.boom CASCADE",
+    ),
+    "constraint": (
+        "ALTER TABLE orders.orders ADD CONSTRAINT c_new CHECK (partner_id = 'nobody') NOT VALID",
+        "ALTER TABLE orders.orders DROP CONSTRAINT c_new",
+    ),
 }
 
 

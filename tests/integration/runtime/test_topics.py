@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from shared.brokers import Brokers
 from shared.clock import monotonic
@@ -18,7 +19,8 @@ from shared.runtime.consumer import PartitionConsumer, new_broker, subscribe
 from shared.runtime.offsets import HandledOffsets
 from shared.runtime.records import Record
 from shared.runtime.signals import Metrics
-from shared.runtime.topics import Topics
+from shared.runtime.topics import COMPACTED, Topics
+from shared.runtime.troubles import PATIENCE_SECONDS, Troubles
 from tests.support.instances import until
 from tests.support.toy import said
 
@@ -35,6 +37,7 @@ class Group:
         self.topic, self.group = f"topics-{uuid7()}", f"topics-{uuid7()}"
         self.read: list[tuple[int, int]] = []
         self.topics: list[Topics] = []
+        self.troubles = Troubles()
         self.in_hand: list[Record] = []
         self.goes_on = asyncio.Event()
         self.goes_on.set()
@@ -53,6 +56,11 @@ class Group:
     async def raise_partitions(self) -> None:
         async with self.admin() as admin:
             await admin.create_partitions({self.topic: NewPartitions(MORE)})
+
+    async def set_policy(self, policy: str) -> None:
+        async with self.admin() as admin:
+            configs = {"cleanup.policy": policy}
+            await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, self.topic, configs=configs)])
 
     async def delete(self) -> None:
         async with self.admin() as admin:
@@ -91,7 +99,8 @@ class Group:
         consumer = PartitionConsumer(
             handle, Metrics(), pytest.fail, offsets=HandledOffsets(self.pool, Metrics())
         )
-        topics = Topics(Brokers(self.kafka), {self.topic: PARTITIONS}, self.pool, consumer.begin_anew)
+        partitions = {self.topic: PARTITIONS}
+        topics = Topics(Brokers(self.kafka), partitions, self.pool, consumer.begin_anew, self.troubles)
         await topics.begin()
         self.topics.append(topics)
         broker = new_broker(self.kafka, 5)
@@ -224,3 +233,22 @@ async def test_what_was_unread_of_a_topic_that_was_created_anew_is_a_gap(group: 
         for partition in range(PARTITIONS)
         if nexts.get(partition, 0) < 50
     ]
+
+
+@pytest.mark.parametrize("policy", ["compact", "compact,delete"])
+async def test_a_topic_that_is_compacted_is_a_trouble_until_it_is_not(group: Group, policy: str) -> None:
+    def told() -> list[tuple[str, str]]:
+        return [(each.wrong, each.said) for each in group.troubles.lasting(monotonic() + PATIENCE_SECONDS)]
+
+    async def is_told() -> bool:
+        return told() == [(COMPACTED, f"cleanup.policy of {group.topic}")]
+
+    async def is_over() -> bool:
+        return not told()
+
+    async with group.process():
+        assert told() == []
+        await group.set_policy(policy)
+        await until(is_told, "the topic is told as compacted")
+        await group.set_policy("delete")
+        await until(is_over, "the topic is as it should be")

@@ -1,21 +1,27 @@
 """Exactly one serial for each unit granted, whatever is repeated, interrupted or done twice at once."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from uuid import UUID
 
 import asyncpg
 import orjson
 import pytest
 
+from ops.setup.provision import Database
 from services.serials.decisions import start_issuing
-from services.serials.store import GRANTS
+from services.serials.issuing import Issuer
+from services.serials.state import Policy
+from services.serials.store import GRANTS, Store
 from services.serials.writer import SerialWriter
 from shared.ids import random_bytes, uuid7, uuid7_run
-from shared.postgres import Connection
+from shared.postgres import Connection, connect, open_pool
 from shared.runtime.outbox import Outbox
 from shared.runtime.outgoing import OutboxRows
-from tests.integration.serials.conftest import CHUNK, Desk
+from shared.runtime.surroundings import Surroundings
+from shared.runtime.tasks import end_all
+from tests.integration.serials.conftest import CHUNK, SEALER, Desk
 from tests.support.granted import GRANTED_AT, granted
 from tests.support.patience import PATIENCE
 
@@ -176,9 +182,9 @@ async def test_a_grant_in_the_hands_of_one_worker_is_passed_over_by_the_next(des
     first, second = sorted([uuid7(), uuid7()])
     await desk.take(granted(units, grant_id=first), granted(units, grant_id=second, order_id="A-1002"))
     async with desk.pool.acquire() as one, one.transaction(), desk.pool.acquire() as other:
-        held = await desk.store.lock_grants(one, 1)
+        held = await desk.store.lock_grants(one, 1, CHUNK)
         async with asyncio.timeout(PATIENCE), other.transaction():
-            found = await desk.store.lock_grants(other, 1)
+            found = await desk.store.lock_grants(other, 1, CHUNK)
 
     assert [[grant.grant_id for grant in grants] for grants in (held, found)] == [[first], [second]]
 
@@ -265,3 +271,41 @@ async def test_all_serials_are_different_and_their_ids_belong_to_their_grants(
 
     assert len({row["lookup_tag"] for row in rows}) == len(rows) == 1_200
     assert all(UUID(int=row["serial_id"].int & ~0xFFFFFF) == row["batch_id"] for row in rows)
+
+
+MUCH = 100_000
+
+
+@pytest.mark.parametrize("limit", ["statement_timeout", "transaction_timeout"])
+async def test_a_chunk_for_which_time_is_too_short_is_halved_until_it_fits(
+    desk: Desk, database: Database, limit: str
+) -> None:
+    """A hundred thousand serials take longer than this on any machine, and a few thousand do not."""
+    grant_id = uuid7()
+    desk.policy = Policy(small_grant=200, at_once=1_000, chunk=MUCH, home_from=MUCH)
+    desk.store = Store(desk.writer, desk.policy, SEALER)
+    await desk.take(granted(MUCH + 1, grant_id=grant_id))
+
+    async with hurried(database, limit) as pool:
+        running = asyncio.create_task(Issuer(Surroundings(pool, desk.outbox), desk.store, 0.05).run())
+        async with asyncio.timeout(PATIENCE):
+            while await desk.serials_of(grant_id) < MUCH + 1:
+                await desk.outbox.appended.wait()
+                desk.outbox.appended.clear()
+        await end_all([running])
+
+    assert (await desk.events_of(grant_id))[-1]["type"] == "serials.issued.v2"
+
+
+@asynccontextmanager
+async def hurried(database: Database, limit: str) -> AsyncIterator[asyncpg.Pool]:
+    """Sessions of the service whose statements or transactions the database ends soon."""
+    admin = await connect(database.admin_url, "serials")
+    await admin.execute(f"ALTER ROLE pawl_serials SET {limit} = '250ms'")
+    try:
+        pool = await open_pool(database.service_url("serials"), "serials", 6)
+    finally:
+        await admin.execute(f"ALTER ROLE pawl_serials RESET {limit}")
+        await admin.close()
+    yield pool
+    await pool.close()

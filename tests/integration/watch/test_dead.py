@@ -62,22 +62,22 @@ async def test_a_filter_leaves_only_what_was_asked_for(table: Tabletop, database
     assert await groups(urls, ANY._replace(type="no.such.v1")) == []
 
 
-async def test_what_a_fault_of_the_whole_database_has_blocked_is_told_from_what_its_own_has(
+async def test_what_the_database_has_blocked_is_told_from_what_its_own_fault_has(
     table: Tabletop, database: Database, admin: Any
 ) -> None:
-    """As versions before 0.2 have left them: these blocked each event whatever was refused."""
+    """Whatever the database has refused, it may take now; what is wrong by itself it will not."""
     table.say("issuance.requested.v1", "B-1")
     table.say("issuance.requested.v1", "B-2")
     await table.drain()
     blocked = "UPDATE orders.parked SET kind = 'blocked', reason = $2 WHERE key = $1"
     await admin.execute(blocked, "B-1", "InsufficientPrivilegeError: permission denied for table order_lines")
-    await admin.execute(blocked, "B-2", "CheckViolationError: paid_is_positive")
+    await admin.execute(blocked, "B-2", "Contradiction: order B-2 has no draft")
 
     listed = await list_blocked(urls_of(database.ops_url), ANY)
 
     assert [(row["key"], row["hindrance"]) for row in listed] == [
         ("B-1", ""),
-        ("B-2", "its own fault, mend it first: CheckViolationError: paid_is_positive"),
+        ("B-2", "its own fault, mend it first: Contradiction: order B-2 has no draft"),
     ]
 
 

@@ -228,8 +228,8 @@ async def corrected_document(table: Tabletop) -> None:
 class Agent:
     """A tax agent that says the same of every document."""
 
-    def __init__(self, standing: Standing, reason: str) -> None:
-        self._standing, self._reason = standing, reason
+    def __init__(self, standing: Standing, reason: str, day: str = "20261021") -> None:
+        self._standing, self._reason, self._day = standing, reason, day
 
     async def submit(self, documents: Sequence[TaxDocument]) -> Sequence[Taken]:
         why = self._reason if self._standing == "refused" else None
@@ -237,7 +237,8 @@ class Agent:
 
     async def status(self, document_keys: Sequence[str]) -> Sequence[Answer]:
         return [
-            Answer(key, self._standing, f"20261021{'4' * 16}", reason=self._reason) for key in document_keys
+            Answer(key, self._standing, f"{self._day}{'4' * 16}", reason=self._reason)
+            for key in document_keys
         ]
 
     async def cancel(self, document_key: str) -> Cancelled:
@@ -260,19 +261,19 @@ async def given_to_agent(table: Tabletop) -> None:
     )
 
 
-def answered(standing: Standing, reason: str) -> Happening:
-    """A month that was given to a tax agent, which says this of each document."""
+def answered(standing: Standing, reason: str, day: str = "20261021") -> Happening:
+    """A month that was given to a tax agent, which says this of each document, with a number of this day."""
 
     async def cause(table: Tabletop) -> None:
         await buy(table, "A-1")
         await approved(table)
         await given_to_agent(table)
         surroundings = Surroundings(table.pools["invoices"], table.outboxes["invoices"])
-        outside = Outside(Agent(standing, reason), NoRegistry(), SUPPLIER)
+        outside = Outside(Agent(standing, reason, day), NoRegistry(), SUPPLIER)
         await send_some(surroundings, table.invoices, outside, AT(IN_TIME))
         await ask_some(surroundings, table.invoices, outside, AT(IN_TIME) + timedelta(hours=1))
 
-    cause.__name__ = f"{standing}_{reason}"
+    cause.__name__ = f"{standing}_{reason}_{day}"
     return cause
 
 
@@ -516,7 +517,7 @@ TROUBLES = [
             ("authority_unavailable", "finance", "pawl close 2026-10 issue --reason WHY --yes"),
             ("business_closed", "partner", "pawl partner correct P-17"),
             ("wrong_number", "finance", "pawl close 2026-10 amend {}"),
-            ("duplicate_key", "finance", "pawl close 2026-10 transmit --results FILE --yes"),
+            ("duplicate_key", "finance", "pawl close 2026-10 issue --reason WHY --yes"),
         )
     ),
     *(
@@ -532,6 +533,17 @@ TROUBLES = [
             LATE,
         )
         for cure in (transmitted_at_last, told_by_hand(f"20261021{'4' * 16}", None))
+    ),
+    Trouble(
+        answered("transmitted", "", day="19990101"),
+        told_by_hand(f"20261021{'4' * 16}", None),
+        "invoices",
+        "document_answer_doubted",
+        "wrong_approval_number",
+        176_000,
+        "finance",
+        "pawl close 2026-10 transmit --results FILE --yes",
+        LATE,
     ),
     Trouble(
         not_taken_by_hand,

@@ -21,7 +21,7 @@ from services.invoices.handlers import ROUTES
 from services.invoices.state import Document, DocumentCounter, OtherPayment, Payment, Policy, World
 from shared.events.catalogue import TYPES
 from shared.money import payment_money, refund_money
-from shared.runtime.decisions import Applied, Context, Event, NewEvent, Outcome, Position
+from shared.runtime.decisions import LONG_AGO, Applied, Context, Event, NewEvent, Outcome, Position
 
 PARTNER = "P-17"
 GANADA = "1168200276"
@@ -228,7 +228,13 @@ class Events:
         )
 
     def partner(
-        self, *, number: str = GANADA, always_merge: bool = True, at: str = ASKED_AT, partner: str = PARTNER
+        self,
+        *,
+        number: str = GANADA,
+        always_merge: bool = True,
+        at: str = ASKED_AT,
+        partner: str = PARTNER,
+        **more: str,
     ) -> Event:
         return self.event(
             "partner.changed.v1",
@@ -240,6 +246,7 @@ class Events:
             invoice_email="tax@ganada.example",
             always_merge=always_merge,
             changed_at=at,
+            **more,
         )
 
     def purged(self, partner: str = PARTNER, *, at: str) -> Event:
@@ -262,6 +269,7 @@ class Books:
         counters = {number: DocumentCounter(number) for number in (GANADA, OTHER, THIRD)}
         self.world = World(policy or Policy(), counters=counters)
         self.published: list[NewEvent] = []
+        self.handled_at = LONG_AGO
         self._ids = count(1)
 
     def new_id(self) -> UUID:
@@ -271,7 +279,8 @@ class Books:
         """Hands events to the service; returns the outcome of the last one."""
         outcome: Outcome = Applied()
         for event in events:
-            outcome = ROUTES[event.type].handle(self.world, event, Context(self.new_id))
+            context = Context(self.new_id, handled_at=self.handled_at)
+            outcome = ROUTES[event.type].handle(self.world, event, context)
             if isinstance(outcome, Applied):
                 self.published += outcome.events
             self.check()

@@ -73,7 +73,7 @@ def test_a_refund_after_the_issue_is_on_a_document_of_its_own() -> None:
 
     assert won_of_parts(explained(books, original)) == [("sold", "1", 100, 176_000)]
     assert won_of_parts(explained(books, modified)) == [("refunded", "1", 40, -70_400)]
-    told = told_document(explained(books, original), explained(books, original).contributions, None)
+    told = told_document(explained(books, original), explained(books, original).contributions, None, None)
     assert [each["relation"] for each in told["related"]] == ["modified_by"]
     found = payment_explained(books, "A-1")
     assert (found.amount.total, found.explained.total, found.missing) == (105_600, 105_600, [])
@@ -118,7 +118,7 @@ def test_a_draft_whose_payment_is_in_a_merge_stands_for_nothing_and_says_where_i
     books.take(books.events.merge())
 
     own = books.documents("in_merge")[0]
-    told = told_document(explained(books, own), [], None)
+    told = told_document(explained(books, own), [], None, None)
 
     assert (told["total"], told["is_whole"], told["count"]) == (0, True, 0)
     (merged,) = told["related"]
@@ -217,7 +217,7 @@ def test_what_is_told_has_a_sentence_in_both_languages() -> None:
     document = only(books.documents("draft"))
     found = explained(books, document)
 
-    told = told_document(found, found.contributions, None)
+    told = told_document(found, found.contributions, None, None)
 
     assert told["says"]["en"] == f"Document {told['invoice_id']}: ₩94,600, all explained by 1 payment."
     sold, back = told["payments"][0]["parts"]

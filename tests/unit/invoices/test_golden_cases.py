@@ -37,7 +37,9 @@ CASES: dict[str, Any] = {
     for case in orjson.loads((Path(__file__).parents[2] / "golden" / "invoices.json").read_bytes())
 }
 OF_AN_AGENT = {"D9", "M1"}
-"""When a modified document may be submitted, and how many at once."""
+"""When a modified document may be submitted, which tests/integration/invoices/test_tax_agent.py plays, and
+how many at once.
+"""
 AFTER_ISSUE = "2026-11-12T10:00:00+09:00"
 
 Play = Callable[[Any, Any], None]

@@ -112,6 +112,53 @@ def test_a_payment_that_is_heard_of_late_before_the_due_day_is_not_late() -> Non
     assert "estimated_penalty" not in issued.data
 
 
+def test_what_is_told_by_an_old_event_is_issued_when_it_is_handled() -> None:
+    """Checkout was down: a payment of October that it said on the 5th is heard of on the 12th."""
+    books = issued_books("A-1")
+    books.handled_at = instant("2026-11-12T09:30:00+09:00")
+    books.paid("A-2", published_at="2026-11-05T18:30:00+09:00")
+    drafted, issued = books.published[-2:]
+    assert (drafted.type, drafted.time) == ("invoice.drafted.v1", None)  # that of the payment
+    assert (issued.data["issued_at"], issued.data["late"]) == ("2026-11-12T09:30:00+09:00", True)
+    assert (issued.data["estimated_penalty"], issued.time) == (1_600, books.handled_at)
+    document = books.world.document_of(books.world.payments["A-2"])
+    assert document is not None
+    assert (document.issued_at, document.late) == (books.handled_at, True)
+    assert str(document.written_date) == "2026-10-21"
+
+
+def test_nothing_is_issued_before_what_led_to_it() -> None:
+    """The clock of whoever has told it is ahead of ours."""
+    books = issued_books("A-1")
+    books.handled_at = instant("2026-11-10T23:59:59+09:00")
+    books.paid("A-2", published_at="2026-11-11T00:00:01+09:00")
+    issued = books.last("invoice.issued").data
+    assert (issued["issued_at"], issued["late"]) == ("2026-11-11T00:00:01+09:00", True)
+
+
+def test_a_refund_that_is_heard_of_late_is_dated_on_its_day_and_issued_on_ours() -> None:
+    books = issued_books("A-1")
+    books.handled_at = instant("2026-12-11T09:30:00+09:00")
+    books.refund("A-1", "r-1", 40, at="2026-11-12T10:00:00+09:00")
+    modified = books.last("invoice.modified")
+    assert (modified.data["written_date"], modified.data["issue_by"]) == ("2026-11-12", "2026-12-10")
+    assert (modified.data["late"], modified.data["estimated_penalty"]) == (True, 640)
+    assert modified.time == books.handled_at
+    (document,) = (d for d in books.world.documents.values() if d.kind == "modified")
+    assert document.issued_at == books.handled_at
+
+
+def test_a_number_that_is_heard_of_late_issues_its_document_when_it_is_heard_of() -> None:
+    books = Books()
+    books.paid_and_issued("A-1", number=WRONG)
+    books.close()
+    books.handled_at = instant("2027-02-01T09:00:00+09:00")
+    books.take(books.events.partner(at="2026-11-09T09:00:00+09:00"))
+    issued = books.last("invoice.issued")
+    assert (issued.data["late"], issued.data["estimated_penalty"]) == (True, 3_200)
+    assert issued.data["issued_at"] == "2027-02-01T09:00:00+09:00"
+
+
 def test_a_close_after_the_due_day_makes_its_documents_late() -> None:
     books = Books()
     books.paid_and_issued("A-1")

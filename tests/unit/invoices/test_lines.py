@@ -35,6 +35,21 @@ def test_a_netted_draft_is_printed_with_the_units_that_are_left() -> None:
     assert lines[2].amount.supply == 16_000
 
 
+def test_the_unit_price_of_what_was_sold_gross_is_its_supply_value() -> None:
+    """10,000 won a unit are 9,091 and 909 of VAT; three of 1,000 are 2,728, at 910 each."""
+    lines = (
+        SoldLine("1", "goods", "p-1", "교재", 10_000, 1),
+        SoldLine("2", "goods", "p-2", "공책", 1_000, 3),
+    )
+    sold, paid = Snapshot("A-1", "inclusive", lines), payment_money("inclusive", 13_000)
+    printed = lines_of_payment(paid, sold, [])
+    assert [(each.unit_price, each.quantity) for each in printed] == [(9_091, 1), (910, 3)]
+    assert printed[0].amount == Money(9_091, 909)
+    assert sum_of(printed) == paid
+    back = Refund("r-1", "A-1", "completed", Money(9_091, 909), lines=(LineUnits("1", 1),))
+    assert [(each.unit_price, each.quantity) for each in lines_of_refund(sold, back)] == [(9_091, -1)]
+
+
 def test_a_line_of_which_nothing_is_left_is_not_printed() -> None:
     netted = Refund("r-1", "A-1", "completed", Money(1_605, 160), lines=(LineUnits("1", 1),))
     assert [line.name for line in lines_of_payment(PAID, SOLD, [netted])] == ["이용권 60일", "상자"]

@@ -3,7 +3,7 @@
 import pytest
 
 from services.invoices.decisions.corrections import CannotCorrect, Order
-from services.invoices.state import Correction, Document
+from services.invoices.state import Correction, Document, RightBuyer
 from tests.unit.invoices.books import GANADA, OTHER, PARTNER, THIRD, WRONG, Books, instant, line
 
 JUNE = "2026-10-10T10:00:00+09:00"
@@ -243,3 +243,54 @@ def test_a_draft_cannot_be_corrected() -> None:
     with pytest.raises(CannotCorrect, match="issued"):
         books.correct(draft, order(OTHER))
     assert draft.partner_id == PARTNER
+
+
+# Other data of the buyer
+
+RENAMED = RightBuyer(name="가나다라 주식회사", representative="이도윤")
+
+
+def test_a_wrong_name_is_corrected_by_a_pair_under_the_same_number_dated_as_the_original() -> None:
+    books = issued_books("A-1")
+    books.refund("A-1", "r-1", 40, at=AFTER)
+    wrong = original(books)
+    told = books.correct(wrong, order()._replace(buyer=RENAMED))
+    dated = [
+        (e.data["modification"], e.data["business_number"], e.data["total"], e.data["written_date"])
+        for e in told
+    ]
+    assert dated == [
+        ("correction", GANADA, -176_000, "2026-10-10"),
+        ("correction", GANADA, 176_000, "2026-10-10"),
+        ("correction", GANADA, 70_400, "2026-11-20"),
+        ("correction", GANADA, -70_400, "2026-11-20"),
+    ]
+    kept = books.world.corrections[wrong.invoice_id]
+    assert (kept.state, kept.business_number, kept.buyer) == ("corrected", GANADA, RENAMED)
+    stands = books.world.document_of(books.world.payments["A-1"])
+    assert stands is not None
+    assert (stands.kind, stands.original_id) == (wrong.kind, wrong.invoice_id)
+
+
+def test_a_wrong_name_takes_the_proposed_number_too() -> None:
+    books = issued_books("A-1")
+    books.take(books.events.partner(number=OTHER, at=AFTER))
+    told = books.correct(original(books), order()._replace(buyer=RENAMED))
+    assert [event.data["business_number"] for event in told] == [GANADA, OTHER]
+
+
+def test_a_duplicate_says_nothing_of_its_buyer() -> None:
+    books = issued_books("A-1")
+    with pytest.raises(CannotCorrect, match="only taken back"):
+        books.correct(original(books), order(twice=True)._replace(buyer=RENAMED))
+
+
+def test_what_mends_a_modified_document_is_said() -> None:
+    """There is one for each refund: whatever doubles it was made elsewhere; its data are its original's."""
+    books = issued_books("A-1")
+    books.refund("A-1", "r-1", 40, at=AFTER)
+    modified = next(d for d in books.documents("issued") if d.kind == "modified")
+    with pytest.raises(CannotCorrect, match="where it was issued"):
+        books.correct(modified, order(twice=True))
+    with pytest.raises(CannotCorrect, match="amend that one"):
+        books.correct(modified, order(OTHER))

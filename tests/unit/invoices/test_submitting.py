@@ -12,10 +12,12 @@ from services.invoices.decisions.submitting import (
     Answer,
     issued_at_once,
     pause_after,
+    send_again,
     take_answer,
+    take_result,
 )
-from services.invoices.decisions.transmitting import CannotTransmit
-from services.invoices.state import By, Document, Policy, Submission
+from services.invoices.decisions.transmitting import CannotTransmit, Result
+from services.invoices.state import By, Change, Document, GivenUpKey, Policy, Submission
 from shared.runtime.decisions import Applied, NewEvent, Wait
 from tests.unit.invoices.books import CLOSED_AT, GANADA, OTHER, Books, instant
 
@@ -50,6 +52,13 @@ class Desk(Books):
         given = self.given
         answer = Answer(given.document_key, standing, number, at, **more)
         decided = take_answer(self.world, given, answer, at)
+        self.world.put(decided.state)
+        return self._told(list(decided.events))
+
+    def told(self, number: str | None, failed: str | None = None) -> list[NewEvent]:
+        """What a person says of the document."""
+        result = Result(KEY, number, failed)
+        decided = take_result(self.world, self.document, result, KIM)
         self.world.put(decided.state)
         return self._told(list(decided.events))
 
@@ -145,7 +154,7 @@ def test_a_document_that_the_agent_issues_after_its_due_day_is_late(desk: Desk) 
         ("business_closed", "correct_partner"),
         ("business_suspended", "correct_partner"),
         ("wrong_number", "correct_document"),
-        ("duplicate_key", "ask_for_the_approval_number"),
+        ("duplicate_key", "send_again"),
         ("something_else", "send_again"),
     ],
 )
@@ -162,6 +171,47 @@ def test_a_refused_document_is_approved_anew_and_sent_under_its_key(desk: Desk) 
     desk.approve()
     desk.submit()
     assert (desk.given.state, desk.given.document_key, desk.document.document_key) == ("to_send", KEY, KEY)
+
+
+def test_a_key_of_another_document_is_given_up_and_the_next_one_stays(desk: Desk) -> None:
+    """Its own key stays with the document; what is refused under the new one is sent under that again."""
+    desk.answered("transmitted", NUMBER, total=1)
+    desk.approve()
+    desk.submit()
+    assert (desk.document.document_key, desk.given.document_key) == (KEY, KEY[:-1] + "2")
+    assert desk.given.given_up == (GivenUpKey(KEY, "duplicate_key", LEE.at),)
+
+    desk.answered("refused", reason="incomplete")
+    desk.approve()
+    desk.submit()
+    assert desk.given.document_key == KEY[:-1] + "2"
+
+    late = take_answer(desk.world, desk.given, Answer(KEY, "transmitted", NUMBER, AT), AT)
+    assert late.state == Change(), "an answer about the key that is given up"
+    issued, transmitted = desk.answered("transmitted", NUMBER)
+    assert {each.data["document_key"] for each in (issued, transmitted)} == {KEY}
+
+
+def test_what_the_agent_issued_and_could_not_transmit_is_issued_anew_under_a_new_key(desk: Desk) -> None:
+    desk.answered("issued", NUMBER)
+    desk.answered("not_transmitted", NUMBER, reason="authority_unavailable")
+
+    desk.world.put(send_again(desk.world, desk.given, LEE))
+
+    assert (desk.given.document_key, desk.given.state) == (KEY[:-1] + "2", "to_send")
+    assert [each.reason for each in desk.given.given_up] == ["authority_unavailable"]
+    assert (desk.document.document_key, desk.document.state) == (KEY, "issued")
+    assert desk.world.counters[GANADA].last_number == 2
+    (transmitted,) = desk.answered("transmitted", "20261021" + "4200000012345678")
+    assert transmitted.data["document_key"] == KEY
+
+
+def test_a_doubted_key_that_a_person_ends_is_given_up(desk: Desk) -> None:
+    desk.answered("issued", None)
+    desk.told(None, "authority_unavailable")
+    desk.approve()
+    desk.submit()
+    assert desk.given.document_key == KEY[:-1] + "2"
 
 
 def test_what_is_refused_is_given_again_when_the_month_was_closed_meanwhile(desk: Desk) -> None:
@@ -198,11 +248,67 @@ def test_a_key_that_the_agent_has_given_to_other_won_is_refused(desk: Desk) -> N
 
 
 @pytest.mark.parametrize("number", [None, "2026102141000000", "20261022" + NUMBER[8:]])
-def test_an_approval_number_of_another_document_changes_nothing(desk: Desk, number: str | None) -> None:
-    before = desk.document
-    with pytest.raises(CannotTransmit, match="wrong_approval_number"):
-        desk.answered("issued", number)
+def test_an_approval_number_of_another_document_is_doubted_and_asked_about_again(
+    desk: Desk, number: str | None
+) -> None:
+    before, later = desk.document, AT + timedelta(minutes=5)
+    for _ in range(2):
+        assert desk.answered("issued", number) == []
     assert desk.document is before
+    assert (desk.given.state, desk.given.doubt) == ("sent", "wrong_approval_number")
+    assert (desk.given.doubted_at, desk.given.next_at) == (AT, AT + 2 * FIRST)
+
+    (issued,) = desk.answered("issued", NUMBER, later)
+    assert issued.data["issued_at"] == "2026-11-06T09:05:30+09:00"
+    assert (desk.given.state, desk.given.doubt, desk.given.doubted_at) == ("issued", "", None)
+
+
+def test_a_person_tells_the_right_number_of_a_document_whose_answer_is_doubted(desk: Desk) -> None:
+    """It is issued as of when the agent says that it did, and transmitted by whom tells it."""
+    desk.answered("transmitted", None)
+    desk.take(desk.events.accepted("A-1", "r-1"))
+    back = desk.events.completed("A-1", "r-1", 40, 64_000, 6_400, at="2026-11-06T09:00:10+09:00")
+    waiting = desk.take(back)
+    assert isinstance(waiting, Wait)
+    assert "pawl todo --code document_answer_doubted" in waiting.reason
+
+    issued, transmitted = desk.told(NUMBER)
+
+    assert types([issued, transmitted]) == ["invoice.issued", "invoice.transmitted"]
+    assert issued.data["issued_at"] == "2026-11-06T09:00:30+09:00"
+    assert (transmitted.data["approval_number"], transmitted.time) == (NUMBER, KIM.at)
+    assert (desk.given.state, desk.given.doubt) == ("transmitted", "")
+    assert desk.answered("transmitted", None) == [], "the agent is not asked any more"
+    assert isinstance(desk.take(back), Applied)
+
+
+def test_a_person_tells_that_a_document_whose_answer_is_doubted_was_not_taken(desk: Desk) -> None:
+    desk.answered("issued", None)
+    (failed,) = desk.told(None, "authority_unavailable")
+    assert (failed.type, failed.data["reason"]) == ("invoice.issue_failed.v1", "authority_unavailable")
+    assert (desk.given.state, desk.given.doubt, desk.document.state) == ("failed", "", "issue_failed")
+
+
+def test_what_is_told_by_hand_is_no_better_than_what_the_agent_says(desk: Desk) -> None:
+    desk.answered("issued", None)
+    with pytest.raises(CannotTransmit, match="wrong_approval_number"):
+        desk.told("20261022" + NUMBER[8:])
+    assert (desk.document.state, desk.given.doubt) == ("approved", "wrong_approval_number")
+
+
+def test_what_is_with_the_agent_and_not_doubted_is_not_told_of_by_hand(desk: Desk) -> None:
+    desk.answered("working")
+    with pytest.raises(CannotTransmit, match="not_issued"):
+        desk.told(NUMBER)
+
+
+def test_the_doubted_number_of_an_issued_document_is_told_by_hand(desk: Desk) -> None:
+    desk.answered("issued", NUMBER)
+    desk.answered("transmitted", "19990101" + NUMBER[8:])
+    assert (desk.given.state, desk.given.doubt) == ("issued", "wrong_approval_number")
+    (transmitted,) = desk.told(NUMBER)
+    assert transmitted.type == "invoice.transmitted.v1"
+    assert (desk.given.state, desk.given.doubt) == ("transmitted", "")
 
 
 def test_a_refund_waits_while_the_document_is_with_the_agent(desk: Desk) -> None:

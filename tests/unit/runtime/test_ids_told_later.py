@@ -1,6 +1,7 @@
 """Bringing a schema forward where an id is decided with one event and told by what follows a later one."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from types import SimpleNamespace
 from typing import Any, cast
 from uuid import UUID
@@ -31,7 +32,13 @@ class Desk:
         self.said: list[dict[str, Any]] = []
 
     async def take_one(
-        self, connection: Any, events: Any, message: InboundMessage, *, new_id: Callable[[], UUID]
+        self,
+        connection: Any,
+        events: Any,
+        message: InboundMessage,
+        *,
+        new_id: Callable[[], UUID],
+        handled_at: datetime | None = None,
     ) -> Any:
         if message.event_id == "asked":
             refund, self.reference = new_id(), new_id()
@@ -99,12 +106,12 @@ def heard(name: str, offset: int) -> InboundMessage:
 
 async def recovered(desk: Desk, entries: Sequence[TopicEvent], *, apply: bool = True) -> Recovery:
     outbox = SimpleNamespace(rows=lambda: SimpleNamespace(rows=[]))
-    service = SimpleNamespace(name="refunds", topics=(UPSTREAM,), routes={})
+    service = SimpleNamespace(name="refunds", topics=(UPSTREAM,), routes={}, reports=frozenset())
     recoverer = Recoverer(
         cast(Service, service), cast(Fold, desk), cast(Outbox, outbox), Brokers("nowhere"), {UPSTREAM: 1}
     )
     queue = [heard("asked", 0), heard("granted", 1)]
-    inputs = Inputs({0: {UPSTREAM: queue}}, {(UPSTREAM, 0): 2}, {(UPSTREAM, 0): 0})
+    inputs = Inputs({(UPSTREAM, 0): queue}, {(UPSTREAM, 0): 2}, {(UPSTREAM, 0): 0})
     return await recoverer.bring_forward(
         cast(Any, desk), entries, inputs, Recovery(told=len(entries)), apply=apply
     )

@@ -13,11 +13,21 @@ from shared.runtime.decisions import Position
 from shared.runtime.intake import InboundMessage
 from shared.runtime.outgoing import COLUMNS
 from shared.runtime.records import StoredRecord
-from shared.runtime.recovery_rules import Told, ids_told, in_order, lost_of, said_of, same
+from shared.runtime.recovery_rules import (
+    Told,
+    acted_at_told,
+    causes_of,
+    ids_told,
+    in_order,
+    lost_of,
+    said_of,
+    same,
+)
 from shared.runtime.topic_events import TopicEvent, event_of_record, told_of
 
 AT = datetime(2026, 11, 29, 1, 2, 3, tzinfo=UTC)
 TIME = "2026-11-29T10:02:03+09:00"
+ASKED, ISSUED = ("checkout.events", 0), ("serials.events", 0)
 OURS, THEIRS, OTHER = UUID(int=1), UUID(int=2), UUID(int=3)
 
 
@@ -72,30 +82,74 @@ class TestOrder:
     def test_topics_are_handled_in_the_order_of_what_they_led_to(self) -> None:
         """The broker's time alone would take the issue before the payment that it waited for."""
         queues = {
-            "checkout.events": [message("pay", 10), message("iss", 30, offset=1)],
-            "serials.events": [message("issued", 20, "serials.events")],
+            ASKED: [message("pay", 10), message("iss", 30, offset=1)],
+            ISSUED: [message("issued", 20, "serials.events")],
         }
-        limits = {"checkout.events": 2, "serials.events": 1}
+        limits = {ASKED: 2, ISSUED: 1}
 
         assert names(in_order(queues, ["pay", "iss", "issued"], limits)) == ["pay", "iss", "issued"]
         assert names(in_order(queues, [], limits)) == ["pay", "issued", "iss"]
 
     def test_what_led_to_nothing_comes_where_the_brokers_time_puts_it(self) -> None:
         queues = {
-            "checkout.events": [message("pay", 10), message("ask", 40, offset=1)],
-            "serials.events": [message("issued", 20, "serials.events")],
+            ASKED: [message("pay", 10), message("ask", 40, offset=1)],
+            ISSUED: [message("issued", 20, "serials.events")],
         }
 
-        ordered = in_order(queues, ["pay", "ask"], {"checkout.events": 2, "serials.events": 1})
+        ordered = in_order(queues, ["pay", "ask"], {ASKED: 2, ISSUED: 1})
 
         assert names(ordered) == ["pay", "issued", "ask"]
 
     def test_behind_the_group_only_what_the_topics_tell_the_consequence_of_is_handled(self) -> None:
-        queues = {"checkout.events": [message(name, n, offset=n) for n, name in enumerate("abcd")]}
+        queues = {ASKED: [message(name, n, offset=n) for n, name in enumerate("abcd")]}
 
-        assert names(in_order(queues, [], {"checkout.events": 2})) == ["a", "b"]
-        assert names(in_order(queues, ["c"], {"checkout.events": 2})) == ["a", "b", "c"]
+        assert names(in_order(queues, [], {ASKED: 2})) == ["a", "b"]
+        assert names(in_order(queues, ["c"], {ASKED: 2})) == ["a", "b", "c"]
         assert names(in_order(queues, ["c", "a", "a", "elsewhere"], {})) == ["a", "b", "c"]
+
+    def test_partitions_are_handled_in_the_order_in_which_was_decided(self) -> None:
+        """By the ids of what was told: the broker has written the request before the payments."""
+        queues = {
+            ASKED: [message("leave", 5)],
+            ("checkout.events", 1): [message("pay-1", 10), message("pay-3", 30, offset=1)],
+            ("checkout.events", 2): [message("pay-2", 20)],
+        }
+        decided = [("pay-1", 1, 1), ("pay-2", 2, 2), ("leave", 0, 3), ("pay-3", 1, 4)]
+        entries = [
+            entry(causation=cause, partition=number, offset=at, event_id=UUID(int=at))
+            for cause, number, at in reversed(decided)
+        ]
+
+        causes = causes_of(entries)
+
+        assert causes == ["pay-1", "pay-2", "leave", "pay-3"]
+        assert names(in_order(queues, causes, dict.fromkeys(queues, 2))) == causes
+
+    def test_a_partition_is_believed_also_where_its_ids_do_not_grow(self) -> None:
+        """Two processes that did not wait for each other: the first to come asked the clock last."""
+        entries = [
+            entry(causation="first", offset=1, event_id=UUID(int=8)),
+            entry(causation="second", offset=2, event_id=UUID(int=7)),
+            entry(causation="elsewhere", partition=1, offset=1, event_id=UUID(int=9)),
+        ]
+
+        assert causes_of(entries) == ["first", "second", "elsewhere"]
+
+    def test_an_early_cause_comes_before_what_led_to_nothing(self) -> None:
+        """But not before what stands in front of another cause that was decided before it."""
+        queues = {
+            ASKED: [message("leave", 40)],
+            ISSUED: [
+                message("noted", 10, "serials.events"),
+                message("told", 20, "serials.events", 1),
+                message("later", 30, "serials.events", 2),
+            ],
+        }
+        limits = {ASKED: 1, ISSUED: 3}
+
+        assert names(in_order(queues, ["told", "leave"], limits)) == ["noted", "told", "later", "leave"]
+        ordered = in_order(queues, ["told", "leave"], limits, {"leave"})
+        assert names(ordered) == ["noted", "told", "leave", "later"]
 
 
 class TestIds:
@@ -189,3 +243,29 @@ def test_an_answer_to_a_record_without_a_key_is_an_event_too() -> None:
 
     assert said is not None
     assert (said.key, said.subject, said.event_id) == ("", "", THEIRS)
+
+
+# When our own acts were
+
+
+def test_the_instant_of_an_act_of_ours_is_the_one_that_the_topics_tell() -> None:
+    """A document was issued at noon; by now it would be issued when the schema is brought forward."""
+    drafted, issued = entry(), entry(time="2026-11-29T12:00:00+09:00")
+    again = row(issued, time="2026-12-03T09:00:00+09:00")
+    noon = datetime(2026, 11, 29, 3, tzinfo=UTC)
+    assert acted_at_told([(row(drafted), drafted), (again, issued)]) == noon
+
+
+def test_where_no_act_is_told_the_clock_counts() -> None:
+    assert acted_at_told([(row(entry()), entry())]) is None
+    assert acted_at_told([]) is None
+    answer = entry(topic=FEEDBACK)
+    assert acted_at_told([(row(answer, time="2026-12-03T09:00:00+09:00"), answer)]) is None
+
+
+def test_an_act_after_what_led_to_it_does_not_hide_when_it_was_handled() -> None:
+    """One of them was caused by an event from the future, and is dated as that."""
+    ahead, usual = entry(time="2026-11-30T12:00:00+09:00"), entry(time="2026-11-29T12:00:00+09:00")
+    later = {"time": "2026-12-03T09:00:00+09:00"}
+    pairs = [(row(each, **later), each) for each in (ahead, usual)]
+    assert acted_at_told(pairs) == datetime(2026, 11, 29, 3, tzinfo=UTC)

@@ -2,8 +2,12 @@
 
 import gzip
 import struct
+import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from contextvars import copy_context
+from os import urandom
+from time import process_time
 from typing import Any, cast
 
 import cramjam
@@ -183,6 +187,75 @@ def test_a_batch_of_exactly_the_bound_is_unpacked(codec: int) -> None:
 def test_gzip_of_several_members_and_raw_snappy_are_unpacked() -> None:
     assert unzip(gzip.compress(b"one") + gzip.compress(b"two")) == b"onetwo"
     assert unsnap(bytes(cramjam.snappy.compress_raw(b"raw"))) == b"raw"
+
+
+EMPTY_MEMBER = gzip.compress(b"")
+LARGEST_BATCH = 2_097_152
+"""What checkout.events takes: deploy/kafka/topics.yaml."""
+SNAPPY_HEADER = b"\x82SNAPPY\0" + struct.pack(">ii", 1, 1)
+MANY_PIECES = {
+    "gzip members": (GZIP, b"", EMPTY_MEMBER),
+    "snappy blocks": (SNAPPY, SNAPPY_HEADER, struct.pack(">i", 1) + b"\0"),
+    "lz4 frames": (LZ4, b"", bytes(cramjam.lz4.compress(b""))),
+    "lz4 frames to be skipped": (LZ4, b"", struct.pack("<II", 0x184D2A50, 0)),
+    "zstd frames": (ZSTD, b"", bytes(cramjam.zstd.compress(b""))),
+    "zstd frames to be skipped": (ZSTD, b"", struct.pack("<II", 0x184D2A50, 0)),
+    "zstd blocks": (ZSTD, b"\x28\xb5\x2f\xfd\0\x58", b"\0\0\0"),
+}
+MOST_CPU_SECONDS = 3.0
+"""Far above what it takes, and far below what a member that costs the whole rest would take."""
+
+
+@pytest.mark.parametrize("name", MANY_PIECES)
+def test_the_time_of_a_batch_grows_with_its_bytes_however_small_its_pieces_are(name: str) -> None:
+    codec, head, piece = MANY_PIECES[name]
+    body = head + piece * ((LARGEST_BATCH - len(head)) // len(piece))
+    before = process_time()
+
+    with suppress(cramjam.DecompressionError):  # a last block that none is
+        assert CODECS[codec][1](body) == b""
+
+    assert process_time() - before < MOST_CPU_SECONDS
+
+
+@pytest.mark.parametrize("name", ["gzip members", "snappy blocks"])
+def test_a_batch_of_more_pieces_than_may_be_is_told_by_name(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unpacking, "MAX_PIECES", 10)
+    codec, head, piece = MANY_PIECES[name]
+    assert CODECS[codec][1](head + piece * 10) == b""
+
+    (unreadable,) = opened(with_body(0, 1, head + piece * 11, codec))
+
+    assert isinstance(unreadable, UnreadableBatch)
+    assert "more than 10 pieces; compress it as one" in unreadable.detail
+
+
+def test_members_of_every_size_are_unpacked_as_one() -> None:
+    noise = [urandom(size) for size in (0, 1, 255, 256, 257, 70_000, 3, 200_000)]
+
+    assert unzip(b"".join(map(gzip.compress, noise))) == b"".join(noise)
+
+
+@pytest.mark.parametrize("rest", [EMPTY_MEMBER[:-1], b"garbage"])
+def test_what_follows_a_member_must_be_one(rest: bytes) -> None:
+    with pytest.raises(zlib.error):
+        unzip(gzip.compress(b"whole") + rest)
+
+
+def test_a_poll_that_has_unpacked_many_pieces_ends_with_its_batch() -> None:
+    members = b"".join(gzip.compress(bytes([byte])) for byte in batch(0, *said("one", "two"))[61:])
+    batches = [with_body(base, 2, members, GZIP) for base in (0, 2, 4)]
+
+    def poll(records: BoundedRecords) -> list[int]:
+        budget_of_poll.set(Budget(pieces=10))
+        return places(records)
+
+    first = opened(b"".join(batches))
+    assert copy_context().run(poll, first) == [0, 1], "a batch is read whole, so that reading goes on"
+    second = opened(b"".join(batches[1:]), first.next_fetch_offset)
+    assert copy_context().run(poll, second) == [2, 3]
 
 
 @pytest.mark.parametrize("codec", [*CODECS, 5, 7])

@@ -96,6 +96,8 @@ def test_the_rights_are_those_that_the_services_need() -> None:
         written = {f"{service}.events", "checkout.feedback"}
         assert {name for name, operation in named if operation == 3} == {*topics, *written, f"pawl-{service}"}
         assert {name for name, operation in named if operation == 4} == written
+        # It looks whether one of its topics is compacted.
+        assert {name for name, operation in named if operation == 10} == {*topics, *written}
 
 
 def test_passwords_follow_from_the_administrators_and_stay(tmp_path: Path) -> None:

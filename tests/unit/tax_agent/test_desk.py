@@ -30,7 +30,8 @@ def key_of(behaviour: Behaviour, seed: int = 1) -> str:
 def sent(key: str, total: int = 176_000, **more: Any) -> dict[str, Any]:
     won = {"supply": total - 16_000, "vat": 16_000, "total": total}
     plain = {"written_date": "2026-10-31", "modification": None, "original_approval_number": None}
-    return {"key": key, **won, **plain, **more}
+    half = {"business_number": "1168200276", "name": "가나다", "representative": "이바다"}
+    return {"key": key, **won, **plain, "supplier": half, "buyer": half, **more}
 
 
 def submit(desk: Desk, *documents: dict[str, Any], at: datetime = AT) -> Any:
@@ -106,6 +107,17 @@ def test_a_key_has_one_document_unless_that_was_refused(desk: Desk) -> None:
 def test_a_modified_document_names_the_approval_of_its_original(desk: Desk) -> None:
     (refused,) = submit(desk, sent("k1", modification="supply_value_changed"))
     assert refused["reason"] == "original_unknown"
+
+
+@pytest.mark.parametrize("name", ["business_number", "name", "representative"])
+@pytest.mark.parametrize("half", ["supplier", "buyer"])
+def test_a_document_that_lacks_what_the_law_wants_of_both_is_incomplete(
+    desk: Desk, half: str, name: str
+) -> None:
+    key, whole = key_of("issued"), sent(key_of("issued"))
+    (refused,) = submit(desk, {**whole, half: {**whole[half], name: ""}})
+    assert refused == {"key": key, "answer": "refused", "reason": "incomplete"}
+    assert submit(desk, whole) == [{"key": key, "answer": "taken"}]
 
 
 def test_a_document_is_cancelled_before_its_transmission(desk: Desk) -> None:

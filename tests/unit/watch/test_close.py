@@ -181,6 +181,15 @@ def test_a_document_is_corrected_with_a_reason(service: Service) -> None:
     assert "1 documents correct K-1" in result.output
 
 
+def test_a_correction_says_what_is_not_known_of_a_buyer_and_tells_it(service: Service) -> None:
+    command = "pawl partner correct P-17 --representative NAME --of 1348672683 --reason WHY --yes"
+    lacking = {"business_number": "1348672683", "missing": ["representative"], "command": command}
+    service.say(200, document="K-1", applied=False, documents=[], incomplete=[lacking])
+    result = run("2026-10", "amend", "K-1", "--reason", "wrong", "--representative", "이바다")
+    assert service.asked[0][1]["representative"] == "이바다"
+    assert f"1348672683 has no representative: {command}" in " ".join(result.output.split())
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -332,6 +341,15 @@ def test_an_amendment_is_a_correction(service: Service) -> None:
     ((url, body),) = service.asked
     assert url == "http://invoices/v1/months/2026-10/amend"
     assert body == {"apply": False, "reason": "wrong company", "document": "K-1", "twice": False}
+
+
+def test_an_amendment_says_what_is_right(service: Service) -> None:
+    service.say(200, month="2026-10", document="K-1", applied=False, documents=[])
+    run("2026-10", "amend", "K-1", "--reason", "renamed", "--name", "가나다라", "--representative", "이도윤")
+    ((_, body),) = service.asked
+    assert (body["name"], body["representative"]) == ("가나다라", "이도윤")
+    assert "address" not in body
+    assert "business_number" not in body
 
 
 # The plan

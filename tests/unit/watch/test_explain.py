@@ -96,6 +96,16 @@ def shown(found: dict[str, Any], language: Any = "en") -> str:
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
+def test_a_document_says_under_which_key_the_tax_agent_has_it_and_which_was_given_up() -> None:
+    given_up = {"document_key": KEY, "why": "duplicate_key", "at": "2026-11-06T09:00:00+09:00"}
+    at_agent = {"document_key": "K-9", "state": "sent", "why": None, "given_up": [given_up]}
+    out = StringIO()
+    print_explanation(Console(file=out, width=200), a_document(at_agent=at_agent))
+    said = [" ".join(each.split()) for each in out.getvalue().splitlines()]
+    assert "tax agent K-9 sent" in said
+    assert f"given up {KEY} 2026-11-06 09:00 duplicate key" in said
+
+
 def test_a_document_is_shown_part_by_part(service: Service) -> None:
     service.answers[f"/v1/documents/{KEY}/explain"] = a_document()
 

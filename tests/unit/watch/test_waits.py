@@ -159,6 +159,18 @@ def test_an_invoice_that_the_tax_agent_refused_says_why() -> None:
     ]
 
 
+def test_an_invoice_about_which_the_tax_agent_says_what_cannot_be_says_so() -> None:
+    story = paid_story()
+    invoice = Invoice("i", "payment", "K", "2026-10", "approved", 176_000, doubted="wrong_approval_number")
+    story.invoices = [invoice]
+    assert waits_for(story) == [
+        (
+            "the right answer about its invoice of 2026-10, of which the tax agent says what cannot be: "
+            "wrong approval number; pawl todo --code document_answer_doubted"
+        )
+    ]
+
+
 @pytest.mark.parametrize(
     ("kind", "type_name", "command"),
     [

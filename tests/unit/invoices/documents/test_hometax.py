@@ -147,6 +147,15 @@ def test_six_lines_become_four_with_the_rest_in_the_last() -> None:
     assert row[19:21] == expected("H2")["sum"]
 
 
+def test_lines_beyond_the_99_of_a_document_count_on_the_sheet_too() -> None:
+    """120 kinds: the document has 98 and 그 밖의 22종, the sheet three of them and all the others."""
+    row = row_of(document(*(printed(f"상품 {n:03}", 1_000, 1) for n in range(120))))
+    names = [row[23 + 8 * group] for group in range(4)]
+    assert names == ["상품 000", "상품 001", "상품 002", "그 밖의 117종"]
+    assert (row[51], row[52]) == (117_000, 11_700)
+    assert row[19:21] == [120_000, 12_000]
+
+
 def test_what_no_sheet_takes_is_named_with_its_reason_in_a_file_beside_them() -> None:
     nameless = document(buyer=Party("1168200276", "가나다 주식회사"))
     refused = LeftOut("2026-10-1168200276-000009", "wrong_number")

@@ -1,6 +1,7 @@
 """What invoices knows becomes a document to be shown."""
 
 from collections.abc import Iterable
+from uuid import UUID
 
 import pytest
 from msgspec.structs import replace
@@ -14,11 +15,13 @@ from services.invoices.documents.tax_document import (
     Party,
     TaxDocument,
     buyer_of,
+    corrected,
     cut,
     plain,
     tax_document,
+    way_to_tell,
 )
-from services.invoices.state import Document, Partner, Snapshot
+from services.invoices.state import BusinessRegistration, Correction, Document, Partner, RightBuyer, Snapshot
 from shared.money import Money
 from tests.unit.invoices.books import GANADA, OTHER, PAID_AT, Books, instant, line
 from tests.unit.invoices.documents.samples import SUPPLIER, printed
@@ -136,6 +139,71 @@ def test_a_corrected_document_names_the_business_that_the_partner_tells() -> Non
     # Of the business that the payment named nothing is taken over but who paid.
     assert buyer_of(right, sold(books), None) == Party(OTHER, "가나다 주식회사", email="tax@ganada.example")
     assert buyer_of(right, [], None) == Party(OTHER, "")
+
+
+def test_what_a_partner_tells_of_its_business_fills_what_its_payments_did_not_tell() -> None:
+    books = Books()
+    books.paid("A-1")
+    books.close()
+    (document,) = books.documents("issued")
+    (told,) = sold(books)
+    books.take(books.events.partner(representative="이바다", address="서울", at="2026-11-20T10:00:00+09:00"))
+    books.take(books.events.partner(at="2026-11-21T10:00:00+09:00"))
+    books.take(books.events.partner(representative="옛사람", at="2026-11-01T10:00:00+09:00"))
+    registered = books.world.registrations["P-17", GANADA]
+
+    buyer = buyer_of(document, [told], None, registered)
+    assert (buyer.representative, buyer.address, buyer.email) == ("이바다", "서울", "tax@ganada.example")
+    assert told.buyer is not None
+    named = replace(told, buyer=told.buyer._replace(representative="이도윤"))
+    assert buyer_of(document, [named], None, registered).representative == "이도윤"
+    assert buyer_of(document, [told], None).missing == ("representative",)
+
+
+def test_a_business_of_the_same_name_under_its_right_number_has_the_same_representative() -> None:
+    books = Books()
+    books.paid("A-1")
+    books.close()
+    (document,) = books.documents("issued")
+    (told,) = sold(books)
+    assert told.buyer is not None
+    named = [replace(told, buyer=told.buyer._replace(representative="이도윤"))]
+    right = replace(document, business_number=OTHER)
+    at = instant(PAID_AT)
+
+    def partner(name: str) -> Partner:
+        return Partner("P-17", OTHER, name, "tax@ganada.example", True, at, at)
+
+    assert buyer_of(right, named, None).representative == "이도윤"
+    assert buyer_of(right, named, partner("가나다 주식회사")).representative == "이도윤"
+    assert buyer_of(right, named, partner("다라마 주식회사")).representative == ""
+    other = BusinessRegistration("P-17", OTHER, at, representative="박하루")
+    assert buyer_of(right, named, partner("가나다 주식회사"), other).representative == "박하루"
+
+
+def test_the_command_that_tells_what_is_missing_names_the_number() -> None:
+    assert way_to_tell("P-17", Party(OTHER, "다라마")) == (
+        f"pawl partner correct P-17 --representative NAME --of {OTHER} --reason WHY --yes"
+    )
+    assert way_to_tell("P-17", Party(OTHER, "", "이바다")).startswith("pawl partner correct P-17 --name NAME")
+
+
+def test_a_corrected_document_says_what_its_corrections_say_the_latest_first() -> None:
+    """Both names were wrong; the address, and what was said of another business, stay aside."""
+    party, other = Party(OTHER, "다라마", representative="홍길동", address="서울"), "1234567891"
+    made = [
+        Correction(UUID(int=place), "P-17", "2026-10", said, "corrected", instant(PAID_AT), buyer=buyer)
+        for place, (said, buyer) in enumerate(
+            (
+                (OTHER, RightBuyer(name="다라마 주식회사")),
+                (OTHER, RightBuyer(name="다라 주식회사", representative="이도윤")),
+                (other, RightBuyer(address="부산")),
+                (OTHER, None),
+            )
+        )
+    ]
+    assert corrected(party, made) == Party(OTHER, "다라마 주식회사", representative="이도윤", address="서울")
+    assert corrected(party, []) == party
 
 
 def test_texts_are_one_line_of_characters() -> None:
