@@ -1059,8 +1059,6 @@ KOREAN_CODES: Final[Mapping[str, str]] = {
     "reveal": "가림을 풀어 봄",
     "granted": "확정",
     "until_issued": "발급 전까지 환불 가능",
-    "tax_invoice": "세금계산서",
-    "cash_receipt": "현금영수증",
     "financial_burden": "경제적 부담",
     "merger": "회사 합병",
     "shutdown": "폐업",
