@@ -295,7 +295,8 @@ async def test_serials_since_the_backup_are_named_as_lost_and_nothing_is_changed
 async def test_what_a_month_was_approved_issued_and_transmitted_by_is_named_as_lost(stack: Stack) -> None:
     """Persons and a tax agent caused it: their words stand in no topic, and nothing is applied in part."""
     month = "2026-09"
-    story = await Story(stack.checkout, begins=first_day(month)).is_paid(kind="goods")
+    buyer = Buyer(stack.checkout, representative="이도윤")
+    story = await Story(stack.checkout, buyer=buyer, begins=first_day(month)).is_paid(kind="goods")
     await stack.checkout.drain()
     dump = await stack.backups.dump("invoices.dump", "--schema=invoices")
     with open_tax_agent(Desk(1, pace=0.0, is_faultless=True), silence=0.2) as url:

@@ -40,18 +40,23 @@ def first_day(month: str) -> datetime:
 class Buyer:
     """A partner that orders; its stories share the partner id and the business number."""
 
-    def __init__(self, checkout: Checkout, number: str | None = None) -> None:
+    def __init__(
+        self, checkout: Checkout, number: str | None = None, *, representative: str | None = None
+    ) -> None:
         self.checkout = checkout
+        self.representative = representative
         self.id = f"P-{uuid4().hex[:12]}"
         self.name = "가나다 주식회사"
         self.number = number or business_number.from_seed(next(_seeds))
 
     def snapshot(self) -> dict[str, str]:
+        named = {} if self.representative is None else {"representative": self.representative}
         return {
             "partner_id": self.id,
             "business_number": self.number,
             "name": self.name,
             "invoice_email": "tax@ganada.example",
+            **named,
         }
 
     async def says(self, type_name: str, at: datetime, **data: Any) -> str:

@@ -205,6 +205,7 @@ async def test_a_proposed_correction_is_kept_and_withdrawn(books: StoredBooks) -
         "reason": None,
         "actor": None,
         "decided_at": None,
+        "buyer": None,
     }
     before = "2026-10-01T09:00:00+09:00"
     await books.take(books.events.partner(number=GANADA, at=before))
