@@ -290,7 +290,8 @@ async def test_a_document_that_is_dated_back_so_that_it_is_not_late_is_found(
     await table.close("2025-03", "2025-04-05T18:00:00+09:00")
     await buy(table, "A-2", at="2025-04-06T10:00:00+09:00", paid_at="2025-03-11T10:00:00+09:00")
     rows = await admin.fetch(
-        "SELECT order_id, late, issued_at FROM invoices.payments p JOIN invoices.documents USING (invoice_id)"
+        "SELECT p.order_id, late, issued_at"
+        " FROM invoices.payments p JOIN invoices.documents USING (invoice_id)"
     )
     assert {row["order_id"]: row["late"] for row in rows} == {"A-1": False, "A-2": True}
     (heard_on,) = {kst_date(row["issued_at"]) for row in rows if row["order_id"] == "A-2"}
