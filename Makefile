@@ -10,7 +10,7 @@ FIRST ?= 1
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo pictures up down lint format bench lock clean images simulate new-event new-migration packages hooks \
-  test test-unit test-integration test-system test-faults test-smoke test-containers test-all minutes
+  test test-unit test-integration test-system test-browser test-faults test-smoke test-containers test-all minutes shots
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,7 +56,7 @@ SIDE_BY_SIDE := -n auto --maxprocesses 4 --max-worker-restart 0
 # Tests with servers wait a fifth of their time; one process more than there are cores uses it.
 WITH_SERVERS := -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 4 --max-worker-restart 0
 
-test: lint test-unit test-integration test-system ## What lint looks at, and every test but for long faults and containers
+test: lint test-unit test-integration test-system test-browser ## What lint looks at, and every test but for long faults and containers
 
 test-unit: $(VENV)/.dev ## The tests that start no server: no Java, no PostgreSQL, a minute
 	@$(STEP) "unit tests" 1800 $(PYTEST) -m unit -p tests.support.without_servers $(SIDE_BY_SIDE) $(PYTEST_ARGS)
@@ -66,6 +66,10 @@ test-integration: $(VENV)/.dev ## The simulation, and the parts of the system on
 
 test-system: $(VENV)/.dev ## The four services on real servers: scenarios, crashes, outages, poison
 	@$(STEP) "scenarios and quick faults" 3600 $(PYTEST) -m system $(WITH_SERVERS) --durations 10 $(PYTEST_ARGS)
+
+test-browser: $(VENV)/.dev ## People before the console, in Debian's Chromium, which is installed where it is missing (root)
+	@tests/browser/chromium.sh
+	@$(STEP) "people in a browser" 900 $(PYTEST) -m browser --durations 5 $(PYTEST_ARGS)
 
 test-faults: $(VENV)/.dev ## The long faults: outages of minutes, halted processes, dead connections
 	@$(STEP) "long faults side by side" 3600 $(PYTEST) -m "faults and not alone" -v $(WITH_SERVERS) $(PYTEST_ARGS)
@@ -81,6 +85,10 @@ test-all: test test-faults simulate test-containers ## Everything once, with fre
 
 minutes: $(VENV)/.dev ## Draw docs/images/minutes.svg from the steps that the last .ci/run has measured
 	@$(BIN)/python -m tests.support.minutes .ci/steps.jsonl
+
+shots: $(VENV)/.dev ## Draw docs/images/console from a system with an ordinary day in it (Chromium)
+	@tests/browser/chromium.sh fonts-noto-cjk fonts-noto-color-emoji
+	@$(BIN)/python -m tests.support.shots $(ARGS)
 
 images: $(VENV)/.run ## Make the container images where no image registry can be reached (Debian, root)
 	@deploy/images/build.sh $(ARGS)

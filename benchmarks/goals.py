@@ -5,11 +5,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from benchmarks import bulk, closing, handing_out, hop, pipeline, registering, relays, shell
+from benchmarks import bulk, closing, handing_out, hop, pages, pipeline, registering, relays, shell
 from benchmarks.stage import Stage
 
 SMALL_ORDERS = 50
 """Orders a second while a large one is issued: so many leave room for it on two cores."""
+PAGES = 20
+"""How often each page of the console is asked for."""
 Measure = Callable[[Stage, "Sizes"], Awaitable[dict[str, "Measured"]]]
 
 
@@ -45,6 +47,7 @@ class Sizes:
     registrations: int = 15_000
     look_ups: int = 5_000
     payments: int = 1_000_000
+    orders_shown: int = 100_000
 
 
 QUICK = Sizes(
@@ -64,6 +67,7 @@ QUICK = Sizes(
     4_000,
     2_000,
     100_000,
+    20_000,
 )
 
 
@@ -231,6 +235,16 @@ async def measure_files(stage: Stage, sizes: Sizes) -> dict[str, Measured]:
     }
 
 
+async def measure_pages(stage: Stage, sizes: Sizes) -> dict[str, Measured]:
+    """G14: the slowest page of the console, what pages that stay open cost, and what services feel of it."""
+    done = await pages.shown(stage, sizes.orders_shown, PAGES, sizes.latency_seconds)
+    return {
+        "G14": Measured(max(times.at(0.95) for times in done.pages)),
+        "G14 open": Measured(done.live),
+        "G14 beside": ratio(done.used, done.alone),
+    }
+
+
 TRIALS: Sequence[Trial] = (
     Trial(
         (
@@ -300,5 +314,13 @@ TRIALS: Sequence[Trial] = (
             Goal("G8 DuckDB", "the close, of DuckDB's merge by COPY out and back", 1, at_most=True),
         ),
         measure_closing,
+    ),
+    Trial(
+        (
+            Goal("G14", "p95 of the slowest page of the console", pages.GOAL_MS, at_most=True, unit="ms"),
+            Goal("G14 open", "100 pages of it that stay open", 0.1, at_most=True, unit="cores"),
+            Goal("G14 beside", "p99 of an order while it is used, of the same without", 1.2, at_most=True),
+        ),
+        measure_pages,
     ),
 )

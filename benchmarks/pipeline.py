@@ -8,7 +8,7 @@ invoices has drafted it, all committed.
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +87,7 @@ async def throughput(stage: Stage, side: str, count: int) -> float:
     """Orders a second through all four services, from a topic that holds them all when the clock starts."""
     await stage.clear()
     await stage.load(TOPIC, payments(count, "automatic"))
-    async with _crew(stage, side, count) as crew:
+    async with crew_of(stage, side, count) as crew:
         await crew.until("ready")
         started = monotonic()
         crew.tell("go")
@@ -116,8 +116,8 @@ async def latencies(stage: Stage, side: str, rate: int, seconds: float, warm_up:
     for name, cause, effect in HOPS:
         causes = due if cause is None else notes[cause[0]][cause[1]]
         effects = notes[effect[0]][effect[1]]
-        hops[name] = _p99([effects[key] - causes[key] for key in measured])
-    return Latencies(_p99(whole), hops)
+        hops[name] = p99([effects[key] - causes[key] for key in measured])
+    return Latencies(p99(whole), hops)
 
 
 async def beside_a_large_grant(
@@ -131,12 +131,12 @@ async def beside_a_large_grant(
     skipped, count = int(rate * warm_up), int(rate * (seconds + warm_up))
     orders = payments(count, "automatic")
     due, notes = await _steadily(stage, "ours", orders, rate)
-    idle = _p99(_until_issued(list(due)[skipped:], due, notes))
+    idle = p99(_until_issued(list(due)[skipped:], due, notes))
     large = payment(0, "automatic", "large", units)
     due, notes = await _steadily(stage, "ours", [*orders[:skipped], large, *orders[skipped:]], rate)
     began, ended = due[large[0]], _issued(notes)[large[0]]
     meanwhile = [key for key, at in due.items() if began < at < ended]
-    return _p99(_until_issued(meanwhile, due, notes)), idle
+    return p99(_until_issued(meanwhile, due, notes)), idle
 
 
 def _issued(notes: dict[str, Times]) -> dict[str, float]:
@@ -154,16 +154,17 @@ async def _steadily(
 ) -> tuple[dict[str, float], dict[str, Times]]:
     """Sends orders at a steady rate: when each was due, and what each service has noted."""
     await stage.clear()
-    async with _crew(stage, side, len(messages)) as crew:
+    async with crew_of(stage, side, len(messages)) as crew:
         await crew.until("ready")
         crew.tell("go")
-        _, due = await asyncio.gather(crew.until("done"), _send_steadily(stage, messages, rate))
+        _, due = await asyncio.gather(crew.until("done"), send_steadily(stage, messages, rate))
         notes = await crew.stop()
     await _require(stage, side, len(messages))
     return due, notes
 
 
-async def _send_steadily(stage: Stage, messages: Sequence[Message], rate: int) -> dict[str, float]:
+async def send_steadily(stage: Stage, messages: Sequence[Message], rate: int) -> dict[str, float]:
+    """Sends them at so many a second; when each was due."""
     producer = AIOKafkaProducer(bootstrap_servers=stage.kafka, acks="all", linger_ms=0)
     await producer.start()
     due: dict[str, float] = {}
@@ -182,7 +183,10 @@ async def _send_steadily(stage: Stage, messages: Sequence[Message], rate: int) -
 
 
 @asynccontextmanager
-async def _crew(stage: Stage, side: str, count: int) -> AsyncIterator[Crew]:
+async def crew_of(
+    stage: Stage, side: str, count: int, environment: Mapping[str, Mapping[str, str]] | None = None
+) -> AsyncIterator[Crew]:
+    """The four processes of one side, done after so many orders; `environment` adds to that of each."""
     crew = Crew({}, stage.directory)
     try:
         for name in SERVICES:
@@ -195,6 +199,7 @@ async def _crew(stage: Stage, side: str, count: int) -> AsyncIterator[Crew]:
                 env={
                     **os.environ,
                     **stage.environment(name),
+                    **(environment or {}).get(name, {}),
                     "USUAL_DATABASE_URL": stage.database.admin_url,
                 },
             )
@@ -222,6 +227,7 @@ async def _require(stage: Stage, side: str, count: int) -> None:
         raise AssertionError(f"{side}: {done} orders are done instead of {count}")
 
 
-def _p99(seconds: Sequence[float]) -> float:
+def p99(seconds: Sequence[float]) -> float:
+    """99 of 100 took at most so many milliseconds."""
     ordered = sorted(seconds)
     return round(ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))] * 1000, 1)

@@ -15,6 +15,7 @@ from typing import Final
 from devtools.tree import Refused, Tree
 from shared.clock import now
 from shared.events.catalogue import SERVICES
+from shared.migrations import CONSOLE, SCHEMAS
 
 ROOT: Final = Path(__file__).parents[1]
 SHARED: Final = "shared"
@@ -31,20 +32,22 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
 
 
 def folder_of(service: str) -> str:
-    """Where the migrations of a service lie, or those that all services share. Raises Refused."""
+    """Where the migrations of a schema lie, or those that all services share. Raises Refused."""
     if service == SHARED:
         return "shared/runtime/migrations"
+    if service == CONSOLE:
+        return "console/migrations"
     if service not in SERVICES:
         names = ", ".join(SERVICES)
         raise Refused(
-            f"there is no service {service!r}: SERVICE is one of {names}, or shared for all of them"
+            f"there is no service {service!r}: SERVICE is one of {names}, console, or shared for all services"
         )
     return f"services/{service}/migrations"
 
 
 def next_version(root: Path, at: datetime) -> str:
     """The version of a migration that is made at this instant (UTC): later than every one that exists."""
-    folders = map(folder_of, (SHARED, *SERVICES))
+    folders = map(folder_of, (SHARED, *SCHEMAS))
     last = max(path.name.partition("_")[0] for folder in folders for path in (root / folder).glob("*.sql"))
     following = datetime.strptime(last, FORM).replace(tzinfo=UTC) + timedelta(seconds=1)
     return max(at, following).strftime(FORM)

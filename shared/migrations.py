@@ -1,8 +1,9 @@
-"""Brings one service's schema up to date with dbmate, and tells what is still missing.
+"""Brings one schema up to date with dbmate, and tells what is still missing.
 
-A schema is made of the migrations that every service shares and the service's own, applied in the order of
-their version numbers and recorded in `<schema>.schema_migrations`. They run as the owner of the schema, under
-the lock that dbmate takes in the database; a service itself may only read the record.
+The schema of a service is made of the migrations that every service shares and the service's own, that of the
+console of its own alone. They are applied in the order of their version numbers and recorded in
+`<schema>.schema_migrations`. They run as the owner of the schema, under the lock that dbmate takes in the
+database; a service itself may only read the record.
 """
 
 import asyncio
@@ -15,10 +16,14 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import asyncpg
 
 from shared.environment import environment_of_children
+from shared.events.catalogue import SERVICES
 from shared.postgres import Postgres
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT / "shared" / "runtime" / "migrations"
+CONSOLE = "console"
+SCHEMAS = (*SERVICES, CONSOLE)
+"""Those of the services, and that of the console."""
 RECORD = "schema_migrations"
 LOCK_SECONDS = 60
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -29,7 +34,9 @@ class MigrationFailed(Exception):
 
 
 def migration_directories(service: str) -> list[Path]:
-    """Where the migrations of a service come from: the shared ones and its own."""
+    """Where the migrations of a schema come from: of a service the shared ones and its own."""
+    if service == CONSOLE:
+        return [ROOT / CONSOLE / "migrations"]
     return [SHARED, ROOT / "services" / service / "migrations"]
 
 

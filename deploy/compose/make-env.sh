@@ -106,11 +106,14 @@ for service, port in ports.items():
 print(f"""\
 PAWL_PROMETHEUS_PORT={first + 6}
 PAWL_GRAFANA_PORT={first + 7}
+PAWL_CONSOLE_PORT={first + 8}
 
-# The database: its administrator, and one role for each service
+# The database: its administrator, one role for each service, one that reads, and one for the sessions of the console
 PAWL_POSTGRES_PASSWORD={of_postgres}""")
 for service in services:
     print(f"PAWL_{service.upper()}_PASSWORD={password(f'pawl_{service}')}")
+for role in ("ops", "console"):
+    print(f"PAWL_{role.upper()}_PASSWORD={password(f'pawl_{role}')}")
 print(f"""
 # Kafka with logins: its administrator, and one login for each service
 PAWL_KAFKA_PASSWORD={of_kafka}""")
@@ -155,6 +158,15 @@ PAWL_TOKEN_KEY={token_key}
 TOKEN_JWKS={token_jwks}
 TOKEN_ISSUER=pawl
 TOKEN_AUDIENCE=pawl
+
+# How people sign in to the console (the profile `console`): an OpenID provider, or a proxy (docs/console.md). It signs
+# tokens for the services with PAWL_TOKEN_KEY.
+CONSOLE_URL=
+CONSOLE_OIDC_ISSUER=
+CONSOLE_OIDC_CLIENT_ID=
+CONSOLE_OIDC_CLIENT_SECRET=
+CONSOLE_PROXY_HEADER=
+CONSOLE_PROXIES=
 
 # Where the `pawl` command finds it all from this machine: set -a; . ./.env; set +a
 {only_in("plain")}PAWL_KAFKA=127.0.0.1:{first}

@@ -1,4 +1,4 @@
--- What each service may do with the rows of each table. Run as pawl_owner after the migrations; safe to repeat.
+-- What each service, and the console, may do with the rows of each table. Run as pawl_owner after the migrations; safe to repeat.
 --
 -- `insert` means that a row stays as it was written; `insert, update` that it is never deleted. A service that
 -- was taken over can then neither rewrite what it has said (outbox), heard (inbox, refund_history), refused
@@ -81,6 +81,13 @@ DECLARE
             "submissions":         "insert, update (document_key, month, state, actor, reason, is_of_all, next_at, tries, approval_number, detail, doubt, doubted_at, given_up)",
             "withdrawn_partners":  "insert",
             "months":              "insert, update (sequence, unreported)"
+        },
+        "console": {
+            "sessions":            "insert, update (seen_at), delete",
+            "thresholds":          "insert",
+            "lag_samples":         "insert, update (reading, publishing), delete",
+            "lists":               "insert, update (reason, stopped_at, stopped_by, stop_why), delete",
+            "list_members":        "insert, update (would, is_hopeless, begun_at, ended_at, outcome, detail)"
         }
     }';
     -- They run with the rights of the owner, who decides what may be forgotten, and makes tables.
@@ -91,7 +98,7 @@ BEGIN
     FOR place IN
         SELECT n.nspname AS service, c.relname AS name, c.relispartition AS is_part, 'pawl_' || n.nspname AS role
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE n.nspname IN ('orders', 'serials', 'refunds', 'invoices') AND c.relkind IN ('r', 'p', 'v', 'm')
+        WHERE n.nspname IN ('orders', 'serials', 'refunds', 'invoices', 'console') AND c.relkind IN ('r', 'p', 'v', 'm')
     LOOP
         EXECUTE format('REVOKE ALL ON %I.%I FROM %I', place.service, place.name, place.role);
         wanted := coalesce(rights -> '*' ->> place.name, rights -> place.service ->> place.name);
@@ -106,7 +113,7 @@ BEGIN
     FOR place IN
         SELECT n.nspname AS service, c.relname AS name, 'pawl_' || n.nspname AS role
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE n.nspname IN ('orders', 'serials', 'refunds', 'invoices') AND c.relkind = 'S'
+        WHERE n.nspname IN ('orders', 'serials', 'refunds', 'invoices', 'console') AND c.relkind = 'S'
           AND c.relname IN ('dead_letters_id_seq', 'parked_id_seq')
     LOOP
         EXECUTE format('GRANT USAGE ON SEQUENCE %I.%I TO %I', place.service, place.name, place.role);
@@ -115,7 +122,7 @@ BEGIN
     FOR place IN
         SELECT p.oid::regprocedure AS signature, p.proname AS name, 'pawl_' || n.nspname AS role
         FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-        WHERE n.nspname IN ('orders', 'serials', 'refunds', 'invoices')
+        WHERE n.nspname IN ('orders', 'serials', 'refunds', 'invoices', 'console')
     LOOP
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC, %I', place.signature, place.role);
         IF place.name = ANY (functions) THEN

@@ -8,6 +8,7 @@ BEGIN
     FOREACH wanted IN ARRAY ARRAY[
         'pawl_owner',                                                   -- owns schemas and tables, runs migrations
         'pawl_orders', 'pawl_serials', 'pawl_refunds', 'pawl_invoices', -- one for each service
+        'pawl_console',                                                 -- keeps the sessions of the console
         'pawl_ops'                                                      -- reads everything, writes nothing
     ] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted) THEN

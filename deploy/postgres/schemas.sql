@@ -1,4 +1,5 @@
--- The four schemas of the database `pawl` and who may do what in them. Safe to repeat.
+-- The schemas of the database `pawl` and who may do what in them: one for each service, and that of the console.
+-- Safe to repeat.
 -- Each service reaches its own schema only, and rows only: tables are made by pawl_owner's migrations. What it
 -- may do with the rows of each table is said in rights.sql; until then a new table can be read and no more.
 
@@ -10,7 +11,7 @@ DECLARE
 BEGIN
     EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
     EXECUTE format(
-        'GRANT CONNECT ON DATABASE %I TO pawl_owner, pawl_ops, pawl_orders, pawl_serials, pawl_refunds, pawl_invoices',
+        'GRANT CONNECT ON DATABASE %I TO pawl_owner, pawl_ops, pawl_orders, pawl_serials, pawl_refunds, pawl_invoices, pawl_console',
         current_database()
     );
     -- Functions are the one kind of object that everybody may use by default.
@@ -29,5 +30,12 @@ BEGIN
                  GRANT SELECT ON TABLES TO %I, pawl_ops', service, 'pawl_' || service);
         EXECUTE format('ALTER ROLE %I IN DATABASE %I SET search_path = %I', 'pawl_' || service, current_database(), service);
     END LOOP;
+
+    -- The console reads services as pawl_ops does, which in turn sees nothing of who is signed in there.
+    CREATE SCHEMA IF NOT EXISTS console AUTHORIZATION pawl_owner;
+    REVOKE ALL ON SCHEMA console FROM PUBLIC;
+    GRANT USAGE ON SCHEMA console TO pawl_console;
+    ALTER DEFAULT PRIVILEGES FOR ROLE pawl_owner IN SCHEMA console GRANT SELECT ON TABLES TO pawl_console;
+    EXECUTE format('ALTER ROLE pawl_console IN DATABASE %I SET search_path = console', current_database());
 END
 $$;

@@ -46,6 +46,8 @@ EXAMPLES: Mapping[str, Mapping[str, str]] = {
 customers register no serial is handed out, and without a supplier there is no tax document. One
 person may close a month here."""
 TELL_SECONDS = 15.0
+CONSOLE_TRIES = 300
+"""Ten in a second."""
 T = TypeVar("T")
 
 
@@ -57,7 +59,8 @@ class Wanted:
     embedded ones). `environment` is added to that of each service; `command` is the command line of one.
     `secure`: Kafka asks everybody for a login (an address given for it is then its administrator's).
     With `restart_servers` an embedded server that dies starts again, as services always do. `prometheus` is
-    the program that watches it all (empty: none). With a `gateway_seed` a simulated payment gateway answers
+    the program that watches it all (empty: none). With `console` that starts too, where the database is an
+    embedded one and the key of tokens our own. With a `gateway_seed` a simulated payment gateway answers
     payouts, and with a `tax_agent_seed` a simulated tax agent issues documents. Everything has
     `ready_seconds` to start.
     """
@@ -75,6 +78,7 @@ class Wanted:
     restart_servers: bool = False
     secure: bool = False
     prometheus: str = ""
+    console: bool = False
     gateway_seed: int | None = None
     tax_agent_seed: int | None = None
 
@@ -117,6 +121,7 @@ class RunningSystem:
             kafka_admin=self._state.kafka_admin,
             kafka_checkout=self._state.kafka_checkout,
             prometheus=self._state.prometheus,
+            console=self._state.console,
             gateway=self._state.gateway,
         )
 
@@ -141,6 +146,8 @@ class RunningSystem:
         self._write_state()
         if self.wanted.gateway_seed is not None:
             self.start_gateway(self.wanted.gateway_seed)
+        if self.wanted.console and self.postgres is not None and self._state.signs_tokens:
+            await self._start_console()
 
     async def _tell_what_it_waits_for(self) -> None:
         waited = 0.0
@@ -261,6 +268,32 @@ class RunningSystem:
         self._state.prometheus = f"http://{HOST}:{port}"
         await until_ready(self._state.prometheus)
         self._waits_for.remove("Prometheus")
+
+    async def _start_console(self) -> None:
+        """A face of what runs; that it does not start is told, and hinders nobody."""
+        port = self._ports.take("console-http")
+        environment = {
+            "DATABASE_URL": self.database.console_url,
+            "PAWL_POSTGRES": self._state.ops,
+            "PAWL_KAFKA": self._state.kafka,
+            "PAWL_SERVICES": ",".join(f"{name}={url}" for name, url in self._state.services.items()),
+            "HTTP_HOST": HOST,
+            "HTTP_PORT": str(port),
+            "CONSOLE_DEMO_DIRECTORY": str(self.folder.path),
+            "PYTHONUNBUFFERED": "1",
+        }
+        log = self.folder.logs / "console.log"
+        self.companions.add(Launch("console", [sys.executable, "-m", "console"], environment, log))
+        url = f"http://{HOST}:{port}"
+        for _ in range(CONSOLE_TRIES):
+            if (await fetch(f"{url}/health")).status == 200:
+                self._state.console = url
+                self._write_state()
+                return
+            if not self.companions.is_alive("console"):
+                break
+            await asyncio.sleep(0.1)
+        self._tell(f"The console does not answer. Its log: {log}")
 
     def start_gateway(self, seed: int) -> None:
         """Payouts are answered from now on, those too that nobody has answered before."""

@@ -62,9 +62,10 @@ def up(
     wait: Wait = READY_SECONDS,
     as_json: Json = False,
 ) -> None:
-    """Start Kafka, PostgreSQL and the four services, and keep them running until Ctrl-C.
+    """Start Kafka, PostgreSQL, the four services and the console, and keep them running until Ctrl-C.
 
-    What they hold stays in the run directory and is there again next time.
+    The console is there where the database is an embedded one. What they hold stays in the run directory and
+    is there again next time.
 
     Example: [bold]pawl up[/bold]
 
@@ -85,6 +86,7 @@ def up(
         restart_servers=True,
         secure=secure,
         prometheus=require_prometheus() if watch else "",
+        console=True,
         gateway_seed=gateway_seed if with_gateway else None,
         tax_agent_seed=tax_agent_seed if with_tax_agent else None,
         ready_seconds=wait,
@@ -149,6 +151,7 @@ def where(running: RunningSystem) -> dict[str, Any]:
             for name, service in system.services.items()
         },
         **({"prometheus": system.prometheus} if system.prometheus else {}),
+        **({"console": system.console} if system.console else {}),
         **({"gateway_seed": running.wanted.gateway_seed} if system.gateway else {}),
         **({"tax_agent": running.tax_agent} if running.tax_agent else {}),
     }
@@ -163,6 +166,7 @@ def text(running: RunningSystem) -> str:
         f"  Kafka     {Brokers.at(system.kafka)}",
         f"  Postgres  {without_password(system.ops_url)}",
         *(f"  {name:<9} {service.health}  {service.metrics}" for name, service in system.services.items()),
+        *([f"  console   {system.console}"] if system.console else []),
         *([f"  watched   {system.prometheus}/alerts"] if system.prometheus else []),
         *(
             [f"  payouts   a simulated gateway answers, seed {running.wanted.gateway_seed}"]

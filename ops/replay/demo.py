@@ -14,11 +14,11 @@ import typer
 from rich.console import Console
 
 from ops.gateway.command import SEED
-from ops.local.running import READY_SECONDS, RunningSystem, running_system
+from ops.local.running import READY_SECONDS, RunningSystem, Wanted, run_system
 from ops.replay.driver import Progress, Topics
 from ops.replay.handing import buy, hand_out
 from ops.replay.plan import Plan
-from ops.replay.planting import plant, read_mend, read_waits
+from ops.replay.planting import plant, read_mend, read_places, read_waits
 from ops.replay.progress import Show, shown_progress
 from ops.replay.recording import Recording
 from ops.replay.result import Disturbances, Result, print_result
@@ -54,7 +54,7 @@ def demo(
 
     Half-way a service is killed, one event in ten is sent twice, and five troubles are planted under a
     partner of their own. It ends with what stands, a partner's file of serials of which one is registered,
-    what waits, and how to mend the first one.
+    what waits, and three things to mend in the console, each with its page.
 
     Real Kafka and PostgreSQL on this machine, one node each, with keys made for this directory. What they
     hold is kept; a system that runs there already is used and left running.
@@ -116,6 +116,8 @@ async def _result(system: System, replayed: Replayed, killer: "Killer", director
         replayed.interesting,
         replayed.is_known,
         await hand_out(system, directory),
+        system.console,
+        await read_places(system),
     )
 
 
@@ -159,7 +161,7 @@ async def _a_system(directory: Path, wait: float) -> AsyncIterator[tuple[System,
     if state is not None and state.up.find() is not None:
         yield find_system(directory=directory), None
         return
-    async with running_system(directory, ready_seconds=wait) as running:
+    async with run_system(Wanted(directory, ready_seconds=wait, console=True)) as running:
         yield running.system, running
 
 

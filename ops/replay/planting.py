@@ -10,12 +10,16 @@ from ops.shell.system import System
 from ops.watch.dead.listing import list_to_replay
 from ops.watch.dead.names import Filter
 from ops.watch.order import read_order
-from shared.clock import monotonic
+from ops.watch.todo.listing import read_everything
+from shared.clock import monotonic, now
+from shared.operators.todo import Group, Moment
 
 SECONDS = 60.0
 LOOK_EVERY = 0.1
 ON_ITS_WAY = ("accepted", "granted")
 """States of a refund that the services leave by themselves."""
+REFUND, LETTER, MONTH = "overdue", "refused", "to close"
+"""What can be mended in the console: a refund, a dead letter, a month. Short, before a long address."""
 
 
 async def plant(topics: Topics, system: System) -> None:
@@ -42,6 +46,33 @@ async def read_mend(system: System) -> list[str]:
     """The commands that mend one of them; none when that is done."""
     found = await list_to_replay(urls_of(system), Filter("refunds", None, None, MENDED))
     return [part.format(order_id=MENDED, dead_letter=found[0]["name"]) for part in MEND] if found else []
+
+
+async def read_places(system: System) -> dict[str, str]:
+    """What can be mended in the console: the most urgent of three kinds, as its page by what it is.
+
+    A kind of which nothing waits is left out. Raises Problem.
+    """
+    todo = await read_everything(system, Moment(now()))
+    urgent: dict[str, str] = {}
+    for group in todo.groups:
+        what, path = _place_of(group)
+        if what:
+            urgent.setdefault(what, path)
+    return {what: urgent[what] for what in (REFUND, LETTER, MONTH) if what in urgent}
+
+
+def _place_of(group: Group) -> tuple[str, str]:
+    """What a group is and the page of its oldest member; twice empty for all but the three kinds."""
+    match group.code:
+        case "dead_letter":
+            return LETTER, f"/refused/{group.members[0]}"
+        case "month_not_closed":
+            return MONTH, f"/month?month={group.reason}"
+        case code if code.startswith("refund_") and group.overdue:
+            return REFUND, f"/refund?id={group.members[0]}"
+        case _:
+            return "", ""
 
 
 async def _refund_of(system: System, order_id: str) -> str:

@@ -43,7 +43,8 @@ class Result:
     """A whole demonstration. `waits` says by order what a planted trouble waits for.
 
     `mend` are the commands that mend one of them, `interesting` is an order worth a look. `is_known`: an
-    earlier demonstration had replayed all of it. `handed` is what a partner got.
+    earlier demonstration had replayed all of it. `handed` is what a partner got. `console` is the address of
+    the console (empty: there is none), `places` what to mend there, as the path of its page by what it is.
     """
 
     summary: Summary
@@ -53,6 +54,8 @@ class Result:
     interesting: str | None = None
     is_known: bool = False
     handed: Handed | None = None
+    console: str = ""
+    places: dict[str, str] = field(default_factory=dict)
 
 
 def print_result(console: Console, result: Result, pawl: str, options: str, running: bool) -> None:
@@ -61,7 +64,7 @@ def print_result(console: Console, result: Result, pawl: str, options: str, runn
     `pawl` is how this shell calls the command, `options` what each command needs besides. `running`: the
     system goes on after this.
     """
-    for line in (*_figures(result), Text(), *_waits(result), Text()):
+    for line in (*_figures(result), Text(), *_waits(result)):
         console.print(line, highlight=False, no_wrap=True, overflow="ellipsis")
     for line in _next(result, pawl, options, running):
         console.print(line, highlight=False, soft_wrap=True)
@@ -120,7 +123,31 @@ def _waits(result: Result) -> list[Text]:
 
 
 def _next(result: Result, pawl: str, options: str, running: bool) -> list[Text]:
-    where = "in another terminal" if running else f"after `{pawl} up{options}` in another terminal"
+    if result.console:
+        return _in_the_console(result, pawl, options, running)
+    where = "in another terminal" if running else f"after {_up(pawl, options)} in another terminal"
     todo = "Mend your first one" if result.mend else "Look at one order"
+    return [Text(), Text(f"{todo}, {where}:", style="bold"), *_commands(result, pawl, options)]
+
+
+def _in_the_console(result: Result, pawl: str, options: str, running: bool) -> list[Text]:
+    """Without an empty line before it, and with one command only: the screen has 24 lines."""
+    mend = "Mend these in the console" if result.places else "Look around in the console"
+    when = "" if running else f" (after {_up(pawl, options)})"
+    places = [Text(f"  {what:<8} {result.console}{path}") for what, path in result.places.items()]
+    *_, last = _commands(result, pawl, options)
+    return [
+        Text.assemble((f"{mend}{when}, ", "bold"), result.console, (":", "bold")),
+        *places,
+        Text.assemble("  or type", last),
+    ]
+
+
+def _up(pawl: str, options: str) -> str:
+    return f"`{pawl} up{options}`"
+
+
+def _commands(result: Result, pawl: str, options: str) -> list[Text]:
+    """What to type: how one trouble is mended, else an order worth a look."""
     commands = result.mend or [f"order {result.interesting}"]
-    return [Text(f"{todo}, {where}:", style="bold"), *(Text(f"  {pawl} {c}{options}") for c in commands)]
+    return [Text(f"  {pawl} {command}{options}") for command in commands]

@@ -1,4 +1,4 @@
-"""Prepares a PostgreSQL server: roles with passwords, the database `pawl`, four schemas and their rights.
+"""Prepares a PostgreSQL server: roles with passwords, the database `pawl`, its schemas and their rights.
 
 Safe to repeat. The SQL stands in deploy/postgres/; this module adds what SQL files cannot: passwords, and
 CREATE DATABASE, which no transaction may contain.
@@ -18,15 +18,15 @@ from urllib.parse import unquote, urlsplit
 
 import asyncpg
 
-from ops.shell.private_files import read_or_make_secrets
+from ops.shell.private_files import read_or_make_secrets, write_private
 from ops.shell.problem import Problem
 from ops.shell.urls import with_database, with_login, without_password
-from shared.events.catalogue import SERVICES
-from shared.migrations import MigrationFailed, apply_migrations
+from shared.migrations import CONSOLE, SCHEMAS, MigrationFailed, apply_migrations
 
 DATABASE = "pawl"
 OWNER = "pawl_owner"
-ROLES = (OWNER, "pawl_ops", *(f"pawl_{service}" for service in SERVICES))
+CONSOLE_ROLE = f"pawl_{CONSOLE}"
+ROLES = (OWNER, "pawl_ops", *(f"pawl_{schema}" for schema in SCHEMAS))
 SQL = Path(__file__).parents[2] / "deploy" / "postgres"
 # Two `pawl up` on one server must not provision at the same time; any constant does.
 LOCK = 7_205_759_403
@@ -47,6 +47,11 @@ class Database:
         return self.url(f"pawl_{service}")
 
     @property
+    def console_url(self) -> str:
+        """Keeps the sessions of the console."""
+        return self.url(CONSOLE_ROLE)
+
+    @property
     def ops_url(self) -> str:
         """Reads everything, writes nothing."""
         return self.url("pawl_ops")
@@ -62,14 +67,19 @@ def kept_passwords(file: Path, server_url: str) -> dict[str, str]:
 
     They are derived from the administrator's password, so that two systems which are started for one server
     from two directories agree on them; a server that asks its administrator for none gets random ones.
-    Raises Problem when the file is damaged.
+    A file of a version that had no role of the console gets its password. Raises Problem when the file is
+    damaged.
     """
-    return read_or_make_secrets(
-        file,
-        lambda: _new_passwords(server_url),
-        ROLES,
-        f"Move it away (mv {file} {file}.old) and run this again: it is made anew, and the server learns it.",
+    again = (
+        f"Move it away (mv {file} {file}.old) and run this again: it is made anew, and the server learns it."
     )
+    earlier = [role for role in ROLES if role != CONSOLE_ROLE]
+    kept = read_or_make_secrets(file, lambda: _new_passwords(server_url), earlier, again)
+    if not kept.get(CONSOLE_ROLE):
+        secret = unquote(urlsplit(server_url).password or "") or kept[OWNER]
+        kept[CONSOLE_ROLE] = derived_password(secret, CONSOLE_ROLE)
+        write_private(file, json.dumps(kept, indent=2), sync=True)
+    return kept
 
 
 def _new_passwords(server_url: str) -> str:
@@ -98,11 +108,11 @@ async def provision(server_url: str, passwords: Mapping[str, str]) -> Database:
 
 
 async def migrate(database: Database) -> dict[str, list[str]]:
-    """Apply what is missing in each schema, and grant each service its rights on the tables.
+    """Apply what is missing in each schema, and grant each role its rights on the tables.
 
-    Returns the migrations applied, by service. Raises Problem.
+    Returns the migrations applied, by schema. Raises Problem.
     """
-    applying = (apply_migrations(database.owner_url, service) for service in SERVICES)
+    applying = (apply_migrations(database.owner_url, schema) for schema in SCHEMAS)
     try:
         applied = await asyncio.gather(*applying)
     except MigrationFailed as error:
@@ -111,7 +121,7 @@ async def migrate(database: Database) -> dict[str, list[str]]:
         ) from error
     async with administrator(database.owner_url) as owner:
         await owner.execute((SQL / "rights.sql").read_text())
-    return dict(zip(SERVICES, applied, strict=True))
+    return dict(zip(SCHEMAS, applied, strict=True))
 
 
 @asynccontextmanager

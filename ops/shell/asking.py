@@ -16,6 +16,10 @@ FILE_SECONDS = 660.0
 EXIT_OF = {400: Exit.USAGE, 404: Exit.NOTHING_MATCHED, 409: Exit.FAILED, 413: Exit.USAGE, 422: Exit.USAGE}
 
 
+class NoAnswer(Problem):
+    """Nobody answered, or not in time: it is not known whether the service did what it was asked."""
+
+
 async def look(url: str, token: str, scope: str, next_step: str = "", timeout: float = ANSWER_SECONDS) -> Any:
     """What a service answers to GET. `next_step` is what to do after a refusal. Raises Problem."""
     return _document(await fetch(url, None, timeout, token), url, scope, next_step)
@@ -57,10 +61,12 @@ async def tell(
 def require_answer(answer: Answer, url: str, scope: str) -> None:
     """Raises Problem where nobody answers, or the token is refused. `scope` is what the request needs."""
     if answer.status == 0:
-        raise Problem(
+        raise NoAnswer(
             f"The service does not answer at {url}: {answer.text}",
             "Is it running? See: pawl lag. Or name it: --url URL. This can be repeated safely.",
         )
+    if answer.status in (500, 502, 504) or code_of(answer) == "timed_out":
+        raise NoAnswer(detail_of(answer), NEXT_STEPS.get(code_of(answer), "Look what became of it."))
     require_allowed(answer, scope)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
@@ -60,14 +61,80 @@ async def connect_to(url: str, service: str) -> Any:
         ) from error
 
 
+class Kept:
+    """Connections that stay open for who reads again and again: to connect costs more than most looks do.
+
+    What reads inside `at_hand` takes one that rests, and leaves it for the next. As many stay as were used at
+    once. One over which something went wrong is closed.
+    """
+
+    def __init__(self) -> None:
+        self._resting: dict[tuple[str, str], list[Any]] = {}
+
+    @contextmanager
+    def at_hand(self) -> Iterator[None]:
+        """Inside, also in tasks that begin there, `connected` takes connections from here."""
+        before = _KEPT.set(self)
+        try:
+            yield
+        finally:
+            _KEPT.reset(before)
+
+    async def take(self, url: str, service: str) -> Any:
+        """A connection as `connect_to` makes it. Raises Problem."""
+        resting = self._resting.get((url, service), [])
+        while resting:
+            connection = resting.pop()
+            if not connection.is_closed():
+                return connection
+        return await connect_to(url, service)
+
+    def leave(self, url: str, service: str, connection: Any) -> None:
+        """Nobody reads over it now. One inside a transaction is closed: the next would see what is old."""
+        if connection.is_in_transaction():
+            connection.terminate()
+        elif not connection.is_closed():
+            self._resting.setdefault((url, service), []).append(connection)
+
+    def close(self) -> None:
+        """Closes those that rest."""
+        for connections in self._resting.values():
+            for connection in connections:
+                connection.terminate()
+        self._resting.clear()
+
+
+_KEPT: ContextVar[Kept | None] = ContextVar("kept connections", default=None)
+
+
+@asynccontextmanager
+async def _connection(url: str, service: str) -> AsyncIterator[Any]:
+    """A connection for a look: one that is kept, else a new one. Raises Problem."""
+    kept = _KEPT.get()
+    if kept is None:
+        connection = await connect_to(url, service)
+        try:
+            yield connection
+        finally:
+            await connection.close()
+        return
+    connection = await kept.take(url, service)
+    try:
+        yield connection
+    except BaseException:
+        # A statement may still run over it.
+        connection.terminate()
+        raise
+    kept.leave(url, service, connection)
+
+
 @asynccontextmanager
 async def connected(urls: Urls) -> AsyncIterator[Connections]:
     """One reading connection for each service. Raises Problem, also when a schema is missing."""
     async with AsyncExitStack() as stack:
         connections: Connections = {}
         for service, url in urls.items():
-            connections[service] = await connect_to(url, service)
-            stack.push_async_callback(connections[service].close)
+            connections[service] = await stack.enter_async_context(_connection(url, service))
         with explained():
             yield connections
 

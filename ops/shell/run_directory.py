@@ -83,7 +83,7 @@ def _command_of(process: psutil.Process, seconds: float = 1.0) -> tuple[str, ...
 @dataclass(slots=True)
 class RunState:
     """The content of run.json. `kafka`, `postgres`, `ops` are addresses; `services` maps names to URLs, and
-    `prometheus` is one where it watches.
+    `prometheus` is one where it watches, `console` where there is one.
 
     `signs_tokens`: the services take the tokens that are signed with the key of this directory. `gateway`: a
     simulated one answers payouts.
@@ -98,6 +98,7 @@ class RunState:
     kafka_checkout: str = ""
     services: dict[str, str] = field(default_factory=dict)
     prometheus: str = ""
+    console: str = ""
     signs_tokens: bool = False
     gateway: bool = False
     processes: list[ProcessMark] = field(default_factory=list)

@@ -40,8 +40,8 @@ class System:
 
     `postgres` administers the database, `ops_url` reads everything and writes nothing. On a broker with
     logins `kafka` reads everything, `kafka_admin` makes topics and `kafka_checkout` is upstream; without them
-    these two are empty. `prometheus` watches the system, where one was started with it. `gateway`: a
-    simulated one answers payouts.
+    these two are empty. `prometheus` watches the system, where one was started with it, and `console` shows
+    it. `gateway`: a simulated one answers payouts.
     """
 
     directory: Path
@@ -52,6 +52,7 @@ class System:
     kafka_admin: str = ""
     kafka_checkout: str = ""
     prometheus: str = ""
+    console: str = ""
     gateway: bool = False
 
     @property
@@ -123,6 +124,7 @@ def find_system(
         services={name: Endpoint(name, url) for name, url in state.services.items()} | services,
         kafka_admin="" if kafka else state.kafka_admin,
         kafka_checkout=checkout or ("" if kafka else state.kafka_checkout),
+        console=state.console,
         gateway=state.gateway,
     )
 

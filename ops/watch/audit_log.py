@@ -71,15 +71,24 @@ class Audited:
 
 
 async def read_audit_log(
-    where: Where, actor: str | None = None, target: str | None = None, most: int = MOST
+    where: Where,
+    actor: str | None = None,
+    target: str | None = None,
+    most: int = MOST,
+    since: datetime | None = None,
+    before: datetime | None = None,
+    only: str | None = None,
 ) -> Audited:
-    """The newest entries of all services, of one actor or about one target where these are given.
+    """The newest entries of all services: of one actor, about one target, recorded since an instant and
+    before another, of `only` one service, where these are given.
 
     Raises Problem only when no database is known.
     """
 
     async def look(service: str, connection: Any) -> list[Entry]:
-        rows = await connection.fetch(SQL.audit_entries, actor, target, most)
+        if only not in (None, service):
+            return []
+        rows = await connection.fetch(SQL.audit_entries, actor, target, most, since, before)
         return [_entry(service, row) for row in rows]
 
     found, unreadable = await read_each(where, look)

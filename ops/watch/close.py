@@ -4,7 +4,7 @@ Each only shows what it would do, until it is told to do it.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from csv import DictReader
 from datetime import datetime
 from pathlib import Path
@@ -449,20 +449,23 @@ def read_results(file: Path | None, month: str) -> list[dict[str, str]]:
         raise Problem("What the authority says is read from a file.", example, Exit.USAGE)
     try:
         with file.open(encoding="utf-8-sig", newline="") as text:
-            rows = [
-                {name: value for name, value in row.items() if name and value} for row in DictReader(text)
-            ]
+            return results_in(text, str(file), example)
     except (OSError, ValueError) as error:
         raise Problem(f"{file} cannot be read: {error}", example, Exit.USAGE) from None
+
+
+def results_in(text: Iterable[str], name: str, example: str) -> list[dict[str, str]]:
+    """The results in the lines of a CSV file of this name. Raises Problem; `example` says what to do."""
+    rows = [{name: value for name, value in row.items() if name and value} for row in DictReader(text)]
     for line, row in enumerate(rows, start=2):
         if set(row) not in ({"document_key", "approval_number"}, {"document_key", "failed"}):
             raise Problem(
-                f"Line {line} of {file} has not a document_key and one of approval_number and failed.",
+                f"Line {line} of {name} has not a document_key and one of approval_number and failed.",
                 "The first line names the columns: document_key,approval_number,failed",
                 Exit.USAGE,
             )
     if not rows:
-        raise Problem(f"{file} has no result in it.", example, Exit.USAGE)
+        raise Problem(f"{name} has no result in it.", example, Exit.USAGE)
     return rows
 
 

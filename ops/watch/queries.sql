@@ -10,25 +10,51 @@ SELECT count(*) FILTER (WHERE kind = 'waiting') AS waiting, count(*) FILTER (WHE
        count(*) FILTER (WHERE overdue_at < now()) AS overdue
 FROM parked;
 
+-- name: mark_of_service
+-- What changes with each event and each change of a person in a service, and what with all that it refuses or lets wait.
+SELECT concat_ws('.', (SELECT max(id) FROM outbox), (SELECT id FROM audit_log ORDER BY id DESC LIMIT 1)) AS recorded,
+       concat_ws('.', (SELECT max(id) FROM dead_letters), (SELECT count(*) FROM dead_letters WHERE state = 'open'),
+                 (SELECT max(id) FROM parked), (SELECT count(*) FROM parked), (SELECT count(*) FROM unsent)) AS refused;
+
+-- name: marks_of_keys
+-- What changes with each event, refusal, waiting event and change of a person under each of these keys.
+SELECT k.key,
+       concat_ws('.', (SELECT max(o.id) FROM outbox o WHERE o.key = k.key),
+                 (SELECT concat(max(p.id), '-', count(*)) FROM parked p WHERE p.key = k.key),
+                 (SELECT concat(max(d.id), '-', count(*) FILTER (WHERE d.state = 'open')) FROM dead_letters d
+                  WHERE d.key = k.key),
+                 (SELECT a.id FROM audit_log a
+                  WHERE split_part(a.target, ' ', 1) = split_part(k.key, ' ', 1)
+                    AND (a.target = k.key OR starts_with(a.target, k.key || ' '))
+                  ORDER BY a.id DESC LIMIT 1)) AS mark
+FROM unnest($1::text[]) AS k(key);
+
 -- name: open_dead_letters
 -- How many dead letters nobody has handled.
 SELECT count(*) FROM dead_letters WHERE state = 'open';
 
 -- name: dead_by_cause
--- Dead letters grouped by what was wrong with them and what became of them, the most frequent first.
-SELECT code AS cause, pointer, coalesce(type, 'unreadable') AS type, state, count(*) AS count, max(dead_at) AS newest,
-       max(id) AS example
-FROM dead_letters
-WHERE (state = 'open' OR $1) AND ($2::text IS NULL OR code = $2) AND ($3::text IS NULL OR type = $3)
-  AND ($4::text IS NULL OR key = $4)
-GROUP BY code, pointer, type, state ORDER BY count(*) DESC, max(id) DESC;
+-- Dead letters grouped by what was wrong with them and what became of them, the most frequent first; who sent them, of
+-- how many keys they are, and the won that their documents are about, each amount of a key once.
+SELECT code AS cause, pointer, coalesce(type, 'unreadable') AS type, state, sum(count)::bigint AS count,
+       max(newest) AS newest, max(example) AS example, min(oldest) AS oldest, count(DISTINCT key) AS keys,
+       sum(won)::bigint AS won, array_agg(DISTINCT sender) AS senders
+FROM (
+    SELECT code, pointer, type, state, key, won, coalesce(source, '') AS sender, count(*) AS count,
+           max(dead_at) AS newest, min(dead_at) AS oldest, max(id) AS example
+    FROM dead_letters
+    WHERE (state = 'open' OR $1) AND ($2::text IS NULL OR code = $2) AND ($3::text IS NULL OR type = $3)
+      AND ($4::text IS NULL OR key = $4)
+    GROUP BY code, pointer, type, state, key, won, source
+) of_keys
+GROUP BY code, pointer, type, state ORDER BY sum(count) DESC, max(example) DESC;
 
 -- name: dead_members
 -- The same dead letters one by one, the newest so many of each group.
-SELECT id, cause, pointer, type, state, key, sender, since
+SELECT id, cause, pointer, type, state, key, sender, since, won
 FROM (
     SELECT id, code AS cause, pointer, coalesce(type, 'unreadable') AS type, state, key, source AS sender,
-           dead_at AS since,
+           dead_at AS since, won,
            row_number() OVER (PARTITION BY code, pointer, type, state ORDER BY id DESC) AS place
     FROM dead_letters
     WHERE (state = 'open' OR $1) AND ($2::text IS NULL OR code = $2) AND ($3::text IS NULL OR type = $3)
@@ -83,7 +109,7 @@ WHERE place <= $4 ORDER BY id DESC;
 -- name: dead_to_end
 -- The open dead letters of a cause, oldest first, or those of these ids, whatever became of them; with the blocked
 -- event of the same key, if there is one.
-SELECT id, code, pointer, coalesce(type, 'unreadable') AS type, key, state,
+SELECT id, code, pointer, coalesce(type, 'unreadable') AS type, key, state, source AS sender,
        (SELECT min(p.id) FROM parked p WHERE p.key = d.key AND p.kind = 'blocked') AS blocked_by
 FROM dead_letters d
 WHERE CASE WHEN $5::bigint[] IS NULL THEN state = 'open' ELSE id = ANY($5) END
@@ -122,6 +148,7 @@ SELECT id, recorded_at, actor, action, target, reason, before, after, result, re
 FROM audit_log
 WHERE ($1::text IS NULL OR actor = $1)
   AND ($2::text IS NULL OR target = $2 OR $2 = ANY (string_to_array(target, ' ')))
+  AND ($4::timestamptz IS NULL OR recorded_at >= $4) AND ($5::timestamptz IS NULL OR recorded_at < $5)
 ORDER BY id DESC LIMIT $3;
 
 -- name: gaps

@@ -107,14 +107,19 @@ async def read_status(system: System, moment: Moment) -> Status:
     """How everything is. Raises Problem only when no database is known."""
     lives, todo = await asyncio.gather(read_lives(system), read_everything(system, moment))
     status = Status(moment.now, lives, todo, verdict=RunDirectory(system.directory).read_verdict())
+    status.behind, status.has_topics, status.trouble = await read_behind(system)
+    return status
+
+
+async def read_behind(system: System) -> tuple[dict[str, ServiceLag], bool, str]:
+    """How far services are behind, whether that is known of their topics too, and what was in the way."""
+    trouble = ""
     for kafka in dict.fromkeys((system.kafka, "")):
         try:
-            status.behind = await read_lag(system, kafka)
-            status.has_topics = bool(kafka)
-            break
+            return await read_lag(system, kafka), bool(kafka), trouble
         except Problem as problem:
-            status.trouble = status.trouble or problem.message
-    return status
+            trouble = trouble or problem.message
+    return {}, False, trouble
 
 
 def status(

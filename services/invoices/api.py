@@ -295,6 +295,17 @@ class ByWhom(BaseModel):
     reason: str
 
 
+class ExpectedPenalty(BaseModel):
+    """What is to be expected for late documents of one kind, in won, as an estimate.
+
+    `kind` is issued_late, not_issued, transmitted_late or not_transmitted.
+    """
+
+    kind: str
+    documents: int
+    won: WireWon
+
+
 class Drift(BaseModel):
     """What is no more as it was approved: `changed` documents, `new` ones, `gone` ones.
 
@@ -335,6 +346,21 @@ class ShownBusiness(BaseModel):
     command: str | None
 
 
+class LookedAtBusiness(ShownBusiness):
+    """One business, with what is to be expected for its late documents as of today."""
+
+    penalties: list[ExpectedPenalty]
+
+
+class BusinessesInState(BaseModel):
+    """Businesses of a month that are in a state; `won` are those of their `documents`, issued or to be."""
+
+    state: str
+    businesses: int
+    documents: int
+    won: WireWon
+
+
 class MonthTotals(BaseModel):
     """Counts and won of the issued documents of a month, modified ones not included."""
 
@@ -360,11 +386,15 @@ class Declared(BaseModel):
 
 
 class ShownMonth(MonthTotals):
-    """A month as it is. `closed_at` is null until it is closed. `businesses` counts them by their state."""
+    """A month as it is. `closed_at` is null until it is closed. `businesses` counts them by their state.
+
+    `board` says the same with documents and won, from the first state to the last.
+    """
 
     closed_at: str | None
     declared: Declared
     businesses: dict[str, int]
+    board: list[BusinessesInState]
 
 
 class ClosedMonth(MonthTotals):
@@ -393,8 +423,8 @@ class PreviewedMonth(BaseModel):
 
     A close is refused while there are `blockers`; `warnings` do not hold it up. `state` is running, open,
     interrupted or closed. `closes`: who closed it, or (`step` is issue) issued of it, when and why.
-    `in_steps`: it is approved, and then issued; a close in one stroke is refused. Lists name so many as
-    `limit` says; counts and won are of all.
+    `in_steps`: it is approved, and then issued; a close in one stroke is refused, by `four_eyes` or because a
+    tax agent issues (`with_agent`). Lists name so many as `limit` says; counts and won are of all.
     """
 
     month: str
@@ -406,6 +436,8 @@ class PreviewedMonth(BaseModel):
     closed_at: str | None
     closes: list[dict[str, str]]
     in_steps: bool
+    four_eyes: bool
+    with_agent: bool
     issued: dict[str, int]
     to_be: dict[str, int]
     merges: list[dict[str, Any]]
@@ -432,6 +464,38 @@ class PaymentOnDocument(BaseModel):
     order_id: str
 
 
+class StepOfDocument(BaseModel):
+    """A step of a document: approved, issue_begun, transmitted or transmission_failed; when, by whom, why.
+
+    `note` is the key that it was approved under, its approval number, or why it was not taken.
+    """
+
+    step: str
+    at: str
+    actor: str
+    reason: str
+    note: str
+
+
+class ShownSubmission(BaseModel):
+    """Where a document is with the tax agent; `next_at`: when it is looked at again, or when it ended."""
+
+    state: str
+    actor: str
+    next_at: str
+    tries: int
+    approval_number: str | None
+    detail: str
+
+
+class Refusal(BaseModel):
+    """Why a document is not taken, and what mends that."""
+
+    why: str
+    next: str
+    command: str | None
+
+
 class ShownDocument(BaseModel):
     """A document. `on_it` are all its payments; `lines` is null where they are not known any more."""
 
@@ -446,6 +510,9 @@ class ShownDocument(BaseModel):
     total: WireWon
     on_it: list[PaymentOnDocument]
     lines: list[PrintedLine] | None
+    steps: list[StepOfDocument]
+    agent: ShownSubmission | None
+    refusal: Refusal | None
 
 
 class ShownWon(BaseModel):
@@ -842,7 +909,7 @@ def http_routes(
             answers=ShownPlan,
         ),
         get(f"{month}/businesses", months.businesses, "invoices:read", answers=Page[ShownBusiness]),
-        get(f"{month}/businesses/{{number}}", months.business, "invoices:read", answers=ShownBusiness),
+        get(f"{month}/businesses/{{number}}", months.business, "invoices:read", answers=LookedAtBusiness),
         post(
             f"{month}/approve",
             months.approve,

@@ -119,9 +119,9 @@ def _command(plan: BusinessPlan, unlock: Unlock) -> str | None:
         case "refund_ends" if unlock.refund_ids:
             return pawl("refund", "show", unlock.refund_ids[0])
         case "merge_business" | "ask_to_merge":
-            return pawl(*merge, "--yes")
+            return f"{pawl(*merge)} --yes"
         case "undo_business_merge":
-            return pawl(*merge, "--undo", "--yes")
+            return f"{pawl(*merge)} --undo --yes"
         case _:
             return None
 

@@ -36,7 +36,9 @@ async def preview_month(
     ):
         seen = await _try_close(connection, store, month, max(at, ends_at(month)), chunk, most)
         told = await _told(connection, month, at, seen, most)
-    return {**told, "in_steps": store.policy.four_eyes or store.policy.tax_agent}
+    four_eyes, with_agent = store.policy.four_eyes, store.policy.tax_agent
+    steps = {"in_steps": four_eyes or with_agent, "four_eyes": four_eyes, "with_agent": with_agent}
+    return {**told, **steps}
 
 
 async def _try_close(

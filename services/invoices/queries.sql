@@ -462,8 +462,32 @@ FROM all_documents
 WHERE month = $1 AND modification IS NULL AND ($2::text[] IS NULL OR business_number = ANY($2::text[]));
 
 -- name: states_of_businesses
--- How many businesses of a month are in which state.
-SELECT state, count(*) AS count FROM business_months WHERE month = $1 GROUP BY state;
+-- How many businesses of a month are in which state, with their documents and won, issued or to be.
+SELECT state, count(*) AS count, sum(drafts + approved + failed + to_transmit)::bigint AS documents,
+       sum(to_issue + total)::bigint AS won
+FROM business_months WHERE month = $1 GROUP BY state;
+
+-- name: worth_of_business
+-- The documents of a business in a month as far as their penalty goes.
+SELECT d.month, d.supply, d.issued_at, d.modification, t.at AS transmitted_at
+FROM all_documents d
+LEFT JOIN transmissions t ON t.invoice_id = d.invoice_id AND t.state = 'transmitted'
+WHERE d.month = $1 AND d.business_number = $2 AND d.state IN ('draft', 'approved', 'issue_failed', 'issued');
+
+-- name: steps_of_document
+-- Who approved a document, gave it to the tax agent, began its issue, and what the tax authority made of it.
+SELECT 'approved' AS step, approved_at AS at, actor, reason, document_key AS note FROM approvals WHERE invoice_id = $1
+UNION ALL
+SELECT 'issue_begun', c.closed_at, c.actor, c.reason, ''
+FROM documents d JOIN closed_businesses c USING (month, business_number)
+WHERE d.invoice_id = $1 AND d.kind <> 'modified'
+UNION ALL
+SELECT state, at, actor, '', coalesce(approval_number, detail) FROM transmissions WHERE invoice_id = $1
+ORDER BY at, step;
+
+-- name: submission_of_document
+-- Where a document is with the tax agent.
+SELECT state, actor, next_at, tries, approval_number, detail FROM submissions WHERE invoice_id = $1;
 
 -- name: page_of_businesses
 -- How the businesses of a month stand, after one of them; in one state, or one of them, where it is given.

@@ -1,7 +1,7 @@
 """What an operator sees of a month: its sums, the corrections that are proposed, a document line by line."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 
 import asyncpg
@@ -16,8 +16,11 @@ from services.invoices.decisions.lines import (
     opposite,
     sum_of,
 )
+from services.invoices.decisions.submitting import next_of
+from services.invoices.penalties import Issue, penalty_of
 from services.invoices.state import Document, Refund, Snapshot
 from services.invoices.store import DOCUMENTS, PAYMENTS, REFUNDS, SNAPSHOTS, SQL, id_in
+from shared.clock import now
 from shared.documents import as_json, json_value
 from shared.kst import kst_date, wire_time
 from shared.operators.commands import pawl
@@ -46,6 +49,19 @@ SHOWN = (
 COLLECTING: Final = "collecting"
 REVIEW: Final = "review"
 """What is still to be approved is collected until its month is over, and reviewed then."""
+
+
+BOARD: Final = (
+    COLLECTING,
+    REVIEW,
+    "approved",
+    "submitted",
+    "issue_failed",
+    "issued",
+    "transmission_failed",
+    "transmitted",
+    "void",
+)
 
 
 class NoSuchDocument(Exception):
@@ -90,7 +106,18 @@ async def look_at_month(pool: asyncpg.Pool, month: str) -> dict[str, Any]:
         "declared": dict(declared),
         "corrections": corrections,
         "businesses": {each["state"]: each["count"] for each in businesses},
+        "board": _board(businesses, month, now()),
     }
+
+
+def _board(businesses: Sequence[Mapping[str, Any]], month: str, at: datetime) -> list[dict[str, Any]]:
+    """The businesses by their state, in the order in which they go through them."""
+    found = {_state_at(each["state"], month, at): each for each in businesses}
+    return [
+        {"state": state, "businesses": each["count"], "documents": each["documents"], "won": each["won"]}
+        for state in BOARD
+        if (each := found.get(state)) is not None
+    ]
 
 
 async def page_of_businesses(
@@ -113,12 +140,36 @@ async def look_at_business(
 ) -> dict[str, Any] | None:
     """How a business stands in a month; None where it has nothing there."""
     row = await pool.fetchrow(SQL.page_of_businesses, month, "", None, number, 1)
-    return None if row is None else _business(row, at)
+    if row is None:
+        return None
+    worth = await pool.fetch(SQL.worth_of_business, month, number)
+    return {**_business(row, at), "penalties": _penalties(worth, kst_date(at))}
+
+
+def _penalties(rows: Sequence[Mapping[str, Any]], today: date) -> list[dict[str, Any]]:
+    """What is to be expected for late documents as of `today`, by kind, in won."""
+    found: dict[str, list[int]] = {}
+    for row in rows:
+        issue = Issue(
+            row["month"],
+            row["supply"],
+            issued_on=_day(row["issued_at"]),
+            transmitted_on=_day(row["transmitted_at"]),
+            modification=row["modification"],
+        )
+        penalty = penalty_of(issue, today)
+        if penalty is not None:
+            found.setdefault(penalty.kind, []).append(penalty.won)
+    return [{"kind": kind, "documents": len(won), "won": sum(won)} for kind, won in sorted(found.items())]
+
+
+def _day(at: datetime | None) -> date | None:
+    return None if at is None else kst_date(at)
 
 
 def _business(row: Mapping[str, Any], at: datetime) -> dict[str, Any]:
     month, number = row["month"], row["business_number"]
-    state = COLLECTING if row["state"] == REVIEW and at < ends_at(month) else row["state"]
+    state = _state_at(row["state"], month, at)
     due = due_on(month)
     has_drifted = row["changed"] + row["new"] + (row["gone"] if row["approved_at"] else 0) > 0
     drift = {
@@ -146,6 +197,10 @@ def _business(row: Mapping[str, Any], at: datetime) -> dict[str, Any]:
     }
 
 
+def _state_at(state: str, month: str, at: datetime) -> str:
+    return COLLECTING if state == REVIEW and at < ends_at(month) else state
+
+
 def _by(actor: str | None, at: datetime | None, reason: str | None) -> dict[str, str] | None:
     if actor is None or at is None:
         return None
@@ -159,13 +214,13 @@ def _next(state: str, month: str, number: str, partner_id: str) -> str | None:
         case "collecting":
             return pawl("close", month, "plan", "--business", number)
         case "review":
-            return pawl("close", month, "approve", *one, "--yes")
+            return f"{pawl('close', month, 'approve', *one)} --yes"
         case "approved" | "submitted":
-            return pawl("close", month, "issue", *one, "--yes")
+            return f"{pawl('close', month, 'issue', *one)} --yes"
         case "issue_failed":
             return pawl("partner", "correct", "--business-number", "NUMBER", "--reason", "WHY", partner_id)
         case "issued" | "transmission_failed":
-            return pawl("close", month, "transmit", "--results", "FILE", "--yes")
+            return f"{pawl('close', month, 'transmit')} --results FILE --yes"
         case _:
             return None
 
@@ -188,6 +243,8 @@ async def look_at_document(pool: asyncpg.Pool, month: str, name: str) -> dict[st
         document = DOCUMENTS.read(row)
         lines = await lines_of(connection, document)
         payments = await connection.fetch(SQL.payments_of_document, document.invoice_id)
+        steps = await connection.fetch(SQL.steps_of_document, document.invoice_id)
+        agent = await connection.fetchrow(SQL.submission_of_document, document.invoice_id)
     # Lines that do not come to the document are not shown: units that went back long ago were not kept.
     whole = sum_of(lines) == document.amount
     return {
@@ -206,7 +263,44 @@ async def look_at_document(pool: asyncpg.Pool, month: str, name: str) -> dict[st
         ]
         if whole
         else None,
+        "steps": [as_json(step) for step in steps],
+        "agent": None if agent is None else as_json(agent),
+        "refusal": _refusal(document, steps, agent),
     }
+
+
+def _refusal(
+    document: Document, steps: Sequence[Mapping[str, Any]], agent: Mapping[str, Any] | None
+) -> dict[str, str | None] | None:
+    """Why a document is not taken, what mends that, and the command for it; None where nothing refuses it."""
+    failed = [step["note"] for step in steps if step["step"] == "transmission_failed"]
+    if document.state == "issue_failed":
+        why = agent["detail"] if agent is not None and agent["detail"] else "business_number"
+    elif failed:
+        why = failed[-1]
+    else:
+        return None
+    then = "correct_partner" if why == "business_number" else next_of(why)
+    return {"why": why, "next": then, "command": _mends(document, then, with_agent=agent is not None)}
+
+
+def _mends(document: Document, then: str, *, with_agent: bool) -> str | None:
+    month, key = document.month, document.document_key or str(document.invoice_id)
+    match then:
+        case "correct_partner":
+            return pawl("partner", "correct", document.partner_id)
+        case "correct_document" if document.state == "issued":
+            return pawl("close", month, "amend", key)
+        case "correct_document":
+            return pawl("partner", "correct", document.partner_id)
+        case "send_again" if document.state == "issue_failed":
+            return f"{pawl('close', month, 'approve')} --reason WHY --yes"
+        case "send_again" if with_agent:
+            return f"{pawl('close', month, 'issue')} --reason WHY --yes"
+        case "send_again":
+            return f"{pawl('close', month, 'transmit')} --sheet DIR"
+        case _:
+            return f"{pawl('close', month, 'transmit')} --results FILE --yes"
 
 
 async def lines_of(connection: Any, document: Document) -> list[PrintedLine]:

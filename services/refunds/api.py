@@ -183,7 +183,9 @@ class Refunds:
         partner = caller.partner_id or partner
         states = [state] if state else NOT_ENDED if waiting else None
         behind = _behind(cursor)
-        rows = await self._pool.fetch(SQL.refunds_in_turn, partner, states, since, *behind, limit + 1)
+        are_waiting = states is not None and set(states) <= set(NOT_ENDED)
+        query = SQL.waiting_refunds_in_turn if are_waiting else SQL.refunds_in_turn
+        rows = await self._pool.fetch(query, partner, states, since, *behind, limit + 1)
         return page_of([_shown(row, caller) for row in rows], limit, _place)
 
     async def look(self, refund_id: RefundId, caller: Asking) -> Any:

@@ -218,6 +218,19 @@ WHERE ($1::text IS NULL OR o.partner_id = $1) AND ($2::text[] IS NULL OR r.state
   AND (r.requested_at, r.refund_id) > ('epoch'::timestamptz + $4::bigint * interval '1 microsecond', $5::uuid)
 ORDER BY r.requested_at, r.refund_id LIMIT $6;
 
+-- name: waiting_refunds_in_turn
+-- The same of those that are not at their end: few among many, which an index of their own has.
+SELECT r.refund_id, r.refund_request_id, r.order_id, o.partner_id, r.state, r.why, r.reason, r.requested_by, r.requested_at,
+       r.everything, r.destination_kind, r.destination_masked, r.supply, r.vat, r.fee, r.amount, r.expected_on, r.completed_at,
+       r.deadline, r.returned_at, r.mismatch, h.at AS since,
+       (extract(epoch FROM r.requested_at) * 1000000)::bigint AS place
+FROM refunds r JOIN orders o USING (order_id) JOIN refund_history h ON h.refund_id = r.refund_id AND h.position = r.steps
+WHERE r.state IN ('held', 'in_review', 'accepted', 'paying_out', 'unknown', 'failed', 'bounced', 'repaying')
+  AND ($1::text IS NULL OR o.partner_id = $1) AND ($2::text[] IS NULL OR r.state = ANY($2))
+  AND ($3::timestamptz IS NULL OR r.requested_at >= $3)
+  AND (r.requested_at, r.refund_id) > ('epoch'::timestamptz + $4::bigint * interval '1 microsecond', $5::uuid)
+ORDER BY r.requested_at, r.refund_id LIMIT $6;
+
 -- name: lines_of_refund
 -- Its units.
 SELECT line_id, quantity FROM refund_lines WHERE refund_id = $1 AND quantity > 0 ORDER BY position;

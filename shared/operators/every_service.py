@@ -38,7 +38,7 @@ def _dead_letters(service: str, rows: Sequence[Row]) -> Iterator[Group]:
             "dead_letter",
             f"{row['code']} from {sender}",
             row["count"],
-            None,
+            row["won"],
             row["since"],
             "checkout" if from_checkout else "operator",
             f"pawl dead {'show' if from_checkout else 'replay'} {names[0]}",

@@ -1,8 +1,15 @@
 -- name: todo_dead_letters
--- Dead letters that nobody has handled, by code and sender.
+-- Dead letters that nobody has handled, by code and sender, with the won that their documents are about, each amount of a
+-- key once.
 SELECT code, coalesce(source, '') AS source, topic = 'checkout.events' AS from_checkout, count(*) AS count,
-       min(dead_at) AS since, (array_agg(id ORDER BY id))[1:20] AS members
-FROM dead_letters WHERE state = 'open' GROUP BY 1, 2, 3;
+       min(dead_at) AS since, (array_agg(id ORDER BY id))[1:20] AS members,
+       sum(won) FILTER (WHERE is_first)::bigint AS won
+FROM (
+    SELECT id, code, source, topic, dead_at, won,
+           row_number() OVER (PARTITION BY code, source, topic = 'checkout.events', key, won ORDER BY id) = 1 AS is_first
+    FROM dead_letters WHERE state = 'open'
+) letters
+GROUP BY 1, 2, 3;
 
 -- name: todo_unsent
 -- Events that the broker refuses, by type; what is behind one goes out with it.

@@ -14,7 +14,7 @@ from shared.events.fields import Id, Instant, Text
 from shared.pointers import ABSENT
 from shared.queries import load
 from shared.runtime.commands import KEY_BLOCKED
-from shared.runtime.dead_letters import STILL_REFUSED, DeadLetters, Edited
+from shared.runtime.dead_letters import STILL_REFUSED, DeadLetters, Edited, Written
 from shared.runtime.editing import Edit
 from shared.runtime.masking import hide, masked
 from shared.runtime.records import StoredRecord, document_of
@@ -33,6 +33,12 @@ class Reason(Body):
     """Why an operator does this; it is kept."""
 
     reason: Text
+
+
+class ReplayBody(Reason):
+    """Have a dead letter handled again; without `apply` it is only tried."""
+
+    apply: bool = True
 
 
 class EditBody(Body):
@@ -88,12 +94,6 @@ class ShownLetter(DeadLetter):
     edited_document: dict[str, Any] | None
 
 
-class Replayed(BaseModel):
-    """A dead letter went through."""
-
-    replayed: Literal[True] = True
-
-
 class Resolved(BaseModel):
     """A dead letter is closed: when, by whom, why."""
 
@@ -141,6 +141,19 @@ class SaidEvent(BaseModel):
     data: dict[str, Any]
 
 
+class ReplayedLetter(BaseModel):
+    """What handling a dead letter again led to or, where `applied` is false, would lead to.
+
+    `waits` is why its event waits.
+    """
+
+    replayed: bool
+    applied: bool
+    rows: list[WrittenRows]
+    events: list[SaidEvent]
+    waits: str | None
+
+
 class EditedLetter(BaseModel):
     """What an edit led to or, where `applied` is false, would lead to. `waits`: why the new event waits."""
 
@@ -168,7 +181,7 @@ class DeadLetterEndpoints:
         return [
             get(every, self.list_all, "ops:read", answers=Page[DeadLetter]),
             get(one, self.show, "ops:read", answers=ShownLetter),
-            post(f"{one}/replay", self.replay, "ops:write", answers=Replayed, problems=[STILL_REFUSED]),
+            post(f"{one}/replay", self.replay, "ops:write", answers=ReplayedLetter, problems=[STILL_REFUSED]),
             post(f"{one}/resolve", self.resolve, "ops:write", answers=Resolved),
             post(f"{one}/edit", self.edit, "ops:write", answers=EditedLetter, problems=of_edits),
         ]
@@ -194,10 +207,16 @@ class DeadLetterEndpoints:
         documents = {"document": _document(record), "edited_document": edited and _document(edited)}
         return {**shown(row, record), **documents}
 
-    async def replay(self, letter_id: RowId, body: Reason, caller: Asking) -> Any:
+    async def replay(self, letter_id: RowId, body: ReplayBody, caller: Asking) -> Any:
         """Handles a dead letter again, past the inbox. 409 when it is still refused, or ended before."""
-        await self.letters.replay(letter_id, caller.sub, body.reason)
-        return Replayed()
+        done = await self.letters.replay(letter_id, caller.sub, body.reason, apply=body.apply)
+        return {
+            "replayed": done.applied,
+            "applied": done.applied,
+            "rows": _rows(done.written),
+            "events": done.events,
+            "waits": done.waits,
+        }
 
     async def resolve(self, letter_id: RowId, body: Reason, caller: Asking) -> Any:
         """Closes a dead letter with a reason; its record stays. A repeat gives the first answer."""
@@ -242,13 +261,17 @@ def _edited(service: str, edited: Edited) -> dict[str, Any]:
             {"pointer": each.pointer, "before": _or_null(each.before), "after": _or_null(each.after)}
             for each in record.changes
         ],
-        "rows": [
-            {"table": table, "added": added, "changed": changed, "removed": removed}
-            for table, (added, changed, removed) in sorted(edited.written.items())
-        ],
+        "rows": _rows(edited.written),
         "events": edited.events,
         "waits": edited.waits,
     }
+
+
+def _rows(written: Written) -> list[dict[str, Any]]:
+    return [
+        {"table": table, "added": added, "changed": changed, "removed": removed}
+        for table, (added, changed, removed) in sorted(written.items())
+    ]
 
 
 def _or_null(value: Any) -> Any:

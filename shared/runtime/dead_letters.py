@@ -50,6 +50,16 @@ Written = dict[str, tuple[int, int, int]]
 
 
 @dataclass(slots=True, frozen=True)
+class Replayed:
+    """What handling a record again led to, or would: rows by table, events as they go out, why it waits."""
+
+    written: Written
+    events: list[dict[str, Any]]
+    waits: str | None
+    applied: bool
+
+
+@dataclass(slots=True, frozen=True)
 class Edited:
     """What became of an edit, or would: the new event, what differs, rows by table, events as they go out.
 
@@ -66,11 +76,11 @@ class Edited:
 
 
 class _DryRun(Exception):
-    """An edit was tried for a look: its transaction is taken back."""
+    """Something was tried for a look: its transaction is taken back."""
 
-    def __init__(self, edited: Edited) -> None:
+    def __init__(self, result: Any) -> None:
         super().__init__()
-        self.edited = edited
+        self.result = result
 
 
 class DeadLetters:
@@ -87,9 +97,13 @@ class DeadLetters:
         """Closes a dead letter; how it ended. A repeat changes nothing and gives the same."""
         return await self._fold.repeat(lambda: self._resolve(letter, actor, reason))
 
-    async def replay(self, letter: int, actor: str, reason: str) -> None:
-        """Handles a dead letter again as it is, past the inbox."""
-        await self._fold.repeat(lambda: self._replay(letter, actor, reason))
+    async def replay(self, letter: int, actor: str, reason: str, *, apply: bool = True) -> Replayed:
+        """Handles a dead letter again as it is, past the inbox; unless `apply`, all is taken back."""
+        try:
+            return await self._fold.repeat(lambda: self._replay(letter, actor, reason, apply))
+        except _DryRun as done:
+            replayed: Replayed = done.result
+            return replayed
 
     async def edit(self, letter: int, edit: Edit, actor: str, reason: str, *, apply: bool) -> Edited:
         """Handles what somebody made of a dead letter as a new event; unless `apply`, all is taken back.
@@ -99,7 +113,8 @@ class DeadLetters:
         try:
             return await self._fold.repeat(lambda: self._edit(letter, edit, actor, reason, apply))
         except _DryRun as done:
-            return done.edited
+            edited: Edited = done.result
+            return edited
 
     def open_record(self, row: asyncpg.Record) -> StoredRecord:
         """The record of a dead letter as it came."""
@@ -123,19 +138,26 @@ class DeadLetters:
                 await write_audit(connection, [_entry(uuid7(), letter, "resolve", actor, reason)])
             return await self._lock(connection, letter)
 
-    async def _replay(self, letter: int, actor: str, reason: str) -> None:
+    async def _replay(self, letter: int, actor: str, reason: str, apply: bool) -> Replayed:
         async with self._outbox.transaction(self._pool) as (connection, events):
             row = await self._lock_open(connection, letter)
             message = self._intake.read_one(self.open_record(row))
             if message is None:
                 what = f"dead letter {letter} does not concern {self._service.name} any more"
                 raise Problem(NOT_FOUND, what=what)
+            before = await _written(connection)
             await connection.execute(SQL.mark_replayed, letter, actor, reason)
             await write_audit(connection, [_entry(uuid7(), letter, "replay", actor, reason)])
             batch = await self._fold.take_one(connection, events, message, past_inbox=True)
             if batch.refusals:
                 raise refused(batch.refusals[0].fault)
+            waits = next((each.reason for each in batch.newly_parked() if each.message is message), None)
+            written = _since(before, await _written(connection))
+            result = Replayed(written, _said(events), waits, apply)
+            if not apply:
+                raise _DryRun(result)
         await self._fold.finish(batch)
+        return result
 
     async def _edit(self, letter: int, edit: Edit, actor: str, reason: str, apply: bool) -> Edited:
         async with self._outbox.transaction(self._pool) as (connection, events):

@@ -36,7 +36,7 @@ from shared.runtime.intake import InboundMessage, Intake
 from shared.runtime.making_good import OpenLetter
 from shared.runtime.outbox import Outbox
 from shared.runtime.outgoing import Cause, OutboxRows
-from shared.runtime.records import Record, digest_of, pack, seal_context, unpack
+from shared.runtime.records import Record, digest_of, pack, seal_context, unpack, won_of
 from shared.runtime.retry import TRANSIENT, Conflict, delay_before, meaning_of_trouble, until_done
 from shared.runtime.service import Service
 from shared.runtime.signals import Metrics
@@ -619,6 +619,7 @@ class Fold:
             letter and letter.digest,
             letter and letter.told_at,
             digest_of(message.record),
+            won_of(message.record),
         )
 
     async def _put_once(

@@ -2,15 +2,19 @@
 
 from dataclasses import dataclass
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import Query
 from pydantic import BaseModel
 
 from shared.clock import now
+from shared.events.fields import Id
+from shared.ids import uuid7
 from shared.operators import reading
 from shared.operators.finding import find_document, read_word
 from shared.operators.todo import Group, Moment, Thresholds, Who, todo_document
 from shared.queries import Queries, load
+from shared.runtime.audit_log import AuditEntry, write_audit
 from shared.runtime.cancelling import CANCEL, CANNOT_CANCEL, CancelBody
 from shared.runtime.dead_letter_routes import DeadLetterEndpoints, Reason, RowId, shown
 from shared.runtime.dead_letters import DeadLetters
@@ -92,6 +96,20 @@ class CancelledRequest(BaseModel):
     events: list[ToldEvent]
 
 
+class RevealBody(Reason):
+    """Somebody asks to see what pages hide of a thing, and why."""
+
+    target: Id
+
+
+class Revealed(BaseModel):
+    """It stands in the audit log, under this id, that somebody was shown what pages hide of a thing."""
+
+    id: UUID
+    target: str
+    actor: str
+
+
 class WaitingGroup(BaseModel):
     """What waits for one cause. `won` is null where no money waits; `members` name the oldest.
 
@@ -171,6 +189,7 @@ class OperatorEndpoints:
                 problems=[CANNOT_CANCEL],
             ),
             *GapEndpoints(self.fold, self.surroundings.pool).routes(),
+            post("/v1/ops/reveals", self.reveal, "evidence:read", answers=Revealed),
         ]
 
     async def todo(self) -> Any:
@@ -222,6 +241,13 @@ class OperatorEndpoints:
         send, is_dry = self.surroundings.send, not body.apply
         said = {"reason": body.reason, "dry_run": is_dry, "subject": body.request}
         return await send(CANCEL, body.key, body, origin, **said)
+
+    async def reveal(self, body: RevealBody, caller: Asking) -> Any:
+        """Keeps that somebody is shown accounts, addresses and numbers of a thing, and why."""
+        entry = AuditEntry(uuid7(), caller.sub, "reveal", body.target, body.reason)
+        async with self.surroundings.pool.acquire() as connection:
+            await write_audit(connection, [entry])
+        return Revealed(id=entry.id, target=entry.target, actor=entry.actor)
 
     async def _row(self, number: int) -> Any:
         row = await self.surroundings.pool.fetchrow(SQL.parked_event, number)

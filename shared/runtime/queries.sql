@@ -147,20 +147,20 @@ UPDATE parked SET tried_at = now() WHERE key = ANY($1::text[]);
 -- name: put_dead_letters
 -- Keeps refused and unreadable records; where their place is taken already, they do not come back.
 INSERT INTO dead_letters (topic, partition, "offset", key, source, event_id, type, code, pointer, detail, record,
-                          request_key, request, event_time, digest)
+                          request_key, request, event_time, digest, won)
 SELECT * FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[],
                      $8::text[], $9::text[], $10::text[], $11::bytea[], $12::text[], $13::bytea[], $14::timestamptz[],
-                     $15::bytea[])
+                     $15::bytea[], $16::bigint[])
 ON CONFLICT (topic, partition, "offset") DO NOTHING
 RETURNING id, topic, partition, "offset";
 
 -- name: put_dead_letters_again
 -- The same for records whose place another record had before.
 INSERT INTO dead_letters_again (topic, partition, "offset", key, source, event_id, type, code, pointer, detail, record,
-                                request_key, request, event_time, digest)
+                                request_key, request, event_time, digest, won)
 SELECT * FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[],
                      $8::text[], $9::text[], $10::text[], $11::bytea[], $12::text[], $13::bytea[], $14::timestamptz[],
-                     $15::bytea[])
+                     $15::bytea[], $16::bigint[])
 ON CONFLICT (topic, partition, "offset", digest) DO NOTHING
 RETURNING id, topic, partition, "offset";
 

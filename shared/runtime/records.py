@@ -4,13 +4,16 @@ from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Protocol
+from typing import Any, Final, Protocol, TypeGuard
 
 import orjson
 
 from shared.events.envelope import MAX_OWN_BYTES, is_structured, read_envelope
 from shared.events.faults import Fault
 from shared.runtime.decisions import Position
+
+MAX_WON: Final = 2**53 - 1
+"""What JSON readers can tell exactly."""
 
 
 class Record(Protocol):
@@ -95,6 +98,30 @@ def document_of(record: Record) -> dict[str, Any] | None:
         if is_structured(record.headers):
             return _object(body, "data")
     return _object(body)
+
+
+def won_of(record: Record) -> int | None:
+    """The won that the data of a record says it is about; None where it says none that can be right.
+
+    Where the amount itself is wrong, they are what the lines come to.
+    """
+    document = document_of(record) or {}
+    lines = document.get("lines")
+    parts = [_won_of_line(line) for line in lines] if isinstance(lines, list) else []
+    total = sum(part or 0 for part in parts) if parts and None not in parts else None
+    amount = document.get("amount")
+    return next((won for won in (amount, total) if _is_won(won)), None)
+
+
+def _won_of_line(line: Any) -> int | None:
+    if not isinstance(line, dict):
+        return None
+    price, quantity = line.get("unit_price"), line.get("quantity")
+    return price * quantity if _is_won(price) and _is_won(quantity) else None
+
+
+def _is_won(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_WON
 
 
 def _object(body: bytes, member: str | None = None) -> dict[str, Any] | None:

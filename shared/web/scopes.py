@@ -18,7 +18,7 @@ SCOPES = MappingProxyType(
         "invoices:approve": "close a month: issue its documents",
         "partners:read": "see what keeps a partner from leaving, and which products sell most",
         "partners:manage": "change what is known of a partner, have one leave",
-        "evidence:read": "take out what is known of an order that is disputed",
+        "evidence:read": "take out what is known of an order that is disputed, see what pages hide",
         "ops:read": "look at dead letters, at what waits, at what needs somebody, and at money in quarantine",
         "ops:write": "handle a dead letter or a blocked event again, send it right, close it; "
         "cancel what waits, decide about cases",

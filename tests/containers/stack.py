@@ -112,10 +112,10 @@ def compose_command() -> list[str]:
 
 
 def first_free_port() -> int:
-    """The first of eight neighbours that nobody uses. Processes of `-n` do not look at the same ones."""
+    """The first of nine neighbours that nobody uses. Processes of `-n` do not look at the same ones."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     begin = 14_000 + 120 * worker
-    return next(first for first in range(begin, begin + 120, 8) if all(is_free(first + n) for n in range(8)))
+    return next(first for first in range(begin, begin + 117, 9) if all(is_free(first + n) for n in range(9)))
 
 
 @contextmanager

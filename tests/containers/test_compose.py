@@ -1,18 +1,26 @@
 """docker-compose.yml: it comes up, a real history goes through it from this machine, and every rule holds."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from ops.setup.topics import create_topics
+from shared.clock import monotonic
 from shared.events.catalogue import SERVICES
 from tests.containers.stack import Stack, excerpt, running
+from tests.support.patience import PATIENCE, PATIENCE_WITH_A_START
 from tests.support.watching import answers_of, queries_of_dashboards, rules_of, until_all_are_up
 
 pytestmark = pytest.mark.containers
 
 LINES = 700
+PROXY_HEADER = "X-Forwarded-User"
+ASKED_OF_SERVICES = ("/refunds", "/month?month=2010-12", "/documents?month=2010-12")
+"""Pages for which the console asks a service, with a token of whoever looks."""
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +60,42 @@ async def test_the_profile_watch_scrapes_it_and_knows_every_query(stack: Stack) 
     assert len(asked) > 30
     assert asked["sum by (service) (pawl_lag_events)"] == 4
     assert await answers_of(url, "max by (service) (pawl_todo_read_timestamp_seconds) > 0") == 4
+
+
+@pytest.fixture
+def console(stack: Stack) -> Iterator[str]:
+    """The address of the console, before which this machine stands as a proxy that knows people."""
+    url = f"http://127.0.0.1:{stack.environment['PAWL_CONSOLE_PORT']}"
+    gateway = stack.containers()["orders"]["NetworkSettings"]["Networks"].values()
+    proxies = ",".join(network["Gateway"] for network in gateway)
+    named = {"CONSOLE_URL": url, "CONSOLE_PROXY_HEADER": PROXY_HEADER, "CONSOLE_PROXIES": proxies}
+    beside = replace(stack, environment={**stack.environment, **named})
+    started = beside.compose("up", "-d", "--no-deps", "console")
+    assert started.returncode == 0, started.stdout + started.stderr
+    deadline = monotonic() + PATIENCE_WITH_A_START
+    while (state := stack.health()["console"]) != "healthy":
+        assert monotonic() < deadline, f"{state}\n{stack.compose('logs', '--tail=20', 'console').stdout}"
+    yield url
+    beside.compose("rm", "--stop", "--force", "console")
+
+
+async def test_the_profile_console_reads_what_is_there_and_asks_services_with_tokens_that_they_take(
+    stack: Stack, console: str
+) -> None:
+    headers = {PROXY_HEADER: "kim", "X-Forwarded-Groups": "viewer", "Origin": console}
+    async with httpx.AsyncClient(base_url=console, headers=headers, timeout=PATIENCE) as browser:
+        before = await browser.get("/needs")
+        await browser.post("/sign-in", data={"to": "/needs"})
+        read = await browser.get("/needs?format=json")
+        asked = {path: (await browser.get(path)).status_code for path in ASKED_OF_SERVICES}
+
+    assert before.headers["location"].startswith("/sign-in")
+    assert read.status_code == 200
+    assert isinstance(read.json()["rows"], list)
+    assert asked == dict.fromkeys(ASKED_OF_SERVICES, 200)
+    told = dict(each.split("=", 1) for each in stack.containers()["console"]["Config"]["Env"])
+    assert urlsplit(told["PAWL_POSTGRES"]).username == "pawl_ops"
+    assert urlsplit(told["DATABASE_URL"]).username == "pawl_console"
 
 
 async def test_the_topics_are_those_of_the_file(stack: Stack) -> None:

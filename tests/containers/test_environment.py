@@ -32,7 +32,7 @@ def test_secrets_are_new_each_time_and_readable_by_their_owner_only(tmp_path: Pa
     first, second = made(tmp_path / "first"), made(tmp_path / "second")
 
     secret = [name for name in first if "PASSWORD" in name or name.endswith("_KEY")]
-    assert len(secret) == 14
+    assert len(secret) == 16
     assert all(first[name] != second[name] for name in secret)
     assert (tmp_path / "first").stat().st_mode & 0o777 == 0o600
 
@@ -51,6 +51,8 @@ def test_the_services_get_the_passwords_that_the_migration_sets(tmp_path: Path) 
 
     for service in SERVICES:
         assert environment[f"PAWL_{service.upper()}_PASSWORD"] == passwords[f"pawl_{service}"]
+    for role in ("ops", "console"):
+        assert environment[f"PAWL_{role.upper()}_PASSWORD"] == passwords[f"pawl_{role}"]
     assert urlsplit(environment["PAWL_POSTGRES"]).password == passwords["pawl_ops"]
 
 
@@ -133,7 +135,7 @@ def test_nothing_is_published_beyond_this_machine() -> None:
         line.strip() for line in (ROOT / "docker-compose.yml").read_text().splitlines() if "ports:" in line
     ]
 
-    assert len(published) == 8
+    assert len(published) == 9
     assert all(line.startswith('ports: ["127.0.0.1:') for line in published)
 
 

@@ -252,7 +252,7 @@ def keys_to_retry(tx: Transaction, age: timedelta, most: int) -> list[Row]:
 
 
 DEAD = ("topic", "partition", "offset", "key", "source", "event_id", "type", "code", "pointer", "detail",
-        "record", "request_key", "request", "event_time", "digest")  # fmt: skip
+        "record", "request_key", "request", "event_time", "digest", "won")  # fmt: skip
 
 
 def put_dead_letters(tx: Transaction, *columns: Sequence[Any]) -> list[Any]:
@@ -1318,6 +1318,7 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
                 "order_of_refund",
                 "refund_to_show",
                 "refunds_in_turn",
+                "waiting_refunds_in_turn",
                 "lines_of_refund",
                 "steps_of_refund",
                 "payouts_of_refund",
@@ -1361,7 +1362,13 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
             "here all is decided; test_sets.py holds sets and decisions together on Postgres",
         ),
         **dict.fromkeys(
-            ("states_of_businesses", "page_of_businesses", "documents_awaited", "count_waiting"),
+            (
+                "states_of_businesses",
+                "page_of_businesses",
+                "worth_of_business",
+                "documents_awaited",
+                "count_waiting",
+            ),
             "a person looks at a close, or reads in a list of Hometax",
         ),
         **dict.fromkeys(
@@ -1370,6 +1377,8 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
                 "payments_of_document",
                 "document_by_id",
                 "refunds_after_issue",
+                "steps_of_document",
+                "submission_of_document",
             ),
             "a person looks at a document",
         ),

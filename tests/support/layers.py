@@ -22,6 +22,7 @@ OF_DIRECTORY: Mapping[str, str] = {
     "cases": "system",
     "scenarios": "system",
     "reliability": "system",
+    "browser": "browser",
 }
 LAYERS = (*dict.fromkeys(OF_DIRECTORY.values()), *MARKED)
 SERVERS = ("kafka_server", "postgres_server", "run_directory")

@@ -26,6 +26,11 @@ async def replay_one(base: str, name: Name, token: str, reason: str) -> dict[str
     return {"name": str(name), **({"replayed": False, **document} if refused else document)}
 
 
+async def try_one(base: str, name: Name, token: str) -> tuple[bool, dict[str, Any]]:
+    """Whether a dead letter would be refused again, and why or what it would write. Raises Problem."""
+    return await _tell(base, name, "replay", {"reason": "only tried", "apply": False}, token)
+
+
 async def resolve_one(base: str, name: Name, token: str, reason: str) -> dict[str, Any]:
     """How it ended: `resolved`, when, by whom and why. Raises Problem."""
     require_letter(name, "resolved")

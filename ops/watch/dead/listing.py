@@ -67,7 +67,14 @@ def _group(service: str, row: Any, kind: str) -> dict[str, Any]:
         "count": row["count"],
         "newest": wire_time(row["newest"]),
         "example": str(_named(service, row["example"], kind)),
+        **(_held_back(row) if kind == "dead" else {}),
     }
+
+
+def _held_back(row: Any) -> dict[str, Any]:
+    """What a cause holds back: of how many keys, how much won, since when, and who sent it."""
+    won, senders = row["won"], [sender for sender in row["senders"] if sender]
+    return {"oldest": wire_time(row["oldest"]), "keys": row["keys"], "won": won, "senders": senders}
 
 
 def _member(service: str, row: Any, kind: str) -> dict[str, Any]:
@@ -76,6 +83,7 @@ def _member(service: str, row: Any, kind: str) -> dict[str, Any]:
         "key": row["key"],
         "sender": row["sender"],
         "since": wire_time(row["since"]),
+        **({"won": row["won"]} if kind == "dead" else {}),
     }
 
 
@@ -170,4 +178,4 @@ def _gone(name: Name) -> dict[str, Any]:
 
 def _row(name: Name, row: Any, hindrance: str = "") -> dict[str, Any]:
     columns = {column: row[column] for column in ("code", "pointer", "type", "key")}
-    return {"name": str(name), **columns, "hindrance": hindrance}
+    return {"name": str(name), **columns, "sender": row.get("sender"), "hindrance": hindrance}

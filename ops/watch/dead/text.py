@@ -10,6 +10,7 @@ from rich.console import Console
 
 from ops.watch.dead.bulk import Result
 from ops.watch.dead.names import Name
+from ops.watch.show.rows import won
 from ops.watch.todo.text import age_text
 from shared.events.catalogue import UPSTREAM
 from shared.operators.commands import pawl
@@ -25,7 +26,7 @@ def print_groups(console: Console, found: Sequence[dict[str, Any]], now: datetim
         kind = "dead" if kind == "open" else kind
         line = f"{group['count']:>7,} {kind:<8} {group['service']:<8} {group['type']:<26} {cause}"
         newest = group["newest"][:19].replace("T", " ")
-        _print(console, f"{line}  newest {newest}  {group['example']}")
+        _print(console, f"{line}  newest {newest}  {group['example']}{_held_back(group)}")
         for member in group.get("members", ()):
             age = age_text(now - datetime.fromisoformat(member["since"]))
             sender = member["sender"] or "an unknown sender"
@@ -33,6 +34,14 @@ def print_groups(console: Console, found: Sequence[dict[str, Any]], now: datetim
         if group.get("left_out"):
             _print(console, f"          and {group['left_out']:,} more; see them with --limit")
     console.print(f"Look at one: [bold]pawl dead show {found[0]['example']}[/bold]", highlight=False)
+
+
+def _held_back(group: Mapping[str, Any]) -> str:
+    """How much a cause holds back, where its documents say it."""
+    if group.get("won") is None:
+        return ""
+    keys = group["keys"]
+    return f"  holds back {won(group['won'])} of {keys:,} order{'s' if keys != 1 else ''}"
 
 
 def print_one(console: Console, name: Name, document: dict[str, Any]) -> None:

@@ -51,6 +51,9 @@ def print_status(console: Console, month: dict[str, Any]) -> None:
     counts = ", ".join(f"{state} {count:,}" for state, count in sorted(month.get("businesses", {}).items()))
     if counts:
         console.print(f"businesses: {counts}", highlight=False)
+    for each in month.get("board", ()):
+        words = f"{each['businesses']:,} businesses, {each['documents']:,} documents, ₩{each['won']:,}"
+        console.print(f"  {each['state'].replace('_', ' ')}: {words}", highlight=False)
 
 
 def print_business(console: Console, business: dict[str, Any]) -> None:
@@ -77,6 +80,9 @@ def print_business(console: Console, business: dict[str, Any]) -> None:
             f"₩{drift['approved_total']:,} were approved, now ₩{drift['total']:,}",
         )
     table.add_row("due on", f"{business['due_on']} ({business['days_left']} days left)")
+    for penalty in business.get("penalties", ()):
+        kind = penalty["kind"].replace("_", " ")
+        table.add_row("penalty", f"{kind}: {penalty['documents']:,} documents, estimated ₩{penalty['won']:,}")
     console.print(table)
     if business["command"]:
         console.print(f"Next: {business['command']}", highlight=False, soft_wrap=True)

@@ -84,14 +84,23 @@ def read_list(file: Path, month: str) -> ReadList:
     """The lines of Hometax's list, as .xls or .xlsx. Raises Problem for any other file."""
     example = f"For example: pawl close {month} transmit --results LIST.xls --yes"
     try:
-        with CalamineWorkbook.from_filelike(BytesIO(file.read_bytes())) as book:
+        content = file.read_bytes()
+    except OSError as error:
+        raise Problem(f"{file} cannot be read: {error}", example, Exit.USAGE) from None
+    return lines_of(content, str(file), month, example)
+
+
+def lines_of(content: bytes, name: str, month: str, example: str) -> ReadList:
+    """The lines of a list of that month, of the content of a file. Raises Problem; `example` says what is."""
+    try:
+        with CalamineWorkbook.from_filelike(BytesIO(content)) as book:
             rows = book.get_sheet_by_index(0).to_python(skip_empty_area=False)
         lines = lines_of_list(rows)
-    except (OSError, CalamineError, UnreadableList) as error:
-        raise Problem(f"{file} cannot be read: {error}", example, Exit.USAGE) from None
+    except (CalamineError, UnreadableList) as error:
+        raise Problem(f"{name} cannot be read: {error}", example, Exit.USAGE) from None
     of_month = [line for line in lines if f"{line.written_date:%Y-%m}" == month]
     if not of_month:
-        raise Problem(f"{file} has no document written in {month}.", example, Exit.USAGE)
+        raise Problem(f"{name} has no document written in {month}.", example, Exit.USAGE)
     return ReadList(of_month, len(lines) - len(of_month))
 
 
@@ -102,7 +111,7 @@ def tell_list(base_url: str, month: str, read: ReadList, said: dict[str, Any], t
         "month": month, "told": 0, "known": 0, "waiting": 0, "refused": [], "ambiguous": [], "unknown": []
     }  # fmt: skip
     for some in in_parts(read.lines, AT_ONCE):
-        body = {"lines": [_json_of(line) for line in some], **said}
+        body = {"lines": [json_of(line) for line in some], **said}
         answer = asyncio.run(
             tell(url, body, token, CHANGES, "It can be repeated safely.", timeout=HEARD_SECONDS)
         )
@@ -156,7 +165,8 @@ def _shown(line: Mapping[str, Any]) -> str:
     return f"  {day}  {buyer}  ₩{line['total']:,}  {number}"
 
 
-def _json_of(line: ListedDocument) -> dict[str, Any]:
+def json_of(line: ListedDocument) -> dict[str, Any]:
+    """A line as invoices is told it."""
     days = {"written_date": line.written_date.isoformat()}
     if line.issued_on is not None:
         days["issued_on"] = line.issued_on.isoformat()

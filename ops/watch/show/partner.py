@@ -33,7 +33,9 @@ async def read_partner(where: Where, partner_id: str) -> dict[str, Any] | None:
 
 async def partner_of(connections: Connections, partner_id: str) -> dict[str, Any] | None:
     """The same over connections that are there."""
-    orders, refunds, invoices = (connections[name] for name in ("orders", "refunds", "invoices"))
+    orders, refunds, invoices, serials = (
+        connections[name] for name in ("orders", "refunds", "invoices", "serials")
+    )
     named = await orders.fetchrow(SQL.name_of_partner, partner_id)
     told = await invoices.fetchrow(SQL.told_of_partner, partner_id)
     leaving = await orders.fetchrow(SQL.leaving_of_partner, partner_id)
@@ -49,13 +51,19 @@ async def partner_of(connections: Connections, partner_id: str) -> dict[str, Any
         "orders": [as_json(row) for row in await orders.fetch(SQL.orders_of_partner, partner_id, SHOWN)],
         "cases": [as_json(row) for row in await orders.fetch(SQL.cases_of_partner, partner_id, SHOWN)],
         "refunds": [as_json(row) for row in await refunds.fetch(SQL.refunds_of_orders, every, SHOWN)],
+        "numbers": [as_json(row) for row in await invoices.fetch(SQL.numbers_of_partner, partner_id, SHOWN)],
+        "issuances": [
+            as_json(row) for row in await serials.fetch(SQL.issuances_of_partner, partner_id, SHOWN)
+        ],
         "documents": [
             as_json(row) for row in await invoices.fetch(SQL.documents_of_partner, partner_id, SHOWN)
         ],
         "wishes": {
             "merges_every_month": told is not None and told["always_merge"],
+            "since": as_json(told)["always_merge_since"] if told is not None else None,
             "wants_to_leave": leaving is not None and leaving["withdrawn_at"] is None,
             "left_at": as_json(leaving)["withdrawn_at"] if leaving is not None else None,
+            "purged_at": as_json(leaving)["purged_at"] if leaving is not None else None,
             "merges": [
                 as_json(row) for row in await invoices.fetch(SQL.wishes_of_partner, partner_id, SHOWN)
             ],
@@ -101,7 +109,13 @@ def _lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
         elif row["state"] == "paid":
             sums += f", {won(row['remaining'])} of it left"
         yield "money", f"{row['count']:,} {words(row['state'])}: {sums}"
+    for row in found["numbers"]:
+        yield "number", f"{row['business_number']}  since {day(row['since'])}"
     yield from (("wishes", text) for text in _wishes(found["wishes"]))
+    yield from _of_late(found)
+
+
+def _of_late(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for row in found["cases"]:
         case = f"{won(row['amount'])}  {words(row['reason'])}  {row['order_id']}"
         yield "case", f"{case}  since {day(row['opened_at'])}"
@@ -111,6 +125,9 @@ def _lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "", pawl("refund", "show", row["refund_id"])
     for row in found["orders"]:
         yield "order", f"{row['order_id']}  {words(row['state'])}  {won(row['won'])}  {day(row['at'])}"
+    for row in found["issuances"]:
+        yield "serials", f"{row['issued']:,} of {row['quantity']:,}  {row['product_name']}"
+        yield "", pawl("serials", "status", row["grant_id"])
     for row in found["documents"]:
         name = row["document_key"] or row["invoice_id"]
         yield "document", f"{row['month']}  {words(row['state'])}  {won(row['total'])}  {name}"
@@ -118,7 +135,8 @@ def _lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _wishes(wishes: dict[str, Any]) -> Iterator[str]:
     if wishes["left_at"]:
-        yield f"left on {day(wishes['left_at'])}"
+        purged = f", purged on {day(wishes['purged_at'])}" if wishes["purged_at"] else ""
+        yield f"left on {day(wishes['left_at'])}{purged}"
     if wishes["wants_to_leave"]:
         yield "wants to leave, and has something unfinished"
     if wishes["merges_every_month"]:

@@ -21,8 +21,8 @@ SELECT order_id, payment_id, reason, amount, opened_at FROM quarantine
 WHERE partner_id = $1 AND decision IS NULL ORDER BY opened_at, order_id LIMIT $2;
 
 -- name: leaving_of_partner
--- Whether it asked to leave, and left.
-SELECT withdrawn_at FROM partners WHERE partner_id = $1;
+-- Whether it asked to leave, left, and was purged.
+SELECT withdrawn_at, purged_at FROM partners WHERE partner_id = $1;
 
 -- name: refunds_of_orders
 -- Refunds of these orders that are not at their end.
@@ -34,6 +34,15 @@ ORDER BY requested_at, refund_id LIMIT $2;
 -- name: order_ids_of_partner
 -- Every order of the partner.
 SELECT order_id FROM orders WHERE partner_id = $1;
+
+-- name: numbers_of_partner
+-- The business numbers that the partner has told, the latest first.
+SELECT business_number, since FROM partner_numbers WHERE partner_id = $1 ORDER BY since DESC LIMIT $2;
+
+-- name: issuances_of_partner
+-- Its latest issuances of serials.
+SELECT grant_id, order_id, product_name, quantity, issued, state, granted_at FROM grants
+WHERE partner_id = $1 ORDER BY granted_at DESC, grant_id LIMIT $2;
 
 -- name: told_of_partner
 -- The partner as its last change says.

@@ -89,7 +89,8 @@ class Event:
     """An event of a service, or an event of checkout that a service answered.
 
     `time` is that of the business (RFC 3339), `recorded_at` the wall clock of the service that recorded it.
-    `place` sorts what one transaction recorded. `refused` says why, for answers that refuse.
+    `place` sorts what one transaction recorded. `refused` says why, for answers that refuse. `caused_by` is
+    the id of the event that led to it, empty where nobody knows.
     """
 
     time: str
@@ -102,6 +103,7 @@ class Event:
     data: dict[str, Any] = field(default_factory=dict)
     refused: str = ""
     published: bool = True
+    caused_by: str = ""
 
     def lines_told(self) -> dict[str, list[dict[str, Any]]]:
         """`lines`, with their units, of what is said of lines together: granted, issued, locked."""
@@ -117,7 +119,8 @@ class Event:
 class Change:
     """What a person did about the order, by the audit log; `result` is `done` or why it was refused.
 
-    `request` is the id of the event of checkout that told it, or of the request over HTTP in the logs.
+    `request` is the id of the event of checkout that told it, or of the request over HTTP in the logs, `id`
+    the cause of the events that followed, empty where nothing can.
     """
 
     service: str
@@ -128,6 +131,7 @@ class Change:
     reason: str
     result: str
     request: str = ""
+    id: str = ""
 
     def to_document(self) -> dict[str, Any]:
         """The change in the JSON document of `pawl order --json`."""

@@ -43,13 +43,18 @@ FROM placed_payments WHERE order_id = $1;
 
 -- name: documents_of
 -- The document that the payment stands on, and its modified invoices; of one that a tax agent refused, or about which it says
--- what cannot be, also why.
+-- what cannot be, also why. Looked for one by one: with OR every document would be read.
 SELECT d.invoice_id, d.kind, d.document_key, d.month, d.state, d.total, s.detail AS refused, w.doubt AS doubted
-FROM all_documents d
+FROM (
+    SELECT invoice_id, kind, document_key, month, state, total, issued_at
+    FROM all_documents WHERE invoice_id = (SELECT p.invoice_id FROM placed_payments p WHERE p.order_id = $1)
+    UNION ALL
+    SELECT m.invoice_id, m.kind, m.document_key, m.month, m.state, m.total, m.issued_at
+    FROM refunds r JOIN documents m ON m.refund_id = r.refund_id AND m.kind = 'modified'
+    WHERE r.order_id = $1
+) d
 LEFT JOIN submissions s ON s.invoice_id = d.invoice_id AND s.state = 'failed' AND d.state = 'issue_failed'
 LEFT JOIN submissions w ON w.invoice_id = d.invoice_id AND w.doubt <> ''
-WHERE d.invoice_id = (SELECT p.invoice_id FROM placed_payments p WHERE p.order_id = $1)
-   OR d.kind = 'modified' AND d.refund_id IN (SELECT r.refund_id FROM refunds r WHERE r.order_id = $1)
 ORDER BY d.kind = 'modified', d.issued_at, d.invoice_id;
 
 -- name: events_of
@@ -82,8 +87,8 @@ SELECT id, code, pointer, detail, topic, type, event_id, state, dead_at, edited_
 FROM dead_letters WHERE key = $1 ORDER BY id;
 
 -- name: audited_of
--- What people did about the order: a target begins with its key.
-SELECT recorded_at, actor, action, target, reason, result, request FROM audit_log
+-- What people did about the order: a target begins with its key. The id is the cause of what followed.
+SELECT id::text AS id, recorded_at, actor, action, target, reason, result, request FROM audit_log
 WHERE split_part(target, ' ', 1) = split_part($1, ' ', 1) AND (target = $1 OR starts_with(target, $1 || ' ')) ORDER BY id;
 
 -- name: taken_of

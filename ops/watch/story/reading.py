@@ -158,6 +158,7 @@ def events_of(service: str, rows: Iterable[Mapping[str, Any]], published: int) -
                 data,
                 _refusal(data),
                 row["id"] <= published,
+                row["causation"] or "",
             )
         )
     return events

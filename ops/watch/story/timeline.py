@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from rich.console import Console
 from rich.text import Text
@@ -19,14 +19,25 @@ SHOWN = 3
 TERMINAL = {"paid": "green", "refunded": "yellow", "cancelled": "red", "expired": "red", "unknown": "red"}
 
 
+Kind = Literal["event", "refused", "change", "ended"]
+
+
 class Row(NamedTuple):
-    """One line of the timeline."""
+    """One line of the timeline: an event, a refusal, what a person did, or how a refusal ended.
+
+    `id` and `caused_by` are those of the event (`id` also of what a person did), `letter` is how `pawl dead`
+    names a refused record.
+    """
 
     recorded_at: datetime
     place: tuple[int, int]
     time: str
     service: str
     text: Text
+    kind: Kind = "event"
+    id: str = ""
+    caused_by: str = ""
+    letter: str = ""
 
 
 def print_story(console: Console, story: Story, by_line: bool = False) -> None:
@@ -84,7 +95,8 @@ def _papers(story: Story) -> Iterator[Text]:
         yield Text.assemble(("  invoice  ", "dim"), text)
 
 
-def _timeline(story: Story, by_line: bool) -> Iterator[Text]:
+def rows_of(story: Story, by_line: bool = False) -> list[Row]:
+    """Everything that happened to an order, in the order in which it was recorded."""
     rows = [_change_row(story, change) for change in story.changes]
     rows += [
         _event_row(story, told)
@@ -95,7 +107,11 @@ def _timeline(story: Story, by_line: bool) -> Iterator[Text]:
     answered = {event.data.get("event", {}).get("id") for event in story.events if event.refused}
     rows += [_dead_row(dead) for dead in story.dead if dead.event_id not in answered]
     rows += [_ended_row(dead, dead.closed_at) for dead in story.dead if dead.closed_at is not None]
-    rows.sort(key=lambda row: (row.recorded_at, row.place))
+    return sorted(rows, key=lambda row: (row.recorded_at, row.place))
+
+
+def _timeline(story: Story, by_line: bool) -> Iterator[Text]:
+    rows = rows_of(story, by_line)
     if story.events_since is not None:
         since = in_kst(story.events_since).strftime("%Y-%m-%d %H:%M:%S")
         yield Text(f"{since}  earlier events are not kept any more", style="dim")
@@ -127,10 +143,13 @@ def _items_of(type_name: str) -> str | None:
 
 def _event_row(story: Story, event: Event) -> Row:
     time = in_kst(datetime.fromisoformat(event.time)).strftime("%Y-%m-%d %H:%M:%S")
+    kind: Kind = "event"
+    letter = ""
     if event.refused:
-        text = Text(f"✖ {event.refused}", style="red")
+        kind, text = "refused", Text(f"✖ {event.refused}", style="red")
         dead = next((d for d in story.dead if d.event_id == event.data.get("event", {}).get("id")), None)
         if dead is not None:
+            letter = dead.name
             text.append(f"  → pawl dead show {dead.name}", style="bold")
     elif event.service in (CHECKOUT, OPERATOR):
         text = Text(f"{words(event.type)}  {event.id}", style="dim")
@@ -138,7 +157,8 @@ def _event_row(story: Story, event: Event) -> Row:
         text = Text(f"{words(event.type)}{particulars(event.type, event.data)}{_serials(story, event)}")
         if not event.published:
             text.append("  (not published yet)", style="yellow")
-    return Row(event.recorded_at, event.place, time, event.service, text)
+    at, where = event.recorded_at, event.place
+    return Row(at, where, time, event.service, text, kind, event.id, event.caused_by, letter)
 
 
 def _change_row(story: Story, change: Change) -> Row:
@@ -150,21 +170,21 @@ def _change_row(story: Story, change: Change) -> Row:
     text = Text(f"{what} by {change.actor}{f': {change.reason}' if change.reason else ''}", style="bold")
     if change.result not in ("done", "begun"):
         text.append(f"  refused: {change.result}", style="red")
-    return Row(change.recorded_at, place, time, change.service, text)
+    return Row(change.recorded_at, place, time, change.service, text, "change", change.id)
 
 
 def _dead_row(dead: Dead) -> Row:
     time = in_kst(dead.dead_at).strftime("%Y-%m-%d %H:%M:%S")
     text = Text(f"✖ {words(dead.type)}: {dead.code} {dead.pointer} {dead.detail}", style="red")
     text.append(f"  → pawl dead show {dead.name}", style="bold")
-    return Row(dead.dead_at, (0, 2), time, dead.service, text)
+    return Row(dead.dead_at, (0, 2), time, dead.service, text, "refused", dead.event_id, letter=dead.name)
 
 
 def _ended_row(dead: Dead, closed_at: datetime) -> Row:
     time = in_kst(closed_at).strftime("%Y-%m-%d %H:%M:%S")
     named = f" as {dead.edited_as}" if dead.edited_as else ""
     text = Text(f"{dead.name} {dead.state}{named} by {dead.closed_by}: {dead.close_reason}", style="green")
-    return Row(closed_at, (0, 3), time, dead.service, text)
+    return Row(closed_at, (0, 3), time, dead.service, text, "ended", letter=dead.name)
 
 
 def words(type_name: str) -> str:

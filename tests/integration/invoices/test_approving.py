@@ -428,3 +428,68 @@ async def test_what_is_paid_in_a_month_that_goes_on_is_collected(books: StoredBo
     for state, count in (("collecting", 1), ("review", 0)):
         page = (await client.get(of_month, params={"state": state})).json()
         assert [each["state"] for each in page["items"]] == [state] * count
+
+
+async def test_the_board_counts_the_businesses_of_each_state_with_their_won(books: StoredBooks) -> None:
+    await two_businesses(books)
+    await approved(books, numbers=[OTHER])
+
+    board = (await a_client(books).get(OF_MONTH)).json()["board"]
+
+    assert board == [
+        {"state": "review", "businesses": 1, "documents": 2, "won": 352_000},
+        {"state": "approved", "businesses": 1, "documents": 1, "won": 176_000},
+    ]
+
+
+async def test_a_business_whose_documents_are_late_is_told_the_penalty(books: StoredBooks) -> None:
+    await two_businesses(books)
+    client = a_client(books)
+    await approved(books)
+    await issued(books)
+
+    shown = (await client.get(f"{OF_MONTH}/businesses/{OTHER}")).json()
+
+    kinds = {each["kind"] for each in shown["penalties"]}
+    assert kinds <= {"transmitted_late", "not_transmitted"}
+    assert all(each["documents"] == 1 for each in shown["penalties"])
+
+
+async def test_a_document_says_its_steps_by_whom_and_what_mends_a_refusal(books: StoredBooks) -> None:
+    await two_businesses(books)
+    await approved(books)
+    await issued(books)
+    client = a_client(books)
+    rows = await books.pool.fetch("SELECT document_key, invoice_id FROM documents WHERE state = 'issued'")
+    key, other = rows[0]["document_key"], rows[1]["document_key"]
+    results = [{"document_key": key, "failed": "wrong_number"}]
+    await client.post(f"{OF_MONTH}/transmit", json={"results": results, "at": LATER})
+
+    refused = (await client.get(f"{OF_MONTH}/documents/{key}")).json()
+    well = (await client.get(f"{OF_MONTH}/documents/{other}")).json()
+
+    steps = [(step["step"], step["actor"]) for step in refused["steps"]]
+    assert steps[:2] == [("approved", "kim"), ("issue_begun", "lee")]
+    assert steps[2][0] == "transmission_failed"
+    assert refused["refusal"] == {
+        "why": "wrong_number",
+        "next": "correct_document",
+        "command": f"pawl close 2026-10 amend {key}",
+    }
+    assert (well["refusal"], well["agent"]) == (None, None)
+
+
+async def test_the_next_command_of_a_business_can_be_copied(books: StoredBooks) -> None:
+    await two_businesses(books)
+    client = a_client(books)
+    said: list[str] = []
+    for step in (None, approved, issued):
+        if step is not None:
+            await step(books)
+        said.append((await client.get(f"{OF_MONTH}/businesses/{OTHER}")).json()["command"])
+
+    assert said == [
+        f"pawl close 2026-10 approve --business {OTHER} --reason WHY --yes",
+        f"pawl close 2026-10 issue --business {OTHER} --reason WHY --yes",
+        "pawl close 2026-10 transmit --results FILE --yes",
+    ]

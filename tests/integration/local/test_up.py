@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
 from ops.local.postgres import EmbeddedPostgres
 from ops.local.running import RunningSystem, Wanted, run_system
-from ops.local.up import announce, text
+from ops.local.up import announce, text, where
 from ops.setup.provision import Database
 from ops.shell.http_client import fetch
 from ops.shell.problem import Problem
@@ -21,6 +22,7 @@ from ops.shell.system import find_system
 from ops.watch.living import read_lives
 from shared.events.catalogue import SERVICES
 from tests.support.patience import PATIENCE, PATIENCE_WITH_A_START
+from tests.support.servers import FOR_TESTS, new_run_directory
 
 FAKE = "tests.support.fake_service"
 
@@ -81,6 +83,31 @@ async def test_people_read_the_addresses_and_what_to_try_next(wanted: Wanted, sa
     assert "Postgres  postgresql://pawl_ops@" in words
     assert [word for word in running.folder.service_keys().values() if word in words] == []
     assert "pawl replay examples/online_retail.csv.gz" in words
+
+
+async def test_an_embedded_system_has_a_console_that_its_own_persons_sign_in_to(kafka: str) -> None:
+    with new_run_directory() as folder:
+        wanted = Wanted(folder.path, kafka=kafka, postgres_settings=FOR_TESTS, command=fake, console=True)
+        async with run_system(replace(wanted, ready_seconds=PATIENCE_WITH_A_START)) as running:
+            console = running.system.console
+            assert f"console   {console}" in text(running)
+            assert where(running)["console"] == console
+            assert find_system(directory=folder.path).console == console
+
+            async with httpx.AsyncClient(base_url=console, headers={"origin": console}) as browser:
+                assert "demo:finance" in (await browser.get("/sign-in")).text
+                signed_in = await browser.post("/sign-in", data={"role": "finance"})
+                assert (signed_in.status_code, signed_in.headers["location"]) == (303, "/")
+                assert (await browser.get("/needs")).status_code == 200
+                assert (await browser.get("/order?id=nobody")).status_code == 404
+
+        assert (await fetch(f"{console}/health")).status == 0
+
+
+async def test_a_system_on_the_database_of_others_has_no_console(wanted: Wanted, said: list[str]) -> None:
+    async with run_system(replace(wanted, console=True), said.append) as running:
+        assert running.system.console == ""
+        assert "console" not in {*where(running), *running.companions.names}
 
 
 async def test_other_commands_find_the_system_while_it_runs(wanted: Wanted, said: list[str]) -> None:

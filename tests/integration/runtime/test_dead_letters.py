@@ -102,6 +102,29 @@ class TestReplay:
         )
         assert await audited(unready) == [("kim", "dead.replay", f"dead letter {letter}", "supported now")]
 
+    async def test_a_dry_run_says_what_it_would_write_and_leaves_nothing(self, pool: asyncpg.Pool) -> None:
+        unready = Desk(pool, orders_service(routes={}))
+        letter = await refuse(unready, payment("A-1"))
+        ready = Desk(pool)
+        before = await ready.snapshot()
+
+        tried = await ready.letters.replay(letter, "kim", "only tried", apply=False)
+
+        assert not tried.applied
+        assert tried.written["orders"] == (1, 0, 0)
+        assert "order.paid.v1" in [event["type"] for event in tried.events]
+        assert tried.waits is None
+        assert await ready.snapshot() == before
+        assert (await letter_of(unready, letter))["state"] == "open"
+
+        done = await ready.letters.replay(letter, "kim", "supported now")
+
+        assert done.applied
+        assert (done.written, [event["type"] for event in done.events]) == (
+            tried.written,
+            [event["type"] for event in tried.events],
+        )
+
     async def test_it_makes_the_other_letters_of_its_request_good(self, pool: asyncpg.Pool) -> None:
         unready = Desk(pool, orders_service(routes={}))
         await Desk(pool).take(payment("A-1"))

@@ -12,7 +12,7 @@ from ops.shell.problem import Problem
 from ops.shell.urls import with_login
 from shared import migrations
 from shared.events.catalogue import SERVICES
-from shared.migrations import MigrationFailed, apply_migrations, pending
+from shared.migrations import SCHEMAS, MigrationFailed, apply_migrations, pending
 from tests.support.servers import Connect
 
 FORBIDDEN = (
@@ -37,7 +37,7 @@ async def test_provisioning_twice_changes_nothing(
 
     assert again == database
     assert await admin.fetch(rights) == before
-    assert await migrate(again) == {service: [] for service in SERVICES}
+    assert await migrate(again) == {schema: [] for schema in SCHEMAS}
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -84,6 +84,29 @@ async def test_operators_read_everything_and_write_nothing(
         await connection.execute(f"SELECT count(*) FROM {service}.{table}")
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await connection.execute(f"DELETE FROM {service}.{table}")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_the_console_keeps_sessions_and_touches_nothing_else(
+    database: Database, connect: Connect, service: str
+) -> None:
+    connection = await connect(database.console_url)
+
+    assert await connection.fetchval("SELECT count(*) FROM console.sessions") >= 0
+    for statement in (*FORBIDDEN, "SELECT * FROM {schema}.audit_log"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(statement.format(schema=service))
+    for statement in FORBIDDEN[1:]:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(statement.format(schema="console"))
+
+
+@pytest.mark.parametrize("role", ["pawl_ops", *(f"pawl_{service}" for service in SERVICES)])
+async def test_nobody_else_sees_who_is_signed_in(database: Database, connect: Connect, role: str) -> None:
+    connection = await connect(database.url(role))
+
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await connection.execute("SELECT * FROM console.sessions")
 
 
 async def test_a_role_without_the_right_to_create_roles_is_told_so(

@@ -1,5 +1,6 @@
 """`pawl audit` on a real database: what people changed in several services, the newest first."""
 
+from datetime import timedelta
 from io import StringIO
 
 import pytest
@@ -7,6 +8,7 @@ from rich.console import Console
 
 from ops.setup.provision import Database
 from ops.watch.audit_log import Audited, print_audit_log, read_audit_log
+from shared.clock import now
 from shared.ids import uuid7
 from shared.runtime.audit_log import AuditEntry, write_audit
 from tests.support.tabletop import Tabletop
@@ -50,6 +52,17 @@ async def test_one_person_or_one_target_is_looked_for(database: Database, kept: 
     assert targets(await read_audit_log(database.ops_url, target="D-1"), kept) == ["2026-10 D-1"]
     assert targets(await read_audit_log(database.ops_url, actor=lee, most=1), kept) == ["2026-10"]
     assert (await read_audit_log(database.ops_url, actor="nobody")).entries == []
+
+
+async def test_a_service_and_a_time_are_looked_for(database: Database, kept: list[AuditEntry]) -> None:
+    url, past, future = database.ops_url, now() - timedelta(days=1), now() + timedelta(days=1)
+
+    assert targets(await read_audit_log(url, only="orders"), kept) == ["17"]
+    assert targets(await read_audit_log(url, actor=kept[1].actor, since=past, before=future), kept) == [
+        "2026-10 D-1"
+    ]
+    assert (await read_audit_log(url, since=future)).entries == []
+    assert targets(await read_audit_log(url, before=past), kept) == []
 
 
 async def test_an_entry_says_who_what_why_before_and_after(

@@ -211,3 +211,30 @@ async def test_dead_letters_come_in_pages_newest_first(table: Tabletop) -> None:
     assert [len(page) for page in pages] == [2, 2, 1]
     numbers = [number for page in pages for number in page]
     assert numbers == sorted(numbers, reverse=True)
+
+
+async def test_a_dead_letter_is_tried_before_it_is_handled_again(table: Tabletop) -> None:
+    await refuse_one(table)
+    letters = table.pools["orders"]
+    number = await letters.fetchval("SELECT id FROM dead_letters")
+    body = {"reason": "only tried", "apply": False}
+
+    async with operator_on(table, "orders") as operator:
+        refused = await operator.post(f"/v1/ops/dead/{number}/replay", json=body)
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "still_refused")
+    assert await letters.fetchval("SELECT state FROM dead_letters") == "open"
+    assert await letters.fetchval("SELECT count(*) FROM audit_log") == 0
+
+
+async def test_whoever_is_shown_what_is_hidden_stands_in_the_audit_log(table: Tabletop) -> None:
+    body = {"target": "dead letter 17", "reason": "the shop calls"}
+
+    async with operator_on(table, "refunds") as operator:
+        told = (await operator.post("/v1/ops/reveals", json=body)).json()
+        without = await operator.post("/v1/ops/reveals", json={"target": "dead letter 17"})
+
+    row = await table.pools["refunds"].fetchrow("SELECT id, actor, action, target, reason FROM audit_log")
+    assert (str(row["id"]), row["actor"]) == (told["id"], told["actor"])
+    assert (row["action"], row["target"], row["reason"]) == ("reveal", "dead letter 17", "the shop calls")
+    assert without.status_code == 422

@@ -54,7 +54,7 @@ def test_a_migration_for_every_service_lies_with_the_shared_ones(tree: Tree) -> 
     ("service", "name", "said"),
     [
         ("shipping", "add_note", "there is no service 'shipping'"),
-        ("", "add_note", "SERVICE is one of orders, serials, refunds, invoices, or shared"),
+        ("", "add_note", "SERVICE is one of orders, serials, refunds, invoices, console, or shared"),
         ("orders", "", "NAME=add_note"),
         ("orders", "Add note", "in small letters"),
         ("orders", "orders", "20310102235959_orders.sql has that name already"),

@@ -5,12 +5,15 @@ import io
 import signal
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
+import pytest
 from rich.console import Console
 
 from devtools.pictures import RECORD
 from ops.replay.demo import Killer, until_interrupted
 from ops.replay.driver import Progress
+from ops.replay.planting import LETTER, MONTH, REFUND
 from ops.replay.recording import Recording
 from ops.replay.result import Disturbances, Handed, Result, print_result
 from ops.replay.run import Show
@@ -18,6 +21,13 @@ from tests.support.patience import PATIENCE
 
 COLUMNS, LINES = 80, 24
 RESULT = Recording.read(RECORD).result
+HANDED = Handed(".pawl/serials-of-TODAY.csv", 10, "W", "AB9T", "student-1", "2026-12-30T23:59:59+09:00")
+CONSOLE = "http://127.0.0.1:15012"
+PLACES = {
+    REFUND: f"/refund?id={UUID(int=1)}",
+    LETTER: "/refused/refunds:1",
+    MONTH: "/month?month=2012-01",
+}
 
 
 def screen(result: Result, running: bool = True, options: str = "") -> list[str]:
@@ -57,9 +67,7 @@ def test_eight_lines_say_what_came_in_what_stands_and_what_the_auditor_says() ->
 
 
 def test_two_lines_say_what_a_partner_got_and_who_uses_the_first_of_it() -> None:
-    handed = Handed(".pawl/serials-of-TODAY.csv", 10, "W", "AB9T", "student-1", "2026-12-30T23:59:59+09:00")
-
-    shown = screen(replace(RESULT, handed=handed))
+    shown = screen(replace(RESULT, handed=HANDED))
 
     assert [line[:10] for line in shown[8:10]] == ["handed out", "registered"]
     assert "10 serials to a partner: .pawl/serials-of-TODAY.csv" in shown[8]
@@ -77,6 +85,38 @@ def test_the_last_lines_are_commands_as_a_shell_takes_them() -> None:
     shown = screen(RESULT, options=" --dir elsewhere")
     assert shown[-3:] == [f"  .venv/bin/pawl {command} --dir elsewhere" for command in RESULT.mend]
     assert "`.venv/bin/pawl up` in another terminal" in screen(RESULT, running=False)[-4]
+
+
+def test_with_a_console_it_ends_with_its_address_and_three_pages_to_mend_something_on() -> None:
+    result = replace(RESULT, handed=HANDED, console=CONSOLE, places=PLACES)
+
+    shown = screen(result)
+
+    assert shown[-5] == f"Mend these in the console, {CONSOLE}:"
+    assert [line.split() for line in shown[-4:-1]] == [
+        ["overdue", f"{CONSOLE}{PLACES[REFUND]}"],
+        ["refused", f"{CONSOLE}{PLACES[LETTER]}"],
+        ["to", "close", f"{CONSOLE}{PLACES[MONTH]}"],
+    ]
+    assert shown[-1] == f"  or type  .venv/bin/pawl {RESULT.mend[-1]}"
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_all_of_it_with_the_console_fits_a_terminal(running: bool) -> None:
+    shown = screen(replace(RESULT, handed=HANDED, console=CONSOLE, places=PLACES), running)
+
+    assert len(shown) <= LINES - 2
+    assert max(map(len, shown)) <= COLUMNS
+    assert any("`.venv/bin/pawl up`" in line for line in shown) is not running
+
+
+def test_when_nothing_is_left_to_mend_the_address_of_the_console_is_still_there() -> None:
+    shown = screen(replace(RESULT, mend=[], waits={}, console=CONSOLE))
+
+    assert shown[-2:] == [
+        f"Look around in the console, {CONSOLE}:",
+        f"  or type  .venv/bin/pawl order {RESULT.interesting}",
+    ]
 
 
 def test_when_everything_is_mended_an_order_is_worth_a_look() -> None:

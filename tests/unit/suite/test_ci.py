@@ -51,6 +51,7 @@ class Machine:
             (root / path).parent.mkdir(parents=True)
             shutil.copy(ROOT / path, root / path)
         self.script("deploy/images/engine.sh", "exit 0")
+        self.script("tests/browser/chromium.sh", "exit 0")
         self.script("bin/make", f'echo "$@" >>{root}/made')
 
     def script(self, path: str, text: str) -> None:
@@ -102,6 +103,17 @@ def test_without_an_engine_the_run_fails_and_tells_what_was_said_in_the_backgrou
     assert ended.returncode == 1
     assert "no engine here" in ended.stderr
     assert "FAILED: no Docker engine can be had on this machine" in ended.stderr
+
+
+def test_without_a_browser_the_run_fails_and_tells_what_is_missing(machine: Machine) -> None:
+    machine.script("tests/browser/chromium.sh", "echo 'missing: chromium' >&2; exit 1")
+
+    ended = machine.ci()
+
+    assert ended.returncode == 1
+    assert "missing: chromium" in ended.stderr
+    assert "FAILED: no browser can be had on this machine" in ended.stderr
+    assert "test" not in machine.made
 
 
 def test_containers_can_be_left_out(machine: Machine) -> None:

@@ -269,10 +269,12 @@ def test_without_yes_an_issue_only_looks(service: Service) -> None:
     service.say(
         200, month="2026-10", closed_at=None, drafts=0, declared=DECLARED, corrections=[],
         businesses={"approved": 2}, **SUMS,
+        board=[{"state": "approved", "businesses": 2, "documents": 3, "won": 528_000}],
     )  # fmt: skip
     result = run("2026-10", "issue")
     assert [body for _, body in service.asked] == [None]
     assert "businesses: approved 2" in result.output
+    assert "approved: 2 businesses, 3 documents, ₩528,000" in result.output
     assert "3 documents, ₩-40 and ₩-4 VAT" in result.output
     assert "Nothing was issued" in result.output
 

@@ -29,8 +29,8 @@ class Place(NamedTuple):
 ROUTES = [Place(service, route) for service in SERVICES for route in routes_of(service)]
 CLOSED = [place for place in ROUTES if place.route.path.startswith(VERSIONED)]
 OPEN = [place for place in ROUTES if place not in CLOSED]
-QUESTIONS = {"/v1/registrations/check", "/v1/refund-previews"}
-"""What is asked in a body: it may stand in no path and no query, or is too long for them."""
+QUESTIONS = {"/v1/registrations/check", "/v1/refund-previews", "/v1/ops/reveals"}
+"""What is asked in a body: it may stand in no path and no query, or is too long; and who was shown what."""
 
 
 def name_of(place: Place) -> str:

@@ -1,0 +1,1 @@
+"""A module for each page: its routes, what it reads, and what it does."""

@@ -1,0 +1,55 @@
+"""What pages and commands ask of a large table is found by an index: a story reads no whole table."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import pytest
+
+from ops.setup.provision import Database
+from ops.shell.databases import connect_to
+from services.refunds.api import NOT_ENDED, SQL
+from shared.queries import load
+
+STORY: Final = load("ops.watch.story")
+OF_AN_ORDER: Final[Mapping[str, str]] = {
+    "orders": "order_of lines_of cases_of events_of parked_of dead_of audited_of",
+    "serials": "grants_of taken_of events_of",
+    "refunds": "refund_order_of refunds_of events_of",
+    "invoices": "payment_of documents_of events_of",
+}
+
+
+async def whole_tables_in(connection: Any, query: str) -> list[str]:
+    """The lines of its plan that read a table from one end to the other though an index would be used."""
+    await connection.execute("SET enable_seqscan = off")
+    plan = await connection.fetch(f"EXPLAIN (GENERIC_PLAN, COSTS OFF) {query}", "")
+    return [line.strip() for (line,) in plan if "Seq Scan" in line]
+
+
+@pytest.mark.parametrize("service", OF_AN_ORDER)
+async def test_the_story_of_an_order_is_found_by_indexes(database: Database, service: str) -> None:
+    connection = await connect_to(database.ops_url, service)
+    try:
+        for name in OF_AN_ORDER[service].split():
+            whole = await whole_tables_in(connection, getattr(STORY, name))
+            # One row each, without an index.
+            assert [line for line in whole if "retention" not in line] == [], name
+    finally:
+        await connection.close()
+
+
+async def test_refunds_that_wait_are_those_of_their_own_index(database: Database) -> None:
+    """Postgres uses an index of some states only where the query names the same ones."""
+    connection = await connect_to(database.ops_url, "refunds")
+    try:
+        of_index = await connection.fetchval(
+            "SELECT pg_get_expr(indpred, indrelid) FROM pg_index WHERE indexrelid = 'refunds_open'::regclass"
+        )
+    finally:
+        await connection.close()
+    (of_query,) = re.findall(r"r\.state IN \(([^)]*)\)", SQL.waiting_refunds_in_turn)
+
+    assert (
+        set(re.findall("'([a-z_]+)'", of_index)) == set(re.findall("'([a-z_]+)'", of_query)) == set(NOT_ENDED)
+    )

@@ -1,0 +1,412 @@
+"""*Refunds* in the console: what waits, what a decision would change, and the decision."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+
+from console.reading import Reader
+from console.screens import refunds
+from ops.shell.problem import Problem
+from ops.shell.system import System
+from shared.operators.todo import Thresholds
+from tests.support.console_pages import PreparedServices, request_of, text_of, visit_of
+
+REFUND_ID = "0199a0b0-0000-7000-8000-000000000077"
+ONE = f"/v1/refunds/{REFUND_ID}"
+WAITING = "/v1/refunds?limit=1000&waiting=true"
+
+
+def refund(**changed: Any) -> dict[str, Any]:
+    """A refund whose payout failed."""
+    return {
+        "refund_id": REFUND_ID,
+        "refund_request_id": "rr-77",
+        "order_id": "A-1001",
+        "partner_id": "P-17",
+        "state": "failed",
+        "why": "account_closed",
+        "why_text": "the account is closed",
+        "why_text_ko": "해지된 계좌입니다",
+        "since": "2026-11-20T10:00:00+09:00",
+        "next": "retry",
+        "who": "operator",
+        "what_to_do": "retry or release it",
+        "what_to_do_ko": "다시 지급하거나 포기하세요",
+        "deadline": None,
+        "overdue": False,
+        "proof": None,
+        "stores": [],
+        "reason": "financial_burden",
+        "requested_by": "buyer",
+        "requested_at": "2026-11-19T10:00:00+09:00",
+        "everything": False,
+        "destination_kind": "bank_account",
+        "destination_masked": "088 ****4321",
+        "supply": 25_000,
+        "vat": 2_500,
+        "fee": 0,
+        "amount": 27_500,
+        "expected_on": "2026-11-23",
+        "expected_until": "2026-11-23",
+        "legal_on": "2026-11-24",
+        "late": {"days": 6, "interest": 68},
+        "completed_at": None,
+        "lines": [{"line_id": "1", "quantity": 10}],
+        "payouts": [],
+        "steps": [
+            {
+                "state": "failed",
+                "at": "2026-11-20T10:00:00+09:00",
+                "reason": "payout_failed",
+                "actor": None,
+                "note": None,
+            }
+        ],
+        "decisions": ["retry", "release"],
+        **changed,
+    }
+
+
+def decided(**changed: Any) -> dict[str, Any]:
+    """What a retry would change."""
+    return {
+        "refund_id": REFUND_ID,
+        "refund_request_id": "rr-77",
+        "order_id": "A-1001",
+        "decision": "retry",
+        "applied": False,
+        "before": {"state": "failed", "why": "account_closed", "won": 27_500},
+        "after": {"state": "paying_out", "why": None, "won": 27_500},
+        "events": [{"type": "refund.payout_requested.v1", "key": "A-1001", "data": {}}],
+        **changed,
+    }
+
+
+class WatchedReader(Reader):
+    """Knows the mark of what is watched, and reads nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(System(directory=Path()), Thresholds())
+
+    async def watched(self, of: str) -> str:
+        return f"of={of}&mark=1"
+
+
+async def shown(asked: PreparedServices, request: Request) -> Response:
+    """The list, as a viewer sees it."""
+    return await refunds.show(WatchedReader(), asked, request, visit_of("viewer"))
+
+
+def services(**answers: Any) -> PreparedServices:
+    return PreparedServices(
+        System(directory=None),
+        lambda person, scope: "",
+        {WAITING: {"items": [refund()], "next": None}, ONE: refund(), **answers},  # type: ignore[arg-type]
+    )
+
+
+def reader() -> Reader:
+    return Reader(System(directory=None), Thresholds())  # type: ignore[arg-type]
+
+
+async def test_what_waits_stands_in_a_table_that_leads_to_each_of_it() -> None:
+    asked = services()
+
+    html = text_of(await shown(asked, request_of("/refunds")))
+    assert 'data-watched="of=refunds&amp;mark=1"' in html
+
+    assert f'href="/refund?id={REFUND_ID}">rr-77</a>' in html
+    assert "₩27,500" in html
+    assert "late" in html
+    assert [(each.who, each.scope) for each in asked.asked] == [("demo:viewer", "refunds:read")]
+
+
+async def test_nobody_sees_an_account_by_looking() -> None:
+    for role in ("viewer", "admin"):
+        html = text_of(
+            await refunds.show_one(services(), request_of("/refund", id=REFUND_ID), visit_of(role))
+        )  # type: ignore[arg-type]
+        assert "4321" not in html
+
+
+async def test_a_viewer_has_no_button() -> None:
+    html = text_of(
+        await refunds.show_one(services(), request_of("/refund", id=REFUND_ID), visit_of("viewer"))
+    )
+
+    assert "/refund/decision" not in html
+    assert "Your role looks, and changes nothing." in html
+
+
+async def test_an_operator_is_shown_first_what_a_decision_would_change() -> None:
+    asked = services(**{f"{ONE}/retry": decided()})
+    asks = request_of("/refund/decision", id=REFUND_ID, decision="retry")
+
+    html = text_of(await refunds.try_decision(asked, asks, visit_of("operator")))
+
+    assert asked.asked[0].body == {"reason": "only shown", "apply": False}
+    assert "paying out" in html
+    assert "refund.payout_requested.v1" in html
+    assert 'action="/refund/decide"' in html
+
+
+async def test_a_decision_is_made_with_its_reason_and_the_key_of_its_form() -> None:
+    asked = services(**{f"{ONE}/retry": decided(applied=True)})
+    form = {"id": REFUND_ID, "decision": "retry", "reason": " the account is open again ", "key": "k-1"}
+
+    answer = await refunds.decide(reader(), asked, request_of("/refund"), visit_of("operator"), form)
+
+    (told,) = asked.asked
+    assert told.body == {"reason": "the account is open again", "apply": True}
+    assert (told.who, told.key, told.scope) == ("demo:operator", "k-1", "refunds:manage")
+    assert answer.headers["location"] == f"/refund?id={REFUND_ID}&done=decided"
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"id": REFUND_ID, "decision": "retry", "reason": "  "},
+        {"id": REFUND_ID, "decision": "proof", "reason": "why"},
+        {"id": "../months/2011-03", "decision": "retry", "reason": "why"},
+    ],
+)
+async def test_without_a_reason_a_decision_and_an_id_nothing_is_asked(form: dict[str, str]) -> None:
+    asked = services()
+
+    with pytest.raises(Problem):
+        await refunds.decide(reader(), asked, request_of("/refund"), visit_of("operator"), form)
+    assert not asked.asked
+
+
+async def test_in_korean_the_page_says_what_to_do_in_korean() -> None:
+    html = text_of(
+        await refunds.show_one(services(), request_of("/refund", id=REFUND_ID), visit_of("operator", "ko"))
+    )
+
+    assert "다시 지급하거나 포기하세요" in html
+    assert "해지된 계좌입니다" in html
+
+
+async def test_what_a_buyer_wrote_is_text_and_no_markup() -> None:
+    name = "<img src=x onerror=alert(1)>\u202eأهلا 🙂" + "가" * 200
+    asked = services(**{ONE: refund(refund_request_id=name)})
+
+    html = text_of(await refunds.show_one(asked, request_of("/refund", id=REFUND_ID), visit_of("viewer")))
+
+    assert "<img src=x" not in html
+    assert "&lt;img src=x onerror=alert(1)&gt;" in html
+
+
+async def test_the_same_rows_are_there_as_csv() -> None:
+    asked = services()
+
+    answer = await refunds.show(
+        WatchedReader(), asked, request_of("/refunds", format="csv"), visit_of("viewer")
+    )
+
+    head, row = text_of(answer).splitlines()
+    assert head.startswith("\ufeffrefund_request_id,order_id,state")
+    assert row.startswith("rr-77,A-1001,failed,account_closed,27500,2026-11-20T10:00:00")
+
+
+def preview(**changed: Any) -> dict[str, Any]:
+    """What a refund of A-1001 would give."""
+    return {
+        "order_id": "A-1001",
+        "partner_id": "P-17",
+        "at": "2026-11-30T18:00:00+09:00",
+        "lines": [
+            {
+                "line_id": "<b>1</b>",
+                "kind": "serials",
+                "paid": 100,
+                "open": 40,
+                "refundable": 40,
+                "amount": 70_400,
+                "reason": None,
+                "hold": None,
+                "unlock": None,
+                "since": None,
+            }
+        ],
+        "units": 40,
+        "given_up": [],
+        "supply": 64_000,
+        "vat": 6_400,
+        "fee": 0,
+        "amount": 70_400,
+        "reason": None,
+        "since": None,
+        "holds": [],
+        "unlock": None,
+        "stores": [],
+        "last_instant": None,
+        "destination": {"kind": "bank_account", "needs_account": True},
+        "expected_on": "2026-12-03",
+        "expected_until": "2026-12-03",
+        "legal_on": "2026-12-04",
+        "tax_documents": {
+            "effect": "modified",
+            "text": "a modified tax invoice is issued",
+            "text_ko": "수정세금계산서를 발행합니다",
+            "documents": [
+                {
+                    "modification": "contract_cancelled",
+                    "modification_ko": "계약의 해제",
+                    "original_document_key": "2026-11/P-17/1",
+                    "supply": -64_000,
+                    "vat": -6_400,
+                    "total": -70_400,
+                    "written_date": "2026-12-03",
+                    "issue_by": "2027-01-11",
+                }
+            ],
+        },
+        **changed,
+    }
+
+
+ELIGIBILITY = "/v1/orders/A-1001/refund-eligibility"
+REQUEST = {
+    "order": "A-1001",
+    "key": "console-1",
+    "reason": "financial_burden",
+    "message": "by phone",
+    "bank_code": "088",
+    "account_number": "110-234-567890",
+    "holder": "가나다",
+}
+
+
+async def test_each_list_says_how_many_how_much_and_how_old() -> None:
+    held = refund(refund_id="0199a0b0-0000-7000-8000-000000000078", state="held", amount=None, late=None)
+    asked = services(**{WAITING: {"items": [refund(), held], "next": None}})
+
+    html = text_of(await shown(asked, request_of("/refunds", tab="held")))
+
+    tabs = {tab.name: tab for tab in refunds.tabs_of([refund(), held], refunds.now())}
+    assert (tabs["waiting"].number, tabs["waiting"].won) == (2, 27_500)
+    assert (tabs["overdue"].number, tabs["failed"].number) == (1, 1)
+    assert (tabs["held"].number, tabs["held"].won, tabs["bounced"].oldest) == (1, None, None)
+    assert 'href="/refunds?tab=overdue"' in html
+    assert "000000000077" not in html
+    assert "000000000078" in html
+
+
+async def test_all_pages_of_a_list_are_read() -> None:
+    more = f"{WAITING}&cursor=c-1"
+    asked = services(
+        **{WAITING: {"items": [refund()], "next": "c-1"}, more: {"items": [refund()], "next": None}}
+    )
+
+    html = text_of(await shown(asked, request_of("/refunds")))
+
+    assert [each.path for each in asked.asked] == [WAITING, more]
+    assert "there are more" not in html
+
+
+async def test_what_a_review_would_give_stands_beside_it_with_its_documents() -> None:
+    held = refund(state="in_review", why="used", everything=True, decisions=["approve", "reject"])
+    asked = services(**{ONE: held, ELIGIBILITY: preview()})
+
+    html = text_of(await refunds.show_one(asked, request_of("/refund", id=REFUND_ID), visit_of("operator")))
+
+    assert "a modified tax invoice is issued" in html
+    assert "2026-11/P-17/1" in html
+    assert 'value="approve"' in html
+
+
+async def test_nobody_approves_alone_what_two_people_have_to_approve() -> None:
+    step = {"state": "in_review", "at": "2026-11-20T10:00:00+09:00", "reason": "second_approval"}
+    steps = [{**step, "actor": "demo:operator", "note": None}]
+    held = refund(state="in_review", why="second_approval", decisions=["approve", "reject"], steps=steps)
+
+    for role, may_approve in (("operator", False), ("admin", True)):
+        html = text_of(
+            await refunds.show_one(
+                services(**{ONE: held}), request_of("/refund", id=REFUND_ID), visit_of(role)
+            )  # type: ignore[arg-type]
+        )
+        assert ('value="approve"' in html) == may_approve
+        assert "demo:operator approved it first" in html
+        assert ("That is you." in html) != may_approve
+
+
+async def test_what_people_wrote_is_masked_until_it_is_asked_for() -> None:
+    step = {"state": "in_review", "at": "2026-11-20T10:00:00+09:00", "reason": "proof", "actor": "P-17"}
+    held = refund(steps=[{**step, "note": "call kim@shop.example, 110-234-567890"}])
+    asked = services(**{ONE: held, "/v1/ops/reveals": {}})
+    shows = request_of("/refund", id=REFUND_ID)
+
+    html = text_of(await refunds.show_one(asked, shows, visit_of("operator")))
+    assert "kim@shop" not in html
+    assert "567890" not in html
+    assert "proof" in html
+
+    form = {"id": REFUND_ID, "reason": "the shop calls"}
+    html = text_of(await refunds.show_hidden(asked, shows, visit_of("operator"), form))
+
+    assert "kim@shop.example, 110-234-567890" in html
+    told = next(each for each in asked.asked if each.path == "/v1/ops/reveals")
+    assert (told.scope, told.body) == ("evidence:read", {"target": "rr-77", "reason": "the shop calls"})
+
+
+async def test_without_the_audit_row_nothing_is_shown() -> None:
+    with pytest.raises(Problem):
+        await refunds.show_hidden(
+            services(), request_of("/refund"), visit_of("operator"), {"id": REFUND_ID, "reason": "why"}
+        )
+
+
+async def test_an_order_is_checked_and_units_of_it_are_reckoned() -> None:
+    asked = services(**{ELIGIBILITY: preview(), "/v1/refund-previews": preview(units=5, amount=8_800)})
+
+    whole = text_of(
+        await refunds.check(asked, request_of("/refund/check", order="A-1001"), visit_of("viewer"))
+    )
+    part = request_of("/refund/check", **{"order": "A-1001", "units 1": "5", "units 2": "", "units 3": "-1"})
+    html = text_of(await refunds.check(asked, part, visit_of("operator")))
+
+    assert "&lt;b&gt;1&lt;/b&gt;" in whole
+    assert "/refund/request" not in whole
+    assert "₩8,800" in html
+    assert "/refund/request" in html
+    assert asked.asked[-1].body == {"order_id": "A-1001", "lines": [{"line_id": "1", "quantity": 5}]}
+
+
+async def test_a_refund_is_asked_for_once_and_its_account_is_shown_nowhere() -> None:
+    answer = {"refund_id": REFUND_ID}
+    asked = services(**{ELIGIBILITY: preview(), "/v1/refunds": answer})
+
+    done = await refunds.request_refund(
+        reader(), asked, request_of("/refund/request"), visit_of("operator"), REQUEST
+    )
+
+    told = asked.asked[-1]
+    assert told.body is not None
+    assert (told.body["refund_request_id"], told.body["role"]) == ("console-1", "operator")
+    assert told.body["destination"]["account_number"] == "110-234-567890"
+    assert done.headers["location"] == f"/refund?id={REFUND_ID}&done=requested"
+
+
+@pytest.mark.parametrize("missing", ["message", "reason", "account_number"])
+async def test_a_request_that_lacks_something_asks_for_nothing_and_keeps_no_account(missing: str) -> None:
+    asked = services(**{ELIGIBILITY: preview()})
+
+    answer = await refunds.request_refund(
+        reader(), asked, request_of("/refund/request"), visit_of("operator"), {**REQUEST, missing: " "}
+    )
+
+    assert answer.status_code == 422
+    assert "110-234-567890" not in text_of(answer)
+    assert all(each.path != "/v1/refunds" for each in asked.asked)
+
+
+async def test_a_role_that_decides_nothing_asks_for_nobody_else() -> None:
+    with pytest.raises(Problem):
+        await refunds.request_refund(
+            reader(), services(), request_of("/refund/request"), visit_of("finance"), REQUEST
+        )
