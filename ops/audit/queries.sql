@@ -346,7 +346,8 @@ LIMIT $1;
 -- name: documents_backdated
 -- Documents that say they were issued in time, of which the event was made after the due day: $2 are months, $3 their
 -- due days. The id of the event says when. A close says itself as of when it issues, and a tax agent when it has; every
--- other document is issued when its cause is handled. An hour makes up for clocks that differ.
+-- other document is issued when its cause is handled. An hour makes up for clocks that differ. Without an audit log nobody
+-- knows which was a close.
 SELECT d.order_id, format('%s says that it was issued on %s, due on %s; it was issued on %s', d.document_key,
                           (d.issued_at AT TIME ZONE INTERVAL '+09:00')::date, c.due_on,
                           (uuid_extract_timestamp(e.event_id) AT TIME ZONE INTERVAL '+09:00')::date) AS detail
@@ -357,6 +358,7 @@ WHERE d.state = 'issued' AND d.issued_by_clock AND NOT d.late AND d.modification
   AND d.modification IS DISTINCT FROM 'issued_twice' AND e.causation <> e.subject
   AND ((uuid_extract_timestamp(e.event_id) - INTERVAL '1 hour') AT TIME ZONE INTERVAL '+09:00')::date > c.due_on
   AND NOT EXISTS (SELECT FROM audit_log a WHERE a.id::text = e.causation)
+  AND uuid_extract_timestamp(e.event_id) >= (SELECT audited_since FROM retention)
 LIMIT $1;
 
 -- name: replays_audited
