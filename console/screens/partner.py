@@ -53,7 +53,7 @@ def routes(reader: Reader, services: Services) -> list[Route]:
     ]
 
 
-def masked(value: str | None) -> str:
+def in_part(value: str | None) -> str:
     """An address or a number of which only enough is shown to tell two apart."""
     if not value:
         return ""
@@ -79,7 +79,7 @@ async def show(reader: Reader, services: Services, request: Request, visit: Visi
         visit,
         "partner.html",
         partner=found,
-        email=masked(found["invoice_email"]),
+        email=in_part(found["invoice_email"]),
         preflight=preflight,
         blockers=[_blocker(visit, each) for each in preflight["blockers"]] if preflight else [],
         done=done,
@@ -188,7 +188,7 @@ def _document(title: str, each: dict[str, Any]) -> Said:
 
 
 def _seen(name: str, value: str | None) -> str:
-    return (masked(value) if name == "invoice_email" else value) or "–"
+    return (in_part(value) if name == "invoice_email" else value) or "–"
 
 
 async def correct(reader: Reader, services: Services, request: Request, visit: Visit, form: Form) -> Response:

@@ -5,7 +5,6 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 from urllib.parse import quote, urlencode
-from uuid import UUID
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,6 +20,7 @@ from console.visits import Visit
 from console.ways import issuance_path, issuances_path, order_path, serial_path
 from ops.shell.problem import Exit, Problem
 from ops.watch.decide.answers import ONLY_SHOWN
+from ops.watch.serials.asking import is_id
 from ops.watch.serials.campaign import campaign_of
 from ops.watch.serials.text import watermark_in
 from shared.clock import now
@@ -133,7 +133,7 @@ def row_of(issuance: dict[str, Any]) -> Row:
 async def show(services: Services, request: Request, visit: Visit) -> Response:
     """An issuance by the id of its grant; the id of an order leads to its issuances. Raises Problem."""
     query, name = request.query_params, request.query_params.get("id", "").strip()
-    if not _is_id(name):
+    if not is_id(name):
         return see(issuances_path(order=name) if name else issuances_path())
     read_at = now()
     issuance, custody = await asyncio.gather(
@@ -278,11 +278,3 @@ def _how(form: Form) -> str:
     if how not in ENDS:
         raise Problem(f"{how!r} is no end of a serial.", f"One of: {', '.join(ENDS)}", Exit.USAGE)
     return how
-
-
-def _is_id(text: str) -> bool:
-    try:
-        UUID(text)
-    except ValueError:
-        return False
-    return True

@@ -29,7 +29,7 @@ def asker_of(url: str | None, directory: Path | None, token_file: Path | None, a
 
 def issuances_named(asker: Asker, name: str) -> list[dict[str, Any]]:
     """The issuance of this id, or those of the order of this id. Raises Problem (exit code 4) for none."""
-    if _is_id(name):
+    if is_id(name):
         try:
             return [asker.look(SERIALS, READ, f"/v1/issuances/{name}")]
         except Problem as problem:
@@ -63,7 +63,7 @@ def pages(asker: Asker, path: str, next_step: str = "", most: int | None = None)
 
 def require_id(grant_id: str) -> str:
     """The id of a grant. Raises Problem (exit code 2) for what cannot be one."""
-    if not _is_id(grant_id):
+    if not is_id(grant_id):
         raise Problem(
             f"{grant_id!r} is not the id of an issuance.",
             "List those of an order: pawl serials status ORDER",
@@ -72,7 +72,8 @@ def require_id(grant_id: str) -> str:
     return grant_id
 
 
-def _is_id(text: str) -> bool:
+def is_id(text: str) -> bool:
+    """Whether a text is an id of ours."""
     try:
         UUID(text)
     except ValueError:
