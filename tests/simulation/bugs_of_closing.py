@@ -13,8 +13,8 @@ import services.invoices.decisions.payments as payments
 import services.invoices.store as store
 import services.invoices.submitting as submitting
 from services.invoices import approving
-from services.invoices.decisions.submitting import Answer, take_answer
-from services.invoices.decisions.transmitting import Result, transmit
+from services.invoices.decisions.submitting import Answer, take_answer, take_result
+from services.invoices.decisions.transmitting import Result
 from services.invoices.posting import NoAnswer
 from services.invoices.state import By, Change, Document, Submission, World
 from services.invoices.store import SQL
@@ -76,7 +76,7 @@ def _number_of_another(world: World, document: Document | None, result: Result, 
         if document is None or invoice_id != document.invoice_id:
             world.transmissions[invoice_id] = structs.replace(told, approval_number=None)
     try:
-        return _transmit(world, document, result, by)
+        return _take_result(world, document, result, by)
     finally:
         world.transmissions.update(others)
 
@@ -85,15 +85,15 @@ def _the_last_word_counts(world: World, document: Document | None, result: Resul
     """What is told of a document that was transmitted replaces what was told before."""
     before = None if document is None else world.transmissions.get(document.invoice_id)
     if before is None or before.state != "transmitted":
-        return _transmit(world, document, result, by)
+        return _take_result(world, document, result, by)
     world.transmissions[before.invoice_id] = structs.replace(before, state="transmission_failed")
     try:
-        return _transmit(world, document, result, by)
+        return _take_result(world, document, result, by)
     finally:
         world.transmissions[before.invoice_id] = before
 
 
-_transmit = transmit
+_take_result = take_result
 
 # The agent
 
@@ -189,8 +189,8 @@ PLANTS = (
     Bug("a key is given anew each time", issuing, "_key_of", _new_key_each_time),
     Bug("an approval forgets who gave it", issuing, "approve", _by_nobody),
     Bug("a refund in progress stops nothing", issuing, "has_open_refund", _no_refund_is_open),
-    Bug("a number of another document is entered", approving, "transmit", _number_of_another),
-    Bug("what was transmitted is told anew", approving, "transmit", _the_last_word_counts),
+    Bug("a number of another document is entered", approving, "take_result", _number_of_another),
+    Bug("what was transmitted is told anew", approving, "take_result", _the_last_word_counts),
     Bug("the agent is given what it has", closing, "_to_issue", _what_is_there_goes_again),
     Bug("silence is taken for a no", submitting, "_submit", _sent_again_after_silence),
     Bug("an unknown key is a refusal", submitting, "take_answer", _unknown_is_refused),
