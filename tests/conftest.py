@@ -9,6 +9,7 @@ settings.load_profile("patient")
 pytest_plugins = [
     "tests.support.reaper",
     "tests.support.layers",
+    "tests.support.names",
     "tests.support.sampling",
     "tests.support.shards",
     "tests.support.servers",

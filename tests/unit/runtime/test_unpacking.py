@@ -238,7 +238,7 @@ def test_members_of_every_size_are_unpacked_as_one() -> None:
     assert unzip(b"".join(map(gzip.compress, noise))) == b"".join(noise)
 
 
-@pytest.mark.parametrize("rest", [EMPTY_MEMBER[:-1], b"garbage"])
+@pytest.mark.parametrize("rest", [pytest.param(EMPTY_MEMBER[:-1], id="cut short"), b"garbage"])
 def test_what_follows_a_member_must_be_one(rest: bytes) -> None:
     with pytest.raises(zlib.error):
         unzip(gzip.compress(b"whole") + rest)
