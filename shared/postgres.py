@@ -1,9 +1,11 @@
 """Postgres as the services use it: where it is, a small pool, explicit isolation, bounded waits."""
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 import asyncpg
 
@@ -73,6 +75,46 @@ class Postgres:
         return arguments
 
 
+class Session(asyncpg.Connection):  # type: ignore[misc]  # the driver has no types
+    """A connection whose COPY ends when the session does.
+
+    While the server is slow to read, the driver waits to be told that it may write on. From a session that
+    has ended it is told nothing, and no timeout of a COPY reaches that wait: it would last for ever.
+    """
+
+    __slots__ = ()
+
+    async def copy_records_to_table(self, table_name: str, **how: Any) -> str:
+        """As the driver does it. Raises ConnectionDoesNotExistError when the session ends before the COPY."""
+        async with self._while_it_lasts():
+            return cast(str, await super().copy_records_to_table(table_name, **how))
+
+    async def copy_to_table(self, table_name: str, **how: Any) -> str:
+        """As the driver does it. Raises ConnectionDoesNotExistError when the session ends before the COPY."""
+        async with self._while_it_lasts():
+            return cast(str, await super().copy_to_table(table_name, **how))
+
+    @asynccontextmanager
+    async def _while_it_lasts(self) -> AsyncIterator[None]:
+        now = asyncio.get_running_loop().time
+        copying = asyncio.timeout(None)
+
+        def end(_: object) -> None:
+            copying.reschedule(now())
+
+        try:
+            async with copying:
+                self.add_termination_listener(end)
+                try:
+                    yield
+                finally:
+                    self.remove_termination_listener(end)
+        except TimeoutError:
+            if copying.expired():
+                raise asyncpg.ConnectionDoesNotExistError("the session ended during a COPY") from None
+            raise
+
+
 def session_settings(service: str) -> dict[str, str]:
     """What every session of a service sets; the schema is named after the service."""
     return {**SESSION, "search_path": service}
@@ -82,6 +124,7 @@ async def connect(address: str | Postgres, service: str) -> asyncpg.Connection:
     """One connection outside the pool, for what holds a session (the relay's lock, bulk work)."""
     connection = await asyncpg.connect(
         **Postgres.at(address).client(),
+        connection_class=Session,
         timeout=CONNECT_TIMEOUT,
         command_timeout=COMMAND_TIMEOUT,
         server_settings={"application_name": f"pawl-{service}"},
@@ -98,6 +141,7 @@ async def open_pool(address: str | Postgres, service: str, size: int) -> asyncpg
     """The pool of a service. Connections are opened at once, so that a wrong URL is an error at start."""
     return await asyncpg.create_pool(
         **Postgres.at(address).client(),
+        connection_class=Session,
         min_size=1,
         max_size=size,
         timeout=CONNECT_TIMEOUT,
