@@ -496,6 +496,23 @@ WHERE month = $1 AND business_number > $2 AND ($3::text IS NULL OR state = $3)
   AND ($4::text IS NULL OR business_number = $4)
 ORDER BY business_number LIMIT $5;
 
+-- name: payments_since
+-- The payments of a business ($2) in a month whose drafts were made behind an id, of these partners, the oldest first.
+SELECT p.payment_id, p.order_id, p.partner_id, p.draft_id, (p.supply + p.vat)::bigint AS won
+FROM placed_payments p LEFT JOIN documents d USING (invoice_id)
+WHERE p.month = $1 AND coalesce(d.business_number, p.business_number) = $2 AND p.partner_id = ANY($3::text[])
+  AND p.draft_id > $4
+ORDER BY p.draft_id LIMIT $5;
+
+-- name: returned_since
+-- What went back of the payments of a business ($2) in a month, of these partners, and was heard of since an instant, the
+-- oldest first.
+SELECT p.payment_id, p.order_id, p.partner_id, r.refund_id, r.cancellation, -(r.supply + r.vat)::bigint AS won, r.heard_at
+FROM placed_payments p LEFT JOIN documents d USING (invoice_id) JOIN refunds r ON r.order_id = p.order_id
+WHERE p.month = $1 AND coalesce(d.business_number, p.business_number) = $2 AND p.partner_id = ANY($3::text[])
+  AND p.draft_id IS NOT NULL AND r.heard_at > $4
+ORDER BY r.heard_at, r.refund_id LIMIT $5;
+
 -- name: documents_of_keys
 -- The documents of a month with these keys, or that a tax agent has under them, those that corrections made too.
 SELECT * FROM documents
