@@ -286,8 +286,8 @@ class Refund(Struct, frozen=True, gc=False):
     """A refund of a payment, or the units that a cancellation took back (`cancellation`).
 
     `lines` are the units that went back, for printing, or that are asked for while it is open; None where
-    they were not kept. `consumed` won by line were used up of them, and stay on the document. `heard_at`: when
-    it took something off the payment; None before that, and of what came before that was kept.
+    they were not kept. `consumed` won by line were used up of them, and stay on the document. `heard_at` is
+    when it took something off the payment; None before that, and of what came before that was kept.
     """
 
     refund_id: Fixed[str]

@@ -101,7 +101,7 @@ async def test_a_recorded_history_of_the_same_stories_is_explained(
 async def test_a_document_of_a_recorded_history_that_is_dated_back_is_found(
     own_system: RunningSystem, told: Checkout
 ) -> None:
-    """The same stories, but one event is made a day after its document was due, and says that it is in time."""
+    """The same stories, but one document is issued a day after it was due, and says that it is in time."""
     file = io.BytesIO()
     await record(own_system.system.kafka, urls_of(own_system.system), file)
     entries = [entry_of(line) for line in file.getvalue().splitlines()]
