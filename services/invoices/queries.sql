@@ -283,16 +283,30 @@ SELECT * FROM partner_numbers WHERE partner_id = ANY($1::text[]);
 SELECT * FROM corrections WHERE invoice_id = ANY($1::uuid[]);
 
 -- name: corrections_behind
--- The corrections that a document came out of, the latest first; of a modified one those of what it modifies.
+-- The corrections that each of these documents came out of, the latest first; of a modified one those of what it modifies.
 WITH RECURSIVE behind AS (
-    SELECT invoice_id, kind, modification, original_id, 1 AS step FROM documents WHERE invoice_id = $1
+    SELECT invoice_id AS of_document, kind, modification, original_id, 1 AS step FROM documents WHERE invoice_id = ANY($1::uuid[])
     UNION ALL
-    SELECT d.invoice_id, d.kind, d.modification, d.original_id, b.step + 1
+    SELECT b.of_document, d.kind, d.modification, d.original_id, b.step + 1
     FROM behind b JOIN documents d ON d.invoice_id = b.original_id
 )
-SELECT c.* FROM behind b JOIN corrections c ON c.invoice_id = b.original_id
+SELECT b.of_document, c.* FROM behind b JOIN corrections c ON c.invoice_id = b.original_id
 WHERE b.kind <> 'modified' AND b.modification = 'correction' AND c.state = 'corrected'
-ORDER BY b.step;
+ORDER BY b.of_document, b.step;
+
+-- name: latest_orders
+-- The order that was paid last of those that were issued on each of these documents, as payments_of_document finds them.
+WITH RECURSIVE family (of_document, invoice_id) AS (
+    SELECT id, id FROM unnest($1::uuid[]) AS id
+    UNION
+    SELECT f.of_document, d.invoice_id
+    FROM documents d JOIN family f ON d.original_id = f.invoice_id WHERE d.refund_id IS NULL
+), about AS (
+    SELECT DISTINCT month, unnest(partner_id || also) AS partner_id FROM all_documents WHERE invoice_id = ANY($1)
+)
+SELECT DISTINCT ON (f.of_document) f.of_document, p.order_id
+FROM about JOIN placed_payments p USING (month, partner_id) JOIN family f USING (invoice_id)
+ORDER BY f.of_document, p.paid_at DESC, p.order_id DESC;
 
 -- name: corrections_of_month
 -- The corrections of a month that are proposed or made, with the document that each is about.
@@ -1049,19 +1063,11 @@ WHERE d.month = $1 AND (d.partner_id, d.invoice_id) > ($2, $3)
 ORDER BY d.partner_id, d.invoice_id LIMIT $6;
 
 -- name: rows_of_month
--- The issued and the open documents of a month as an accountant reads them, of one partner where it is given. The name
--- is the one that the partner told last, else that of a payment: also of one that was purged since.
-SELECT d.*, t.approval_number, o.document_key AS original_key,
-       coalesce(nullif(n.name, ''),
-                (SELECT l.buyer ->> 1 FROM payment_lines l WHERE l.order_id = d.order_id),
-                (SELECT l.buyer ->> 1 FROM placed_payments p JOIN payment_lines l USING (order_id)
-                 WHERE p.month = d.month AND p.partner_id = d.partner_id AND p.invoice_id = d.invoice_id
-                   AND l.buyer ->> 1 <> '' LIMIT 1),
-                '') AS name
+-- The issued and the open documents of a month as an accountant reads them, of one partner where it is given.
+SELECT d.*, t.approval_number, o.document_key AS original_key
 FROM all_documents d
 LEFT JOIN transmissions t USING (invoice_id)
 LEFT JOIN documents o ON o.invoice_id = d.original_id
-LEFT JOIN partners n ON n.partner_id = d.partner_id
 WHERE d.month = $1 AND d.state IN ('draft', 'approved', 'issue_failed', 'issued')
   AND ($2::text IS NULL OR d.partner_id = $2 OR d.also <> '{}' AND $2 = ANY(d.also))
 ORDER BY d.partner_id, d.document_key, d.invoice_id;
