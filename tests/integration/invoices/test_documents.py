@@ -147,9 +147,9 @@ async def test_the_workbook_names_whom_each_document_names(
     books: StoredBooks, client: httpx.AsyncClient
 ) -> None:
     """One is amended, with a refund before and after; a partner is renamed after the issue; one is merged."""
+    await books.take(books.events.partner(partner="P-20", number=THIRD))
+    await books.paid_and_issued("D-1", "D-2", partner="P-20", number=THIRD)
     await closed(books)
-    await books.paid_and_issued("D-1", partner="P-20", number=THIRD)
-    await books.paid_and_issued("D-2", partner="P-20", number=THIRD, at="2026-10-23T09:00:00+09:00")
     body = {"document": KEY, "reason": "renamed", "apply": True, "name": "가나다라 주식회사"}
     made = await client.post("/v1/months/2026-10/amend", json=body, headers={"Idempotency-Key": "a-1"})
     assert made.status_code == 200
