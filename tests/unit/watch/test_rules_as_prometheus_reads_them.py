@@ -23,7 +23,7 @@ SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), 
 
 
 def metrics() -> dict[str, Labels]:
-    """The labels of every metric that a process tells, by the name of its samples, and of Prometheus' `up`."""
+    """The labels of each metric that a process tells, by the name of its samples, and of Prometheus' `up`."""
     registry = CollectorRegistry()
     Metrics(registry)
     HttpMetrics(registry)
