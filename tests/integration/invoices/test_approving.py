@@ -213,7 +213,9 @@ async def test_what_has_arrived_since_the_approval_is_named_the_oldest_first(boo
     assert not drift["has_more"]
 
 
-async def test_what_comes_after_the_issue_of_one_business_is_late_for_it_alone(books: StoredBooks) -> None:
+async def test_what_comes_after_the_issue_of_one_business_is_issued_at_once_for_it_alone(
+    books: StoredBooks,
+) -> None:
     await two_businesses(books)
     await approved(books)
     await issued(books, numbers=[GANADA])
