@@ -510,6 +510,11 @@ WHERE month = $1 AND business_number > $2 AND ($3::text IS NULL OR state = $3)
   AND ($4::text IS NULL OR business_number = $4)
 ORDER BY business_number LIMIT $5;
 
+-- name: approval_told_at
+-- When the last approval of a document of a business ($2) in a month, of these partners, was told; null where that is forgotten.
+SELECT max(e.recorded_at) FROM outbox e JOIN approvals a ON a.month = $1 AND a.business_number = $2
+WHERE e.key = ANY($3::text[]) AND e.type = 'invoice.approved.v1' AND e.subject = a.invoice_id::text;
+
 -- name: payments_since
 -- The payments of a business ($2) in a month whose drafts were made behind an id, of these partners, the oldest first.
 SELECT p.payment_id, p.order_id, p.partner_id, p.draft_id, (p.supply + p.vat)::bigint AS won

@@ -158,9 +158,13 @@ async def look_at_business(
 async def _arrived(
     pool: asyncpg.Pool, month: str, number: str, partners: Sequence[str], since: datetime
 ) -> dict[str, Any]:
-    """The payments of a business that came since its approval, and what went back; MOST_ARRIVED are named."""
-    behind = UUID(int=int(since.timestamp() * 1_000) << 80)  # the ids of drafts begin with their instant
+    """The payments of a business that came since its approval, and what went back; MOST_ARRIVED are named.
+
+    An approval may be said to be of another instant, `since`: it counts from when its event was told.
+    """
     asked = (month, number, partners)
+    since = await pool.fetchval(SQL.approval_told_at, *asked) or since
+    behind = UUID(int=int(since.timestamp() * 1_000) << 80)  # the ids of drafts begin with their instant
     paid = await pool.fetch(SQL.payments_since, *asked, behind, MOST_ARRIVED + 1)
     returned = await pool.fetch(SQL.returned_since, *asked, since, MOST_ARRIVED + 1)
     found = [

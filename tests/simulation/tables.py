@@ -1368,6 +1368,7 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
                 "states_of_businesses",
                 "page_of_businesses",
                 "worth_of_business",
+                "approval_told_at",
                 "payments_since",
                 "returned_since",
                 "documents_awaited",

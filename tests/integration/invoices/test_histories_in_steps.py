@@ -35,8 +35,8 @@ STANDING = """
            count(l.*) FILTER (WHERE l.invoice_id = p.invoice_id) AS on_it
     FROM placed_payments p LEFT JOIN document_lines l ON l.order_id = p.order_id
     WHERE p.draft_id IS NOT NULL
-      AND NOT EXISTS (SELECT FROM document_lines o JOIN documents d USING (invoice_id)
-                      WHERE o.order_id = p.order_id AND d.modification = 'issued_twice')
+      AND NOT EXISTS (SELECT FROM documents d
+                      WHERE d.invoice_id = p.invoice_id AND d.modification = 'issued_twice')
     GROUP BY p.order_id, p.supply, p.vat, p.refunded_supply, p.refunded_vat
 """
 """What is kept of each payment, and what its documents come to, but for those that were issued twice."""
