@@ -33,6 +33,7 @@ from shared.runtime.decisions import Wait
 from shared.runtime.outgoing import Cause
 from shared.web.callers import Caller
 from tests.integration.invoices.conftest import StoredBooks
+from tests.support.patience import PATIENCE
 from tests.unit.invoices.books import CLOSED_AT, GANADA, OTHER, instant, line
 
 MONTH = "2026-10"
@@ -47,7 +48,7 @@ class Agency:
 
     def __init__(self, books: StoredBooks, desk: Desk, url: str) -> None:
         self.books, self.desk = books, desk
-        self.outside = Outside(HttpTaxAgent(Poster(url, lambda: "", 1.0)), NoRegistry(), SUPPLIER)
+        self.outside = Outside(HttpTaxAgent(Poster(url, lambda: "", PATIENCE)), NoRegistry(), SUPPLIER)
         self.at = now()
 
     async def given(self, *numbers: str, who: str = "lee") -> dict[str, Any]:
