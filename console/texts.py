@@ -340,7 +340,7 @@ KOREAN: Final[Mapping[str, str]] = {
     "Business number": "사업자등록번호",
     "and {count} more": "외 {count}건",
     "Left out of a merge": "합산에서 빠진 결제",
-    "Nothing was or will be issued in this month.": "이 달에 발행했거나 발행할 문서가 없습니다.",
+    "No payment of this month was or will be invoiced.": "이 달의 결제로 발행했거나 발행할 문서가 없습니다.",
     "The proxy before this console says who you are.": "콘솔 앞의 프록시가 누구인지 알려 줍니다.",
     "You are signed in by {issuer}.": "{issuer}에서 로그인합니다.",
     "Go on as {person}": "{person}으로 계속",

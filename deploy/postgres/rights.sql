@@ -67,7 +67,7 @@ DECLARE
             "payments":            "insert, update (refunded_supply, refunded_vat, standing_supply, standing_vat, issued_units, returned_units, open_refunds, business_number, invoice_id)",
             "payment_lines":       "insert, update (buyer)",
             "documents":           "insert, update",
-            "refunds":             "insert, update (state, supply, vat, lines, consumed)",
+            "refunds":             "insert, update (state, supply, vat, lines, consumed, heard_at)",
             "partners":            "insert, update",
             "partner_numbers":     "insert, update (business_number)",
             "business_registrations": "insert, update (told_at, representative, address, business_type, business_item, branch_number)",

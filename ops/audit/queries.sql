@@ -825,6 +825,15 @@ SELECT DISTINCT a.id, a.recorded_at, a.action, a.target, a.before::text, a.after
 FROM audit_log a JOIN outbox e ON e.causation = a.id::text
 WHERE a.result = 'done' ORDER BY a.id;
 
+-- name: issued_by_clock_since
+-- The last instant at which a document was issued as of its event's own time; null where none was. Where its event is
+-- forgotten it was before all that are not.
+SELECT CASE WHEN EXISTS (SELECT FROM documents WHERE state = 'issued' AND NOT issued_by_clock)
+       THEN coalesce((SELECT max(e.recorded_at) FROM documents d
+                      JOIN outbox e ON e.key = d.partner_id AND e.subject = d.invoice_id::text
+                      WHERE d.state = 'issued' AND NOT d.issued_by_clock),
+                     (SELECT min(recorded_at) FROM outbox)) END;
+
 -- name: nothing_missed
 -- Records that were never read, and that nobody has dealt with.
 SELECT NULL::text AS order_id,

@@ -319,6 +319,31 @@ class Drift(BaseModel):
     total: WireWon
 
 
+class Arrived(BaseModel):
+    """What came for a business since its approval: a payment, or what went back (negative won), and when.
+
+    `what` is payment, refund or cancellation. `refund_id` is null of a payment.
+    """
+
+    what: str
+    at: str
+    payment_id: str
+    order_id: str
+    partner_id: str
+    refund_id: str | None
+    won: WireWon
+
+
+class ExplainedDrift(Drift):
+    """The same, with what has `arrived` since the approval, the oldest first; `has_more`: not all is named.
+
+    A merge, and another business number, drift too, and are not among them.
+    """
+
+    arrived: list[Arrived]
+    has_more: bool
+
+
 class ShownBusiness(BaseModel):
     """How a business stands in a month: its state, its documents, each step by whom, and what is next.
 
@@ -347,8 +372,9 @@ class ShownBusiness(BaseModel):
 
 
 class LookedAtBusiness(ShownBusiness):
-    """One business, with what is to be expected for its late documents as of today."""
+    """One business, with what is to be expected for its late documents as of today, and what has drifted."""
 
+    drift: ExplainedDrift | None
     penalties: list[ExpectedPenalty]
 
 

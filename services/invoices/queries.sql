@@ -283,16 +283,30 @@ SELECT * FROM partner_numbers WHERE partner_id = ANY($1::text[]);
 SELECT * FROM corrections WHERE invoice_id = ANY($1::uuid[]);
 
 -- name: corrections_behind
--- The corrections that a document came out of, the latest first; of a modified one those of what it modifies.
+-- The corrections that each of these documents came out of, the latest first; of a modified one those of what it modifies.
 WITH RECURSIVE behind AS (
-    SELECT invoice_id, kind, modification, original_id, 1 AS step FROM documents WHERE invoice_id = $1
+    SELECT invoice_id AS of_document, kind, modification, original_id, 1 AS step FROM documents WHERE invoice_id = ANY($1::uuid[])
     UNION ALL
-    SELECT d.invoice_id, d.kind, d.modification, d.original_id, b.step + 1
+    SELECT b.of_document, d.kind, d.modification, d.original_id, b.step + 1
     FROM behind b JOIN documents d ON d.invoice_id = b.original_id
 )
-SELECT c.* FROM behind b JOIN corrections c ON c.invoice_id = b.original_id
+SELECT b.of_document, c.* FROM behind b JOIN corrections c ON c.invoice_id = b.original_id
 WHERE b.kind <> 'modified' AND b.modification = 'correction' AND c.state = 'corrected'
-ORDER BY b.step;
+ORDER BY b.of_document, b.step;
+
+-- name: latest_orders
+-- The order that was paid last of those that were issued on each of these documents, as payments_of_document finds them.
+WITH RECURSIVE family (of_document, invoice_id) AS (
+    SELECT id, id FROM unnest($1::uuid[]) AS id
+    UNION
+    SELECT f.of_document, d.invoice_id
+    FROM documents d JOIN family f ON d.original_id = f.invoice_id WHERE d.refund_id IS NULL
+), about AS (
+    SELECT DISTINCT month, unnest(partner_id || also) AS partner_id FROM all_documents WHERE invoice_id = ANY($1)
+)
+SELECT DISTINCT ON (f.of_document) f.of_document, p.order_id
+FROM about JOIN placed_payments p USING (month, partner_id) JOIN family f USING (invoice_id)
+ORDER BY f.of_document, p.paid_at DESC, p.order_id DESC;
 
 -- name: corrections_of_month
 -- The corrections of a month that are proposed or made, with the document that each is about.
@@ -495,6 +509,28 @@ SELECT * FROM business_months
 WHERE month = $1 AND business_number > $2 AND ($3::text IS NULL OR state = $3)
   AND ($4::text IS NULL OR business_number = $4)
 ORDER BY business_number LIMIT $5;
+
+-- name: approval_told_at
+-- When the last approval of a document of a business ($2) in a month, of these partners, was told; null where that is forgotten.
+SELECT max(e.recorded_at) FROM outbox e JOIN approvals a ON a.month = $1 AND a.business_number = $2
+WHERE e.key = ANY($3::text[]) AND e.type = 'invoice.approved.v1' AND e.subject = a.invoice_id::text;
+
+-- name: payments_since
+-- The payments of a business ($2) in a month whose drafts were made behind an id, of these partners, the oldest first.
+SELECT p.payment_id, p.order_id, p.partner_id, p.draft_id, (p.supply + p.vat)::bigint AS won
+FROM placed_payments p LEFT JOIN documents d USING (invoice_id)
+WHERE p.month = $1 AND coalesce(d.business_number, p.business_number) = $2 AND p.partner_id = ANY($3::text[])
+  AND p.draft_id > $4
+ORDER BY p.draft_id LIMIT $5;
+
+-- name: returned_since
+-- What went back of the payments of a business ($2) in a month, of these partners, and was heard of since an instant, the
+-- oldest first.
+SELECT p.payment_id, p.order_id, p.partner_id, r.refund_id, r.cancellation, -(r.supply + r.vat)::bigint AS won, r.heard_at
+FROM placed_payments p LEFT JOIN documents d USING (invoice_id) JOIN refunds r ON r.order_id = p.order_id
+WHERE p.month = $1 AND coalesce(d.business_number, p.business_number) = $2 AND p.partner_id = ANY($3::text[])
+  AND p.draft_id IS NOT NULL AND r.heard_at > $4
+ORDER BY r.heard_at, r.refund_id LIMIT $5;
 
 -- name: documents_of_keys
 -- The documents of a month with these keys, or that a tax agent has under them, those that corrections made too.
@@ -1032,19 +1068,11 @@ WHERE d.month = $1 AND (d.partner_id, d.invoice_id) > ($2, $3)
 ORDER BY d.partner_id, d.invoice_id LIMIT $6;
 
 -- name: rows_of_month
--- The issued and the open documents of a month as an accountant reads them, of one partner where it is given. The name
--- is the one that the partner told last, else that of a payment: also of one that was purged since.
-SELECT d.*, t.approval_number, o.document_key AS original_key,
-       coalesce(nullif(n.name, ''),
-                (SELECT l.buyer ->> 1 FROM payment_lines l WHERE l.order_id = d.order_id),
-                (SELECT l.buyer ->> 1 FROM placed_payments p JOIN payment_lines l USING (order_id)
-                 WHERE p.month = d.month AND p.partner_id = d.partner_id AND p.invoice_id = d.invoice_id
-                   AND l.buyer ->> 1 <> '' LIMIT 1),
-                '') AS name
+-- The issued and the open documents of a month as an accountant reads them, of one partner where it is given.
+SELECT d.*, t.approval_number, o.document_key AS original_key
 FROM all_documents d
 LEFT JOIN transmissions t USING (invoice_id)
 LEFT JOIN documents o ON o.invoice_id = d.original_id
-LEFT JOIN partners n ON n.partner_id = d.partner_id
 WHERE d.month = $1 AND d.state IN ('draft', 'approved', 'issue_failed', 'issued')
   AND ($2::text IS NULL OR d.partner_id = $2 OR d.also <> '{}' AND $2 = ANY(d.also))
 ORDER BY d.partner_id, d.document_key, d.invoice_id;

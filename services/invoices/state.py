@@ -286,7 +286,8 @@ class Refund(Struct, frozen=True, gc=False):
     """A refund of a payment, or the units that a cancellation took back (`cancellation`).
 
     `lines` are the units that went back, for printing, or that are asked for while it is open; None where
-    they were not kept. `consumed` won by line were used up of them, and stay on the document.
+    they were not kept. `consumed` won by line were used up of them, and stay on the document. `heard_at` is
+    when it took something off the payment; None before that, and of what came before that was kept.
     """
 
     refund_id: Fixed[str]
@@ -296,6 +297,7 @@ class Refund(Struct, frozen=True, gc=False):
     cancellation: Fixed[bool] = False
     lines: Annotated[tuple[LineUnits, ...] | None, JSON] = None
     consumed: Annotated[dict[str, int], JSON] = msgspec.field(default_factory=dict)
+    heard_at: datetime | None = None
 
 
 class Preference(NamedTuple):

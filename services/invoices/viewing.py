@@ -1,8 +1,9 @@
 """What an operator sees of a month: its sums, the corrections that are proposed, a document line by line."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
+from uuid import UUID
 
 import asyncpg
 
@@ -62,6 +63,11 @@ BOARD: Final = (
     "transmitted",
     "void",
 )
+
+
+MOST_ARRIVED: Final = 100
+"""So many payments and refunds that came since an approval are named."""
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class NoSuchDocument(Exception):
@@ -143,7 +149,42 @@ async def look_at_business(
     if row is None:
         return None
     worth = await pool.fetch(SQL.worth_of_business, month, number)
-    return {**_business(row, at), "penalties": _penalties(worth, kst_date(at))}
+    shown = {**_business(row, at), "penalties": _penalties(worth, kst_date(at))}
+    if shown["drift"] is not None:
+        shown["drift"] |= await _arrived(pool, month, number, row["partners"], row["approved_at"])
+    return shown
+
+
+async def _arrived(
+    pool: asyncpg.Pool, month: str, number: str, partners: Sequence[str], since: datetime
+) -> dict[str, Any]:
+    """The payments of a business that came since its approval, and what went back; MOST_ARRIVED are named.
+
+    An approval may be said to be of another instant, `since`: it counts from when its event was told.
+    """
+    asked = (month, number, partners)
+    since = await pool.fetchval(SQL.approval_told_at, *asked) or since
+    behind = UUID(int=int(since.timestamp() * 1_000) << 80)  # the ids of drafts begin with their instant
+    paid = await pool.fetch(SQL.payments_since, *asked, behind, MOST_ARRIVED + 1)
+    returned = await pool.fetch(SQL.returned_since, *asked, since, MOST_ARRIVED + 1)
+    found = [
+        *(("payment", EPOCH + timedelta(milliseconds=row["draft_id"].int >> 80), None, row) for row in paid),
+        *(
+            ("cancellation" if row["cancellation"] else "refund", row["heard_at"], row["refund_id"], row)
+            for row in returned
+        ),
+    ]
+    found.sort(key=lambda each: each[1])
+    arrived = [
+        {
+            "what": what,
+            "at": wire_time(at),
+            "refund_id": refund_id,
+            **{name: row[name] for name in ("payment_id", "order_id", "partner_id", "won")},
+        }
+        for what, at, refund_id, row in found[:MOST_ARRIVED]
+    ]
+    return {"arrived": arrived, "has_more": len(found) > MOST_ARRIVED}
 
 
 def _penalties(rows: Sequence[Mapping[str, Any]], today: date) -> list[dict[str, Any]]:

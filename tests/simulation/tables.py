@@ -948,16 +948,17 @@ def read_modifications(tx: Transaction, invoice_id: Any) -> list[Row]:
     return [d for d in found_rows if d["refund_id"] is not None]
 
 
-def corrections_behind(tx: Transaction, invoice_id: UUID) -> list[Row]:
+def corrections_behind(tx: Transaction, invoice_ids: Sequence[UUID]) -> list[Row]:
     documents, corrections = tx.rows("documents"), tx.rows("corrections")
     made: list[Row] = []
-    document = documents.get(invoice_id)
-    while document is not None and document["original_id"] is not None:
-        decided = corrections.get(document["original_id"])
-        came_of_it = document["kind"] != "modified" and document["modification"] == "correction"
-        if came_of_it and decided is not None and decided["state"] == "corrected":
-            made.append(decided)
-        document = documents.get(document["original_id"])
+    for invoice_id in sorted(invoice_ids):
+        document = documents.get(invoice_id)
+        while document is not None and document["original_id"] is not None:
+            decided = corrections.get(document["original_id"])
+            came_of_it = document["kind"] != "modified" and document["modification"] == "correction"
+            if came_of_it and decided is not None and decided["state"] == "corrected":
+                made.append(Row({**decided, "of_document": invoice_id}))
+            document = documents.get(document["original_id"])
     return made
 
 
@@ -1341,6 +1342,7 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
                 "page_of_documents",
                 "page_of_partner",
                 "rows_of_month",
+                "latest_orders",
                 "month_by_evidence",
             ),
             "a person asks for documents",
@@ -1366,6 +1368,9 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
                 "states_of_businesses",
                 "page_of_businesses",
                 "worth_of_business",
+                "approval_told_at",
+                "payments_since",
+                "returned_since",
                 "documents_awaited",
                 "count_waiting",
             ),

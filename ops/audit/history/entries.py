@@ -16,6 +16,9 @@ from ops.shell.problem import Exit, Problem
 
 CHECKOUT, OPERATOR, RECORDER = "checkout", "operator", "recorder"
 REPLAYED, ENDED = "dead_letter.replayed", "recording.ended"
+SINCE = "issued_by_clock_since"
+"""What the end of a recording says: the instant from which an event issues a document when it is handled.
+Before, it was issued as of the event's own time, however old that was."""
 CASE_DECIDED, REQUEST_CANCELLED = "quarantine.decide", "request.cancel"
 """Commands of operators from which events of orders follow. They come over HTTP, and are in no topic."""
 KEPT = [

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from ops.audit.history.entries import CHECKOUT, OPERATOR, REPLAYED, Entry
+from ops.audit.history.entries import CHECKOUT, ENDED, OPERATOR, REPLAYED, SINCE, Entry
 from shared.events.successors import SUCCESSORS, newest
 
 ORDER_OF_OPS = {"invoke": 0, "ok": 1, "fail": 1, "info": 2}
@@ -22,7 +22,8 @@ class AcrossKeys:
     `withdrawn` are partners that have left, `answered` the hashed identities of requests that were answered
     under any key, `paid` the order that each payment pays first, `paid_again` all orders of a payment that
     pays several. `contract_1`: services spoke the events of contract 1; `contract_2_since` is when they spoke
-    those of contract 2 for the first time.
+    those of contract 2 for the first time. `issued_by_clock_since`: what an event issues is issued when it is
+    handled since then; None where the recording does not know that, nor which document a command issued.
     """
 
     withdrawn: set[str] = field(default_factory=set)
@@ -31,10 +32,13 @@ class AcrossKeys:
     paid_again: dict[str, set[str]] = field(default_factory=dict)
     contract_1: bool = False
     contract_2_since: datetime | None = None
+    issued_by_clock_since: datetime | None = None
 
     def note(self, entry: Entry) -> None:
         """Takes in one entry of the recording."""
-        if entry.type == "order.paid.v1":
+        if entry.type == ENDED and SINCE in entry.data:
+            self.issued_by_clock_since = datetime.fromisoformat(entry.data[SINCE])
+        elif entry.type == "order.paid.v1":
             self._note_paid(entry)
         elif entry.type == "partner.withdrawn.v1":
             self.withdrawn.add(entry.key)

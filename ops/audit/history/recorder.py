@@ -19,6 +19,7 @@ from ops.audit.history.entries import (
     RECORDER,
     REPLAYED,
     REQUEST_CANCELLED,
+    SINCE,
     Entry,
 )
 from ops.audit.inbound import inbound
@@ -58,9 +59,10 @@ async def record(bootstrap: str, urls: Urls | None, file: BinaryIO, seconds: flo
         recorder = await stack.enter_async_context(_recorder(bootstrap, file))
         await recorder.listen(seconds)
         quiet = await recorder.until_quiet(pipeline)
+        ended: dict[str, Any] = {"quiet": quiet}
         if urls:
-            await recorder.note_operators(urls)
-        recorder.write([Entry(now(), RECORDER, "info", ENDED, data={"quiet": quiet})])
+            ended |= await recorder.note_operators(urls)
+        recorder.write([Entry(now(), RECORDER, "info", ENDED, data=ended)])
         return Recorded(recorder.entries, quiet)
 
 
@@ -87,8 +89,8 @@ class Recorder:
             await self._read()
         return await pipeline.idle() and await self._ends() == ends
 
-    async def note_operators(self, urls: Urls) -> None:
-        """Writes what operators replayed, sent right and decided over HTTP.
+    async def note_operators(self, urls: Urls) -> dict[str, str]:
+        """Writes what operators replayed, sent right and decided over HTTP; what else the tables know.
 
         It explains second answers, and events that nobody of checkout sent.
         """
@@ -102,6 +104,8 @@ class Recorder:
                     refused = await self._record_at(row["topic"], row["partition"], row["offset"])
                     self.write([] if refused is None else [sent_right(row, refused)])
                 self.write([command_of(row) for row in await connection.fetch(SQL.commands_with_events)])
+            since: datetime | None = await connections["invoices"].fetchval(SQL.issued_by_clock_since)
+        return {SINCE: (since or EPOCH).isoformat()}
 
     async def _record_at(self, topic: str, partition: int, offset: int) -> Any:
         """One record, None where the topic does not hold it any more. Nothing is read in order after this."""

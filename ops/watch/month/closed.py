@@ -5,7 +5,13 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from ops.shell.output import visible
+from ops.watch.show.rows import minute, won
+
+ARRIVED = 20
+"""So many payments and refunds are shown that came since an approval; JSON has all that are named."""
 WHY_LEFT: Mapping[str, str] = {
     "not_approved": "not approved (pawl close {month} approve)",
     "open_refund": "a refund is in progress (pawl month {month})",
@@ -84,8 +90,27 @@ def print_business(console: Console, business: dict[str, Any]) -> None:
         kind = penalty["kind"].replace("_", " ")
         table.add_row("penalty", f"{kind}: {penalty['documents']:,} documents, estimated ₩{penalty['won']:,}")
     console.print(table)
+    if drift:
+        _print_arrived(console, drift)
     if business["command"]:
         console.print(f"Next: {business['command']}", highlight=False, soft_wrap=True)
+
+
+def _print_arrived(console: Console, drift: Mapping[str, Any]) -> None:
+    """What came since the approval, one line each."""
+    arrived = drift["arrived"]
+    console.print("Arrived since the approval:" if arrived else "No payment and no refund has arrived since.")
+    for each in arrived[:ARRIVED]:
+        console.print(_arrived_line(each), soft_wrap=True, highlight=False)
+    if len(arrived) > ARRIVED:
+        more = f"{len(arrived) - ARRIVED:,}{'+' if drift['has_more'] else ''}"
+        console.print(f"  and {more} more, as --json names them", highlight=False)
+
+
+def _arrived_line(each: Mapping[str, Any]) -> Text:
+    what = each["what"] if each["refund_id"] is None else f"{each['what']} {each['refund_id']} of"
+    about = f"{what} {each['payment_id']} (order {each['order_id']})"
+    return Text(visible(f"  {minute(each['at'])}  {about}  {won(each['won'])}"))
 
 
 def print_step(console: Console, month: dict[str, Any]) -> None:

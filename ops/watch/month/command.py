@@ -119,7 +119,8 @@ def show_month(found: dict[str, Any], as_json: bool, then: str) -> None:
         print_json(found)
     elif is_empty(found):
         raise Problem(
-            f"Nothing was or will be issued in {found['month']}.",
+            f"No payment of {found['month']} was or will be invoiced.",
+            f"Documents of it that modify others: pawl close {found['month']} status. "
             "What waits for finance: pawl todo --who finance",
             Exit.NOTHING_MATCHED,
         )

@@ -123,7 +123,7 @@ def end_refund(world: World, order_id: str, refund_id: str, state: RefundState) 
     return Decided(Change(payments=(payment,), refunds=(ended,)))
 
 
-def return_money(world: World, back: Return, issued_at: datetime, new_id: NewId) -> Decision[Change]:
+def return_money(world: World, back: Return, heard_at: datetime, new_id: NewId) -> Decision[Change]:
     """Takes refunded won off the payment and off its evidence.
 
     Before the document is issued they are netted; afterwards the document is never touched again, and a
@@ -153,6 +153,7 @@ def return_money(world: World, back: Return, issued_at: datetime, new_id: NewId)
         back.cancellation,
         back.units,
         dict(back.consumed),
+        heard_at,
     )
     document = world.document_of(payment)
     effect = effect_of_refund(payment.evidence, _issued(document), back.amount, kst_date(back.at))
@@ -168,7 +169,7 @@ def return_money(world: World, back: Return, issued_at: datetime, new_id: NewId)
             assert document is not None, "what is modified was issued"
             assert effect.modified is not None, "it says how"
             change = Change(payments=(payment,)).plus(change)
-            modified = _modify(payment, document, effect.modified, back, world.counters, issued_at, new_id)
+            modified = _modify(payment, document, effect.modified, back, world.counters, heard_at, new_id)
             return Decided(change.plus(modified.state), modified.events)
 
 

@@ -3,8 +3,11 @@
 import asyncio
 import io
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import orjson
 import pytest
@@ -22,7 +25,9 @@ from ops.shell.databases import urls_of
 from shared.events.catalogue import FEEDBACK, UPSTREAM
 from shared.events.envelope import write_headers
 from shared.ids import uuid7
+from shared.kst import KST
 from shared.partitioner import partition_for
+from shared.tax_documents import due_on
 from tests.support.driver import Checkout, Heard
 from tests.support.stories import ACCOUNT
 
@@ -91,6 +96,23 @@ async def test_a_recorded_history_of_the_same_stories_is_explained(
     assert judged.quiet
     for secret in (ACCOUNT["account_number"], "수량을 잘못", "tax@ganada"):
         assert secret.encode() not in file.getvalue()
+
+
+async def test_a_document_of_a_recorded_history_that_is_dated_back_is_found(
+    own_system: RunningSystem, told: Checkout
+) -> None:
+    """The same stories, but one document is issued a day after it was due, and says that it is in time."""
+    file = io.BytesIO()
+    await record(own_system.system.kafka, urls_of(own_system.system), file)
+    entries = [entry_of(line) for line in file.getvalue().splitlines()]
+    number, issued = next((n, e) for n, e in enumerate(entries) if e.type == "invoice.issued.v1")
+    due = datetime.combine(due_on(issued.data["month"]), time(), tzinfo=KST)
+    made = int((due + timedelta(days=1, hours=2)).timestamp() * 1_000)
+    in_time = {**issued.data, "issued_at": due.isoformat(), "late": False}
+    entries[number] = replace(
+        issued, id=str(UUID(int=made << 80 | 7 << 76 | 2 << 62)), cause="an event", data=in_time
+    )
+    assert {broken.rule for broken in judge(entries).violations} == {"documents_late"}
 
 
 async def test_the_commands_say_what_they_found(

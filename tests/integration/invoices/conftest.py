@@ -148,17 +148,26 @@ class StoredBooks:
         return dict(await self.pool.fetchrow(SQL.sum_evidence))
 
     async def check(self) -> None:
-        """The auditor's view: won add up, documents equal their lines, sequences have no gap."""
+        """The auditor's view: won add up, documents equal their lines, sequences have no gap.
+
+        A document that was issued twice has no lines, nor have those that it was a correction of.
+        """
         won = await self.won()
         kept = await self.pool.fetchval(
             "SELECT coalesce(sum(supply + vat - refunded_supply - refunded_vat), 0)::bigint FROM payments"
         )
         assert sum(won.values()) == kept
         wrong = await self.pool.fetch(
-            """SELECT d.invoice_id FROM all_documents d LEFT JOIN document_lines l USING (invoice_id)
-               WHERE d.state <> 'in_merge' AND d.modification IS DISTINCT FROM 'issued_twice'
-                 AND NOT EXISTS (SELECT FROM documents t
-                                 WHERE t.original_id = d.invoice_id AND t.modification = 'issued_twice')
+            """WITH RECURSIVE twice (invoice_id) AS (
+                   SELECT invoice_id FROM documents WHERE modification = 'issued_twice'
+                   UNION
+                   SELECT d.original_id FROM documents d JOIN twice USING (invoice_id)
+                   WHERE d.original_id IS NOT NULL
+               )
+               SELECT d.invoice_id FROM all_documents d LEFT JOIN document_lines l USING (invoice_id)
+               WHERE d.state <> 'in_merge' AND d.invoice_id NOT IN (SELECT invoice_id FROM twice)
+                 AND NOT (d.refund_id IS NULL AND d.original_id IS NOT NULL
+                          AND d.original_id IN (SELECT invoice_id FROM twice))
                GROUP BY d.invoice_id, d.supply, d.vat
                HAVING d.supply <> coalesce(sum(l.supply), 0) OR d.vat <> coalesce(sum(l.vat), 0)"""
         )

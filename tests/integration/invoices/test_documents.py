@@ -12,10 +12,13 @@ from openpyxl import load_workbook
 from pypdf import PdfReader
 
 from services.invoices.app import build
+from services.invoices.documents.tax_document import Party
 from services.invoices.settings import InvoicesSettings
+from services.invoices.showing import show_document
+from shared.web.callers import Caller
 from tests.integration.invoices.conftest import StoredBooks
 from tests.support.web import operator_of
-from tests.unit.invoices.books import OTHER, PARTNER
+from tests.unit.invoices.books import OTHER, PARTNER, THIRD
 
 SUPPLIER = {
     "invoices_supplier_number": "118-81-20586",
@@ -23,6 +26,8 @@ SUPPLIER = {
     "invoices_supplier_representative": "김하늘",
 }
 REFUNDED_AT = "2026-11-12T10:00:00+09:00"
+SELLER = Party("1188120586", "주식회사 스터디웍스", "김하늘")
+ANYBODY = Caller("kim", frozenset())
 KEY = "2026-10-1168200276-000001"
 
 
@@ -136,6 +141,32 @@ async def test_the_workbook_of_a_month_has_its_documents_and_sums(
     assert [row[8] for row in rows] == ["가나다 주식회사"] * 2
     shown = {row[0]: row[4] for row in sums.iter_rows(min_row=2, values_only=True)}
     assert shown == {"세금계산서 (원본)": 352_000, "현금영수증": 176_000, "합계": 528_000}
+
+
+async def test_the_workbook_names_whom_each_document_names(
+    books: StoredBooks, client: httpx.AsyncClient
+) -> None:
+    """One is amended, with a refund before and after; a partner is renamed after the issue; one is merged."""
+    await books.take(books.events.partner(partner="P-20", number=THIRD))
+    await books.paid_and_issued("D-1", "D-2", partner="P-20", number=THIRD)
+    await closed(books)
+    body = {"document": KEY, "reason": "renamed", "apply": True, "name": "가나다라 주식회사"}
+    made = await client.post("/v1/months/2026-10/amend", json=body, headers={"Idempotency-Key": "a-1"})
+    assert made.status_code == 200
+    await books.take(books.events.completed("A-1", "r-2", 60, 96_000, 9_600, at="2026-10-31T10:00:00+09:00"))
+    await books.take(books.events.partner(partner="P-18", number=OTHER, name="새 이름"))
+    await books.take(books.events.completed("B-1", "r-3", 1, 1_600, 160, at="2026-10-31T10:00:00+09:00"))
+
+    named: dict[str, str] = {}
+    for month in ("2026-10", "2026-11"):
+        book = load_workbook(BytesIO((await client.get(f"/v1/months/{month}.xlsx")).content))
+        rows = book.worksheets[0].iter_rows(min_row=2, values_only=True)
+        named |= {str(row[0]): str(row[8]) for row in rows}
+
+    documents = {key: await show_document(books.pool, key, SELLER, ANYBODY) for key in named}
+    assert named == {key: document.buyer.name for key, document in documents.items()}
+    assert set(named.values()) == {"가나다 주식회사", "가나다라 주식회사"}
+    assert sum(name == "가나다라 주식회사" for name in named.values()) == 3
 
 
 async def test_a_partner_sees_its_own(books: StoredBooks) -> None:

@@ -1,6 +1,7 @@
 """A month is issued by a tax agent: sent, asked about and kept on Postgres, whatever the agent does."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -32,7 +33,8 @@ from shared.runtime.decisions import Wait
 from shared.runtime.outgoing import Cause
 from shared.web.callers import Caller
 from tests.integration.invoices.conftest import StoredBooks
-from tests.unit.invoices.books import CLOSED_AT, GANADA, OTHER, instant
+from tests.support.patience import PATIENCE
+from tests.unit.invoices.books import CLOSED_AT, GANADA, OTHER, instant, line
 
 MONTH = "2026-10"
 LATER = "2026-11-06T09:00:00+09:00"
@@ -46,7 +48,7 @@ class Agency:
 
     def __init__(self, books: StoredBooks, desk: Desk, url: str) -> None:
         self.books, self.desk = books, desk
-        self.outside = Outside(HttpTaxAgent(Poster(url, lambda: "", 1.0)), NoRegistry(), SUPPLIER)
+        self.outside = Outside(HttpTaxAgent(Poster(url, lambda: "", PATIENCE)), NoRegistry(), SUPPLIER)
         self.at = now()
 
     async def given(self, *numbers: str, who: str = "lee") -> dict[str, Any]:
@@ -422,10 +424,72 @@ def _sent(agency: Agency) -> list[dict[str, Any]]:
     return [document for said in calls for document in said["documents"]]
 
 
+def _golden(case: str) -> dict[str, Any]:
+    golden = json.loads((Path(__file__).parents[2] / "golden" / "invoices.json").read_bytes())
+    (found,) = [each for each in golden if each["id"] == case]
+    return dict(found)
+
+
+async def test_golden_case_m1_many_documents_go_in_few_calls(agency: Agency, books: StoredBooks) -> None:
+    """One call gets no answer in time, one leaves a document out, one refuses one: those alone go again."""
+    m1 = _golden("M1")
+    count, submissions = m1["given"]["documents"], m1["expect"]["submissions"]
+    await books.take(
+        *(books.events.paid(f"A-{number:03d}", lines=[line(kind="goods")]) for number in range(count))
+    )
+    await agency.given()
+    keys = [
+        row["document_key"].replace("-", "")
+        for row in await books.pool.fetch("SELECT document_key FROM submissions ORDER BY document_key")
+    ]
+    desk, take = agency.desk, agency.desk._take
+    left_out, refused = {keys[7]}, {keys[-1]}
+
+    def take_but_two(document: Any, at: Any) -> Any:
+        if document["key"] in left_out:
+            return left_out.discard(document["key"])
+        if document["key"] in refused:
+            refused.discard(document["key"])
+            return {"key": document["key"], "answer": "refused", "reason": "busy"}
+        return take(document, at)
+
+    desk._take = take_but_two  # type: ignore[method-assign]
+    sent = [await agency.send()]
+    desk.faults = ["silent"]
+    sent += [await agency.send(), await agency.send(), await agency.send()]
+
+    assert sent == [*submissions, 0]
+    assert [len(said) for said in agency.sendings] == submissions
+    assert sorted(key for said in agency.sendings for key in said) == keys, "each document goes once"
+    assert max(map(len, keys)) <= m1["expect"]["submit_id_max"]
+    given = Counter(await agency.states())
+    assert given == {("approved", "sent"): 148, ("approved", "sending"): 101, ("issue_failed", "failed"): 1}
+
+    while await agency.ask(LOST_AFTER):
+        pass
+    assert await agency.send() == 1, "what the agent never had is sent again, under its key"
+    assert agency.sendings[-1] == [keys[7]]
+    await agency.ask()
+    await agency.given()
+    assert await agency.send() == 1, "what it refused is approved and given again"
+    assert agency.sendings[-1] == [keys[-1]]
+    await agency.ask()
+
+    assert Counter(await agency.states()) == {("issued", "transmitted"): count}
+    assert sorted(desk.held) == keys
+    assert len(await books.published("invoice.issued")) == count
+    numbers = await books.pool.fetchval("SELECT count(DISTINCT approval_number) FROM transmissions")
+    assert numbers == count
+    said = await books.pool.fetchval("SELECT count(*) FROM outbox")
+    await books.pool.execute("UPDATE submissions SET state = 'to_send', next_at = $1", agency.at)
+    assert [await agency.send() for _ in submissions] == submissions
+    assert Counter(await agency.states()) == {("issued", "transmitted"): count}
+    assert (sorted(desk.held), await books.pool.fetchval("SELECT count(*) FROM outbox")) == (keys, said)
+
+
 async def test_golden_case_d9_a_modified_document_waits_for_its_original(agency: Agency) -> None:
     """Not transmitted: it waits. Failed: the original goes under a new key. Succeeded: it follows."""
-    golden = json.loads((Path(__file__).parents[2] / "golden" / "invoices.json").read_bytes())
-    (d9,) = [each for each in golden if each["id"] == "D9"]
+    d9 = _golden("D9")
     expected = dict(zip(d9["given"]["original_state"], d9["expect"]["submit"], strict=True))
     books = agency.books
     await books.paid_and_issued("A-1")

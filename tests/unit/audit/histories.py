@@ -88,8 +88,8 @@ class Tape:
         """An operator has something done over HTTP."""
         return self._add("operator", "info", command, command_id, data)
 
-    def ends(self, quiet: bool = True) -> list[Entry]:
-        return [*self.lines, Entry(self.now, RECORDER, "info", ENDED, data={"quiet": quiet})]
+    def ends(self, quiet: bool = True, **more: Any) -> list[Entry]:
+        return [*self.lines, Entry(self.now, RECORDER, "info", ENDED, data={"quiet": quiet, **more})]
 
     def _add(
         self, process: str, op: str, type_name: str, event_id: str, data: Mapping[str, Any], **more: Any

@@ -1,7 +1,9 @@
 """Recorded histories before the rules about money, cases, merges and documents: each finds its fault."""
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -283,6 +285,63 @@ def test_a_document_that_is_dated_before_the_one_it_modifies_is_found() -> None:
 )
 def test_a_wrong_lateness_is_found(issued_at: str, late: bool, broken: set[str]) -> None:
     assert found(issued(issued_at, late)) == broken
+
+
+HEARD_LATE = "2031-11-11T02:00:00+09:00"
+ALWAYS = "1970-01-01T00:00:00+00:00"
+
+
+def id_of(made_at: str) -> str:
+    """The id of an event that was made then."""
+    milliseconds = int(datetime.fromisoformat(made_at).timestamp() * 1_000)
+    return str(UUID(int=milliseconds << 80 | 7 << 76 | 2 << 62))
+
+
+def dated_back(made_at: str, cause: str = "x", late: bool = False) -> Tape:
+    """A document that says it was issued on the 10th, its due day, whenever it was."""
+    tape = Tape("P-1", of_order=False)
+    data = {"document_key": "D-1", "written_date": "2031-10-21", "month": "2031-10", "late": late}
+    said = {"issued_at": "2031-11-10T09:00:00+09:00", **data}
+    return tape.tells("invoice.issued", cause, event_id=id_of(made_at), by="invoices", **said)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("made_at", "broken"),
+    [
+        ("2031-11-10T23:59:59+09:00", set()),
+        ("2031-11-11T00:59:59+09:00", set()),  # clocks may differ by an hour
+        (HEARD_LATE, {"documents_late"}),
+    ],
+)
+def test_a_document_that_is_dated_back_after_its_due_day_is_found(made_at: str, broken: set[str]) -> None:
+    judged = judge(dated_back(made_at).ends(issued_by_clock_since=ALWAYS))
+    assert rules(judged) == broken
+
+
+def test_a_modified_document_that_is_dated_back_is_found() -> None:
+    """It says when it is due by its own date: a refund of November is due on the 10th of December."""
+    tape = Tape("P-1", of_order=False)
+    data = {"document_key": "M-1", "original_document_key": "D-1", "written_date": "2031-11-03"}
+    for made_at, broken in (
+        ("2031-12-10T09:00:00+09:00", set()),
+        ("2031-12-11T09:00:00+09:00", {"documents_late"}),
+    ):
+        tape.lines.clear()
+        tape.tells(
+            "invoice.modified", "y", event_id=id_of(made_at), by="invoices", late=False, refund_id="r", **data
+        )  # type: ignore[arg-type]
+        assert rules(judge(tape.ends(issued_by_clock_since=ALWAYS))) == broken
+
+
+def test_what_a_close_a_tax_agent_or_a_service_of_release_0_2_0_issued_is_not_dated_back() -> None:
+    closed = dated_back(HEARD_LATE, "close-1").decides("month.close", "close-1")
+    assert rules(judge(closed.ends(issued_by_clock_since=ALWAYS))) == set()
+    by_agent = dated_back(HEARD_LATE)
+    by_agent.lines[0] = replace(by_agent.lines[0], cause=by_agent.lines[0].subject)
+    assert rules(judge(by_agent.ends(issued_by_clock_since=ALWAYS))) == set()
+    before = dated_back(HEARD_LATE).ends(issued_by_clock_since="2031-11-11T03:00:00+09:00")
+    assert rules(judge(before)) == set()
+    assert found(dated_back(HEARD_LATE)) == set(), "a recording without the database does not know"
 
 
 # Subjects

@@ -172,6 +172,16 @@ async def test_partners_of_a_business_are_ids_and_shown_in_full(shown: dict[str,
     assert "P-8812345678, P-18" in html
 
 
+async def test_a_month_without_invoices_leads_to_documents_that_modify_others(shown: dict[str, Any]) -> None:
+    nothing = dict.fromkeys(shown["to_be"], 0)
+    shown.update(to_be=nothing, issued=dict.fromkeys(shown["issued"], 0), closed_at=None)
+
+    html = await page("viewer")
+
+    assert "No payment of this month was or will be invoiced." in html
+    assert 'href="/documents?month=2011-03"' in html
+
+
 async def test_a_close_is_first_shown_and_finance_may_do_it(shown: dict[str, Any]) -> None:
     assert 'href="/month/step?month=2011-03&amp;action=close"' in await page("finance")
 

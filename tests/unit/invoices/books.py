@@ -242,11 +242,10 @@ class Events:
             at,
             partner_id=partner,
             business_number=number,
-            name="가나다 주식회사",
             invoice_email="tax@ganada.example",
             always_merge=always_merge,
             changed_at=at,
-            **more,
+            **{"name": "가나다 주식회사", **more},
         )
 
     def purged(self, partner: str = PARTNER, *, at: str) -> Event:

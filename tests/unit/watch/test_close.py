@@ -1,5 +1,6 @@
 """`pawl close`: what it asks of the service, what it shows, and when it does nothing."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -294,14 +295,35 @@ def test_how_a_business_stands(service: Service) -> None:
         "to_issue": 281, "total": 0,
         "approved_by": {"actor": "kim", "at": "2026-11-05T18:00:00+09:00", "reason": "all is there"},
         "issued_by": None, "due_on": "2026-11-10", "days_left": 5,
-        "drift": {"changed": 1, "new": 0, "gone": 0, "approved_total": 352, "total": 281},
+        "drift": {
+            "changed": 1, "new": 1, "gone": 0, "approved_total": 352, "total": 457,
+            "arrived": [
+                {"what": "refund", "at": "2026-11-06T00:30:00Z", "payment_id": "pay-[1]", "order_id": "A-1",
+                 "partner_id": "P-17", "refund_id": "r-1", "won": -71},
+                *[{"what": "payment", "at": "2026-11-06T09:31:00+09:00", "payment_id": f"pay-{n}",
+                   "order_id": f"A-{n}", "partner_id": "P-17", "refund_id": None, "won": 176}
+                  for n in range(2, 23)],
+            ],
+            "has_more": True,
+        },
         "command": "pawl close 2026-10 approve --business 1168200276 --reason WHY --yes",
     }  # fmt: skip
     service.say(200, **business)
     result = run("2026-10", "status", "--business", "1168200276")
     assert service.asked == [("http://invoices/v1/months/2026-10/businesses/1168200276", None)]
-    for told in ("1 changed, 0 new, 0 gone", "kim at", "Next: pawl close 2026-10 approve"):
+    for told in (
+        "1 changed, 1 new, 0 gone",
+        "kim at",
+        "2026-11-06 09:30  refund r-1 of pay-[1] (order A-1)  ₩-71",
+        "2026-11-06 09:31  payment pay-20 (order A-20)  ₩176",
+        "and 2+ more, as --json names them",
+        "Next: pawl close 2026-10 approve",
+    ):
         assert told in result.output
+    assert "pay-21" not in result.output
+    service.say(200, **business)
+    as_json = json.loads(run("2026-10", "status", "--business", "1168200276", "--json").output)
+    assert len(as_json["drift"]["arrived"]) == 22
 
 
 def test_what_the_authority_says_is_read_from_a_file(service: Service, tmp_path: Path) -> None:

@@ -322,6 +322,13 @@ def test_an_empty_month_is_no_month(service: Service) -> None:
     assert result.exception.exit_code == Exit.NOTHING_MATCHED
 
 
+def test_a_month_without_invoices_may_have_documents_that_modify_others(service: Service) -> None:
+    result = run(service, a_month(to_be=dict.fromkeys(TO_BE, 0)))
+    assert isinstance(result.exception, Problem)
+    assert result.exception.message == "No payment of 2026-10 was or will be invoiced."
+    assert "pawl close 2026-10 status" in result.exception.hint
+
+
 @pytest.mark.parametrize("arguments", [["2026-13"], ["2026-10", "--at", "now"], ["2026-10", "--limit", "0"]])
 def test_a_wrong_command_asks_nothing(service: Service, arguments: list[str]) -> None:
     result = CliRunner().invoke(app, ["month", *arguments, "--invoices", "http://invoices"])
