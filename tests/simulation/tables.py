@@ -1339,6 +1339,7 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
                 "document_of_key",
                 "documents_to_send",
                 "page_of_documents",
+                "page_of_business",
                 "page_of_partner",
                 "rows_of_month",
                 "month_by_evidence",
@@ -1365,6 +1366,7 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
             (
                 "states_of_businesses",
                 "page_of_businesses",
+                "business_of_month",
                 "worth_of_business",
                 "documents_awaited",
                 "count_waiting",

@@ -42,7 +42,6 @@ async def partner_of(connections: Connections, partner_id: str) -> dict[str, Any
     if named is None and told is None and leaving is None:
         return None
     names = told or named or {}
-    every = [row["order_id"] for row in await orders.fetch(SQL.order_ids_of_partner, partner_id)]
     return {
         "partner_id": partner_id,
         **{name: names.get(name) for name in NAMES},
@@ -50,7 +49,7 @@ async def partner_of(connections: Connections, partner_id: str) -> dict[str, Any
         "money": [as_json(row) for row in await orders.fetch(SQL.money_of_partner, partner_id)],
         "orders": [as_json(row) for row in await orders.fetch(SQL.orders_of_partner, partner_id, SHOWN)],
         "cases": [as_json(row) for row in await orders.fetch(SQL.cases_of_partner, partner_id, SHOWN)],
-        "refunds": [as_json(row) for row in await refunds.fetch(SQL.refunds_of_orders, every, SHOWN)],
+        "refunds": [as_json(row) for row in await refunds.fetch(SQL.refunds_of_partner, partner_id, SHOWN)],
         "numbers": [as_json(row) for row in await invoices.fetch(SQL.numbers_of_partner, partner_id, SHOWN)],
         "issuances": [
             as_json(row) for row in await serials.fetch(SQL.issuances_of_partner, partner_id, SHOWN)

@@ -24,16 +24,13 @@ WHERE partner_id = $1 AND decision IS NULL ORDER BY opened_at, order_id LIMIT $2
 -- Whether it asked to leave, left, and was purged.
 SELECT withdrawn_at, purged_at FROM partners WHERE partner_id = $1;
 
--- name: refunds_of_orders
--- Refunds of these orders that are not at their end.
-SELECT refund_id, refund_request_id, order_id, state, why, amount, requested_at, expected_on FROM refunds
-WHERE order_id = ANY($1::text[])
-  AND state IN ('held', 'in_review', 'accepted', 'paying_out', 'unknown', 'failed', 'bounced', 'repaying')
-ORDER BY requested_at, refund_id LIMIT $2;
-
--- name: order_ids_of_partner
--- Every order of the partner.
-SELECT order_id FROM orders WHERE partner_id = $1;
+-- name: refunds_of_partner
+-- Refunds of its orders that are not at their end.
+SELECT r.refund_id, r.refund_request_id, r.order_id, r.state, r.why, r.amount, r.requested_at, r.expected_on
+FROM refunds r JOIN orders o USING (order_id)
+WHERE o.partner_id = $1
+  AND r.state IN ('held', 'in_review', 'accepted', 'paying_out', 'unknown', 'failed', 'bounced', 'repaying')
+ORDER BY r.requested_at, r.refund_id LIMIT $2;
 
 -- name: numbers_of_partner
 -- The business numbers that the partner has told, the latest first.
@@ -79,10 +76,14 @@ SELECT position, state, at, actor, reason, note FROM refund_history WHERE refund
 SELECT payout_id, state, amount, paid_out_at FROM refund_payouts WHERE refund_id = $1 ORDER BY position;
 
 -- name: document_named
--- A document by its key, or by its id.
+-- A document by its key, or by its id. With OR between them Postgres would make every document of the view.
 SELECT invoice_id, document_key, kind, state, partner_id, also, business_number, month, supply, vat, total, late, payments,
        written_date, issued_at, order_id, original_id, modification, refund_id
-FROM all_documents WHERE document_key = $1 OR invoice_id = $2;
+FROM (
+    SELECT * FROM all_documents WHERE document_key = $1
+    UNION ALL
+    SELECT * FROM all_documents WHERE invoice_id = $2 AND document_key IS DISTINCT FROM $1
+) AS named;
 
 -- name: payments_on_document
 -- The payments that were issued on it, also when a correction has moved them to another document.
