@@ -1145,10 +1145,8 @@ WHERE month = $1 AND evidence IN ('card_slip', 'cash_receipt') AND ($2::text IS 
 ORDER BY 1 DESC;
 
 -- name: document_named
--- A document by its key, or by its id. With OR between them Postgres would make every document of the view.
-SELECT * FROM all_documents WHERE document_key = $1
-UNION ALL
-SELECT * FROM all_documents WHERE invoice_id = $2 AND document_key IS DISTINCT FROM $1;
+-- A document by its key, or by its id.
+SELECT * FROM all_documents WHERE document_key = $1 OR invoice_id = $2;
 
 -- name: payment_of_order
 -- The payment of an order.

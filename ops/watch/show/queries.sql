@@ -76,14 +76,10 @@ SELECT position, state, at, actor, reason, note FROM refund_history WHERE refund
 SELECT payout_id, state, amount, paid_out_at FROM refund_payouts WHERE refund_id = $1 ORDER BY position;
 
 -- name: document_named
--- A document by its key, or by its id. With OR between them Postgres would make every document of the view.
+-- A document by its key, or by its id.
 SELECT invoice_id, document_key, kind, state, partner_id, also, business_number, month, supply, vat, total, late, payments,
        written_date, issued_at, order_id, original_id, modification, refund_id
-FROM (
-    SELECT * FROM all_documents WHERE document_key = $1
-    UNION ALL
-    SELECT * FROM all_documents WHERE invoice_id = $2 AND document_key IS DISTINCT FROM $1
-) AS named;
+FROM all_documents WHERE document_key = $1 OR invoice_id = $2;
 
 -- name: payments_on_document
 -- The payments that were issued on it, also when a correction has moved them to another document.

@@ -161,14 +161,6 @@ async def test_the_documents_of_a_business_are_found_by_their_keys(pool: asyncpg
         assert index in plan
 
 
-async def test_a_document_that_is_named_is_found_by_its_key_or_its_id(pool: asyncpg.Pool) -> None:
-    plan = await plan_of(pool, SQL.document_named)
-
-    assert "Seq Scan" not in plan
-    for index in ("documents_document_key_key", "documents_pkey", "payments_draft"):
-        assert index in plan
-
-
 async def test_a_partner_sees_what_stands_beside_others_of_its_business(
     books: StoredBooks, client: httpx.AsyncClient
 ) -> None:
