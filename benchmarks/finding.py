@@ -116,6 +116,7 @@ async def fill(database: Database, orders: int) -> None:
 def words_of(number: int) -> dict[str, tuple[Any, ...]]:
     """The arguments of each look for the order of this number; finding.sql makes the same ids."""
     order, partner = f"A-{number}", number % PARTNERS
+    year, months = divmod(10 + number % 12, 12)
     claim = UUID(int=(1 << 100) + number)
     return {
         "find_order": (order,),
@@ -133,7 +134,7 @@ def words_of(number: int) -> dict[str, tuple[Any, ...]]:
         "find_refund": (UUID(int=(2 << 100) + number),),
         "find_refund_request": (f"rr-{number}",),
         "find_payout": (f"po-{number}",),
-        "find_document_by_key": (f"2026-10-{1_000_000_000 + partner}-{number + 1:06}",),
+        "find_document_by_key": (f"{2025 + year}-{months + 1:02}-{1_000_000_000 + partner}-{number + 1:06}",),
         "find_document_by_id": (UUID(int=(3 << 100) + number),),
     }
 

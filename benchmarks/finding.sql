@@ -108,7 +108,8 @@ INSERT INTO invoices.documents (invoice_id, kind, state, partner_id, business_nu
     payments, document_key, written_date, issued_at)
 SELECT ('0000003' || lpad(to_hex(n), 25, '0'))::uuid, 'payment', CASE WHEN draft THEN 'draft' ELSE 'issued' END, 'P-' || p,
        (1000000000 + p)::text, to_char(at, 'YYYY-MM'), 3200, 320, 2, n % 1000 = 0, 1,
-       CASE WHEN NOT draft THEN '2026-10-' || (1000000000 + p) || '-' || lpad((n + 1)::text, greatest(6, length((n + 1)::text)), '0') END,
+       CASE WHEN NOT draft THEN to_char(at, 'YYYY-MM-') || (1000000000 + p) || '-'
+                                || lpad((n + 1)::text, greatest(6, length((n + 1)::text)), '0') END,
        CASE WHEN NOT draft THEN at::date END, CASE WHEN NOT draft THEN at + interval '20 days' END
 FROM generate_series(0, current_setting('pawl.orders')::bigint - 1) AS n
 CROSS JOIN LATERAL (SELECT n % current_setting('pawl.partners')::bigint AS p, n % 12 = 11 AS draft,

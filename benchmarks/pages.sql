@@ -12,6 +12,10 @@ SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7000'
 FROM generate_series(0, (SELECT count(*) FROM orders.orders) - 1, 10) AS n
 CROSS JOIN LATERAL (SELECT now() - (n % 300) * interval '1 day' - n * interval '1 ms' AS at) AS of_n;
 
+-- Documents are shown line by line.
+INSERT INTO invoices.payment_lines (order_id, vat_mode, lines)
+SELECT order_id, 'exclusive', '[["1","serials","study-30","Study",1600,2]]' FROM invoices.payments;
+
 -- A relay would send all of it out before anything else.
 UPDATE orders.relay SET published = (SELECT max(id) FROM orders.outbox);
 

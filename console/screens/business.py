@@ -22,7 +22,6 @@ from console.texts import code_in, translate
 from console.visits import Visit
 from console.ways import business_path, document_path, order_path, refund_path, way_of
 from ops.shell.problem import Exit, Problem
-from ops.watch.month.asking import read_month
 from ops.watch.month.closed import OUTCOMES
 from shared.business_number import normalise
 from shared.clock import now
@@ -63,11 +62,10 @@ async def show(reader: Reader, services: Services, request: Request, visit: Visi
     query = request.query_params
     month, number = names_of(query.get("month", ""), query.get("number", ""))
     read_at = now()
-    business, plans, documents, found = await asyncio.gather(
+    business, plans, documents = await asyncio.gather(
         services.look(visit.person, SERVICE, READ, f"/v1/months/{month}/businesses/{number}"),
         services.look(visit.person, SERVICE, READ, _plan(month, number)),
         services.look(visit.person, SERVICE, READ, _documents(month, number)),
-        read_month(services.url(SERVICE), month, None, 1, services.token(visit.person, READ)),
     )
     drifted, unread = await _drift(reader, month, number) if business["drift"] else ([], "")
     rows = [row for plan in plans["items"] for row in rows_of(visit, plan)]
@@ -79,8 +77,8 @@ async def show(reader: Reader, services: Services, request: Request, visit: Visi
         "business.html",
         month=month,
         business=business,
-        actions=actions_of(business["state"], with_agent=found["with_agent"]),
-        is_own=is_own(visit, found, business),
+        actions=actions_of(business["state"], with_agent=business["with_agent"]),
+        is_own=is_own(visit, business, business),
         has_more=plans["next"] is not None,
         outcomes=outcomes_of(plans["items"]),
         wants=[plan["partner_id"] for plan in plans["items"] if plan["always_merge_at_cut_off"]],

@@ -85,17 +85,16 @@ async def read_audit_log(
     Raises Problem only when no database is known.
     """
 
-    async def look(service: str, connection: Any) -> list[Entry]:
+    async def look(service: str, connection: Any) -> Sequence[Any]:
         if only not in (None, service):
-            return []
-        rows = await connection.fetch(SQL.audit_entries, actor, target, most, since, before)
-        return [_entry(service, row) for row in rows]
+            return ()
+        rows: Sequence[Any] = await connection.fetch(SQL.audit_entries, actor, target, most, since, before)
+        return rows
 
     found, unreadable = await read_each(where, look)
-    entries = sorted(
-        (each for of_service in found.values() for each in of_service), key=lambda each: (each.at, each.id)
-    )
-    return Audited(entries[::-1][:most], unreadable)
+    rows = [(row["recorded_at"], row["id"], service, row) for service in found for row in found[service]]
+    rows.sort(key=lambda each: each[:2], reverse=True)
+    return Audited([_entry(service, row) for _, _, service, row in rows[:most]], unreadable)
 
 
 def _entry(service: str, row: Any) -> Entry:

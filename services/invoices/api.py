@@ -372,10 +372,15 @@ class ShownBusiness(BaseModel):
 
 
 class LookedAtBusiness(ShownBusiness):
-    """One business, with what is to be expected for its late documents as of today, and what has drifted."""
+    """One business, with what is to be expected for its late documents as of today, and what has drifted.
+
+    `four_eyes`: who approved is not who issues; `with_agent`: a tax agent issues.
+    """
 
     drift: ExplainedDrift | None
     penalties: list[ExpectedPenalty]
+    four_eyes: bool
+    with_agent: bool
 
 
 class BusinessesInState(BaseModel):
@@ -772,10 +777,11 @@ class Months:
 
     async def business(self, month: AMonth, number: BusinessNumber) -> Any:
         """How one business stands in a month."""
-        found = await look_at_business(self._surroundings.pool, month, normalise(number) or number, now())
+        pool, policy = self._surroundings.pool, self._store.policy
+        found = await look_at_business(pool, month, normalise(number) or number, now())
         if found is None:
             raise Problem(NOT_FOUND, what=f"{month} has nothing of business {number}")
-        return found
+        return {**found, "four_eyes": policy.four_eyes, "with_agent": policy.tax_agent}
 
     async def merge(self, month: AMonth, body: MergeBody, origin: Requested) -> Any:
         """Merges a month over the partners of a business number; only shows it unless `apply`."""

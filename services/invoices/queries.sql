@@ -484,9 +484,12 @@ FROM business_months WHERE month = $1 GROUP BY state;
 -- name: worth_of_business
 -- The documents of a business in a month as far as their penalty goes.
 SELECT d.month, d.supply, d.issued_at, d.modification, t.at AS transmitted_at
-FROM all_documents d
-LEFT JOIN transmissions t ON t.invoice_id = d.invoice_id AND t.state = 'transmitted'
-WHERE d.month = $1 AND d.business_number = $2 AND d.state IN ('draft', 'approved', 'issue_failed', 'issued');
+FROM (
+    SELECT * FROM all_documents WHERE document_key > $1 || '-' || $2 || '-' AND document_key < $1 || '-' || $2 || '.'
+    UNION ALL
+    SELECT * FROM all_documents WHERE month = $1 AND business_number = $2 AND document_key IS NULL
+) AS d LEFT JOIN transmissions t ON t.invoice_id = d.invoice_id AND t.state = 'transmitted'
+WHERE d.state IN ('draft', 'approved', 'issue_failed', 'issued');
 
 -- name: steps_of_document
 -- Who approved a document, gave it to the tax agent, began its issue, and what the tax authority made of it.
@@ -504,11 +507,56 @@ ORDER BY at, step;
 SELECT state, actor, next_at, tries, approval_number, detail FROM submissions WHERE invoice_id = $1;
 
 -- name: page_of_businesses
--- How the businesses of a month stand, after one of them; in one state, or one of them, where it is given.
+-- How the businesses of a month stand, after one of them; in one state, where it is given.
 SELECT * FROM business_months
 WHERE month = $1 AND business_number > $2 AND ($3::text IS NULL OR state = $3)
-  AND ($4::text IS NULL OR business_number = $4)
-ORDER BY business_number LIMIT $5;
+ORDER BY business_number LIMIT $4;
+
+-- name: business_of_month
+-- How one business stands in a month, as the view business_months says it: Postgres would read the whole month for that.
+WITH counted AS (
+    SELECT d.month, d.business_number,
+           array_agg(DISTINCT d.partner_id) AS partners,
+           count(*) FILTER (WHERE d.state = 'draft') AS drafts,
+           count(*) FILTER (WHERE d.state = 'approved') AS approved,
+           count(*) FILTER (WHERE d.state = 'issue_failed') AS failed,
+           count(*) FILTER (WHERE d.state = 'issued' AND d.modification IS NULL) AS issued,
+           count(*) FILTER (WHERE d.state = 'issued') AS to_transmit,
+           count(*) FILTER (WHERE t.state = 'transmitted') AS transmitted,
+           count(*) FILTER (WHERE t.state = 'transmission_failed') AS not_transmitted,
+           count(*) FILTER (WHERE d.state = 'draft' AND a.invoice_id IS NOT NULL) AS changed,
+           count(*) FILTER (WHERE d.state = 'draft' AND a.invoice_id IS NULL) AS never_approved,
+           count(*) FILTER (WHERE d.state IN ('void', 'undone', 'in_merge')) AS gone,
+           coalesce(sum(d.total) FILTER (WHERE d.state IN ('draft', 'approved', 'issue_failed')), 0)::bigint AS to_issue,
+           coalesce(sum(d.total) FILTER (WHERE d.state = 'issued'), 0)::bigint AS total,
+           sum(a.supply + a.vat)::bigint AS approved_total,
+           (array_agg(a.actor ORDER BY a.approved_at DESC) FILTER (WHERE a.actor IS NOT NULL))[1] AS approved_by,
+           (array_agg(a.reason ORDER BY a.approved_at DESC) FILTER (WHERE a.actor IS NOT NULL))[1] AS approved_why,
+           max(a.approved_at) AS approved_at
+    FROM (
+        SELECT * FROM all_documents WHERE document_key > $1 || '-' || $2 || '-' AND document_key < $1 || '-' || $2 || '.'
+        UNION ALL
+        SELECT * FROM all_documents WHERE month = $1 AND business_number = $2 AND document_key IS NULL
+    ) AS d
+    LEFT JOIN approvals a USING (invoice_id, business_number)
+    LEFT JOIN transmissions t USING (invoice_id)
+    WHERE d.state IN ('draft', 'approved', 'issue_failed', 'issued') OR a.invoice_id IS NOT NULL
+    GROUP BY d.month, d.business_number
+)
+SELECT n.month, n.business_number,
+       CASE WHEN n.drafts > 0 THEN 'review'
+            WHEN n.approved > 0 AND c.month IS NOT NULL THEN 'submitted'
+            WHEN n.approved > 0 THEN 'approved'
+            WHEN n.failed > 0 THEN 'issue_failed'
+            WHEN n.to_transmit = 0 THEN 'void'
+            WHEN n.not_transmitted > 0 THEN 'transmission_failed'
+            WHEN n.transmitted = n.to_transmit THEN 'transmitted'
+            ELSE 'issued' END AS state,
+       n.partners, n.drafts, n.approved, n.failed, n.issued, n.to_transmit, n.transmitted, n.not_transmitted, n.changed,
+       CASE WHEN n.approved_at IS NULL THEN 0 ELSE n.never_approved END AS new, n.gone, n.to_issue, n.total,
+       n.approved_total, n.approved_by, n.approved_why, n.approved_at, c.actor AS issued_by, c.reason AS issued_why,
+       c.closed_at AS issued_at
+FROM counted n LEFT JOIN closed_businesses c USING (month, business_number);
 
 -- name: approval_told_at
 -- When the last approval of a document of a business ($2) in a month, of these partners, was told; null where that is forgotten.
@@ -1051,21 +1099,55 @@ SELECT count(*) FROM documents d LEFT JOIN transmissions t USING (invoice_id)
 WHERE d.month = $1 AND d.state = 'issued' AND t.approval_number IS NULL;
 
 -- name: page_of_documents
--- Documents of a month after one of them, by partner and id; of a business number and in a state, where they are given.
+-- Documents of a month after one of them, by partner and id; in a state, where it is given. Those that have a row come in the
+-- order of their index; the payments whose drafts have none are read as far as these go.
+WITH written AS MATERIALIZED (
+    SELECT invoice_id, kind, state, partner_id, business_number, month, supply, vat, total, late, document_key, written_date,
+           issued_at, modification, original_id
+    FROM documents
+    WHERE month = $1 AND (partner_id, invoice_id) > ($2, $3) AND ($4::text IS NULL OR state = $4)
+    ORDER BY partner_id, invoice_id LIMIT $5
+), unwritten AS (
+    SELECT p.draft_id, 'payment', u.state, p.partner_id, p.business_number, p.month, p.standing_supply, p.standing_vat,
+           p.standing_supply + p.standing_vat, false, NULL, NULL::date, NULL::timestamptz, NULL, NULL::uuid
+    FROM placed_payments p
+    CROSS JOIN LATERAL (SELECT CASE
+        WHEN p.invoice_id <> p.draft_id THEN 'in_merge'
+        WHEN p.standing_supply + p.standing_vat = 0 THEN 'void'
+        ELSE 'draft' END AS state) AS u
+    WHERE p.month = $1 AND p.draft_id IS NOT NULL AND (p.partner_id, p.draft_id) > ($2, $3)
+      AND p.partner_id <= (SELECT CASE WHEN count(*) = $5 THEN max(partner_id) ELSE U&'\+10FFFF' END FROM written)
+      AND NOT EXISTS (SELECT FROM documents d WHERE d.invoice_id = p.draft_id)
+      AND ($4::text IS NULL OR u.state = $4)
+    ORDER BY p.partner_id, p.draft_id LIMIT $5
+)
 SELECT d.*, o.document_key AS original_key
-FROM all_documents d LEFT JOIN documents o ON o.invoice_id = d.original_id
-WHERE d.month = $1 AND (d.partner_id, d.invoice_id) > ($2, $3)
-  AND ($4::text IS NULL OR d.business_number = $4) AND ($5::text IS NULL OR d.state = $5)
-ORDER BY d.partner_id, d.invoice_id LIMIT $6;
+FROM (SELECT * FROM written UNION ALL SELECT * FROM unwritten ORDER BY partner_id, invoice_id LIMIT $5) AS d
+LEFT JOIN documents o ON o.invoice_id = d.original_id
+ORDER BY d.partner_id, d.invoice_id;
+
+-- name: page_of_business
+-- The same of one business number. A key begins with the month and the number; what has no key has an index of its own.
+SELECT d.*, o.document_key AS original_key
+FROM (
+    SELECT * FROM all_documents WHERE document_key > $1 || '-' || $6 || '-' AND document_key < $1 || '-' || $6 || '.'
+    UNION ALL
+    SELECT * FROM all_documents WHERE month = $1 AND business_number = $6 AND document_key IS NULL
+) AS d LEFT JOIN documents o ON o.invoice_id = d.original_id
+WHERE (d.partner_id, d.invoice_id) > ($2, $3) AND ($4::text IS NULL OR d.state = $4)
+  AND ($7::text IS NULL OR d.partner_id = $7 OR $7 = ANY(d.also))
+ORDER BY d.partner_id, d.invoice_id LIMIT $5;
 
 -- name: page_of_partner
 -- The same of one partner, with those on which its payments are beside others of its business.
 SELECT d.*, o.document_key AS original_key
-FROM all_documents d LEFT JOIN documents o ON o.invoice_id = d.original_id
-WHERE d.month = $1 AND (d.partner_id, d.invoice_id) > ($2, $3)
-  AND ($4::text IS NULL OR d.business_number = $4) AND ($5::text IS NULL OR d.state = $5)
-  AND (d.partner_id = $7 OR d.also <> '{}' AND $7 = ANY(d.also))
-ORDER BY d.partner_id, d.invoice_id LIMIT $6;
+FROM (
+    SELECT * FROM all_documents WHERE month = $1 AND partner_id = $6
+    UNION ALL
+    SELECT * FROM all_documents WHERE month = $1 AND partner_id <> $6 AND also <> '{}' AND $6 = ANY(also)
+) AS d LEFT JOIN documents o ON o.invoice_id = d.original_id
+WHERE (d.partner_id, d.invoice_id) > ($2, $3) AND ($4::text IS NULL OR d.state = $4)
+ORDER BY d.partner_id, d.invoice_id LIMIT $5;
 
 -- name: rows_of_month
 -- The issued and the open documents of a month as an accountant reads them, of one partner where it is given.

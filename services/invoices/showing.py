@@ -111,11 +111,13 @@ async def page_of_documents(
     partner_id: str | None,
 ) -> list[dict[str, Any]]:
     """Documents of a month behind those that were shown, one more than `limit` where there are more."""
-    asked = (month, *after, business_number, state, limit + 1)
-    if partner_id is None:
-        rows = await pool.fetch(SQL.page_of_documents, *asked)
-    else:
+    asked = (month, *after, state, limit + 1)
+    if business_number is not None:
+        rows = await pool.fetch(SQL.page_of_business, *asked, business_number, partner_id)
+    elif partner_id is not None:
         rows = await pool.fetch(SQL.page_of_partner, *asked, partner_id)
+    else:
+        rows = await pool.fetch(SQL.page_of_documents, *asked)
     return [_listed(row) for row in rows]
 
 

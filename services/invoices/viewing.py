@@ -137,7 +137,7 @@ async def page_of_businesses(
     if state in (COLLECTING, REVIEW) and (state == REVIEW) is not is_over:
         return []
     wanted = REVIEW if state == COLLECTING else state
-    rows = await pool.fetch(SQL.page_of_businesses, month, last, wanted, None, limit + 1)
+    rows = await pool.fetch(SQL.page_of_businesses, month, last, wanted, limit + 1)
     return [_business(row, at) for row in rows]
 
 
@@ -145,7 +145,7 @@ async def look_at_business(
     pool: asyncpg.Pool, month: str, number: str, at: datetime
 ) -> dict[str, Any] | None:
     """How a business stands in a month; None where it has nothing there."""
-    row = await pool.fetchrow(SQL.page_of_businesses, month, "", None, number, 1)
+    row = await pool.fetchrow(SQL.business_of_month, month, number)
     if row is None:
         return None
     worth = await pool.fetch(SQL.worth_of_business, month, number)

@@ -1340,6 +1340,7 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
                 "document_of_key",
                 "documents_to_send",
                 "page_of_documents",
+                "page_of_business",
                 "page_of_partner",
                 "rows_of_month",
                 "latest_orders",
@@ -1367,6 +1368,7 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
             (
                 "states_of_businesses",
                 "page_of_businesses",
+                "business_of_month",
                 "worth_of_business",
                 "approval_told_at",
                 "payments_since",

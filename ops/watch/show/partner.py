@@ -32,43 +32,60 @@ async def read_partner(where: Where, partner_id: str) -> dict[str, Any] | None:
 
 
 async def partner_of(connections: Connections, partner_id: str) -> dict[str, Any] | None:
-    """The same over connections that are there."""
-    orders, refunds, invoices, serials = (
-        connections[name] for name in ("orders", "refunds", "invoices", "serials")
+    """The same over connections that are there; each service is read beside the others."""
+    some = (partner_id, SHOWN)
+    (
+        (named, leaving, money, orders, cases),
+        (refunds,),
+        (told, numbers, documents, wishes),
+        (issuances,),
+    ) = await asyncio.gather(
+        _read(
+            connections["orders"],
+            (SQL.name_of_partner, partner_id),
+            (SQL.leaving_of_partner, partner_id),
+            (SQL.money_of_partner, partner_id),
+            (SQL.orders_of_partner, *some),
+            (SQL.cases_of_partner, *some),
+        ),
+        _read(connections["refunds"], (SQL.refunds_of_partner, *some)),
+        _read(
+            connections["invoices"],
+            (SQL.told_of_partner, partner_id),
+            (SQL.numbers_of_partner, *some),
+            (SQL.documents_of_partner, *some),
+            (SQL.wishes_of_partner, *some),
+        ),
+        _read(connections["serials"], (SQL.issuances_of_partner, *some)),
     )
-    named = await orders.fetchrow(SQL.name_of_partner, partner_id)
-    told = await invoices.fetchrow(SQL.told_of_partner, partner_id)
-    leaving = await orders.fetchrow(SQL.leaving_of_partner, partner_id)
-    if named is None and told is None and leaving is None:
+    if not (named or told or leaving):
         return None
-    names = told or named or {}
-    every = [row["order_id"] for row in await orders.fetch(SQL.order_ids_of_partner, partner_id)]
+    names = (told or named or [{}])[0]
     return {
         "partner_id": partner_id,
         **{name: names.get(name) for name in NAMES},
-        "is_told": told is not None,
-        "money": [as_json(row) for row in await orders.fetch(SQL.money_of_partner, partner_id)],
-        "orders": [as_json(row) for row in await orders.fetch(SQL.orders_of_partner, partner_id, SHOWN)],
-        "cases": [as_json(row) for row in await orders.fetch(SQL.cases_of_partner, partner_id, SHOWN)],
-        "refunds": [as_json(row) for row in await refunds.fetch(SQL.refunds_of_orders, every, SHOWN)],
-        "numbers": [as_json(row) for row in await invoices.fetch(SQL.numbers_of_partner, partner_id, SHOWN)],
-        "issuances": [
-            as_json(row) for row in await serials.fetch(SQL.issuances_of_partner, partner_id, SHOWN)
-        ],
-        "documents": [
-            as_json(row) for row in await invoices.fetch(SQL.documents_of_partner, partner_id, SHOWN)
-        ],
+        "is_told": bool(told),
+        "money": money,
+        "orders": orders,
+        "cases": cases,
+        "refunds": refunds,
+        "numbers": numbers,
+        "issuances": issuances,
+        "documents": documents,
         "wishes": {
-            "merges_every_month": told is not None and told["always_merge"],
-            "since": as_json(told)["always_merge_since"] if told is not None else None,
-            "wants_to_leave": leaving is not None and leaving["withdrawn_at"] is None,
-            "left_at": as_json(leaving)["withdrawn_at"] if leaving is not None else None,
-            "purged_at": as_json(leaving)["purged_at"] if leaving is not None else None,
-            "merges": [
-                as_json(row) for row in await invoices.fetch(SQL.wishes_of_partner, partner_id, SHOWN)
-            ],
+            "merges_every_month": bool(told) and told[0]["always_merge"],
+            "since": told[0]["always_merge_since"] if told else None,
+            "wants_to_leave": bool(leaving) and leaving[0]["withdrawn_at"] is None,
+            "left_at": leaving[0]["withdrawn_at"] if leaving else None,
+            "purged_at": leaving[0]["purged_at"] if leaving else None,
+            "merges": wishes,
         },
     }
+
+
+async def _read(connection: Any, *asked: tuple[Any, ...]) -> list[list[dict[str, Any]]]:
+    """The rows of each statement, one after the other: a connection does one at a time."""
+    return [[as_json(row) for row in await connection.fetch(*each)] for each in asked]
 
 
 def partner(

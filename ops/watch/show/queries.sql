@@ -24,16 +24,13 @@ WHERE partner_id = $1 AND decision IS NULL ORDER BY opened_at, order_id LIMIT $2
 -- Whether it asked to leave, left, and was purged.
 SELECT withdrawn_at, purged_at FROM partners WHERE partner_id = $1;
 
--- name: refunds_of_orders
--- Refunds of these orders that are not at their end.
-SELECT refund_id, refund_request_id, order_id, state, why, amount, requested_at, expected_on FROM refunds
-WHERE order_id = ANY($1::text[])
-  AND state IN ('held', 'in_review', 'accepted', 'paying_out', 'unknown', 'failed', 'bounced', 'repaying')
-ORDER BY requested_at, refund_id LIMIT $2;
-
--- name: order_ids_of_partner
--- Every order of the partner.
-SELECT order_id FROM orders WHERE partner_id = $1;
+-- name: refunds_of_partner
+-- Refunds of its orders that are not at their end.
+SELECT r.refund_id, r.refund_request_id, r.order_id, r.state, r.why, r.amount, r.requested_at, r.expected_on
+FROM refunds r JOIN orders o USING (order_id)
+WHERE o.partner_id = $1
+  AND r.state IN ('held', 'in_review', 'accepted', 'paying_out', 'unknown', 'failed', 'bounced', 'repaying')
+ORDER BY r.requested_at, r.refund_id LIMIT $2;
 
 -- name: numbers_of_partner
 -- The business numbers that the partner has told, the latest first.

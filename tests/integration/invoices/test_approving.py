@@ -42,8 +42,10 @@ def a_client(books: StoredBooks, **settings: Any) -> httpx.AsyncClient:
     return operator_of(build(known).http_routes(books.surroundings), "invoices")
 
 
-def a_step(who: str, numbers: list[str] | None, at: str, *, despite: bool, action: str) -> Step:
-    return Step(MonthClose(MONTH, instant(at), uuid7(), who, "as planned", despite, action), numbers)
+def a_step(
+    who: str, numbers: list[str] | None, at: str, *, despite: bool, action: str, month: str = MONTH
+) -> Step:
+    return Step(MonthClose(month, instant(at), uuid7(), who, "as planned", despite, action), numbers)
 
 
 async def approved(
@@ -54,8 +56,9 @@ async def approved(
     at: str = CLOSED_AT,
     in_a_set: int = 1,
     despite: bool = False,
+    month: str = MONTH,
 ) -> dict[str, Any]:
-    step = a_step(who, numbers, at, despite=despite, action="month.approve")
+    step = a_step(who, numbers, at, despite=despite, action="month.approve", month=month)
     return await approve(books.surroundings, books.store, step, sizes=Sizes(1, in_a_set))
 
 

@@ -39,6 +39,43 @@ async def test_the_story_of_an_order_is_found_by_indexes(database: Database, ser
         await connection.close()
 
 
+async def kept_plan_of(connection: Any, query: str) -> str:
+    """The plan that Postgres keeps for a query of whatever values."""
+    count = max(number for number in range(1, 10) if f"${number}" in query)
+    await connection.execute("SET enable_seqscan = off; SET enable_sort = off")
+    await connection.execute(f"PREPARE asked AS {query}")
+    await connection.execute("SET plan_cache_mode = force_generic_plan")
+    plan = await connection.fetch(f"EXPLAIN (COSTS OFF) EXECUTE asked ({', '.join(['NULL'] * count)})")
+    return "\n".join(line for (line,) in plan)
+
+
+@pytest.mark.parametrize("service", OF_AN_ORDER)
+async def test_the_audit_log_is_looked_up_by_person_and_by_each_word_of_a_target(
+    database: Database, service: str
+) -> None:
+    connection = await connect_to(database.ops_url, service)
+    try:
+        plan = await kept_plan_of(connection, load("ops.watch").audit_entries)
+    finally:
+        await connection.close()
+
+    assert "Seq Scan" not in plan
+    assert "Index Scan Backward using audit_log_pkey" in plan, "the newest are not found by sorting all"
+    for index in ("audit_log_actor", "audit_log_target", "audit_log_words"):
+        assert index in plan
+
+
+async def test_the_newest_issuances_are_not_found_by_sorting_all(database: Database) -> None:
+    connection = await connect_to(database.ops_url, "serials")
+    try:
+        plan = await kept_plan_of(connection, load("ops.watch.serials").newest_grants)
+    finally:
+        await connection.close()
+
+    assert "Seq Scan" not in plan
+    assert "Index Scan Backward using grants_batch_id_key" in plan
+
+
 async def test_refunds_that_wait_are_those_of_their_own_index(database: Database) -> None:
     """Postgres uses an index of some states only where the query names the same ones."""
     connection = await connect_to(database.ops_url, "refunds")

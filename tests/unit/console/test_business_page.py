@@ -80,17 +80,6 @@ class PreparedReader(Reader):
         return list(self._drifted)
 
 
-@pytest.fixture(autouse=True)
-def preview(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    found = {"four_eyes": True, "with_agent": False, "state": "open"}
-
-    async def read(*_: Any) -> dict[str, Any]:
-        return found
-
-    monkeypatch.setattr(screen, "read_month", read)
-    return found
-
-
 def services(**changed: Any) -> PreparedServices:
     document = {
         "invoice_id": "x",
@@ -102,6 +91,7 @@ def services(**changed: Any) -> PreparedServices:
         "total": 176_000,
     }
     shown = {"command": None, "penalties": [], "days_left": 5, "transmitted": 0, "transmission_failed": 0}
+    shown |= {"four_eyes": True, "with_agent": False}
     return PreparedServices(
         System(directory=None),  # type: ignore[arg-type]
         lambda person, scope: "token",
