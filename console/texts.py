@@ -774,6 +774,13 @@ KOREAN: Final[Mapping[str, str]] = {
         "환불을 결정하는 역할만 남을 대신해 요청할 수 있습니다. 아무것도 하지 않았습니다."
     ),
     "It is asked for.": "요청했습니다.",
+    "The proof is attached.": "증빙을 첨부했습니다.",
+    "Attach a proof": "증빙 첨부",
+    "Attach it": "첨부",
+    "Where it is kept: an address or a name, in one line": "보관 위치 (주소나 이름, 한 줄)",
+    "A proof has a kind, one line that says where it is kept, and a reason. Nothing was done.": (
+        "증빙에는 종류, 보관 위치 한 줄, 이유가 필요합니다. 아무것도 하지 않았습니다."
+    ),
     "What approving it would give, judged now": "지금 승인하면",
     "Proofs": "증빙",
     "One is needed": "필요한 증빙",
@@ -1028,6 +1035,10 @@ KOREAN_CODES: Final[Mapping[str, str]] = {
     "left_out": "제외",
     "begun": "처리 중",
     "reveal": "가림을 풀어 봄",
+    "bankbook_copy": "통장 사본",
+    "business_registration": "사업자등록증",
+    "company_register": "등기사항전부증명서",
+    "power_of_attorney": "위임장",
     "until_issued": "발급 전까지 환불 가능",
 }
 """Codes in Korean: as in evidence, but shorter where a table has little room.

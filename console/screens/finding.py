@@ -23,6 +23,7 @@ COLUMNS: Final = (
     Column("command", "Command", "command"),
 )
 LONGEST: Final = 200
+REFUSED: Final = "dead_letter"
 
 
 def routes(reader: Reader) -> list[Route]:
@@ -31,13 +32,14 @@ def routes(reader: Reader) -> list[Route]:
 
 
 async def show(reader: Reader, request: Request, visit: Visit) -> Response:
-    """What the word names. A word that names one order, and nothing else, leads to it."""
+    """What the word names. Of one order that leads to it, where what was refused of it stands too."""
     word = read_word(request.query_params.get("word", "")[:LONGEST])
     if not word.text:
         return page(request, visit, "find.html", word="", unreadable={}, shown=None, columns=COLUMNS)
     finds = await reader.find(word)
-    if [each.kind for each in finds.found] == ["order"] and not finds.unreadable:
-        return see(order_path(finds.found[0].name))
+    things = [each for each in finds.found if each.kind != REFUSED]
+    if [each.kind for each in things] == ["order"] and not finds.unreadable:
+        return see(order_path(things[0].name))
     rows = [
         {**each.to_document(), "way": way_of_thing(each.kind, each.name, each.command)}
         for each in finds.found

@@ -3,6 +3,7 @@
 from typing import Final
 
 from shared.operators.commands import pawl
+from shared.operators.every_service import find_in_every_service
 from shared.operators.finding import Found, Look, Row, by_email, by_number, by_text, by_uuid
 
 INVOICES: Final = "invoices"
@@ -37,5 +38,6 @@ FIND: Final = (
     Look("find_partner_by_email", by_email, partner),
     Look("find_partner_by_number", by_number, partner),
     Look("find_wish_to_merge", by_text, wish_to_merge),
+    *find_in_every_service(INVOICES),
 )
 """What can be found in invoices: statement, arguments, thing."""

@@ -3,6 +3,7 @@
 from typing import Final
 
 from shared.operators.commands import pawl
+from shared.operators.every_service import find_in_every_service
 from shared.operators.finding import Found, Look, Row, by_email, by_text, by_uuid
 
 ORDERS: Final = "orders"
@@ -55,5 +56,6 @@ FIND: Final = (
     Look("find_partner_by_name", by_text, partner),
     Look("find_partner_by_email", by_email, partner),
     Look("find_wish_to_leave", by_text, wish_to_leave),
+    *find_in_every_service(ORDERS),
 )
 """What can be found in orders: statement, arguments, thing."""

@@ -3,6 +3,7 @@
 from typing import Final
 
 from shared.operators.commands import pawl
+from shared.operators.every_service import find_in_every_service
 from shared.operators.finding import Found, Look, Row, by_text, by_uuid
 
 REFUNDS: Final = "refunds"
@@ -21,5 +22,6 @@ FIND: Final = (
     Look("find_refund", by_uuid, refund),
     Look("find_refund_request", by_text, refund),
     Look("find_payout", by_text, refund),
+    *find_in_every_service(REFUNDS),
 )
 """What can be found in refunds: statement, arguments, thing."""

@@ -3,6 +3,7 @@
 from typing import Final
 
 from shared.operators.commands import pawl
+from shared.operators.every_service import find_in_every_service
 from shared.operators.finding import Found, Look, Row, by_last_four, by_uuid
 
 SERIALS: Final = "serials"
@@ -24,5 +25,6 @@ FIND: Final = (
     Look("find_grant", by_uuid, grant),
     Look("find_serial", by_uuid, serial),
     Look("find_last_four", by_last_four, serial),
+    *find_in_every_service(SERIALS),
 )
 """What can be found in serials: statement, arguments, thing."""

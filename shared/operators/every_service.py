@@ -1,9 +1,10 @@
-"""What needs somebody in the tables of every service: dead letters, parked events, gaps, unsent. Pure."""
+"""What needs somebody, and what a word names, in the tables that every service has. Pure."""
 
 from collections.abc import Callable, Iterator, Sequence
 
 from shared.operators.commands import pawl
 from shared.operators.deciding import CANCELLABLE
+from shared.operators.finding import Found, Look, by_text
 from shared.operators.todo import Cause, Group, Moment, Row, Who, no_arguments
 
 
@@ -112,3 +113,16 @@ def _gaps(service: str, rows: Sequence[Row]) -> Iterator[Group]:
             "pawl gaps ls",
             members=names,
         )
+
+
+def find_in_every_service(service: str) -> tuple[Look, ...]:
+    """What can be found in each service, for this one."""
+    return (Look("find_dead_letters", by_text, lambda row: dead_letter(service, row)),)
+
+
+def dead_letter(service: str, row: Row) -> Found:
+    """A refused record, by the order or partner that it is about."""
+    name = f"{service}:{row['id']}"
+    what = " ".join(filter(None, (row["type"], row["code"], row["pointer"])))
+    under = f", key {row['key']}" if row["key"] else ""
+    return Found(service, "dead_letter", name, f"{what}, {row['state']}{under}", pawl("dead", "show", name))
