@@ -14,8 +14,8 @@ from console.reading import Reader
 from console.routes import Route, get
 from console.tables import Column, Row, view_of
 from console.visits import Visit
-from console.ways import find_path, month_path
 from ops.shell.problem import Exit, Problem
+from ops.shell.ways import find_path, month_path
 from ops.watch.audit_log import Entry
 from shared.clock import now
 from shared.events.catalogue import SERVICES

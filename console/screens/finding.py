@@ -11,7 +11,7 @@ from console.reading import Reader
 from console.routes import Route, get
 from console.tables import Column, view_of
 from console.visits import Visit
-from console.ways import order_path, way_of_thing
+from ops.shell.ways import order_path, way_of_thing
 from shared.clock import now
 from shared.operators.finding import read_word
 

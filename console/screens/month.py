@@ -19,8 +19,8 @@ from console.screens.confirming import Notice, Plan, Said, confirm
 from console.tables import Column, Row, view_of
 from console.texts import code_in, translate
 from console.visits import Visit
-from console.ways import business_path, find_path, month_path, partner_path, refund_path, way_of
 from ops.shell.problem import Exit, Problem
+from ops.shell.ways import business_path, find_path, month_path, partner_path, refund_path, way_of
 from ops.watch.close import CLOSE_SECONDS, results_in
 from ops.watch.month.asking import is_empty, read_month
 from ops.watch.month.hometax import ReadList, json_of, lines_of, tell_list

@@ -17,7 +17,7 @@ from console.screens import thresholds
 from console.sparklines import HOUR, spark_of
 from console.tables import Column, Row, view_of
 from console.visits import Visit
-from console.ways import find_path, way_of
+from ops.shell.ways import find_path, way_of
 from ops.watch.status import Status
 from shared.operators.todo import Group, Thresholds
 

@@ -16,8 +16,8 @@ from console.pages import page
 from console.reading import KEY, Reader
 from console.routes import Route, get
 from console.visits import Visit
-from console.ways import letter_path, refund_path, way_of
 from ops.shell.output import visible
+from ops.shell.ways import letter_path, refund_path, way_of
 from ops.watch.audit_log import Audited
 from ops.watch.story.model import Dead, Parked, Story
 from ops.watch.story.timeline import Kind, Row, elapsed, rows_of

@@ -18,9 +18,9 @@ from console.routes import Form, Route, get, post
 from console.tables import Column, Row, view_of
 from console.texts import translate
 from console.visits import Visit, here
-from console.ways import check_path, refund_path
 from ops.shell.asking import NoAnswer
 from ops.shell.problem import Exit, Problem
+from ops.shell.ways import check_path, refund_path
 from ops.watch.decide.answers import ONLY_SHOWN
 from shared.clock import now
 from shared.ids import uuid7

@@ -20,9 +20,9 @@ from console.signing import Signer
 from console.tables import Column, Row, view_of
 from console.texts import translate
 from console.visits import Visit
-from console.ways import letter_path
 from ops.shell.asking import NoAnswer
 from ops.shell.problem import Exit, Problem
+from ops.shell.ways import letter_path
 from ops.watch.dead.calls import CHANGE, LOOK, edit_one, fetch_one, replay_one, resolve_one
 from ops.watch.dead.names import Filter, Name, parse_name
 from ops.watch.dead.text import diff_lines, how_it_ended, outcome_text, pretty
