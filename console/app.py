@@ -41,6 +41,7 @@ from console.screens import (
     serials,
     signing_in,
 )
+from console.sentences import sentence_in
 from console.sessions import Sessions
 from console.settings import ConsoleSettings
 from console.signing import LOOPBACK, Signer
@@ -58,6 +59,7 @@ from console.visits import (
     typed_in,
 )
 from ops.shell.asking import NoAnswer
+from ops.shell.http_client import ANSWERS_IN
 from ops.shell.problem import Exit, Problem
 
 HEADERS: Final = {
@@ -152,6 +154,7 @@ def _guarded(
 
     async def answer(request: Request) -> Response:
         visit = request.state.visit = Visit(None, chosen_language(request), settings.console_roles)
+        ANSWERS_IN.set(visit.language)
         try:
             if route.method == "POST" and not comes_from_here(request, settings.own_url):
                 return _refuse(request, visit, 403, "This form was not sent by a page of this console.")
@@ -178,14 +181,15 @@ def _failed(request: Request, visit: Visit, error: Exception) -> Response:
         ):
             return _not_known(request, visit, error)
         case Unreadable():
-            return _trouble(request, visit, str(error))
+            return _trouble(request, visit, sentence_in(visit.language, str(error)))
         case OSError() | asyncpg.PostgresError() | asyncpg.InterfaceError():
             return _trouble(request, visit, type(error).__name__)
         case NoAnswer():
-            return _trouble(request, visit, "", error.message)
+            return _trouble(request, visit, "", sentence_in(visit.language, error.message))
         case Problem():
             status = STATUS_OF.get(error.exit_code, 503)
-            return page(request, visit, "refusal.html", status, message=error.message, hint=error.hint)
+            message, hint = (sentence_in(visit.language, text) for text in (error.message, error.hint))
+            return page(request, visit, "refusal.html", status, message=message, hint=hint)
         case _:
             # Its kind and place, and no value: one may be somebody's account.
             place = traceback.extract_tb(error.__traceback__)[-1]
@@ -254,7 +258,7 @@ def _trouble(request: Request, visit: Visit, why: str, message: str = "") -> Res
 
 def _not_known(request: Request, visit: Visit, error: Exception) -> Response:
     """The form was on its way when the answer failed: who sent it looks what became of it."""
-    why = error.message if isinstance(error, NoAnswer) else type(error).__name__
+    why = sentence_in(visit.language, error.message) if isinstance(error, NoAnswer) else type(error).__name__
     log.warning("outcome not known", path=request.url.path, error=type(error).__name__)
     return page(request, visit, "not_known.html", 503, why=why, back=_back(request, request.state.form))
 

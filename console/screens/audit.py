@@ -12,6 +12,7 @@ from starlette.responses import Response
 from console.pages import page, table
 from console.reading import Reader
 from console.routes import Route, get
+from console.sentences import action_in
 from console.tables import Column, Row, view_of
 from console.visits import Visit
 from ops.shell.problem import Exit, Problem
@@ -67,6 +68,7 @@ async def show(reader: Reader, request: Request, visit: Visit) -> Response:
         "audit.html",
         fitting=[column for column in COLUMNS if column.name in SHOWN],
         unreadable=found.unreadable,
+        action=partial(action_in, visit.language),
         most=MOST if len(found.entries) == MOST else 0,
         chosen=chosen,
         services=SERVICES,
@@ -101,7 +103,6 @@ def row_of(entry: Entry) -> Row:
     """An entry as a row."""
     return {
         **{column.name: getattr(entry, column.name) for column in COLUMNS},
-        "action": entry.action.replace(".", " "),
         "way": way_to(entry.target),
     }
 

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from console.pages import page, see, table
 from console.reading import Reader
 from console.routes import Route, get
+from console.sentences import sentence_in
 from console.tables import Column, view_of
 from console.visits import Visit
 from ops.shell.ways import order_path, way_of_thing
@@ -41,7 +42,11 @@ async def show(reader: Reader, request: Request, visit: Visit) -> Response:
     if [each.kind for each in things] == ["order"] and not finds.unreadable:
         return see(order_path(things[0].name))
     rows = [
-        {**each.to_document(), "way": way_of_thing(each.kind, each.name, each.command)}
+        {
+            **each.to_document(),
+            "says": sentence_in(visit.language, each.says),
+            "way": way_of_thing(each.kind, each.name, each.command),
+        }
         for each in finds.found
     ]
     view = view_of(request.query_params, COLUMNS, ("word",))

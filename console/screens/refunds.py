@@ -15,6 +15,7 @@ from console.masking import mask_text
 from console.pages import page, see, table
 from console.reading import Reader
 from console.routes import Form, Route, get, post
+from console.sentences import sentence_in
 from console.tables import Column, Row, view_of
 from console.texts import translate
 from console.visits import Visit, here
@@ -244,7 +245,9 @@ async def attach_proof(
     except NoAnswer:
         raise
     except Problem as problem:
-        return await _proof_again(services, request, visit, refund_id, mask_text(problem.message), form)
+        return await _proof_again(
+            services, request, visit, refund_id, mask_text(sentence_in(visit.language, problem.message)), form
+        )
     reader.forget()
     return see(f"{refund_path(refund_id)}&done=proof")
 
@@ -338,7 +341,14 @@ async def request_refund(
         raise
     except Problem as problem:
         return _check_page(
-            request, visit, order_id, found, asked, 422, said=mask_text(problem.message), **typed
+            request,
+            visit,
+            order_id,
+            found,
+            asked,
+            422,
+            said=mask_text(sentence_in(visit.language, problem.message)),
+            **typed,
         )
     reader.forget()
     return see(f"{refund_path(answer['refund_id'])}&done=requested")

@@ -16,6 +16,7 @@ from console.masking import StillHidden, mask, mask_headers, mask_record, mask_t
 from console.pages import page, see, table
 from console.reading import MEMBERS, Reader
 from console.routes import Form, Route, get, post
+from console.sentences import sentence_in
 from console.signing import Signer
 from console.tables import Column, Row, view_of
 from console.texts import translate
@@ -197,7 +198,7 @@ async def replay(desk: Desk, request: Request, visit: Visit, form: Form) -> Resp
     desk.reader.forget()
     if outcome.get("replayed"):
         return see(f"{letter_path(str(name))}?done=replayed")
-    said = mask_text(outcome_text(outcome, "replayed"))
+    said = mask_text(sentence_in(visit.language, outcome_text(outcome, "replayed")))
     return _letter(request, visit, name, await desk.fetch(visit, name), 409, said=said)
 
 
@@ -241,7 +242,7 @@ async def _edit(desk: Desk, request: Request, visit: Visit, form: Form, *, apply
     except Problem as problem:
         if isinstance(problem, NoAnswer):
             raise
-        said = mask_text(problem.message)
+        said = mask_text(sentence_in(visit.language, problem.message))
         return _letter(request, visit, name, shown, 422, said=said, **edited)
     if outcome.get("applied"):
         desk.reader.forget()

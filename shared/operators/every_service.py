@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from shared.operators.commands import pawl
 from shared.operators.deciding import CANCELLABLE
 from shared.operators.finding import Found, Look, by_text
+from shared.operators.sentences import Sentence
 from shared.operators.todo import Cause, Group, Moment, Row, Who, no_arguments
 
 
@@ -33,11 +34,11 @@ def _dead_letters(service: str, rows: Sequence[Row]) -> Iterator[Group]:
     for row in rows:
         names = tuple(f"{service}:{number}" for number in row["members"])
         from_checkout = row["from_checkout"]
-        sender = row["source"] or "an unknown sender"
+        sender = row["source"] or Sentence("an unknown sender")
         yield Group(
             service,
             "dead_letter",
-            f"{row['code']} from {sender}",
+            Sentence("{code} from {sender}", code=row["code"], sender=sender),
             row["count"],
             row["won"],
             row["since"],
@@ -105,7 +106,12 @@ def _gaps(service: str, rows: Sequence[Row]) -> Iterator[Group]:
         yield Group(
             service,
             "records_missed",
-            f"{row['records']} records of {row['topic']}, {row['kind']}",
+            Sentence(
+                "{records} records of {topic}, {kind}",
+                records=row["records"],
+                topic=row["topic"],
+                kind=row["kind"],
+            ),
             row["count"],
             None,
             row["since"],
@@ -123,6 +129,12 @@ def find_in_every_service(service: str) -> tuple[Look, ...]:
 def dead_letter(service: str, row: Row) -> Found:
     """A refused record, by the order or partner that it is about."""
     name = f"{service}:{row['id']}"
-    what = " ".join(filter(None, (row["type"], row["code"], row["pointer"])))
-    under = f", key {row['key']}" if row["key"] else ""
-    return Found(service, "dead_letter", name, f"{what}, {row['state']}{under}", pawl("dead", "show", name))
+    said = {
+        "type": row["type"] or "?",
+        "code": row["code"],
+        "place": f" {row['pointer']}" if row["pointer"] else "",
+        "state": row["state"],
+        "key": row["key"],
+    }
+    says = Sentence("{type} refused, {code}{place}, {state}, key {key}", **said)
+    return Found(service, "dead_letter", name, says, pawl("dead", "show", name))

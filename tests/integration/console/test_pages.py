@@ -253,6 +253,19 @@ async def test_a_record_that_is_not_there_is_a_page_that_says_so(
     assert "content-security-policy" in answer.headers
 
 
+async def test_what_a_service_refuses_is_said_in_the_language_of_whoever_asks(
+    table: Tabletop, operator: httpx.AsyncClient
+) -> None:
+    there = "/refund?id=0199a0b0-0000-7000-8000-000000000077"
+
+    korean = await operator.get(there, headers={"accept-language": "ko"})
+    english = await operator.get(there, headers={"accept-language": "en"})
+
+    assert (korean.status_code, english.status_code) == (404, 404)
+    assert "찾을 수 없습니다" in korean.text
+    assert "there is no refund" in english.text
+
+
 async def test_without_databases_a_page_says_so_and_nothing_breaks() -> None:
     nowhere = System(directory=None, ops_url="postgresql://nobody@127.0.0.1:1/pawl")  # type: ignore[arg-type]
     reader = Reader(nowhere, Thresholds())
