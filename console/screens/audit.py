@@ -34,7 +34,7 @@ COLUMNS: Final = (
     Column("target", "Of what", "id"),
     Column("reason", "Reason"),
     Column("result", "Result", "code"),
-    Column("service", "Service"),
+    Column("service", "Service", "code"),
     Column("request", "Request", "id"),
 )
 SHOWN: Final = ("at", "actor", "action", "target", "reason", "result", "service")

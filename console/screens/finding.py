@@ -20,7 +20,7 @@ COLUMNS: Final = (
     Column("kind", "Kind", "code"),
     Column("name", "Name", "id"),
     Column("says", "What it is"),
-    Column("service", "Service"),
+    Column("service", "Service", "code"),
     Column("command", "Command", "command"),
 )
 LONGEST: Final = 200

@@ -31,7 +31,7 @@ COLUMNS: Final = (
     Column("who", "Who", "code"),
     Column("overdue", "Overdue", "count"),
     Column("due", "Next due", "instant"),
-    Column("service", "Service"),
+    Column("service", "Service", "code"),
     Column("reason", "Reason"),
     Column("command", "Command", "command"),
 )

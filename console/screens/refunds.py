@@ -24,6 +24,7 @@ from ops.shell.problem import Exit, Problem
 from ops.shell.ways import check_path, refund_path
 from ops.watch.decide.answers import ONLY_SHOWN
 from shared.clock import now
+from shared.events.catalogue import SERVICES
 from shared.ids import uuid7
 from shared.operators.deciding import RefundDecision
 
@@ -429,6 +430,7 @@ async def _page(
         takes_proof="proof" in refund["decisions"],
         needed=refund["proof"] and refund["proof"]["kind"],
         kinds=PROOF_KINDS,
+        services=SERVICES,
         done=DONE.get(done, ""),
         back=here(request) if outcome else refund_path(refund_id),
         is_revealed=is_revealed,

@@ -39,7 +39,7 @@ COLUMNS: Final = (
     Column("won", "Won held back", "won"),
     Column("age", "Oldest", "age"),
     Column("kind", "State", "code"),
-    Column("service", "Service"),
+    Column("service", "Service", "code"),
     Column("sender", "Sender"),
     Column("newest", "Newest", "instant"),
 )
