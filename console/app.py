@@ -2,6 +2,7 @@
 
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -263,11 +264,20 @@ def _not_known(request: Request, visit: Visit, error: Exception) -> Response:
     return page(request, visit, "not_known.html", 503, why=why, back=_back(request, request.state.form))
 
 
+async def _visit_of(request: Request) -> Visit:
+    """Who asks for a page that is not there: nobody, where sessions cannot be read."""
+    session, token = None, request.cookies.get(cookie_of(request), "")
+    if token:
+        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            session = await request.app.state.sessions.look(token)
+    return Visit(session, chosen_language(request), request.app.state.scopes)
+
+
 async def _nowhere(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code != 404:
         return Response(status_code=error.status_code, headers=error.headers)
-    visit = Visit(None, chosen_language(request), {})
+    visit = await _visit_of(request)
     return _refuse(request, visit, 404, "There is no such page.")
 
 

@@ -158,6 +158,7 @@ KOREAN: Final[Mapping[str, str]] = {
     "Filter": "거르기",
     "{some} of {all} rows": "{all}줄 중 {some}줄",
     "{all} rows": "{all}줄",
+    "1 row": "1줄",
     "Pages of the table": "표의 쪽",
     "Previous": "이전",
     "Next": "다음",
