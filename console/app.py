@@ -74,6 +74,7 @@ HEADERS: Final = {
     "cross-origin-resource-policy": "same-origin",
 }
 STATIC: Final = "/static"
+FOUND: Final = (200, 304)
 HEALTH: Final = "/health"
 STATUS_OF: Final = {Exit.USAGE: 422, Exit.NOTHING_MATCHED: 404}
 """The status of a page that shows a refusal, by the exit code that a command would end with."""
@@ -282,20 +283,20 @@ async def _nowhere(request: Request, error: Exception) -> Response:
 
 
 class _Headers:
-    """Every answer forbids what no page of ours needs, and is kept by nobody but for the files."""
+    """Every answer forbids what no page of ours needs, and is kept by nobody but for files that are there."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        kept = "public, max-age=3600" if scope.get("path", "").startswith(STATIC) else "no-store"
-        added = [
-            (name.encode(), value.encode()) for name, value in {**HEADERS, "cache-control": kept}.items()
-        ]
+        of_file = scope.get("path", "").startswith(f"{STATIC}/")
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *added]
+                kept = "public, max-age=3600" if of_file and message["status"] in FOUND else "no-store"
+                added = {**HEADERS, "cache-control": kept}.items()
+                named = [(name.encode(), value.encode()) for name, value in added]
+                message["headers"] = [*message["headers"], *named]
             await send(message)
 
         await self.app(scope, receive, send_with_headers)

@@ -797,6 +797,8 @@ KOREAN: Final[Mapping[str, str]] = {
     "Run: pawl migrate": "실행하세요: pawl migrate",
     "This needs a reason, which is kept.": "이유가 필요하며, 기록에 남습니다.",
     "Go back and say why.": "돌아가서 이유를 적으세요.",
+    "A header that names who asks comes twice.": "누구인지 알리는 헤더가 두 번 왔습니다.",
+    "The proxy has to take away what others send.": "프록시는 다른 곳에서 온 헤더를 지워야 합니다.",
     "This console is reached through its proxy only.": "이 콘솔은 프록시를 통해서만 들어올 수 있습니다.",
     "Nobody was signed in. Try again from the first page.": "로그인하지 않았습니다. 첫 화면에서 다시 하세요.",
     "Whoever signs people in does not say who this is.": "로그인 제공자가 누구인지 알려 주지 않습니다.",
