@@ -3,6 +3,7 @@
 import html
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Final
 
 import httpx
@@ -10,30 +11,30 @@ import pytest
 
 from console.app import routes
 from console.doors import Demo
+from console.lists import Lists
 from console.people import Person
 from console.reading import Reader
-from console.routes import Route
-from shared.events.catalogue import SERVICES
+from ops.setup.provision import Database
+from ops.shell.system import System
+from shared.migrations import CONSOLE
+from shared.operators.todo import Thresholds
+from shared.postgres import open_pool
 from tests.support.console_app import KEY, browser
-from tests.support.tabletop import Tabletop
+from tests.support.tabletop import Tabletop, buy
 from tests.support.terminal import Terminal
 
 MARKUP: Final = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>"
 NASTY: Final = (
     MARKUP,
     "..",
-    "../../orders/A-1",
     "A-1/../../ops/dead",
-    "%2e%2e%2fops",
     "a\0b",
     "\ud7ff\ue000 \u202e٢٠١١-٠٣",
-    "2011-03\n",
-    "９９",
-    "-1",
-    "99999999999999999999",
-    "x" * 5_000,
+    "２０１１-０３\n",
+    "-99999999999999999999",
+    "x" * 1_000,
     "'; DROP TABLE orders; --",
-    "{{7*7}}{% raw %}${7*7}",
+    "{{7*191}}{% raw %}${7*191}",
     "//evil.example",
     "\r\nset-cookie: a=b",
 )
@@ -42,30 +43,39 @@ NAMES: Final = (
     *("business", "watermark", "kind", "action", "decision", "actor", "target", "since", "until", "partner"),
     *("sort", "only", "page", "lang", "to", "of", "mark", "done", "units 1"),
 )
+FIELDS: Final = (
+    *(name for name in NAMES if name != "lang"),
+    *("reference", "reason", "message", "undo", "name", "how", "key", "back", "document", "last_four"),
+    *("approval_number", "failed", "waiting", "grant", "invoice_email", "business_number"),
+)
 MONTH: Final = {"month": "2026-10", "number": "1168200276", "order": "A-1", "id": "A-1"}
 
 
 @pytest.fixture
-async def admin(terminal: Terminal, reader: Reader) -> AsyncIterator[httpx.AsyncClient]:
+async def attacker(
+    terminal: Terminal, reader: Reader, database: Database
+) -> AsyncIterator[httpx.AsyncClient]:
     """Somebody who may do everything, and sends anything."""
-    async with browser(all_routes(terminal, reader), "admin") as client:
-        yield client
+    pool = await open_pool(database.console_url, CONSOLE, 2)
 
-
-def all_routes(terminal: Terminal, reader: Reader) -> list[Route]:
     def sign(person: Person, scope: str) -> str:
         return terminal.environment["PAWL_TOKEN"]
 
-    return routes(reader, sign, Demo())
+    async with browser(routes(reader, sign, Demo()), "admin", lists=Lists(pool)) as client:
+        yield client
+    await pool.close()
 
 
-def paths(those: list[Route], method: str, value: str) -> list[str]:
+ROUTES: Final = routes(Reader(System(directory=Path()), Thresholds()), lambda person, scope: "", Demo())
+
+
+def paths(method: str, value: str) -> list[str]:
     """Every page or form, with a value in its path where one stands there."""
     quoted = httpx.QueryParams({"x": value})
     in_path = str(quoted).removeprefix("x=").replace("+", "%20")
     return [
         re.sub(r"{\w+}", lambda _: in_path, route.path)
-        for route in those
+        for route in ROUTES
         if route.method == method and route.path != "/live"
     ]
 
@@ -74,7 +84,7 @@ def check(answer: httpx.Response, path: str) -> None:
     assert answer.status_code != 500, path
     assert "<script>alert" not in answer.text, path
     assert "<img src=x" not in answer.text, path
-    assert "49" not in re.findall(r"<h1>.*?(49)", answer.text), path
+    assert "1337" not in answer.text, path
     assert "a=b" not in answer.headers.get("set-cookie", ""), path
     location = answer.headers.get("location", "/")
     assert location.startswith("/"), path
@@ -83,41 +93,22 @@ def check(answer: httpx.Response, path: str) -> None:
     assert [each for each in led if each.startswith(("//", "/\\", "http:", "https:", "javascript:"))] == []
 
 
-@pytest.mark.parametrize("value", NASTY, ids=repr)
 async def test_no_page_fails_or_believes_what_an_address_says(
-    history: Tabletop, terminal: Terminal, reader: Reader, admin: httpx.AsyncClient, value: str
+    table: Tabletop, attacker: httpx.AsyncClient
 ) -> None:
-    for path in paths(all_routes(terminal, reader), "GET", value):
-        for query in (dict.fromkeys(NAMES, value), {**dict.fromkeys(NAMES, value), **MONTH}):
-            check(await admin.get(path, params=query), f"{path} {sorted(query)}")
+    await buy(table, "A-1")
+
+    for value in NASTY:
+        query = dict.fromkeys(NAMES, value) | (MONTH if value == MARKUP else {})
+        for path in paths("GET", value):
+            check(await attacker.get(path, params=query), f"{path} {value!r}")
 
 
-async def rows_of(table: Tabletop) -> int:
-    """How many rows of what was done there are, over all services."""
-    counts = [await table.pools[name].fetchval("SELECT count(*) FROM audit_log") for name in SERVICES]
-    return sum(counts)
+async def test_no_form_fails_for_what_no_page_sends(table: Tabletop, attacker: httpx.AsyncClient) -> None:
+    await buy(table, "A-1")
 
-
-@pytest.mark.parametrize("value", NASTY, ids=repr)
-async def test_no_form_fails_or_does_anything_for_what_no_page_sends(
-    history: Tabletop, terminal: Terminal, reader: Reader, admin: httpx.AsyncClient, value: str
-) -> None:
-    before = await rows_of(history)
-    names = {*NAMES, "reference", "reason", "message", "undo", "name", "how", "key", "back", "document"} - {
-        "lang"
-    }
-    names |= {
-        "last_four",
-        "approval_number",
-        "failed",
-        "waiting",
-        "grant",
-        "invoice_email",
-        "business_number",
-    }
-
-    for path in paths(all_routes(terminal, reader), "POST", value):
-        if path not in ("/sign-out", "/sign-in"):
-            check(await admin.post(path, data={**dict.fromkeys(names, value), "form_key": KEY}), path)
-
-    assert await rows_of(history) == before
+    for value in NASTY:
+        form = {**dict.fromkeys(FIELDS, value), "form_key": KEY}
+        for path in paths("POST", value):
+            if path not in ("/sign-out", "/sign-in"):
+                check(await attacker.post(path, data=form), f"{path} {value!r}")
