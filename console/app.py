@@ -2,6 +2,7 @@
 
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -41,6 +42,7 @@ from console.screens import (
     serials,
     signing_in,
 )
+from console.sentences import sentence_in
 from console.sessions import Sessions
 from console.settings import ConsoleSettings
 from console.signing import LOOPBACK, Signer
@@ -58,6 +60,7 @@ from console.visits import (
     typed_in,
 )
 from ops.shell.asking import NoAnswer
+from ops.shell.http_client import ANSWERS_IN
 from ops.shell.problem import Exit, Problem
 
 HEADERS: Final = {
@@ -71,6 +74,7 @@ HEADERS: Final = {
     "cross-origin-resource-policy": "same-origin",
 }
 STATIC: Final = "/static"
+FOUND: Final = (200, 304)
 HEALTH: Final = "/health"
 STATUS_OF: Final = {Exit.USAGE: 422, Exit.NOTHING_MATCHED: 404}
 """The status of a page that shows a refusal, by the exit code that a command would end with."""
@@ -152,6 +156,7 @@ def _guarded(
 
     async def answer(request: Request) -> Response:
         visit = request.state.visit = Visit(None, chosen_language(request), settings.console_roles)
+        ANSWERS_IN.set(visit.language)
         try:
             if route.method == "POST" and not comes_from_here(request, settings.own_url):
                 return _refuse(request, visit, 403, "This form was not sent by a page of this console.")
@@ -178,14 +183,15 @@ def _failed(request: Request, visit: Visit, error: Exception) -> Response:
         ):
             return _not_known(request, visit, error)
         case Unreadable():
-            return _trouble(request, visit, str(error))
+            return _trouble(request, visit, sentence_in(visit.language, str(error)))
         case OSError() | asyncpg.PostgresError() | asyncpg.InterfaceError():
             return _trouble(request, visit, type(error).__name__)
         case NoAnswer():
-            return _trouble(request, visit, "", error.message)
+            return _trouble(request, visit, "", sentence_in(visit.language, error.message))
         case Problem():
             status = STATUS_OF.get(error.exit_code, 503)
-            return page(request, visit, "refusal.html", status, message=error.message, hint=error.hint)
+            message, hint = (sentence_in(visit.language, text) for text in (error.message, error.hint))
+            return page(request, visit, "refusal.html", status, message=message, hint=hint)
         case _:
             # Its kind and place, and no value: one may be somebody's account.
             place = traceback.extract_tb(error.__traceback__)[-1]
@@ -254,34 +260,43 @@ def _trouble(request: Request, visit: Visit, why: str, message: str = "") -> Res
 
 def _not_known(request: Request, visit: Visit, error: Exception) -> Response:
     """The form was on its way when the answer failed: who sent it looks what became of it."""
-    why = error.message if isinstance(error, NoAnswer) else type(error).__name__
+    why = sentence_in(visit.language, error.message) if isinstance(error, NoAnswer) else type(error).__name__
     log.warning("outcome not known", path=request.url.path, error=type(error).__name__)
     return page(request, visit, "not_known.html", 503, why=why, back=_back(request, request.state.form))
+
+
+async def _visit_of(request: Request) -> Visit:
+    """Who asks for a page that is not there: nobody, where sessions cannot be read."""
+    session, token = None, request.cookies.get(cookie_of(request), "")
+    if token:
+        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            session = await request.app.state.sessions.look(token)
+    return Visit(session, chosen_language(request), request.app.state.scopes)
 
 
 async def _nowhere(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code != 404:
         return Response(status_code=error.status_code, headers=error.headers)
-    visit = Visit(None, chosen_language(request), {})
+    visit = await _visit_of(request)
     return _refuse(request, visit, 404, "There is no such page.")
 
 
 class _Headers:
-    """Every answer forbids what no page of ours needs, and is kept by nobody but for the files."""
+    """Every answer forbids what no page of ours needs, and is kept by nobody but for files that are there."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        kept = "public, max-age=3600" if scope.get("path", "").startswith(STATIC) else "no-store"
-        added = [
-            (name.encode(), value.encode()) for name, value in {**HEADERS, "cache-control": kept}.items()
-        ]
+        of_file = scope.get("path", "").startswith(f"{STATIC}/")
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *added]
+                kept = "public, max-age=3600" if of_file and message["status"] in FOUND else "no-store"
+                added = {**HEADERS, "cache-control": kept}.items()
+                named = [(name.encode(), value.encode()) for name, value in added]
+                message["headers"] = [*message["headers"], *named]
             await send(message)
 
         await self.app(scope, receive, send_with_headers)

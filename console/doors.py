@@ -38,9 +38,20 @@ class ByProxy(Struct, frozen=True):
         """Who asks. Raises Problem for nobody, for what comes past the proxy, and without a role."""
         if request.client is None or request.client.host not in self.proxies:
             raise Problem("This console is reached through its proxy only.", "", Exit.USAGE)
-        name = request.headers.get(self.person_header, "")
-        groups = request.headers.get(self.groups_header, "").split(",")
+        name = self._only(request, self.person_header)
+        groups = self._only(request, self.groups_header).split(",")
         return person_of(name, (group.strip() for group in groups), self.names)
+
+    def _only(self, request: Request, header: str) -> str:
+        """A header that the proxy sets. Raises Problem where there are two: one is not the proxy's."""
+        there = request.headers.getlist(header)
+        if len(there) > 1:
+            raise Problem(
+                "A header that names who asks comes twice.",
+                "The proxy has to take away what others send.",
+                Exit.USAGE,
+            )
+        return there[0] if there else ""
 
 
 Door: TypeAlias = Demo | ByProvider | ByProxy

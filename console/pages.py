@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
 from console import formats
+from console.sentences import sentence_in, wait_in
 from console.tables import Column, Row, View, arranged, as_csv, as_document, masked, page_of
 from console.texts import code_in, translate
 from console.visits import LANGUAGE_COOKIE, Visit, here
@@ -46,6 +47,8 @@ def page(request: Request, visit: Visit, template: str, status: int = 200, **con
     """A page in the language of who asks. `watched`, where a screen says it: what `console.live` tells of."""
     if not visit.may("ops:read"):
         context.pop("watched", None)
+    if unreadable := context.get("unreadable"):
+        context["unreadable"] = {name: sentence_in(visit.language, why) for name, why in unreadable.items()}
     html = (
         templates()
         .get_template(template)
@@ -53,6 +56,8 @@ def page(request: Request, visit: Visit, template: str, status: int = 200, **con
             {
                 "t": partial(translate, visit.language),
                 "code": partial(code_in, visit.language),
+                "say": partial(sentence_in, visit.language),
+                "why_waits": partial(wait_in, visit.language),
                 "age": lambda span: formats.age(span, visit.language),
                 "visit": visit,
                 "here": here(request),

@@ -1,7 +1,6 @@
 """What the pages say, in English and Korean. Pure.
 
-A text is named by its English words. What services and people say (details, reasons, commands) is shown as
-they said it.
+A text is named by its English words. Sentences of services and commands are in `console.sentences`.
 """
 
 from collections.abc import Mapping
@@ -115,6 +114,11 @@ ENGLISH: Final[Mapping[str, str]] = {
     "tab failed": "Failed",
     "tab bounced": "Bounced",
     "tab unknown": "Result not known",
+    "part open": "open",
+    "part issuing": "being issued",
+    "part issued": "issued",
+    "part refunding": "being refunded",
+    "part refunded": "refunded",
     "list replay": "Handle them again",
     "list resolve": "Close them",
     "list replay one": "Handle {name} again",
@@ -154,6 +158,7 @@ KOREAN: Final[Mapping[str, str]] = {
     "Filter": "거르기",
     "{some} of {all} rows": "{all}줄 중 {some}줄",
     "{all} rows": "{all}줄",
+    "1 row": "1줄",
     "Pages of the table": "표의 쪽",
     "Previous": "이전",
     "Next": "다음",
@@ -774,6 +779,13 @@ KOREAN: Final[Mapping[str, str]] = {
         "환불을 결정하는 역할만 남을 대신해 요청할 수 있습니다. 아무것도 하지 않았습니다."
     ),
     "It is asked for.": "요청했습니다.",
+    "The proof is attached.": "증빙을 첨부했습니다.",
+    "Attach a proof": "증빙 첨부",
+    "Attach it": "첨부",
+    "Where it is kept: an address or a name, in one line": "보관 위치 (주소나 이름, 한 줄)",
+    "A proof has a kind, one line that says where it is kept, and a reason. Nothing was done.": (
+        "증빙에는 종류, 보관 위치 한 줄, 이유가 필요합니다. 아무것도 하지 않았습니다."
+    ),
     "What approving it would give, judged now": "지금 승인하면",
     "Proofs": "증빙",
     "One is needed": "필요한 증빙",
@@ -781,6 +793,53 @@ KOREAN: Final[Mapping[str, str]] = {
         "{person}이(가) 먼저 승인했습니다. 다른 사람이 한 번 더 승인해야 합니다."
     ),
     "That is you.": "본인입니다.",
+    # What was asked for and cannot be done, and what to do then
+    "Run: pawl migrate": "실행하세요: pawl migrate",
+    "This needs a reason, which is kept.": "이유가 필요하며, 기록에 남습니다.",
+    "Go back and say why.": "돌아가서 이유를 적으세요.",
+    "A header that names who asks comes twice.": "누구인지 알리는 헤더가 두 번 왔습니다.",
+    "The proxy has to take away what others send.": "프록시는 다른 곳에서 온 헤더를 지워야 합니다.",
+    "This console is reached through its proxy only.": "이 콘솔은 프록시를 통해서만 들어올 수 있습니다.",
+    "Nobody was signed in. Try again from the first page.": "로그인하지 않았습니다. 첫 화면에서 다시 하세요.",
+    "Whoever signs people in does not say who this is.": "로그인 제공자가 누구인지 알려 주지 않습니다.",
+    "Somebody who keeps the groups has to give one.": "그룹 관리자가 역할을 주어야 합니다.",
+    "This sign-in was not begun here, or too long ago.": "여기서 시작하지 않았거나 너무 오래된 로그인입니다.",
+    "This sign-in was not begun here.": "여기서 시작하지 않은 로그인입니다.",
+    "The provider has signed nobody in.": "로그인 제공자가 아무도 로그인시키지 않았습니다.",
+    "The provider has answered another sign-in.": "다른 로그인에 대한 답입니다.",
+    "The provider has signed somebody in elsewhere.": "다른 곳에 대한 로그인입니다.",
+    "See CONSOLE_OIDC_ISSUER.": "CONSOLE_OIDC_ISSUER 설정을 확인하세요.",
+    "The provider does not take this sign-in.": "로그인 제공자가 이 로그인을 받지 않습니다.",
+    "What the provider says of this person cannot be believed.": "로그인 제공자의 답을 믿을 수 없습니다.",
+    "The keys of the provider cannot be read.": "로그인 제공자의 키를 읽을 수 없습니다.",
+    "A day is like 2026-11-30.": "날짜는 2026-11-30처럼 적습니다.",
+    "For example 116-82-00276.": "예: 116-82-00276",
+    "For example 2011-03.": "예: 2011-03",
+    "Look at the document.": "문서를 확인하세요.",
+    "Name the approval number, or why it was not taken.": "승인번호나 받지 않은 이유를 적어야 합니다.",
+    "Go back and say one.": "돌아가서 하나를 적으세요.",
+    "A list is of one cause, to be replayed or resolved.": (
+        "목록은 한 가지 원인을 다시 처리하거나 종결하는 것입니다."
+    ),
+    "There is no such list.": "그런 목록은 없습니다.",
+    "Lists are kept for 90 days.": "목록은 90일 동안 남습니다.",
+    "There is no result in it.": "결과가 없습니다.",
+    "Read the file in again.": "파일을 다시 읽으세요.",
+    "A close in one stroke is of a whole month.": "한 번에 하는 마감은 한 달 전체에 합니다.",
+    "These are no lines of a list.": "목록의 줄이 아닙니다.",
+    "This is no list of Hometax and no CSV in UTF-8.": "홈택스 목록도 UTF-8 CSV도 아닙니다.",
+    "Its first line names the columns: document_key,approval_number,failed": (
+        "첫 줄은 열 이름입니다: document_key,approval_number,failed"
+    ),
+    "Nothing is named that is to change.": "바꿀 것이 없습니다.",
+    "Go back and say what is right.": "돌아가서 올바른 내용을 적으세요.",
+    "Go back and look at them.": "돌아가서 확인하세요.",
+    "No partner is named.": "파트너를 적지 않았습니다.",
+    "The end of a serial has four characters.": "시리얼의 끝자리는 네 글자입니다.",
+    "Go back and type them.": "돌아가서 적으세요.",
+    "No threshold was changed.": "바뀐 기준이 없습니다.",
+    "Go back and change one.": "돌아가서 하나를 바꾸세요.",
+    "This console keeps no thresholds.": "이 콘솔에는 기준을 둘 곳이 없습니다.",
     # What is hidden, and forms that did not arrive
     "Accounts, addresses and numbers are hidden (***)": "계좌, 이메일, 번호를 가렸습니다 (***)",
     "Accounts, addresses and numbers are hidden (***); your role may not see them.": (
@@ -829,6 +888,11 @@ KOREAN: Final[Mapping[str, str]] = {
     "A list is frozen first: what is refused later is not in it. Nothing is done yet.": (
         "먼저 목록을 고정합니다. 나중에 거부된 것은 들어가지 않으며, 아직 아무것도 하지 않습니다."
     ),
+    "part open": "미발급",
+    "part issuing": "발급 중",
+    "part issued": "발급",
+    "part refunding": "환불 중",
+    "part refunded": "환불",
     "list replay": "다시 처리",
     "list resolve": "종결",
     "list replay one": "{name} 다시 처리",
@@ -900,6 +964,9 @@ KOREAN_CODES: Final[Mapping[str, str]] = {
     "stopping": "멈추는 중",
     "stalled": "멈춰 있음",
     "silent": "답 없음",
+    "orders": "주문",
+    "refunds": "환불",
+    "invoices": "계산서",
     "dead_letter": "거부된 기록",
     "event_blocked": "막힌 이벤트",
     "event_waiting": "기다리는 이벤트",
@@ -944,8 +1011,10 @@ KOREAN_CODES: Final[Mapping[str, str]] = {
     "recalled": "회수됨",
     "sold": "판매",
     "serials": "시리얼",
-    "csv": "CSV",
-    "xlsx": "XLSX",
+    "csv": "CSV 파일",
+    "xlsx": "XLSX 파일",
+    "bank": "은행",
+    "taken_back": "취소됨",
     "merge": "메시지 파일",
     "registered": "등록",
     "revoked": "폐기",
@@ -1028,6 +1097,58 @@ KOREAN_CODES: Final[Mapping[str, str]] = {
     "left_out": "제외",
     "begun": "처리 중",
     "reveal": "가림을 풀어 봄",
+    "bankbook_copy": "통장 사본",
+    "business_registration": "사업자등록증",
+    "company_register": "등기사항전부증명서",
+    "power_of_attorney": "위임장",
+    "document_answer_doubted": "믿을 수 없는 대행사의 답",
+    "document_to_issue_again": "다시 발행할 문서",
+    "no_answer": "답 없음",
+    "month_not_over": "끝나지 않은 월",
+    "not_paid": "결제되지 않음",
+    "unknown_payment": "알 수 없는 결제",
+    "to_send": "보낼 예정",
+    "sending": "보내는 중",
+    "sent": "보냄",
+    "working": "처리 중",
+    "transmitted": "전송 완료",
+    "not_transmitted": "전송되지 않음",
+    "transmission_failed": "전송 실패",
+    "another_payment": "다른 결제 필요",
+    "ask_to_merge": "합산 신청",
+    "issue_units": "나머지 수량 발급",
+    "merge_business": "사업자 합산",
+    "refund_ends": "환불 종료",
+    "undo": "합산 해제",
+    "undo_business_merge": "사업자 합산 해제",
+    "not_confirmed": "은행이 확인하지 않음",
+    "other_company": "다른 회사",
+    "other_form": "다른 법인 종류",
+    "other_name": "다른 이름",
+    "person_for_business": "사업자 대신 개인",
+    "person_for_company": "회사 대신 개인",
+    "match": "일치",
+    "mismatch": "불일치",
+    "unavailable": "답할 수 없음",
+    "answer_payout": "지급 결과 알림",
+    "ask_app_store": "앱스토어에 요청",
+    "ask_for_all": "전부 요청",
+    "ask_for_less": "적게 요청",
+    "bank_answer": "은행의 답",
+    "end_other_refund": "다른 환불 종료",
+    "grant_units": "수량 확정",
+    "name_account": "계좌 지정",
+    "pay_order": "주문 결제",
+    "pay_out": "환불금 지급",
+    "retry_or_release": "다시 지급하거나 포기",
+    "second_review": "두 번째 승인",
+    "correct_document": "문서 정정",
+    "correct_partner": "파트너 정정",
+    "send_again": "다시 보내기",
+    "deleted": "삭제됨",
+    "parked": "기다림",
+    "moved": "옮겨짐",
+    "no_payment": "결제 없음",
     "until_issued": "발급 전까지 환불 가능",
 }
 """Codes in Korean: as in evidence, but shorter where a table has little room.
@@ -1044,4 +1165,6 @@ def translate(language: Language, text: str, **values: Any) -> str:
 
 def code_in(language: Language, code: str) -> str:
     """A code of the services as people read it."""
-    return KOREAN_CODES.get(code, words(code)) if language == "ko" else words(code)
+    if language == "en":
+        return words(code)
+    return KOREAN_CODES.get(code) or (words(code) if code.isascii() else code)

@@ -112,9 +112,10 @@ def typed_in(form: Mapping[str, str]) -> dict[str, str]:
 
 
 def here(request: Request) -> str:
-    """The page as it is asked for, in no particular language, to come back to."""
+    """The page as it is asked for, in no particular language, to come back to; never a page of others."""
     query = [(name, value) for name, value in request.query_params.multi_items() if name != "lang"]
-    return f"{request.url.path}{f'?{urlencode(query)}' if query else ''}"
+    path = "/" + request.url.path.lstrip("/\\")
+    return f"{path}{f'?{urlencode(query)}' if query else ''}"
 
 
 def local(path: str) -> str:

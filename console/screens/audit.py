@@ -12,10 +12,11 @@ from starlette.responses import Response
 from console.pages import page, table
 from console.reading import Reader
 from console.routes import Route, get
+from console.sentences import action_in
 from console.tables import Column, Row, view_of
 from console.visits import Visit
-from console.ways import find_path, month_path
 from ops.shell.problem import Exit, Problem
+from ops.shell.ways import find_path, month_path
 from ops.watch.audit_log import Entry
 from shared.clock import now
 from shared.events.catalogue import SERVICES
@@ -33,7 +34,7 @@ COLUMNS: Final = (
     Column("target", "Of what", "id"),
     Column("reason", "Reason"),
     Column("result", "Result", "code"),
-    Column("service", "Service"),
+    Column("service", "Service", "code"),
     Column("request", "Request", "id"),
 )
 SHOWN: Final = ("at", "actor", "action", "target", "reason", "result", "service")
@@ -67,6 +68,7 @@ async def show(reader: Reader, request: Request, visit: Visit) -> Response:
         "audit.html",
         fitting=[column for column in COLUMNS if column.name in SHOWN],
         unreadable=found.unreadable,
+        action=partial(action_in, visit.language),
         most=MOST if len(found.entries) == MOST else 0,
         chosen=chosen,
         services=SERVICES,
@@ -101,7 +103,6 @@ def row_of(entry: Entry) -> Row:
     """An entry as a row."""
     return {
         **{column.name: getattr(entry, column.name) for column in COLUMNS},
-        "action": entry.action.replace(".", " "),
         "way": way_to(entry.target),
     }
 

@@ -20,8 +20,8 @@ from console.screens.month import DONE, MANAGE, READ, SERVICE, is_own
 from console.tables import Column, Row, view_of
 from console.texts import code_in, translate
 from console.visits import Visit
-from console.ways import business_path, document_path, order_path, refund_path, way_of
 from ops.shell.problem import Exit, Problem
+from ops.shell.ways import business_path, document_path, order_path, refund_path, way_of
 from ops.watch.month.closed import OUTCOMES
 from shared.business_number import normalise
 from shared.clock import now

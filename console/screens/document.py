@@ -17,8 +17,8 @@ from console.screens.confirming import Notice, Plan, Said, confirm, supply_and_v
 from console.tables import Column, Row, view_of
 from console.texts import code_in, translate
 from console.visits import Visit
-from console.ways import document_path, order_path, refund_path, way_of
 from ops.shell.problem import Exit, Problem
+from ops.shell.ways import document_path, order_path, refund_path, way_of
 from ops.watch.decide.answers import ONLY_SHOWN
 from shared.business_number import is_valid
 from shared.clock import now

@@ -9,9 +9,10 @@ from starlette.responses import Response
 from console.pages import page, see, table
 from console.reading import Reader
 from console.routes import Route, get
+from console.sentences import sentence_in
 from console.tables import Column, view_of
 from console.visits import Visit
-from console.ways import order_path, way_of_thing
+from ops.shell.ways import order_path, way_of_thing
 from shared.clock import now
 from shared.operators.finding import read_word
 
@@ -19,10 +20,11 @@ COLUMNS: Final = (
     Column("kind", "Kind", "code"),
     Column("name", "Name", "id"),
     Column("says", "What it is"),
-    Column("service", "Service"),
+    Column("service", "Service", "code"),
     Column("command", "Command", "command"),
 )
 LONGEST: Final = 200
+REFUSED: Final = "dead_letter"
 
 
 def routes(reader: Reader) -> list[Route]:
@@ -31,15 +33,20 @@ def routes(reader: Reader) -> list[Route]:
 
 
 async def show(reader: Reader, request: Request, visit: Visit) -> Response:
-    """What the word names. A word that names one order, and nothing else, leads to it."""
+    """What the word names. Of one order that leads to it, where what was refused of it stands too."""
     word = read_word(request.query_params.get("word", "")[:LONGEST])
     if not word.text:
         return page(request, visit, "find.html", word="", unreadable={}, shown=None, columns=COLUMNS)
     finds = await reader.find(word)
-    if [each.kind for each in finds.found] == ["order"] and not finds.unreadable:
-        return see(order_path(finds.found[0].name))
+    things = [each for each in finds.found if each.kind != REFUSED]
+    if [each.kind for each in things] == ["order"] and not finds.unreadable:
+        return see(order_path(things[0].name))
     rows = [
-        {**each.to_document(), "way": way_of_thing(each.kind, each.name, each.command)}
+        {
+            **each.to_document(),
+            "says": sentence_in(visit.language, each.says),
+            "way": way_of_thing(each.kind, each.name, each.command),
+        }
         for each in finds.found
     ]
     view = view_of(request.query_params, COLUMNS, ("word",))

@@ -14,13 +14,14 @@ from console.masking import mask_text
 from console.pages import page, see, table
 from console.reading import Reader
 from console.routes import Form, Route, get, post
+from console.sentences import sentence_in
 from console.signing import Signer
 from console.tables import Column, Row, view_of
 from console.texts import translate
 from console.visits import Visit
-from console.ways import letter_path, list_path
 from ops.shell.asking import NoAnswer
 from ops.shell.problem import Exit, Problem
+from ops.shell.ways import letter_path, list_path
 from ops.watch.dead.calls import CHANGE, LOOK, replay_one, resolve_one, try_one
 from ops.watch.dead.names import Filter, parse_name
 from ops.watch.dead.text import outcome_text
@@ -216,7 +217,7 @@ def _member_row(visit: Visit, member: Member) -> Row:
         "name": member.name,
         "key": member.key,
         "outcome": standing,
-        "detail": member.detail or member.hindrance,
+        "detail": sentence_in(visit.language, member.detail or member.hindrance),
         "would": member.would,
         "ended_at": member.ended_at,
         "way": letter_path(member.name),

@@ -11,16 +11,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from console.asking import Services, reason_of
-from console.formats import won
+from console.formats import Language, won
 from console.pages import download, page, see, table
 from console.reading import Reader
 from console.routes import Form, Route, get, post
 from console.screens.confirming import Notice, Plan, Said, confirm
+from console.sentences import sentence_in
 from console.tables import Column, Row, view_of
 from console.texts import code_in, translate
 from console.visits import Visit
-from console.ways import business_path, find_path, month_path, partner_path, refund_path, way_of
 from ops.shell.problem import Exit, Problem
+from ops.shell.ways import business_path, find_path, month_path, partner_path, refund_path, way_of
 from ops.watch.close import CLOSE_SECONDS, results_in
 from ops.watch.month.asking import is_empty, read_month
 from ops.watch.month.hometax import ReadList, json_of, lines_of, tell_list
@@ -119,8 +120,8 @@ async def show(reader: Reader, services: Services, request: Request, visit: Visi
         fitting=[column for column in COLUMNS if column.name in SHOWN],
         is_empty=is_empty(found),
         actions=actions_of(found),
-        blockers=[standing_of(each) for each in found["blockers"]],
-        warnings=[standing_of(each) for each in found["warnings"]],
+        blockers=[standing_of(each, visit.language) for each in found["blockers"]],
+        warnings=[standing_of(each, visit.language) for each in found["warnings"]],
         before=f"{months_before(first, 1):%Y-%m}",
         after=next_month(month) if month < month_of(now()) else "",
         days_left=(date.fromisoformat(found["due_on"]) - kst_date(now())).days,
@@ -172,9 +173,14 @@ def actions_of(month: dict[str, Any]) -> tuple[str, ...]:
     return ("approve", "issue") if month["in_steps"] else ("close", "approve", "issue")
 
 
-def standing_of(each: dict[str, Any]) -> dict[str, Any]:
+def standing_of(each: dict[str, Any], language: Language = "en") -> dict[str, Any]:
     """What stands against a close, with the page or the search that leads to each of it."""
-    return {**each, "way": way_of(each["command"]), "ways": [_member(member) for member in each["members"]]}
+    return {
+        **each,
+        "detail": sentence_in(language, each["detail"]),
+        "way": way_of(each["command"]),
+        "ways": [_member(member) for member in each["members"]],
+    }
 
 
 def _member(member: dict[str, Any]) -> dict[str, str]:
@@ -211,7 +217,8 @@ def plan_of_month(visit: Visit, action: str, found: dict[str, Any], ready: list[
     month, t = found["month"], partial(translate, visit.language)
     notices = [
         Notice(
-            f"{code_in(visit.language, each['code'])}: {each['count']:,}. {each['detail']}",
+            f"{code_in(visit.language, each['code'])}: {each['count']:,}. "
+            + sentence_in(visit.language, each["detail"]),
             "bad" if each in found["blockers"] else "",
         )
         for each in (*found["blockers"], *found["warnings"])

@@ -9,15 +9,17 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
+from console.formats import Language
 from console.keeping import Sample
 from console.pages import page, table
 from console.reading import NEEDS, Reader, Unreadable, mark_of_groups
 from console.routes import Route, get
 from console.screens import thresholds
+from console.sentences import sentence_in
 from console.sparklines import HOUR, spark_of
 from console.tables import Column, Row, view_of
 from console.visits import Visit
-from console.ways import find_path, way_of
+from ops.shell.ways import find_path, way_of
 from ops.watch.status import Status
 from shared.operators.todo import Group, Thresholds
 
@@ -29,7 +31,7 @@ COLUMNS: Final = (
     Column("who", "Who", "code"),
     Column("overdue", "Overdue", "count"),
     Column("due", "Next due", "instant"),
-    Column("service", "Service"),
+    Column("service", "Service", "code"),
     Column("reason", "Reason"),
     Column("command", "Command", "command"),
 )
@@ -47,7 +49,7 @@ async def show(reader: Reader, request: Request, visit: Visit) -> Response:
     """The list, the services, and the auditor's last verdict."""
     status = await reader.status()
     counts, samples = await _kept(reader, status.at)
-    rows = [row_of(group, status.at) for group in status.todo.groups]
+    rows = [row_of(group, status.at, visit.language) for group in status.todo.groups]
     return table(
         request,
         rows,
@@ -104,7 +106,7 @@ def service_of(status: Status, name: str) -> dict[str, Any]:
     }
 
 
-def row_of(group: Group, now: datetime) -> Row:
+def row_of(group: Group, now: datetime, language: Language = "en") -> Row:
     """A group as a row; `way` is the page of its oldest member."""
     return {
         "cause": group.code,
@@ -116,7 +118,7 @@ def row_of(group: Group, now: datetime) -> Row:
         "late": None if group.overdue_since is None else now - group.overdue_since,
         "due": group.due,
         "service": group.service,
-        "reason": group.reason,
+        "reason": sentence_in(language, group.reason),
         "command": group.command,
         "members": group.members,
         "way": way_to(group),

@@ -11,15 +11,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from console.drawing import PLACES, Strip, X, groups_of, strips_of
+from console.formats import Language
 from console.masking import mask, mask_text
 from console.pages import page
 from console.reading import KEY, Reader
 from console.routes import Route, get
+from console.sentences import action_in, sentence_in
 from console.visits import Visit
-from console.ways import letter_path, refund_path, way_of
 from ops.shell.output import visible
+from ops.shell.ways import letter_path, refund_path, way_of
 from ops.watch.audit_log import Audited
-from ops.watch.story.model import Dead, Parked, Story
+from ops.watch.story.model import Dead, Parked, Story, Wait
 from ops.watch.story.timeline import Kind, Row, elapsed, rows_of
 from shared.clock import now
 from shared.kst import wire_time
@@ -65,7 +67,7 @@ class Step(NamedTuple):
         return f"{X[self.place]:g}"
 
 
-class Wait(NamedTuple):
+class Missing(NamedTuple):
     """What an order waits for: a sentence, the command that moves it, and its page, where there are such.
 
     `place` is where the step is missing.
@@ -128,12 +130,13 @@ async def show(reader: Reader, request: Request, visit: Visit) -> Response:
         visit,
         "order.html",
         story=story,
-        steps=steps_of(story),
+        steps=steps_of(story, visit.language),
         places=PLACES,
-        waits=[wait_of(sentence) for sentence in story.waits_for],
+        waits=[missing_of(wait, visit.language) for wait in story.waits],
         units=unit_ledger(story),
         won=won_ledger(story),
         refund_path=refund_path,
+        action=partial(action_in, visit.language),
         watched=watched,
     )
 
@@ -198,7 +201,7 @@ def _waiting(parked: Parked) -> dict[str, Any]:
     }
 
 
-def steps_of(story: Story) -> list[Step]:
+def steps_of(story: Story, language: Language = "en") -> list[Step]:
     """The timeline, with steps that say the same taken together, each with the step that led to it."""
     rows = rows_of(story)
     numbers = {row.id: number for number, row in enumerate(rows) if row.id and row.kind in CAUSES}
@@ -211,13 +214,18 @@ def steps_of(story: Story) -> list[Step]:
     ]
     strips = strips_of([_place(rows[group[0]]) for group in groups], leads)
     return [
-        _step(rows, group, None if lead is None else groups[lead][0], causes[group[0]], strip)
+        _step(rows, language, group, None if lead is None else groups[lead][0], causes[group[0]], strip)
         for group, lead, strip in zip(groups, leads, strips, strict=True)
     ]
 
 
 def _step(
-    rows: Sequence[Row], group: Sequence[int], lead: int | None, cause: int | None, strip: Strip
+    rows: Sequence[Row],
+    language: Language,
+    group: Sequence[int],
+    lead: int | None,
+    cause: int | None,
+    strip: Strip,
 ) -> Step:
     first = rows[group[0]]
     before = rows[0] if cause is None or lead is None else rows[cause]
@@ -225,7 +233,7 @@ def _step(
         Told(
             number + 1,
             rows[number].time,
-            mask_text(visible(rows[number].text.plain.partition("  → ")[0])),
+            mask_text(visible("  ".join(sentence_in(language, part) for part in rows[number].said))),
             letter_path(rows[number].letter) if rows[number].letter else "",
         )
         for number in group
@@ -234,7 +242,7 @@ def _step(
         told,
         _place(first),
         first.kind,
-        told[0].text if len(group) == 1 else told[0].text.partition("  ")[0],
+        told[0].text if len(group) == 1 else sentence_in(language, first.said[0]),
         elapsed(first.recorded_at - before.recorded_at),
         None if lead is None else lead + 1,
         strip,
@@ -247,13 +255,13 @@ def _place(row: Row) -> str:
 
 def _name(row: Row) -> tuple[str, str] | None:
     """What rows have in common that are taken together: who says what, but for which and how many."""
-    return (row.service, row.text.plain.partition("  ")[0]) if row.kind == "event" else None
+    return (row.service, row.said[0]) if row.kind == "event" else None
 
 
-def wait_of(sentence: str) -> Wait:
-    """`who: what; command` taken apart."""
-    says, _, command = sentence.partition("; ")
-    return Wait(visible(says), command, way_of(command), place_of(says))
+def missing_of(wait: Wait, language: Language = "en") -> Missing:
+    """What is waited for, as it is said in a language, and where it is missing."""
+    says = visible(sentence_in(language, wait.says))
+    return Missing(says, wait.command, way_of(wait.command), place_of(wait.says))
 
 
 def place_of(says: str) -> str:

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from console.asking import Services, reason_of
-from console.formats import won, words
+from console.formats import Language, won
 from console.pages import page, see, table
 from console.reading import Reader
 from console.routes import Form, Route, get, post
@@ -17,8 +17,8 @@ from console.screens.confirming import Notice, Plan, Said, confirm, events_of
 from console.tables import Column, Row, view_of
 from console.texts import code_in, translate
 from console.visits import Visit
-from console.ways import document_path, issuance_path, order_path, partner_path, refund_path, way_of
 from ops.shell.problem import Exit, Problem
+from ops.shell.ways import document_path, issuance_path, order_path, partner_path, refund_path, way_of
 from ops.watch.decide.answers import ONLY_SHOWN
 from shared.business_number import is_valid
 from shared.clock import now
@@ -85,7 +85,13 @@ async def show(reader: Reader, services: Services, request: Request, visit: Visi
         done=done,
     )
     return table(
-        request, rows_of(found), COLUMNS, view_of(query, COLUMNS, ("id",)), "partner", read_at, shows
+        request,
+        rows_of(found, visit.language),
+        COLUMNS,
+        view_of(query, COLUMNS, ("id",)),
+        "partner",
+        read_at,
+        shows,
     )
 
 
@@ -109,15 +115,19 @@ def _blocker(visit: Visit, blocker: dict[str, Any]) -> dict[str, Any]:
     return {**blocker, "says": said, "way": way_of(blocker["command"]) or order_path(blocker["order_id"])}
 
 
-def rows_of(found: dict[str, Any]) -> list[Row]:
+def rows_of(found: dict[str, Any], language: Language = "en") -> list[Row]:
     """What is of a partner of late, as rows: orders, money in quarantine, refunds, documents, serials."""
 
     def case(each: dict[str, Any]) -> Row:
-        way, why = order_path(each["order_id"]), words(each["reason"])
+        way, why = order_path(each["order_id"]), code_in(language, each["reason"])
         return _row("quarantine", each["payment_id"], "open", each["amount"], each["opened_at"], why, way)
 
     def refund(each: dict[str, Any]) -> Row:
-        way, why, at = refund_path(each["refund_id"]), words(each["why"] or ""), each["requested_at"]
+        way, why, at = (
+            refund_path(each["refund_id"]),
+            code_in(language, each["why"] or ""),
+            each["requested_at"],
+        )
         return _row("refund", each["refund_request_id"], each["state"], each["amount"], at, why, way)
 
     def order(each: dict[str, Any]) -> Row:

@@ -15,14 +15,16 @@ from console.masking import mask_text
 from console.pages import page, see, table
 from console.reading import Reader
 from console.routes import Form, Route, get, post
+from console.sentences import sentence_in
 from console.tables import Column, Row, view_of
 from console.texts import translate
 from console.visits import Visit, here
-from console.ways import check_path, refund_path
 from ops.shell.asking import NoAnswer
 from ops.shell.problem import Exit, Problem
+from ops.shell.ways import check_path, refund_path
 from ops.watch.decide.answers import ONLY_SHOWN
 from shared.clock import now
+from shared.events.catalogue import SERVICES
 from shared.ids import uuid7
 from shared.operators.deciding import RefundDecision
 
@@ -66,10 +68,19 @@ REASONS: Final = (
     "terminated_by_operator",
 )
 """Why somebody may ask for a refund; the service knows them too, and refuses others."""
+PROOF_KINDS: Final = ("bankbook_copy", "business_registration", "company_register", "power_of_attorney")
+"""The proofs that a mismatch of holders may need."""
+LONGEST_REFERENCE: Final = 2_000
 ACCOUNT: Final = ("bank_code", "account_number", "holder")
 UNITS: Final = "units "
 """Fields of a form that name units begin so; the line follows."""
 _QUANTITY: Final = re.compile(r"[1-9][0-9]{0,6}", re.ASCII)
+NOTHING_TYPED: Final[Form] = {}
+DONE: Final[Mapping[str, str]] = {
+    "decided": "It is decided.",
+    "requested": "It is asked for.",
+    "proof": "The proof is attached.",
+}
 DECISIONS: Final = tuple(decision for decision in get_args(RefundDecision) if decision != "proof")
 
 
@@ -81,6 +92,7 @@ def routes(reader: Reader, services: Services) -> list[Route]:
         post("/refund/reveal", partial(show_hidden, services), REVEAL),
         get("/refund/decision", partial(try_decision, services), MANAGE),
         post("/refund/decide", partial(decide, reader, services), MANAGE),
+        post("/refund/proof", partial(attach_proof, reader, services), REQUEST),
         get("/refund/check", partial(check, services), READ),
         post("/refund/request", partial(request_refund, reader, services), REQUEST),
     ]
@@ -215,6 +227,44 @@ async def decide(reader: Reader, services: Services, request: Request, visit: Vi
     return see(f"{refund_path(refund_id)}&done=decided")
 
 
+async def attach_proof(
+    reader: Reader, services: Services, request: Request, visit: Visit, form: Form
+) -> Response:
+    """Attaches a proof, which is kept elsewhere: its kind, and where it is. Sent twice it is attached once.
+
+    What is no proof is given back as it was typed, and nothing is done. Raises Problem.
+    """
+    refund_id = id_of(form.get("id", ""))
+    typed = {name: form.get(name, "").strip() for name in ("kind", "reference", "reason")}
+    if not _is_proof(typed):
+        said = "A proof has a kind, one line that says where it is kept, and a reason. Nothing was done."
+        return await _proof_again(services, request, visit, refund_id, translate(visit.language, said), form)
+    body = {**typed, "apply": True}
+    path, key = f"/v1/refunds/{refund_id}/proofs", form.get("key") or None
+    try:
+        await services.tell(visit.person, SERVICE, REQUEST, path, body, key)
+    except NoAnswer:
+        raise
+    except Problem as problem:
+        return await _proof_again(
+            services, request, visit, refund_id, mask_text(sentence_in(visit.language, problem.message)), form
+        )
+    reader.forget()
+    return see(f"{refund_path(refund_id)}&done=proof")
+
+
+def _is_proof(typed: Mapping[str, str]) -> bool:
+    reference, reason = typed["reference"], typed["reason"]
+    has_all = typed["kind"] in PROOF_KINDS and reference and reason
+    return bool(has_all) and len(reference) <= LONGEST_REFERENCE and reference.isprintable()
+
+
+async def _proof_again(
+    services: Services, request: Request, visit: Visit, refund_id: str, said: str, form: Form
+) -> Response:
+    return await _page(services, request, visit, refund_id, said=said, typed=form)
+
+
 async def check(services: Services, request: Request, visit: Visit) -> Response:
     """What of an order can be refunded for how much, with which documents; and a request for it."""
     query = request.query_params
@@ -292,7 +342,14 @@ async def request_refund(
         raise
     except Problem as problem:
         return _check_page(
-            request, visit, order_id, found, asked, 422, said=mask_text(problem.message), **typed
+            request,
+            visit,
+            order_id,
+            found,
+            asked,
+            422,
+            said=mask_text(sentence_in(visit.language, problem.message)),
+            **typed,
         )
     reader.forget()
     return see(f"{refund_path(answer['refund_id'])}&done=requested")
@@ -342,7 +399,10 @@ async def _page(
     outcome: dict[str, Any] | None = None,
     *,
     is_revealed: bool = False,
+    said: str = "",
+    typed: Form = NOTHING_TYPED,
 ) -> Response:
+    """`said`: why what was `typed` of a proof was not taken."""
     refund = await _fetch(services, visit, refund_id)
     suffix = "_ko" if visit.language == "ko" else ""
     done = request.query_params.get("done", "")
@@ -352,6 +412,7 @@ async def _page(
         request,
         visit,
         "refund.html",
+        422 if said else 200,
         refund=shown,
         step=refund[f"what_to_do{suffix}"] or refund["what_to_do"],
         why=refund[f"why_text{suffix}"] or refund["why_text"],
@@ -364,7 +425,13 @@ async def _page(
         preview=await _preview_of(services, visit, refund),
         ko=suffix,
         key=str(uuid7()),
-        done=done if done in ("decided", "requested") else "",
+        said=said,
+        typed=typed,
+        takes_proof="proof" in refund["decisions"],
+        needed=refund["proof"] and refund["proof"]["kind"],
+        kinds=PROOF_KINDS,
+        services=SERVICES,
+        done=DONE.get(done, ""),
         back=here(request) if outcome else refund_path(refund_id),
         is_revealed=is_revealed,
         has_hidden=shown != refund,

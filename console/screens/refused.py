@@ -16,13 +16,14 @@ from console.masking import StillHidden, mask, mask_headers, mask_record, mask_t
 from console.pages import page, see, table
 from console.reading import MEMBERS, Reader
 from console.routes import Form, Route, get, post
+from console.sentences import sentence_in
 from console.signing import Signer
 from console.tables import Column, Row, view_of
 from console.texts import translate
 from console.visits import Visit
-from console.ways import letter_path
 from ops.shell.asking import NoAnswer
 from ops.shell.problem import Exit, Problem
+from ops.shell.ways import letter_path
 from ops.watch.dead.calls import CHANGE, LOOK, edit_one, fetch_one, replay_one, resolve_one
 from ops.watch.dead.names import Filter, Name, parse_name
 from ops.watch.dead.text import diff_lines, how_it_ended, outcome_text, pretty
@@ -38,7 +39,7 @@ COLUMNS: Final = (
     Column("won", "Won held back", "won"),
     Column("age", "Oldest", "age"),
     Column("kind", "State", "code"),
-    Column("service", "Service"),
+    Column("service", "Service", "code"),
     Column("sender", "Sender"),
     Column("newest", "Newest", "instant"),
 )
@@ -197,7 +198,7 @@ async def replay(desk: Desk, request: Request, visit: Visit, form: Form) -> Resp
     desk.reader.forget()
     if outcome.get("replayed"):
         return see(f"{letter_path(str(name))}?done=replayed")
-    said = mask_text(outcome_text(outcome, "replayed"))
+    said = mask_text(sentence_in(visit.language, outcome_text(outcome, "replayed")))
     return _letter(request, visit, name, await desk.fetch(visit, name), 409, said=said)
 
 
@@ -241,7 +242,7 @@ async def _edit(desk: Desk, request: Request, visit: Visit, form: Form, *, apply
     except Problem as problem:
         if isinstance(problem, NoAnswer):
             raise
-        said = mask_text(problem.message)
+        said = mask_text(sentence_in(visit.language, problem.message))
         return _letter(request, visit, name, shown, 422, said=said, **edited)
     if outcome.get("applied"):
         desk.reader.forget()

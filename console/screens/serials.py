@@ -17,8 +17,8 @@ from console.screens.confirming import Notice, Plan, Said, confirm, events_of
 from console.tables import Column, Row, view_of
 from console.texts import translate
 from console.visits import Visit
-from console.ways import issuance_path, issuances_path, order_path, serial_path
 from ops.shell.problem import Exit, Problem
+from ops.shell.ways import issuance_path, issuances_path, order_path, serial_path
 from ops.watch.decide.answers import ONLY_SHOWN
 from ops.watch.serials.asking import is_id
 from ops.watch.serials.campaign import campaign_of

@@ -27,6 +27,7 @@ const KEYS = {
   "/": () => document.getElementById("find")?.focus(),
   "j": () => move(1),
   "k": () => move(-1),
+  "r": () => document.querySelector(".read .newer:not([hidden]), .read > a")?.click(),
   "?": () => document.getElementById("keys").showModal(),
 };
 
@@ -93,6 +94,22 @@ if (watching) {
   document.addEventListener("visibilitychange", look);
   window.addEventListener("pagehide", stop);
   window.addEventListener("pageshow", look);
+}
+
+// Whoever reads a page again is given back the row they were on, where it is still there.
+const ROW = "pawl row";
+let row = null;
+document.addEventListener("focusin", (event) => {
+  if (event.target.matches("table.rows a.way")) row = event.target.getAttribute("href");
+});
+document.addEventListener("click", (event) => {
+  const again = event.target.closest(".read a");
+  if (again && row) sessionStorage.setItem(ROW, JSON.stringify({ path: again.pathname + again.search, row }));
+});
+const before = JSON.parse(sessionStorage.getItem(ROW) ?? "null");
+sessionStorage.removeItem(ROW);
+if (before?.path === location.pathname + location.search) {
+  ways().find((way) => way.getAttribute("href") === before.row)?.focus();
 }
 
 // A page that takes its time is seen to.

@@ -7,6 +7,7 @@ from ops.replay.troubles import BANK, MEND, MENDED, ORDERS, PROOF, first_events,
 from ops.shell.databases import urls_of
 from ops.shell.problem import Problem
 from ops.shell.system import System
+from ops.shell.ways import way_of
 from ops.watch.dead.listing import list_to_replay
 from ops.watch.dead.names import Filter
 from ops.watch.order import read_order
@@ -63,16 +64,17 @@ async def read_places(system: System) -> dict[str, str]:
 
 
 def _place_of(group: Group) -> tuple[str, str]:
-    """What a group is and the page of its oldest member; twice empty for all but the three kinds."""
+    """What a group is and the page on which to begin; twice empty for all but the three kinds."""
     match group.code:
         case "dead_letter":
-            return LETTER, f"/refused/{group.members[0]}"
+            what = LETTER
         case "month_not_closed":
-            return MONTH, f"/month?month={group.reason}"
+            what = MONTH
         case code if code.startswith("refund_") and group.overdue:
-            return REFUND, f"/refund?id={group.members[0]}"
+            what = REFUND
         case _:
             return "", ""
+    return what, way_of(group.command)
 
 
 async def _refund_of(system: System, order_id: str) -> str:

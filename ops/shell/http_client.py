@@ -5,10 +5,13 @@ import http.client
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from email.message import Message
 from typing import BinaryIO, NamedTuple
 
 PART_BYTES = 1 << 18
+ANSWERS_IN: ContextVar[str] = ContextVar("language of answers", default="")
+"""The language in which services answer who asks in this task (`Accept-Language`); empty: they choose."""
 
 
 class Answer(NamedTuple):
@@ -51,7 +54,7 @@ def download(
 
     It waits here, so that Ctrl-C ends it at once. A body that breaks off is an answer of status 0.
     """
-    request = urllib.request.Request(url, headers=dict(headers))  # noqa: S310 our own address
+    request = urllib.request.Request(url, headers={**_language(), **headers})  # noqa: S310 our own address
     try:
         with urllib.request.urlopen(request, timeout=timeout) as response:  # noqa: S310
             length = response.headers.get("content-length")
@@ -75,8 +78,13 @@ def _by_lower_name(headers: Message) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
 
 
+def _language() -> dict[str, str]:
+    language = ANSWERS_IN.get()
+    return {"accept-language": language} if language else {}
+
+
 def _fetch(url: str, body: bytes | None, timeout: float, token: str, key: str) -> Answer:
-    headers = {"content-type": "application/json"} if body is not None else {}
+    headers = {**_language(), **({"content-type": "application/json"} if body is not None else {})}
     if token:
         headers["authorization"] = f"Bearer {token}"
     if key:

@@ -73,7 +73,8 @@ def find(
 
     It looks for orders, payments, refunds with their requests and payouts, partners (id, name, e-mail,
     business number with or without hyphens), documents (key, id), grants, serials (id; last four with
-    --order), and requests to issue, merge or leave. Ends with exit code 4 when nothing has that name.
+    --order), requests to issue, merge or leave, and dead letters (by their order or partner). Ends with exit
+    code 4 when nothing has that name.
 
     Example: [bold]pawl find 116-82-00276[/bold]
 
@@ -105,8 +106,8 @@ def _nothing(finds: Finds, as_json: bool) -> None:
     where = "what could be read" if finds.unreadable else "any service"
     raise Problem(
         f"Nothing in {where} has that name.",
-        "Names of partners are found by how they begin; a serial: pawl serials find; an event that was "
-        "refused: pawl dead ls --key WORD",
+        "Names of partners are found by how they begin; a serial: pawl serials find; an event that waits "
+        "or was refused: pawl dead ls --key WORD",
         code,
     )
 

@@ -14,7 +14,7 @@ from ops.shell.system import find_system
 from ops.watch.story.model import Story
 from ops.watch.story.reading import read_story
 from ops.watch.story.timeline import print_story
-from ops.watch.story.waits import waits_for
+from ops.watch.story.waits import waits_of
 
 
 async def read_order(where: Where, order_id: str) -> Story | None:
@@ -27,7 +27,7 @@ async def read_order(where: Where, order_id: str) -> Story | None:
     async with connected(urls_of(where)) as connections:
         story = await read_story(connections, order_id)
     if story is not None:
-        story.waits_for = waits_for(story)
+        story.waits = waits_of(story)
     return story
 
 

@@ -3,7 +3,9 @@
 from typing import Final
 
 from shared.operators.commands import pawl
+from shared.operators.every_service import find_in_every_service
 from shared.operators.finding import Found, Look, Row, by_email, by_number, by_text, by_uuid
+from shared.operators.sentences import Sentence
 
 INVOICES: Final = "invoices"
 
@@ -11,8 +13,15 @@ INVOICES: Final = "invoices"
 def document(row: Row) -> Found:
     """A document by its key, or by its id while it has none."""
     name = row["document_key"] or str(row["invoice_id"])
-    state = row["state"].replace("_", " ")
-    says = f"{row['kind']}, {state}, {row['month']}, ₩{row['total']:,}, partner {row['partner_id']}"
+    says = Sentence(
+        "{kind}, {words}, {month}, ₩{total:,}, partner {partner}",
+        kind=row["kind"],
+        words=row["state"].replace("_", " "),
+        state=row["state"],
+        month=row["month"],
+        total=row["total"],
+        partner=row["partner_id"],
+    )
     return Found(INVOICES, "document", name, says, pawl("document", name))
 
 
@@ -24,7 +33,8 @@ def partner(row: Row) -> Found:
 
 def wish_to_merge(row: Row) -> Found:
     """A wish to merge a month, or not to."""
-    says = f"a wish {'not ' if row['undo'] else ''}to merge {row['month']}"
+    wish = "a wish not to merge {month}" if row["undo"] else "a wish to merge {month}"
+    says = Sentence(wish, month=row["month"])
     name = f"{row['request_id']} of {row['partner_id']}"
     return Found(INVOICES, "request", name, says, pawl("partner", row["partner_id"]))
 
@@ -37,5 +47,6 @@ FIND: Final = (
     Look("find_partner_by_email", by_email, partner),
     Look("find_partner_by_number", by_number, partner),
     Look("find_wish_to_merge", by_text, wish_to_merge),
+    *find_in_every_service(INVOICES),
 )
 """What can be found in invoices: statement, arguments, thing."""

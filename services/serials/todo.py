@@ -5,6 +5,7 @@ from typing import Final
 
 from shared.operators.commands import pawl
 from shared.operators.every_service import every_service
+from shared.operators.sentences import Sentence
 from shared.operators.todo import Cause, Group, Moment, Row, no_arguments
 
 SERIALS: Final = "serials"
@@ -16,7 +17,7 @@ def grants(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
         yield Group(
             SERIALS,
             "grant_stands_still",
-            f"{row['units']:,} units to issue",
+            Sentence("{units:,} units to issue", units=row["units"]),
             row["count"],
             None,
             row["since"],
@@ -32,7 +33,7 @@ def keys(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
         yield Group(
             SERIALS,
             "key_not_retired",
-            f"key {row['key_id']}, {_how_far(row)}",
+            Sentence("key {key}, {how_far}", key=row["key_id"], how_far=_how_far(row)),
             1,
             None,
             row["since"],
@@ -42,12 +43,12 @@ def keys(rows: Sequence[Row], moment: Moment) -> Iterator[Group]:
         )
 
 
-def _how_far(row: Row) -> str:
+def _how_far(row: Row) -> Sentence:
     if row["rotated_to"] is None:
-        return "not rotated"
+        return Sentence("not rotated")
     if row["stands_at"] is not None:
-        return f"stands still at serial {row['stands_at']}"
-    return f"its serials are put under key {row['rotated_to']}"
+        return Sentence("stands still at serial {serial}", serial=row["stands_at"])
+    return Sentence("its serials are put under key {key}", key=row["rotated_to"])
 
 
 TODO: Final = (

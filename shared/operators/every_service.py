@@ -1,9 +1,11 @@
-"""What needs somebody in the tables of every service: dead letters, parked events, gaps, unsent. Pure."""
+"""What needs somebody, and what a word names, in the tables that every service has. Pure."""
 
 from collections.abc import Callable, Iterator, Sequence
 
 from shared.operators.commands import pawl
 from shared.operators.deciding import CANCELLABLE
+from shared.operators.finding import Found, Look, by_text
+from shared.operators.sentences import Sentence
 from shared.operators.todo import Cause, Group, Moment, Row, Who, no_arguments
 
 
@@ -32,11 +34,11 @@ def _dead_letters(service: str, rows: Sequence[Row]) -> Iterator[Group]:
     for row in rows:
         names = tuple(f"{service}:{number}" for number in row["members"])
         from_checkout = row["from_checkout"]
-        sender = row["source"] or "an unknown sender"
+        sender = row["source"] or Sentence("an unknown sender")
         yield Group(
             service,
             "dead_letter",
-            f"{row['code']} from {sender}",
+            Sentence("{code} from {sender}", code=row["code"], sender=sender),
             row["count"],
             row["won"],
             row["since"],
@@ -104,7 +106,12 @@ def _gaps(service: str, rows: Sequence[Row]) -> Iterator[Group]:
         yield Group(
             service,
             "records_missed",
-            f"{row['records']} records of {row['topic']}, {row['kind']}",
+            Sentence(
+                "{records} records of {topic}, {kind}",
+                records=row["records"],
+                topic=row["topic"],
+                kind=row["kind"],
+            ),
             row["count"],
             None,
             row["since"],
@@ -112,3 +119,22 @@ def _gaps(service: str, rows: Sequence[Row]) -> Iterator[Group]:
             "pawl gaps ls",
             members=names,
         )
+
+
+def find_in_every_service(service: str) -> tuple[Look, ...]:
+    """What can be found in each service, for this one."""
+    return (Look("find_dead_letters", by_text, lambda row: dead_letter(service, row)),)
+
+
+def dead_letter(service: str, row: Row) -> Found:
+    """A refused record, by the order or partner that it is about."""
+    name = f"{service}:{row['id']}"
+    said = {
+        "type": row["type"] or "?",
+        "code": row["code"],
+        "place": f" {row['pointer']}" if row["pointer"] else "",
+        "state": row["state"],
+        "key": row["key"],
+    }
+    says = Sentence("{type} refused, {code}{place}, {state}, key {key}", **said)
+    return Found(service, "dead_letter", name, says, pawl("dead", "show", name))

@@ -29,3 +29,12 @@ FROM parked WHERE kind = 'blocked' OR kind IN ('waiting', 'gap') AND parked_at <
 SELECT topic, kind, count(*) AS count, sum(to_offset - from_offset)::bigint AS records, min(since) AS since,
        (array_agg(id ORDER BY id))[1:20] AS members
 FROM gaps WHERE closed_at IS NULL GROUP BY 1, 2;
+
+-- name: find_dead_letters
+-- The newest dead letters under this key, and open ones whose document names it though their key is another one.
+SELECT id, type, code, pointer, state, coalesce(key, '') AS key FROM (
+    (SELECT * FROM dead_letters WHERE key = $1 ORDER BY id DESC LIMIT 20)
+    UNION ALL
+    (SELECT * FROM dead_letters
+     WHERE state = 'open' AND request_key = $1 AND key IS DISTINCT FROM $1 ORDER BY id DESC LIMIT 20)
+) letters ORDER BY id DESC LIMIT 20;

@@ -32,6 +32,7 @@ async def find(connection: Any, sql: Queries, looks: Iterable[Look], word: Word)
     for look in looks:
         arguments = look.arguments(word)
         if arguments is not None:
-            rows = await connection.fetch(getattr(sql, look.query), *arguments)
+            statement = getattr(EVERY_SERVICE if look.query in EVERY_SERVICE else sql, look.query)
+            rows = await connection.fetch(statement, *arguments)
             found += [look.found(row) for row in rows[:MOST]]
     return once(found)

@@ -101,6 +101,24 @@ async def test_a_session_that_ends_in_the_middle_does_nothing_and_gives_back_wha
     await expect(page.locator("h1")).to_contain_text("held")
 
 
+async def test_what_somebody_had_typed_is_given_to_nobody_else(
+    people: People, checkout: Checkout, workday: Workday
+) -> None:
+    page = await people.comes("operator", f"/refund?id={workday.held}")
+    await page.get_by_role("button", name="reject …").click()
+    await page.get_by_label("Reason").fill("nobody else reads this")
+    await everybody_was_idle(checkout)
+    await page.get_by_role("button", name="Do it: reject").click()
+    await expect(page.locator(".typed")).to_contain_text("nobody else reads this")
+
+    await page.get_by_role("link", name="Sign in").click()
+    await page.locator('button[name="role"][value="admin"]').click()
+
+    await expect(page.get_by_label("Reason")).to_have_value("")
+    await expect(page.locator("#given-back")).to_be_hidden()
+    assert await page.evaluate("sessionStorage.length") == 0
+
+
 async def test_who_signs_out_is_out_everywhere(people: People, workday: Workday) -> None:
     page = await people.comes("admin", f"/refund?id={workday.held}")
     elsewhere = await people.comes("admin")

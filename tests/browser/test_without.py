@@ -6,7 +6,16 @@ from playwright.async_api import Page, expect
 
 from tests.support.browsing import People
 from tests.support.driver import Checkout
-from tests.support.workday import Workday, months_ago, payment_that_is_refused, refund_that_failed
+from tests.support.patience import PATIENCE
+from tests.support.workday import (
+    Workday,
+    months_ago,
+    payment_that_is_refused,
+    refund_that_failed,
+    refund_that_is_held,
+)
+
+PATIENT = PATIENCE * 1000
 
 
 async def tab_to(page: Page, name: str) -> None:
@@ -41,6 +50,25 @@ async def test_the_keyboard_is_enough(people: People, workday: Workday) -> None:
     await expect(page.locator("h1")).to_contain_text(workday.order.order_id)
 
 
+async def test_whoever_reads_a_list_again_stays_on_the_row_they_were_on(
+    people: People, checkout: Checkout, workday: Workday
+) -> None:
+    page = await people.comes("operator", "/refunds")
+    await page.keyboard.press("j")
+    await page.keyboard.press("j")
+    mine = await page.evaluate("document.activeElement.getAttribute('href')")
+    assert mine is not None
+
+    _, refund_id = await refund_that_failed(checkout, months_ago(2))
+    await expect(page.locator('[data-says="newer"]')).to_be_visible(timeout=PATIENT)
+    await expect(page.locator(f'a.way[href="{mine}"]')).to_be_focused()
+    await expect(page.locator(f'a.way[href*="{refund_id}"]')).to_have_count(0)
+    await page.keyboard.press("r")
+
+    await expect(page.locator(f'a.way[href*="{refund_id}"]')).to_have_count(1)
+    await expect(page.locator(f'a.way[href="{mine}"]')).to_be_focused()
+
+
 async def test_a_decision_is_made_with_the_keyboard_alone(people: People, checkout: Checkout) -> None:
     story, refund_id = await refund_that_failed(checkout, months_ago(1))
     page = await people.comes("operator", f"/refund?id={refund_id}")
@@ -53,6 +81,23 @@ async def test_a_decision_is_made_with_the_keyboard_alone(people: People, checko
 
     await expect(page.get_by_role("status").filter(has_text="It is decided.")).to_be_visible()
     await story.until("refund.payout_requested.v1", 2)
+
+
+async def test_without_javascript_a_proof_is_attached(people: People, checkout: Checkout) -> None:
+    _, refund_id = await refund_that_is_held(checkout, months_ago(1), "해든교육")
+    page = await people.comes("operator", f"/refund?id={refund_id}", scripts=False)
+
+    await page.get_by_text("Attach a proof", exact=True).click()
+    await expect(page.get_by_label("What it is")).to_have_value("business_registration")
+    await page.get_by_label("Where it is kept").fill("proofs/2026/77.pdf")
+    await page.locator('form[action="/refund/proof"]').get_by_label("Reason").fill("it came by mail")
+    await page.get_by_role("button", name="Attach it").click()
+
+    await expect(page.get_by_role("status").first).to_contain_text("The proof is attached.")
+    await expect(page.locator("h1")).to_contain_text("in review")
+    await expect(page.locator(".actions")).to_contain_text("proofs/2026/77.pdf")
+    await page.goto("/audit?actor=demo:operator")
+    await expect(page.locator("table.rows")).to_contain_text("it came by mail")
 
 
 async def test_without_javascript_everything_is_read_and_done(people: People, checkout: Checkout) -> None:

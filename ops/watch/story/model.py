@@ -194,6 +194,17 @@ class Dead:
         return f"{self.service}:{self.row}"
 
 
+@dataclass(slots=True, frozen=True)
+class Wait:
+    """Who has to do what before an order goes on, and the command for it, which may be empty."""
+
+    says: str
+    command: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.says}; {self.command}" if self.command else self.says
+
+
 @dataclass(slots=True)
 class Story:
     """Everything that the four services know about one order. `state` is `unknown` until orders has a row.
@@ -223,7 +234,12 @@ class Story:
     changes: list[Change] = field(default_factory=list)
     parked: list[Parked] = field(default_factory=list)
     dead: list[Dead] = field(default_factory=list)
-    waits_for: list[str] = field(default_factory=list)
+    waits: list[Wait] = field(default_factory=list)
+
+    @property
+    def waits_for(self) -> list[str]:
+        """What it waits for, most urgent first, each with the command that moves it."""
+        return [str(wait) for wait in self.waits]
 
     @property
     def refunded_won(self) -> int:

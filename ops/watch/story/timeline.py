@@ -12,6 +12,7 @@ from ops.shell.output import visible
 from ops.watch.story.model import CHECKOUT, OPERATOR, Change, Dead, Event, Story
 from shared.events.successors import newest
 from shared.kst import in_kst
+from shared.operators.sentences import Sentence
 
 ACCEPTED = "event.accepted.v1"
 SHOWN = 3
@@ -26,7 +27,7 @@ class Row(NamedTuple):
     """One line of the timeline: an event, a refusal, what a person did, or how a refusal ended.
 
     `id` and `caused_by` are those of the event (`id` also of what a person did), `letter` is how `pawl dead`
-    names a refused record.
+    names a refused record. `said` is the text part by part, for those who say it in another language.
     """
 
     recorded_at: datetime
@@ -38,6 +39,7 @@ class Row(NamedTuple):
     id: str = ""
     caused_by: str = ""
     letter: str = ""
+    said: Sequence[str] = ()
 
 
 def print_story(console: Console, story: Story, by_line: bool = False) -> None:
@@ -145,20 +147,38 @@ def _event_row(story: Story, event: Event) -> Row:
     time = in_kst(datetime.fromisoformat(event.time)).strftime("%Y-%m-%d %H:%M:%S")
     kind: Kind = "event"
     letter = ""
+    said: list[str] = [_event_said(event.type)]
     if event.refused:
-        kind, text = "refused", Text(f"✖ {event.refused}", style="red")
+        kind, said = "refused", [_refusal_said(event)]
+        text = Text(said[0], style="red")
         dead = next((d for d in story.dead if d.event_id == event.data.get("event", {}).get("id")), None)
         if dead is not None:
             letter = dead.name
             text.append(f"  → pawl dead show {dead.name}", style="bold")
     elif event.service in (CHECKOUT, OPERATOR):
-        text = Text(f"{words(event.type)}  {event.id}", style="dim")
+        said.append(event.id)
+        text = Text("  ".join(said), style="dim")
     else:
-        text = Text(f"{words(event.type)}{particulars(event.type, event.data)}{_serials(story, event)}")
+        said += [*_particulars(event.type, event.data), *_serials(story, event)]
+        text = Text("  ".join(said))
         if not event.published:
-            text.append("  (not published yet)", style="yellow")
+            said.append(Sentence("(not published yet)"))
+            text.append(f"  {said[-1]}", style="yellow")
     at, where = event.recorded_at, event.place
-    return Row(at, where, time, event.service, text, kind, event.id, event.caused_by, letter)
+    return Row(at, where, time, event.service, text, kind, event.id, event.caused_by, letter, said)
+
+
+def _event_said(type_name: str) -> Sentence:
+    return Sentence("{event}", event=words(type_name), type=type_name)
+
+
+def _refusal_said(event: Event) -> str:
+    told = event.data
+    if "code" not in told:
+        return f"✖ {event.refused}"
+    return Sentence(
+        "✖ {code} {place}: {detail}", code=told["code"], place=told["pointer"], detail=told["detail"]
+    )
 
 
 def _change_row(story: Story, change: Change) -> Row:
@@ -166,25 +186,48 @@ def _change_row(story: Story, change: Change) -> Row:
     told_by = (event for event in story.events if event.service == CHECKOUT and event.id == change.request)
     place = next(((event.place[0], 1) for event in told_by), (0, 0))
     time = in_kst(change.recorded_at).strftime("%Y-%m-%d %H:%M:%S")
-    what = change.action.replace(".", " ").replace("_", " ")
-    text = Text(f"{what} by {change.actor}{f': {change.reason}' if change.reason else ''}", style="bold")
+    did = {
+        "what": change.action.replace(".", " ").replace("_", " "),
+        "action": change.action,
+        "who": change.actor,
+        "why": change.reason,
+    }
+    said = [Sentence("{what} by {who}: {why}" if change.reason else "{what} by {who}", **did)]
+    text = Text(said[0], style="bold")
     if change.result not in ("done", "begun"):
-        text.append(f"  refused: {change.result}", style="red")
-    return Row(change.recorded_at, place, time, change.service, text, "change", change.id)
+        said.append(Sentence("refused: {result}", result=change.result))
+        text.append(f"  {said[-1]}", style="red")
+    return Row(change.recorded_at, place, time, change.service, text, "change", change.id, said=tuple(said))
 
 
 def _dead_row(dead: Dead) -> Row:
     time = in_kst(dead.dead_at).strftime("%Y-%m-%d %H:%M:%S")
-    text = Text(f"✖ {words(dead.type)}: {dead.code} {dead.pointer} {dead.detail}", style="red")
+    fault = {"code": dead.code, "place": dead.pointer, "detail": dead.detail}
+    said = Sentence("✖ {event}: {code} {place} {detail}", event=words(dead.type), type=dead.type, **fault)
+    text = Text(said, style="red")
     text.append(f"  → pawl dead show {dead.name}", style="bold")
-    return Row(dead.dead_at, (0, 2), time, dead.service, text, "refused", dead.event_id, letter=dead.name)
+    return Row(
+        dead.dead_at,
+        (0, 2),
+        time,
+        dead.service,
+        text,
+        "refused",
+        dead.event_id,
+        letter=dead.name,
+        said=(said,),
+    )
 
 
 def _ended_row(dead: Dead, closed_at: datetime) -> Row:
     time = in_kst(closed_at).strftime("%Y-%m-%d %H:%M:%S")
-    named = f" as {dead.edited_as}" if dead.edited_as else ""
-    text = Text(f"{dead.name} {dead.state}{named} by {dead.closed_by}: {dead.close_reason}", style="green")
-    return Row(closed_at, (0, 3), time, dead.service, text, "ended", letter=dead.name)
+    how = {"name": dead.name, "state": dead.state, "who": dead.closed_by, "why": dead.close_reason}
+    if dead.edited_as:
+        said = Sentence("{name} {state} as {new} by {who}: {why}", new=dead.edited_as, **how)
+    else:
+        said = Sentence("{name} {state} by {who}: {why}", **how)
+    text = Text(said, style="green")
+    return Row(closed_at, (0, 3), time, dead.service, text, "ended", letter=dead.name, said=(said,))
 
 
 def words(type_name: str) -> str:
@@ -194,42 +237,59 @@ def words(type_name: str) -> str:
 
 def particulars(type_name: str, data: Mapping[str, Any]) -> str:
     """What a reader wants to know of an event: how many, how much, which, why."""
+    return "".join(f"  {part}" for part in _particulars(type_name, data))
+
+
+def _particulars(type_name: str, data: Mapping[str, Any]) -> list[str]:
     parts: list[str] = []
     if items := _items_of(type_name):
         parts += _together(data[items])
     elif "quantity" in data:
-        so_far = f"{data['issued']:,} of " if "issued" in data else ""
-        parts.append(f"{so_far}x{data['quantity']:,} of line {data.get('line_id', '?')}")
+        units = {"units": data["quantity"], "line": data.get("line_id", "?"), "issued": data.get("issued")}
+        so_far = (
+            "{issued:,} of x{units:,} of line {line}" if "issued" in data else "x{units:,} of line {line}"
+        )
+        parts.append(Sentence(so_far, **units))
     elif data.get("lines") and "quantity" in data["lines"][0] and "product_id" not in data["lines"][0]:
-        at_most = "up to " if data.get("everything") else ""
-        parts += [f"{at_most}x{line['quantity']:,} of line {line['line_id']}" for line in data["lines"][:3]]
+        at_most = "up to x{units:,} of line {line}" if data.get("everything") else "x{units:,} of line {line}"
+        parts += [
+            Sentence(at_most, units=line["quantity"], line=line["line_id"]) for line in data["lines"][:3]
+        ]
     won = next((data[name] for name in ("amount", "total") if name in data), None)
     if won is None and "supply" in data:
         won = data["supply"] + data["vat"]
     if won:
         parts.append(f"₩{won:,}")
-    parts += [str(data[name]) for name in ("refund_request_id", "document_key", "reason") if data.get(name)]
-    return "".join(f"  {part}" for part in parts)
+    parts += [str(data[name]) for name in ("refund_request_id", "document_key") if data.get(name)]
+    if data.get("reason"):
+        parts.append(Sentence("{reason}", reason=data["reason"]))
+    return parts
 
 
 def _together(items: Sequence[dict[str, Any]]) -> list[str]:
     """`x60 of 2 lines`, or `x60 of line 1`; with the reason where there are no units."""
-    lines = f"line {items[0]['line_id']}" if len(items) == 1 else f"{len(items)} lines"
     units = sum(item.get("quantity", 0) for item in items)
+    said = {"units": units, "line": items[0]["line_id"], "count": len(items)}
+    if len(items) == 1:
+        told = "x{units:,} of line {line}" if units else "line {line}"
+    else:
+        told = "x{units:,} of {count} lines" if units else "{count} lines"
     reasons = dict.fromkeys(item["reason"] for item in items if "reason" in item)
-    return [f"x{units:,} of {lines}" if units else lines, *reasons]
+    return [Sentence(told, **said), *(Sentence("{reason}", reason=reason) for reason in reasons)]
 
 
-def _serials(story: Story, event: Event) -> str:
+def _serials(story: Story, event: Event) -> list[str]:
     """The last four characters of a few of the serials that an event tells of."""
     type_name, data = newest(event.type, event.data)
     if type_name != "serials.issued.v2":
-        return ""
+        return []
     told = {grant["grant_id"] for grant in data["grants"]}
     grants = [grant for grant in story.grants if grant.grant_id in told]
     last_fours = [last_four for grant in grants for last_four in grant.last_fours][:SHOWN]
-    shown = "".join(f"  ...{last_four}" for last_four in last_fours)
-    return shown + (" ..." if sum(grant.quantity for grant in grants) > len(last_fours) else "")
+    shown = [f"...{last_four}" for last_four in last_fours]
+    if shown and sum(grant.quantity for grant in grants) > len(last_fours):
+        return [*shown[:-1], f"{shown[-1]} ..."]
+    return shown
 
 
 def _next(story: Story) -> Iterator[Text]:

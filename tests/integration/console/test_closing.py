@@ -10,7 +10,7 @@ from console.doors import Demo
 from console.people import Person
 from console.reading import Reader
 from tests.support.console_app import KEY, browser
-from tests.support.tabletop import Tabletop, buy, refund_and_issue
+from tests.support.tabletop import Tabletop, buy, refund_and_issue, refund_id_of
 from tests.support.terminal import Terminal
 
 NUMBER, MONTH = "1168200276", "2026-10"
@@ -73,6 +73,28 @@ async def test_a_document_is_explained_to_the_won_and_its_steps_are_named(
     assert "all explained by" in original
     listed = (await everything.get(f"/documents?month={MONTH}&format=json")).json()["rows"]
     assert {row["name"] for row in listed} >= {keys["payment"]}
+
+
+async def test_a_proof_puts_a_held_refund_into_review_and_leaves_a_row_in_the_audit_log(
+    table: Tabletop, everything: httpx.AsyncClient
+) -> None:
+    await buy(table, "A-1")
+    account = {"method": "bank_account", "bank_code": "088", "account_number": "110234567890"}
+    table.say("refund.requested.v1", "A-1", destination={**account, "holder": "홍길동"})
+    await table.drain()
+    refund_id = await refund_id_of(table, "A-1")
+    form = {"id": refund_id, "kind": "bankbook_copy", "reference": "proofs/77", "key": "k-1"}
+    assert 'action="/refund/proof"' in (await everything.get(f"/refund?id={refund_id}")).text
+
+    for _ in range(2):
+        sent = await do(everything, "/refund/proof", **form, reason="it came by mail")
+        assert sent.headers["location"] == f"/refund?id={refund_id}&done=proof"
+
+    page = (await everything.get(f"/refund?id={refund_id}")).text
+    assert "in review" in page
+    assert page.count("proofs/77") == 2
+    rows = await table.pools["refunds"].fetch("SELECT action, reason FROM audit_log")
+    assert [tuple(row) for row in rows] == [("refund.proof", "it came by mail")]
 
 
 async def test_the_files_of_a_month_and_of_a_document_come_through(

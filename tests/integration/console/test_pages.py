@@ -175,6 +175,29 @@ async def test_one_word_leads_to_the_order_that_it_names(
     assert (answer.status_code, answer.headers["location"]) == (303, "/order?id=A-3")
 
 
+async def test_the_order_of_a_refused_payment_is_found_where_it_was_refused(
+    table: Tabletop, operator: httpx.AsyncClient
+) -> None:
+    name = await refused(table, "B-7")
+
+    page = await operator.get("/find?word=B-7")
+
+    assert page.status_code == 200
+    assert f'href="/refused/{name}"' in page.text
+    assert "out_of_range" in page.text
+
+
+async def test_an_order_of_which_something_was_refused_is_found_as_the_order(
+    table: Tabletop, operator: httpx.AsyncClient
+) -> None:
+    await buy(table, "A-3")
+    await refused(table, "A-3")
+
+    answer = await operator.get("/find?word=A-3")
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/order?id=A-3")
+
+
 async def test_a_refused_document_is_marked_tried_and_sent_right(
     table: Tabletop, operator: httpx.AsyncClient
 ) -> None:
@@ -228,6 +251,19 @@ async def test_a_record_that_is_not_there_is_a_page_that_says_so(
 
     assert answer.status_code in (404, 422)
     assert "content-security-policy" in answer.headers
+
+
+async def test_what_a_service_refuses_is_said_in_the_language_of_whoever_asks(
+    table: Tabletop, operator: httpx.AsyncClient
+) -> None:
+    there = "/refund?id=0199a0b0-0000-7000-8000-000000000077"
+
+    korean = await operator.get(there, headers={"accept-language": "ko"})
+    english = await operator.get(there, headers={"accept-language": "en"})
+
+    assert (korean.status_code, english.status_code) == (404, 404)
+    assert "찾을 수 없습니다" in korean.text
+    assert "there is no refund" in english.text
 
 
 async def test_without_databases_a_page_says_so_and_nothing_breaks() -> None:

@@ -15,6 +15,7 @@ from ops.watch.show.document import read_document
 from ops.watch.show.partner import read_partner
 from ops.watch.show.refund import read_refunds
 from shared.operators.finding import read_word
+from shared.operators.reading import EVERY_SERVICE
 from shared.postgres import connect
 from shared.queries import load
 from tests.support.tabletop import Tabletop, buy, refund_id_of
@@ -81,6 +82,19 @@ async def test_a_partner_is_found_by_what_its_last_change_says(table: Tabletop, 
     assert [name for _, name, _ in await found(database, "beta@X.example")] == ["P-19"]
     assert await found(database, "merge-7") == [("request", "merge-7 of P-17", "pawl partner P-17")]
     assert await found(database, "leave-7") == [("request", "leave-7 of P-18", "pawl partner P-18")]
+
+
+async def test_a_payment_that_every_service_refused_is_found_by_its_order(
+    table: Tabletop, database: Database
+) -> None:
+    table.say("payment.completed.v1", "B-1", payment_id="pay-B-1", amount=-5)
+    await table.drain()
+
+    letters = await found(database, "B-1")
+
+    assert {kind for kind, _, _ in letters} == {"dead_letter"}
+    assert {name.partition(":")[0] for _, name, _ in letters} >= {"orders"}
+    assert all(command == f"pawl dead show {name}" for _, name, command in letters)
 
 
 async def test_partners_that_share_a_name_are_all_found_one_after_the_other(
@@ -224,7 +238,8 @@ async def test_a_command_that_finds_nothing_says_what_to_try(
 @pytest.mark.parametrize("service", LOOKS)
 def test_every_look_has_its_statement_and_every_statement_its_look(service: str) -> None:
     own = {name for name in load(f"services.{service}") if name.startswith("find_")} - {"find_document"}
-    assert {look.query for look in LOOKS[service]} == own
+    of_each = {name for name in EVERY_SERVICE if name.startswith("find_")}
+    assert {look.query for look in LOOKS[service]} == own | of_each
 
 
 @pytest.mark.parametrize(
@@ -234,7 +249,7 @@ async def test_no_look_reads_a_whole_table(service: str, query: str, database: D
     """A session of a service reads a whole table only where no index helps."""
     session = await connect(database.service_url(service), service)
     try:
-        statement = getattr(load(f"services.{service}"), query)
+        statement = getattr(EVERY_SERVICE if query in EVERY_SERVICE else load(f"services.{service}"), query)
         parameters = len((await session.prepare(statement)).get_parameters())
         asked = f"EXPLAIN (GENERIC_PLAN, COSTS OFF) {statement}"
         plan = [line for (line,) in await session.fetch(asked, *[None] * parameters)]

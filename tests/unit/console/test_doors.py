@@ -78,6 +78,20 @@ async def test_what_comes_past_the_proxy_names_nobody() -> None:
     assert len(sessions.by_token) == before
 
 
+@pytest.mark.parametrize("name", ["x-forwarded-user", "x-forwarded-groups"])
+async def test_a_header_that_is_there_twice_names_nobody(name: str) -> None:
+    """A proxy that adds its own behind that of a sender would have the sender believed."""
+    sessions = SessionsInMemory()
+    before = len(sessions.by_token)
+    sent = [*KIM.items(), (name, "pawl-admin")]
+    async with browser(routes_of(PROXY), None, sessions, PROXY) as client:
+        answer = await client.post("/sign-in", headers=sent)
+
+    assert answer.status_code == 422
+    assert "comes twice" in answer.text
+    assert len(sessions.by_token) == before
+
+
 async def test_somebody_goes_to_the_provider_and_comes_back_as_who_they_are() -> None:
     login, sessions = Login(), SessionsInMemory()
     door = ByProvider(login.provider())

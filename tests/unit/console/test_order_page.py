@@ -1,20 +1,24 @@
 """*Order*: the story drawn, its ledgers, what it waits for, and all of it as one file."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from console.formats import Language
 from console.reading import Reader
 from console.screens import order
 from ops.shell.system import System
 from ops.watch.audit_log import Audited, Entry
-from ops.watch.story.model import Case, Change, Event, Invoice, Line, Refund, Story
+from ops.watch.story.model import Case, Change, Event, Invoice, Line, Refund, Story, Wait
+from shared.operators.sentences import Sentence
 from shared.operators.todo import Thresholds
 from tests.support.console_pages import request_of, text_of, visit_of
 
+THE_CLOSE = Sentence("the close of {month}, from {day} on", month="2026-11", day="2026-12-01")
 AT = datetime(2026, 11, 30, 1, 0, tzinfo=UTC)
 
 
@@ -52,7 +56,7 @@ def story(**changed: Any) -> Story:
         "cases": [Case("pay-9", "paid_twice", 5)],
         "changes": [Change("refunds", AT, "kim", "refund.approve", "A-1", "a friend", "done")],
         "events": events,
-        "waits_for": ["the close of 2026-11, from 2026-12-01 on; pawl month 2026-11"],
+        "waits": [Wait(THE_CLOSE, "pawl month 2026-11")],
     }
     return Story("A-1", **{**usual, **changed})
 
@@ -75,9 +79,9 @@ class ReaderOf(Reader):
         return Audited([entry])
 
 
-async def shown(told: Story, **query: str) -> str:
+async def shown(told: Story, language: Language = "en", **query: str) -> str:
     request = request_of("/order", id="A-1", **query)
-    return text_of(await order.show(ReaderOf(told), request, visit_of("viewer")))
+    return text_of(await order.show(ReaderOf(told), request, visit_of("viewer", language)))
 
 
 async def test_what_repeats_is_told_once_and_can_be_opened() -> None:
@@ -144,7 +148,17 @@ async def test_what_is_missing_is_drawn_where_it_is_missing_with_its_way() -> No
     ],
 )
 def test_a_wait_has_a_place(says: str, place: str) -> None:
-    assert order.wait_of(says).place == place
+    assert order.missing_of(Wait(Sentence(says))).place == place
+
+
+async def test_in_korean_nothing_of_a_story_is_english_but_what_people_wrote() -> None:
+    html = await shown(story(), language="ko")
+
+    assert "2026-11 마감 (2026-12-01부터)" in html
+    assert "결제가 확인되었습니다" in html
+    assert "kim: 환불 승인 (a friend)" in html
+    assert "refund approve" not in html
+    assert "waits" not in re.sub("<[^>]+>", " ", html)
 
 
 async def test_everything_about_an_order_is_one_file() -> None:

@@ -7,6 +7,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
+from console.people import Role
 from console.reading import Reader
 from console.screens import refunds
 from ops.shell.problem import Problem
@@ -410,3 +411,89 @@ async def test_a_role_that_decides_nothing_asks_for_nobody_else() -> None:
         await refunds.request_refund(
             reader(), services(), request_of("/refund/request"), visit_of("finance"), REQUEST
         )
+
+
+HELD = refund(state="held", why="holder_mismatch", decisions=["proof", "reject", "withdraw"])
+PROOF = {
+    "id": REFUND_ID,
+    "kind": "bankbook_copy",
+    "reference": " s3://proofs/77 ",
+    "reason": "by mail",
+    "key": "k-2",
+}
+
+
+@pytest.mark.parametrize(
+    ("role", "decisions", "has_form"),
+    [
+        ("operator", ["proof", "reject"], True),
+        ("admin", ["proof", "reject"], True),
+        ("operator", ["retry"], False),
+        ("finance", ["proof", "reject"], False),
+        ("viewer", ["proof", "reject"], False),
+    ],
+)
+async def test_a_refund_that_takes_a_proof_has_a_form_for_whoever_may(
+    role: Role, decisions: list[str], has_form: bool
+) -> None:
+    asked = services(**{ONE: {**HELD, "decisions": decisions}})
+
+    html = text_of(await refunds.show_one(asked, request_of("/refund", id=REFUND_ID), visit_of(role)))
+
+    assert ('action="/refund/proof"' in html) == has_form
+
+
+async def test_a_proof_is_attached_by_its_person_with_the_key_of_its_form() -> None:
+    asked = services(**{ONE: HELD, f"{ONE}/proofs": decided(decision="proof", applied=True)})
+
+    answer = await refunds.attach_proof(
+        reader(), asked, request_of("/refund/proof"), visit_of("operator"), PROOF
+    )
+
+    (told,) = asked.asked
+    assert told.body == {
+        "kind": "bankbook_copy",
+        "reference": "s3://proofs/77",
+        "reason": "by mail",
+        "apply": True,
+    }
+    assert (told.who, told.key, told.scope) == ("demo:operator", "k-2", "refunds:request")
+    assert answer.headers["location"] == f"/refund?id={REFUND_ID}&done=proof"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"reference": "  "},
+        {"reference": "x" * 2_001},
+        {"reference": "s3://a\0b"},
+        {"reference": "line\nanother"},
+        {"kind": "selfie"},
+        {"kind": ""},
+        {"reason": " "},
+    ],
+)
+async def test_what_is_no_proof_is_not_attached_and_what_was_typed_stays(wrong: dict[str, str]) -> None:
+    asked = services(**{ONE: HELD})
+    form = {**PROOF, **wrong}
+
+    answer = await refunds.attach_proof(
+        reader(), asked, request_of("/refund/proof"), visit_of("operator"), form
+    )
+
+    assert answer.status_code == 422
+    assert 'role="alert"' in text_of(answer)
+    if "reason" not in wrong:
+        assert "by mail" in text_of(answer)
+    assert not any(each.path.endswith("/proofs") for each in asked.asked)
+
+
+async def test_a_proof_that_the_service_refuses_is_given_back_with_what_it_says() -> None:
+    html = text_of(
+        await refunds.attach_proof(
+            reader(), services(**{ONE: HELD}), request_of("/refund/proof"), visit_of("operator"), PROOF
+        )
+    )
+
+    assert f"nothing at {ONE}/proofs" in html
+    assert "s3://proofs/77" in html

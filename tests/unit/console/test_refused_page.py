@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from console.screens.refused import document_of, marked, row_of
-from console.ways import find_path, letter_path, order_path, way_of
+from ops.shell.ways import find_path, letter_path, order_path, way_of
 
 DOCUMENT = {"amount": -5, "partner": {}, "lines": [{"line_id": "1", "a/b": 2}, {"line_id": "2"}]}
 

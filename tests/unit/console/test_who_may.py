@@ -1,5 +1,6 @@
 """Who may do what: every role at every route, by the page's own forms and by hand."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,49 @@ async def test_every_answer_forbids_what_no_page_needs(path: str) -> None:
     assert answer.headers["x-content-type-options"] == "nosniff"
     kept = "public, max-age=3600" if path.startswith("/static") else "no-store"
     assert answer.headers["cache-control"] == kept
+
+
+@pytest.mark.parametrize(
+    "path", ["/static/none.css", "/statics", "/static/../order", "/static/%2e%2e/app.py"]
+)
+async def test_only_files_that_are_there_are_kept_by_anybody(path: str) -> None:
+    async with browser(ROUTES, "viewer") as client:
+        answer = await client.get(path)
+
+    assert answer.headers["cache-control"] == "no-store"
+    assert "def application" not in answer.text
+
+
+async def test_a_page_that_is_not_there_leads_to_no_other_site() -> None:
+    async with browser(ROUTES, "viewer") as client:
+        for path in ("//evil.example/x", "///evil.example", "/\\evil.example", "/%2F/evil.example"):
+            answer = await client.get(f"{HOST}{path}")
+            assert answer.status_code == 404
+            assert re.findall(r'(?:href|action|src)="(?:/[/\\]|https?:)', answer.text) == []
+            assert "demo:viewer" in answer.text
+
+
+@pytest.mark.parametrize(
+    "back", ["//evil.example", "https://evil.example/", "/\\evil.example", "javascript:alert(1)"]
+)
+async def test_a_session_that_ended_leads_back_to_no_other_site(back: str) -> None:
+    sessions = SessionsInMemory()
+    sessions.lapse("operator")
+    async with browser(that_only_say_so(ROUTES), "operator", sessions) as client:
+        answer = await client.post("/refund/decide", data={"form_key": KEY, "back": back})
+
+    assert answer.status_code == 401
+    assert "evil" not in answer.text
+    assert "javascript:" not in answer.text
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
+async def test_no_other_method_reaches_anything(method: str) -> None:
+    async with browser(that_only_say_so(ROUTES), "admin") as client:
+        for path in ("/order", "/refund/decide", "/nowhere"):
+            answer = await client.request(method, path)
+            assert answer.status_code in (404, 405)
+            assert "reached" not in answer.text
 
 
 async def test_what_nobody_expected_is_a_page_that_repeats_nothing_of_it() -> None:

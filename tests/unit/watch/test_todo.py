@@ -288,9 +288,10 @@ def test_a_document_has_whole_seconds_and_times_of_seoul() -> None:
 
 @pytest.mark.parametrize("service", CAUSES)
 def test_every_cause_has_its_statement_and_every_statement_its_cause(service: str) -> None:
+    of_each = {name for name in EVERY_SERVICE if name.startswith("todo_")}
     own = {name for name in load(f"services.{service}") if name.startswith("todo_")}
-    assert {cause.query for cause in CAUSES[service]} == own | set(EVERY_SERVICE)
-    assert {cause.query for cause in every_service(service)} == set(EVERY_SERVICE)
+    assert {cause.query for cause in CAUSES[service]} == own | of_each
+    assert {cause.query for cause in every_service(service)} == of_each
 
 
 @pytest.fixture

@@ -6,9 +6,14 @@ import pytest
 
 from ops.watch.story.model import Case, Dead, Event, Grant, Invoice, Line, Parked, Refund, Story
 from ops.watch.story.timeline import elapsed, words
-from ops.watch.story.waits import waits_for
+from ops.watch.story.waits import waits_of
 
 NOW = datetime(2026, 10, 21, 5, 3, 7, tzinfo=UTC)
+
+
+def waits_for(story: Story) -> list[str]:
+    """As a person reads it."""
+    return [str(wait) for wait in waits_of(story)]
 
 
 def paid_story() -> Story:

@@ -1,11 +1,16 @@
 """A command that somebody could type leads to the page that shows the same."""
 
+import ast
+import re
+from pathlib import Path
+
 import pytest
 
-from console.ways import way_of
+from ops.shell.ways import way_of
 from shared.operators.commands import pawl
 from shared.operators.deciding import OF_REFUND
 
+ROOT = Path(__file__).parents[3]
 KEY = "2011-03-1168200276-000001"
 REFUND_ID = "0199a0b0-0000-7000-8000-000000000077"
 
@@ -46,3 +51,17 @@ def test_the_first_decision_about_a_refund_leads_to_the_refund() -> None:
     """That is the one which `pawl todo` and `pawl order` name."""
     for usual, *_ in OF_REFUND.values():
         assert way_of(pawl("refund", usual, REFUND_ID)) == f"/refund?id={REFUND_ID}"
+
+
+def test_a_command_has_no_address_of_a_page_of_its_own() -> None:
+    """Those that `pawl demo` prints are ways of commands too."""
+    pages = re.compile(r"/(order|refused|refund|month|business|document|partner|issuance|serial)[/?]")
+    sources = [file for file in (ROOT / "ops").rglob("*.py") if file.name != "ways.py"]
+    written = {
+        f"{file.relative_to(ROOT)}:{node.lineno}"
+        for file in sources
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and pages.match(node.value)
+    }
+
+    assert written == set()

@@ -1,4 +1,7 @@
-"""Ways between pages: a command that somebody could type, as the page that shows the same. Pure."""
+"""Ways to the pages of the console: a command that somebody could type, as the page that says the same. Pure.
+
+The addresses of pages are written here and in the routes of the console, and nowhere else.
+"""
 
 import shlex
 from collections.abc import Sequence
