@@ -1319,6 +1319,7 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
                 "refund_to_show",
                 "refunds_in_turn",
                 "waiting_refunds_in_turn",
+                "count_waiting_refunds",
                 "lines_of_refund",
                 "steps_of_refund",
                 "payouts_of_refund",
