@@ -80,7 +80,11 @@ DECLARE
             "transmissions":       "insert, update (state, sequence, actor, at, approval_number, detail)",
             "submissions":         "insert, update (document_key, month, state, actor, reason, is_of_all, next_at, tries, approval_number, detail, doubt, doubted_at, given_up)",
             "withdrawn_partners":  "insert",
-            "months":              "insert, update (sequence, unreported)"
+            "months":              "insert, update (sequence, unreported)",
+            "changed_months":      "insert, delete",
+            "kept_stands":         "insert, delete",
+            "kept_previews":       "insert, delete",
+            "kept_left_out":       "insert, delete"
         },
         "console": {
             "sessions":            "insert, update (seen_at), delete",
