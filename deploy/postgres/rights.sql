@@ -96,6 +96,8 @@ DECLARE
     }';
     -- They run with the rights of the owner, who decides what may be forgotten, and makes tables.
     functions CONSTANT text[] := ARRAY['move_horizon', 'forget_facts', 'forget_ids', 'forget_details', 'erase_partner', 'erase_custody', 'make_home', 'index_home', 'open_home'];
+    -- It only reads, with the rights of whoever asks.
+    reading CONSTANT text[] := ARRAY['stands_of_partner'];
     place record;
     wanted text;
 BEGIN
@@ -128,9 +130,12 @@ BEGIN
         FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
         WHERE n.nspname IN ('orders', 'serials', 'refunds', 'invoices', 'console')
     LOOP
-        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC, %I', place.signature, place.role);
+        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC, pawl_ops, %I', place.signature, place.role);
         IF place.name = ANY (functions) THEN
             EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', place.signature, place.role);
+        END IF;
+        IF place.name = ANY (reading) THEN
+            EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I, pawl_ops', place.signature, place.role);
         END IF;
     END LOOP;
 END

@@ -25,7 +25,7 @@ from shared.runtime.surroundings import Surroundings
 
 PARTNERS: Final = 500
 """So many are kept in one transaction."""
-SECONDS: Final = 10.0
+SECONDS: Final = 2.0
 """So long after it has kept everything the service looks for what has changed since."""
 PART: Final = "keeping months"
 

@@ -1181,8 +1181,8 @@ INSERT INTO kept_stands SELECT * FROM partner_stands WHERE month = $1 AND partne
 
 -- name: keep_plain
 -- Keeps what a close would make of these partners' month, where that needs no second thought: every document is the own one of
--- its payment, under the number that they always told, with a right check digit, without a wish for some payments only, an
--- undo, or a wish after the cut-off ($3). It decides as decisions/preview.py does. Answers with the partners that it leaves
+-- its payment, under the number that they always told, without a wish for some payments only, an undo, or a wish after the
+-- cut-off ($3). Documents of a number with a wrong check digit fail. It decides as decisions/preview.py does. Answers with the partners that it leaves
 -- with something to do.
 WITH written AS MATERIALIZED (
     SELECT invoice_id, partner_id AS owner, state FROM documents WHERE month = $1 AND partner_id = ANY($2::text[])
@@ -1242,13 +1242,7 @@ WITH written AS MATERIALIZED (
 ), left_alone AS MATERIALIZED (
     SELECT partner_id FROM summed
     GROUP BY partner_id
-    HAVING bool_or(is_odd) OR bool_or(drafts > 0 AND NOT CASE
-        WHEN business_number ~ '^[0-9]{10}$' THEN
-            (SELECT (sum(digit * weight) + substr(business_number, 9, 1)::integer * 5 / 10
-                     + substr(business_number, 10, 1)::integer) % 10 = 0
-             FROM unnest(string_to_array(left(business_number, 9), NULL)::integer[], '{1,3,7,1,3,7,1,3,5}'::integer[])
-                  AS n (digit, weight))
-        ELSE false END)
+    HAVING bool_or(is_odd)
     UNION
     SELECT s.partner_id FROM summed s JOIN partner_numbers n USING (partner_id) WHERE n.business_number <> s.business_number
     UNION
@@ -1258,7 +1252,13 @@ WITH written AS MATERIALIZED (
     UNION
     SELECT w.owner FROM written w JOIN submissions s USING (invoice_id) WHERE s.state IN ('to_send', 'sending', 'sent')
 ), plain AS MATERIALIZED (
-    SELECT s.*, is_wished, is_wished AND s.fit > 1 AS is_merge
+    SELECT s.*, is_wished, is_wished AND s.fit > 1 AS is_merge, CASE
+        WHEN business_number ~ '^[0-9]{10}$' THEN
+            (SELECT (sum(digit * weight) + substr(business_number, 9, 1)::integer * 5 / 10
+                     + substr(business_number, 10, 1)::integer) % 10 = 0
+             FROM unnest(string_to_array(left(business_number, 9), NULL)::integer[], '{1,3,7,1,3,7,1,3,5}'::integer[])
+                  AS n (digit, weight))
+        ELSE false END AS is_valid
     FROM summed s
     CROSS JOIN LATERAL (SELECT s.partner_id IN (SELECT partner_id FROM preferring)
                             OR (s.partner_id, s.business_number) IN (SELECT partner_id, business_number FROM wishes)) AS w (is_wished)
@@ -1266,11 +1266,16 @@ WITH written AS MATERIALIZED (
 ), previewed AS (
     INSERT INTO kept_previews (month, partner_id, cut_off, single, merged, failed, failed_total, payments, supply, vat,
                                one_percent, two_percent)
-    SELECT $1, partner_id, $3, sum(CASE WHEN is_merge THEN drafts - fit ELSE drafts END), count(*) FILTER (WHERE is_merge),
-           0, 0, sum(drafts), sum(supply), sum(total - supply),
-           sum(CASE WHEN is_merge THEN one_percent - fit_one_percent + div(fit_supply, 100) ELSE one_percent END),
-           sum(CASE WHEN is_merge THEN two_percent - fit_two_percent + div(fit_supply * 2, 100) ELSE two_percent END)
-    FROM plain GROUP BY partner_id
+    SELECT $1, partner_id, $3, coalesce(sum(single) FILTER (WHERE is_valid), 0), count(*) FILTER (WHERE is_merge AND is_valid),
+           coalesce(sum(single + CASE WHEN is_merge THEN 1 ELSE 0 END) FILTER (WHERE NOT is_valid), 0),
+           coalesce(sum(total) FILTER (WHERE NOT is_valid), 0), coalesce(sum(drafts) FILTER (WHERE is_valid), 0),
+           coalesce(sum(supply) FILTER (WHERE is_valid), 0), coalesce(sum(total - supply) FILTER (WHERE is_valid), 0),
+           coalesce(sum(CASE WHEN is_merge THEN one_percent - fit_one_percent + div(fit_supply, 100) ELSE one_percent END)
+                    FILTER (WHERE is_valid), 0),
+           coalesce(sum(CASE WHEN is_merge THEN two_percent - fit_two_percent + div(fit_supply * 2, 100) ELSE two_percent END)
+                    FILTER (WHERE is_valid), 0)
+    FROM plain CROSS JOIN LATERAL (SELECT CASE WHEN is_merge THEN drafts - fit ELSE drafts END) AS apart (single)
+    GROUP BY partner_id
 ), left_out AS (
     INSERT INTO kept_left_out (month, reason, partner_id, count, won)
     SELECT $1, reason, partner_id, sum(n), coalesce(sum(won), 0)

@@ -172,18 +172,23 @@ LEFT JOIN transmissions t USING (invoice_id)
 WHERE d.state IN ('draft', 'approved', 'issue_failed', 'issued') OR a.invoice_id IS NOT NULL
 GROUP BY d.month, d.business_number, d.partner_id;
 
--- The same: as it is kept, and of what has changed since as it is.
+-- The same of one partner. A function, so that whoever asks for what is kept does not plan all of it.
+CREATE FUNCTION stands_of_partner(in_month text, of_partner text) RETURNS SETOF partner_stands
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN QUERY SELECT * FROM partner_stands WHERE month = in_month AND partner_id = of_partner;
+END $$;
+
+-- The same of every partner: as it is kept, and of what has changed since as it is.
 CREATE VIEW standing_months AS
 SELECT k.* FROM kept_stands k
 WHERE NOT EXISTS (SELECT FROM changed_months c WHERE c.month = k.month AND c.partner_id = k.partner_id)
 UNION ALL
-SELECT c.month, s.business_number, s.partner_id, s.drafts, s.approved, s.failed, s.issued, s.to_transmit, s.transmitted, s.not_transmitted, s.changed,
-       s.never_approved, s.gone, s.to_issue, s.total, s.approved_total, s.approved_by, s.approved_why, s.approved_at,
-       s.payments, s.supply, s.vat, s.merged, s.declared_supply, s.declared_vat
+SELECT c.month, s.business_number, s.partner_id, s.drafts, s.approved, s.failed, s.issued, s.to_transmit, s.transmitted,
+       s.not_transmitted, s.changed, s.never_approved, s.gone, s.to_issue, s.total, s.approved_total, s.approved_by,
+       s.approved_why, s.approved_at, s.payments, s.supply, s.vat, s.merged, s.declared_supply, s.declared_vat
 FROM (SELECT DISTINCT month, partner_id FROM changed_months WHERE month <> '') AS c
-CROSS JOIN LATERAL (
-    SELECT * FROM partner_stands p WHERE p.month = c.month AND p.partner_id = c.partner_id OFFSET 0 -- one by one
-) AS s;
+CROSS JOIN LATERAL stands_of_partner(c.month, c.partner_id) AS s;
 
 -- How each business stands in a month, as business_months says it, of what is kept.
 CREATE VIEW standing_businesses AS
@@ -215,7 +220,9 @@ SELECT n.month, n.business_number,
 FROM counted n LEFT JOIN closed_businesses c USING (month, business_number);
 
 -- migrate:down
-DROP VIEW standing_businesses, standing_months, partner_stands;
+DROP VIEW standing_businesses, standing_months;
+DROP FUNCTION stands_of_partner(text, text);
+DROP VIEW partner_stands;
 DROP TRIGGER payments_added_are_marked ON payments;
 DROP TRIGGER payments_changed_are_marked ON payments;
 DROP TRIGGER documents_added_are_marked ON documents;
