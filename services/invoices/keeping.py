@@ -69,6 +69,7 @@ async def _keep_some(connection: Connection, store: Store, month: str, most: int
     """
     await connection.execute(SQL.claim_keeping)
     await connection.execute(SQL.spread_changes)
+    await connection.execute(SQL.spread_out)
     last_moment = last_moment_of(store.policy, month)
     rows = await connection.fetch(SQL.changed_partners, month, last_moment, most)
     if not rows:

@@ -1248,7 +1248,7 @@ WITH written AS MATERIALIZED (
     UNION
     SELECT partner_id FROM merge_requests
     WHERE partner_id = ANY($2::text[]) AND month = $1
-      AND (standing AND (undo OR payment_ids IS NOT NULL) OR NOT undo AND requested_at >= $3)
+      AND CASE WHEN standing THEN undo OR payment_ids IS NOT NULL ELSE NOT undo AND requested_at >= $3 END
     UNION
     SELECT w.owner FROM written w JOIN submissions s USING (invoice_id) WHERE s.state IN ('to_send', 'sending', 'sent')
 ), plain AS MATERIALIZED (

@@ -1,6 +1,6 @@
 """The HTTP routes of refunds: look at one, and decide about it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
@@ -38,11 +38,8 @@ BEFORE_PAYOUT: Final = frozenset({"requested", "held", "in_review", "accepted", 
 """States in which nobody was asked yet to pay."""
 EARLIEST: Final = -(2**51)
 """Microseconds from 1970 back to before all requests; as many on are after all of them."""
-LISTS: Final[Mapping[str, Callable[[Mapping[str, Any]], bool]]] = {
-    "waiting": lambda row: True,
-    "overdue": lambda row: row["is_overdue"],
-}
-"""The lists beside those of each state that somebody has to end, and which refunds are on each."""
+LISTS: Final = ("waiting", "overdue", *WAITING)
+"""All that are not at their end, those whose day went by, and those of each state that waits for somebody."""
 RefundId = Annotated[UUID, Path(description="the id of a refund")]
 
 
@@ -218,7 +215,7 @@ class Refunds:
     async def lists(self) -> Any:
         """How many refunds wait, are overdue and are in each state that somebody has to end."""
         rows = await self._pool.fetch(SQL.count_waiting_refunds, *_late_at())
-        return {"items": [_list(name, rows) for name in (*LISTS, *WAITING)]}
+        return {"items": [_list(name, rows) for name in LISTS]}
 
     async def look(self, refund_id: RefundId, caller: Asking) -> Any:
         """A refund: its state and why, its units and won, its dates, every step, and what may be decided."""
@@ -292,8 +289,9 @@ def _late_at() -> tuple[datetime, date]:
 
 def _list(name: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """A list with those of its refunds; `rows` are of `count_waiting_refunds`."""
-    has = LISTS.get(name, lambda row: row["state"] == name)
-    those = [row for row in rows if has(row)]
+    those = [
+        row for row in rows if name in ("waiting", row["state"]) or (name == "overdue" and row["is_overdue"])
+    ]
     won = [row["won"] for row in those if row["won"] is not None]
     return {
         "name": name,
