@@ -203,9 +203,9 @@ class Refunds:
         if partner is not None and not caller.may_see(partner):
             return page_of([], limit, _place)
         partner = caller.partner_id or partner
-        states = [state] if state else NOT_ENDED if waiting or overdue else None
-        asked = (partner, states, since, *_behind(cursor), limit + 1)
-        if overdue or (states is not None and set(states) <= set(NOT_ENDED)):
+        # Without a state those that wait are all that the statement finds: told twice, Postgres would expect few.
+        asked = (partner, [state] if state else None, since, *_behind(cursor), limit + 1)
+        if overdue or state in NOT_ENDED or (waiting and state is None):
             late_at = _late_at() if overdue else (None, None)
             rows = await self._pool.fetch(SQL.waiting_refunds_in_turn, *asked, *late_at)
         else:

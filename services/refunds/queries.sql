@@ -238,7 +238,10 @@ ORDER BY r.requested_at, r.refund_id LIMIT $6;
 -- How many refunds that are not at their end are in which state and overdue, with the won of those that are granted, and since
 -- when the oldest is in its state. Overdue: at $1 a deadline went by, or the legal day of won that are owed since $2 or before.
 SELECT r.state, o.is_overdue, count(*) AS count, sum(r.amount)::bigint AS won, min(h.at) AS since
-FROM refunds r JOIN refund_history h ON h.refund_id = r.refund_id AND h.position = r.steps
+FROM refunds r
+CROSS JOIN LATERAL (
+    SELECT at FROM refund_history WHERE refund_id = r.refund_id AND position = r.steps OFFSET 0 -- one by one
+) AS h
 CROSS JOIN LATERAL (SELECT coalesce(
     r.deadline < $1::timestamptz
     OR r.amount > 0 AND (coalesce(r.returned_at, r.requested_at) AT TIME ZONE INTERVAL '+09:00')::date <= $2::date, false

@@ -60,3 +60,17 @@ async def test_refunds_that_wait_are_read_off_their_own_index(database: Database
     assert (
         set(re.findall("'([a-z_]+)'", of_index)) == set(re.findall("'([a-z_]+)'", of_query)) == set(NOT_ENDED)
     )
+
+
+async def test_lists_of_refunds_read_what_waits_and_no_whole_table(database: Database) -> None:
+    connection = await connect_to(database.ops_url, "refunds")
+    try:
+        await connection.execute("SET enable_seqscan = off; SET enable_nestloop = off")
+        explain = f"EXPLAIN (GENERIC_PLAN, COSTS OFF) {SQL.count_waiting_refunds}"
+        plan = "\n".join(line for (line,) in await connection.fetch(explain, None, None))
+    finally:
+        await connection.close()
+
+    assert "Seq Scan" not in plan, plan
+    assert "refund_history_pkey" in plan, plan
+    assert "Hash Join" not in plan, plan
