@@ -203,7 +203,7 @@ class Refunds:
         if partner is not None and not caller.may_see(partner):
             return page_of([], limit, _place)
         partner = caller.partner_id or partner
-        # Without a state those that wait are all that the statement finds: told twice, Postgres would expect few.
+        # The statement itself names the states that wait: told twice, Postgres would expect few rows.
         asked = (partner, [state] if state else None, since, *_behind(cursor), limit + 1)
         if overdue or state in NOT_ENDED or (waiting and state is None):
             late_at = _late_at() if overdue else (None, None)
