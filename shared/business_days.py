@@ -51,6 +51,14 @@ def legal_refund_day(owed_since: date) -> date:
     return add_business_days(owed_since, _LEGAL_REFUND_DAYS)
 
 
+def last_overdue_day(today: date) -> date:
+    """The last day on which money became owed whose legal day is before `today`."""
+    day = today
+    while legal_refund_day(day) >= today:
+        day -= _ONE_DAY
+    return day
+
+
 @lru_cache(maxsize=64)
 def _public_holidays(year: int) -> frozenset[date]:
     return frozenset(holidays.country_holidays("KR", years=year))

@@ -34,8 +34,10 @@ SERVICE: Final = "invoices"
 READ, APPROVE, MANAGE = "invoices:read", "invoices:approve", "invoices:manage"
 NAMED: Final = 10
 ACTIONS: Final = ("close", "approve", "issue")
-MOST: Final = 1_000
+MOST: Final = 200
 """So many businesses, the first by their number, are read for a page."""
+MOST_AT_ONCE: Final = 1_000
+"""So many are in a file, and are looked through before an issue."""
 RESULTS_AT_ONCE: Final = 1_000
 LINES_SHOWN: Final = 10
 FILES: Final = {
@@ -101,10 +103,11 @@ async def show(reader: Reader, services: Services, request: Request, visit: Visi
     read_at = now()
     url, token = services.url(SERVICE), services.token(visit.person, READ)
     watched = await reader.watched("invoices")
+    most = MOST_AT_ONCE if query.get("format") else MOST
     found, seen, businesses = await asyncio.gather(
         read_month(url, month, None, NAMED, token),
         services.look(visit.person, SERVICE, READ, f"/v1/months/{month}"),
-        services.look(visit.person, SERVICE, READ, _businesses(month, state)),
+        services.look(visit.person, SERVICE, READ, _businesses(month, state, most)),
     )
     rows = [row_of(month, each) for each in businesses["items"]]
     view = view_of({**query, "month": month}, COLUMNS, ("month", "state"))
@@ -134,7 +137,7 @@ async def show(reader: Reader, services: Services, request: Request, visit: Visi
 DONE: Final = (*ACTIONS, "results")
 
 
-def _businesses(month: str, state: str, limit: int = MOST) -> str:
+def _businesses(month: str, state: str, limit: int) -> str:
     asked = {"limit": str(limit)} | ({"state": state} if state else {})
     return f"/v1/months/{month}/businesses?{urlencode(asked)}"
 
@@ -205,7 +208,7 @@ async def show_step(services: Services, request: Request, visit: Visit) -> Respo
         )
         return confirm(request, visit, plan_of_business(visit, action, found, business))
     if action == "issue":
-        path = _businesses(month, "approved")
+        path = _businesses(month, "approved", MOST_AT_ONCE)
         ready = (await services.look(visit.person, SERVICE, READ, path))["items"]
     else:
         ready = []

@@ -1,7 +1,7 @@
 """*Refunds*: those that wait, one of them, what may be decided about it, asking for one: shown, then done."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final, NamedTuple, cast, get_args
@@ -30,8 +30,12 @@ from shared.operators.deciding import RefundDecision
 
 SERVICE: Final = "refunds"
 READ, MANAGE, REQUEST = "refunds:read", "refunds:manage", "refunds:request"
-MOST: Final = 1_000
+LISTS: Final = "/v1/refund-lists"
+MOST: Final = 200
+"""So many refunds, the oldest requests, are read for a page."""
+MOST_AT_ONCE: Final = 1_000
 MOST_PAGES: Final = 10
+"""So many times `MOST_AT_ONCE` are in a file."""
 COLUMNS: Final = (
     Column("refund_request_id", "Request", "id"),
     Column("order_id", "Order", "id"),
@@ -107,38 +111,37 @@ class Tab(NamedTuple):
     oldest: timedelta | None
 
 
-TABS: Final[Mapping[str, Callable[[Mapping[str, Any]], bool]]] = {
-    "waiting": lambda refund: refund["completed_at"] is None,
-    "overdue": lambda refund: refund["overdue"] or bool(refund["late"] and refund["completed_at"] is None),
-    "held": lambda refund: refund["state"] == "held",
-    "in_review": lambda refund: refund["state"] == "in_review",
-    "failed": lambda refund: refund["state"] == "failed",
-    "bounced": lambda refund: refund["state"] == "bounced",
-    "unknown": lambda refund: refund["state"] == "unknown",
-}
-"""The lists of refunds that wait, and which refunds are in each."""
+WAITING, OVERDUE = "waiting", "overdue"
+"""The lists that are not of one state: of all that are not at their end, and of those whose day went by."""
 
 
-def tabs_of(waiting: Sequence[Mapping[str, Any]], at: datetime) -> list[Tab]:
-    """Each list of those that wait."""
-    tabs = []
-    for name, has in TABS.items():
-        those = [refund for refund in waiting if has(refund)]
-        since = min((datetime.fromisoformat(refund["since"]) for refund in those), default=None)
-        won = [refund["amount"] for refund in those if refund["amount"] is not None]
-        tabs.append(Tab(name, len(those), sum(won) if won else None, None if since is None else at - since))
-    return tabs
+def tabs_of(lists: Sequence[Mapping[str, Any]], at: datetime) -> list[Tab]:
+    """Each list of those that wait, as the service counts them."""
+    return [
+        Tab(
+            each["name"],
+            each["count"],
+            each["won"],
+            None if each["since"] is None else at - datetime.fromisoformat(each["since"]),
+        )
+        for each in lists
+    ]
 
 
 async def show(reader: Reader, services: Services, request: Request, visit: Visit) -> Response:
-    """Those that are not at their end, the oldest request first; with `all=yes` the others too."""
+    """Those that are not at their end, the oldest request first; with `all=yes` the others too.
+
+    A page has the first of a list, a file as many as it may; how many there are is counted apart.
+    """
     query, at = request.query_params, now()
     everything = query.get("all") == "yes"
     watched = await reader.watched("refunds")
-    items, has_more = await (_oldest(services, visit) if everything else _waiting(services, visit))
+    lists = [] if everything else (await services.look(visit.person, SERVICE, READ, LISTS))["items"]
     tab = query.get("tab", "")
-    tab = tab if tab in TABS and not everything else "waiting"
-    rows = [row_of(each) for each in items if everything or TABS[tab](each)]
+    tab = tab if tab in {each["name"] for each in lists} else WAITING
+    asked = {} if everything else {tab: "true"} if tab in (WAITING, OVERDUE) else {"state": tab}
+    read = _in_a_file if query.get("format") else _first
+    items, has_more = await read(services, visit, asked)
     view = view_of(query, COLUMNS, ("all", "tab"))
     shows = partial(
         page,
@@ -148,19 +151,21 @@ async def show(reader: Reader, services: Services, request: Request, visit: Visi
         fitting=[column for column in COLUMNS if column.name in SHOWN],
         everything=everything,
         has_more=has_more,
-        tabs=[] if everything else tabs_of(items, at),
+        tabs=tabs_of(lists, at),
         tab=tab,
         watched=watched,
     )
-    return table(request, rows, COLUMNS, view, "refunds", at, shows)
+    return table(request, [row_of(each) for each in items], COLUMNS, view, "refunds", at, shows)
 
 
-async def _waiting(services: Services, visit: Visit) -> tuple[list[dict[str, Any]], bool]:
-    """Those that are not at their end, the oldest request first, and whether there are even more."""
+async def _in_a_file(
+    services: Services, visit: Visit, asked: Mapping[str, str]
+) -> tuple[list[dict[str, Any]], bool]:
+    """The oldest requests of a list, as many as a file has, and whether there are even more."""
     items: list[dict[str, Any]] = []
     cursor: dict[str, str] = {}
     for _ in range(MOST_PAGES):
-        found = await _look(services, visit, waiting="true", **cursor)
+        found = await _look(services, visit, MOST_AT_ONCE, {**asked, **cursor})
         items += found["items"]
         if found["next"] is None:
             return items, False
@@ -168,14 +173,16 @@ async def _waiting(services: Services, visit: Visit) -> tuple[list[dict[str, Any
     return items, True
 
 
-async def _oldest(services: Services, visit: Visit) -> tuple[list[dict[str, Any]], bool]:
-    """The oldest requests, and whether there are more: of years nobody reads all of them on a page."""
-    found = await _look(services, visit)
+async def _first(
+    services: Services, visit: Visit, asked: Mapping[str, str]
+) -> tuple[list[dict[str, Any]], bool]:
+    """The oldest requests of a list, and whether there are more: nobody reads thousands on a page."""
+    found = await _look(services, visit, MOST, asked)
     return found["items"], found["next"] is not None
 
 
-async def _look(services: Services, visit: Visit, **asked: str) -> dict[str, Any]:
-    query = urlencode({"limit": MOST, **asked})
+async def _look(services: Services, visit: Visit, most: int, asked: Mapping[str, str]) -> dict[str, Any]:
+    query = urlencode({"limit": most, **asked})
     found: dict[str, Any] = await services.look(visit.person, SERVICE, READ, f"/v1/refunds?{query}")
     return found
 

@@ -80,7 +80,11 @@ DECLARE
             "transmissions":       "insert, update (state, sequence, actor, at, approval_number, detail)",
             "submissions":         "insert, update (document_key, month, state, actor, reason, is_of_all, next_at, tries, approval_number, detail, doubt, doubted_at, given_up)",
             "withdrawn_partners":  "insert",
-            "months":              "insert, update (sequence, unreported)"
+            "months":              "insert, update (sequence, unreported)",
+            "changed_months":      "insert, delete",
+            "kept_stands":         "insert, delete",
+            "kept_previews":       "insert, delete",
+            "kept_left_out":       "insert, delete"
         },
         "console": {
             "sessions":            "insert, update (seen_at), delete",
@@ -92,6 +96,8 @@ DECLARE
     }';
     -- They run with the rights of the owner, who decides what may be forgotten, and makes tables.
     functions CONSTANT text[] := ARRAY['move_horizon', 'forget_facts', 'forget_ids', 'forget_details', 'erase_partner', 'erase_custody', 'make_home', 'index_home', 'open_home'];
+    -- It only reads, with the rights of whoever asks.
+    reading CONSTANT text[] := ARRAY['stands_of_partner'];
     place record;
     wanted text;
 BEGIN
@@ -124,9 +130,12 @@ BEGIN
         FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
         WHERE n.nspname IN ('orders', 'serials', 'refunds', 'invoices', 'console')
     LOOP
-        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC, %I', place.signature, place.role);
+        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC, pawl_ops, %I', place.signature, place.role);
         IF place.name = ANY (functions) THEN
             EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', place.signature, place.role);
+        END IF;
+        IF place.name = ANY (reading) THEN
+            EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I, pawl_ops', place.signature, place.role);
         END IF;
     END LOOP;
 END

@@ -460,6 +460,32 @@ LEFT JOIN placed_payments p ON p.invoice_id = d.invoice_id
 WHERE d.state IN ('draft', 'approved') AND NOT EXISTS (SELECT FROM submissions s WHERE s.invoice_id = d.invoice_id)
 LIMIT $1;
 
+-- name: months_kept
+-- Partners' months that are not marked as changed, and whose documents do not stand as is kept, or whose won are not those
+-- that a close was said to issue or to fail.
+SELECT NULL AS order_id, format('what is kept of %s in %s is not what its documents say', partner_id, month) AS detail
+FROM (
+    (SELECT * FROM kept_stands EXCEPT SELECT * FROM partner_stands)
+    UNION ALL
+    (SELECT * FROM partner_stands EXCEPT SELECT * FROM kept_stands)
+) AS differing
+WHERE NOT EXISTS (SELECT FROM changed_months c WHERE c.month = differing.month AND c.partner_id = differing.partner_id)
+UNION
+SELECT NULL, format('a close of %s issues other won of %s than is kept', month, partner_id)
+FROM (
+    SELECT month, partner_id, sum(won) AS won
+    FROM (
+        SELECT month, partner_id, to_issue AS won FROM kept_stands
+        UNION ALL
+        SELECT month, partner_id, -(supply + vat + failed_total) FROM kept_previews
+    ) AS kept
+    GROUP BY month, partner_id
+) AS summed
+WHERE won <> 0
+  AND NOT EXISTS (SELECT FROM changed_months c
+                  WHERE c.month IN (summed.month, '') AND c.partner_id = summed.partner_id)
+LIMIT $1;
+
 -- name: sequences_contiguous
 -- Subjects whose events are not numbered 1, 2, 3 ... in this outbox; where events were forgotten, their first numbers
 -- may be missing. A partner is another subject than an order of the same id. Count, sum and sum of squares together

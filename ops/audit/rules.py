@@ -296,6 +296,7 @@ WITHIN: dict[Rule, tuple[str, ...]] = {
     Rule("documents_numbered", "The documents of a business are numbered without a gap"): ("invoices",),
     Rule("documents_dated", "No document is dated before the one that it modifies"): ("invoices",),
     Rule("months_closed", "A closed month has no draft left but what a tax agent refused"): ("invoices",),
+    Rule("months_kept", "What is kept of a month is what its documents come to"): ("invoices",),
     Rule("sequences_contiguous", "The events about a subject are numbered without a gap"): (
         "orders",
         "serials",

@@ -8,6 +8,7 @@ from services.invoices.commands import COMMANDS
 from services.invoices.exhibits import EVIDENCE
 from services.invoices.find import FIND
 from services.invoices.handlers import ROUTES, refuse_late
+from services.invoices.keeping import keep_months
 from services.invoices.posting import Poster
 from services.invoices.settings import InvoicesSettings
 from services.invoices.store import SQL, Store
@@ -21,7 +22,7 @@ def build(settings: InvoicesSettings) -> Service:
     """What makes the runtime the invoices service."""
     store = Store(settings.policy())
     outside = _outside(settings)
-    agents: list[Agent] = []
+    agents: list[Agent] = [partial(keep_months, store=store)]
     if outside is not None:
         agents.append(partial(submit_documents, store=store, outside=outside))
     return Service(

@@ -54,11 +54,16 @@ def late_percent(month: str, day: date) -> int:
     return 1 if day <= final_return_on(month) else 2
 
 
+def penalty_of_percent(supply: int, percent: int) -> int:
+    """So many percent of a supply value, in won (floor)."""
+    return supply * percent // 100
+
+
 def estimated_penalty(month: str, issued_at: datetime, supply: int) -> int | None:
     """The penalty to expect for a late invoice over `supply` won, in won (floor); None when it is in time."""
     if not is_late(month, issued_at):
         return None
-    return supply * late_percent(month, kst_date(issued_at)) // 100
+    return penalty_of_percent(supply, late_percent(month, kst_date(issued_at)))
 
 
 @lru_cache(maxsize=512)

@@ -1,10 +1,10 @@
-"""The month before it is closed: the close as a dry run, over one snapshot and without a lock.
+"""The month before it is closed: what a close would issue, over one snapshot and without a lock.
 
-It goes through the same partners in the same chunks, and lets the same decisions be made as the close, so
-that both cannot disagree. Nothing that it does is kept.
+What a close would make of a partner's month is kept (`keeping`) and added up; of partners whose month has
+changed since it is decided anew, as the close decides it. So it is of those of whom something is named.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -12,10 +12,10 @@ import asyncpg
 
 from services.invoices.blockers import blockers, warnings
 from services.invoices.calendar import ends_at, late_percent
-from services.invoices.decisions.preview import DocumentToBe, MonthPreview, try_close
+from services.invoices.decisions.preview import DocumentToBe, MonthPreview
+from services.invoices.keeping import decide, keep_month, last_moment_of
 from services.invoices.store import SQL, Store
 from services.invoices.viewing import corrections_of
-from shared.ids import uuid7
 from shared.kst import kst_date, wire_time
 from shared.operators.todo import Row
 from shared.postgres import Connection
@@ -30,27 +30,37 @@ async def preview_month(
     A month that is not over then is shown as of its end. At most `most` of each list are named; counts and
     won are always of all of them. `chunk` partners are read at a time.
     """
+    await keep_month(pool, store, month)
     async with (
         pool.acquire() as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
-        seen = await _try_close(connection, store, month, max(at, ends_at(month)), chunk, most)
+        seen = await _seen(connection, store, month, max(at, ends_at(month)), chunk, most)
         told = await _told(connection, month, at, seen, most)
     four_eyes, with_agent = store.policy.four_eyes, store.policy.tax_agent
     steps = {"in_steps": four_eyes or with_agent, "four_eyes": four_eyes, "with_agent": with_agent}
     return {**told, **steps}
 
 
-async def _try_close(
+async def _seen(
     connection: Connection, store: Store, month: str, at: datetime, chunk: int, most: int
 ) -> MonthPreview:
-    seen, last = MonthPreview(most), ""
-    while rows := await connection.fetch(SQL.partners_to_close, month, last, chunk):
-        partner_ids = [row["partner_id"] for row in rows]
-        world = await store.look_at_month(connection, month, partner_ids)
-        seen.add(try_close(world, month, at, uuid7, partner_ids))
-        last = partner_ids[-1]
+    seen, last_moment = MonthPreview(most), last_moment_of(store.policy, month)
+    sums = await connection.fetchrow(SQL.kept_sums, month, last_moment, most)
+    left_out = await connection.fetch(SQL.kept_left_out, month, last_moment, most)
+    seen.count_kept(sums, left_out)
+    named = {*(sums["merging"] or ()), *(sums["failing"] or ())}
+    named.update(partner_id for row in left_out for partner_id in row["partners"])
+    for partner_ids in _chunks(sorted(named), chunk):
+        seen.name(await decide(connection, store, month, at, partner_ids))
+    rows = await connection.fetch(SQL.changed_partners, month, last_moment, None)
+    for partner_ids in _chunks([row["partner_id"] for row in rows], chunk):
+        seen.add(await decide(connection, store, month, at, partner_ids))
     return seen
+
+
+def _chunks(partner_ids: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    return (partner_ids[first : first + size] for first in range(0, len(partner_ids), size))
 
 
 async def _told(
@@ -85,7 +95,7 @@ async def _told(
             for row in closes
         ],
         "issued": await _issued(connection, month),
-        "to_be": seen.to_be,
+        "to_be": seen.to_be(month, max(at, ends_at(month))),
         "merges": [_merge(each, most) for each in seen.merges],
         "left_out": _left_out(seen),
         "blockers": [each.to_document() for each in against],
@@ -100,7 +110,7 @@ def _state(month: str, at: datetime, state: Row | None) -> str:
 
 
 async def _issued(connection: Connection, month: str) -> Mapping[str, Any]:
-    sums = await connection.fetchrow(SQL.summarise_month, month)
+    sums = await connection.fetchrow(SQL.sums_of_month, month)
     late = await connection.fetch(SQL.late_of_month, month)
     return {
         **{name: sums[name] for name in ("documents", "payments", "supply", "vat", "total", "merged")},
@@ -140,5 +150,5 @@ def _left_out(seen: MonthPreview) -> Sequence[dict[str, Any]]:
                 if e.reason == reason
             ],
         }
-        for reason, count in seen.reasons.most_common()
+        for reason, count in sorted(seen.reasons.items(), key=lambda each: (-each[1], each[0]))
     ]

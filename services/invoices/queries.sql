@@ -479,7 +479,18 @@ WHERE month = $1 AND modification IS NULL AND ($2::text[] IS NULL OR business_nu
 -- How many businesses of a month are in which state, with their documents and won, issued or to be.
 SELECT state, count(*) AS count, sum(drafts + approved + failed + to_transmit)::bigint AS documents,
        sum(to_issue + total)::bigint AS won
-FROM business_months WHERE month = $1 GROUP BY state;
+FROM standing_businesses WHERE month = $1 GROUP BY state;
+
+-- name: sums_of_month
+-- What is issued of a month, what has failed and what is to be approved or issued, and all that it declares, modified documents
+-- and corrections too; that may be negative.
+SELECT coalesce(sum(issued), 0)::bigint AS documents, coalesce(sum(payments), 0)::bigint AS payments,
+       coalesce(sum(supply), 0)::bigint AS supply, coalesce(sum(vat), 0)::bigint AS vat,
+       coalesce(sum(supply + vat), 0)::bigint AS total, coalesce(sum(merged), 0)::bigint AS merged,
+       coalesce(sum(failed), 0)::bigint AS issue_failed, coalesce(sum(drafts + approved), 0)::bigint AS drafts,
+       coalesce(sum(to_transmit), 0)::bigint AS declared, coalesce(sum(declared_supply), 0)::bigint AS declared_supply,
+       coalesce(sum(declared_vat), 0)::bigint AS declared_vat
+FROM standing_months WHERE month = $1;
 
 -- name: worth_of_business
 -- The documents of a business in a month as far as their penalty goes.
@@ -507,8 +518,8 @@ ORDER BY at, step;
 SELECT state, actor, next_at, tries, approval_number, detail FROM submissions WHERE invoice_id = $1;
 
 -- name: page_of_businesses
--- How the businesses of a month stand, after one of them; in one state, where it is given.
-SELECT * FROM business_months
+-- How the next businesses of a month, after one of them, stand; in one state where it is given.
+SELECT * FROM standing_businesses
 WHERE month = $1 AND business_number > $2 AND ($3::text IS NULL OR state = $3)
 ORDER BY business_number LIMIT $4;
 
@@ -842,10 +853,6 @@ UPDATE months SET unreported = true WHERE month = $1 AND NOT unreported;
 -- The close of a month, locked while it is reported.
 SELECT closed_at, sequence, unreported FROM months WHERE month = $1 FOR UPDATE;
 
--- name: drafts_of_month
--- How many documents of a month are still to be approved or issued.
-SELECT count(*) FROM all_documents WHERE month = $1 AND state IN ('draft', 'approved');
-
 -- name: summarise_month
 -- What is issued and what has failed of a month; of its drafts those that have a row, which are all once it is closed.
 SELECT count(*) FILTER (WHERE state = 'issued')::bigint AS documents,
@@ -857,12 +864,6 @@ SELECT count(*) FILTER (WHERE state = 'issued')::bigint AS documents,
        count(*) FILTER (WHERE state = 'issue_failed')::bigint AS issue_failed,
        count(*) FILTER (WHERE state IN ('draft', 'approved'))::bigint AS drafts
 FROM documents WHERE month = $1 AND modification IS NULL;
-
--- name: declared_of_month
--- What a month declares: all that is issued of it, modified documents and corrections too; it may be negative.
-SELECT count(*)::bigint AS documents, coalesce(sum(supply), 0)::bigint AS supply, coalesce(sum(vat), 0)::bigint AS vat,
-       coalesce(sum(total), 0)::bigint AS total
-FROM documents WHERE month = $1 AND state = 'issued';
 
 -- name: state_of_month
 -- Whether a month was closed, and whether that was told.
@@ -1235,3 +1236,201 @@ SELECT horizon FROM retention WHERE forgotten > 0;
 -- name: has_left
 -- Whether a partner has left, as orders says.
 SELECT EXISTS (SELECT FROM withdrawn_partners WHERE partner_id = $1);
+
+-- name: claim_keeping
+-- Waits until nobody else keeps months.
+SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '.keeping', 0));
+
+-- name: spread_changes
+-- Marks each month of partners all of whose months have changed.
+WITH gone AS (
+    DELETE FROM changed_months WHERE month = '' RETURNING partner_id
+)
+INSERT INTO changed_months SELECT DISTINCT p.month, g.partner_id FROM gone g JOIN payments p USING (partner_id);
+
+-- name: months_to_keep
+-- Months of which something has changed since it was kept, each found in the index behind the one before.
+WITH RECURSIVE found (month) AS (
+    (SELECT month FROM changed_months ORDER BY month LIMIT 1)
+    UNION ALL
+    SELECT (SELECT c.month FROM changed_months c WHERE c.month > found.month ORDER BY c.month LIMIT 1)
+    FROM found WHERE found.month IS NOT NULL
+)
+SELECT month FROM found WHERE month IS NOT NULL;
+
+-- name: changed_partners
+-- The first partners, in order, whose month has changed since it was kept, or was kept by another cut-off than $2.
+SELECT partner_id FROM (
+    SELECT partner_id FROM changed_months WHERE month IN ($1, '')
+    UNION
+    SELECT partner_id FROM kept_previews WHERE month = $1 AND cut_off <> $2
+) AS found ORDER BY partner_id LIMIT $3;
+
+-- name: take_changes
+-- Takes the marks of these partners' month away.
+DELETE FROM changed_months WHERE month = $1 AND partner_id = ANY($2::text[]);
+
+-- name: drop_kept_stands
+-- Keeps nothing of how the documents of these partners' month stand.
+DELETE FROM kept_stands WHERE month = $1 AND partner_id = ANY($2::text[]);
+
+-- name: drop_kept_previews
+-- Keeps nothing of what a close would issue of these partners' month.
+DELETE FROM kept_previews WHERE month = $1 AND partner_id = ANY($2::text[]);
+
+-- name: drop_kept_left_out
+-- Keeps nothing of what a close would leave out of these partners' month.
+DELETE FROM kept_left_out WHERE month = $1 AND partner_id = ANY($2::text[]);
+
+-- name: keep_stands
+-- Keeps how the documents of these partners' month stand.
+INSERT INTO kept_stands SELECT * FROM partner_stands WHERE month = $1 AND partner_id = ANY($2::text[]);
+
+-- name: keep_plain
+-- Keeps what a close would make of these partners' month, where that needs no second thought: every document is the own one of
+-- its payment, under the number that they always told, without a wish for some payments only, an undo, or a wish after the
+-- cut-off ($3). Documents of a number with a wrong check digit fail. It decides as decisions/preview.py does. Answers with the partners that it leaves
+-- with something to do.
+WITH written AS MATERIALIZED (
+    SELECT invoice_id, partner_id AS owner, state FROM documents WHERE month = $1 AND partner_id = ANY($2::text[])
+    UNION ALL
+    SELECT unnest(members), partner_id, 'in_merge' FROM documents
+    WHERE month = $1 AND partner_id = ANY($2::text[]) AND members IS NOT NULL AND state <> 'undone'
+), own AS (
+    -- A member of a set's merge may have a row beside.
+    SELECT invoice_id, CASE WHEN bool_or(state = 'in_merge') THEN 'in_merge' ELSE min(state) END AS state
+    FROM written GROUP BY invoice_id
+), wishes AS MATERIALIZED (
+    SELECT DISTINCT partner_id, business_number FROM merge_requests
+    WHERE partner_id = ANY($2::text[]) AND month = $1 AND standing AND NOT undo
+), preferring AS MATERIALIZED (
+    SELECT partner_id FROM partners n
+    WHERE partner_id = ANY($2::text[]) AND CASE
+        WHEN json_array_length(preferences) = 0 THEN always_merge AND always_merge_since < $3
+        ELSE (SELECT (each ->> 1)::boolean FROM json_array_elements(n.preferences) WITH ORDINALITY AS told (each, place)
+              WHERE (each ->> 0)::timestamptz < $3 ORDER BY place DESC LIMIT 1) END
+), judged AS (
+    SELECT partner_id, business_number, standing_supply AS supply, standing, reason,
+           reason NOT IN ('already_issued', 'nothing_left', 'not_a_tax_invoice') AS is_draft,
+           reason <> 'already_issued' AND draft_id IS NOT NULL
+           AND (state IN ('in_merge', 'undone', 'issue_failed') OR invoice_id <> draft_id) AS is_odd
+    FROM (
+        SELECT *, CASE
+                   WHEN draft_id IS NULL THEN CASE evidence WHEN 'tax_invoice' THEN 'nothing_left' ELSE 'not_a_tax_invoice' END
+                   WHEN state = 'issued' THEN 'already_issued'
+                   WHEN standing = 0 THEN 'nothing_left'
+                   WHEN open_refunds > 0 THEN 'open_refund'
+                   WHEN issued_units + returned_units < serial_units THEN 'units_not_issued'
+                   ELSE 'merged' END AS reason
+        FROM (
+            SELECT p.*, p.standing_supply + p.standing_vat AS standing, o.state
+            FROM payments p LEFT JOIN own o ON o.invoice_id = p.draft_id
+            WHERE p.month = $1 AND p.partner_id = ANY($2::text[])
+        ) AS placed
+    ) AS reasoned
+), summed AS MATERIALIZED (
+    SELECT partner_id, business_number, count(*) FILTER (WHERE is_draft) AS drafts,
+           count(*) FILTER (WHERE reason = 'merged') AS fit, coalesce(bool_or(is_odd), false) AS is_odd,
+           sum(supply) FILTER (WHERE is_draft) AS supply, sum(standing) FILTER (WHERE is_draft) AS total,
+           sum(supply / 100) FILTER (WHERE is_draft) AS one_percent,
+           sum(supply * 2 / 100) FILTER (WHERE is_draft) AS two_percent,
+           sum(supply) FILTER (WHERE reason = 'merged') AS fit_supply,
+           sum(standing) FILTER (WHERE reason = 'merged') AS fit_total,
+           sum(supply / 100) FILTER (WHERE reason = 'merged') AS fit_one_percent,
+           sum(supply * 2 / 100) FILTER (WHERE reason = 'merged') AS fit_two_percent,
+           count(*) FILTER (WHERE reason = 'nothing_left') AS nothing_left,
+           count(*) FILTER (WHERE reason = 'not_a_tax_invoice') AS slips,
+           sum(standing) FILTER (WHERE reason = 'not_a_tax_invoice') AS slips_won,
+           count(*) FILTER (WHERE reason = 'open_refund') AS refunding,
+           sum(standing) FILTER (WHERE reason = 'open_refund') AS refunding_won,
+           count(*) FILTER (WHERE reason = 'units_not_issued') AS unissued,
+           sum(standing) FILTER (WHERE reason = 'units_not_issued') AS unissued_won
+    FROM judged GROUP BY partner_id, business_number
+), left_alone AS MATERIALIZED (
+    SELECT partner_id FROM summed
+    GROUP BY partner_id
+    HAVING bool_or(is_odd)
+    UNION
+    SELECT s.partner_id FROM summed s JOIN partner_numbers n USING (partner_id) WHERE n.business_number <> s.business_number
+    UNION
+    SELECT partner_id FROM merge_requests
+    WHERE partner_id = ANY($2::text[]) AND month = $1
+      AND CASE WHEN standing THEN undo OR payment_ids IS NOT NULL ELSE NOT undo AND requested_at >= $3 END
+    UNION
+    SELECT w.owner FROM written w JOIN submissions s USING (invoice_id) WHERE s.state IN ('to_send', 'sending', 'sent')
+), plain AS MATERIALIZED (
+    SELECT s.*, is_wished, is_wished AND s.fit > 1 AS is_merge, CASE
+        WHEN business_number ~ '^[0-9]{10}$' THEN
+            (SELECT (sum(digit * weight) + substr(business_number, 9, 1)::integer * 5 / 10
+                     + substr(business_number, 10, 1)::integer) % 10 = 0
+             FROM unnest(string_to_array(left(business_number, 9), NULL)::integer[], '{1,3,7,1,3,7,1,3,5}'::integer[])
+                  AS n (digit, weight))
+        ELSE false END AS is_valid
+    FROM summed s
+    CROSS JOIN LATERAL (SELECT s.partner_id IN (SELECT partner_id FROM preferring)
+                            OR (s.partner_id, s.business_number) IN (SELECT partner_id, business_number FROM wishes)) AS w (is_wished)
+    WHERE s.drafts > 0 AND s.partner_id NOT IN (SELECT partner_id FROM left_alone)
+), previewed AS (
+    INSERT INTO kept_previews (month, partner_id, cut_off, single, merged, failed, failed_total, payments, supply, vat,
+                               one_percent, two_percent)
+    SELECT $1, partner_id, $3, coalesce(sum(single) FILTER (WHERE is_valid), 0), count(*) FILTER (WHERE is_merge AND is_valid),
+           coalesce(sum(single + CASE WHEN is_merge THEN 1 ELSE 0 END) FILTER (WHERE NOT is_valid), 0),
+           coalesce(sum(total) FILTER (WHERE NOT is_valid), 0), coalesce(sum(drafts) FILTER (WHERE is_valid), 0),
+           coalesce(sum(supply) FILTER (WHERE is_valid), 0), coalesce(sum(total - supply) FILTER (WHERE is_valid), 0),
+           coalesce(sum(CASE WHEN is_merge THEN one_percent - fit_one_percent + div(fit_supply, 100) ELSE one_percent END)
+                    FILTER (WHERE is_valid), 0),
+           coalesce(sum(CASE WHEN is_merge THEN two_percent - fit_two_percent + div(fit_supply * 2, 100) ELSE two_percent END)
+                    FILTER (WHERE is_valid), 0)
+    FROM plain CROSS JOIN LATERAL (SELECT CASE WHEN is_merge THEN drafts - fit ELSE drafts END) AS apart (single)
+    GROUP BY partner_id
+), left_out AS (
+    INSERT INTO kept_left_out (month, reason, partner_id, count, won)
+    SELECT $1, reason, partner_id, sum(n), coalesce(sum(won), 0)
+    FROM plain CROSS JOIN LATERAL (VALUES
+        ('nothing_left', nothing_left, 0), ('not_a_tax_invoice', slips, slips_won), ('open_refund', refunding, refunding_won),
+        ('units_not_issued', unissued, unissued_won), ('only_one_payment', CASE fit WHEN 1 THEN 1 ELSE 0 END, fit_total)
+    ) AS of_reason (reason, n, won)
+    WHERE is_wished AND n > 0 GROUP BY partner_id, reason
+)
+SELECT ARRAY(
+    SELECT partner_id FROM left_alone WHERE partner_id IN (SELECT partner_id FROM summed WHERE drafts > 0)
+    UNION
+    SELECT owner FROM written WHERE state IN ('draft', 'approved', 'issue_failed')
+      AND owner NOT IN (SELECT partner_id FROM plain)
+    ORDER BY partner_id);
+
+-- name: kept_sums
+-- What a close would issue of a month by what is kept, of partners whose month has not changed since.
+SELECT coalesce(sum(single), 0)::bigint AS single, coalesce(sum(merged), 0)::bigint AS merged,
+       coalesce(sum(failed), 0)::bigint AS failed, coalesce(sum(failed_total), 0)::bigint AS failed_total,
+       coalesce(sum(payments), 0)::bigint AS payments, coalesce(sum(supply), 0)::bigint AS supply,
+       coalesce(sum(vat), 0)::bigint AS vat, coalesce(sum(one_percent), 0)::bigint AS one_percent,
+       coalesce(sum(two_percent), 0)::bigint AS two_percent,
+       (array_agg(partner_id ORDER BY partner_id) FILTER (WHERE merged > 0))[1:$3] AS merging,
+       (array_agg(partner_id ORDER BY partner_id) FILTER (WHERE failed > 0))[1:$3] AS failing
+FROM kept_previews k
+WHERE month = $1 AND cut_off = $2
+  AND NOT EXISTS (SELECT FROM changed_months c WHERE c.month IN ($1, '') AND c.partner_id = k.partner_id);
+
+-- name: kept_left_out
+-- What a close would leave out of a month by what is kept, by why, of partners whose month has not changed since; with the first
+-- of those, who have $3 such payments together.
+SELECT reason, sum(count)::bigint AS count, sum(won)::bigint AS won,
+       array_agg(partner_id ORDER BY partner_id) FILTER (WHERE before < $3) AS partners
+FROM (
+    SELECT l.*, sum(l.count) OVER (PARTITION BY reason ORDER BY partner_id) - l.count AS before
+    FROM kept_left_out l JOIN kept_previews k USING (month, partner_id)
+    WHERE l.month = $1 AND k.cut_off = $2
+      AND NOT EXISTS (SELECT FROM changed_months c WHERE c.month IN ($1, '') AND c.partner_id = l.partner_id)
+) AS counted
+GROUP BY reason;
+
+-- name: put_kept_preview
+-- Keeps what a close would make of a partner's month.
+INSERT INTO kept_previews (month, partner_id, cut_off, single, merged, failed, failed_total, payments, supply, vat, one_percent,
+                           two_percent)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
+
+-- name: put_kept_left_out
+-- Keeps what a close would leave out of a partner's month for a reason.
+INSERT INTO kept_left_out (month, reason, partner_id, count, won) VALUES ($1, $2, $3, $4, $5);

@@ -97,19 +97,18 @@ async def look_at_answer(
 async def look_at_month(pool: asyncpg.Pool, month: str) -> dict[str, Any]:
     """What is issued of a month and what is proposed to be corrected."""
     async with pool.acquire() as connection:
-        row = await connection.fetchrow(SQL.summarise_month, month)
-        drafts = await connection.fetchval(SQL.drafts_of_month, month)
-        declared = await connection.fetchrow(SQL.declared_of_month, month)
+        row = dict(await connection.fetchrow(SQL.sums_of_month, month))
         state = await connection.fetchrow(SQL.state_of_month, month)
         corrections = await corrections_of(connection, month)
         businesses = await connection.fetch(SQL.states_of_businesses, month)
     closed = None if state is None else wire_time(state["closed_at"])
+    supply, vat = row.pop("declared_supply"), row.pop("declared_vat")
+    declared = {"documents": row.pop("declared"), "supply": supply, "vat": vat, "total": supply + vat}
     return {
         "month": month,
         "closed_at": closed,
         **row,
-        "drafts": drafts,
-        "declared": dict(declared),
+        "declared": declared,
         "corrections": corrections,
         "businesses": {each["state"]: each["count"] for each in businesses},
         "board": _board(businesses, month, now()),

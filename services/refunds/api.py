@@ -1,7 +1,7 @@
 """The HTTP routes of refunds: look at one, and decide about it."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
@@ -19,7 +19,7 @@ from services.refunds.policies.holders import proof_of
 from services.refunds.state import RefundState
 from services.refunds.store import SQL, Store
 from services.refunds.todo import ON_THEIR_WAY, WAITING
-from shared.business_days import legal_refund_day
+from shared.business_days import last_overdue_day, legal_refund_day
 from shared.clock import now
 from shared.events.faults import Fault
 from shared.events.fields import Id, Instant
@@ -38,6 +38,8 @@ BEFORE_PAYOUT: Final = frozenset({"requested", "held", "in_review", "accepted", 
 """States in which nobody was asked yet to pay."""
 EARLIEST: Final = -(2**51)
 """Microseconds from 1970 back to before all requests; as many on are after all of them."""
+LISTS: Final = ("waiting", "overdue", *WAITING)
+"""All that are not at their end, those whose day went by, and those of each state that waits for somebody."""
 RefundId = Annotated[UUID, Path(description="the id of a refund")]
 
 
@@ -127,6 +129,25 @@ class ListedRefund(BaseModel):
     completed_at: WireInstant | None
 
 
+class ListOfRefunds(BaseModel):
+    """How many refunds are on a list, and since when the oldest is in its state.
+
+    `name` is waiting (all that are not at their end), overdue, or a state that somebody has to end. `won` are
+    those that are granted; null where none is.
+    """
+
+    name: str
+    count: int
+    won: WireWon | None
+    since: WireInstant | None
+
+
+class ListsOfRefunds(BaseModel):
+    """The lists, from the widest on."""
+
+    items: list[ListOfRefunds]
+
+
 class ShownRefund(ListedRefund):
     """A refund with every step of it. `decisions` are possible in its state."""
 
@@ -171,6 +192,7 @@ class Refunds:
         state: Annotated[RefundState | None, Query(description="only those in this state")] = None,
         waiting: Annotated[bool, Query(description="only those that are not at their end")] = False,
         since: Annotated[Instant | None, Query(description="only those asked for since then")] = None,
+        overdue: Annotated[bool, Query(description="only those that wait and whose day went by")] = False,
         limit: Limit = USUAL,
         cursor: Cursor = None,
     ) -> Any:
@@ -181,12 +203,19 @@ class Refunds:
         if partner is not None and not caller.may_see(partner):
             return page_of([], limit, _place)
         partner = caller.partner_id or partner
-        states = [state] if state else NOT_ENDED if waiting else None
-        behind = _behind(cursor)
-        are_waiting = states is not None and set(states) <= set(NOT_ENDED)
-        query = SQL.waiting_refunds_in_turn if are_waiting else SQL.refunds_in_turn
-        rows = await self._pool.fetch(query, partner, states, since, *behind, limit + 1)
+        # The statement itself names the states that wait: told twice, Postgres would expect few rows.
+        asked = (partner, [state] if state else None, since, *_behind(cursor), limit + 1)
+        if overdue or state in NOT_ENDED or (waiting and state is None):
+            late_at = _late_at() if overdue else (None, None)
+            rows = await self._pool.fetch(SQL.waiting_refunds_in_turn, *asked, *late_at)
+        else:
+            rows = await self._pool.fetch(SQL.refunds_in_turn, *asked)
         return page_of([_shown(row, caller) for row in rows], limit, _place)
+
+    async def lists(self) -> Any:
+        """How many refunds wait, are overdue and are in each state that somebody has to end."""
+        rows = await self._pool.fetch(SQL.count_waiting_refunds, *_late_at())
+        return {"items": [_list(name, rows) for name in LISTS]}
 
     async def look(self, refund_id: RefundId, caller: Asking) -> Any:
         """A refund: its state and why, its units and won, its dates, every step, and what may be decided."""
@@ -250,6 +279,26 @@ class Refunds:
 
     async def _rows(self, query: str, refund_id: UUID) -> list[dict[str, Any]]:
         return [dict(row) for row in await self._pool.fetch(query, refund_id)]
+
+
+def _late_at() -> tuple[datetime, date]:
+    """The present instant, and the last Seoul day since which won are owed whose legal day is over."""
+    at = now()
+    return at, last_overdue_day(kst_date(at))
+
+
+def _list(name: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A list with those of its refunds; `rows` are of `count_waiting_refunds`."""
+    those = [
+        row for row in rows if name in ("waiting", row["state"]) or (name == "overdue" and row["is_overdue"])
+    ]
+    won = [row["won"] for row in those if row["won"] is not None]
+    return {
+        "name": name,
+        "count": sum(row["count"] for row in those),
+        "won": sum(won) if won else None,
+        "since": min((row["since"] for row in those), default=None),
+    }
 
 
 def _shown(row: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
@@ -320,6 +369,7 @@ def http_routes(surroundings: Surroundings, store: Store, *, card_is_slip: bool)
     return [
         *asking_routes(surroundings, store, card_is_slip=card_is_slip),
         get("/v1/refunds", refunds.page, "refunds:read", answers=Page[ListedRefund], partners=True),
+        get("/v1/refund-lists", refunds.lists, "refunds:read", answers=ListsOfRefunds),
         get(refund, refunds.look, "refunds:read", answers=ShownRefund, partners=True),
         *(
             post(

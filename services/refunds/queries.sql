@@ -219,7 +219,8 @@ WHERE ($1::text IS NULL OR o.partner_id = $1) AND ($2::text[] IS NULL OR r.state
 ORDER BY r.requested_at, r.refund_id LIMIT $6;
 
 -- name: waiting_refunds_in_turn
--- The same of those that are not at their end: few among many, which an index of their own has.
+-- The same of those that are not at their end: few among many, which an index of their own has in this order. Where $7 is given,
+-- only those that are overdue, as count_waiting_refunds counts them.
 SELECT r.refund_id, r.refund_request_id, r.order_id, o.partner_id, r.state, r.why, r.reason, r.requested_by, r.requested_at,
        r.everything, r.destination_kind, r.destination_masked, r.supply, r.vat, r.fee, r.amount, r.expected_on, r.completed_at,
        r.deadline, r.returned_at, r.mismatch, h.at AS since,
@@ -229,7 +230,24 @@ WHERE r.state IN ('held', 'in_review', 'accepted', 'paying_out', 'unknown', 'fai
   AND ($1::text IS NULL OR o.partner_id = $1) AND ($2::text[] IS NULL OR r.state = ANY($2))
   AND ($3::timestamptz IS NULL OR r.requested_at >= $3)
   AND (r.requested_at, r.refund_id) > ('epoch'::timestamptz + $4::bigint * interval '1 microsecond', $5::uuid)
+  AND ($7::timestamptz IS NULL OR r.deadline < $7
+       OR r.amount > 0 AND (coalesce(r.returned_at, r.requested_at) AT TIME ZONE INTERVAL '+09:00')::date <= $8::date)
 ORDER BY r.requested_at, r.refund_id LIMIT $6;
+
+-- name: count_waiting_refunds
+-- How many refunds that are not at their end are in which state and overdue, with the won of those that are granted, and since
+-- when the oldest is in its state. Overdue: at $1 a deadline went by, or the legal day of won that are owed since $2 or before.
+SELECT r.state, o.is_overdue, count(*) AS count, sum(r.amount)::bigint AS won, min(h.at) AS since
+FROM refunds r
+CROSS JOIN LATERAL (
+    SELECT at FROM refund_history WHERE refund_id = r.refund_id AND position = r.steps OFFSET 0 -- one by one
+) AS h
+CROSS JOIN LATERAL (SELECT coalesce(
+    r.deadline < $1::timestamptz
+    OR r.amount > 0 AND (coalesce(r.returned_at, r.requested_at) AT TIME ZONE INTERVAL '+09:00')::date <= $2::date, false
+)) AS o (is_overdue)
+WHERE r.state IN ('held', 'in_review', 'accepted', 'paying_out', 'unknown', 'failed', 'bounced', 'repaying')
+GROUP BY 1, 2;
 
 -- name: lines_of_refund
 -- Its units.

@@ -4,13 +4,20 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from services.invoices.calendar import cut_off, estimated_penalty
+from services.invoices.calendar import (
+    cut_off,
+    estimated_penalty,
+    is_late,
+    late_percent,
+    penalty_of_percent,
+)
 from services.invoices.decisions.closing import issue_month
 from services.invoices.decisions.eligibility import judge, scope_of
 from services.invoices.decisions.merging import wish_at_close
 from services.invoices.state import Document, MergeRequest, NewId, Payment, Reason, Verdict, World
+from shared.kst import kst_date
 from shared.money import NOTHING, Money
 
 IN_SOME_MERGE: tuple[Reason, ...] = ("merged", "merged_by_operator")
@@ -117,21 +124,21 @@ def _left_out(
 
 @dataclass(slots=True)
 class Sums:
-    """So many documents, with their payments and won. `late` of them are late, and may cost `penalty` won."""
+    """So many documents, with their payments and won, and 1 % and 2 % of each, should it be late."""
 
     documents: int = 0
     payments: int = 0
     amount: Money = NOTHING
-    late: int = 0
-    penalty: int = 0
+    one_percent: int = 0
+    two_percent: int = 0
 
     def add(self, each: DocumentToBe) -> None:
         """Counts one more document."""
         self.documents += 1
         self.payments += len(each.payments)
         self.amount = self.amount.plus(each.document.amount)
-        self.late += each.penalty is not None
-        self.penalty += each.penalty or 0
+        self.one_percent += penalty_of_percent(each.document.amount.supply, 1)
+        self.two_percent += penalty_of_percent(each.document.amount.supply, 2)
 
 
 @dataclass(slots=True)
@@ -149,32 +156,69 @@ class MonthPreview:
     won_of: Counter[Reason] = field(default_factory=Counter)
 
     def add(self, tried: Tried) -> None:
-        """Adds what became of some more partners."""
+        """Adds what became of some more partners, and names it."""
+        self.count(tried)
+        self.name(tried)
+
+    def count(self, tried: Tried) -> None:
+        """Adds what became of some more partners, without naming it."""
         for each in tried.documents:
             if each.document.state == "issue_failed":
                 self.failed.add(each)
-                self._name(self.failures, each)
             elif each.document.kind == "merged":
                 self.merged.add(each)
-                self._name(self.merges, each)
             else:
                 self.single.add(each)
         for left in tried.left_out:
             self.reasons[left.reason] += 1
             self.won_of[left.reason] += left.won
-            if self.reasons[left.reason] <= self.most:
+
+    def count_kept(self, sums: Mapping[str, Any], left_out: Sequence[Mapping[str, Any]]) -> None:
+        """Adds what is kept of partners: rows of `kept_sums` and `kept_left_out`.
+
+        What is kept does not say what of the won is on merged documents; all is counted with the single ones.
+        """
+        self.single.documents += sums["single"]
+        self.single.payments += sums["payments"]
+        self.single.amount = self.single.amount.plus(Money(sums["supply"], sums["vat"]))
+        self.single.one_percent += sums["one_percent"]
+        self.single.two_percent += sums["two_percent"]
+        self.merged.documents += sums["merged"]
+        self.failed.documents += sums["failed"]
+        self.failed.amount = self.failed.amount.plus(Money(sums["failed_total"], 0))
+        for row in left_out:
+            self.reasons[row["reason"]] += row["count"]
+            self.won_of[row["reason"]] += row["won"]
+
+    def name(self, tried: Tried) -> None:
+        """Names what became of partners that are counted."""
+        for each in tried.documents:
+            if each.document.state == "issue_failed":
+                self._name(self.failures, each)
+            elif each.document.kind == "merged":
+                self._name(self.merges, each)
+        named = Counter(each.reason for each in self.left_out)
+        for left in tried.left_out:
+            named[left.reason] += 1
+            if named[left.reason] <= self.most:
                 self.left_out.append(left)
 
     def _name(self, named: list[DocumentToBe], each: DocumentToBe) -> None:
         if len(named) < self.most:
             named.append(each)
 
-    @property
-    def to_be(self) -> Mapping[str, int]:
-        """The documents that would be issued, in all; `failed` would not, for their business number."""
+    def to_be(self, month: str, at: datetime) -> Mapping[str, int]:
+        """The documents that a close at the instant `at` would issue, in all, with the penalty of late ones.
+
+        `failed` would not be issued, for their business number.
+        """
         amount = self.single.amount.plus(self.merged.amount)
+        documents, is_late_then = self.single.documents + self.merged.documents, is_late(month, at)
+        percent = late_percent(month, kst_date(at))
+        name = "one_percent" if percent == 1 else "two_percent"
+        penalty = getattr(self.single, name) + getattr(self.merged, name)
         return {
-            "documents": self.single.documents + self.merged.documents,
+            "documents": documents,
             "payments": self.single.payments + self.merged.payments,
             "supply": amount.supply,
             "vat": amount.vat,
@@ -182,6 +226,6 @@ class MonthPreview:
             "single": self.single.documents,
             "merged": self.merged.documents,
             "failed": self.failed.documents,
-            "late": self.single.late + self.merged.late,
-            "penalty": self.single.penalty + self.merged.penalty,
+            "late": documents if is_late_then else 0,
+            "penalty": penalty if is_late_then else 0,
         }

@@ -15,6 +15,9 @@ from ops.audit.history.recorder import command_of
 from ops.setup.provision import Database
 from ops.shell.databases import connected, urls_of
 from ops.shell.system import System
+from services.invoices.keeping import keep_month
+from services.invoices.state import Policy
+from services.invoices.store import Store
 from shared.clock import now
 from shared.events.catalogue import SERVICES
 from shared.kst import kst_date, wire_time
@@ -249,6 +252,19 @@ async def test_a_draft_left_in_a_closed_month_is_found(
         "INSERT INTO invoices.months (month, closed_at, sequence) VALUES ('2026-10', now(), 1)"
     )
     assert await broken_rules(database) == {"months_closed": {"A-1"}}
+
+
+@pytest.mark.parametrize("row", ["kept_stands SET to_issue = to_issue - 1", "kept_previews SET vat = vat - 1"])
+async def test_won_of_a_month_that_are_kept_otherwise_than_they_are(
+    table: Tabletop, database: Database, admin: Any, row: str
+) -> None:
+    await buy(table, "A-1")
+    await keep_month(table.pools["invoices"], Store(Policy()), "2026-10")
+    assert await broken_rules(database) == {}
+
+    await admin.execute(f"UPDATE invoices.{row}")
+
+    assert await broken_rules(database) == {"months_kept": {None}}
 
 
 @pytest.mark.parametrize("left", [mended, approved_again])

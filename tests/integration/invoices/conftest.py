@@ -31,7 +31,8 @@ from tests.unit.invoices.books import CLOSED_AT, Events, line
 TABLES = (
     "payments, payment_lines, documents, refunds, partners, merge_requests, merge_explanations, "
     "withdrawn_partners, partner_numbers, corrections, document_counters, months, outbox, inbox, approvals, "
-    "closed_businesses, transmissions, submissions, business_registrations"
+    "closed_businesses, transmissions, submissions, business_registrations, changed_months, kept_stands, "
+    "kept_previews, kept_left_out"
 )
 
 

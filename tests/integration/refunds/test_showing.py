@@ -121,3 +121,37 @@ async def test_what_is_owed_after_its_legal_day_shows_the_interest_of_a_consumer
     assert shown["expected_on"] >= shown["legal_on"]
     assert late is not None
     assert shown["late"] == {"days": late.days, "interest": late.won}
+
+
+async def test_lists_count_what_waits_as_its_page_shows_it(
+    table: Tabletop, refunds: httpx.AsyncClient
+) -> None:
+    """One is paid out after its legal day and has not come; of one that is held the proof is awaited."""
+    await asked(table, refunds)
+    await buy(table, "A-2")
+    table.say("refund.requested.v1", "A-2", refund_request_id="rr-2", destination=SOMEBODY)
+    await table.drain()
+
+    items = (await refunds.get("/v1/refund-lists")).json()["items"]
+    pages = {
+        "waiting": {"waiting": "true"},
+        "overdue": {"overdue": "true"},
+        **{each["name"]: {"state": each["name"]} for each in items[2:]},
+    }
+    shown = {
+        name: (await refunds.get("/v1/refunds", params=asked_for)).json()["items"]
+        for name, asked_for in pages.items()
+    }
+
+    assert [each["name"] for each in items] == list(pages)
+    for each in items:
+        those = shown[each["name"]]
+        won = [refund["amount"] for refund in those if refund["amount"] is not None]
+        assert each["count"] == len(those), each
+        assert each["won"] == (sum(won) if won else None)
+        assert each["since"] == min((refund["since"] for refund in those), default=None)
+    assert [refund["refund_id"] for refund in shown["overdue"]] == [
+        refund["refund_id"] for refund in shown["waiting"] if refund["overdue"] or refund["late"]
+    ]
+    assert len(shown["waiting"]) == 2
+    assert shown["overdue"]

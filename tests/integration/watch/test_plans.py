@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from typing import Any, Final
+from uuid import UUID
 
 import pytest
 
@@ -76,17 +77,37 @@ async def test_the_newest_issuances_are_not_found_by_sorting_all(database: Datab
     assert "Index Scan Backward using grants_batch_id_key" in plan
 
 
-async def test_refunds_that_wait_are_those_of_their_own_index(database: Database) -> None:
-    """Postgres uses an index of some states only where the query names the same ones."""
+async def test_refunds_that_wait_are_read_off_their_own_index(database: Database) -> None:
+    """In its order, so that a page reads no more than itself, however many wait: nothing is sorted."""
     connection = await connect_to(database.ops_url, "refunds")
     try:
-        of_index = await connection.fetchval(
-            "SELECT pg_get_expr(indpred, indrelid) FROM pg_index WHERE indexrelid = 'refunds_open'::regclass"
-        )
+        await connection.execute("SET enable_seqscan = off; SET enable_bitmapscan = off")
+        explain = f"EXPLAIN (GENERIC_PLAN, COSTS OFF) {SQL.waiting_refunds_in_turn}"
+        plan = await connection.fetch(explain, None, None, None, 0, UUID(int=0), 1, None, None)
+        predicate = "SELECT pg_get_expr(indpred, indrelid) FROM pg_index WHERE indexrelid = $1::regclass"
+        of_index = await connection.fetchval(predicate, "refunds_waiting")
     finally:
         await connection.close()
+    text = "\n".join(line for (line,) in plan)
     (of_query,) = re.findall(r"r\.state IN \(([^)]*)\)", SQL.waiting_refunds_in_turn)
 
+    assert "refunds_waiting" in text, text
+    assert "Sort" not in text, text
+    # Postgres uses an index of some states only where the query names the same ones.
     assert (
         set(re.findall("'([a-z_]+)'", of_index)) == set(re.findall("'([a-z_]+)'", of_query)) == set(NOT_ENDED)
     )
+
+
+async def test_lists_of_refunds_read_what_waits_and_no_whole_table(database: Database) -> None:
+    connection = await connect_to(database.ops_url, "refunds")
+    try:
+        await connection.execute("SET enable_seqscan = off; SET enable_nestloop = off")
+        explain = f"EXPLAIN (GENERIC_PLAN, COSTS OFF) {SQL.count_waiting_refunds}"
+        plan = "\n".join(line for (line,) in await connection.fetch(explain, None, None))
+    finally:
+        await connection.close()
+
+    assert "Seq Scan" not in plan, plan
+    assert "refund_history_pkey" in plan, plan
+    assert "Hash Join" not in plan, plan

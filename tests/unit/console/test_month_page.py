@@ -128,6 +128,7 @@ def of_month(**answers: Any) -> PreparedServices:
     return services(
         **{
             "/v1/months/2011-03": {"board": BOARD},
+            "/v1/months/2011-03/businesses?limit=200": {"items": [business()], "next": None},
             "/v1/months/2011-03/businesses?limit=1000": {"items": [business()], "next": None},
             "/v1/months/2011-03/businesses?limit=1000&state=approved": {"items": [business()], "next": None},
             "/v1/months/2011-03/businesses/1168200276": business(),
@@ -165,7 +166,7 @@ async def test_the_businesses_are_a_file_too(shown: dict[str, Any]) -> None:
 async def test_partners_of_a_business_are_ids_and_shown_in_full(shown: dict[str, Any]) -> None:
     many = {"items": [business(partners=["P-8812345678", "P-18"])], "next": None}
     asked = request_of("/month", month="2011-03")
-    of = of_month(**{"/v1/months/2011-03/businesses?limit=1000": many})
+    of = of_month(**{"/v1/months/2011-03/businesses?limit=200": many})
 
     html = text_of(await screen.show(reader(), of, asked, visit_of("viewer")))
 

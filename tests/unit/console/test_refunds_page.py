@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from starlette.requests import Request
@@ -17,7 +18,28 @@ from tests.support.console_pages import PreparedServices, request_of, text_of, v
 
 REFUND_ID = "0199a0b0-0000-7000-8000-000000000077"
 ONE = f"/v1/refunds/{REFUND_ID}"
-WAITING = "/v1/refunds?limit=1000&waiting=true"
+
+
+def page_of(**asked: str) -> str:
+    """The path of the first refunds of a list."""
+    return f"/v1/refunds?{urlencode({'limit': refunds.MOST, **asked})}"
+
+
+WAITING, FILE = page_of(waiting="true"), "/v1/refunds?limit=1000&waiting=true"
+
+
+def lists() -> dict[str, Any]:
+    """How many refunds wait: 5,000 that failed, one that is held and one that is overdue."""
+    since = "2026-11-20T10:00:00+09:00"
+    return {
+        "items": [
+            {"name": "waiting", "count": 5_002, "won": 27_500, "since": since},
+            {"name": "overdue", "count": 1, "won": 27_500, "since": since},
+            {"name": "held", "count": 1, "won": None, "since": since},
+            {"name": "failed", "count": 5_000, "won": None, "since": since},
+            {"name": "bounced", "count": 0, "won": None, "since": None},
+        ]
+    }
 
 
 def refund(**changed: Any) -> dict[str, Any]:
@@ -105,7 +127,13 @@ def services(**answers: Any) -> PreparedServices:
     return PreparedServices(
         System(directory=None),
         lambda person, scope: "",
-        {WAITING: {"items": [refund()], "next": None}, ONE: refund(), **answers},  # type: ignore[arg-type]
+        {
+            refunds.LISTS: lists(),
+            WAITING: {"items": [refund()], "next": None},
+            FILE: {"items": [refund()], "next": None},
+            ONE: refund(),
+            **answers,
+        },
     )
 
 
@@ -122,7 +150,7 @@ async def test_what_waits_stands_in_a_table_that_leads_to_each_of_it() -> None:
     assert f'href="/refund?id={REFUND_ID}">rr-77</a>' in html
     assert "₩27,500" in html
     assert "late" in html
-    assert [(each.who, each.scope) for each in asked.asked] == [("demo:viewer", "refunds:read")]
+    assert {(each.who, each.scope) for each in asked.asked} == {("demo:viewer", "refunds:read")}
 
 
 async def test_nobody_sees_an_account_by_looking() -> None:
@@ -284,29 +312,45 @@ REQUEST = {
 
 async def test_each_list_says_how_many_how_much_and_how_old() -> None:
     held = refund(refund_id="0199a0b0-0000-7000-8000-000000000078", state="held", amount=None, late=None)
-    asked = services(**{WAITING: {"items": [refund(), held], "next": None}})
+    asked = services(**{page_of(state="held"): {"items": [held], "next": None}})
 
     html = text_of(await shown(asked, request_of("/refunds", tab="held")))
 
-    tabs = {tab.name: tab for tab in refunds.tabs_of([refund(), held], refunds.now())}
-    assert (tabs["waiting"].number, tabs["waiting"].won) == (2, 27_500)
-    assert (tabs["overdue"].number, tabs["failed"].number) == (1, 1)
-    assert (tabs["held"].number, tabs["held"].won, tabs["bounced"].oldest) == (1, None, None)
+    waiting, *_, empty = refunds.tabs_of(lists()["items"], refunds.now())
+    assert (waiting.number, waiting.won) == (5_002, 27_500)
+    assert waiting.oldest is not None
+    assert (empty.name, empty.number, empty.won, empty.oldest) == ("bounced", 0, None, None)
     assert 'href="/refunds?tab=overdue"' in html
-    assert "000000000077" not in html
+    assert "<b>5,002</b>" in html
     assert "000000000078" in html
 
 
-async def test_all_pages_of_a_list_are_read() -> None:
-    more = f"{WAITING}&cursor=c-1"
+@pytest.mark.parametrize(
+    ("tab", "asked_for"),
+    [("", {"waiting": "true"}), ("overdue", {"overdue": "true"}), ("failed", {"state": "failed"})],
+)
+async def test_a_page_reads_the_first_of_its_list_and_says_that_there_are_more(
+    tab: str, asked_for: dict[str, str]
+) -> None:
+    path = page_of(**asked_for)
+    asked = services(**{path: {"items": [refund()], "next": "c-1"}})
+
+    html = text_of(await shown(asked, request_of("/refunds", tab=tab)))
+
+    assert [each.path for each in asked.asked] == [refunds.LISTS, path]
+    assert "there are more" in html
+
+
+async def test_a_file_has_all_pages_of_a_list() -> None:
+    more = f"{FILE}&cursor=c-1"
     asked = services(
-        **{WAITING: {"items": [refund()], "next": "c-1"}, more: {"items": [refund()], "next": None}}
+        **{FILE: {"items": [refund()], "next": "c-1"}, more: {"items": [refund()], "next": None}}
     )
 
-    html = text_of(await shown(asked, request_of("/refunds")))
+    file = text_of(await shown(asked, request_of("/refunds", format="csv")))
 
-    assert [each.path for each in asked.asked] == [WAITING, more]
-    assert "there are more" not in html
+    assert [each.path for each in asked.asked] == [refunds.LISTS, FILE, more]
+    assert file.count("rr-77") == 2
 
 
 async def test_what_a_review_would_give_stands_beside_it_with_its_documents() -> None:

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.business_days import add_business_days, is_business_day, next_business_day
+from shared.business_days import (
+    add_business_days,
+    is_business_day,
+    last_overdue_day,
+    legal_refund_day,
+    next_business_day,
+)
 
 DAYS = st.dates(date(2010, 12, 1), date(2030, 12, 31))
 
@@ -74,3 +80,9 @@ def test_the_next_business_day_is_the_first_one_not_before(day: date) -> None:
 @given(DAYS, st.integers(0, 30), st.integers(0, 30))
 def test_business_days_add_up(day: date, some: int, more: int) -> None:
     assert add_business_days(add_business_days(day, some), more) == add_business_days(day, some + more)
+
+
+@given(DAYS, st.integers(0, 30))
+def test_money_is_overdue_that_is_owed_since_the_last_overdue_day_or_before(today: date, before: int) -> None:
+    owed_since = today - timedelta(days=before)
+    assert (owed_since <= last_overdue_day(today)) is (legal_refund_day(owed_since) < today)
