@@ -521,6 +521,11 @@ SELECT state, actor, next_at, tries, approval_number, detail FROM submissions WH
 -- How the next businesses of a month, after one of them, stand; in one state where it is given.
 SELECT * FROM standing_businesses
 WHERE month = $1 AND business_number > $2 AND ($3::text IS NULL OR state = $3)
+  -- Of all of them no more is added up than what the page has.
+  AND ($3::text IS NOT NULL
+       OR business_number <= (SELECT max(business_number)
+                              FROM (SELECT DISTINCT business_number FROM standing_months
+                                    WHERE month = $1 AND business_number > $2 ORDER BY business_number LIMIT $4) AS of_page))
 ORDER BY business_number LIMIT $4;
 
 -- name: business_of_month
