@@ -437,7 +437,7 @@ async def _page(
         takes_proof="proof" in refund["decisions"],
         needed=refund["proof"] and refund["proof"]["kind"],
         kinds=PROOF_KINDS,
-        services=SERVICES,
+        services=(*SERVICES, "checkout", "bank"),
         done=DONE.get(done, ""),
         back=here(request) if outcome else refund_path(refund_id),
         is_revealed=is_revealed,
