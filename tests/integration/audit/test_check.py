@@ -254,7 +254,9 @@ async def test_a_draft_left_in_a_closed_month_is_found(
     assert await broken_rules(database) == {"months_closed": {"A-1"}}
 
 
-@pytest.mark.parametrize("row", ["kept_stands SET to_issue = to_issue - 1", "kept_previews SET vat = vat - 1"])
+@pytest.mark.parametrize(
+    "row", ["kept_stands SET to_issue = to_issue - 1", "kept_previews SET vat = vat - 1"]
+)
 async def test_won_of_a_month_that_are_kept_otherwise_than_they_are(
     table: Tabletop, database: Database, admin: Any, row: str
 ) -> None:
