@@ -13,6 +13,7 @@ from console.reading import Reader
 from console.screens import refunds
 from ops.shell.problem import Problem
 from ops.shell.system import System
+from shared.clock import now
 from shared.operators.todo import Thresholds
 from tests.support.console_pages import PreparedServices, request_of, text_of, visit_of
 
@@ -316,7 +317,7 @@ async def test_each_list_says_how_many_how_much_and_how_old() -> None:
 
     html = text_of(await shown(asked, request_of("/refunds", tab="held")))
 
-    waiting, *_, empty = refunds.tabs_of(lists()["items"], refunds.now())
+    waiting, *_, empty = refunds.tabs_of(lists()["items"], now())
     assert (waiting.number, waiting.won) == (5_002, 27_500)
     assert waiting.oldest is not None
     assert (empty.name, empty.number, empty.won, empty.oldest) == ("bounced", 0, None, None)
