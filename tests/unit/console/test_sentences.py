@@ -237,7 +237,7 @@ def test_each_state_of_a_document_and_what_comes_next_has_its_text() -> None:
 
 def test_whatever_a_service_refuses_over_http_has_a_korean_title() -> None:
     kinds = [
-        (call.args[0].value, call.args[4].value)
+        (call.args[0].value, str(call.args[4].value))
         for pattern in ("shared/**/*.py", "services/**/*.py")
         for tree in parsed(pattern)
         for call in calls(tree, Kind.__name__)
