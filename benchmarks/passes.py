@@ -34,7 +34,8 @@ from shared.settings import read_settings
 SQL = load("shared.runtime")
 WARM_UP_ORDERS: Final = 20
 STATEMENTS = """
-    SELECT substr(r.rolname, 6) AS service, s.calls, s.total_exec_time + s.total_plan_time AS milliseconds, s.query
+    SELECT substr(r.rolname, 6) AS service, s.calls, s.query,
+           s.total_exec_time + s.total_plan_time AS milliseconds
     FROM pg_stat_statements s JOIN pg_roles r ON r.oid = s.userid WHERE r.rolname = ANY($1)
 """
 
@@ -56,7 +57,7 @@ class _Seat:
 
 
 async def order_costs(stage: Stage, batch: int, groups: int, lines: int) -> str:
-    """`groups` times `batch` orders of so many lines, one group after the other; a table of what each cost."""
+    """`groups` times `batch` orders of so many lines, one group after the other: a table of their cost."""
     await stage.clear()
     calm_garbage_collector()
     async with stage.connected() as connection:
@@ -180,11 +181,9 @@ def _table(seats: Sequence[_Seat], rows: Sequence[Any], batch: int, groups: int,
         python, relay = (median(times) / batch * 1e6 for times in (seat.seconds, seat.relaying))
         postgres = sum(row["milliseconds"] for row in own) / orders * 1e3
         calls = sum(row["calls"] for row in own if "FROM outbox WHERE id >" not in row["query"])
-        copies = sum(row["calls"] for row in own if row["query"].startswith("COPY "))
-        exchanges = (calls + copies) / seat.batches
         text.append(
             f"{seat.name:<10}{python:>9.0f}{relay:>8.0f}{postgres:>10.0f}{seat.records / orders:>9.2f}"
-            f"{seat.batches / groups:>9.1f}{exchanges:>12.1f}"
+            f"{seat.batches / groups:>9.1f}{calls / seat.batches:>12.1f}"
         )
         for name, value in (("python", python), ("relay", relay), ("postgres", postgres)):
             total[name] += value  # type: ignore[assignment]
