@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from benchmarks import bulk, hop, machine, registering, report
+from benchmarks import bulk, hop, machine, passes, registering, report
 from benchmarks.goals import QUICK, TRIALS, Goal, Result, Sizes, Trial
 from benchmarks.profiling import PRELOADED, profile_work
 from benchmarks.stage import Stage, fresh_stage
@@ -117,7 +117,19 @@ async def profile_registrations(count: int) -> str:
         return await profile_work(stage, registering.ours, count)
 
 
-PROFILES = {"hop": profile_orders, "registrations": profile_registrations}
+async def profile_passes(orders: int) -> str:
+    """What an order costs in each service: alone, in small batches, in large ones, and with many lines."""
+    async with fresh_stage(PRELOADED) as stage:
+        tables = [
+            await passes.order_costs(stage, batch, max(3, min(60, orders // batch)), lines)
+            for batch, lines in PASSES
+        ]
+    return "\n\n".join(tables)
+
+
+PASSES = ((1, 1), (25, 1), (500, 1), (1, 22), (100, 22))
+"""Orders at once, and how many lines each has."""
+PROFILES = {"hop": profile_orders, "registrations": profile_registrations, "passes": profile_passes}
 
 
 def tell(sentence: str) -> None:

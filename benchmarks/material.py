@@ -14,15 +14,15 @@ ORDERS_OF_A_PARTNER = 20
 
 
 def payment(
-    number: int, policy: str, label: str, units: int = 2
+    number: int, policy: str, label: str, units: int = 2, lines: int = 1
 ) -> tuple[str, bytes, list[tuple[str, bytes]]]:
-    """payment.completed of one order with so many units: record key, body, headers."""
+    """payment.completed of one order of lines with so many units each: record key, body, headers."""
     order_id, partner = f"{label}-{number:07d}", number // ORDERS_OF_A_PARTNER
     paid_at = FIRST_DAY + timedelta(seconds=number % 86_400)
     data = {
         "order_id": order_id,
         "payment_id": f"pay-{order_id}",
-        "amount": 17_600 * units,
+        "amount": 17_600 * units * lines,
         "paid_at": paid_at.isoformat(),
         "partner": {
             "partner_id": f"P-{partner:06d}",
@@ -36,7 +36,7 @@ def payment(
         "vat_mode": "exclusive",
         "lines": [
             {
-                "line_id": "1",
+                "line_id": str(line),
                 "kind": "serials",
                 "product_id": "study-30",
                 "product_name": "스터디 이용권 30일",
@@ -44,6 +44,7 @@ def payment(
                 "quantity": units,
                 "usage_days": 30,
             }
+            for line in range(1, lines + 1)
         ],
     }
     headers = write_headers(
@@ -56,6 +57,8 @@ def payment(
     return order_id, orjson.dumps(data), headers
 
 
-def payments(count: int, policy: str, label: str = "A") -> list[tuple[str, bytes, list[tuple[str, bytes]]]]:
+def payments(
+    count: int, policy: str, label: str = "A", lines: int = 1
+) -> list[tuple[str, bytes, list[tuple[str, bytes]]]]:
     """`count` distinct orders. Policy `on_request` only pays; `automatic` also issues everything."""
-    return [payment(number, policy, label) for number in range(count)]
+    return [payment(number, policy, label, lines=lines) for number in range(count)]

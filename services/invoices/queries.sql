@@ -1,9 +1,15 @@
 -- name: share_sets
 -- Keeps sets of partners from being closed until the commit (claim_set): whoever reads payments to change something comes
--- here first. `draft_rows`: a service of release 0.2.0 may run beside this one.
-SELECT count(pg_advisory_xact_lock_shared(hashtextextended(current_schema() || '.set.' || slot, 0))),
-       (SELECT draft_rows_until > now() FROM retention) AS draft_rows
-FROM generate_series(1, 2) AS slot;
+-- here first. Then keeps these months from being closed until the commit: a payment is drafted in an open month or is late.
+-- `draft_rows`: a service of release 0.2.0 may run beside this one.
+WITH sets AS MATERIALIZED (
+    SELECT count(pg_advisory_xact_lock_shared(hashtextextended(current_schema() || '.set.' || slot, 0))) AS shared
+    FROM generate_series(1, 2) AS slot
+), months AS MATERIALIZED (
+    SELECT count(pg_advisory_xact_lock_shared(hashtextextended(current_schema() || '.month.' || month, 0))) AS shared
+    FROM sets, unnest($1::text[]) AS month WHERE sets.shared > 0
+)
+SELECT months.shared AS months, (SELECT draft_rows_until > now() FROM retention) AS draft_rows FROM months;
 
 -- name: wants_draft_rows
 -- Whether a service of release 0.2.0 may run beside this one.
@@ -13,11 +19,6 @@ SELECT draft_rows_until > now() FROM retention;
 -- Waits until nobody changes a payment, and closes the next set of partners alone in this slot ($1); the sets of both slots
 -- have different partners.
 SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '.set.' || $1::integer, 0));
-
--- name: share_months
--- Keeps these months from being closed until the commit: a payment is drafted in an open month or is late.
-SELECT count(pg_advisory_xact_lock_shared(hashtextextended(current_schema() || '.month.' || month, 0)))
-FROM unnest($1::text[]) AS month;
 
 -- name: claim_month
 -- Waits until nobody is drafting in a month, so that its close sees every draft.

@@ -126,17 +126,18 @@ class Store:
         """Whether every draft has a row by now, since a service of release 0.2.0 may run beside this one."""
         return self._policy.draft_rows or bool(await pool.fetchval(SQL.wants_draft_rows))
 
-    async def _share_sets(self, connection: Connection, world: World) -> None:
-        row: Any = await connection.fetchrow(SQL.share_sets)
+    async def _share_sets(self, connection: Connection, world: World, months: Iterable[str] = ()) -> None:
+        row: Any = await connection.fetchrow(SQL.share_sets, sorted(set(months)))
         world.draft_rows = self._policy.draft_rows or row["draft_rows"]
 
     async def load(self, connection: Connection, events: Sequence[Event[Any]]) -> World:
         """Locks and reads everything that these events may touch. Call it inside a transaction."""
         world = World(self._policy)
-        await self._share_sets(connection, world)
+        if not events:
+            return world
         paid = _of_type(events, "order.paid.v1")
         months = [month_of(event.data.paid_at) for event in paid]
-        await _share_months(connection, months)
+        await self._share_sets(connection, world, months)
         changed = _of_type(events, *PARTNER_CHANGES)
         merges = _of_type(events, *MERGES)
         purged = {event.key for event in _of_type(events, PURGED)}
@@ -363,11 +364,6 @@ def _of_type(events: Iterable[Event[Any]], *types: str) -> list[Event[Any]]:
 
 def _partners_of_late(late: Iterable[Event[Any]]) -> list[str]:
     return [event.data.partner.partner_id for event in late]
-
-
-async def _share_months(connection: Connection, months: Iterable[str]) -> None:
-    if ordered := sorted(set(months)):
-        await connection.fetchval(SQL.share_months, ordered)
 
 
 async def _read_closed(connection: Connection, world: World, numbers: Iterable[str]) -> None:

@@ -2,31 +2,33 @@
 -- The orders that a batch is about, locked in key order.
 SELECT * FROM orders WHERE order_id = ANY(string_to_array($1, E'\x1f')) ORDER BY order_id FOR UPDATE;
 
--- name: lines_of_orders
--- Their lines in document order.
-SELECT * FROM order_lines WHERE order_id = ANY(string_to_array($1, E'\x1f')) ORDER BY order_id, position;
-
--- name: claims_of_orders
--- Who claimed their units, each claim's lines in order.
-SELECT * FROM claims WHERE order_id = ANY(string_to_array($1, E'\x1f')) ORDER BY order_id, claim_id, position;
-
--- name: requests_of_orders
--- Which requests to issue were answered.
-SELECT * FROM issue_requests WHERE order_id = ANY(string_to_array($1, E'\x1f'));
-
--- name: cases_of_orders
--- Their money in quarantine, in order.
-SELECT * FROM quarantine WHERE order_id = ANY(string_to_array($1, E'\x1f')) ORDER BY order_id, number;
+-- name: parts_of_orders
+-- What they have in other tables, as rows of these: their lines in document order; who claimed their units, each claim's
+-- lines in order; which requests to issue were answered; their money in quarantine, in order.
+SELECT ARRAY(SELECT l FROM order_lines l WHERE order_id = ANY(string_to_array($1, E'\x1f'))
+             ORDER BY order_id, position) AS lines,
+       ARRAY(SELECT c FROM claims c WHERE order_id = ANY(string_to_array($1, E'\x1f'))
+             ORDER BY order_id, claim_id, position) AS claims,
+       ARRAY(SELECT r FROM issue_requests r WHERE order_id = ANY(string_to_array($1, E'\x1f'))) AS requests,
+       ARRAY(SELECT q FROM quarantine q WHERE order_id = ANY(string_to_array($1, E'\x1f'))
+             ORDER BY order_id, number) AS cases;
 
 -- name: claim_payments
--- Payments that nobody has named before become those of these orders, in the order of their ids; they come back.
-INSERT INTO payments (payment_id, order_id, amount, content)
-SELECT payment_id, order_id, amount, substr($4::bytea, (16 * number - 15)::integer, 16)
-FROM unnest(string_to_array($1, E'\x1f'), string_to_array($2, E'\x1f'), string_to_array($3, E'\x1f')::bigint[])
-     WITH ORDINALITY AS named (payment_id, order_id, amount, number)
-ORDER BY number
-ON CONFLICT DO NOTHING
-RETURNING payment_id;
+-- Payments that nobody has named before become those of these orders, in the order of their ids; they come back. So do
+-- those of these partners ($5) that have left: no other one leaves while an order is locked (stop_orders).
+WITH claimed AS (
+    INSERT INTO payments (payment_id, order_id, amount, content)
+    SELECT payment_id, order_id, amount, substr($4::bytea, (16 * number - 15)::integer, 16)
+    FROM unnest(string_to_array($1, E'\x1f'), string_to_array($2, E'\x1f'), string_to_array($3, E'\x1f')::bigint[])
+         WITH ORDINALITY AS named (payment_id, order_id, amount, number)
+    ORDER BY number
+    ON CONFLICT DO NOTHING
+    RETURNING payment_id
+)
+SELECT payment_id, NULL AS partner_id FROM claimed
+UNION ALL
+SELECT NULL, partner_id FROM partners
+WHERE withdrawn_at IS NOT NULL AND partner_id = ANY(string_to_array($5, E'\x1f'));
 
 -- name: known_payments
 -- Payments that were named before, with the orders that they can pay.
@@ -66,10 +68,6 @@ CROSS JOIN LATERAL (
     WHERE s.product_id = best.product_id AND s.sold_at = best.last_sold_at ORDER BY order_id, l.position LIMIT 1
 ) named
 ORDER BY orders DESC, last_sold_at DESC, product_id;
-
--- name: withdrawn_partners
--- Which of these partners have left.
-SELECT partner_id FROM partners WHERE withdrawn_at IS NOT NULL AND partner_id = ANY($1::text[]);
 
 -- name: stop_orders
 -- Held while a partner leaves, so that no order of it appears between the look and the decision.

@@ -84,10 +84,6 @@ class Store:
             await _load_partners(connection, world, partner_ids)
         if leaving:
             world.blockers = await self.blockers_of(connection, leaving)
-        buyers = {event.data.partner.partner_id for event in events if isinstance(event.data, Snapshot)}
-        if buyers:
-            rows = await connection.fetch(SQL.withdrawn_partners, list(buyers))
-            world.withdrawn = {row["partner_id"] for row in rows}
         return world
 
     async def load_orders(self, connection: Connection, keys: Sequence[str]) -> World:
@@ -126,26 +122,23 @@ class Store:
 
 async def _load_children(connection: Connection, orders: dict[str, Order]) -> None:
     """Fills in what orders that were just read have in other tables."""
-    known = packed(orders)
-    for row in await connection.fetch(SQL.lines_of_orders, known):
-        line = LINES.read(row)
+    parts: Any = await connection.fetchrow(SQL.parts_of_orders, packed(orders))
+    for line in map(LINES.read, parts["lines"]):
         orders[line.order_id].lines[line.line_id] = line
-    for row in await connection.fetch(SQL.claims_of_orders, known):
-        claim = CLAIMS.read(row)
+    for claim in map(CLAIMS.read, parts["claims"]):
         claims = orders[claim.order_id].claims
         claims[claim.claim_id] = (*claims.get(claim.claim_id, ()), claim)
-    for row in await connection.fetch(SQL.requests_of_orders, known):
-        request = ISSUE_REQUESTS.read(row)
+    for request in map(ISSUE_REQUESTS.read, parts["requests"]):
         orders[request.order_id].requests[request.request_id] = request
-    for row in await connection.fetch(SQL.cases_of_orders, known):
-        case = CASES.read(row)
+    for case in map(CASES.read, parts["cases"]):
         orders[case.order_id].cases[case.number] = case
 
 
 async def _claim_payments(connection: Connection, world: World, events: Sequence[Event[Any]]) -> None:
     """Claims the payments that these events name, each for the first order; reads those known before.
 
-    A batch that names what another batch has just claimed waits for that batch, and then sees whose it is.
+    It also learns which of the buyers have left. A batch that names what another batch has just claimed waits
+    for that batch, and then sees whose it is.
     """
     named: dict[str, Payment] = {}
     for event in events:
@@ -154,18 +147,22 @@ async def _claim_payments(connection: Connection, world: World, events: Sequence
             content = world.contents.setdefault((event.source, event.id), payment_content(data))
             payment = Payment(data.payment_id, data.order_id, data.amount, content)
             named.setdefault(data.payment_id, payment)
-    if not named:
+    buyers = {event.data.partner.partner_id for event in events if isinstance(event.data, Snapshot)}
+    if not named and not buyers:
         return
     ids = sorted(named)
     claims = [named[payment_id] for payment_id in ids]
-    new = await connection.fetch(
+    rows = await connection.fetch(
         SQL.claim_payments,
         packed(ids),
         packed(claim.order_id for claim in claims),
         packed(str(claim.amount) for claim in claims),
         b"".join(claim.content or b"" for claim in claims),
+        packed(buyers),
     )
-    world.claimed = {row["payment_id"]: named[row["payment_id"]] for row in new}
+    world.withdrawn = {row["partner_id"] for row in rows if row["payment_id"] is None}
+    new = [row["payment_id"] for row in rows if row["payment_id"] is not None]
+    world.claimed = {payment_id: named[payment_id] for payment_id in new}
     known = [payment_id for payment_id in ids if payment_id not in world.claimed]
     if known:
         rows = await connection.fetch(SQL.known_payments, packed(known))

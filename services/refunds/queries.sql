@@ -11,9 +11,15 @@ WHERE partner_id = ANY($1::text[]) OR order_id = ANY(string_to_array($2, E'\x1f'
 -- Erases who a partner was from its orders and refunds.
 SELECT erase_partner($1);
 
--- name: lines_of_orders
--- Their lines, as they stood in the order.
-SELECT * FROM order_lines WHERE order_id = ANY(string_to_array($1, E'\x1f')) ORDER BY order_id, position;
+-- name: parts_of_orders
+-- Their lines, as they stood in the order, then their refunds, oldest first, and the units of these, in the order of each:
+-- all as rows of their tables.
+SELECT ARRAY(SELECT l FROM order_lines l WHERE order_id = ANY(string_to_array($1, E'\x1f'))
+             ORDER BY order_id, position) AS lines,
+       ARRAY(SELECT r FROM refunds r WHERE order_id = ANY(string_to_array($1, E'\x1f')) ORDER BY refund_id) AS refunds,
+       ARRAY(SELECT u FROM refunds r JOIN refund_lines u USING (refund_id)
+             WHERE r.order_id = ANY(string_to_array($1, E'\x1f')) AND u.quantity > 0
+             ORDER BY u.refund_id, u.position) AS units;
 
 -- name: readings_of_orders
 -- What was used of their lines, in the order of its own times.
@@ -26,17 +32,6 @@ SELECT * FROM bonuses WHERE order_id = ANY(string_to_array($1, E'\x1f')) ORDER B
 -- name: drop_lines
 -- Lines of orders that were registered and are paid with another snapshot.
 DELETE FROM order_lines WHERE order_id = ANY(string_to_array($1, E'\x1f'));
-
--- name: refunds_of_orders
--- Their refunds with units, oldest first.
-SELECT r.*, coalesce(l.line_ids, '{}') AS line_ids, coalesce(l.quantities, '{}') AS quantities
-FROM refunds r
-LEFT JOIN LATERAL (
-    SELECT array_agg(line_id ORDER BY position) AS line_ids, array_agg(quantity ORDER BY position) AS quantities
-    FROM refund_lines WHERE refund_id = r.refund_id AND quantity > 0
-) l ON true
-WHERE r.order_id = ANY(string_to_array($1, E'\x1f'))
-ORDER BY r.refund_id;
 
 -- name: payouts_of_orders
 -- What was paid out for their refunds, each refund's payouts in their order.

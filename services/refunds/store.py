@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -194,15 +193,18 @@ async def _note_invoices(connection: Connection, world: World) -> None:
 async def _load_children(connection: Connection, orders: dict[str, Order]) -> None:
     """Fills in what orders that were just read have in other tables."""
     known, has_usage = packed(orders), False
-    for row in await connection.fetch(SQL.lines_of_orders, known):
-        line = LINES.read(row)
+    parts: Any = await connection.fetchrow(SQL.parts_of_orders, known)
+    for line in map(LINES.read, parts["lines"]):
         orders[line.order_id].lines[line.line_id] = line
         has_usage = has_usage or line.kind in USED_KINDS
     if has_usage:
         await _load_usage(connection, orders, known)
     has_payouts = has_failures = False
-    for row in await connection.fetch(SQL.refunds_of_orders, known):
-        refund = _refund(row)
+    units: dict[UUID, list[LineUnits]] = {}
+    for each in map(REFUND_LINES.read, parts["units"]):
+        units.setdefault(each.refund_id, []).append(LineUnits(each.line_id, each.quantity))
+    for row in parts["refunds"]:
+        refund = replace(REFUNDS.read(row), lines=tuple(units.get(row["refund_id"], ())))
         orders[refund.order_id].refunds[refund.refund_id] = refund
         has_payouts = has_payouts or refund.completed_at is not None or refund.state == "released"
         has_failures = has_failures or refund.sequence > FIRST_ASKED
@@ -237,11 +239,6 @@ async def _load_failures(connection: Connection, orders: Mapping[str, Order], kn
         refunds, failure = orders[row["order_id"]].refunds, FAILURES.read(row)
         refund = refunds[failure.refund_id]
         refunds[failure.refund_id] = replace(refund, failures=(*refund.failures, failure))
-
-
-def _refund(row: asyncpg.Record) -> Refund:
-    lines = tuple(map(LineUnits, row["line_ids"], row["quantities"]))
-    return replace(REFUNDS.read(row), lines=lines)
 
 
 def _has_other_lines(order: Order, before: Order) -> bool:

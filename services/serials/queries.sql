@@ -1,6 +1,9 @@
--- name: recorded_grants
--- Which of these grants are recorded already.
-SELECT grant_id FROM grants WHERE grant_id = ANY($1::uuid[]);
+-- name: lock_granted
+-- The orders of which something is to be said, as rows of their table, locked in key order; which of these grants are recorded
+-- already, as it was before anybody was waited for: the primary key refuses one that was recorded meanwhile.
+SELECT ARRAY(SELECT o FROM orders o WHERE order_id = ANY(string_to_array($1, E'\x1f'))
+             ORDER BY order_id FOR UPDATE) AS orders,
+       ARRAY(SELECT grant_id FROM grants WHERE grant_id = ANY($2::uuid[])) AS recorded;
 
 -- name: lock_orders
 -- The orders of which something is to be said, locked in key order.

@@ -57,11 +57,12 @@ class Store:
         world = World(self.policy, _new_batch_id)
         granted, commands = _apart(events)
         if granted:
-            orders = await self.lock_orders(connection, {event.key for event in granted})
-            world.orders, world.stored_orders = dict(orders), orders
+            keys = packed(sorted({event.key for event in granted}))
             grant_ids = {UUID(grant.grant_id) for event in granted for grant in event.data.grants}
-            rows = await connection.fetch(SQL.recorded_grants, sorted(grant_ids))
-            world.recorded.update(row["grant_id"] for row in rows)
+            row: Any = await connection.fetchrow(SQL.lock_granted, keys, sorted(grant_ids))
+            orders = {order.order_id: order for order in map(ORDERS.read, row["orders"])}
+            world.orders, world.stored_orders = dict(orders), orders
+            world.recorded.update(row["recorded"])
         if commands:
             await self._load_serials(connection, world, commands)
         return world

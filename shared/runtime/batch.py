@@ -49,7 +49,8 @@ class Refusal:
 class PriorState:
     """What inbox, cursors, parked events and open dead letters said before this batch.
 
-    `fresh` are the ids that it claimed, `contents` what the ids that were known already said.
+    `fresh` are the ids that it claimed, `contents` what the ids that were known already said, `subjects`
+    those whose order counts in this batch.
     """
 
     fresh: set[EventKey] = field(default_factory=set)
@@ -57,6 +58,11 @@ class PriorState:
     cursors: dict[Subject, int] = field(default_factory=dict)
     parked: Mapping[str, list[Parked]] = field(default_factory=dict)
     letters: Mapping[str, list[OpenLetter]] = field(default_factory=dict)
+    subjects: list[Subject] = field(default_factory=list)
+
+    def cursors_of(self, subjects: Iterable[Subject]) -> dict[Subject, int]:
+        """The cursors of these subjects; one that was never handled has none."""
+        return {subject: self.cursors[subject] for subject in subjects if subject in self.cursors}
 
 
 class Batch:
@@ -71,7 +77,7 @@ class Batch:
     ) -> None:
         self._service = service
         self.world = world
-        self._prior = prior
+        self.prior = prior
         self.rows = rows
         self.cursors: dict[Subject, int] = dict(prior.cursors)
         self.parked: dict[str, list[Parked]] = {key: list(messages) for key, messages in prior.parked.items()}
@@ -124,8 +130,14 @@ class Batch:
         return outcome
 
     def block(self, message: InboundMessage, reason: str) -> None:
-        """Parks a message that the store refuses; later messages of its key queue behind it."""
+        """Parks a message that the store refuses; later messages of its key queue behind it.
+
+        One of ours that somebody else has handled meanwhile was refused for that, and is done.
+        """
         if message.upstream and not self._is_new(message):
+            return
+        if message.event is not None and self._is_handled(message.event):
+            self.duplicates += 1
             return
         if message.fault is None:
             self._park(message, BLOCKED, reason)
@@ -169,7 +181,7 @@ class Batch:
 
     def moved_cursors(self) -> list[tuple[str, str, int, int]]:
         """Source, subject, new and previous sequence of every subject that moved."""
-        before = self._prior.cursors
+        before = self.prior.cursors
         return [
             (source, subject, sequence, before.get((source, subject), 0))
             for (source, subject), sequence in self.cursors.items()
@@ -183,7 +195,7 @@ class Batch:
     def settled_rows(self) -> list[int]:
         """Rows of `parked` that were handled."""
         return [
-            p.row for waiting in self._prior.parked.values() for p in waiting if p.done and p.row is not None
+            p.row for waiting in self.prior.parked.values() for p in waiting if p.done and p.row is not None
         ]
 
     def changed_rows(self) -> list[Parked]:
@@ -195,6 +207,11 @@ class Batch:
             if p.row is not None and p.changed and not p.done
         ]
 
+    @property
+    def has_set_aside(self) -> bool:
+        """Whether an event was judged and did not apply: refused, or left waiting."""
+        return bool(self.refusals or self.newly_parked() or self.changed_rows())
+
     def made_good(self) -> list[OpenLetter]:
         """The dead letters that this batch ends, those among them that it refused itself."""
         return [letter for letters in self._letters.values() for letter in letters if letter.made_good_by]
@@ -202,7 +219,7 @@ class Batch:
     def _note_foreign(self, message: InboundMessage) -> None:
         """The id of an event that another service answers for is taken too."""
         identity = (message.source or "", message.event_id or "")
-        if identity in self._prior.fresh and message.content is not None:
+        if identity in self.prior.fresh and message.content is not None:
             self._first_content.setdefault(identity, message.content)
 
     def _is_new(self, message: InboundMessage) -> bool:
@@ -210,10 +227,10 @@ class Batch:
             return True
         identity = (message.source, message.event_id)
         first = self._first_content.get(identity)
-        if first is None and identity in self._prior.fresh:
+        if first is None and identity in self.prior.fresh:
             self._first_content[identity] = message.content
             return True
-        said_before = first if first is not None else self._prior.contents.get(identity)
+        said_before = first if first is not None else self.prior.contents.get(identity)
         self.duplicates += 1
         if said_before != message.content:
             detail = (
@@ -229,10 +246,10 @@ class Batch:
             reason = message.fault.detail if message.fault else "it cannot be read any more"
             self._wait(message, parked, BLOCKED, reason)
             return False
+        if self._is_handled(event):
+            self.duplicates += 1
+            return self._settle(parked)
         if event.sequence is not None and not self._is_next(event):
-            if event.sequence <= self.cursors.get((event.source, event.subject), 0):
-                self.duplicates += 1
-                return self._settle(parked)
             wanted = self.cursors.get((event.source, event.subject), 0) + 1
             self._wait(message, parked, GAP, f"sequence {wanted} of {event.subject} from {event.source}")
             return False
@@ -289,6 +306,12 @@ class Batch:
 
     def _follows(self, message: InboundMessage) -> bool:
         return message.route is None or message.route.tracked
+
+    def _is_handled(self, event: Event[Any]) -> bool:
+        """Whether its subject is as far as this event, or farther."""
+        if event.sequence is None or self._is_next(event):
+            return False
+        return event.sequence <= self.cursors.get((event.source, event.subject), 0)
 
     def _is_next(self, event: Event[Any]) -> bool:
         route = self._service.routes.get(event.type)

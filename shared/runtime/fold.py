@@ -1,7 +1,7 @@
 """The fold: one batch of records, one transaction.
 
-claim ids -> read what waits -> lock and load -> read cursors -> decide -> save -> move cursors ->
-append to the outbox -> commit. Trouble that passes is repeated without limit, in smaller batches where time
+claim ids, read what waits and cursors -> lock and load -> decide -> save -> move cursors -> append to the
+outbox -> commit. Trouble that passes is repeated without limit, in smaller batches where time
 is short, and told to health and log. A message of which the database refuses a row is found by halving the
 batch and parked, so that it never holds up other keys. What is which stands in sqlstates.py; a table that
 refuses one key after the other is a fault of the database (`suspicion`).
@@ -27,7 +27,7 @@ from shared.ids import uuid7
 from shared.postgres import Connection, packed, packed_columns
 from shared.queries import load
 from shared.runtime.audit_log import AuditEntry, entry_of, entry_of_event, write_audit
-from shared.runtime.batch import Batch, EventKey, Parked, PriorState, Refusal, events_of
+from shared.runtime.batch import Batch, EventKey, Parked, PriorState, Refusal, Subject, events_of
 from shared.runtime.batch_size import Attempts, BatchSize, is_late
 from shared.runtime.cancelling import CANCEL, cancel_waiting
 from shared.runtime.commands import Answer, Command, CommandOutcome, CommandRoute, Done, KnownCommands, Work
@@ -48,8 +48,8 @@ from shared.sqlstates import Concern
 SQL = load("shared.runtime")
 T = TypeVar("T")
 RACES_BEFORE_HALVING = 3
-REFUSED = "refused"
-"""How `open_of_keys` names a dead letter among what waits."""
+CLAIMED, CURSOR, REFUSED = "claimed", "cursor", "refused"
+"""How `begin_batch` names an id that was claimed, a cursor and a dead letter, among what waits."""
 BY_ITSELF = "pawl"
 """Who ends a dead letter that a later event has made good."""
 COMMAND_PATIENCE_SECONDS = 10.0
@@ -149,11 +149,10 @@ class Fold:
         `past_inbox`: an event whose id is known is decided all the same. `new_id` gives the ids that are
         decided with it, `handled_at` is when that is, if not now. Call `finish` after the commit.
         """
-        prior = await self._read_prior(connection, [] if past_inbox else [message], [message.key])
+        prior = await self._read_prior(connection, [message], [message.key], claiming=not past_inbox)
         if past_inbox:
             prior.fresh = {(message.source or "", message.event_id or "")}
         world = await self._service.store.load(connection, events_of([message], prior.parked))
-        prior.cursors = await self._cursors(connection, [message], prior)
         batch = Batch(self._service, world, prior, events, Context(new_id, handled_at=handled_at or now()))
         batch.take(message)
         await self._service.store.save(connection, world)
@@ -280,7 +279,6 @@ class Fold:
         # Cancelling a waiting event needs what that event needs.
         own = [command for command in commands if command.type in self._service.commands]
         world = await self._service.store.load(connection, [*own, *events_of([], prior.parked)])
-        prior.cursors = await self._cursors(connection, [], prior)
         self._outbox.on_crash_point(CrashPoint.AFTER_CLAIM)
         batch = Batch(self._service, world, prior, events, self._at_this_instant())
         outcomes = self._take_commands(batch, commands)
@@ -453,7 +451,6 @@ class Fold:
             world = await self._service.store.load(
                 connection, [] if blocked else events_of(messages, prior.parked)
             )
-            prior.cursors = await self._cursors(connection, messages, prior)
             self._outbox.on_crash_point(CrashPoint.AFTER_CLAIM)
             batch = Batch(self._service, world, prior, events, self._at_this_instant())
             if blocked is not None:
@@ -479,68 +476,75 @@ class Fold:
         return replace(self._context, handled_at=now())
 
     async def _read_prior(
-        self, connection: Connection, messages: list[InboundMessage], keys: Sequence[str]
+        self,
+        connection: Connection,
+        messages: list[InboundMessage],
+        keys: Sequence[str],
+        *,
+        claiming: bool = True,
     ) -> PriorState:
-        prior = PriorState()
-        await self._claim(connection, messages, prior)
-        wanted = list({message.key for message in messages if message.event is not None}.union(keys))
-        rows = await connection.fetch(SQL.open_of_keys, packed(wanted)) if wanted else []
+        """Claims the ids of these messages, and reads what is open with their keys and with `keys`.
+
+        Where an id was known before, what is open is read once more: whoever had it may have been at work
+        until the claim, and left something waiting.
+        """
+        prior = PriorState(subjects=_subjects_of(messages))
+        claims: dict[EventKey, bytes] = {}
+        for message in messages if claiming else ():
+            if message.upstream and message.source and message.event_id and message.content:
+                claims.setdefault((message.source, message.event_id), message.content)
+        wanted = packed({message.key for message in messages if message.event is not None}.union(keys))
+        if not claims and not wanted:
+            return prior
+        ordered = sorted(claims)
+        ids = (packed(source for source, _ in ordered), packed(event_id for _, event_id in ordered))
+        contents, subjects = b"".join(claims[identity] for identity in ordered), _packed_pairs(prior.subjects)
+        rows = await connection.fetch(SQL.begin_batch, *ids, contents, wanted, *subjects)
+        prior.fresh = {(row["key"], row["reason"]) for row in rows if row["kind"] == CLAIMED}
+        old = [identity for identity in ordered if identity not in prior.fresh]
+        if old:
+            prior.contents = await self._contents_of(connection, old)
+            rows = await connection.fetch(SQL.begin_batch, "", "", b"", wanted, *subjects)
+        self._note_open(prior, rows)
+        return prior
+
+    def _note_open(self, prior: PriorState, rows: Sequence[asyncpg.Record]) -> None:
         parked: dict[str, list[Parked]] = {}
         letters: dict[str, list[OpenLetter]] = {}
         for row in rows:
-            key, number = row["key"], row["id"]
-            if row["kind"] == REFUSED:
+            kind, key, number = row["kind"], row["key"], row["id"]
+            if kind == CURSOR:
+                prior.cursors[key, row["reason"]] = number
+            elif kind == REFUSED:
                 letter = OpenLetter(key, row["request"], row["event_time"], number)
                 letters.setdefault(key, []).append(letter)
-            elif (message := self._reread(row)) is not None:
-                parked.setdefault(key, []).append(Parked(message, row["kind"], row["reason"], number))
+            elif kind != CLAIMED and (message := self._reread(row)) is not None:
+                parked.setdefault(key, []).append(Parked(message, kind, row["reason"], number))
         prior.parked, prior.letters = parked, letters
-        return prior
+        prior.subjects += _subjects_of(p.message for waiting in parked.values() for p in waiting)
 
-    async def _claim(self, connection: Connection, messages: list[InboundMessage], prior: PriorState) -> None:
-        claims: dict[EventKey, bytes] = {}
-        for message in messages:
-            if message.upstream and message.source and message.event_id and message.content:
-                claims.setdefault((message.source, message.event_id), message.content)
-        if not claims:
-            return
-        ordered = sorted(claims)
-        sources, ids = packed(source for source, _ in ordered), packed(event_id for _, event_id in ordered)
-        contents = b"".join(claims[identity] for identity in ordered)
-        rows = await connection.fetch(SQL.claim_ids, sources, ids, contents)
-        prior.fresh = {(row[0], row[1]) for row in rows}
-        old = [identity for identity in ordered if identity not in prior.fresh]
-        if old:
-            rows = await connection.fetch(SQL.contents_of_ids, [s for s, _ in old], [i for _, i in old])
-            prior.contents = {(row[0], row[1]): row[2] for row in rows}
-            if len(prior.contents) < len(old):
-                raise Conflict("an event id was forgotten between two statements; it is new again")
-
-    async def _cursors(
-        self, connection: Connection, messages: Sequence[InboundMessage], prior: PriorState
-    ) -> dict[tuple[str, str], int]:
-        """The cursors of these messages and of what waits with their keys.
-
-        Read after the aggregates were locked: whoever handled the same events meanwhile has moved them, and
-        an event judged by a later state than its cursor would look like one that contradicts it.
-        """
-        waiting = [p.message for waiting in prior.parked.values() for p in waiting]
-        subjects = list(
-            {
-                (message.event.source, message.event.subject)
-                for message in [*messages, *waiting]
-                if message.event is not None
-                and message.event.sequence is not None
-                and (message.route is None or message.route.tracked)
-            }
-        )
-        if not subjects:
-            return {}
-        sources, names = packed(source for source, _ in subjects), packed(name for _, name in subjects)
-        rows = await connection.fetch(SQL.read_cursors, sources, names)
+    async def _contents_of(self, connection: Connection, old: Sequence[EventKey]) -> Mapping[EventKey, bytes]:
+        rows = await connection.fetch(SQL.contents_of_ids, [s for s, _ in old], [i for _, i in old])
+        if len(rows) < len(old):
+            raise Conflict("an event id was forgotten between two statements; it is new again")
         return {(row[0], row[1]): row[2] for row in rows}
 
+    async def _require_cursors(self, connection: Connection, batch: Batch) -> None:
+        """Raises Conflict where somebody else has handled some of these events.
+
+        Cursors were read before the aggregates were locked. Whoever handled the same events meanwhile has
+        moved them, and an event judged by a later state than its cursor looks like one that contradicts it.
+        One that applied moves its cursor, which is found out then; for the others it is looked at here.
+        """
+        subjects = batch.prior.subjects
+        if not subjects or not batch.has_set_aside:
+            return
+        rows = await connection.fetch(SQL.read_cursors, *_packed_pairs(subjects))
+        if {(row[0], row[1]): row[2] for row in rows} != batch.prior.cursors_of(subjects):
+            raise Conflict("another consumer has handled some of these events")
+
     async def _write(self, connection: Connection, batch: Batch) -> None:
+        await self._require_cursors(connection, batch)
         await self._move_cursors(connection, batch)
         await self._write_parked(connection, batch)
         await self._write_dead_letters(connection, batch)
@@ -768,6 +772,23 @@ class Fold:
             yield note
         finally:
             self._troubles.over(token)
+
+
+def _subjects_of(messages: Iterable[InboundMessage]) -> list[Subject]:
+    """The subjects whose order these messages are to keep."""
+    return list(
+        {
+            (message.event.source, message.event.subject)
+            for message in messages
+            if message.event is not None
+            and message.event.sequence is not None
+            and (message.route is None or message.route.tracked)
+        }
+    )
+
+
+def _packed_pairs(pairs: Sequence[tuple[str, str]]) -> tuple[str, str]:
+    return packed(first for first, _ in pairs), packed(second for _, second in pairs)
 
 
 def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:

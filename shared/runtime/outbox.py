@@ -78,15 +78,17 @@ class Outbox:
         self.appended.set()
 
     async def append(self, connection: Connection, rows: OutboxRows) -> None:
-        """Appends the rows. Must be the last statement before the commit: it takes the outbox lock."""
+        """Appends the rows. Must be the last statement before the commit: the table takes its lock first."""
         if not rows:
             return
         records = [(*row, event_id) for row, event_id in zip(rows.rows, uuid7_batch(len(rows)), strict=True)]
-        await connection.execute(SQL.lock_outbox)
         await copy_rows(connection, "outbox", COLUMNS, records)
 
     async def append_by(self, connection: Connection, statement: str, *arguments: Any) -> None:
-        """Appends what a statement inserts, under the same lock. Must be the last one before the commit."""
+        """Appends what a statement inserts, under the same lock. Must be the last one before the commit.
+
+        It sees whatever was committed before the lock was had, as it would not if it took the lock itself.
+        """
         await connection.execute(SQL.lock_outbox)
         await connection.execute(statement, *arguments)
 

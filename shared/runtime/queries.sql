@@ -69,28 +69,44 @@ ON CONFLICT (source, subject) DO UPDATE
 SET sequence = EXCLUDED.sequence, previous = EXCLUDED.previous
 WHERE c.sequence = EXCLUDED.previous;
 
--- name: open_of_keys
--- What is open with these keys: dead letters that a later event may make good, then everything that waits; by key,
--- oldest first: the order of the indexes, so that a plan made while nothing was there does not read all of it later.
+-- name: begin_batch
+-- All that a batch asks before it locks what it is about: claims its upstream ids ($1, $2; 16 bytes of content each: $3) and
+-- says which were never seen before; what is open with its keys ($4): dead letters that a later event may make good, then
+-- everything that waits; the last sequence handled of its subjects ($5, $6) and of those of what waits. What is open comes by
+-- key, oldest first: the order of the indexes, so that a plan made while nothing was there does not read all of it later.
 -- Whoever ends a dead letter locks it before what waits, so both are locked in that order here too.
-WITH letters AS (
+WITH claimed AS (
+    INSERT INTO inbox (source, event_id, content)
+    SELECT source, event_id, substr($3::bytea, (16 * number - 15)::integer, 16)
+    FROM unnest(string_to_array($1, E'\x1f'), string_to_array($2, E'\x1f')) WITH ORDINALITY
+         AS claims (source, event_id, number)
+    ON CONFLICT DO NOTHING
+    RETURNING source, event_id
+), letters AS (
     SELECT id, request_key, topic, partition, "offset", request, event_time
     FROM dead_letters
-    WHERE state = 'open' AND request_key = ANY(string_to_array($1, E'\x1f'))
+    WHERE state = 'open' AND request_key = ANY(string_to_array($4, E'\x1f'))
     ORDER BY request_key, id
     FOR UPDATE
 ), waiting AS (
-    SELECT id, key, kind, reason, topic, partition, "offset", record
+    SELECT id, key, kind, reason, topic, partition, "offset", record, source, subject, sequence
     FROM parked
-    WHERE key = ANY(string_to_array($1, E'\x1f'))
+    WHERE key = ANY(string_to_array($4, E'\x1f'))
     ORDER BY key, id
     FOR UPDATE
 )
-SELECT id, request_key AS key, 'refused' AS kind, '' AS reason, topic, partition, "offset", NULL::bytea AS record,
-       request, event_time
-FROM letters
+SELECT 'claimed' AS kind, source AS key, event_id AS reason, NULL::bigint AS id, NULL AS topic, NULL::integer AS partition,
+       NULL::bigint AS "offset", NULL::bytea AS record, NULL::bytea AS request, NULL::timestamptz AS event_time
+FROM claimed
 UNION ALL
-SELECT id, key, kind, reason, topic, partition, "offset", record, NULL, NULL FROM waiting;
+SELECT 'refused', request_key, '', id, topic, partition, "offset", NULL, request, event_time FROM letters
+UNION ALL
+SELECT kind, key, reason, id, topic, partition, "offset", record, NULL, NULL FROM waiting
+UNION ALL
+SELECT 'cursor', c.source, c.subject, c.sequence, NULL, NULL, NULL, NULL, NULL, NULL
+FROM (SELECT source, subject FROM unnest(string_to_array($5, E'\x1f'), string_to_array($6, E'\x1f')) AS s (source, subject)
+      UNION SELECT source, subject FROM waiting WHERE sequence IS NOT NULL) AS wanted
+JOIN cursors c USING (source, subject);
 
 -- name: park
 -- Lets events wait with their keys; where their place is taken already, they do not come back.
@@ -222,7 +238,8 @@ FROM parked WHERE id > $1 ORDER BY id LIMIT $2;
 SELECT * FROM parked WHERE id = $1;
 
 -- name: lock_outbox
--- Held from the append to the commit, so that ids become visible in their order.
+-- Held from the append to the commit, so that ids become visible in their order. The table takes it by itself for any
+-- statement that inserts; whoever is to read before that takes it here.
 SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '.outbox', 0));
 
 -- name: take_relay_lead

@@ -386,7 +386,6 @@ class Recoverer:
                 full |= {"event_id": entry.event_id, "data": entry.data, "time": entry.time}
             records.append(tuple(full[column] for column in COLUMNS))
         if records:
-            await connection.execute(SQL.lock_outbox)
             await copy_rows(connection, "outbox", COLUMNS, records)
 
 

@@ -54,7 +54,7 @@ from services.serials.state import Grant, GrantState, Serial, SerialState, state
 from services.serials.store import Store as SerialsStore
 from shared.kst import kst_date, next_month, window_end
 from shared.money import NOTHING, Money, payment_money, refund_money
-from shared.runtime.batch import Batch, Parked
+from shared.runtime.batch import Batch, Parked, PriorState
 from shared.runtime.decisions import Decided, Event, Wait
 from shared.runtime.fold import Fold
 from shared.runtime.intake import InboundMessage
@@ -69,15 +69,14 @@ from tests.simulation.system import Leader
 # The runtime
 
 
-_claim = Fold._claim
+_read_prior = Fold._read_prior
 
 
-async def _inbox_insert_dropped(
-    fold: Fold, connection: Any, messages: list[InboundMessage], prior: Any
-) -> None:
-    await _claim(fold, connection, messages, prior)
+async def _inbox_insert_dropped(fold: Fold, connection: Any, *arguments: Any, **options: Any) -> PriorState:
+    prior = await _read_prior(fold, connection, *arguments, **options)
     for identity in prior.fresh:
         connection._transaction.staged.pop(("inbox", identity), None)
+    return prior
 
 
 _is_new = Batch._is_new
@@ -857,7 +856,7 @@ _decide = quarantine.decide_quarantine
 
 
 PLANTED: Sequence[Bug] = (
-    Bug("the inbox insert is dropped", Fold, "_claim", _inbox_insert_dropped),
+    Bug("the inbox insert is dropped", Fold, "_read_prior", _inbox_insert_dropped),
     Bug("the content of an id is not compared", Batch, "_is_new", _content_not_compared),
     Bug("the cursor is not moved", Batch, "moved_cursors", _cursor_not_moved),
     Bug("the cursor moves on a waiting event", Batch, "_wait", _cursor_moved_on_wait),

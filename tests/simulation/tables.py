@@ -194,6 +194,23 @@ def open_of_keys(tx: Transaction, keys: str) -> list[Row]:
     return [Row({**row, "key": row["request_key"], "kind": "refused"}) for row in refused] + waiting
 
 
+def begin_batch(
+    tx: Transaction, sources: str, ids: str, contents: bytes, keys: str, *subjects: str
+) -> list[Row]:
+    """A session that has waited for an id looks at what is open once more, in a statement of its own."""
+    fresh = claim_ids(tx, sources, ids, contents)
+    claimed = [Row(kind="claimed", key=source, reason=name, id=None) for source, name in fresh]
+    found = open_of_keys(tx, keys)
+    named = set(zip(*map(unpacked, subjects), strict=True))
+    named |= {(row["source"], row["subject"]) for row in found if row["kind"] != "refused"}
+    cursors = tx.rows("cursors")
+    return [
+        *claimed,
+        *found,
+        *(Row(kind="cursor", key=s[0], reason=s[1], id=cursors[s]) for s in sorted(named) if s in cursors),
+    ]
+
+
 def _place(row: Mapping[str, Any]) -> tuple[str, int, int]:
     return row["topic"], row["partition"], row["offset"]
 
@@ -293,6 +310,7 @@ def lock_outbox(tx: Transaction) -> list[Any]:
 
 def copy_outbox(tx: Transaction, columns: Names, records: Iterable[tuple[Any, ...]]) -> int:
     assert tuple(columns) == COLUMNS
+    lock_outbox(tx)
     count = 0
     for record in records:
         number, values = tx.next_outbox_id(), dict(zip(columns, record, strict=True))
@@ -464,7 +482,7 @@ RUNTIME: Mapping[str, Query] = {
     "contents_of_ids": contents_of_ids,
     "read_cursors": read_cursors,
     "move_cursors": move_cursors,
-    "open_of_keys": open_of_keys,
+    "begin_batch": begin_batch,
     "park": park,
     "unpark": unpark,
     "repark": updates("parked", ["id"], "kind", "reason"),
@@ -533,7 +551,21 @@ def drop_sales(tx: Transaction, packed: str) -> int:
     return len(rows)
 
 
-def claim_payments(tx: Transaction, ids: str, orders: str, amounts: str, contents: bytes) -> list[Row]:
+def parts_of_orders(tx: Transaction, ids: str) -> list[Row]:
+    known = unpacked(ids)
+    return [
+        Row(
+            lines=where(tx, "order_lines", "order_id", known, "order_id", "position"),
+            claims=where(tx, "claims", "order_id", known, "order_id", "claim_id", "position"),
+            requests=where(tx, "issue_requests", "order_id", known, "order_id", "request_id"),
+            cases=where(tx, "quarantine", "order_id", known, "order_id", "number"),
+        )
+    ]
+
+
+def claim_payments(
+    tx: Transaction, ids: str, orders: str, amounts: str, contents: bytes, buyers: str
+) -> list[Row]:
     new = []
     columns = (unpacked(ids), unpacked(orders), map(int, unpacked(amounts)))
     for number, (payment_id, order_id, amount) in enumerate(zip(*columns, strict=True)):
@@ -546,18 +578,18 @@ def claim_payments(tx: Transaction, ids: str, orders: str, amounts: str, content
                 content=contents[16 * number : 16 * number + 16],
             )
             tx.put("payments", payment_id, row)
-            new.append(Row(payment_id=payment_id))
-    return new
+            new.append(Row(payment_id=payment_id, partner_id=None))
+    return new + [
+        Row(payment_id=None, partner_id=row["partner_id"])
+        for row in found(tx, "partners", unpacked(buyers))
+        if row["withdrawn_at"] is not None
+    ]
 
 
 def give_up_payments(tx: Transaction, ids: str) -> int:
     for payment_id in unpacked(ids):
         tx.put("payments", payment_id, None)
     return len(unpacked(ids))
-
-
-def withdrawn_partners(tx: Transaction, ids: Names) -> list[Row]:
-    return [row for row in found(tx, "partners", ids) if row["withdrawn_at"] is not None]
 
 
 def stop_orders(tx: Transaction) -> int:
@@ -636,24 +668,12 @@ def overdue_deposits(tx: Transaction, grace: timedelta, most: int) -> list[Row]:
 
 ORDERS: Mapping[str, Query] = {
     "lock_orders": lock_orders,
-    "lines_of_orders": lambda tx, ids: where(
-        tx, "order_lines", "order_id", unpacked(ids), "order_id", "position"
-    ),
-    "claims_of_orders": lambda tx, ids: where(
-        tx, "claims", "order_id", unpacked(ids), "order_id", "claim_id", "position"
-    ),
-    "requests_of_orders": lambda tx, ids: where(
-        tx, "issue_requests", "order_id", unpacked(ids), "order_id", "request_id"
-    ),
-    "cases_of_orders": lambda tx, ids: where(
-        tx, "quarantine", "order_id", unpacked(ids), "order_id", "number"
-    ),
+    "parts_of_orders": parts_of_orders,
     "claim_payments": claim_payments,
     "known_payments": lambda tx, ids: found(tx, "payments", unpacked(ids)),
     "give_up_payments": give_up_payments,
     "drop_lines": drop_lines,
     "drop_sales": drop_sales,
-    "withdrawn_partners": withdrawn_partners,
     "stop_orders": stop_orders,
     "lock_partners": lambda tx, ids: found(tx, "partners", ids, lock=True),
     "requests_of_partners": lambda tx, ids: where(
@@ -728,7 +748,12 @@ def note_key(tx: Transaction, key_id: str) -> int:
 
 SERIALS: Mapping[str, Query] = {
     "lock_orders": lock_orders,
-    "recorded_grants": lambda tx, ids: found(tx, "grants", ids),
+    "lock_granted": lambda tx, keys, ids: [
+        Row(
+            orders=found(tx, "orders", unpacked(keys), lock=True),
+            recorded=[row["grant_id"] for row in found(tx, "grants", ids)],
+        )
+    ],
     "lock_small_grants": lambda tx, chunk, most: _grants_left(tx, lambda left: left <= chunk, most),
     "lock_large_grant": lambda tx, chunk: _grants_left(tx, lambda left: left > chunk, 1),
     "lock_grants_of": lock_grants_of,
@@ -753,15 +778,18 @@ def drop_registered_lines(tx: Transaction, packed: str) -> int:
     return len(rows)
 
 
-def refunds_of_orders(tx: Transaction, ids: str) -> list[Row]:
-    rows = []
-    for refund in where(tx, "refunds", "order_id", unpacked(ids), "refund_id"):
-        asked = where(tx, "refund_lines", "refund_id", [refund["refund_id"]], "position")
-        lines = [line for line in asked if line["quantity"] > 0]
-        refund["line_ids"] = [line["line_id"] for line in lines]
-        refund["quantities"] = [line["quantity"] for line in lines]
-        rows.append(refund)
-    return rows
+def parts_of_refunded_orders(tx: Transaction, ids: str) -> list[Row]:
+    refunds = where(tx, "refunds", "order_id", unpacked(ids), "refund_id")
+    asked = where(
+        tx, "refund_lines", "refund_id", [row["refund_id"] for row in refunds], "refund_id", "position"
+    )
+    return [
+        Row(
+            lines=where(tx, "order_lines", "order_id", unpacked(ids), "order_id", "position"),
+            refunds=refunds,
+            units=[line for line in asked if line["quantity"] > 0],
+        )
+    ]
 
 
 def payouts_of_orders(tx: Transaction, ids: str) -> list[Row]:
@@ -817,9 +845,7 @@ REFUNDS: Mapping[str, Query] = {
     "data_keys_in_use": data_keys_in_use,
     "make_data_keys": make_data_keys,
     "lock_orders": lock_orders,
-    "lines_of_orders": lambda tx, ids: where(
-        tx, "order_lines", "order_id", unpacked(ids), "order_id", "position"
-    ),
+    "parts_of_orders": parts_of_refunded_orders,
     "readings_of_orders": lambda tx, ids: where(
         tx, "usage_readings", "order_id", unpacked(ids), "order_id", "line_id", "recorded_at"
     ),
@@ -827,7 +853,6 @@ REFUNDS: Mapping[str, Query] = {
         tx, "bonuses", "order_id", unpacked(ids), "order_id", "line_id", "position"
     ),
     "drop_lines": drop_registered_lines,
-    "refunds_of_orders": refunds_of_orders,
     "payouts_of_orders": payouts_of_orders,
     "failures_of_orders": failures_of_orders,
     "note_invoiced": note_invoices,
@@ -838,10 +863,6 @@ REFUNDS: Mapping[str, Query] = {
 # invoices
 
 UNISSUED = ("draft", "approved", "issue_failed")
-
-
-def share_months(tx: Transaction, months: Names) -> list[Row]:
-    return [Row(count=len(months))]
 
 
 def closed_months(tx: Transaction, numbers: Names) -> list[Row]:
@@ -856,9 +877,9 @@ def closed_months(tx: Transaction, numbers: Names) -> list[Row]:
     ]
 
 
-def share_sets(tx: Transaction) -> list[Row]:
+def share_sets(tx: Transaction, months: Names) -> list[Row]:
     """No set is closed here that anybody would have to wait for."""
-    return [Row(count=2, draft_rows=False)]
+    return [Row(months=len(months), draft_rows=False)]
 
 
 def claim_month(tx: Transaction, month: str) -> int:
@@ -1077,7 +1098,6 @@ def mark_reported(tx: Transaction, month: str) -> list[Row]:
 INVOICES: Mapping[str, Query] = {
     "share_sets": share_sets,
     "wants_draft_rows": lambda tx: [Row(wants=False)],
-    "share_months": share_months,
     "claim_month": claim_month,
     "lock_partners": lock_partners,
     "closed_months": closed_months,
@@ -1441,7 +1461,7 @@ NOT_PLAYED: Mapping[str, Mapping[str, str]] = {
 """The statements that the simulation does not send, and why it need not."""
 OF_OPERATORS = ("todo_", "find_", "evidence_")
 """How statements begin that only people ask: what needs somebody, what a word names, evidence of an order."""
-PAUSES = frozenset({"share_months", "lock_orders", "recorded_grants", "closed_months", "update_orders",
+PAUSES = frozenset({"share_sets", "lock_orders", "lock_granted", "closed_months", "update_orders",
                     "orders", "grants", "payments", "stop_orders", "move_cursors"})  # fmt: skip
 """Statements before which another owner may come between: loading, saving, and moving cursors."""
 

@@ -312,7 +312,7 @@ class Tampered(Simulation):
                 group.take(records)
                 at = {place: group.at[place] for place in at}
             group.commit()
-        if any(gap["closed_at"] is None for group in readers for gap in group.gaps()):
+        if any(self._is_behind(group, topic) for group in readers):
             return
         self.checkout.listen()
         self.checks.step()
@@ -330,6 +330,21 @@ class Tampered(Simulation):
         self.reached.add("a topic created anew")
         if topic == UPSTREAM:
             self._repeat_places(places)
+
+    def _is_behind(self, group: GroupConsumer, topic: str) -> bool:
+        """Whether a gap of the group is open, or a record of the topic was deleted before the group came by.
+
+        The latter is told when it does.
+        """
+        broker = self.system.broker
+        unread = (
+            (*place, number, broker.lives[topic])
+            for place in group.places
+            if place[0] == topic
+            for number in set(range(len(broker.logs[place]))) - group.handled[place]
+        )
+        is_open = any(gap["closed_at"] is None for gap in group.gaps())
+        return is_open or any(place not in self._said_again for place in unread)
 
     def _places_known(self, topic: str) -> Mapping[Place, set[int]]:
         """The offsets of what is kept by its place."""

@@ -1,7 +1,10 @@
 """During a rebalance two consumers may hold the same records: the second one finds everything done."""
 
+from typing import Any
+
 import pytest
 
+from shared.runtime.fold import Fold
 from tests.simulation.memory import Running
 from tests.simulation.story import Story, payment, refund_request, told
 
@@ -19,8 +22,8 @@ def granted_refund(story: Story) -> None:
     story.publish()
 
 
-@pytest.mark.parametrize("pause", PAUSES)
-def test_a_slow_owner_of_the_same_records_leaves_nothing_blocked_behind(pause: str) -> None:
+def left_blocked(pause: str) -> list[str]:
+    """What waits once two owners have handled the same records, one of them while the other pauses."""
     with told() as story:
         granted_refund(story)
         site, records = story.system.sites["refunds"], story.unread("refunds")
@@ -36,5 +39,23 @@ def test_a_slow_owner_of_the_same_records_leaves_nothing_blocked_behind(pause: s
         if pause != "lock_orders":
             site.handle(records)
 
-        assert list(site.database.tables["parked"].values()) == []
         assert story.facts("refunds").count("refund.payout_requested.v1") == 1
+        return [row["type"] for row in site.database.tables["parked"].values()]
+
+
+@pytest.mark.parametrize("pause", PAUSES)
+def test_a_slow_owner_of_the_same_records_leaves_nothing_blocked_behind(pause: str) -> None:
+    assert left_blocked(pause) == []
+
+
+def test_an_owner_that_trusts_its_first_look_at_the_cursors_blocks_what_was_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was handled meanwhile is judged by a later state than its cursor, and contradicts it."""
+
+    async def trust(*_: Any) -> None:
+        """Looks at no cursor again."""
+
+    monkeypatch.setattr(Fold, "_require_cursors", trust)
+
+    assert left_blocked("lock_orders") == ["refund.granted.v1"]

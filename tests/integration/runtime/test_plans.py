@@ -14,8 +14,8 @@ SQL = load("shared.runtime")
     ("query", "arguments", "indexes"),
     [
         (
-            "open_of_keys",
-            1,
+            "begin_batch",
+            6,
             {
                 "parked": "parked_key",
                 "parked_again": "parked_again_key",

@@ -241,6 +241,15 @@ class TestSequences:
         assert batch.moved_cursors() == []
         assert batch.duplicates == 1
 
+    def test_an_event_that_the_store_refuses_since_somebody_else_has_handled_it_is_done(self) -> None:
+        batch = batch_of(prior=PriorState(cursors={SUBJECT: 1}))
+
+        batch.block(message(own("r-1", 1)), "CheckViolationError: orders_check")
+        batch.block(message(own("r-2", 2)), "CheckViolationError: orders_check")
+
+        assert [p.message.event and p.message.event.sequence for p in batch.newly_parked()] == [2]
+        assert batch.duplicates == 1
+
     def test_a_gap_waits_and_is_healed_by_the_missing_event(self) -> None:
         late = message(own("r-2", 2))
 
