@@ -217,6 +217,10 @@ SELECT * FROM partners WHERE partner_id = ANY($1::text[]);
 -- Those of these partners that are named no more.
 SELECT * FROM partners WHERE partner_id = ANY($1::text[]) AND purged_at IS NOT NULL;
 
+-- name: reopen_documents
+-- Approved documents are drafts again, so that they may change.
+UPDATE documents SET state = 'draft', document_key = NULL, written_date = NULL WHERE invoice_id = ANY($1::uuid[]);
+
 -- name: name_buyers
 -- Keeps with the payments on issued documents who these partners are, where it was not kept and they are about to be purged:
 -- a document goes on to name whom it named.

@@ -321,7 +321,12 @@ class Store:
             world.put(Change(submissions=tuple(issued_at_once(world))))
         await PAYMENTS.save(connection, pairs(world.payments, before.payments))
         await SNAPSHOTS.save(connection, ((snapshot, None) for snapshot in world.snapshots))
-        await DOCUMENTS.save(connection, self._documents_to_write(world))
+        documents = list(self._documents_to_write(world))
+        if anew := [
+            document.invoice_id for document, stored in documents if _is_approved_anew(document, stored)
+        ]:
+            await connection.execute(SQL.reopen_documents, anew)
+        await DOCUMENTS.save(connection, documents)
         await REFUNDS.put(connection, _changed(world.refunds, before.refunds))
         if purged:  # while it still stands there who they were
             await connection.execute(SQL.name_buyers, purged)
@@ -356,6 +361,22 @@ class Store:
             is_left = document.state == "draft" and document.month in world.closed
             if payment is None or world.draft_rows or is_left or document != draft_said_by(payment):
                 yield document, None
+
+
+def _is_approved_anew(document: Document, stored: Document | None) -> bool:
+    """Whether one decision has changed what was approved and approved or issued it again.
+
+    A payment has joined a merge, for one. The database lets nothing change that is approved, so it has to see
+    the draft that this was in between.
+    """
+    if stored is None or stored.state != "approved" or document.state not in ("approved", "issued"):
+        return False
+    return _frozen(document) != _frozen(stored)
+
+
+def _frozen(document: Document) -> tuple[Any, ...]:
+    """What may not change of an approved document (the trigger `approved_documents_stay`)."""
+    return document.amount, document.business_number, document.document_key, document.written_date
 
 
 def _of_type(events: Iterable[Event[Any]], *types: str) -> list[Event[Any]]:

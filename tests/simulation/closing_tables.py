@@ -68,6 +68,17 @@ def _approvers(tx: Transaction, number: str, documents: Sequence[Row]) -> set[st
     return {a["actor"] for a in approvals if a["invoice_id"] in ids and a["business_number"] == number}
 
 
+def reopen_documents(tx: Transaction, invoice_ids: Sequence[UUID]) -> int:
+    for invoice_id in invoice_ids:
+        row = dict(tx.rows("documents")[invoice_id].items())
+        tx.put(
+            "documents",
+            invoice_id,
+            Row({**row, "state": "draft", "document_key": None, "written_date": None}),
+        )
+    return len(invoice_ids)
+
+
 def approve_whole(
     tx: Transaction, month: str, numbers: Numbers, actor: str, reason: str, at: datetime
 ) -> int:
@@ -273,6 +284,7 @@ IN_STEPS: Mapping[str, Query] = {
     for run in (
         partners_to_approve,
         partners_to_issue,
+        reopen_documents,
         approve_whole,
         begin_issue,
         left_of_month,

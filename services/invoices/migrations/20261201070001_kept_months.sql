@@ -174,7 +174,7 @@ GROUP BY d.month, d.business_number, d.partner_id;
 
 -- The same of one partner. A function, so that whoever asks for what is kept does not plan all of it.
 CREATE FUNCTION stands_of_partner(in_month text, of_partner text) RETURNS SETOF partner_stands
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SET search_path FROM CURRENT AS $$
 BEGIN
     RETURN QUERY SELECT * FROM partner_stands WHERE month = in_month AND partner_id = of_partner;
 END $$;

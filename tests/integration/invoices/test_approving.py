@@ -182,6 +182,27 @@ async def test_drift_is_shown_and_approved_anew_for_that_business_only(books: St
     assert (await issued(books))["issued_total"] == 281_600 + 176_000
 
 
+@pytest.mark.parametrize("in_a_set", [0, 1])
+async def test_a_payment_joins_an_approved_merge_when_that_is_approved_anew(
+    books: StoredBooks, in_a_set: int
+) -> None:
+    """One decision lets it join and approves the merge again: the same document, of more won."""
+    await books.paid_and_issued("A-1", "A-2")
+    await books.take(books.events.partner())
+    await approved(books, in_a_set=in_a_set)
+    (merge,) = await books.published("invoice.approved")
+    await books.paid_and_issued("A-3")
+
+    said = await approved(books, "park", in_a_set=in_a_set)
+
+    assert said["left"] == []
+    (again,) = (await books.published("invoice.approved"))[1:]
+    assert again["data"]["document_key"] == merge["data"]["document_key"]
+    assert (merge["data"]["total"], again["data"]["total"]) == (352_000, 528_000)
+    assert (await issued(books))["issued_total"] == 528_000
+    await books.check()
+
+
 async def test_what_has_arrived_since_the_approval_is_named_the_oldest_first(books: StoredBooks) -> None:
     """A payment, a refund and a cancellation; not what came before, nor what came for another business."""
     month, paid_at = "2025-03", "2025-03-11T10:00:00+09:00"

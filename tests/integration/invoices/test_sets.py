@@ -123,6 +123,24 @@ async def test_a_set_closes_a_month_as_the_decisions_do(
         assert by_set[name] == rows, name
 
 
+@pytest.mark.parametrize("in_a_set", [0, 3])
+@pytest.mark.parametrize("seed", range(6))
+async def test_a_month_that_is_approved_again_and_again_stays_as_it_is(
+    books: StoredBooks, seed: int, in_a_set: int
+) -> None:
+    """The second time may let join what took its right number the first time; after that nothing is new."""
+    for event in a_month(seed):
+        await books.take(event)
+    approved = []
+    for who in ("kim", "park", "choi"):
+        close = MonthClose("2026-10", instant(CLOSED_AT), uuid7(), who, "a test", despite_open_refunds=True)
+        await approve(books.surroundings, books.store, Step(close, None), sizes=Sizes(in_a_set=in_a_set))
+        await books.check()
+        approved.append(await books.pool.fetch(f"{READ['documents']} ORDER BY invoice_id"))
+
+    assert approved[1] == approved[2]
+
+
 async def test_most_of_these_months_is_plain(books: StoredBooks, owner: asyncpg.Connection) -> None:
     """Else the test above would hold decisions together with themselves."""
     issued = in_all = merged = 0
