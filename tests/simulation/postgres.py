@@ -298,12 +298,13 @@ async def differences(recording: Recording, sessions: Mapping[str, asyncpg.Pool]
 
 
 async def tables_of(pool: asyncpg.Pool) -> list[str]:
-    """The tables of a schema that tell what happened."""
+    """The tables of a schema that tell what happened, not those that are added up from them."""
     rows = await pool.fetch(
-        """SELECT relname FROM pg_class
+        r"""SELECT relname FROM pg_class
            WHERE relnamespace = current_schema()::regnamespace
              AND relkind IN ('r', 'p') AND NOT relispartition
-             AND relname NOT IN ('schema_migrations', 'relay', 'unsent', 'retention', 'audit_log')
+             AND relname NOT IN ('schema_migrations', 'relay', 'unsent', 'retention', 'audit_log', 'changed_months')
+             AND relname NOT LIKE 'kept\_%'
            ORDER BY relname"""
     )
     return [row["relname"] for row in rows]

@@ -118,12 +118,13 @@ async def test_a_refund_is_noted_open_and_completed(books: StoredBooks) -> None:
     refund = await books.row("refunds")
     assert refund == {
         "refund_id": "r-1", "order_id": "A-1", "state": "open", "supply": 0, "vat": 0, "cancellation": False,
-        "lines": '[["1",40]]', "consumed": "{}",
+        "lines": '[["1",40]]', "consumed": "{}", "heard_at": None,
     }  # fmt: skip
 
-    await books.take(books.events.completed("A-1", "r-1", 30, 48_000, 4_800))
+    ended = books.events.completed("A-1", "r-1", 30, 48_000, 4_800)
+    await books.take(ended)
     completed = {"state": "completed", "supply": 48_000, "vat": 4_800, "lines": '[["1",30]]'}
-    assert await books.row("refunds") == refund | completed
+    assert await books.row("refunds") == refund | completed | {"heard_at": ended.time}
 
 
 async def test_an_open_refund_keeps_its_payment_out_of_a_merge_after_a_commit(books: StoredBooks) -> None:
