@@ -303,8 +303,8 @@ async def tables_of(pool: asyncpg.Pool) -> list[str]:
         r"""SELECT relname FROM pg_class
            WHERE relnamespace = current_schema()::regnamespace
              AND relkind IN ('r', 'p') AND NOT relispartition
-             AND relname NOT IN ('schema_migrations', 'relay', 'unsent', 'retention', 'audit_log', 'changed_months')
-             AND relname NOT LIKE 'kept\_%'
+             AND relname NOT IN ('schema_migrations', 'relay', 'unsent', 'retention', 'audit_log')
+             AND relname <> 'changed_months' AND relname NOT LIKE 'kept\_%'
            ORDER BY relname"""
     )
     return [row["relname"] for row in rows]

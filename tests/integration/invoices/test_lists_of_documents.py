@@ -172,7 +172,7 @@ A_FULL_MONTH: Final = """
 
 @pytest.fixture
 async def in_a_full_month(books: StoredBooks, owner: asyncpg.Connection) -> AsyncIterator[asyncpg.Connection]:
-    """A session that sees 8,000 documents of one month, counted as they are, since plans follow the counts."""
+    """A session that sees 8,000 documents of one month, counted as they are: plans follow that."""
     transaction = owner.transaction()
     await transaction.start()
     await owner.execute(A_FULL_MONTH)
