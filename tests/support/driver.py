@@ -49,9 +49,11 @@ RUNTIME_TABLES = (
     "gaps",
     "schema_migrations",
 )
+# Added up from the others, some time after they changed. The auditor compares them (`months_kept`).
+KEPT_TABLES = ("changed_months", "kept_stands", "kept_previews", "kept_left_out")
 # A counter at zero has numbered no document: the row is there to be locked, and means what no row means.
 MEANS_NOTHING = {"invoices.document_counters": "last_number = 0"}
-WALL_CLOCK_COLUMNS = ("recorded_at", "tried_at", "parked_at", "dead_at", "expired")
+WALL_CLOCK_COLUMNS = ("recorded_at", "tried_at", "parked_at", "dead_at", "heard_at", "expired")
 
 
 @dataclass(slots=True, frozen=True)
@@ -394,7 +396,8 @@ async def state_hash(database: Database) -> str:
 async def table_hashes(database: Database) -> dict[str, str]:
     """A hash of each business table by its name.
 
-    What only the wall clock decides is left out, and so is the runtime's own book-keeping.
+    What only the wall clock decides is left out, and so is the runtime's own book-keeping, and what is kept
+    of months.
     """
     connection = await asyncpg.connect(database.admin_url)
     try:
@@ -402,7 +405,7 @@ async def table_hashes(database: Database) -> dict[str, str]:
             "SELECT schemaname, tablename FROM pg_tables "
             "WHERE schemaname = ANY($1) AND tablename <> ALL($2) ORDER BY 1, 2",
             list(SERVICES),
-            list(RUNTIME_TABLES),
+            [*RUNTIME_TABLES, *KEPT_TABLES],
         )
         return {
             f"{schema}.{table}": await connection.fetchval(
